@@ -1,0 +1,365 @@
+//! Clients: registered applications, and what they may say about themselves (RFC 7591 section 2).
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::clock::Timestamp;
+use crate::error_code::ErrorCode;
+use crate::ids::{ClientId, TenantId};
+use crate::redirect_uri::{RedirectUri, RedirectUriError};
+use crate::scope::Scope;
+use crate::secret::{ClientSecret, Registration, TokenHash};
+
+/// How a client authenticates at the token endpoint (RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenEndpointAuthMethod {
+    /// A public client: it has no secret.
+    None,
+    /// HTTP Basic with form-encoded credentials (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+    /// Credentials in the form body (RFC 6749 section 2.3.1).
+    ClientSecretPost,
+}
+
+impl TokenEndpointAuthMethod {
+    /// Every method that we serve, in the order of the metadata document.
+    pub const ALL: [Self; 3] = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+
+    /// The wire form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+
+    /// Reads the wire form.
+    pub fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == value)
+    }
+}
+
+/// Whether a client can keep a secret (RFC 6749 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientType {
+    /// It cannot: a browser or native application.
+    Public,
+    /// It can: a server.
+    Confidential,
+}
+
+impl ClientType {
+    /// The wire form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Confidential => "confidential",
+        }
+    }
+}
+
+/// What a client may ask of the token endpoint (RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 section 4.1.
+    AuthorizationCode,
+    /// RFC 6749 section 6.
+    RefreshToken,
+}
+
+impl GrantType {
+    /// Every grant that we serve, in the order of the metadata document.
+    pub const ALL: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
+
+    /// The wire form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+
+    /// Reads the wire form.
+    pub fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.as_str() == value)
+    }
+}
+
+/// A registered client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its identifier with us.
+    pub client_id: ClientId,
+    /// The tenant that it belongs to.
+    pub tenant_id: TenantId,
+    /// The hash of its secret; `None` for a public client.
+    pub client_secret: Option<TokenHash<ClientSecret>>,
+    /// The name that people see at consent.
+    pub client_name: String,
+    /// Where its answers may go.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// What it may ask of the token endpoint.
+    pub grant_types: Vec<GrantType>,
+    /// The widest scope that it may ask for; `None`: as much as the server allows.
+    pub scope: Option<Scope>,
+    /// How it authenticates.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// Seconds that an access token of this client lives.
+    pub access_token_expiration: i64,
+    /// Seconds that a refresh token of this client lives; 0: without end.
+    pub refresh_token_expiration: i64,
+    /// The hash of its registration access token (RFC 7592 section 3).
+    pub registration_access_token: Option<TokenHash<Registration>>,
+    /// Whatever else it said of itself: `client_uri`, `logo_uri`, `contacts`, …
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Client {
+    /// Seconds that an access token lives unless the client says otherwise.
+    pub const DEFAULT_ACCESS_TOKEN_EXPIRATION: i64 = 86_400;
+    /// Seconds that a refresh token lives unless the client says otherwise.
+    pub const DEFAULT_REFRESH_TOKEN_EXPIRATION: i64 = 1_209_600;
+
+    /// Whether it can keep a secret.
+    pub const fn client_type(&self) -> ClientType {
+        match self.token_endpoint_auth_method {
+            TokenEndpointAuthMethod::None => ClientType::Public,
+            _ => ClientType::Confidential,
+        }
+    }
+
+    /// The registered redirect URI that the presented one matches.
+    pub fn find_redirect_uri(&self, presented: &str) -> Option<&RedirectUri> {
+        self.redirect_uris.iter().find(|uri| uri.matches(presented))
+    }
+
+    /// Whether it registered this grant type.
+    pub fn allows(&self, grant: GrantType) -> bool {
+        self.grant_types.contains(&grant)
+    }
+}
+
+/// A registration request's body (RFC 7591 section 2): what we understand, and the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMetadata {
+    /// Where answers may go.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// How the client will authenticate; `client_secret_basic` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<String>,
+    /// `authorization_code` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_types: Option<Vec<String>>,
+    /// `code` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_types: Option<Vec<String>>,
+    /// The name that people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// The client's home page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<String>,
+    /// The widest scope that it will ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Everything else, kept and given back.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A [`ClientMetadata`] that holds up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidClientMetadata {
+    /// Where answers may go: at least one.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// How the client authenticates.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// What it may ask for.
+    pub grant_types: Vec<GrantType>,
+    /// The name that people see.
+    pub client_name: String,
+    /// The widest scope, if it named one.
+    pub scope: Option<Scope>,
+    /// `client_uri` and everything else.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Why a registration was refused (RFC 7591 section 3.2.2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientMetadataError {
+    /// No redirect URI at all.
+    #[error("redirect_uris must hold at least one URI")]
+    NoRedirectUri,
+    /// One of them is not allowed.
+    #[error("redirect_uris: {uri:?} {error}")]
+    RedirectUri {
+        /// The URI in question.
+        uri: String,
+        /// What is wrong with it.
+        error: RedirectUriError,
+    },
+    /// An authentication method that we don't serve.
+    #[error(
+        "token_endpoint_auth_method {0:?} is not supported; use none, client_secret_basic or client_secret_post"
+    )]
+    AuthMethod(String),
+    /// A grant that we don't serve.
+    #[error("grant_types: {0:?} is not supported; use authorization_code and refresh_token")]
+    GrantType(String),
+    /// `authorization_code` is missing though redirects need it.
+    #[error("grant_types must contain authorization_code")]
+    NoAuthorizationCode,
+    /// A response type other than `code`.
+    #[error("response_types: {0:?} is not supported; use code")]
+    ResponseType(String),
+    /// A malformed scope.
+    #[error("scope must be a space-separated list of scope values")]
+    Scope,
+    /// A scope beyond what this server can ever grant.
+    #[error("scope holds values that this server does not grant: {0}")]
+    ScopeNotGranted(String),
+    /// A text that is too long, or holds characters which would deceive people.
+    #[error("{0} must be at most {1} characters without control characters or direction marks")]
+    Text(&'static str, usize),
+    /// `client_uri` is not a web address.
+    #[error("client_uri must be an https URL (http for loopback addresses)")]
+    ClientUri,
+    /// Too many of something.
+    #[error("{0} holds too many values (at most {1})")]
+    TooMany(&'static str, usize),
+}
+
+impl ClientMetadataError {
+    /// The error code of RFC 7591 section 3.2.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoRedirectUri | Self::RedirectUri { .. } => ErrorCode::InvalidRedirectUri,
+            _ => ErrorCode::InvalidClientMetadata,
+        }
+    }
+}
+
+impl ClientMetadata {
+    /// Checks everything that can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// The first [`ClientMetadataError`] found.
+    pub fn validate(self) -> Result<ValidClientMetadata, ClientMetadataError> {
+        use ClientMetadataError as E;
+        if self.redirect_uris.is_empty() {
+            return Err(E::NoRedirectUri);
+        }
+        if self.redirect_uris.len() > 32 {
+            return Err(E::TooMany("redirect_uris", 32));
+        }
+        let redirect_uris = self
+            .redirect_uris
+            .into_iter()
+            .map(|uri| RedirectUri::parse(&uri).map_err(|error| E::RedirectUri { uri, error }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let token_endpoint_auth_method = match self.token_endpoint_auth_method {
+            None => TokenEndpointAuthMethod::ClientSecretBasic,
+            Some(name) => TokenEndpointAuthMethod::parse(&name).ok_or(E::AuthMethod(name))?,
+        };
+        let mut grant_types = Vec::new();
+        for name in self.grant_types.unwrap_or_else(|| vec!["authorization_code".to_owned()]) {
+            let grant = GrantType::parse(&name).ok_or(E::GrantType(name))?;
+            if !grant_types.contains(&grant) {
+                grant_types.push(grant);
+            }
+        }
+        if !grant_types.contains(&GrantType::AuthorizationCode) {
+            return Err(E::NoAuthorizationCode);
+        }
+        if let Some(other) = self.response_types.unwrap_or_default().into_iter().find(|name| name != "code") {
+            return Err(E::ResponseType(other));
+        }
+        let scope = self.scope.map(|scope| Scope::parse(&scope).map_err(|_| E::Scope)).transpose()?;
+        let client_name = self.client_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        if client_name.as_deref().is_some_and(|name| !is_honest_text(name, 100)) {
+            return Err(E::Text("client_name", 100));
+        }
+        let mut metadata = self.other;
+        if let Some(uri) = self.client_uri {
+            if !is_web_address(&uri) {
+                return Err(E::ClientUri);
+            }
+            metadata.insert("client_uri".to_owned(), uri.into());
+        }
+        Ok(ValidClientMetadata {
+            redirect_uris,
+            token_endpoint_auth_method,
+            grant_types,
+            client_name: client_name.unwrap_or_default(),
+            scope,
+            metadata,
+        })
+    }
+}
+
+/// No control characters and none that turn the direction of the text around.
+fn is_honest_text(text: &str, max_chars: usize) -> bool {
+    let deceives = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().count() <= max_chars && !text.chars().any(deceives)
+}
+
+fn is_web_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| match url.scheme() {
+        "https" => url.has_host(),
+        "http" => crate::redirect_uri::is_loopback(&url),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(json: serde_json::Value) -> Result<ValidClientMetadata, ClientMetadataError> {
+        serde_json::from_value::<ClientMetadata>(json).unwrap_or_default().validate()
+    }
+
+    #[test]
+    fn defaults_of_rfc_7591() {
+        let valid =
+            metadata(serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x"}));
+        let valid = valid.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
+        assert_eq!(valid.grant_types, [GrantType::AuthorizationCode]);
+        assert_eq!(valid.metadata["software_id"], "x");
+    }
+
+    #[test]
+    fn refusals() {
+        let with = |name: &str, value: serde_json::Value| {
+            let mut body = serde_json::json!({"redirect_uris": ["https://a.example/cb"]});
+            body[name] = value;
+            metadata(body).map_err(|error| error.code())
+        };
+        assert_eq!(with("redirect_uris", serde_json::json!([])), Err(ErrorCode::InvalidRedirectUri));
+        assert_eq!(with("redirect_uris", serde_json::json!(["data:x"])), Err(ErrorCode::InvalidRedirectUri));
+        for (name, value) in [
+            ("token_endpoint_auth_method", serde_json::json!("tls_client_auth")),
+            ("grant_types", serde_json::json!(["password"])),
+            ("grant_types", serde_json::json!(["refresh_token"])),
+            ("response_types", serde_json::json!(["token"])),
+            ("scope", serde_json::json!("\"")),
+            ("client_name", serde_json::json!("evil\u{202e}")),
+            ("client_uri", serde_json::json!("javascript:alert(1)")),
+        ] {
+            assert_eq!(with(name, value), Err(ErrorCode::InvalidClientMetadata), "{name}");
+        }
+    }
+}

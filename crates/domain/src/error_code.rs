@@ -1,0 +1,81 @@
+//! The error codes of the OAuth specifications, as they go over the wire.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $wire:literal),+ $(,)?) => {
+        /// An `error` value of a specification. Its `Display` is the wire form.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name),+
+        }
+
+        impl ErrorCode {
+            /// The wire form.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $wire),+
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// RFC 6749 sections 4.1.2.1 and 5.2.
+    InvalidRequest = "invalid_request",
+    /// RFC 6749 section 5.2.
+    InvalidClient = "invalid_client",
+    /// RFC 6749 section 5.2.
+    InvalidGrant = "invalid_grant",
+    /// RFC 6749 sections 4.1.2.1 and 5.2.
+    UnauthorizedClient = "unauthorized_client",
+    /// RFC 6749 section 5.2.
+    UnsupportedGrantType = "unsupported_grant_type",
+    /// RFC 6749 section 4.1.2.1.
+    UnsupportedResponseType = "unsupported_response_type",
+    /// RFC 6749 sections 4.1.2.1 and 5.2.
+    InvalidScope = "invalid_scope",
+    /// RFC 6749 section 4.1.2.1.
+    AccessDenied = "access_denied",
+    /// RFC 6749 section 4.1.2.1.
+    ServerError = "server_error",
+    /// RFC 6749 section 4.1.2.1.
+    TemporarilyUnavailable = "temporarily_unavailable",
+    /// RFC 6750 section 3.1.
+    InvalidToken = "invalid_token",
+    /// RFC 7591 section 3.2.2.
+    InvalidRedirectUri = "invalid_redirect_uri",
+    /// RFC 7591 section 3.2.2.
+    InvalidClientMetadata = "invalid_client_metadata",
+    /// RFC 9101 section 6.2, for a `request_uri` that is unknown, expired or used (RFC 9126 section 4).
+    InvalidRequestUri = "invalid_request_uri",
+    /// RFC 7009 section 2.2.1.
+    UnsupportedTokenType = "unsupported_token_type",
+    /// OpenID Connect Core section 3.1.2.6.
+    RequestNotSupported = "request_not_supported",
+    /// Ours: a callback whose state is unknown, expired, used, or of another browser.
+    NonceInvalidOrReused = "nonce_invalid_or_reused",
+    /// Ours: the session at the person's own server is over; they have to sign in again.
+    ReauthRequired = "reauth_required",
+    /// Ours: the typed handle, DID or server address leads nowhere.
+    IdentityNotFound = "identity_not_found",
+    /// Ours: the person's own server cannot be reached or does not answer properly.
+    UpstreamUnavailable = "upstream_unavailable",
+    /// Ours: the address does not exist here.
+    NotFound = "not_found",
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

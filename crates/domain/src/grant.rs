@@ -1,0 +1,300 @@
+//! What leads from a client's request to its tokens, and the decisions on the way, free of I/O.
+
+use crate::clock::Timestamp;
+use crate::identity::Did;
+use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, RequestUri, TenantId, UpstreamSessionId};
+use crate::pkce::CodeChallenge;
+use crate::scope::Scope;
+use crate::secret::{Access, Code, Refresh, TokenHash};
+
+/// Seconds that an authorization request, and the upstream state it started, live at most.
+pub const AUTH_REQUEST_SECONDS: i64 = 900;
+/// Seconds that an authorization code lives (RFC 6749 section 4.1.2 recommends 600 at most).
+pub const CODE_SECONDS: i64 = 60;
+/// Seconds that a pushed authorization request lives (RFC 9126 section 2.2).
+pub const PAR_SECONDS: i64 = 300;
+/// Seconds in which a second redeemer of a code is taken for a retry, not a thief.
+pub const CODE_RETRY_SECONDS: i64 = 10;
+/// Seconds in which a used refresh token still gives each retry a pair of its own.
+pub const REFRESH_RETRY_SECONDS: i64 = 30;
+/// The same for a client that proves nothing: public and without DPoP.
+pub const REFRESH_RETRY_SECONDS_UNPROVEN: i64 = 10;
+
+/// How far an authorization request has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthRequestStage {
+    /// The person has not signed in yet.
+    SignIn,
+    /// Signed in; the person has to decide.
+    Consent {
+        /// The fresh upstream session, still pending.
+        session_id: UpstreamSessionId,
+    },
+    /// Allowed, denied, or failed for good: nothing more happens.
+    Decided,
+}
+
+/// A client's authorization request that passed all checks (RFC 6749 section 4.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthRequest {
+    /// Its identifier.
+    pub id: AuthRequestId,
+    /// The client's tenant.
+    pub tenant_id: TenantId,
+    /// The client.
+    pub client_id: ClientId,
+    /// Where the answer goes, as presented.
+    pub redirect_uri: String,
+    /// What was asked for.
+    pub scope: Scope,
+    /// The client's own state, given back unchanged.
+    pub state: Option<String>,
+    /// PKCE.
+    pub code_challenge: CodeChallenge,
+    /// OpenID Connect `nonce`.
+    pub nonce: Option<String>,
+    /// Who the client thinks the person is.
+    pub login_hint: Option<String>,
+    /// The browser that it is bound to.
+    pub browser_id: BrowserSessionId,
+    /// The pushed request that it came from.
+    pub request_uri: Option<RequestUri>,
+    /// How far it has come.
+    pub stage: AuthRequestStage,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// A pushed authorization request (RFC 9126).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParRequest {
+    /// Its reference.
+    pub request_uri: RequestUri,
+    /// The client that pushed it.
+    pub client_id: ClientId,
+    /// The authorization request's parameters, already checked, as JSON.
+    pub authorization_request: String,
+    /// The authorization request that came of it when a browser first brought it.
+    pub auth_request_id: Option<AuthRequestId>,
+    /// When it was pushed.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// An authorization code's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationCode {
+    /// The code's hash.
+    pub code: TokenHash<Code>,
+    /// The client that it was issued to.
+    pub client_id: ClientId,
+    /// The person.
+    pub did: Did,
+    /// The session that it grants use of.
+    pub session_id: UpstreamSessionId,
+    /// The session's iteration when the code was issued.
+    pub session_iteration: i64,
+    /// The redirect URI of the request: the token request repeats it.
+    pub redirect_uri: String,
+    /// What was granted.
+    pub scope: Scope,
+    /// PKCE.
+    pub code_challenge: CodeChallenge,
+    /// OpenID Connect `nonce`.
+    pub nonce: Option<String>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was redeemed.
+    pub used_at: Option<Timestamp>,
+}
+
+/// An access token's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The token's hash.
+    pub token: TokenHash<Access>,
+    /// The client that it was issued to.
+    pub client_id: ClientId,
+    /// The person.
+    pub did: Did,
+    /// The session that it gives use of.
+    pub session_id: UpstreamSessionId,
+    /// Which upstream token set it came from.
+    pub session_iteration: Option<i64>,
+    /// What it allows.
+    pub scope: Scope,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// When it was first presented to a resource; decides about late refresh retries.
+    pub first_used_at: Option<Timestamp>,
+}
+
+/// Why a refresh token is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefreshRevocation {
+    /// A later retry of its parent replaced it before it was ever used.
+    Superseded,
+    /// The whole grant was revoked.
+    Grant,
+}
+
+impl RefreshRevocation {
+    /// The form of tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Grant => "grant",
+        }
+    }
+
+    /// Reads the form of tables.
+    pub fn parse(value: &str) -> Option<Self> {
+        [Self::Superseded, Self::Grant].into_iter().find(|reason| reason.as_str() == value)
+    }
+}
+
+/// A refresh token's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The token's hash.
+    pub token: TokenHash<Refresh>,
+    /// The hash of the access token issued with it.
+    pub access_token: TokenHash<Access>,
+    /// The client that it was issued to.
+    pub client_id: ClientId,
+    /// The person.
+    pub did: Did,
+    /// The session that it gives use of.
+    pub session_id: UpstreamSessionId,
+    /// Which upstream token set it came from.
+    pub session_iteration: Option<i64>,
+    /// What it allows.
+    pub scope: Scope,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it ends; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// The refresh token that it was rotated from.
+    pub parent: Option<TokenHash<Refresh>>,
+    /// When it was first rotated.
+    pub used_at: Option<Timestamp>,
+    /// Why it is dead, if it is.
+    pub revoked: Option<RefreshRevocation>,
+}
+
+/// What a used authorization code means when it comes again *with* valid client authentication and
+/// a valid verifier (RFC 6749 section 4.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeReuse {
+    /// A retry right behind the first: refused, nothing else.
+    Refuse,
+    /// Anything else: refused, and everything that the code granted is revoked.
+    RevokeGrant,
+}
+
+/// Decides on a code that was redeemed at `used_at`.
+pub const fn decide_code_reuse(used_at: Timestamp, now: Timestamp, proven: bool) -> CodeReuse {
+    if proven && now.since(used_at) <= CODE_RETRY_SECONDS {
+        CodeReuse::Refuse
+    } else {
+        CodeReuse::RevokeGrant
+    }
+}
+
+/// What is known of a refresh token that a client presented, after the client proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshFacts {
+    /// The time.
+    pub now: Timestamp,
+    /// When the token ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was first rotated.
+    pub used_at: Option<Timestamp>,
+    /// Why it is dead, if it is.
+    pub revoked: Option<RefreshRevocation>,
+    /// Whether one of the pairs that came of it was ever used.
+    pub successor_used: bool,
+    /// Whether the request proves more than possession: client authentication or DPoP.
+    pub proven: bool,
+}
+
+/// What happens to a presented refresh token (RFC 9700 section 4.14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshDecision {
+    /// Its first use: it is consumed and a pair comes of it.
+    Rotate,
+    /// A retry in time: a further pair, beside those that came of it before.
+    Sibling,
+    /// A late retry whose pairs were never used: a new pair, and the unused ones are revoked.
+    Replace,
+    /// Too old.
+    Expired,
+    /// Dead already; presenting it harms nobody.
+    Dead,
+    /// Used again by somebody while its successor is in use: theft. The whole grant is revoked.
+    RevokeGrant,
+}
+
+/// Decides what becomes of a presented refresh token.
+pub fn decide_refresh(facts: RefreshFacts) -> RefreshDecision {
+    let retry_seconds = if facts.proven { REFRESH_RETRY_SECONDS } else { REFRESH_RETRY_SECONDS_UNPROVEN };
+    match (facts.revoked, facts.used_at) {
+        (Some(_), _) => RefreshDecision::Dead,
+        (None, _) if facts.expires_at.is_some_and(|end| end <= facts.now) => RefreshDecision::Expired,
+        (None, None) => RefreshDecision::Rotate,
+        (None, Some(used_at)) if facts.now.since(used_at) <= retry_seconds => RefreshDecision::Sibling,
+        (None, Some(_)) if !facts.successor_used => RefreshDecision::Replace,
+        (None, Some(_)) => RefreshDecision::RevokeGrant,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Timestamp = Timestamp(1_000);
+    const FRESH: RefreshFacts = RefreshFacts {
+        now: T,
+        expires_at: Some(Timestamp(9_000)),
+        used_at: None,
+        revoked: None,
+        successor_used: false,
+        proven: true,
+    };
+
+    #[test]
+    fn refresh_decisions() {
+        let used = RefreshFacts { used_at: Some(T), ..FRESH };
+        let at =
+            |seconds, facts: RefreshFacts| decide_refresh(RefreshFacts { now: T.plus(seconds), ..facts });
+        assert_eq!(at(0, FRESH), RefreshDecision::Rotate);
+        assert_eq!(at(8_000, FRESH), RefreshDecision::Expired);
+        assert_eq!(at(9_999_999, RefreshFacts { expires_at: None, ..FRESH }), RefreshDecision::Rotate);
+        assert_eq!(at(30, used), RefreshDecision::Sibling);
+        assert_eq!(at(30, RefreshFacts { successor_used: true, ..used }), RefreshDecision::Sibling);
+        assert_eq!(at(31, used), RefreshDecision::Replace);
+        assert_eq!(at(31, RefreshFacts { successor_used: true, ..used }), RefreshDecision::RevokeGrant);
+        assert_eq!(at(10, RefreshFacts { proven: false, ..used }), RefreshDecision::Sibling);
+        assert_eq!(at(11, RefreshFacts { proven: false, ..used }), RefreshDecision::Replace);
+        for revoked in [RefreshRevocation::Superseded, RefreshRevocation::Grant] {
+            let dead = RefreshFacts { revoked: Some(revoked), successor_used: true, ..used };
+            assert_eq!(at(31, dead), RefreshDecision::Dead);
+        }
+    }
+
+    #[test]
+    fn code_reuse() {
+        assert_eq!(decide_code_reuse(T, T.plus(10), true), CodeReuse::Refuse);
+        assert_eq!(decide_code_reuse(T, T.plus(11), true), CodeReuse::RevokeGrant);
+        assert_eq!(decide_code_reuse(T, T, false), CodeReuse::RevokeGrant);
+    }
+}

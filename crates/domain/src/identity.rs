@@ -1,0 +1,252 @@
+//! Who somebody is in the AT Protocol: a DID, and the handle that a person types.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Why an identifier was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// Not a `did:plc` or `did:web` of the form that atproto allows.
+    #[error("not a DID that atproto knows (did:plc:… or did:web:…)")]
+    Did,
+    /// Not a domain name of the form that atproto allows for handles.
+    #[error("not a handle: a handle is a domain name such as alice.example.com")]
+    Handle,
+    /// Nothing was typed.
+    #[error("type a handle such as alice.example.com")]
+    Empty,
+    /// A web address that is not the root of an http(s) server.
+    #[error("not a server address: give it as https://pds.example.com")]
+    Server,
+}
+
+/// A decentralized identifier, `did:plc` or `did:web` (atproto specification "DID").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Did(String);
+
+impl Did {
+    /// Parses a DID.
+    ///
+    /// ```
+    /// use causeway_domain::Did;
+    /// assert!(Did::parse("did:plc:z72i7hdynmk6r22z27h6tvur").is_ok());
+    /// assert!(Did::parse("did:web:example.com").is_ok());
+    /// assert!(Did::parse("did:web:example.com:path").is_err());
+    /// assert!(Did::parse("did:key:zQ3sh").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`IdentityError::Did`] when the method is neither `plc` nor `web`, or its identifier malformed.
+    pub fn parse(value: &str) -> Result<Self, IdentityError> {
+        let valid = if let Some(id) = value.strip_prefix("did:plc:") {
+            id.len() == 24 && id.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
+        } else if let Some(id) = value.strip_prefix("did:web:") {
+            is_did_web_host(id)
+        } else {
+            false
+        };
+        if valid { Ok(Self(value.to_owned())) } else { Err(IdentityError::Did) }
+    }
+
+    /// The DID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host, with an optional port, of a `did:web`; `None` for a `did:plc`.
+    pub fn web_host(&self) -> Option<String> {
+        self.0.strip_prefix("did:web:").map(|id| id.replace("%3A", ":").replace("%3a", ":"))
+    }
+}
+
+/// A hostname, and a percent-encoded port: no path (atproto allows only the host level).
+fn is_did_web_host(id: &str) -> bool {
+    let lower = id.to_ascii_lowercase();
+    let (host, port) = match lower.split_once("%3a") {
+        Some((host, port)) => (host, Some(port)),
+        None => (lower.as_str(), None),
+    };
+    (host == "localhost" || is_domain(host))
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+impl fmt::Display for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Did {
+    type Error = IdentityError;
+    fn try_from(value: String) -> Result<Self, Self::Error> {
+        Self::parse(&value)
+    }
+}
+
+impl From<Did> for String {
+    fn from(did: Did) -> Self {
+        did.0
+    }
+}
+
+/// A handle: a domain name, lower case (atproto specification "Handle").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Handle(String);
+
+impl Handle {
+    /// Parses a handle and lowers its case.
+    ///
+    /// ```
+    /// use causeway_domain::Handle;
+    /// assert_eq!(Handle::parse("Alice.Example.com")?.as_str(), "alice.example.com");
+    /// assert!(Handle::parse("alice").is_err());
+    /// assert!(Handle::parse("alice.123").is_err());
+    /// # Ok::<(), causeway_domain::identity::IdentityError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`IdentityError::Handle`] when it is not a domain name of at least two labels.
+    pub fn parse(value: &str) -> Result<Self, IdentityError> {
+        let lower = value.to_ascii_lowercase();
+        let reserved = [".invalid", ".local", ".localhost", ".arpa", ".onion", ".internal", ".alt"];
+        if is_domain(&lower) && !reserved.iter().any(|tld| lower.ends_with(tld)) {
+            Ok(Self(lower))
+        } else {
+            Err(IdentityError::Handle)
+        }
+    }
+
+    /// The handle as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Handle {
+    type Error = IdentityError;
+    fn try_from(value: String) -> Result<Self, Self::Error> {
+        Self::parse(&value)
+    }
+}
+
+impl From<Handle> for String {
+    fn from(handle: Handle) -> Self {
+        handle.0
+    }
+}
+
+/// At least two labels of letters, digits and inner hyphens; the last one begins with a letter.
+fn is_domain(value: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    value.len() <= 253
+        && value.split('.').count() >= 2
+        && value.split('.').all(label)
+        && value.rsplit('.').next().is_some_and(|tld| tld.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// What a person typed to say who they are, or where their account lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignInInput {
+    /// A handle: must resolve, and its DID must point back.
+    Handle(Handle),
+    /// A DID.
+    Did(Did),
+    /// The origin of a PDS or of an entryway; whoever signs in there is checked afterwards.
+    Server(Url),
+}
+
+impl SignInInput {
+    /// Reads what was typed or pasted: with or without `@` or `at://`, with stray spaces and
+    /// invisible direction marks, which apps add when a handle is copied.
+    ///
+    /// ```
+    /// use causeway_domain::SignInInput;
+    /// let typed = SignInInput::parse(" \u{2068}@Alice.Example.com\u{2069} ")?;
+    /// assert_eq!(typed, SignInInput::parse("alice.example.com")?);
+    /// # Ok::<(), causeway_domain::identity::IdentityError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The [`IdentityError`] of the form that the input comes nearest to.
+    pub fn parse(input: &str) -> Result<Self, IdentityError> {
+        let cleaned: String = input.chars().filter(|c| !is_invisible(*c)).collect();
+        let text = cleaned.trim();
+        let text = text.strip_prefix("at://").unwrap_or(text).trim_end_matches('/');
+        let text = text.strip_prefix('@').unwrap_or(text);
+        if text.is_empty() {
+            Err(IdentityError::Empty)
+        } else if text.starts_with("did:") {
+            Did::parse(text).map(Self::Did)
+        } else if text.contains("://") {
+            parse_server(text).map(Self::Server)
+        } else {
+            Handle::parse(text).map(Self::Handle)
+        }
+    }
+}
+
+/// Controls, zero-width characters and direction marks.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn parse_server(text: &str) -> Result<Url, IdentityError> {
+    let url = Url::parse(text).map_err(|_| IdentityError::Server)?;
+    let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if matches!(url.scheme(), "https" | "http") && url.has_host() && plain && anonymous {
+        Ok(url)
+    } else {
+        Err(IdentityError::Server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_forms() {
+        let handle = |s: &str| SignInInput::Handle(Handle(s.to_owned()));
+        for (typed, meant) in [
+            ("alice.test", handle("alice.test")),
+            ("@alice.test", handle("alice.test")),
+            ("  ALICE.test\t", handle("alice.test")),
+            ("\u{202a}alice.test\u{202c}", handle("alice.test")),
+            ("at://alice.test/", handle("alice.test")),
+        ] {
+            assert_eq!(SignInInput::parse(typed), Ok(meant), "{typed:?}");
+        }
+        assert!(matches!(SignInInput::parse("did:web:localhost%3A2583"), Ok(SignInInput::Did(_))));
+        assert!(matches!(SignInInput::parse("https://pds.example.com/"), Ok(SignInInput::Server(_))));
+        for (typed, error) in [
+            ("", IdentityError::Empty),
+            (" @ ", IdentityError::Empty),
+            ("alice", IdentityError::Handle),
+            ("alice@example.com", IdentityError::Handle),
+            ("did:plc:short", IdentityError::Did),
+            ("did:key:z6Mk", IdentityError::Did),
+            ("https://user@pds.example.com", IdentityError::Server),
+            ("https://pds.example.com/path", IdentityError::Server),
+            ("file:///etc/passwd", IdentityError::Server),
+        ] {
+            assert_eq!(SignInInput::parse(typed), Err(error), "{typed:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A type for every kind of identifier: mixing two up does not compile.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rng::Rng;
+use crate::secret::{Browser, PlainToken};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes an identifier as it came from the wire or the database.
+            pub fn new(value: impl Into<String>) -> Self {
+                Self(value.into())
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The identifier as an owned string.
+            pub fn into_string(self) -> String {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// An identifier that we make ourselves: `prefix` and 16 random bytes in base64url.
+macro_rules! random_id {
+    ($name:ident, $prefix:literal) => {
+        impl $name {
+            /// A fresh random identifier (128 bits).
+            pub fn random(rng: &dyn Rng) -> Self {
+                Self(format!(concat!($prefix, "{}"), rng.base64url::<16>()))
+            }
+        }
+    };
+}
+
+id! {
+    /// A client's identifier *with us* (RFC 6749 section 2.2).
+    ClientId
+}
+random_id!(ClientId, "cw_client_");
+
+id! {
+    /// Our own identifier *with an upstream server*: never sent to a client of ours.
+    UpstreamClientId
+}
+
+id! {
+    /// One authorization request of a client, from `/oauth/authorize` to the decision.
+    AuthRequestId
+}
+random_id!(AuthRequestId, "ar_");
+
+id! {
+    /// One session at a user's PDS: a chain of token sets.
+    UpstreamSessionId
+}
+random_id!(UpstreamSessionId, "us_");
+
+id! {
+    /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged.
+    BrowserSessionId
+}
+
+impl BrowserSessionId {
+    /// The identifier of the browser that presented this cookie.
+    pub fn of(cookie: &PlainToken<Browser>) -> Self {
+        Self(cookie.hash().as_str().to_owned())
+    }
+}
+
+id! {
+    /// The boundary that clients, sessions and tokens never cross.
+    TenantId
+}
+
+impl TenantId {
+    /// The tenant of a deployment that has one.
+    #[must_use]
+    pub fn default_tenant() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+id! {
+    /// The `state` that we send to an upstream authorization server (RFC 6749 section 4.1.1).
+    OauthState
+}
+random_id!(OauthState, "");
+
+id! {
+    /// A pushed request's reference (RFC 9126 section 2.2).
+    RequestUri
+}
+
+impl RequestUri {
+    /// The prefix of every request URI that we hand out.
+    pub const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
+
+    /// A fresh request URI with 256 random bits.
+    pub fn random(rng: &dyn Rng) -> Self {
+        Self(format!("{}{}", Self::PREFIX, rng.base64url::<32>()))
+    }
+}

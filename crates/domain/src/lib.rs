@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+pub mod client;
+pub mod clock;
+pub mod error_code;
+pub mod grant;
+pub mod identity;
+pub mod ids;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod rng;
+pub mod scope;
+pub mod secret;
+pub mod session;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use error_code::ErrorCode;
+pub use identity::{Did, Handle, SignInInput};
+pub use ids::{
+    AuthRequestId, BrowserSessionId, ClientId, OauthState, RequestUri, TenantId, UpstreamClientId,
+    UpstreamSessionId,
+};
+pub use pkce::{CodeChallenge, CodeVerifier};
+pub use redirect_uri::RedirectUri;
+pub use rng::{Rng, SystemRng};
+pub use scope::Scope;
+pub use secret::{PlainToken, Secret, TokenHash, TokenKind};
+pub use session::{SessionKind, SessionState};

@@ -1,0 +1,182 @@
+//! Redirect URIs: what may be registered, and when a presented one matches.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// Why a redirect URI may not be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectUriError {
+    /// Not an absolute URI (RFC 6749 section 3.1.2).
+    #[error("is not an absolute URI")]
+    NotAbsolute,
+    /// Carries a fragment (RFC 6749 section 3.1.2).
+    #[error("must not have a fragment")]
+    Fragment,
+    /// Carries a user name or password.
+    #[error("must not carry a user name or password")]
+    Credentials,
+    /// `http` to something that is not this machine.
+    #[error("must use https; http is for loopback addresses only (127.0.0.1, [::1], localhost)")]
+    PlainHttp,
+    /// A scheme that runs code or is not in reverse-domain form (RFC 8252 section 7.1).
+    #[error(
+        "has a scheme that is not allowed; a private scheme is a reversed domain name with a dot, such as com.example.app"
+    )]
+    Scheme,
+    /// A wildcard or a control character.
+    #[error("must not contain wildcards, spaces or control characters")]
+    Wildcard,
+}
+
+/// A redirect URI as the client registered it, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Checks a URI that a client wants to register.
+    ///
+    /// ```
+    /// use causeway_domain::RedirectUri;
+    /// assert!(RedirectUri::parse("https://app.example.com/cb").is_ok());
+    /// assert!(RedirectUri::parse("http://127.0.0.1/cb").is_ok());
+    /// assert!(RedirectUri::parse("com.example.app:/cb").is_ok());
+    /// assert!(RedirectUri::parse("http://localhost.evil.example/cb").is_err());
+    /// assert!(RedirectUri::parse("javascript:alert(1)").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// The [`RedirectUriError`] that says what is wrong with it.
+    pub fn parse(value: &str) -> Result<Self, RedirectUriError> {
+        if value.contains('*') || value.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+            return Err(RedirectUriError::Wildcard);
+        }
+        let url = Url::parse(value).map_err(|_| RedirectUriError::NotAbsolute)?;
+        if url.fragment().is_some() {
+            return Err(RedirectUriError::Fragment);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(RedirectUriError::Credentials);
+        }
+        match url.scheme() {
+            "https" if url.has_host() => Ok(()),
+            "http" if is_loopback(&url) => Ok(()),
+            "http" => Err(RedirectUriError::PlainHttp),
+            scheme if scheme.contains('.') => Ok(()),
+            _ => Err(RedirectUriError::Scheme),
+        }?;
+        Ok(Self(value.to_owned()))
+    }
+
+    /// Takes a URI that was checked when it was registered.
+    pub fn from_stored(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The URI as registered.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the `redirect_uri` of a request is this one: byte for byte, but for the port of a
+    /// loopback address (RFC 8252 section 7.3).
+    ///
+    /// ```
+    /// use causeway_domain::RedirectUri;
+    /// let registered = RedirectUri::parse("http://127.0.0.1/cb")?;
+    /// assert!(registered.matches("http://127.0.0.1:49152/cb"));
+    /// assert!(!registered.matches("http://127.0.0.1:49152/other"));
+    /// assert!(!registered.matches("http://localhost:49152/cb"));
+    /// # Ok::<(), causeway_domain::redirect_uri::RedirectUriError>(())
+    /// ```
+    pub fn matches(&self, presented: &str) -> bool {
+        if self.0 == presented {
+            return true;
+        }
+        match (without_loopback_port(&self.0), without_loopback_port(presented)) {
+            (Some(registered), Some(presented)) => registered == presented,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for RedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a URL's host is this machine: an address in `127.0.0.0/8`, `[::1]` or `localhost` itself.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn without_loopback_port(value: &str) -> Option<Url> {
+    let mut url = Url::parse(value).ok()?;
+    let comparable = url.scheme() == "http"
+        && is_loopback(&url)
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none();
+    if !comparable {
+        return None;
+    }
+    url.set_port(None).ok()?;
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_at_registration() {
+        for (uri, error) in [
+            ("/cb", RedirectUriError::NotAbsolute),
+            ("https://app.example/cb#x", RedirectUriError::Fragment),
+            ("https://app.example/cb#", RedirectUriError::Fragment),
+            ("https://user:pw@app.example/cb", RedirectUriError::Credentials),
+            ("http://app.example/cb", RedirectUriError::PlainHttp),
+            ("http://localhost.evil.example/cb", RedirectUriError::PlainHttp),
+            ("http://127.0.0.1.evil.example/cb", RedirectUriError::PlainHttp),
+            ("javascript:alert(1)", RedirectUriError::Scheme),
+            ("data:text/html,x", RedirectUriError::Scheme),
+            ("myapp:/cb", RedirectUriError::Scheme),
+            ("https://*.example/cb", RedirectUriError::Wildcard),
+            ("https://app.example/a b", RedirectUriError::Wildcard),
+        ] {
+            assert_eq!(RedirectUri::parse(uri), Err(error), "{uri}");
+        }
+    }
+
+    #[test]
+    fn matching_is_exact() {
+        let registered = RedirectUri::from_stored("https://app.example/cb");
+        assert!(registered.matches("https://app.example/cb"));
+        for other in [
+            "https://app.example/cb/",
+            "https://app.example:443/cb",
+            "https://APP.example/cb",
+            "https://app.example/cb?x=1",
+        ] {
+            assert!(!registered.matches(other), "{other}");
+        }
+        let loopback = RedirectUri::from_stored("http://localhost:3000/cb");
+        assert!(loopback.matches("http://localhost:4000/cb"));
+        for other in [
+            "http://localhost.evil.example:3000/cb",
+            "http://user@localhost:3000/cb",
+            "https://localhost:3000/cb",
+            "http://localhost:3000/cb#x",
+        ] {
+            assert!(!loopback.matches(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Secrets: no `Display`, a redacted `Debug`, wiped on drop.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::rng::Rng;
+
+/// A secret that we hold for somebody else: an upstream token, a PKCE verifier, a private key.
+///
+/// ```
+/// use causeway_domain::Secret;
+/// let secret = Secret::new("hunter2");
+/// assert_eq!(format!("{secret:?}"), "Secret(redacted)");
+/// assert_eq!(secret.expose(), "hunter2");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes ownership of the secret text.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    /// The secret itself: for the wire and for sealing, nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A short, one-way name of the secret for logs: 8 hexadecimal digits of its SHA-256.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(self.0.as_bytes());
+        digest.iter().take(4).fold(String::new(), |mut out, byte| {
+            use fmt::Write as _;
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
+
+/// What a bearer secret of ours is for; its prefix lets secret scanners recognise a leaked one.
+pub trait TokenKind: Send + Sync + 'static {
+    /// The fixed start of every token of this kind.
+    const PREFIX: &'static str;
+}
+
+macro_rules! token_kind {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {}
+
+        impl TokenKind for $name {
+            const PREFIX: &'static str = $prefix;
+        }
+    };
+}
+
+token_kind! {
+    /// An authorization code (RFC 6749 section 1.3.1).
+    Code, "cw_ac_"
+}
+token_kind! {
+    /// An access token (RFC 6749 section 1.4).
+    Access, "cw_at_"
+}
+token_kind! {
+    /// A refresh token (RFC 6749 section 1.5).
+    Refresh, "cw_rt_"
+}
+token_kind! {
+    /// A client secret (RFC 6749 section 2.3.1).
+    ClientSecret, "cw_cs_"
+}
+token_kind! {
+    /// The secret in the cookie by which we know a browser again.
+    Browser, "cw_bs_"
+}
+token_kind! {
+    /// A registration access token (RFC 7592 section 3).
+    Registration, "cw_rg_"
+}
+
+/// A bearer secret that we issue, in the clear: it exists once, in the response.
+///
+/// ```
+/// use causeway_domain::secret::{Access, PlainToken};
+/// use causeway_domain::SystemRng;
+/// let token = PlainToken::<Access>::random(&SystemRng);
+/// assert!(token.expose().starts_with("cw_at_"));
+/// assert!(token.hash().matches(&token));
+/// assert_eq!(format!("{token:?}"), "PlainToken(cw_at_…)");
+/// ```
+pub struct PlainToken<K>(Zeroizing<String>, PhantomData<K>);
+
+impl<K: TokenKind> PlainToken<K> {
+    /// A fresh token with 256 random bits.
+    pub fn random(rng: &dyn Rng) -> Self {
+        Self(Zeroizing::new(format!("{}{}", K::PREFIX, rng.base64url::<32>())), PhantomData)
+    }
+
+    /// Takes a token as a client presented it.
+    pub fn presented(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()), PhantomData)
+    }
+
+    /// The token itself: for the response body, nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What may be stored.
+    pub fn hash(&self) -> TokenHash<K> {
+        TokenHash(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes())), PhantomData)
+    }
+}
+
+impl<K> Clone for PlainToken<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<K: TokenKind> fmt::Debug for PlainToken<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PlainToken({}…)", K::PREFIX)
+    }
+}
+
+/// SHA-256 of a bearer secret in unpadded base64url: the only form a table ever holds.
+///
+/// A plain hash is enough because the secrets have 256 random bits: there is nothing to guess.
+pub struct TokenHash<K>(String, PhantomData<K>);
+
+impl<K> TokenHash<K> {
+    /// Takes a hash as it stands in a table.
+    pub fn from_stored(value: impl Into<String>) -> Self {
+        Self(value.into(), PhantomData)
+    }
+
+    /// The hash as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<K: TokenKind> TokenHash<K> {
+    /// Whether `token` is the one that was hashed; constant time.
+    pub fn matches(&self, token: &PlainToken<K>) -> bool {
+        self.0.as_bytes().ct_eq(token.hash().0.as_bytes()).into()
+    }
+}
+
+impl<K> Clone for TokenHash<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<K> PartialEq for TokenHash<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl<K> Eq for TokenHash<K> {}
+
+impl<K> fmt::Debug for TokenHash<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(…)")
+    }
+}

@@ -1,0 +1,198 @@
+//! Upstream sessions: what we hold at a person's own server (PDS) on a client's behalf.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::identity::{Did, Handle};
+use crate::ids::{
+    AuthRequestId, BrowserSessionId, ClientId, OauthState, TenantId, UpstreamClientId, UpstreamSessionId,
+};
+use crate::pkce::CodeVerifier;
+use crate::scope::Scope;
+use crate::secret::Secret;
+
+/// Whom a session serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionKind {
+    /// A sign-in in a browser or app: ends on logout, after 7 idle days, or when revoked.
+    Device,
+    /// Automation: ends by explicit revocation only.
+    Background,
+}
+
+impl SessionKind {
+    /// The form on the wire and in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Background => "background",
+        }
+    }
+
+    /// Reads the form of tables.
+    pub fn parse(value: &str) -> Option<Self> {
+        [Self::Device, Self::Background].into_iter().find(|kind| kind.as_str() == value)
+    }
+
+    /// Seconds without use after which a session of this kind ends; `None`: never.
+    pub const fn idle_seconds(self) -> Option<i64> {
+        match self {
+            Self::Device => Some(7 * 86_400),
+            Self::Background => None,
+        }
+    }
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Signed in upstream; the person has not consented to the client yet.
+    Pending,
+    /// In use.
+    Active,
+    /// The upstream ended it: the person has to sign in again.
+    ReauthRequired,
+    /// Over. Its upstream tokens are revoked or about to be.
+    Ended,
+}
+
+impl SessionState {
+    /// The form on the wire and in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::ReauthRequired => "reauth_required",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Reads the form of tables.
+    pub fn parse(value: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::ReauthRequired, Self::Ended]
+            .into_iter()
+            .find(|state| state.as_str() == value)
+    }
+}
+
+/// How we authenticate at an upstream authorization server. Fixed for the life of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum UpstreamAuth {
+    /// As a public client.
+    None,
+    /// With a signed assertion (RFC 7523) by the key `kid` of our JWKS.
+    PrivateKeyJwt {
+        /// The key's identifier: its JWK thumbprint.
+        kid: String,
+    },
+}
+
+/// Who we were at the upstream when a session began; refreshes use this, never today's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamBinding {
+    /// The authorization server's issuer.
+    pub issuer: String,
+    /// The origin of the PDS that holds the account.
+    pub pds: String,
+    /// Our `client_id` there.
+    pub client_id: UpstreamClientId,
+    /// How we authenticate there.
+    pub auth: UpstreamAuth,
+    /// The redirect URI of the authorization.
+    pub redirect_uri: String,
+}
+
+/// What has to be remembered between sending somebody to their own server and their return.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    /// The `state` that comes back: works once.
+    pub oauth_state: OauthState,
+    /// The client's request that this is for.
+    pub auth_request_id: AuthRequestId,
+    /// The browser that was sent.
+    pub browser_id: BrowserSessionId,
+    /// Who we are there. `pds` is empty while only the server is known, not the account.
+    pub upstream: UpstreamBinding,
+    /// The account that has to come back; `None` when only a server was named.
+    pub expected_did: Option<Did>,
+    /// The handle that was typed, verified then; `None` when a DID or a server was typed.
+    pub typed_handle: Option<Handle>,
+    /// The DPoP nonce that the server gave last; empty when it gave none.
+    pub nonce: String,
+    /// PKCE.
+    pub pkce_verifier: CodeVerifier,
+    /// The private JWK of the session's DPoP key, as JSON.
+    pub dpop_private_key: Secret,
+    /// The thumbprint of that key (RFC 7638).
+    pub dpop_jkt: String,
+    /// When the person was sent.
+    pub created_at: Timestamp,
+    /// When the state ends.
+    pub expires_at: Timestamp,
+}
+
+/// The head of a session: who, which kind, which state, and the iteration that is current.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionHead {
+    /// The session.
+    pub session_id: UpstreamSessionId,
+    /// The tenant that it belongs to.
+    pub tenant_id: TenantId,
+    /// The client that it serves.
+    pub client_id: ClientId,
+    /// The person.
+    pub did: Did,
+    /// The person's handle, verified in both directions; `None` when it did not verify.
+    pub handle: Option<Handle>,
+    /// Whom it serves.
+    pub kind: SessionKind,
+    /// Where it stands.
+    pub state: SessionState,
+    /// The browser in which it began.
+    pub browser_id: BrowserSessionId,
+    /// The number of the token set that is in use, from 1 up.
+    pub iteration: i64,
+    /// Who we were at the upstream.
+    pub upstream: UpstreamBinding,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When a token of it was last used or refreshed.
+    pub last_used_at: Timestamp,
+}
+
+impl SessionHead {
+    /// When it ends unless it is used before; `None`: it has no idle end.
+    pub fn idle_end(&self) -> Option<Timestamp> {
+        self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
+    }
+
+    /// The state at `now`: an idle session has ended whether or not a sweep has noticed.
+    pub fn state_at(&self, now: Timestamp) -> SessionState {
+        match self.idle_end() {
+            Some(end) if end <= now => SessionState::Ended,
+            _ => self.state,
+        }
+    }
+}
+
+/// One token set of a session: an iteration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSet {
+    /// The upstream access token.
+    pub access_token: Secret,
+    /// The upstream refresh token: works once.
+    pub refresh_token: Option<Secret>,
+    /// When the upstream issued them.
+    pub created_at: Timestamp,
+    /// When the access token ends; `None` when the upstream did not say.
+    pub expires_at: Option<Timestamp>,
+    /// What the upstream granted.
+    pub scope: Scope,
+    /// The private JWK of the DPoP key that the tokens are bound to, as JSON.
+    pub dpop_key: Secret,
+    /// The thumbprint of that key (RFC 7638).
+    pub dpop_jkt: String,
+}
