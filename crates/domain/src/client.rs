@@ -7,8 +7,9 @@ use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::ids::{ClientId, TenantId};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
+use crate::rng::Rng;
 use crate::scope::Scope;
-use crate::secret::{ClientSecret, Registration, TokenHash};
+use crate::secret::{ClientSecret, PlainToken, Registration, TokenHash};
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -191,6 +192,39 @@ pub struct ValidClientMetadata {
     pub scope: Option<Scope>,
     /// `client_uri` and everything else.
     pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ValidClientMetadata {
+    /// The client that this metadata describes, with the default lifetimes.
+    pub fn into_client(
+        self,
+        client_id: ClientId,
+        tenant_id: TenantId,
+        client_secret: Option<TokenHash<ClientSecret>>,
+        now: Timestamp,
+    ) -> Client {
+        Client {
+            client_id,
+            tenant_id,
+            client_secret,
+            client_name: self.client_name,
+            redirect_uris: self.redirect_uris,
+            grant_types: self.grant_types,
+            scope: self.scope,
+            token_endpoint_auth_method: self.token_endpoint_auth_method,
+            access_token_expiration: Client::DEFAULT_ACCESS_TOKEN_EXPIRATION,
+            refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
+            registration_access_token: None,
+            metadata: self.metadata,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// A fresh secret, if a client of this kind has one.
+    pub fn new_secret(&self, rng: &dyn Rng) -> Option<PlainToken<ClientSecret>> {
+        (self.token_endpoint_auth_method != TokenEndpointAuthMethod::None).then(|| PlainToken::random(rng))
+    }
 }
 
 /// Why a registration was refused (RFC 7591 section 3.2.2).

@@ -1,0 +1,394 @@
+//! From the verbs' errors to the wire: one table for JSON, one for pages.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use causeway_domain::ErrorCode;
+use causeway_flow::access::AccessError;
+use causeway_flow::authorize::UnsafeRequest;
+use causeway_flow::callback::CallbackError;
+use causeway_flow::clients::ClientAuthError;
+use causeway_flow::consent::ConsentError;
+use causeway_flow::par::ParError;
+use causeway_flow::register::RegisterError;
+use causeway_flow::session::SessionError;
+use causeway_flow::sign_in::SignInError;
+use causeway_flow::{Class, Internal, TokenError};
+use serde::Serialize;
+
+use crate::http::credentials::CredentialsError;
+use crate::http::form::InputError;
+use crate::http::headers::{Forms, json_no_store, page};
+use crate::http::request;
+use crate::pages::{ErrorPage, Link};
+
+/// An error as an API client sees it (RFC 6749 section 5.2).
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: ErrorCode,
+    description: String,
+    challenge: Option<String>,
+    retry_after: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ApiErrorBody<'a> {
+    error: ErrorCode,
+    error_description: &'a str,
+    request_id: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: ErrorCode, description: impl Into<String>) -> Self {
+        Self { status, code, description: description.into(), challenge: None, retry_after: None }
+    }
+
+    pub(crate) fn bad_request(code: ErrorCode, error: &impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, error.to_string())
+    }
+
+    /// Ours: the detail goes to the log, the wire gets the request id.
+    fn internal(error: &Internal) -> Self {
+        if error.is_retryable() {
+            tracing::warn!(%error, "temporarily unavailable");
+            let text = "the server is busy at the moment: send the same request again";
+            let mut this =
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
+            this.retry_after = Some(1);
+            this
+        } else {
+            tracing::error!(%error, "internal error");
+            let text = "something went wrong on our side: quote the request_id when you report it";
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ServerError, text)
+        }
+    }
+
+    /// No access token was sent (RFC 6750 section 3.1: no error code then).
+    pub(crate) fn no_token() -> Self {
+        let mut this = Self::new(
+            StatusCode::UNAUTHORIZED,
+            ErrorCode::InvalidToken,
+            "an access token is required: Authorization: Bearer ACCESS_TOKEN",
+        );
+        this.challenge = Some("Bearer realm=\"causeway\"".to_owned());
+        this
+    }
+
+    fn bearer(code: ErrorCode, status: StatusCode, description: String) -> Self {
+        let challenge =
+            format!("Bearer realm=\"causeway\", error=\"{code}\", error_description=\"{description}\"");
+        Self { challenge: Some(challenge), ..Self::new(status, code, description) }
+    }
+
+    /// The token was sent in a way that cannot be read.
+    pub(crate) fn malformed_token(problem: &str) -> Self {
+        Self::bearer(ErrorCode::InvalidRequest, StatusCode::BAD_REQUEST, problem.to_owned())
+    }
+
+    /// A client's credentials did not hold (RFC 6749 section 5.2).
+    pub(crate) fn invalid_client(description: String, used_header: bool) -> Self {
+        let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, description);
+        this.challenge = used_header.then(|| "Basic realm=\"causeway\"".to_owned());
+        this
+    }
+
+    /// From the authentication of a client; `used_header`: it was tried with HTTP Basic.
+    pub(crate) fn client_auth(error: &ClientAuthError, used_header: bool) -> Self {
+        match error {
+            ClientAuthError::Internal(error) => Self::internal(error),
+            error => Self::invalid_client(error.to_string(), used_header),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.description)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = ApiErrorBody {
+            error: self.code,
+            error_description: &self.description,
+            request_id: request::id(),
+        };
+        let mut response = json_no_store(self.status, &body);
+        let mut add = |name, value: &str| {
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
+        };
+        if let Some(challenge) = &self.challenge {
+            add(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            add(RETRY_AFTER, &seconds.to_string());
+        }
+        response
+    }
+}
+
+impl From<InputError> for ApiError {
+    fn from(error: InputError) -> Self {
+        let status = match error {
+            InputError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            InputError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, ErrorCode::InvalidRequest, error.to_string())
+    }
+}
+
+impl From<CredentialsError> for ApiError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Basic => Self::invalid_client(error.to_string(), true),
+            CredentialsError::Missing => Self::invalid_client(error.to_string(), false),
+            CredentialsError::Several | CredentialsError::Differ => {
+                Self::bad_request(ErrorCode::InvalidRequest, &error)
+            }
+        }
+    }
+}
+
+impl From<Internal> for ApiError {
+    fn from(error: Internal) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Internal(error) => Self::internal(&error),
+            error @ TokenError::Refused(_) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<ParError> for ApiError {
+    fn from(error: ParError) -> Self {
+        match error {
+            ParError::Internal(error) => Self::internal(&error),
+            error => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<RegisterError> for ApiError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Internal(error) => Self::internal(&error),
+            error @ RegisterError::Metadata(_) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Internal(error) => Self::internal(&error),
+            error @ AccessError::Invalid => {
+                Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match &error {
+            SessionError::Internal(error) => Self::internal(error),
+            SessionError::ReauthRequired | SessionError::Ended => {
+                Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
+            }
+            SessionError::Unavailable { retry_after } => {
+                let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string());
+                this.retry_after = Some(*retry_after);
+                this
+            }
+        }
+    }
+}
+
+/// An error as a person sees it.
+#[derive(Debug)]
+pub(crate) struct PageError {
+    status: StatusCode,
+    code: ErrorCode,
+    title: &'static str,
+    message: String,
+    advice: &'static str,
+}
+
+const APP_ADVICE: &str = "This is a mistake of the app that sent you here, not yours. Tell its makers; \
+                          they will want the code below.";
+const AGAIN_ADVICE: &str = "Go back to the app that you came from and start the sign-in again, \
+                            in this browser. Cookies have to be allowed for this site.";
+const LATER_ADVICE: &str = "Try again in a moment. If it keeps happening, tell us the request number below.";
+
+impl PageError {
+    fn new(
+        status: StatusCode,
+        code: ErrorCode,
+        title: &'static str,
+        message: String,
+        advice: &'static str,
+    ) -> Self {
+        Self { status, code, title, message, advice }
+    }
+
+    fn app(code: ErrorCode, message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, "This sign-in request is not valid", message, APP_ADVICE)
+    }
+
+    fn over(code: ErrorCode, message: String) -> Self {
+        let title = "This sign-in cannot be continued";
+        Self::new(StatusCode::BAD_REQUEST, code, title, message, AGAIN_ADVICE)
+    }
+
+    /// The answer came to a browser that we have not met.
+    pub(crate) fn unknown_browser() -> Self {
+        Self::over(
+            ErrorCode::NonceInvalidOrReused,
+            "this sign-in was started in another browser, or cookies are blocked".to_owned(),
+        )
+    }
+
+    fn internal(error: &Internal) -> Self {
+        let message = "something went wrong on our side".to_owned();
+        let title = "Something went wrong";
+        if error.is_retryable() {
+            tracing::warn!(%error, "temporarily unavailable");
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Self::new(status, ErrorCode::TemporarilyUnavailable, title, message, LATER_ADVICE)
+        } else {
+            tracing::error!(%error, "internal error");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Self::new(status, ErrorCode::ServerError, title, message, LATER_ADVICE)
+        }
+    }
+
+    /// A form came back without a decision.
+    pub(crate) fn undecided() -> Self {
+        let message = "the answer was neither allow nor deny".to_owned();
+        Self::over(ErrorCode::InvalidRequest, message)
+    }
+
+    /// There is nothing at this address.
+    pub(crate) fn not_found() -> Self {
+        let message = "there is no page at this address".to_owned();
+        let advice = "Check the address, or go back to the start.";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "Nothing here", message, advice)
+    }
+
+    /// A template failed: nothing of the request can be at fault.
+    pub(crate) fn render(error: &askama::Error) -> Self {
+        tracing::error!(%error, "a page did not render");
+        Self::internal(&Internal::Inconsistent("a page did not render"))
+    }
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let view = ErrorPage {
+            status: self.status.as_u16(),
+            title: self.title.to_owned(),
+            message: sentence(&self.message),
+            advice: self.advice.to_owned(),
+            code: self.code.to_string(),
+            request_id: request::id(),
+            back: Some(Link { href: "/".to_owned(), label: "Back to the start".to_owned() }),
+        };
+        match view.render() {
+            Ok(html) => page(self.status, html, Forms::Stay, None),
+            Err(error) => {
+                tracing::error!(%error, "the error page did not render");
+                HttpResponse::build(self.status).body(self.code.as_str())
+            }
+        }
+    }
+}
+
+/// An error's text as a sentence: a capital first, a full stop last.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", chars.as_str())
+}
+
+impl From<InputError> for PageError {
+    fn from(error: InputError) -> Self {
+        let mut this = Self::app(ErrorCode::InvalidRequest, error.to_string());
+        this.status = ApiError::from(error).status;
+        this
+    }
+}
+
+impl From<UnsafeRequest> for PageError {
+    fn from(error: UnsafeRequest) -> Self {
+        Self::app(error.code(), error.to_string())
+    }
+}
+
+impl From<Internal> for PageError {
+    fn from(error: Internal) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<CallbackError> for PageError {
+    fn from(error: CallbackError) -> Self {
+        match error {
+            CallbackError::Internal(error) => Self::internal(&error),
+            error @ CallbackError::State => Self::over(error.code(), error.to_string()),
+        }
+    }
+}
+
+impl From<ConsentError> for PageError {
+    fn from(error: ConsentError) -> Self {
+        match error {
+            ConsentError::Internal(error) => Self::internal(&error),
+            error => Self::over(error.code(), error.to_string()),
+        }
+    }
+}
+
+impl From<SignInError> for PageError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Internal(error) => Self::internal(&error),
+            error => Self::over(error.code(), error.to_string()),
+        }
+    }
+}
+
+/// The status of the sign-in page when it shows an error.
+pub(crate) fn sign_in_status(error: &SignInError) -> StatusCode {
+    match error.class() {
+        Class::Upstream => StatusCode::BAD_GATEWAY,
+        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Class::Client | Class::Denied => StatusCode::BAD_REQUEST,
+    }
+}

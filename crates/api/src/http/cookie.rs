@@ -1,0 +1,51 @@
+//! The one cookie: it tells a browser apart from every other, and nothing else.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::COOKIE;
+use causeway_domain::secret::{Browser, PlainToken, TokenKind as _};
+use causeway_domain::{BrowserSessionId, SystemRng};
+
+use crate::state::AppState;
+
+/// Seconds that a browser keeps it: a year.
+const MAX_AGE: u64 = 31_536_000;
+
+/// A browser, known before or met now.
+pub(crate) struct BrowserCookie {
+    /// Who it is.
+    pub(crate) id: BrowserSessionId,
+    /// The `Set-Cookie` value for a browser met now.
+    pub(crate) set: Option<String>,
+}
+
+const fn name(state: &AppState) -> &'static str {
+    if state.secure { "__Host-causeway" } else { "causeway" }
+}
+
+/// The browser that sent this request, if we met before.
+pub(crate) fn known(req: &HttpRequest, state: &AppState) -> Option<BrowserSessionId> {
+    let value =
+        req.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok()).find_map(|header| {
+            header.split(';').find_map(|pair| {
+                let (key, value) = pair.trim().split_once('=')?;
+                (key == name(state) && value.starts_with(Browser::PREFIX)).then(|| value.to_owned())
+            })
+        })?;
+    Some(BrowserSessionId::of(&PlainToken::presented(value)))
+}
+
+/// The browser that sent this request; meets it when it is new.
+pub(crate) fn known_or_new(req: &HttpRequest, state: &AppState) -> BrowserCookie {
+    if let Some(id) = known(req, state) {
+        return BrowserCookie { id, set: None };
+    }
+    let secret = PlainToken::<Browser>::random(&SystemRng);
+    // Lax: the way back from a PDS is a top-level GET from another site.
+    let secure = if state.secure { "; Secure" } else { "" };
+    let set = format!(
+        "{}={}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}",
+        name(state),
+        secret.expose()
+    );
+    BrowserCookie { id: BrowserSessionId::of(&secret), set: Some(set) }
+}

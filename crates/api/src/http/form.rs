@@ -1,0 +1,126 @@
+//! Parameters of a query or a form: each name at most once (RFC 6749 section 3.1), UTF-8 only.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{BytesMut, Payload};
+use futures_util::StreamExt as _;
+
+/// The largest body that a form endpoint reads, in bytes.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// Why parameters could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error("the parameter {0} was sent more than once")]
+    Duplicate(String),
+    #[error("parameters must be percent-encoded UTF-8")]
+    Encoding,
+    #[error("the body must be of the type {0}")]
+    ContentType(&'static str),
+    #[error("the body is larger than {MAX_BODY} bytes")]
+    TooLarge,
+    #[error("the body did not arrive whole")]
+    Incomplete,
+    #[error("the body is not the JSON that this endpoint takes: {0}")]
+    Json(String),
+}
+
+/// Parameters by name; empty values count as left out (RFC 6749 section 3.1).
+#[derive(Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads `application/x-www-form-urlencoded` text.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, InputError> {
+        let mut params: Vec<(String, String)> = Vec::new();
+        for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.splitn(2, |b| *b == b'=');
+            let name = decode(halves.next().unwrap_or_default())?;
+            let value = decode(halves.next().unwrap_or_default())?;
+            if params.iter().any(|(known, _)| *known == name) {
+                return Err(InputError::Duplicate(name.chars().take(64).collect()));
+            }
+            params.push((name, value));
+        }
+        Ok(Self(params))
+    }
+
+    /// The parameters of a request's query.
+    pub(crate) fn of_query(req: &HttpRequest) -> Result<Self, InputError> {
+        Self::parse(req.query_string().as_bytes())
+    }
+
+    /// The parameters of a request's body.
+    pub(crate) async fn of_body(req: &HttpRequest, payload: Payload) -> Result<Self, InputError> {
+        require_type(req, "application/x-www-form-urlencoded")?;
+        Self::parse(&read_body(payload).await?)
+    }
+
+    /// Takes a parameter's value out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+    }
+
+    /// The parameters as a query, for a redirect.
+    pub(crate) fn to_query(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+}
+
+/// Checks a request's media type, parameters such as `charset` aside.
+pub(crate) fn require_type(req: &HttpRequest, wanted: &'static str) -> Result<(), InputError> {
+    let given = req.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    if given.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(InputError::ContentType(wanted)) }
+}
+
+/// Reads a body up to [`MAX_BODY`].
+pub(crate) async fn read_body(mut payload: Payload) -> Result<BytesMut, InputError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| InputError::Incomplete)?;
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(InputError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Decodes `+` and `%XX`; anything that is not UTF-8 afterwards is refused, never replaced.
+pub(crate) fn decode(text: &[u8]) -> Result<String, InputError> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
+                let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
+                    return Err(InputError::Encoding);
+                };
+                out.push(u8::try_from(high * 16 + low).map_err(|_| InputError::Encoding)?);
+            }
+            other => out.push(*other),
+        }
+    }
+    String::from_utf8(out).map_err(|_| InputError::Encoding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_refuses() {
+        let mut params = Params::parse(b"a=1+2&b=%C3%A9&c=&d").unwrap();
+        assert_eq!(params.take("a").as_deref(), Some("1 2"));
+        assert_eq!(params.take("b").as_deref(), Some("é"));
+        assert_eq!((params.take("c"), params.take("d"), params.take("e")), (None, None, None));
+        assert_eq!(Params::parse(b"a=1&%61=2").err(), Some(InputError::Duplicate("a".to_owned())));
+        for bad in [&b"a=%ff"[..], b"a=%4", b"a=%zz", b"\xff=1"] {
+            assert_eq!(Params::parse(bad).err(), Some(InputError::Encoding), "{bad:?}");
+        }
+    }
+}

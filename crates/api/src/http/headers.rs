@@ -1,0 +1,72 @@
+//! Response headers that several endpoints share.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, PRAGMA, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+
+/// A JSON answer that nobody may keep (RFC 6749 section 5.1).
+pub(crate) fn json_no_store(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((PRAGMA, "no-cache"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .json(body)
+}
+
+/// A redirect that every browser turns into a GET. Its address may hold a code: it is not kept, and
+/// the next site does not learn where the browser came from.
+pub(crate) fn see_other(location: &str, set_cookie: Option<String>) -> HttpResponse {
+    let mut response = HttpResponse::build(StatusCode::SEE_OTHER);
+    response
+        .insert_header((LOCATION, location))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer"));
+    add_cookie(&mut response, set_cookie);
+    response.finish()
+}
+
+/// Whether a page's forms may only be sent to ourselves. A form whose answer is a redirect to
+/// another origin is refused by browsers under `form-action 'self'`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forms {
+    /// The page has no form that leads elsewhere.
+    Stay,
+    /// Its form leads to a PDS or to a client.
+    Leave,
+}
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A page: never framed, never kept, nothing from elsewhere.
+pub(crate) fn page(
+    status: StatusCode,
+    html: String,
+    forms: Forms,
+    set_cookie: Option<String>,
+) -> HttpResponse {
+    let policy = match forms {
+        Forms::Stay => format!("{POLICY}; form-action 'self'"),
+        Forms::Leave => POLICY.to_owned(),
+    };
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((X_FRAME_OPTIONS, "DENY"));
+    add_cookie(&mut response, set_cookie);
+    response.body(html)
+}
+
+fn add_cookie(response: &mut HttpResponseBuilder, set_cookie: Option<String>) {
+    if let Some(cookie) = set_cookie {
+        response.append_header((SET_COOKIE, cookie));
+    }
+}

@@ -1,0 +1,151 @@
+//! Who asks, and by which id the request goes in logs, answers and error pages.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use actix_web::HttpRequest;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use causeway_domain::{Rng, SystemRng};
+use ipnet::IpNet;
+use tracing::Instrument as _;
+
+use crate::state::AppState;
+
+/// The header that carries the id back.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static CURRENT: String;
+}
+
+/// The id of the request that this task serves.
+pub(crate) fn id() -> String {
+    CURRENT.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Names the request, logs it, and gives the id back. Only metadata is logged: query strings carry
+/// codes and states.
+pub(crate) async fn observe(
+    req: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let trusted = req.app_data::<Data<AppState>>().map(|state| state.config.trusted_proxies.clone());
+    let origin =
+        Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), &trusted.unwrap_or_default());
+    let span = tracing::info_span!(
+        "http.request",
+        request_id = %origin.request_id,
+        trace_id = origin.trace_id,
+        method = %req.method(),
+        path = req.path(),
+        client = origin.client.map(tracing::field::display),
+    );
+    let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
+    let started = Instant::now();
+    let serve = CURRENT.scope(origin.request_id, next.call(req));
+    async move {
+        let mut response = serve.await?;
+        response.headers_mut().insert(REQUEST_ID, header);
+        let status = response.status().as_u16();
+        let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if status >= 500 {
+            tracing::warn!(status, elapsed_us, "request failed");
+        } else {
+            tracing::debug!(status, elapsed_us, "request served");
+        }
+        Ok(response)
+    }
+    .instrument(span)
+    .await
+}
+
+/// Where a request comes from, as far as that may be believed.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    request_id: String,
+    trace_id: Option<String>,
+    client: Option<IpAddr>,
+}
+
+impl Origin {
+    /// Forwarded headers count only when the peer itself is a trusted proxy.
+    fn read(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Self {
+        let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+        let believed = peer.as_ref().is_some_and(is_trusted);
+        let header =
+            |name: &str| headers.get(name).filter(|_| believed).and_then(|value| value.to_str().ok());
+        let request_id = header("x-request-id").filter(|id| is_token(id)).map(str::to_owned);
+        let trace_id = header("traceparent").and_then(trace_id_of);
+        let forwarded = header("x-forwarded-for").and_then(|list| {
+            let mut hops = list.rsplit(',').filter_map(|hop| hop.trim().parse::<IpAddr>().ok());
+            hops.find(|hop| !is_trusted(hop))
+        });
+        Self {
+            request_id: request_id.unwrap_or_else(|| (&SystemRng as &dyn Rng).base64url::<12>()),
+            trace_id,
+            client: forwarded.or(peer),
+        }
+    }
+}
+
+/// Short, and of characters that no log or page can mistake for anything else.
+fn is_token(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+}
+
+/// The trace-id of a W3C `traceparent` (Trace Context section 3.2).
+fn trace_id_of(traceparent: &str) -> Option<String> {
+    let mut parts = traceparent.split('-');
+    let (_version, id) = (parts.next()?, parts.next()?);
+    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+/// Whether a page was asked for under `localhost` while pages live on the loopback address.
+pub(crate) fn canonical_location(req: &HttpRequest, state: &AppState) -> Option<String> {
+    let host = req.connection_info().host().to_owned();
+    let port = host.strip_prefix("localhost")?;
+    let canonical = state.config.page_origin.strip_prefix("http://127.0.0.1")?;
+    (canonical == port).then(|| {
+        let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
+        format!("{}{path}", state.config.page_origin)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-request-id", "edge-1"),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            ("x-forwarded-for", "203.0.113.9, 198.51.100.7, 10.0.0.2"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let origin = Origin::read(&headers(), Some("10.0.0.1".parse().unwrap()), &trusted);
+        assert_eq!(origin.request_id, "edge-1");
+        assert_eq!(origin.trace_id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(origin.client, Some("198.51.100.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn nobody_else_is() {
+        let peer = "192.0.2.1".parse().unwrap();
+        let origin = Origin::read(&headers(), Some(peer), &["10.0.0.0/8".parse().unwrap()]);
+        assert_ne!(origin.request_id, "edge-1");
+        assert_eq!(origin.trace_id, None);
+        assert_eq!(origin.client, Some(peer));
+    }
+}

@@ -1,0 +1,31 @@
+//! HTTP for Causeway, on actix-web: an endpoint parses, calls one verb of `causeway-flow`, renders.
+
+mod error;
+mod http;
+pub mod pages;
+mod routes;
+mod state;
+
+use std::net::TcpListener;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use causeway_flow::Ctx;
+
+pub use self::state::ApiConfig;
+use self::state::AppState;
+
+/// Serves HTTP on a bound listener until the returned server is stopped.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Result<Server> {
+    let workers = config.workers;
+    let state = Data::new(AppState::new(ctx, config));
+    let server = HttpServer::new(move || {
+        App::new().app_data(state.clone()).wrap(from_fn(http::request::observe)).configure(routes::configure)
+    });
+    Ok(server.workers(workers).shutdown_timeout(10).disable_signals().listen(listener)?.run())
+}

@@ -1,0 +1,262 @@
+//! The pages that people see, rendered on the server with askama.
+//!
+//! Each page is a plain struct with a `render` function: no HTTP types, no I/O, and every value that comes
+//! from outside is escaped by the template. The words live in [`text`], so that a second language is a second
+//! table. Nothing here needs inline script or style; the only script is [`DEMO_JS`] on the demo page.
+//!
+//! The sign-in and consent forms answer with redirects that leave this origin, which browsers refuse under
+//! `form-action 'self'`: serve those two pages without a `form-action` directive.
+
+mod assets;
+mod scope_words;
+mod text;
+
+use askama::Template;
+
+pub use self::assets::{ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG};
+pub use self::scope_words::scope_words;
+use self::text::{EN, Text};
+
+/// Where the consent form posts to.
+pub const CONSENT_ACTION: &str = "/oauth/consent";
+/// Where the sign-in form posts to, unless the caller says otherwise.
+pub const SIGN_IN_ACTION: &str = "/oauth/sign-in";
+
+/// What every template gets beside its own page.
+#[derive(Clone, Copy)]
+struct Shell {
+    text: &'static Text,
+    css: &'static str,
+    demo_js: &'static str,
+    icon: &'static str,
+}
+
+const SHELL: Shell = Shell { text: &EN, css: CSS_HREF, demo_js: DEMO_JS_HREF, icon: FAVICON_HREF };
+
+/// Asks for the account to sign in with. The form posts `request`, `identifier` and, for the cancel button,
+/// `decision=deny` to [`SignInPage::action`].
+#[derive(Clone)]
+pub struct SignInPage {
+    /// The name that the client gave itself; not to be trusted.
+    pub client_name: String,
+    /// The host of the redirect URI: where the person returns to.
+    pub client_host: String,
+    /// What the field holds already.
+    pub identifier: String,
+    /// What was wrong with the last attempt, in words.
+    pub error: Option<String>,
+    /// Names the pending authorization request; sent back in the hidden field `request`.
+    pub request: String,
+    /// Where the form posts to, see [`SIGN_IN_ACTION`].
+    pub action: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInView<'a> {
+    shell: Shell,
+    client: Client<'a>,
+    page: &'a SignInPage,
+}
+
+impl SignInPage {
+    /// The page as HTML.
+    pub fn render(&self) -> Result<String, askama::Error> {
+        let client = Client::new(&self.client_name, &self.client_host);
+        SignInView { shell: SHELL, client, page: self }.render()
+    }
+}
+
+/// One scope that a client asks for.
+#[derive(Clone)]
+pub struct ScopeLine {
+    /// The scope value as it is on the wire.
+    pub scope: String,
+    /// What it allows, in plain words.
+    pub words: String,
+}
+
+impl ScopeLine {
+    /// The scope with its words in English, see [`scope_words`].
+    pub fn new(scope: &str) -> Self {
+        Self { scope: scope.to_owned(), words: scope_words(scope) }
+    }
+}
+
+/// Asks whether the client may have what it wants. The form posts `request` and `decision` (`allow` or
+/// `deny`) to [`CONSENT_ACTION`].
+#[derive(Clone)]
+pub struct ConsentPage {
+    /// The name that the client gave itself; not to be trusted.
+    pub client_name: String,
+    /// The host of the redirect URI: where the person returns to.
+    pub client_host: String,
+    /// Whether somebody vouches for the client's name.
+    pub verified: bool,
+    /// The handle, if it is verified in both directions.
+    pub handle: Option<String>,
+    /// The account.
+    pub did: String,
+    /// The host of the server that keeps the account.
+    pub pds_host: String,
+    /// What the client asks for.
+    pub scopes: Vec<ScopeLine>,
+    /// Names the pending authorization request; sent back in the hidden field `request`.
+    pub request: String,
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentView<'a> {
+    shell: Shell,
+    client: Client<'a>,
+    page: &'a ConsentPage,
+    action: &'static str,
+}
+
+impl ConsentPage {
+    /// The page as HTML.
+    pub fn render(&self) -> Result<String, askama::Error> {
+        let client = Client::new(&self.client_name, &self.client_host);
+        ConsentView { shell: SHELL, client, page: self, action: CONSENT_ACTION }.render()
+    }
+}
+
+/// A way out of an error page.
+#[derive(Clone)]
+pub struct Link {
+    /// A path on this server or an http(s) URL; the page leaves out any other.
+    pub href: String,
+    /// What the link says.
+    pub label: String,
+}
+
+/// Says what happened and what to do about it.
+#[derive(Clone)]
+pub struct ErrorPage {
+    /// The HTTP status that the page is sent with.
+    pub status: u16,
+    /// The headline.
+    pub title: String,
+    /// What happened.
+    pub message: String,
+    /// What to do now.
+    pub advice: String,
+    /// The error code, as an OAuth client would see it.
+    pub code: String,
+    /// What an operator looks for in the log.
+    pub request_id: String,
+    /// A way back, if there is one.
+    pub back: Option<Link>,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorView<'a> {
+    shell: Shell,
+    page: &'a ErrorPage,
+    back: Option<&'a Link>,
+}
+
+impl ErrorPage {
+    /// The page as HTML.
+    pub fn render(&self) -> Result<String, askama::Error> {
+        let back = self.back.as_ref().filter(|link| is_web_link(&link.href));
+        ErrorView { shell: SHELL, page: self, back }.render()
+    }
+}
+
+/// The page at `/` in demo mode: a whole sign-in as an ordinary public client, run by [`DEMO_JS`].
+#[derive(Clone)]
+pub struct DemoPage {
+    /// This server's issuer, an origin.
+    pub issuer: String,
+    /// The public client whose redirect URI is the issuer with a slash.
+    pub client_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "demo.html")]
+struct DemoView<'a> {
+    shell: Shell,
+    page: &'a DemoPage,
+}
+
+impl DemoPage {
+    /// The page as HTML.
+    pub fn render(&self) -> Result<String, askama::Error> {
+        DemoView { shell: SHELL, page: self }.render()
+    }
+}
+
+/// The page at `/` when the demo is off.
+#[derive(Clone)]
+pub struct HomePage {
+    /// This server's issuer, an origin.
+    pub issuer: String,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomeView<'a> {
+    shell: Shell,
+    page: &'a HomePage,
+}
+
+impl HomePage {
+    /// The page as HTML.
+    pub fn render(&self) -> Result<String, askama::Error> {
+        HomeView { shell: SHELL, page: self }.render()
+    }
+}
+
+/// How a page shows who asks.
+struct Client<'a> {
+    name: String,
+    host: &'a str,
+    /// Only somebody at this very device can be behind the redirect URI.
+    on_this_device: bool,
+}
+
+impl<'a> Client<'a> {
+    /// Characters of a name that are shown; a longer one would push the rest of the page out of sight.
+    const NAME_CHARS: usize = 60;
+
+    /// A client without a name that can be read goes by its host.
+    fn new(name: &str, host: &'a str) -> Self {
+        let mut shown = name.chars().filter(|c| !is_invisible(*c)).collect::<String>().trim().to_owned();
+        if let Some((end, _)) = shown.char_indices().nth(Self::NAME_CHARS) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        let name = if shown.contains(char::is_alphanumeric) { shown } else { host.to_owned() };
+        Self { name, host, on_this_device: is_loopback(host) }
+    }
+}
+
+/// Characters that show nothing and can make a name read as another: controls, direction marks, and what has
+/// no width. The joiners stay: Persian and emoji need them.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Whether a redirect host, with or without a port, is the device of the person.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]") || host == "::1"
+}
+
+/// A link that may stand on a page: a path here, or http(s); never a script.
+fn is_web_link(href: &str) -> bool {
+    let href = href.to_ascii_lowercase();
+    href.starts_with('/') || href.starts_with("https://") || href.starts_with("http://")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! `GET|POST /oauth/authorize` (RFC 6749 section 3.1).
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::grant::AuthRequestStage;
+use causeway_flow::authorize::{self, AuthorizeError, AuthorizeParams};
+use causeway_flow::sign_in;
+
+use super::{consent, sign_in as sign_in_page};
+use crate::error::PageError;
+use crate::http::cookie;
+use crate::http::form::Params;
+use crate::http::headers::see_other;
+use crate::http::request::canonical_location;
+use crate::state::AppState;
+
+/// Takes the parameters of an authorization request out.
+pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
+    AuthorizeParams {
+        client_id: params.take("client_id"),
+        redirect_uri: params.take("redirect_uri"),
+        response_type: params.take("response_type"),
+        response_mode: params.take("response_mode"),
+        scope: params.take("scope"),
+        state: params.take("state"),
+        code_challenge: params.take("code_challenge"),
+        code_challenge_method: params.take("code_challenge_method"),
+        nonce: params.take("nonce"),
+        login_hint: params.take("login_hint"),
+        request_uri: params.take("request_uri"),
+        request: params.take("request"),
+    }
+}
+
+pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
+    if let Some(location) = canonical_location(&req, &state) {
+        return Ok(see_other(&location, None));
+    }
+    let params = authorize_params(&mut Params::of_query(&req)?);
+    let browser = cookie::known_or_new(&req, &state);
+    let begun = match authorize::begin(&state.ctx, params, &browser.id).await {
+        Ok(begun) => begun,
+        Err(AuthorizeError::Refused { redirect, .. }) => {
+            return Ok(see_other(redirect.location(), browser.set));
+        }
+        Err(AuthorizeError::Unsafe(error)) => return Err(error.into()),
+        Err(AuthorizeError::Internal(error)) => return Err(error.into()),
+    };
+    let request = begun.request;
+    if let AuthRequestStage::Consent { .. } = request.stage {
+        return Ok(see_other(&consent::location(&state, &request.id), browser.set));
+    }
+    let Some(hint) = request.login_hint.clone() else {
+        return sign_in_page::render(&state, &request, "", None, browser).await;
+    };
+    match sign_in::start(&state.ctx, &request, &hint).await {
+        Ok(url) => Ok(see_other(url.as_str(), browser.set)),
+        Err(error) => sign_in_page::render(&state, &request, &hint, Some(error), browser).await,
+    }
+}
+
+/// A POST may come from another site, without our `SameSite=Lax` cookie: it becomes a GET first.
+pub(crate) async fn post(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, PageError> {
+    let params = Params::of_body(&req, payload).await?;
+    let location = format!("{}/oauth/authorize?{}", state.config.page_origin, params.to_query());
+    Ok(see_other(&location, None))
+}

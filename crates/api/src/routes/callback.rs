@@ -1,0 +1,28 @@
+//! `GET /oauth/atp/callback`: a person comes back from their own server.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::Secret;
+use causeway_flow::callback::{self, CallbackOutcome, CallbackParams};
+
+use super::consent;
+use crate::error::PageError;
+use crate::http::cookie;
+use crate::http::form::Params;
+use crate::http::headers::see_other;
+use crate::state::AppState;
+
+pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
+    let mut params = Params::of_query(&req)?;
+    let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
+    let params = CallbackParams {
+        state: params.take("state"),
+        code: params.take("code").map(Secret::new),
+        iss: params.take("iss"),
+        error: params.take("error"),
+    };
+    match callback::complete(&state.ctx, params, &browser).await? {
+        CallbackOutcome::Consent(id) => Ok(see_other(&consent::location(&state, &id), None)),
+        CallbackOutcome::Client(redirect) => Ok(see_other(redirect.location(), None)),
+    }
+}

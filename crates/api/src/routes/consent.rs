@@ -1,0 +1,57 @@
+//! The consent page: `GET|POST /oauth/consent`.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::AuthRequestId;
+use causeway_flow::consent::{self, Decision};
+
+use super::sign_in::host_of;
+use crate::error::PageError;
+use crate::http::cookie;
+use crate::http::form::Params;
+use crate::http::headers::{Forms, page, see_other};
+use crate::pages::{ConsentPage, ScopeLine};
+use crate::state::AppState;
+
+/// Where the consent page of a request is.
+pub(crate) fn location(state: &AppState, id: &AuthRequestId) -> String {
+    format!("{}/oauth/consent?request={id}", state.config.page_origin)
+}
+
+pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
+    let mut params = Params::of_query(&req)?;
+    let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
+    let id = AuthRequestId::new(params.take("request").unwrap_or_default());
+    let view = consent::view(&state.ctx, &id, &browser).await?;
+    let html = ConsentPage {
+        client_name: view.client.client_name,
+        client_host: host_of(&view.request.redirect_uri),
+        verified: false,
+        handle: view.session.handle.map(|handle| handle.to_string()),
+        did: view.session.did.to_string(),
+        pds_host: host_of(&view.session.upstream.pds),
+        scopes: view.scope.iter().map(ScopeLine::new).collect(),
+        request: id.into_string(),
+    }
+    .render()
+    .map_err(|error| PageError::render(&error))?;
+    Ok(page(StatusCode::OK, html, Forms::Leave, None))
+}
+
+pub(crate) async fn post(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, PageError> {
+    let mut params = Params::of_body(&req, payload).await?;
+    let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
+    let id = AuthRequestId::new(params.take("request").unwrap_or_default());
+    let decision = match params.take("decision").as_deref() {
+        Some("allow") => Decision::Allow,
+        Some("deny") => Decision::Deny,
+        _ => return Err(PageError::undecided()),
+    };
+    let redirect = consent::decide(&state.ctx, &id, &browser, decision).await?;
+    Ok(see_other(redirect.location(), None))
+}

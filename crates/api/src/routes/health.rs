@@ -1,0 +1,29 @@
+//! `GET /healthz`: the process serves. `GET /readyz`: so does the database.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Data;
+use causeway_domain::ErrorCode;
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+pub(crate) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).content_type("text/plain").body("ok\n")
+}
+
+pub(crate) async fn readyz(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let unready =
+        |text: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
+    match state.ctx.store().ping().await {
+        Ok(()) => Ok(HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .content_type("text/plain")
+            .body("ready\n")),
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            Err(unready("the database does not answer, or its schema is not the one that this version knows"))
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `POST /oauth/par` (RFC 9126).
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::par;
+use serde::Serialize;
+
+use super::authorize::authorize_params;
+use super::token::authenticate;
+use crate::error::ApiError;
+use crate::http::form::Params;
+use crate::http::headers::json_no_store;
+use crate::state::AppState;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    request_uri: &'a str,
+    expires_in: i64,
+}
+
+pub(crate) async fn par(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut params = Params::of_body(&req, payload).await?;
+    let client = authenticate(&req, &state, &mut params).await?;
+    let pushed = par::push(&state.ctx, &client, authorize_params(&mut params)).await?;
+    let answer = Answer { request_uri: pushed.request_uri.as_str(), expires_in: pushed.expires_in };
+    Ok(json_no_store(StatusCode::CREATED, &answer))
+}

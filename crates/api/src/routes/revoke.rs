@@ -1,0 +1,27 @@
+//! `POST /oauth/revoke` (RFC 7009).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::ErrorCode;
+use causeway_flow::revoke;
+
+use super::token::authenticate;
+use crate::error::ApiError;
+use crate::http::form::Params;
+use crate::state::AppState;
+
+pub(crate) async fn revoke(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut params = Params::of_body(&req, payload).await?;
+    let client = authenticate(&req, &state, &mut params).await?;
+    let token = params.take("token").ok_or_else(|| {
+        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
+    })?;
+    revoke::revoke(&state.ctx, &client, &token).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
+}

@@ -1,0 +1,61 @@
+//! `GET /api/session` and `POST /api/session/refresh`: the upstream session behind a token.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState};
+use causeway_flow::session::{self, SessionView};
+use serde::Serialize;
+
+use super::userinfo::require_bearer;
+use crate::error::ApiError;
+use crate::http::headers::json_no_store;
+use crate::state::AppState;
+
+/// Times are Unix seconds.
+#[derive(Serialize)]
+struct Answer<'a> {
+    sub: &'a Did,
+    handle: Option<&'a Handle>,
+    pds: &'a str,
+    session_id: &'a str,
+    /// The upstream token set that this token came from.
+    session_iteration: Option<i64>,
+    /// The one that is in use.
+    head_iteration: i64,
+    session_kind: SessionKind,
+    session_state: SessionState,
+    scope: &'a Scope,
+    token_expires_at: i64,
+    /// When the session ends unless it is used before; null: never.
+    session_expires_at: Option<i64>,
+}
+
+pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let bearer = require_bearer(&req, &state, None).await?;
+    Ok(answer(&session::view(&state.ctx, &bearer, None)))
+}
+
+pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let bearer = require_bearer(&req, &state, None).await?;
+    let head = session::refresh_upstream(&state.ctx, &bearer).await?;
+    Ok(answer(&session::view(&state.ctx, &bearer, Some(head))))
+}
+
+fn answer(view: &SessionView) -> HttpResponse {
+    let head = &view.head;
+    let body = Answer {
+        sub: &head.did,
+        handle: head.handle.as_ref(),
+        pds: &head.upstream.pds,
+        session_id: head.session_id.as_str(),
+        session_iteration: view.session_iteration,
+        head_iteration: head.iteration,
+        session_kind: head.kind,
+        session_state: view.state,
+        scope: &view.scope,
+        token_expires_at: view.token_expires_at.as_secs(),
+        session_expires_at: head.idle_end().map(causeway_domain::Timestamp::as_secs),
+    };
+    json_no_store(StatusCode::OK, &body)
+}

@@ -1,0 +1,91 @@
+//! `POST /oauth/token` (RFC 6749 section 3.2).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::client::{Client, GrantType};
+use causeway_domain::secret::PlainToken;
+use causeway_domain::{Did, ErrorCode, Scope};
+use causeway_flow::redeem::{self, RedeemParams};
+use causeway_flow::refresh::{self, RefreshParams};
+use causeway_flow::{IssuedTokens, clients};
+use serde::Serialize;
+
+use crate::error::ApiError;
+use crate::http::credentials::client_credentials;
+use crate::http::form::Params;
+use crate::http::headers::json_no_store;
+use crate::state::AppState;
+
+/// The token answer (RFC 6749 section 5.1), and who it is about.
+#[derive(Serialize)]
+struct Answer<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    scope: &'a Scope,
+    sub: &'a Did,
+}
+
+/// Lets the client of a request in, before anything of the request is looked at.
+pub(crate) async fn authenticate(
+    req: &HttpRequest,
+    state: &AppState,
+    params: &mut Params,
+) -> Result<Client, ApiError> {
+    let used_header = req.headers().contains_key(AUTHORIZATION);
+    let credentials = client_credentials(req, params)?;
+    clients::authenticate(&state.ctx, &credentials)
+        .await
+        .map_err(|error| ApiError::client_auth(&error, used_header))
+}
+
+pub(crate) async fn token(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut params = Params::of_body(&req, payload).await?;
+    let client = authenticate(&req, &state, &mut params).await?;
+    let grant_type = params.take("grant_type").ok_or_else(|| {
+        let text = "grant_type is missing: use authorization_code or refresh_token";
+        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
+    })?;
+    let issued = match GrantType::parse(&grant_type) {
+        Some(GrantType::AuthorizationCode) => {
+            let params = RedeemParams {
+                code: params.take("code").map(PlainToken::presented),
+                redirect_uri: params.take("redirect_uri"),
+                code_verifier: params.take("code_verifier"),
+            };
+            redeem::redeem(&state.ctx, &client, params).await?
+        }
+        Some(GrantType::RefreshToken) => {
+            let params = RefreshParams {
+                refresh_token: params.take("refresh_token").map(PlainToken::presented),
+                scope: params.take("scope"),
+            };
+            refresh::refresh(&state.ctx, &client, params).await?
+        }
+        None => {
+            let text = "grant_type is not supported: use authorization_code or refresh_token";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text));
+        }
+    };
+    Ok(answer(&issued))
+}
+
+fn answer(issued: &IssuedTokens) -> HttpResponse {
+    let body = Answer {
+        access_token: issued.access_token.expose(),
+        token_type: "Bearer",
+        expires_in: issued.expires_in,
+        refresh_token: issued.refresh_token.as_ref().map(|token| token.expose()),
+        scope: &issued.scope,
+        sub: &issued.did,
+    };
+    json_no_store(StatusCode::OK, &body)
+}

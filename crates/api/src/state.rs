@@ -1,0 +1,56 @@
+//! What every handler shares.
+
+use actix_web::web::Bytes;
+use causeway_domain::ClientId;
+use causeway_flow::Ctx;
+use ipnet::IpNet;
+
+use crate::routes::metadata;
+
+/// How the server presents itself over HTTP.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// Where browsers see the pages: the issuer, but `127.0.0.1` where that says `localhost`, since a
+    /// PDS sends people back to loopback addresses only.
+    pub page_origin: String,
+    /// Whose forwarded address, request id and traceparent are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The client of the page at `/`; `None`: the page is off.
+    pub demo: Option<ClientId>,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// What every handler shares.
+#[derive(Debug)]
+pub(crate) struct AppState {
+    pub(crate) ctx: Ctx,
+    pub(crate) config: ApiConfig,
+    /// Whether browsers see https: cookies are then `Secure` and carry the `__Host-` prefix.
+    pub(crate) secure: bool,
+    pub(crate) documents: Documents,
+}
+
+/// Documents that never change while the server runs, as the bytes of their bodies.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    pub(crate) server_metadata: Bytes,
+    pub(crate) jwks: Bytes,
+    pub(crate) client_metadata: Option<Bytes>,
+    pub(crate) client_jwks: Option<Bytes>,
+}
+
+impl AppState {
+    pub(crate) fn new(ctx: Ctx, config: ApiConfig) -> Self {
+        let profile = ctx.upstream();
+        let bytes = |value: &serde_json::Value| Bytes::from(value.to_string());
+        let documents = Documents {
+            server_metadata: bytes(&metadata::server_metadata(&ctx)),
+            jwks: Bytes::from_static(b"{\"keys\":[]}"),
+            client_metadata: profile.metadata().map(bytes),
+            client_jwks: profile.metadata().map(|_| bytes(&profile.jwks())),
+        };
+        let secure = config.page_origin.starts_with("https://");
+        Self { ctx, config, secure, documents }
+    }
+}

@@ -1,0 +1,71 @@
+//! A small cache whose entries live a fixed time.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use causeway_domain::Timestamp;
+
+/// At most [`TtlCache::CAPACITY`] entries, each for [`TtlCache::SECONDS`].
+#[derive(Debug)]
+pub(crate) struct TtlCache<K, V>(Mutex<HashMap<K, (V, Timestamp)>>);
+
+impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
+    /// Entries kept: the oldest makes room for one more.
+    pub(crate) const CAPACITY: usize = 4096;
+    /// Seconds that an entry lives. A sign-in must not rely on anything that is older than 10 minutes.
+    pub(crate) const SECONDS: i64 = 300;
+
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    pub(crate) fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (value, since) = entries.get(key)?;
+        is_live(*since, now, Self::SECONDS).then(|| value.clone())
+    }
+
+    pub(crate) fn put(&self, key: K, value: V, now: Timestamp) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= Self::CAPACITY && !entries.contains_key(&key) {
+            entries.retain(|_, (_, since)| is_live(*since, now, Self::SECONDS));
+            if entries.len() >= Self::CAPACITY {
+                let oldest = entries.iter().min_by_key(|(_, (_, since))| *since).map(|(key, _)| key.clone());
+                oldest.map(|key| entries.remove(&key));
+            }
+        }
+        entries.insert(key, (value, now));
+    }
+}
+
+/// An entry from the future (the clock went back) is not live either.
+fn is_live(since: Timestamp, now: Timestamp, seconds: i64) -> bool {
+    (0..seconds).contains(&now.since(since))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_end() {
+        let cache = TtlCache::new();
+        cache.put("a", 1, Timestamp(1_000));
+        assert_eq!(cache.get(&"a", Timestamp(1_299)), Some(1));
+        assert_eq!(cache.get(&"a", Timestamp(1_300)), None);
+        assert_eq!(cache.get(&"a", Timestamp(999)), None);
+        assert_eq!(cache.get(&"b", Timestamp(1_000)), None);
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let cache = TtlCache::new();
+        for key in 0..=TtlCache::<usize, ()>::CAPACITY {
+            cache.put(key, (), Timestamp(i64::from(key > 0)));
+        }
+        assert_eq!(cache.get(&0, Timestamp(1)), None);
+        assert_eq!(cache.get(&1, Timestamp(1)), Some(()));
+        assert_eq!(cache.0.lock().unwrap().len(), TtlCache::<usize, ()>::CAPACITY);
+    }
+}

@@ -1,0 +1,142 @@
+//! The client that the rest of Causeway talks to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use causeway_domain::{Clock, Did, Rng, SignInInput};
+use url::Url;
+
+use crate::error::ResolveError;
+use crate::http::{HttpClient, HttpConfig, HttpError};
+use crate::identity::{Freshness, Identity, IdentityResolver};
+use crate::metadata::{AuthorizationServer, MetadataResolver};
+use crate::nonce::NonceMemory;
+
+/// Where identities are looked up, and how requests leave.
+#[derive(Clone, Debug)]
+pub struct AtprotoConfig {
+    /// The outbound client.
+    pub http: HttpConfig,
+    /// The directory of `did:plc`.
+    pub plc_url: Url,
+    /// A service that resolves handles (`com.atproto.identity.resolveHandle`); `None`: DNS, then the handle's
+    /// own domain.
+    pub handle_resolver: Option<Url>,
+}
+
+/// Where a sign-in has to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Who is expected to come back; `None` when only a server was named.
+    pub identity: Option<Identity>,
+    /// The authorization server to send them to.
+    pub server: AuthorizationServer,
+}
+
+/// The AT Protocol OAuth client. Clones share caches, nonces and connections.
+///
+/// # Cancellation
+/// A request that carries a code or a refresh token must not be dropped half-way: run it detached from the
+/// request that needs it.
+#[derive(Clone)]
+pub struct AtprotoClient(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) http: HttpClient,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) nonces: NonceMemory,
+    identities: IdentityResolver,
+    metadata: MetadataResolver,
+}
+
+impl fmt::Debug for AtprotoClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtprotoClient").field("http", &self.0.http).finish_non_exhaustive()
+    }
+}
+
+impl AtprotoClient {
+    /// Builds the client; sends nothing.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] for a configuration that cannot work.
+    pub fn new(config: AtprotoConfig, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, HttpError> {
+        let http = HttpClient::new(&config.http)?;
+        let identities =
+            IdentityResolver::new(http.clone(), clock.clone(), config.plc_url, config.handle_resolver);
+        let metadata = MetadataResolver::new(http.clone(), clock.clone());
+        let nonces = NonceMemory::default();
+        Ok(Self(Arc::new(Inner { http, clock, rng, nonces, identities, metadata })))
+    }
+
+    /// The outbound client, for documents that other parts of Causeway need.
+    pub fn http(&self) -> &HttpClient {
+        &self.0.http
+    }
+
+    /// From what somebody typed to the server that can sign them in.
+    ///
+    /// A handle has to verify in both directions. A server may be a personal data server or an authorization
+    /// server; whoever comes back from there has to be checked with [`AtprotoClient::resolve_did`] and
+    /// [`AtprotoClient::server_of_pds`].
+    ///
+    /// # Errors
+    /// Any [`ResolveError`]; [`ResolveError::HandleMismatch`] when the handle's account goes by another one.
+    #[tracing::instrument(name = "atproto.resolve", skip_all)]
+    pub async fn resolve(&self, input: &SignInInput) -> Result<Target, ResolveError> {
+        let identity = match input {
+            SignInInput::Handle(handle) => {
+                match self.0.identities.by_handle(handle, Freshness::Cached).await {
+                    // What is cached may be older than the handle.
+                    Err(ResolveError::HandleMismatch) => {
+                        self.0.identities.by_handle(handle, Freshness::Fresh).await?
+                    }
+                    outcome => outcome?,
+                }
+            }
+            SignInInput::Did(did) => self.resolve_did(did).await?,
+            SignInInput::Server(url) => {
+                return Ok(Target { identity: None, server: self.0.metadata.of_server(url).await? });
+            }
+        };
+        let server = self.server_of_pds(&identity.pds).await?;
+        Ok(Target { identity: Some(identity), server })
+    }
+
+    /// Where an account lives and which handle it has; at most 5 minutes old.
+    ///
+    /// # Errors
+    /// Any [`ResolveError`] but those of handles: a handle that does not verify is left out.
+    #[tracing::instrument(name = "atproto.resolve_did", skip_all, fields(%did))]
+    pub async fn resolve_did(&self, did: &Did) -> Result<Identity, ResolveError> {
+        self.0.identities.by_did(did, Freshness::Cached).await
+    }
+
+    /// As [`AtprotoClient::resolve_did`], but nothing is taken from the cache.
+    ///
+    /// # Errors
+    /// As [`AtprotoClient::resolve_did`].
+    #[tracing::instrument(name = "atproto.resolve_did_fresh", skip_all, fields(%did))]
+    pub async fn resolve_did_fresh(&self, did: &Did) -> Result<Identity, ResolveError> {
+        self.0.identities.by_did(did, Freshness::Fresh).await
+    }
+
+    /// The authorization server of a personal data server; at most 5 minutes old.
+    ///
+    /// # Errors
+    /// [`ResolveError::Http`] and [`ResolveError::ServerMetadata`].
+    #[tracing::instrument(name = "atproto.server_of_pds", skip_all, fields(%pds))]
+    pub async fn server_of_pds(&self, pds: &Url) -> Result<AuthorizationServer, ResolveError> {
+        self.0.metadata.of_pds(pds).await
+    }
+
+    /// The authorization server with this issuer; at most 5 minutes old.
+    ///
+    /// # Errors
+    /// [`ResolveError::Http`] and [`ResolveError::ServerMetadata`].
+    #[tracing::instrument(name = "atproto.server_by_issuer", skip_all, fields(%issuer))]
+    pub async fn server_by_issuer(&self, issuer: &str) -> Result<AuthorizationServer, ResolveError> {
+        self.0.metadata.of_issuer(issuer).await
+    }
+}

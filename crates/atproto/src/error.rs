@@ -1,0 +1,113 @@
+//! What can go wrong on the way to somebody's server, and in talking to it.
+
+use causeway_jose::JoseError;
+
+use crate::http::HttpError;
+
+/// Why it is not known who somebody is, or which server is theirs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// Nobody has this handle.
+    #[error("no account has this handle")]
+    HandleNotFound,
+    /// The handle's DNS records name several DIDs.
+    #[error("the handle's DNS records name more than one account")]
+    HandleAmbiguous,
+    /// The handle leads to an account that goes by another handle.
+    #[error("the handle leads to an account that does not use this handle")]
+    HandleMismatch,
+    /// There is no such DID, or it was deactivated for good.
+    #[error("this DID does not exist")]
+    DidNotFound,
+    /// What stands where the DID document should be is not that DID's document.
+    #[error("the DID document is not valid: {0}")]
+    DidDocument(&'static str),
+    /// The account has no PDS.
+    #[error("the account's DID document names no personal data server")]
+    NoPds,
+    /// A server's OAuth metadata does not allow a safe sign-in.
+    #[error("the server's OAuth metadata is not valid: {0}")]
+    ServerMetadata(&'static str),
+    /// The DNS servers gave no answer.
+    #[error("the DNS lookup of the handle failed")]
+    Dns,
+    /// A document could not be fetched.
+    #[error("a document could not be fetched: {0}")]
+    Http(#[from] HttpError),
+}
+
+impl ResolveError {
+    /// Whether somebody's server failed us: a later try may succeed, and what was known before stands.
+    /// Otherwise the answer is definite: what was typed leads nowhere.
+    pub const fn is_upstream_fault(&self) -> bool {
+        match self {
+            Self::HandleNotFound
+            | Self::HandleAmbiguous
+            | Self::HandleMismatch
+            | Self::DidNotFound
+            | Self::NoPds
+            | Self::Http(HttpError::Blocked(_) | HttpError::Setup(_)) => false,
+            Self::DidDocument(_) | Self::ServerMetadata(_) | Self::Dns | Self::Http(_) => true,
+        }
+    }
+}
+
+/// Why an authorization server did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It said no (RFC 6749 section 5.2): a definite answer, with a 4xx status.
+    #[error("the authorization server answered {status} {error}")]
+    OAuth {
+        /// The status code.
+        status: u16,
+        /// The error code.
+        error: String,
+        /// Its explanation: at most 200 characters, without control characters. It is the server's text.
+        description: Option<String>,
+    },
+    /// It said yes, but the answer cannot be used.
+    #[error("the authorization server's answer cannot be used: {0}")]
+    Malformed(&'static str),
+    /// There is no definite answer: no connection, a timeout, 429, 5xx, something that is not OAuth.
+    #[error("no answer from the authorization server: {0}")]
+    Http(#[from] HttpError),
+    /// We could not sign the request. Nothing was sent.
+    #[error("the request could not be signed: {0}")]
+    Sign(#[from] JoseError),
+}
+
+impl TokenError {
+    /// Whether the server refused the code or refresh token itself.
+    pub fn is_invalid_grant(&self) -> bool {
+        matches!(self, Self::OAuth { error, .. } if error == "invalid_grant")
+    }
+
+    /// Whether a later try of the same request may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::OAuth { error, .. } => {
+                ["temporarily_unavailable", "server_error", "use_dpop_nonce", "slow_down"]
+                    .contains(&error.as_str())
+            }
+            Self::Http(error) => !matches!(error, HttpError::Blocked(_) | HttpError::Setup(_)),
+            Self::Malformed(_) | Self::Sign(_) => false,
+        }
+    }
+
+    /// Whether a single-use credential that the request carried may be spent though we got nothing for it.
+    pub const fn may_be_spent(&self) -> bool {
+        match self {
+            Self::Malformed(_) => true,
+            Self::Http(error) => error.may_have_arrived(),
+            Self::OAuth { .. } | Self::Sign(_) => false,
+        }
+    }
+
+    /// Seconds to wait before another try, when the server said so.
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Http(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The one way out: every request of Causeway leaves through this client.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Response};
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use crate::address::is_public;
+
+/// How the client behaves.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Allows plain http and addresses that are not on the public internet: for development only.
+    pub dev_mode: bool,
+    /// Certificates to trust besides the system's: PEM, one or several.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Names with a fixed address, which may be private: the operator vouches for them.
+    pub resolve: Vec<(String, IpAddr)>,
+    /// What we call ourselves.
+    pub user_agent: String,
+    /// How long name lookup, TCP and TLS may take together.
+    pub connect_timeout: Duration,
+    /// How long a request may take, from the lookup to the last byte of the answer.
+    pub total_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            dev_mode: false,
+            extra_ca_pem: None,
+            resolve: Vec::new(),
+            user_agent: concat!("Causeway/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a request brought no usable answer. The texts hold no bodies, queries or credentials.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The client itself could not be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Setup(&'static str),
+    /// The address is not one that we connect to. Nothing was sent.
+    #[error("refused to connect: {0}")]
+    Blocked(&'static str),
+    /// No connection (name lookup, TCP, TLS). Nothing was sent.
+    #[error("cannot connect: {0}")]
+    Unreachable(String),
+    /// No answer in time. The request may have been carried out.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke before the answer was complete. The request may have been carried out.
+    #[error("the connection broke before the answer was complete")]
+    Interrupted,
+    /// The answer is a redirect (3xx), which is never followed.
+    #[error("answered with a redirect, which is not followed")]
+    Redirected,
+    /// The answer is longer than we read.
+    #[error("the answer is too large")]
+    TooLarge,
+    /// The answer is not JSON of the form that was expected.
+    #[error("the answer is not the JSON that was expected")]
+    NotJson,
+    /// The answer's status is not the one that was expected.
+    #[error("answered with status {status}")]
+    Status {
+        /// The status code.
+        status: u16,
+        /// Seconds to wait before another try, when the server said so (`Retry-After`).
+        retry_after: Option<u64>,
+    },
+}
+
+impl HttpError {
+    /// Whether the server may have acted on the request though we have no answer that says so.
+    ///
+    /// A single-use credential that such a request carried may be spent.
+    pub const fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Setup(_) | Self::Blocked(_) | Self::Unreachable(_) => false,
+            Self::Timeout
+            | Self::Interrupted
+            | Self::Redirected
+            | Self::TooLarge
+            | Self::NotJson
+            | Self::Status { .. } => true,
+        }
+    }
+
+    /// Seconds to wait before another try, when the server said so.
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// The hardened client: https only, no redirects, no proxies from the environment, addresses checked after
+/// name lookup, bodies capped, everything timed.
+#[derive(Clone)]
+pub struct HttpClient {
+    client: reqwest::Client,
+    dev_mode: bool,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("dev_mode", &self.dev_mode).finish_non_exhaustive()
+    }
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) accept: &'static str,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(url: &'a Url, accept: &'static str) -> Self {
+        Self { method: Method::GET, url, accept, headers: HeaderMap::new(), body: None }
+    }
+}
+
+impl HttpClient {
+    /// The most that is read of a token answer, in bytes.
+    pub const TOKEN_CAP: usize = 256 * 1024;
+    /// The most that is read of a metadata or DID document, in bytes.
+    pub const DOCUMENT_CAP: usize = 64 * 1024;
+    /// Seconds that an idle connection is kept. Short, because a request on a connection which the server
+    /// closes at that moment is lost without a trace, and a refresh token with it; Node.js servers
+    /// close after 5.
+    const IDLE_SECONDS: u64 = 3;
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] for a certificate or user agent that cannot be read, or without a TLS library.
+    #[expect(clippy::disallowed_methods, reason = "the one home of the outbound client")]
+    pub fn new(config: &HttpConfig) -> Result<Self, HttpError> {
+        let user_agent = HeaderValue::from_str(&config.user_agent)
+            .map_err(|_| HttpError::Setup("the user agent holds characters that headers cannot"))?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .https_only(!config.dev_mode)
+            .connect_timeout(config.connect_timeout)
+            .timeout(config.total_timeout)
+            .pool_idle_timeout(Duration::from_secs(Self::IDLE_SECONDS))
+            .min_tls_version(reqwest::tls::Version::TLS_1_2)
+            .dns_resolver(Arc::new(GuardedResolver::new(config)));
+        if let Some(pem) = &config.extra_ca_pem {
+            for certificate in certificates(pem)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        let client =
+            builder.build().map_err(|_| HttpError::Setup("the TLS library refused the configuration"))?;
+        Ok(Self { client, dev_mode: config.dev_mode })
+    }
+
+    /// Whether plain http and private addresses are allowed.
+    pub const fn dev_mode(&self) -> bool {
+        self.dev_mode
+    }
+
+    /// Fetches a JSON document of at most `cap` bytes; anything but status 200 is an error.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`.
+    pub async fn get_json<T: DeserializeOwned>(&self, url: &Url, cap: usize) -> Result<T, HttpError> {
+        let response = self.send(Call::get(url, "application/json")).await?;
+        expect_ok(&response)?;
+        if !is_json(response.headers()) {
+            return Err(HttpError::NotJson);
+        }
+        let body = read(response, cap).await?;
+        serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)
+    }
+
+    /// Fetches a text of at most `cap` bytes; anything but status 200 is an error.
+    pub(crate) async fn get_text(&self, url: &Url, cap: usize) -> Result<String, HttpError> {
+        let response = self.send(Call::get(url, "text/plain")).await?;
+        expect_ok(&response)?;
+        let body = read(response, cap).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
+        self.check(call.url)?;
+        let started = Instant::now();
+        let mut request = self
+            .client
+            .request(call.method.clone(), call.url.clone())
+            .header(ACCEPT, call.accept)
+            .headers(call.headers);
+        if let Some(body) = call.body {
+            request = request.body(body);
+        }
+        let outcome = request.send().await.map_err(|error| explain(&error));
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (method, host, path) = (&call.method, call.url.host_str(), call.url.path());
+        match &outcome {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
+            }
+            Err(error) => {
+                tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
+            }
+        }
+        let response = outcome?;
+        if response.status().is_redirection() { Err(HttpError::Redirected) } else { Ok(response) }
+    }
+
+    /// What the resolver does not see: schemes, credentials, and addresses written into the URL.
+    fn check(&self, url: &Url) -> Result<(), HttpError> {
+        match url.scheme() {
+            "https" => {}
+            "http" if self.dev_mode => {}
+            _ => return Err(HttpError::Blocked("only https is allowed")),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(HttpError::Blocked("the address holds credentials"));
+        }
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) => return Ok(()),
+            None => return Err(HttpError::Blocked("the address names no host")),
+        };
+        if self.dev_mode || is_public(address) { Ok(()) } else { Err(HttpError::Blocked(PRIVATE)) }
+    }
+}
+
+/// Reads a body of at most `cap` bytes.
+pub(crate) async fn read(mut response: Response, cap: usize) -> Result<Zeroizing<Vec<u8>>, HttpError> {
+    let announced =
+        response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced > cap {
+        return Err(HttpError::TooLarge);
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(announced));
+    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
+        if body.len() + chunk.len() > cap {
+            return Err(HttpError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Whether the headers announce `application/json` or a type built on it (`+json`).
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The error for an answer whose status is not what it should be.
+pub(crate) fn status_error(response: &Response) -> HttpError {
+    let retry_after =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    HttpError::Status { status: response.status().as_u16(), retry_after }
+}
+
+fn expect_ok(response: &Response) -> Result<(), HttpError> {
+    if response.status().as_u16() == 200 { Ok(()) } else { Err(status_error(response)) }
+}
+
+/// Splits a PEM bundle: the TLS library reads one certificate at a time.
+fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    const UNREADABLE: HttpError = HttpError::Setup("the extra certificates are not PEM");
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    let text = std::str::from_utf8(pem).map_err(|_| UNREADABLE)?;
+    let certificates = text
+        .split(BEGIN)
+        .skip(1)
+        .map(|rest| reqwest::Certificate::from_pem(format!("{BEGIN}{rest}").as_bytes()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| UNREADABLE)?;
+    if certificates.is_empty() { Err(UNREADABLE) } else { Ok(certificates) }
+}
+
+const PRIVATE: &str = "the address is not on the public internet";
+
+/// All addresses of a name are closed to us.
+#[derive(Debug, thiserror::Error)]
+#[error("{PRIVATE}")]
+struct BlockedAddress;
+
+/// Looks names up and drops the addresses that are not on the public internet. What passes here is what
+/// is connected to, so a second lookup cannot bring another address (DNS rebinding).
+struct GuardedResolver {
+    dev_mode: bool,
+    fixed: HashMap<String, IpAddr>,
+}
+
+impl GuardedResolver {
+    fn new(config: &HttpConfig) -> Self {
+        let fixed =
+            config.resolve.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address)).collect();
+        Self { dev_mode: config.dev_mode, fixed }
+    }
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        if let Some(address) = self.fixed.get(&name.as_str().to_ascii_lowercase()) {
+            let addresses: Addrs = Box::new(std::iter::once(SocketAddr::new(*address, 0)));
+            return Box::pin(std::future::ready(Ok(addresses)));
+        }
+        let dev_mode = self.dev_mode;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let open: Vec<SocketAddr> = found.filter(|address| dev_mode || is_public(address.ip())).collect();
+            if open.is_empty() {
+                return Err(BlockedAddress.into());
+            }
+            let addresses: Addrs = Box::new(open.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+/// Sorts reqwest's errors by what they mean for the request. None of its own text is kept: it holds the URL.
+fn explain(error: &reqwest::Error) -> HttpError {
+    let mut innermost: &dyn StdError = error;
+    while let Some(source) = innermost.source() {
+        if source.is::<BlockedAddress>() {
+            return HttpError::Blocked(PRIVATE);
+        }
+        innermost = source;
+    }
+    if error.is_connect() {
+        let reason = if error.is_timeout() { "timed out".to_owned() } else { innermost.to_string() };
+        HttpError::Unreachable(reason.chars().filter(|c| !c.is_control()).take(200).collect())
+    } else if error.is_timeout() {
+        HttpError::Timeout
+    } else if error.is_builder() {
+        HttpError::Blocked("the address cannot be requested")
+    } else {
+        HttpError::Interrupted
+    }
+}

@@ -1,0 +1,299 @@
+//! Handles and DIDs (atproto specifications "Handle" and "DID").
+
+use std::sync::Arc;
+
+use causeway_domain::{Clock, Did, Handle};
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::cache::TtlCache;
+use crate::dns::Dns;
+use crate::error::ResolveError;
+use crate::http::{HttpClient, HttpError};
+
+/// Who somebody is and where their account lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub did: Did,
+    /// Its handle, verified in both directions; `None` when it has none that verifies.
+    pub handle: Option<Handle>,
+    /// The origin of its personal data server.
+    pub pds: Url,
+}
+
+/// What we need of a DID document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Account {
+    /// The first valid handle that it claims: not verified yet.
+    claimed_handle: Option<Handle>,
+    pds: Url,
+}
+
+/// A DID document (W3C Decentralized Identifiers section 5); only its form is certain.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DidDocument {
+    id: String,
+    #[serde(default)]
+    also_known_as: Vec<Value>,
+    #[serde(default)]
+    service: Vec<Value>,
+}
+
+/// Whether what was looked up a moment ago will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Cached,
+    Fresh,
+}
+
+/// Looks handles and DIDs up.
+pub(crate) struct IdentityResolver {
+    http: HttpClient,
+    clock: Arc<dyn Clock>,
+    plc_url: Url,
+    handle_resolver: Option<Url>,
+    dns: Dns,
+    dids: TtlCache<Handle, Did>,
+    identities: TtlCache<Did, Identity>,
+}
+
+impl IdentityResolver {
+    pub(crate) fn new(
+        http: HttpClient,
+        clock: Arc<dyn Clock>,
+        plc_url: Url,
+        handle_resolver: Option<Url>,
+    ) -> Self {
+        let (dids, identities) = (TtlCache::new(), TtlCache::new());
+        Self { http, clock, plc_url, handle_resolver, dns: Dns::default(), dids, identities }
+    }
+
+    /// Who has this handle: the handle leads to a DID, and its document back to the handle.
+    pub(crate) async fn by_handle(
+        &self,
+        handle: &Handle,
+        freshness: Freshness,
+    ) -> Result<Identity, ResolveError> {
+        let did = self.did_of(handle, freshness).await?;
+        if freshness == Freshness::Cached
+            && let Some(identity) = self.identities.get(&did, self.clock.now())
+            && identity.handle.as_ref() == Some(handle)
+        {
+            return Ok(identity);
+        }
+        let account = self.account(&did).await?;
+        if account.claimed_handle.as_ref() != Some(handle) {
+            return Err(ResolveError::HandleMismatch);
+        }
+        let identity = Identity { did, handle: Some(handle.clone()), pds: account.pds };
+        self.identities.put(identity.did.clone(), identity.clone(), self.clock.now());
+        Ok(identity)
+    }
+
+    /// Where this account lives, and its handle if that verifies.
+    pub(crate) async fn by_did(&self, did: &Did, freshness: Freshness) -> Result<Identity, ResolveError> {
+        if freshness == Freshness::Cached
+            && let Some(identity) = self.identities.get(did, self.clock.now())
+        {
+            return Ok(identity);
+        }
+        let account = self.account(did).await?;
+        let verified = match &account.claimed_handle {
+            Some(handle) => self.did_of(handle, freshness).await.map(|owner| owner == *did),
+            None => Ok(false),
+        };
+        let definite = !matches!(&verified, Err(error) if error.is_upstream_fault());
+        let handle = account.claimed_handle.filter(|_| verified == Ok(true));
+        let identity = Identity { did: did.clone(), handle, pds: account.pds };
+        // A handle that could not be checked is checked again next time.
+        if definite {
+            self.identities.put(did.clone(), identity.clone(), self.clock.now());
+        }
+        Ok(identity)
+    }
+
+    /// The DID that a handle leads to; whether that DID leads back is not checked here.
+    async fn did_of(&self, handle: &Handle, freshness: Freshness) -> Result<Did, ResolveError> {
+        if freshness == Freshness::Cached
+            && let Some(did) = self.dids.get(handle, self.clock.now())
+        {
+            return Ok(did);
+        }
+        let did = match &self.handle_resolver {
+            Some(service) => self.ask_service(service, handle).await?,
+            None => self.ask_the_handle(handle).await?,
+        };
+        self.dids.put(handle.clone(), did.clone(), self.clock.now());
+        Ok(did)
+    }
+
+    /// `com.atproto.identity.resolveHandle` of a service that the operator trusts.
+    async fn ask_service(&self, service: &Url, handle: &Handle) -> Result<Did, ResolveError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            did: String,
+        }
+        let mut url = at_path(service, "/xrpc/com.atproto.identity.resolveHandle");
+        url.query_pairs_mut().append_pair("handle", handle.as_str());
+        match self.http.get_json::<Answer>(&url, HttpClient::DOCUMENT_CAP).await {
+            Ok(answer) => Did::parse(&answer.did).map_err(|_| ResolveError::HandleNotFound),
+            Err(HttpError::Status { status: 400 | 404, .. }) => Err(ResolveError::HandleNotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// DNS first, then the well-known document of the domain that the handle is.
+    async fn ask_the_handle(&self, handle: &Handle) -> Result<Did, ResolveError> {
+        let by_dns = match self.dns.did_of(handle).await {
+            Ok(Some(did)) => return Ok(did),
+            Ok(None) => Ok(()),
+            Err(ResolveError::HandleAmbiguous) => return Err(ResolveError::HandleAmbiguous),
+            Err(error) => Err(error),
+        };
+        let url = Url::parse(&format!("https://{handle}/.well-known/atproto-did"))
+            .map_err(|_| ResolveError::HandleNotFound)?;
+        match self.http.get_text(&url, 4096).await {
+            Ok(text) => {
+                let line = text.lines().next().unwrap_or_default().trim();
+                Did::parse(line).map_err(|_| ResolveError::HandleNotFound)
+            }
+            Err(
+                error @ (HttpError::Timeout
+                | HttpError::Interrupted
+                | HttpError::Status { status: 429 | 500.., .. }),
+            ) => Err(error.into()),
+            // Nothing there. It is no account if DNS said so too; else we don't know.
+            Err(_) => by_dns.and(Err(ResolveError::HandleNotFound)),
+        }
+    }
+
+    /// Fetches a DID document and reads it.
+    async fn account(&self, did: &Did) -> Result<Account, ResolveError> {
+        let url = match did.web_host() {
+            None => at_path(&self.plc_url, &format!("/{did}")),
+            Some(host) => {
+                let local = host == "localhost" || host.starts_with("localhost:");
+                let scheme = if self.http.dev_mode() && local { "http" } else { "https" };
+                Url::parse(&format!("{scheme}://{host}/.well-known/did.json"))
+                    .map_err(|_| ResolveError::DidNotFound)?
+            }
+        };
+        match self.http.get_json::<DidDocument>(&url, HttpClient::DOCUMENT_CAP).await {
+            Ok(document) => read_document(did, &document, self.http.dev_mode()),
+            // 410: the directory's word for a DID that was deactivated.
+            Err(HttpError::Status { status: 404 | 410, .. }) => Err(ResolveError::DidNotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What a DID document says about the account.
+fn read_document(did: &Did, document: &DidDocument, dev_mode: bool) -> Result<Account, ResolveError> {
+    if document.id != did.as_str() {
+        return Err(ResolveError::DidDocument("it is the document of another DID"));
+    }
+    let claimed_handle = document
+        .also_known_as
+        .iter()
+        .filter_map(|alias| alias.as_str()?.strip_prefix("at://"))
+        .find_map(|handle| Handle::parse(handle).ok());
+    let own_id = format!("{did}#atproto_pds");
+    let service = document.service.iter().find(|service| {
+        service.get("id").and_then(Value::as_str).is_some_and(|id| id == "#atproto_pds" || id == own_id)
+            && service.get("type").and_then(Value::as_str) == Some("AtprotoPersonalDataServer")
+    });
+    let endpoint = service.ok_or(ResolveError::NoPds)?.get("serviceEndpoint").and_then(Value::as_str);
+    let pds = endpoint
+        .and_then(|endpoint| parse_origin(endpoint, dev_mode))
+        .ok_or(ResolveError::DidDocument("its personal data server is not an https origin"))?;
+    Ok(Account { claimed_handle, pds })
+}
+
+/// Reads an https URL (http too in development) that has an origin and nothing else.
+pub(crate) fn parse_origin(text: &str, dev_mode: bool) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    let scheme = url.scheme() == "https" || (dev_mode && url.scheme() == "http");
+    (scheme && url.has_host() && plain && anonymous).then_some(url)
+}
+
+/// `base` with `path` after its own path; query and fragment are dropped.
+pub(crate) fn at_path(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const DID: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
+
+    fn read(document: Value) -> Result<Account, ResolveError> {
+        let did = Did::parse(DID).unwrap();
+        read_document(&did, &serde_json::from_value(document).unwrap(), false)
+    }
+
+    fn pds(endpoint: &str) -> Value {
+        json!([{ "id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": endpoint }])
+    }
+
+    #[test]
+    fn reads_the_account_of_a_document() {
+        let account = read(json!({
+            "@context": ["https://www.w3.org/ns/did/v1"],
+            "id": DID,
+            "alsoKnownAs": [7, "https://alice.example", "at://not a handle", "at://Alice.Example", "at://b.example"],
+            "service": [
+                { "id": "#atproto_labeler", "type": "AtprotoLabeler", "serviceEndpoint": "https://l.example" },
+                { "id": "#atproto_pds", "type": "Other", "serviceEndpoint": "https://other.example" },
+                {
+                    "id": format!("{DID}#atproto_pds"),
+                    "type": "AtprotoPersonalDataServer",
+                    "serviceEndpoint": "https://pds.example",
+                },
+            ],
+        }))
+        .unwrap();
+        assert_eq!(account.claimed_handle, Handle::parse("alice.example").ok());
+        assert_eq!(account.pds.as_str(), "https://pds.example/");
+    }
+
+    #[test]
+    fn refuses_documents_that_prove_nothing() {
+        let foreign =
+            json!({ "id": "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "service": pds("https://pds.example") });
+        assert!(matches!(read(foreign), Err(ResolveError::DidDocument(_))));
+        assert_eq!(read(json!({ "id": DID })), Err(ResolveError::NoPds));
+        for endpoint in [
+            "http://pds.example",
+            "https://pds.example/path",
+            "https://pds.example/?a=b",
+            "https://pds.example/#a",
+            "https://user@pds.example",
+            "ftp://pds.example",
+            "pds.example",
+            "",
+        ] {
+            let document = json!({ "id": DID, "service": pds(endpoint) });
+            assert!(matches!(read(document), Err(ResolveError::DidDocument(_))), "{endpoint}");
+        }
+        assert!(parse_origin("http://localhost:2583", true).is_some());
+    }
+
+    #[test]
+    fn paths_are_put_after_the_base() {
+        let url = |s: &str| Url::parse(s).unwrap();
+        assert_eq!(at_path(&url("https://a.example"), "/x").as_str(), "https://a.example/x");
+        assert_eq!(at_path(&url("https://a.example/b/?q"), "/x").as_str(), "https://a.example/b/x");
+    }
+}

@@ -1,0 +1,23 @@
+//! AT Protocol OAuth, the client's side: who somebody is, which server is theirs, and the requests that
+//! start, use and end a session there.
+//!
+//! [`AtprotoClient`] is the way in. All of its requests leave through one [`HttpClient`], which refuses to
+//! connect to addresses that are not on the public internet.
+
+mod address;
+mod cache;
+mod client;
+mod dns;
+mod error;
+mod http;
+mod identity;
+mod metadata;
+mod nonce;
+mod oauth;
+
+pub use client::{AtprotoClient, AtprotoConfig, Target};
+pub use error::{ResolveError, TokenError};
+pub use http::{HttpClient, HttpConfig, HttpError};
+pub use identity::Identity;
+pub use metadata::AuthorizationServer;
+pub use oauth::{PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};

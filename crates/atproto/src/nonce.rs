@@ -1,0 +1,38 @@
+//! The DPoP nonces that servers gave us (RFC 9449 section 8), by origin.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::header::HeaderMap;
+use url::Url;
+
+/// The newest nonce of each origin. Kept in memory only: a lost nonce costs one more round trip.
+#[derive(Debug, Default)]
+pub(crate) struct NonceMemory(Mutex<HashMap<String, String>>);
+
+impl NonceMemory {
+    /// When more origins than this are known, all are forgotten.
+    const CAPACITY: usize = 10_000;
+    /// Longer ones are not kept.
+    const MAX_LENGTH: usize = 512;
+
+    /// The newest nonce of `url`'s origin.
+    pub(crate) fn get(&self, url: &Url) -> Option<String> {
+        let nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.get(&url.origin().ascii_serialization()).cloned()
+    }
+
+    /// Keeps the nonce of an answer from `url`, and gives it back.
+    pub(crate) fn keep(&self, url: &Url, headers: &HeaderMap) -> Option<String> {
+        let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
+        if nonce.is_empty() || nonce.len() > Self::MAX_LENGTH {
+            return None;
+        }
+        let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if nonces.len() >= Self::CAPACITY {
+            nonces.clear();
+        }
+        nonces.insert(url.origin().ascii_serialization(), nonce.to_owned());
+        Some(nonce.to_owned())
+    }
+}

@@ -1,0 +1,406 @@
+//! The requests to an authorization server: push, exchange, refresh, revoke.
+
+use bytes::Bytes;
+use causeway_domain::{CodeChallenge, CodeVerifier, Did, OauthState, Scope, Secret, UpstreamClientId};
+use causeway_jose::{ClientAssertion, DpopClaims, EcKey, client_assertion, dpop_proof};
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+use crate::client::AtprotoClient;
+use crate::error::TokenError;
+use crate::http::{Call, HttpClient, HttpError, is_json, read, status_error};
+use crate::metadata::AuthorizationServer;
+
+/// Who we are at an authorization server.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamIdentity<'a> {
+    /// Our `client_id` there.
+    pub client_id: &'a UpstreamClientId,
+    /// How we authenticate there.
+    pub auth: UpstreamAuthKey<'a>,
+}
+
+/// How we authenticate, with the key that it takes.
+#[derive(Clone, Copy, Debug)]
+pub enum UpstreamAuthKey<'a> {
+    /// As a public client.
+    None,
+    /// With a signed assertion (RFC 7523).
+    PrivateKeyJwt {
+        /// The key.
+        key: &'a EcKey,
+        /// Its identifier in our published key set.
+        kid: &'a str,
+    },
+}
+
+/// What a pushed authorization request asks (RFC 9126 section 2.1). The response type is `code`, the challenge
+/// method `S256`.
+#[derive(Clone, Debug)]
+pub struct PushRequest {
+    /// Where the person comes back.
+    pub redirect_uri: String,
+    /// What is asked for; has to hold `atproto`.
+    pub scope: Scope,
+    /// What comes back with the person.
+    pub state: OauthState,
+    /// PKCE.
+    pub code_challenge: CodeChallenge,
+    /// Whom to offer for sign-in: a handle or a DID.
+    pub login_hint: Option<String>,
+    /// The `prompt` of OpenID Connect, where the server knows it.
+    pub prompt: Option<String>,
+}
+
+/// A pushed request that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Where to send the person.
+    pub authorize_url: Url,
+    /// The server's newest DPoP nonce.
+    pub dpop_nonce: Option<String>,
+    /// Seconds that the request lives.
+    pub expires_in: i64,
+}
+
+/// A token set. Its `sub` is what the server claims: believe it only once that DID leads back to this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenAnswer {
+    /// The access token, bound to the DPoP key.
+    pub access_token: Secret,
+    /// The refresh token: works once.
+    pub refresh_token: Option<Secret>,
+    /// Seconds that the access token lives, when the server said so.
+    pub expires_in: Option<i64>,
+    /// What was granted; holds `atproto`.
+    pub scope: Scope,
+    /// The account.
+    pub sub: Did,
+    /// The server's newest DPoP nonce.
+    pub dpop_nonce: Option<String>,
+}
+
+/// The assertion type of RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Seconds that an assertion lives.
+const ASSERTION_SECONDS: i64 = 60;
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+impl AtprotoClient {
+    /// Pushes an authorization request (RFC 9126).
+    ///
+    /// # Errors
+    /// Any [`TokenError`].
+    #[tracing::instrument(name = "atproto.par", skip_all, fields(issuer = server.issuer))]
+    pub async fn push_request(
+        &self,
+        server: &AuthorizationServer,
+        me: &UpstreamIdentity<'_>,
+        dpop: &EcKey,
+        request: &PushRequest,
+    ) -> Result<Pushed, TokenError> {
+        #[derive(Deserialize)]
+        struct Body {
+            request_uri: String,
+            #[serde(default)]
+            expires_in: Value,
+        }
+        let scope = request.scope.to_string();
+        let mut params = vec![
+            ("response_type", "code"),
+            ("redirect_uri", &request.redirect_uri),
+            ("scope", &scope),
+            ("state", request.state.as_str()),
+            ("code_challenge", request.code_challenge.as_str()),
+            ("code_challenge_method", "S256"),
+        ];
+        params.extend(request.login_hint.as_deref().map(|hint| ("login_hint", hint)));
+        params.extend(request.prompt.as_deref().map(|prompt| ("prompt", prompt)));
+        let endpoint = &server.pushed_authorization_request_endpoint;
+        let answer = self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await?;
+        let body: Body = answer.json()?;
+        if body.request_uri.is_empty() {
+            return Err(TokenError::Malformed("request_uri is empty"));
+        }
+        let mut authorize_url = server.authorization_endpoint.clone();
+        authorize_url
+            .query_pairs_mut()
+            .append_pair("client_id", me.client_id.as_str())
+            .append_pair("request_uri", &body.request_uri);
+        // A server that does not say how long gets as long as a careful one would give.
+        let expires_in = seconds(&body.expires_in).unwrap_or(60);
+        Ok(Pushed { authorize_url, dpop_nonce: answer.nonce, expires_in })
+    }
+
+    /// Exchanges a code (RFC 6749 section 4.1.3). `nonce` is the one that the push brought; it is used when this
+    /// process knows no newer one.
+    ///
+    /// # Errors
+    /// Any [`TokenError`]; [`TokenError::Malformed`] for a token set without `sub`, without `scope`, or whose
+    /// scope lacks `atproto`.
+    #[expect(clippy::too_many_arguments, reason = "who, where, and the parameters of the request")]
+    #[tracing::instrument(name = "atproto.token.exchange", skip_all, fields(issuer = server.issuer))]
+    pub async fn exchange_code(
+        &self,
+        server: &AuthorizationServer,
+        me: &UpstreamIdentity<'_>,
+        dpop: &EcKey,
+        nonce: Option<&str>,
+        code: &Secret,
+        verifier: &CodeVerifier,
+        redirect_uri: &str,
+    ) -> Result<TokenAnswer, TokenError> {
+        let params = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("code_verifier", verifier.expose()),
+            ("redirect_uri", redirect_uri),
+        ];
+        let endpoint = &server.token_endpoint;
+        self.post(Post { server, endpoint, me, dpop, nonce, params: &params }).await?.tokens()
+    }
+
+    /// Uses up a refresh token (RFC 6749 section 6).
+    ///
+    /// # Errors
+    /// Any [`TokenError`]. [`TokenError::may_be_spent`] says whether the refresh token may be gone.
+    #[tracing::instrument(
+        name = "atproto.token.refresh",
+        skip_all,
+        fields(issuer = server.issuer, token = refresh_token.fingerprint())
+    )]
+    pub async fn refresh(
+        &self,
+        server: &AuthorizationServer,
+        me: &UpstreamIdentity<'_>,
+        dpop: &EcKey,
+        refresh_token: &Secret,
+    ) -> Result<TokenAnswer, TokenError> {
+        let params = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        let endpoint = &server.token_endpoint;
+        self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await?.tokens()
+    }
+
+    /// Revokes an access or refresh token, and with it the session (RFC 7009). Does nothing at a server that has
+    /// no revocation endpoint.
+    ///
+    /// # Errors
+    /// Any [`TokenError`] but [`TokenError::Malformed`].
+    #[tracing::instrument(
+        name = "atproto.token.revoke",
+        skip_all,
+        fields(issuer = server.issuer, token = token.fingerprint())
+    )]
+    pub async fn revoke(
+        &self,
+        server: &AuthorizationServer,
+        me: &UpstreamIdentity<'_>,
+        dpop: &EcKey,
+        token: &Secret,
+    ) -> Result<(), TokenError> {
+        let Some(endpoint) = &server.revocation_endpoint else { return Ok(()) };
+        let params = [("token", token.expose())];
+        self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await.map(drop)
+    }
+
+    /// Sends a form with DPoP proof and client authentication. A server that wants another nonce gets it once.
+    async fn post(&self, post: Post<'_>) -> Result<Answer, TokenError> {
+        let mut nonce = self.0.nonces.get(post.endpoint).or_else(|| post.nonce.map(str::to_owned));
+        match self.attempt(&post, nonce.as_deref()).await? {
+            Attempt::Done(answer) => Ok(answer),
+            Attempt::Refused { error, given } => {
+                if !wants_nonce(&error) || given.is_none() || given == nonce {
+                    return Err(error);
+                }
+                nonce = given;
+                match self.attempt(&post, nonce.as_deref()).await? {
+                    Attempt::Done(answer) => Ok(answer),
+                    Attempt::Refused { error, .. } => Err(error),
+                }
+            }
+        }
+    }
+
+    /// One try: with its own `jti` and assertion, because servers accept either only once.
+    async fn attempt(&self, post: &Post<'_>, nonce: Option<&str>) -> Result<Attempt, TokenError> {
+        let now = self.0.clock.now();
+        let fresh_jti = || self.0.rng.base64url::<16>();
+        let claims = DpopClaims {
+            htm: "POST",
+            htu: post.endpoint.as_str(),
+            jti: &fresh_jti(),
+            iat: now,
+            nonce,
+            access_token: None,
+        };
+        let proof = HeaderValue::from_str(&dpop_proof(post.dpop, &claims)?)
+            .map_err(|_| TokenError::Malformed("the proof does not fit into a header"))?;
+        let assertion = match post.me.auth {
+            UpstreamAuthKey::None => None,
+            UpstreamAuthKey::PrivateKeyJwt { key, kid } => Some(client_assertion(
+                key,
+                &ClientAssertion {
+                    kid,
+                    client_id: post.me.client_id,
+                    audience: &post.server.issuer,
+                    jti: &fresh_jti(),
+                    iat: now,
+                    lifetime_seconds: ASSERTION_SECONDS,
+                },
+            )?),
+        };
+        let headers = HeaderMap::from_iter([
+            (DPOP, proof),
+            (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+        ]);
+        let call = Call {
+            method: Method::POST,
+            url: post.endpoint,
+            accept: "application/json",
+            headers,
+            body: Some(form(post, assertion.as_ref())),
+        };
+        let response = self.0.http.send(call).await?;
+        let given = self.0.nonces.keep(post.endpoint, response.headers());
+        let status = response.status();
+        let status_says = status_error(&response);
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Err(status_says.into());
+        }
+        let headers = response.headers().clone();
+        let body = read(response, HttpClient::TOKEN_CAP).await;
+        if status.is_success() {
+            let nonce = given.or_else(|| nonce.map(str::to_owned));
+            return Ok(Attempt::Done(Answer { is_json: is_json(&headers), body: body?, nonce }));
+        }
+        let error = match body {
+            Ok(body) => refusal(status.as_u16(), &headers, &body).unwrap_or(status_says.into()),
+            Err(HttpError::TooLarge) => status_says.into(),
+            Err(error) => error.into(),
+        };
+        Ok(Attempt::Refused { error, given })
+    }
+}
+
+/// A form for one endpoint.
+struct Post<'a> {
+    server: &'a AuthorizationServer,
+    endpoint: &'a Url,
+    me: &'a UpstreamIdentity<'a>,
+    dpop: &'a EcKey,
+    nonce: Option<&'a str>,
+    params: &'a [(&'static str, &'a str)],
+}
+
+/// What one try brought.
+enum Attempt {
+    Done(Answer),
+    Refused { error: TokenError, given: Option<String> },
+}
+
+/// A 2xx answer.
+struct Answer {
+    is_json: bool,
+    body: Zeroizing<Vec<u8>>,
+    nonce: Option<String>,
+}
+
+impl Answer {
+    fn json<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
+        if !self.is_json {
+            return Err(TokenError::Malformed("it is not JSON"));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|_| TokenError::Malformed("a member is missing or malformed"))
+    }
+
+    fn tokens(self) -> Result<TokenAnswer, TokenError> {
+        #[derive(Deserialize)]
+        struct Body {
+            access_token: String,
+            refresh_token: Option<String>,
+            token_type: String,
+            #[serde(default)]
+            expires_in: Value,
+            scope: Option<String>,
+            sub: Option<String>,
+        }
+        let body: Body = self.json()?;
+        // From here on the tokens are wiped when they are dropped.
+        let access_token = Secret::new(body.access_token);
+        let refresh_token = body.refresh_token.map(Secret::new);
+        if access_token.expose().is_empty() {
+            return Err(TokenError::Malformed("access_token is empty"));
+        }
+        if !body.token_type.eq_ignore_ascii_case("DPoP") {
+            return Err(TokenError::Malformed("token_type is not DPoP"));
+        }
+        let scope = body.scope.ok_or(TokenError::Malformed("scope is missing"))?;
+        let scope = Scope::parse(&scope).map_err(|_| TokenError::Malformed("scope is malformed"))?;
+        if !scope.contains(Scope::ATPROTO) {
+            return Err(TokenError::Malformed("scope lacks atproto"));
+        }
+        let sub = body.sub.ok_or(TokenError::Malformed("sub is missing"))?;
+        let sub = Did::parse(&sub).map_err(|_| TokenError::Malformed("sub is not a DID"))?;
+        Ok(TokenAnswer {
+            access_token,
+            refresh_token: refresh_token.filter(|token| !token.expose().is_empty()),
+            expires_in: seconds(&body.expires_in),
+            scope,
+            sub,
+            dpop_nonce: self.nonce,
+        })
+    }
+}
+
+/// Seconds that are a whole, not negative number.
+fn seconds(value: &Value) -> Option<i64> {
+    value.as_i64().filter(|seconds| *seconds >= 0)
+}
+
+/// The request's body; wiped once it is sent.
+fn form(post: &Post<'_>, assertion: Option<&Secret>) -> Bytes {
+    let mut form = form_urlencoded::Serializer::new(String::with_capacity(4096));
+    form.append_pair("client_id", post.me.client_id.as_str());
+    form.extend_pairs(post.params);
+    if let Some(assertion) = assertion {
+        form.append_pair("client_assertion_type", JWT_BEARER);
+        form.append_pair("client_assertion", assertion.expose());
+    }
+    Bytes::from_owner(Zeroizing::new(form.finish().into_bytes()))
+}
+
+/// Reads a refusal (RFC 6749 section 5.2, RFC 9449 sections 8 and 9).
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> {
+    #[derive(Deserialize)]
+    struct Body {
+        error: String,
+        error_description: Option<Value>,
+    }
+    if let Ok(body) = serde_json::from_slice::<Body>(body) {
+        let description = body.error_description.as_ref().and_then(Value::as_str).map(|text| tame(text, 200));
+        return Some(TokenError::OAuth { status, error: tame(&body.error, 64), description });
+    }
+    let challenge = headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
+    (status == 401 && challenge.contains(&format!("error=\"{USE_DPOP_NONCE}\""))).then(|| TokenError::OAuth {
+        status,
+        error: USE_DPOP_NONCE.to_owned(),
+        description: None,
+    })
+}
+
+const USE_DPOP_NONCE: &str = "use_dpop_nonce";
+
+fn wants_nonce(error: &TokenError) -> bool {
+    matches!(error, TokenError::OAuth { status: 400 | 401, error, .. } if error == USE_DPOP_NONCE)
+}
+
+/// Somebody else's text, made fit for a log line: shortened, without control characters.
+fn tame(text: &str, length: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(length).collect()
+}

@@ -1,0 +1,232 @@
+//! The configuration as the server uses it.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::error::{ConfigError, Fault};
+use crate::external_url::ExternalUrl;
+use crate::layers::{Layers, Source};
+use crate::parse;
+use crate::secret::{InlineSecret, SecretKeySource};
+use crate::settings::Settings;
+use crate::table;
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people at a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The name in flags, environment and file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Every setting, merged and checked. `Debug` shows what [`Config::render`] shows: no secret.
+#[derive(Clone)]
+pub struct Config {
+    /// The address to bind; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The issuer as configured; see [`Config::issuer`] for the one in force.
+    pub external_url: Option<ExternalUrl>,
+    /// Networks of proxies whose forwarded address, request id and traceparent are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The ceiling of scopes declared to PDSes, separated by single spaces; always holds `atproto`.
+    pub atp_scopes: String,
+    /// `sqlite://...` or `postgres://...`; may carry a password.
+    pub database_url: String,
+    /// Where the sealing key ring is. `None` only on loopback: the server makes one beside the database.
+    pub secret_key: Option<SecretKeySource>,
+    /// Whether http and private addresses are allowed upstream.
+    pub dev_mode: bool,
+    /// The PLC directory.
+    pub plc_url: Url,
+    /// A service that resolves handles; `None` = DNS TXT, then https well-known.
+    pub handle_resolver: Option<Url>,
+    /// PEM file with further trusted roots for upstream connections.
+    pub extra_ca: Option<PathBuf>,
+    /// Fixed addresses for upstream names; a name may occur more than once.
+    pub resolve: Vec<(String, IpAddr)>,
+    /// Whether the page at `/` is served; `None` = on loopback only, see [`Config::demo_enabled`].
+    pub demo: Option<bool>,
+    /// The form of log lines; `None` = pretty on a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+    pub(crate) file_path: Option<PathBuf>,
+    pub(crate) sources: Vec<(&'static str, Source)>,
+}
+
+impl Config {
+    /// Merges the flags with the process environment, the file and the defaults, and checks everything.
+    ///
+    /// # Errors
+    /// The first setting that is refused.
+    pub fn load(settings: Settings) -> Result<Self, ConfigError> {
+        Self::load_from(settings, &|name| std::env::var_os(name))
+    }
+
+    /// As [`Config::load`], with another source of environment variables.
+    ///
+    /// # Errors
+    /// The first setting that is refused.
+    pub fn load_from(
+        settings: Settings,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::open(settings.config, environment)?;
+        let file = std::mem::take(&mut layers.file);
+
+        // Settings with a default always have a value; the fallbacks below are never taken.
+        let listen = layers.text(&table::LISTEN, settings.listen, file.listen, parse::listen)?;
+        let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let external_url = layers.text(
+            &table::EXTERNAL_URL,
+            settings.external_url,
+            file.external_url,
+            ExternalUrl::parse,
+        )?;
+        check_reachable(&layers, listen, external_url.as_ref())?;
+        let trusted_proxies = layers.list(
+            &table::TRUSTED_PROXIES,
+            settings.trusted_proxies,
+            file.trusted_proxies,
+            parse::network,
+        )?;
+        let atp_scopes =
+            layers.text(&table::ATP_SCOPES, settings.atp_scopes, file.atp_scopes, parse::scopes)?;
+        let database_url = layers.text(
+            &table::DATABASE_URL,
+            settings.database_url,
+            file.database_url,
+            parse::database_url,
+        )?;
+        let loopback = on_loopback(listen, external_url.as_ref());
+        let secret_key = secret_key(&mut layers, settings.secret_key_file, file.secret_key_file, loopback)?;
+        let dev_mode = layers.switch(&table::DEV_MODE, settings.dev_mode, file.dev_mode)?.unwrap_or_default();
+        let upstream = |text: &str| parse::upstream(text, dev_mode);
+        let plc_url = layers.text(&table::PLC_URL, settings.plc_url, file.plc_url, upstream)?;
+        let handle_resolver =
+            layers.text(&table::HANDLE_RESOLVER, settings.handle_resolver, file.handle_resolver, upstream)?;
+        let extra_ca =
+            layers.text(&table::EXTRA_CA, settings.extra_ca, file.extra_ca, parse::certificates)?;
+        let resolve = layers.list(&table::RESOLVE, settings.resolve, file.resolve, parse::resolve)?;
+        let demo = layers.switch(&table::DEMO, settings.demo, file.demo)?;
+        let log_format =
+            layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
+
+        Ok(Self {
+            listen,
+            external_url,
+            trusted_proxies,
+            atp_scopes: required(atp_scopes, &table::ATP_SCOPES)?,
+            database_url: required(database_url, &table::DATABASE_URL)?,
+            secret_key,
+            dev_mode,
+            plc_url: required(plc_url, &table::PLC_URL)?,
+            handle_resolver,
+            extra_ca,
+            resolve,
+            demo,
+            log_format,
+            file_path: layers.file_path,
+            sources: layers.sources,
+        })
+    }
+
+    /// The issuer in force once the server is bound: the external URL, or `http://<bound>` on loopback.
+    ///
+    /// # Errors
+    /// When no external URL is set and `bound` is not a loopback address.
+    pub fn issuer(&self, bound: SocketAddr) -> Result<ExternalUrl, ConfigError> {
+        if let Some(url) = &self.external_url {
+            return Ok(url.clone());
+        }
+        if !bound.ip().to_canonical().is_loopback() {
+            return Err(table::EXTERNAL_URL.refuse(unreachable_fault(bound)));
+        }
+        ExternalUrl::of_loopback(bound).map_err(|fault| table::EXTERNAL_URL.refuse(fault))
+    }
+
+    /// Whether the issuer is on this machine only: the external URL's host, or without one the address
+    /// listened on.
+    pub fn is_loopback(&self) -> bool {
+        on_loopback(self.listen, self.external_url.as_ref())
+    }
+
+    /// Whether the page at `/` is served.
+    pub fn demo_enabled(&self) -> bool {
+        self.demo.unwrap_or_else(|| self.is_loopback())
+    }
+}
+
+fn on_loopback(listen: SocketAddr, external_url: Option<&ExternalUrl>) -> bool {
+    external_url.map_or_else(|| listen.ip().to_canonical().is_loopback(), ExternalUrl::is_loopback)
+}
+
+/// Without an external URL only a loopback address says how clients reach us.
+fn check_reachable(
+    layers: &Layers<'_>,
+    listen: SocketAddr,
+    external_url: Option<&ExternalUrl>,
+) -> Result<(), ConfigError> {
+    if external_url.is_some() || on_loopback(listen, None) {
+        return Ok(());
+    }
+    Err(layers.refuse(&table::EXTERNAL_URL, unreachable_fault(listen)))
+}
+
+fn unreachable_fault(listen: SocketAddr) -> Fault {
+    let why = if listen.ip().is_unspecified() { "every address of the machine" } else { "not loopback" };
+    Fault::new(
+        format!("required because the server listens on {listen}, which is {why}"),
+        "set the https origin that clients use, such as https://auth.example.com",
+    )
+}
+
+fn secret_key(
+    layers: &mut Layers<'_>,
+    flag: Option<String>,
+    file: Option<String>,
+    loopback: bool,
+) -> Result<Option<SecretKeySource>, ConfigError> {
+    let setting = &table::SECRET_KEY_FILE;
+    let env = table::SECRET_KEY_ENV;
+    let inline = layers.variable(env).map_err(|fault| ConfigError {
+        setting: env.to_owned(),
+        problem: fault.problem,
+        mend: fault.mend,
+    })?;
+    // Whether the two were given together is asked before the file is opened: it is the nearer mend.
+    let path = layers.text(setting, flag, file, |text| Ok(text.to_owned()))?;
+    match (path, inline) {
+        (Some(_), Some(_)) => {
+            Err(layers
+                .refuse(setting, Fault::new(format!("given together with {env}"), "keep one of the two")))
+        }
+        (Some(path), None) => match parse::readable(&path) {
+            Ok(path) => Ok(Some(SecretKeySource::File(path))),
+            Err(fault) => Err(layers.refuse(setting, fault)),
+        },
+        (None, Some(text)) => Ok(Some(SecretKeySource::Inline(InlineSecret::new(text)))),
+        (None, None) if loopback => Ok(None),
+        (None, None) => Err(setting.refuse(Fault::new(
+            "required because the external URL is not loopback",
+            format!("name a file of lines KID:BASE64URL-OF-32-BYTES, or put such a line into {env}"),
+        ))),
+    }
+}
+
+fn required<T>(value: Option<T>, setting: &table::Setting) -> Result<T, ConfigError> {
+    value.ok_or_else(|| setting.refuse(Fault::new("has no value", "set it")))
+}

@@ -1,0 +1,28 @@
+//! The one error of this crate.
+
+use thiserror::Error;
+
+/// A refused configuration. `Display` is a single line: the setting, what is wrong, and the mend.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{setting}: {problem}; {mend}")]
+pub struct ConfigError {
+    /// The setting and, in parentheses, its environment variable or the file the value came from.
+    pub setting: String,
+    /// What is wrong with the value, or with its absence.
+    pub problem: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+/// What is wrong with a value, before it is known which setting it belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) problem: String,
+    pub(crate) mend: String,
+}
+
+impl Fault {
+    pub(crate) fn new(problem: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { problem: problem.into(), mend: mend.into() }
+    }
+}

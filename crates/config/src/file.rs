@@ -1,0 +1,144 @@
+//! The TOML file.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::error::{ConfigError, Fault};
+use crate::table::{self, Kind};
+
+/// The TOML file, under the names of the flags. Every key is optional.
+///
+/// The descriptions and defaults of the schema are filled in from the command line's own texts, see
+/// [`crate::json_schema`].
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(title = "Causeway configuration")]
+pub(crate) struct FileConfig {
+    pub(crate) listen: Option<String>,
+    pub(crate) external_url: Option<String>,
+    pub(crate) trusted_proxies: Option<Vec<String>>,
+    pub(crate) atp_scopes: Option<String>,
+    pub(crate) database_url: Option<String>,
+    pub(crate) secret_key_file: Option<String>,
+    pub(crate) dev_mode: Option<bool>,
+    pub(crate) plc_url: Option<String>,
+    pub(crate) handle_resolver: Option<String>,
+    pub(crate) extra_ca: Option<String>,
+    pub(crate) resolve: Option<Vec<String>>,
+    pub(crate) demo: Option<bool>,
+    pub(crate) log_format: Option<String>,
+}
+
+impl FileConfig {
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let problem = format!("cannot read {}: {error}", path.display());
+            table::CONFIG.refuse(Fault::new(problem, "give the path of a readable TOML file"))
+        })?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let reason = error.message().replace('\n', ", ");
+            let problem = format!("{} line {line} is not TOML: {reason}", path.display());
+            table::CONFIG.refuse(Fault::new(problem, "write lines of the form name = \"value\""))
+        })?;
+        let known = check_keys(table, path)?;
+        known.try_into().map_err(|error: toml::de::Error| {
+            let problem = format!("{}: {}", path.display(), error.message().replace('\n', ", "));
+            table::CONFIG.refuse(Fault::new(problem, "see the reference of settings"))
+        })
+    }
+}
+
+/// Refuses unknown keys, keys given twice (as `a-b` and as `a_b`) and values of the wrong type; answers the
+/// table under the names of the flags.
+fn check_keys(table: Table, path: &Path) -> Result<Table, ConfigError> {
+    let refuse = |key: &str, problem: String, mend: String| ConfigError {
+        setting: format!("{key} ({})", path.display()),
+        problem,
+        mend,
+    };
+    let mut known = Table::new();
+    for (key, value) in table {
+        let Some(setting) = table::find_file_key(&key) else {
+            let mend = match key.replace('_', "-").as_str() {
+                "secret-key" => {
+                    format!("use secret-key-file, or {} in the environment", table::SECRET_KEY_ENV)
+                }
+                kebab => format!("did you mean {}?", nearest(kebab)),
+            };
+            return Err(refuse(&key, "unknown setting".to_owned(), mend));
+        };
+        if !is_of(setting.kind, &value) {
+            let problem = format!("is {} where {} is expected", noun(&value), setting.kind.noun());
+            return Err(refuse(&key, problem, format!("write {}", example(setting.name, setting.kind))));
+        }
+        if known.insert(setting.name.to_owned(), value).is_some() {
+            let other = setting.name.replace('-', "_");
+            let problem = format!("given twice, as {} and as {other}", setting.name);
+            return Err(refuse(setting.name, problem, "keep one of the two".to_owned()));
+        }
+    }
+    Ok(known)
+}
+
+fn is_of(kind: Kind, value: &Value) -> bool {
+    match kind {
+        Kind::Text => value.is_str(),
+        Kind::Switch => value.is_bool(),
+        Kind::List => value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
+    }
+}
+
+fn noun(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Boolean(_) => "a boolean",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "an array",
+        Value::Table(_) => "a table",
+    }
+}
+
+fn example(name: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Text => format!("{name} = \"...\""),
+        Kind::List => format!("{name} = [\"...\"]"),
+        Kind::Switch => format!("{name} = true"),
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The known key that takes the fewest edits to reach.
+fn nearest(key: &str) -> &'static str {
+    table::file_settings()
+        .map(|setting| setting.name)
+        .min_by_key(|name| distance(key, name))
+        .unwrap_or_default()
+}
+
+/// Levenshtein distance, by characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, from) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}

@@ -1,0 +1,40 @@
+//! Configuration of the Causeway server.
+//!
+//! A setting has one name everywhere: `--external-url` on the command line, `CAUSEWAY_EXTERNAL_URL` in the
+//! environment, `external-url` (or `external_url`) in the TOML file. Flags win over the environment, the
+//! environment over the file, the file over the default. An environment variable that is set but empty
+//! counts as unset.
+//!
+//! [`Settings`] is what clap parses, [`Config::load`] merges it with the other layers and checks every value,
+//! and each refusal is a [`ConfigError`]: one line that names the setting and the mend.
+//!
+//! ```
+//! use causeway_config::{Config, Settings};
+//!
+//! let settings = Settings { listen: Some("127.0.0.1:0".to_owned()), ..Settings::default() };
+//! let config = Config::load_from(settings, &|_| None)?;
+//! let issuer = config.issuer("127.0.0.1:49152".parse().unwrap())?;
+//! assert_eq!(issuer.as_str(), "http://127.0.0.1:49152");
+//! # Ok::<(), causeway_config::ConfigError>(())
+//! ```
+
+mod config;
+mod error;
+mod external_url;
+mod file;
+mod layers;
+mod parse;
+mod reference;
+mod render;
+mod secret;
+mod settings;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, LogFormat};
+pub use error::ConfigError;
+pub use external_url::ExternalUrl;
+pub use reference::{json_schema, reference_markdown};
+pub use secret::{InlineSecret, SecretKeySource};
+pub use settings::Settings;

@@ -1,0 +1,130 @@
+//! Checks of single values.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use url::{Host, Url};
+
+use crate::config::LogFormat;
+use crate::error::Fault;
+
+pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(Fault::new(format!("{text:?} is neither true nor false"), "use true or false")),
+    }
+}
+
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, Fault> {
+    text.parse().map_err(|_| {
+        Fault::new(format!("{text:?} is not an IP address with a port"), "use for example 127.0.0.1:8080")
+    })
+}
+
+pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
+    let parsed = match text.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
+        Err(_) => text.parse::<IpNet>(),
+    };
+    parsed.map(|network| network.trunc()).map_err(|_| {
+        Fault::new(format!("{text:?} is not a network"), "use CIDR such as 10.0.0.0/8 or fd00::/8")
+    })
+}
+
+/// Scopes with single spaces between them. RFC 6749 section 3.3 says which characters a scope may have; the
+/// AT Protocol profile asks for `atproto` in every request.
+pub(crate) fn scopes(text: &str) -> Result<String, Fault> {
+    let scopes: Vec<&str> = text.split_ascii_whitespace().collect();
+    let legal = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if let Some(bad) = scopes.iter().find(|scope| !scope.bytes().all(legal)) {
+        return Err(Fault::new(format!("{bad:?} is not a scope"), "separate scopes by spaces"));
+    }
+    if !scopes.contains(&"atproto") {
+        return Err(Fault::new(format!("{text:?} lacks the scope atproto"), "put atproto first"));
+    }
+    Ok(scopes.join(" "))
+}
+
+pub(crate) fn database_url(text: &str) -> Result<String, Fault> {
+    let known = ["sqlite://", "postgres://", "postgresql://"];
+    if known.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
+        return Ok(text.to_owned());
+    }
+    // Only the part before the colon is repeated: what follows may hold a password.
+    let problem = match text.split_once(':') {
+        Some((scheme, _)) => format!("\"{}:...\" is not a database we know", scheme.escape_debug()),
+        None => "the value is not a URL".to_owned(),
+    };
+    Err(Fault::new(problem, "use sqlite://causeway.db or postgres://user@host/name"))
+}
+
+/// The base URL of an upstream service: https, or http in dev mode.
+pub(crate) fn upstream(text: &str, dev_mode: bool) -> Result<Url, Fault> {
+    let example = "use a URL such as https://plc.directory";
+    let url =
+        Url::parse(text).map_err(|error| Fault::new(format!("{text:?} is not a URL ({error})"), example))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Fault::new("the URL carries a user name or password", example));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Fault::new(format!("{text:?} has a query or a fragment"), example));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if dev_mode => Ok(url),
+        "http" => Err(Fault::new(format!("{text:?} is http"), "use https, or --dev-mode on a local network")),
+        _ => Err(Fault::new(format!("{text:?} is neither https nor http"), example)),
+    }
+}
+
+/// `NAME=ADDR`, the name in lower case and without the dot of the root.
+pub(crate) fn resolve(text: &str) -> Result<(String, IpAddr), Fault> {
+    let fault =
+        || Fault::new(format!("{text:?} is not NAME=ADDR"), "use for example pds.example.com=127.0.0.1");
+    let (name, address) = text.split_once('=').ok_or_else(fault)?;
+    let address = address.trim().parse().map_err(|_| fault())?;
+    match Host::parse(name.trim()) {
+        Ok(Host::Domain(name)) => Ok((name.trim_end_matches('.').to_owned(), address)),
+        _ => Err(fault()),
+    }
+}
+
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Fault::new(format!("{text:?} is not a log format"), "use pretty or json")),
+    }
+}
+
+/// A file that can be read now: a wrong path is better said at the start than at the first use.
+pub(crate) fn readable(text: &str) -> Result<PathBuf, Fault> {
+    read(Path::new(text)).map(|_| PathBuf::from(text))
+}
+
+/// A readable file with at least one PEM certificate.
+pub(crate) fn certificates(text: &str) -> Result<PathBuf, Fault> {
+    let content = read(Path::new(text))?;
+    let begin = b"-----BEGIN CERTIFICATE-----";
+    if content.windows(begin.len()).any(|window| window == begin) {
+        return Ok(PathBuf::from(text));
+    }
+    Err(Fault::new(format!("{text} holds no PEM certificate"), "give a file with BEGIN CERTIFICATE lines"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(path).map_err(|error| {
+        Fault::new(format!("cannot read {}: {error}", path.display()), "check the path and its permissions")
+    })
+}
+
+/// Whether a host of a URL can only be this machine.
+pub(crate) fn host_is_loopback<S: AsRef<str>>(host: Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref() == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
+    }
+}

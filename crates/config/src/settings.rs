@@ -1,0 +1,106 @@
+//! The command line.
+
+use std::fmt;
+
+use clap::Arg;
+
+use crate::table;
+
+/// The heading of these flags in `--help`; it also tells them from the flags of the command they join.
+const HEADING: &str = "Settings";
+
+/// The settings given as flags. Put it into a command with `#[command(flatten)]`: every flag is global, so it
+/// may stand before or after a subcommand. Values are taken as text and checked by
+/// [`Config::load`](crate::Config::load), so that one refusal serves flags, environment and file.
+#[derive(Clone, Default, clap::Args)]
+#[command(next_help_heading = HEADING, mut_args = annotate)]
+pub struct Settings {
+    /// Address and port to listen on; port 0 picks a free one and prints it
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub listen: Option<String>,
+
+    /// The issuer, as clients reach it: an origin, without path or trailing slash; https unless loopback
+    #[arg(long, global = true, value_name = "URL")]
+    pub external_url: Option<String>,
+
+    /// Networks (CIDR) of the proxies whose forwarded address, request id and traceparent are believed
+    #[arg(long, global = true, value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<String>>,
+
+    /// The ceiling of scopes declared to PDSes; a scope beyond it is refused before any redirect
+    #[arg(long, global = true, value_name = "SCOPES")]
+    pub atp_scopes: Option<String>,
+
+    /// The database: sqlite://FILE or postgres://USER@HOST/NAME
+    #[arg(long, global = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// File with the sealing key ring; or the key ring itself in CAUSEWAY_SECRET_KEY
+    #[arg(long, global = true, value_name = "FILE")]
+    pub secret_key_file: Option<String>,
+
+    /// Allow http and private addresses upstream; for local networks only
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub dev_mode: Option<String>,
+
+    /// The PLC directory that did:plc documents are read from
+    #[arg(long, global = true, value_name = "URL")]
+    pub plc_url: Option<String>,
+
+    /// Base URL of a service with com.atproto.identity.resolveHandle, asked instead of DNS and https
+    #[arg(long, global = true, value_name = "URL")]
+    pub handle_resolver: Option<String>,
+
+    /// PEM file with further trusted roots for upstream connections
+    #[arg(long, global = true, value_name = "FILE")]
+    pub extra_ca: Option<String>,
+
+    /// Fixed address for an upstream name; may be repeated
+    #[arg(long, global = true, value_name = "NAME=ADDR", value_delimiter = ',')]
+    pub resolve: Option<Vec<String>>,
+
+    /// Serve the page at / on which one can try a sign-in
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub demo: Option<String>,
+
+    /// Form of log lines, pretty or json; the level is set by RUST_LOG
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// TOML file with these settings under the same names; flags and environment win over it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<String>,
+}
+
+/// Adds environment variable and default to the help text. The variables are not read by clap: an empty
+/// one would count as a value, and the source of a value would be lost.
+fn annotate(arg: Arg) -> Arg {
+    let Some(setting) = find(&arg) else { return arg };
+    let meaning = meaning(&arg);
+    let default = setting.default_in_words().replace('`', "");
+    arg.help(format!("{meaning}{NOTE}{}] [default: {default}]", setting.env))
+}
+
+/// What separates a help text from its notes.
+const NOTE: &str = " [env: ";
+
+/// The setting a flag belongs to; `None` for flags of other commands.
+pub(crate) fn find(arg: &Arg) -> Option<&'static table::Setting> {
+    if arg.get_help_heading() != Some(HEADING) {
+        return None;
+    }
+    table::ALL.iter().copied().find(|setting| arg.get_long() == Some(setting.name))
+}
+
+/// The help text of a flag without its notes.
+pub(crate) fn meaning(arg: &Arg) -> String {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    help.split_once(NOTE).map_or(help.clone(), |(meaning, _)| meaning.to_owned())
+}
+
+impl fmt::Debug for Settings {
+    /// Says nothing: a database URL may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,337 @@
+//! The authorization request (RFC 6749 section 4.1.1, OAuth 2.1 section 4.1.1).
+//!
+//! What is wrong with the client or its redirect URI is shown to the person and never redirected;
+//! everything else goes to the client (RFC 6749 section 4.1.2.1).
+
+use causeway_domain::client::{Client, GrantType};
+use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::{
+    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, RequestUri, Scope, Timestamp,
+};
+use causeway_store::{auth_requests, par};
+use serde::{Deserialize, Serialize};
+
+use crate::clients;
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+use crate::respond::ClientRedirect;
+
+/// The parameters of an authorization request as they came, each at most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are the specifications' own")]
+pub struct AuthorizeParams {
+    pub client_id: Option<String>,
+    pub redirect_uri: Option<String>,
+    pub response_type: Option<String>,
+    pub response_mode: Option<String>,
+    pub scope: Option<String>,
+    pub state: Option<String>,
+    pub code_challenge: Option<String>,
+    pub code_challenge_method: Option<String>,
+    pub nonce: Option<String>,
+    pub login_hint: Option<String>,
+    pub request_uri: Option<String>,
+    pub request: Option<String>,
+}
+
+/// What is wrong with the client or the redirect URI: the person sees it, nobody is redirected.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsafeRequest {
+    /// No `client_id`.
+    #[error("client_id is missing")]
+    NoClientId,
+    /// A `client_id` that nobody registered.
+    #[error("no client of this name is registered here: {0}")]
+    UnknownClient(String),
+    /// No `redirect_uri`.
+    #[error("redirect_uri is missing: name one of the registered ones")]
+    NoRedirectUri,
+    /// A `redirect_uri` that the client did not register.
+    #[error("redirect_uri is not registered for this client: {0}")]
+    RedirectUri(String),
+    /// A `request_uri` that is unknown, expired, used up, or another client's.
+    #[error("request_uri is unknown, has expired, or was used: push the request again")]
+    RequestUri,
+}
+
+impl UnsafeRequest {
+    /// The code that the page shows, and the answer of the PAR endpoint.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownClient(_) => ErrorCode::InvalidClient,
+            Self::RequestUri => ErrorCode::InvalidRequestUri,
+            _ => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+/// What is wrong with the rest of the request: the client is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No `response_type`.
+    #[error("response_type is missing: use code")]
+    NoResponseType,
+    /// A `response_type` other than `code`.
+    #[error("response_type is not supported: use code")]
+    ResponseType,
+    /// A `response_mode` other than `query`.
+    #[error("response_mode is not supported: use query")]
+    ResponseMode,
+    /// The client did not register the authorization code grant.
+    #[error("this client is not registered for the authorization_code grant")]
+    Grant,
+    /// PKCE is missing (RFC 7636 section 4.4.1).
+    #[error("code_challenge is missing: PKCE with the method S256 is required")]
+    NoCodeChallenge,
+    /// A challenge method other than `S256`.
+    #[error("code_challenge_method must be S256: plain is not supported")]
+    CodeChallengeMethod,
+    /// A challenge that is no SHA-256.
+    #[error("code_challenge must be the 43 characters of base64url(SHA-256(code_verifier))")]
+    CodeChallenge,
+    /// A scope that is malformed or not available.
+    #[error("scope: {0}")]
+    Scope(String),
+    /// A request object (RFC 9101).
+    #[error("request is not supported: send the parameters themselves, or push them")]
+    RequestObject,
+    /// A parameter that is longer than it may be.
+    #[error("{0} is longer than {1} characters")]
+    TooLong(&'static str, usize),
+}
+
+impl Refusal {
+    /// The code of RFC 6749 section 4.1.2.1.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::ResponseType => ErrorCode::UnsupportedResponseType,
+            Self::Grant => ErrorCode::UnauthorizedClient,
+            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::RequestObject => ErrorCode::RequestNotSupported,
+            _ => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+/// Why an authorization request did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizeError {
+    /// Shown to the person.
+    #[error(transparent)]
+    Unsafe(#[from] UnsafeRequest),
+    /// Sent to the client.
+    #[error("{refusal}")]
+    Refused {
+        /// What is wrong.
+        refusal: Refusal,
+        /// Where the browser goes with it.
+        redirect: ClientRedirect,
+    },
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl AuthorizeError {
+    /// Whose doing it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Internal(_) => Class::Internal,
+            _ => Class::Client,
+        }
+    }
+}
+
+/// A request that passed all checks, before it is anybody's.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    redirect_uri: String,
+    scope: Scope,
+    state: Option<String>,
+    code_challenge: CodeChallenge,
+    nonce: Option<String>,
+    login_hint: Option<String>,
+}
+
+/// An authorization request, stored and bound to a browser, and the client that it is for.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The request.
+    pub request: AuthRequest,
+    /// The client.
+    pub client: Client,
+}
+
+/// Takes an authorization request: checks it, stores it, binds it to the browser.
+///
+/// A pushed request that this browser brought before is found again until a decision is made.
+///
+/// # Errors
+/// [`AuthorizeError`].
+#[tracing::instrument(name = "flow.authorize", skip_all, fields(client_id = params.client_id.as_deref()))]
+pub async fn begin(
+    ctx: &Ctx,
+    params: AuthorizeParams,
+    browser: &BrowserSessionId,
+) -> Result<Begun, AuthorizeError> {
+    let client = find_client(ctx, &params).await?;
+    match &params.request_uri {
+        Some(request_uri) => begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await,
+        None => {
+            let checked = check(ctx, &client, &params)?;
+            let request = new_request(ctx, &client, checked, browser, None);
+            let row = request.clone();
+            ctx.store()
+                .write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from))
+                .await?;
+            Ok(Begun { request, client })
+        }
+    }
+}
+
+/// Begins with a pushed request (RFC 9126 section 4).
+async fn begin_pushed(
+    ctx: &Ctx,
+    client: Client,
+    request_uri: RequestUri,
+    browser: &BrowserSessionId,
+) -> Result<Begun, AuthorizeError> {
+    let now = ctx.now();
+    let (client_id, uri) = (client.client_id.clone(), request_uri.clone());
+    let pushed = ctx
+        .store()
+        .read(move |c| par::find_par_request(c, &client_id, &uri, now).map_err(Internal::from))
+        .await?
+        .ok_or(UnsafeRequest::RequestUri)?;
+    let params: AuthorizeParams = serde_json::from_str(&pushed.authorization_request)
+        .map_err(|_| Internal::Inconsistent("a pushed request does not parse"))?;
+    let checked = check(ctx, &client, &params)?;
+    let fresh = new_request(ctx, &client, checked, browser, Some(request_uri));
+    let (browser, row) = (browser.clone(), fresh);
+    let request = ctx
+        .store()
+        .write(move |c| bind_or_find(c, &row, &browser, now))
+        .await?
+        .ok_or(UnsafeRequest::RequestUri)?;
+    Ok(Begun { request, client })
+}
+
+/// The first browser that brings a pushed request has it; a reload finds the same request again.
+fn bind_or_find(
+    c: &mut causeway_store::AnyConnection,
+    fresh: &AuthRequest,
+    browser: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Option<AuthRequest>, Internal> {
+    let Some(uri) = &fresh.request_uri else {
+        return Err(Internal::Inconsistent("a pushed request without its request_uri"));
+    };
+    if par::bind_par_request(c, uri, &fresh.id)? {
+        auth_requests::insert_auth_request(c, fresh)?;
+        return Ok(Some(fresh.clone()));
+    }
+    let bound =
+        par::find_par_request(c, &fresh.client_id, uri, now)?.and_then(|pushed| pushed.auth_request_id);
+    let Some(id) = bound else { return Ok(None) };
+    Ok(auth_requests::find_auth_request(c, &id, browser, now)?)
+}
+
+async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Client, AuthorizeError> {
+    let client_id =
+        params.client_id.as_deref().filter(|id| !id.is_empty()).ok_or(UnsafeRequest::NoClientId)?;
+    let client = clients::find(ctx, &ClientId::new(client_id)).await?;
+    Ok(client.ok_or_else(|| UnsafeRequest::UnknownClient(shorten(client_id)))?)
+}
+
+/// Checks everything but the client's identity. Both ways in, plain and pushed, come through here.
+pub(crate) fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked, AuthorizeError> {
+    let redirect_uri = params.redirect_uri.as_deref().ok_or(UnsafeRequest::NoRedirectUri)?;
+    if client.find_redirect_uri(redirect_uri).is_none() {
+        return Err(UnsafeRequest::RedirectUri(shorten(redirect_uri)).into());
+    }
+    check_rest(ctx, client, params, redirect_uri).map_err(|refusal| {
+        let state = params.state.as_deref();
+        let redirect =
+            ClientRedirect::error_to(redirect_uri, ctx.issuer(), state, refusal.code(), &refusal.to_string());
+        AuthorizeError::Refused { refusal, redirect }
+    })
+}
+
+fn check_rest(
+    ctx: &Ctx,
+    client: &Client,
+    params: &AuthorizeParams,
+    redirect_uri: &str,
+) -> Result<Checked, Refusal> {
+    for (name, value, max) in [
+        ("state", &params.state, 2048),
+        ("nonce", &params.nonce, 512),
+        ("login_hint", &params.login_hint, 512),
+        ("scope", &params.scope, 2048),
+    ] {
+        if value.as_ref().is_some_and(|value| value.len() > max) {
+            return Err(Refusal::TooLong(name, max));
+        }
+    }
+    if params.request.is_some() {
+        return Err(Refusal::RequestObject);
+    }
+    match params.response_type.as_deref() {
+        None | Some("") => return Err(Refusal::NoResponseType),
+        Some("code") => {}
+        Some(_) => return Err(Refusal::ResponseType),
+    }
+    if !matches!(params.response_mode.as_deref(), None | Some("query")) {
+        return Err(Refusal::ResponseMode);
+    }
+    if !client.allows(GrantType::AuthorizationCode) {
+        return Err(Refusal::Grant);
+    }
+    let challenge = params.code_challenge.as_deref().ok_or(Refusal::NoCodeChallenge)?;
+    if params.code_challenge_method.as_deref() != Some("S256") {
+        return Err(Refusal::CodeChallengeMethod);
+    }
+    let code_challenge = CodeChallenge::parse(challenge).map_err(|_| Refusal::CodeChallenge)?;
+    let asked = params.scope.as_deref().unwrap_or_default();
+    let scope = ctx.scopes().admit(asked, client.scope.as_ref()).map_err(Refusal::Scope)?;
+    Ok(Checked {
+        redirect_uri: redirect_uri.to_owned(),
+        scope,
+        state: params.state.clone(),
+        code_challenge,
+        nonce: params.nonce.clone(),
+        login_hint: params.login_hint.clone().filter(|hint| !hint.trim().is_empty()),
+    })
+}
+
+fn new_request(
+    ctx: &Ctx,
+    client: &Client,
+    checked: Checked,
+    browser: &BrowserSessionId,
+    request_uri: Option<RequestUri>,
+) -> AuthRequest {
+    let now = ctx.now();
+    AuthRequest {
+        id: AuthRequestId::random(ctx.rng()),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        redirect_uri: checked.redirect_uri,
+        scope: checked.scope,
+        state: checked.state,
+        code_challenge: checked.code_challenge,
+        nonce: checked.nonce,
+        login_hint: checked.login_hint,
+        browser_id: browser.clone(),
+        request_uri,
+        stage: AuthRequestStage::SignIn,
+        created_at: now,
+        expires_at: now.plus(AUTH_REQUEST_SECONDS),
+    }
+}
+
+/// What a client sent, fit for a page: not too long.
+fn shorten(text: &str) -> String {
+    text.chars().take(200).collect()
+}

@@ -1,0 +1,348 @@
+//! The answer of a person's own server, and the proof that it may be believed.
+//!
+//! The `sub` of a token answer is a claim of a server that may be hostile. It is believed only when
+//! the callback's `iss` is the issuer that this request was sent to (RFC 9207 section 2.4), and the
+//! DID's own document leads to a PDS whose authorization server is that issuer (atproto OAuth
+//! specification, "Identity Authentication"). If somebody named an account, it must be that one.
+
+use causeway_atproto::{AuthorizationServer, Identity, TokenAnswer, TokenError as UpstreamTokenError};
+use causeway_domain::grant::{AuthRequest, AuthRequestStage};
+use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
+use causeway_domain::{
+    AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Secret, SessionKind, SessionState,
+    UpstreamSessionId,
+};
+use causeway_jose::EcKey;
+use causeway_store::{auth_requests, sessions, upstream_requests};
+use tracing::Instrument as _;
+
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+use crate::respond::ClientRedirect;
+use crate::sign_in::end_request;
+
+/// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
+#[derive(Clone, Debug, Default)]
+pub struct CallbackParams {
+    /// Our state.
+    pub state: Option<String>,
+    /// The code.
+    pub code: Option<Secret>,
+    /// Who answers.
+    pub iss: Option<String>,
+    /// The error, instead of a code.
+    pub error: Option<String>,
+}
+
+/// What happens next.
+#[derive(Debug)]
+pub enum CallbackOutcome {
+    /// Signed in: the person is asked for consent.
+    Consent(AuthRequestId),
+    /// Not signed in: the client is told.
+    Client(ClientRedirect),
+}
+
+/// Why there is nothing to go on with.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackError {
+    /// The state is unknown, expired, used, or another browser's.
+    #[error("this sign-in was already completed, has expired, or was started in another browser")]
+    State,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl CallbackError {
+    /// The code that the page shows.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::State => ErrorCode::NonceInvalidOrReused,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::State => Class::Client,
+            Self::Internal(_) => Class::Internal,
+        }
+    }
+}
+
+/// Why a sign-in failed for good; the client gets it as an error.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the answer came from another server than the one that was asked")]
+    Issuer,
+    #[error("the person declined at their own server")]
+    Declined,
+    #[error("the person's server refused the request")]
+    Refused,
+    #[error("the account that signed in is not the one that was named")]
+    OtherAccount,
+    #[error("the account does not belong to the server that vouched for it")]
+    ForeignAccount,
+    #[error("the person's server gave an answer that cannot be used")]
+    Malformed,
+    #[error("the person's server cannot be reached at the moment")]
+    Unavailable,
+}
+
+impl Failure {
+    const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Issuer | Self::Declined | Self::OtherAccount | Self::ForeignAccount => {
+                ErrorCode::AccessDenied
+            }
+            Self::Refused | Self::Malformed => ErrorCode::ServerError,
+            Self::Unavailable => ErrorCode::TemporarilyUnavailable,
+        }
+    }
+}
+
+/// Takes the answer. The state works once and only in the browser that it was made for; what
+/// follows runs to its end even when that browser hangs up, since the upstream's code works once too.
+///
+/// # Errors
+/// [`CallbackError`]: there is no client to tell.
+#[tracing::instrument(name = "flow.callback", skip_all, fields(auth_request, issuer))]
+pub async fn complete(
+    ctx: &Ctx,
+    params: CallbackParams,
+    browser: &BrowserSessionId,
+) -> Result<CallbackOutcome, CallbackError> {
+    let state = OauthState::new(params.state.as_deref().ok_or(CallbackError::State)?);
+    let (upstream, request) = consume_state(ctx, state, browser).await?.ok_or(CallbackError::State)?;
+    let span = tracing::Span::current();
+    span.record("auth_request", upstream.auth_request_id.as_str());
+    span.record("issuer", upstream.upstream.issuer.as_str());
+    let ctx = ctx.clone();
+    let task = tokio::spawn(async move { finish(&ctx, params, upstream, request).await }.instrument(span));
+    Ok(task.await.map_err(Internal::from)??)
+}
+
+/// Uses the state up, and finds the client's request that it was for.
+async fn consume_state(
+    ctx: &Ctx,
+    state: OauthState,
+    browser: &BrowserSessionId,
+) -> Result<Option<(UpstreamRequest, AuthRequest)>, Internal> {
+    let (ring, browser, now) = (ctx.ring(), browser.clone(), ctx.now());
+    ctx.store()
+        .write(move |c| {
+            let Some(upstream) =
+                upstream_requests::consume_upstream_request(c, &ring, &state, &browser, now)?
+            else {
+                return Ok(None);
+            };
+            let request = auth_requests::find_auth_request(c, &upstream.auth_request_id, &browser, now)?;
+            Ok(request
+                .filter(|request| request.stage != AuthRequestStage::Decided)
+                .map(|request| (upstream, request)))
+        })
+        .await
+}
+
+async fn finish(
+    ctx: &Ctx,
+    params: CallbackParams,
+    upstream: UpstreamRequest,
+    request: AuthRequest,
+) -> Result<CallbackOutcome, Internal> {
+    if let AuthRequestStage::Consent { .. } = request.stage {
+        // A second tab of the same sign-in: the first one's answer stands, and is shown.
+        return Ok(CallbackOutcome::Consent(request.id));
+    }
+    match sign_in(ctx, params, &upstream, &request).await? {
+        Ok(()) => Ok(CallbackOutcome::Consent(request.id)),
+        Err(failure) => {
+            tracing::warn!(%failure, "sign-in failed");
+            end_request(ctx, &request).await?;
+            let text = failure.to_string();
+            Ok(CallbackOutcome::Client(ClientRedirect::with_error(
+                &request,
+                ctx.issuer(),
+                failure.code(),
+                &text,
+            )))
+        }
+    }
+}
+
+/// Redeems the upstream's code, proves the identity, stores the session.
+async fn sign_in(
+    ctx: &Ctx,
+    params: CallbackParams,
+    upstream: &UpstreamRequest,
+    request: &AuthRequest,
+) -> Result<Result<(), Failure>, Internal> {
+    let code = match read_answer(params, &upstream.upstream.issuer) {
+        Ok(code) => code,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let dpop = EcKey::from_private_jwk(&upstream.dpop_private_key)?;
+    let server = match ctx.atproto().server_by_issuer(&upstream.upstream.issuer).await {
+        Ok(server) => server,
+        Err(error) => {
+            tracing::warn!(%error, "no metadata of the issuer");
+            return Ok(Err(Failure::Unavailable));
+        }
+    };
+    let Some(me) = ctx.upstream().identity(&upstream.upstream) else {
+        return Err(Internal::Inconsistent("the client key of this sign-in is not loaded"));
+    };
+    let nonce = Some(upstream.nonce.as_str()).filter(|nonce| !nonce.is_empty());
+    let answer = ctx
+        .atproto()
+        .exchange_code(
+            &server,
+            &me,
+            &dpop,
+            nonce,
+            &code,
+            &upstream.pkce_verifier,
+            &upstream.upstream.redirect_uri,
+        )
+        .await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(%error, "the upstream code was not redeemed");
+            return Ok(Err(match error {
+                UpstreamTokenError::OAuth { .. } => Failure::Refused,
+                UpstreamTokenError::Malformed(_) => Failure::Malformed,
+                UpstreamTokenError::Http(_) => Failure::Unavailable,
+                UpstreamTokenError::Sign(error) => return Err(error.into()),
+            }));
+        }
+    };
+    let stored = match prove_identity(ctx, upstream, &answer.sub).await {
+        Ok(identity) => store_session(ctx, upstream, request, &answer, identity).await?,
+        Err(failure) => Err(failure),
+    };
+    if stored.is_err() {
+        discard(ctx, &server, upstream, &dpop, &answer).await;
+    }
+    Ok(stored)
+}
+
+/// The code, if the answer comes from the server that was asked.
+fn read_answer(params: CallbackParams, issuer: &str) -> Result<Secret, Failure> {
+    if params.iss.as_deref() != Some(issuer) {
+        return Err(Failure::Issuer);
+    }
+    match params.error.as_deref() {
+        Some("access_denied") => Err(Failure::Declined),
+        Some("temporarily_unavailable") => Err(Failure::Unavailable),
+        Some(_) => Err(Failure::Refused),
+        None => params.code.ok_or(Failure::Refused),
+    }
+}
+
+/// Follows the DID's own document, fresh, to the issuer that answered.
+async fn prove_identity(ctx: &Ctx, upstream: &UpstreamRequest, sub: &Did) -> Result<Identity, Failure> {
+    if upstream.expected_did.as_ref().is_some_and(|expected| expected != sub) {
+        return Err(Failure::OtherAccount);
+    }
+    let unavailable_or = |error: causeway_atproto::ResolveError, otherwise: Failure| {
+        tracing::warn!(%error, "the account does not resolve");
+        if error.is_upstream_fault() { Failure::Unavailable } else { otherwise }
+    };
+    let identity = ctx
+        .atproto()
+        .resolve_did_fresh(sub)
+        .await
+        .map_err(|error| unavailable_or(error, Failure::ForeignAccount))?;
+    let server = ctx
+        .atproto()
+        .server_of_pds(&identity.pds)
+        .await
+        .map_err(|error| unavailable_or(error, Failure::ForeignAccount))?;
+    if server.issuer == upstream.upstream.issuer { Ok(identity) } else { Err(Failure::ForeignAccount) }
+}
+
+/// Stores the session as pending and asks for consent, in one transaction.
+async fn store_session(
+    ctx: &Ctx,
+    upstream: &UpstreamRequest,
+    request: &AuthRequest,
+    answer: &TokenAnswer,
+    identity: Identity,
+) -> Result<Result<(), Failure>, Internal> {
+    let now = ctx.now();
+    let mut binding = upstream.upstream.clone();
+    binding.pds = origin_of(&identity.pds);
+    let head = SessionHead {
+        session_id: UpstreamSessionId::random(ctx.rng()),
+        tenant_id: request.tenant_id.clone(),
+        client_id: request.client_id.clone(),
+        did: identity.did,
+        handle: identity.handle,
+        kind: SessionKind::Device,
+        state: SessionState::Pending,
+        browser_id: request.browser_id.clone(),
+        iteration: 1,
+        upstream: binding,
+        created_at: now,
+        last_used_at: now,
+    };
+    let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
+    let (ring, request_id) = (ctx.ring(), request.id.clone());
+    let (did, session_id) = (head.did.clone(), head.session_id.clone());
+    let stored = ctx
+        .store()
+        .write(move |c| {
+            if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
+                return Ok::<_, Internal>(false);
+            }
+            sessions::insert_session(c, &ring, &head, &tokens)?;
+            Ok(true)
+        })
+        .await?;
+    if stored {
+        tracing::info!(%did, session = %session_id, session.kind = "device", session.iteration = 1, "signed in");
+    }
+    // Decided or signed in by another tab meanwhile: this tab's tokens are given back.
+    Ok(if stored { Ok(()) } else { Err(Failure::Declined) })
+}
+
+/// The token set that an answer makes.
+pub(crate) fn token_set(
+    answer: &TokenAnswer,
+    dpop_key: &Secret,
+    dpop_jkt: &str,
+    now: causeway_domain::Timestamp,
+) -> TokenSet {
+    TokenSet {
+        access_token: answer.access_token.clone(),
+        refresh_token: answer.refresh_token.clone(),
+        created_at: now,
+        expires_at: answer.expires_in.map(|seconds| now.plus(seconds)),
+        scope: answer.scope.clone(),
+        dpop_key: dpop_key.clone(),
+        dpop_jkt: dpop_jkt.to_owned(),
+    }
+}
+
+/// Gives back tokens that nobody will use. Nothing of them was stored, so one try is all there is.
+async fn discard(
+    ctx: &Ctx,
+    server: &AuthorizationServer,
+    upstream: &UpstreamRequest,
+    dpop: &EcKey,
+    answer: &TokenAnswer,
+) {
+    let Some(me) = ctx.upstream().identity(&upstream.upstream) else { return };
+    let token = answer.refresh_token.as_ref().unwrap_or(&answer.access_token);
+    if let Err(error) = ctx.atproto().revoke(server, &me, dpop, token).await {
+        tracing::warn!(%error, "unused upstream tokens were not revoked");
+    }
+}
+
+/// The origin of a server's address, without the slash that a URL ends with.
+fn origin_of(url: &url::Url) -> String {
+    url.origin().ascii_serialization()
+}

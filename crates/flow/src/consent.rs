@@ -1,0 +1,207 @@
+//! The person's decision.
+
+use causeway_domain::client::Client;
+use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
+use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{
+    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
+    UpstreamSessionId,
+};
+use causeway_store::seal::SealingKeyRing;
+use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
+
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+use crate::maintenance;
+use crate::respond::ClientRedirect;
+use crate::sign_in::end_request;
+
+/// What the person is asked.
+#[derive(Debug)]
+pub struct ConsentView {
+    /// The request.
+    pub request: AuthRequest,
+    /// Who asks.
+    pub client: Client,
+    /// Who is asked, and where their account lives.
+    pub session: SessionHead,
+    /// What would be granted: what was asked for, as far as the person's server granted it.
+    pub scope: Scope,
+}
+
+/// What the person decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The client may.
+    Allow,
+    /// It may not.
+    Deny,
+}
+
+/// Why there is nothing to decide.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentError {
+    /// The request is unknown, expired, decided, or another browser's.
+    #[error("this request was already decided, has expired, or belongs to another browser")]
+    Gone,
+    /// The person has not signed in for it yet.
+    #[error("the sign-in for this request is not complete")]
+    NotSignedIn,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl From<causeway_store::StoreError> for ConsentError {
+    fn from(error: causeway_store::StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl ConsentError {
+    /// The code that the page shows.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Internal(_) => ErrorCode::ServerError,
+            _ => ErrorCode::NonceInvalidOrReused,
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Internal(_) => Class::Internal,
+            _ => Class::Client,
+        }
+    }
+}
+
+/// What the consent page shows.
+///
+/// # Errors
+/// [`ConsentError`].
+#[tracing::instrument(name = "flow.consent.view", skip_all, fields(auth_request = %id))]
+pub async fn view(
+    ctx: &Ctx,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+) -> Result<ConsentView, ConsentError> {
+    let (ring, id, browser, now) = (ctx.ring(), id.clone(), browser.clone(), ctx.now());
+    ctx.store()
+        .read(move |c| {
+            let (request, session_id) = find_pending(c, &id, &browser, now)?;
+            let client =
+                clients::find_client(c, &request.tenant_id, &request.client_id)?.ok_or(ConsentError::Gone)?;
+            let (session, scope) =
+                find_grantable(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
+            Ok(ConsentView { request, client, session, scope })
+        })
+        .await
+}
+
+/// Carries out the person's decision: with `Allow` the code and everything that it stands for are
+/// committed in one transaction before the redirect exists.
+///
+/// # Errors
+/// [`ConsentError`].
+#[tracing::instrument(name = "flow.consent.decide", skip_all, fields(auth_request = %id, ?decision))]
+pub async fn decide(
+    ctx: &Ctx,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+    decision: Decision,
+) -> Result<ClientRedirect, ConsentError> {
+    let (lookup, holder, now) = (id.clone(), browser.clone(), ctx.now());
+    let (request, session_id) = ctx.store().read(move |c| find_pending(c, &lookup, &holder, now)).await?;
+    match decision {
+        Decision::Allow => allow(ctx, request, session_id).await,
+        Decision::Deny => {
+            if !end_request(ctx, &request).await? {
+                return Err(ConsentError::Gone);
+            }
+            maintenance::revoke_now(ctx, &session_id).await;
+            tracing::info!("consent denied");
+            let text = "the person denied the request";
+            Ok(ClientRedirect::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
+        }
+    }
+}
+
+async fn allow(
+    ctx: &Ctx,
+    request: AuthRequest,
+    session_id: UpstreamSessionId,
+) -> Result<ClientRedirect, ConsentError> {
+    let code = PlainToken::<Code>::random(ctx.rng());
+    let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
+    let redirect = ClientRedirect::with_code(&request, ctx.issuer(), &code);
+    ctx.store()
+        .write(move |c| {
+            if !auth_requests::decide_auth_request(c, &request.id)?
+                || !sessions::activate_session(c, &session_id, now)?
+            {
+                return Err(ConsentError::Gone);
+            }
+            let (session, scope) =
+                find_grantable(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
+            let row = AuthorizationCode {
+                code: hash.clone(),
+                client_id: request.client_id.clone(),
+                did: session.did,
+                session_id: session.session_id,
+                session_iteration: session.iteration,
+                redirect_uri: request.redirect_uri.clone(),
+                scope,
+                code_challenge: request.code_challenge.clone(),
+                nonce: request.nonce.clone(),
+                created_at: now,
+                expires_at: now.plus(CODE_SECONDS),
+                used_at: None,
+            };
+            codes::insert_code(c, &row)?;
+            if let Some(uri) = &request.request_uri {
+                par::consume_par_request(c, uri)?;
+            }
+            Ok(())
+        })
+        .await?;
+    tracing::info!("consent given, code issued");
+    Ok(redirect)
+}
+
+/// A request of this browser that waits for a decision, and the session that was made for it.
+fn find_pending(
+    c: &mut AnyConnection,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<(AuthRequest, UpstreamSessionId), ConsentError> {
+    let request = auth_requests::find_auth_request(c, id, browser, now)?.ok_or(ConsentError::Gone)?;
+    match request.stage.clone() {
+        AuthRequestStage::Consent { session_id } => Ok((request, session_id)),
+        AuthRequestStage::SignIn => Err(ConsentError::NotSignedIn),
+        AuthRequestStage::Decided => Err(ConsentError::Gone),
+    }
+}
+
+/// The session behind a request, and the scope that it can grant.
+fn find_grantable(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    request: &AuthRequest,
+    session_id: &UpstreamSessionId,
+) -> Result<Option<(SessionHead, Scope)>, Internal> {
+    let Some(session) = sessions::find_session(c, &request.tenant_id, session_id, SessionKind::Device)?
+    else {
+        return Ok(None);
+    };
+    if !matches!(session.state, SessionState::Pending | SessionState::Active) {
+        return Ok(None);
+    }
+    let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
+        return Ok(None);
+    };
+    let scope = request.scope.intersection(&tokens.scope);
+    Ok(Some((session, scope)))
+}

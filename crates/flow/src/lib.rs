@@ -1,0 +1,31 @@
+//! The use cases of Causeway, free of HTTP types: what an authorization server does, one file a verb.
+//!
+//! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
+//! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
+//! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
+//! [`session`] keeps the upstream session alive, [`revoke`] ends it.
+
+pub mod access;
+pub mod authorize;
+pub mod callback;
+pub mod clients;
+pub mod consent;
+mod ctx;
+mod error;
+pub mod maintenance;
+pub mod par;
+pub mod redeem;
+pub mod refresh;
+pub mod register;
+mod respond;
+pub mod revoke;
+pub mod session;
+pub mod sign_in;
+mod tokens;
+mod upstream;
+
+pub use ctx::{Ctx, CtxParts, ScopePolicy};
+pub use error::{Class, Internal};
+pub use respond::ClientRedirect;
+pub use tokens::{IssuedTokens, TokenError};
+pub use upstream::{SetUpError, UpstreamProfile};

@@ -1,0 +1,93 @@
+//! Pushed authorization requests (RFC 9126).
+
+use causeway_domain::client::Client;
+use causeway_domain::grant::{PAR_SECONDS, ParRequest};
+use causeway_domain::{ErrorCode, RequestUri};
+use causeway_store::par;
+
+use crate::authorize::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+
+/// Why a request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ParError {
+    /// The request itself names a pushed request (RFC 9126 section 2.1).
+    #[error("request_uri must not be sent to this endpoint")]
+    RequestUri,
+    /// `client_id` is not that of the authenticated client.
+    #[error("client_id is not that of the authenticated client")]
+    OtherClient,
+    /// The redirect URI.
+    #[error(transparent)]
+    Unsafe(#[from] UnsafeRequest),
+    /// Anything else in it.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl ParError {
+    /// The code of RFC 9126 section 2.3.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::RequestUri | Self::OtherClient => ErrorCode::InvalidRequest,
+            Self::Unsafe(error) => error.code(),
+            Self::Refused(refusal) => refusal.code(),
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Internal(_) => Class::Internal,
+            _ => Class::Client,
+        }
+    }
+}
+
+/// A request that was taken.
+#[derive(Debug)]
+pub struct Pushed {
+    /// Its reference: works once.
+    pub request_uri: RequestUri,
+    /// Seconds that the reference works.
+    pub expires_in: i64,
+}
+
+/// Checks and keeps an authorization request of an authenticated client.
+///
+/// # Errors
+/// [`ParError`].
+#[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %client.client_id))]
+pub async fn push(ctx: &Ctx, client: &Client, mut params: AuthorizeParams) -> Result<Pushed, ParError> {
+    if params.request_uri.is_some() {
+        return Err(ParError::RequestUri);
+    }
+    if params.client_id.as_deref().is_some_and(|id| id != client.client_id.as_str()) {
+        return Err(ParError::OtherClient);
+    }
+    params.client_id = Some(client.client_id.to_string());
+    authorize::check(ctx, client, &params).map_err(|error| match error {
+        AuthorizeError::Unsafe(error) => ParError::Unsafe(error),
+        AuthorizeError::Refused { refusal, .. } => ParError::Refused(refusal),
+        AuthorizeError::Internal(error) => ParError::Internal(error),
+    })?;
+    let now = ctx.now();
+    let authorization_request =
+        serde_json::to_string(&params).map_err(|_| Internal::Inconsistent("parameters do not serialize"))?;
+    let row = ParRequest {
+        request_uri: RequestUri::random(ctx.rng()),
+        client_id: client.client_id.clone(),
+        authorization_request,
+        auth_request_id: None,
+        created_at: now,
+        expires_at: now.plus(PAR_SECONDS),
+    };
+    let request_uri = row.request_uri.clone();
+    ctx.store().write(move |c| par::insert_par_request(c, &row).map_err(Internal::from)).await?;
+    Ok(Pushed { request_uri, expires_in: PAR_SECONDS })
+}

@@ -1,0 +1,151 @@
+//! The authorization code grant (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+
+use causeway_domain::client::{Client, GrantType};
+use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
+use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::{CodeVerifier, SessionKind, SessionState, Timestamp};
+use causeway_store::{AnyConnection, codes, sessions};
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::maintenance;
+use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+
+/// The parameters of the request.
+#[derive(Debug, Default)]
+pub struct RedeemParams {
+    /// The code.
+    pub code: Option<PlainToken<Code>>,
+    /// The redirect URI of the authorization request. OAuth 2.1 no longer asks for it; when sent, it must match.
+    pub redirect_uri: Option<String>,
+    /// PKCE.
+    pub code_verifier: Option<String>,
+}
+
+/// What the transaction came to.
+enum Outcome {
+    Granted(AuthorizationCode),
+    Refused(TokenRefusal),
+    Revoked(AuthorizationCode),
+}
+
+/// Turns a code into tokens, once. The client has been authenticated.
+///
+/// # Errors
+/// [`TokenError`]; a failed attempt does not use the code up.
+#[tracing::instrument(name = "flow.redeem", skip_all, fields(client_id = %client.client_id))]
+pub async fn redeem(ctx: &Ctx, client: &Client, params: RedeemParams) -> Result<IssuedTokens, TokenError> {
+    if !client.allows(GrantType::AuthorizationCode) {
+        return Err(TokenRefusal::Grant.into());
+    }
+    let code = params.code.ok_or(TokenRefusal::NoCode)?.hash();
+    let verifier = params.code_verifier.ok_or(TokenRefusal::NoVerifier)?;
+    let attempt = Attempt {
+        client: client.clone(),
+        verifier: CodeVerifier::parse(&verifier).ok(),
+        redirect_uri: params.redirect_uri,
+        now: ctx.now(),
+    };
+    let pair = FreshPair::new(client, ctx.rng(), attempt.now);
+    let fresh = pair.clone();
+    let outcome = ctx.store().write(move |c| attempt.run(c, &code, &fresh)).await?;
+    match outcome {
+        Outcome::Granted(code) => {
+            tracing::info!(session = %code.session_id, session.iteration = code.session_iteration, "code redeemed");
+            Ok(pair.issued(code.scope, code.did))
+        }
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        Outcome::Revoked(code) => {
+            tracing::warn!(session = %code.session_id, "a used code came again: its grant is revoked");
+            maintenance::revoke_now(ctx, &code.session_id).await;
+            Err(TokenRefusal::Code.into())
+        }
+    }
+}
+
+struct Attempt {
+    client: Client,
+    verifier: Option<CodeVerifier>,
+    redirect_uri: Option<String>,
+    now: Timestamp,
+}
+
+impl Attempt {
+    /// One transaction: look, decide, consume, grant.
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+        hash: &causeway_domain::TokenHash<Code>,
+        pair: &FreshPair,
+    ) -> Result<Outcome, Internal> {
+        let Some(code) = codes::find_code(c, hash)? else {
+            return Ok(Outcome::Refused(TokenRefusal::Code));
+        };
+        if let Some(used_at) = code.used_at {
+            return self.reuse(c, code, used_at);
+        }
+        if let Err(refusal) = self.check(&code) {
+            return Ok(Outcome::Refused(refusal));
+        }
+        let session =
+            sessions::find_session(c, &self.client.tenant_id, &code.session_id, SessionKind::Device)?;
+        match session.map(|session| session.state_at(self.now)) {
+            Some(SessionState::Active | SessionState::ReauthRequired) => {}
+            _ => return Ok(Outcome::Refused(TokenRefusal::SessionEnded)),
+        }
+        let Some(code) = codes::consume_code(c, hash, self.now)? else {
+            // Somebody else was first, between the look and the swap.
+            let code = codes::find_code(c, hash)?;
+            return match code.and_then(|code| code.used_at.map(|used_at| (code, used_at))) {
+                Some((code, used_at)) => self.reuse(c, code, used_at),
+                None => Ok(Outcome::Refused(TokenRefusal::Code)),
+            };
+        };
+        let subject = Subject {
+            client: &self.client,
+            did: &code.did,
+            session_id: &code.session_id,
+            session_iteration: Some(code.session_iteration),
+            access_scope: &code.scope,
+            refresh_scope: &code.scope,
+            parent: None,
+        };
+        pair.insert(c, &subject)?;
+        Ok(Outcome::Granted(code))
+    }
+
+    /// Everything that must be right before the code is consumed.
+    fn check(&self, code: &AuthorizationCode) -> Result<(), TokenRefusal> {
+        if code.client_id != self.client.client_id {
+            return Err(TokenRefusal::Code);
+        }
+        if code.expires_at <= self.now {
+            return Err(TokenRefusal::CodeExpired);
+        }
+        if self.redirect_uri.as_ref().is_some_and(|uri| *uri != code.redirect_uri) {
+            return Err(TokenRefusal::RedirectUri);
+        }
+        match &self.verifier {
+            Some(verifier) if code.code_challenge.verify(verifier) => Ok(()),
+            _ => Err(TokenRefusal::Verifier),
+        }
+    }
+
+    /// The code has been used: a retry is refused, anything else costs the grant.
+    fn reuse(
+        &self,
+        c: &mut AnyConnection,
+        code: AuthorizationCode,
+        used_at: Timestamp,
+    ) -> Result<Outcome, Internal> {
+        let proven = code.client_id == self.client.client_id
+            && self.verifier.as_ref().is_some_and(|verifier| code.code_challenge.verify(verifier));
+        match decide_code_reuse(used_at, self.now, proven) {
+            CodeReuse::Refuse => Ok(Outcome::Refused(TokenRefusal::Code)),
+            CodeReuse::RevokeGrant => {
+                sessions::end_session(c, &code.session_id, self.now)?;
+                Ok(Outcome::Revoked(code))
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The refresh token grant (RFC 6749 section 6) with rotation (RFC 9700 section 4.14.2).
+//!
+//! It never calls the person's server: it works while that is down.
+
+use causeway_domain::client::{Client, ClientType, GrantType};
+use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
+use causeway_domain::secret::{PlainToken, Refresh};
+use causeway_domain::{Scope, SessionKind, SessionState, Timestamp, TokenHash};
+use causeway_store::{AnyConnection, sessions, tokens};
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::maintenance;
+use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+
+/// The parameters of the request.
+#[derive(Debug, Default)]
+pub struct RefreshParams {
+    /// The refresh token.
+    pub refresh_token: Option<PlainToken<Refresh>>,
+    /// A narrower scope for the new access token.
+    pub scope: Option<String>,
+}
+
+/// What the transaction came to.
+enum Outcome {
+    Granted { token: RefreshToken, scope: Scope },
+    Refused(TokenRefusal),
+    Revoked(RefreshToken),
+}
+
+/// Turns a refresh token into a new pair. The client has been authenticated.
+///
+/// # Errors
+/// [`TokenError`].
+#[tracing::instrument(name = "flow.refresh", skip_all, fields(client_id = %client.client_id))]
+pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Result<IssuedTokens, TokenError> {
+    if !client.allows(GrantType::RefreshToken) {
+        return Err(TokenRefusal::Grant.into());
+    }
+    let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
+    let narrowed = params.scope.as_deref().map(Scope::parse).transpose().map_err(|_| TokenRefusal::Scope)?;
+    let attempt = Attempt { client: client.clone(), narrowed, now: ctx.now() };
+    let pair = FreshPair::new(client, ctx.rng(), attempt.now);
+    let fresh = pair.clone();
+    let outcome = ctx.store().write(move |c| attempt.run(c, &token, &fresh)).await?;
+    match outcome {
+        Outcome::Granted { token, scope } => {
+            tracing::info!(session = %token.session_id, session.iteration = token.session_iteration, "tokens rotated");
+            Ok(pair.issued(scope, token.did))
+        }
+        Outcome::Refused(refusal) => Err(refusal.into()),
+        Outcome::Revoked(token) => {
+            tracing::warn!(session = %token.session_id, "a used refresh token came again: its grant is revoked");
+            maintenance::revoke_now(ctx, &token.session_id).await;
+            Err(TokenRefusal::RefreshToken.into())
+        }
+    }
+}
+
+struct Attempt {
+    client: Client,
+    narrowed: Option<Scope>,
+    now: Timestamp,
+}
+
+impl Attempt {
+    /// One transaction: look, decide, consume, grant.
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+        hash: &TokenHash<Refresh>,
+        pair: &FreshPair,
+    ) -> Result<Outcome, Internal> {
+        let own = |token: &RefreshToken| token.client_id == self.client.client_id;
+        let Some(token) = tokens::find_refresh_token(c, hash)?.filter(own) else {
+            return Ok(Outcome::Refused(TokenRefusal::RefreshToken));
+        };
+        let session =
+            sessions::find_session(c, &self.client.tenant_id, &token.session_id, SessionKind::Device)?;
+        match session.map(|session| session.state_at(self.now)) {
+            Some(SessionState::Active | SessionState::ReauthRequired) => {}
+            _ => return Ok(Outcome::Refused(TokenRefusal::SessionEnded)),
+        }
+        let scope = match &self.narrowed {
+            Some(narrowed) if !narrowed.is_empty() => narrowed.intersection(&token.scope),
+            _ => token.scope.clone(),
+        };
+        if self.narrowed.as_ref().is_some_and(|narrowed| !narrowed.is_subset_of(&token.scope)) {
+            return Ok(Outcome::Refused(TokenRefusal::Scope));
+        }
+        match self.decide(c, &token)? {
+            RefreshDecision::Rotate => {
+                if !tokens::consume_refresh_token(c, hash, self.now)? {
+                    // Somebody else was first, between the look and the swap: look again.
+                    return self.run(c, hash, pair);
+                }
+                sessions::touch_session(c, &token.session_id, self.now)?;
+            }
+            RefreshDecision::Sibling => {}
+            RefreshDecision::Replace => {
+                tokens::revoke_unused_successors(c, hash)?;
+            }
+            RefreshDecision::Expired => return Ok(Outcome::Refused(TokenRefusal::RefreshTokenExpired)),
+            RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
+            RefreshDecision::RevokeGrant => {
+                sessions::end_session(c, &token.session_id, self.now)?;
+                return Ok(Outcome::Revoked(token));
+            }
+        }
+        let subject = Subject {
+            client: &self.client,
+            did: &token.did,
+            session_id: &token.session_id,
+            session_iteration: token.session_iteration,
+            access_scope: &scope,
+            refresh_scope: &token.scope,
+            parent: Some(hash),
+        };
+        pair.insert(c, &subject)?;
+        Ok(Outcome::Granted { token, scope })
+    }
+
+    fn decide(&self, c: &mut AnyConnection, token: &RefreshToken) -> Result<RefreshDecision, Internal> {
+        let successor_used = token.used_at.is_some() && tokens::successor_used(c, &token.token)?;
+        Ok(decide_refresh(RefreshFacts {
+            now: self.now,
+            expires_at: token.expires_at,
+            used_at: token.used_at,
+            revoked: token.revoked,
+            successor_used,
+            proven: self.client.client_type() == ClientType::Confidential,
+        }))
+    }
+}

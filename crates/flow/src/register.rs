@@ -1,0 +1,95 @@
+//! Dynamic client registration (RFC 7591).
+
+use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError};
+use causeway_domain::secret::{ClientSecret, PlainToken};
+use causeway_domain::{ClientId, ErrorCode};
+use causeway_store::clients;
+
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+
+/// A client that has just been registered, with the only copy of its secret.
+#[derive(Debug)]
+pub struct Registered {
+    /// The client.
+    pub client: Client,
+    /// Its secret; `None` for a public client.
+    pub client_secret: Option<PlainToken<ClientSecret>>,
+}
+
+/// Why a registration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The metadata does not hold up.
+    #[error(transparent)]
+    Metadata(#[from] ClientMetadataError),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl RegisterError {
+    /// The code of RFC 7591 section 3.2.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Metadata(error) => error.code(),
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Metadata(_) => Class::Client,
+            Self::Internal(_) => Class::Internal,
+        }
+    }
+}
+
+/// Registers a client.
+///
+/// # Errors
+/// [`RegisterError`].
+#[tracing::instrument(name = "flow.register", skip_all)]
+pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered, RegisterError> {
+    let valid = metadata.validate()?;
+    if let Some(scope) = &valid.scope {
+        ctx.scopes().admit(&scope.to_string(), None).map_err(ClientMetadataError::ScopeNotGranted)?;
+    }
+    let client_secret = valid.new_secret(ctx.rng());
+    let hash = client_secret.as_ref().map(PlainToken::hash);
+    let client = valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now());
+    let row = client.clone();
+    ctx.store().write(move |c| clients::insert_client(c, &row).map_err(Internal::from)).await?;
+    tracing::info!(client_id = %client.client_id, client_name = %client.client_name, "client registered");
+    Ok(Registered { client, client_secret })
+}
+
+/// Makes sure that the page at `/` has a client of its own, and that it leads back to `redirect_uri`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn ensure_demo_client(ctx: &Ctx, redirect_uri: &str) -> Result<ClientId, RegisterError> {
+    let client_id = ClientId::new("causeway-demo");
+    let metadata = ClientMetadata {
+        redirect_uris: vec![redirect_uri.to_owned()],
+        token_endpoint_auth_method: Some("none".to_owned()),
+        grant_types: Some(vec!["authorization_code".to_owned(), "refresh_token".to_owned()]),
+        client_name: Some("Causeway demo".to_owned()),
+        ..ClientMetadata::default()
+    };
+    let client = metadata.validate()?.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
+    ctx.store()
+        .write(move |c| {
+            match clients::find_client(c, &client.tenant_id, &client.client_id)? {
+                Some(existing) if existing.redirect_uris == client.redirect_uris => return Ok(()),
+                Some(_) => {
+                    clients::delete_client(c, &client.tenant_id, &client.client_id, client.created_at)?;
+                }
+                None => {}
+            }
+            clients::insert_client(c, &client).map_err(Internal::from)
+        })
+        .await?;
+    Ok(client_id)
+}

@@ -1,0 +1,44 @@
+//! Token revocation (RFC 7009).
+
+use causeway_domain::UpstreamSessionId;
+use causeway_domain::client::Client;
+use causeway_domain::secret::{Access, PlainToken, Refresh};
+use causeway_store::{sessions, tokens};
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::maintenance;
+
+/// Revokes a token of an authenticated client. A token that is unknown or another client's is no
+/// error (RFC 7009 section 2.2), and stays as it is.
+///
+/// A refresh token takes its whole grant with it, the session at the person's server included
+/// (section 2.1); an access token goes alone.
+///
+/// # Errors
+/// When the database does not answer: nothing was revoked then.
+#[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %client.client_id))]
+pub async fn revoke(ctx: &Ctx, client: &Client, token: &str) -> Result<(), Internal> {
+    let refresh = PlainToken::<Refresh>::presented(token).hash();
+    let access = PlainToken::<Access>::presented(token).hash();
+    let (client_id, now) = (client.client_id.clone(), ctx.now());
+    let ended: Option<UpstreamSessionId> = ctx
+        .store()
+        .write(move |c| {
+            if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| t.client_id == client_id)
+            {
+                let ended = sessions::end_session(c, &token.session_id, now)?;
+                return Ok::<_, Internal>(ended.then_some(token.session_id));
+            }
+            if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| t.client_id == client_id) {
+                tokens::revoke_access_token(c, &token.token)?;
+            }
+            Ok(None)
+        })
+        .await?;
+    if let Some(session_id) = ended {
+        tracing::info!(session = %session_id, "grant revoked by its client");
+        maintenance::revoke_now(ctx, &session_id).await;
+    }
+    Ok(())
+}

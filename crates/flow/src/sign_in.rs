@@ -1,0 +1,189 @@
+//! Sending a person to their own server: identity resolution, then a pushed request there
+//! (atproto OAuth specification, "Authorization Requests").
+
+use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
+use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::identity::IdentityError;
+use causeway_domain::session::UpstreamRequest;
+use causeway_domain::{AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, OauthState, SignInInput};
+use causeway_jose::EcKey;
+use causeway_store::{auth_requests, par, sessions, upstream_requests};
+use url::Url;
+
+use crate::clients;
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+use crate::respond::ClientRedirect;
+
+/// Why a person could not be sent on. They can try again on the same page.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// What they typed is no handle, DID or server address.
+    #[error("{0}")]
+    Input(#[from] IdentityError),
+    /// It leads nowhere, or to a contradiction.
+    #[error("{0}")]
+    Resolve(#[source] ResolveError),
+    /// Their server did not take our request.
+    #[error("{0}")]
+    Upstream(#[source] UpstreamTokenError),
+    /// The authorization request is over, expired, or another browser's.
+    #[error("this sign-in has ended or belongs to another browser")]
+    Gone,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl SignInError {
+    /// Whose doing it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Input(_) | Self::Gone => Class::Client,
+            Self::Resolve(error) if error.is_upstream_fault() => Class::Upstream,
+            Self::Resolve(_) => Class::Client,
+            Self::Upstream(_) => Class::Upstream,
+            Self::Internal(_) => Class::Internal,
+        }
+    }
+
+    /// The code that the page shows.
+    pub fn code(&self) -> ErrorCode {
+        match self.class() {
+            _ if matches!(self, Self::Gone) => ErrorCode::NonceInvalidOrReused,
+            Class::Upstream => ErrorCode::UpstreamUnavailable,
+            Class::Internal => ErrorCode::ServerError,
+            _ => ErrorCode::IdentityNotFound,
+        }
+    }
+}
+
+/// What the sign-in page shows.
+#[derive(Debug)]
+pub struct SignInView {
+    /// The request that it is for.
+    pub request: AuthRequest,
+    /// The client's name, or its identifier.
+    pub client_name: String,
+}
+
+/// What the sign-in page of a request shows.
+///
+/// # Errors
+/// [`SignInError::Gone`] or [`SignInError::Internal`].
+pub async fn view(
+    ctx: &Ctx,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+) -> Result<SignInView, SignInError> {
+    let request = find_request(ctx, id, browser).await?;
+    let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
+    let client_name =
+        if client.client_name.is_empty() { client.client_id.into_string() } else { client.client_name };
+    Ok(SignInView { request, client_name })
+}
+
+/// A live request of this browser.
+async fn find_request(
+    ctx: &Ctx,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+) -> Result<AuthRequest, SignInError> {
+    let (id, browser, now) = (id.clone(), browser.clone(), ctx.now());
+    ctx.store()
+        .read(move |c| auth_requests::find_auth_request(c, &id, &browser, now).map_err(Internal::from))
+        .await?
+        .filter(|request| request.stage != AuthRequestStage::Decided)
+        .ok_or(SignInError::Gone)
+}
+
+/// Finds out where somebody's account lives, pushes a request there, and remembers what has to come
+/// back. The state is committed before the address is returned.
+///
+/// # Errors
+/// [`SignInError`].
+#[tracing::instrument(name = "flow.sign_in", skip_all, fields(auth_request = %request.id))]
+pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url, SignInError> {
+    let input = SignInInput::parse(typed)?;
+    let target = ctx.atproto().resolve(&input).await.map_err(SignInError::Resolve)?;
+    let profile = ctx.upstream();
+    let binding =
+        profile.bind(&target.server.issuer, target.identity.as_ref().map(|identity| identity.pds.as_str()));
+    let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;
+    let dpop = EcKey::generate().map_err(Internal::from)?;
+    let verifier = CodeVerifier::random(ctx.rng());
+    let state = OauthState::random(ctx.rng());
+    let login_hint = match (&input, &target.identity) {
+        (SignInInput::Handle(handle), _) => Some(handle.to_string()),
+        (_, Some(identity)) => Some(identity.did.to_string()),
+        (_, None) => None,
+    };
+    let push = PushRequest {
+        redirect_uri: binding.redirect_uri.clone(),
+        scope: request.scope.clone(),
+        state: state.clone(),
+        code_challenge: verifier.challenge(),
+        login_hint,
+        prompt: None,
+    };
+    let pushed =
+        ctx.atproto().push_request(&target.server, &me, &dpop, &push).await.map_err(SignInError::Upstream)?;
+    let now = ctx.now();
+    let row = UpstreamRequest {
+        oauth_state: state,
+        auth_request_id: request.id.clone(),
+        browser_id: request.browser_id.clone(),
+        upstream: binding,
+        typed_handle: match input {
+            SignInInput::Handle(handle) => Some(handle),
+            _ => None,
+        },
+        expected_did: target.identity.map(|identity| identity.did),
+        nonce: pushed.dpop_nonce.unwrap_or_default(),
+        pkce_verifier: verifier,
+        dpop_private_key: dpop.private_jwk(),
+        dpop_jkt: dpop.thumbprint().to_owned(),
+        created_at: now,
+        expires_at: now.plus(AUTH_REQUEST_SECONDS),
+    };
+    let ring = ctx.ring();
+    ctx.store()
+        .write(move |c| upstream_requests::insert_upstream_request(c, &ring, &row).map_err(Internal::from))
+        .await?;
+    tracing::info!(issuer = %target.server.issuer, "person sent to their server");
+    Ok(pushed.authorize_url)
+}
+
+/// The person does not want to sign in: the client is told.
+///
+/// # Errors
+/// [`SignInError::Gone`] or [`SignInError::Internal`].
+#[tracing::instrument(name = "flow.sign_in.cancel", skip_all, fields(auth_request = %id))]
+pub async fn cancel(
+    ctx: &Ctx,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+) -> Result<ClientRedirect, SignInError> {
+    let request = find_request(ctx, id, browser).await?;
+    end_request(ctx, &request).await?;
+    let text = "the person cancelled the sign-in";
+    Ok(ClientRedirect::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
+}
+
+/// Ends a request without a grant: its pushed request is used up, and a session that was made for
+/// it is over.
+pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
+    let (request, now) = (request.clone(), ctx.now());
+    ctx.store()
+        .write(move |c| {
+            let decided = auth_requests::decide_auth_request(c, &request.id)?;
+            if let Some(uri) = &request.request_uri {
+                par::consume_par_request(c, uri)?;
+            }
+            if let (true, AuthRequestStage::Consent { session_id }) = (decided, &request.stage) {
+                sessions::end_session(c, session_id, now)?;
+            }
+            Ok(decided)
+        })
+        .await
+}

@@ -1,0 +1,178 @@
+//! What a token request ends in (RFC 6749 sections 5.1 and 5.2), shared by the grants.
+
+use causeway_domain::client::{Client, GrantType};
+use causeway_domain::grant::{AccessToken, RefreshToken};
+use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
+use causeway_domain::{Did, ErrorCode, Rng, Scope, Timestamp, UpstreamSessionId};
+use causeway_store::{AnyConnection, tokens};
+
+use crate::error::{Class, Internal};
+
+/// A successful token answer: the only copy of the tokens.
+#[derive(Debug)]
+pub struct IssuedTokens {
+    /// The access token.
+    pub access_token: PlainToken<Access>,
+    /// Seconds until it ends.
+    pub expires_in: i64,
+    /// The refresh token, for a client that registered the grant.
+    pub refresh_token: Option<PlainToken<Refresh>>,
+    /// What the access token allows.
+    pub scope: Scope,
+    /// The person.
+    pub did: Did,
+}
+
+/// Why a token request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// `code` is missing.
+    #[error("code is missing")]
+    NoCode,
+    /// `code_verifier` is missing.
+    #[error("code_verifier is missing: PKCE is required")]
+    NoVerifier,
+    /// `refresh_token` is missing.
+    #[error("refresh_token is missing")]
+    NoRefreshToken,
+    /// The client did not register this grant.
+    #[error("this client is not registered for this grant_type")]
+    Grant,
+    /// A code that is unknown, another client's, or used.
+    #[error("the code is unknown, has been used, or was issued to another client")]
+    Code,
+    /// A code that is too old.
+    #[error("the code has expired: codes live 60 seconds")]
+    CodeExpired,
+    /// The verifier is malformed or not the one behind the challenge.
+    #[error("code_verifier does not match the code_challenge of the authorization request")]
+    Verifier,
+    /// The redirect URI differs from that of the request.
+    #[error("redirect_uri is not the one of the authorization request")]
+    RedirectUri,
+    /// A refresh token that is unknown, another client's, revoked, or used for good.
+    #[error("the refresh token is unknown, revoked, used, or was issued to another client")]
+    RefreshToken,
+    /// A refresh token that is too old.
+    #[error("the refresh token has expired: the person has to sign in again")]
+    RefreshTokenExpired,
+    /// The session behind it is over.
+    #[error("the session has ended: the person has to sign in again")]
+    SessionEnded,
+    /// A malformed or wider scope.
+    #[error("scope may only name what was granted before")]
+    Scope,
+}
+
+/// How a token request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The client's doing.
+    #[error(transparent)]
+    Refused(#[from] TokenRefusal),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl TokenError {
+    /// The code of RFC 6749 section 5.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(TokenRefusal::NoCode | TokenRefusal::NoVerifier | TokenRefusal::NoRefreshToken) => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
+            Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
+            Self::Refused(_) => ErrorCode::InvalidGrant,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+
+    /// Whose doing it is.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Refused(_) => Class::Client,
+            Self::Internal(_) => Class::Internal,
+        }
+    }
+}
+
+/// A pair that is about to be issued: made outside the transaction, so that a retried transaction
+/// writes the same rows.
+#[derive(Debug, Clone)]
+pub(crate) struct FreshPair {
+    access: PlainToken<Access>,
+    refresh: Option<PlainToken<Refresh>>,
+    access_seconds: i64,
+    refresh_seconds: i64,
+    now: Timestamp,
+}
+
+/// What the tokens of a pair stand for.
+pub(crate) struct Subject<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) did: &'a Did,
+    pub(crate) session_id: &'a UpstreamSessionId,
+    pub(crate) session_iteration: Option<i64>,
+    pub(crate) access_scope: &'a Scope,
+    pub(crate) refresh_scope: &'a Scope,
+    pub(crate) parent: Option<&'a TokenHash<Refresh>>,
+}
+
+impl FreshPair {
+    pub(crate) fn new(client: &Client, rng: &dyn Rng, now: Timestamp) -> Self {
+        Self {
+            access: PlainToken::random(rng),
+            refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::random(rng)),
+            access_seconds: client.access_token_expiration,
+            refresh_seconds: client.refresh_token_expiration,
+            now,
+        }
+    }
+
+    /// Writes both rows.
+    pub(crate) fn insert(&self, c: &mut AnyConnection, subject: &Subject<'_>) -> Result<(), Internal> {
+        let access = AccessToken {
+            token: self.access.hash(),
+            client_id: subject.client.client_id.clone(),
+            did: subject.did.clone(),
+            session_id: subject.session_id.clone(),
+            session_iteration: subject.session_iteration,
+            scope: subject.access_scope.clone(),
+            created_at: self.now,
+            expires_at: self.now.plus(self.access_seconds),
+            revoked: false,
+            first_used_at: None,
+        };
+        tokens::insert_access_token(c, &access)?;
+        let Some(refresh) = &self.refresh else { return Ok(()) };
+        let refresh = RefreshToken {
+            token: refresh.hash(),
+            access_token: access.token,
+            client_id: access.client_id,
+            did: access.did,
+            session_id: access.session_id,
+            session_iteration: subject.session_iteration,
+            scope: subject.refresh_scope.clone(),
+            created_at: self.now,
+            expires_at: (self.refresh_seconds > 0).then(|| self.now.plus(self.refresh_seconds)),
+            parent: subject.parent.cloned(),
+            used_at: None,
+            revoked: None,
+        };
+        tokens::insert_refresh_token(c, &refresh)?;
+        Ok(())
+    }
+
+    /// The answer, once the rows are committed.
+    pub(crate) fn issued(self, scope: Scope, did: Did) -> IssuedTokens {
+        IssuedTokens {
+            access_token: self.access,
+            expires_in: self.access_seconds,
+            refresh_token: self.refresh,
+            scope,
+            did,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Keys, signatures and DPoP proofs over josekit, which stays out of this crate's public surface.
+//!
+//! ```
+//! use causeway_domain::Timestamp;
+//! use causeway_jose::{DpopClaims, EcKey, dpop_proof};
+//!
+//! let key = EcKey::generate()?;
+//! let again = EcKey::from_private_jwk(&key.private_jwk())?;
+//! assert_eq!(key.thumbprint(), again.thumbprint());
+//!
+//! let claims = DpopClaims {
+//!     htm: "POST",
+//!     htu: "https://pds.example.com/oauth/token",
+//!     jti: "fresh-and-random",
+//!     iat: Timestamp(1_700_000_000),
+//!     nonce: None,
+//!     access_token: None,
+//! };
+//! assert_eq!(dpop_proof(&again, &claims)?.split('.').count(), 3);
+//! # Ok::<(), causeway_jose::JoseError>(())
+//! ```
+
+mod dpop;
+mod jwt;
+mod key;
+
+pub use dpop::{DpopClaims, dpop_proof};
+pub use jwt::{ClientAssertion, client_assertion, sign_jwt};
+pub use key::EcKey;
+
+/// Why a key or a signature could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoseError {
+    /// The text is not a private P-256 JWK whose parts belong together.
+    #[error("not a private JWK of the curve P-256: {0}")]
+    InvalidKey(&'static str),
+    /// The header or the claims cannot be written as a JWT.
+    #[error("the header or the claims are not a JSON object that a JWT can carry")]
+    InvalidClaims,
+    /// The cryptographic library failed.
+    #[error("the cryptographic library failed to {0}")]
+    Crypto(&'static str),
+}

@@ -1,0 +1,95 @@
+//! The command line.
+
+use causeway_config::Settings;
+use clap::{Args, Parser, Subcommand};
+
+/// An OAuth 2.1 server that signs people in with their AT Protocol account.
+#[derive(Parser)]
+#[command(name = "causeway", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Change or show the database schema
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
+    /// Manage registered clients
+    Clients {
+        #[command(subcommand)]
+        command: ClientsCommand,
+    },
+    /// Show or check the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// Apply every pending migration
+    Up,
+    /// Revert the newest migrations
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        steps: usize,
+    },
+    /// List every migration and whether it is applied
+    Status,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ClientsCommand {
+    /// List the clients
+    List {
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: i64,
+    },
+    /// Show one client
+    Show {
+        /// Its client_id
+        client_id: String,
+    },
+    /// Register a client and print its secret, once
+    Create(CreateClient),
+    /// Delete a client: its tokens are revoked, its sessions end at the people's servers too
+    Delete {
+        /// Its client_id
+        client_id: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct CreateClient {
+    /// The name that people see
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Where answers may go; may be repeated
+    #[arg(long, required = true, value_name = "URI")]
+    pub(crate) redirect_uri: Vec<String>,
+    /// none, client_secret_basic or client_secret_post
+    #[arg(long, default_value = "client_secret_basic", value_name = "METHOD")]
+    pub(crate) auth_method: String,
+    /// The widest scope that it may ask for
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) scope: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting in force and where it comes from, secrets left out
+    Print,
+    /// Check the configuration and exit
+    Check,
+}

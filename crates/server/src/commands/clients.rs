@@ -1,0 +1,103 @@
+//! `causeway clients`: works on the database, beside a running server or without one.
+
+use anyhow::{Context as _, bail};
+use causeway_config::Config;
+use causeway_domain::client::{Client, ClientMetadata, GrantType};
+use causeway_domain::secret::PlainToken;
+use causeway_domain::{ClientId, Clock as _, RedirectUri, SystemClock, SystemRng, TenantId};
+use causeway_store::{Store, StoreError, clients};
+use serde_json::json;
+
+use crate::cli::{ClientsCommand, CreateClient};
+use crate::compose;
+
+pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Result<()> {
+    let url = compose::database_url(config)?;
+    let store = compose::open_store(&url).await?;
+    let done = match command {
+        ClientsCommand::List { limit } => list(&store, limit).await,
+        ClientsCommand::Show { client_id } => show(&store, ClientId::new(client_id)).await,
+        ClientsCommand::Create(options) => create(&store, options).await,
+        ClientsCommand::Delete { client_id } => delete(&store, ClientId::new(client_id)).await,
+    };
+    store.close().await;
+    done
+}
+
+async fn list(store: &Store, limit: i64) -> anyhow::Result<()> {
+    let clients: Vec<Client> = store
+        .read::<_, StoreError, _>(move |c| clients::list_clients(c, &TenantId::default_tenant(), limit))
+        .await?;
+    for client in clients {
+        let method = client.token_endpoint_auth_method.as_str();
+        println!("{}\t{method}\t{}", client.client_id, client.client_name);
+    }
+    Ok(())
+}
+
+async fn show(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
+    let id = client_id.clone();
+    let found = store
+        .read::<_, StoreError, _>(move |c| clients::find_client(c, &TenantId::default_tenant(), &id))
+        .await?;
+    let client = found.with_context(|| format!("no client {client_id}"))?;
+    print(&describe(&client))
+}
+
+async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
+    let metadata = ClientMetadata {
+        redirect_uris: options.redirect_uri,
+        token_endpoint_auth_method: Some(options.auth_method),
+        grant_types: Some(GrantType::ALL.map(|grant| grant.as_str().to_owned()).to_vec()),
+        client_name: options.name,
+        scope: options.scope,
+        ..ClientMetadata::default()
+    };
+    let valid = metadata.validate()?;
+    let secret = valid.new_secret(&SystemRng);
+    let client = valid.into_client(
+        ClientId::random(&SystemRng),
+        TenantId::default_tenant(),
+        secret.as_ref().map(PlainToken::hash),
+        SystemClock.now(),
+    );
+    let row = client.clone();
+    store.write::<_, StoreError, _>(move |c| clients::insert_client(c, &row)).await?;
+    let mut shown = describe(&client);
+    if let Some(secret) = &secret {
+        shown["client_secret"] = json!(secret.expose());
+        eprintln!("The client secret is shown this once: only its hash is kept.");
+    }
+    print(&shown)
+}
+
+async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
+    let (id, now) = (client_id.clone(), SystemClock.now());
+    let deleted = store
+        .write::<_, StoreError, _>(move |c| clients::delete_client(c, &TenantId::default_tenant(), &id, now))
+        .await?;
+    if !deleted {
+        bail!("no client {client_id}");
+    }
+    println!("Deleted {client_id}. A running server revokes its sessions at the people's servers.");
+    Ok(())
+}
+
+fn describe(client: &Client) -> serde_json::Value {
+    json!({
+        "client_id": client.client_id,
+        "client_name": client.client_name,
+        "redirect_uris": client.redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
+        "grant_types": client.grant_types,
+        "scope": client.scope,
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "access_token_expiration": client.access_token_expiration,
+        "refresh_token_expiration": client.refresh_token_expiration,
+        "created_at": client.created_at,
+    })
+}
+
+fn print(value: &serde_json::Value) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! The commands beside `serve`.
+
+pub(crate) mod clients;
+pub(crate) mod migrate;

@@ -1,0 +1,94 @@
+//! From a configuration to the parts of a server.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
+use causeway_config::{Config, ConfigError, ExternalUrl};
+use causeway_domain::{Clock, Scope, SystemClock, SystemRng};
+use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
+use causeway_store::migrate::{self, SchemaState};
+use causeway_store::{DatabaseUrl, Store, StoreOptions};
+
+use crate::secret_key;
+
+/// The async runtime of this process.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")
+}
+
+/// The database's address, refused like any other setting.
+pub(crate) fn database_url(config: &Config) -> Result<DatabaseUrl, ConfigError> {
+    config.database_url.parse().map_err(|error: causeway_store::DatabaseUrlError| ConfigError {
+        setting: "database-url (CAUSEWAY_DATABASE_URL)".to_owned(),
+        problem: format!("the address {error}"),
+        mend: "for example sqlite://causeway.db".to_owned(),
+    })
+}
+
+/// Opens a database whose schema is the one that this program knows. `serve` migrates the embedded
+/// database by itself; a shared one is migrated by its operator.
+pub(crate) async fn open_store(url: &DatabaseUrl) -> anyhow::Result<Store> {
+    let target = url.clone();
+    tokio::task::spawn_blocking(move || prepare_schema(&target)).await??;
+    Store::open(url, StoreOptions::default()).await.with_context(|| format!("database {url}"))
+}
+
+fn prepare_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
+    match migrate::state(url).with_context(|| format!("database {url}"))? {
+        SchemaState::Current => Ok(()),
+        SchemaState::Ahead { unknown } => bail!(
+            "database {url} was migrated by a newer version of causeway ({}): run that version",
+            unknown.join(", ")
+        ),
+        SchemaState::Empty | SchemaState::Behind { .. } => match url {
+            DatabaseUrl::Sqlite { .. } => {
+                migrate::up(url).with_context(|| format!("database {url}"))?;
+                Ok(())
+            }
+            DatabaseUrl::Postgres(_) => bail!("database {url} lacks migrations: run `causeway migrate up`"),
+        },
+    }
+}
+
+/// Where browsers see the pages: PDSes send people back to loopback addresses, never to `localhost`.
+pub(crate) fn page_origin(issuer: &ExternalUrl) -> String {
+    match issuer.as_str().strip_prefix("http://localhost") {
+        Some(port) if port.is_empty() || port.starts_with(':') => format!("http://127.0.0.1{port}"),
+        _ => issuer.to_string(),
+    }
+}
+
+/// Everything behind the HTTP API.
+pub(crate) async fn context(
+    config: &Config,
+    issuer: &ExternalUrl,
+    url: &DatabaseUrl,
+    store: Store,
+) -> anyhow::Result<Ctx> {
+    let ring = Arc::new(secret_key::load(config, url, &store).await?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let rng = Arc::new(SystemRng);
+    let ceiling = Scope::parse(&config.atp_scopes).context("atp-scopes (CAUSEWAY_ATP_SCOPES)")?;
+    let upstream = if issuer.is_https() {
+        UpstreamProfile::confidential(issuer.as_str(), &ceiling, &store, &ring, &*clock).await?
+    } else {
+        UpstreamProfile::loopback(&page_origin(issuer), &ceiling)
+    };
+    let extra_ca_pem = config.extra_ca.as_ref().map(std::fs::read).transpose().context("extra-ca")?;
+    let http = HttpConfig {
+        dev_mode: config.dev_mode,
+        extra_ca_pem,
+        resolve: config.resolve.clone(),
+        user_agent: format!("causeway/{} (+{issuer})", env!("CARGO_PKG_VERSION")),
+        ..HttpConfig::default()
+    };
+    let atproto = AtprotoConfig {
+        http,
+        plc_url: config.plc_url.clone(),
+        handle_resolver: config.handle_resolver.clone(),
+    };
+    let atproto = AtprotoClient::new(atproto, Arc::clone(&clock), rng.clone())?;
+    let issuer = issuer.to_string();
+    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling }))
+}

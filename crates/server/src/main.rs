@@ -1,0 +1,52 @@
+//! `causeway`: the command line, composition and signals. No logic of its own.
+
+mod cli;
+mod commands;
+mod compose;
+mod logging;
+mod secret_key;
+mod serve;
+
+use std::process::ExitCode;
+
+use causeway_config::{Config, ConfigError};
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, ConfigCommand};
+
+/// The exit code for a mistake in the configuration or on the command line.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("causeway: {error:#}");
+            if error.is::<ConfigError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(cli.settings)?;
+    compose::database_url(&config)?;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            logging::init(&config);
+            compose::runtime()?.block_on(serve::serve(&config))
+        }
+        Command::Migrate { command } => commands::migrate::run(&config, &command),
+        Command::Clients { command } => {
+            compose::runtime()?.block_on(commands::clients::run(&config, command))
+        }
+        Command::Config { command: ConfigCommand::Print } => {
+            print!("{}", config.render());
+            Ok(())
+        }
+        Command::Config { command: ConfigCommand::Check } => {
+            println!("The configuration is valid.");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Authorization requests on their way to a decision: `oauth_auth_request`.
+
+use causeway_domain::grant::{AuthRequest, AuthRequestStage};
+use causeway_domain::{
+    AuthRequestId, BrowserSessionId, ClientId, RequestUri, TenantId, Timestamp, UpstreamSessionId,
+};
+use diesel::prelude::*;
+
+use crate::column::{Column, S256};
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::oauth_auth_request::{self, dsl};
+
+const SIGN_IN: &str = "sign_in";
+const CONSENT: &str = "consent";
+const DECIDED: &str = "decided";
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = oauth_auth_request)]
+struct Row {
+    session_id: String,
+    client_id: String,
+    redirect_uri: String,
+    scope: Option<String>,
+    state: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+    response_type: String,
+    nonce: Option<String>,
+    login_hint: Option<String>,
+    created_at: i64,
+    expires_at: i64,
+    tenant_id: String,
+    browser_id: String,
+    request_uri: Option<String>,
+    stage: String,
+    upstream_session_id: Option<String>,
+}
+
+const fn column(name: &'static str) -> Column {
+    Column("oauth_auth_request", name)
+}
+
+impl Row {
+    fn of(request: &AuthRequest) -> Self {
+        let (stage, upstream_session_id) = match &request.stage {
+            AuthRequestStage::SignIn => (SIGN_IN, None),
+            AuthRequestStage::Consent { session_id } => (CONSENT, Some(session_id.as_str().to_owned())),
+            AuthRequestStage::Decided => (DECIDED, None),
+        };
+        Self {
+            session_id: request.id.as_str().to_owned(),
+            client_id: request.client_id.as_str().to_owned(),
+            redirect_uri: request.redirect_uri.clone(),
+            scope: Some(request.scope.to_string()),
+            state: request.state.clone(),
+            code_challenge: Some(request.code_challenge.as_str().to_owned()),
+            code_challenge_method: Some(S256.to_owned()),
+            response_type: "code".to_owned(),
+            nonce: request.nonce.clone(),
+            login_hint: request.login_hint.clone(),
+            created_at: request.created_at.as_secs(),
+            expires_at: request.expires_at.as_secs(),
+            tenant_id: request.tenant_id.as_str().to_owned(),
+            browser_id: request.browser_id.as_str().to_owned(),
+            request_uri: request.request_uri.as_ref().map(|uri| uri.as_str().to_owned()),
+            stage: stage.to_owned(),
+            upstream_session_id,
+        }
+    }
+
+    fn into_domain(self) -> Result<AuthRequest, StoreError> {
+        let stage = match (self.stage.as_str(), self.upstream_session_id) {
+            (SIGN_IN, None) => AuthRequestStage::SignIn,
+            (CONSENT, Some(session_id)) => {
+                AuthRequestStage::Consent { session_id: UpstreamSessionId::new(session_id) }
+            }
+            (DECIDED, _) => AuthRequestStage::Decided,
+            _ => return Err(column("stage").corrupt()),
+        };
+        Ok(AuthRequest {
+            id: AuthRequestId::new(self.session_id),
+            tenant_id: TenantId::new(self.tenant_id),
+            client_id: ClientId::new(self.client_id),
+            redirect_uri: self.redirect_uri,
+            scope: column("scope").scope(self.scope.as_deref())?,
+            state: self.state,
+            code_challenge: column("code_challenge")
+                .code_challenge(self.code_challenge_method.as_deref(), self.code_challenge.as_deref())?,
+            nonce: self.nonce,
+            login_hint: self.login_hint,
+            browser_id: BrowserSessionId::new(self.browser_id),
+            request_uri: self.request_uri.map(RequestUri::new),
+            stage,
+            created_at: Timestamp(self.created_at),
+            expires_at: Timestamp(self.expires_at),
+        })
+    }
+}
+
+/// Keeps a request that passed all checks.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn insert_auth_request(c: &mut AnyConnection, request: &AuthRequest) -> Result<(), StoreError> {
+    diesel::insert_into(oauth_auth_request::table).values(&Row::of(request)).execute(c)?;
+    Ok(())
+}
+
+/// The request while it lives, for the browser that it is bound to.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_auth_request(
+    c: &mut AnyConnection,
+    id: &AuthRequestId,
+    browser_id: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Option<AuthRequest>, StoreError> {
+    dsl::oauth_auth_request
+        .filter(dsl::session_id.eq(id.as_str()))
+        .filter(dsl::browser_id.eq(browser_id.as_str()))
+        .filter(dsl::expires_at.gt(now.as_secs()))
+        .first::<Row>(c)
+        .optional()?
+        .map(Row::into_domain)
+        .transpose()
+}
+
+/// From sign-in to consent, with the fresh session; `false` when it was not at sign-in any more.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn begin_consent(
+    c: &mut AnyConnection,
+    id: &AuthRequestId,
+    session_id: &UpstreamSessionId,
+) -> Result<bool, StoreError> {
+    let at_sign_in =
+        dsl::oauth_auth_request.filter(dsl::session_id.eq(id.as_str())).filter(dsl::stage.eq(SIGN_IN));
+    let changed = diesel::update(at_sign_in)
+        .set((dsl::stage.eq(CONSENT), dsl::upstream_session_id.eq(Some(session_id.as_str()))))
+        .execute(c)?;
+    Ok(changed == 1)
+}
+
+/// To its end, whatever the decision was; `false` when it was decided before.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn decide_auth_request(c: &mut AnyConnection, id: &AuthRequestId) -> Result<bool, StoreError> {
+    let undecided = dsl::oauth_auth_request
+        .filter(dsl::session_id.eq(id.as_str()))
+        .filter(dsl::stage.eq(SIGN_IN).or(dsl::stage.eq(CONSENT)));
+    let changed = diesel::update(undecided).set(dsl::stage.eq(DECIDED)).execute(c)?;
+    Ok(changed == 1)
+}

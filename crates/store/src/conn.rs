@@ -1,0 +1,118 @@
+//! The connection that every query function takes, and how one of each kind is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{Connection, PgConnection, SqliteConnection};
+
+use crate::error::StoreError;
+
+/// A connection to either database.
+#[derive(diesel::MultiConnection)]
+pub enum AnyConnection {
+    /// The embedded database.
+    Sqlite(SqliteConnection),
+    /// A PostgreSQL server.
+    Postgres(PgConnection),
+}
+
+/// What a SQLite connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SqliteRole {
+    /// The one connection that writes.
+    Writer,
+    /// One of the pool's: it cannot write.
+    Reader,
+}
+
+/// Opens a SQLite database; makes the file, readable by its owner alone, when there is none.
+pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnection, StoreError> {
+    create_private(path)?;
+    let name = path.to_str().ok_or_else(|| StoreError::unavailable("the database path is not UTF-8"))?;
+    let mut conn = SqliteConnection::establish(name)
+        .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))?;
+    // The timeout first: switching to WAL may have to wait for another process.
+    conn.batch_execute(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;",
+    )?;
+    if role == SqliteRole::Reader {
+        conn.batch_execute("PRAGMA query_only = ON;")?;
+    }
+    Ok(conn)
+}
+
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::unavailable(format!("cannot create {}: {error}", path.display()))),
+    }
+}
+
+/// What went wrong on a PostgreSQL connection since it was last asked, whatever a closure made of
+/// the error.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    closed: AtomicBool,
+    contended: AtomicBool,
+}
+
+impl Health {
+    fn note(&self, error: &DieselError) {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+            | DieselError::BrokenTransactionManager => self.closed.store(true, Ordering::Relaxed),
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
+                self.contended.store(true, Ordering::Relaxed);
+            }
+            // diesel has no kind for SQLSTATE 40P01; `lc_messages` is C on our connections.
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
+                if info.message().contains("deadlock detected") =>
+            {
+                self.contended.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the connection was lost.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the transaction lost against another one (SQLSTATE 40001 or 40P01); forgets it.
+    pub(crate) fn take_contended(&self) -> bool {
+        self.contended.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Opens a connection to a PostgreSQL server; `url` carries its timeouts already.
+pub(crate) fn open_postgres(url: &str) -> Result<(PgConnection, Arc<Health>), StoreError> {
+    let mut conn = PgConnection::establish(url)
+        .map_err(|error| StoreError::unavailable(format!("PostgreSQL: {error}")))?;
+    conn.batch_execute(
+        "SET client_min_messages = warning; SET lock_timeout = '10s'; \
+         SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s';",
+    )?;
+    // Only a superuser may; without it a deadlock is noticed on English servers alone.
+    let _ = conn.batch_execute("SET lc_messages = 'C';");
+    let health = Arc::new(Health::default());
+    let noted = Arc::clone(&health);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::FinishQuery { error: Some(error), .. } = event {
+            noted.note(error);
+        }
+    });
+    Ok((conn, health))
+}

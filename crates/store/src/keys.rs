@@ -1,0 +1,110 @@
+//! Our own signing keys: `signing_key`.
+
+use causeway_domain::{Secret, Timestamp};
+use diesel::dsl::exists;
+use diesel::prelude::*;
+
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::{oauth_atp_request, oauth_atp_session, signing_key};
+use crate::seal::{SealedColumn, SealingKeyRing};
+
+const PRIVATE_JWK: SealedColumn = SealedColumn { name: "signing_key.private_jwk" };
+
+/// A signing key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Its identifier: the thumbprint of its public JWK (RFC 7638).
+    pub kid: String,
+    /// What it signs.
+    pub purpose: String,
+    /// The algorithm (RFC 7518 section 3.1).
+    pub alg: String,
+    /// The public JWK, as JSON.
+    pub public_jwk: String,
+    /// The private JWK, as JSON.
+    pub private_jwk: Secret,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stopped signing; it stays published while something it signed for lives.
+    pub retired_at: Option<Timestamp>,
+}
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = signing_key)]
+struct Row {
+    kid: String,
+    purpose: String,
+    alg: String,
+    public_jwk: String,
+    private_jwk: String,
+    created_at: i64,
+    retired_at: Option<i64>,
+}
+
+/// Keeps a new key.
+///
+/// # Errors
+/// [`StoreError`] when sealing or the query fails.
+pub fn insert_signing_key(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    key: &StoredKey,
+) -> Result<(), StoreError> {
+    let row = Row {
+        kid: key.kid.clone(),
+        purpose: key.purpose.clone(),
+        alg: key.alg.clone(),
+        public_jwk: key.public_jwk.clone(),
+        private_jwk: ring.seal_column(PRIVATE_JWK, &key.kid, key.private_jwk.expose())?,
+        created_at: key.created_at.as_secs(),
+        retired_at: key.retired_at.map(Timestamp::as_secs),
+    };
+    diesel::insert_into(signing_key::table).values(&row).execute(c)?;
+    Ok(())
+}
+
+/// Every key of a purpose, retired ones too, the newest first.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a key does not open.
+pub fn list_signing_keys(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    purpose: &str,
+) -> Result<Vec<StoredKey>, StoreError> {
+    let rows: Vec<Row> = signing_key::table
+        .filter(signing_key::purpose.eq(purpose))
+        .order((signing_key::created_at.desc(), signing_key::kid.asc()))
+        .load(c)?;
+    let open = |row: Row| {
+        Ok(StoredKey {
+            private_jwk: ring.open_column(PRIVATE_JWK, &row.kid, &row.private_jwk)?,
+            kid: row.kid,
+            purpose: row.purpose,
+            alg: row.alg,
+            public_jwk: row.public_jwk,
+            created_at: Timestamp(row.created_at),
+            retired_at: row.retired_at.map(Timestamp),
+        })
+    };
+    rows.into_iter().map(open).collect()
+}
+
+/// Whether anything is sealed in this database: without the key ring that sealed it, it is lost.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn has_sealed_rows(c: &mut AnyConnection) -> Result<bool, StoreError> {
+    let keys: bool = diesel::select(exists(signing_key::table.select(signing_key::kid))).get_result(c)?;
+    if keys {
+        return Ok(true);
+    }
+    let sets = oauth_atp_session::table.filter(oauth_atp_session::dpop_key.ne(""));
+    let sets: bool = diesel::select(exists(sets)).get_result(c)?;
+    if sets {
+        return Ok(true);
+    }
+    let requests = oauth_atp_request::table.filter(oauth_atp_request::dpop_private_key.ne(""));
+    Ok(diesel::select(exists(requests)).get_result(c)?)
+}

@@ -1,0 +1,39 @@
+//! Persistence of Causeway: one set of queries for SQLite (embedded, the default) and PostgreSQL.
+//!
+//! A [`Store`] runs closures on an [`AnyConnection`], each in one transaction; the modules named
+//! after the aggregates hold the functions that such a closure calls. On SQLite the closures that
+//! wait together are committed together.
+//!
+//! Three rules hold everywhere. Every change of state is a compare-and-swap: its condition stands in
+//! the `WHERE` of the statement that makes the change, and the caller learns whether it was the one.
+//! Every query that crosses a boundary between tenants, clients or browsers names that boundary.
+//! Bearer secrets are stored as hashes, secrets of others are sealed.
+
+mod column;
+mod conn;
+mod error;
+mod pool;
+mod schema;
+mod store;
+mod url;
+mod writer;
+
+pub mod auth_requests;
+pub mod clients;
+pub mod codes;
+pub mod keys;
+pub mod migrate;
+pub mod par;
+pub mod seal;
+pub mod sessions;
+pub mod sweep;
+pub mod tokens;
+pub mod upstream_requests;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use conn::AnyConnection;
+pub use error::{OpenError, StoreError};
+pub use store::{Store, StoreOptions, StoreStats};
+pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -1,0 +1,206 @@
+//! The tables. A test compares this file with a freshly migrated database of each kind.
+
+diesel::table! {
+    oauth_client (client_id) {
+        client_id -> Text,
+        client_secret -> Nullable<Text>,
+        client_name -> Text,
+        redirect_uris -> Text,
+        grant_types -> Text,
+        response_types -> Text,
+        scope -> Nullable<Text>,
+        token_endpoint_auth_method -> Text,
+        client_type -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        metadata -> Text,
+        access_token_expiration -> BigInt,
+        refresh_token_expiration -> BigInt,
+        require_redirect_exact -> Bool,
+        registration_access_token -> Nullable<Text>,
+        jwks -> Nullable<Text>,
+        tenant_id -> Text,
+    }
+}
+
+diesel::table! {
+    oauth_access_token (token) {
+        token -> Text,
+        token_type -> Text,
+        client_id -> Text,
+        user_id -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        scope -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked -> Bool,
+        dpop_jkt -> Nullable<Text>,
+        first_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    oauth_refresh_token (token) {
+        token -> Text,
+        access_token -> Text,
+        client_id -> Text,
+        user_id -> Text,
+        session_id -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        scope -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked -> Bool,
+        parent -> Nullable<Text>,
+        used_at -> Nullable<BigInt>,
+        revoked_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    oauth_authorization_code (code) {
+        code -> Text,
+        client_id -> Text,
+        user_id -> Text,
+        session_id -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        redirect_uri -> Text,
+        scope -> Nullable<Text>,
+        code_challenge -> Nullable<Text>,
+        code_challenge_method -> Nullable<Text>,
+        nonce -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used -> Bool,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    oauth_par_request (request_uri) {
+        request_uri -> Text,
+        authorization_request -> Text,
+        client_id -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        subject -> Nullable<Text>,
+        metadata -> Text,
+        auth_request_id -> Nullable<Text>,
+        used -> Bool,
+    }
+}
+
+diesel::table! {
+    oauth_dpop_nonce (nonce) {
+        nonce -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    oauth_auth_request (session_id) {
+        session_id -> Text,
+        client_id -> Text,
+        redirect_uri -> Text,
+        scope -> Nullable<Text>,
+        state -> Nullable<Text>,
+        code_challenge -> Nullable<Text>,
+        code_challenge_method -> Nullable<Text>,
+        response_type -> Text,
+        nonce -> Nullable<Text>,
+        login_hint -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        tenant_id -> Text,
+        browser_id -> Text,
+        request_uri -> Nullable<Text>,
+        stage -> Text,
+        upstream_session_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    oauth_atp_session (session_id, iteration) {
+        session_id -> Text,
+        iteration -> BigInt,
+        did -> Nullable<Text>,
+        session_created_at -> BigInt,
+        atp_oauth_state -> Text,
+        signing_key_jkt -> Text,
+        dpop_key -> Text,
+        access_token -> Nullable<Text>,
+        refresh_token -> Nullable<Text>,
+        access_token_created_at -> Nullable<BigInt>,
+        access_token_expires_at -> Nullable<BigInt>,
+        access_token_scopes -> Nullable<Text>,
+        session_exchanged_at -> Nullable<BigInt>,
+        exchange_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    oauth_atp_request (oauth_state) {
+        oauth_state -> Text,
+        authorization_server -> Text,
+        nonce -> Text,
+        pkce_verifier -> Text,
+        signing_public_key -> Text,
+        dpop_private_key -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        auth_request_id -> Text,
+        browser_id -> Text,
+        pds -> Text,
+        upstream_client_id -> Text,
+        upstream_auth -> Text,
+        upstream_redirect_uri -> Text,
+        expected_did -> Nullable<Text>,
+        typed_handle -> Nullable<Text>,
+        dpop_jkt -> Text,
+        used -> Bool,
+    }
+}
+
+diesel::table! {
+    upstream_session (session_id) {
+        session_id -> Text,
+        tenant_id -> Text,
+        client_id -> Text,
+        did -> Text,
+        handle -> Nullable<Text>,
+        session_kind -> Text,
+        state -> Text,
+        browser_id -> Text,
+        iteration -> BigInt,
+        issuer -> Text,
+        pds -> Text,
+        upstream_client_id -> Text,
+        upstream_auth -> Text,
+        upstream_redirect_uri -> Text,
+        created_at -> BigInt,
+        last_used_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        lease_holder -> Nullable<Text>,
+        lease_fence -> BigInt,
+        lease_until -> Nullable<BigInt>,
+        revocation_due_at -> Nullable<BigInt>,
+        revocation_attempts -> BigInt,
+        deleted_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    signing_key (kid) {
+        kid -> Text,
+        purpose -> Text,
+        alg -> Text,
+        public_jwk -> Text,
+        private_jwk -> Text,
+        created_at -> BigInt,
+        retired_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token);
+diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);

@@ -1,0 +1,503 @@
+//! Sessions at people's own servers: the heads in `upstream_session`, their token sets in
+//! `oauth_atp_session`.
+//!
+//! A session is a head and an append-only list of iterations. A refresh at the upstream adds
+//! iteration n+1, moves the head by compare-and-swap, and wipes the secrets of n, in one transaction
+//! ([`advance_session`]). Who may refresh is decided by a lease whose fence only grows: whoever comes
+//! with an old fence has lost the lease and changes nothing.
+
+use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
+use causeway_domain::{
+    BrowserSessionId, ClientId, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
+    UpstreamSessionId,
+};
+use diesel::prelude::*;
+
+use crate::column::Column;
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::upstream_session::dsl;
+use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
+use crate::seal::{SealedColumn, SealingKeyRing};
+use crate::tokens;
+
+/// Seconds by which `last_used_at` may lag behind.
+pub const TOUCH_SECONDS: i64 = 60;
+
+const DPOP_KEY: SealedColumn = SealedColumn { name: "oauth_atp_session.dpop_key" };
+const ACCESS_TOKEN: SealedColumn = SealedColumn { name: "oauth_atp_session.access_token" };
+const REFRESH_TOKEN: SealedColumn = SealedColumn { name: "oauth_atp_session.refresh_token" };
+
+const PENDING: &str = SessionState::Pending.as_str();
+const ACTIVE: &str = SessionState::Active.as_str();
+const REAUTH_REQUIRED: &str = SessionState::ReauthRequired.as_str();
+const ENDED: &str = SessionState::Ended.as_str();
+
+/// The part of a head that the domain knows. Lease, revocation and deletion have their own verbs.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = upstream_session)]
+struct HeadRow {
+    session_id: String,
+    tenant_id: String,
+    client_id: String,
+    did: String,
+    handle: Option<String>,
+    session_kind: String,
+    state: String,
+    browser_id: String,
+    iteration: i64,
+    issuer: String,
+    pds: String,
+    upstream_client_id: String,
+    upstream_auth: String,
+    upstream_redirect_uri: String,
+    created_at: i64,
+    last_used_at: i64,
+}
+
+const fn head(name: &'static str) -> Column {
+    Column("upstream_session", name)
+}
+
+const fn tokens_of(name: &'static str) -> Column {
+    Column("oauth_atp_session", name)
+}
+
+impl HeadRow {
+    fn of(session: &SessionHead) -> Result<Self, StoreError> {
+        Ok(Self {
+            session_id: session.session_id.as_str().to_owned(),
+            tenant_id: session.tenant_id.as_str().to_owned(),
+            client_id: session.client_id.as_str().to_owned(),
+            did: session.did.as_str().to_owned(),
+            handle: session.handle.as_ref().map(|handle| handle.as_str().to_owned()),
+            session_kind: session.kind.as_str().to_owned(),
+            state: session.state.as_str().to_owned(),
+            browser_id: session.browser_id.as_str().to_owned(),
+            iteration: session.iteration,
+            issuer: session.upstream.issuer.clone(),
+            pds: session.upstream.pds.clone(),
+            upstream_client_id: session.upstream.client_id.as_str().to_owned(),
+            upstream_auth: head("upstream_auth").to_json(&session.upstream.auth)?,
+            upstream_redirect_uri: session.upstream.redirect_uri.clone(),
+            created_at: session.created_at.as_secs(),
+            last_used_at: session.last_used_at.as_secs(),
+        })
+    }
+
+    fn into_domain(self) -> Result<SessionHead, StoreError> {
+        Ok(SessionHead {
+            session_id: UpstreamSessionId::new(self.session_id),
+            tenant_id: TenantId::new(self.tenant_id),
+            client_id: ClientId::new(self.client_id),
+            did: head("did").did(&self.did)?,
+            handle: head("handle").handle(self.handle.as_deref())?,
+            kind: head("session_kind").present(SessionKind::parse(&self.session_kind))?,
+            state: head("state").present(SessionState::parse(&self.state))?,
+            browser_id: BrowserSessionId::new(self.browser_id),
+            iteration: self.iteration,
+            upstream: UpstreamBinding {
+                issuer: self.issuer,
+                pds: self.pds,
+                client_id: UpstreamClientId::new(self.upstream_client_id),
+                auth: head("upstream_auth").upstream_auth(&self.upstream_auth)?,
+                redirect_uri: self.upstream_redirect_uri,
+            },
+            created_at: Timestamp(self.created_at),
+            last_used_at: Timestamp(self.last_used_at),
+        })
+    }
+}
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = oauth_atp_session)]
+struct TokenSetRow {
+    session_id: String,
+    iteration: i64,
+    did: Option<String>,
+    session_created_at: i64,
+    atp_oauth_state: String,
+    signing_key_jkt: String,
+    dpop_key: String,
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    access_token_created_at: Option<i64>,
+    access_token_expires_at: Option<i64>,
+    access_token_scopes: Option<String>,
+    session_exchanged_at: Option<i64>,
+    exchange_error: Option<String>,
+}
+
+/// The primary key of a token set, for sealing.
+fn row_key(session_id: &UpstreamSessionId, iteration: i64) -> String {
+    format!("{session_id}/{iteration}")
+}
+
+/// Which row of `oauth_atp_session` is written.
+struct NewIteration<'a> {
+    session_id: &'a UpstreamSessionId,
+    iteration: i64,
+    did: String,
+    session_created_at: i64,
+    exchanged_at: i64,
+}
+
+fn insert_iteration(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    new: NewIteration<'_>,
+    set: &TokenSet,
+) -> Result<(), StoreError> {
+    let key = row_key(new.session_id, new.iteration);
+    let row = TokenSetRow {
+        session_id: new.session_id.as_str().to_owned(),
+        iteration: new.iteration,
+        did: Some(new.did),
+        session_created_at: new.session_created_at,
+        atp_oauth_state: String::new(),
+        signing_key_jkt: set.dpop_jkt.clone(),
+        dpop_key: ring.seal_column(DPOP_KEY, &key, set.dpop_key.expose())?,
+        access_token: Some(ring.seal_column(ACCESS_TOKEN, &key, set.access_token.expose())?),
+        refresh_token: set
+            .refresh_token
+            .as_ref()
+            .map(|token| ring.seal_column(REFRESH_TOKEN, &key, token.expose()))
+            .transpose()?,
+        access_token_created_at: Some(set.created_at.as_secs()),
+        access_token_expires_at: set.expires_at.map(Timestamp::as_secs),
+        access_token_scopes: Some(set.scope.to_string()),
+        session_exchanged_at: Some(new.exchanged_at),
+        exchange_error: None,
+    };
+    diesel::insert_into(oauth_atp_session::table).values(&row).execute(c)?;
+    Ok(())
+}
+
+/// Keeps a session: its head, and the token set that its `iteration` names.
+///
+/// # Errors
+/// [`StoreError`] when sealing or a query fails.
+pub fn insert_session(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    session: &SessionHead,
+    set: &TokenSet,
+) -> Result<(), StoreError> {
+    diesel::insert_into(upstream_session::table).values(&HeadRow::of(session)?).execute(c)?;
+    let new = NewIteration {
+        session_id: &session.session_id,
+        iteration: session.iteration,
+        did: session.did.as_str().to_owned(),
+        session_created_at: session.created_at.as_secs(),
+        exchanged_at: set.created_at.as_secs(),
+    };
+    insert_iteration(c, ring, new, set)
+}
+
+/// The session of this tenant and kind, in whatever state.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_session(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    session_id: &UpstreamSessionId,
+    kind: SessionKind,
+) -> Result<Option<SessionHead>, StoreError> {
+    dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+        .filter(dsl::session_kind.eq(kind.as_str()))
+        .filter(dsl::deleted_at.is_null())
+        .select(HeadRow::as_select())
+        .first(c)
+        .optional()?
+        .map(HeadRow::into_domain)
+        .transpose()
+}
+
+/// One token set of a session; `None` when there is none or its secrets are wiped.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt or does not open.
+pub fn find_token_set(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    session_id: &UpstreamSessionId,
+    iteration: i64,
+) -> Result<Option<TokenSet>, StoreError> {
+    let row = oauth_atp_session::table
+        .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
+        .filter(oauth_atp_session::iteration.eq(iteration))
+        .first::<TokenSetRow>(c)
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(access_token) = row.access_token else { return Ok(None) };
+    let key = row_key(session_id, iteration);
+    Ok(Some(TokenSet {
+        access_token: ring.open_column(ACCESS_TOKEN, &key, &access_token)?,
+        refresh_token: row
+            .refresh_token
+            .map(|token| ring.open_column(REFRESH_TOKEN, &key, &token))
+            .transpose()?,
+        created_at: Timestamp(tokens_of("access_token_created_at").present(row.access_token_created_at)?),
+        expires_at: row.access_token_expires_at.map(Timestamp),
+        scope: tokens_of("access_token_scopes").scope(row.access_token_scopes.as_deref())?,
+        dpop_key: ring.open_column(DPOP_KEY, &key, &row.dpop_key)?,
+        dpop_jkt: row.signing_key_jkt,
+    }))
+}
+
+/// The person consented: from pending to active. `false` when it was not pending.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn activate_session(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let pending =
+        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(PENDING));
+    let changed = diesel::update(pending)
+        .set((dsl::state.eq(ACTIVE), dsl::last_used_at.eq(now.as_secs())))
+        .execute(c)?;
+    Ok(changed == 1)
+}
+
+/// Adds iteration `from_iteration + 1`, moves the head to it and wipes the secrets of
+/// `from_iteration`. `false`, with nothing changed, when the head has moved, the lease with this
+/// `fence` was lost, or the session is over.
+///
+/// # Errors
+/// [`StoreError`] when sealing or a query fails.
+pub fn advance_session(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    session_id: &UpstreamSessionId,
+    from_iteration: i64,
+    fence: i64,
+    set: &TokenSet,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let iteration = from_iteration.saturating_add(1);
+    let current = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::iteration.eq(from_iteration))
+        .filter(dsl::lease_fence.eq(fence))
+        .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(PENDING)));
+    let moved = diesel::update(current)
+        .set((dsl::iteration.eq(iteration), dsl::last_used_at.eq(now.as_secs())))
+        .returning((dsl::did, dsl::created_at))
+        .get_result::<(String, i64)>(c)
+        .optional()?;
+    let Some((did, session_created_at)) = moved else { return Ok(false) };
+    let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
+    insert_iteration(c, ring, new, set)?;
+    let before = oauth_atp_session::table
+        .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
+        .filter(oauth_atp_session::iteration.lt(iteration));
+    diesel::update(before).set(WIPED).execute(c)?;
+    Ok(true)
+}
+
+/// Empties the secrets of a token set; the row stays.
+#[derive(AsChangeset)]
+#[diesel(table_name = oauth_atp_session, treat_none_as_null = true)]
+struct Wiped {
+    dpop_key: &'static str,
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+}
+
+const WIPED: Wiped = Wiped { dpop_key: "", access_token: None, refresh_token: None };
+
+/// Takes the lease of a live session when nobody holds it; returns its fence.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn acquire_lease(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    holder: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let free = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(PENDING)))
+        .filter(dsl::lease_until.is_null().or(dsl::lease_until.le(now.as_secs()).assume_not_null()));
+    let fence = diesel::update(free)
+        .set((
+            dsl::lease_holder.eq(Some(holder)),
+            dsl::lease_fence.eq(dsl::lease_fence + 1),
+            dsl::lease_until.eq(Some(until.as_secs())),
+        ))
+        .returning(dsl::lease_fence)
+        .get_result::<i64>(c)
+        .optional()?;
+    Ok(fence)
+}
+
+/// Gives a lease back; `false` when somebody else has taken it since.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn release_lease(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    fence: i64,
+) -> Result<bool, StoreError> {
+    let held = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::lease_fence.eq(fence))
+        .filter(dsl::lease_holder.is_not_null());
+    let changed = diesel::update(held)
+        .set((dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>)))
+        .execute(c)?;
+    Ok(changed == 1)
+}
+
+/// The upstream refused the tokens of `iteration`: the person has to sign in again. `false` when the
+/// head has moved since, or the session is not active.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn require_reauth(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    iteration: i64,
+) -> Result<bool, StoreError> {
+    let current = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::iteration.eq(iteration))
+        .filter(dsl::state.eq(ACTIVE));
+    Ok(diesel::update(current).set(dsl::state.eq(REAUTH_REQUIRED)).execute(c)? == 1)
+}
+
+/// Notes that an active session is in use, unless that was noted in the last [`TOUCH_SECONDS`].
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn touch_session(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let stale = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::state.eq(ACTIVE))
+        .filter(dsl::last_used_at.le(now.plus(-TOUCH_SECONDS).as_secs()));
+    Ok(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs())).execute(c)? == 1)
+}
+
+/// Ends a session: our tokens and codes of it are revoked, and its upstream tokens are due to be.
+/// `false` when it had ended before.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn end_session(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let live =
+        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
+    let ended = diesel::update(live)
+        .set((
+            dsl::state.eq(ENDED),
+            dsl::ended_at.eq(Some(now.as_secs())),
+            dsl::revocation_due_at.eq(Some(now.as_secs())),
+        ))
+        .execute(c)?;
+    if ended == 0 {
+        return Ok(false);
+    }
+    tokens::revoke_grant(c, session_id)?;
+    Ok(true)
+}
+
+/// Ended sessions whose upstream tokens are to be revoked now, the longest due first.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn due_revocations(
+    c: &mut AnyConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<SessionHead>, StoreError> {
+    dsl::upstream_session
+        .filter(dsl::revocation_due_at.le(now.as_secs()))
+        .order(dsl::revocation_due_at.asc())
+        .limit(limit)
+        .select(HeadRow::as_select())
+        .load(c)?
+        .into_iter()
+        .map(HeadRow::into_domain)
+        .collect()
+}
+
+/// A revocation failed: it is due again at `until`. Returns how often it has failed so far.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn postpone_revocation(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    until: Timestamp,
+) -> Result<i64, StoreError> {
+    let due = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::revocation_due_at.is_not_null());
+    let attempts = diesel::update(due)
+        .set((
+            dsl::revocation_due_at.eq(Some(until.as_secs())),
+            dsl::revocation_attempts.eq(dsl::revocation_attempts + 1),
+        ))
+        .returning(dsl::revocation_attempts)
+        .get_result::<i64>(c)
+        .optional()?;
+    Ok(attempts.unwrap_or(0))
+}
+
+/// A revocation is done, or given up: nothing is due any more and no secret of the session is left.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn complete_revocation(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<(), StoreError> {
+    let ended =
+        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(ENDED));
+    if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
+        let sets = oauth_atp_session::table.filter(oauth_atp_session::session_id.eq(session_id.as_str()));
+        diesel::update(sets).set(WIPED).execute(c)?;
+    }
+    Ok(())
+}
+
+/// The keys by which live sessions authenticate upstream, and sessions that are about to begin or to
+/// be revoked: they have to stay in our published JWKS.
+///
+/// # Errors
+/// [`StoreError`] when a query fails or a row is corrupt.
+pub fn live_upstream_kids(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
+    use causeway_domain::session::UpstreamAuth;
+    let of_sessions: Vec<String> = dsl::upstream_session
+        .filter(dsl::state.ne(ENDED).or(dsl::revocation_due_at.is_not_null()))
+        .select(dsl::upstream_auth)
+        .distinct()
+        .load(c)?;
+    let of_requests: Vec<String> = oauth_atp_request::table
+        .filter(oauth_atp_request::used.eq(false))
+        .select(oauth_atp_request::upstream_auth)
+        .distinct()
+        .load(c)?;
+    let mut kids = Vec::new();
+    for text in of_sessions.iter().chain(&of_requests) {
+        match head("upstream_auth").upstream_auth(text)? {
+            UpstreamAuth::PrivateKeyJwt { kid } if !kids.contains(&kid) => kids.push(kid),
+            _ => {}
+        }
+    }
+    kids.sort_unstable();
+    Ok(kids)
+}

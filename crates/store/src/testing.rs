@@ -1,0 +1,271 @@
+//! Fresh databases for tests, of both kinds: a migrated template is made once and copied.
+//!
+//! PostgreSQL is looked for at `CAUSEWAY_TEST_POSTGRES_URL`, by default
+//! `postgres://postgres@127.0.0.1:5432`. Every database there is named
+//! `causeway_test_<made at>_<random>`; whatever a killed test left behind is dropped an hour later.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that has no database must stop and say so"
+)]
+
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use causeway_domain::{Clock as _, Rng as _, SystemClock, SystemRng};
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::Text;
+use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::migrate;
+use crate::store::{Store, StoreOptions};
+use crate::url::DatabaseUrl;
+
+const SERVER_VARIABLE: &str = "CAUSEWAY_TEST_POSTGRES_URL";
+const DEFAULT_SERVER: &str = "postgres://postgres@127.0.0.1:5432";
+/// Seconds after which a database of a test belongs to nobody.
+const STALE_SECONDS: i64 = 3600;
+
+/// A database of one test: gone when it is dropped.
+#[derive(Debug)]
+pub struct TestDatabase {
+    url: DatabaseUrl,
+    /// The name of a PostgreSQL database.
+    database: Option<String>,
+    /// The home of a SQLite file.
+    _directory: Option<TempDir>,
+}
+
+impl TestDatabase {
+    /// A migrated SQLite file.
+    ///
+    /// # Panics
+    /// When the file cannot be made.
+    pub fn sqlite() -> Self {
+        static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| {
+            let made = Self::empty_sqlite();
+            migrate::up(&made.url).expect("the migrations run on SQLite");
+            let path = made.sqlite_path().expect("a SQLite database has a path");
+            let mut conn = SqliteConnection::establish(path.to_str().expect("a UTF-8 path"))
+                .expect("the template opens");
+            conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").expect("the template is written out");
+            drop(conn);
+            std::fs::read(path).expect("the template is readable")
+        });
+        let fresh = Self::empty_sqlite();
+        let path = fresh.sqlite_path().expect("a SQLite database has a path");
+        std::fs::write(path, template).expect("the template can be copied");
+        fresh
+    }
+
+    /// A SQLite file that does not exist yet.
+    ///
+    /// # Panics
+    /// When there is no temporary directory.
+    pub fn empty_sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let url = DatabaseUrl::Sqlite { path: directory.path().join("causeway.db") };
+        Self { url, database: None, _directory: Some(directory) }
+    }
+
+    /// A migrated PostgreSQL database; `None`, and a loud line on stderr, when there is no server.
+    ///
+    /// # Panics
+    /// When the server answers and the database cannot be made all the same.
+    pub fn postgres() -> Option<Self> {
+        let mut admin = connect_to_server()?;
+        let template = template(&mut admin);
+        Some(Self::create(&mut admin, Some(&template)))
+    }
+
+    /// A PostgreSQL database without any table; `None` when there is no server.
+    ///
+    /// # Panics
+    /// When the server answers and the database cannot be made all the same.
+    pub fn empty_postgres() -> Option<Self> {
+        let mut admin = connect_to_server()?;
+        Some(Self::create(&mut admin, None))
+    }
+
+    /// One migrated database of each kind that can be had here.
+    pub fn each() -> Vec<Self> {
+        std::iter::once(Self::sqlite()).chain(Self::postgres()).collect()
+    }
+
+    /// One empty database of each kind that can be had here.
+    pub fn each_empty() -> Vec<Self> {
+        std::iter::once(Self::empty_sqlite()).chain(Self::empty_postgres()).collect()
+    }
+
+    /// Where it is.
+    pub const fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// The file of a SQLite database.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        match &self.url {
+            DatabaseUrl::Sqlite { path } => Some(path),
+            DatabaseUrl::Postgres(_) => None,
+        }
+    }
+
+    /// `sqlite` or `postgres`, for the messages of assertions.
+    pub const fn kind(&self) -> &'static str {
+        match &self.url {
+            DatabaseUrl::Sqlite { .. } => "sqlite",
+            DatabaseUrl::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Opens it with the default options.
+    ///
+    /// # Panics
+    /// When it does not open.
+    pub async fn store(&self) -> Store {
+        Store::open(&self.url, StoreOptions::default()).await.expect("a test database opens")
+    }
+
+    fn create(admin: &mut PgConnection, template: Option<&str>) -> Self {
+        let name = format!("causeway_test_{}_{}", SystemClock.now(), random_hex());
+        let sql = match template {
+            Some(template) => format!("CREATE DATABASE {name} TEMPLATE {template}"),
+            None => format!("CREATE DATABASE {name}"),
+        };
+        // While somebody else copies the same template the server may refuse for a moment.
+        let mut created = admin.batch_execute(&sql);
+        for _ in 0..50 {
+            if created.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            created = admin.batch_execute(&sql);
+        }
+        created.expect("a PostgreSQL database can be created");
+        Self { url: DatabaseUrl::Postgres(url_of(&name)), database: Some(name), _directory: None }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Some(name) = &self.database
+            && let Ok(mut admin) = PgConnection::establish(&url_of("postgres"))
+        {
+            // What stays is dropped with the stale ones.
+            let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+}
+
+fn server() -> String {
+    std::env::var(SERVER_VARIABLE).unwrap_or_else(|_| DEFAULT_SERVER.to_owned())
+}
+
+/// The address of a database on the server.
+fn url_of(database: &str) -> String {
+    let mut url = Url::parse(&server()).unwrap_or_else(|error| panic!("{SERVER_VARIABLE}: {error}"));
+    url.set_path(database);
+    DatabaseUrl::with_timeouts(url.as_str())
+}
+
+fn connect_to_server() -> Option<PgConnection> {
+    match PgConnection::establish(&url_of("postgres")) {
+        Ok(conn) => Some(conn),
+        Err(error) => {
+            let server = DatabaseUrl::Postgres(server());
+            eprintln!(
+                "\n*** SKIPPED PostgreSQL: {server} does not answer: {error}\n*** set {SERVER_VARIABLE}\n"
+            );
+            None
+        }
+    }
+}
+
+fn random_hex() -> String {
+    let mut bytes = [0_u8; 6];
+    SystemRng.fill(&mut bytes);
+    hex(&bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// The migrated database that the others are copies of. Other processes with the same migrations
+/// share it for a while; nobody connects to it.
+fn template(admin: &mut PgConnection) -> String {
+    static TEMPLATE: Mutex<Option<(String, i64)>> = Mutex::new(None);
+    let mut known = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = SystemClock.now().as_secs();
+    if let Some((name, made_at)) = known.as_ref()
+        && now - made_at < STALE_SECONDS / 2
+    {
+        return name.clone();
+    }
+    admin.batch_execute("SELECT pg_advisory_lock(31415926)").expect("the lock of the template");
+    let suffix = format!("template_{}", hash_of_migrations());
+    let existing: Vec<Name> =
+        sql_query("SELECT datname::text AS name FROM pg_database WHERE datname LIKE 'causeway\\_test\\_%'")
+            .load(admin)
+            .expect("the list of databases");
+    let mut found = None;
+    for Name { name } in existing {
+        let made_at = name.split('_').nth(2).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+        if now - made_at > STALE_SECONDS {
+            // Fails, and should, while somebody uses it.
+            let _ = admin.batch_execute(&format!("DROP DATABASE {name}"));
+        } else if name.ends_with(&suffix) && now - made_at < STALE_SECONDS / 2 {
+            found = Some((name, made_at));
+        }
+    }
+    let (name, made_at) = found.unwrap_or_else(|| {
+        let making = TestDatabase::create(admin, None);
+        migrate::up(&making.url).expect("the migrations run on PostgreSQL");
+        let name = format!("causeway_test_{now}_{suffix}");
+        if let Some(made) = &making.database {
+            // The server may not have noticed yet that the migrating connection is gone.
+            let sql = format!("ALTER DATABASE {made} RENAME TO {name}");
+            let mut renamed = admin.batch_execute(&sql);
+            for _ in 0..50 {
+                if renamed.is_ok() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+                renamed = admin.batch_execute(&sql);
+            }
+            renamed.expect("the template can be named");
+        }
+        (name, now)
+    });
+    admin.batch_execute("SELECT pg_advisory_unlock(31415926)").expect("the lock of the template");
+    *known = Some((name.clone(), made_at));
+    name
+}
+
+/// Changes with every edit of a migration.
+fn hash_of_migrations() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let mut files = Vec::new();
+    for directory in std::fs::read_dir(&root).expect("the migrations are in the checkout").flatten() {
+        files.push(directory.path().join("up.sql"));
+    }
+    files.sort();
+    let content: Vec<u8> = files.iter().filter_map(|file| std::fs::read(file).ok()).flatten().collect();
+    let digest = openssl::sha::sha256(&content);
+    hex(digest.get(..4).unwrap_or_default())
+}

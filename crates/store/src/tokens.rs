@@ -1,0 +1,338 @@
+//! Access and refresh tokens that we issued: `oauth_access_token`, `oauth_refresh_token`.
+
+use causeway_domain::grant::{AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::secret::{Access, Refresh};
+use causeway_domain::{ClientId, Timestamp, TokenHash, UpstreamSessionId};
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+
+use crate::column::Column;
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::{oauth_access_token, oauth_authorization_code, oauth_refresh_token};
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = oauth_access_token)]
+struct AccessRow {
+    token: String,
+    token_type: String,
+    client_id: String,
+    user_id: Option<String>,
+    session_id: Option<String>,
+    session_iteration: Option<i64>,
+    scope: Option<String>,
+    created_at: i64,
+    expires_at: i64,
+    revoked: bool,
+    dpop_jkt: Option<String>,
+    first_used_at: Option<i64>,
+}
+
+const fn access(name: &'static str) -> Column {
+    Column("oauth_access_token", name)
+}
+
+impl AccessRow {
+    fn of(token: &AccessToken) -> Self {
+        Self {
+            token: token.token.as_str().to_owned(),
+            token_type: "Bearer".to_owned(),
+            client_id: token.client_id.as_str().to_owned(),
+            user_id: Some(token.did.as_str().to_owned()),
+            session_id: Some(token.session_id.as_str().to_owned()),
+            session_iteration: token.session_iteration,
+            scope: Some(token.scope.to_string()),
+            created_at: token.created_at.as_secs(),
+            expires_at: token.expires_at.as_secs(),
+            revoked: token.revoked,
+            dpop_jkt: None,
+            first_used_at: token.first_used_at.map(Timestamp::as_secs),
+        }
+    }
+
+    fn into_domain(self) -> Result<AccessToken, StoreError> {
+        Ok(AccessToken {
+            token: TokenHash::from_stored(self.token),
+            client_id: ClientId::new(self.client_id),
+            did: access("user_id").did(self.user_id.as_deref().unwrap_or_default())?,
+            session_id: UpstreamSessionId::new(access("session_id").present(self.session_id)?),
+            session_iteration: self.session_iteration,
+            scope: access("scope").scope(self.scope.as_deref())?,
+            created_at: Timestamp(self.created_at),
+            expires_at: Timestamp(self.expires_at),
+            revoked: self.revoked,
+            first_used_at: self.first_used_at.map(Timestamp),
+        })
+    }
+}
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = oauth_refresh_token)]
+struct RefreshRow {
+    token: String,
+    access_token: String,
+    client_id: String,
+    user_id: String,
+    session_id: Option<String>,
+    session_iteration: Option<i64>,
+    scope: Option<String>,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked: bool,
+    parent: Option<String>,
+    used_at: Option<i64>,
+    revoked_reason: Option<String>,
+}
+
+const fn refresh(name: &'static str) -> Column {
+    Column("oauth_refresh_token", name)
+}
+
+impl RefreshRow {
+    fn of(token: &RefreshToken) -> Self {
+        Self {
+            token: token.token.as_str().to_owned(),
+            access_token: token.access_token.as_str().to_owned(),
+            client_id: token.client_id.as_str().to_owned(),
+            user_id: token.did.as_str().to_owned(),
+            session_id: Some(token.session_id.as_str().to_owned()),
+            session_iteration: token.session_iteration,
+            scope: Some(token.scope.to_string()),
+            created_at: token.created_at.as_secs(),
+            expires_at: token.expires_at.map(Timestamp::as_secs),
+            revoked: token.revoked.is_some(),
+            parent: token.parent.as_ref().map(|parent| parent.as_str().to_owned()),
+            used_at: token.used_at.map(Timestamp::as_secs),
+            revoked_reason: token.revoked.map(|reason| reason.as_str().to_owned()),
+        }
+    }
+
+    fn into_domain(self) -> Result<RefreshToken, StoreError> {
+        let revoked = match (self.revoked, self.revoked_reason.as_deref()) {
+            (false, None) => None,
+            // Revoked by an operator's hand.
+            (true, None) => Some(RefreshRevocation::Grant),
+            (true, Some(reason)) => {
+                Some(refresh("revoked_reason").present(RefreshRevocation::parse(reason))?)
+            }
+            (false, Some(_)) => return Err(refresh("revoked_reason").corrupt()),
+        };
+        Ok(RefreshToken {
+            token: TokenHash::from_stored(self.token),
+            access_token: TokenHash::from_stored(self.access_token),
+            client_id: ClientId::new(self.client_id),
+            did: refresh("user_id").did(&self.user_id)?,
+            session_id: UpstreamSessionId::new(refresh("session_id").present(self.session_id)?),
+            session_iteration: self.session_iteration,
+            scope: refresh("scope").scope(self.scope.as_deref())?,
+            created_at: Timestamp(self.created_at),
+            expires_at: self.expires_at.map(Timestamp),
+            parent: self.parent.map(TokenHash::from_stored),
+            used_at: self.used_at.map(Timestamp),
+            revoked,
+        })
+    }
+}
+
+/// Keeps an access token that is about to be sent.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when its client is gone.
+pub fn insert_access_token(c: &mut AnyConnection, token: &AccessToken) -> Result<(), StoreError> {
+    diesel::insert_into(oauth_access_token::table).values(&AccessRow::of(token)).execute(c)?;
+    Ok(())
+}
+
+/// The access token, whatever became of it.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_access_token(
+    c: &mut AnyConnection,
+    token: &TokenHash<Access>,
+) -> Result<Option<AccessToken>, StoreError> {
+    oauth_access_token::table
+        .filter(oauth_access_token::token.eq(token.as_str()))
+        .first::<AccessRow>(c)
+        .optional()?
+        .map(AccessRow::into_domain)
+        .transpose()
+}
+
+/// Notes the first use of an access token at a resource; `false` when it was used before.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn mark_access_token_used(
+    c: &mut AnyConnection,
+    token: &TokenHash<Access>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let unused = oauth_access_token::table
+        .filter(oauth_access_token::token.eq(token.as_str()))
+        .filter(oauth_access_token::first_used_at.is_null());
+    let changed =
+        diesel::update(unused).set(oauth_access_token::first_used_at.eq(Some(now.as_secs()))).execute(c)?;
+    Ok(changed == 1)
+}
+
+/// Keeps a refresh token that is about to be sent.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the grant was revoked while this transaction ran;
+/// [`StoreError::Constraint`] when its client is gone.
+pub fn insert_refresh_token(c: &mut AnyConnection, token: &RefreshToken) -> Result<(), StoreError> {
+    if let Some(parent) = &token.parent {
+        lock_live_parent(c, parent)?;
+    }
+    diesel::insert_into(oauth_refresh_token::table).values(&RefreshRow::of(token)).execute(c)?;
+    Ok(())
+}
+
+/// On PostgreSQL a revocation of the grant may run beside us: it must either see the child that we
+/// are about to add, or we must see the revocation. SQLite has one writer.
+fn lock_live_parent(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Result<(), StoreError> {
+    let AnyConnection::Postgres(conn) = c else { return Ok(()) };
+    let live = oauth_refresh_token::table
+        .filter(oauth_refresh_token::token.eq(parent.as_str()))
+        .filter(oauth_refresh_token::revoked.eq(false))
+        .select(oauth_refresh_token::token)
+        .for_share()
+        .first::<String>(conn)
+        .optional()?;
+    if live.is_some() { Ok(()) } else { Err(StoreError::Conflict("the grant was revoked")) }
+}
+
+/// The refresh token, whatever became of it.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_refresh_token(
+    c: &mut AnyConnection,
+    token: &TokenHash<Refresh>,
+) -> Result<Option<RefreshToken>, StoreError> {
+    oauth_refresh_token::table
+        .filter(oauth_refresh_token::token.eq(token.as_str()))
+        .first::<RefreshRow>(c)
+        .optional()?
+        .map(RefreshRow::into_domain)
+        .transpose()
+}
+
+/// Uses a refresh token for the first time; `false` when it was used or revoked before, or has expired.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn consume_refresh_token(
+    c: &mut AnyConnection,
+    token: &TokenHash<Refresh>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let alive =
+        oauth_refresh_token::expires_at.is_null().or(oauth_refresh_token::expires_at.gt(now.as_secs()));
+    let unused = oauth_refresh_token::table
+        .filter(oauth_refresh_token::token.eq(token.as_str()))
+        .filter(oauth_refresh_token::used_at.is_null())
+        .filter(oauth_refresh_token::revoked.eq(false))
+        .filter(alive.assume_not_null());
+    let changed =
+        diesel::update(unused).set(oauth_refresh_token::used_at.eq(Some(now.as_secs()))).execute(c)?;
+    Ok(changed == 1)
+}
+
+/// Whether any pair that came of this refresh token was used: its refresh token rotated, or its
+/// access token presented.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn successor_used(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Result<bool, StoreError> {
+    let children =
+        || oauth_refresh_token::table.filter(oauth_refresh_token::parent.eq(Some(parent.as_str())));
+    let rotated: bool = diesel::select(exists(children().filter(oauth_refresh_token::used_at.is_not_null())))
+        .get_result(c)?;
+    if rotated {
+        return Ok(true);
+    }
+    let presented = oauth_access_token::table
+        .filter(oauth_access_token::first_used_at.is_not_null())
+        .filter(oauth_access_token::token.eq_any(children().select(oauth_refresh_token::access_token)));
+    Ok(diesel::select(exists(presented)).get_result(c)?)
+}
+
+/// Revokes the pairs that came of this refresh token and were never used; returns how many.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn revoke_unused_successors(
+    c: &mut AnyConnection,
+    parent: &TokenHash<Refresh>,
+) -> Result<usize, StoreError> {
+    let presented = oauth_access_token::table
+        .filter(oauth_access_token::token.eq(oauth_refresh_token::access_token))
+        .filter(oauth_access_token::first_used_at.is_not_null());
+    let unused = oauth_refresh_token::table
+        .filter(oauth_refresh_token::parent.eq(Some(parent.as_str())))
+        .filter(oauth_refresh_token::used_at.is_null())
+        .filter(oauth_refresh_token::revoked.eq(false))
+        .filter(not(exists(presented)));
+    let access_tokens: Vec<String> = diesel::update(unused)
+        .set((
+            oauth_refresh_token::revoked.eq(true),
+            oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Superseded.as_str())),
+        ))
+        .returning(oauth_refresh_token::access_token)
+        .get_results(c)?;
+    let revoked = access_tokens.len();
+    diesel::update(oauth_access_token::table.filter(oauth_access_token::token.eq_any(access_tokens)))
+        .set(oauth_access_token::revoked.eq(true))
+        .execute(c)?;
+    Ok(revoked)
+}
+
+/// Revokes one access token; `false` when it was revoked before or is unknown.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn revoke_access_token(c: &mut AnyConnection, token: &TokenHash<Access>) -> Result<bool, StoreError> {
+    let live = oauth_access_token::table
+        .filter(oauth_access_token::token.eq(token.as_str()))
+        .filter(oauth_access_token::revoked.eq(false));
+    Ok(diesel::update(live).set(oauth_access_token::revoked.eq(true)).execute(c)? == 1)
+}
+
+/// Revokes every access and refresh token of a session and drops its unused codes; returns how many
+/// tokens were alive.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<usize, StoreError> {
+    let session_id = Some(session_id.as_str());
+    if let AnyConnection::Postgres(conn) = c {
+        // Waits for whoever is adding a pair now, so that the statements below see it.
+        oauth_refresh_token::table
+            .filter(oauth_refresh_token::session_id.eq(session_id))
+            .select(oauth_refresh_token::token)
+            .order(oauth_refresh_token::token)
+            .for_update()
+            .load::<String>(conn)?;
+    }
+    diesel::delete(
+        oauth_authorization_code::table
+            .filter(oauth_authorization_code::session_id.eq(session_id))
+            .filter(oauth_authorization_code::used.eq(false)),
+    )
+    .execute(c)?;
+    let refresh_tokens = oauth_refresh_token::table
+        .filter(oauth_refresh_token::session_id.eq(session_id))
+        .filter(oauth_refresh_token::revoked.eq(false));
+    let revoked = diesel::update(refresh_tokens)
+        .set((
+            oauth_refresh_token::revoked.eq(true),
+            oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Grant.as_str())),
+        ))
+        .execute(c)?;
+    let access_tokens = oauth_access_token::table
+        .filter(oauth_access_token::session_id.eq(session_id))
+        .filter(oauth_access_token::revoked.eq(false));
+    Ok(revoked + diesel::update(access_tokens).set(oauth_access_token::revoked.eq(true)).execute(c)?)
+}

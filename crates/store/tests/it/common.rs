@@ -1,0 +1,249 @@
+//! Rows to test with.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::grant::{
+    AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
+};
+use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
+use causeway_domain::{
+    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, OauthState, PlainToken,
+    RedirectUri, RequestUri, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp,
+    TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+};
+use causeway_store::seal::SealingKeyRing;
+use causeway_store::testing::TestDatabase;
+use causeway_store::{AnyConnection, Store, StoreError, clients, sessions};
+
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000);
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Runs a test on a fresh database of each kind.
+pub(crate) fn on_each<F, Fut>(test: F)
+where
+    F: Fn(World) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    for database in TestDatabase::each() {
+        runtime().block_on(async {
+            eprintln!("on {}", database.kind());
+            let world = World { kind: database.kind(), store: database.store().await, ring: ring() };
+            test(world.clone()).await;
+            world.store.close().await;
+        });
+    }
+}
+
+pub(crate) fn ring() -> SealingKeyRing {
+    SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng)).unwrap()
+}
+
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) kind: &'static str,
+    pub(crate) store: Store,
+    pub(crate) ring: SealingKeyRing,
+}
+
+impl World {
+    /// Runs a closure that must not fail.
+    pub(crate) async fn write<T, F>(&self, f: F) -> T
+    where
+        F: FnMut(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+        T: Send + Debug + 'static,
+    {
+        self.store.write(f).await.unwrap()
+    }
+
+    pub(crate) async fn read<T, F>(&self, f: F) -> T
+    where
+        F: FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+        T: Send + Debug + 'static,
+    {
+        self.store.read(f).await.unwrap()
+    }
+
+    /// A client with an active session.
+    pub(crate) async fn client_and_session(&self) -> (Client, SessionHead) {
+        let client = client();
+        let session = session(&client, SessionKind::Device, SessionState::Active);
+        let (row, head, ring) = (client.clone(), session.clone(), self.ring.clone());
+        self.write(move |c| {
+            clients::insert_client(c, &row)?;
+            sessions::insert_session(c, &ring, &head, &token_set("1"))
+        })
+        .await;
+        (client, session)
+    }
+}
+
+pub(crate) fn hash<K: TokenKind>() -> TokenHash<K> {
+    PlainToken::random(&SystemRng).hash()
+}
+
+pub(crate) fn did() -> Did {
+    Did::parse("did:plc:z72i7hdynmk6r22z27h6tvur").unwrap()
+}
+
+pub(crate) fn client() -> Client {
+    Client {
+        client_id: ClientId::random(&SystemRng),
+        tenant_id: TenantId::default_tenant(),
+        client_secret: Some(hash()),
+        client_name: "Ünïted".to_owned(),
+        redirect_uris: vec![RedirectUri::from_stored("https://app.example/cb")],
+        grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        scope: Some(Scope::parse("atproto transition:generic").unwrap()),
+        token_endpoint_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
+        access_token_expiration: Client::DEFAULT_ACCESS_TOKEN_EXPIRATION,
+        refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
+        registration_access_token: Some(hash()),
+        metadata: serde_json::Map::from_iter([("client_uri".to_owned(), "https://app.example".into())]),
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+pub(crate) fn binding() -> UpstreamBinding {
+    UpstreamBinding {
+        issuer: "https://pds.example".to_owned(),
+        pds: "https://pds.example".to_owned(),
+        client_id: UpstreamClientId::new("https://causeway.example/oauth-client-metadata.json"),
+        auth: UpstreamAuth::PrivateKeyJwt { kid: "kid-1".to_owned() },
+        redirect_uri: "https://causeway.example/oauth/atp/callback".to_owned(),
+    }
+}
+
+pub(crate) fn session(client: &Client, kind: SessionKind, state: SessionState) -> SessionHead {
+    SessionHead {
+        session_id: UpstreamSessionId::random(&SystemRng),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        did: did(),
+        handle: Some(Handle::parse("alice.example.com").unwrap()),
+        kind,
+        state,
+        browser_id: BrowserSessionId::new("browser"),
+        iteration: 1,
+        upstream: binding(),
+        created_at: NOW,
+        last_used_at: NOW,
+    }
+}
+
+pub(crate) fn token_set(mark: &str) -> TokenSet {
+    TokenSet {
+        access_token: Secret::new(format!("upstream-access-{mark}")),
+        refresh_token: Some(Secret::new(format!("upstream-refresh-{mark}"))),
+        created_at: NOW,
+        expires_at: Some(NOW.plus(3600)),
+        scope: Scope::atproto(),
+        dpop_key: Secret::new(r#"{"kty":"EC"}"#),
+        dpop_jkt: "jkt".to_owned(),
+    }
+}
+
+pub(crate) fn code(session: &SessionHead) -> AuthorizationCode {
+    AuthorizationCode {
+        code: hash(),
+        client_id: session.client_id.clone(),
+        did: session.did.clone(),
+        session_id: session.session_id.clone(),
+        session_iteration: session.iteration,
+        redirect_uri: "https://app.example/cb".to_owned(),
+        scope: Scope::atproto(),
+        code_challenge: CodeVerifier::random(&SystemRng).challenge(),
+        nonce: Some("n".to_owned()),
+        created_at: NOW,
+        expires_at: NOW.plus(60),
+        used_at: None,
+    }
+}
+
+pub(crate) fn access_token(session: &SessionHead) -> AccessToken {
+    AccessToken {
+        token: hash(),
+        client_id: session.client_id.clone(),
+        did: session.did.clone(),
+        session_id: session.session_id.clone(),
+        session_iteration: Some(session.iteration),
+        scope: Scope::atproto(),
+        created_at: NOW,
+        expires_at: NOW.plus(3600),
+        revoked: false,
+        first_used_at: None,
+    }
+}
+
+pub(crate) fn refresh_token(
+    session: &SessionHead,
+    access: &AccessToken,
+    parent: Option<&RefreshToken>,
+) -> RefreshToken {
+    RefreshToken {
+        token: hash(),
+        access_token: access.token.clone(),
+        client_id: session.client_id.clone(),
+        did: session.did.clone(),
+        session_id: session.session_id.clone(),
+        session_iteration: Some(session.iteration),
+        scope: Scope::atproto(),
+        created_at: NOW,
+        expires_at: Some(NOW.plus(7200)),
+        parent: parent.map(|parent| parent.token.clone()),
+        used_at: None,
+        revoked: None,
+    }
+}
+
+pub(crate) fn auth_request(client: &Client) -> AuthRequest {
+    AuthRequest {
+        id: AuthRequestId::random(&SystemRng),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        redirect_uri: "https://app.example/cb".to_owned(),
+        scope: Scope::atproto(),
+        state: Some("xyz".to_owned()),
+        code_challenge: CodeVerifier::random(&SystemRng).challenge(),
+        nonce: None,
+        login_hint: Some("alice.example.com".to_owned()),
+        browser_id: BrowserSessionId::new("browser"),
+        request_uri: None,
+        stage: AuthRequestStage::SignIn,
+        created_at: NOW,
+        expires_at: NOW.plus(900),
+    }
+}
+
+pub(crate) fn par_request(client: &Client) -> ParRequest {
+    ParRequest {
+        request_uri: RequestUri::random(&SystemRng),
+        client_id: client.client_id.clone(),
+        authorization_request: r#"{"scope":"atproto"}"#.to_owned(),
+        auth_request_id: None,
+        created_at: NOW,
+        expires_at: NOW.plus(300),
+    }
+}
+
+pub(crate) fn upstream_request(request: &AuthRequest) -> UpstreamRequest {
+    UpstreamRequest {
+        oauth_state: OauthState::random(&SystemRng),
+        auth_request_id: request.id.clone(),
+        browser_id: request.browser_id.clone(),
+        upstream: binding(),
+        expected_did: Some(did()),
+        typed_handle: Some(Handle::parse("alice.example.com").unwrap()),
+        nonce: "dpop-nonce".to_owned(),
+        pkce_verifier: CodeVerifier::random(&SystemRng),
+        dpop_private_key: Secret::new(r#"{"kty":"EC","d":"canary"}"#),
+        dpop_jkt: "jkt".to_owned(),
+        created_at: NOW,
+        expires_at: NOW.plus(900),
+    }
+}

@@ -1,0 +1,15 @@
+//! The store's promises, each on every database that can be had here.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod common;
+
+mod boundaries;
+mod group_commit;
+mod migrations;
+mod postgres;
+mod races;
+mod sealing;
+mod sessions;
+mod speed;
+mod sweep;
+mod tokens;

@@ -1,0 +1,384 @@
+//! Up, down and up again; the two databases and `schema.rs` say the same.
+
+use std::collections::BTreeMap;
+
+use causeway_domain::UpstreamSessionId;
+use causeway_domain::secret::Code;
+use causeway_store::migrate::{self, MigrateError, SchemaState};
+use causeway_store::testing::TestDatabase;
+use causeway_store::{AnyConnection, DatabaseUrl, StoreError, codes, sessions, tokens};
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use crate::common::{World, client, ring, runtime, session, token_set};
+
+const NAMES: [&str; 3] =
+    ["20261101000000_initial", "20261101000100_upstream_sessions", "20261108000000_session_iteration"];
+
+/// A row in every table, by the columns that there were before `session_iteration`.
+const ROWS: &str = "
+INSERT INTO oauth_client (client_id, client_name, redirect_uris, grant_types, response_types,
+    token_endpoint_auth_method, client_type, created_at, updated_at)
+VALUES ('c', 'old', '[]', '[]', '[]', 'none', 'public', 1, 1);
+INSERT INTO oauth_access_token (token, client_id, user_id, session_id, session_iteration, created_at, expires_at)
+VALUES ('at', 'c', 'did:plc:z72i7hdynmk6r22z27h6tvur', 'us', 1, 1, 9);
+INSERT INTO oauth_refresh_token (token, access_token, client_id, user_id, session_id, created_at)
+VALUES ('rt', 'at', 'c', 'did:plc:z72i7hdynmk6r22z27h6tvur', 'us', 1);
+INSERT INTO oauth_authorization_code (code, client_id, user_id, session_id, redirect_uri, code_challenge,
+    code_challenge_method, created_at, expires_at)
+VALUES ('ac', 'c', 'did:plc:z72i7hdynmk6r22z27h6tvur', 'us', 'https://a.example',
+    'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', 'S256', 1, 9);
+INSERT INTO oauth_par_request (request_uri, authorization_request, client_id, created_at, expires_at)
+VALUES ('u', '{}', 'c', 1, 9);
+INSERT INTO oauth_dpop_nonce (nonce, expires_at) VALUES ('n', 9);
+INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
+VALUES ('ar', 'c', 'https://a.example', 'code', 1, 9, 'b');
+INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, dpop_key)
+VALUES ('us', 1, 1, '', 'jkt', 'sealed');
+INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_verifier, signing_public_key,
+    dpop_private_key, created_at, expires_at, auth_request_id, browser_id, pds, upstream_client_id, upstream_auth,
+    upstream_redirect_uri, dpop_jkt)
+VALUES ('s', 'https://pds.example', '', '', '', '', 1, 9, 'ar', 'b', '', '', '{}', '', '');
+";
+
+fn execute(url: &DatabaseUrl, sql: &str) {
+    let result: Result<(), StoreError> = with(url, |c| Ok(c.batch_execute(sql)?));
+    result.unwrap();
+}
+
+fn with<T>(
+    url: &DatabaseUrl,
+    f: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut conn = match url {
+        DatabaseUrl::Sqlite { path } => {
+            AnyConnection::Sqlite(SqliteConnection::establish(path.to_str().unwrap()).unwrap())
+        }
+        DatabaseUrl::Postgres(url) => AnyConnection::Postgres(PgConnection::establish(url).unwrap()),
+    };
+    f(&mut conn)
+}
+
+fn applied(url: &DatabaseUrl) -> Vec<bool> {
+    migrate::status(url).unwrap().into_iter().map(|status| status.applied).collect()
+}
+
+#[test]
+fn up_down_and_up_with_rows_in_every_table() {
+    for database in TestDatabase::each_empty() {
+        let url = database.url();
+        assert_eq!(migrate::state(url).unwrap(), SchemaState::Empty);
+        if let Some(path) = database.sqlite_path() {
+            assert!(!path.exists(), "asking makes no file");
+        }
+        assert_eq!(migrate::up(url).unwrap(), NAMES);
+        assert!(migrate::up(url).unwrap().is_empty());
+        assert_eq!(migrate::state(url).unwrap(), SchemaState::Current);
+        execute(url, ROWS);
+        execute(
+            url,
+            "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, \
+             issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
+             VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1); \
+             INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'sealed', 1, NULL);",
+        );
+        assert_eq!(migrate::down(url, 1).unwrap(), [NAMES[2]]);
+        assert_eq!(migrate::state(url).unwrap(), SchemaState::Behind { pending: 1 });
+        assert_eq!(applied(url), [true, true, false]);
+        assert_eq!(migrate::up(url).unwrap(), [NAMES[2]]);
+        assert_eq!(migrate::down(url, 99).unwrap(), [NAMES[2], NAMES[1], NAMES[0]]);
+        assert_eq!(migrate::state(url).unwrap(), SchemaState::Empty);
+        assert_eq!(applied(url), [false; 3]);
+        assert!(columns(url).is_empty(), "nothing is left");
+        assert_eq!(migrate::up(url).unwrap(), NAMES);
+        execute(url, ROWS);
+    }
+}
+
+#[test]
+fn rows_older_than_session_iteration_mean_the_head() {
+    for database in TestDatabase::each_empty() {
+        let url = database.url();
+        migrate::up(url).unwrap();
+        migrate::down(url, 1).unwrap();
+        execute(url, ROWS);
+        execute(url, "DELETE FROM oauth_atp_session");
+        assert_eq!(migrate::up(url).unwrap(), [NAMES[2]]);
+        runtime().block_on(async {
+            let world = World { kind: database.kind(), store: database.store().await, ring: ring() };
+            let mut head = session(
+                &client(),
+                causeway_domain::SessionKind::Device,
+                causeway_domain::SessionState::Active,
+            );
+            head.session_id = UpstreamSessionId::new("us");
+            head.iteration = 9;
+            let ring = world.ring.clone();
+            world.write(move |c| sessions::insert_session(c, &ring, &head, &token_set("9"))).await;
+            let refresh = world
+                .read(|c| tokens::find_refresh_token(c, &causeway_domain::TokenHash::from_stored("rt")))
+                .await;
+            assert_eq!(refresh.map(|token| token.session_iteration), Some(None));
+            let old = causeway_domain::TokenHash::<Code>::from_stored("ac");
+            let code =
+                world.write(move |c| codes::consume_code(c, &old, causeway_domain::Timestamp(5))).await;
+            assert_eq!(code.map(|code| code.session_iteration), Some(9), "{}", world.kind);
+            world.store.close().await;
+        });
+    }
+}
+
+#[test]
+fn a_newer_schema_is_left_alone() {
+    for database in TestDatabase::each() {
+        let url = database.url();
+        execute(url, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
+        let unknown = vec!["20991231000000".to_owned()];
+        assert_eq!(migrate::state(url).unwrap(), SchemaState::Ahead { unknown });
+        assert!(matches!(migrate::up(url), Err(MigrateError::Unknown(_))));
+        assert!(matches!(migrate::down(url, 1), Err(MigrateError::Unknown(_))));
+    }
+}
+
+#[test]
+fn only_one_migrates_at_a_time() {
+    for database in TestDatabase::each_empty() {
+        let start = std::sync::Barrier::new(8);
+        let migrate_up = || {
+            start.wait();
+            migrate::up(database.url()).unwrap().len()
+        };
+        let applied: usize = std::thread::scope(|scope| {
+            let migrators: Vec<_> = (0..8).map(|_| scope.spawn(migrate_up)).collect();
+            migrators.into_iter().map(|migrator| migrator.join().unwrap()).sum()
+        });
+        assert_eq!(applied, NAMES.len(), "{}", database.kind());
+    }
+}
+
+/// `table.column` to its class of type and whether it may be NULL.
+type Columns = BTreeMap<String, String>;
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = Text)]
+    column_name: String,
+    #[diesel(sql_type = Text)]
+    data_type: String,
+    #[diesel(sql_type = Bool)]
+    nullable: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    default_value: Option<String>,
+}
+
+const SQLITE_COLUMNS: &str = "SELECT m.name AS table_name, p.name AS column_name, p.type AS data_type, \
+    p.\"notnull\" = 0 AS nullable, p.dflt_value AS default_value \
+    FROM sqlite_master m JOIN pragma_table_info(m.name) p \
+    WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'";
+const POSTGRES_COLUMNS: &str = "SELECT table_name::text, column_name::text, data_type::text, \
+    is_nullable = 'YES' AS nullable, column_default::text AS default_value \
+    FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'";
+
+fn column_rows(url: &DatabaseUrl) -> Vec<ColumnRow> {
+    let sql = match url {
+        DatabaseUrl::Sqlite { .. } => SQLITE_COLUMNS,
+        DatabaseUrl::Postgres(_) => POSTGRES_COLUMNS,
+    };
+    with(url, |c| Ok(sql_query(sql).load(c)?)).unwrap()
+}
+
+fn class(data_type: &str) -> &'static str {
+    match data_type.to_ascii_lowercase().as_str() {
+        "text" => "Text",
+        "integer" | "bigint" => "BigInt",
+        "boolean" => "Bool",
+        other => panic!("no class for the type {other}"),
+    }
+}
+
+fn described(class: &str, nullable: bool) -> String {
+    if nullable { format!("Nullable<{class}>") } else { class.to_owned() }
+}
+
+fn columns(url: &DatabaseUrl) -> Columns {
+    let of = |row: ColumnRow| {
+        (format!("{}.{}", row.table_name, row.column_name), described(class(&row.data_type), row.nullable))
+    };
+    column_rows(url).into_iter().map(of).collect()
+}
+
+/// Defaults in one notation: `'default'::text` and `'default'`, `false` and `0`.
+fn defaults(url: &DatabaseUrl) -> Columns {
+    let plain = |text: String| match text.trim_end_matches("::text").trim_end_matches("::bigint") {
+        "false" => "0".to_owned(),
+        "true" => "1".to_owned(),
+        other => other.trim_matches('\'').to_owned(),
+    };
+    column_rows(url)
+        .into_iter()
+        .filter_map(|row| {
+            row.default_value.map(|value| (format!("{}.{}", row.table_name, row.column_name), plain(value)))
+        })
+        .collect()
+}
+
+/// What `schema.rs` says, read from its text.
+fn schema_rs() -> Columns {
+    let mut columns = Columns::new();
+    let mut table = "";
+    for line in include_str!("../../src/schema.rs").lines().map(str::trim) {
+        if let Some((column, kind)) = line.split_once(" -> ") {
+            columns.insert(format!("{table}.{column}"), kind.trim_end_matches(',').to_owned());
+        } else if let Some((name, _)) = line.split_once(" (")
+            && line.ends_with('{')
+        {
+            table = name;
+        }
+    }
+    columns
+}
+
+#[derive(QueryableByName)]
+struct NameRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+fn names(url: &DatabaseUrl, sqlite: &str, postgres: &str) -> Vec<String> {
+    let sql = match url {
+        DatabaseUrl::Sqlite { .. } => sqlite,
+        DatabaseUrl::Postgres(_) => postgres,
+    };
+    let rows: Vec<NameRow> = with(url, |c| Ok(sql_query(sql).load(c)?)).unwrap();
+    let mut names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
+    names.sort();
+    names
+}
+
+fn indexes(url: &DatabaseUrl) -> Vec<String> {
+    names(
+        url,
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx%'",
+        "SELECT indexname::text AS name FROM pg_indexes WHERE schemaname = 'public' AND indexname LIKE 'idx%'",
+    )
+}
+
+/// `table -> table (on delete)`.
+fn foreign_keys(url: &DatabaseUrl) -> Vec<String> {
+    names(
+        url,
+        "SELECT m.name || ' -> ' || f.\"table\" || '.' || f.\"to\" || ' ' || lower(f.on_delete) AS name \
+         FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f",
+        "SELECT c.conrelid::regclass::text || ' -> ' || c.confrelid::regclass::text || '.' || a.attname || \
+         CASE c.confdeltype WHEN 'c' THEN ' cascade' ELSE ' other' END AS name \
+         FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = c.confkey[1] \
+         WHERE c.contype = 'f'",
+    )
+}
+
+/// Columns of primary keys, in order.
+fn primary_keys(url: &DatabaseUrl) -> Vec<String> {
+    names(
+        url,
+        "SELECT m.name || '.' || p.name || ' ' || p.pk AS name FROM sqlite_master m \
+         JOIN pragma_table_info(m.name) p WHERE m.type = 'table' AND p.pk > 0 AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\'",
+        "SELECT table_name || '.' || column_name || ' ' || ordinal_position AS name \
+         FROM information_schema.key_column_usage \
+         WHERE constraint_schema = 'public' AND constraint_name LIKE '%\\_pkey' AND table_name NOT LIKE '\\_\\_%'",
+    )
+}
+
+#[test]
+fn schema_rs_is_what_the_migrations_make() {
+    let schema = schema_rs();
+    assert!(schema.len() > 100, "{}", schema.len());
+    for database in TestDatabase::each() {
+        assert_eq!(columns(database.url()), schema, "{}", database.kind());
+    }
+}
+
+#[test]
+fn both_databases_have_the_same_schema() {
+    let databases = TestDatabase::each();
+    let [sqlite, postgres] = databases.as_slice() else { return };
+    let (sqlite, postgres) = (sqlite.url(), postgres.url());
+    assert_eq!(columns(sqlite), columns(postgres));
+    assert_eq!(defaults(sqlite), defaults(postgres));
+    assert_eq!(indexes(sqlite), indexes(postgres));
+    assert_eq!(foreign_keys(sqlite), foreign_keys(postgres));
+    assert_eq!(primary_keys(sqlite), primary_keys(postgres));
+}
+
+/// Operators look with their own tools: these names are promised.
+#[test]
+fn the_promised_tables_indexes_and_keys() {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    for database in TestDatabase::each() {
+        let url = database.url();
+        let tables: std::collections::BTreeSet<String> = columns(url)
+            .into_keys()
+            .filter_map(|name| name.split_once('.').map(|(table, _)| table.to_owned()))
+            .collect();
+        let oauth: Vec<&str> =
+            tables.iter().map(String::as_str).filter(|name| name.starts_with("oauth_")).collect();
+        assert_eq!(
+            oauth,
+            [
+                "oauth_access_token",
+                "oauth_atp_request",
+                "oauth_atp_session",
+                "oauth_auth_request",
+                "oauth_authorization_code",
+                "oauth_client",
+                "oauth_dpop_nonce",
+                "oauth_par_request",
+                "oauth_refresh_token",
+            ]
+        );
+        let indexes = indexes(url);
+        for promised in [
+            "idx_oauth_access_token_expires_at",
+            "idx_oauth_access_token_client_id",
+            "idx_oauth_access_token_user_id",
+            "idx_oauth_access_token_dpop_jkt",
+            "idx_oauth_refresh_token_expires_at",
+            "idx_oauth_refresh_token_client_id",
+            "idx_oauth_par_request_expires_at",
+            "idx_oauth_dpop_nonce_expires_at",
+            "idx_oauth_auth_request_expires_at",
+            "idx_oauth_auth_request_client_id",
+            "idx_oauth_atp_session_did",
+            "idx_oauth_atp_request_expires_at",
+        ] {
+            assert!(indexes.iter().any(|name| name == promised), "{promised}");
+        }
+        let to_client = |table: &str| format!("{table} -> oauth_client.client_id cascade");
+        assert_eq!(
+            foreign_keys(url),
+            [
+                to_client("oauth_access_token"),
+                to_client("oauth_auth_request"),
+                to_client("oauth_par_request"),
+                to_client("oauth_refresh_token"),
+            ]
+        );
+        execute(url, ROWS);
+        let defaults: Count = with(url, |c| {
+            Ok(sql_query(
+                "SELECT count(*) AS count FROM oauth_client WHERE metadata = '{}' AND tenant_id = 'default' \
+                 AND access_token_expiration = 86400 AND refresh_token_expiration = 1209600",
+            )
+            .get_result(c)?)
+        })
+        .unwrap();
+        assert_eq!(defaults.count, 1);
+    }
+}

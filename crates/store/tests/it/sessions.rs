@@ -1,0 +1,131 @@
+//! Heads, iterations, leases.
+
+use causeway_domain::session::SessionHead;
+use causeway_domain::{SessionKind, SessionState};
+use causeway_store::sessions;
+
+use crate::common::{NOW, World, client, on_each, session, token_set};
+
+impl World {
+    async fn head(&self, session: &SessionHead) -> SessionHead {
+        let (tenant, id, kind) = (session.tenant_id.clone(), session.session_id.clone(), session.kind);
+        self.read(move |c| sessions::find_session(c, &tenant, &id, kind)).await.unwrap()
+    }
+
+    async fn lease(&self, session: &SessionHead, now: i64, until: i64) -> Option<i64> {
+        let id = session.session_id.clone();
+        self.write(move |c| sessions::acquire_lease(c, &id, "me", NOW.plus(now), NOW.plus(until))).await
+    }
+
+    async fn advance(&self, session: &SessionHead, from: i64, fence: i64) -> bool {
+        let (id, ring) = (session.session_id.clone(), self.ring.clone());
+        let set = token_set(&(from + 1).to_string());
+        self.write(move |c| sessions::advance_session(c, &ring, &id, from, fence, &set, NOW.plus(5))).await
+    }
+}
+
+#[test]
+fn an_old_fence_changes_nothing() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let old = world.lease(&session, 0, 30).await.unwrap();
+        assert_eq!(world.lease(&session, 29, 60).await, None, "held");
+        let new = world.lease(&session, 30, 60).await.unwrap();
+        assert!(new > old);
+        assert!(!world.advance(&session, 1, old).await, "the old holder woke up too late");
+        assert_eq!(world.head(&session).await.iteration, 1);
+        let id = session.session_id.clone();
+        assert!(!world.write(move |c| sessions::release_lease(c, &id, old)).await);
+        assert_eq!(world.lease(&session, 31, 60).await, None, "still held by the new one");
+        assert!(world.advance(&session, 1, new).await);
+        assert!(!world.advance(&session, 1, new).await, "the head has moved");
+        let id = session.session_id.clone();
+        assert!(world.write(move |c| sessions::release_lease(c, &id, new)).await);
+        assert!(world.lease(&session, 31, 60).await.is_some_and(|fence| fence > new));
+    });
+}
+
+#[test]
+fn advancing_wipes_the_secrets_before() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let set = |iteration| {
+            let (world, ring, id) = (world.clone(), world.ring.clone(), session.session_id.clone());
+            async move { world.read(move |c| sessions::find_token_set(c, &ring, &id, iteration)).await }
+        };
+        assert_eq!(set(1).await, Some(token_set("1")));
+        let fence = world.lease(&session, 0, 30).await.unwrap();
+        assert!(world.advance(&session, 1, fence).await);
+        assert_eq!(set(1).await, None);
+        assert_eq!(set(2).await, Some(token_set("2")));
+        let head = world.head(&session).await;
+        assert_eq!((head.iteration, head.last_used_at), (2, NOW.plus(5)));
+        assert!(world.advance(&session, 2, fence).await);
+        assert_eq!((set(2).await, set(3).await), (None, Some(token_set("3"))));
+    });
+}
+
+#[test]
+fn a_session_changes_state_by_compare_and_swap() {
+    on_each(|world| async move {
+        let client = client();
+        let session = session(&client, SessionKind::Background, SessionState::Pending);
+        let (row, ring) = (session.clone(), world.ring.clone());
+        world.write(move |c| sessions::insert_session(c, &ring, &row, &token_set("1"))).await;
+        assert_eq!(world.head(&session).await, session, "comes back whole");
+        let id = session.session_id.clone();
+        let steps = world
+            .write(move |c| {
+                Ok([
+                    sessions::require_reauth(c, &id, 1)?, // pending: no
+                    sessions::activate_session(c, &id, NOW.plus(1))?,
+                    sessions::activate_session(c, &id, NOW.plus(2))?,
+                    sessions::touch_session(c, &id, NOW.plus(60))?, // 59 s: no
+                    sessions::touch_session(c, &id, NOW.plus(61))?,
+                    sessions::require_reauth(c, &id, 2)?, // another iteration: no
+                    sessions::require_reauth(c, &id, 1)?,
+                    sessions::touch_session(c, &id, NOW.plus(999))?, // not active: no
+                    sessions::end_session(c, &id, NOW.plus(99))?,
+                    sessions::end_session(c, &id, NOW.plus(100))?,
+                ])
+            })
+            .await;
+        assert_eq!(steps, [false, true, false, false, true, false, true, false, true, false]);
+        assert_eq!(world.lease(&session, 200, 300).await, None, "an ended session is not refreshed");
+    });
+}
+
+#[test]
+fn an_ended_session_is_revoked_upstream_sooner_or_later() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let due = |seconds| {
+            let world = world.clone();
+            async move { world.read(move |c| sessions::due_revocations(c, NOW.plus(seconds), 10)).await.len() }
+        };
+        let kids = || {
+            let world = world.clone();
+            async move { world.read(sessions::live_upstream_kids).await }
+        };
+        assert_eq!(due(1000).await, 0);
+        let id = session.session_id.clone();
+        assert!(world.write(move |c| sessions::end_session(c, &id, NOW.plus(10))).await);
+        assert_eq!((due(9).await, due(10).await), (0, 1));
+        assert_eq!(kids().await, ["kid-1"], "the revocation still needs the key");
+        let id = session.session_id.clone();
+        let tries = world.write(move |c| sessions::postpone_revocation(c, &id, NOW.plus(70))).await;
+        assert_eq!((tries, due(69).await, due(70).await), (1, 0, 1));
+        let (id, ring) = (session.session_id.clone(), world.ring.clone());
+        let before = world.read(move |c| sessions::find_token_set(c, &ring, &id, 1)).await;
+        assert!(before.is_some(), "the secrets stay until then");
+        let (id, ring) = (session.session_id.clone(), world.ring.clone());
+        let after = world
+            .write(move |c| {
+                sessions::complete_revocation(c, &id)?;
+                sessions::find_token_set(c, &ring, &id, 1)
+            })
+            .await;
+        assert_eq!((after, due(9999).await), (None, 0));
+        assert!(kids().await.is_empty());
+    });
+}

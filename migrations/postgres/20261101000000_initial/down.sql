@@ -1,0 +1,9 @@
+DROP TABLE oauth_atp_request;
+DROP TABLE oauth_atp_session;
+DROP TABLE oauth_auth_request;
+DROP TABLE oauth_dpop_nonce;
+DROP TABLE oauth_par_request;
+DROP TABLE oauth_authorization_code;
+DROP TABLE oauth_refresh_token;
+DROP TABLE oauth_access_token;
+DROP TABLE oauth_client;

@@ -1,0 +1,12 @@
+// The DID registry: the official PLC server with its in-memory database.
+import plc from '@did-plc/server'
+import { reserve, serve } from './listen.mjs'
+
+export async function startPlc({ port, origin, certificates }) {
+  const reserved = await reserve(port)
+  const server = plc.PlcServer.create({ db: new plc.MockDatabase() })
+  // Left alone, the server would listen on every interface.
+  server.app.listen = () => serve(reserved, server.app, certificates)
+  await server.start()
+  return { url: origin('plc', reserved.port), close: () => server.destroy() }
+}

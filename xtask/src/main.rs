@@ -1,0 +1,66 @@
+//! The project's own commands: `cargo xtask --help`.
+
+mod codegen;
+mod migrate;
+mod postgres;
+mod process;
+mod test;
+mod tidy;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make, apply and undo database migrations
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Write the files that are made from the code
+    Codegen(codegen::Arguments),
+    /// Check the rules of the house that no compiler checks
+    Tidy,
+    /// Run every test, with whatever they need
+    Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    // `migrate` takes a database URL that may be relative to where the caller stands.
+    let caller = env::current_dir().context("the current directory")?;
+    let root = root();
+    env::set_current_dir(&root).with_context(|| format!("the repository at {}", root.display()))?;
+    match command {
+        Command::Migrate(command) => migrate::run(&command, &caller).map(|()| ExitCode::SUCCESS),
+        Command::Codegen(arguments) => codegen::run(&arguments),
+        Command::Tidy => tidy::run(&root),
+        Command::Test(arguments) => test::run(&arguments, &root),
+    }
+}
+
+/// The top of the repository. Cargo says at run time where this crate is, which holds in a moved checkout.
+fn root() -> PathBuf {
+    let here =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}

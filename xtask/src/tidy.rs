@@ -1,0 +1,43 @@
+//! `cargo xtask tidy`: rules of the house that no compiler checks. Each failure is one line: where, what, mend.
+
+mod layers;
+mod manifests;
+mod migrations;
+mod sources;
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// A broken rule.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    place: String,
+    problem: String,
+    mend: String,
+}
+
+impl Finding {
+    fn new(place: impl fmt::Display, problem: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { place: place.to_string(), problem: problem.into(), mend: mend.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.place, self.problem, self.mend)
+    }
+}
+
+pub(crate) fn run(root: &Path) -> Result<ExitCode> {
+    let mut findings = layers::check(root)?;
+    findings.extend(manifests::check(root)?);
+    findings.extend(migrations::check(root)?);
+    findings.extend(sources::check(root)?);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,167 @@
+//! Imports go down only.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::Finding;
+use crate::process;
+
+/// The crates of the house and what each may import. `causeway-testkit` comes on top of this as a
+/// dev-dependency of any crate.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("causeway-domain", &[]),
+    ("causeway-config", &[]),
+    ("causeway-jose", &["domain"]),
+    ("causeway-atproto", &["domain", "jose"]),
+    ("causeway-store", &["domain"]),
+    ("causeway-flow", &["domain", "jose", "atproto", "store"]),
+    ("causeway-api", &["domain", "jose", "atproto", "store", "flow"]),
+    ("causeway-server", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),
+    ("causeway-testkit", &["domain", "jose", "atproto", "store", "flow", "api"]),
+    ("causeway-tests", &["domain", "jose", "atproto", "store", "flow", "api"]),
+    ("xtask", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),
+];
+
+/// The domain crate is pure: none of these, nor anything named `<one of these>-...`, may be below it.
+const NOT_IN_DOMAIN: &[&str] = &[
+    "actix",
+    "async-std",
+    "diesel",
+    "hyper",
+    "josekit",
+    "libsqlite3",
+    "mio",
+    "native-tls",
+    "openssl",
+    "pq",
+    "reqwest",
+    "rustls",
+    "smol",
+    "tokio",
+];
+
+const TABLE: &str = "xtask/src/tidy/layers.rs";
+
+pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
+    let metadata = process::metadata(root)?;
+    let mut findings = Vec::new();
+    for package in metadata["packages"].as_array().context("cargo metadata lists no packages")? {
+        let name = package["name"].as_str().unwrap_or_default();
+        let imports = package["dependencies"].as_array().into_iter().flatten().map(|dependency| Import {
+            name: dependency["name"].as_str().unwrap_or_default(),
+            dev: dependency["kind"] == "dev",
+        });
+        findings.extend(imports.filter_map(|import| judge(name, &import)));
+        if !LAYERS.iter().any(|(known, _)| *known == name) {
+            findings.push(Finding::new(name, "has no place among the layers", format!("add it to {TABLE}")));
+        }
+    }
+    findings.extend(check_domain(root)?);
+    Ok(findings)
+}
+
+struct Import<'a> {
+    name: &'a str,
+    dev: bool,
+}
+
+fn judge(package: &str, import: &Import<'_>) -> Option<Finding> {
+    let below = LAYERS.iter().find(|(name, _)| *name == package)?.1;
+    let ours = LAYERS.iter().any(|(name, _)| *name == import.name);
+    // A crate may name itself to turn on a feature for its own tests.
+    if !ours || (import.name == package && import.dev) {
+        return None;
+    }
+    let short = import.name.strip_prefix("causeway-").unwrap_or(import.name);
+    if short == "testkit" {
+        return (!import.dev).then(|| {
+            Finding::new(
+                package,
+                "imports causeway-testkit",
+                "make it a dev-dependency: it is for tests only",
+            )
+        });
+    }
+    (!below.contains(&short)).then(|| {
+        let allowed = if below.is_empty() { "none of ours".to_owned() } else { below.join(", ") };
+        Finding::new(
+            package,
+            format!("imports {}, which is not below it", import.name),
+            format!("move the code to where both can see it (it may import {allowed})"),
+        )
+    })
+}
+
+fn check_domain(root: &Path) -> Result<Vec<Finding>> {
+    let arguments = ["tree", "--package", "causeway-domain", "--edges", "normal", "--prefix", "none"];
+    let tree = process::output(process::cargo().current_dir(root).args(arguments))?;
+    Ok(impure(&tree))
+}
+
+fn impure(tree: &str) -> Vec<Finding> {
+    let mut names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let banned = |name: &str| {
+        let first = NOT_IN_DOMAIN.iter().find_map(|banned| name.strip_prefix(banned));
+        first.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let findings = names.into_iter().filter(|name| banned(name)).map(|name| {
+        Finding::new(
+            "causeway-domain",
+            format!("depends on {name}"),
+            format!("keep the domain pure: `cargo tree -p causeway-domain -e normal -i {name}` shows who brings it"),
+        )
+    });
+    findings.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Import, impure, judge};
+
+    fn line(package: &str, name: &str, dev: bool) -> Option<String> {
+        judge(package, &Import { name, dev }).map(|finding| finding.to_string())
+    }
+
+    #[test]
+    fn imports_go_down_only() {
+        assert_eq!(line("causeway-flow", "causeway-store", false), None);
+        assert_eq!(line("causeway-flow", "serde", false), None);
+        assert_eq!(line("causeway-store", "causeway-store", true), None);
+        assert_eq!(
+            line("causeway-jose", "causeway-store", false).unwrap(),
+            "causeway-jose: imports causeway-store, which is not below it; move the code to where both can see it (it may import domain)"
+        );
+        for (package, import) in [
+            ("causeway-domain", "causeway-jose"),
+            ("causeway-store", "causeway-atproto"),
+            ("causeway-atproto", "causeway-store"),
+            ("causeway-flow", "causeway-api"),
+            ("causeway-api", "causeway-config"),
+            ("causeway-config", "causeway-domain"),
+            ("causeway-server", "xtask"),
+        ] {
+            assert!(line(package, import, false).is_some(), "{package} -> {import}");
+            assert!(line(package, import, true).is_some(), "{package} -> {import} in tests");
+        }
+    }
+
+    #[test]
+    fn the_testkit_is_for_tests() {
+        assert_eq!(line("causeway-api", "causeway-testkit", true), None);
+        assert_eq!(
+            line("causeway-api", "causeway-testkit", false).unwrap(),
+            "causeway-api: imports causeway-testkit; make it a dev-dependency: it is for tests only"
+        );
+    }
+
+    #[test]
+    fn the_domain_is_pure() {
+        let tree = "causeway-domain v0.1.0 (/x)\nserde v1.0.0\ntokio-util v0.7.0\ntokio-util v0.7.0 (*)\npqueue v1.0.0\n\n";
+        let lines: Vec<String> = impure(tree).iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("causeway-domain: depends on tokio-util; "), "{}", lines[0]);
+    }
+}

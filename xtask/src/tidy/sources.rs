@@ -1,0 +1,116 @@
+//! Length of files, and words that have no business in the tree.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::Finding;
+
+/// Where Rust files are.
+const HOMES: [&str; 3] = ["crates", "xtask", "tests"];
+
+/// A file with more lines does more than one thing.
+const MOST_LINES: usize = 600;
+
+struct Banned {
+    word: &'static str,
+    mend: &'static str,
+    /// Files that may have it.
+    homes: &'static [&'static str],
+}
+
+/// The words are put together here, so that this file does not carry them.
+const BANNED: &[Banned] = &[
+    Banned { word: concat!("to", "do!("), mend: "write it", homes: &[] },
+    Banned { word: concat!("unimple", "mented!("), mend: "write it", homes: &[] },
+    Banned { word: concat!("#[ig", "nore"), mend: "let the test run, or delete it", homes: &[] },
+    Banned { word: concat!("db", "g!("), mend: "delete it, or use tracing", homes: &[] },
+    Banned {
+        word: concat!("SystemTime", "::now"),
+        mend: "take the time from a Clock",
+        homes: &["crates/domain/src/clock.rs"],
+    },
+];
+
+pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for home in HOMES {
+        for path in rust_files(&root.join(home))? {
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            findings.extend(judge(&place, &text));
+        }
+    }
+    Ok(findings)
+}
+
+fn judge(place: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        let problem = format!("has {lines} lines, and {MOST_LINES} is the most");
+        findings.push(Finding::new(place, problem, "find the second thing it does and give it its own file"));
+    }
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for Banned { word, mend, homes } in BANNED {
+            if line.contains(word) && !homes.contains(&place) {
+                let problem = format!("carries `{}`", word.trim_end_matches('('));
+                findings.push(Finding::new(format!("{place}:{number}"), problem, *mend));
+            }
+        }
+    }
+    findings
+}
+
+fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if name != "node_modules" && name != "target" {
+                files.extend(rust_files(&path)?);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BANNED, MOST_LINES, judge};
+
+    fn lines(place: &str, text: &str) -> Vec<String> {
+        judge(place, text).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn long_files_are_found() {
+        assert!(lines("a.rs", &"x\n".repeat(MOST_LINES)).is_empty());
+        assert_eq!(
+            lines("a.rs", &"x\n".repeat(MOST_LINES + 1)),
+            [
+                "a.rs: has 601 lines, and 600 is the most; find the second thing it does and give it its own file"
+            ]
+        );
+    }
+
+    #[test]
+    fn banned_words_are_found_with_their_line() {
+        for banned in BANNED {
+            let found = lines("a.rs", &format!("fn f() {{\n    {}\n", banned.word));
+            assert_eq!(found.len(), 1, "{}", banned.word);
+            assert!(found[0].starts_with("a.rs:2: carries `"), "{}", found[0]);
+            assert!(lines("a.rs", &format!("    // {}", banned.word)).is_empty(), "comments may name it");
+            for home in banned.homes {
+                assert!(lines(home, banned.word).is_empty(), "{home}");
+            }
+        }
+    }
+}
