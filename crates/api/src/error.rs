@@ -144,7 +144,11 @@ impl From<InputError> for ApiError {
             InputError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
         };
-        Self::new(status, ErrorCode::InvalidRequest, error.to_string())
+        let code = match error {
+            InputError::Json(_) => ErrorCode::InvalidClientMetadata,
+            _ => ErrorCode::InvalidRequest,
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

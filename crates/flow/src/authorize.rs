@@ -176,18 +176,14 @@ pub async fn begin(
     browser: &BrowserSessionId,
 ) -> Result<Begun, AuthorizeError> {
     let client = find_client(ctx, &params).await?;
-    match &params.request_uri {
-        Some(request_uri) => begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await,
-        None => {
-            let checked = check(ctx, &client, &params)?;
-            let request = new_request(ctx, &client, checked, browser, None);
-            let row = request.clone();
-            ctx.store()
-                .write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from))
-                .await?;
-            Ok(Begun { request, client })
-        }
+    if let Some(request_uri) = &params.request_uri {
+        return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
     }
+    let checked = check(ctx, &client, &params)?;
+    let request = new_request(ctx, &client, checked, browser, None);
+    let row = request.clone();
+    ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await?;
+    Ok(Begun { request, client })
 }
 
 /// Begins with a pushed request (RFC 9126 section 4).

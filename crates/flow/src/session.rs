@@ -24,6 +24,10 @@ use crate::error::{Class, Internal};
 const LEASE_SECONDS: i64 = 60;
 /// Seconds after which a retry makes sense when the person's server names none.
 const RETRY_SECONDS: u64 = 5;
+/// How often the answer of a refresh is offered to a database that does not take it.
+const COMMIT_TRIES: u32 = 100;
+/// How long to wait before it is offered again.
+const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 /// How often a process that lost the lease looks whether the winner is done.
 const LEASE_POLL: Duration = Duration::from_millis(50);
 /// How long it looks before it gives up.
@@ -190,7 +194,17 @@ async fn refresh_leased(ctx: &Ctx, head: &SessionHead, fence: i64) -> Result<(),
         .ok_or(Internal::Inconsistent("the client key of this session is not loaded"))?;
     let dpop = EcKey::from_private_jwk(&tokens.dpop_key).map_err(Internal::from)?;
     match ctx.atproto().refresh(&server, &me, &dpop, refresh_token).await {
-        Ok(answer) if answer.sub == head.did => advance(ctx, head, fence, &tokens, &answer).await,
+        Ok(answer) if answer.sub == head.did => {
+            let advanced = advance(ctx, head, fence, &tokens, &answer).await;
+            if let Err(SessionError::Ended) = &advanced {
+                // Ended while the answer was under way: nobody holds the new tokens, so they go back.
+                let token = answer.refresh_token.as_ref().unwrap_or(&answer.access_token);
+                if let Err(error) = ctx.atproto().revoke(&server, &me, &dpop, token).await {
+                    tracing::warn!(%error, "unused upstream tokens were not revoked");
+                }
+            }
+            advanced
+        }
         Ok(_) => {
             tracing::error!("a refresh answered with another account");
             require_reauth(ctx, head).await
@@ -237,14 +251,26 @@ async fn advance(
     if fresh.refresh_token.is_none() {
         fresh.refresh_token.clone_from(&old.refresh_token);
     }
-    let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
-    let advanced = ctx
-        .store()
-        .write(move |c| {
-            sessions::advance_session(c, &ring, &id, from, fence, &fresh, now).map_err(Internal::from)
-        })
-        .await?;
-    if advanced { Ok(()) } else { Err(Internal::Inconsistent("the head moved under a held lease").into()) }
+    let mut tries = 0;
+    let advanced = loop {
+        let (ring, id, from, fresh) = (ctx.ring(), head.session_id.clone(), head.iteration, fresh.clone());
+        let written = ctx
+            .store()
+            .write(move |c| {
+                sessions::advance_session(c, &ring, &id, from, fence, &fresh, now).map_err(Internal::from)
+            })
+            .await;
+        match written {
+            // The old refresh token is spent: giving up now would lose the session.
+            Err(error) if error.is_retryable() && tries < COMMIT_TRIES => {
+                tracing::warn!(%error, "the answer of a refresh is not committed yet");
+                tries += 1;
+                tokio::time::sleep(COMMIT_PAUSE).await;
+            }
+            done => break done?,
+        }
+    };
+    if advanced { Ok(()) } else { Err(SessionError::Ended) }
 }
 
 /// The person has to sign in again.

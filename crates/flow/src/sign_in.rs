@@ -39,11 +39,10 @@ impl SignInError {
     /// Whose doing it is.
     pub fn class(&self) -> Class {
         match self {
-            Self::Input(_) | Self::Gone => Class::Client,
-            Self::Resolve(error) if error.is_upstream_fault() => Class::Upstream,
-            Self::Resolve(_) => Class::Client,
-            Self::Upstream(_) => Class::Upstream,
             Self::Internal(_) => Class::Internal,
+            Self::Upstream(_) => Class::Upstream,
+            Self::Resolve(error) if error.is_upstream_fault() => Class::Upstream,
+            Self::Input(_) | Self::Gone | Self::Resolve(_) => Class::Client,
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) async fn context(
 ) -> anyhow::Result<Ctx> {
     let ring = Arc::new(secret_key::load(config, url, &store).await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let rng = Arc::new(SystemRng);
+    let random = Arc::new(SystemRng);
     let ceiling = Scope::parse(&config.atp_scopes).context("atp-scopes (CAUSEWAY_ATP_SCOPES)")?;
     let upstream = if issuer.is_https() {
         UpstreamProfile::confidential(issuer.as_str(), &ceiling, &store, &ring, &*clock).await?
@@ -88,7 +88,7 @@ pub(crate) async fn context(
         plc_url: config.plc_url.clone(),
         handle_resolver: config.handle_resolver.clone(),
     };
-    let atproto = AtprotoClient::new(atproto, Arc::clone(&clock), rng.clone())?;
+    let atproto = AtprotoClient::new(atproto, Arc::clone(&clock), random.clone())?;
     let issuer = issuer.to_string();
-    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling }))
+    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng: random, issuer, upstream, ceiling }))
 }

@@ -31,7 +31,7 @@ pub(crate) async fn load(
             if path.exists() {
                 return read(&path);
             }
-            let sealed = store.read(|c| keys::has_sealed_rows(c)).await?;
+            let sealed = store.read(keys::has_sealed_rows).await?;
             if sealed {
                 bail!(
                     "the sealing key file {} is missing, but the database holds sessions sealed with it: \

@@ -36,6 +36,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
     };
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
+    tracing::info!(%issuer, %bound, database = %url, "listening");
     announce(config, &issuer, &url, &page_origin);
     let maintenance = tokio::spawn(maintain(ctx));
     let handle = server.handle();
@@ -103,5 +104,4 @@ fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl, page_origi
         "\nCauseway {} is running.\n\n  Address    {issuer}\n  Database   {url} ({database})\n  Mode       {mode}{dev}\n  Next       {next}\n",
         env!("CARGO_PKG_VERSION")
     );
-    tracing::info!(%issuer, database = %url, "listening on {}", config.listen);
 }

@@ -21,6 +21,8 @@ use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, S
 use tempfile::TempDir;
 use url::Url;
 
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
 use crate::migrate;
 use crate::store::{Store, StoreOptions};
 use crate::url::DatabaseUrl;
@@ -268,4 +270,51 @@ fn hash_of_migrations() -> String {
     let content: Vec<u8> = files.iter().filter_map(|file| std::fs::read(file).ok()).flatten().collect();
     let digest = openssl::sha::sha256(&content);
     hex(digest.get(..4).unwrap_or_default())
+}
+
+/// How many rows a table has.
+///
+/// # Errors
+/// [`StoreError`] when there is no such table.
+pub fn count_rows(c: &mut AnyConnection, table: &'static str) -> Result<i64, StoreError> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        rows: i64,
+    }
+    Ok(sql_query(format!("SELECT COUNT(*) AS rows FROM {table}")).get_result::<Count>(c)?.rows)
+}
+
+/// Every text of every table whose name begins with `oauth_`, and of the tables beside them: what
+/// somebody sees who steals the database.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        text: String,
+    }
+    let tables: &[(&str, &[&str])] = &[
+        ("oauth_client", &["client_id", "client_secret", "metadata"]),
+        ("oauth_access_token", &["token", "scope"]),
+        ("oauth_refresh_token", &["token", "access_token", "parent"]),
+        ("oauth_authorization_code", &["code", "code_challenge"]),
+        ("oauth_auth_request", &["session_id", "state", "browser_id"]),
+        ("oauth_atp_request", &["oauth_state", "nonce", "pkce_verifier", "dpop_private_key"]),
+        ("oauth_atp_session", &["dpop_key", "access_token", "refresh_token"]),
+        ("upstream_session", &["session_id", "browser_id", "upstream_auth"]),
+        ("signing_key", &["public_jwk", "private_jwk"]),
+    ];
+    let mut dump = String::new();
+    for (table, columns) in tables {
+        let joined: Vec<_> = columns.iter().map(|column| format!("COALESCE({column}, '')")).collect();
+        let query = format!("SELECT {} AS text FROM {table}", joined.join(" || ' ' || "));
+        for row in sql_query(query).load::<Row>(c)? {
+            dump.push_str(&row.text);
+            dump.push('\n');
+        }
+    }
+    Ok(dump)
 }

@@ -1,1 +1,31 @@
-//! stub
+//! Test support: a whole Causeway on port 0 with a clock that tests move, the two kinds of upstream
+//! (a scripted one for faults, a real AT Protocol network for the truth), and a browser and an OAuth
+//! client as small as they can be.
+
+mod agent;
+mod app;
+mod binary;
+mod client;
+mod clock;
+mod realnet;
+mod upstream;
+
+pub use agent::{Agent, Answer};
+pub use app::{Environment, TestApp};
+pub use binary::Causeway;
+pub use causeway_store::testing::TestDatabase;
+pub use client::{Authorization, OauthClient, Tokens, decide};
+pub use clock::MockClock;
+pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy};
+pub use upstream::{Fault, Script, ScriptedUpstream};
+
+use std::future::Future;
+
+use anyhow::Result;
+
+/// Whoever signs in at the upstream: takes the address that the browser was sent to, gives back the
+/// address that it returns to.
+pub trait Person {
+    /// Signs in and allows.
+    fn approve(&self, authorize_url: &str) -> impl Future<Output = Result<String>> + Send;
+}

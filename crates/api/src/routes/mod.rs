@@ -17,50 +17,77 @@ mod userinfo;
 
 use actix_web::guard;
 use actix_web::http::StatusCode;
-use actix_web::http::header::ACCEPT;
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue};
+use actix_web::web::{self, ServiceConfig, get, post, resource as at};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, Route};
 use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
 
 /// The route table.
 pub(crate) fn configure(config: &mut ServiceConfig) {
-    let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-    let resource = |path: &'static str| web::resource(path).default_service(web::to(method_not_allowed));
     config
-        .service(resource("/").route(get().to(home::home)))
-        .service(resource("/assets/{name}").route(get().to(home::asset)))
-        .service(resource("/healthz").route(get().to(health::healthz)))
-        .service(resource("/readyz").route(get().to(health::readyz)))
-        .service(resource("/.well-known/oauth-authorization-server").route(get().to(metadata::document)))
-        .service(resource("/oauth/jwks").route(get().to(metadata::jwks)))
-        .service(resource("/oauth-client-metadata.json").route(get().to(client_documents::metadata)))
-        .service(resource("/oauth/atp/jwks").route(get().to(client_documents::jwks)))
-        .service(resource("/oauth/register").route(web::post().to(register::register)))
-        .service(resource("/oauth/par").route(web::post().to(par::par)))
+        .service(at("/").route(read().to(home::home)).default_service(only("GET, HEAD")))
+        .service(at("/assets/{name}").route(read().to(home::asset)).default_service(only("GET, HEAD")))
+        .service(at("/healthz").route(read().to(health::healthz)).default_service(only("GET, HEAD")))
+        .service(at("/readyz").route(read().to(health::readyz)).default_service(only("GET, HEAD")))
         .service(
-            resource("/oauth/authorize")
-                .route(web::get().to(authorize::get))
-                .route(web::post().to(authorize::post)),
+            at("/.well-known/oauth-authorization-server")
+                .route(read().to(metadata::document))
+                .default_service(only("GET, HEAD")),
         )
-        .service(resource("/oauth/sign-in").route(web::post().to(sign_in::post)))
-        .service(resource("/oauth/atp/callback").route(web::get().to(callback::callback)))
+        .service(at("/oauth/jwks").route(read().to(metadata::jwks)).default_service(only("GET, HEAD")))
         .service(
-            resource("/oauth/consent")
-                .route(web::get().to(consent::get))
-                .route(web::post().to(consent::post)),
+            at("/oauth-client-metadata.json")
+                .route(read().to(client_documents::metadata))
+                .default_service(only("GET, HEAD")),
         )
-        .service(resource("/oauth/token").route(web::post().to(token::token)))
-        .service(resource("/oauth/revoke").route(web::post().to(revoke::revoke)))
         .service(
-            resource("/oauth/userinfo")
-                .route(web::get().to(userinfo::get))
-                .route(web::post().to(userinfo::post)),
+            at("/oauth/atp/jwks").route(read().to(client_documents::jwks)).default_service(only("GET, HEAD")),
         )
-        .service(resource("/api/session").route(web::get().to(session::show)))
-        .service(resource("/api/session/refresh").route(web::post().to(session::refresh)))
+        .service(at("/oauth/register").route(post().to(register::register)).default_service(only("POST")))
+        .service(at("/oauth/par").route(post().to(par::par)).default_service(only("POST")))
+        .service(
+            at("/oauth/authorize")
+                .route(get().to(authorize::get))
+                .route(post().to(authorize::post))
+                .default_service(only("GET, POST")),
+        )
+        .service(at("/oauth/sign-in").route(post().to(sign_in::post)).default_service(only("POST")))
+        .service(at("/oauth/atp/callback").route(get().to(callback::callback)).default_service(only("GET")))
+        .service(
+            at("/oauth/consent")
+                .route(get().to(consent::get))
+                .route(post().to(consent::post))
+                .default_service(only("GET, POST")),
+        )
+        .service(at("/oauth/token").route(post().to(token::token)).default_service(only("POST")))
+        .service(at("/oauth/revoke").route(post().to(revoke::revoke)).default_service(only("POST")))
+        .service(
+            at("/oauth/userinfo")
+                .route(get().to(userinfo::get))
+                .route(post().to(userinfo::post))
+                .default_service(only("GET, POST")),
+        )
+        .service(at("/api/session").route(get().to(session::show)).default_service(only("GET")))
+        .service(at("/api/session/refresh").route(post().to(session::refresh)).default_service(only("POST")))
         .default_service(web::to(not_found));
+}
+
+/// GET, and HEAD for whoever only wants to know that it is there.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// The answer to every other method (RFC 9110 section 15.5.6).
+fn only(allow: &'static str) -> Route {
+    web::to(move |req: HttpRequest| async move {
+        let text = format!("{} is not served with the method {}: use {allow}", req.path(), req.method());
+        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, text);
+        let mut response = error.error_response();
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        response
+    })
 }
 
 async fn not_found(req: HttpRequest) -> HttpResponse {
@@ -71,9 +98,4 @@ async fn not_found(req: HttpRequest) -> HttpResponse {
     let text =
         "there is nothing at this address: /.well-known/oauth-authorization-server lists the endpoints";
     ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text).error_response()
-}
-
-async fn method_not_allowed(req: HttpRequest) -> HttpResponse {
-    let text = format!("{} is not served here with the method {}", req.path(), req.method());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, text).error_response()
 }

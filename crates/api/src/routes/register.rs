@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::{ClientMetadata, GrantType};
-use causeway_domain::{RedirectUri, Scope};
+use causeway_domain::{PlainToken, RedirectUri, Scope};
 use causeway_flow::register::{self, Registered};
 use serde::Serialize;
 
@@ -48,7 +48,7 @@ pub(crate) async fn register(
     let answer = Answer {
         client_id: client.client_id.as_str(),
         client_id_issued_at: client.created_at.as_secs(),
-        client_secret: client_secret.as_ref().map(|secret| secret.expose()),
+        client_secret: client_secret.as_ref().map(PlainToken::expose),
         client_secret_expires_at: client_secret.as_ref().map(|_| 0),
         client_name: &client.client_name,
         redirect_uris: &client.redirect_uris,

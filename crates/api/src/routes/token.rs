@@ -83,7 +83,7 @@ fn answer(issued: &IssuedTokens) -> HttpResponse {
         access_token: issued.access_token.expose(),
         token_type: "Bearer",
         expires_in: issued.expires_in,
-        refresh_token: issued.refresh_token.as_ref().map(|token| token.expose()),
+        refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
         scope: &issued.scope,
         sub: &issued.did,
     };

@@ -13,7 +13,7 @@ pub(crate) fn run(config: &Config, command: &MigrateCommand) -> anyhow::Result<(
     match command {
         MigrateCommand::Up => report("Applied", &migrate::up(&url).with_context(describe)?),
         MigrateCommand::Down { steps } => {
-            report("Reverted", &migrate::down(&url, *steps).with_context(describe)?)
+            report("Reverted", &migrate::down(&url, *steps).with_context(describe)?);
         }
         MigrateCommand::Status => {
             for migration in migrate::status(&url).with_context(describe)? {

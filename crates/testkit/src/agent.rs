@@ -1,0 +1,159 @@
+//! An HTTP client that keeps cookies and follows nothing: each redirect is a thing to look at.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, Result};
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::{Certificate, Client, Method, RequestBuilder, redirect};
+use serde_json::Value;
+use url::Url;
+
+/// A browser, or any other HTTP client, as far as tests need one.
+#[derive(Debug)]
+pub struct Agent {
+    client: Client,
+    cookies: Mutex<BTreeMap<String, String>>,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; `null` when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// Where it redirects to.
+    ///
+    /// # Errors
+    /// When it is no redirect.
+    pub fn location(&self) -> Result<String> {
+        let location = self.headers.get(LOCATION).with_context(|| format!("no redirect: {self:?}"))?;
+        Ok(location.to_str()?.to_owned())
+    }
+
+    /// A parameter of the address that it redirects to.
+    pub fn redirect_param(&self, name: &str) -> Option<String> {
+        let url = Url::parse(&self.location().ok()?).ok()?;
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// A header as text; empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// `status error`, as in `400 invalid_grant`: what most tests of refusals compare.
+    pub fn refusal(&self) -> String {
+        format!("{} {}", self.status, self.json()["error"].as_str().unwrap_or("-"))
+    }
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Agent {
+    /// A browser without cookies; `ca`: a further root to trust, with the names of the test networks
+    /// on loopback.
+    ///
+    /// # Panics
+    /// When the certificate is none.
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        reason = "the one home of the tests' HTTP client"
+    )]
+    pub fn new(ca: Option<&[u8]>) -> Self {
+        let mut builder = Client::builder().redirect(redirect::Policy::none()).no_proxy();
+        if let Some(pem) = ca {
+            builder = builder.add_root_certificate(Certificate::from_pem(pem).expect("a certificate"));
+            for name in ["causeway.realnet.internal", "causeway.apps.internal", "directory.realnet.internal"]
+            {
+                builder = builder.resolve(name, ([127, 0, 0, 1], 0).into());
+            }
+        }
+        Self { client: builder.build().expect("an HTTP client"), cookies: Mutex::default() }
+    }
+
+    /// A request with this agent's cookies.
+    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let header =
+            cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let request = self.client.request(method, url);
+        if header.is_empty() { request } else { request.header(COOKIE, header) }
+    }
+
+    /// A cookie's value.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Sends a request and keeps the cookies of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        self.keep_cookies(&headers)?;
+        Ok(Answer { status, headers, text: response.text().await? })
+    }
+
+    fn keep_cookies(&self, headers: &HeaderMap) -> Result<()> {
+        let mut cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        for header in headers.get_all(SET_COOKIE) {
+            let pair = header.to_str()?.split(';').next().unwrap_or_default();
+            if let Some((name, value)) = pair.split_once('=') {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, url: &str) -> Result<Answer> {
+        self.send(self.request(Method::GET, url)).await
+    }
+
+    /// GET with an access token.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get_with(&self, url: &str, token: &str) -> Result<Answer> {
+        self.send(self.request(Method::GET, url).bearer_auth(token)).await
+    }
+
+    /// POST of a form.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post(&self, url: &str, form: &[(&str, &str)]) -> Result<Answer> {
+        self.send(self.request(Method::POST, url).form(form)).await
+    }
+
+    /// POST of a body of any kind.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post_body(&self, url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Result<Answer> {
+        let request = self.request(Method::POST, url).header("content-type", content_type);
+        self.send(request.body(body.into())).await
+    }
+}

@@ -1,0 +1,109 @@
+//! The server in this process: the real router on port 0, with a clock that tests move.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::Result;
+use causeway_api::ApiConfig;
+use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
+use causeway_domain::{Scope, SystemRng};
+use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
+use causeway_store::seal::SealingKeyRing;
+use causeway_store::testing::TestDatabase;
+use causeway_store::{Store, StoreOptions};
+use url::Url;
+
+use crate::clock::MockClock;
+
+/// Where a server under test finds accounts.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The PLC directory.
+    pub plc_url: String,
+    /// The handle resolver.
+    pub handle_resolver: String,
+    /// Seconds that an upstream may take to answer.
+    pub timeout: Duration,
+}
+
+/// A running server. It stops when it is dropped.
+#[derive(Debug)]
+pub struct TestApp {
+    /// Its issuer: an origin.
+    pub issuer: String,
+    /// Its context, for looking behind the wire.
+    pub ctx: Ctx,
+    /// Its clock.
+    pub clock: MockClock,
+    /// Its key ring.
+    pub ring: Arc<SealingKeyRing>,
+    handle: ServerHandle,
+}
+
+impl TestApp {
+    /// Starts a server on a database.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn start(database: &TestDatabase, environment: &Environment) -> Result<Self> {
+        let ring = Arc::new(SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng))?);
+        Self::start_with(database, environment, MockClock::now_or_never(), ring, None).await
+    }
+
+    /// Starts a server beside or after another one: same database, keys and clock, and the same
+    /// address when `address` is given.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn start_with(
+        database: &TestDatabase,
+        environment: &Environment,
+        clock: MockClock,
+        ring: Arc<SealingKeyRing>,
+        address: Option<SocketAddr>,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address.unwrap_or(([127, 0, 0, 1], 0).into()))?;
+        let issuer = format!("http://{}", listener.local_addr()?);
+        let store = Store::open(database.url(), StoreOptions::default()).await?;
+        let scope = Scope::parse("atproto transition:generic transition:email transition:chat.bsky")?;
+        let random = Arc::new(SystemRng);
+        let config = AtprotoConfig {
+            http: HttpConfig { dev_mode: true, total_timeout: environment.timeout, ..HttpConfig::default() },
+            plc_url: Url::parse(&environment.plc_url)?,
+            handle_resolver: Some(Url::parse(&environment.handle_resolver)?),
+        };
+        let ctx = Ctx::new(CtxParts {
+            store,
+            ring: Arc::clone(&ring),
+            atproto: AtprotoClient::new(config, Arc::new(clock.clone()), random.clone())?,
+            clock: Arc::new(clock.clone()),
+            rng: random,
+            issuer: issuer.clone(),
+            upstream: UpstreamProfile::loopback(&issuer, &scope),
+            ceiling: scope,
+        });
+        let api =
+            ApiConfig { page_origin: issuer.clone(), trusted_proxies: Vec::new(), demo: None, workers: 2 };
+        let server = causeway_api::serve(listener, ctx.clone(), api)?;
+        let handle = server.handle();
+        tokio::spawn(server);
+        Ok(Self { issuer, ctx, clock, ring, handle })
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        self.ctx.store()
+    }
+
+    /// An address of it.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
+    }
+
+    /// Stops it: requests under way are finished.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+    }
+}

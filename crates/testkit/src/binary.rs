@@ -1,0 +1,122 @@
+//! The binary itself, as an operator runs it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// A running `causeway serve`. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Causeway {
+    /// The address that it printed.
+    pub address: String,
+    /// Everything that it printed up to there.
+    pub banner: String,
+    process: Child,
+    log: PathBuf,
+}
+
+impl Causeway {
+    /// The binary under test: the one that `cargo xtask test` built, or the debug build beside this test.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn program() -> Result<PathBuf> {
+        if let Some(program) = std::env::var_os("CAUSEWAY_BIN") {
+            return Ok(program.into());
+        }
+        let here = std::env::current_exe()?;
+        let program = here.parent().and_then(Path::parent).context("target directory")?.join("causeway");
+        anyhow::ensure!(program.exists(), "build it first: cargo build -p causeway-server");
+        Ok(program)
+    }
+
+    /// The binary with an environment of its own.
+    ///
+    /// # Errors
+    /// When there is no binary.
+    pub fn command(directory: &Path) -> Result<Command> {
+        let mut command = Command::new(Self::program()?);
+        command.current_dir(directory).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        Ok(command)
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn run(directory: &Path, arguments: &[&str]) -> Result<std::process::Output> {
+        Ok(Self::command(directory)?.args(arguments).output().await?)
+    }
+
+    /// Starts the server in `directory` and waits until it says that it runs. The log is at TRACE.
+    ///
+    /// # Errors
+    /// With what it said, when it does not run.
+    pub async fn serve<S: AsRef<OsStr>>(directory: &Path, arguments: &[S]) -> Result<Self> {
+        let log = directory.join(format!("causeway-{}.log", std::process::id()));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let mut process = Self::command(directory)?
+            .args(arguments)
+            .env("RUST_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(process.stdout.take().context("stdout")?).lines();
+        let mut banner = String::new();
+        let mut address = String::new();
+        loop {
+            let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await??;
+            let Some(line) = line else {
+                let said = std::fs::read_to_string(&log)?;
+                anyhow::bail!("it did not start: {said}");
+            };
+            if let Some(found) = line.trim().strip_prefix("Address") {
+                found.trim().clone_into(&mut address);
+            }
+            banner.push_str(&line);
+            banner.push('\n');
+            if line.trim().starts_with("Next") {
+                return Ok(Self { address, banner, process, log });
+            }
+        }
+    }
+
+    /// The address that it listens on, which a front hides: `HOST:PORT`.
+    ///
+    /// # Errors
+    /// When it has not logged it.
+    pub fn bound(&self) -> Result<String> {
+        let log = self.log()?;
+        let at = log.rfind("\"bound\":\"").context("the bound address is not in the log")?;
+        let rest = &log[at + "\"bound\":\"".len()..];
+        Ok(rest.split('"').next().unwrap_or_default().to_owned())
+    }
+
+    /// Everything that it has logged.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// Ends it at once, as a power cut would.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+}

@@ -1,0 +1,246 @@
+//! An OAuth client as plain as they come: what a stock library sends, spelled out.
+
+use anyhow::{Context as _, Result, ensure};
+use causeway_domain::{CodeVerifier, SystemRng};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::agent::{Agent, Answer};
+use crate::{Person, TestApp};
+
+/// A registered client, and how it authenticates.
+#[derive(Debug, Clone)]
+pub struct OauthClient {
+    /// The issuer's origin.
+    pub issuer: String,
+    /// Its identifier.
+    pub client_id: String,
+    /// Its secret, sent in the body; `None`: a public client.
+    pub client_secret: Option<String>,
+    /// Where answers go.
+    pub redirect_uri: String,
+    /// What it asks for.
+    pub scope: String,
+}
+
+/// A token answer.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token.
+    pub refresh_token: String,
+    /// The whole answer.
+    pub answer: Value,
+}
+
+/// An authorization request under way.
+#[derive(Debug)]
+pub struct Authorization {
+    /// PKCE.
+    pub verifier: CodeVerifier,
+    /// The client's state.
+    pub state: String,
+    /// The parameters of the request.
+    pub params: Vec<(String, String)>,
+}
+
+impl Authorization {
+    /// The request's address with one parameter set, or left out when `value` is `None`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        self.params.retain(|(key, _)| key != name);
+        if let Some(value) = value {
+            self.params.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// The address that the browser is sent to.
+    pub fn url(&self, issuer: &str) -> String {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.params).finish();
+        format!("{issuer}/oauth/authorize?{query}")
+    }
+
+    /// The parameters for a form.
+    pub fn form(&self) -> Vec<(&str, &str)> {
+        self.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
+
+impl OauthClient {
+    /// Registers a public client.
+    ///
+    /// # Errors
+    /// When registration is refused.
+    pub async fn register(agent: &Agent, issuer: &str) -> Result<Self> {
+        Self::register_with(agent, issuer, "none").await
+    }
+
+    /// Registers a client with an authentication method.
+    ///
+    /// # Errors
+    /// When registration is refused.
+    pub async fn register_with(agent: &Agent, issuer: &str, method: &str) -> Result<Self> {
+        let redirect_uri = "http://127.0.0.1/callback";
+        let metadata = json!({
+            "client_name": "Test client",
+            "redirect_uris": [redirect_uri],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": method,
+        });
+        let url = format!("{issuer}/oauth/register");
+        let answer = agent.post_body(&url, "application/json", metadata.to_string()).await?;
+        ensure!(answer.status == 201, "registration: {answer:?}");
+        let body = answer.json();
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            client_id: body["client_id"].as_str().context("client_id")?.to_owned(),
+            client_secret: body["client_secret"].as_str().map(str::to_owned),
+            redirect_uri: "http://127.0.0.1:49152/callback".to_owned(),
+            scope: "atproto transition:generic".to_owned(),
+        })
+    }
+
+    /// Begins an authorization request for somebody.
+    pub fn authorization(&self, login_hint: Option<&str>) -> Authorization {
+        let verifier = CodeVerifier::random(&SystemRng);
+        let state = CodeVerifier::random(&SystemRng).expose().to_owned();
+        let challenge = verifier.challenge();
+        let mut params = vec![
+            ("client_id", self.client_id.as_str()),
+            ("redirect_uri", self.redirect_uri.as_str()),
+            ("response_type", "code"),
+            ("scope", self.scope.as_str()),
+            ("state", state.as_str()),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+        ];
+        params.extend(login_hint.map(|hint| ("login_hint", hint)));
+        let params = params.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Authorization { verifier, state, params }
+    }
+
+    /// From the request to the code: browser, upstream, consent. Checks `state` and `iss` as a client must.
+    ///
+    /// # Errors
+    /// When a step does not lead to the next.
+    pub async fn obtain_code(
+        &self,
+        agent: &Agent,
+        person: &impl Person,
+        login_hint: &str,
+    ) -> Result<(String, Authorization)> {
+        let authorization = self.authorization(Some(login_hint));
+        let consent = self.reach_consent(agent, person, &authorization).await?;
+        let answer = decide(agent, &consent, "allow").await?;
+        let code = answer.redirect_param("code").with_context(|| format!("no code: {answer:?}"))?;
+        ensure!(answer.redirect_param("state").as_ref() == Some(&authorization.state), "state: {answer:?}");
+        ensure!(answer.redirect_param("iss").as_ref() == Some(&self.issuer), "iss: {answer:?}");
+        Ok((code, authorization))
+    }
+
+    /// From the request to the consent page's address.
+    ///
+    /// # Errors
+    /// When a step does not lead to the next.
+    pub async fn reach_consent(
+        &self,
+        agent: &Agent,
+        person: &impl Person,
+        authorization: &Authorization,
+    ) -> Result<String> {
+        let to_upstream = agent.get(&authorization.url(&self.issuer)).await?;
+        let callback = person.approve(&to_upstream.location()?).await?;
+        agent.get(&callback).await?.location()
+    }
+
+    /// A form with this client's authentication.
+    fn form<'a>(&'a self, params: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let mut form = params.to_vec();
+        form.push(("client_id", &self.client_id));
+        form.extend(self.client_secret.as_deref().map(|secret| ("client_secret", secret)));
+        form
+    }
+
+    /// A POST to an endpoint with this client's authentication.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post(&self, agent: &Agent, path: &str, params: &[(&str, &str)]) -> Result<Answer> {
+        agent.post(&format!("{}{path}", self.issuer), &self.form(params)).await
+    }
+
+    /// Redeems a code.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn redeem(&self, agent: &Agent, code: &str, verifier: &CodeVerifier) -> Result<Answer> {
+        let params = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", self.redirect_uri.as_str()),
+            ("code_verifier", verifier.expose()),
+        ];
+        self.post(agent, "/oauth/token", &params).await
+    }
+
+    /// Refreshes.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn refresh(&self, agent: &Agent, refresh_token: &str) -> Result<Answer> {
+        let params = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        self.post(agent, "/oauth/token", &params).await
+    }
+
+    /// The whole way from a handle to tokens.
+    ///
+    /// # Errors
+    /// When a step does not lead to the next.
+    pub async fn sign_in(&self, agent: &Agent, person: &impl Person, login_hint: &str) -> Result<Tokens> {
+        let (code, authorization) = self.obtain_code(agent, person, login_hint).await?;
+        Tokens::read(&self.redeem(agent, &code, &authorization.verifier).await?)
+    }
+}
+
+impl Tokens {
+    /// Reads a token answer.
+    ///
+    /// # Errors
+    /// When it is not one, or lacks a member that it must have.
+    pub fn read(answer: &Answer) -> Result<Self> {
+        ensure!(answer.status == 200, "token answer: {answer:?}");
+        let body = answer.json();
+        let text =
+            |name: &str| body[name].as_str().map(str::to_owned).with_context(|| format!("{name}: {body}"));
+        ensure!(
+            body["expires_in"].is_i64() && body["sub"].is_string() && body["scope"].is_string(),
+            "{body}"
+        );
+        Ok(Self { access_token: text("access_token")?, refresh_token: text("refresh_token")?, answer: body })
+    }
+}
+
+/// Presses a button of a consent page.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn decide(agent: &Agent, consent_url: &str, decision: &str) -> Result<Answer> {
+    let page = agent.get(consent_url).await?;
+    ensure!(page.status == 200, "consent page: {page:?}");
+    let url = url::Url::parse(consent_url)?;
+    let request = url.query_pairs().find(|(name, _)| name == "request").context("request")?.1.into_owned();
+    let action = url.join("/oauth/consent")?;
+    agent.post(action.as_str(), &[("request", &request), ("decision", decision)]).await
+}
+
+impl TestApp {
+    /// A public client of this server.
+    ///
+    /// # Errors
+    /// When registration is refused.
+    pub async fn client(&self, agent: &Agent) -> Result<OauthClient> {
+        OauthClient::register(agent, &self.issuer).await
+    }
+}

@@ -1,0 +1,28 @@
+//! A clock that tests move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use causeway_domain::{Clock, SystemClock, Timestamp};
+
+/// Stands still until it is moved. Clones share the hands.
+#[derive(Clone, Debug)]
+pub struct MockClock(Arc<AtomicI64>);
+
+impl MockClock {
+    /// A clock that shows the real time of this moment.
+    pub fn now_or_never() -> Self {
+        Self(Arc::new(AtomicI64::new(SystemClock.now().as_secs())))
+    }
+
+    /// Moves the hands forward.
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MockClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,263 @@
+//! A real AT Protocol network on loopback: the package in `tests/realnet`, driven over pipes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
+
+use crate::app::Environment;
+use crate::{Agent, Person};
+
+/// An account of the network.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Account {
+    /// Its handle.
+    pub handle: String,
+    /// Its password at its PDS.
+    pub password: String,
+    /// Its DID.
+    pub did: String,
+    /// Its PDS.
+    pub pds: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    plc: String,
+    directory: String,
+    handle_resolver: String,
+    accounts: Vec<Account>,
+    ca: String,
+}
+
+/// A running network.
+#[derive(Debug)]
+pub struct RealNet {
+    ready: Ready,
+    driver: Driver,
+    /// The network stops when this pipe closes.
+    _process: Option<Child>,
+}
+
+/// Whether these tests were left out on purpose; says so loudly.
+#[expect(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
+fn left_out() -> bool {
+    let out = std::env::var_os("CAUSEWAY_TEST_NO_REALNET").is_some();
+    if out {
+        eprintln!("SKIPPED: the real AT Protocol network is left out");
+    }
+    out
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/realnet")
+}
+
+fn node(script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(directory().join(script)).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn first_line(child: &mut Child) -> Result<(Value, Lines<BufReader<ChildStdout>>)> {
+    let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
+    let line = tokio::time::timeout(Duration::from_mins(2), lines.next_line()).await??;
+    Ok((serde_json::from_str(&line.context("it ended at once")?)?, lines))
+}
+
+impl RealNet {
+    /// The network over http: the one that `cargo xtask test` started, or one of this test's own.
+    /// `None` when these tests were left out.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start() -> Result<Option<Self>> {
+        Self::start_as("CAUSEWAY_TEST_REALNET", &[]).await
+    }
+
+    /// The network over https with everything that a production PDS checks.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_tls() -> Result<Option<Self>> {
+        Self::start_as("CAUSEWAY_TEST_REALNET_TLS", &["--tls", "--strict"]).await
+    }
+
+    async fn start_as(variable: &str, arguments: &[&str]) -> Result<Option<Self>> {
+        if left_out() {
+            return Ok(None);
+        }
+        let (ready, process) = if let Ok(running) = std::env::var(variable) {
+            (serde_json::from_str(&running)?, None)
+        } else {
+            let mut child = node("start.mjs").args(arguments).spawn().context("node: is it installed?")?;
+            (first_line(&mut child).await.context("the network")?.0, Some(child))
+        };
+        let ready: Ready = serde_json::from_value(ready)?;
+        let driver = Driver::start(&ready.ca)?;
+        Ok(Some(Self { ready, driver, _process: process }))
+    }
+
+    /// Where a server under test finds its accounts.
+    pub fn environment(&self) -> Environment {
+        Environment {
+            plc_url: self.ready.plc.clone(),
+            handle_resolver: self.ready.handle_resolver.clone(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// An account by the first part of its handle.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn account(&self, name: &str) -> Result<&Account> {
+        let handle = format!("{name}.test");
+        self.ready.accounts.iter().find(|account| account.handle == handle).context("no such account")
+    }
+
+    /// Somebody at their browser.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn person(&self, name: &str) -> Result<PersonAt<'_>> {
+        Ok(PersonAt { driver: &self.driver, account: self.account(name)? })
+    }
+
+    /// The certificate authority of the network, PEM.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn ca(&self) -> Result<Vec<u8>> {
+        Ok(std::fs::read(&self.ready.ca)?)
+    }
+
+    /// The file of [`RealNet::ca`].
+    pub fn ca_path(&self) -> &str {
+        &self.ready.ca
+    }
+
+    /// The folder with the certificates, for a [`TlsProxy`].
+    ///
+    /// # Errors
+    /// When the network has none.
+    pub fn tls_directory(&self) -> Result<PathBuf> {
+        let folder = Path::new(&self.ready.ca).parent().and_then(Path::parent);
+        Ok(folder.context("the network has no certificates")?.to_owned())
+    }
+
+    /// Tells the network to do something, such as `age-sessions`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn control(&self, command: &str, input: &Value) -> Result<Value> {
+        let agent = Agent::new(Some(&self.ca()?));
+        let url = format!("{}/control/{command}", self.ready.directory);
+        let answer = agent.post_body(&url, "application/json", input.to_string()).await?;
+        ensure!(answer.status == 200, "{command}: {answer:?}");
+        Ok(answer.json())
+    }
+}
+
+/// Somebody with an account, at their browser.
+#[derive(Debug)]
+pub struct PersonAt<'a> {
+    driver: &'a Driver,
+    account: &'a Account,
+}
+
+impl PersonAt<'_> {
+    /// Signs in and declines.
+    ///
+    /// # Errors
+    /// When the PDS does not play along.
+    pub async fn reject(&self, authorize_url: &str) -> Result<String> {
+        self.driver.authorize(authorize_url, self.account, "reject").await
+    }
+}
+
+impl Person for PersonAt<'_> {
+    async fn approve(&self, authorize_url: &str) -> Result<String> {
+        self.driver.authorize(authorize_url, self.account, "consent").await
+    }
+}
+
+/// Signs people in at their PDSes over plain HTTP, as a browser would.
+#[derive(Debug)]
+pub struct Driver {
+    pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
+    next: AtomicU64,
+    _process: Child,
+}
+
+impl Driver {
+    fn start(ca: &str) -> Result<Self> {
+        let mut process = node("driver.mjs").env("NODE_EXTRA_CA_CERTS", ca).spawn()?;
+        let input = process.stdin.take().context("stdin")?;
+        let output = BufReader::new(process.stdout.take().context("stdout")?).lines();
+        Ok(Self { pipes: Mutex::new((input, output)), next: AtomicU64::new(1), _process: process })
+    }
+
+    async fn authorize(&self, url: &str, account: &Account, decision: &str) -> Result<String> {
+        let command = json!({
+            "id": self.next.fetch_add(1, Ordering::Relaxed),
+            "cmd": "authorize",
+            "url": url,
+            "handle": account.handle,
+            "password": account.password,
+            "decision": decision,
+        });
+        let mut pipes = self.pipes.lock().await;
+        pipes.0.write_all(format!("{command}\n").as_bytes()).await?;
+        pipes.0.flush().await?;
+        let line = pipes.1.next_line().await?.context("the driver ended")?;
+        let answer: Value = serde_json::from_str(&line)?;
+        answer["redirect"].as_str().map(str::to_owned).with_context(|| format!("at the PDS: {answer}"))
+    }
+}
+
+/// A TLS front for a server under test, under a name that PDSes accept.
+#[derive(Debug)]
+pub struct TlsProxy {
+    /// Its origin.
+    pub url: String,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    _process: Child,
+}
+
+impl TlsProxy {
+    /// Starts it without a target.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(net: &RealNet) -> Result<Self> {
+        let mut process = node("tls-proxy.mjs")
+            .args(["--name", "causeway.apps.internal", "--tls-dir"])
+            .arg(net.tls_directory()?)
+            .spawn()?;
+        let (ready, output) = first_line(&mut process).await.context("the TLS proxy")?;
+        let input = process.stdin.take().context("stdin")?;
+        let url = ready["url"].as_str().context("url")?.trim_end_matches('/').to_owned();
+        Ok(Self { url, input, output, _process: process })
+    }
+
+    /// Points it at a server.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn point_at(&mut self, address: &str) -> Result<()> {
+        self.input.write_all(format!("{}\n", json!({"to": address})).as_bytes()).await?;
+        self.input.flush().await?;
+        self.output.next_line().await?.context("the TLS proxy ended")?;
+        Ok(())
+    }
+}

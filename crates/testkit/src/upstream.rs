@@ -1,0 +1,333 @@
+//! A scripted upstream: PLC directory, handle resolver, PDS and authorization server in one, which
+//! does on request what a real one does only on a bad day.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{self, Data, Form, Path, Query};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use anyhow::{Context as _, Result};
+use causeway_domain::{CodeVerifier, SystemRng};
+use serde_json::{Value, json};
+
+use crate::app::Environment;
+use crate::{Agent, Person};
+
+/// What is wrong with an endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It answers with this status, and `Retry-After: 7`.
+    Status(u16),
+    /// It answers with this OAuth error.
+    OAuth(&'static str),
+    /// It answers 200 with a web page.
+    Html,
+    /// It does not answer.
+    Silence,
+    /// It answers with this many bytes of JSON.
+    Huge(usize),
+    /// It redirects.
+    Redirect(&'static str),
+}
+
+/// What the upstream does. Everything is well by default.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// What is wrong with the metadata.
+    pub metadata: Fault,
+    /// What is wrong with the PAR endpoint.
+    pub par: Fault,
+    /// What is wrong with the token endpoint.
+    pub token: Fault,
+    /// What is wrong with the revocation endpoint.
+    pub revoke: Fault,
+    /// The `sub` of token answers, instead of the account that was asked for.
+    pub sub: Option<String>,
+    /// The `iss` of callbacks, instead of its own.
+    pub iss: Option<String>,
+    /// The authorization servers that its PDS names, instead of itself.
+    pub authorization_servers: Option<Vec<String>>,
+    /// The handle that DID documents show, instead of the account's.
+    pub also_known_as: Option<String>,
+    /// The scope of token answers, instead of what was asked for.
+    pub scope: Option<String>,
+    /// How often the person clicks "deny" from now on.
+    pub deny: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    script: Script,
+    origin: String,
+    /// DID by handle.
+    accounts: BTreeMap<String, String>,
+    /// The parameters of each pushed request.
+    pushed: BTreeMap<String, BTreeMap<String, String>>,
+    /// The parameters behind each code and each refresh token.
+    grants: BTreeMap<String, BTreeMap<String, String>>,
+    /// Everything that must not show up anywhere.
+    secrets: Vec<String>,
+    /// Requests by endpoint.
+    hits: BTreeMap<String, usize>,
+}
+
+type Shared = Data<Mutex<State>>;
+
+/// A running scripted upstream.
+#[derive(Debug)]
+pub struct ScriptedUpstream {
+    /// Its origin, with the host `localhost`.
+    pub origin: String,
+    state: Shared,
+    handle: ServerHandle,
+}
+
+impl ScriptedUpstream {
+    /// Starts it with one account of this handle.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn start(handle: &str, did: &str) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let origin = format!("http://localhost:{}", listener.local_addr()?.port());
+        let accounts = [(handle.to_owned(), did.to_owned())].into();
+        let state = Data::new(Mutex::new(State { origin: origin.clone(), accounts, ..State::default() }));
+        let shared = state.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .route("/xrpc/com.atproto.identity.resolveHandle", web::get().to(resolve_handle))
+                .route("/.well-known/oauth-protected-resource", web::get().to(protected_resource))
+                .route("/.well-known/oauth-authorization-server", web::get().to(metadata))
+                .route("/oauth/par", web::post().to(par))
+                .route("/oauth/authorize", web::get().to(authorize))
+                .route("/oauth/token", web::post().to(token))
+                .route("/oauth/revoke", web::post().to(revoke))
+                .route("/{did}", web::get().to(did_document))
+        });
+        let server = server.workers(1).disable_signals().listen(listener)?.run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Ok(Self { origin, state, handle })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Adds an account.
+    pub fn add_account(&self, handle: &str, did: &str) {
+        self.state().accounts.insert(handle.to_owned(), did.to_owned());
+    }
+
+    /// Changes what it does from now on.
+    pub fn script(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.state().script);
+    }
+
+    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`.
+    pub fn hits(&self, endpoint: &str) -> usize {
+        self.state().hits.get(endpoint).copied().unwrap_or_default()
+    }
+
+    /// How many refresh tokens it would still take.
+    pub fn live_grants(&self) -> usize {
+        self.state().grants.keys().filter(|key| key.starts_with("refresh-")).count()
+    }
+
+    /// Every secret that has passed: states, challenges' verifiers, assertions and tokens.
+    pub fn secrets(&self) -> Vec<String> {
+        self.state().secrets.clone()
+    }
+
+    /// Where a server under test finds its accounts.
+    pub fn environment(&self) -> Environment {
+        Environment {
+            plc_url: self.origin.clone(),
+            handle_resolver: self.origin.clone(),
+            timeout: Duration::from_millis(700),
+        }
+    }
+
+    /// Stops it: connections are refused afterwards.
+    pub async fn stop(&self) {
+        self.handle.stop(false).await;
+    }
+}
+
+impl Person for ScriptedUpstream {
+    async fn approve(&self, authorize_url: &str) -> Result<String> {
+        Agent::default().get(authorize_url).await?.location().context("the scripted upstream redirects")
+    }
+}
+
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a request and carries out what is wrong with the endpoint; `None`: nothing is.
+async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Option<HttpResponse> {
+    let fault = {
+        let mut state = lock(state);
+        *state.hits.entry(endpoint.to_owned()).or_default() += 1;
+        of(&state.script).clone()
+    };
+    Some(match fault {
+        Fault::None => return None,
+        Fault::Status(status) => HttpResponse::build(status.try_into().ok()?)
+            .insert_header(("Retry-After", "7"))
+            .json(json!({"error": "server_error"})),
+        Fault::OAuth(error) => HttpResponse::BadRequest().json(json!({"error": error})),
+        Fault::Html => HttpResponse::Ok().content_type("text/html").body("<h1>Hello</h1>"),
+        Fault::Silence => {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            HttpResponse::Ok().finish()
+        }
+        Fault::Huge(bytes) => HttpResponse::Ok().json(json!({"filler": "x".repeat(bytes)})),
+        Fault::Redirect(to) => HttpResponse::Found().insert_header((LOCATION, to)).finish(),
+    })
+}
+
+async fn resolve_handle(state: Shared, query: Query<BTreeMap<String, String>>) -> HttpResponse {
+    match query.get("handle").and_then(|handle| lock(&state).accounts.get(handle).cloned()) {
+        Some(did) => HttpResponse::Ok().json(json!({"did": did})),
+        None => HttpResponse::BadRequest()
+            .json(json!({"error": "InvalidRequest", "message": "Unable to resolve handle"})),
+    }
+}
+
+async fn did_document(state: Shared, did: Path<String>) -> HttpResponse {
+    let state = lock(&state);
+    let Some(handle) = state.accounts.iter().find(|(_, own)| **own == *did).map(|(handle, _)| handle) else {
+        return HttpResponse::NotFound().json(json!({"message": "DID not registered"}));
+    };
+    let shown = state.script.also_known_as.as_ref().unwrap_or(handle);
+    HttpResponse::Ok().json(json!({
+        "id": *did,
+        "alsoKnownAs": [format!("at://{shown}")],
+        "service": [{"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": state.origin}],
+    }))
+}
+
+async fn protected_resource(state: Shared) -> HttpResponse {
+    let state = lock(&state);
+    let servers = state.script.authorization_servers.clone().unwrap_or_else(|| vec![state.origin.clone()]);
+    HttpResponse::Ok().json(json!({"resource": state.origin, "authorization_servers": servers}))
+}
+
+async fn metadata(state: Shared) -> HttpResponse {
+    if let Some(response) = fault(&state, "metadata", |script| &script.metadata).await {
+        return response;
+    }
+    let origin = lock(&state).origin.clone();
+    let at = |path: &str| format!("{origin}{path}");
+    HttpResponse::Ok().json(json!({
+        "issuer": origin,
+        "authorization_endpoint": at("/oauth/authorize"),
+        "token_endpoint": at("/oauth/token"),
+        "pushed_authorization_request_endpoint": at("/oauth/par"),
+        "revocation_endpoint": at("/oauth/revoke"),
+        "response_types_supported": ["code"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "dpop_signing_alg_values_supported": ["ES256"],
+        "scopes_supported": ["atproto", "transition:generic", "transition:email", "transition:chat.bsky"],
+        "authorization_response_iss_parameter_supported": true,
+        "require_pushed_authorization_requests": true,
+        "client_id_metadata_document_supported": true,
+    }))
+}
+
+async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
+    if let Some(response) = fault(&state, "par", |script| &script.par).await {
+        return response;
+    }
+    let request_uri = random("urn:ietf:params:oauth:request_uri:");
+    lock(&state).pushed.insert(request_uri.clone(), form.into_inner());
+    HttpResponse::Created().json(json!({"request_uri": request_uri, "expires_in": 300}))
+}
+
+/// Whoever comes here has signed in and allowed everything, unless the script denies.
+async fn authorize(state: Shared, query: Query<BTreeMap<String, String>>) -> HttpResponse {
+    let mut state = lock(&state);
+    let Some(mut params) = query.get("request_uri").and_then(|uri| state.pushed.remove(uri)) else {
+        return HttpResponse::BadRequest().body("unknown request_uri");
+    };
+    let code = random("code-");
+    let iss = state.script.iss.clone().unwrap_or_else(|| state.origin.clone());
+    let hint = params.get("login_hint").cloned().unwrap_or_default();
+    let sub = state.accounts.get(&hint).cloned().unwrap_or(hint);
+    let sub = if sub.is_empty() { state.accounts.values().next().cloned().unwrap_or_default() } else { sub };
+    params.insert("sub".to_owned(), sub);
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("iss", &iss).append_pair("state", params.get("state").map_or("", String::as_str));
+    if state.script.deny {
+        query.append_pair("error", "access_denied");
+    } else {
+        query.append_pair("code", &code);
+    }
+    let location = format!("{}?{}", params.get("redirect_uri").map_or("", String::as_str), query.finish());
+    state.grants.insert(code, params);
+    HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+}
+
+async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
+    if let Some(response) = fault(&state, "token", |script| &script.token).await {
+        return response;
+    }
+    let refused = || HttpResponse::BadRequest().json(json!({"error": "invalid_grant"}));
+    if !req.headers().contains_key("dpop") {
+        return HttpResponse::BadRequest().json(json!({"error": "invalid_dpop_proof"}));
+    }
+    let mut state = lock(&state);
+    let sent =
+        ["code", "refresh_token", "code_verifier"].into_iter().filter_map(|name| form.get(name).cloned());
+    let proof = req.headers().get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    state.secrets.extend(sent.chain(proof));
+    // Codes and refresh tokens work once, as at a real PDS.
+    let key = form.get("code").or_else(|| form.get("refresh_token")).cloned().unwrap_or_default();
+    let Some(params) = state.grants.remove(&key) else { return refused() };
+    if let (Some(verifier), Some(challenge)) = (form.get("code_verifier"), params.get("code_challenge")) {
+        let matches = CodeVerifier::parse(verifier).is_ok_and(|v| v.challenge().as_str() == challenge);
+        if !matches {
+            return refused();
+        }
+    }
+    let refresh = random("refresh-");
+    let field = |name: &str| params.get(name).cloned().unwrap_or_default();
+    let access = random("upstream-access-");
+    state.secrets.extend([access.clone(), refresh.clone()]);
+    let body: Value = json!({
+        "access_token": access,
+        "token_type": "DPoP",
+        "refresh_token": refresh,
+        "expires_in": 3600,
+        "scope": state.script.scope.clone().unwrap_or_else(|| field("scope")),
+        "sub": state.script.sub.clone().unwrap_or_else(|| field("sub")),
+    });
+    state.grants.insert(refresh, params);
+    HttpResponse::Ok().json(body)
+}
+
+async fn revoke(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
+    if let Some(response) = fault(&state, "revoke", |script| &script.revoke).await {
+        return response;
+    }
+    if let Some(token) = form.get("token") {
+        lock(&state).grants.remove(token);
+    }
+    HttpResponse::Ok().finish()
+}
+
+fn random(prefix: &str) -> String {
+    format!("{prefix}{}", CodeVerifier::random(&SystemRng).expose())
+}

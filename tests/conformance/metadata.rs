@@ -1,0 +1,35 @@
+//! What is advertised is served.
+
+use serde_json::Value;
+
+use crate::support::{Scene, on_each_database};
+
+on_each_database! {
+    /// Every endpoint of the metadata document answers something other than 404, the issuer is exact,
+    /// and nothing is advertised that is not there yet.
+    async fn is_true(database) {
+        let scene = Scene::set(database).await?;
+        let answer = scene.agent.get(&scene.app.at("/.well-known/oauth-authorization-server")).await?;
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+        let document = answer.json();
+        assert_eq!(document["issuer"], scene.app.issuer.as_str());
+        let urls = document.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_endpoint") || name.ends_with("_uri"));
+        let mut seen = 0;
+        for (name, url) in urls {
+            let url = url.as_str().unwrap();
+            assert!(url.starts_with(&scene.app.issuer), "{name}");
+            assert_ne!(scene.agent.get(url).await?.status, 404, "{name}");
+            seen += 1;
+        }
+        assert_eq!(seen, 7);
+        assert!(!document.to_string().contains("openid"));
+        assert_eq!(scene.agent.get(&scene.app.at("/oauth/jwks")).await?.json()["keys"], Value::Array(Vec::new()));
+        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404)] {
+            assert_eq!(scene.agent.get(&scene.app.at(path)).await?.status, status, "{path}");
+        }
+        let wrong_method = scene.agent.get(&scene.app.at("/oauth/token")).await?;
+        assert_eq!(wrong_method.status, 405);
+        assert_eq!(wrong_method.header("allow"), "POST");
+        Ok(())
+    }
+}

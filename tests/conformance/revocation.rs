@@ -1,0 +1,68 @@
+//! `/oauth/revoke` (RFC 7009) and the deletion of clients.
+
+use causeway_domain::{ClientId, Clock as _, TenantId};
+use causeway_store::{StoreError, clients};
+use causeway_testkit::Tokens;
+
+use crate::support::{HANDLE, Scene, on_each_database};
+
+on_each_database! {
+    /// A refresh token takes the grant with it, at the person's server too; an access token goes alone.
+    async fn what_goes_with_what(database) {
+        let scene = Scene::set(database).await?;
+        let userinfo = scene.app.at("/oauth/userinfo");
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let revoke = |token: String| {
+            let (client, agent) = (&scene.client, &scene.agent);
+            async move { client.post(agent, "/oauth/revoke", &[("token", &*token)]).await }
+        };
+        assert_eq!(revoke(tokens.access_token.clone()).await?.status, 200);
+        assert_eq!(scene.agent.get_with(&userinfo, &tokens.access_token).await?.refusal(), "401 invalid_token");
+        let tokens = Tokens::read(&scene.client.refresh(&scene.agent, &tokens.refresh_token).await?)?;
+        assert_eq!(scene.agent.get_with(&userinfo, &tokens.access_token).await?.status, 200);
+
+        assert_eq!(revoke(tokens.refresh_token.clone()).await?.status, 200);
+        assert_eq!(scene.agent.get_with(&userinfo, &tokens.access_token).await?.refusal(), "401 invalid_token");
+        assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.refusal(), "400 invalid_grant");
+        assert_eq!(scene.upstream.live_grants(), 0);
+
+        assert_eq!(revoke(tokens.refresh_token).await?.status, 200, "again");
+        assert_eq!(revoke("nonsense".to_owned()).await?.status, 200);
+        assert_eq!(scene.client.post(&scene.agent, "/oauth/revoke", &[]).await?.refusal(), "400 invalid_request");
+        scene.still_works().await
+    }
+
+    /// A revocation that the person's server does not take is kept and done later.
+    async fn upstream_revocation_is_not_forgotten(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        scene.upstream.script(|script| script.revoke = causeway_testkit::Fault::Status(503));
+        assert_eq!(scene.client.post(&scene.agent, "/oauth/revoke", &[("token", &tokens.refresh_token)]).await?.status, 200);
+        assert_eq!(scene.upstream.live_grants(), 1);
+        scene.upstream.script(|script| script.revoke = causeway_testkit::Fault::None);
+        scene.app.clock.advance(3600);
+        causeway_flow::maintenance::run(&scene.app.ctx).await?;
+        assert_eq!(scene.upstream.live_grants(), 0);
+        Ok(())
+    }
+
+    /// Another process deletes a client: the running server refuses it, and its sessions end upstream.
+    async fn deleted_client(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let (id, now) = (ClientId::new(&*scene.client.client_id), scene.app.clock.now());
+        let beside = database.store().await;
+        let deleted = beside
+            .write::<_, StoreError, _>(move |c| clients::delete_client(c, &TenantId::default_tenant(), &id, now))
+            .await?;
+        assert!(deleted);
+        assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.refusal(), "401 invalid_client");
+        let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
+        assert_eq!(userinfo.refusal(), "401 invalid_token");
+        let page = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;
+        assert_eq!(page.status, 400);
+        causeway_flow::maintenance::run(&scene.app.ctx).await?;
+        assert_eq!(scene.upstream.live_grants(), 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The person's server on a bad day: a clear answer each time, nothing half-written, nothing lost.
+
+use anyhow::Result;
+use causeway_testkit::{Fault, Person as _, Script};
+use serde_json::json;
+
+use crate::support::{HANDLE, Scene, count, on_each_database};
+
+fn faults() -> Vec<Fault> {
+    vec![
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::Status(429),
+        Fault::Html,
+        Fault::Silence,
+        Fault::Huge(5 * 1024 * 1024),
+        Fault::Redirect("http://10.0.0.1/"),
+    ]
+}
+
+/// Before the person is sent anywhere: the sign-in page says so, and they may try again.
+async fn before_the_redirect(scene: &Scene, place: fn(&mut Script) -> &mut Fault) -> Result<()> {
+    for fault in faults() {
+        scene.upstream.script(|script| *place(script) = fault.clone());
+        let page = scene.agent.get(&scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?;
+        assert_eq!((page.status, page.text.contains("role=\"alert\"")), (502, true), "{fault:?}");
+        assert_eq!(count(&scene.app, "oauth_atp_request").await?, 0, "{fault:?}");
+    }
+    scene.upstream.script(|script| *place(script) = Fault::None);
+    Ok(())
+}
+
+on_each_database! {
+    /// At PAR and metadata.
+    async fn sign_in_does_not_start(database) {
+        let scene = Scene::set(database).await?;
+        before_the_redirect(&scene, |script| &mut script.metadata).await?;
+        before_the_redirect(&scene, |script| &mut script.par).await?;
+        scene.still_works().await
+    }
+
+    /// At the token endpoint, after the person has come back: the client is told.
+    async fn sign_in_does_not_end(database) {
+        let scene = Scene::set(database).await?;
+        let cases = faults().into_iter().map(|fault| (fault, "temporarily_unavailable"));
+        for (fault, error) in cases.chain([(Fault::OAuth("invalid_grant"), "server_error")]) {
+            let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
+            let callback = scene.upstream.approve(&scene.agent.get(&start).await?.location()?).await?;
+            scene.upstream.script(|script| script.token = fault.clone());
+            let answer = scene.agent.get(&callback).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some(error), "{fault:?} {answer:?}");
+            assert_eq!(scene.sessions().await?, 0, "{fault:?}");
+            scene.upstream.script(|script| script.token = Fault::None);
+        }
+        scene.still_works().await
+    }
+
+    /// At a refresh: the session keeps its tokens and works again afterwards; a client's own refresh
+    /// never notices.
+    async fn refresh_keeps_everything(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let refresh = || {
+            let request = scene.agent.request("POST".parse().unwrap(), &scene.app.at("/api/session/refresh"));
+            scene.agent.send(request.bearer_auth(&tokens.access_token))
+        };
+        for fault in faults() {
+            scene.upstream.script(|script| script.token = fault.clone());
+            let answer = refresh().await?;
+            assert_eq!(answer.refusal(), "503 upstream_unavailable", "{fault:?}");
+            assert!(!answer.header("retry-after").is_empty());
+            let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
+            assert_eq!((&session["head_iteration"], &session["session_state"]), (&json!(1), &json!("active")));
+        }
+        assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.status, 200, "never calls the upstream");
+        scene.upstream.script(|script| script.token = Fault::None);
+        assert_eq!(refresh().await?.json()["head_iteration"], 2);
+        Ok(())
+    }
+
+    /// `invalid_grant` upstream: the person has to sign in again; the client's tokens say so and live on.
+    async fn upstream_session_over(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
+        let request = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
+        let answer = scene.agent.send(request.bearer_auth(&tokens.access_token)).await?;
+        assert_eq!(answer.refusal(), "401 reauth_required");
+        let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
+        assert_eq!(session["session_state"], "reauth_required");
+        assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.status, 200);
+        Ok(())
+    }
+
+    /// An account that moved to another server: its tokens go to neither.
+    async fn moved_account(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let other = causeway_testkit::ScriptedUpstream::start("x.test", crate::support::OTHER_DID)?;
+        let elsewhere = vec![other.origin.clone()];
+        scene.upstream.script(|script| script.authorization_servers = Some(elsewhere));
+        scene.app.clock.advance(400);
+        let before = scene.upstream.hits("token");
+        let request = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
+        let answer = scene.agent.send(request.bearer_auth(&tokens.access_token)).await?;
+        assert_eq!(answer.refusal(), "401 reauth_required");
+        assert_eq!((scene.upstream.hits("token") - before, other.hits("token")), (0, 0));
+        Ok(())
+    }
+
+    /// A server that is gone.
+    async fn nobody_there(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        scene.upstream.stop().await;
+        scene.app.clock.advance(400);
+        let page = scene.agent.get(&scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?;
+        assert_eq!(page.status, 502);
+        assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.status, 200);
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The binary as an operator meets it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use causeway_testkit::{Agent, Causeway};
+use tempfile::tempdir;
+
+/// A fresh directory and no configuration: it makes what it needs, says where it is, answers at once.
+#[tokio::test]
+async fn starts_from_nothing() -> Result<()> {
+    let directory = tempdir()?;
+    let started = Instant::now();
+    let server = Causeway::serve(directory.path(), &["--listen=127.0.0.1:0"]).await?;
+    let answer = Agent::default().get(&format!("{}/healthz", server.address)).await?;
+    assert_eq!(answer.status, 200);
+    // The goal is 300 ms for a release build on a quiet machine; this only notices a gross mistake.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        server.banner.contains("sqlite://causeway.db") && server.banner.contains("loopback"),
+        "{}",
+        server.banner
+    );
+    for file in ["causeway.db", "causeway.key"] {
+        let mode = std::fs::metadata(directory.path().join(file))?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let home = Agent::default().get(&server.address).await?;
+    assert!(home.text.contains("name=\"login_hint\""));
+    server.kill().await?;
+
+    // The same again: nothing is made twice.
+    let key = std::fs::read(directory.path().join("causeway.key"))?;
+    Causeway::serve(directory.path(), &["--listen=127.0.0.1:0"]).await?;
+    assert_eq!(std::fs::read(directory.path().join("causeway.key"))?, key);
+    Ok(())
+}
+
+/// A mistake in the configuration: exit code 2 and one line that names the setting and the mend.
+#[tokio::test]
+async fn refuses_a_wrong_configuration() -> Result<()> {
+    let directory = tempdir()?;
+    std::fs::write(directory.path().join("typo.toml"), "external-ulr = \"https://a.example\"\n")?;
+    for (arguments, setting) in [
+        (&["--external-url", "http://example.com"][..], "external-url"),
+        (&["--external-url", "https://example.com/path"], "external-url"),
+        (&["--listen", "0.0.0.0:0"], "external-url"),
+        (&["--external-url", "https://example.com"], "secret-key"),
+        (&["--database-url", "mysql://x"], "database-url"),
+        (&["--config", "missing.toml"], "config"),
+        (&["--config", "typo.toml"], "external-ulr"),
+        (&["--extra-ca", "missing.pem"], "extra-ca"),
+    ] {
+        let output = Causeway::run(directory.path(), arguments).await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(said.contains(setting), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
+/// The commands beside `serve`.
+#[tokio::test]
+async fn commands() -> Result<()> {
+    let directory = tempdir()?;
+    let run = |arguments: &'static [&'static str]| async {
+        let output = Causeway::run(directory.path(), arguments).await?;
+        anyhow::Ok((
+            output.status.code(),
+            String::from_utf8(output.stdout)?,
+            String::from_utf8(output.stderr)?,
+        ))
+    };
+    let (code, status, _) = run(&["migrate", "status"]).await?;
+    assert_eq!((code, status.contains("pending")), (Some(0), true));
+    assert!(run(&["migrate", "up"]).await?.1.contains("Applied"));
+    assert!(!run(&["migrate", "status"]).await?.1.contains("pending"));
+    let (code, created, _) =
+        run(&["clients", "create", "--name", "App", "--redirect-uri", "https://app.example/cb"]).await?;
+    assert_eq!(code, Some(0));
+    let created: serde_json::Value = serde_json::from_str(&created)?;
+    let id = created["client_id"].as_str().unwrap().to_owned();
+    assert!(created["client_secret"].as_str().unwrap().starts_with("cw_cs_"));
+    assert!(run(&["clients", "list"]).await?.1.contains(&id));
+    let shown = Causeway::run(directory.path(), &["clients", "show", &id]).await?;
+    assert!(!String::from_utf8(shown.stdout)?.contains("cw_cs_"));
+    assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(0));
+    assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(1));
+    assert!(run(&["migrate", "down"]).await?.1.contains("Reverted"));
+    assert!(run(&["config", "print"]).await?.1.contains("listen"));
+    assert_eq!(run(&["config", "check"]).await?.0, Some(0));
+    assert!(run(&["--version"]).await?.1.contains("causeway"));
+    Ok(())
+}
+
+/// The sealing key is gone but the database holds what it sealed: starting with another one would lose it.
+#[tokio::test]
+async fn does_not_replace_a_lost_key() -> Result<()> {
+    let directory = tempdir()?;
+    let upstream = causeway_testkit::ScriptedUpstream::start(crate::support::HANDLE, crate::support::DID)?;
+    let environment = upstream.environment();
+    let arguments = [
+        "--listen=127.0.0.1:0".to_owned(),
+        "--dev-mode".to_owned(),
+        format!("--plc-url={}", environment.plc_url),
+        format!("--handle-resolver={}", environment.handle_resolver),
+    ];
+    let server = Causeway::serve(directory.path(), &arguments).await?;
+    let agent = Agent::default();
+    let client = causeway_testkit::OauthClient::register(&agent, &server.address).await?;
+    client.sign_in(&agent, &upstream, crate::support::HANDLE).await?;
+    server.kill().await?;
+    std::fs::remove_file(directory.path().join("causeway.key"))?;
+    let Err(refused) = Causeway::serve(directory.path(), &arguments).await else {
+        anyhow::bail!("it started")
+    };
+    assert!(refused.to_string().contains("causeway.key"), "{refused}");
+    assert!(!directory.path().join("causeway.key").exists());
+    Ok(())
+}

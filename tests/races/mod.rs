@@ -1,0 +1,165 @@
+//! Many at once: single use means single use, on both databases.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Result;
+use causeway_domain::PlainToken;
+use causeway_flow::{access, session};
+use causeway_testkit::{Agent, Answer, OauthClient, Tokens};
+
+use crate::support::{DID, HANDLE, Scene, on_each_database};
+
+const RACERS: usize = 16;
+
+/// Lets sixteen tasks do the same thing at the same moment.
+async fn race<F, Fut>(work: F) -> Result<Vec<Answer>>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Answer>> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..RACERS).map(|_| tokio::spawn(work())).collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await??);
+    }
+    Ok(answers)
+}
+
+fn refusals(answers: &[Answer]) -> Vec<String> {
+    answers.iter().filter(|answer| answer.status != 200).map(Answer::refusal).collect()
+}
+
+on_each_database! {
+    /// One of sixteen redeemers of a code wins, nobody is punished for the haste, and the winner's
+    /// tokens work afterwards.
+    async fn one_code(database) {
+        let scene = Scene::set(database).await?;
+        let (code, authorization) = scene.client.obtain_code(&scene.agent, &scene.upstream, HANDLE).await?;
+        let client = Arc::new(scene.client.clone());
+        let verifier = Arc::new(authorization.verifier);
+        let answers = race(|| {
+            let (client, code, verifier) = (client.clone(), code.clone(), verifier.clone());
+            async move { client.redeem(&Agent::default(), &code, &verifier).await }
+        }).await?;
+        assert_eq!(refusals(&answers), vec!["400 invalid_grant"; RACERS - 1]);
+        let winner = answers.iter().find(|answer| answer.status == 200).map(Tokens::read).unwrap()?;
+        let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &winner.access_token).await?;
+        assert_eq!(userinfo.json()["sub"], DID);
+        let refreshed = Tokens::read(&scene.client.refresh(&scene.agent, &winner.refresh_token).await?)?;
+        assert_eq!(refreshed.answer["sub"], DID);
+        Ok(())
+    }
+
+    /// One of sixteen callbacks with the same state wins; the upstream's code is sent once.
+    async fn one_callback(database) {
+        use causeway_testkit::Person as _;
+        let scene = Scene::set(database).await?;
+        let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
+        let to_upstream = scene.agent.get(&start).await?.location()?;
+        let callback = scene.upstream.approve(&to_upstream).await?;
+        let agent = Arc::new(scene.agent);
+        let answers = race(|| {
+            let (agent, callback) = (agent.clone(), callback.clone());
+            async move { agent.get(&callback).await }
+        }).await?;
+        let won: Vec<_> = answers.iter().filter(|answer| answer.status == 303).collect();
+        assert_eq!(won.len(), 1, "{answers:?}");
+        for lost in answers.iter().filter(|answer| answer.status != 303) {
+            assert_eq!(lost.status, 400);
+            assert!(lost.text.contains("nonce_invalid_or_reused"), "{}", lost.text);
+        }
+        assert_eq!(scene.upstream.hits("token"), 1);
+        let answer = causeway_testkit::decide(&agent, &won[0].location()?, "allow").await?;
+        assert!(answer.redirect_param("code").is_some());
+        Ok(())
+    }
+
+    /// Sixteen refreshes with one token: it is consumed once, and every caller holds a pair of its own
+    /// that works (two tabs and a lost answer are not theft).
+    async fn one_refresh_token(database) {
+        let scene = Scene::set(database).await?;
+        let first = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let client = Arc::new(scene.client.clone());
+        let answers = race(|| {
+            let (client, token) = (client.clone(), first.refresh_token.clone());
+            async move { client.refresh(&Agent::default(), &token).await }
+        }).await?;
+        assert_eq!(refusals(&answers), Vec::<String>::new());
+        let mut distinct = BTreeSet::new();
+        for answer in &answers {
+            let pair = Tokens::read(answer)?;
+            let session = scene.agent.get_with(&scene.app.at("/api/session"), &pair.access_token).await?;
+            assert_eq!(session.status, 200);
+            distinct.insert(pair.access_token);
+            let next = scene.client.refresh(&scene.agent, &pair.refresh_token).await?;
+            assert_eq!(next.status, 200, "{next:?}");
+        }
+        assert_eq!(distinct.len(), RACERS);
+        assert_eq!(scene.sessions().await?, 1);
+        Ok(())
+    }
+
+    /// Sixteen callers that saw the same iteration, on two servers over one database, make one request
+    /// upstream, and all of them get its result.
+    async fn one_upstream_refresh(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let other = causeway_testkit::TestApp::start_with(
+            database,
+            &scene.upstream.environment(),
+            scene.app.clock.clone(),
+            scene.app.ring.clone(),
+            None,
+        ).await?;
+        let before = scene.upstream.hits("token");
+        let bearer = access::verify(&scene.app.ctx, &PlainToken::presented(tokens.access_token)).await?;
+        let tasks: Vec<_> = (0..RACERS).map(|n| {
+            let ctx = if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone();
+            let bearer = bearer.clone();
+            tokio::spawn(async move { session::refresh_upstream(&ctx, &bearer).await })
+        }).collect();
+        for task in tasks {
+            assert_eq!(task.await??.iteration, 2);
+        }
+        assert_eq!(scene.upstream.hits("token") - before, 1);
+        Ok(())
+    }
+
+    /// Sixteen decisions on one consent page: one code.
+    async fn one_decision(database) {
+        let scene = Scene::set(database).await?;
+        let authorization = scene.client.authorization(Some(HANDLE));
+        let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
+        let agent = Arc::new(scene.agent);
+        let request = consent.split_once("request=").unwrap().1.to_owned();
+        let url = scene.app.at("/oauth/consent");
+        let answers = race(|| {
+            let (agent, url, request) = (agent.clone(), url.clone(), request.clone());
+            async move { agent.post(&url, &[("request", &request), ("decision", "allow")]).await }
+        }).await?;
+        let codes = answers.iter().filter(|answer| answer.redirect_param("code").is_some()).count();
+        assert_eq!(codes, 1, "{answers:?}");
+        Ok(())
+    }
+
+    /// A PAR reference that two browsers bring at once belongs to one of them.
+    async fn one_pushed_request(database) {
+        let scene = Scene::set(database).await?;
+        let authorization = scene.client.authorization(None);
+        let pushed = scene.client.post(&scene.agent, "/oauth/par", &authorization.form()).await?;
+        let uri = pushed.json()["request_uri"].as_str().unwrap().to_owned();
+        let url = authorize_url(&scene.client, &uri)?;
+        let answers = race(|| {
+            let url = url.clone();
+            async move { Agent::default().get(&url).await }
+        }).await?;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "{answers:?}");
+        Ok(())
+    }
+}
+
+fn authorize_url(client: &OauthClient, request_uri: &str) -> Result<String> {
+    let params = [("client_id", client.client_id.as_str()), ("request_uri", request_uri)];
+    Ok(url::Url::parse_with_params(&format!("{}/oauth/authorize", client.issuer), params)?.to_string())
+}

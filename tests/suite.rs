@@ -1,0 +1,23 @@
+//! Promises of the whole server, each held through HTTP against the real router and a real database.
+
+mod conformance {
+    mod authorize;
+    mod identity;
+    mod metadata;
+    mod registration;
+    mod revocation;
+    mod token;
+}
+mod faults {
+    mod bad_input;
+    mod upstream;
+}
+mod journeys {
+    mod binary;
+    mod browser;
+    mod canary;
+    mod confidential;
+    mod sign_in;
+}
+mod races;
+mod support;

@@ -1,0 +1,75 @@
+//! What many tests begin with.
+
+use anyhow::Result;
+use causeway_testkit::{Agent, OauthClient, ScriptedUpstream, TestApp, TestDatabase};
+
+/// The one account of the scripted upstream.
+pub(crate) const HANDLE: &str = "alice.test";
+/// Its DID.
+pub(crate) const DID: &str = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa";
+/// Another DID, of nobody unless a test says so.
+pub(crate) const OTHER_DID: &str = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// A server, a scripted upstream, a browser and a registered public client.
+pub(crate) struct Scene {
+    pub(crate) app: TestApp,
+    pub(crate) upstream: ScriptedUpstream,
+    pub(crate) agent: Agent,
+    pub(crate) client: OauthClient,
+}
+
+impl Scene {
+    pub(crate) async fn set(database: &TestDatabase) -> Result<Self> {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let app = TestApp::start(database, &upstream.environment()).await?;
+        let agent = Agent::default();
+        let client = app.client(&agent).await?;
+        Ok(Self { app, upstream, agent, client })
+    }
+
+    /// The proof that nothing was lost or left half-done: a sign-in from the start.
+    pub(crate) async fn still_works(&self) -> Result<()> {
+        let tokens = self.client.sign_in(&self.agent, &self.upstream, HANDLE).await?;
+        let answer = self.agent.get_with(&self.app.at("/oauth/userinfo"), &tokens.access_token).await?;
+        anyhow::ensure!(answer.json()["sub"] == DID, "{answer:?}");
+        Ok(())
+    }
+
+    /// How many upstream sessions are stored, of any state.
+    pub(crate) async fn sessions(&self) -> Result<i64> {
+        count(&self.app, "upstream_session").await
+    }
+}
+
+/// How many rows a table has.
+pub(crate) async fn count(app: &TestApp, table: &'static str) -> Result<i64> {
+    Ok(app.store().read(move |c| causeway_store::testing::count_rows(c, table)).await?)
+}
+
+/// Runs a test once on each kind of database.
+macro_rules! on_each_database {
+    ($($(#[$doc:meta])* async fn $name:ident($database:ident) $body:block)+) => {$(
+        $(#[$doc])*
+        mod $name {
+            #[expect(clippy::allow_attributes, reason = "not every test uses everything")]
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn test($database: &causeway_testkit::TestDatabase) -> anyhow::Result<()> $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() -> anyhow::Result<()> {
+                test(&causeway_testkit::TestDatabase::sqlite()).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() -> anyhow::Result<()> {
+                match causeway_testkit::TestDatabase::postgres() {
+                    Some(database) => test(&database).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    )+};
+}
+pub(crate) use on_each_database;
