@@ -1,4 +1,5 @@
 //! Promises of the whole server, each held through HTTP against the real router and a real database.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod conformance {
     mod authorize;

@@ -35,6 +35,13 @@ impl Scene {
         Ok(())
     }
 
+    /// What happens without a request, now.
+    pub(crate) async fn upkeep(&self) -> Result<()> {
+        causeway_flow::maintenance::sweep_all(&self.app.ctx).await?;
+        causeway_flow::maintenance::revoke_due(&self.app.ctx).await?;
+        Ok(())
+    }
+
     /// How many upstream sessions are stored, of any state.
     pub(crate) async fn sessions(&self) -> Result<i64> {
         count(&self.app, "upstream_session").await

@@ -37,8 +37,10 @@ on_each_database! {
         }
         let twice = format!("{}&state=again", begin().url(&scene.app.issuer));
         assert_eq!(scene.agent.get(&twice).await?.status, 400, "a parameter sent twice");
-        let invalid = format!("{}&nonce=%ff", begin().url(&scene.app.issuer));
-        assert_eq!(scene.agent.get(&invalid).await?.status, 400, "invalid UTF-8");
+        for bad in ["%ff", "%00", "x%0a"] {
+            let invalid = format!("{}&nonce={bad}", begin().url(&scene.app.issuer));
+            assert_eq!(scene.agent.get(&invalid).await?.status, 400, "{bad}");
+        }
         scene.still_works().await
     }
 
@@ -132,7 +134,7 @@ on_each_database! {
         let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
         scene.app.clock.advance(AUTH_REQUEST_SECONDS + 1);
         assert_eq!(scene.agent.get(&consent).await?.status, 400);
-        causeway_flow::maintenance::run(&scene.app.ctx).await?;
+        scene.upkeep().await?;
         assert_eq!(scene.upstream.live_grants(), 0);
         scene.still_works().await
     }
@@ -241,9 +243,43 @@ on_each_database! {
     /// Habitual OpenID scopes are left out of the grant, not refused.
     async fn habitual_scopes(database) {
         let mut scene = Scene::set(database).await?;
-        scene.client.scope = "openid profile offline_access".to_owned();
+        "openid profile offline_access".clone_into(&mut scene.client.scope);
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         assert_eq!(tokens.answer["scope"], "atproto");
+        Ok(())
+    }
+
+    /// A double click on "allow": the browser shows the second answer, and its code is the one that works.
+    async fn double_click(database) {
+        let scene = Scene::set(database).await?;
+        let authorization = scene.client.authorization(Some(HANDLE));
+        let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
+        let request = consent.split_once("request=").unwrap().1.to_owned();
+        let click = || scene.agent.send(scene.agent.request("POST".parse().unwrap(), &scene.app.at("/oauth/consent")).form(&[("request", &*request), ("decision", "allow")]));
+        let first = click().await?.redirect_param("code").unwrap();
+        let second = click().await?.redirect_param("code").unwrap();
+        assert_ne!(first, second);
+        assert_eq!(scene.client.redeem(&scene.agent, &first, &authorization.verifier).await?.refusal(), "400 invalid_grant");
+        assert_eq!(scene.client.redeem(&scene.agent, &second, &authorization.verifier).await?.status, 200);
+        assert_eq!(click().await?.status, 400, "redeemed");
+        Ok(())
+    }
+
+    /// The same request sent on twice (a reload): whoever comes back second sees the first one's page,
+    /// and what it brought is given back.
+    async fn sent_on_twice(database) {
+        let scene = Scene::set(database).await?;
+        let page = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;
+        let form = [("request", &*hidden(&page, "request")), ("identifier", HANDLE)];
+        let mut callbacks = Vec::new();
+        for _ in 0..2 {
+            let onward = scene.agent.post(&scene.app.at("/oauth/sign-in"), &form).await?.location()?;
+            callbacks.push(scene.upstream.approve(&onward).await?);
+        }
+        let (one, two) = tokio::join!(scene.agent.get(&callbacks[0]), scene.agent.get(&callbacks[1]));
+        assert_eq!(one?.location()?, two?.location()?);
+        scene.app.ctx.settle().await;
+        assert_eq!((scene.upstream.live_grants(), scene.sessions().await?), (1, 1));
         Ok(())
     }
 

@@ -41,7 +41,7 @@ on_each_database! {
         assert_eq!(scene.upstream.live_grants(), 1);
         scene.upstream.script(|script| script.revoke = causeway_testkit::Fault::None);
         scene.app.clock.advance(3600);
-        causeway_flow::maintenance::run(&scene.app.ctx).await?;
+        scene.upkeep().await?;
         assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }
@@ -61,7 +61,7 @@ on_each_database! {
         assert_eq!(userinfo.refusal(), "401 invalid_token");
         let page = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;
         assert_eq!(page.status, 400);
-        causeway_flow::maintenance::run(&scene.app.ctx).await?;
+        scene.upkeep().await?;
         assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }

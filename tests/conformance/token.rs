@@ -189,6 +189,8 @@ on_each_database! {
         };
         let wider = refresh("atproto transition:email", first.refresh_token.clone()).await?;
         assert_eq!(wider.refusal(), "400 invalid_scope");
+        let habit = refresh("openid offline_access", first.refresh_token.clone()).await?;
+        assert_eq!(habit.json()["scope"], "atproto transition:generic");
         let narrow = Tokens::read(&refresh("atproto", first.refresh_token).await?)?;
         assert_eq!(narrow.answer["scope"], "atproto");
         let whole = Tokens::read(&scene.client.refresh(&scene.agent, &narrow.refresh_token).await?)?;
@@ -232,7 +234,7 @@ on_each_database! {
         let third = Tokens::read(&scene.client.refresh(&scene.agent, &second.refresh_token).await?)?;
         scene.app.clock.advance(7 * 86_400);
         assert_eq!(scene.client.refresh(&scene.agent, &third.refresh_token).await?.refusal(), "400 invalid_grant");
-        causeway_flow::maintenance::run(&scene.app.ctx).await?;
+        scene.upkeep().await?;
         assert_eq!(scene.upstream.live_grants(), 0, "an idle session is revoked at the person's server");
         scene.still_works().await
     }
@@ -255,7 +257,11 @@ on_each_database! {
         assert_eq!(with("nobody", secret, &[]).await?.refusal(), "401 invalid_client");
         assert_eq!(with(id, secret, &[("client_secret", secret)]).await?.refusal(), "400 invalid_request");
         assert_eq!(with(id, secret, &[("client_id", "another")]).await?.refusal(), "400 invalid_request");
-        assert_eq!(basic.post(agent, "/oauth/token", &form).await?.refusal(), "401 invalid_client", "registered for Basic");
+        assert_eq!(basic.post(agent, "/oauth/token", &form).await?.refusal(), "400 invalid_grant", "in the body as well");
+        let public = agent.request("POST".parse()?, &url).basic_auth(&scene.client.client_id, Some("")).form(&form);
+        assert_eq!(agent.send(public).await?.refusal(), "400 invalid_grant", "a public client in the header");
+        let empty = agent.request("POST".parse()?, &url).basic_auth(id, Some("")).form(&form);
+        assert_eq!(agent.send(empty).await?.refusal(), "401 invalid_client", "a secret is not empty");
         assert_eq!(agent.post(&url, &[&form[..], &[("client_id", id)]].concat()).await?.refusal(), "401 invalid_client");
         assert_eq!(agent.post(&url, &form).await?.refusal(), "401 invalid_client");
         Ok(())

@@ -1,6 +1,11 @@
 //! The person's server on a bad day: a clear answer each time, nothing half-written, nothing lost.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use causeway_domain::PlainToken;
+use causeway_flow::session::SessionError;
+use causeway_flow::{access, keeper};
 use causeway_testkit::{Fault, Person as _, Script};
 use serde_json::json;
 
@@ -42,8 +47,9 @@ on_each_database! {
     /// At the token endpoint, after the person has come back: the client is told.
     async fn sign_in_does_not_end(database) {
         let scene = Scene::set(database).await?;
-        let cases = faults().into_iter().map(|fault| (fault, "temporarily_unavailable"));
-        for (fault, error) in cases.chain([(Fault::OAuth("invalid_grant"), "server_error")]) {
+        let unusable = |fault: &Fault| matches!(fault, Fault::Html | Fault::Huge(_) | Fault::OAuth(_));
+        for fault in faults().into_iter().chain([Fault::OAuth("invalid_grant")]) {
+            let error = if unusable(&fault) { "server_error" } else { "temporarily_unavailable" };
             let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
             let callback = scene.upstream.approve(&scene.agent.get(&start).await?.location()?).await?;
             scene.upstream.script(|script| script.token = fault.clone());
@@ -75,6 +81,53 @@ on_each_database! {
         assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.status, 200, "never calls the upstream");
         scene.upstream.script(|script| script.token = Fault::None);
         assert_eq!(refresh().await?.json()["head_iteration"], 2);
+        Ok(())
+    }
+
+    /// A caller that hangs up does not waste the refresh token.
+    async fn caller_hangs_up(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        scene.upstream.script(|script| script.token = Fault::Late(Duration::from_millis(300)));
+        let request = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
+        let impatient = request.bearer_auth(&tokens.access_token).timeout(Duration::from_millis(50));
+        assert!(scene.agent.send(impatient).await.is_err(), "it hung up");
+        scene.app.ctx.settle().await;
+        let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
+        assert_eq!((&session["head_iteration"], &session["session_state"]), (&json!(2), &json!("active")));
+        Ok(())
+    }
+
+    /// A browser that hangs up in the callback is signed in all the same.
+    async fn browser_hangs_up(database) {
+        let scene = Scene::set(database).await?;
+        let authorization = scene.client.authorization(None);
+        let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &authorization.with("login_hint", Some(HANDLE)).form()).await?.json();
+        let query = [("client_id", &*scene.client.client_id), ("request_uri", pushed["request_uri"].as_str().unwrap())];
+        let start = url::Url::parse_with_params(&scene.app.at("/oauth/authorize"), query)?;
+        let callback = scene.upstream.approve(&scene.agent.get(start.as_str()).await?.location()?).await?;
+        scene.upstream.script(|script| script.token = Fault::Late(Duration::from_millis(300)));
+        let impatient = scene.agent.request("GET".parse()?, &callback).timeout(Duration::from_millis(50));
+        assert!(scene.agent.send(impatient).await.is_err(), "it hung up");
+        scene.app.ctx.settle().await;
+        let consent = scene.agent.get(start.as_str()).await?.location()?;
+        assert!(causeway_testkit::decide(&scene.agent, &consent, "allow").await?.redirect_param("code").is_some());
+        Ok(())
+    }
+
+    /// Those who wait for a refresh that fails share its failure: the upstream is asked once.
+    async fn failure_is_shared(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let bearer = access::verify(&scene.app.ctx, &PlainToken::presented(tokens.access_token)).await?;
+        scene.upstream.script(|script| script.token = Fault::Silence);
+        let before = scene.upstream.hits("token");
+        let refresh = || keeper::refresh_upstream(&scene.app.ctx, &bearer);
+        let outcomes = tokio::join!(refresh(), refresh(), refresh(), refresh());
+        for outcome in [outcomes.0, outcomes.1, outcomes.2, outcomes.3] {
+            assert!(matches!(outcome, Err(SessionError::Unavailable { .. })), "{outcome:?}");
+        }
+        assert_eq!(scene.upstream.hits("token") - before, 1);
         Ok(())
     }
 

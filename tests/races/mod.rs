@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use causeway_domain::PlainToken;
-use causeway_flow::{access, session};
+use causeway_flow::{access, keeper};
 use causeway_testkit::{Agent, Answer, OauthClient, Tokens};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -117,7 +117,7 @@ on_each_database! {
         let tasks: Vec<_> = (0..RACERS).map(|n| {
             let ctx = if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone();
             let bearer = bearer.clone();
-            tokio::spawn(async move { session::refresh_upstream(&ctx, &bearer).await })
+            tokio::spawn(async move { keeper::refresh_upstream(&ctx, &bearer).await })
         }).collect();
         for task in tasks {
             assert_eq!(task.await??.iteration, 2);
@@ -126,7 +126,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Sixteen decisions on one consent page: one code.
+    /// Sixteen clicks on one "allow": one code is live, and one session.
     async fn one_decision(database) {
         let scene = Scene::set(database).await?;
         let authorization = scene.client.authorization(Some(HANDLE));
@@ -138,8 +138,11 @@ on_each_database! {
             let (agent, url, request) = (agent.clone(), url.clone(), request.clone());
             async move { agent.post(&url, &[("request", &request), ("decision", "allow")]).await }
         }).await?;
-        let codes = answers.iter().filter(|answer| answer.redirect_param("code").is_some()).count();
-        assert_eq!(codes, 1, "{answers:?}");
+        let mut redeemed = 0;
+        for code in answers.iter().filter_map(|answer| answer.redirect_param("code")) {
+            redeemed += usize::from(scene.client.redeem(&agent, &code, &authorization.verifier).await?.status == 200);
+        }
+        assert_eq!((redeemed, crate::support::count(&scene.app, "upstream_session").await?), (1, 1), "{answers:?}");
         Ok(())
     }
 
@@ -147,7 +150,7 @@ on_each_database! {
     async fn one_pushed_request(database) {
         let scene = Scene::set(database).await?;
         let authorization = scene.client.authorization(None);
-        let pushed = scene.client.post(&scene.agent, "/oauth/par", &authorization.form()).await?;
+        let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &authorization.form()).await?;
         let uri = pushed.json()["request_uri"].as_str().unwrap().to_owned();
         let url = authorize_url(&scene.client, &uri)?;
         let answers = race(|| {

@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask --help`.
 
+mod bench;
 mod codegen;
 mod migrate;
 mod postgres;
@@ -33,6 +34,8 @@ enum Command {
     Tidy,
     /// Run every test, with whatever they need
     Test(test::Arguments),
+    /// Measure the server, and the machine beside it
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Codegen(arguments) => codegen::run(&arguments),
         Command::Tidy => tidy::run(&root),
         Command::Test(arguments) => test::run(&arguments, &root),
+        Command::Bench(arguments) => bench::run(&arguments, &root, &caller),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct TtlCache<K, V>(Mutex<HashMap<K, (V, Timestamp)>>);
 
 impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
     /// Entries kept: the oldest makes room for one more.
-    pub(crate) const CAPACITY: usize = 4096;
+    pub(crate) const CAPACITY: usize = 1024;
     /// Seconds that an entry lives. A sign-in must not rely on anything that is older than 10 minutes.
     pub(crate) const SECONDS: i64 = 300;
 

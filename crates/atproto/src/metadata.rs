@@ -25,10 +25,6 @@ pub struct AuthorizationServer {
     pub pushed_authorization_request_endpoint: Url,
     /// Where tokens are revoked (RFC 7009).
     pub revocation_endpoint: Option<Url>,
-    /// The scopes that it names.
-    pub scopes_supported: Scope,
-    /// How clients may authenticate: wire forms. Empty when the server does not say.
-    pub token_endpoint_auth_methods_supported: Vec<String>,
     /// The resources that it says it protects (RFC 9728 section 4); `None` when it does not say.
     pub protected_resources: Option<Vec<String>>,
 }
@@ -56,8 +52,6 @@ struct ServerDocument {
     code_challenge_methods_supported: Vec<String>,
     #[serde(default)]
     dpop_signing_alg_values_supported: Vec<String>,
-    #[serde(default)]
-    token_endpoint_auth_methods_supported: Vec<String>,
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
@@ -183,10 +177,6 @@ fn check(
     let endpoint = |value: Option<String>, reason| {
         value.and_then(|value| parse_endpoint(&value, dev_mode)).ok_or(ResolveError::ServerMetadata(reason))
     };
-    let mut scopes_supported = Scope::default();
-    for scope in document.scopes_supported.iter().filter_map(|value| Scope::parse(value).ok()) {
-        scope.iter().for_each(|token| scopes_supported.insert(token));
-    }
     Ok(AuthorizationServer {
         issuer: document.issuer,
         authorization_endpoint: endpoint(
@@ -202,8 +192,6 @@ fn check(
             None => None,
             some => Some(endpoint(some, "its revocation_endpoint is not an https URL")?),
         },
-        scopes_supported,
-        token_endpoint_auth_methods_supported: document.token_endpoint_auth_methods_supported,
         protected_resources: document.protected_resources,
     })
 }
@@ -258,7 +246,6 @@ mod tests {
     fn a_good_server_passes() {
         let server = checked(good()).unwrap();
         assert_eq!(server.issuer, ISSUER);
-        assert_eq!(server.scopes_supported.to_string(), "atproto transition:generic");
         assert_eq!(server.revocation_endpoint.unwrap().as_str(), "https://pds.example/oauth/revoke");
     }
 

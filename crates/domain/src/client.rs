@@ -129,6 +129,13 @@ impl Client {
     /// Seconds that a refresh token lives unless the client says otherwise.
     pub const DEFAULT_REFRESH_TOKEN_EXPIRATION: i64 = 1_209_600;
 
+    /// Whether it may authenticate in this way. A client with a secret may send it either way, since
+    /// stock libraries choose for themselves; a public one has nothing to send.
+    pub fn accepts(&self, method: TokenEndpointAuthMethod) -> bool {
+        let public = |method| method == TokenEndpointAuthMethod::None;
+        public(method) == public(self.token_endpoint_auth_method)
+    }
+
     /// Whether it can keep a secret.
     pub const fn client_type(&self) -> ClientType {
         match self.token_endpoint_auth_method {
@@ -323,6 +330,7 @@ impl ClientMetadata {
             return Err(E::Text("client_name", 100));
         }
         let mut metadata = self.other;
+        metadata.retain(|name, _| !RESERVED.iter().any(|reserved| name.starts_with(reserved)));
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);
@@ -339,6 +347,10 @@ impl ClientMetadata {
         })
     }
 }
+
+/// Members that only the server's answer has: a client that sends its old registration again does not
+/// get them stored, and its old secret least of all.
+const RESERVED: [&str; 3] = ["client_id", "client_secret", "registration_"];
 
 /// No control characters and none that turn the direction of the text around.
 fn is_honest_text(text: &str, max_chars: usize) -> bool {
@@ -367,12 +379,14 @@ mod tests {
 
     #[test]
     fn defaults_of_rfc_7591() {
-        let valid =
-            metadata(serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x"}));
+        let valid = metadata(
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z"}),
+        );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
         assert_eq!(valid.grant_types, [GrantType::AuthorizationCode]);
         assert_eq!(valid.metadata["software_id"], "x");
+        assert_eq!(valid.metadata.len(), 1, "what only the answer has is not kept");
     }
 
     #[test]

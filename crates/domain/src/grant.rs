@@ -31,7 +31,10 @@ pub enum AuthRequestStage {
         session_id: UpstreamSessionId,
     },
     /// Allowed, denied, or failed for good: nothing more happens.
-    Decided,
+    Decided {
+        /// The session that the decision was about, if it came that far.
+        session_id: Option<UpstreamSessionId>,
+    },
 }
 
 /// A client's authorization request that passed all checks (RFC 6749 section 4.1.1).

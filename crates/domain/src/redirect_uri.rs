@@ -118,18 +118,18 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn without_loopback_port(value: &str) -> Option<Url> {
-    let mut url = Url::parse(value).ok()?;
-    let comparable = url.scheme() == "http"
-        && is_loopback(&url)
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.fragment().is_none();
-    if !comparable {
-        return None;
-    }
-    url.set_port(None).ok()?;
-    Some(url)
+/// The text of a loopback URI without its port: nothing else of it may differ, so nothing else of it
+/// is normalised.
+fn without_loopback_port(value: &str) -> Option<(&str, &str)> {
+    let authority = value.strip_prefix("http://")?;
+    let host = ["127.0.0.1", "[::1]", "localhost"].into_iter().find(|host| authority.starts_with(host))?;
+    let rest = &authority[host.len()..];
+    let path = match rest.strip_prefix(':') {
+        Some(port) => port.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => rest,
+    };
+    let plain = !path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '#' | '*'));
+    ((path.is_empty() || path.starts_with(['/', '?'])) && plain).then_some((host, path))
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A scope value holds a character that RFC 6749 section 3.3 does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scope must be a space-separated list of printable ASCII values without quotes or backslashes")]
+#[error(
+    "scope must be a space-separated list of at most 200 printable ASCII values without quotes or backslashes"
+)]
 pub struct ScopeError;
 
 /// A set of scope values that remembers the order in which they were named.
@@ -25,15 +27,19 @@ impl Scope {
     /// The scope that every atproto sign-in carries.
     pub const ATPROTO: &str = "atproto";
 
+    /// The most values that a scope may name.
+    pub const MAX_VALUES: usize = 200;
+
     /// Parses a space-separated list; repeats count once, an empty string is the empty set.
     ///
     /// # Errors
-    /// [`ScopeError`] for a character outside `%x21 / %x23-5B / %x5D-7E`.
+    /// [`ScopeError`] for a character outside `%x21 / %x23-5B / %x5D-7E`, or for more than
+    /// [`Scope::MAX_VALUES`] values.
     pub fn parse(value: &str) -> Result<Self, ScopeError> {
         let allowed = |b: u8| b == 0x21 || (0x23..=0x5b).contains(&b) || (0x5d..=0x7e).contains(&b);
         let mut scope = Self::default();
         for token in value.split(' ').filter(|token| !token.is_empty()) {
-            if !token.bytes().all(allowed) {
+            if scope.0.len() == Self::MAX_VALUES || !token.bytes().all(allowed) {
                 return Err(ScopeError);
             }
             scope.insert(token);

@@ -7,7 +7,7 @@ use causeway_domain::{ErrorCode, SessionKind, SessionState};
 use causeway_store::{sessions, tokens};
 
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 
 /// A token that holds, and the session that it gives use of.
 #[derive(Debug, Clone)]
@@ -35,14 +35,6 @@ impl AccessError {
         match self {
             Self::Invalid => ErrorCode::InvalidToken,
             Self::Internal(_) => ErrorCode::ServerError,
-        }
-    }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Invalid => Class::Denied,
-            Self::Internal(_) => Class::Internal,
         }
     }
 }
@@ -73,13 +65,10 @@ pub async fn verify(ctx: &Ctx, presented: &PlainToken<Access>) -> Result<Bearer,
     Ok(bearer)
 }
 
-/// Seconds within which a session's use is written once.
-const TOUCH_SECONDS: i64 = 60;
-
 async fn note_use(ctx: &Ctx, bearer: &Bearer) -> Result<(), Internal> {
     let now = ctx.now();
     let first = bearer.token.first_used_at.is_none();
-    if !first && now.since(bearer.session.last_used_at) < TOUCH_SECONDS {
+    if !first && now.since(bearer.session.last_used_at) < sessions::TOUCH_SECONDS {
         return Ok(());
     }
     let (hash, session_id) = (bearer.token.token.clone(), bearer.session.session_id.clone());

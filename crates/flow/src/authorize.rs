@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients;
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 use crate::respond::ClientRedirect;
 
 /// The parameters of an authorization request as they came, each at most once.
@@ -133,13 +133,9 @@ pub enum AuthorizeError {
     Internal(#[from] Internal),
 }
 
-impl AuthorizeError {
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Internal(_) => Class::Internal,
-            _ => Class::Client,
-        }
+impl From<causeway_store::StoreError> for AuthorizeError {
+    fn from(error: causeway_store::StoreError) -> Self {
+        Self::Internal(error.into())
     }
 }
 
@@ -154,15 +150,6 @@ pub(crate) struct Checked {
     login_hint: Option<String>,
 }
 
-/// An authorization request, stored and bound to a browser, and the client that it is for.
-#[derive(Clone, Debug)]
-pub struct Begun {
-    /// The request.
-    pub request: AuthRequest,
-    /// The client.
-    pub client: Client,
-}
-
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
 ///
 /// A pushed request that this browser brought before is found again until a decision is made.
@@ -174,63 +161,54 @@ pub async fn begin(
     ctx: &Ctx,
     params: AuthorizeParams,
     browser: &BrowserSessionId,
-) -> Result<Begun, AuthorizeError> {
+) -> Result<AuthRequest, AuthorizeError> {
     let client = find_client(ctx, &params).await?;
     if let Some(request_uri) = &params.request_uri {
         return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
     }
     let checked = check(ctx, &client, &params)?;
-    let request = new_request(ctx, &client, checked, browser, None);
+    let id = AuthRequestId::random(ctx.rng());
+    let request = checked.into_request(id, &client, browser, None, ctx.now());
     let row = request.clone();
     ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await?;
-    Ok(Begun { request, client })
+    Ok(request)
 }
 
-/// Begins with a pushed request (RFC 9126 section 4).
+/// Begins with a pushed request (RFC 9126 section 4): the first browser that brings it has it, and a
+/// reload there finds the same request again.
 async fn begin_pushed(
     ctx: &Ctx,
     client: Client,
     request_uri: RequestUri,
     browser: &BrowserSessionId,
-) -> Result<Begun, AuthorizeError> {
-    let now = ctx.now();
-    let (client_id, uri) = (client.client_id.clone(), request_uri.clone());
-    let pushed = ctx
+) -> Result<AuthRequest, AuthorizeError> {
+    let (now, id, browser) = (ctx.now(), AuthRequestId::random(ctx.rng()), browser.clone());
+    let rules = ctx.clone();
+    let bound = ctx
         .store()
-        .read(move |c| par::find_par_request(c, &client_id, &uri, now).map_err(Internal::from))
-        .await?
-        .ok_or(UnsafeRequest::RequestUri)?;
-    let params: AuthorizeParams = serde_json::from_str(&pushed.authorization_request)
-        .map_err(|_| Internal::Inconsistent("a pushed request does not parse"))?;
-    let checked = check(ctx, &client, &params)?;
-    let fresh = new_request(ctx, &client, checked, browser, Some(request_uri));
-    let (browser, row) = (browser.clone(), fresh);
-    let request = ctx
-        .store()
-        .write(move |c| bind_or_find(c, &row, &browser, now))
-        .await?
-        .ok_or(UnsafeRequest::RequestUri)?;
-    Ok(Begun { request, client })
-}
-
-/// The first browser that brings a pushed request has it; a reload finds the same request again.
-fn bind_or_find(
-    c: &mut causeway_store::AnyConnection,
-    fresh: &AuthRequest,
-    browser: &BrowserSessionId,
-    now: Timestamp,
-) -> Result<Option<AuthRequest>, Internal> {
-    let Some(uri) = &fresh.request_uri else {
-        return Err(Internal::Inconsistent("a pushed request without its request_uri"));
-    };
-    if par::bind_par_request(c, uri, &fresh.id)? {
-        auth_requests::insert_auth_request(c, fresh)?;
-        return Ok(Some(fresh.clone()));
-    }
-    let bound =
-        par::find_par_request(c, &fresh.client_id, uri, now)?.and_then(|pushed| pushed.auth_request_id);
-    let Some(id) = bound else { return Ok(None) };
-    Ok(auth_requests::find_auth_request(c, &id, browser, now)?)
+        .write(move |c| {
+            let Some(pushed) = par::find_par_request(c, &client.client_id, &request_uri, now)? else {
+                return Ok(None);
+            };
+            if let Some(bound) = &pushed.auth_request_id {
+                return Ok(auth_requests::find_auth_request(c, bound, &browser, now)?);
+            }
+            if !par::bind_par_request(c, &request_uri, &id)? {
+                // Another browser was first, between the look and the swap.
+                return Ok(None);
+            }
+            let params: AuthorizeParams = serde_json::from_str(&pushed.authorization_request)
+                .map_err(|_| Internal::Inconsistent("a pushed request does not parse"))?;
+            let checked = check(&rules, &client, &params)?;
+            let request = checked.into_request(id.clone(), &client, &browser, Some(request_uri.clone()), now);
+            auth_requests::insert_auth_request(c, &request)?;
+            Ok::<_, AuthorizeError>(Some(request))
+        })
+        .await?;
+    // Decided: the reference is used up.
+    bound
+        .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
+        .ok_or(AuthorizeError::Unsafe(UnsafeRequest::RequestUri))
 }
 
 async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Client, AuthorizeError> {
@@ -301,29 +279,31 @@ fn check_rest(
     })
 }
 
-fn new_request(
-    ctx: &Ctx,
-    client: &Client,
-    checked: Checked,
-    browser: &BrowserSessionId,
-    request_uri: Option<RequestUri>,
-) -> AuthRequest {
-    let now = ctx.now();
-    AuthRequest {
-        id: AuthRequestId::random(ctx.rng()),
-        tenant_id: client.tenant_id.clone(),
-        client_id: client.client_id.clone(),
-        redirect_uri: checked.redirect_uri,
-        scope: checked.scope,
-        state: checked.state,
-        code_challenge: checked.code_challenge,
-        nonce: checked.nonce,
-        login_hint: checked.login_hint,
-        browser_id: browser.clone(),
-        request_uri,
-        stage: AuthRequestStage::SignIn,
-        created_at: now,
-        expires_at: now.plus(AUTH_REQUEST_SECONDS),
+impl Checked {
+    fn into_request(
+        self,
+        id: AuthRequestId,
+        client: &Client,
+        browser: &BrowserSessionId,
+        request_uri: Option<RequestUri>,
+        now: Timestamp,
+    ) -> AuthRequest {
+        AuthRequest {
+            id,
+            tenant_id: client.tenant_id.clone(),
+            client_id: client.client_id.clone(),
+            redirect_uri: self.redirect_uri,
+            scope: self.scope,
+            state: self.state,
+            code_challenge: self.code_challenge,
+            nonce: self.nonce,
+            login_hint: self.login_hint,
+            browser_id: browser.clone(),
+            request_uri,
+            stage: AuthRequestStage::SignIn,
+            created_at: now,
+            expires_at: now.plus(AUTH_REQUEST_SECONDS),
+        }
     }
 }
 

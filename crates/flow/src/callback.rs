@@ -5,7 +5,9 @@
 //! DID's own document leads to a PDS whose authorization server is that issuer (atproto OAuth
 //! specification, "Identity Authentication"). If somebody named an account, it must be that one.
 
-use causeway_atproto::{AuthorizationServer, Identity, TokenAnswer, TokenError as UpstreamTokenError};
+use causeway_atproto::{
+    AuthorizationServer, Identity, TokenAnswer, TokenError as UpstreamTokenError, UpstreamIdentity,
+};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
 use causeway_domain::{
@@ -13,11 +15,10 @@ use causeway_domain::{
     UpstreamSessionId,
 };
 use causeway_jose::EcKey;
-use causeway_store::{auth_requests, sessions, upstream_requests};
-use tracing::Instrument as _;
+use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 use crate::respond::ClientRedirect;
 use crate::sign_in::end_request;
 
@@ -62,14 +63,6 @@ impl CallbackError {
             Self::Internal(_) => ErrorCode::ServerError,
         }
     }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::State => Class::Client,
-            Self::Internal(_) => Class::Internal,
-        }
-    }
 }
 
 /// Why a sign-in failed for good; the client gets it as an error.
@@ -89,12 +82,14 @@ enum Failure {
     Malformed,
     #[error("the person's server cannot be reached at the moment")]
     Unavailable,
+    #[error("another tab has completed this sign-in")]
+    Overtaken,
 }
 
 impl Failure {
     const fn code(&self) -> ErrorCode {
         match self {
-            Self::Issuer | Self::Declined | Self::OtherAccount | Self::ForeignAccount => {
+            Self::Issuer | Self::Declined | Self::OtherAccount | Self::ForeignAccount | Self::Overtaken => {
                 ErrorCode::AccessDenied
             }
             Self::Refused | Self::Malformed => ErrorCode::ServerError,
@@ -103,8 +98,8 @@ impl Failure {
     }
 }
 
-/// Takes the answer. The state works once and only in the browser that it was made for; what
-/// follows runs to its end even when that browser hangs up, since the upstream's code works once too.
+/// Takes the answer. The state works once and only in the browser that it was made for. Everything
+/// from there on runs to its end even when that browser hangs up: the upstream's code works once too.
 ///
 /// # Errors
 /// [`CallbackError`]: there is no client to tell.
@@ -115,13 +110,43 @@ pub async fn complete(
     browser: &BrowserSessionId,
 ) -> Result<CallbackOutcome, CallbackError> {
     let state = OauthState::new(params.state.as_deref().ok_or(CallbackError::State)?);
+    let (detached, browser) = (ctx.clone(), browser.clone());
+    ctx.finish(async move { run(&detached, state, params, &browser).await }).await?
+}
+
+async fn run(
+    ctx: &Ctx,
+    state: OauthState,
+    params: CallbackParams,
+    browser: &BrowserSessionId,
+) -> Result<CallbackOutcome, CallbackError> {
     let (upstream, request) = consume_state(ctx, state, browser).await?.ok_or(CallbackError::State)?;
     let span = tracing::Span::current();
     span.record("auth_request", upstream.auth_request_id.as_str());
     span.record("issuer", upstream.upstream.issuer.as_str());
-    let ctx = ctx.clone();
-    let task = tokio::spawn(async move { finish(&ctx, params, upstream, request).await }.instrument(span));
-    Ok(task.await.map_err(Internal::from)??)
+    match request.stage {
+        AuthRequestStage::SignIn => {}
+        // A second tab of the same sign-in: the first one's answer stands, and is shown.
+        AuthRequestStage::Consent { .. } => return Ok(CallbackOutcome::Consent(request.id)),
+        AuthRequestStage::Decided { .. } => return Err(CallbackError::State),
+    }
+    match sign_in(ctx, params, &upstream, &request).await? {
+        Ok(()) => Ok(CallbackOutcome::Consent(request.id)),
+        Err(failure) => {
+            tracing::warn!(%failure, "sign-in failed");
+            if !end_request(ctx, &request).await? {
+                // Another tab has moved it on meanwhile; its page is the one to look at.
+                return Ok(CallbackOutcome::Consent(request.id));
+            }
+            let text = failure.to_string();
+            Ok(CallbackOutcome::Client(ClientRedirect::with_error(
+                &request,
+                ctx.issuer(),
+                failure.code(),
+                &text,
+            )))
+        }
+    }
 }
 
 /// Uses the state up, and finds the client's request that it was for.
@@ -139,37 +164,9 @@ async fn consume_state(
                 return Ok(None);
             };
             let request = auth_requests::find_auth_request(c, &upstream.auth_request_id, &browser, now)?;
-            Ok(request
-                .filter(|request| request.stage != AuthRequestStage::Decided)
-                .map(|request| (upstream, request)))
+            Ok(request.map(|request| (upstream, request)))
         })
         .await
-}
-
-async fn finish(
-    ctx: &Ctx,
-    params: CallbackParams,
-    upstream: UpstreamRequest,
-    request: AuthRequest,
-) -> Result<CallbackOutcome, Internal> {
-    if let AuthRequestStage::Consent { .. } = request.stage {
-        // A second tab of the same sign-in: the first one's answer stands, and is shown.
-        return Ok(CallbackOutcome::Consent(request.id));
-    }
-    match sign_in(ctx, params, &upstream, &request).await? {
-        Ok(()) => Ok(CallbackOutcome::Consent(request.id)),
-        Err(failure) => {
-            tracing::warn!(%failure, "sign-in failed");
-            end_request(ctx, &request).await?;
-            let text = failure.to_string();
-            Ok(CallbackOutcome::Client(ClientRedirect::with_error(
-                &request,
-                ctx.issuer(),
-                failure.code(),
-                &text,
-            )))
-        }
-    }
 }
 
 /// Redeems the upstream's code, proves the identity, stores the session.
@@ -195,17 +192,10 @@ async fn sign_in(
         return Err(Internal::Inconsistent("the client key of this sign-in is not loaded"));
     };
     let nonce = Some(upstream.nonce.as_str()).filter(|nonce| !nonce.is_empty());
+    let redirect_uri = &upstream.upstream.redirect_uri;
     let answer = ctx
         .atproto()
-        .exchange_code(
-            &server,
-            &me,
-            &dpop,
-            nonce,
-            &code,
-            &upstream.pkce_verifier,
-            &upstream.upstream.redirect_uri,
-        )
+        .exchange_code(&server, &me, &dpop, nonce, &code, &upstream.pkce_verifier, redirect_uri)
         .await;
     let answer = match answer {
         Ok(answer) => answer,
@@ -220,13 +210,13 @@ async fn sign_in(
         }
     };
     let stored = match prove_identity(ctx, upstream, &answer.sub).await {
-        Ok(identity) => store_session(ctx, upstream, request, &answer, identity).await?,
-        Err(failure) => Err(failure),
+        Ok(identity) => store_session(ctx, upstream, request, &answer, identity).await,
+        Err(failure) => Ok(Err(failure)),
     };
-    if stored.is_err() {
-        discard(ctx, &server, upstream, &dpop, &answer).await;
+    if !matches!(stored, Ok(Ok(()))) {
+        give_back(ctx, &server, &me, &dpop, &answer).await;
     }
-    Ok(stored)
+    stored
 }
 
 /// The code, if the answer comes from the server that was asked.
@@ -290,23 +280,27 @@ async fn store_session(
         last_used_at: now,
     };
     let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
-    let (ring, request_id) = (ctx.ring(), request.id.clone());
-    let (did, session_id) = (head.did.clone(), head.session_id.clone());
     let stored = ctx
-        .store()
-        .write(move |c| {
-            if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
-                return Ok::<_, Internal>(false);
+        .write_answer(|| {
+            let (ring, request_id) = (ctx.ring(), request.id.clone());
+            let (head, tokens) = (head.clone(), tokens.clone());
+            move |c: &mut AnyConnection| {
+                if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
+                    // Either another tab was first, or an earlier try did commit after all.
+                    let found = sessions::find_session(c, &head.tenant_id, &head.session_id, head.kind)?;
+                    return Ok(found.is_some());
+                }
+                sessions::insert_session(c, &ring, &head, &tokens)?;
+                Ok(true)
             }
-            sessions::insert_session(c, &ring, &head, &tokens)?;
-            Ok(true)
         })
         .await?;
-    if stored {
-        tracing::info!(%did, session = %session_id, session.kind = "device", session.iteration = 1, "signed in");
+    if !stored {
+        return Ok(Err(Failure::Overtaken));
     }
-    // Decided or signed in by another tab meanwhile: this tab's tokens are given back.
-    Ok(if stored { Ok(()) } else { Err(Failure::Declined) })
+    let (did, session) = (&head.did, &head.session_id);
+    tracing::info!(%did, %session, session.kind = head.kind.as_str(), session.iteration = 1, "signed in");
+    Ok(Ok(()))
 }
 
 /// The token set that an answer makes.
@@ -327,17 +321,16 @@ pub(crate) fn token_set(
     }
 }
 
-/// Gives back tokens that nobody will use. Nothing of them was stored, so one try is all there is.
-async fn discard(
+/// Gives back tokens that nobody will use. Nothing of them is stored, so one try is all there is.
+pub(crate) async fn give_back(
     ctx: &Ctx,
     server: &AuthorizationServer,
-    upstream: &UpstreamRequest,
+    me: &UpstreamIdentity<'_>,
     dpop: &EcKey,
     answer: &TokenAnswer,
 ) {
-    let Some(me) = ctx.upstream().identity(&upstream.upstream) else { return };
     let token = answer.refresh_token.as_ref().unwrap_or(&answer.access_token);
-    if let Err(error) = ctx.atproto().revoke(server, &me, dpop, token).await {
+    if let Err(error) = ctx.atproto().revoke(server, me, dpop, token).await {
         tracing::warn!(%error, "unused upstream tokens were not revoked");
     }
 }

@@ -6,7 +6,7 @@ use causeway_domain::{ClientId, ErrorCode};
 use causeway_store::clients;
 
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 
 /// How a request says who its client is.
 #[derive(Debug)]
@@ -68,14 +68,6 @@ impl ClientAuthError {
             _ => ErrorCode::InvalidClient,
         }
     }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Internal(_) => Class::Internal,
-            _ => Class::Client,
-        }
-    }
 }
 
 /// Finds a client of our tenant.
@@ -95,7 +87,7 @@ pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Int
 pub async fn authenticate(ctx: &Ctx, credentials: &Credentials) -> Result<Client, ClientAuthError> {
     let client = find(ctx, &credentials.client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
     let (registered, used) = (client.token_endpoint_auth_method, credentials.proof.method());
-    if registered != used {
+    if !client.accepts(used) {
         return Err(ClientAuthError::WrongMethod { registered: registered.as_str(), used: used.as_str() });
     }
     match (&credentials.proof, &client.client_secret) {

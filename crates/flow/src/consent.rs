@@ -12,7 +12,7 @@ use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
 
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 use crate::maintenance;
 use crate::respond::ClientRedirect;
 use crate::sign_in::end_request;
@@ -67,14 +67,6 @@ impl ConsentError {
             _ => ErrorCode::NonceInvalidOrReused,
         }
     }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Internal(_) => Class::Internal,
-            _ => Class::Client,
-        }
-    }
 }
 
 /// What the consent page shows.
@@ -112,19 +104,32 @@ pub async fn decide(
     browser: &BrowserSessionId,
     decision: Decision,
 ) -> Result<ClientRedirect, ConsentError> {
-    let (lookup, holder, now) = (id.clone(), browser.clone(), ctx.now());
-    let (request, session_id) = ctx.store().read(move |c| find_pending(c, &lookup, &holder, now)).await?;
-    match decision {
-        Decision::Allow => allow(ctx, request, session_id).await,
-        Decision::Deny => {
+    let (id, holder, now) = (id.clone(), browser.clone(), ctx.now());
+    let request = ctx
+        .store()
+        .read::<_, Internal, _>(move |c| Ok(auth_requests::find_auth_request(c, &id, &holder, now)?))
+        .await?
+        .ok_or(ConsentError::Gone)?;
+    match (&request.stage, decision) {
+        (AuthRequestStage::SignIn, _) => Err(ConsentError::NotSignedIn),
+        (AuthRequestStage::Consent { session_id }, Decision::Allow) => {
+            let session_id = session_id.clone();
+            allow(ctx, request, session_id).await
+        }
+        (AuthRequestStage::Consent { session_id }, Decision::Deny) => {
             if !end_request(ctx, &request).await? {
                 return Err(ConsentError::Gone);
             }
-            maintenance::revoke_now(ctx, &session_id).await;
+            maintenance::revoke_soon(ctx, session_id).await;
             tracing::info!("consent denied");
             let text = "the person denied the request";
             Ok(ClientRedirect::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
         }
+        (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow) => {
+            let session_id = session_id.clone();
+            allow_again(ctx, &request, session_id).await
+        }
+        (AuthRequestStage::Decided { .. }, _) => Err(ConsentError::Gone),
     }
 }
 
@@ -138,7 +143,7 @@ async fn allow(
     let redirect = ClientRedirect::with_code(&request, ctx.issuer(), &code);
     ctx.store()
         .write(move |c| {
-            if !auth_requests::decide_auth_request(c, &request.id)?
+            if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
                 || !sessions::activate_session(c, &session_id, now)?
             {
                 return Err(ConsentError::Gone);
@@ -170,6 +175,27 @@ async fn allow(
     Ok(redirect)
 }
 
+/// The same person pressed the button twice and the browser dropped the first answer: as long as the
+/// code in it is unused, this answer's code takes its place.
+async fn allow_again(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    session_id: UpstreamSessionId,
+) -> Result<ClientRedirect, ConsentError> {
+    let code = PlainToken::<Code>::random(ctx.rng());
+    let (now, hash) = (ctx.now(), code.hash());
+    let renewed = ctx
+        .store()
+        .write::<_, Internal, _>(move |c| {
+            Ok(codes::renew_code(c, &session_id, &hash, now, now.plus(CODE_SECONDS))?)
+        })
+        .await?;
+    match renewed {
+        Some(_) => Ok(ClientRedirect::with_code(request, ctx.issuer(), &code)),
+        None => Err(ConsentError::Gone),
+    }
+}
+
 /// A request of this browser that waits for a decision, and the session that was made for it.
 fn find_pending(
     c: &mut AnyConnection,
@@ -181,7 +207,7 @@ fn find_pending(
     match request.stage.clone() {
         AuthRequestStage::Consent { session_id } => Ok((request, session_id)),
         AuthRequestStage::SignIn => Err(ConsentError::NotSignedIn),
-        AuthRequestStage::Decided => Err(ConsentError::Gone),
+        AuthRequestStage::Decided { .. } => Err(ConsentError::Gone),
     }
 }
 

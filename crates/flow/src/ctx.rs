@@ -1,14 +1,27 @@
 //! What every verb needs, composed once.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
 use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
-use causeway_store::Store;
 use causeway_store::seal::SealingKeyRing;
+use causeway_store::{AnyConnection, Store};
 
-use crate::session::Flights;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::error::Internal;
+use crate::keeper::Flights;
 use crate::upstream::UpstreamProfile;
+
+/// How often an upstream answer is offered to a database that does not take it.
+const ANSWER_TRIES: u32 = 50;
+/// How long to wait before it is offered again.
+const ANSWER_PAUSE: Duration = Duration::from_millis(200);
 
 /// The parts that a server is composed of.
 #[derive(Debug)]
@@ -41,10 +54,15 @@ struct Inner {
     tenant: TenantId,
     scopes: ScopePolicy,
     flights: Flights,
+    runtime: Handle,
+    tasks: TaskTracker,
 }
 
 impl Ctx {
-    /// Composes a context.
+    /// Composes a context. The runtime that this is called on carries the work that outlives requests.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
         let scopes = ScopePolicy { ceiling: parts.ceiling.clone() };
         Self(Arc::new(Inner {
@@ -52,7 +70,53 @@ impl Ctx {
             tenant: TenantId::default_tenant(),
             scopes,
             flights: Flights::default(),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
         }))
+    }
+
+    /// Starts work that goes on when whoever asked for it hangs up, and that [`Ctx::settle`] waits for.
+    /// It runs on the runtime of the process, never on that of an HTTP worker, which may stop earlier.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.tasks.spawn_on(work.in_current_span(), &self.0.runtime)
+    }
+
+    /// Starts such work and waits for its result.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Internal> {
+        Ok(self.start(work).await?)
+    }
+
+    /// Writes what a person's server has answered. It gives that answer once: while the database does
+    /// not take it, it is offered again, since giving up would lose it.
+    pub(crate) async fn write_answer<T, F>(&self, mut make: impl FnMut() -> F) -> Result<T, Internal>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut AnyConnection) -> Result<T, Internal> + Send + 'static,
+    {
+        let mut tries = 0;
+        loop {
+            match self.store().write(make()).await {
+                Err(error) if error.is_retryable() && tries < ANSWER_TRIES => {
+                    tracing::warn!(%error, "an upstream answer is not committed yet");
+                    tries += 1;
+                    tokio::time::sleep(ANSWER_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits until all such work has ended.
+    pub async fn settle(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.tasks.reopen();
     }
 
     /// The database.
@@ -112,6 +176,16 @@ impl ScopePolicy {
     /// leaving them out of the grant is what RFC 6749 section 3.3 provides for.
     const HABITUAL: [&str; 6] = ["openid", "profile", "email", "offline_access", "address", "phone"];
 
+    /// What of a request is about scopes that this server knows.
+    pub(crate) fn without_habitual(requested: &Scope) -> Scope {
+        let mut scope = Scope::default();
+        requested
+            .iter()
+            .filter(|token| !Self::HABITUAL.contains(token))
+            .for_each(|token| scope.insert(token));
+        scope
+    }
+
     /// Everything that a client may be granted.
     pub fn supported(&self) -> &Scope {
         &self.ceiling
@@ -123,7 +197,8 @@ impl ScopePolicy {
         let requested = Scope::parse(requested).map_err(|error| error.to_string())?;
         let mut admitted = Scope::atproto();
         let mut refused = Vec::new();
-        for token in requested.iter().filter(|token| !Self::HABITUAL.contains(token)) {
+        let wanted = Self::without_habitual(&requested);
+        for token in wanted.iter() {
             if self.ceiling.contains(token)
                 && registered.is_none_or(|own| own.contains(token) || token == Scope::ATPROTO)
             {

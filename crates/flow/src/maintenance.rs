@@ -1,29 +1,35 @@
 //! What happens without a request: expired rows go, ended sessions are revoked upstream.
 
+use std::time::Duration;
+
 use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, SessionState, UpstreamSessionId};
 use causeway_jose::EcKey;
 use causeway_store::sweep::SweepCount;
 use causeway_store::{sessions, sweep};
-use tracing::Instrument as _;
+use futures_util::future::join_all;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
 /// Rows that one sweep step deletes of each table: few enough not to hold other writes up.
 const SWEEP_BATCH: i64 = 200;
-/// Sessions that one step revokes upstream.
+/// Sessions that one step revokes upstream, all at once.
 const REVOKE_BATCH: i64 = 20;
 /// Seconds until an upstream revocation that failed is tried again.
 const REVOKE_RETRY_SECONDS: i64 = 300;
+/// Tries after which it is given up: two weeks, by when a public client's session has ended at its
+/// server by itself.
+const REVOKE_TRIES: i64 = 14 * 86_400 / REVOKE_RETRY_SECONDS;
+/// How long a request waits for the person's server to take a revocation that is already certain.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// One round of everything: sweeps until nothing is left to sweep, then revokes what is due.
+/// Sweeps until nothing is left to sweep.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn run(ctx: &Ctx) -> Result<(), Internal> {
+pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
     while sweep(ctx).await?.more {}
-    while revoke_due(ctx).await? == usize::try_from(REVOKE_BATCH).unwrap_or(usize::MAX) {}
     Ok(())
 }
 
@@ -37,83 +43,93 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
     ctx.store().write(move |c| sweep::sweep_expired(c, now, SWEEP_BATCH).map_err(Internal::from)).await
 }
 
-/// Revokes a batch of ended sessions at their servers; returns how many were due.
+/// Revokes ended sessions at their servers, a batch at a time, until none is due. A failure puts its
+/// own session off and no other.
 ///
 /// # Errors
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.revoke_due", skip_all)]
-pub async fn revoke_due(ctx: &Ctx) -> Result<usize, Internal> {
-    let now = ctx.now();
-    let due = ctx
-        .store()
-        .read(move |c| sessions::due_revocations(c, now, REVOKE_BATCH).map_err(Internal::from))
-        .await?;
-    let count = due.len();
-    for head in due {
-        revoke_upstream(ctx, &head).await?;
+pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
+    loop {
+        let now = ctx.now();
+        let due = ctx
+            .store()
+            .read(move |c| sessions::due_revocations(c, now, REVOKE_BATCH).map_err(Internal::from))
+            .await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for outcome in join_all(due.iter().map(|head| revoke_upstream(ctx, head))).await {
+            outcome?;
+        }
     }
-    Ok(count)
 }
 
-/// Revokes one ended session at its server right away. The session is marked as due in the
-/// database, so a failure here only means that [`revoke_due`] does it later.
-pub(crate) async fn revoke_now(ctx: &Ctx, session_id: &UpstreamSessionId) {
-    let (ctx, session_id) = (ctx.clone(), session_id.clone());
-    let task = async move {
-        let (tenant, id) = (ctx.tenant().clone(), session_id);
-        let head = ctx
-            .store()
-            .read(move |c| {
-                sessions::find_session(c, &tenant, &id, SessionKind::Device).map_err(Internal::from)
-            })
-            .await?;
-        match head.filter(|head| head.state == SessionState::Ended) {
-            Some(head) => revoke_upstream(&ctx, &head).await,
-            None => Ok(()),
+/// Revokes one ended session at its server right away, and waits a moment for it. The session is
+/// marked as due in the database: whatever is not done here, [`revoke_due`] does later.
+pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {
+    let (detached, session_id) = (ctx.clone(), session_id.clone());
+    let task = ctx.start(async move {
+        if let Err(error) = revoke_ended(&detached, session_id).await {
+            tracing::warn!(%error, "upstream revocation is left for later");
         }
-    };
-    match tokio::spawn(task.in_current_span()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "upstream revocation is left for later"),
-        Err(error) => tracing::error!(%error, "upstream revocation stopped"),
+    });
+    if tokio::time::timeout(REVOKE_PATIENCE, task).await.is_err() {
+        tracing::info!("the person's server is slow to take the revocation: it goes on in the background");
+    }
+}
+
+async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), Internal> {
+    let tenant = ctx.tenant().clone();
+    let head = ctx
+        .store()
+        .read(move |c| {
+            sessions::find_session(c, &tenant, &session_id, SessionKind::Device).map_err(Internal::from)
+        })
+        .await?;
+    match head.filter(|head| head.state == SessionState::Ended) {
+        Some(head) => revoke_upstream(ctx, &head).await,
+        None => Ok(()),
     }
 }
 
 /// Revokes a session's current tokens at its server, then wipes them; or puts it off.
 async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> {
     let id = head.session_id.clone();
-    match try_revoke(ctx, head).await? {
-        Ok(()) => {
-            tracing::info!(session = %id, "session revoked at its server");
-            ctx.store().write(move |c| sessions::complete_revocation(c, &id).map_err(Internal::from)).await?;
-        }
-        Err(reason) => {
-            tracing::warn!(session = %id, reason, "session not revoked at its server yet");
-            let until = ctx.now().plus(REVOKE_RETRY_SECONDS);
-            ctx.store()
-                .write(move |c| sessions::postpone_revocation(c, &id, until).map_err(Internal::from))
-                .await?;
-        }
+    let Err(reason) = try_revoke(ctx, head).await else {
+        tracing::info!(session = %id, "session revoked at its server");
+        return complete(ctx, id).await;
+    };
+    let (later, until) = (id.clone(), ctx.now().plus(REVOKE_RETRY_SECONDS));
+    let tries = ctx
+        .store()
+        .write(move |c| sessions::postpone_revocation(c, &later, until).map_err(Internal::from))
+        .await?;
+    if tries < REVOKE_TRIES {
+        tracing::warn!(session = %id, reason, tries, "session not revoked at its server yet");
+        return Ok(());
     }
-    Ok(())
+    tracing::error!(session = %id, reason, tries, "session not revoked at its server: given up");
+    complete(ctx, id).await
 }
 
-/// `Ok(Ok(()))`: there is nothing left to revoke.
-async fn try_revoke(ctx: &Ctx, head: &SessionHead) -> Result<Result<(), String>, Internal> {
+async fn complete(ctx: &Ctx, id: UpstreamSessionId) -> Result<(), Internal> {
+    ctx.store().write(move |c| sessions::complete_revocation(c, &id).map_err(Internal::from)).await
+}
+
+/// `Ok`: there is nothing left to revoke. The error is for the log.
+async fn try_revoke(ctx: &Ctx, head: &SessionHead) -> Result<(), String> {
     let (ring, id, iteration) = (ctx.ring(), head.session_id.clone(), head.iteration);
     let tokens = ctx
         .store()
         .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
-        .await?;
-    let Some(tokens) = tokens else { return Ok(Ok(())) };
-    let Some(me) = ctx.upstream().identity(&head.upstream) else {
-        return Ok(Err("the client key of this session is not loaded".to_owned()));
-    };
-    let server = match ctx.atproto().server_by_issuer(&head.upstream.issuer).await {
-        Ok(server) => server,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let dpop = EcKey::from_private_jwk(&tokens.dpop_key)?;
+        .await
+        .map_err(|error| error.to_string())?;
+    let Some(tokens) = tokens else { return Ok(()) };
+    let me = ctx.upstream().identity(&head.upstream).ok_or("the client key of this session is not loaded")?;
+    let server =
+        ctx.atproto().server_by_issuer(&head.upstream.issuer).await.map_err(|error| error.to_string())?;
+    let dpop = EcKey::from_private_jwk(&tokens.dpop_key).map_err(|error| error.to_string())?;
     let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
-    Ok(ctx.atproto().revoke(&server, &me, &dpop, token).await.map_err(|error| error.to_string()))
+    ctx.atproto().revoke(&server, &me, &dpop, token).await.map_err(|error| error.to_string())
 }

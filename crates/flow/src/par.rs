@@ -7,7 +7,7 @@ use causeway_store::par;
 
 use crate::authorize::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +15,6 @@ pub enum ParError {
     /// The request itself names a pushed request (RFC 9126 section 2.1).
     #[error("request_uri must not be sent to this endpoint")]
     RequestUri,
-    /// `client_id` is not that of the authenticated client.
-    #[error("client_id is not that of the authenticated client")]
-    OtherClient,
     /// The redirect URI.
     #[error(transparent)]
     Unsafe(#[from] UnsafeRequest),
@@ -33,18 +30,10 @@ impl ParError {
     /// The code of RFC 9126 section 2.3.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::RequestUri | Self::OtherClient => ErrorCode::InvalidRequest,
+            Self::RequestUri => ErrorCode::InvalidRequest,
             Self::Unsafe(error) => error.code(),
             Self::Refused(refusal) => refusal.code(),
             Self::Internal(_) => ErrorCode::ServerError,
-        }
-    }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Internal(_) => Class::Internal,
-            _ => Class::Client,
         }
     }
 }
@@ -66,9 +55,6 @@ pub struct Pushed {
 pub async fn push(ctx: &Ctx, client: &Client, mut params: AuthorizeParams) -> Result<Pushed, ParError> {
     if params.request_uri.is_some() {
         return Err(ParError::RequestUri);
-    }
-    if params.client_id.as_deref().is_some_and(|id| id != client.client_id.as_str()) {
-        return Err(ParError::OtherClient);
     }
     params.client_id = Some(client.client_id.to_string());
     authorize::check(ctx, client, &params).map_err(|error| match error {

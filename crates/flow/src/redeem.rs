@@ -3,7 +3,7 @@
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::{CodeVerifier, SessionKind, SessionState, Timestamp};
+use causeway_domain::{CodeVerifier, Secret, SessionKind, SessionState, Timestamp};
 use causeway_store::{AnyConnection, codes, sessions};
 
 use crate::ctx::Ctx;
@@ -19,7 +19,7 @@ pub struct RedeemParams {
     /// The redirect URI of the authorization request. OAuth 2.1 no longer asks for it; when sent, it must match.
     pub redirect_uri: Option<String>,
     /// PKCE.
-    pub code_verifier: Option<String>,
+    pub code_verifier: Option<Secret>,
 }
 
 /// What the transaction came to.
@@ -42,7 +42,7 @@ pub async fn redeem(ctx: &Ctx, client: &Client, params: RedeemParams) -> Result<
     let verifier = params.code_verifier.ok_or(TokenRefusal::NoVerifier)?;
     let attempt = Attempt {
         client: client.clone(),
-        verifier: CodeVerifier::parse(&verifier).ok(),
+        verifier: CodeVerifier::parse(verifier.expose()).ok(),
         redirect_uri: params.redirect_uri,
         now: ctx.now(),
     };
@@ -57,7 +57,7 @@ pub async fn redeem(ctx: &Ctx, client: &Client, params: RedeemParams) -> Result<
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(code) => {
             tracing::warn!(session = %code.session_id, "a used code came again: its grant is revoked");
-            maintenance::revoke_now(ctx, &code.session_id).await;
+            maintenance::revoke_soon(ctx, &code.session_id).await;
             Err(TokenRefusal::Code.into())
         }
     }

@@ -8,7 +8,7 @@ use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::{Scope, SessionKind, SessionState, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, ScopePolicy};
 use crate::error::Internal;
 use crate::maintenance;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
@@ -39,7 +39,9 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
         return Err(TokenRefusal::Grant.into());
     }
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
-    let narrowed = params.scope.as_deref().map(Scope::parse).transpose().map_err(|_| TokenRefusal::Scope)?;
+    let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
+    // Some libraries send the scope of the first request again, with what was left out of the grant.
+    let narrowed = ScopePolicy::without_habitual(&asked);
     let attempt = Attempt { client: client.clone(), narrowed, now: ctx.now() };
     let pair = FreshPair::new(client, ctx.rng(), attempt.now);
     let fresh = pair.clone();
@@ -52,7 +54,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(token) => {
             tracing::warn!(session = %token.session_id, "a used refresh token came again: its grant is revoked");
-            maintenance::revoke_now(ctx, &token.session_id).await;
+            maintenance::revoke_soon(ctx, &token.session_id).await;
             Err(TokenRefusal::RefreshToken.into())
         }
     }
@@ -60,7 +62,8 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
 
 struct Attempt {
     client: Client,
-    narrowed: Option<Scope>,
+    /// What the new access token is for; empty: everything.
+    narrowed: Scope,
     now: Timestamp,
 }
 
@@ -73,7 +76,7 @@ impl Attempt {
         pair: &FreshPair,
     ) -> Result<Outcome, Internal> {
         let own = |token: &RefreshToken| token.client_id == self.client.client_id;
-        let Some(token) = tokens::find_refresh_token(c, hash)?.filter(own) else {
+        let Some(token) = tokens::lock_refresh_token(c, hash)?.filter(own) else {
             return Ok(Outcome::Refused(TokenRefusal::RefreshToken));
         };
         let session =
@@ -82,13 +85,10 @@ impl Attempt {
             Some(SessionState::Active | SessionState::ReauthRequired) => {}
             _ => return Ok(Outcome::Refused(TokenRefusal::SessionEnded)),
         }
-        let scope = match &self.narrowed {
-            Some(narrowed) if !narrowed.is_empty() => narrowed.intersection(&token.scope),
-            _ => token.scope.clone(),
-        };
-        if self.narrowed.as_ref().is_some_and(|narrowed| !narrowed.is_subset_of(&token.scope)) {
+        if !self.narrowed.is_subset_of(&token.scope) {
             return Ok(Outcome::Refused(TokenRefusal::Scope));
         }
+        let scope = if self.narrowed.is_empty() { token.scope.clone() } else { self.narrowed.clone() };
         match self.decide(c, &token)? {
             RefreshDecision::Rotate => {
                 if !tokens::consume_refresh_token(c, hash, self.now)? {

@@ -6,7 +6,7 @@ use causeway_domain::{ClientId, ErrorCode};
 use causeway_store::clients;
 
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 
 /// A client that has just been registered, with the only copy of its secret.
 #[derive(Debug)]
@@ -34,14 +34,6 @@ impl RegisterError {
         match self {
             Self::Metadata(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
-        }
-    }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Metadata(_) => Class::Client,
-            Self::Internal(_) => Class::Internal,
         }
     }
 }
@@ -79,10 +71,11 @@ pub async fn ensure_demo_client(ctx: &Ctx, redirect_uri: &str) -> Result<ClientI
         ..ClientMetadata::default()
     };
     let client = metadata.validate()?.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
+    let redirect_uri = redirect_uri.to_owned();
     ctx.store()
         .write(move |c| {
             match clients::find_client(c, &client.tenant_id, &client.client_id)? {
-                Some(existing) if existing.redirect_uris == client.redirect_uris => return Ok(()),
+                Some(existing) if existing.find_redirect_uri(&redirect_uri).is_some() => return Ok(()),
                 Some(_) => {
                     clients::delete_client(c, &client.tenant_id, &client.client_id, client.created_at)?;
                 }

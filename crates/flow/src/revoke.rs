@@ -1,8 +1,8 @@
 //! Token revocation (RFC 7009).
 
-use causeway_domain::UpstreamSessionId;
 use causeway_domain::client::Client;
 use causeway_domain::secret::{Access, PlainToken, Refresh};
+use causeway_domain::{ClientId, UpstreamSessionId};
 use causeway_store::{sessions, tokens};
 
 use crate::ctx::Ctx;
@@ -25,12 +25,15 @@ pub async fn revoke(ctx: &Ctx, client: &Client, token: &str) -> Result<(), Inter
     let ended: Option<UpstreamSessionId> = ctx
         .store()
         .write(move |c| {
-            if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| t.client_id == client_id)
-            {
+            let own = |owner: &ClientId| *owner == client_id;
+            if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| own(&t.client_id)) {
+                if token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now) {
+                    return Ok::<_, Internal>(None);
+                }
                 let ended = sessions::end_session(c, &token.session_id, now)?;
-                return Ok::<_, Internal>(ended.then_some(token.session_id));
+                return Ok(ended.then_some(token.session_id));
             }
-            if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| t.client_id == client_id) {
+            if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
                 tokens::revoke_access_token(c, &token.token)?;
             }
             Ok(None)
@@ -38,7 +41,7 @@ pub async fn revoke(ctx: &Ctx, client: &Client, token: &str) -> Result<(), Inter
         .await?;
     if let Some(session_id) = ended {
         tracing::info!(session = %session_id, "grant revoked by its client");
-        maintenance::revoke_now(ctx, &session_id).await;
+        maintenance::revoke_soon(ctx, &session_id).await;
     }
     Ok(())
 }

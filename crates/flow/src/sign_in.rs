@@ -13,6 +13,7 @@ use url::Url;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
+use crate::maintenance;
 use crate::respond::ClientRedirect;
 
 /// Why a person could not be sent on. They can try again on the same page.
@@ -92,7 +93,7 @@ async fn find_request(
     ctx.store()
         .read(move |c| auth_requests::find_auth_request(c, &id, &browser, now).map_err(Internal::from))
         .await?
-        .filter(|request| request.stage != AuthRequestStage::Decided)
+        .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
         .ok_or(SignInError::Gone)
 }
 
@@ -164,25 +165,32 @@ pub async fn cancel(
     browser: &BrowserSessionId,
 ) -> Result<ClientRedirect, SignInError> {
     let request = find_request(ctx, id, browser).await?;
-    end_request(ctx, &request).await?;
+    if !end_request(ctx, &request).await? {
+        return Err(SignInError::Gone);
+    }
+    if let AuthRequestStage::Consent { session_id } = &request.stage {
+        maintenance::revoke_soon(ctx, session_id).await;
+    }
     let text = "the person cancelled the sign-in";
     Ok(ClientRedirect::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
 }
 
-/// Ends a request without a grant: its pushed request is used up, and a session that was made for
-/// it is over.
+/// Ends a request without a grant, unless it has moved on since it was read: its pushed request is
+/// used up, and a session that was made for it is over.
 pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
     ctx.store()
         .write(move |c| {
-            let decided = auth_requests::decide_auth_request(c, &request.id)?;
+            if !auth_requests::decide_auth_request(c, &request.id, &request.stage)? {
+                return Ok(false);
+            }
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
-            if let (true, AuthRequestStage::Consent { session_id }) = (decided, &request.stage) {
+            if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;
             }
-            Ok(decided)
+            Ok(true)
         })
         .await
 }

@@ -6,7 +6,7 @@ use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
 use causeway_domain::{Did, ErrorCode, Rng, Scope, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, tokens};
 
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 
 /// A successful token answer: the only copy of the tokens.
 #[derive(Debug)]
@@ -86,14 +86,6 @@ impl TokenError {
             Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
             Self::Refused(_) => ErrorCode::InvalidGrant,
             Self::Internal(_) => ErrorCode::ServerError,
-        }
-    }
-
-    /// Whose doing it is.
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::Refused(_) => Class::Client,
-            Self::Internal(_) => Class::Internal,
         }
     }
 }

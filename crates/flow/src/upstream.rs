@@ -39,7 +39,6 @@ pub struct UpstreamProfile {
     redirect_uri: String,
     auth: UpstreamAuth,
     keys: BTreeMap<String, EcKey>,
-    scope: Scope,
     metadata: Option<Value>,
 }
 
@@ -57,7 +56,6 @@ impl UpstreamProfile {
             redirect_uri,
             auth: UpstreamAuth::None,
             keys: BTreeMap::new(),
-            scope: scope.clone(),
             metadata: None,
         }
     }
@@ -79,7 +77,7 @@ impl UpstreamProfile {
         for key in stored {
             let parsed = EcKey::from_private_jwk(&key.private_jwk).map_err(Internal::from)?;
             if key.retired_at.is_none() {
-                current = Some(key.kid.clone());
+                current.get_or_insert_with(|| key.kid.clone());
             }
             keys.insert(key.kid, parsed);
         }
@@ -105,7 +103,6 @@ impl UpstreamProfile {
             redirect_uri,
             auth: UpstreamAuth::PrivateKeyJwt { kid },
             keys,
-            scope: scope.clone(),
             metadata: Some(metadata),
         })
     }
@@ -120,14 +117,9 @@ impl UpstreamProfile {
         json!({ "keys": self.keys.values().map(EcKey::published_jwk).collect::<Vec<_>>() })
     }
 
-    /// Whether we are the loopback client.
-    pub fn is_loopback(&self) -> bool {
-        self.metadata.is_none()
-    }
-
-    /// The scope that we declare.
-    pub fn scope(&self) -> &Scope {
-        &self.scope
+    /// Whether a key is published today.
+    pub fn has_key(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
     }
 
     /// The binding of a session that begins now.
@@ -153,7 +145,8 @@ impl UpstreamProfile {
     }
 }
 
-/// The client keys, newest last; makes the first one.
+/// The client keys, the live one first; makes it when there is none. Of several processes that start
+/// at once, one makes it and all use it.
 async fn ensure_key(
     store: &Store,
     ring: &Arc<SealingKeyRing>,

@@ -8,7 +8,7 @@ use causeway_config::{Config, ConfigError, ExternalUrl};
 use causeway_domain::{Clock, Scope, SystemClock, SystemRng};
 use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
-use causeway_store::{DatabaseUrl, Store, StoreOptions};
+use causeway_store::{DatabaseUrl, Store, StoreOptions, sessions};
 
 use crate::secret_key;
 
@@ -26,28 +26,40 @@ pub(crate) fn database_url(config: &Config) -> Result<DatabaseUrl, ConfigError> 
     })
 }
 
-/// Opens a database whose schema is the one that this program knows. `serve` migrates the embedded
-/// database by itself; a shared one is migrated by its operator.
+/// Opens a database whose schema is the one that this program knows.
 pub(crate) async fn open_store(url: &DatabaseUrl) -> anyhow::Result<Store> {
     let target = url.clone();
-    tokio::task::spawn_blocking(move || prepare_schema(&target)).await??;
+    tokio::task::spawn_blocking(move || check_schema(&target)).await??;
     Store::open(url, StoreOptions::default()).await.with_context(|| format!("database {url}"))
 }
 
-fn prepare_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
+/// The same for `serve`, which migrates the embedded database by itself; a shared one is migrated by
+/// its operator.
+pub(crate) async fn open_served_store(url: &DatabaseUrl) -> anyhow::Result<Store> {
+    if let DatabaseUrl::Sqlite { .. } = url {
+        let target = url.clone();
+        tokio::task::spawn_blocking(move || migrate_embedded(&target)).await??;
+    }
+    open_store(url).await
+}
+
+fn migrate_embedded(url: &DatabaseUrl) -> anyhow::Result<()> {
+    if let SchemaState::Empty | SchemaState::Behind { .. } = migrate::state(url)? {
+        migrate::up(url).with_context(|| format!("database {url}"))?;
+    }
+    Ok(())
+}
+
+fn check_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
     match migrate::state(url).with_context(|| format!("database {url}"))? {
         SchemaState::Current => Ok(()),
         SchemaState::Ahead { unknown } => bail!(
             "database {url} was migrated by a newer version of causeway ({}): run that version",
             unknown.join(", ")
         ),
-        SchemaState::Empty | SchemaState::Behind { .. } => match url {
-            DatabaseUrl::Sqlite { .. } => {
-                migrate::up(url).with_context(|| format!("database {url}"))?;
-                Ok(())
-            }
-            DatabaseUrl::Postgres(_) => bail!("database {url} lacks migrations: run `causeway migrate up`"),
-        },
+        SchemaState::Empty | SchemaState::Behind { .. } => {
+            bail!("database {url} lacks migrations: run `causeway migrate up`")
+        }
     }
 }
 
@@ -75,6 +87,7 @@ pub(crate) async fn context(
     } else {
         UpstreamProfile::loopback(&page_origin(issuer), &ceiling)
     };
+    warn_of_orphans(&store, &upstream).await?;
     let extra_ca_pem = config.extra_ca.as_ref().map(std::fs::read).transpose().context("extra-ca")?;
     let http = HttpConfig {
         dev_mode: config.dev_mode,
@@ -91,4 +104,18 @@ pub(crate) async fn context(
     let atproto = AtprotoClient::new(atproto, Arc::clone(&clock), random.clone())?;
     let issuer = issuer.to_string();
     Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng: random, issuer, upstream, ceiling }))
+}
+
+/// Sessions whose key is not published any more cannot be refreshed: their PDS would delete them.
+async fn warn_of_orphans(store: &Store, upstream: &UpstreamProfile) -> anyhow::Result<()> {
+    let kids = store.read(sessions::live_upstream_kids).await?;
+    let lost = kids.iter().filter(|kid| !upstream.has_key(kid)).count();
+    if lost > 0 {
+        tracing::warn!(
+            keys = lost,
+            "live sessions were begun with client keys that are not published now: they cannot be \
+             refreshed until those keys are back"
+        );
+    }
+    Ok(())
 }

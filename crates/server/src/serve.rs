@@ -9,9 +9,12 @@ use causeway_config::{Config, ExternalUrl};
 use causeway_flow::{Ctx, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::compose;
 
+/// How long work that outlives requests may take when the server stops.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(45);
 /// How often expired rows are looked for, and sessions that are still to be revoked upstream.
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(30);
 
@@ -21,24 +24,23 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let bound = listener.local_addr().context("the bound address")?;
     let issuer = config.issuer(bound)?;
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
+    let store = compose::open_served_store(&url).await?;
     let ctx = compose::context(config, &issuer, &url, store.clone()).await?;
-    let page_origin = compose::page_origin(&issuer);
     let demo = if config.demo_enabled() {
-        Some(register::ensure_demo_client(&ctx, &format!("{page_origin}/")).await?)
+        Some(register::ensure_demo_client(&ctx, &format!("{issuer}/")).await?)
     } else {
         None
     };
     let api = ApiConfig {
-        page_origin: page_origin.clone(),
+        page_origin: compose::page_origin(&issuer),
         trusted_proxies: config.trusted_proxies.clone(),
         demo,
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
     };
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
     tracing::info!(%issuer, %bound, database = %url, "listening");
-    announce(config, &issuer, &url, &page_origin);
-    let maintenance = tokio::spawn(maintain(ctx));
+    announce(config, &issuer, &url);
+    let upkeep = [tokio::spawn(sweep(ctx.clone())), tokio::spawn(revoke(ctx.clone()))];
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
     tokio::select! {
@@ -49,7 +51,13 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
             serving.await.context("the HTTP server")?.context("the HTTP server")?;
         }
     }
-    maintenance.abort();
+    for task in upkeep {
+        task.abort();
+    }
+    // What a person's server has answered is still being written.
+    if tokio::time::timeout(SETTLE_PATIENCE, ctx.settle()).await.is_err() {
+        tracing::error!("some work did not end in time");
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -67,20 +75,37 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Sweeps and revokes as long as the server runs; a failure waits for the next round.
-async fn maintain(ctx: Ctx) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_PERIOD);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Deletes what has expired as long as the server runs; a failure waits for the next round.
+async fn sweep(ctx: Ctx) {
+    let mut ticks = ticks();
     loop {
         ticks.tick().await;
-        if let Err(error) = maintenance::run(&ctx).await {
-            tracing::warn!(%error, "maintenance is put off");
+        if let Err(error) = maintenance::sweep_all(&ctx).await {
+            tracing::warn!(%error, "the sweep is put off");
         }
     }
 }
 
+/// Revokes ended sessions upstream as long as the server runs. Apart from the sweep, since it waits
+/// for other people's servers.
+async fn revoke(ctx: Ctx) {
+    let mut ticks = ticks();
+    loop {
+        ticks.tick().await;
+        if let Err(error) = maintenance::revoke_due(&ctx).await {
+            tracing::warn!(%error, "upstream revocations are put off");
+        }
+    }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval(MAINTENANCE_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 /// One block on standard output: where, on what, as what, and what to do next.
-fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl, page_origin: &str) {
+fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl) {
     let database = match url {
         DatabaseUrl::Sqlite { .. } => "embedded, migrated",
         DatabaseUrl::Postgres(_) => "shared",
@@ -91,7 +116,7 @@ fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl, page_origi
         "loopback: people's servers see the atproto loopback client; their sessions end after two weeks"
     };
     let next = if config.demo_enabled() {
-        format!("open {page_origin}/ and sign in with any handle")
+        format!("open {issuer}/ and sign in with any handle")
     } else {
         format!("point an OAuth client at {issuer}")
     };

@@ -46,7 +46,9 @@ impl Row {
         let (stage, upstream_session_id) = match &request.stage {
             AuthRequestStage::SignIn => (SIGN_IN, None),
             AuthRequestStage::Consent { session_id } => (CONSENT, Some(session_id.as_str().to_owned())),
-            AuthRequestStage::Decided => (DECIDED, None),
+            AuthRequestStage::Decided { session_id } => {
+                (DECIDED, session_id.as_ref().map(|id| id.as_str().to_owned()))
+            }
         };
         Self {
             session_id: request.id.as_str().to_owned(),
@@ -75,7 +77,9 @@ impl Row {
             (CONSENT, Some(session_id)) => {
                 AuthRequestStage::Consent { session_id: UpstreamSessionId::new(session_id) }
             }
-            (DECIDED, _) => AuthRequestStage::Decided,
+            (DECIDED, session_id) => {
+                AuthRequestStage::Decided { session_id: session_id.map(UpstreamSessionId::new) }
+            }
             _ => return Err(column("stage").corrupt()),
         };
         Ok(AuthRequest {
@@ -144,14 +148,29 @@ pub fn begin_consent(
     Ok(changed == 1)
 }
 
-/// To its end, whatever the decision was; `false` when it was decided before.
+/// To its end, whatever the decision was; `false` when it does not stand at `from` any more: it was
+/// decided, or somebody has signed in, since the caller looked. The session of a consent stays with it.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn decide_auth_request(c: &mut AnyConnection, id: &AuthRequestId) -> Result<bool, StoreError> {
-    let undecided = dsl::oauth_auth_request
-        .filter(dsl::session_id.eq(id.as_str()))
-        .filter(dsl::stage.eq(SIGN_IN).or(dsl::stage.eq(CONSENT)));
-    let changed = diesel::update(undecided).set(dsl::stage.eq(DECIDED)).execute(c)?;
+pub fn decide_auth_request(
+    c: &mut AnyConnection,
+    id: &AuthRequestId,
+    from: &AuthRequestStage,
+) -> Result<bool, StoreError> {
+    let request = dsl::oauth_auth_request.filter(dsl::session_id.eq(id.as_str()));
+    let decided = dsl::stage.eq(DECIDED);
+    let changed = match from {
+        AuthRequestStage::SignIn => {
+            diesel::update(request.filter(dsl::stage.eq(SIGN_IN))).set(decided).execute(c)?
+        }
+        AuthRequestStage::Consent { session_id } => {
+            let of_session = request
+                .filter(dsl::stage.eq(CONSENT))
+                .filter(dsl::upstream_session_id.eq(Some(session_id.as_str())));
+            diesel::update(of_session).set(decided).execute(c)?
+        }
+        AuthRequestStage::Decided { .. } => 0,
+    };
     Ok(changed == 1)
 }

@@ -111,6 +111,36 @@ pub fn find_code(
     row.map(|row| row.into_domain(c)).transpose()
 }
 
+/// Gives the session's code, unused and unexpired, another hash and a new expiry, for an answer that is
+/// sent a second time: the code sent first works no more. `None` when there is no such code, or more than
+/// one.
+///
+/// # Errors
+/// [`StoreError`] when a query fails or the row is corrupt.
+pub fn renew_code(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    new: &TokenHash<Code>,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<Option<AuthorizationCode>, StoreError> {
+    let of_session = || dsl::oauth_authorization_code.filter(dsl::session_id.eq(Some(session_id.as_str())));
+    if of_session().count().get_result::<i64>(c)? != 1 {
+        return Ok(None);
+    }
+    let unused = of_session().filter(dsl::used.eq(false)).filter(dsl::expires_at.gt(now.as_secs()));
+    let row = diesel::update(unused)
+        .set((
+            dsl::code.eq(new.as_str()),
+            dsl::created_at.eq(now.as_secs()),
+            dsl::expires_at.eq(expires_at.as_secs()),
+        ))
+        .returning(oauth_authorization_code::all_columns)
+        .get_result::<Row>(c)
+        .optional()?;
+    row.map(|row| row.into_domain(c)).transpose()
+}
+
 /// Uses a code up; `None` when it is unknown, expired, or was used before. Of any number of racing
 /// callers exactly one gets it.
 ///

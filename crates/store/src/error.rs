@@ -2,6 +2,7 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use crate::migrate::SchemaState;
 use crate::seal::SealError;
 
 /// Why a query, a transaction or a row failed. No variant carries a value of a row.
@@ -44,6 +45,9 @@ pub enum StoreError {
     /// The query failed.
     #[error("query failed: {0}")]
     Query(String),
+    /// The database's migrations are not exactly those that this program knows.
+    #[error("{0}")]
+    Schema(SchemaState),
     /// The closure panicked; its transaction was rolled back.
     #[error("a transaction panicked")]
     Panicked,

@@ -42,7 +42,7 @@ struct Row {
     retired_at: Option<i64>,
 }
 
-/// Keeps a new key.
+/// Keeps a new key; `false` when there is a key that signs for this purpose already, or one of this name.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or the query fails.
@@ -50,7 +50,7 @@ pub fn insert_signing_key(
     c: &mut AnyConnection,
     ring: &SealingKeyRing,
     key: &StoredKey,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let row = Row {
         kid: key.kid.clone(),
         purpose: key.purpose.clone(),
@@ -60,11 +60,16 @@ pub fn insert_signing_key(
         created_at: key.created_at.as_secs(),
         retired_at: key.retired_at.map(Timestamp::as_secs),
     };
-    diesel::insert_into(signing_key::table).values(&row).execute(c)?;
-    Ok(())
+    let insert = diesel::insert_into(signing_key::table).values(&row).on_conflict_do_nothing();
+    let inserted = match c {
+        AnyConnection::Sqlite(conn) => insert.execute(conn)?,
+        AnyConnection::Postgres(conn) => insert.execute(conn)?,
+    };
+    Ok(inserted == 1)
 }
 
-/// Every key of a purpose, retired ones too, the newest first.
+/// Every key of a purpose: the one that signs first, if there is one, then the retired ones, the
+/// newest first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a key does not open.
@@ -75,7 +80,11 @@ pub fn list_signing_keys(
 ) -> Result<Vec<StoredKey>, StoreError> {
     let rows: Vec<Row> = signing_key::table
         .filter(signing_key::purpose.eq(purpose))
-        .order((signing_key::created_at.desc(), signing_key::kid.asc()))
+        .order((
+            signing_key::retired_at.is_not_null(),
+            signing_key::created_at.desc(),
+            signing_key::kid.asc(),
+        ))
         .load(c)?;
     let open = |row: Row| {
         Ok(StoredKey {

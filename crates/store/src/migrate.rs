@@ -1,5 +1,7 @@
 //! The schema's versions. These calls block; they are for start-up and the command line.
 
+use std::fmt;
+
 use diesel::connection::{AnsiTransactionManager, SimpleConnection};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
@@ -37,6 +39,23 @@ pub enum SchemaState {
     },
 }
 
+impl fmt::Display for SchemaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the database was never migrated: run `causeway migrate up`"),
+            Self::Behind { pending } => {
+                write!(f, "the database lacks {pending} migrations: run `causeway migrate up`")
+            }
+            Self::Current => f.write_str("the schema is current"),
+            Self::Ahead { unknown } => write!(
+                f,
+                "the database has migrations that this version does not know ({}): use the newer program",
+                unknown.join(", ")
+            ),
+        }
+    }
+}
+
 /// One migration and whether it is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationStatus {
@@ -70,19 +89,26 @@ pub enum MigrateError {
 /// # Errors
 /// [`MigrateError`] when the database does not answer.
 pub fn state(url: &DatabaseUrl) -> Result<SchemaState, MigrateError> {
-    let applied = read_applied(url)?;
-    let known = names(url)?;
+    Ok(compare(&read_applied(url)?, &names()?))
+}
+
+/// The same for a database that is open.
+pub(crate) fn state_of(c: &mut AnyConnection) -> Result<SchemaState, StoreError> {
+    Ok(compare(&applied_of(c)?, &names()?))
+}
+
+fn compare(applied: &[String], known: &[String]) -> SchemaState {
     let unknown: Vec<String> = applied
         .iter()
         .filter(|version| !known.iter().any(|name| version_of(name) == **version))
         .cloned()
         .collect();
-    Ok(match known.len().saturating_sub(applied.len()) {
+    match known.len().saturating_sub(applied.len()) {
         _ if !unknown.is_empty() => SchemaState::Ahead { unknown },
         _ if applied.is_empty() => SchemaState::Empty,
         0 => SchemaState::Current,
         pending => SchemaState::Behind { pending },
-    })
+    }
 }
 
 /// Every migration that this program knows, oldest first.
@@ -95,7 +121,7 @@ pub fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, MigrateError> {
         let applied = applied.iter().any(|version| version == version_of(&name));
         MigrationStatus { name, applied }
     };
-    Ok(names(url)?.into_iter().map(status).collect())
+    Ok(names()?.into_iter().map(status).collect())
 }
 
 /// Applies what is missing and returns the names, oldest first. One process at a time.
@@ -210,40 +236,41 @@ struct Count {
     count: i64,
 }
 
-/// The versions that a database has, without making the table that lists them.
-fn read_applied(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
+/// The versions that a database has, without making it.
+fn read_applied(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
+    let mut conn = match url {
+        DatabaseUrl::Sqlite { path } if !path.exists() => return Ok(Vec::new()),
+        DatabaseUrl::Sqlite { path } => AnyConnection::Sqlite(conn::open_sqlite(path, SqliteRole::Reader)?),
+        DatabaseUrl::Postgres(url) => AnyConnection::Postgres(open_postgres(url)?),
+    };
+    applied_of(&mut conn)
+}
+
+/// The same for a database that is open, without making the table that lists them.
+fn applied_of(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
     const SQLITE_TABLE: &str =
         "SELECT count(*) AS count FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
     const POSTGRES_TABLE: &str = "SELECT count(to_regclass('__diesel_schema_migrations')) AS count";
     const VERSIONS: &str = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
-    let (mut conn, has_table) = match url {
-        DatabaseUrl::Sqlite { path } if !path.exists() => return Ok(Vec::new()),
-        DatabaseUrl::Sqlite { path } => {
-            (AnyConnection::Sqlite(conn::open_sqlite(path, SqliteRole::Reader)?), SQLITE_TABLE)
-        }
-        DatabaseUrl::Postgres(url) => (AnyConnection::Postgres(open_postgres(url)?), POSTGRES_TABLE),
+    let has_table = match c {
+        AnyConnection::Sqlite(_) => SQLITE_TABLE,
+        AnyConnection::Postgres(_) => POSTGRES_TABLE,
     };
-    let tables: Count = sql_query(has_table).get_result(&mut conn).map_err(StoreError::from)?;
+    let tables: Count = sql_query(has_table).get_result(c)?;
     if tables.count == 0 {
         return Ok(Vec::new());
     }
-    let versions: Vec<Version> = sql_query(VERSIONS).load(&mut conn).map_err(StoreError::from)?;
+    let versions: Vec<Version> = sql_query(VERSIONS).load(c)?;
     Ok(versions.into_iter().map(|row| row.version).collect())
 }
 
-/// The names of the migrations that we know, oldest first.
-fn names(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
-    fn of<DB: diesel::backend::Backend>(source: &EmbeddedMigrations) -> Result<Vec<String>, MigrateError> {
-        let migrations: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(query_failed)?;
-        let mut names: Vec<String> =
-            migrations.iter().map(|migration| migration.name().to_string()).collect();
-        names.sort_unstable();
-        Ok(names)
-    }
-    match url {
-        DatabaseUrl::Sqlite { .. } => of::<Sqlite>(&SQLITE),
-        DatabaseUrl::Postgres(_) => of::<Pg>(&POSTGRES),
-    }
+/// The names of the migrations that we know, oldest first: the same for either database.
+fn names() -> Result<Vec<String>, StoreError> {
+    let migrations: Vec<Box<dyn Migration<Sqlite>>> =
+        SQLITE.migrations().map_err(|error| StoreError::Query(error.to_string()))?;
+    let mut names: Vec<String> = migrations.iter().map(|migration| migration.name().to_string()).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn version_of(name: &str) -> &str {

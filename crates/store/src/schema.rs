@@ -55,6 +55,7 @@ diesel::table! {
         parent -> Nullable<Text>,
         used_at -> Nullable<BigInt>,
         revoked_reason -> Nullable<Text>,
+        access_used_at -> Nullable<BigInt>,
     }
 }
 
@@ -187,6 +188,7 @@ diesel::table! {
         revocation_due_at -> Nullable<BigInt>,
         revocation_attempts -> BigInt,
         deleted_at -> Nullable<BigInt>,
+        next_check_at -> BigInt,
     }
 }
 

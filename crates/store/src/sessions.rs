@@ -4,8 +4,9 @@
 //! A session is a head and an append-only list of iterations. A refresh at the upstream adds
 //! iteration n+1, moves the head by compare-and-swap, and wipes the secrets of n, in one transaction
 //! ([`advance_session`]). Who may refresh is decided by a lease whose fence only grows: whoever comes
-//! with an old fence has lost the lease and changes nothing.
+//! with an old fence has lost the lease, and may bring tokens but no bad news.
 
+use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::{
     BrowserSessionId, ClientId, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
@@ -183,7 +184,10 @@ pub fn insert_session(
     session: &SessionHead,
     set: &TokenSet,
 ) -> Result<(), StoreError> {
-    diesel::insert_into(upstream_session::table).values(&HeadRow::of(session)?).execute(c)?;
+    let next_check_at = session.created_at.plus(AUTH_REQUEST_SECONDS).as_secs();
+    diesel::insert_into(upstream_session::table)
+        .values((&HeadRow::of(session)?, dsl::next_check_at.eq(next_check_at)))
+        .execute(c)?;
     let new = NewIteration {
         session_id: &session.session_id,
         iteration: session.iteration,
@@ -266,8 +270,11 @@ pub fn activate_session(
 }
 
 /// Adds iteration `from_iteration + 1`, moves the head to it and wipes the secrets of
-/// `from_iteration`. `false`, with nothing changed, when the head has moved, the lease with this
-/// `fence` was lost, or the session is over.
+/// `from_iteration`. `false`, with nothing changed, when the head has moved or the session is over.
+///
+/// The head alone decides, not the lease: as long as it stands at `from_iteration`, these are the only
+/// tokens that the upstream still takes, however late they come. For the same reason a session whose
+/// tokens were taken for refused ([`require_reauth`]) is active again.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or a query fails.
@@ -276,7 +283,6 @@ pub fn advance_session(
     ring: &SealingKeyRing,
     session_id: &UpstreamSessionId,
     from_iteration: i64,
-    fence: i64,
     set: &TokenSet,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -284,14 +290,17 @@ pub fn advance_session(
     let current = dsl::upstream_session
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::iteration.eq(from_iteration))
-        .filter(dsl::lease_fence.eq(fence))
-        .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(PENDING)));
+        .filter(dsl::state.ne(ENDED));
     let moved = diesel::update(current)
         .set((dsl::iteration.eq(iteration), dsl::last_used_at.eq(now.as_secs())))
-        .returning((dsl::did, dsl::created_at))
-        .get_result::<(String, i64)>(c)
+        .returning((dsl::state, dsl::did, dsl::created_at))
+        .get_result::<(String, String, i64)>(c)
         .optional()?;
-    let Some((did, session_created_at)) = moved else { return Ok(false) };
+    let Some((state, did, session_created_at)) = moved else { return Ok(false) };
+    if state == REAUTH_REQUIRED {
+        let revived = dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
+        diesel::update(revived).set(dsl::state.eq(ACTIVE)).execute(c)?;
+    }
     let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
     insert_iteration(c, ring, new, set)?;
     let before = oauth_atp_session::table
@@ -339,6 +348,23 @@ pub fn acquire_lease(
     Ok(fence)
 }
 
+/// Holds a lease until later; `false` when it was given back or somebody else has taken it since.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn renew_lease(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    fence: i64,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
+    let held = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::lease_fence.eq(fence))
+        .filter(dsl::lease_holder.is_not_null());
+    Ok(diesel::update(held).set(dsl::lease_until.eq(Some(until.as_secs()))).execute(c)? == 1)
+}
+
 /// Gives a lease back; `false` when somebody else has taken it since.
 ///
 /// # Errors
@@ -359,7 +385,7 @@ pub fn release_lease(
 }
 
 /// The upstream refused the tokens of `iteration`: the person has to sign in again. `false` when the
-/// head has moved since, or the session is not active.
+/// head has moved since, somebody else has taken the lease with this `fence`, or the session is not active.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -367,10 +393,12 @@ pub fn require_reauth(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
     iteration: i64,
+    fence: i64,
 ) -> Result<bool, StoreError> {
     let current = dsl::upstream_session
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::iteration.eq(iteration))
+        .filter(dsl::lease_fence.eq(fence))
         .filter(dsl::state.eq(ACTIVE));
     Ok(diesel::update(current).set(dsl::state.eq(REAUTH_REQUIRED)).execute(c)? == 1)
 }

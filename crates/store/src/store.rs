@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::conn::{self, AnyConnection, SqliteRole};
 use crate::error::{OpenError, StoreError};
+use crate::migrate::{self, SchemaState};
 use crate::pool::{Pool, Pooled};
 use crate::url::DatabaseUrl;
 use crate::writer::{self, Queue};
@@ -200,6 +201,18 @@ impl Store {
     /// The [`StoreError`] that it answers with instead.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.read(|conn| conn.batch_execute("SELECT 1").map_err(StoreError::from)).await
+    }
+
+    /// Whether the database answers and its schema is exactly the one that this program knows.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] when it is another one; the [`StoreError`] that the database answers with.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.read(|conn| match migrate::state_of(conn)? {
+            SchemaState::Current => Ok(()),
+            other => Err(StoreError::Schema(other)),
+        })
+        .await
     }
 
     /// Finishes what was accepted and closes the connections. Clones answer [`StoreError::Closed`] then.

@@ -1,16 +1,24 @@
-//! Clean-up: what has expired is deleted in small batches, and idle sessions are ended.
+//! Clean-up: what has expired is deleted in small batches, and sessions that nobody can use any more
+//! are ended. Every query of it is served by an index and bounded by the size of a batch.
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::schema::upstream_session::dsl;
 use crate::sessions;
 
+const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
+
+/// Seconds for which the rows of an ended session stay after its revocation.
+pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
+/// Seconds after which a session is looked at again that some token still led to.
+pub const REACH_CHECK_SECONDS: i64 = HOUR;
 
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,47 +27,62 @@ pub struct SweepCount {
     pub deleted: usize,
     /// Sessions that were ended; their revocation is due now.
     pub ended_sessions: usize,
-    /// Whether some table had more than one batch: sweep again soon.
+    /// Whether there was more than one batch of something: sweep again soon.
     pub more: bool,
 }
 
-/// Rows of `table` whose key is `key` go when `condition` holds of the time `$1`.
+/// Rows of `table`, whose key is `key`, go `grace` seconds after their `expires_at`.
 struct Expired {
     table: &'static str,
     key: &'static str,
-    condition: &'static str,
-    /// Seconds after `expires_at`.
     grace: i64,
 }
 
-/// Used codes stay for a day, so that reuse is noticed; tokens too, so that "expired" can be told
-/// from "unknown"; a pushed request that a browser has brought stays as long as what came of it can.
-const EXPIRED: [Expired; 9] = [
-    Expired { table: "oauth_auth_request", key: "session_id", condition: "expires_at <= $1", grace: 0 },
-    Expired {
-        table: "oauth_par_request",
-        key: "request_uri",
-        condition: "expires_at <= $1 AND auth_request_id IS NULL",
-        grace: 0,
-    },
-    Expired {
-        table: "oauth_par_request",
-        key: "request_uri",
-        condition: "expires_at <= $1",
-        grace: AUTH_REQUEST_SECONDS,
-    },
-    Expired { table: "oauth_atp_request", key: "oauth_state", condition: "expires_at <= $1", grace: 0 },
-    Expired {
-        table: "oauth_authorization_code",
-        key: "code",
-        condition: "expires_at <= $1 AND used_at IS NULL",
-        grace: 0,
-    },
-    Expired { table: "oauth_authorization_code", key: "code", condition: "expires_at <= $1", grace: DAY },
-    Expired { table: "oauth_dpop_nonce", key: "nonce", condition: "expires_at <= $1", grace: 0 },
-    Expired { table: "oauth_access_token", key: "token", condition: "expires_at <= $1", grace: DAY },
-    Expired { table: "oauth_refresh_token", key: "token", condition: "expires_at <= $1", grace: DAY },
+/// Codes stay for a day, so that reuse is noticed; tokens too, so that "expired" can be told from
+/// "unknown". A pushed request stays as long as what came of it can.
+const EXPIRED: [Expired; 7] = [
+    Expired { table: "oauth_auth_request", key: "session_id", grace: 0 },
+    Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
+    Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
+    Expired { table: "oauth_authorization_code", key: "code", grace: DAY },
+    Expired { table: "oauth_dpop_nonce", key: "nonce", grace: 0 },
+    Expired { table: "oauth_access_token", key: "token", grace: DAY },
+    Expired { table: "oauth_refresh_token", key: "token", grace: DAY },
 ];
+
+/// The tables with rows of a session, and their keys.
+const OF_SESSION: [(&str, &str); 4] = [
+    ("oauth_authorization_code", "code"),
+    ("oauth_access_token", "token"),
+    ("oauth_refresh_token", "token"),
+    ("oauth_atp_session", "session_id, iteration"),
+];
+
+// Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance. Literals
+// stand in the text so that the partial indexes serve.
+
+/// Nobody consented in time.
+const ABANDONED: &str = "SELECT session_id FROM upstream_session \
+    WHERE state = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
+/// Past its idle end.
+const IDLE: &str = "SELECT session_id FROM upstream_session \
+    WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
+    ORDER BY last_used_at LIMIT $2";
+/// To be looked at.
+const UNCHECKED: &str = "SELECT session_id FROM upstream_session \
+    WHERE session_kind = 'device' AND state IN ('active', 'reauth_required') AND next_check_at <= $1 \
+    ORDER BY next_check_at LIMIT $2";
+/// Until when a token or code leads to a session, unless it is revoked before.
+const REACHABLE_UNTIL: &str = "SELECT MAX(expires_at) AS seconds FROM ( \
+    SELECT expires_at FROM oauth_access_token WHERE session_id = $1 AND NOT revoked \
+    UNION ALL SELECT COALESCE(expires_at, 9223372036854775807) FROM oauth_refresh_token \
+        WHERE session_id = $1 AND NOT revoked \
+    UNION ALL SELECT expires_at FROM oauth_authorization_code WHERE session_id = $1 AND NOT used \
+    ) AS reach";
+/// Ended and revoked long ago.
+const BYGONE: &str = "SELECT session_id FROM upstream_session \
+    WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
+    ORDER BY ended_at, session_id LIMIT $2";
 
 #[derive(QueryableByName)]
 struct SessionId {
@@ -67,54 +90,118 @@ struct SessionId {
     session_id: String,
 }
 
-/// Deletes what has expired, at most `limit` rows of each table, and ends at most `limit` sessions
-/// that were abandoned before consent or whose idle end has passed.
+#[derive(QueryableByName)]
+struct Until {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    seconds: Option<i64>,
+}
+
+/// One sweep: at most `limit` of everything.
+struct Sweep<'a> {
+    c: &'a mut AnyConnection,
+    now: Timestamp,
+    limit: i64,
+    count: SweepCount,
+}
+
+/// Deletes what has expired, and ends device sessions that were abandoned before consent, are past
+/// their idle end, or can be reached by no token and no code any more; at most `limit` of each.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
 pub fn sweep_expired(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Result<SweepCount, StoreError> {
-    let mut count = SweepCount::default();
-    let full = usize::try_from(limit).unwrap_or(usize::MAX);
-    for Expired { table, key, condition, grace } in EXPIRED {
-        // Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance.
-        let deleted = sql_query(format!(
-            "DELETE FROM {table} WHERE {key} IN \
-             (SELECT {key} FROM {table} WHERE {condition} ORDER BY expires_at LIMIT $2)"
-        ))
-        .bind::<BigInt, _>(now.plus(-grace).as_secs())
-        .bind::<BigInt, _>(limit)
-        .execute(c)?;
-        count.deleted += deleted;
-        count.more |= deleted >= full;
+    let mut sweep = Sweep { c, now, limit, count: SweepCount::default() };
+    sweep.delete_expired()?;
+    sweep.end_stale(ABANDONED, AUTH_REQUEST_SECONDS)?;
+    if let Some(idle_seconds) = SessionKind::Device.idle_seconds() {
+        sweep.end_stale(IDLE, idle_seconds)?;
     }
-    for session_id in over(c, now, limit)? {
-        if sessions::end_session(c, &UpstreamSessionId::new(session_id), now)? {
-            count.ended_sessions += 1;
-        }
-    }
-    count.more |= count.ended_sessions >= full;
-    Ok(count)
+    sweep.end_unreachable()?;
+    sweep.delete_bygone()?;
+    Ok(sweep.count)
 }
 
-/// Sessions that nobody consented to in time, and device sessions past their idle end. The literals
-/// stand in the text so that the partial indexes serve.
-fn over(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
-    const ABANDONED: &str = "SELECT session_id FROM upstream_session \
-        WHERE state = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
-    const IDLE: &str = "SELECT session_id FROM upstream_session \
-        WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
-        ORDER BY last_used_at LIMIT $2";
-    let idle_seconds = SessionKind::Device.idle_seconds();
-    let queries = [(ABANDONED, Some(AUTH_REQUEST_SECONDS)), (IDLE, idle_seconds)];
-    let mut found: Vec<String> = Vec::new();
-    for (query, seconds) in queries {
-        let Some(seconds) = seconds else { continue };
-        let left = limit.saturating_sub(i64::try_from(found.len()).unwrap_or(i64::MAX)).max(0);
-        let rows: Vec<SessionId> = sql_query(query)
-            .bind::<BigInt, _>(now.plus(-seconds).as_secs())
-            .bind::<BigInt, _>(left)
-            .load(c)?;
-        found.extend(rows.into_iter().map(|row| row.session_id));
+impl Sweep<'_> {
+    fn delete_expired(&mut self) -> Result<(), StoreError> {
+        for Expired { table, key, grace } in EXPIRED {
+            let old =
+                format!("SELECT {key} FROM {table} WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2");
+            self.delete(&format!("DELETE FROM {table} WHERE {key} IN ({old})"), grace)?;
+        }
+        Ok(())
     }
-    Ok(found)
+
+    /// Ends what `query` finds `seconds` ago.
+    fn end_stale(&mut self, query: &str, seconds: i64) -> Result<(), StoreError> {
+        for session_id in self.find(query, seconds)? {
+            self.end(&session_id)?;
+        }
+        Ok(())
+    }
+
+    /// Ends sessions that nothing leads to any more; the others are looked at again when what leads
+    /// to them now has expired, or a while later.
+    fn end_unreachable(&mut self) -> Result<(), StoreError> {
+        for session_id in self.find(UNCHECKED, 0)? {
+            let until: Until =
+                sql_query(REACHABLE_UNTIL).bind::<Text, _>(session_id.as_str()).get_result(self.c)?;
+            match until.seconds.map(Timestamp).filter(|until| *until > self.now) {
+                None => self.end(&session_id)?,
+                Some(until) => {
+                    let again = until.min(self.now.plus(REACH_CHECK_SECONDS)).as_secs();
+                    diesel::update(dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())))
+                        .set(dsl::next_check_at.eq(again))
+                        .execute(self.c)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes sessions with all their rows; the head goes last, when no row of it is left.
+    fn delete_bygone(&mut self) -> Result<(), StoreError> {
+        for (table, key) in OF_SESSION {
+            let old = format!("SELECT {key} FROM {table} WHERE session_id IN ({BYGONE}) LIMIT $2");
+            self.delete(&format!("DELETE FROM {table} WHERE ({key}) IN ({old})"), ENDED_SESSION_SECONDS)?;
+        }
+        let childless = OF_SESSION.map(|(table, _)| {
+            format!(
+                " AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.session_id = upstream_session.session_id)"
+            )
+        });
+        let childless = childless.concat();
+        let heads = format!("DELETE FROM upstream_session WHERE session_id IN ({BYGONE}){childless}");
+        self.delete(&heads, ENDED_SESSION_SECONDS)
+    }
+
+    /// Runs a statement that deletes what has been there for too long since `seconds`.
+    fn delete(&mut self, statement: &str, seconds: i64) -> Result<(), StoreError> {
+        let deleted = sql_query(statement)
+            .bind::<BigInt, _>(self.now.plus(-seconds).as_secs())
+            .bind::<BigInt, _>(self.limit)
+            .execute(self.c)?;
+        self.count.deleted += deleted;
+        self.note_batch(deleted);
+        Ok(())
+    }
+
+    fn find(&mut self, query: &str, seconds: i64) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<SessionId> = sql_query(query)
+            .bind::<BigInt, _>(self.now.plus(-seconds).as_secs())
+            .bind::<BigInt, _>(self.limit)
+            .load(self.c)?;
+        self.note_batch(rows.len());
+        Ok(rows.into_iter().map(|row| row.session_id).collect())
+    }
+
+    fn note_batch(&mut self, rows: usize) {
+        self.count.more |= rows >= usize::try_from(self.limit).unwrap_or(usize::MAX);
+    }
+
+    fn end(&mut self, session_id: &str) -> Result<(), StoreError> {
+        if sessions::end_session(self.c, &UpstreamSessionId::new(session_id), self.now)? {
+            self.count.ended_sessions += 1;
+        }
+        Ok(())
+    }
 }

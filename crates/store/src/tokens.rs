@@ -3,7 +3,7 @@
 use causeway_domain::grant::{AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::secret::{Access, Refresh};
 use causeway_domain::{ClientId, Timestamp, TokenHash, UpstreamSessionId};
-use diesel::dsl::{exists, not};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use crate::column::Column;
@@ -82,6 +82,7 @@ struct RefreshRow {
     parent: Option<String>,
     used_at: Option<i64>,
     revoked_reason: Option<String>,
+    access_used_at: Option<i64>,
 }
 
 const fn refresh(name: &'static str) -> Column {
@@ -104,6 +105,7 @@ impl RefreshRow {
             parent: token.parent.as_ref().map(|parent| parent.as_str().to_owned()),
             used_at: token.used_at.map(Timestamp::as_secs),
             revoked_reason: token.revoked.map(|reason| reason.as_str().to_owned()),
+            access_used_at: None,
         }
     }
 
@@ -159,7 +161,8 @@ pub fn find_access_token(
         .transpose()
 }
 
-/// Notes the first use of an access token at a resource; `false` when it was used before.
+/// Notes the first use of an access token at a resource; `false` when it was used before. The refresh
+/// token that came with it notes it too, because it outlives the access token's row.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -168,6 +171,13 @@ pub fn mark_access_token_used(
     token: &TokenHash<Access>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    // The refresh token first, as in a revocation, so that the two do not wait for each other.
+    let issued_with = oauth_refresh_token::table
+        .filter(oauth_refresh_token::access_token.eq(token.as_str()))
+        .filter(oauth_refresh_token::access_used_at.is_null());
+    diesel::update(issued_with)
+        .set(oauth_refresh_token::access_used_at.eq(Some(now.as_secs())))
+        .execute(c)?;
     let unused = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::first_used_at.is_null());
@@ -219,6 +229,26 @@ pub fn find_refresh_token(
         .transpose()
 }
 
+/// The refresh token as [`find_refresh_token`] gives it, and nobody else gets it this way before this
+/// transaction ends: refreshes of one token happen one after the other. For [`crate::Store::write`]
+/// only; on SQLite that alone suffices.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn lock_refresh_token(
+    c: &mut AnyConnection,
+    token: &TokenHash<Refresh>,
+) -> Result<Option<RefreshToken>, StoreError> {
+    let AnyConnection::Postgres(conn) = c else { return find_refresh_token(c, token) };
+    oauth_refresh_token::table
+        .filter(oauth_refresh_token::token.eq(token.as_str()))
+        .for_update()
+        .first::<RefreshRow>(conn)
+        .optional()?
+        .map(RefreshRow::into_domain)
+        .transpose()
+}
+
 /// Uses a refresh token for the first time; `false` when it was used or revoked before, or has expired.
 ///
 /// # Errors
@@ -246,17 +276,11 @@ pub fn consume_refresh_token(
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn successor_used(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Result<bool, StoreError> {
-    let children =
-        || oauth_refresh_token::table.filter(oauth_refresh_token::parent.eq(Some(parent.as_str())));
-    let rotated: bool = diesel::select(exists(children().filter(oauth_refresh_token::used_at.is_not_null())))
-        .get_result(c)?;
-    if rotated {
-        return Ok(true);
-    }
-    let presented = oauth_access_token::table
-        .filter(oauth_access_token::first_used_at.is_not_null())
-        .filter(oauth_access_token::token.eq_any(children().select(oauth_refresh_token::access_token)));
-    Ok(diesel::select(exists(presented)).get_result(c)?)
+    let used =
+        oauth_refresh_token::used_at.is_not_null().or(oauth_refresh_token::access_used_at.is_not_null());
+    let used_children =
+        oauth_refresh_token::table.filter(oauth_refresh_token::parent.eq(Some(parent.as_str()))).filter(used);
+    Ok(diesel::select(exists(used_children)).get_result(c)?)
 }
 
 /// Revokes the pairs that came of this refresh token and were never used; returns how many.
@@ -267,14 +291,11 @@ pub fn revoke_unused_successors(
     c: &mut AnyConnection,
     parent: &TokenHash<Refresh>,
 ) -> Result<usize, StoreError> {
-    let presented = oauth_access_token::table
-        .filter(oauth_access_token::token.eq(oauth_refresh_token::access_token))
-        .filter(oauth_access_token::first_used_at.is_not_null());
     let unused = oauth_refresh_token::table
         .filter(oauth_refresh_token::parent.eq(Some(parent.as_str())))
         .filter(oauth_refresh_token::used_at.is_null())
         .filter(oauth_refresh_token::revoked.eq(false))
-        .filter(not(exists(presented)));
+        .filter(oauth_refresh_token::access_used_at.is_null());
     let access_tokens: Vec<String> = diesel::update(unused)
         .set((
             oauth_refresh_token::revoked.eq(true),

@@ -31,6 +31,8 @@ pub enum Fault {
     Html,
     /// It does not answer.
     Silence,
+    /// All is well, but it takes this long.
+    Late(Duration),
     /// It answers with this many bytes of JSON.
     Huge(usize),
     /// It redirects.
@@ -186,6 +188,10 @@ async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Opt
             .json(json!({"error": "server_error"})),
         Fault::OAuth(error) => HttpResponse::BadRequest().json(json!({"error": error})),
         Fault::Html => HttpResponse::Ok().content_type("text/html").body("<h1>Hello</h1>"),
+        Fault::Late(pause) => {
+            tokio::time::sleep(pause).await;
+            return None;
+        }
         Fault::Silence => {
             tokio::time::sleep(Duration::from_hours(1)).await;
             HttpResponse::Ok().finish()

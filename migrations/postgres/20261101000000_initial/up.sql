@@ -55,11 +55,13 @@ CREATE TABLE oauth_refresh_token (
     revoked BOOLEAN NOT NULL DEFAULT FALSE,
     parent TEXT,
     used_at BIGINT,
-    revoked_reason TEXT
+    revoked_reason TEXT,
+    access_used_at BIGINT
 );
 CREATE INDEX idx_oauth_refresh_token_expires_at ON oauth_refresh_token (expires_at);
 CREATE INDEX idx_oauth_refresh_token_client_id ON oauth_refresh_token (client_id);
 CREATE INDEX idx_oauth_refresh_token_session_id ON oauth_refresh_token (session_id);
+CREATE INDEX idx_oauth_refresh_token_access_token ON oauth_refresh_token (access_token);
 CREATE INDEX idx_oauth_refresh_token_parent ON oauth_refresh_token (parent);
 
 CREATE TABLE oauth_authorization_code (

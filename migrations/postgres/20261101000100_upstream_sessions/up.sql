@@ -1,5 +1,6 @@
 -- The heads of sessions at people's own servers. No foreign key to the client: a session outlives
--- its client until it is revoked at the person's own server.
+-- its client until it is revoked at the person's own server. `next_check_at` is when the sweep looks
+-- again whether any token still leads to it.
 CREATE TABLE upstream_session (
     session_id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL DEFAULT 'default',
@@ -23,17 +24,22 @@ CREATE TABLE upstream_session (
     lease_until BIGINT,
     revocation_due_at BIGINT,
     revocation_attempts BIGINT NOT NULL DEFAULT 0,
-    deleted_at BIGINT
+    deleted_at BIGINT,
+    next_check_at BIGINT NOT NULL
 );
 CREATE INDEX idx_upstream_session_client_id ON upstream_session (client_id);
 CREATE INDEX idx_upstream_session_did ON upstream_session (did);
 CREATE INDEX idx_upstream_session_created_at ON upstream_session (created_at) WHERE state = 'pending';
 CREATE INDEX idx_upstream_session_last_used_at ON upstream_session (last_used_at)
     WHERE session_kind = 'device' AND state <> 'ended';
+CREATE INDEX idx_upstream_session_next_check_at ON upstream_session (next_check_at)
+    WHERE session_kind = 'device' AND state IN ('active', 'reauth_required');
+CREATE INDEX idx_upstream_session_ended_at ON upstream_session (ended_at)
+    WHERE state = 'ended' AND revocation_due_at IS NULL;
 CREATE INDEX idx_upstream_session_revocation_due_at ON upstream_session (revocation_due_at)
     WHERE revocation_due_at IS NOT NULL;
 
--- `private_jwk` is sealed.
+-- `private_jwk` is sealed. At most one key of a purpose signs.
 CREATE TABLE signing_key (
     kid TEXT NOT NULL PRIMARY KEY,
     purpose TEXT NOT NULL,
@@ -43,4 +49,4 @@ CREATE TABLE signing_key (
     created_at BIGINT NOT NULL,
     retired_at BIGINT
 );
-CREATE INDEX idx_signing_key_purpose ON signing_key (purpose);
+CREATE UNIQUE INDEX idx_signing_key_purpose ON signing_key (purpose) WHERE retired_at IS NULL;

@@ -44,7 +44,11 @@ pub(crate) fn client_credentials(
     if id.is_some_and(|id| id != basic_id) {
         return Err(CredentialsError::Differ);
     }
-    let proof = ClientProof::Basic(PlainToken::presented(basic_secret));
+    // Some libraries write a public client's name into the header, with an empty secret.
+    let proof = match basic_secret.as_str() {
+        "" => ClientProof::None,
+        _ => ClientProof::Basic(PlainToken::presented(basic_secret)),
+    };
     Ok(Credentials { client_id: ClientId::new(basic_id), proof })
 }
 

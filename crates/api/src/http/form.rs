@@ -13,7 +13,9 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 pub(crate) enum InputError {
     #[error("the parameter {0} was sent more than once")]
     Duplicate(String),
-    #[error("parameters must be percent-encoded UTF-8")]
+    #[error("the request has more than {MAX_PARAMS} parameters")]
+    TooMany,
+    #[error("parameters must be percent-encoded UTF-8 without control characters")]
     Encoding,
     #[error("the body must be of the type {0}")]
     ContentType(&'static str),
@@ -25,8 +27,12 @@ pub(crate) enum InputError {
     Json(String),
 }
 
-/// Parameters by name; empty values count as left out (RFC 6749 section 3.1).
-#[derive(Debug, Default)]
+/// The most parameters that a request may have.
+const MAX_PARAMS: usize = 64;
+
+/// Parameters by name; empty values count as left out (RFC 6749 section 3.1). They may be secrets:
+/// there is no `Debug`.
+#[derive(Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
@@ -37,6 +43,9 @@ impl Params {
             let mut halves = pair.splitn(2, |b| *b == b'=');
             let name = decode(halves.next().unwrap_or_default())?;
             let value = decode(halves.next().unwrap_or_default())?;
+            if params.len() == MAX_PARAMS {
+                return Err(InputError::TooMany);
+            }
             if params.iter().any(|(known, _)| *known == name) {
                 return Err(InputError::Duplicate(name.chars().take(64).collect()));
             }
@@ -105,7 +114,9 @@ pub(crate) fn decode(text: &[u8]) -> Result<String, InputError> {
             other => out.push(*other),
         }
     }
-    String::from_utf8(out).map_err(|_| InputError::Encoding)
+    let text = String::from_utf8(out).map_err(|_| InputError::Encoding)?;
+    // No parameter of any specification holds one, databases refuse NUL, and logs are lines.
+    if text.chars().any(char::is_control) { Err(InputError::Encoding) } else { Ok(text) }
 }
 
 #[cfg(test)]
@@ -119,7 +130,7 @@ mod tests {
         assert_eq!(params.take("b").as_deref(), Some("é"));
         assert_eq!((params.take("c"), params.take("d"), params.take("e")), (None, None, None));
         assert_eq!(Params::parse(b"a=1&%61=2").err(), Some(InputError::Duplicate("a".to_owned())));
-        for bad in [&b"a=%ff"[..], b"a=%4", b"a=%zz", b"\xff=1"] {
+        for bad in [&b"a=%ff"[..], b"a=%4", b"a=%zz", b"\xff=1", b"a=%00", b"a=x%0Ay"] {
             assert_eq!(Params::parse(bad).err(), Some(InputError::Encoding), "{bad:?}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use causeway_domain::{Rng, SystemRng};
@@ -33,9 +33,8 @@ pub(crate) async fn observe(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let trusted = req.app_data::<Data<AppState>>().map(|state| state.config.trusted_proxies.clone());
-    let origin =
-        Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), &trusted.unwrap_or_default());
+    let trusted = req.app_data::<Data<AppState>>().map_or(&[][..], |state| &state.config.trusted_proxies);
+    let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
     let span = tracing::info_span!(
         "http.request",
         request_id = %origin.request_id,
@@ -80,16 +79,28 @@ impl Origin {
             |name: &str| headers.get(name).filter(|_| believed).and_then(|value| value.to_str().ok());
         let request_id = header("x-request-id").filter(|id| is_token(id)).map(str::to_owned);
         let trace_id = header("traceparent").and_then(trace_id_of);
-        let forwarded = header("x-forwarded-for").and_then(|list| {
-            let mut hops = list.rsplit(',').filter_map(|hop| hop.trim().parse::<IpAddr>().ok());
-            hops.find(|hop| !is_trusted(hop))
-        });
+        let forwarded = believed.then(|| forwarded_for(headers, is_trusted)).flatten();
         Self {
             request_id: request_id.unwrap_or_else(|| (&SystemRng as &dyn Rng).base64url::<12>()),
             trace_id,
             client: forwarded.or(peer),
         }
     }
+}
+
+/// The nearest hop that is no proxy of ours. What stands further left is that hop's own claim, and
+/// so is everything left of a hop that cannot be read.
+fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("?")).collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        match hop.trim().parse::<IpAddr>() {
+            Ok(hop) if is_trusted(&hop) => {}
+            Ok(hop) => return Some(hop),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Short, and of characters that no log or page can mistake for anything else.
@@ -104,14 +115,18 @@ fn trace_id_of(traceparent: &str) -> Option<String> {
     (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
-/// Whether a page was asked for under `localhost` while pages live on the loopback address.
-pub(crate) fn canonical_location(req: &HttpRequest, state: &AppState) -> Option<String> {
-    let host = req.connection_info().host().to_owned();
-    let port = host.strip_prefix("localhost")?;
-    let canonical = state.config.page_origin.strip_prefix("http://127.0.0.1")?;
-    (canonical == port).then(|| {
+/// Where a page is to be asked for instead, when it was asked for under the other name of the loopback
+/// address: cookies are per name.
+pub(crate) fn canonical_location(req: &HttpRequest, origin: &str) -> Option<String> {
+    let asked = req.headers().get(HOST)?.to_str().ok()?;
+    let other = match origin.strip_prefix("http://")?.split_once(':')? {
+        ("127.0.0.1", port) => format!("localhost:{port}"),
+        ("localhost", port) => format!("127.0.0.1:{port}"),
+        _ => return None,
+    };
+    (asked == other).then(|| {
         let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
-        format!("{}{path}", state.config.page_origin)
+        format!("{origin}{path}")
     })
 }
 
@@ -138,6 +153,15 @@ mod tests {
         assert_eq!(origin.request_id, "edge-1");
         assert_eq!(origin.trace_id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
         assert_eq!(origin.client, Some("198.51.100.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_unreadable_hop_ends_the_belief() {
+        let mut headers = HeaderMap::new();
+        let (name, value) = ("x-forwarded-for", "203.0.113.9, 198.51.100.7:4711, 10.0.0.2");
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        let (peer, trusted) = ("10.0.0.1".parse().unwrap(), ["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(Origin::read(&headers, Some(peer), &trusted).client, Some(peer));
     }
 
     #[test]

@@ -33,20 +33,19 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, &state) {
+    if let Some(location) = canonical_location(&req, &state.config.page_origin) {
         return Ok(see_other(&location, None));
     }
     let params = authorize_params(&mut Params::of_query(&req)?);
     let browser = cookie::known_or_new(&req, &state);
-    let begun = match authorize::begin(&state.ctx, params, &browser.id).await {
-        Ok(begun) => begun,
+    let request = match authorize::begin(&state.ctx, params, &browser.id).await {
+        Ok(request) => request,
         Err(AuthorizeError::Refused { redirect, .. }) => {
             return Ok(see_other(redirect.location(), browser.set));
         }
         Err(AuthorizeError::Unsafe(error)) => return Err(error.into()),
         Err(AuthorizeError::Internal(error)) => return Err(error.into()),
     };
-    let request = begun.request;
     if let AuthRequestStage::Consent { .. } = request.stage {
         return Ok(see_other(&consent::location(&state, &request.id), browser.set));
     }

@@ -16,7 +16,7 @@ pub(crate) async fn healthz() -> HttpResponse {
 pub(crate) async fn readyz(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let unready =
         |text: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
-    match state.ctx.store().ping().await {
+    match state.ctx.store().ready().await {
         Ok(()) => Ok(HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
             .content_type("text/plain")

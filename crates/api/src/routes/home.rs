@@ -13,7 +13,7 @@ use crate::pages::{ASSETS, DemoPage, HomePage};
 use crate::state::AppState;
 
 pub(crate) async fn home(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, &state) {
+    if let Some(location) = canonical_location(&req, state.ctx.issuer()) {
         return Ok(see_other(&location, None));
     }
     let issuer = state.ctx.issuer().to_owned();

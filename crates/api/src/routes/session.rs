@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState};
+use causeway_flow::keeper;
 use causeway_flow::session::{self, SessionView};
 use serde::Serialize;
 
@@ -38,7 +39,7 @@ pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<Http
 
 pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_bearer(&req, &state, None).await?;
-    let head = session::refresh_upstream(&state.ctx, &bearer).await?;
+    let head = keeper::refresh_upstream(&state.ctx, &bearer).await?;
     Ok(answer(&session::view(&state.ctx, &bearer, Some(head))))
 }
 

@@ -6,7 +6,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::secret::PlainToken;
-use causeway_domain::{Did, ErrorCode, Scope};
+use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::redeem::{self, RedeemParams};
 use causeway_flow::refresh::{self, RefreshParams};
 use causeway_flow::{IssuedTokens, clients};
@@ -59,7 +59,7 @@ pub(crate) async fn token(
             let params = RedeemParams {
                 code: params.take("code").map(PlainToken::presented),
                 redirect_uri: params.take("redirect_uri"),
-                code_verifier: params.take("code_verifier"),
+                code_verifier: params.take("code_verifier").map(Secret::new),
             };
             redeem::redeem(&state.ctx, &client, params).await?
         }

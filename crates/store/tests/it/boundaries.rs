@@ -1,7 +1,7 @@
 //! Tenants, clients and browsers are told apart in the query; corrupt rows are errors.
 
 use causeway_domain::grant::AuthRequestStage;
-use causeway_domain::{BrowserSessionId, SessionKind, SessionState, TenantId};
+use causeway_domain::{BrowserSessionId, SessionKind, SessionState, TenantId, UpstreamSessionId};
 use causeway_store::{StoreError, auth_requests, clients, codes, par, sessions, tokens, upstream_requests};
 use diesel::connection::SimpleConnection as _;
 
@@ -106,18 +106,33 @@ fn an_authorization_request_belongs_to_its_browser_and_is_decided_once() {
                 assert_eq!(find(c, &request.browser_id, 899)?, Some(request.clone()));
                 assert_eq!(find(c, &request.browser_id, 900)?, None);
                 assert_eq!(find(c, &BrowserSessionId::new("another"), 0)?, None);
+                let consent = AuthRequestStage::Consent { session_id: session.session_id.clone() };
+                let another = AuthRequestStage::Consent { session_id: UpstreamSessionId::new("another") };
+                let decide = |c: &mut _, from| auth_requests::decide_auth_request(c, &request.id, from);
+                assert!(!decide(c, &consent)?, "nobody has signed in");
                 let steps = [
                     auth_requests::begin_consent(c, &request.id, &session.session_id)?,
                     auth_requests::begin_consent(c, &request.id, &session.session_id)?,
                 ];
                 assert_eq!(steps, [true, false]);
                 let stage = find(c, &request.browser_id, 0)?.map(|found| found.stage);
-                assert_eq!(stage, Some(AuthRequestStage::Consent { session_id: session.session_id.clone() }));
-                assert!(auth_requests::decide_auth_request(c, &request.id)?);
-                assert!(!auth_requests::decide_auth_request(c, &request.id)?);
+                assert_eq!(stage.as_ref(), Some(&consent));
+                assert!(!decide(c, &AuthRequestStage::SignIn)?, "somebody has signed in since");
+                assert!(!decide(c, &another)?, "somebody else has signed in since");
+                assert!(decide(c, &consent)?);
+                assert!(!decide(c, &consent)?);
                 assert!(!auth_requests::begin_consent(c, &request.id, &session.session_id)?);
+                let decided = AuthRequestStage::Decided { session_id: Some(session.session_id.clone()) };
+                assert!(!decide(c, &decided)?);
                 let stage = find(c, &request.browser_id, 0)?.map(|found| found.stage);
-                assert_eq!(stage, Some(AuthRequestStage::Decided));
+                assert_eq!(stage, Some(decided));
+
+                let early = auth_request(&client);
+                auth_requests::insert_auth_request(c, &early)?;
+                assert!(auth_requests::decide_auth_request(c, &early.id, &AuthRequestStage::SignIn)?);
+                let found = auth_requests::find_auth_request(c, &early.id, &early.browser_id, NOW)?;
+                let stage = found.map(|found| found.stage);
+                assert_eq!(stage, Some(AuthRequestStage::Decided { session_id: None }));
                 Ok(())
             })
             .await;

@@ -13,6 +13,7 @@ use causeway_domain::{
     RedirectUri, RequestUri, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp,
     TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
+use causeway_store::keys::StoredKey;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{AnyConnection, Store, StoreError, clients, sessions};
@@ -245,5 +246,17 @@ pub(crate) fn upstream_request(request: &AuthRequest) -> UpstreamRequest {
         dpop_jkt: "jkt".to_owned(),
         created_at: NOW,
         expires_at: NOW.plus(900),
+    }
+}
+
+pub(crate) fn signing_key(kid: &str, retired_at: Option<Timestamp>) -> StoredKey {
+    StoredKey {
+        kid: kid.to_owned(),
+        purpose: "client_assertion".to_owned(),
+        alg: "ES256".to_owned(),
+        public_jwk: "{}".to_owned(),
+        private_jwk: Secret::new("canary"),
+        created_at: NOW,
+        retired_at,
     }
 }

@@ -10,6 +10,5 @@ mod postgres;
 mod races;
 mod sealing;
 mod sessions;
-mod speed;
 mod sweep;
 mod tokens;

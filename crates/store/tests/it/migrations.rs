@@ -80,8 +80,8 @@ fn up_down_and_up_with_rows_in_every_table() {
         execute(
             url,
             "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, \
-             issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
-             VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1); \
+             issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at, \
+             next_check_at) VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1, 1); \
              INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'sealed', 1, NULL);",
         );
         assert_eq!(migrate::down(url, 1).unwrap(), [NAMES[2]]);
@@ -140,6 +140,34 @@ fn a_newer_schema_is_left_alone() {
         assert!(matches!(migrate::up(url), Err(MigrateError::Unknown(_))));
         assert!(matches!(migrate::down(url, 1), Err(MigrateError::Unknown(_))));
     }
+}
+
+#[test]
+fn a_store_is_ready_on_exactly_our_schema() {
+    async fn ready(database: &TestDatabase) -> Result<(), StoreError> {
+        let store = database.store().await;
+        let ready = store.ready().await;
+        store.close().await;
+        ready
+    }
+    runtime().block_on(async {
+        for database in TestDatabase::each_empty() {
+            let url = database.url();
+            let empty = ready(&database).await;
+            assert!(matches!(empty, Err(StoreError::Schema(SchemaState::Empty))), "{empty:?}");
+            migrate::up(url).unwrap();
+            ready(&database).await.unwrap();
+            migrate::down(url, 1).unwrap();
+            let behind = ready(&database).await.unwrap_err();
+            assert!(matches!(behind, StoreError::Schema(SchemaState::Behind { pending: 1 })), "{behind:?}");
+            assert!(behind.to_string().contains("causeway migrate up") && !behind.is_retryable());
+            migrate::up(url).unwrap();
+            execute(url, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
+            let ahead = ready(&database).await.unwrap_err();
+            assert!(matches!(ahead, StoreError::Schema(SchemaState::Ahead { .. })), "{ahead:?}");
+            assert!(ahead.to_string().contains("20991231000000"), "{ahead}");
+        }
+    });
 }
 
 #[test]
@@ -351,6 +379,7 @@ fn the_promised_tables_indexes_and_keys() {
             "idx_oauth_access_token_dpop_jkt",
             "idx_oauth_refresh_token_expires_at",
             "idx_oauth_refresh_token_client_id",
+            "idx_oauth_refresh_token_access_token",
             "idx_oauth_par_request_expires_at",
             "idx_oauth_dpop_nonce_expires_at",
             "idx_oauth_auth_request_expires_at",

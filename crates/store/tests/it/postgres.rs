@@ -75,6 +75,22 @@ fn no_server_is_a_retryable_error_soon() {
     });
 }
 
+/// SQLSTATE 22021: trying again would not help.
+#[test]
+fn text_that_postgres_cannot_hold_is_refused_for_good() {
+    on_postgres(|store| async move {
+        let mut row = client();
+        row.client_name = "a\0b".to_owned();
+        let written = store.write(move |c| clients::insert_client(c, &row)).await;
+        assert!(matches!(written, Err(StoreError::Query(_))), "{written:?}");
+        let sought = causeway_domain::TokenHash::from_stored("a\0b");
+        let read = store.read(move |c| tokens::find_access_token(c, &sought)).await;
+        assert!(matches!(read, Err(StoreError::Query(_))), "{read:?}");
+        store.ping().await.unwrap();
+        assert_eq!(store.stats().retries, 0);
+    });
+}
+
 #[test]
 fn a_deadlock_is_run_again() {
     on_postgres(|store| async move {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use causeway_store::{codes, par, tokens, upstream_requests};
+use causeway_store::{codes, keys, par, tokens, upstream_requests};
 use tokio::sync::Barrier;
 
 use crate::common::{
-    NOW, World, access_token, auth_request, client, code, on_each, par_request, refresh_token,
-    upstream_request,
+    NOW, World, access_token, auth_request, client, code, hash, on_each, par_request, refresh_token,
+    signing_key, upstream_request,
 };
 
 const RACERS: usize = 16;
@@ -70,6 +70,45 @@ fn one_of_sixteen_consumes_a_refresh_token() {
         };
         let won = race(|| consume(world.clone(), refresh.token.clone())).await;
         assert_eq!(won, 1, "{}", world.kind);
+    });
+}
+
+/// Whoever has locked a token sees what those before did to it, and nobody changes it meanwhile.
+#[test]
+fn refreshes_of_one_token_happen_one_after_the_other() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let access = access_token(&session);
+        let refresh = refresh_token(&session, &access, None);
+        let row = refresh.clone();
+        world.write(move |c| tokens::insert_refresh_token(c, &row)).await;
+        let rotate = |world: World, hash: causeway_domain::TokenHash<_>| async move {
+            world
+                .write(move |c| {
+                    let locked = tokens::lock_refresh_token(c, &hash)?.unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                    let won = tokens::consume_refresh_token(c, &hash, NOW)?;
+                    assert_eq!(won, locked.used_at.is_none(), "somebody was in between");
+                    Ok(won)
+                })
+                .await
+        };
+        let won = race(|| rotate(world.clone(), refresh.token.clone())).await;
+        assert_eq!(won, 1, "{}", world.kind);
+        let unknown = world.write(|c| tokens::lock_refresh_token(c, &crate::common::hash())).await;
+        assert_eq!(unknown, None);
+    });
+}
+
+#[test]
+fn one_of_sixteen_keeps_its_signing_key() {
+    on_each(|world| async move {
+        let insert = |world: World| async move {
+            let key = signing_key(hash::<causeway_domain::secret::Code>().as_str(), None);
+            let ring = world.ring.clone();
+            world.write(move |c| keys::insert_signing_key(c, &ring, &key)).await
+        };
+        assert_eq!(race(|| insert(world.clone())).await, 1, "{}", world.kind);
     });
 }
 

@@ -1,12 +1,12 @@
 //! Sealed rows cannot be swapped, and keys rotate.
 
-use causeway_domain::{Secret, SystemRng};
+use causeway_domain::SystemRng;
 use causeway_store::keys::{self, StoredKey};
 use causeway_store::seal::{SealError, SealingKeyRing};
 use causeway_store::{StoreError, sessions};
 use diesel::connection::SimpleConnection as _;
 
-use crate::common::{NOW, on_each, token_set};
+use crate::common::{NOW, on_each, signing_key, token_set};
 
 #[test]
 fn swapped_rows_do_not_open() {
@@ -60,24 +60,31 @@ fn a_rotated_ring_opens_old_rows() {
 }
 
 #[test]
-fn signing_keys_are_sealed() {
+fn signing_keys_are_sealed_and_one_signs() {
     on_each(|world| async move {
         assert!(!world.read(keys::has_sealed_rows).await);
-        let key = StoredKey {
-            kid: "thumbprint".to_owned(),
-            purpose: "client_assertion".to_owned(),
-            alg: "ES256".to_owned(),
-            public_jwk: "{}".to_owned(),
-            private_jwk: Secret::new("canary"),
-            created_at: NOW,
-            retired_at: None,
-        };
-        let (row, ring) = (key.clone(), world.ring.clone());
-        world.write(move |c| keys::insert_signing_key(c, &ring, &row)).await;
+        let ring = world.ring.clone();
+        world
+            .write(move |c| {
+                let live = signing_key("live", None);
+                let older = StoredKey { created_at: NOW.plus(-9), ..signing_key("older", Some(NOW)) };
+                // Made later, retired all the same.
+                let newer = StoredKey { created_at: NOW.plus(9), ..signing_key("newer", Some(NOW)) };
+                let elsewhere =
+                    StoredKey { purpose: "id_token".to_owned(), ..signing_key("elsewhere", None) };
+                for key in [&older, &live, &newer, &elsewhere] {
+                    assert!(keys::insert_signing_key(c, &ring, key)?, "{}", key.kid);
+                }
+                assert!(!keys::insert_signing_key(c, &ring, &signing_key("second", None))?, "one signs");
+                assert!(!keys::insert_signing_key(c, &ring, &older)?, "its name is taken");
+                let listed = keys::list_signing_keys(c, &ring, "client_assertion")?;
+                assert_eq!(listed, [live, newer, older]);
+                assert!(keys::list_signing_keys(c, &ring, "other")?.is_empty());
+                Ok(())
+            })
+            .await;
         assert!(world.read(keys::has_sealed_rows).await);
-        let ring = world.ring.clone();
-        assert_eq!(world.read(move |c| keys::list_signing_keys(c, &ring, "client_assertion")).await, [key]);
-        let ring = world.ring.clone();
-        assert!(world.read(move |c| keys::list_signing_keys(c, &ring, "other")).await.is_empty());
+        let dump = world.read(causeway_store::testing::dump_text).await;
+        assert!(dump.contains("v1.") && !dump.contains("canary"), "{dump}");
     });
 }

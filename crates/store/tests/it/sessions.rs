@@ -17,31 +17,64 @@ impl World {
         self.write(move |c| sessions::acquire_lease(c, &id, "me", NOW.plus(now), NOW.plus(until))).await
     }
 
-    async fn advance(&self, session: &SessionHead, from: i64, fence: i64) -> bool {
+    async fn advance(&self, session: &SessionHead, from: i64) -> bool {
         let (id, ring) = (session.session_id.clone(), self.ring.clone());
         let set = token_set(&(from + 1).to_string());
-        self.write(move |c| sessions::advance_session(c, &ring, &id, from, fence, &set, NOW.plus(5))).await
+        self.write(move |c| sessions::advance_session(c, &ring, &id, from, &set, NOW.plus(5))).await
     }
 }
 
 #[test]
-fn an_old_fence_changes_nothing() {
+fn an_old_fence_brings_no_bad_news() {
     on_each(|world| async move {
         let (_, session) = world.client_and_session().await;
         let old = world.lease(&session, 0, 30).await.unwrap();
         assert_eq!(world.lease(&session, 29, 60).await, None, "held");
-        let new = world.lease(&session, 30, 60).await.unwrap();
+        let renew = |fence, until| {
+            let (world, id) = (world.clone(), session.session_id.clone());
+            async move { world.write(move |c| sessions::renew_lease(c, &id, fence, NOW.plus(until))).await }
+        };
+        assert!(renew(old, 40).await);
+        assert_eq!(world.lease(&session, 39, 60).await, None, "renewed");
+        let new = world.lease(&session, 40, 60).await.unwrap();
         assert!(new > old);
-        assert!(!world.advance(&session, 1, old).await, "the old holder woke up too late");
-        assert_eq!(world.head(&session).await.iteration, 1);
+        assert!(!renew(old, 99).await, "lost");
+        let require_reauth = |iteration, fence| {
+            let (world, id) = (world.clone(), session.session_id.clone());
+            async move { world.write(move |c| sessions::require_reauth(c, &id, iteration, fence)).await }
+        };
+        assert!(!require_reauth(1, old).await, "the old holder woke up too late");
+        assert_eq!(world.head(&session).await.state, SessionState::Active);
         let id = session.session_id.clone();
         assert!(!world.write(move |c| sessions::release_lease(c, &id, old)).await);
-        assert_eq!(world.lease(&session, 31, 60).await, None, "still held by the new one");
-        assert!(world.advance(&session, 1, new).await);
-        assert!(!world.advance(&session, 1, new).await, "the head has moved");
+        assert_eq!(world.lease(&session, 59, 60).await, None, "still held by the new one");
+        assert!(!require_reauth(2, new).await, "another iteration");
+        assert!(require_reauth(1, new).await);
         let id = session.session_id.clone();
         assert!(world.write(move |c| sessions::release_lease(c, &id, new)).await);
-        assert!(world.lease(&session, 31, 60).await.is_some_and(|fence| fence > new));
+        assert!(!renew(new, 99).await, "given back");
+    });
+}
+
+/// Whoever brings the tokens that follow the head's is right, with or without the lease.
+#[test]
+fn a_late_answer_counts_while_the_head_stands_still() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let old = world.lease(&session, 0, 30).await.unwrap();
+        let new = world.lease(&session, 30, 60).await.unwrap();
+        assert!(new > old);
+        let id = session.session_id.clone();
+        assert!(world.write(move |c| sessions::require_reauth(c, &id, 1, new)).await);
+        assert!(world.advance(&session, 1).await, "the old holder's answer is the only one that works");
+        let head = world.head(&session).await;
+        assert_eq!((head.iteration, head.state), (2, SessionState::Active));
+        assert!(!world.advance(&session, 1).await, "the head has moved");
+        assert_eq!(world.lease(&session, 59, 90).await, None, "the lease is as it was");
+        let id = session.session_id.clone();
+        assert!(world.write(move |c| sessions::end_session(c, &id, NOW)).await);
+        assert!(!world.advance(&session, 2).await, "over");
+        assert_eq!(world.head(&session).await.iteration, 2);
     });
 }
 
@@ -54,13 +87,12 @@ fn advancing_wipes_the_secrets_before() {
             async move { world.read(move |c| sessions::find_token_set(c, &ring, &id, iteration)).await }
         };
         assert_eq!(set(1).await, Some(token_set("1")));
-        let fence = world.lease(&session, 0, 30).await.unwrap();
-        assert!(world.advance(&session, 1, fence).await);
+        assert!(world.advance(&session, 1).await);
         assert_eq!(set(1).await, None);
         assert_eq!(set(2).await, Some(token_set("2")));
         let head = world.head(&session).await;
         assert_eq!((head.iteration, head.last_used_at), (2, NOW.plus(5)));
-        assert!(world.advance(&session, 2, fence).await);
+        assert!(world.advance(&session, 2).await);
         assert_eq!((set(2).await, set(3).await), (None, Some(token_set("3"))));
     });
 }
@@ -77,13 +109,13 @@ fn a_session_changes_state_by_compare_and_swap() {
         let steps = world
             .write(move |c| {
                 Ok([
-                    sessions::require_reauth(c, &id, 1)?, // pending: no
+                    sessions::require_reauth(c, &id, 1, 0)?, // pending: no
                     sessions::activate_session(c, &id, NOW.plus(1))?,
                     sessions::activate_session(c, &id, NOW.plus(2))?,
                     sessions::touch_session(c, &id, NOW.plus(60))?, // 59 s: no
                     sessions::touch_session(c, &id, NOW.plus(61))?,
-                    sessions::require_reauth(c, &id, 2)?, // another iteration: no
-                    sessions::require_reauth(c, &id, 1)?,
+                    sessions::require_reauth(c, &id, 2, 0)?, // another iteration: no
+                    sessions::require_reauth(c, &id, 1, 0)?,
                     sessions::touch_session(c, &id, NOW.plus(999))?, // not active: no
                     sessions::end_session(c, &id, NOW.plus(99))?,
                     sessions::end_session(c, &id, NOW.plus(100))?,

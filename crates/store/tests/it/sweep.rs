@@ -1,8 +1,19 @@
 //! What a sweep takes and what it leaves.
 
-use causeway_domain::{SessionKind, SessionState};
-use causeway_store::sweep::{SweepCount, sweep_expired};
-use causeway_store::{auth_requests, codes, par, sessions, tokens, upstream_requests};
+use std::sync::{Arc, Mutex};
+
+use causeway_domain::session::SessionHead;
+use causeway_domain::{SessionKind, SessionState, Timestamp};
+use causeway_store::sweep::{ENDED_SESSION_SECONDS, REACH_CHECK_SECONDS, SweepCount, sweep_expired};
+use causeway_store::testing::count_rows;
+use causeway_store::{
+    AnyConnection, StoreError, auth_requests, clients, codes, par, sessions, tokens, upstream_requests,
+};
+use diesel::Connection as _;
+use diesel::connection::{InstrumentationEvent, SimpleConnection as _};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
 
 use crate::common::{
     NOW, access_token, auth_request, client, code, on_each, par_request, refresh_token, session, token_set,
@@ -10,6 +21,18 @@ use crate::common::{
 };
 
 const DAY: i64 = 86_400;
+
+/// A refresh token that keeps its session alive for good.
+fn insert_forever(c: &mut AnyConnection, session: &SessionHead) -> Result<(), StoreError> {
+    let mut forever = refresh_token(session, &access_token(session), None);
+    forever.expires_at = None;
+    tokens::insert_refresh_token(c, &forever)
+}
+
+fn state(c: &mut AnyConnection, head: &SessionHead) -> Result<Option<SessionState>, StoreError> {
+    let found = sessions::find_session(c, &head.tenant_id, &head.session_id, head.kind)?;
+    Ok(found.map(|head| head.state))
+}
 
 #[test]
 fn the_expired_go_in_batches_and_the_rest_stays() {
@@ -21,9 +44,7 @@ fn the_expired_go_in_batches_and_the_rest_stays() {
                 let access = access_token(&session);
                 tokens::insert_access_token(c, &access)?;
                 tokens::insert_refresh_token(c, &refresh_token(&session, &access, None))?;
-                let mut forever = refresh_token(&session, &access, None);
-                forever.expires_at = None;
-                tokens::insert_refresh_token(c, &forever)?;
+                insert_forever(c, &session)?;
                 let used = code(&session);
                 codes::insert_code(c, &used)?;
                 codes::consume_code(c, &used.code, NOW)?;
@@ -34,24 +55,21 @@ fn the_expired_go_in_batches_and_the_rest_stays() {
                 for _ in 0..3 {
                     par::insert_par_request(c, &par_request(&client))?;
                 }
-                let bound = par_request(&client);
-                par::insert_par_request(c, &bound)?;
-                par::bind_par_request(c, &bound.request_uri, &request.id)?;
 
                 let mut sweep = |seconds: i64, limit| {
                     let SweepCount { deleted, more, .. } = sweep_expired(c, NOW.plus(seconds), limit)?;
-                    Ok::<_, causeway_store::StoreError>((deleted, more))
+                    Ok::<_, StoreError>((deleted, more))
                 };
-                assert_eq!(sweep(59, 10)?, (0, false));
-                assert_eq!(sweep(60, 10)?, (1, false), "the unused code");
-                assert_eq!(sweep(300, 2)?, (2, true), "pushed requests");
-                assert_eq!(sweep(300, 2)?, (1, false));
+                assert_eq!(sweep(899, 10)?, (0, false));
                 assert_eq!(sweep(900, 10)?, (2, false), "both requests");
-                assert_eq!(sweep(1200, 10)?, (1, false), "the bound pushed request");
-                assert_eq!(sweep(60 + DAY, 10)?, (1, false), "the used code");
+                assert_eq!(sweep(1199, 10)?, (0, false), "a bound pushed request survives reloads");
+                assert_eq!(sweep(1200, 2)?, (2, true), "pushed requests");
+                assert_eq!(sweep(1200, 2)?, (1, false));
+                assert_eq!(sweep(59 + DAY, 10)?, (0, false));
+                assert_eq!(sweep(60 + DAY, 10)?, (2, false), "the codes");
                 assert_eq!(sweep(3600 + DAY, 10)?, (1, false), "the access token");
                 assert_eq!(sweep(7200 + DAY, 10)?, (1, false), "the refresh token");
-                assert!(tokens::find_refresh_token(c, &forever.token)?.is_some());
+                assert_eq!(count_rows(c, "oauth_refresh_token")?, 1, "the one without an end");
                 Ok(())
             })
             .await;
@@ -65,32 +83,264 @@ fn idle_and_abandoned_sessions_end_and_background_ones_stay() {
         let ring = world.ring.clone();
         world
             .write(move |c| {
+                clients::insert_client(c, &client)?;
                 let insert = |c: &mut _, kind, state| {
                     let head = session(&client, kind, state);
                     sessions::insert_session(c, &ring, &head, &token_set("1"))?;
-                    Ok::<_, causeway_store::StoreError>(head)
+                    insert_forever(c, &head)?;
+                    Ok::<_, StoreError>(head)
                 };
                 let device = insert(c, SessionKind::Device, SessionState::Active)?;
                 let background = insert(c, SessionKind::Background, SessionState::Active)?;
                 let abandoned = insert(c, SessionKind::Background, SessionState::Pending)?;
                 let mut ended = |seconds: i64| {
-                    Ok::<_, causeway_store::StoreError>(
-                        sweep_expired(c, NOW.plus(seconds), 10)?.ended_sessions,
-                    )
+                    Ok::<_, StoreError>(sweep_expired(c, NOW.plus(seconds), 10)?.ended_sessions)
                 };
                 assert_eq!(ended(899)?, 0);
                 assert_eq!(ended(900)?, 1);
                 assert_eq!(ended(7 * DAY - 1)?, 0);
                 assert_eq!(ended(7 * DAY)?, 1);
                 assert_eq!(ended(700 * DAY)?, 0);
-                let mut state = |head: &causeway_domain::session::SessionHead| {
-                    let found = sessions::find_session(c, &head.tenant_id, &head.session_id, head.kind)?;
-                    Ok::<_, causeway_store::StoreError>(found.map(|head| head.state))
-                };
-                assert_eq!(state(&device)?, Some(SessionState::Ended));
-                assert_eq!(state(&background)?, Some(SessionState::Active));
-                assert_eq!(state(&abandoned)?, Some(SessionState::Ended));
+                assert_eq!(state(c, &device)?, Some(SessionState::Ended));
+                assert_eq!(state(c, &background)?, Some(SessionState::Active));
+                assert_eq!(state(c, &abandoned)?, Some(SessionState::Ended));
                 assert_eq!(sessions::due_revocations(c, NOW.plus(7 * DAY), 10)?.len(), 2);
+                Ok(())
+            })
+            .await;
+    });
+}
+
+#[test]
+fn sessions_that_nothing_leads_to_end() {
+    on_each(|world| async move {
+        let client = client();
+        let ring = world.ring.clone();
+        world
+            .write(move |c| {
+                clients::insert_client(c, &client)?;
+                let insert = |c: &mut _, kind, state| {
+                    let head = session(&client, kind, state);
+                    sessions::insert_session(c, &ring, &head, &token_set("1"))?;
+                    Ok::<_, StoreError>(head)
+                };
+                let active = |c: &mut _| insert(c, SessionKind::Device, SessionState::Active);
+                let reauth = insert(c, SessionKind::Device, SessionState::ReauthRequired)?;
+                let background = insert(c, SessionKind::Background, SessionState::Active)?;
+                let by_access = active(c)?;
+                tokens::insert_access_token(c, &access_token(&by_access))?;
+                let by_refresh = active(c)?;
+                let refresh = refresh_token(&by_refresh, &access_token(&by_refresh), None);
+                tokens::insert_refresh_token(c, &refresh)?;
+                let by_code = active(c)?;
+                let mut late = code(&by_code);
+                late.expires_at = NOW.plus(1000);
+                codes::insert_code(c, &late)?;
+                let by_nothing = active(c)?;
+                let mut used = code(&by_nothing);
+                used.expires_at = NOW.plus(9999);
+                codes::insert_code(c, &used)?;
+                codes::consume_code(c, &used.code, NOW)?;
+                let mut revoked = access_token(&by_nothing);
+                revoked.revoked = true;
+                tokens::insert_access_token(c, &revoked)?;
+                let revoked_later = active(c)?;
+                let mut access = access_token(&revoked_later);
+                access.expires_at = NOW.plus(5 * DAY);
+                tokens::insert_access_token(c, &access)?;
+                let forever = active(c)?;
+                insert_forever(c, &forever)?;
+
+                let ended = |c: &mut _, seconds: i64| {
+                    let count = sweep_expired(c, NOW.plus(seconds), 10)?;
+                    assert!(!count.more);
+                    Ok::<_, StoreError>(count.ended_sessions)
+                };
+                assert_eq!(ended(c, 899)?, 0, "too young to tell");
+                assert_eq!(ended(c, 900)?, 2);
+                assert_eq!(state(c, &reauth)?, Some(SessionState::Ended));
+                assert_eq!(state(c, &by_nothing)?, Some(SessionState::Ended));
+                assert_eq!(ended(c, 999)?, 0);
+                assert_eq!(ended(c, 1000)?, 1);
+                assert_eq!(state(c, &by_code)?, Some(SessionState::Ended));
+                assert_eq!(sessions::due_revocations(c, NOW.plus(1000), 10)?.len(), 3);
+
+                tokens::revoke_access_token(c, &access.token)?;
+                assert_eq!(ended(c, 3599)?, 0);
+                assert_eq!(ended(c, 3600)?, 1);
+                assert_eq!(state(c, &by_access)?, Some(SessionState::Ended));
+                assert_eq!(ended(c, 900 + REACH_CHECK_SECONDS)?, 1, "a revocation is noticed in a while");
+                assert_eq!(state(c, &revoked_later)?, Some(SessionState::Ended));
+                assert_eq!(ended(c, 7199)?, 0);
+                assert_eq!(ended(c, 7200)?, 1);
+                assert_eq!(state(c, &by_refresh)?, Some(SessionState::Ended));
+                assert_eq!(ended(c, 6 * DAY)?, 0);
+                assert_eq!(state(c, &forever)?, Some(SessionState::Active));
+                assert_eq!(state(c, &background)?, Some(SessionState::Active));
+                Ok(())
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_session_is_forgotten_when_it_is_long_over() {
+    const TABLES: [&str; 5] = [
+        "oauth_authorization_code",
+        "oauth_access_token",
+        "oauth_refresh_token",
+        "oauth_atp_session",
+        "upstream_session",
+    ];
+    on_each(|world| async move {
+        let (_, over) = world.client_and_session().await;
+        let (_, owed) = world.client_and_session().await;
+        let (_, stays) = world.client_and_session().await;
+        let ring = world.ring.clone();
+        world
+            .write(move |c| {
+                for session in [&over, &owed, &stays] {
+                    for _ in 0..2 {
+                        insert_forever(c, session)?;
+                        let (mut access, mut code) = (access_token(session), code(session));
+                        (access.expires_at, code.expires_at) = (NOW.plus(99 * DAY), NOW.plus(99 * DAY));
+                        tokens::insert_access_token(c, &access)?;
+                        codes::insert_code(c, &code)?;
+                        codes::consume_code(c, &code.code, NOW)?;
+                    }
+                    sessions::advance_session(c, &ring, &session.session_id, 1, &token_set("2"), NOW)?;
+                }
+                let month = ENDED_SESSION_SECONDS;
+                for head in [&over, &owed] {
+                    sessions::end_session(c, &head.session_id, NOW)?;
+                }
+                sessions::touch_session(c, &stays.session_id, NOW.plus(month))?;
+                sessions::complete_revocation(c, &over.session_id)?;
+
+                let rows = |c: &mut _| {
+                    TABLES.iter().map(|table| count_rows(c, table)).collect::<Result<Vec<_>, _>>()
+                };
+                assert_eq!(sweep_expired(c, NOW.plus(month - 1), 10)?.deleted, 0);
+                assert_eq!(rows(c)?, [6, 6, 6, 6, 3]);
+                // One row a table, and the head only when no other row is left.
+                let first = sweep_expired(c, NOW.plus(month), 1)?;
+                assert_eq!(first, SweepCount { deleted: 4, ended_sessions: 0, more: true });
+                assert_eq!(rows(c)?, [5, 5, 5, 5, 3]);
+                let second = sweep_expired(c, NOW.plus(month), 10)?;
+                assert_eq!(second, SweepCount { deleted: 5, ended_sessions: 0, more: false });
+                assert_eq!(rows(c)?, [4, 4, 4, 4, 2]);
+                assert_eq!(state(c, &over)?, None);
+                assert_eq!(state(c, &owed)?, Some(SessionState::Ended), "its revocation is still due");
+                assert_eq!(state(c, &stays)?, Some(SessionState::Active));
+                Ok(())
+            })
+            .await;
+    });
+}
+
+/// Enough rows that PostgreSQL would rather read the whole table only if it had to.
+const CROWD: &str = "
+INSERT INTO oauth_client (client_id, client_name, redirect_uris, grant_types, response_types,
+    token_endpoint_auth_method, client_type, created_at, updated_at)
+VALUES ('c', 'crowd', '[]', '[]', '[]', 'none', 'public', 1, 1);
+INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, issuer, pds,
+    upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at, next_check_at, ended_at)
+SELECT 's' || n, 'c', 'd', 'device', CASE n % 3 WHEN 0 THEN 'active' WHEN 1 THEN 'ended' ELSE 'pending' END, 'b', 1,
+    'i', 'p', 'x', '{}', 'r', 9000 + n, 9000 + n, 9000 + n, CASE n % 3 WHEN 1 THEN 9000 + n END
+FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, dpop_key)
+SELECT 's' || n, 1, 1, '', '', '' FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_access_token (token, client_id, session_id, created_at, expires_at)
+SELECT 'a' || n, 'c', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_refresh_token (token, access_token, client_id, user_id, session_id, created_at, expires_at)
+SELECT 'r' || n, 'a' || n, 'c', 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_authorization_code (code, client_id, user_id, session_id, redirect_uri, created_at, expires_at)
+SELECT 'ac' || n, 'c', 'd', 's' || n, '', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_par_request (request_uri, authorization_request, client_id, created_at, expires_at)
+SELECT 'u' || n, '{}', 'c', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_dpop_nonce (nonce, expires_at) SELECT 'n' || n, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
+SELECT 'ar' || n, 'c', '', 'code', 1, 9000 + n, 'b' FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_verifier, signing_public_key,
+    dpop_private_key, created_at, expires_at, auth_request_id, browser_id, pds, upstream_client_id, upstream_auth,
+    upstream_redirect_uri, dpop_jkt)
+SELECT 's' || n, '', '', '', '', '', 1, 9000 + n, 'ar', 'b', '', '', '{}', '', '' FROM generate_series(1, 20000) AS n;
+ANALYZE;
+";
+
+#[derive(QueryableByName)]
+struct SqliteStep {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+#[derive(QueryableByName)]
+struct PostgresStep {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    detail: String,
+}
+
+/// How a database goes about a statement, by diesel's notation of it.
+fn plan(c: &mut AnyConnection, statement: &str) -> Result<String, StoreError> {
+    let (sql, binds) = statement.split_once(" -- binds: ").unwrap();
+    let steps: Vec<String> = match c {
+        AnyConnection::Sqlite(conn) => {
+            let steps: Vec<SqliteStep> = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(conn)?;
+            steps.into_iter().map(|step| step.detail).collect()
+        }
+        AnyConnection::Postgres(conn) => {
+            conn.batch_execute(&format!("DEALLOCATE ALL; PREPARE swept AS {sql}"))?;
+            let values = binds.trim_matches(['[', ']']).replace("Some(", "(").replace('"', "'");
+            let steps: Vec<PostgresStep> =
+                sql_query(format!("EXPLAIN EXECUTE swept({values})")).load(conn)?;
+            steps.into_iter().map(|step| step.detail).collect()
+        }
+    };
+    Ok(steps.join("\n"))
+}
+
+#[test]
+fn no_statement_of_a_sweep_reads_a_whole_table() {
+    on_each(|world| async move {
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&statements);
+        let sqlite_crowd = "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, \
+            iteration, issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at, \
+            next_check_at) VALUES ('s', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 9000, 9000, 1)";
+        world
+            .write(move |c| {
+                let noted = Arc::clone(&noted);
+                let note = move |event: InstrumentationEvent<'_>| {
+                    if let InstrumentationEvent::StartQuery { query, .. } = event {
+                        noted.lock().unwrap().push(query.to_string());
+                    }
+                };
+                match c {
+                    AnyConnection::Sqlite(conn) => {
+                        conn.batch_execute(sqlite_crowd)?;
+                        conn.set_instrumentation(note);
+                    }
+                    AnyConnection::Postgres(conn) => {
+                        conn.batch_execute(CROWD)?;
+                        conn.set_instrumentation(note);
+                    }
+                }
+                assert!(sweep_expired(c, Timestamp(9001 + 900), 5)?.ended_sessions > 0);
+                Ok(())
+            })
+            .await;
+        let statements = std::mem::take(&mut *statements.lock().unwrap());
+        assert!(statements.len() > 15, "{statements:#?}");
+        let kind = world.kind;
+        world
+            .write(move |c| {
+                for statement in &statements {
+                    let plan = plan(c, statement)?;
+                    assert!(
+                        !plan.contains("SCAN ") && !plan.contains("Seq Scan"),
+                        "{kind}: {statement}\n{plan}"
+                    );
+                }
                 Ok(())
             })
             .await;

@@ -3,6 +3,7 @@
 use causeway_domain::grant::{AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::session::SessionHead;
 use causeway_store::{AnyConnection, StoreError, codes, sessions, tokens};
+use diesel::connection::SimpleConnection as _;
 
 use crate::common::{NOW, access_token, code, on_each, refresh_token};
 
@@ -60,6 +61,12 @@ fn successors_used_and_unused() {
                 assert!(tokens::mark_access_token_used(c, &one.0.token, NOW)?);
                 assert!(!tokens::mark_access_token_used(c, &one.0.token, NOW)?);
                 assert!(tokens::successor_used(c, &parent.token)?, "by its access token");
+                c.batch_execute("DELETE FROM oauth_access_token")?;
+                assert!(tokens::successor_used(c, &parent.token)?, "the sweep takes access tokens first");
+                assert!(!tokens::successor_used(c, &stranger.1.token)?);
+                tokens::insert_access_token(c, &one.0)?;
+                tokens::insert_access_token(c, &two.0)?;
+                tokens::insert_access_token(c, &stranger.0)?;
                 assert_eq!(tokens::revoke_unused_successors(c, &parent.token)?, 1);
                 assert_eq!(revoked(c, &one)?, (false, None));
                 assert_eq!(revoked(c, &two)?, (true, Some(RefreshRevocation::Superseded)));
@@ -101,6 +108,46 @@ fn revoking_a_grant_leaves_nothing_alive_and_others_alone() {
 
                 sessions::end_session(c, &other.session_id, NOW)?;
                 assert_eq!(revoked(c, &bystander)?, (true, Some(RefreshRevocation::Grant)));
+                Ok(())
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_code_is_renewed_while_it_is_the_only_one_and_unused() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let (_, other) = world.client_and_session().await;
+        world
+            .write(move |c| {
+                let (first, bystander) = (code(&session), code(&other));
+                let mut renew = |c: &mut _, seconds| {
+                    let new = crate::common::hash();
+                    let (now, end) = (NOW.plus(seconds), NOW.plus(seconds + 60));
+                    codes::renew_code(c, &session.session_id, &new, now, end)
+                        .map(|row| row.inspect(|row| assert_eq!(row.code, new)))
+                };
+                assert_eq!(renew(c, 1)?, None, "there is none");
+                codes::insert_code(c, &first)?;
+                codes::insert_code(c, &bystander)?;
+                let second = renew(c, 59)?.unwrap();
+                let expected = causeway_domain::grant::AuthorizationCode {
+                    code: second.code.clone(),
+                    created_at: NOW.plus(59),
+                    expires_at: NOW.plus(119),
+                    ..first.clone()
+                };
+                assert_eq!(second, expected);
+                assert_eq!(codes::find_code(c, &first.code)?, None);
+                assert_eq!(codes::find_code(c, &second.code)?, Some(expected));
+                assert_eq!(codes::find_code(c, &bystander.code)?, Some(bystander));
+                assert_eq!(renew(c, 119)?, None, "expired");
+                let third = renew(c, 118)?.unwrap();
+                assert!(codes::consume_code(c, &third.code, NOW.plus(119))?.is_some());
+                assert_eq!(renew(c, 119)?, None, "used");
+                codes::insert_code(c, &first)?;
+                assert_eq!(renew(c, 1)?, None, "not the only one");
                 Ok(())
             })
             .await;

@@ -1,0 +1,140 @@
+//! What the database can do without a server around it: durable commits through a plain connection.
+
+use std::ops::AddAssign;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use causeway_domain::{Clock as _, Rng, SystemClock, SystemRng};
+use causeway_store::{AnyConnection, DatabaseUrl};
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, Insertable, PgConnection, RunQueryDsl as _, SqliteConnection};
+
+use crate::report::{Kind, Row};
+
+diesel::table! {
+    bench_commit (key) {
+        key -> Text,
+        payload -> Text,
+        created_at -> BigInt,
+    }
+}
+
+/// A row of the usual size: a hash, a few values, a time.
+#[derive(Insertable)]
+#[diesel(table_name = bench_commit)]
+struct NewRow<'a> {
+    key: String,
+    payload: &'a str,
+    created_at: i64,
+}
+
+/// Rows of the larger commits.
+pub(crate) const BATCH: u32 = 32;
+/// The name of the row that every goal refers to.
+pub(crate) const BATCHED_ROWS: &str = "durable rows, 32 a commit";
+/// The name of the other one.
+pub(crate) const SINGLE_ROWS: &str = "durable rows, 1 a commit";
+
+/// Rows that were committed, and how long that took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    rows: u32,
+    took: Duration,
+}
+
+impl Tally {
+    /// Rows a second.
+    pub(crate) fn per_second(self) -> f64 {
+        f64::from(self.rows) / self.took.as_secs_f64()
+    }
+
+    /// The row of the report.
+    pub(crate) fn row(self, name: &str) -> Row {
+        Row {
+            name: name.to_owned(),
+            kind: Kind::Calibration,
+            count: self.rows.into(),
+            per_second: self.per_second(),
+            p50_ms: None,
+            p99_ms: None,
+            max_ms: None,
+            cpu_us: None,
+            load_cpu_us: None,
+            rss_mb: None,
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.took += other.took;
+    }
+}
+
+/// Both calibrations.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Commits {
+    /// One row a commit.
+    pub(crate) single: Tally,
+    /// [`BATCH`] rows a commit.
+    pub(crate) batched: Tally,
+}
+
+impl Commits {
+    /// Commits for `span` each, one row at a time and [`BATCH`] at a time, and adds that up.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) fn measure(&mut self, url: &DatabaseUrl, span: Duration) -> Result<()> {
+        let mut conn = open(url)?;
+        conn.batch_execute(
+            "DROP TABLE IF EXISTS bench_commit;
+             CREATE TABLE bench_commit (key TEXT PRIMARY KEY, payload TEXT NOT NULL, created_at BIGINT NOT NULL);",
+        )?;
+        self.single += commit(&mut conn, 1, span)?;
+        self.batched += commit(&mut conn, BATCH, span)?;
+        conn.batch_execute("DROP TABLE bench_commit")?;
+        Ok(())
+    }
+}
+
+fn commit(conn: &mut AnyConnection, rows_a_commit: u32, span: Duration) -> Result<Tally> {
+    let transaction = match conn {
+        AnyConnection::Sqlite(_) => "BEGIN IMMEDIATE",
+        AnyConnection::Postgres(_) => "BEGIN",
+    };
+    let random: &dyn Rng = &SystemRng;
+    let payload = "x".repeat(200);
+    let mut rows = 0;
+    let began = Instant::now();
+    while began.elapsed() < span {
+        conn.batch_execute(transaction)?;
+        for _ in 0..rows_a_commit {
+            let row = NewRow {
+                key: random.base64url::<32>(),
+                payload: &payload,
+                created_at: SystemClock.now().as_secs(),
+            };
+            diesel::insert_into(bench_commit::table).values(&row).execute(conn)?;
+        }
+        conn.batch_execute("COMMIT")?;
+        rows += rows_a_commit;
+    }
+    Ok(Tally { rows, took: began.elapsed() })
+}
+
+/// A connection with the settings of the server's writer.
+fn open(url: &DatabaseUrl) -> Result<AnyConnection> {
+    match url {
+        DatabaseUrl::Sqlite { path } => {
+            let mut conn = SqliteConnection::establish(path.to_str().context("the path is not UTF-8")?)?;
+            conn.batch_execute(
+                "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                 PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;",
+            )?;
+            Ok(AnyConnection::Sqlite(conn))
+        }
+        DatabaseUrl::Postgres(url) => Ok(AnyConnection::Postgres(PgConnection::establish(url)?)),
+    }
+}

@@ -1,0 +1,117 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measure the causeway binary, and the machine beside it
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) arguments: Arguments,
+}
+
+/// What this program does when it starts itself.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve one empty handler until standard input ends
+    #[command(hide = true)]
+    EmptyHandler,
+}
+
+/// What to measure and where to put it.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The server's binary
+    #[arg(long, value_name = "FILE", default_value = "target/release/causeway", hide = true)]
+    pub(crate) server: PathBuf,
+    /// Where databases are made: a directory on a disk
+    #[arg(long, value_name = "DIR", default_value = "target", hide = true)]
+    pub(crate) scratch: PathBuf,
+    /// Seconds that each row is measured, after a warm-up of one second
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Connections that ask at the same time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) connections: u16,
+    /// A database made for this, which is migrated and filled; a fresh SQLite file when left out
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Write every number there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw the rates there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Print the ratios to an earlier --json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) compare: Option<PathBuf>,
+    /// Measure only this row beside the durable commits; may be repeated
+    #[arg(long, value_name = "ROW")]
+    pub(crate) only: Vec<Row>,
+    /// Fail when a goal is missed
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+impl Arguments {
+    /// How long each row is measured.
+    pub(crate) const fn span(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// Whether this row was asked for.
+    pub(crate) fn wants(&self, row: Row) -> bool {
+        self.only.is_empty() || self.only.contains(&row)
+    }
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Row {
+    /// From the start of the process to its first answer
+    StartUp,
+    /// The same HTTP stack around nothing
+    EmptyHandler,
+    /// GET /healthz
+    Healthz,
+    /// GET /.well-known/oauth-authorization-server
+    Metadata,
+    /// POST /oauth/par
+    Par,
+    /// POST /oauth/token with a fresh code each time
+    CodeExchange,
+    /// POST /oauth/token, each connection rotating its own refresh token
+    Refresh,
+}
+
+impl Row {
+    /// The name in tables and files.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::StartUp => "start-up",
+            Self::EmptyHandler => "empty handler",
+            Self::Healthz => "healthz",
+            Self::Metadata => "metadata",
+            Self::Par => "par",
+            Self::CodeExchange => "code exchange",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

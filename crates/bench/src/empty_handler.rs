@@ -1,0 +1,48 @@
+//! The floor below every endpoint: the same HTTP stack with as many workers around a handler that
+//! does nothing.
+
+use std::io::Read as _;
+use std::process::Command;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::{Context as _, Result};
+
+use crate::process::Running;
+
+/// Where it answers.
+pub(crate) const PATH: &str = "/";
+
+/// Starts it as a process of its own.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) fn start() -> Result<Running> {
+    let program = std::env::current_exe().context("our own binary")?;
+    Running::start(Command::new(program).arg("empty-handler"), |line| Some(line.to_owned()))
+}
+
+/// Serves until standard input ends, that is, until whoever started us is gone.
+///
+/// # Errors
+/// When it cannot listen.
+pub(crate) fn serve() -> Result<()> {
+    let server =
+        HttpServer::new(|| App::new().route(PATH, web::get().to(async || HttpResponse::Ok().finish())))
+            .workers(workers())
+            .disable_signals()
+            .bind("127.0.0.1:0")?;
+    for address in server.addrs() {
+        println!("{address}");
+    }
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    // The server's own runtime is one with many threads, too.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(server.run())?)
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}

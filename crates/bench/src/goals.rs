@@ -1,0 +1,85 @@
+//! What the numbers should be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::calibration::BATCHED_ROWS;
+use crate::cli;
+use crate::report::{Kind, Report};
+
+/// The most that a new process may take to its first answer, in milliseconds.
+const START_UP_MS: f64 = 300.0;
+/// The most resident memory when idle, in megabytes.
+const IDLE_MB: f64 = 30.0;
+/// The 99th percentile of latency, in milliseconds.
+const P99_MS: f64 = 40.0;
+/// Rates as parts of the rate of durable rows in commits of 32.
+const RATES: [(cli::Row, f64); 3] =
+    [(cli::Row::Par, 1.0 / 2.0), (cli::Row::CodeExchange, 1.0 / 6.0), (cli::Row::Refresh, 1.0 / 6.0)];
+
+/// A goal, and how it went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Goal {
+    /// What is looked at.
+    pub(crate) what: String,
+    /// What it is.
+    pub(crate) value: f64,
+    /// What it should be.
+    pub(crate) bound: f64,
+    /// Whether more is better.
+    pub(crate) at_least: bool,
+    /// Whether it is.
+    pub(crate) met: bool,
+}
+
+impl Goal {
+    fn at_least(what: String, value: f64, bound: f64) -> Self {
+        Self { what, value, bound, at_least: true, met: value >= bound }
+    }
+
+    fn below(what: String, value: f64, bound: f64) -> Self {
+        Self { what, value, bound, at_least: false, met: value < bound }
+    }
+}
+
+/// Every goal of what was measured.
+pub(crate) fn judge(report: &Report) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    if let Some(start_up) = &report.start_up {
+        goals.push(Goal::below("start-up, ms".to_owned(), start_up.median_ms, START_UP_MS));
+        goals.push(Goal::below("idle memory, MB".to_owned(), start_up.idle_rss_mb, IDLE_MB));
+    }
+    if let Some(batched) = report.row(BATCHED_ROWS) {
+        for (row, share) in RATES {
+            if let Some(row) = report.row(row.name()) {
+                let what = format!("{} / {BATCHED_ROWS}", row.name);
+                goals.push(Goal::at_least(what, row.per_second / batched.per_second, share));
+            }
+        }
+    }
+    for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint) {
+        if let Some(p99) = row.p99_ms {
+            goals.push(Goal::below(format!("{} p99, ms", row.name), p99, P99_MS));
+        }
+    }
+    goals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{report, row};
+
+    #[test]
+    fn goals_are_shares_of_the_batched_rate() {
+        let mut calibration = row(BATCHED_ROWS, 6000.0);
+        calibration.kind = Kind::Calibration;
+        let rows = vec![calibration, row("par", 2999.0), row("refresh", 1000.0)];
+        let goals = judge(&report(rows));
+        let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
+        assert_eq!(of("par /"), Some(false));
+        assert_eq!(of("refresh /"), Some(true));
+        assert_eq!(of("code exchange"), None, "it was not measured");
+        assert_eq!((of("par p99"), of("start-up"), of("idle")), (Some(true), Some(true), Some(true)));
+        assert_eq!(of(&format!("{BATCHED_ROWS} p99")), None, "a calibration has no goal");
+    }
+}

@@ -1,0 +1,171 @@
+//! The load generator: keep-alive connections on one thread, each with one request under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::http::Connection;
+use crate::latency::{millis, percentile};
+use crate::process::{self, Running};
+use crate::report::{Kind, Row};
+
+/// Time that does not count: connections are made, caches fill, code is paged in.
+pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What one connection asks.
+pub(crate) trait Traffic: Send {
+    /// Writes the next request into an empty buffer; `false` when there is none left, which ends the
+    /// measurement.
+    fn write_next(&mut self, request: &mut Vec<u8>) -> bool;
+
+    /// Takes in a good answer.
+    ///
+    /// # Errors
+    /// When the next request cannot be made of it.
+    fn answered(&mut self, _body: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Loads a server, one connection for each traffic, and measures it for `span` after the warm-up.
+///
+/// # Errors
+/// When a connection breaks, or any answer is neither 2xx nor 3xx.
+pub(crate) async fn run(
+    name: &str,
+    kind: Kind,
+    server: &Running,
+    traffic: Vec<Box<dyn Traffic>>,
+    span: Duration,
+) -> Result<Row> {
+    let stop = Arc::new(Stop::default());
+    let mut connections = Vec::new();
+    for traffic in traffic {
+        let connection = Connection::open(&server.address).await?;
+        connections.push(tokio::spawn(drive(connection, traffic, Arc::clone(&stop))));
+    }
+    let warm = Instant::now() + WARM_UP;
+    stop.or_at(warm).await;
+    let before = Moment::now(server)?;
+    stop.or_at(warm + span).await;
+    let after = Moment::now(server)?;
+    stop.set();
+
+    let mut log = Log::default();
+    for connection in connections {
+        log.add(connection.await.context("a connection")??);
+    }
+    if let Some(first) = log.first_failure {
+        bail!("{name}: {} requests failed, the first one with {first}", log.failures);
+    }
+    let counts = |sample: &Sample| sample.ended > before.at && sample.ended <= after.at;
+    let mut latencies: Vec<_> = log.samples.into_iter().filter(counts).map(|sample| sample.latency).collect();
+    latencies.sort_unstable();
+    ensure!(!latencies.is_empty(), "{name}: nothing was answered after the warm-up");
+    let count = u32::try_from(latencies.len()).context("more than 4 billion requests")?;
+    let cpu_us = |before: Duration, after: Duration| {
+        Some(after.saturating_sub(before).as_secs_f64() * 1e6 / f64::from(count))
+    };
+    Ok(Row {
+        name: name.to_owned(),
+        kind,
+        count: count.into(),
+        per_second: f64::from(count) / (after.at - before.at).as_secs_f64(),
+        p50_ms: percentile(&latencies, 500).map(millis),
+        p99_ms: percentile(&latencies, 990).map(millis),
+        max_ms: percentile(&latencies, 1000).map(millis),
+        cpu_us: cpu_us(before.server_cpu, after.server_cpu),
+        load_cpu_us: cpu_us(before.own_cpu, after.own_cpu),
+        rss_mb: Some(process::resident_megabytes(server.pid())?),
+    })
+}
+
+/// Asks until it is told to stop.
+async fn drive(mut connection: Connection, mut traffic: Box<dyn Traffic>, stop: Arc<Stop>) -> Result<Log> {
+    let mut log = Log::default();
+    let mut request = Vec::with_capacity(2048);
+    while !stop.is_set() {
+        request.clear();
+        if !traffic.write_next(&mut request) {
+            stop.set();
+            break;
+        }
+        let began = Instant::now();
+        let response = connection.exchange(&request).await?;
+        let ended = Instant::now();
+        if response.is_good() {
+            log.samples.push(Sample { ended, latency: ended - began });
+            traffic.answered(response.body)?;
+        } else {
+            log.failures += 1;
+            log.first_failure.get_or_insert_with(|| response.describe());
+        }
+    }
+    Ok(log)
+}
+
+struct Sample {
+    ended: Instant,
+    latency: Duration,
+}
+
+/// What happened on a connection, or on all of them.
+#[derive(Default)]
+struct Log {
+    samples: Vec<Sample>,
+    failures: u64,
+    first_failure: Option<String>,
+}
+
+impl Log {
+    fn add(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+        self.failures += other.failures;
+        if self.first_failure.is_none() {
+            self.first_failure = other.first_failure;
+        }
+    }
+}
+
+/// A moment, and the CPU time used up to it.
+struct Moment {
+    at: Instant,
+    server_cpu: Duration,
+    own_cpu: Duration,
+}
+
+impl Moment {
+    fn now(server: &Running) -> Result<Self> {
+        let server_cpu = process::cpu_time(server.pid())?;
+        Ok(Self { at: Instant::now(), server_cpu, own_cpu: process::cpu_time(std::process::id())? })
+    }
+}
+
+/// The end, which time or a traffic that ran dry brings about.
+#[derive(Default)]
+struct Stop {
+    set: AtomicBool,
+    changed: Notify,
+}
+
+impl Stop {
+    fn set(&self) {
+        self.set.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    fn is_set(&self) -> bool {
+        self.set.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `deadline`, or less when the end comes first.
+    async fn or_at(&self, deadline: Instant) {
+        if !self.is_set() {
+            let _ = tokio::time::timeout_at(deadline, self.changed.notified()).await;
+        }
+    }
+}

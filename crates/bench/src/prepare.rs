@@ -1,0 +1,169 @@
+//! What the server finds in its database: a client, and people who have just consented.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use causeway_domain::client::{Client, ClientMetadata};
+use causeway_domain::grant::AuthorizationCode;
+use causeway_domain::secret::Code;
+use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
+use causeway_domain::{
+    BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Rng as _, Scope, Secret,
+    SessionKind, SessionState, SystemClock, SystemRng, TenantId, Timestamp, UpstreamClientId,
+    UpstreamSessionId,
+};
+use causeway_store::seal::SealingKeyRing;
+use causeway_store::{DatabaseUrl, Store, StoreError, StoreOptions, clients, codes, migrate, sessions};
+
+use crate::server::KEY_FILE;
+
+/// Where the client's answers may go.
+pub(crate) const REDIRECT_URI: &str = "https://app.example/callback";
+/// What the client asks for, and has been granted.
+pub(crate) const SCOPE: &str = "atproto transition:generic";
+
+/// Codes that are written in one transaction.
+const CHUNK: usize = 500;
+/// Codes live longer than any run.
+const LIFETIME_SECONDS: i64 = 86_400;
+
+/// What requests are made of.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The client's `Authorization` header: it authenticates with a secret, by HTTP Basic.
+    pub(crate) authorization: String,
+    /// The PKCE verifier behind every code.
+    pub(crate) verifier: CodeVerifier,
+    /// Codes, each of a session of its own.
+    pub(crate) codes: Vec<String>,
+}
+
+/// Migrates the database and writes a client and `count` codes, each with its session. The sealing
+/// key goes into `directory`.
+///
+/// # Errors
+/// When the database refuses.
+pub(crate) async fn prepare(url: &DatabaseUrl, directory: &Path, count: usize) -> Result<Prepared> {
+    migrate::up(url)?;
+    let ring = create_ring(&directory.join(KEY_FILE))?;
+    let store = Store::open(url, StoreOptions::default()).await?;
+    let (client, authorization) = new_client()?;
+    let row = client.clone();
+    store.write(move |c| clients::insert_client(c, &row)).await?;
+
+    let verifier = CodeVerifier::random(&SystemRng);
+    let mut prepared = Prepared { authorization, verifier, codes: Vec::with_capacity(count) };
+    while prepared.codes.len() < count {
+        let mut rows = Vec::with_capacity(CHUNK);
+        for _ in 0..CHUNK.min(count - prepared.codes.len()) {
+            let code = PlainToken::<Code>::random(&SystemRng);
+            rows.push(new_grant(&client, &code, &prepared.verifier)?);
+            prepared.codes.push(code.expose().to_owned());
+        }
+        let ring = ring.clone();
+        store
+            .write(move |c| {
+                rows.iter().try_for_each(|(session, code)| {
+                    sessions::insert_session(c, &ring, session, &token_set(session.created_at))?;
+                    codes::insert_code(c, code)
+                })
+            })
+            .await
+            .map_err(|error: StoreError| error)?;
+    }
+    store.close().await;
+    Ok(prepared)
+}
+
+fn create_ring(path: &Path) -> Result<SealingKeyRing> {
+    let text = SealingKeyRing::generate(&SystemRng);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(SealingKeyRing::parse(&text)?)
+}
+
+fn new_client() -> Result<(Client, String)> {
+    let metadata = ClientMetadata {
+        redirect_uris: vec![REDIRECT_URI.to_owned()],
+        grant_types: Some(vec!["authorization_code".to_owned(), "refresh_token".to_owned()]),
+        client_name: Some("Benchmark".to_owned()),
+        scope: Some(SCOPE.to_owned()),
+        ..ClientMetadata::default()
+    };
+    let metadata = metadata.validate()?;
+    let secret = metadata.new_secret(&SystemRng).context("a client with a secret")?;
+    let client_id = causeway_domain::ClientId::random(&SystemRng);
+    let authorization =
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", client_id.as_str(), secret.expose())));
+    let hash = Some(secret.hash());
+    Ok((metadata.into_client(client_id, TenantId::default_tenant(), hash, SystemClock.now()), authorization))
+}
+
+fn new_grant(
+    client: &Client,
+    code: &PlainToken<Code>,
+    verifier: &CodeVerifier,
+) -> Result<(SessionHead, AuthorizationCode)> {
+    let now = SystemClock.now();
+    let session = SessionHead {
+        session_id: UpstreamSessionId::random(&SystemRng),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        did: new_did()?,
+        handle: Some(Handle::parse("alice.example.com")?),
+        kind: SessionKind::Device,
+        state: SessionState::Active,
+        browser_id: BrowserSessionId::new("browser"),
+        iteration: 1,
+        upstream: UpstreamBinding {
+            issuer: "https://pds.example".to_owned(),
+            pds: "https://pds.example".to_owned(),
+            client_id: UpstreamClientId::new("http://localhost"),
+            auth: UpstreamAuth::None,
+            redirect_uri: "http://127.0.0.1/oauth/atp/callback".to_owned(),
+        },
+        created_at: now,
+        last_used_at: now,
+    };
+    let code = AuthorizationCode {
+        code: code.hash(),
+        client_id: session.client_id.clone(),
+        did: session.did.clone(),
+        session_id: session.session_id.clone(),
+        session_iteration: session.iteration,
+        redirect_uri: REDIRECT_URI.to_owned(),
+        scope: Scope::parse(SCOPE)?,
+        code_challenge: verifier.challenge(),
+        nonce: None,
+        created_at: now,
+        expires_at: now.plus(LIFETIME_SECONDS),
+        used_at: None,
+    };
+    Ok((session, code))
+}
+
+/// Somebody: 24 random characters of base32.
+fn new_did() -> Result<Did> {
+    let mut bytes = [0; 24];
+    SystemRng.fill(&mut bytes);
+    let alphabet = b"abcdefghijklmnopqrstuvwxyz234567";
+    let name = bytes.iter().filter_map(|byte| alphabet.get(usize::from(byte % 32)).copied().map(char::from));
+    Ok(Did::parse(&format!("did:plc:{}", name.collect::<String>()))?)
+}
+
+fn token_set(now: Timestamp) -> TokenSet {
+    TokenSet {
+        access_token: Secret::new("upstream-access"),
+        refresh_token: Some(Secret::new("upstream-refresh")),
+        created_at: now,
+        expires_at: Some(now.plus(LIFETIME_SECONDS)),
+        scope: Scope::atproto(),
+        dpop_key: Secret::new("{}"),
+        dpop_jkt: "jkt".to_owned(),
+    }
+}

@@ -1,0 +1,149 @@
+//! Everything that was measured, as it is written to a file and read again.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::goals::Goal;
+use crate::machine::Machine;
+
+/// One run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// The version of Causeway.
+    pub(crate) version: String,
+    /// When it ended, in seconds since 1970.
+    pub(crate) unix_time: i64,
+    /// Where.
+    pub(crate) machine: Machine,
+    /// `sqlite` or `postgres`.
+    pub(crate) database: String,
+    /// Seconds that each row was measured.
+    pub(crate) seconds: u64,
+    /// Connections that asked at the same time.
+    pub(crate) connections: u16,
+    /// Starting.
+    pub(crate) start_up: Option<StartUp>,
+    /// What was measured at work, calibrations first.
+    pub(crate) rows: Vec<Row>,
+    /// What it should be.
+    pub(crate) goals: Vec<Goal>,
+}
+
+impl Report {
+    /// Reads what an earlier run has written.
+    ///
+    /// # Errors
+    /// When the file is not there or is something else.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not from this benchmark", path.display()))
+    }
+
+    /// The row of this name.
+    pub(crate) fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+}
+
+/// What a row is measured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// What the machine can do.
+    Calibration,
+    /// What the server does.
+    Endpoint,
+}
+
+/// One thing at work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// Its name: the same in every run.
+    pub(crate) name: String,
+    /// What it is for.
+    pub(crate) kind: Kind,
+    /// Requests or rows that were counted.
+    pub(crate) count: u64,
+    /// The same by seconds.
+    pub(crate) per_second: f64,
+    /// Latency that half of the requests stay below, in milliseconds.
+    pub(crate) p50_ms: Option<f64>,
+    /// Latency that 99 of 100 requests stay below, in milliseconds.
+    pub(crate) p99_ms: Option<f64>,
+    /// The longest latency, in milliseconds.
+    pub(crate) max_ms: Option<f64>,
+    /// CPU time of the server for each request, in microseconds.
+    pub(crate) cpu_us: Option<f64>,
+    /// CPU time of the load generator for each request, in microseconds.
+    pub(crate) load_cpu_us: Option<f64>,
+    /// Resident memory of the server at the end, in megabytes.
+    pub(crate) rss_mb: Option<f64>,
+}
+
+/// From the start of the process to its first answer, on a new database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StartUp {
+    /// Times that it was started.
+    pub(crate) starts: u32,
+    /// The median, in milliseconds.
+    pub(crate) median_ms: f64,
+    /// The slowest, in milliseconds.
+    pub(crate) slowest_ms: f64,
+    /// The most resident memory when idle, in megabytes.
+    pub(crate) idle_rss_mb: f64,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row of an endpoint with this rate.
+    pub(crate) fn row(name: &str, per_second: f64) -> Row {
+        Row {
+            name: name.to_owned(),
+            kind: Kind::Endpoint,
+            count: 10,
+            per_second,
+            p50_ms: Some(1.0),
+            p99_ms: Some(2.0),
+            max_ms: Some(3.0),
+            cpu_us: Some(40.0),
+            load_cpu_us: Some(5.0),
+            rss_mb: Some(20.0),
+        }
+    }
+
+    /// A report of these rows.
+    pub(crate) fn report(rows: Vec<Row>) -> Report {
+        Report {
+            version: "0.0.0".to_owned(),
+            unix_time: 0,
+            machine: Machine {
+                cores: 2,
+                processor: "<fast> & cheap".to_owned(),
+                kernel: "6.0".to_owned(),
+                file_system: "ext4".to_owned(),
+            },
+            database: "sqlite".to_owned(),
+            seconds: 5,
+            connections: 32,
+            start_up: Some(StartUp { starts: 3, median_ms: 100.0, slowest_ms: 120.0, idle_rss_mb: 20.0 }),
+            rows,
+            goals: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_report_survives_its_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let written = report(vec![row("par", 123.0)]);
+        fs::write(file.path(), serde_json::to_string(&written).unwrap()).unwrap();
+        let read = Report::read(file.path()).unwrap();
+        assert!((read.row("par").unwrap().per_second - 123.0).abs() < 1e-9);
+        fs::write(file.path(), "{}").unwrap();
+        assert!(Report::read(file.path()).is_err());
+    }
+}

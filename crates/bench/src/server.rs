@@ -1,0 +1,50 @@
+//! The server under measurement.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use causeway_store::DatabaseUrl;
+
+use crate::process::Running;
+
+/// Starts `causeway serve` on a free port, with nothing of our environment.
+///
+/// `directory` takes its sealing key and its log. The key is made when it is not there.
+///
+/// # Errors
+/// With what it logged, when it does not run.
+pub(crate) fn start(program: &Path, directory: &Path, url: &str) -> Result<Running> {
+    let log = directory.join("causeway.log");
+    let mut command = Command::new(program);
+    command
+        .current_dir(directory)
+        .env_clear()
+        .env("RUST_LOG", "warn")
+        .args(["serve", "--listen", "127.0.0.1:0", "--database-url", url])
+        .stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
+    let key = directory.join(KEY_FILE);
+    if key.exists() {
+        command.arg("--secret-key-file").arg(key);
+    }
+    let address = |line: &str| Some(line.strip_prefix("Address")?.trim().strip_prefix("http://")?.to_owned());
+    Running::start(&mut command, address)
+        .with_context(|| format!("it logged: {}", fs::read_to_string(&log).unwrap_or_default().trim()))
+}
+
+/// The file of the sealing key, where the server looks for it beside an embedded database.
+pub(crate) const KEY_FILE: &str = "causeway.key";
+
+/// The address of a SQLite file in a directory.
+pub(crate) fn sqlite_url(directory: &Path) -> String {
+    format!("sqlite://{}", directory.join("causeway.db").display())
+}
+
+/// `sqlite` or `postgres`.
+pub(crate) const fn kind(url: &DatabaseUrl) -> &'static str {
+    match url {
+        DatabaseUrl::Sqlite { .. } => "sqlite",
+        DatabaseUrl::Postgres(_) => "postgres",
+    }
+}

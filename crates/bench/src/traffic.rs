@@ -1,0 +1,180 @@
+//! What the connections ask.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+use causeway_domain::{CodeVerifier, SystemRng};
+
+use crate::http::Connection;
+use crate::load::Traffic;
+use crate::prepare::{Prepared, REDIRECT_URI, SCOPE};
+
+/// The same request again and again.
+pub(crate) struct Repeated(Vec<u8>);
+
+impl Repeated {
+    /// `GET path`.
+    pub(crate) fn get(host: &str, path: &str) -> Self {
+        Self(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes())
+    }
+
+    /// `POST /oauth/par` of a stock client.
+    pub(crate) fn par(host: &str, authorization: &str) -> Self {
+        let challenge = CodeVerifier::random(&SystemRng).challenge();
+        let body = format!(
+            "response_type=code&redirect_uri={}&scope={}&state=af0ifjsldkj&login_hint=alice.example.com\
+             &code_challenge={}&code_challenge_method=S256",
+            REDIRECT_URI.replace(':', "%3A").replace('/', "%2F"),
+            SCOPE.replace(':', "%3A").replace(' ', "+"),
+            challenge.as_str(),
+        );
+        let mut request = Vec::new();
+        Post { host, authorization, path: "/oauth/par" }.write(&mut request, body.as_bytes());
+        Self(request)
+    }
+}
+
+impl Traffic for Repeated {
+    fn write_next(&mut self, request: &mut Vec<u8>) -> bool {
+        request.extend_from_slice(&self.0);
+        true
+    }
+}
+
+/// Codes that several connections share.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    prepared: Prepared,
+    next: AtomicUsize,
+}
+
+impl Codes {
+    /// All of them are fresh.
+    pub(crate) const fn new(prepared: Prepared) -> Self {
+        Self { prepared, next: AtomicUsize::new(0) }
+    }
+
+    /// The client's `Authorization` header.
+    pub(crate) fn authorization(&self) -> &str {
+        &self.prepared.authorization
+    }
+
+    /// The body that redeems a fresh code; `None` when all are used.
+    fn take_body(&self) -> Option<String> {
+        let code = self.prepared.codes.get(self.next.fetch_add(1, Ordering::Relaxed))?;
+        let verifier = self.prepared.verifier.expose();
+        Some(format!("grant_type=authorization_code&code={code}&code_verifier={verifier}"))
+    }
+}
+
+/// Redeems a fresh code with each request.
+pub(crate) struct Exchange {
+    /// Where the codes come from.
+    pub(crate) codes: Arc<Codes>,
+    /// The `Host` header.
+    pub(crate) host: String,
+}
+
+impl Traffic for Exchange {
+    fn write_next(&mut self, request: &mut Vec<u8>) -> bool {
+        let Some(body) = self.codes.take_body() else { return false };
+        token_request(&self.host, self.codes.authorization()).write(request, body.as_bytes());
+        true
+    }
+}
+
+/// Rotates one refresh token.
+pub(crate) struct Rotation {
+    authorization: String,
+    host: String,
+    refresh_token: String,
+}
+
+impl Rotation {
+    /// Gets the first refresh token for a code.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub(crate) async fn begin(host: &str, codes: &Codes) -> Result<Self> {
+        let body = codes.take_body().context("no code is left to begin with")?;
+        let mut request = Vec::new();
+        token_request(host, codes.authorization()).write(&mut request, body.as_bytes());
+        let mut connection = Connection::open(host).await?;
+        let response = connection.exchange(&request).await?;
+        if !response.is_good() {
+            bail!("POST /oauth/token: {}", response.describe());
+        }
+        let refresh_token = refresh_token(response.body)?.to_owned();
+        Ok(Self { authorization: codes.authorization().to_owned(), host: host.to_owned(), refresh_token })
+    }
+}
+
+impl Traffic for Rotation {
+    fn write_next(&mut self, request: &mut Vec<u8>) -> bool {
+        let body = format!("grant_type=refresh_token&refresh_token={}", self.refresh_token);
+        token_request(&self.host, &self.authorization).write(request, body.as_bytes());
+        true
+    }
+
+    fn answered(&mut self, body: &[u8]) -> Result<()> {
+        self.refresh_token.clear();
+        self.refresh_token.push_str(refresh_token(body)?);
+        Ok(())
+    }
+}
+
+/// The value of the member, without the cost of a whole JSON parser: tokens need no escapes.
+fn refresh_token(body: &[u8]) -> Result<&str> {
+    std::str::from_utf8(body)?
+        .split_once(r#""refresh_token":""#)
+        .and_then(|(_, rest)| rest.split('"').next())
+        .context("no refresh_token in the token answer")
+}
+
+const fn token_request<'a>(host: &'a str, authorization: &'a str) -> Post<'a> {
+    Post { host, authorization, path: "/oauth/token" }
+}
+
+/// A form post of an authenticated client.
+struct Post<'a> {
+    host: &'a str,
+    authorization: &'a str,
+    path: &'static str,
+}
+
+impl Post<'_> {
+    fn write(&self, request: &mut Vec<u8>, body: &[u8]) {
+        let Self { host, authorization, path } = self;
+        // Writing to memory does not fail.
+        let _ = write!(
+            request,
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        request.extend_from_slice(body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refresh_token_is_found() {
+        let body = br#"{"access_token":"a","refresh_token":"cw_rt_x","scope":"atproto"}"#;
+        assert_eq!(refresh_token(body).unwrap(), "cw_rt_x");
+        assert!(refresh_token(br#"{"access_token":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn a_pushed_request_is_a_form() {
+        let Repeated(request) = Repeated::par("127.0.0.1:1", "Basic eDp5");
+        let text = String::from_utf8(request).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{head}");
+        assert!(body.contains("&scope=atproto+transition%3Ageneric&"), "{body}");
+    }
+}

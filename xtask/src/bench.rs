@@ -1,0 +1,55 @@
+//! `cargo xtask bench`: builds the server and the benchmark for speed, and runs one on the other.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::process;
+
+// The benchmark's own command line says what there is: `cargo xtask bench --help`.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// What the benchmark takes: `cargo xtask bench --help`
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    flags: Vec<OsString>,
+}
+
+/// Runs where the caller stands, so that its files may be relative to that.
+pub(crate) fn run(arguments: &Arguments, root: &Path, caller: &Path) -> Result<ExitCode> {
+    process::must_run(process::cargo().args([
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        "causeway-server",
+    ]))?;
+    let scratch = target_dir(root)?;
+    let server = scratch.join("release").join(format!("causeway{}", env::consts::EXE_SUFFIX));
+    if !server.is_file() {
+        bail!("causeway-server was built, but {} is not there", server.display());
+    }
+    let status = process::show_and_run(
+        process::cargo()
+            .current_dir(caller)
+            .args(["run", "--release", "--quiet", "--package", "causeway-bench", "--manifest-path"])
+            .arg(root.join("Cargo.toml"))
+            .args(["--", "--server"])
+            .arg(server)
+            .arg("--scratch")
+            .arg(scratch)
+            .args(&arguments.flags),
+    )?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where cargo builds: on a disk, other than most temporary directories.
+fn target_dir(root: &Path) -> Result<PathBuf> {
+    let metadata = process::metadata(root)?;
+    let path = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(PathBuf::from(path))
+}
