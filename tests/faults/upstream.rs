@@ -47,7 +47,7 @@ on_each_database! {
     /// At the token endpoint, after the person has come back: the client is told.
     async fn sign_in_does_not_end(database) {
         let scene = Scene::set(database).await?;
-        let unusable = |fault: &Fault| matches!(fault, Fault::Html | Fault::Huge(_) | Fault::OAuth(_));
+        let unusable = |fault: &Fault| matches!(fault, Fault::Html | Fault::Huge(_) | Fault::Redirect(_) | Fault::OAuth(_));
         for fault in faults().into_iter().chain([Fault::OAuth("invalid_grant")]) {
             let error = if unusable(&fault) { "server_error" } else { "temporarily_unavailable" };
             let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);

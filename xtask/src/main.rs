@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod migrate;
+mod network;
 mod postgres;
 mod process;
 mod test;

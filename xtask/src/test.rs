@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use crate::network::Network;
 use crate::postgres::{self, Postgres};
 use crate::process;
 
@@ -37,7 +38,8 @@ pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
     }
     announce(&skipped);
 
-    let setup = Setup { binary, postgres, no_realnet: arguments.no_realnet };
+    let networks = if arguments.no_realnet { Vec::new() } else { Network::start_all()? };
+    let setup = Setup { binary, postgres, networks };
     let code = setup.run_all(arguments.filter.as_deref());
     // Before the last words: stopping the server may take a moment.
     drop(setup);
@@ -55,7 +57,7 @@ fn announce(skipped: &[String]) {
 struct Setup {
     binary: PathBuf,
     postgres: Postgres,
-    no_realnet: bool,
+    networks: Vec<Network>,
 }
 
 impl Setup {
@@ -83,11 +85,12 @@ impl Setup {
             Some(url) => command.env(postgres::VARIABLE, url),
             None => command.env_remove(postgres::VARIABLE),
         };
-        if self.no_realnet {
+        if self.networks.is_empty() {
             command.env(NO_REALNET, "1");
         } else {
             command.env_remove(NO_REALNET);
         }
+        command.envs(self.networks.iter().map(Network::variable));
         command
     }
 }

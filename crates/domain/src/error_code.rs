@@ -52,8 +52,6 @@ error_codes! {
     InvalidClientMetadata = "invalid_client_metadata",
     /// RFC 9101 section 6.2, for a `request_uri` that is unknown, expired or used (RFC 9126 section 4).
     InvalidRequestUri = "invalid_request_uri",
-    /// RFC 7009 section 2.2.1.
-    UnsupportedTokenType = "unsupported_token_type",
     /// OpenID Connect Core section 3.1.2.6.
     RequestNotSupported = "request_not_supported",
     /// Ours: a callback whose state is unknown, expired, used, or of another browser.

@@ -6,7 +6,7 @@
 //! specification, "Identity Authentication"). If somebody named an account, it must be that one.
 
 use causeway_atproto::{
-    AuthorizationServer, Identity, TokenAnswer, TokenError as UpstreamTokenError, UpstreamIdentity,
+    AuthorizationServer, HttpError, Identity, TokenAnswer, TokenError as UpstreamTokenError, UpstreamIdentity,
 };
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
@@ -203,7 +203,10 @@ async fn sign_in(
             tracing::warn!(%error, "the upstream code was not redeemed");
             return Ok(Err(match error {
                 UpstreamTokenError::OAuth { .. } => Failure::Refused,
-                UpstreamTokenError::Malformed(_) => Failure::Malformed,
+                UpstreamTokenError::Malformed(_)
+                | UpstreamTokenError::Http(
+                    HttpError::NotJson | HttpError::TooLarge | HttpError::Redirected,
+                ) => Failure::Malformed,
                 UpstreamTokenError::Http(_) => Failure::Unavailable,
                 UpstreamTokenError::Sign(error) => return Err(error.into()),
             }));

@@ -5,7 +5,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// An OAuth 2.1 server that signs people in with their AT Protocol account.
 #[derive(Parser)]
-#[command(name = "causeway", version, about, disable_help_subcommand = true)]
+#[command(
+    name = "causeway",
+    version,
+    about = "An OAuth 2.1 server that signs people in with their AT Protocol account",
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

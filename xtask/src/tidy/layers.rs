@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-flow", &["domain", "jose", "atproto", "store"]),
     ("causeway-api", &["domain", "jose", "atproto", "store", "flow"]),
     ("causeway-server", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),
+    ("causeway-bench", &["domain", "jose", "store"]),
     ("causeway-testkit", &["domain", "jose", "atproto", "store", "flow", "api"]),
     ("causeway-tests", &["domain", "jose", "atproto", "store", "flow", "api"]),
     ("xtask", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),

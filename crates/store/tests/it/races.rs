@@ -1,13 +1,14 @@
 //! Single use means single use, whoever races.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use causeway_store::{codes, keys, par, tokens, upstream_requests};
 use tokio::sync::Barrier;
 
 use crate::common::{
-    NOW, World, access_token, auth_request, client, code, hash, on_each, par_request, refresh_token,
-    signing_key, upstream_request,
+    NOW, World, access_token, auth_request, client, code, on_each, par_request, refresh_token, signing_key,
+    upstream_request,
 };
 
 const RACERS: usize = 16;
@@ -73,28 +74,40 @@ fn one_of_sixteen_consumes_a_refresh_token() {
     });
 }
 
-/// Whoever has locked a token sees what those before did to it, and nobody changes it meanwhile.
+/// Who comes second waits for the first, and sees what the first did.
 #[test]
 fn refreshes_of_one_token_happen_one_after_the_other() {
     on_each(|world| async move {
         let (_, session) = world.client_and_session().await;
-        let access = access_token(&session);
-        let refresh = refresh_token(&session, &access, None);
-        let row = refresh.clone();
+        let refresh = refresh_token(&session, &access_token(&session), None);
+        let (row, hash) = (refresh.clone(), refresh.token.clone());
         world.write(move |c| tokens::insert_refresh_token(c, &row)).await;
-        let rotate = |world: World, hash: causeway_domain::TokenHash<_>| async move {
-            world
-                .write(move |c| {
-                    let locked = tokens::lock_refresh_token(c, &hash)?.unwrap();
-                    std::thread::sleep(std::time::Duration::from_millis(2));
-                    let won = tokens::consume_refresh_token(c, &hash, NOW)?;
-                    assert_eq!(won, locked.used_at.is_none(), "somebody was in between");
-                    Ok(won)
-                })
-                .await
+        let (locked, has_locked) = mpsc::channel();
+        let (seen, was_seen) = mpsc::channel();
+        let first = {
+            let (world, hash) = (world.clone(), hash.clone());
+            tokio::spawn(async move {
+                world
+                    .write(move |c| {
+                        assert_eq!(tokens::lock_refresh_token(c, &hash)?.unwrap().used_at, None);
+                        locked.send(()).unwrap();
+                        let too_soon = was_seen.recv_timeout(Duration::from_millis(200));
+                        assert!(too_soon.is_err(), "the second did not wait");
+                        tokens::consume_refresh_token(c, &hash, NOW)
+                    })
+                    .await
+            })
         };
-        let won = race(|| rotate(world.clone(), refresh.token.clone())).await;
-        assert_eq!(won, 1, "{}", world.kind);
+        tokio::task::spawn_blocking(move || has_locked.recv()).await.unwrap().unwrap();
+        let second = world
+            .write(move |c| {
+                let found = tokens::lock_refresh_token(c, &hash)?.unwrap();
+                let _ = seen.send(());
+                Ok(found)
+            })
+            .await;
+        assert!(first.await.unwrap());
+        assert_eq!(second.used_at, Some(NOW), "{}", world.kind);
         let unknown = world.write(|c| tokens::lock_refresh_token(c, &crate::common::hash())).await;
         assert_eq!(unknown, None);
     });
@@ -104,7 +117,7 @@ fn refreshes_of_one_token_happen_one_after_the_other() {
 fn one_of_sixteen_keeps_its_signing_key() {
     on_each(|world| async move {
         let insert = |world: World| async move {
-            let key = signing_key(hash::<causeway_domain::secret::Code>().as_str(), None);
+            let key = signing_key(crate::common::hash::<causeway_domain::secret::Code>().as_str(), None);
             let ring = world.ring.clone();
             world.write(move |c| keys::insert_signing_key(c, &ring, &key)).await
         };

@@ -122,7 +122,7 @@ fn a_code_is_renewed_while_it_is_the_only_one_and_unused() {
         world
             .write(move |c| {
                 let (first, bystander) = (code(&session), code(&other));
-                let mut renew = |c: &mut _, seconds| {
+                let renew = |c: &mut _, seconds| {
                     let new = crate::common::hash();
                     let (now, end) = (NOW.plus(seconds), NOW.plus(seconds + 60));
                     codes::renew_code(c, &session.session_id, &new, now, end)
