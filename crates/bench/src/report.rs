@@ -14,7 +14,7 @@ use crate::machine::Machine;
 pub(crate) struct Report {
     /// The version of Causeway.
     pub(crate) version: String,
-    /// When it ended, in seconds since 1970.
+    /// When it began, in seconds since 1970.
     pub(crate) unix_time: i64,
     /// Where.
     pub(crate) machine: Machine,

@@ -337,7 +337,11 @@ fn no_statement_of_a_sweep_reads_a_whole_table() {
             .write(move |c| {
                 for (sql, binds) in &statements {
                     let plan = plan(c, sql, binds)?;
-                    assert!(!plan.contains("SCAN ") && !plan.contains("Seq Scan"), "{kind}: {sql}\n{plan}");
+                    let whole_table = plan.contains("SCAN ") || plan.contains("Seq Scan");
+                    // PostgreSQL: an index that only filters afterwards is read as a whole too.
+                    let count = |sign| plan.matches(sign).count();
+                    let scans = count("Index Scan") + count("Index Only Scan");
+                    assert!(!whole_table && scans == count("Index Cond"), "{kind}: {sql}\n{plan}");
                 }
                 Ok(())
             })
