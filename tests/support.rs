@@ -1,7 +1,12 @@
 //! What many tests begin with.
 
+use std::path::Path;
+
 use anyhow::Result;
-use causeway_testkit::{Agent, OauthClient, ScriptedUpstream, TestApp, TestDatabase};
+use causeway_domain::SystemRng;
+use causeway_store::DatabaseUrl;
+use causeway_store::seal::SealingKeyRing;
+use causeway_testkit::{Agent, Environment, OauthClient, ScriptedUpstream, TestApp, TestDatabase};
 
 /// The one account of the scripted upstream.
 pub(crate) const HANDLE: &str = "alice.test";
@@ -51,6 +56,27 @@ impl Scene {
 /// How many rows a table has.
 pub(crate) async fn count(app: &TestApp, table: &'static str) -> Result<i64> {
     Ok(app.store().read(move |c| causeway_store::testing::count_rows(c, table)).await?)
+}
+
+/// How the binary is told of a database: its address, and a key ring of its own.
+pub(crate) fn database_arguments(database: &TestDatabase, directory: &Path) -> Result<Vec<String>> {
+    let key = directory.join("ring.key");
+    std::fs::write(&key, SealingKeyRing::generate(&SystemRng))?;
+    let url = match database.url() {
+        DatabaseUrl::Sqlite { path } => format!("sqlite://{}", path.display()),
+        DatabaseUrl::Postgres(url) => url.clone(),
+    };
+    Ok(vec![format!("--database-url={url}"), format!("--secret-key-file={}", key.display())])
+}
+
+/// How the binary is told of people's servers.
+pub(crate) fn upstream_arguments(environment: &Environment) -> Vec<String> {
+    vec![
+        "--listen=127.0.0.1:0".to_owned(),
+        "--dev-mode".to_owned(),
+        format!("--plc-url={}", environment.plc_url),
+        format!("--handle-resolver={}", environment.handle_resolver),
+    ]
 }
 
 /// Runs a test once on each kind of database.

@@ -240,6 +240,16 @@ on_each_database! {
         Ok(())
     }
 
+    /// Pages asked for as `localhost` move to the address that a PDS sends people back to, before any cookie.
+    async fn localhost_moves(database) {
+        let scene = Scene::set(database).await?;
+        let authorization = scene.client.authorization(Some(HANDLE));
+        let elsewhere = authorization.url(&scene.app.issuer.replace("127.0.0.1", "localhost"));
+        let moved = scene.agent.get(&elsewhere).await?;
+        assert_eq!((moved.location()?, moved.header("set-cookie")), (authorization.url(&scene.app.issuer), ""));
+        Ok(())
+    }
+
     /// Habitual OpenID scopes are left out of the grant, not refused.
     async fn habitual_scopes(database) {
         let mut scene = Scene::set(database).await?;

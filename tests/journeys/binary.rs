@@ -100,13 +100,7 @@ async fn commands() -> Result<()> {
 async fn does_not_replace_a_lost_key() -> Result<()> {
     let directory = tempdir()?;
     let upstream = causeway_testkit::ScriptedUpstream::start(crate::support::HANDLE, crate::support::DID)?;
-    let environment = upstream.environment();
-    let arguments = [
-        "--listen=127.0.0.1:0".to_owned(),
-        "--dev-mode".to_owned(),
-        format!("--plc-url={}", environment.plc_url),
-        format!("--handle-resolver={}", environment.handle_resolver),
-    ];
+    let arguments = crate::support::upstream_arguments(&upstream.environment());
     let server = Causeway::serve(directory.path(), &arguments).await?;
     let agent = Agent::default();
     let client = causeway_testkit::OauthClient::register(&agent, &server.address).await?;
@@ -118,5 +112,31 @@ async fn does_not_replace_a_lost_key() -> Result<()> {
     };
     assert!(refused.to_string().contains("causeway.key"), "{refused}");
     assert!(!directory.path().join("causeway.key").exists());
+    Ok(())
+}
+
+/// A shared database is migrated by its operator: the server says so and does not touch it.
+#[tokio::test]
+async fn waits_for_the_operator_to_migrate() -> Result<()> {
+    let Some(database) = causeway_testkit::TestDatabase::empty_postgres() else { return Ok(()) };
+    let directory = tempdir()?;
+    let arguments = crate::support::database_arguments(&database, directory.path())?;
+    let run = |command: &'static [&'static str]| {
+        let arguments: Vec<&str> =
+            command.iter().copied().chain(arguments.iter().map(String::as_str)).collect();
+        let directory = directory.path().to_owned();
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        async move {
+            let borrowed: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            Causeway::run(&directory, &borrowed).await
+        }
+    };
+    let refused = run(&["serve", "--listen=127.0.0.1:0"]).await?;
+    let said = String::from_utf8(refused.stderr)?;
+    assert_eq!((refused.status.code(), said.contains("causeway migrate up")), (Some(1), true), "{said}");
+    assert!(run(&["migrate", "up"]).await?.status.success());
+    assert!(run(&["clients", "list"]).await?.status.success());
+    assert!(run(&["migrate", "down", "--steps=1"]).await?.status.success());
+    assert_eq!(run(&["clients", "list"]).await?.status.code(), Some(1), "only `serve` migrates by itself");
     Ok(())
 }

@@ -44,13 +44,7 @@ async fn journey(
 async fn sign_in_refresh_sign_out() -> Result<()> {
     let (Some(net), Some(_)) = (RealNet::start().await?, chromium()) else { return Ok(()) };
     let directory = tempfile::tempdir()?;
-    let environment = net.environment();
-    let arguments = [
-        "--listen=127.0.0.1:0".to_owned(),
-        "--dev-mode".to_owned(),
-        format!("--plc-url={}", environment.plc_url),
-        format!("--handle-resolver={}", environment.handle_resolver),
-    ];
+    let arguments = crate::support::upstream_arguments(&net.environment());
     let server = Causeway::serve(directory.path(), &arguments).await?;
     let screenshots = directory.path().join("screenshots");
     for (name, more) in [("alice", &["--width", "1280"][..]), ("bob", &["--width", "390", "--dark"])] {

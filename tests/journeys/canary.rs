@@ -1,86 +1,77 @@
 //! No secret leaves through a side door: a whole sign-in at TRACE, and then every log line, every
 //! error and the database itself are searched for every secret that there was.
 
-use anyhow::Result;
-use causeway_store::{DatabaseUrl, Store, StoreOptions, testing};
+use causeway_store::testing;
 use causeway_testkit::{Agent, Causeway, OauthClient, Person as _, ScriptedUpstream, Tokens, decide};
 use tempfile::tempdir;
 
-use crate::support::{DID, HANDLE};
+use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream_arguments};
 
-#[tokio::test]
-async fn no_secret_in_logs_or_tables() -> Result<()> {
-    let directory = tempdir()?;
-    let upstream = ScriptedUpstream::start(HANDLE, DID)?;
-    let environment = upstream.environment();
-    let server = Causeway::serve(
-        directory.path(),
-        &[
-            "--listen=127.0.0.1:0".to_owned(),
-            "--dev-mode".to_owned(),
-            format!("--plc-url={}", environment.plc_url),
-            format!("--handle-resolver={}", environment.handle_resolver),
-        ],
-    )
-    .await?;
-    let agent = Agent::default();
-    let client = OauthClient::register_with(&agent, &server.address, "client_secret_post").await?;
-    let authorization = client.authorization(Some(HANDLE));
-    let to_upstream = agent.get(&authorization.url(&server.address)).await?.location()?;
-    let callback = upstream.approve(&to_upstream).await?;
-    let consent = agent.get(&callback).await?.location()?;
-    let answer = decide(&agent, &consent, "allow").await?;
-    let code = answer.redirect_param("code").unwrap();
-    let wrong = agent
-        .post(
-            &format!("{}/oauth/token", server.address),
-            &[
-                ("client_secret", "canary-wrong-secret"),
-                ("client_id", &*client.client_id),
-                ("grant_type", "refresh_token"),
-            ],
-        )
-        .await?;
-    let first = Tokens::read(&client.redeem(&agent, &code, &authorization.verifier).await?)?;
-    let second = Tokens::read(&client.refresh(&agent, &first.refresh_token).await?)?;
-    let request = agent.request("POST".parse()?, &format!("{}/api/session/refresh", server.address));
-    let refreshed = agent.send(request.bearer_auth(&second.access_token)).await?;
-    assert_eq!(refreshed.json()["head_iteration"], 2);
-    let replay = agent.get(&callback).await?;
+on_each_database! {
+    /// From the authorization request to the refresh upstream, with a wrong secret and a replay.
+    async fn no_secret_in_logs_or_tables(database) {
+        let directory = tempdir()?;
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend(upstream_arguments(&upstream.environment()));
+        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let agent = Agent::default();
+        let client = OauthClient::register_with(&agent, &server.address, "client_secret_post").await?;
+        let authorization = client.authorization(Some(HANDLE));
+        let to_upstream = agent.get(&authorization.url(&server.address)).await?.location()?;
+        let callback = upstream.approve(&to_upstream).await?;
+        let consent = agent.get(&callback).await?.location()?;
+        let answer = decide(&agent, &consent, "allow").await?;
+        let code = answer.redirect_param("code").unwrap();
+        let wrong = agent
+            .post(
+                &format!("{}/oauth/token", server.address),
+                &[
+                    ("client_secret", "canary-wrong-secret"),
+                    ("client_id", &*client.client_id),
+                    ("grant_type", "refresh_token"),
+                ],
+            )
+            .await?;
+        let first = Tokens::read(&client.redeem(&agent, &code, &authorization.verifier).await?)?;
+        let second = Tokens::read(&client.refresh(&agent, &first.refresh_token).await?)?;
+        let request = agent.request("POST".parse()?, &format!("{}/api/session/refresh", server.address));
+        let refreshed = agent.send(request.bearer_auth(&second.access_token)).await?;
+        assert_eq!(refreshed.json()["head_iteration"], 2);
+        let replay = agent.get(&callback).await?;
 
-    let param = |url: &str, name: &str| {
-        let url = url::Url::parse(url).ok()?;
-        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    let mut secrets = vec![
-        ("client secret", client.client_secret.clone().unwrap()),
-        ("wrong secret", "canary-wrong-secret".to_owned()),
-        ("code", code),
-        ("verifier", authorization.verifier.expose().to_owned()),
-        ("access token", first.access_token),
-        ("refresh token", first.refresh_token),
-        ("next access token", second.access_token),
-        ("next refresh token", second.refresh_token),
-        ("upstream code", param(&callback, "code").unwrap()),
-        ("browser cookie", agent.cookie("causeway").unwrap()),
-    ];
-    secrets.extend(upstream.secrets().into_iter().map(|secret| ("upstream secret", secret)));
-    assert!(secrets.len() > 15, "every kind of secret was seen");
+        let param = |url: &str, name: &str| {
+            let url = url::Url::parse(url).ok()?;
+            url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        let mut secrets = vec![
+            ("client secret", client.client_secret.clone().unwrap()),
+            ("wrong secret", "canary-wrong-secret".to_owned()),
+            ("code", code),
+            ("verifier", authorization.verifier.expose().to_owned()),
+            ("access token", first.access_token),
+            ("refresh token", first.refresh_token),
+            ("next access token", second.access_token),
+            ("next refresh token", second.refresh_token),
+            ("upstream code", param(&callback, "code").unwrap()),
+            ("browser cookie", agent.cookie("causeway").unwrap()),
+        ];
+        secrets.extend(upstream.secrets().into_iter().map(|secret| ("upstream secret", secret)));
+        assert!(secrets.len() > 15, "every kind of secret was seen");
 
-    let log = server.log()?;
-    assert!(log.contains("TRACE") && log.contains("code redeemed"), "the log is whole");
-    let url: DatabaseUrl = format!("sqlite://{}", directory.path().join("causeway.db").display()).parse()?;
-    let store = Store::open(&url, StoreOptions::default()).await?;
-    let dump = store.read(testing::dump_text).await?;
-    assert!(dump.contains(&client.client_id), "the dump is whole");
-    for (name, secret) in &secrets {
-        assert!(!log.contains(secret.as_str()), "{name} in the log: {}", line_with(&log, secret));
-        assert!(!dump.contains(secret.as_str()), "{name} in the database");
-        for page in [&wrong, &replay, &refreshed] {
-            assert!(!page.text.contains(secret.as_str()), "{name} in an answer");
+        let log = server.log()?;
+        assert!(log.contains("TRACE") && log.contains("code redeemed"), "the log is whole");
+        let dump = database.store().await.read(testing::dump_text).await?;
+        assert!(dump.contains(&client.client_id), "the dump is whole");
+        for (name, secret) in &secrets {
+            assert!(!log.contains(secret.as_str()), "{name} in the log: {}", line_with(&log, secret));
+            assert!(!dump.contains(secret.as_str()), "{name} in the database");
+            for page in [&wrong, &replay, &refreshed] {
+                assert!(!page.text.contains(secret.as_str()), "{name} in an answer");
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn line_with<'a>(log: &'a str, secret: &str) -> &'a str {

@@ -2,10 +2,10 @@
 //! that fetch our metadata and verify our assertions.
 
 use anyhow::Result;
-use causeway_testkit::{Agent, Causeway, OauthClient, RealNet, TestDatabase, TlsProxy, Tokens};
+use causeway_testkit::{Agent, Causeway, OauthClient, RealNet, TlsProxy, Tokens};
 use serde_json::json;
 
-use crate::support::on_each_database;
+use crate::support::{database_arguments, on_each_database};
 
 on_each_database! {
     /// Sign in, refresh at the PDS, kill the server, come back, refresh again, revoke.
@@ -13,19 +13,16 @@ on_each_database! {
         let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
-        let key = directory.path().join("ring.key");
-        std::fs::write(&key, causeway_store::seal::SealingKeyRing::generate(&causeway_domain::SystemRng))?;
-        let (environment, url) = (net.environment(), reveal(database));
+        let environment = net.environment();
         let names = ["pds1", "pds2", "plc", "directory"].map(|name| format!("--resolve={name}.realnet.internal=127.0.0.1"));
-        let mut arguments = vec![
+        let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend([
             "--listen=127.0.0.1:0".to_owned(),
             format!("--external-url={}", front.url),
-            format!("--database-url={url}"),
-            format!("--secret-key-file={}", key.display()),
             format!("--plc-url={}", environment.plc_url),
             format!("--handle-resolver={}", environment.handle_resolver),
             format!("--extra-ca={}", net.ca_path()),
-        ];
+        ]);
         arguments.extend(names);
         let server = serve(directory.path(), &arguments, &mut front).await?;
 
@@ -46,14 +43,6 @@ on_each_database! {
         assert_eq!(revoked.status, 200);
         assert!(server.log()?.contains("session revoked at its server"));
         Ok(())
-    }
-}
-
-/// The database's address with its password, if it has one.
-fn reveal(database: &TestDatabase) -> String {
-    match database.url() {
-        causeway_store::DatabaseUrl::Sqlite { path } => format!("sqlite://{}", path.display()),
-        causeway_store::DatabaseUrl::Postgres(url) => url.clone(),
     }
 }
 
