@@ -5,11 +5,9 @@
 //! DID's own document leads to a PDS whose authorization server is that issuer (atproto OAuth
 //! specification, "Identity Authentication"). If somebody named an account, it must be that one.
 
-use causeway_atproto::{
-    AuthorizationServer, HttpError, Identity, TokenAnswer, TokenError as UpstreamTokenError, UpstreamIdentity,
-};
+use causeway_atproto::{HttpError, Identity, TokenAnswer, TokenError as UpstreamTokenError};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
+use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Secret, SessionKind, SessionState,
     UpstreamSessionId,
@@ -21,6 +19,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::respond::ClientRedirect;
 use crate::sign_in::end_request;
+use crate::upstream::{give_back, token_set};
 
 /// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
 #[derive(Clone, Debug, Default)]
@@ -304,38 +303,6 @@ async fn store_session(
     let (did, session) = (&head.did, &head.session_id);
     tracing::info!(%did, %session, session.kind = head.kind.as_str(), session.iteration = 1, "signed in");
     Ok(Ok(()))
-}
-
-/// The token set that an answer makes.
-pub(crate) fn token_set(
-    answer: &TokenAnswer,
-    dpop_key: &Secret,
-    dpop_jkt: &str,
-    now: causeway_domain::Timestamp,
-) -> TokenSet {
-    TokenSet {
-        access_token: answer.access_token.clone(),
-        refresh_token: answer.refresh_token.clone(),
-        created_at: now,
-        expires_at: answer.expires_in.map(|seconds| now.plus(seconds)),
-        scope: answer.scope.clone(),
-        dpop_key: dpop_key.clone(),
-        dpop_jkt: dpop_jkt.to_owned(),
-    }
-}
-
-/// Gives back tokens that nobody will use. Nothing of them is stored, so one try is all there is.
-pub(crate) async fn give_back(
-    ctx: &Ctx,
-    server: &AuthorizationServer,
-    me: &UpstreamIdentity<'_>,
-    dpop: &EcKey,
-    answer: &TokenAnswer,
-) {
-    let token = answer.refresh_token.as_ref().unwrap_or(&answer.access_token);
-    if let Err(error) = ctx.atproto().revoke(server, me, dpop, token).await {
-        tracing::warn!(%error, "unused upstream tokens were not revoked");
-    }
 }
 
 /// The origin of a server's address, without the slash that a URL ends with.

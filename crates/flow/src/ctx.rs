@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::error::Internal;
-use crate::keeper::Flights;
+use crate::flights::Flights;
 use crate::upstream::UpstreamProfile;
 
 /// How often an upstream answer is offered to a database that does not take it.

@@ -5,22 +5,21 @@
 //! that callers share, between processes by a fenced lease in the database that outlives everything
 //! a refresh does. A failure is never stored and erases nothing.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use causeway_atproto::{AuthorizationServer, ResolveError, TokenAnswer};
+use causeway_domain::SessionState;
 use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::{SessionState, UpstreamSessionId};
 use causeway_jose::EcKey;
 use causeway_store::{AnyConnection, sessions};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::access::Bearer;
-use crate::callback::{give_back, token_set};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::flights::Failed;
 use crate::session::SessionError;
+use crate::upstream::{give_back, token_set};
 
 /// Seconds that a lease lasts. Looking the account up takes [`LOOKUP_PATIENCE`] at most, the request
 /// with its one repetition 20 s, the commit of its answer 10 s of pauses and what the database adds.
@@ -33,53 +32,6 @@ const LEASE_POLL: Duration = Duration::from_millis(50);
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 /// Seconds after which a retry makes sense when the person's server names none.
 const RETRY_SECONDS: u64 = 5;
-
-/// What a flight that failed leaves for those who waited for it.
-#[derive(Clone, Copy, Debug)]
-enum Failed {
-    Reauth,
-    Unavailable { retry_after: u64 },
-}
-
-impl Failed {
-    fn of(error: &SessionError) -> Option<Self> {
-        match error {
-            SessionError::ReauthRequired => Some(Self::Reauth),
-            SessionError::Unavailable { retry_after } => {
-                Some(Self::Unavailable { retry_after: *retry_after })
-            }
-            SessionError::Ended | SessionError::Internal(_) => None,
-        }
-    }
-}
-
-impl From<Failed> for SessionError {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Reauth => Self::ReauthRequired,
-            Failed::Unavailable { retry_after } => Self::Unavailable { retry_after },
-        }
-    }
-}
-
-type Flight = tokio::sync::Mutex<Option<Failed>>;
-
-/// The refreshes under way in this process. A flight is gone with the last who waits for it.
-#[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<UpstreamSessionId, Weak<Flight>>>);
-
-impl Flights {
-    fn join(&self, id: &UpstreamSessionId) -> Arc<Flight> {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(id).and_then(Weak::upgrade) {
-            return flight;
-        }
-        flights.retain(|_, flight| flight.strong_count() > 0);
-        let flight = Arc::new(Flight::default());
-        flights.insert(id.clone(), Arc::downgrade(&flight));
-        flight
-    }
-}
 
 /// Refreshes the upstream session behind a token now, and returns its new head.
 ///

@@ -12,6 +12,7 @@ pub mod clients;
 pub mod consent;
 mod ctx;
 mod error;
+mod flights;
 pub mod keeper;
 pub mod maintenance;
 pub mod par;

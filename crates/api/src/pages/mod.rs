@@ -8,12 +8,14 @@
 //! `form-action 'self'`: serve those two pages without a `form-action` directive.
 
 mod assets;
+mod host;
 mod scope_words;
 mod text;
 
 use askama::Template;
 
 pub use self::assets::{ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG};
+pub use self::host::host_of;
 pub use self::scope_words::scope_words;
 use self::text::{EN, Text};
 

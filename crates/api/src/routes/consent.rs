@@ -6,12 +6,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::AuthRequestId;
 use causeway_flow::consent::{self, Decision};
 
-use super::sign_in::host_of;
 use crate::error::PageError;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
-use crate::pages::{ConsentPage, ScopeLine};
+use crate::pages::{ConsentPage, ScopeLine, host_of};
 use crate::state::AppState;
 
 /// Where the consent page of a request is.

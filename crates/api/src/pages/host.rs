@@ -1,0 +1,31 @@
+//! Where an answer goes, as a person should see it.
+
+/// The host that a redirect URI leads to; the scheme for a private one, whose "host" means nothing.
+pub fn host_of(redirect_uri: &str) -> String {
+    match url::Url::parse(redirect_uri) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => url.scheme().to_owned(),
+        Ok(url) => match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => url.scheme().to_owned(),
+        },
+        Err(_) => redirect_uri.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn shows_who_gets_the_answer() {
+        for (uri, host) in [
+            ("https://app.example/cb", "app.example"),
+            ("http://127.0.0.1:3000/cb", "127.0.0.1:3000"),
+            ("com.evil.app://bank.example/cb", "com.evil.app"),
+            ("com.example.app:/cb", "com.example.app"),
+        ] {
+            assert_eq!(host_of(uri), host);
+        }
+    }
+}
