@@ -257,6 +257,8 @@ on_each_database! {
         assert_eq!(with("nobody", secret, &[]).await?.refusal(), "401 invalid_client");
         assert_eq!(with(id, secret, &[("client_secret", secret)]).await?.refusal(), "400 invalid_request");
         assert_eq!(with(id, secret, &[("client_id", "another")]).await?.refusal(), "400 invalid_request");
+        let twice = agent.request("POST".parse()?, &url).header("authorization", "Basic eDp5").basic_auth(id, Some(secret)).form(&form);
+        assert_eq!(agent.send(twice).await?.refusal(), "400 invalid_request", "two headers");
         assert_eq!(basic.post(agent, "/oauth/token", &form).await?.refusal(), "400 invalid_grant", "in the body as well");
         let public = agent.request("POST".parse()?, &url).basic_auth(&scene.client.client_id, Some("")).form(&form);
         assert_eq!(agent.send(public).await?.refusal(), "400 invalid_grant", "a public client in the header");

@@ -34,6 +34,8 @@ on_each_database! {
             check(&at(FORM, b"client_id=%ff".to_vec()).await?, "400 invalid_request", "UTF-8");
             check(&at(FORM, vec![0xff, 0xfe]).await?, "400 invalid_request", "UTF-8");
             check(&at(FORM, vec![b'a'; 70_000]).await?, "413 invalid_request", "larger than");
+            let many = (0..65).map(|n| format!("p{n}=1")).collect::<Vec<_>>().join("&");
+            check(&at(FORM, many.into_bytes()).await?, "400 invalid_request", "more than 64");
             check(&at(FORM, Vec::new()).await?, "401 invalid_client", "client_id is missing");
         }
         check(&post(&scene, "/oauth/register", FORM, "a=b").await?, "415 invalid_request", "application/json");

@@ -48,6 +48,8 @@ async fn refuses_a_wrong_configuration() -> Result<()> {
         (&["--listen", "0.0.0.0:0"], "external-url"),
         (&["--external-url", "https://example.com"], "secret-key"),
         (&["--database-url", "mysql://x"], "database-url"),
+        (&["--secret-key-file", "typo.toml"], "secret-key-file"),
+        (&["config", "check", "--secret-key-file", "typo.toml"], "secret-key-file"),
         (&["--config", "missing.toml"], "config"),
         (&["--config", "typo.toml"], "external-ulr"),
         (&["--extra-ca", "missing.pem"], "extra-ca"),

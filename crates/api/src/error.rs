@@ -141,6 +141,7 @@ impl From<InputError> for ApiError {
     fn from(error: InputError) -> Self {
         let status = match error {
             InputError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            InputError::Slow => StatusCode::REQUEST_TIMEOUT,
             InputError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -215,7 +216,7 @@ impl From<SessionError> for ApiError {
             SessionError::ReauthRequired | SessionError::Ended => {
                 Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
             }
-            SessionError::Unavailable { retry_after } => {
+            SessionError::Unavailable { retry_after } | SessionError::Busy { retry_after } => {
                 let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string());
                 this.retry_after = Some(*retry_after);
                 this

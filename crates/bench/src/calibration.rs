@@ -61,6 +61,7 @@ impl Tally {
             cpu_us: None,
             load_cpu_us: None,
             rss_mb: None,
+            share: None,
         }
     }
 }
@@ -72,31 +73,19 @@ impl AddAssign for Tally {
     }
 }
 
-/// Both calibrations.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Commits {
-    /// One row a commit.
-    pub(crate) single: Tally,
-    /// [`BATCH`] rows a commit.
-    pub(crate) batched: Tally,
-}
-
-impl Commits {
-    /// Commits for `span` each, one row at a time and [`BATCH`] at a time, and adds that up.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub(crate) fn measure(&mut self, url: &DatabaseUrl, span: Duration) -> Result<()> {
-        let mut conn = open(url)?;
-        conn.batch_execute(
-            "DROP TABLE IF EXISTS bench_commit;
-             CREATE TABLE bench_commit (key TEXT PRIMARY KEY, payload TEXT NOT NULL, created_at BIGINT NOT NULL);",
-        )?;
-        self.single += commit(&mut conn, 1, span)?;
-        self.batched += commit(&mut conn, BATCH, span)?;
-        conn.batch_execute("DROP TABLE bench_commit")?;
-        Ok(())
-    }
+/// Commits rows for `span`, `rows_a_commit` at a time, in a table of its own.
+///
+/// # Errors
+/// When the database refuses.
+pub(crate) fn measure(url: &DatabaseUrl, rows_a_commit: u32, span: Duration) -> Result<Tally> {
+    let mut conn = open(url)?;
+    conn.batch_execute(
+        "DROP TABLE IF EXISTS bench_commit;
+         CREATE TABLE bench_commit (key TEXT PRIMARY KEY, payload TEXT NOT NULL, created_at BIGINT NOT NULL);",
+    )?;
+    let tally = commit(&mut conn, rows_a_commit, span)?;
+    conn.batch_execute("DROP TABLE bench_commit")?;
+    Ok(tally)
 }
 
 fn commit(conn: &mut AnyConnection, rows_a_commit: u32, span: Duration) -> Result<Tally> {

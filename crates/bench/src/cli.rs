@@ -102,6 +102,11 @@ impl Row {
             Self::Refresh => "refresh",
         }
     }
+
+    /// Whether each request waits for a durable commit.
+    pub(crate) const fn is_durable(self) -> bool {
+        matches!(self, Self::Par | Self::CodeExchange | Self::Refresh)
+    }
 }
 
 #[cfg(test)]

@@ -7,19 +7,21 @@ use crate::table::cell;
 
 /// Every row that both have, as now divided by then.
 pub(crate) fn render(now: &Report, then: &Report) -> String {
-    let mut text = String::from("\nnow / then                        rate      p50      p99      CPU\n");
+    let mut text =
+        String::from("\nnow / then                        rate      p50      p99      CPU    share\n");
     let pairs = now.rows.iter().filter_map(|row| Some((row, then.row(&row.name)?)));
     for (row, old) in pairs {
         let part = |of: fn(&Row) -> Option<f64>| ratio(of(row), of(old));
         // Writing to memory does not fail.
         let _ = writeln!(
             text,
-            "{:29} {:>8} {:>8} {:>8} {:>8}",
+            "{:29} {:>8} {:>8} {:>8} {:>8} {:>8}",
             row.name,
             part(|row| Some(row.per_second)),
             part(|row| row.p50_ms),
             part(|row| row.p99_ms),
             part(|row| row.cpu_us),
+            part(|row| row.share),
         );
     }
     if let (Some(now), Some(then)) = (&now.start_up, &then.start_up) {
@@ -49,7 +51,7 @@ mod tests {
         let now = report(vec![row("par", 150.0), row("new", 1.0)]);
         let text = render(&now, &then);
         assert!(
-            text.contains("par                               1.50     1.00     1.00        -\n"),
+            text.contains("par                               1.50     1.00     1.00        -        -\n"),
             "{text}"
         );
         assert!(!text.contains("gone") && !text.contains("new"), "{text}");

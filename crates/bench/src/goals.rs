@@ -13,7 +13,7 @@ const IDLE_MB: f64 = 30.0;
 /// The 99th percentile of latency, in milliseconds.
 const P99_MS: f64 = 40.0;
 /// Rates as parts of the rate of durable rows in commits of 32.
-const RATES: [(cli::Row, f64); 3] =
+const SHARES: [(cli::Row, f64); 3] =
     [(cli::Row::Par, 1.0 / 2.0), (cli::Row::CodeExchange, 1.0 / 6.0), (cli::Row::Refresh, 1.0 / 6.0)];
 
 /// A goal, and how it went.
@@ -48,12 +48,11 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
         goals.push(Goal::below("start-up, ms".to_owned(), start_up.median_ms, START_UP_MS));
         goals.push(Goal::below("idle memory, MB".to_owned(), start_up.idle_rss_mb, IDLE_MB));
     }
-    if let Some(batched) = report.row(BATCHED_ROWS) {
-        for (row, share) in RATES {
-            if let Some(row) = report.row(row.name()) {
-                let what = format!("{} / {BATCHED_ROWS}", row.name);
-                goals.push(Goal::at_least(what, row.per_second / batched.per_second, share));
-            }
+    for (name, bound) in SHARES {
+        if let Some(row) = report.row(name.name())
+            && let Some(share) = row.share
+        {
+            goals.push(Goal::at_least(format!("{} / {BATCHED_ROWS}", row.name), share, bound));
         }
     }
     for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint) {
@@ -67,13 +66,15 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Row;
     use crate::report::tests::{report, row};
 
     #[test]
     fn goals_are_shares_of_the_batched_rate() {
         let mut calibration = row(BATCHED_ROWS, 6000.0);
         calibration.kind = Kind::Calibration;
-        let rows = vec![calibration, row("par", 2999.0), row("refresh", 1000.0)];
+        let with_share = |name, share| Row { share: Some(share), ..row(name, 1000.0) };
+        let rows = vec![calibration, with_share("par", 0.4999), with_share("refresh", 0.17)];
         let goals = judge(&report(rows));
         let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
         assert_eq!(of("par /"), Some(false));

@@ -81,6 +81,7 @@ pub(crate) async fn run(
         cpu_us: cpu_us(before.server_cpu, after.server_cpu),
         load_cpu_us: cpu_us(before.own_cpu, after.own_cpu),
         rss_mb: Some(process::resident_megabytes(server.pid())?),
+        share: None,
     })
 }
 

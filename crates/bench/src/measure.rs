@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use causeway_domain::{Clock as _, SystemClock};
 use causeway_store::DatabaseUrl;
 
-use crate::calibration::{BATCHED_ROWS, Commits, SINGLE_ROWS};
+use crate::calibration::{self, BATCH, BATCHED_ROWS, SINGLE_ROWS, Tally};
 use crate::cli::{Arguments, Row as Name};
 use crate::goals;
 use crate::load::{self, Traffic, WARM_UP};
@@ -73,53 +72,74 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The disk is measured before and after, because its speed changes with time.
     async fn rows(&self) -> Result<Vec<Row>> {
-        let span = self.arguments.span() / 2;
-        let mut commits = Commits::default();
-        say("durable commits");
-        self.calibrate(&mut commits, span)?;
+        let single = self.commits(1)?;
+        let mut batched = vec![self.commits(BATCH)?];
         let mut measured = Vec::new();
         if self.arguments.wants(Name::EmptyHandler) {
             let server = empty_handler::start()?;
             let ask = |host: &str| Repeated::get(host, empty_handler::PATH);
             measured.push(self.load(Name::EmptyHandler, &server, self.repeat(ask, &server)).await?);
         }
-        let endpoints = self.endpoints(&commits).await?;
-        say("durable commits again");
-        self.calibrate(&mut commits, span)?;
-        let mut rows = vec![commits.single.row(SINGLE_ROWS), commits.batched.row(BATCHED_ROWS)];
+        measured.extend(self.endpoints(&mut batched).await?);
+        let mut all = Tally::default();
+        for tally in batched {
+            all += tally;
+        }
+        let mut rows = vec![single.row(SINGLE_ROWS), all.row(BATCHED_ROWS)];
         rows.extend(measured);
-        rows.extend(endpoints);
         Ok(rows)
     }
 
     /// On SQLite in a file of its own, so that the server's stays small.
-    fn calibrate(&self, commits: &mut Commits, span: Duration) -> Result<()> {
+    fn commits(&self, rows_a_commit: u32) -> Result<Tally> {
+        say("durable commits");
+        let span = self.arguments.span() / 2;
         match &self.url {
             DatabaseUrl::Sqlite { .. } => {
                 let directory = tempfile::tempdir_in(self.scratch)?;
-                commits.measure(&server::sqlite_url(directory.path()).parse()?, span)
+                calibration::measure(&server::sqlite_url(directory.path()).parse()?, rows_a_commit, span)
             }
-            url @ DatabaseUrl::Postgres(_) => commits.measure(url, span),
+            url @ DatabaseUrl::Postgres(_) => calibration::measure(url, rows_a_commit, span),
         }
     }
 
-    async fn endpoints(&self, commits: &Commits) -> Result<Vec<Row>> {
+    /// The disk is measured around each row that waits for it: its speed changes within a run.
+    async fn endpoints(&self, batched: &mut Vec<Tally>) -> Result<Vec<Row>> {
         let wanted = |name: &Name| self.arguments.wants(*name);
         let endpoints = [Name::Healthz, Name::Metadata, Name::Par, Name::CodeExchange, Name::Refresh];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
         }
-        let codes = Arc::new(Codes::new(prepare(&self.url, self.scratch, self.codes(commits)).await?));
+        let count = self.codes(batched.last().copied().unwrap_or_default());
+        let codes = Arc::new(Codes::new(prepare(&self.url, self.scratch, count).await?));
         let server = server::start(self.program, self.scratch, &self.url_text)?;
         http::get(&server.address, "/readyz").await?;
-        let mut rows = Vec::new();
+        let (mut rows, mut around) = (Vec::new(), None);
         for name in endpoints.into_iter().filter(wanted) {
+            let mut nearby = match around.take() {
+                Some(before) => before,
+                None if name.is_durable() => self.note_commits(batched)?,
+                None => Tally::default(),
+            };
             let traffic = self.traffic(name, &server, &codes).await?;
-            rows.push(self.load(name, &server, traffic).await?);
+            let mut row = self.load(name, &server, traffic).await?;
+            if name.is_durable() {
+                let after = self.note_commits(batched)?;
+                nearby += after;
+                around = Some(after);
+                row.share = Some(row.per_second / nearby.per_second());
+            }
+            rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// One more look at the disk, which counts for the row of the calibration, too.
+    fn note_commits(&self, batched: &mut Vec<Tally>) -> Result<Tally> {
+        let tally = self.commits(BATCH)?;
+        batched.push(tally);
+        Ok(tally)
     }
 
     async fn traffic(
@@ -163,14 +183,14 @@ impl Run<'_> {
     }
 
     /// How many codes to prepare.
-    fn codes(&self, commits: &Commits) -> usize {
+    fn codes(&self, batched: Tally) -> usize {
         let reserve = usize::from(self.arguments.connections) + 1000;
         if !self.arguments.wants(Name::CodeExchange) {
             return reserve;
         }
         let seconds = (self.arguments.span() + WARM_UP).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and capped")]
-        let codes = (commits.batched.per_second() * CODES_A_ROW * seconds).min(200_000.0) as usize;
+        let codes = (batched.per_second() * CODES_A_ROW * seconds).min(200_000.0) as usize;
         reserve + codes
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct Row {
     pub(crate) load_cpu_us: Option<f64>,
     /// Resident memory of the server at the end, in megabytes.
     pub(crate) rss_mb: Option<f64>,
+    /// The rate as a part of the durable rows in commits of 32, as they were right before and after.
+    pub(crate) share: Option<f64>,
 }
 
 /// From the start of the process to its first answer, on a new database.
@@ -113,6 +115,7 @@ pub(crate) mod tests {
             cpu_us: Some(40.0),
             load_cpu_us: Some(5.0),
             rss_mb: Some(20.0),
+            share: None,
         }
     }
 

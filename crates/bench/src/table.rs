@@ -22,19 +22,20 @@ pub(crate) fn render(report: &Report) -> String {
     // Writing to memory does not fail.
     let _ = writeln!(
         text,
-        "{:26} {:>9} {:>8} {:>8} {:>8} {:>7}",
-        "", "/s", "p50 ms", "p99 ms", "CPU us", "RSS MB"
+        "{:26} {:>9} {:>8} {:>8} {:>8} {:>7} {:>6}",
+        "", "/s", "p50 ms", "p99 ms", "CPU us", "RSS MB", "share"
     );
     for row in &report.rows {
         let _ = writeln!(
             text,
-            "{:26} {:>9.0} {:>8} {:>8} {:>8} {:>7}",
+            "{:26} {:>9.0} {:>8} {:>8} {:>8} {:>7} {:>6}",
             row.name,
             row.per_second,
             cell(row.p50_ms, 2),
             cell(row.p99_ms, 2),
             cell(row.cpu_us, 0),
             cell(row.rss_mb, 1),
+            cell(row.share, 3),
         );
     }
     if let Some(start_up) = &report.start_up {
@@ -79,11 +80,12 @@ mod tests {
         let mut slow = row("par", 1234.4);
         slow.p99_ms = Some(41.0);
         slow.cpu_us = None;
+        slow.share = Some(0.25);
         let mut report = report(vec![slow]);
         report.goals = goals::judge(&report);
         let text = render(&report);
         assert!(
-            text.contains("par                             1234     1.00    41.00        -    20.0\n"),
+            text.contains("par                             1234     1.00    41.00        -    20.0  0.250\n"),
             "{text}"
         );
         assert!(text.contains("\nMISSED par p99, ms: 41.0, goal below 40.0\n"), "{text}");

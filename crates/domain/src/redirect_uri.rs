@@ -25,8 +25,8 @@ pub enum RedirectUriError {
         "has a scheme that is not allowed; a private scheme is a reversed domain name with a dot, such as com.example.app"
     )]
     Scheme,
-    /// A wildcard or a control character.
-    #[error("must not contain wildcards, spaces or control characters")]
+    /// A wildcard, or a character that a URI must percent-encode (RFC 3986 section 2).
+    #[error("must be ASCII without wildcards, spaces, backslashes or control characters")]
     Wildcard,
 }
 
@@ -50,7 +50,7 @@ impl RedirectUri {
     /// # Errors
     /// The [`RedirectUriError`] that says what is wrong with it.
     pub fn parse(value: &str) -> Result<Self, RedirectUriError> {
-        if value.contains('*') || value.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+        if value.chars().any(|c| !c.is_ascii_graphic() || matches!(c, '*' | '\\')) {
             return Err(RedirectUriError::Wildcard);
         }
         let url = Url::parse(value).map_err(|_| RedirectUriError::NotAbsolute)?;
@@ -61,6 +61,11 @@ impl RedirectUri {
             return Err(RedirectUriError::Credentials);
         }
         match url.scheme() {
+            // A browser reads `https:host` as relative to an https page.
+            "https" | "http" if !value.starts_with(&format!("{}://", url.scheme())) => {
+                Err(RedirectUriError::NotAbsolute)
+            }
+            _ if url.port() == Some(0) => Err(RedirectUriError::NotAbsolute),
             "https" if url.has_host() => Ok(()),
             "http" if is_loopback(&url) => Ok(()),
             "http" => Err(RedirectUriError::PlainHttp),
@@ -125,10 +130,15 @@ fn without_loopback_port(value: &str) -> Option<(&str, &str)> {
     let host = ["127.0.0.1", "[::1]", "localhost"].into_iter().find(|host| authority.starts_with(host))?;
     let rest = &authority[host.len()..];
     let path = match rest.strip_prefix(':') {
-        Some(port) => port.trim_start_matches(|c: char| c.is_ascii_digit()),
+        Some(rest) => {
+            let path = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let port = &rest[..rest.len() - path.len()];
+            port.parse::<u16>().ok().filter(|port| *port > 0)?;
+            path
+        }
         None => rest,
     };
-    let plain = !path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '#' | '*'));
+    let plain = path.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '\\' | '#' | '*'));
     ((path.is_empty() || path.starts_with(['/', '?'])) && plain).then_some((host, path))
 }
 
@@ -149,6 +159,10 @@ mod tests {
             ("javascript:alert(1)", RedirectUriError::Scheme),
             ("data:text/html,x", RedirectUriError::Scheme),
             ("myapp:/cb", RedirectUriError::Scheme),
+            ("https:app.example/cb", RedirectUriError::NotAbsolute),
+            ("https:/app.example/cb", RedirectUriError::NotAbsolute),
+            ("http://127.0.0.1:0/cb", RedirectUriError::NotAbsolute),
+            ("https://app.example/\u{202e}", RedirectUriError::Wildcard),
             ("https://*.example/cb", RedirectUriError::Wildcard),
             ("https://app.example/a b", RedirectUriError::Wildcard),
         ] {
@@ -175,6 +189,12 @@ mod tests {
             "http://user@localhost:3000/cb",
             "https://localhost:3000/cb",
             "http://localhost:3000/cb#x",
+            "http://127.1:3000/cb",
+            "http:\\\\localhost:3000\\cb",
+            "http://localhost:3000/\ncb",
+            "http://localhost:x/cb",
+            "http://localhost:99999/cb",
+            "http://localhost:/cb",
         ] {
             assert!(!loopback.matches(other), "{other}");
         }

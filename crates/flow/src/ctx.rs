@@ -11,6 +11,7 @@ use causeway_store::{AnyConnection, Store};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -18,10 +19,14 @@ use crate::error::Internal;
 use crate::flights::Flights;
 use crate::upstream::UpstreamProfile;
 
-/// How often an upstream answer is offered to a database that does not take it.
-const ANSWER_TRIES: u32 = 50;
-/// How long to wait before it is offered again.
-const ANSWER_PAUSE: Duration = Duration::from_millis(200);
+/// How long an upstream answer is offered to a database that does not take it: a full disk takes
+/// somebody a while to notice.
+const ANSWER_PATIENCE: Duration = Duration::from_mins(30);
+/// How long to wait before it is offered again: doubled each time, up to the longest.
+const ANSWER_PAUSE: Duration = Duration::from_millis(100);
+const ANSWER_LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a caller waits for work that goes on without it.
+const CALLER_PATIENCE: Duration = Duration::from_secs(45);
 
 /// The parts that a server is composed of.
 #[derive(Debug)]
@@ -84,12 +89,12 @@ impl Ctx {
         self.0.tasks.spawn_on(work.in_current_span(), &self.0.runtime)
     }
 
-    /// Starts such work and waits for its result.
+    /// Starts such work and waits for its result, as long as somebody can be kept waiting.
     pub(crate) async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Internal> {
-        Ok(self.start(work).await?)
+        Ok(timeout(CALLER_PATIENCE, self.start(work)).await.map_err(|_| Internal::Slow)??)
     }
 
     /// Writes what a person's server has answered. It gives that answer once: while the database does
@@ -99,13 +104,14 @@ impl Ctx {
         T: Send + 'static,
         F: FnMut(&mut AnyConnection) -> Result<T, Internal> + Send + 'static,
     {
-        let mut tries = 0;
+        let started = Instant::now();
+        let mut pause = ANSWER_PAUSE;
         loop {
             match self.store().write(make()).await {
-                Err(error) if error.is_retryable() && tries < ANSWER_TRIES => {
-                    tracing::warn!(%error, "an upstream answer is not committed yet");
-                    tries += 1;
-                    tokio::time::sleep(ANSWER_PAUSE).await;
+                Err(error) if error.is_retryable() && started.elapsed() < ANSWER_PATIENCE => {
+                    tracing::error!(%error, "an upstream answer is not committed yet: it is kept and tried again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(ANSWER_LONGEST_PAUSE);
                 }
                 done => return done,
             }

@@ -28,6 +28,9 @@ pub enum Internal {
     /// Two rows that must agree do not.
     #[error("inconsistent: {0}")]
     Inconsistent(&'static str),
+    /// Work takes longer than a caller can be kept waiting. It goes on.
+    #[error("still at work after the caller's patience")]
+    Slow,
     /// A detached task ended without an answer.
     #[error("task: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -36,6 +39,10 @@ pub enum Internal {
 impl Internal {
     /// Whether the same request may work when it is sent again.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable())
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Slow => true,
+            _ => false,
+        }
     }
 }

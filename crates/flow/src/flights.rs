@@ -21,7 +21,7 @@ impl Failed {
             SessionError::Unavailable { retry_after } => {
                 Some(Self::Unavailable { retry_after: *retry_after })
             }
-            SessionError::Ended | SessionError::Internal(_) => None,
+            SessionError::Busy { .. } | SessionError::Ended | SessionError::Internal(_) => None,
         }
     }
 }

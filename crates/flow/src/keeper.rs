@@ -84,7 +84,7 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, Sess
             return outcome;
         }
         if started.elapsed() > LEASE_PATIENCE {
-            return Err(unavailable(None));
+            return Err(SessionError::Busy { retry_after: RETRY_SECONDS });
         }
         sleep(LEASE_POLL).await;
     }

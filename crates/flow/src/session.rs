@@ -19,6 +19,12 @@ pub enum SessionError {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
     },
+    /// Another process refreshes it, or died doing so and its lease has to run out.
+    #[error("another process is refreshing this session: try again in a moment")]
+    Busy {
+        /// Seconds after which a retry makes sense.
+        retry_after: u64,
+    },
     /// The session is over.
     #[error("the access token is unknown, expired or revoked")]
     Ended,
@@ -33,6 +39,7 @@ impl SessionError {
         match self {
             Self::ReauthRequired => ErrorCode::ReauthRequired,
             Self::Unavailable { .. } => ErrorCode::UpstreamUnavailable,
+            Self::Busy { .. } => ErrorCode::TemporarilyUnavailable,
             Self::Ended => ErrorCode::InvalidToken,
             Self::Internal(_) => ErrorCode::ServerError,
         }

@@ -47,6 +47,17 @@ impl SignInError {
         }
     }
 
+    /// What the person may know: whose server it was and that it failed, not how our network sees it.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Resolve(ResolveError::Http(_) | ResolveError::Dns) => {
+                "the server of this account cannot be reached, or does not answer as it should".to_owned()
+            }
+            Self::Upstream(_) => "the server of this account did not accept the sign-in request".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// The code that the page shows.
     pub fn code(&self) -> ErrorCode {
         match self.class() {

@@ -1,6 +1,6 @@
 //! The connection that every query function takes, and how one of each kind is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,9 +28,46 @@ pub(crate) enum SqliteRole {
     Reader,
 }
 
-/// Opens a SQLite database; makes the file, readable by its owner alone, when there is none.
+/// The file behind an open SQLite database. When it is moved, deleted or replaced, connections go on
+/// with a file that nobody will ever see again: better to say so than to lose what is written.
+#[derive(Clone, Debug)]
+pub(crate) struct DatabaseFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl DatabaseFile {
+    /// The file as it is now.
+    pub(crate) fn at(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+
+    /// Whether it is still there.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if identity(&self.path)? == self.identity {
+            return Ok(());
+        }
+        Err(StoreError::unavailable(format!(
+            "{} was replaced while it was open: restart",
+            self.path.display()
+        )))
+    }
+}
+
+/// Device and inode.
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Opens a SQLite database. A writer makes the file, readable by its owner alone, when there is none;
+/// a reader never does.
 pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnection, StoreError> {
-    create_private(path)?;
+    if role != SqliteRole::Reader {
+        create_private(path)?;
+    }
     let name = path.to_str().ok_or_else(|| StoreError::unavailable("the database path is not UTF-8"))?;
     let mut conn = SqliteConnection::establish(name)
         .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))?;

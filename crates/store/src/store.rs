@@ -10,7 +10,7 @@ use diesel::connection::{
 };
 use tokio::sync::oneshot;
 
-use crate::conn::{self, AnyConnection, SqliteRole};
+use crate::conn::{self, AnyConnection, DatabaseFile, SqliteRole};
 use crate::error::{OpenError, StoreError};
 use crate::migrate::{self, SchemaState};
 use crate::pool::{Pool, Pooled};
@@ -84,6 +84,8 @@ enum Writer {
 struct Inner {
     pool: Arc<Pool>,
     writer: Writer,
+    /// The file of a SQLite database.
+    file: Option<DatabaseFile>,
     counters: Arc<Counters>,
 }
 
@@ -113,20 +115,27 @@ impl Store {
 
     fn open_blocking(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, OpenError> {
         let counters = Arc::new(Counters::default());
-        let (pool, writer) = match url {
+        let (pool, writer, file) = match url {
             DatabaseUrl::Sqlite { path } => {
                 let conn = conn::open_sqlite(path, SqliteRole::Writer)?;
-                let (queue, thread) =
-                    writer::spawn(conn, options.queue_limit, options.batch_limit, Arc::clone(&counters))
-                        .map_err(|error| OpenError::Thread(error.to_string()))?;
-                let path = path.clone();
+                let file = DatabaseFile::at(path)?;
+                let (queue, thread) = writer::spawn(
+                    conn,
+                    file.clone(),
+                    options.queue_limit,
+                    options.batch_limit,
+                    Arc::clone(&counters),
+                )
+                .map_err(|error| OpenError::Thread(error.to_string()))?;
+                let (path, known) = (path.clone(), file.clone());
                 let connect = move || {
+                    known.check()?;
                     let conn = AnyConnection::Sqlite(conn::open_sqlite(&path, SqliteRole::Reader)?);
                     Ok(Pooled { conn, health: Arc::default() })
                 };
                 let writer =
                     Writer::Sqlite { queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)) };
-                (Pool::new(options.read_connections, Box::new(connect)), writer)
+                (Pool::new(options.read_connections, Box::new(connect)), writer, Some(file))
             }
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_timeouts(url);
@@ -134,12 +143,12 @@ impl Store {
                     let (conn, health) = conn::open_postgres(&url)?;
                     Ok(Pooled { conn: AnyConnection::Postgres(conn), health })
                 };
-                (Pool::new(options.postgres_connections, Box::new(connect)), Writer::Postgres)
+                (Pool::new(options.postgres_connections, Box::new(connect)), Writer::Postgres, None)
             }
         };
         let (first, _) = pool.take()?;
         pool.give_back(first);
-        Ok(Self { inner: Arc::new(Inner { pool: Arc::new(pool), writer, counters }) })
+        Ok(Self { inner: Arc::new(Inner { pool: Arc::new(pool), writer, file, counters }) })
     }
 
     /// Reads: one snapshot, and nothing can be written.
@@ -208,6 +217,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Schema`] when it is another one; the [`StoreError`] that the database answers with.
     pub async fn ready(&self) -> Result<(), StoreError> {
+        self.inner.file.as_ref().map_or(Ok(()), DatabaseFile::check)?;
         self.read(|conn| match migrate::state_of(conn)? {
             SchemaState::Current => Ok(()),
             other => Err(StoreError::Schema(other)),

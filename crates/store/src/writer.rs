@@ -16,7 +16,7 @@ use diesel::connection::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::conn::AnyConnection;
+use crate::conn::{AnyConnection, DatabaseFile};
 use crate::error::StoreError;
 use crate::store::Counters;
 
@@ -75,6 +75,7 @@ where
 /// Starts the writer's thread. It ends when every [`Queue`] is gone and everything accepted is done.
 pub(crate) fn spawn(
     conn: SqliteConnection,
+    file: DatabaseFile,
     queue_limit: usize,
     batch_limit: usize,
     counters: Arc<Counters>,
@@ -93,7 +94,7 @@ pub(crate) fn spawn(
                 }
             }
             counters.note_batch(batch.len());
-            let outcome = commit_together(&mut conn, &mut batch);
+            let outcome = commit_together(&mut conn, &file, &mut batch);
             if let Err(error) = &outcome {
                 counters.note_lost();
                 tracing::error!(name: "store.batch_lost", %error, closures = batch.len());
@@ -110,7 +111,12 @@ pub(crate) fn spawn(
     Ok((queue, thread))
 }
 
-fn commit_together(conn: &mut AnyConnection, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+fn commit_together(
+    conn: &mut AnyConnection,
+    file: &DatabaseFile,
+    batch: &mut [Box<dyn Job>],
+) -> Result<(), StoreError> {
+    file.check()?;
     begin(conn)?;
     for job in batch.iter_mut() {
         let outcome = run_in_savepoint(conn, job.as_mut());

@@ -22,13 +22,18 @@ const fn name(state: &AppState) -> &'static str {
     if state.secure { "__Host-causeway" } else { "causeway" }
 }
 
+/// Whether a value has the form of one that we made.
+fn is_ours(value: &str) -> bool {
+    value.strip_prefix(Browser::PREFIX).is_some_and(|random| random.len() == 43)
+}
+
 /// The browser that sent this request, if we met before.
 pub(crate) fn known(req: &HttpRequest, state: &AppState) -> Option<BrowserSessionId> {
     let value =
         req.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok()).find_map(|header| {
             header.split(';').find_map(|pair| {
                 let (key, value) = pair.trim().split_once('=')?;
-                (key == name(state) && value.starts_with(Browser::PREFIX)).then(|| value.to_owned())
+                (key == name(state) && is_ours(value)).then(|| value.to_owned())
             })
         })?;
     Some(BrowserSessionId::of(&PlainToken::presented(value)))

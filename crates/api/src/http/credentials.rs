@@ -30,7 +30,12 @@ pub(crate) fn client_credentials(
 ) -> Result<Credentials, CredentialsError> {
     let id = params.take("client_id");
     let secret = params.take("client_secret");
-    let Some(header) = req.headers().get(AUTHORIZATION) else {
+    let mut headers = req.headers().get_all(AUTHORIZATION);
+    let header = headers.next();
+    if headers.next().is_some() {
+        return Err(CredentialsError::Several);
+    }
+    let Some(header) = header else {
         let client_id = ClientId::new(id.ok_or(CredentialsError::Missing)?);
         let proof =
             secret.map_or(ClientProof::None, |secret| ClientProof::Post(PlainToken::presented(secret)));

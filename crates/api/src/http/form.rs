@@ -1,9 +1,12 @@
 //! Parameters of a query or a form: each name at most once (RFC 6749 section 3.1), UTF-8 only.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
 /// The largest body that a form endpoint reads, in bytes.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -23,10 +26,14 @@ pub(crate) enum InputError {
     TooLarge,
     #[error("the body did not arrive whole")]
     Incomplete,
+    #[error("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs())]
+    Slow,
     #[error("the body is not the JSON that this endpoint takes: {0}")]
     Json(String),
 }
 
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The most parameters that a request may have.
 const MAX_PARAMS: usize = 64;
 
@@ -62,7 +69,7 @@ impl Params {
     /// The parameters of a request's body.
     pub(crate) async fn of_body(req: &HttpRequest, payload: Payload) -> Result<Self, InputError> {
         require_type(req, "application/x-www-form-urlencoded")?;
-        Self::parse(&read_body(payload).await?)
+        Self::parse(&read_body(req, payload).await?)
     }
 
     /// Takes a parameter's value out.
@@ -84,8 +91,17 @@ pub(crate) fn require_type(req: &HttpRequest, wanted: &'static str) -> Result<()
     if given.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(InputError::ContentType(wanted)) }
 }
 
-/// Reads a body up to [`MAX_BODY`].
-pub(crate) async fn read_body(mut payload: Payload) -> Result<BytesMut, InputError> {
+/// Reads a body: up to [`MAX_BODY`], for at most [`BODY_PATIENCE`].
+pub(crate) async fn read_body(req: &HttpRequest, payload: Payload) -> Result<BytesMut, InputError> {
+    let announced =
+        req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(InputError::TooLarge);
+    }
+    timeout(BODY_PATIENCE, read_all(payload)).await.map_err(|_| InputError::Slow)?
+}
+
+async fn read_all(mut payload: Payload) -> Result<BytesMut, InputError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| InputError::Incomplete)?;

@@ -41,7 +41,7 @@ pub(crate) async fn register(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     require_type(&req, "application/json")?;
-    let body = read_body(payload).await?;
+    let body = read_body(&req, payload).await?;
     let metadata: ClientMetadata =
         serde_json::from_slice(&body).map_err(|error| InputError::Json(error.to_string()))?;
     let Registered { client, client_secret } = register::register(&state.ctx, metadata).await?;

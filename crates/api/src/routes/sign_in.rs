@@ -54,7 +54,7 @@ pub(crate) async fn render(
         Some(error @ (SignInError::Internal(_) | SignInError::Gone)) => return Err(error.into()),
         Some(error) => {
             tracing::info!(%error, code = %error.code(), "sign-in did not start");
-            Some(sentence(&error.to_string()))
+            Some(sentence(&error.message()))
         }
         None => None,
     };

@@ -278,3 +278,35 @@ fn a_new_file_is_readable_by_its_owner_alone() {
         store.close().await;
     });
 }
+
+/// Somebody moves the file away beside the running server: nothing is acknowledged that nobody will
+/// ever see, no empty file is made in its place, and putting it back is all there is to do.
+#[tokio::test]
+async fn a_database_file_that_is_gone_is_noticed() {
+    use causeway_domain::{ClientId, TenantId};
+    use causeway_store::{StoreError, clients};
+    let database = TestDatabase::sqlite();
+    let store = database.store().await;
+    let path = database.sqlite_path().unwrap().to_owned();
+    let delete = || {
+        store.write::<_, StoreError, _>(|c| {
+            clients::delete_client(
+                c,
+                &TenantId::default_tenant(),
+                &ClientId::new("x"),
+                causeway_domain::Timestamp(0),
+            )
+        })
+    };
+    store.ready().await.unwrap();
+    let away = path.with_extension("away");
+    std::fs::rename(&path, &away).unwrap();
+    assert!(matches!(delete().await, Err(StoreError::Unavailable(_))));
+    assert!(store.ready().await.is_err());
+    assert!(!path.exists());
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(delete().await, Err(StoreError::Unavailable(_))), "another file");
+    std::fs::rename(&away, &path).unwrap();
+    assert!(!delete().await.unwrap());
+    store.ready().await.unwrap();
+}
