@@ -6,7 +6,7 @@ use anyhow::Result;
 use causeway_domain::PlainToken;
 use causeway_flow::session::SessionError;
 use causeway_flow::{access, keeper};
-use causeway_testkit::{Fault, Person as _, Script};
+use causeway_testkit::{Fault, Person as _, RequestBuilder, Script};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, count, on_each_database};
@@ -32,6 +32,23 @@ async fn before_the_redirect(scene: &Scene, place: fn(&mut Script) -> &mut Fault
         assert_eq!(count(&scene.app, "oauth_atp_request").await?, 0, "{fault:?}");
     }
     scene.upstream.script(|script| *place(script) = Fault::None);
+    Ok(())
+}
+
+/// Sends a request, and hangs up as soon as the person's server has been asked for tokens. Then waits
+/// for what goes on without it.
+async fn hang_up(scene: &Scene, request: RequestBuilder) -> Result<()> {
+    let before = scene.upstream.hits("token");
+    let asking = tokio::spawn(request.send());
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while scene.upstream.hits("token") == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await?;
+    asking.abort();
+    assert!(asking.await.is_err_and(|error| error.is_cancelled()), "it hung up");
+    scene.app.ctx.settle().await;
     Ok(())
 }
 
@@ -90,9 +107,7 @@ on_each_database! {
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         scene.upstream.script(|script| script.token = Fault::Late(Duration::from_millis(300)));
         let request = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
-        let impatient = request.bearer_auth(&tokens.access_token).timeout(Duration::from_millis(50));
-        assert!(scene.agent.send(impatient).await.is_err(), "it hung up");
-        scene.app.ctx.settle().await;
+        hang_up(&scene, request.bearer_auth(&tokens.access_token)).await?;
         let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
         assert_eq!((&session["head_iteration"], &session["session_state"]), (&json!(2), &json!("active")));
         Ok(())
@@ -107,9 +122,7 @@ on_each_database! {
         let start = url::Url::parse_with_params(&scene.app.at("/oauth/authorize"), query)?;
         let callback = scene.upstream.approve(&scene.agent.get(start.as_str()).await?.location()?).await?;
         scene.upstream.script(|script| script.token = Fault::Late(Duration::from_millis(300)));
-        let impatient = scene.agent.request("GET".parse()?, &callback).timeout(Duration::from_millis(50));
-        assert!(scene.agent.send(impatient).await.is_err(), "it hung up");
-        scene.app.ctx.settle().await;
+        hang_up(&scene, scene.agent.request("GET".parse()?, &callback)).await?;
         let consent = scene.agent.get(start.as_str()).await?.location()?;
         assert!(causeway_testkit::decide(&scene.agent, &consent, "allow").await?.redirect_param("code").is_some());
         Ok(())

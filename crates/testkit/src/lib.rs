@@ -17,6 +17,7 @@ pub use causeway_store::testing::TestDatabase;
 pub use client::{Authorization, OauthClient, Tokens, decide};
 pub use clock::MockClock;
 pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy};
+pub use reqwest::RequestBuilder;
 pub use upstream::{Fault, Script, ScriptedUpstream};
 
 use std::future::Future;
