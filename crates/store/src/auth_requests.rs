@@ -125,7 +125,7 @@ pub fn find_auth_request(
         .filter(dsl::session_id.eq(id.as_str()))
         .filter(dsl::browser_id.eq(browser_id.as_str()))
         .filter(dsl::expires_at.gt(now.as_secs()))
-        .first::<Row>(c)
+        .get_result::<Row>(c)
         .optional()?
         .map(Row::into_domain)
         .transpose()

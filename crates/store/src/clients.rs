@@ -119,7 +119,7 @@ pub fn find_client(
     oauth_client::table
         .filter(oauth_client::client_id.eq(client_id.as_str()))
         .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
-        .first::<Row>(c)
+        .get_result::<Row>(c)
         .optional()?
         .map(Row::into_domain)
         .transpose()

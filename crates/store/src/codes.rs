@@ -107,7 +107,8 @@ pub fn find_code(
     c: &mut AnyConnection,
     code: &TokenHash<Code>,
 ) -> Result<Option<AuthorizationCode>, StoreError> {
-    let row = dsl::oauth_authorization_code.filter(dsl::code.eq(code.as_str())).first::<Row>(c).optional()?;
+    let row =
+        dsl::oauth_authorization_code.filter(dsl::code.eq(code.as_str())).get_result::<Row>(c).optional()?;
     row.map(|row| row.into_domain(c)).transpose()
 }
 

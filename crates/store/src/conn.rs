@@ -74,7 +74,8 @@ pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnect
     // The timeout first: switching to WAL may have to wait for another process.
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000;",
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000; \
+         PRAGMA wal_autocheckpoint = 4000;",
     )?;
     if role == SqliteRole::Reader {
         conn.batch_execute("PRAGMA query_only = ON;")?;

@@ -61,7 +61,7 @@ pub fn find_par_request(
         .filter(dsl::used.eq(false))
         .filter(dsl::expires_at.gt(now.as_secs()).or(bound_and_alive))
         .select((dsl::authorization_request, dsl::auth_request_id, dsl::created_at, dsl::expires_at))
-        .first::<(String, Option<String>, i64, i64)>(c)
+        .get_result::<(String, Option<String>, i64, i64)>(c)
         .optional()?;
     Ok(row.map(|(authorization_request, auth_request_id, created_at, expires_at)| ParRequest {
         request_uri: request_uri.clone(),

@@ -214,7 +214,7 @@ pub fn find_session(
         .filter(dsl::session_kind.eq(kind.as_str()))
         .filter(dsl::deleted_at.is_null())
         .select(HeadRow::as_select())
-        .first(c)
+        .get_result(c)
         .optional()?
         .map(HeadRow::into_domain)
         .transpose()
@@ -233,7 +233,7 @@ pub fn find_token_set(
     let row = oauth_atp_session::table
         .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
         .filter(oauth_atp_session::iteration.eq(iteration))
-        .first::<TokenSetRow>(c)
+        .get_result::<TokenSetRow>(c)
         .optional()?;
     let Some(row) = row else { return Ok(None) };
     let Some(access_token) = row.access_token else { return Ok(None) };

@@ -155,7 +155,7 @@ pub fn find_access_token(
 ) -> Result<Option<AccessToken>, StoreError> {
     oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
-        .first::<AccessRow>(c)
+        .get_result::<AccessRow>(c)
         .optional()?
         .map(AccessRow::into_domain)
         .transpose()
@@ -223,7 +223,7 @@ pub fn find_refresh_token(
 ) -> Result<Option<RefreshToken>, StoreError> {
     oauth_refresh_token::table
         .filter(oauth_refresh_token::token.eq(token.as_str()))
-        .first::<RefreshRow>(c)
+        .get_result::<RefreshRow>(c)
         .optional()?
         .map(RefreshRow::into_domain)
         .transpose()
@@ -243,7 +243,7 @@ pub fn lock_refresh_token(
     oauth_refresh_token::table
         .filter(oauth_refresh_token::token.eq(token.as_str()))
         .for_update()
-        .first::<RefreshRow>(conn)
+        .get_result::<RefreshRow>(conn)
         .optional()?
         .map(RefreshRow::into_domain)
         .transpose()

@@ -101,7 +101,7 @@ pub fn consume_upstream_request(
             .filter(dsl::used.eq(false))
     };
     // Read first, because the update wipes what is read; the update alone decides who was first.
-    let Some(row) = live().first::<Row>(c).optional()? else { return Ok(None) };
+    let Some(row) = live().get_result::<Row>(c).optional()? else { return Ok(None) };
     let won = diesel::update(live())
         .set((dsl::used.eq(true), dsl::pkce_verifier.eq(""), dsl::dpop_private_key.eq("")))
         .execute(c)?;

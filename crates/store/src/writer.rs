@@ -1,7 +1,7 @@
 //! The one writer of a SQLite database: what waits together is committed together.
 //!
-//! The closures that wait when the writer looks run one after the other, each in a savepoint of one
-//! `BEGIN IMMEDIATE`; one `COMMIT` makes all of them durable, and only then is any caller answered,
+//! The closures that wait when the writer looks, and those that come while these run, run one after the
+//! other, each in a savepoint of one `BEGIN IMMEDIATE`; one `COMMIT` makes all of them durable, and only then is any caller answered,
 //! because what a closure saw may be the work of the closure before it. An error or a panic rolls
 //! back its own savepoint. SQLite itself may end the transaction (disk full, I/O error, no memory):
 //! then the savepoint is gone too, and every caller of the batch gets a retryable error.
@@ -87,14 +87,9 @@ pub(crate) fn spawn(
         let mut batch = Vec::with_capacity(batch_limit);
         while let Some(first) = waiting.blocking_recv() {
             batch.push(first);
-            while batch.len() < batch_limit {
-                match waiting.try_recv() {
-                    Ok(next) => batch.push(next),
-                    Err(_) => break,
-                }
-            }
+            let late = || waiting.try_recv().ok();
+            let outcome = commit_together(&mut conn, &file, &mut batch, batch_limit, late);
             counters.note_batch(batch.len());
-            let outcome = commit_together(&mut conn, &file, &mut batch);
             if let Err(error) = &outcome {
                 counters.note_lost();
                 tracing::error!(name: "store.batch_lost", %error, closures = batch.len());
@@ -111,18 +106,27 @@ pub(crate) fn spawn(
     Ok((queue, thread))
 }
 
+/// Runs the batch and whatever arrives while it runs, up to `limit` closures: who comes before the
+/// commit shares it.
 fn commit_together(
     conn: &mut AnyConnection,
     file: &DatabaseFile,
-    batch: &mut [Box<dyn Job>],
+    batch: &mut Vec<Box<dyn Job>>,
+    limit: usize,
+    mut late: impl FnMut() -> Option<Box<dyn Job>>,
 ) -> Result<(), StoreError> {
     file.check()?;
     begin(conn)?;
-    for job in batch.iter_mut() {
-        let outcome = run_in_savepoint(conn, job.as_mut());
-        if let Err(error) = outcome {
+    let mut done = 0;
+    while let Some(job) = batch.get_mut(done) {
+        if let Err(error) = run_in_savepoint(conn, job.as_mut()) {
             abandon(conn);
             return Err(lost(error));
+        }
+        done += 1;
+        while batch.len() < limit {
+            let Some(job) = late() else { break };
+            batch.push(job);
         }
     }
     let committed = conn.batch_execute("COMMIT");

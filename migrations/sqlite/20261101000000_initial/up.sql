@@ -40,7 +40,7 @@ CREATE TABLE oauth_access_token (
 CREATE INDEX idx_oauth_access_token_expires_at ON oauth_access_token (expires_at);
 CREATE INDEX idx_oauth_access_token_client_id ON oauth_access_token (client_id);
 CREATE INDEX idx_oauth_access_token_user_id ON oauth_access_token (user_id);
-CREATE INDEX idx_oauth_access_token_dpop_jkt ON oauth_access_token (dpop_jkt);
+CREATE INDEX idx_oauth_access_token_dpop_jkt ON oauth_access_token (dpop_jkt) WHERE dpop_jkt IS NOT NULL;
 CREATE INDEX idx_oauth_access_token_session_id ON oauth_access_token (session_id);
 
 CREATE TABLE oauth_refresh_token (
