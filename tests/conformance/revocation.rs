@@ -1,5 +1,7 @@
 //! `/oauth/revoke` (RFC 7009) and the deletion of clients.
 
+use std::time::Duration;
+
 use causeway_domain::{ClientId, Clock as _, TenantId};
 use causeway_store::{StoreError, clients};
 use causeway_testkit::Tokens;
@@ -56,7 +58,20 @@ on_each_database! {
             .write::<_, StoreError, _>(move |c| clients::delete_client(c, &TenantId::default_tenant(), &id, now))
             .await?;
         assert!(deleted);
-        assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.refusal(), "401 invalid_client");
+        // Never a token, never a server error, and within a second the client is unknown.
+        let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &scene.client.authorization(None).form()).await?;
+        assert_eq!(pushed.refusal(), "401 invalid_client");
+        let begun = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;
+        assert_eq!(begun.status, 400);
+        let noticed = async {
+            loop {
+                let refused = scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.refusal();
+                if refused != "400 invalid_grant" {
+                    return anyhow::Ok(refused);
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(Duration::from_secs(1), noticed).await??, "401 invalid_client");
         let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
         assert_eq!(userinfo.refusal(), "401 invalid_token");
         let page = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;

@@ -184,6 +184,7 @@ impl From<ParError> for ApiError {
     fn from(error: ParError) -> Self {
         match error {
             ParError::Internal(error) => Self::internal(&error),
+            error @ ParError::Client => Self::invalid_client(error.to_string(), false),
             error => Self::bad_request(error.code(), &error),
         }
     }

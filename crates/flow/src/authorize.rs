@@ -170,8 +170,15 @@ pub async fn begin(
     let id = AuthRequestId::random(ctx.rng());
     let request = checked.into_request(id, &client, browser, None, ctx.now());
     let row = request.clone();
-    ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await?;
-    Ok(request)
+    let stored =
+        ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await;
+    match stored {
+        // Deleted a moment ago.
+        Err(error) if error.is_dangling() => {
+            Err(UnsafeRequest::UnknownClient(request.client_id.into_string()).into())
+        }
+        done => Ok(done.map(|()| request)?),
+    }
 }
 
 /// Begins with a pushed request (RFC 9126 section 4): the first browser that brings it has it, and a

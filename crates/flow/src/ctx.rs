@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::client_cache::ClientCache;
 use crate::error::Internal;
 use crate::flights::Flights;
 use crate::upstream::UpstreamProfile;
@@ -58,6 +59,7 @@ struct Inner {
     parts: CtxParts,
     tenant: TenantId,
     scopes: ScopePolicy,
+    clients: ClientCache,
     flights: Flights,
     runtime: Handle,
     tasks: TaskTracker,
@@ -74,6 +76,7 @@ impl Ctx {
             parts,
             tenant: TenantId::default_tenant(),
             scopes,
+            clients: ClientCache::default(),
             flights: Flights::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -164,6 +167,10 @@ impl Ctx {
 
     pub(crate) fn rng(&self) -> &dyn Rng {
         &*self.0.parts.rng
+    }
+
+    pub(crate) fn clients(&self) -> &ClientCache {
+        &self.0.clients
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -37,6 +37,11 @@ pub enum Internal {
 }
 
 impl Internal {
+    /// Whether a row points to one that is gone: a client that was deleted a moment ago.
+    pub(crate) const fn is_dangling(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Constraint(_)))
+    }
+
     /// Whether the same request may work when it is sent again.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod authorize;
 pub mod callback;
+mod client_cache;
 pub mod clients;
 pub mod consent;
 mod ctx;

@@ -15,6 +15,9 @@ pub enum ParError {
     /// The request itself names a pushed request (RFC 9126 section 2.1).
     #[error("request_uri must not be sent to this endpoint")]
     RequestUri,
+    /// The client was deleted a moment ago.
+    #[error("this client was deleted")]
+    Client,
     /// The redirect URI.
     #[error(transparent)]
     Unsafe(#[from] UnsafeRequest),
@@ -31,6 +34,7 @@ impl ParError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::RequestUri => ErrorCode::InvalidRequest,
+            Self::Client => ErrorCode::InvalidClient,
             Self::Unsafe(error) => error.code(),
             Self::Refused(refusal) => refusal.code(),
             Self::Internal(_) => ErrorCode::ServerError,
@@ -74,6 +78,10 @@ pub async fn push(ctx: &Ctx, client: &Client, mut params: AuthorizeParams) -> Re
         expires_at: now.plus(PAR_SECONDS),
     };
     let request_uri = row.request_uri.clone();
-    ctx.store().write(move |c| par::insert_par_request(c, &row).map_err(Internal::from)).await?;
+    let pushed = ctx.store().write(move |c| par::insert_par_request(c, &row).map_err(Internal::from)).await;
+    match pushed {
+        Err(error) if error.is_dangling() => return Err(ParError::Client),
+        done => done?,
+    }
     Ok(Pushed { request_uri, expires_in: PAR_SECONDS })
 }

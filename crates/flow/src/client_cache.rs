@@ -1,0 +1,43 @@
+//! Clients that were looked up a moment ago. Nothing else is ever cached: a token, a session or a
+//! revocation is looked up each time.
+//!
+//! Other processes change and delete clients in the same database. So an entry lives half a second, and
+//! a change is seen everywhere within one; no notification can get lost.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use causeway_domain::ClientId;
+use causeway_domain::client::Client;
+use tokio::time::Instant;
+
+/// How long a client is believed to be as it was.
+const LIFETIME: Duration = Duration::from_millis(500);
+/// The most clients that are kept.
+const CAPACITY: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(crate) struct ClientCache(RwLock<HashMap<ClientId, (Client, Instant)>>);
+
+impl ClientCache {
+    /// The client, if it was looked up within the last half second.
+    pub(crate) fn get(&self, client_id: &ClientId) -> Option<Client> {
+        let clients = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        clients
+            .get(client_id)
+            .filter(|(_, since)| since.elapsed() < LIFETIME)
+            .map(|(client, _)| client.clone())
+    }
+
+    /// Keeps a client as it was when the look-up began.
+    pub(crate) fn put(&self, client: &Client, since: Instant) {
+        let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if clients.len() >= CAPACITY {
+            clients.retain(|_, (_, since)| since.elapsed() < LIFETIME);
+        }
+        if clients.len() < CAPACITY {
+            clients.insert(client.client_id.clone(), (client.clone(), since));
+        }
+    }
+}
