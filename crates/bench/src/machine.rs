@@ -64,7 +64,7 @@ mod tests {
         let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /run tmpfs rw 0 0\n/dev/b /run/disk xfs rw 0 0\n";
         let of = |path| file_system_of(Path::new(path), mounts);
         assert_eq!(
-            [of("/home/x"), of("/run/x"), of("/runner"), of("/run/disk/y")],
+            [of("/srv/x"), of("/run/x"), of("/runner"), of("/run/disk/y")],
             ["ext4", "tmpfs", "ext4", "xfs"]
         );
         assert_eq!(file_system_of(Path::new("/x"), ""), "unknown");

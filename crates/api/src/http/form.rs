@@ -137,6 +137,12 @@ pub(crate) fn decode(text: &[u8]) -> Result<String, InputError> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::FromRequest as _;
+    use actix_web::dev;
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use actix_web::web::Bytes;
+
     use super::*;
 
     #[test]
@@ -148,6 +154,18 @@ mod tests {
         assert_eq!(Params::parse(b"a=1&%61=2").err(), Some(InputError::Duplicate("a".to_owned())));
         for bad in [&b"a=%ff"[..], b"a=%4", b"a=%zz", b"\xff=1", b"a=%00", b"a=x%0Ay"] {
             assert_eq!(Params::parse(bad).err(), Some(InputError::Encoding), "{bad:?}");
+        }
+    }
+
+    /// A body that never comes: neither its announcement nor its silence is waited for.
+    #[tokio::test(start_paused = true)]
+    async fn slow_and_large_bodies_end() {
+        let silence = || futures_util::stream::pending::<Result<Bytes, PayloadError>>();
+        for (announced, error) in [("70000", InputError::TooLarge), ("5", InputError::Slow)] {
+            let req = TestRequest::post().insert_header((CONTENT_LENGTH, announced)).to_http_request();
+            let mut stream: dev::Payload = dev::Payload::Stream { payload: Box::pin(silence()) };
+            let payload = Payload::from_request(&req, &mut stream).await.unwrap();
+            assert_eq!(read_body(&req, payload).await.err(), Some(error));
         }
     }
 }
