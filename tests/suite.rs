@@ -3,6 +3,7 @@
 
 mod conformance {
     mod authorize;
+    mod cors;
     mod identity;
     mod metadata;
     mod registration;

@@ -1,6 +1,7 @@
 //! HTTP itself: requests, forms, cookies, credentials, response headers.
 
 pub(crate) mod cookie;
+pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers;

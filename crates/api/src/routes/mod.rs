@@ -19,59 +19,67 @@ use actix_web::guard;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue};
 use actix_web::web::{self, ServiceConfig, get, post, resource as at};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, Route};
+use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route};
 use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
+use crate::http::cors::cors;
 
-/// The route table.
+/// The route table. Whatever is wrapped in [`cors`] may be called by scripts of any origin.
 pub(crate) fn configure(config: &mut ServiceConfig) {
+    pages(config);
+    documents(config);
     config
-        .service(at("/").route(read().to(home::home)).default_service(only("GET, HEAD")))
-        .service(at("/assets/{name}").route(read().to(home::asset)).default_service(only("GET, HEAD")))
-        .service(at("/healthz").route(read().to(health::healthz)).default_service(only("GET, HEAD")))
-        .service(at("/readyz").route(read().to(health::readyz)).default_service(only("GET, HEAD")))
+        .service(api("/oauth/register", "POST").route(post().to(register::register)).wrap(cors()))
+        .service(api("/oauth/par", "POST").route(post().to(par::par)).wrap(cors()))
+        .service(api("/oauth/token", "POST").route(post().to(token::token)).wrap(cors()))
+        .service(api("/oauth/revoke", "POST").route(post().to(revoke::revoke)).wrap(cors()))
         .service(
-            at("/.well-known/oauth-authorization-server")
-                .route(read().to(metadata::document))
-                .default_service(only("GET, HEAD")),
-        )
-        .service(at("/oauth/jwks").route(read().to(metadata::jwks)).default_service(only("GET, HEAD")))
-        .service(
-            at("/oauth-client-metadata.json")
-                .route(read().to(client_documents::metadata))
-                .default_service(only("GET, HEAD")),
-        )
-        .service(
-            at("/oauth/atp/jwks").route(read().to(client_documents::jwks)).default_service(only("GET, HEAD")),
-        )
-        .service(at("/oauth/register").route(post().to(register::register)).default_service(only("POST")))
-        .service(at("/oauth/par").route(post().to(par::par)).default_service(only("POST")))
-        .service(
-            at("/oauth/authorize")
-                .route(get().to(authorize::get))
-                .route(post().to(authorize::post))
-                .default_service(only("GET, POST")),
-        )
-        .service(at("/oauth/sign-in").route(post().to(sign_in::post)).default_service(only("POST")))
-        .service(at("/oauth/atp/callback").route(get().to(callback::callback)).default_service(only("GET")))
-        .service(
-            at("/oauth/consent")
-                .route(get().to(consent::get))
-                .route(post().to(consent::post))
-                .default_service(only("GET, POST")),
-        )
-        .service(at("/oauth/token").route(post().to(token::token)).default_service(only("POST")))
-        .service(at("/oauth/revoke").route(post().to(revoke::revoke)).default_service(only("POST")))
-        .service(
-            at("/oauth/userinfo")
+            api("/oauth/userinfo", "GET, POST")
                 .route(get().to(userinfo::get))
                 .route(post().to(userinfo::post))
-                .default_service(only("GET, POST")),
+                .wrap(cors()),
         )
-        .service(at("/api/session").route(get().to(session::show)).default_service(only("GET")))
-        .service(at("/api/session/refresh").route(post().to(session::refresh)).default_service(only("POST")))
+        .service(api("/api/session", "GET").route(get().to(session::show)).wrap(cors()))
+        .service(api("/api/session/refresh", "POST").route(post().to(session::refresh)).wrap(cors()))
         .default_service(web::to(not_found));
+}
+
+/// What people see, and what browsers and probes ask for.
+fn pages(config: &mut ServiceConfig) {
+    config
+        .service(api("/", "GET, HEAD").route(read().to(home::home)))
+        .service(api("/assets/{name}", "GET, HEAD").route(read().to(home::asset)))
+        .service(api("/healthz", "GET, HEAD").route(read().to(health::healthz)))
+        .service(api("/readyz", "GET, HEAD").route(read().to(health::readyz)))
+        .service(
+            api("/oauth/authorize", "GET, POST")
+                .route(get().to(authorize::get))
+                .route(post().to(authorize::post)),
+        )
+        .service(api("/oauth/sign-in", "POST").route(post().to(sign_in::post)))
+        .service(api("/oauth/atp/callback", "GET").route(get().to(callback::callback)))
+        .service(
+            api("/oauth/consent", "GET, POST").route(get().to(consent::get)).route(post().to(consent::post)),
+        );
+}
+
+/// What clients and people's own servers read about us.
+fn documents(config: &mut ServiceConfig) {
+    config
+        .service(
+            api("/.well-known/oauth-authorization-server", "GET, HEAD")
+                .route(read().to(metadata::document))
+                .wrap(cors()),
+        )
+        .service(api("/oauth/jwks", "GET, HEAD").route(read().to(metadata::jwks)).wrap(cors()))
+        .service(api("/oauth-client-metadata.json", "GET, HEAD").route(read().to(client_documents::metadata)))
+        .service(api("/oauth/atp/jwks", "GET, HEAD").route(read().to(client_documents::jwks)));
+}
+
+/// A resource that says which methods it has when it is asked with another.
+fn api(path: &str, allow: &'static str) -> Resource {
+    at(path).default_service(only(allow))
 }
 
 /// GET, and HEAD for whoever only wants to know that it is there.

@@ -1,0 +1,20 @@
+//! What scripts of other origins may call (Fetch standard, "CORS protocol").
+
+use actix_cors::Cors;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+
+/// For endpoints that know a caller by what it sends, never by a cookie: any origin may call them,
+/// with any header, and read what a client has to react to. Pages and their forms are never wrapped.
+pub(crate) fn cors() -> Cors {
+    Cors::default()
+        .allow_any_origin()
+        .send_wildcard()
+        .allowed_methods(["GET", "POST"])
+        .allow_any_header()
+        .expose_headers(EXPOSED)
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
+        .max_age(3600)
+}
+
+/// Names without a constant of their own.
+const EXPOSED: [&str; 2] = ["DPoP-Nonce", "X-Request-Id"];
