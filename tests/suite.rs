@@ -6,6 +6,7 @@ mod conformance {
     mod cors;
     mod identity;
     mod metadata;
+    mod openid;
     mod registration;
     mod revocation;
     mod token;

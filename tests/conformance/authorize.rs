@@ -250,12 +250,12 @@ on_each_database! {
         Ok(())
     }
 
-    /// Habitual OpenID scopes are left out of the grant, not refused.
+    /// Scopes that mean nothing here are left out of the grant, not refused.
     async fn habitual_scopes(database) {
         let mut scene = Scene::set(database).await?;
-        "openid profile offline_access".clone_into(&mut scene.client.scope);
+        "openid profile address phone".clone_into(&mut scene.client.scope);
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
-        assert_eq!(tokens.answer["scope"], "atproto");
+        assert_eq!(tokens.answer["scope"], "atproto openid profile");
         Ok(())
     }
 

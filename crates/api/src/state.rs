@@ -35,7 +35,6 @@ pub(crate) struct AppState {
 #[derive(Debug)]
 pub(crate) struct Documents {
     pub(crate) server_metadata: Bytes,
-    pub(crate) jwks: Bytes,
     pub(crate) client_metadata: Option<Bytes>,
     pub(crate) client_jwks: Option<Bytes>,
 }
@@ -46,7 +45,6 @@ impl AppState {
         let bytes = |value: &serde_json::Value| Bytes::from(value.to_string());
         let documents = Documents {
             server_metadata: bytes(&metadata::server_metadata(&ctx)),
-            jwks: Bytes::from_static(b"{\"keys\":[]}"),
             client_metadata: profile.metadata().map(bytes),
             client_jwks: profile.metadata().map(|_| bytes(&profile.jwks())),
         };

@@ -10,6 +10,7 @@ use crate::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::rng::Rng;
 use crate::scope::Scope;
 use crate::secret::{ClientSecret, PlainToken, Registration, TokenHash};
+use crate::signing_alg::SigningAlg;
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,6 +150,20 @@ impl Client {
         self.redirect_uris.iter().find(|uri| uri.matches(presented))
     }
 
+    /// What its `id_token`s are signed with (OpenID Connect Dynamic Client Registration section 2).
+    pub fn id_token_signed_response_alg(&self) -> SigningAlg {
+        self.signing_alg(ID_TOKEN_ALG).unwrap_or(SigningAlg::Rs256)
+    }
+
+    /// What its userinfo answers are signed with; `None`: they are plain JSON.
+    pub fn userinfo_signed_response_alg(&self) -> Option<SigningAlg> {
+        self.signing_alg(USERINFO_ALG)
+    }
+
+    fn signing_alg(&self, member: &str) -> Option<SigningAlg> {
+        self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
+    }
+
     /// Whether it registered this grant type.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
@@ -271,6 +286,9 @@ pub enum ClientMetadataError {
     /// A text that is too long, or holds characters which would deceive people.
     #[error("{0} must be at most {1} characters without control characters or direction marks")]
     Text(&'static str, usize),
+    /// A signature that we don't make.
+    #[error("{0} must be RS256 or ES256")]
+    SigningAlg(&'static str),
     /// `client_uri` is not a web address.
     #[error("client_uri must be an https URL (http for loopback addresses)")]
     ClientUri,
@@ -331,6 +349,11 @@ impl ClientMetadata {
         }
         let mut metadata = self.other;
         metadata.retain(|name, _| !RESERVED.iter().any(|reserved| name.starts_with(reserved)));
+        for member in [ID_TOKEN_ALG, USERINFO_ALG] {
+            if metadata.get(member).is_some_and(|alg| alg.as_str().and_then(SigningAlg::parse).is_none()) {
+                return Err(E::SigningAlg(member));
+            }
+        }
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);
@@ -347,6 +370,9 @@ impl ClientMetadata {
         })
     }
 }
+
+const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
+const USERINFO_ALG: &str = "userinfo_signed_response_alg";
 
 /// Members that only the server's answer has: a client that sends its old registration again does not
 /// get them stored, and its old secret least of all.
@@ -406,6 +432,8 @@ mod tests {
             ("scope", serde_json::json!("\"")),
             ("client_name", serde_json::json!("evil\u{202e}")),
             ("client_uri", serde_json::json!("javascript:alert(1)")),
+            ("id_token_signed_response_alg", serde_json::json!("none")),
+            ("userinfo_signed_response_alg", serde_json::json!(["RS256"])),
         ] {
             assert_eq!(with(name, value), Err(ErrorCode::InvalidClientMetadata), "{name}");
         }

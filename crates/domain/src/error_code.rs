@@ -54,6 +54,10 @@ error_codes! {
     InvalidRequestUri = "invalid_request_uri",
     /// OpenID Connect Core section 3.1.2.6.
     RequestNotSupported = "request_not_supported",
+    /// OpenID Connect Core section 3.1.2.6: nobody may be shown anything, and nobody is signed in.
+    LoginRequired = "login_required",
+    /// OpenID Connect Core section 3.1.2.6: the same, and more is asked for than was agreed to.
+    ConsentRequired = "consent_required",
     /// Ours: a callback whose state is unknown, expired, used, or of another browser.
     NonceInvalidOrReused = "nonce_invalid_or_reused",
     /// Ours: the session at the person's own server is over; they have to sign in again.

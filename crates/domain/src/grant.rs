@@ -1,5 +1,6 @@
 //! What leads from a client's request to its tokens, and the decisions on the way, free of I/O.
 
+use crate::authorization::{Prompts, ResponseMode};
 use crate::clock::Timestamp;
 use crate::identity::Did;
 use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, RequestUri, TenantId, UpstreamSessionId};
@@ -58,6 +59,12 @@ pub struct AuthRequest {
     pub nonce: Option<String>,
     /// Who the client thinks the person is.
     pub login_hint: Option<String>,
+    /// How the answer reaches the client.
+    pub response_mode: ResponseMode,
+    /// What the person has to be shown, or must not be.
+    pub prompt: Prompts,
+    /// Seconds that may have passed since the person signed in (OpenID Connect Core section 3.1.2.1).
+    pub max_age: Option<i64>,
     /// The browser that it is bound to.
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.

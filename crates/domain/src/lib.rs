@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod authorization;
 pub mod client;
 pub mod clock;
 pub mod error_code;
@@ -12,7 +13,9 @@ pub mod rng;
 pub mod scope;
 pub mod secret;
 pub mod session;
+pub mod signing_alg;
 
+pub use authorization::{Prompt, Prompts, ResponseMode};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
@@ -26,3 +29,4 @@ pub use rng::{Rng, SystemRng};
 pub use scope::Scope;
 pub use secret::{PlainToken, Secret, TokenHash, TokenKind};
 pub use session::{SessionKind, SessionState};
+pub use signing_alg::SigningAlg;

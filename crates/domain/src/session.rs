@@ -176,6 +176,11 @@ impl SessionHead {
             _ => self.state,
         }
     }
+
+    /// Whether grants of this session still hold: it serves, or would after a new sign-in.
+    pub fn is_alive_at(&self, now: Timestamp) -> bool {
+        matches!(self.state_at(now), SessionState::Active | SessionState::ReauthRequired)
+    }
 }
 
 /// One token set of a session: an iteration.

@@ -3,7 +3,7 @@
 use causeway_domain::grant::AccessToken;
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, SessionKind, SessionState};
+use causeway_domain::{ErrorCode, SessionKind};
 use causeway_store::{sessions, tokens};
 
 use crate::ctx::Ctx;
@@ -56,8 +56,7 @@ pub async fn verify(ctx: &Ctx, presented: &PlainToken<Access>) -> Result<Bearer,
         })
         .await?;
     let bearer = found.ok_or(AccessError::Invalid)?;
-    let alive = matches!(bearer.session.state_at(now), SessionState::Active | SessionState::ReauthRequired);
-    let holds = !bearer.token.revoked && bearer.token.expires_at > now && alive;
+    let holds = !bearer.token.revoked && bearer.token.expires_at > now && bearer.session.is_alive_at(now);
     if !holds || bearer.session.client_id != bearer.token.client_id {
         return Err(AccessError::Invalid);
     }

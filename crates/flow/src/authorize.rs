@@ -3,10 +3,12 @@
 //! What is wrong with the client or its redirect URI is shown to the person and never redirected;
 //! everything else goes to the client (RFC 6749 section 4.1.2.1).
 
+use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, RequestUri, Scope, Timestamp,
+    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Prompts, RequestUri, ResponseMode,
+    Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::respond::ClientRedirect;
+use crate::id_token::OPENID;
+use crate::issuer_keys;
+use crate::respond::{ClientAnswer, ReplyTo};
 
 /// The parameters of an authorization request as they came, each at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,8 @@ pub struct AuthorizeParams {
     pub code_challenge_method: Option<String>,
     pub nonce: Option<String>,
     pub login_hint: Option<String>,
+    pub prompt: Option<String>,
+    pub max_age: Option<String>,
     pub request_uri: Option<String>,
     pub request: Option<String>,
 }
@@ -75,9 +81,15 @@ pub enum Refusal {
     /// A `response_type` other than `code`.
     #[error("response_type is not supported: use code")]
     ResponseType,
-    /// A `response_mode` other than `query`.
-    #[error("response_mode is not supported: use query")]
+    /// An unknown `response_mode`.
+    #[error("response_mode is not supported: use query, fragment or form_post")]
     ResponseMode,
+    /// An unknown `prompt`, or `none` beside another.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A `max_age` that is no number of seconds.
+    #[error("max_age must be a whole number of seconds")]
+    MaxAge,
     /// The client did not register the authorization code grant.
     #[error("this client is not registered for the authorization_code grant")]
     Grant,
@@ -125,8 +137,8 @@ pub enum AuthorizeError {
     Refused {
         /// What is wrong.
         refusal: Refusal,
-        /// Where the browser goes with it.
-        redirect: ClientRedirect,
+        /// How the client learns of it.
+        answer: ClientAnswer,
     },
     /// Ours.
     #[error(transparent)]
@@ -148,6 +160,9 @@ pub(crate) struct Checked {
     code_challenge: CodeChallenge,
     nonce: Option<String>,
     login_hint: Option<String>,
+    response_mode: ResponseMode,
+    prompt: Prompts,
+    max_age: Option<i64>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -167,6 +182,7 @@ pub async fn begin(
         return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
     }
     let checked = check(ctx, &client, &params)?;
+    checked.prepare(ctx).await?;
     let id = AuthRequestId::random(ctx.rng());
     let request = checked.into_request(id, &client, browser, None, ctx.now());
     let row = request.clone();
@@ -232,10 +248,11 @@ pub(crate) fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Res
         return Err(UnsafeRequest::RedirectUri(shorten(redirect_uri)).into());
     }
     check_rest(ctx, client, params, redirect_uri).map_err(|refusal| {
-        let state = params.state.as_deref();
-        let redirect =
-            ClientRedirect::error_to(redirect_uri, ctx.issuer(), state, refusal.code(), &refusal.to_string());
-        AuthorizeError::Refused { refusal, redirect }
+        let (state, issuer) = (params.state.as_deref(), ctx.issuer());
+        let mode = response_mode(params).unwrap_or_default();
+        let to = ReplyTo { redirect_uri, mode, state, issuer };
+        let answer = ClientAnswer::error_to(to, refusal.code(), &refusal.to_string());
+        AuthorizeError::Refused { refusal, answer }
     })
 }
 
@@ -263,9 +280,9 @@ fn check_rest(
         Some("code") => {}
         Some(_) => return Err(Refusal::ResponseType),
     }
-    if !matches!(params.response_mode.as_deref(), None | Some("query")) {
-        return Err(Refusal::ResponseMode);
-    }
+    let response_mode = response_mode(params)?;
+    let prompt = Prompts::parse(params.prompt.as_deref().unwrap_or_default())?;
+    let max_age = params.max_age.as_deref().map(parse_seconds).transpose()?;
     if !client.allows(GrantType::AuthorizationCode) {
         return Err(Refusal::Grant);
     }
@@ -283,10 +300,34 @@ fn check_rest(
         code_challenge,
         nonce: params.nonce.clone(),
         login_hint: params.login_hint.clone().filter(|hint| !hint.trim().is_empty()),
+        response_mode,
+        prompt,
+        max_age,
     })
 }
 
+fn response_mode(params: &AuthorizeParams) -> Result<ResponseMode, Refusal> {
+    match params.response_mode.as_deref() {
+        None => Ok(ResponseMode::default()),
+        Some(mode) => ResponseMode::parse(mode).ok_or(Refusal::ResponseMode),
+    }
+}
+
+/// Digits only: no sign, no more than a person lives.
+fn parse_seconds(text: &str) -> Result<i64, Refusal> {
+    let digits = (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or(Refusal::MaxAge)
+}
+
 impl Checked {
+    /// What has to be there before the request leads to an `id_token`.
+    pub(crate) async fn prepare(&self, ctx: &Ctx) -> Result<(), Internal> {
+        if self.scope.contains(OPENID) {
+            issuer_keys::ensure(ctx).await?;
+        }
+        Ok(())
+    }
+
     fn into_request(
         self,
         id: AuthRequestId,
@@ -305,6 +346,9 @@ impl Checked {
             code_challenge: self.code_challenge,
             nonce: self.nonce,
             login_hint: self.login_hint,
+            response_mode: self.response_mode,
+            prompt: self.prompt,
+            max_age: self.max_age,
             browser_id: browser.clone(),
             request_uri,
             stage: AuthRequestStage::SignIn,

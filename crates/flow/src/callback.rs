@@ -17,7 +17,7 @@ use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::respond::ClientRedirect;
+use crate::respond::ClientAnswer;
 use crate::sign_in::end_request;
 use crate::upstream::{give_back, token_set};
 
@@ -40,7 +40,7 @@ pub enum CallbackOutcome {
     /// Signed in: the person is asked for consent.
     Consent(AuthRequestId),
     /// Not signed in: the client is told.
-    Client(ClientRedirect),
+    Client(ClientAnswer),
 }
 
 /// Why there is nothing to go on with.
@@ -138,7 +138,7 @@ async fn run(
                 return Ok(CallbackOutcome::Consent(request.id));
             }
             let text = failure.to_string();
-            Ok(CallbackOutcome::Client(ClientRedirect::with_error(
+            Ok(CallbackOutcome::Client(ClientAnswer::with_error(
                 &request,
                 ctx.issuer(),
                 failure.code(),

@@ -11,10 +11,10 @@ use causeway_domain::{
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, ScopePolicy};
 use crate::error::Internal;
 use crate::maintenance;
-use crate::respond::ClientRedirect;
+use crate::respond::ClientAnswer;
 use crate::sign_in::end_request;
 
 /// What the person is asked.
@@ -103,7 +103,7 @@ pub async fn decide(
     id: &AuthRequestId,
     browser: &BrowserSessionId,
     decision: Decision,
-) -> Result<ClientRedirect, ConsentError> {
+) -> Result<ClientAnswer, ConsentError> {
     let (id, holder, now) = (id.clone(), browser.clone(), ctx.now());
     let request = ctx
         .store()
@@ -123,7 +123,7 @@ pub async fn decide(
             maintenance::revoke_soon(ctx, session_id).await;
             tracing::info!("consent denied");
             let text = "the person denied the request";
-            Ok(ClientRedirect::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
+            Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
         }
         (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow) => {
             let session_id = session_id.clone();
@@ -137,19 +137,19 @@ async fn allow(
     ctx: &Ctx,
     request: AuthRequest,
     session_id: UpstreamSessionId,
-) -> Result<ClientRedirect, ConsentError> {
+) -> Result<ClientAnswer, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
     let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
-    let redirect = ClientRedirect::with_code(&request, ctx.issuer(), &code);
+    let redirect = ClientAnswer::with_code(&request, ctx.issuer(), &code);
     ctx.store()
         .write(move |c| {
+            let (session, scope) =
+                find_grantable(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
-                || !sessions::activate_session(c, &session_id, now)?
+                || !sessions::activate_session(c, &session_id, &scope, now)?
             {
                 return Err(ConsentError::Gone);
             }
-            let (session, scope) =
-                find_grantable(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let row = AuthorizationCode {
                 code: hash.clone(),
                 client_id: request.client_id.clone(),
@@ -181,7 +181,7 @@ async fn allow_again(
     ctx: &Ctx,
     request: &AuthRequest,
     session_id: UpstreamSessionId,
-) -> Result<ClientRedirect, ConsentError> {
+) -> Result<ClientAnswer, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
     let (now, hash) = (ctx.now(), code.hash());
     let renewed = ctx
@@ -191,7 +191,7 @@ async fn allow_again(
         })
         .await?;
     match renewed {
-        Some(_) => Ok(ClientRedirect::with_code(request, ctx.issuer(), &code)),
+        Some(_) => Ok(ClientAnswer::with_code(request, ctx.issuer(), &code)),
         None => Err(ConsentError::Gone),
     }
 }
@@ -228,6 +228,8 @@ fn find_grantable(
     let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
         return Ok(None);
     };
-    let scope = request.scope.intersection(&tokens.scope);
+    let mut scope = request.scope.intersection(&tokens.scope);
+    let own = request.scope.difference(&ScopePolicy::upstream(&request.scope));
+    own.iter().for_each(|token| scope.insert(token));
     Ok(Some((session, scope)))
 }

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use crate::client_cache::ClientCache;
 use crate::error::Internal;
 use crate::flights::Flights;
+use crate::issuer_keys::IssuerKeys;
 use crate::upstream::UpstreamProfile;
 
 /// How long an upstream answer is offered to a database that does not take it: a full disk takes
@@ -61,6 +62,7 @@ struct Inner {
     scopes: ScopePolicy,
     clients: ClientCache,
     flights: Flights,
+    issuer_keys: IssuerKeys,
     runtime: Handle,
     tasks: TaskTracker,
 }
@@ -78,6 +80,7 @@ impl Ctx {
             scopes,
             clients: ClientCache::default(),
             flights: Flights::default(),
+            issuer_keys: IssuerKeys::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
         }))
@@ -173,6 +176,10 @@ impl Ctx {
         &self.0.clients
     }
 
+    pub(crate) fn issuer_keys(&self) -> &IssuerKeys {
+        &self.0.issuer_keys
+    }
+
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
     }
@@ -187,7 +194,7 @@ pub struct ScopePolicy {
 impl ScopePolicy {
     /// Scopes of OpenID Connect that stock clients send by habit. They are not granted yet, and
     /// leaving them out of the grant is what RFC 6749 section 3.3 provides for.
-    const HABITUAL: [&str; 6] = ["openid", "profile", "email", "offline_access", "address", "phone"];
+    const HABITUAL: [&str; 4] = ["email", "offline_access", "address", "phone"];
 
     /// What of a request is about scopes that this server knows.
     pub(crate) fn without_habitual(requested: &Scope) -> Scope {
@@ -197,6 +204,16 @@ impl ScopePolicy {
             .filter(|token| !Self::HABITUAL.contains(token))
             .for_each(|token| scope.insert(token));
         scope
+    }
+
+    /// Scopes of ours, about which no other server is asked.
+    pub(crate) const OWN: [&str; 2] = ["openid", "profile"];
+
+    /// What of a scope the person's own server is asked for.
+    pub(crate) fn upstream(scope: &Scope) -> Scope {
+        let mut asked = Scope::default();
+        scope.iter().filter(|token| !Self::OWN.contains(token)).for_each(|token| asked.insert(token));
+        asked
     }
 
     /// Everything that a client may be granted.
@@ -212,7 +229,7 @@ impl ScopePolicy {
         let mut refused = Vec::new();
         let wanted = Self::without_habitual(&requested);
         for token in wanted.iter() {
-            if self.ceiling.contains(token)
+            if (self.ceiling.contains(token) || Self::OWN.contains(&token))
                 && registered.is_none_or(|own| own.contains(token) || token == Scope::ATPROTO)
             {
                 admitted.insert(token);
@@ -239,7 +256,7 @@ mod tests {
         let registered = Scope::parse("atproto transition:generic").unwrap();
         let admit = |asked, own| policy.admit(asked, own).map(|scope| scope.to_string());
         assert_eq!(admit("", None).as_deref(), Ok("atproto"));
-        assert_eq!(admit("openid profile offline_access", None).as_deref(), Ok("atproto"));
+        assert_eq!(admit("openid profile offline_access", None).as_deref(), Ok("atproto openid profile"));
         assert_eq!(admit("transition:email", None).as_deref(), Ok("atproto transition:email"));
         assert!(admit("transition:email", Some(&registered)).is_err());
         assert_eq!(

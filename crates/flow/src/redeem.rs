@@ -3,11 +3,13 @@
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::{CodeVerifier, Secret, SessionKind, SessionState, Timestamp};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{CodeVerifier, Secret, SessionKind, Timestamp};
 use causeway_store::{AnyConnection, codes, sessions};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::id_token;
 use crate::maintenance;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
@@ -24,7 +26,7 @@ pub struct RedeemParams {
 
 /// What the transaction came to.
 enum Outcome {
-    Granted(AuthorizationCode),
+    Granted { code: AuthorizationCode, session: SessionHead },
     Refused(TokenRefusal),
     Revoked(AuthorizationCode),
 }
@@ -46,13 +48,22 @@ pub async fn redeem(ctx: &Ctx, client: &Client, params: RedeemParams) -> Result<
         redirect_uri: params.redirect_uri,
         now: ctx.now(),
     };
+    let issuer = id_token::Issuer::prepare(ctx).await?;
     let pair = FreshPair::new(client, ctx.rng(), attempt.now);
     let fresh = pair.clone();
     let outcome = ctx.store().write(move |c| attempt.run(c, &code, &fresh)).await?;
     match outcome {
-        Outcome::Granted(code) => {
+        Outcome::Granted { code, session } => {
             tracing::info!(session = %code.session_id, session.iteration = code.session_iteration, "code redeemed");
-            Ok(pair.issued(code.scope, code.did))
+            let subject = id_token::Subject {
+                client,
+                session: &session,
+                scope: &code.scope,
+                nonce: code.nonce.as_deref(),
+                access_token: pair.access_token(),
+            };
+            let id_token = issuer.issue(ctx, subject).await?;
+            Ok(pair.issued(code.scope, code.did, id_token))
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(code) => {
@@ -89,10 +100,9 @@ impl Attempt {
         }
         let session =
             sessions::find_session(c, &self.client.tenant_id, &code.session_id, SessionKind::Device)?;
-        match session.map(|session| session.state_at(self.now)) {
-            Some(SessionState::Active | SessionState::ReauthRequired) => {}
-            _ => return Ok(Outcome::Refused(TokenRefusal::SessionEnded)),
-        }
+        let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
+            return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
+        };
         let Some(code) = codes::consume_code(c, hash, self.now)? else {
             // Somebody else was first, between the look and the swap.
             let code = codes::find_code(c, hash)?;
@@ -111,7 +121,7 @@ impl Attempt {
             parent: None,
         };
         pair.insert(c, &subject)?;
-        Ok(Outcome::Granted(code))
+        Ok(Outcome::Granted { code, session })
     }
 
     /// Everything that must be right before the code is consumed.

@@ -5,11 +5,13 @@
 use causeway_domain::client::{Client, ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
-use causeway_domain::{Scope, SessionKind, SessionState, Timestamp, TokenHash};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{Scope, SessionKind, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
 use crate::ctx::{Ctx, ScopePolicy};
 use crate::error::Internal;
+use crate::id_token;
 use crate::maintenance;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
@@ -24,7 +26,7 @@ pub struct RefreshParams {
 
 /// What the transaction came to.
 enum Outcome {
-    Granted { token: RefreshToken, scope: Scope },
+    Granted { token: RefreshToken, session: SessionHead, scope: Scope },
     Refused(TokenRefusal),
     Revoked(RefreshToken),
 }
@@ -43,13 +45,19 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
     // Some libraries send the scope of the first request again, with what was left out of the grant.
     let narrowed = ScopePolicy::without_habitual(&asked);
     let attempt = Attempt { client: client.clone(), narrowed, now: ctx.now() };
+    let issuer = id_token::Issuer::prepare(ctx).await?;
     let pair = FreshPair::new(client, ctx.rng(), attempt.now);
     let fresh = pair.clone();
     let outcome = ctx.store().write(move |c| attempt.run(c, &token, &fresh)).await?;
     match outcome {
-        Outcome::Granted { token, scope } => {
+        Outcome::Granted { token, session, scope } => {
             tracing::info!(session = %token.session_id, session.iteration = token.session_iteration, "tokens rotated");
-            Ok(pair.issued(scope, token.did))
+            // OpenID Connect Core section 12.2: as the first one, without its nonce.
+            let access_token = pair.access_token();
+            let subject =
+                id_token::Subject { client, session: &session, scope: &scope, nonce: None, access_token };
+            let id_token = issuer.issue(ctx, subject).await?;
+            Ok(pair.issued(scope, token.did, id_token))
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(token) => {
@@ -81,10 +89,9 @@ impl Attempt {
         };
         let session =
             sessions::find_session(c, &self.client.tenant_id, &token.session_id, SessionKind::Device)?;
-        match session.map(|session| session.state_at(self.now)) {
-            Some(SessionState::Active | SessionState::ReauthRequired) => {}
-            _ => return Ok(Outcome::Refused(TokenRefusal::SessionEnded)),
-        }
+        let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
+            return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
+        };
         if !self.narrowed.is_subset_of(&token.scope) {
             return Ok(Outcome::Refused(TokenRefusal::Scope));
         }
@@ -118,7 +125,7 @@ impl Attempt {
             parent: Some(hash),
         };
         pair.insert(c, &subject)?;
-        Ok(Outcome::Granted { token, scope })
+        Ok(Outcome::Granted { token, session, scope })
     }
 
     fn decide(&self, c: &mut AnyConnection, token: &RefreshToken) -> Result<RefreshDecision, Internal> {

@@ -1,18 +1,44 @@
-//! The answer to a client's authorization request: a redirect (RFC 6749 sections 4.1.2 and 4.1.2.1).
+//! The answer to a client's authorization request (RFC 6749 sections 4.1.2 and 4.1.2.1).
 
-use causeway_domain::ErrorCode;
 use causeway_domain::grant::AuthRequest;
 use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::{ErrorCode, ResponseMode};
 use url::form_urlencoded;
 
-/// Where the browser goes with the answer. It may carry a code: it is not for logs.
+/// How the browser brings the answer to the client. It may carry a code: it is not for logs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ClientRedirect(String);
+pub enum ClientAnswer {
+    /// By a redirect to this address.
+    Redirect(String),
+    /// By a form that it posts (OAuth 2.0 Form Post Response Mode).
+    FormPost {
+        /// The redirect URI.
+        action: String,
+        /// The form's fields.
+        fields: Vec<(&'static str, String)>,
+    },
+}
 
-impl ClientRedirect {
+/// Where an answer goes, and in which form.
+#[derive(Clone, Copy)]
+pub(crate) struct ReplyTo<'a> {
+    pub(crate) redirect_uri: &'a str,
+    pub(crate) mode: ResponseMode,
+    pub(crate) state: Option<&'a str>,
+    pub(crate) issuer: &'a str,
+}
+
+impl<'a> ReplyTo<'a> {
+    fn of(request: &'a AuthRequest, issuer: &'a str) -> Self {
+        let (redirect_uri, state) = (&request.redirect_uri, request.state.as_deref());
+        Self { redirect_uri, mode: request.response_mode, state, issuer }
+    }
+}
+
+impl ClientAnswer {
     /// The success: `code`, `state`, `iss`.
     pub(crate) fn with_code(request: &AuthRequest, issuer: &str, code: &PlainToken<Code>) -> Self {
-        Self::build(&request.redirect_uri, issuer, request.state.as_deref(), &[("code", code.expose())])
+        Self::build(ReplyTo::of(request, issuer), vec![("code", code.expose().to_owned())])
     }
 
     /// The refusal: `error`, `error_description`, `state`, `iss`.
@@ -22,42 +48,41 @@ impl ClientRedirect {
         code: ErrorCode,
         description: &str,
     ) -> Self {
-        Self::error_to(&request.redirect_uri, issuer, request.state.as_deref(), code, description)
+        Self::error_to(ReplyTo::of(request, issuer), code, description)
     }
 
     /// A refusal before there is a stored request.
-    pub(crate) fn error_to(
-        redirect_uri: &str,
-        issuer: &str,
-        state: Option<&str>,
-        code: ErrorCode,
-        description: &str,
-    ) -> Self {
-        let params = [("error", code.as_str()), ("error_description", description)];
-        Self::build(redirect_uri, issuer, state, &params)
+    pub(crate) fn error_to(to: ReplyTo<'_>, code: ErrorCode, description: &str) -> Self {
+        let code = code.as_str().to_owned();
+        Self::build(to, vec![("error", code), ("error_description", description.to_owned())])
     }
 
     /// Adds to the URI byte for byte as it was registered: a parser would normalise it.
-    fn build(redirect_uri: &str, issuer: &str, state: Option<&str>, params: &[(&str, &str)]) -> Self {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(params);
-        if let Some(state) = state {
-            query.append_pair("state", state);
+    fn build(to: ReplyTo<'_>, mut fields: Vec<(&'static str, String)>) -> Self {
+        if let Some(state) = to.state {
+            fields.push(("state", state.to_owned()));
         }
-        query.append_pair("iss", issuer);
-        let separator = if redirect_uri.contains('?') { '&' } else { '?' };
-        Self(format!("{redirect_uri}{separator}{}", query.finish()))
-    }
-
-    /// The address, for the `Location` header.
-    pub fn location(&self) -> &str {
-        &self.0
+        fields.push(("iss", to.issuer.to_owned()));
+        let redirect_uri = to.redirect_uri;
+        let separator = match to.mode {
+            ResponseMode::FormPost => {
+                return Self::FormPost { action: redirect_uri.to_owned(), fields };
+            }
+            ResponseMode::Fragment => '#',
+            ResponseMode::Query if redirect_uri.contains('?') => '&',
+            ResponseMode::Query => '?',
+        };
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+        Self::Redirect(format!("{redirect_uri}{separator}{query}"))
     }
 }
 
-impl std::fmt::Debug for ClientRedirect {
+impl std::fmt::Debug for ClientAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ClientRedirect({}?…)", self.0.split('?').next().unwrap_or_default())
+        match self {
+            Self::Redirect(to) => write!(f, "Redirect({}…)", to.split(['?', '#']).next().unwrap_or_default()),
+            Self::FormPost { action, .. } => write!(f, "FormPost({action})"),
+        }
     }
 }
 
@@ -65,16 +90,31 @@ impl std::fmt::Debug for ClientRedirect {
 mod tests {
     use super::*;
 
+    fn to(redirect_uri: &str, mode: ResponseMode) -> ClientAnswer {
+        let to = ReplyTo { redirect_uri, mode, state: Some("a b&c"), issuer: "https://as.example" };
+        ClientAnswer::error_to(to, ErrorCode::AccessDenied, "no")
+    }
+
     #[test]
     fn keeps_the_registered_query() {
-        let to = |uri| {
-            ClientRedirect::error_to(uri, "https://as.example", Some("a b&c"), ErrorCode::AccessDenied, "no")
-                .0
+        let params = "error=access_denied&error_description=no&state=a+b%26c&iss=https%3A%2F%2Fas.example";
+        for (uri, mode, prefix) in [
+            ("https://app.example/cb?x=%20", ResponseMode::Query, "https://app.example/cb?x=%20&"),
+            ("com.example.app:/cb", ResponseMode::Query, "com.example.app:/cb?"),
+            ("https://app.example/cb?x=%20", ResponseMode::Fragment, "https://app.example/cb?x=%20#"),
+        ] {
+            assert_eq!(to(uri, mode), ClientAnswer::Redirect(format!("{prefix}{params}")));
+        }
+    }
+
+    #[test]
+    fn a_form_carries_the_values_as_they_are() {
+        let ClientAnswer::FormPost { action, fields } =
+            to("https://app.example/cb?x=1", ResponseMode::FormPost)
+        else {
+            panic!("no form");
         };
-        assert_eq!(
-            to("https://app.example/cb?x=%20"),
-            "https://app.example/cb?x=%20&error=access_denied&error_description=no&state=a+b%26c&iss=https%3A%2F%2Fas.example"
-        );
-        assert!(to("com.example.app:/cb").starts_with("com.example.app:/cb?error=access_denied&"));
+        assert_eq!(action, "https://app.example/cb?x=1");
+        assert!(fields.contains(&("state", "a b&c".to_owned())));
     }
 }

@@ -5,16 +5,18 @@ use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenErr
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::identity::IdentityError;
 use causeway_domain::session::UpstreamRequest;
-use causeway_domain::{AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, OauthState, SignInInput};
+use causeway_domain::{
+    AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, OauthState, Prompt, SignInInput,
+};
 use causeway_jose::EcKey;
 use causeway_store::{auth_requests, par, sessions, upstream_requests};
 use url::Url;
 
 use crate::clients;
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, ScopePolicy};
 use crate::error::{Class, Internal};
 use crate::maintenance;
-use crate::respond::ClientRedirect;
+use crate::respond::ClientAnswer;
 
 /// Why a person could not be sent on. They can try again on the same page.
 #[derive(Debug, thiserror::Error)]
@@ -131,11 +133,11 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
     };
     let push = PushRequest {
         redirect_uri: binding.redirect_uri.clone(),
-        scope: request.scope.clone(),
+        scope: ScopePolicy::upstream(&request.scope),
         state: state.clone(),
         code_challenge: verifier.challenge(),
         login_hint,
-        prompt: None,
+        prompt: upstream_prompt(request).map(str::to_owned),
     };
     let pushed =
         ctx.atproto().push_request(&target.server, &me, &dpop, &push).await.map_err(SignInError::Upstream)?;
@@ -165,6 +167,17 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
     Ok(pushed.authorize_url)
 }
 
+/// What the person's own server has to show them. It alone knows when they last proved who they are, so
+/// a `max_age` asks for that anew.
+fn upstream_prompt(request: &AuthRequest) -> Option<&'static str> {
+    let asked = |prompt| request.prompt.contains(prompt);
+    if asked(Prompt::Login) || request.max_age.is_some() {
+        Some(Prompt::Login.as_str())
+    } else {
+        asked(Prompt::SelectAccount).then_some(Prompt::SelectAccount.as_str())
+    }
+}
+
 /// The person does not want to sign in: the client is told.
 ///
 /// # Errors
@@ -174,7 +187,7 @@ pub async fn cancel(
     ctx: &Ctx,
     id: &AuthRequestId,
     browser: &BrowserSessionId,
-) -> Result<ClientRedirect, SignInError> {
+) -> Result<ClientAnswer, SignInError> {
     let request = find_request(ctx, id, browser).await?;
     if !end_request(ctx, &request).await? {
         return Err(SignInError::Gone);
@@ -183,7 +196,7 @@ pub async fn cancel(
         maintenance::revoke_soon(ctx, session_id).await;
     }
     let text = "the person cancelled the sign-in";
-    Ok(ClientRedirect::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
+    Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
 }
 
 /// Ends a request without a grant, unless it has moved on since it was read: its pushed request is

@@ -21,6 +21,8 @@ pub struct IssuedTokens {
     pub scope: Scope,
     /// The person.
     pub did: Did,
+    /// Who signed in, for a client that asked with the scope `openid`.
+    pub id_token: Option<String>,
 }
 
 /// Why a token request was refused.
@@ -123,6 +125,11 @@ impl FreshPair {
         }
     }
 
+    /// The access token, for what is derived from it.
+    pub(crate) fn access_token(&self) -> &str {
+        self.access.expose()
+    }
+
     /// Writes both rows.
     pub(crate) fn insert(&self, c: &mut AnyConnection, subject: &Subject<'_>) -> Result<(), Internal> {
         let access = AccessToken {
@@ -158,8 +165,9 @@ impl FreshPair {
     }
 
     /// The answer, once the rows are committed.
-    pub(crate) fn issued(self, scope: Scope, did: Did) -> IssuedTokens {
+    pub(crate) fn issued(self, scope: Scope, did: Did, id_token: Option<String>) -> IssuedTokens {
         IssuedTokens {
+            id_token,
             access_token: self.access,
             expires_in: self.access_seconds,
             refresh_token: self.refresh,

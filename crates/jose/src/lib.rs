@@ -23,16 +23,18 @@
 mod dpop;
 mod jwt;
 mod key;
+mod signing;
 
 pub use dpop::{DpopClaims, dpop_proof};
 pub use jwt::{ClientAssertion, client_assertion, sign_jwt};
 pub use key::EcKey;
+pub use signing::{RsaKey, SigningKey, left_half_hash};
 
 /// Why a key or a signature could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoseError {
-    /// The text is not a private P-256 JWK whose parts belong together.
-    #[error("not a private JWK of the curve P-256: {0}")]
+    /// The text is not a private JWK of the kind that was asked for, or its parts do not belong together.
+    #[error("not a private JWK of this kind: {0}")]
     InvalidKey(&'static str),
     /// The header or the claims cannot be written as a JWT.
     #[error("the header or the claims are not a JSON object that a JWT can carry")]

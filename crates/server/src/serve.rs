@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use causeway_api::ApiConfig;
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, maintenance, register};
+use causeway_flow::{Ctx, issuer_keys, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -40,7 +40,11 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
     tracing::info!(%issuer, %bound, database = %url, "listening");
     announce(config, &issuer, &url);
-    let upkeep = [tokio::spawn(sweep(ctx.clone())), tokio::spawn(revoke(ctx.clone()))];
+    let upkeep = [
+        tokio::spawn(sweep(ctx.clone())),
+        tokio::spawn(revoke(ctx.clone())),
+        tokio::spawn(warm(ctx.clone())),
+    ];
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
     tokio::select! {
@@ -73,6 +77,13 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Makes the signing keys of a new deployment beside its first requests, which do not wait for them.
+async fn warm(ctx: Ctx) {
+    if let Err(error) = issuer_keys::ensure(&ctx).await {
+        tracing::warn!(%error, "the signing keys are not there yet: they are made when first needed");
+    }
 }
 
 /// Deletes what has expired as long as the server runs; a failure waits for the next round.

@@ -2,7 +2,8 @@
 
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, RequestUri, TenantId, Timestamp, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
+    UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -35,6 +36,9 @@ struct Row {
     request_uri: Option<String>,
     stage: String,
     upstream_session_id: Option<String>,
+    response_mode: String,
+    prompt: Option<String>,
+    max_age: Option<i64>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -68,6 +72,9 @@ impl Row {
             request_uri: request.request_uri.as_ref().map(|uri| uri.as_str().to_owned()),
             stage: stage.to_owned(),
             upstream_session_id,
+            response_mode: request.response_mode.as_str().to_owned(),
+            prompt: Some(request.prompt.to_string()).filter(|prompt| !prompt.is_empty()),
+            max_age: request.max_age,
         }
     }
 
@@ -93,6 +100,10 @@ impl Row {
                 .code_challenge(self.code_challenge_method.as_deref(), self.code_challenge.as_deref())?,
             nonce: self.nonce,
             login_hint: self.login_hint,
+            response_mode: column("response_mode").present(ResponseMode::parse(&self.response_mode))?,
+            prompt: Prompts::parse(self.prompt.as_deref().unwrap_or_default())
+                .map_err(|_| column("prompt").corrupt())?,
+            max_age: self.max_age,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             stage,

@@ -118,6 +118,9 @@ diesel::table! {
         request_uri -> Nullable<Text>,
         stage -> Text,
         upstream_session_id -> Nullable<Text>,
+        response_mode -> Text,
+        prompt -> Nullable<Text>,
+        max_age -> Nullable<BigInt>,
     }
 }
 
@@ -189,6 +192,7 @@ diesel::table! {
         revocation_attempts -> BigInt,
         deleted_at -> Nullable<BigInt>,
         next_check_at -> BigInt,
+        granted_scope -> Nullable<Text>,
     }
 }
 

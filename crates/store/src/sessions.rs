@@ -9,7 +9,7 @@
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::{
-    BrowserSessionId, ClientId, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
+    BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
     UpstreamSessionId,
 };
 use diesel::prelude::*;
@@ -252,21 +252,59 @@ pub fn find_token_set(
     }))
 }
 
-/// The person consented: from pending to active. `false` when it was not pending.
+/// The person consented to `granted`: from pending to active. `false` when it was not pending.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn activate_session(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
+    granted: &Scope,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let pending =
         dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(PENDING));
     let changed = diesel::update(pending)
-        .set((dsl::state.eq(ACTIVE), dsl::last_used_at.eq(now.as_secs())))
+        .set((
+            dsl::state.eq(ACTIVE),
+            dsl::last_used_at.eq(now.as_secs()),
+            dsl::granted_scope.eq(Some(granted.to_string())),
+        ))
         .execute(c)?;
     Ok(changed == 1)
+}
+
+/// What people agreed to in this browser for this client, while it holds: the active sessions, the most
+/// recently used first, each with its scope.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_grants_of_browser(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    browser_id: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Vec<(SessionHead, Scope)>, StoreError> {
+    let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
+        .filter(dsl::browser_id.eq(browser_id.as_str()))
+        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+        .filter(dsl::client_id.eq(client_id.as_str()))
+        .filter(dsl::session_kind.eq(SessionKind::Device.as_str()))
+        .filter(dsl::state.eq(ACTIVE))
+        .filter(dsl::deleted_at.is_null())
+        .order((dsl::last_used_at.desc(), dsl::created_at.desc()))
+        .select((HeadRow::as_select(), dsl::granted_scope))
+        .load(c)?;
+    let mut grants = Vec::new();
+    for (row, granted) in rows {
+        let session = row.into_domain()?;
+        // Sessions that are older than the column say nothing of what was agreed to.
+        if let (Some(granted), SessionState::Active) = (granted, session.state_at(now)) {
+            grants.push((session, head("granted_scope").scope(Some(&granted))?));
+        }
+    }
+    Ok(grants)
 }
 
 /// Adds iteration `from_iteration + 1`, moves the head to it and wipes the secrets of

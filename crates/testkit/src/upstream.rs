@@ -72,6 +72,8 @@ struct State {
     accounts: BTreeMap<String, String>,
     /// The parameters of each pushed request.
     pushed: BTreeMap<String, BTreeMap<String, String>>,
+    /// Those of the last one.
+    last_pushed: BTreeMap<String, String>,
     /// The parameters behind each code and each refresh token.
     grants: BTreeMap<String, BTreeMap<String, String>>,
     /// Everything that must not show up anywhere.
@@ -137,6 +139,11 @@ impl ScriptedUpstream {
     /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`.
     pub fn hits(&self, endpoint: &str) -> usize {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
+    }
+
+    /// The parameters of the last pushed request.
+    pub fn last_pushed(&self) -> BTreeMap<String, String> {
+        self.state().last_pushed.clone()
     }
 
     /// How many refresh tokens it would still take.
@@ -258,7 +265,10 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
         return response;
     }
     let request_uri = random("urn:ietf:params:oauth:request_uri:");
-    lock(&state).pushed.insert(request_uri.clone(), form.into_inner());
+    let mut taken = lock(&state);
+    taken.last_pushed.clone_from(&form);
+    taken.pushed.insert(request_uri.clone(), form.into_inner());
+    drop(taken);
     HttpResponse::Created().json(json!({"request_uri": request_uri, "expires_in": 300}))
 }
 

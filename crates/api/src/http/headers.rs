@@ -17,6 +17,15 @@ pub(crate) fn json_no_store(status: StatusCode, body: &impl Serialize) -> HttpRe
         .json(body)
 }
 
+/// A signed answer that nobody may keep.
+pub(crate) fn jwt_no_store(content_type: &'static str, jwt: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(jwt)
+}
+
 /// A redirect that every browser turns into a GET. Its address may hold a code: it is not kept, and
 /// the next site does not learn where the browser came from.
 pub(crate) fn see_other(location: &str, set_cookie: Option<String>) -> HttpResponse {

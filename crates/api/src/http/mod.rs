@@ -1,5 +1,6 @@
 //! HTTP itself: requests, forms, cookies, credentials, response headers.
 
+pub(crate) mod answer;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 pub(crate) mod credentials;

@@ -4,11 +4,14 @@
 pub const CSS: &str = include_str!("../../assets/causeway.css");
 /// The script of the demo page.
 pub const DEMO_JS: &str = include_str!("../../assets/demo.js");
+/// The script that sends the form of an answer on.
+pub(super) const FORM_POST_JS: &str = include_str!("../../assets/form-post.js");
 /// The mark, used as favicon and in the header.
 pub const FAVICON_SVG: &str = include_str!("../../assets/favicon.svg");
 
 const CSS_PATH: &str = "/assets/causeway.css";
 const DEMO_JS_PATH: &str = "/assets/demo.js";
+const FORM_POST_JS_PATH: &str = "/assets/form-post.js";
 const FAVICON_PATH: &str = "/assets/favicon.svg";
 
 /// A static file and where it is served.
@@ -27,6 +30,7 @@ pub struct Asset {
 pub const ASSETS: &[Asset] = &[
     Asset { path: CSS_PATH, content_type: "text/css; charset=utf-8", body: CSS },
     Asset { path: DEMO_JS_PATH, content_type: "text/javascript; charset=utf-8", body: DEMO_JS },
+    Asset { path: FORM_POST_JS_PATH, content_type: "text/javascript; charset=utf-8", body: FORM_POST_JS },
     Asset { path: FAVICON_PATH, content_type: "image/svg+xml", body: FAVICON_SVG },
 ];
 
@@ -46,6 +50,8 @@ macro_rules! versioned {
 pub const CSS_HREF: &str = versioned!(CSS_PATH, CSS);
 /// The demo script as the demo page links it.
 pub const DEMO_JS_HREF: &str = versioned!(DEMO_JS_PATH, DEMO_JS);
+/// The script of an answer's form as its page links it.
+pub const FORM_POST_JS_HREF: &str = versioned!(FORM_POST_JS_PATH, FORM_POST_JS);
 /// The mark as pages link it.
 pub const FAVICON_HREF: &str = versioned!(FAVICON_PATH, FAVICON_SVG);
 

@@ -14,7 +14,9 @@ mod text;
 
 use askama::Template;
 
-pub use self::assets::{ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG};
+pub use self::assets::{
+    ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
+};
 pub use self::host::host_of;
 pub use self::scope_words::scope_words;
 use self::text::{EN, Text};
@@ -121,6 +123,30 @@ impl ConsentPage {
     pub fn render(&self) -> Result<String, askama::Error> {
         let client = Client::new(&self.client_name, &self.client_host);
         ConsentView { shell: SHELL, client, page: self, action: CONSENT_ACTION }.render()
+    }
+}
+
+/// Brings an answer to the client by a form (OAuth 2.0 Form Post Response Mode): a script sends it on,
+/// and without scripts there is a button. The form leads to the client: serve it without `form-action`.
+pub struct FormPostPage {
+    /// The redirect URI.
+    pub action: String,
+    /// The fields. They may hold a code.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "form_post.html")]
+struct FormPostView<'a> {
+    shell: Shell,
+    page: &'a FormPostPage,
+    script: &'static str,
+}
+
+impl FormPostPage {
+    /// The page as HTML.
+    pub fn render(&self) -> Result<String, askama::Error> {
+        FormPostView { shell: SHELL, page: self, script: FORM_POST_JS_HREF }.render()
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) struct Text {
     pub(super) footer: &'static str,
     pub(super) sign_in: SignIn,
     pub(super) consent: Consent,
+    pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
     pub(super) home: Home,
@@ -49,6 +50,12 @@ pub(super) struct Consent {
     pub(super) allow: &'static str,
     pub(super) deny: &'static str,
     pub(super) return_to: Around,
+}
+
+pub(super) struct FormPost {
+    pub(super) title: &'static str,
+    pub(super) lead: &'static str,
+    pub(super) proceed: &'static str,
 }
 
 pub(super) struct Error {
@@ -152,6 +159,11 @@ pub(super) const EN: Text = Text {
         allow: "Allow",
         deny: "Deny",
         return_to: ("Whatever you choose, you return to ", "."),
+    },
+    form_post: FormPost {
+        title: "Back to the app",
+        lead: "You are being sent back to the app that you came from.",
+        proceed: "Continue",
     },
     error: Error {
         advice: "What to do",

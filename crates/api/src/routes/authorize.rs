@@ -2,12 +2,14 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::authorize::{self, AuthorizeError, AuthorizeParams};
-use causeway_flow::sign_in;
+use causeway_flow::{sign_in, silent};
 
 use super::{consent, sign_in as sign_in_page};
 use crate::error::PageError;
+use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::see_other;
@@ -27,6 +29,8 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         code_challenge_method: params.take("code_challenge_method"),
         nonce: params.take("nonce"),
         login_hint: params.take("login_hint"),
+        prompt: params.take("prompt"),
+        max_age: params.take("max_age"),
         request_uri: params.take("request_uri"),
         request: params.take("request"),
     }
@@ -40,12 +44,13 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let browser = cookie::known_or_new(&req, &state);
     let request = match authorize::begin(&state.ctx, params, &browser.id).await {
         Ok(request) => request,
-        Err(AuthorizeError::Refused { redirect, .. }) => {
-            return Ok(see_other(redirect.location(), browser.set));
-        }
+        Err(AuthorizeError::Refused { answer, .. }) => return client_answer(answer, browser.set),
         Err(AuthorizeError::Unsafe(error)) => return Err(error.into()),
         Err(AuthorizeError::Internal(error)) => return Err(error.into()),
     };
+    if request.prompt.contains(Prompt::None) {
+        return client_answer(silent::answer(&state.ctx, &request).await?, browser.set);
+    }
     if let AuthRequestStage::Consent { .. } = request.stage {
         return Ok(see_other(&consent::location(&state, &request.id), browser.set));
     }

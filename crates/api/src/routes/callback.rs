@@ -7,6 +7,7 @@ use causeway_flow::callback::{self, CallbackOutcome, CallbackParams};
 
 use super::consent;
 use crate::error::PageError;
+use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::see_other;
@@ -23,6 +24,6 @@ pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<
     };
     match callback::complete(&state.ctx, params, &browser).await? {
         CallbackOutcome::Consent(id) => Ok(see_other(&consent::location(&state, &id), None)),
-        CallbackOutcome::Client(redirect) => Ok(see_other(redirect.location(), None)),
+        CallbackOutcome::Client(answer) => client_answer(answer, None),
     }
 }

@@ -7,9 +7,10 @@ use causeway_domain::AuthRequestId;
 use causeway_flow::consent::{self, Decision};
 
 use crate::error::PageError;
+use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
-use crate::http::headers::{Forms, page, see_other};
+use crate::http::headers::{Forms, page};
 use crate::pages::{ConsentPage, ScopeLine, host_of};
 use crate::state::AppState;
 
@@ -51,6 +52,5 @@ pub(crate) async fn post(
         Some("deny") => Decision::Deny,
         _ => return Err(PageError::undecided()),
     };
-    let redirect = consent::decide(&state.ctx, &id, &browser, decision).await?;
-    Ok(see_other(redirect.location(), None))
+    client_answer(consent::decide(&state.ctx, &id, &browser, decision).await?, None)
 }

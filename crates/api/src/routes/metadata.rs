@@ -1,12 +1,15 @@
-//! `GET /.well-known/oauth-authorization-server` (RFC 8414) and `GET /oauth/jwks`.
+//! `GET /.well-known/oauth-authorization-server` (RFC 8414), the same document as
+//! `GET /.well-known/openid-configuration` (OpenID Connect Discovery section 4), and `GET /oauth/jwks`.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use causeway_domain::client::{GrantType, TokenEndpointAuthMethod};
-use causeway_flow::Ctx;
+use causeway_domain::{Prompt, ResponseMode, SigningAlg};
+use causeway_flow::{Ctx, issuer_keys};
 use serde_json::{Value, json};
 
+use crate::error::ApiError;
 use crate::state::AppState;
 
 /// The metadata document: what is in it is served, what is served is in it.
@@ -25,17 +28,28 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "userinfo_endpoint": at("/oauth/userinfo"),
         "scopes_supported": ctx.scopes().supported().iter().collect::<Vec<_>>(),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
         "token_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_methods_supported": auth_methods,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "require_pushed_authorization_requests": false,
+        "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
+        "userinfo_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
+        "claim_types_supported": ["normal"],
+        "claims_supported": CLAIMS,
+        "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     })
 }
+
+/// What an `id_token` or the userinfo endpoint may say.
+const CLAIMS: [&str; 11] =
+    ["iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "preferred_username"];
 
 /// A document that may be kept for five minutes.
 pub(crate) fn cached_json(body: Bytes) -> HttpResponse {
@@ -49,6 +63,9 @@ pub(crate) async fn document(state: Data<AppState>) -> HttpResponse {
     cached_json(state.documents.server_metadata.clone())
 }
 
-pub(crate) async fn jwks(state: Data<AppState>) -> HttpResponse {
-    cached_json(state.documents.jwks.clone())
+/// The keys change when the operator rotates them. They may be kept for as long as other documents: a
+/// new key is fetched by whoever meets its `kid`, and an old one stays published for a day.
+pub(crate) async fn jwks(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let keys = issuer_keys::ensure(&state.ctx).await?;
+    Ok(cached_json(Bytes::from(keys.jwks().to_string())))
 }

@@ -72,6 +72,11 @@ fn documents(config: &mut ServiceConfig) {
                 .route(read().to(metadata::document))
                 .wrap(cors()),
         )
+        .service(
+            api("/.well-known/openid-configuration", "GET, HEAD")
+                .route(read().to(metadata::document))
+                .wrap(cors()),
+        )
         .service(api("/oauth/jwks", "GET, HEAD").route(read().to(metadata::jwks)).wrap(cors()))
         .service(api("/oauth-client-metadata.json", "GET, HEAD").route(read().to(client_documents::metadata)))
         .service(api("/oauth/atp/jwks", "GET, HEAD").route(read().to(client_documents::jwks)));

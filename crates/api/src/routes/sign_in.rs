@@ -9,6 +9,7 @@ use causeway_flow::sign_in::{self, SignInError};
 
 use super::consent;
 use crate::error::{PageError, sentence, sign_in_status};
+use crate::http::answer::client_answer;
 use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
@@ -24,8 +25,7 @@ pub(crate) async fn post(
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
     if params.take("decision").as_deref() == Some("deny") {
-        let redirect = sign_in::cancel(&state.ctx, &id, &browser).await?;
-        return Ok(see_other(redirect.location(), None));
+        return client_answer(sign_in::cancel(&state.ctx, &id, &browser).await?, None);
     }
     let request = sign_in::view(&state.ctx, &id, &browser).await?.request;
     if let AuthRequestStage::Consent { .. } = request.stage {

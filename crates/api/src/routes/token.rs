@@ -26,6 +26,8 @@ struct Answer<'a> {
     expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<&'a str>,
     scope: &'a Scope,
     sub: &'a Did,
 }
@@ -84,6 +86,7 @@ fn answer(issued: &IssuedTokens) -> HttpResponse {
         token_type: "Bearer",
         expires_in: issued.expires_in,
         refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
+        id_token: issued.id_token.as_deref(),
         scope: &issued.scope,
         sub: &issued.did,
     };

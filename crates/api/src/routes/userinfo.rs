@@ -1,26 +1,17 @@
-//! `GET|POST /oauth/userinfo` (OpenID Connect Core section 5.3, for plain OAuth).
+//! `GET|POST /oauth/userinfo` (OpenID Connect Core section 5.3).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{Did, Handle};
 use causeway_flow::access::{self, Bearer};
-use serde::Serialize;
+use causeway_flow::userinfo::{self, UserInfoAnswer};
 
 use crate::error::ApiError;
 use crate::http::credentials::{Presented, bearer_token};
 use crate::http::form::Params;
-use crate::http::headers::json_no_store;
+use crate::http::headers::{json_no_store, jwt_no_store};
 use crate::state::AppState;
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    sub: &'a Did,
-    /// Verified in both directions, or left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    preferred_username: Option<&'a Handle>,
-}
 
 /// Checks the access token of a request.
 pub(crate) async fn require_bearer(
@@ -36,7 +27,7 @@ pub(crate) async fn require_bearer(
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
-    Ok(answer(&require_bearer(&req, &state, None).await?))
+    answer(&state, &require_bearer(&req, &state, None).await?).await
 }
 
 /// The token may come in a form body (RFC 6750 section 2.2).
@@ -50,11 +41,12 @@ pub(crate) async fn post(
     } else {
         None
     };
-    Ok(answer(&require_bearer(&req, &state, body).await?))
+    answer(&state, &require_bearer(&req, &state, body).await?).await
 }
 
-fn answer(bearer: &Bearer) -> HttpResponse {
-    let session = &bearer.session;
-    let body = Answer { sub: &session.did, preferred_username: session.handle.as_ref() };
-    json_no_store(StatusCode::OK, &body)
+async fn answer(state: &AppState, bearer: &Bearer) -> Result<HttpResponse, ApiError> {
+    Ok(match userinfo::answer(&state.ctx, bearer).await? {
+        UserInfoAnswer::Plain(info) => json_no_store(StatusCode::OK, &info),
+        UserInfoAnswer::Signed(jwt) => jwt_no_store("application/jwt", jwt),
+    })
 }

@@ -1,0 +1,113 @@
+//! `prompt=none`: an answer without showing anybody anything (OpenID Connect Core section 3.1.2.1).
+//!
+//! It succeeds only with a live grant of this client in this browser that covers what is asked for now.
+//! The new code stands for that grant's session: the person's own server is not asked.
+
+use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
+use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{ErrorCode, Scope, SignInInput, Timestamp};
+use causeway_store::{auth_requests, codes, par, sessions};
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::respond::ClientAnswer;
+
+/// Why nothing can be answered in silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Silence {
+    #[error("nobody is signed in to this client in this browser: send the request without prompt=none")]
+    Login,
+    #[error("the person has not agreed to all of this scope: send the request without prompt=none")]
+    Consent,
+}
+
+impl Silence {
+    const fn code(self) -> ErrorCode {
+        match self {
+            Self::Login => ErrorCode::LoginRequired,
+            Self::Consent => ErrorCode::ConsentRequired,
+        }
+    }
+}
+
+/// Answers a request that has just begun.
+///
+/// # Errors
+/// When the database does not answer.
+#[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
+pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, Internal> {
+    let code = PlainToken::<Code>::random(ctx.rng());
+    let (now, hash, row) = (ctx.now(), code.hash(), request.clone());
+    let outcome = ctx
+        .store()
+        .write(move |c| {
+            let grants =
+                sessions::list_grants_of_browser(c, &row.tenant_id, &row.client_id, &row.browser_id, now)?;
+            let found = choose(&row, grants, now);
+            if let Ok(session) = &found {
+                auth_requests::begin_consent(c, &row.id, &session.session_id)?;
+                let code = AuthorizationCode {
+                    code: hash.clone(),
+                    client_id: row.client_id.clone(),
+                    did: session.did.clone(),
+                    session_id: session.session_id.clone(),
+                    session_iteration: session.iteration,
+                    redirect_uri: row.redirect_uri.clone(),
+                    scope: row.scope.clone(),
+                    code_challenge: row.code_challenge.clone(),
+                    nonce: row.nonce.clone(),
+                    created_at: now,
+                    expires_at: now.plus(CODE_SECONDS),
+                    used_at: None,
+                };
+                codes::insert_code(c, &code)?;
+                let stage = AuthRequestStage::Consent { session_id: session.session_id.clone() };
+                auth_requests::decide_auth_request(c, &row.id, &stage)?;
+            } else {
+                auth_requests::decide_auth_request(c, &row.id, &row.stage)?;
+            }
+            if let Some(uri) = &row.request_uri {
+                par::consume_par_request(c, uri)?;
+            }
+            Ok::<_, Internal>(found.map(|session| session.session_id))
+        })
+        .await?;
+    Ok(match outcome {
+        Ok(session) => {
+            tracing::info!(%session, "code issued without asking");
+            ClientAnswer::with_code(request, ctx.issuer(), &code)
+        }
+        Err(silence) => ClientAnswer::with_error(request, ctx.issuer(), silence.code(), &silence.to_string()),
+    })
+}
+
+/// The grant that answers the request: of the person that it names, signed in recently enough, for
+/// everything that it asks.
+fn choose(
+    request: &AuthRequest,
+    grants: Vec<(SessionHead, Scope)>,
+    now: Timestamp,
+) -> Result<SessionHead, Silence> {
+    let hint = request.login_hint.as_deref().map(SignInInput::parse);
+    let is_meant = |session: &SessionHead| match &hint {
+        None => true,
+        Some(Ok(SignInInput::Did(did))) => session.did == *did,
+        Some(Ok(SignInInput::Handle(handle))) => session.handle.as_ref() == Some(handle),
+        Some(_) => false,
+    };
+    let is_recent = |session: &SessionHead| {
+        request.max_age.is_none_or(|seconds| now.since(session.created_at) <= seconds)
+    };
+    let mut best = Err(Silence::Login);
+    for (session, granted) in grants {
+        if !is_meant(&session) || !is_recent(&session) {
+            continue;
+        }
+        if request.scope.is_subset_of(&granted) {
+            return Ok(session);
+        }
+        best = Err(Silence::Consent);
+    }
+    best
+}

@@ -1,0 +1,54 @@
+//! What the userinfo endpoint says of a person (OpenID Connect Core section 5.3).
+
+use causeway_domain::client::Client;
+use causeway_domain::{Did, Handle, SigningAlg};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::access::Bearer;
+use crate::clients;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::id_token::Issuer;
+
+/// The claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserInfo {
+    /// The person's DID.
+    pub sub: Did,
+    /// Their handle, verified in both directions, or left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<Handle>,
+}
+
+/// The answer, in the form that the client registered.
+#[derive(Debug)]
+pub enum UserInfoAnswer {
+    /// As JSON.
+    Plain(UserInfo),
+    /// As a signed JWT (`userinfo_signed_response_alg`).
+    Signed(String),
+}
+
+/// Answers for the person behind a token that holds.
+///
+/// # Errors
+/// When the database does not answer, or signing fails.
+#[tracing::instrument(name = "flow.userinfo", skip_all)]
+pub async fn answer(ctx: &Ctx, bearer: &Bearer) -> Result<UserInfoAnswer, Internal> {
+    let session = &bearer.session;
+    let info = UserInfo { sub: session.did.clone(), preferred_username: session.handle.clone() };
+    let client = clients::find(ctx, &bearer.token.client_id).await?;
+    match client.as_ref().and_then(|client| Some((client, client.userinfo_signed_response_alg()?))) {
+        Some((client, alg)) => sign(ctx, client, alg, &info).await.map(UserInfoAnswer::Signed),
+        None => Ok(UserInfoAnswer::Plain(info)),
+    }
+}
+
+/// Section 5.3.2: with `iss` and `aud`.
+async fn sign(ctx: &Ctx, client: &Client, alg: SigningAlg, info: &UserInfo) -> Result<String, Internal> {
+    let mut claims = json!(info);
+    claims["iss"] = Value::from(ctx.issuer());
+    claims["aud"] = Value::from(client.client_id.as_str());
+    Issuer::ensure(ctx).await?.sign(alg, "JWT", claims).await
+}

@@ -1,0 +1,162 @@
+//! OpenID Connect: who signed in, when, and for whom.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use causeway_testkit::{Tokens, decide};
+use serde_json::{Value, json};
+
+use crate::support::{DID, HANDLE, OTHER_DID, Scene, on_each_database};
+
+/// A claim set, unverified: signatures are verified by clients that we did not write, in the journeys.
+fn claims(jwt: &Value) -> Value {
+    let payload = jwt.as_str().unwrap().split('.').nth(1).unwrap().to_owned();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+fn header(jwt: &Value) -> Value {
+    let header = jwt.as_str().unwrap().split('.').next().unwrap().to_owned();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+}
+
+async fn sign_in(scene: &Scene, extra: &[(&str, &str)]) -> anyhow::Result<Tokens> {
+    let mut authorization = scene.client.authorization(Some(HANDLE));
+    for (name, value) in extra {
+        authorization = authorization.with(name, Some(value));
+    }
+    let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
+    let answer = decide(&scene.agent, &consent, "allow").await?;
+    let code = answer.redirect_param("code").expect("a code");
+    Tokens::read(&scene.client.redeem(&scene.agent, &code, &authorization.verifier).await?)
+}
+
+on_each_database! {
+    /// OpenID Connect Core sections 2, 3.1.3.6 and 12.2.
+    async fn id_token_says_who_signed_in(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = sign_in(&scene, &[("scope", "openid profile atproto"), ("nonce", "n-1")]).await?;
+        assert_eq!(tokens.answer["scope"], "atproto openid profile");
+        let jwt = &tokens.answer["id_token"];
+        assert_eq!((&header(jwt)["alg"], &header(jwt)["typ"]), (&json!("RS256"), &json!("JWT")));
+        let jwks = scene.agent.get(&scene.app.at("/oauth/jwks")).await?.json();
+        assert!(jwks["keys"].as_array().unwrap().iter().any(|key| key["kid"] == header(jwt)["kid"]), "{jwks}");
+        let first = claims(jwt);
+        let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
+        let now = scene.app.ctx.now().as_secs();
+        let hash = causeway_jose::left_half_hash(&tokens.access_token);
+        assert_eq!(first, json!({
+            "iss": scene.app.issuer, "sub": DID, "aud": scene.client.client_id, "azp": scene.client.client_id,
+            "exp": now + 3600, "iat": now, "auth_time": now, "sid": session["session_id"], "nonce": "n-1",
+            "at_hash": hash, "preferred_username": HANDLE,
+        }));
+
+        scene.app.clock.advance(100);
+        let refreshed = scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.json();
+        let second = claims(&refreshed["id_token"]);
+        assert_eq!((&second["sub"], &second["auth_time"]), (&first["sub"], &first["auth_time"]));
+        assert_eq!((second["iat"].as_i64(), &second["nonce"]), (Some(now + 100), &Value::Null));
+        Ok(())
+    }
+
+    /// The token is about whoever asks for it: without `openid` there is none.
+    async fn no_id_token_without_openid(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = sign_in(&scene, &[("scope", "atproto"), ("nonce", "n-1")]).await?;
+        assert_eq!(tokens.answer.get("id_token"), None);
+        Ok(())
+    }
+
+    /// A client may have its answers signed with ES256, and its userinfo signed at all.
+    async fn algorithms_are_the_clients_choice(database) {
+        let mut scene = Scene::set(database).await?;
+        let metadata = json!({
+            "redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "RS256",
+        });
+        let url = scene.app.at("/oauth/register");
+        let client = scene.agent.post_body(&url, "application/json", metadata.to_string()).await?.json();
+        assert_eq!(client["id_token_signed_response_alg"], "ES256");
+        scene.client.client_id = client["client_id"].as_str().unwrap().to_owned();
+        let tokens = sign_in(&scene, &[("scope", "openid atproto")]).await?;
+        assert_eq!(header(&tokens.answer["id_token"])["alg"], "ES256");
+        let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
+        assert_eq!((userinfo.status, userinfo.header("content-type")), (200, "application/jwt"));
+        let jwt = json!(userinfo.text);
+        assert_eq!(header(&jwt)["alg"], "RS256");
+        assert_eq!(claims(&jwt), json!({
+            "iss": scene.app.issuer, "aud": client["client_id"], "sub": DID, "preferred_username": HANDLE,
+        }));
+        Ok(())
+    }
+
+    /// `prompt=none` answers from a live grant of this browser, and from nothing else.
+    async fn silent_answers(database) {
+        let scene = Scene::set(database).await?;
+        let silent = |extra: &[(&str, &str)]| {
+            let mut authorization = scene.client.authorization(None).with("prompt", Some("none"));
+            for (name, value) in extra {
+                authorization = authorization.with(name, Some(value));
+            }
+            authorization
+        };
+        let error = async |extra: &[(&str, &str)]| {
+            let answer = scene.agent.get(&silent(extra).url(&scene.app.issuer)).await?;
+            anyhow::Ok(answer.redirect_param("error").unwrap_or_else(|| format!("{answer:?}")))
+        };
+        assert_eq!(error(&[]).await?, "login_required");
+        let first = sign_in(&scene, &[("scope", "openid atproto")]).await?;
+
+        let again = silent(&[("scope", "openid atproto"), ("login_hint", DID)]);
+        let answer = scene.agent.get(&again.url(&scene.app.issuer)).await?;
+        let code = answer.redirect_param("code").unwrap_or_else(|| panic!("{answer:?}"));
+        let second = Tokens::read(&scene.client.redeem(&scene.agent, &code, &again.verifier).await?)?;
+        assert_eq!(claims(&second.answer["id_token"])["sid"], claims(&first.answer["id_token"])["sid"]);
+
+        assert_eq!(error(&[("scope", "openid atproto transition:generic")]).await?, "consent_required");
+        assert_eq!(error(&[("scope", "atproto"), ("login_hint", OTHER_DID)]).await?, "login_required");
+        scene.app.clock.advance(10);
+        assert_eq!(error(&[("scope", "atproto"), ("max_age", "9")]).await?, "login_required");
+        let elsewhere = causeway_testkit::Agent::default();
+        let answer = elsewhere.get(&silent(&[("scope", "atproto")]).url(&scene.app.issuer)).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("login_required"));
+        scene.client.post(&scene.agent, "/oauth/revoke", &[("token", &first.refresh_token)]).await?;
+        assert_eq!(error(&[("scope", "atproto")]).await?, "login_required");
+        scene.still_works().await
+    }
+
+    /// `prompt=login` and `max_age` reach the person's own server, which alone knows when they proved themselves.
+    async fn login_is_asked_for_upstream(database) {
+        let scene = Scene::set(database).await?;
+        for (name, value, forwarded) in
+            [("prompt", "login", "login"), ("max_age", "0", "login"), ("prompt", "select_account", "select_account")]
+        {
+            let authorization = scene.client.authorization(Some(HANDLE)).with(name, Some(value));
+            scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            let pushed = scene.upstream.last_pushed();
+            assert_eq!(pushed.get("prompt").map(String::as_str), Some(forwarded), "{name}={value}");
+        }
+        Ok(())
+    }
+
+    /// RFC 6749 section 4.1.2.1, in the form that the client asked for.
+    async fn response_modes(database) {
+        let scene = Scene::set(database).await?;
+        let refused = |mode| {
+            let request = scene.client.authorization(None).with("response_mode", Some(mode));
+            request.with("code_challenge", None).url(&scene.app.issuer)
+        };
+        let fragment = scene.agent.get(&refused("fragment")).await?.location()?;
+        assert!(fragment.starts_with("http://127.0.0.1:49152/callback#error=invalid_request&"), "{fragment}");
+        let form = scene.agent.get(&refused("form_post")).await?;
+        assert_eq!(form.status, 200);
+        assert!(!form.header("content-security-policy").contains("form-action"), "{form:?}");
+        assert!(form.text.contains(r#"action="http://127.0.0.1:49152/callback""#), "{form:?}");
+        assert!(form.text.contains(r#"name="error" value="invalid_request""#), "{form:?}");
+        for (name, value) in [("response_mode", "web_message"), ("prompt", "none login"), ("max_age", "-1")] {
+            let url = scene.client.authorization(None).with(name, Some(value)).url(&scene.app.issuer);
+            let answer = scene.agent.get(&url).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request"), "{name}");
+        }
+        Ok(())
+    }
+}
