@@ -1,4 +1,5 @@
-//! Keys, signatures and DPoP proofs over josekit, which stays out of this crate's public surface.
+//! Keys, signatures, their verification, and DPoP proofs over josekit, which stays out of this crate's
+//! public surface.
 //!
 //! ```
 //! use causeway_domain::Timestamp;
@@ -20,15 +21,28 @@
 //! # Ok::<(), causeway_jose::JoseError>(())
 //! ```
 
+mod algorithm;
+mod claims;
 mod dpop;
+mod htu;
+mod jwk;
 mod jwt;
 mod key;
 mod signing;
+mod verifier;
+mod verify;
 
-pub use dpop::{DpopClaims, dpop_proof};
+pub use algorithm::JwsAlgorithm;
+pub use claims::{Audience, ClaimError, ClaimRules, Claims, Expiry, MAX_JTI};
+pub use dpop::{
+    DPOP_FUTURE_SECONDS, DPOP_PAST_SECONDS, DpopClaims, DpopError, DpopProof, DpopRequest, dpop_proof,
+    verify_dpop_proof,
+};
+pub use jwk::{JwkError, JwkSet, PublicJwk};
 pub use jwt::{ClientAssertion, client_assertion, sign_jwt};
 pub use key::EcKey;
 pub use signing::{RsaKey, SigningKey, left_half_hash};
+pub use verify::{Jws, Verified, VerifyError};
 
 /// Why a key or a signature could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,3 +57,6 @@ pub enum JoseError {
     #[error("the cryptographic library failed to {0}")]
     Crypto(&'static str),
 }
+
+#[cfg(test)]
+mod properties;

@@ -10,7 +10,7 @@ use causeway_domain::grant::{
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, OauthState, PlainToken,
-    RedirectUri, RequestUri, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp,
+    Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp,
     TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::keys::StoredKey;

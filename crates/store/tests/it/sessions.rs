@@ -1,7 +1,7 @@
 //! Heads, iterations, leases.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{SessionKind, SessionState};
+use causeway_domain::{Scope, SessionKind, SessionState};
 use causeway_store::sessions;
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
