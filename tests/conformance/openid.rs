@@ -124,6 +124,34 @@ on_each_database! {
         scene.still_works().await
     }
 
+    /// An `id_token_hint` names the person, however old it is; one that we did not sign is refused.
+    async fn hints(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = sign_in(&scene, &[("scope", "openid atproto")]).await?;
+        let hint = tokens.answer["id_token"].as_str().unwrap();
+        scene.app.clock.advance(7200);
+        let with = |token: &str| {
+            let request = scene.client.authorization(None).with("id_token_hint", Some(token));
+            request.with("prompt", Some("none")).with("scope", Some("atproto")).url(&scene.app.issuer)
+        };
+        assert!(scene.agent.get(&with(hint)).await?.redirect_param("code").is_some());
+        let (signed, _) = hint.rsplit_once('.').unwrap();
+        for forged in [format!("{signed}.{}", "A".repeat(342)), format!("{signed}."), "nonsense".to_owned()] {
+            let answer = scene.agent.get(&with(&forged)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request"), "{forged}");
+        }
+        let pushed = scene.client.authorization(None).with("id_token_hint", Some(hint));
+        let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &pushed.form()).await?;
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        let pushed = pushed.json();
+        let request_uri = pushed["request_uri"].as_str().unwrap();
+        let query = [("client_id", &*scene.client.client_id), ("request_uri", request_uri)];
+        let url = url::Url::parse_with_params(&scene.app.at("/oauth/authorize"), query)?;
+        scene.agent.get(url.as_str()).await?;
+        assert_eq!(scene.upstream.last_pushed().get("login_hint").map(String::as_str), Some(DID));
+        Ok(())
+    }
+
     /// `prompt=login` and `max_age` reach the person's own server, which alone knows when they proved themselves.
     async fn login_is_asked_for_upstream(database) {
         let scene = Scene::set(database).await?;

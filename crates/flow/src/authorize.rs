@@ -17,6 +17,7 @@ use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::OPENID;
+use crate::id_token_hint;
 use crate::issuer_keys;
 use crate::respond::{ClientAnswer, ReplyTo};
 
@@ -37,6 +38,7 @@ pub struct AuthorizeParams {
     pub login_hint: Option<String>,
     pub prompt: Option<String>,
     pub max_age: Option<String>,
+    pub id_token_hint: Option<String>,
     pub request_uri: Option<String>,
     pub request: Option<String>,
 }
@@ -87,6 +89,9 @@ pub enum Refusal {
     /// An unknown `prompt`, or `none` beside another.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// An `id_token_hint` that we did not sign.
+    #[error("id_token_hint is not an id_token of this issuer")]
+    IdTokenHint,
     /// A `max_age` that is no number of seconds.
     #[error("max_age must be a whole number of seconds")]
     MaxAge,
@@ -174,15 +179,14 @@ pub(crate) struct Checked {
 #[tracing::instrument(name = "flow.authorize", skip_all, fields(client_id = params.client_id.as_deref()))]
 pub async fn begin(
     ctx: &Ctx,
-    params: AuthorizeParams,
+    mut params: AuthorizeParams,
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
     let client = find_client(ctx, &params).await?;
     if let Some(request_uri) = &params.request_uri {
         return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
     }
-    let checked = check(ctx, &client, &params)?;
-    checked.prepare(ctx).await?;
+    let checked = prepare(ctx, &client, &mut params).await?;
     let id = AuthRequestId::random(ctx.rng());
     let request = checked.into_request(id, &client, browser, None, ctx.now());
     let row = request.clone();
@@ -241,19 +245,54 @@ async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Client, Auth
     Ok(client.ok_or_else(|| UnsafeRequest::UnknownClient(shorten(client_id)))?)
 }
 
-/// Checks everything but the client's identity. Both ways in, plain and pushed, come through here.
-pub(crate) fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked, AuthorizeError> {
-    let redirect_uri = params.redirect_uri.as_deref().ok_or(UnsafeRequest::NoRedirectUri)?;
-    if client.find_redirect_uri(redirect_uri).is_none() {
-        return Err(UnsafeRequest::RedirectUri(shorten(redirect_uri)).into());
+/// Checks a request as it came from the client, and leaves in `params` what it comes down to. Both ways
+/// in, plain and pushed, come through here.
+pub(crate) async fn prepare(
+    ctx: &Ctx,
+    client: &Client,
+    params: &mut AuthorizeParams,
+) -> Result<Checked, AuthorizeError> {
+    if let Some(token) = params.id_token_hint.take() {
+        match id_token_hint::read(ctx, &token).await? {
+            Some(hint) => params.login_hint = Some(hint.did.to_string()),
+            None => return Err(refuse(ctx, client, params, Refusal::IdTokenHint)),
+        }
     }
-    check_rest(ctx, client, params, redirect_uri).map_err(|refusal| {
-        let (state, issuer) = (params.state.as_deref(), ctx.issuer());
-        let mode = response_mode(params).unwrap_or_default();
-        let to = ReplyTo { redirect_uri, mode, state, issuer };
-        let answer = ClientAnswer::error_to(to, refusal.code(), &refusal.to_string());
-        AuthorizeError::Refused { refusal, answer }
-    })
+    let checked = check(ctx, client, params)?;
+    if checked.scope.contains(OPENID) {
+        issuer_keys::ensure(ctx).await?;
+    }
+    Ok(checked)
+}
+
+/// Checks everything but the client's identity.
+fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked, AuthorizeError> {
+    let redirect_uri = registered_redirect_uri(client, params)?;
+    check_rest(ctx, client, params, redirect_uri).map_err(|refusal| refuse(ctx, client, params, refusal))
+}
+
+/// Tells the client, if there is a safe way to it.
+fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal) -> AuthorizeError {
+    let redirect_uri = match registered_redirect_uri(client, params) {
+        Ok(redirect_uri) => redirect_uri,
+        Err(error) => return error.into(),
+    };
+    let (state, issuer) = (params.state.as_deref(), ctx.issuer());
+    let mode = response_mode(params).unwrap_or_default();
+    let to = ReplyTo { redirect_uri, mode, state, issuer };
+    let answer = ClientAnswer::error_to(to, refusal.code(), &refusal.to_string());
+    AuthorizeError::Refused { refusal, answer }
+}
+
+fn registered_redirect_uri<'a>(
+    client: &Client,
+    params: &'a AuthorizeParams,
+) -> Result<&'a str, UnsafeRequest> {
+    let redirect_uri = params.redirect_uri.as_deref().ok_or(UnsafeRequest::NoRedirectUri)?;
+    match client.find_redirect_uri(redirect_uri) {
+        Some(_) => Ok(redirect_uri),
+        None => Err(UnsafeRequest::RedirectUri(shorten(redirect_uri))),
+    }
 }
 
 fn check_rest(
@@ -320,14 +359,6 @@ fn parse_seconds(text: &str) -> Result<i64, Refusal> {
 }
 
 impl Checked {
-    /// What has to be there before the request leads to an `id_token`.
-    pub(crate) async fn prepare(&self, ctx: &Ctx) -> Result<(), Internal> {
-        if self.scope.contains(OPENID) {
-            issuer_keys::ensure(ctx).await?;
-        }
-        Ok(())
-    }
-
     fn into_request(
         self,
         id: AuthRequestId,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use causeway_domain::{SigningAlg, Timestamp};
-use causeway_jose::SigningKey;
+use causeway_jose::{JwkSet, SigningKey};
 use causeway_store::keys::{self, StoredKey};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -24,12 +24,18 @@ pub(crate) const PUBLISHED_SECONDS: i64 = 86_400;
 pub struct KeySet {
     signing: BTreeMap<SigningAlg, SigningKey>,
     published: Vec<SigningKey>,
+    verifying: Option<JwkSet>,
 }
 
 impl KeySet {
     /// The key that signs with this algorithm.
     pub(crate) fn signing(&self, alg: SigningAlg) -> Result<&SigningKey, Internal> {
         self.signing.get(&alg).ok_or(Internal::Inconsistent("no live signing key after making one"))
+    }
+
+    /// The same for checking our own signatures; `None`: nothing was ever signed.
+    pub(crate) const fn verifying(&self) -> Option<&JwkSet> {
+        self.verifying.as_ref()
     }
 
     /// The public keys that our signatures verify with (RFC 7517 section 5).
@@ -132,7 +138,9 @@ async fn read(ctx: &Ctx, before: Option<Arc<KeySet>>) -> Result<KeySet, Internal
         }
         published.push(key);
     }
-    Ok(KeySet { signing, published })
+    let mut keys = KeySet { signing, published, verifying: None };
+    keys.verifying = JwkSet::parse(&keys.jwks()).ok();
+    Ok(keys)
 }
 
 async fn list(ctx: &Ctx) -> Result<Vec<(SigningAlg, StoredKey)>, Internal> {

@@ -15,6 +15,7 @@ mod ctx;
 mod error;
 mod flights;
 mod id_token;
+pub mod id_token_hint;
 pub mod issuer_keys;
 pub mod keeper;
 pub mod maintenance;

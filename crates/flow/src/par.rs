@@ -61,12 +61,11 @@ pub async fn push(ctx: &Ctx, client: &Client, mut params: AuthorizeParams) -> Re
         return Err(ParError::RequestUri);
     }
     params.client_id = Some(client.client_id.to_string());
-    let checked = authorize::check(ctx, client, &params).map_err(|error| match error {
+    authorize::prepare(ctx, client, &mut params).await.map_err(|error| match error {
         AuthorizeError::Unsafe(error) => ParError::Unsafe(error),
         AuthorizeError::Refused { refusal, .. } => ParError::Refused(refusal),
         AuthorizeError::Internal(error) => ParError::Internal(error),
     })?;
-    checked.prepare(ctx).await?;
     let now = ctx.now();
     let authorization_request =
         serde_json::to_string(&params).map_err(|_| Internal::Inconsistent("parameters do not serialize"))?;

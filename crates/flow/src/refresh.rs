@@ -43,7 +43,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     // Some libraries send the scope of the first request again, with what was left out of the grant.
-    let narrowed = ScopePolicy::without_habitual(&asked);
+    let narrowed = ScopePolicy::upstream(&ScopePolicy::without_habitual(&asked));
     let attempt = Attempt { client: client.clone(), narrowed, now: ctx.now() };
     let issuer = id_token::Issuer::prepare(ctx).await?;
     let pair = FreshPair::new(client, ctx.rng(), attempt.now);

@@ -31,6 +31,7 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         login_hint: params.take("login_hint"),
         prompt: params.take("prompt"),
         max_age: params.take("max_age"),
+        id_token_hint: params.take("id_token_hint"),
         request_uri: params.take("request_uri"),
         request: params.take("request"),
     }

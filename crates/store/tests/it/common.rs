@@ -9,9 +9,9 @@ use causeway_domain::grant::{
 };
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, OauthState, PlainToken,
-    Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp,
-    TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, OauthState, PlainToken, Prompts,
+    RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId,
+    Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::keys::StoredKey;
 use causeway_store::seal::SealingKeyRing;

@@ -14,8 +14,20 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use crate::common::{World, client, ring, runtime, session, token_set};
 
-const NAMES: [&str; 3] =
-    ["20261101000000_initial", "20261101000100_upstream_sessions", "20261108000000_session_iteration"];
+const SESSION_ITERATION: &str = "20261108000000_session_iteration";
+
+/// Every step, the oldest first.
+fn steps() -> Vec<String> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite");
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|step| step.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn reversed(names: &[String]) -> Vec<String> {
+    names.iter().rev().cloned().collect()
+}
 
 /// A row in every table, by the columns that there were before `session_iteration`.
 const ROWS: &str = "
@@ -67,13 +79,15 @@ fn applied(url: &DatabaseUrl) -> Vec<bool> {
 
 #[test]
 fn up_down_and_up_with_rows_in_every_table() {
+    let steps = steps();
+    let last = &steps[steps.len() - 1..];
     for database in TestDatabase::each_empty() {
         let url = database.url();
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Empty);
         if let Some(path) = database.sqlite_path() {
             assert!(!path.exists(), "asking makes no file");
         }
-        assert_eq!(migrate::up(url).unwrap(), NAMES);
+        assert_eq!(migrate::up(url).unwrap(), steps);
         assert!(migrate::up(url).unwrap().is_empty());
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Current);
         execute(url, ROWS);
@@ -84,28 +98,32 @@ fn up_down_and_up_with_rows_in_every_table() {
              next_check_at) VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1, 1); \
              INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'sealed', 1, NULL);",
         );
-        assert_eq!(migrate::down(url, 1).unwrap(), [NAMES[2]]);
+        assert_eq!(migrate::down(url, 1).unwrap(), last);
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Behind { pending: 1 });
-        assert_eq!(applied(url), [true, true, false]);
-        assert_eq!(migrate::up(url).unwrap(), [NAMES[2]]);
-        assert_eq!(migrate::down(url, 99).unwrap(), [NAMES[2], NAMES[1], NAMES[0]]);
+        assert_eq!(applied(url).iter().filter(|applied| !**applied).count(), 1);
+        assert_eq!(migrate::up(url).unwrap(), last);
+        for name in reversed(&steps) {
+            assert_eq!(migrate::down(url, 1).unwrap(), [name]);
+        }
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Empty);
-        assert_eq!(applied(url), [false; 3]);
+        assert!(applied(url).iter().all(|applied| !applied));
         assert!(columns(url).is_empty(), "nothing is left");
-        assert_eq!(migrate::up(url).unwrap(), NAMES);
+        assert_eq!(migrate::up(url).unwrap(), steps);
         execute(url, ROWS);
     }
 }
 
 #[test]
 fn rows_older_than_session_iteration_mean_the_head() {
+    let steps = steps();
+    let since = steps.iter().position(|name| name == SESSION_ITERATION).unwrap();
     for database in TestDatabase::each_empty() {
         let url = database.url();
         migrate::up(url).unwrap();
-        migrate::down(url, 1).unwrap();
+        migrate::down(url, steps.len() - since).unwrap();
         execute(url, ROWS);
         execute(url, "DELETE FROM oauth_atp_session");
-        assert_eq!(migrate::up(url).unwrap(), [NAMES[2]]);
+        assert_eq!(migrate::up(url).unwrap(), steps[since..]);
         runtime().block_on(async {
             let world = World { kind: database.kind(), store: database.store().await, ring: ring() };
             let mut head = session(
@@ -182,7 +200,7 @@ fn only_one_migrates_at_a_time() {
             let migrators: Vec<_> = (0..8).map(|_| scope.spawn(migrate_up)).collect();
             migrators.into_iter().map(|migrator| migrator.join().unwrap()).sum()
         });
-        assert_eq!(applied, NAMES.len(), "{}", database.kind());
+        assert_eq!(applied, steps().len(), "{}", database.kind());
     }
 }
 

@@ -1,0 +1,57 @@
+//! Our own `id_token`s, presented again by a client (OpenID Connect Core section 3.1.2.1).
+
+use causeway_domain::{Did, UpstreamSessionId};
+use causeway_jose::{Audience, ClaimRules, Claims, Expiry, Jws};
+use serde::Deserialize;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::issuer_keys;
+
+/// The longest that is read, in bytes.
+const MAX_BYTES: usize = 8192;
+
+/// What an `id_token` of ours said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdTokenHint {
+    /// Who signed in.
+    pub did: Did,
+    /// For whom.
+    pub audience: Audience,
+    /// In which session.
+    pub session_id: Option<UpstreamSessionId>,
+}
+
+#[derive(Deserialize)]
+struct HintClaims {
+    #[serde(flatten)]
+    registered: Claims,
+    sid: Option<String>,
+}
+
+/// Reads an `id_token`, expired or not; `None` when we did not sign it, or its key is gone.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read(ctx: &Ctx, token: &str) -> Result<Option<IdTokenHint>, Internal> {
+    let keys = issuer_keys::current(ctx).await?;
+    Ok(keys.verifying().and_then(|keys| {
+        let claims: HintClaims = Jws::parse(token, MAX_BYTES).ok()?.verify_with(keys).ok()?.claims().ok()?;
+        let rules = ClaimRules {
+            now: ctx.now(),
+            iss: Some(ctx.issuer()),
+            sub: None,
+            aud: &[],
+            exp: Expiry::Ignored,
+            grace_seconds: 0,
+            skew_seconds: 60,
+            needs_jti: false,
+        };
+        claims.registered.check(&rules).ok()?;
+        Some(IdTokenHint {
+            did: Did::parse(claims.registered.sub.as_deref()?).ok()?,
+            audience: claims.registered.aud,
+            session_id: claims.sid.map(UpstreamSessionId::new),
+        })
+    }))
+}
