@@ -5,6 +5,7 @@ mod conformance {
     mod authorize;
     mod cors;
     mod identity;
+    mod introspection;
     mod metadata;
     mod openid;
     mod registration;

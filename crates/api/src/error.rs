@@ -11,6 +11,7 @@ use causeway_flow::authorize::UnsafeRequest;
 use causeway_flow::callback::CallbackError;
 use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
+use causeway_flow::introspect::IntrospectError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
 use causeway_flow::session::SessionError;
@@ -195,6 +196,15 @@ impl From<RegisterError> for ApiError {
         match error {
             RegisterError::Internal(error) => Self::internal(&error),
             error @ RegisterError::Metadata(_) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<IntrospectError> for ApiError {
+    fn from(error: IntrospectError) -> Self {
+        match error {
+            IntrospectError::Internal(error) => Self::internal(&error),
+            error @ IntrospectError::PublicClient => Self::invalid_client(error.to_string(), false),
         }
     }
 }

@@ -160,6 +160,11 @@ impl Client {
         self.signing_alg(USERINFO_ALG)
     }
 
+    /// What the signed answers of the introspection endpoint are signed with (RFC 9701 section 6).
+    pub fn introspection_signed_response_alg(&self) -> Option<SigningAlg> {
+        self.signing_alg(INTROSPECTION_ALG)
+    }
+
     fn signing_alg(&self, member: &str) -> Option<SigningAlg> {
         self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
     }
@@ -349,7 +354,7 @@ impl ClientMetadata {
         }
         let mut metadata = self.other;
         metadata.retain(|name, _| !RESERVED.iter().any(|reserved| name.starts_with(reserved)));
-        for member in [ID_TOKEN_ALG, USERINFO_ALG] {
+        for member in [ID_TOKEN_ALG, USERINFO_ALG, INTROSPECTION_ALG] {
             if metadata.get(member).is_some_and(|alg| alg.as_str().and_then(SigningAlg::parse).is_none()) {
                 return Err(E::SigningAlg(member));
             }
@@ -373,6 +378,7 @@ impl ClientMetadata {
 
 const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
 const USERINFO_ALG: &str = "userinfo_signed_response_alg";
+const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// Members that only the server's answer has: a client that sends its old registration again does not
 /// get them stored, and its old secret least of all.

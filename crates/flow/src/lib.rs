@@ -16,6 +16,7 @@ mod error;
 mod flights;
 mod id_token;
 pub mod id_token_hint;
+pub mod introspect;
 pub mod issuer_keys;
 pub mod keeper;
 pub mod maintenance;

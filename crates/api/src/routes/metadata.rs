@@ -17,6 +17,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
     let issuer = ctx.issuer();
     let at = |path: &str| format!("{issuer}{path}");
     let auth_methods = TokenEndpointAuthMethod::ALL.map(TokenEndpointAuthMethod::as_str);
+    let confidential: Vec<_> = auth_methods.into_iter().filter(|method| *method != "none").collect();
     json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth/authorize"),
@@ -25,6 +26,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "registration_endpoint": at("/oauth/register"),
         "pushed_authorization_request_endpoint": at("/oauth/par"),
         "revocation_endpoint": at("/oauth/revoke"),
+        "introspection_endpoint": at("/oauth/introspect"),
         "userinfo_endpoint": at("/oauth/userinfo"),
         "scopes_supported": ctx.scopes().supported().iter().collect::<Vec<_>>(),
         "response_types_supported": ["code"],
@@ -32,6 +34,8 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
         "token_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_methods_supported": auth_methods,
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "require_pushed_authorization_requests": false,

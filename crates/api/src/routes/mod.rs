@@ -6,6 +6,7 @@ mod client_documents;
 mod consent;
 mod health;
 mod home;
+mod introspect;
 pub(crate) mod metadata;
 mod par;
 mod register;
@@ -34,6 +35,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/oauth/par", "POST").route(post().to(par::par)).wrap(cors()))
         .service(api("/oauth/token", "POST").route(post().to(token::token)).wrap(cors()))
         .service(api("/oauth/revoke", "POST").route(post().to(revoke::revoke)).wrap(cors()))
+        .service(api("/oauth/introspect", "POST").route(post().to(introspect::introspect)).wrap(cors()))
         .service(
             api("/oauth/userinfo", "GET, POST")
                 .route(get().to(userinfo::get))

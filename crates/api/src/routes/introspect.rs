@@ -1,0 +1,39 @@
+//! `POST /oauth/introspect` (RFC 7662 section 2, RFC 9701 section 4).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::ACCEPT;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::ErrorCode;
+use causeway_flow::introspect;
+
+use super::token::authenticate;
+use crate::error::ApiError;
+use crate::http::form::Params;
+use crate::http::headers::{json_no_store, jwt_no_store};
+use crate::state::AppState;
+
+const SIGNED: &str = "application/token-introspection+jwt";
+
+pub(crate) async fn introspect(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut params = Params::of_body(&req, payload).await?;
+    let client = authenticate(&req, &state, &mut params).await?;
+    let token = params.take("token").ok_or_else(|| {
+        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
+    })?;
+    let answer = introspect::introspect(&state.ctx, &client, &token).await?;
+    if wants_signed(&req) {
+        return Ok(jwt_no_store(SIGNED, introspect::sign(&state.ctx, &client, &answer).await?));
+    }
+    Ok(json_no_store(StatusCode::OK, &answer))
+}
+
+/// Whether the caller accepts the signed form and names it.
+fn wants_signed(req: &HttpRequest) -> bool {
+    let accept = req.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim() == SIGNED)
+}

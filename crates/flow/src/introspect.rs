@@ -1,0 +1,159 @@
+//! Token introspection (RFC 7662), and its signed answer (RFC 9701).
+
+use causeway_domain::client::{Client, ClientType};
+use causeway_domain::secret::{Access, PlainToken, Refresh};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{
+    ClientId, Did, ErrorCode, Handle, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
+};
+use causeway_store::{AnyConnection, sessions, tokens};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::id_token::Issuer;
+
+/// What a token is, as far as the caller may know (RFC 7662 section 2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Introspection {
+    /// Whether it holds. `false` says nothing else: not whether it ever did, nor for whom.
+    pub active: bool,
+    /// What it is.
+    #[serde(flatten)]
+    pub token: Option<ActiveToken>,
+}
+
+/// A token that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActiveToken {
+    /// Who issued it.
+    pub iss: String,
+    /// The person.
+    pub sub: Did,
+    /// Their handle, verified in both directions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Handle>,
+    /// The client that it was issued to.
+    pub client_id: ClientId,
+    /// What it allows.
+    pub scope: Scope,
+    /// How it is presented; a refresh token is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<&'static str>,
+    /// When it was issued.
+    pub iat: Timestamp,
+    /// When it ends; a refresh token may not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<Timestamp>,
+    /// The session that it gives use of.
+    pub sid: UpstreamSessionId,
+}
+
+/// Why a caller gets no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum IntrospectError {
+    /// Anybody could ask in the name of a public client (RFC 7662 section 4).
+    #[error("introspection is for clients that authenticate: a public client knows what it was issued")]
+    PublicClient,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl IntrospectError {
+    /// The code of RFC 6749 section 5.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::PublicClient => ErrorCode::InvalidClient,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+/// Tells an authenticated client about a token that it may see: one of its own.
+///
+/// # Errors
+/// [`IntrospectError`].
+#[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %client.client_id))]
+pub async fn introspect(ctx: &Ctx, client: &Client, token: &str) -> Result<Introspection, IntrospectError> {
+    if client.client_type() == ClientType::Public {
+        return Err(IntrospectError::PublicClient);
+    }
+    let access = PlainToken::<Access>::presented(token).hash();
+    let refresh = PlainToken::<Refresh>::presented(token).hash();
+    let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
+    let token = ctx
+        .store()
+        .read(move |c| {
+            if let Some(token) = tokens::find_access_token(c, &access)? {
+                let holds = !token.revoked && token.expires_at > question.now;
+                let session = question.session(c, holds, &token.client_id, &token.session_id)?;
+                return Ok::<_, Internal>(session.map(|session| ActiveToken {
+                    iss: issuer,
+                    sub: token.did,
+                    username: session.handle,
+                    client_id: token.client_id,
+                    scope: token.scope,
+                    token_type: Some("Bearer"),
+                    iat: token.created_at,
+                    exp: Some(token.expires_at),
+                    sid: token.session_id,
+                }));
+            }
+            let Some(token) = tokens::find_refresh_token(c, &refresh)? else { return Ok(None) };
+            let fresh = token.used_at.is_none() && token.revoked.is_none();
+            let holds = fresh && token.expires_at.is_none_or(|end| end > question.now);
+            let session = question.session(c, holds, &token.client_id, &token.session_id)?;
+            Ok(session.map(|session| ActiveToken {
+                iss: issuer,
+                sub: token.did,
+                username: session.handle,
+                client_id: token.client_id,
+                scope: token.scope,
+                token_type: None,
+                iat: token.created_at,
+                exp: token.expires_at,
+                sid: token.session_id,
+            }))
+        })
+        .await?;
+    Ok(Introspection { active: token.is_some(), token })
+}
+
+struct Question {
+    client: Client,
+    now: Timestamp,
+}
+
+impl Question {
+    /// The session behind a token, if the token holds and the caller may know.
+    fn session(
+        &self,
+        c: &mut AnyConnection,
+        holds: bool,
+        owner: &ClientId,
+        session_id: &UpstreamSessionId,
+    ) -> Result<Option<SessionHead>, Internal> {
+        if !holds || *owner != self.client.client_id {
+            return Ok(None);
+        }
+        let session = sessions::find_session(c, &self.client.tenant_id, session_id, SessionKind::Device)?;
+        Ok(session.filter(|session| session.is_alive_at(self.now)))
+    }
+}
+
+/// The answer as a signed JWT (RFC 9701 section 5).
+///
+/// # Errors
+/// When the database does not answer, or signing fails.
+pub async fn sign(ctx: &Ctx, client: &Client, answer: &Introspection) -> Result<String, Internal> {
+    let alg = client.introspection_signed_response_alg().unwrap_or(SigningAlg::Rs256);
+    let claims = json!({
+        "iss": ctx.issuer(),
+        "aud": client.client_id,
+        "iat": ctx.now(),
+        "token_introspection": answer,
+    });
+    Issuer::ensure(ctx).await?.sign(alg, "token-introspection+jwt", claims).await
+}
