@@ -1,8 +1,28 @@
 //! `/oauth/register` (RFC 7591).
 
+use causeway_domain::Secret;
+use causeway_flow::registration::RegistrationPolicy;
+use causeway_testkit::{Agent, Answer, ScriptedUpstream, TestApp};
 use serde_json::{Value, json};
 
-use crate::support::{Scene, on_each_database};
+use crate::support::{DID, HANDLE, Scene, count, on_each_database};
+
+/// A request to a registration's own address.
+async fn manage(
+    scene: &Scene,
+    method: &str,
+    client: &Value,
+    token: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Answer> {
+    let request = scene.agent.request(method.parse()?, client["registration_client_uri"].as_str().unwrap());
+    let request = request.bearer_auth(token);
+    let request = match body {
+        Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+        None => request,
+    };
+    scene.agent.send(request).await
+}
 
 on_each_database! {
     /// The answer repeats what was registered and hands out a secret once, to those that have one.
@@ -32,6 +52,98 @@ on_each_database! {
         ] {
             assert_eq!(register(body.clone()).await?.refusal(), refusal, "{body}");
         }
+        Ok(())
+    }
+
+    /// RFC 7592: a client reads, changes and deletes its registration with the token that it was given.
+    async fn management(database) {
+        let mut scene = Scene::set(database).await?;
+        let metadata = json!({
+            "redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"], "client_name": "One",
+        });
+        let url = scene.app.at("/oauth/register");
+        let client = scene.agent.post_body(&url, "application/json", metadata.to_string()).await?.json();
+        let token = client["registration_access_token"].as_str().unwrap().to_owned();
+        assert!(token.starts_with("cw_rg_"));
+        scene.client.client_id = client["client_id"].as_str().unwrap().to_owned();
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+
+        let shown = manage(&scene, "GET", &client, &token, None).await?;
+        assert_eq!((shown.status, &shown.json()["client_name"]), (200, &json!("One")));
+        assert_eq!(shown.json().get("registration_access_token"), None, "it is kept as a hash");
+        for wrong in ["cw_rg_wrong", &tokens.access_token] {
+            for method in ["GET", "PUT", "DELETE"] {
+                assert_eq!(manage(&scene, method, &client, wrong, Some(&metadata)).await?.refusal(), "401 invalid_token");
+            }
+        }
+
+        let mut changed = metadata.clone();
+        changed["client_name"] = json!("Two");
+        assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_client_metadata");
+        changed["client_id"] = client["client_id"].clone();
+        let answer = manage(&scene, "PUT", &client, &token, Some(&changed)).await?;
+        assert_eq!((answer.status, &answer.json()["client_name"]), (200, &json!("Two")));
+        changed["redirect_uris"] = json!(["javascript:alert(1)"]);
+        assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_redirect_uri");
+        assert_eq!(manage(&scene, "GET", &client, &token, None).await?.json()["client_name"], "Two");
+        let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
+        assert_eq!(userinfo.json()["sub"], DID, "tokens outlive a change");
+
+        changed["redirect_uris"] = json!(["https://app.example/cb"]);
+        changed["token_endpoint_auth_method"] = json!("client_secret_basic");
+        let secret = manage(&scene, "PUT", &client, &token, Some(&changed)).await?.json()["client_secret"].clone();
+        assert!(secret.as_str().unwrap().starts_with("cw_cs_"));
+        changed["client_secret"] = json!("cw_cs_another");
+        assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_client_metadata");
+
+        assert_eq!(scene.upstream.live_grants(), 1);
+        assert_eq!(manage(&scene, "DELETE", &client, &token, None).await?.status, 204);
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.upstream.live_grants(), 0, "its sessions are revoked at the person's server");
+        assert_eq!(manage(&scene, "GET", &client, &token, None).await?.refusal(), "401 invalid_token");
+        let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
+        assert_eq!(userinfo.status, 401);
+        Ok(())
+    }
+
+    /// Who may register is the operator's choice, and the metadata says so.
+    async fn policies(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let agent = Agent::default();
+        let body = json!({"redirect_uris": ["https://app.example/cb"]}).to_string();
+        for (policy, without, with, advertised) in [
+            (RegistrationPolicy::Open, 201, 201, true),
+            (RegistrationPolicy::Token(Secret::new("the initial access token")), 401, 201, true),
+            (RegistrationPolicy::Off, 403, 403, false),
+        ] {
+            let tune = |parts: &mut causeway_flow::CtxParts| parts.registration = policy.clone();
+            let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
+            let url = app.at("/oauth/register");
+            assert_eq!(agent.post_body(&url, "application/json", body.clone()).await?.status, without, "{policy:?}");
+            for (token, status) in [("the initial access token", with), ("another token", without)] {
+                let request = agent.request("POST".parse()?, &url).bearer_auth(token);
+                let request = request.header("content-type", "application/json").body(body.clone());
+                assert_eq!(agent.send(request).await?.status, status, "{policy:?} {token}");
+            }
+            let metadata = agent.get(&app.at("/.well-known/oauth-authorization-server")).await?.json();
+            assert_eq!(metadata.get("registration_endpoint").is_some(), advertised, "{policy:?}");
+        }
+        Ok(())
+    }
+
+    /// A registration that nobody signs in to goes after thirty days; one in use, and what the operator made, stays.
+    async fn unused_ones_go(database) {
+        let scene = Scene::set(database).await?;
+        scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        scene.app.client(&scene.agent).await?;
+        let before = count(&scene.app, "oauth_client").await?;
+        scene.app.clock.advance(30 * 86_400 - 3600);
+        scene.upkeep().await?;
+        assert_eq!(count(&scene.app, "oauth_client").await?, before);
+        scene.app.clock.advance(7200);
+        scene.upkeep().await?;
+        assert_eq!(count(&scene.app, "oauth_client").await?, before - 1);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use causeway_flow::consent::ConsentError;
 use causeway_flow::introspect::IntrospectError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
+use causeway_flow::registration::RegistrationError;
 use causeway_flow::session::SessionError;
 use causeway_flow::sign_in::SignInError;
 use causeway_flow::{Class, Internal, TokenError};
@@ -196,6 +197,22 @@ impl From<RegisterError> for ApiError {
         match error {
             RegisterError::Internal(error) => Self::internal(&error),
             error @ RegisterError::Metadata(_) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<RegistrationError> for ApiError {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Internal(error) => Self::internal(&error),
+            RegistrationError::Register(error) => error.into(),
+            error @ RegistrationError::Off => {
+                Self::new(StatusCode::FORBIDDEN, error.code(), error.to_string())
+            }
+            error @ (RegistrationError::InitialToken | RegistrationError::Token) => {
+                Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
+            }
+            error @ RegistrationError::Differs => Self::bad_request(error.code(), &error),
         }
     }
 }

@@ -34,6 +34,32 @@ impl LogFormat {
     }
 }
 
+/// Who may register clients over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Anybody.
+    Open,
+    /// Whoever holds the initial access token (RFC 7591 section 3).
+    Token,
+    /// Nobody: clients are created on the command line.
+    Off,
+}
+
+impl Registration {
+    /// The name in flags, environment and file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Token => "token",
+            Self::Off => "off",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Token, Self::Off].into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
 /// Every setting, merged and checked. `Debug` shows what [`Config::render`] shows: no secret.
 #[derive(Clone)]
 pub struct Config {
@@ -61,6 +87,10 @@ pub struct Config {
     pub resolve: Vec<(String, IpAddr)>,
     /// Whether the page at `/` is served; `None` = on loopback only, see [`Config::demo_enabled`].
     pub demo: Option<bool>,
+    /// Who may register clients over HTTP.
+    pub registration: Registration,
+    /// The file with the initial access token; there whenever [`Registration::Token`] is in force.
+    pub registration_token_file: Option<PathBuf>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     pub(crate) file_path: Option<PathBuf>,
@@ -122,6 +152,26 @@ impl Config {
             layers.text(&table::EXTRA_CA, settings.extra_ca, file.extra_ca, parse::certificates)?;
         let resolve = layers.list(&table::RESOLVE, settings.resolve, file.resolve, parse::resolve)?;
         let demo = layers.switch(&table::DEMO, settings.demo, file.demo)?;
+        let registration = layers.text(
+            &table::REGISTRATION,
+            settings.registration,
+            file.registration,
+            parse::registration,
+        )?;
+        let registration = required(registration, &table::REGISTRATION)?;
+        let registration_token_file = layers.text(
+            &table::REGISTRATION_TOKEN_FILE,
+            settings.registration_token_file,
+            file.registration_token_file,
+            parse::readable,
+        )?;
+        if registration == Registration::Token && registration_token_file.is_none() {
+            let fault = Fault::new(
+                "required for the registration policy token",
+                "name a file that holds the initial access token",
+            );
+            return Err(table::REGISTRATION_TOKEN_FILE.refuse(fault));
+        }
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -138,6 +188,8 @@ impl Config {
             extra_ca,
             resolve,
             demo,
+            registration,
+            registration_token_file,
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,

@@ -29,6 +29,8 @@ pub(crate) struct FileConfig {
     pub(crate) extra_ca: Option<String>,
     pub(crate) resolve: Option<Vec<String>>,
     pub(crate) demo: Option<bool>,
+    pub(crate) registration: Option<String>,
+    pub(crate) registration_token_file: Option<String>,
     pub(crate) log_format: Option<String>,
 }
 

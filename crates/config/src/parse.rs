@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Registration};
 use crate::error::Fault;
 
 pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
@@ -89,6 +89,11 @@ pub(crate) fn resolve(text: &str) -> Result<(String, IpAddr), Fault> {
         Ok(Host::Domain(name)) => Ok((name.trim_end_matches('.').to_owned(), address)),
         _ => Err(fault()),
     }
+}
+
+pub(crate) fn registration(text: &str) -> Result<Registration, Fault> {
+    Registration::parse(text)
+        .ok_or_else(|| Fault::new(format!("{text:?} is not a registration policy"), "use open, token or off"))
 }
 
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {

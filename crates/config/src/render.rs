@@ -50,6 +50,10 @@ impl Config {
             "extra-ca" => self.extra_ca.as_ref().and_then(|path| text(&path.display())),
             "resolve" => self.list(setting, self.resolve.iter().map(|(name, ip)| format!("{name}={ip}"))),
             "demo" => self.demo.map(|on| on.to_string()),
+            "registration" => text(&self.registration.as_str()),
+            "registration-token-file" => {
+                self.registration_token_file.as_ref().and_then(|path| text(&path.display()))
+            }
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
             _ => None,
         }

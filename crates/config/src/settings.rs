@@ -63,6 +63,14 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub demo: Option<String>,
 
+    /// Who may register clients over HTTP (RFC 7591): open, token (whoever holds the initial access token) or off
+    #[arg(long, global = true, value_name = "POLICY")]
+    pub registration: Option<String>,
+
+    /// File with the initial access token of the registration policy `token`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub registration_token_file: Option<String>,
+
     /// Form of log lines, pretty or json; the level is set by RUST_LOG
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -70,6 +70,8 @@ settings! {
     EXTRA_CA = "extra-ca", "CAUSEWAY_EXTRA_CA", Text, None, "unset";
     RESOLVE = "resolve", "CAUSEWAY_RESOLVE", List, None, "unset";
     DEMO = "demo", "CAUSEWAY_DEMO", Switch, None, "on for loopback, off otherwise";
+    REGISTRATION = "registration", "CAUSEWAY_REGISTRATION", Text, Some("open"), "";
+    REGISTRATION_TOKEN_FILE = "registration-token-file", "CAUSEWAY_REGISTRATION_TOKEN_FILE", Text, None, "unset; required for `token`";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }

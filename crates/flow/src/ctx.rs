@@ -19,6 +19,7 @@ use crate::client_cache::ClientCache;
 use crate::error::Internal;
 use crate::flights::Flights;
 use crate::issuer_keys::IssuerKeys;
+use crate::registration::RegistrationPolicy;
 use crate::upstream::UpstreamProfile;
 
 /// How long an upstream answer is offered to a database that does not take it: a full disk takes
@@ -49,6 +50,8 @@ pub struct CtxParts {
     pub upstream: UpstreamProfile,
     /// The widest scope that we declare to them.
     pub ceiling: Scope,
+    /// Who may register clients.
+    pub registration: RegistrationPolicy,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -149,6 +152,11 @@ impl Ctx {
     /// What may be asked for.
     pub fn scopes(&self) -> &ScopePolicy {
         &self.0.scopes
+    }
+
+    /// Who may register clients.
+    pub fn registration(&self) -> &RegistrationPolicy {
+        &self.0.parts.registration
     }
 
     /// The time.

@@ -24,6 +24,7 @@ pub mod par;
 pub mod redeem;
 pub mod refresh;
 pub mod register;
+pub mod registration;
 mod respond;
 pub mod revoke;
 pub mod session;

@@ -1,7 +1,7 @@
 //! Dynamic client registration (RFC 7591).
 
-use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError};
-use causeway_domain::secret::{ClientSecret, PlainToken};
+use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError, ValidClientMetadata};
+use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode};
 use causeway_store::clients;
 
@@ -13,8 +13,10 @@ use crate::error::Internal;
 pub struct Registered {
     /// The client.
     pub client: Client,
-    /// Its secret; `None` for a public client.
+    /// Its secret; `None` for a public client, or when it has it already.
     pub client_secret: Option<PlainToken<ClientSecret>>,
+    /// What the registration is managed with (RFC 7592 section 3); `None`: it has it already.
+    pub registration_access_token: Option<PlainToken<Registration>>,
 }
 
 /// Why a registration was refused.
@@ -44,17 +46,30 @@ impl RegisterError {
 /// [`RegisterError`].
 #[tracing::instrument(name = "flow.register", skip_all)]
 pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered, RegisterError> {
+    let valid = check(ctx, metadata)?;
+    let client_secret = valid.new_secret(ctx.rng());
+    let hash = client_secret.as_ref().map(PlainToken::hash);
+    let token = PlainToken::<Registration>::random(ctx.rng());
+    let client = Client {
+        registration_access_token: Some(token.hash()),
+        ..valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now())
+    };
+    let row = client.clone();
+    ctx.store().write(move |c| clients::insert_client(c, &row).map_err(Internal::from)).await?;
+    tracing::info!(client_id = %client.client_id, client_name = %client.client_name, "client registered");
+    Ok(Registered { client, client_secret, registration_access_token: Some(token) })
+}
+
+/// What a client says of itself, if it holds up here.
+///
+/// # Errors
+/// [`RegisterError::Metadata`].
+pub(crate) fn check(ctx: &Ctx, metadata: ClientMetadata) -> Result<ValidClientMetadata, RegisterError> {
     let valid = metadata.validate()?;
     if let Some(scope) = &valid.scope {
         ctx.scopes().admit(&scope.to_string(), None).map_err(ClientMetadataError::ScopeNotGranted)?;
     }
-    let client_secret = valid.new_secret(ctx.rng());
-    let hash = client_secret.as_ref().map(PlainToken::hash);
-    let client = valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now());
-    let row = client.clone();
-    ctx.store().write(move |c| clients::insert_client(c, &row).map_err(Internal::from)).await?;
-    tracing::info!(client_id = %client.client_id, client_name = %client.client_name, "client registered");
-    Ok(Registered { client, client_secret })
+    Ok(valid)
 }
 
 /// Makes sure that the page at `/` has a client of its own, and that it leads back to `redirect_uri`.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
-use causeway_config::{Config, ConfigError, ExternalUrl};
-use causeway_domain::{Clock, Scope, SystemClock, SystemRng};
+use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
+use causeway_domain::{Clock, Scope, Secret, SystemClock, SystemRng};
+use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
 use causeway_store::{DatabaseUrl, Store, StoreOptions, sessions};
@@ -103,7 +104,30 @@ pub(crate) async fn context(
     };
     let atproto = AtprotoClient::new(atproto, Arc::clone(&clock), random.clone())?;
     let issuer = issuer.to_string();
-    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng: random, issuer, upstream, ceiling }))
+    let registration = registration(config)?;
+    let rng = random;
+    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling, registration }))
+}
+
+/// Who may register clients; the initial access token is read here, once.
+fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
+    match (config.registration, &config.registration_token_file) {
+        (Registration::Open, _) => Ok(RegistrationPolicy::Open),
+        (Registration::Off, _) => Ok(RegistrationPolicy::Off),
+        (Registration::Token, path) => {
+            let path = path.as_ref().context("registration-token-file")?;
+            let text = std::fs::read_to_string(path).context("registration-token-file")?;
+            let token = text.trim();
+            if token.len() < 16 || token.contains(char::is_whitespace) {
+                bail!(
+                    "registration-token-file (CAUSEWAY_REGISTRATION_TOKEN_FILE): {} has to hold one token of at \
+                     least 16 characters",
+                    path.display()
+                );
+            }
+            Ok(RegistrationPolicy::Token(Secret::new(token)))
+        }
+    }
 }
 
 /// Sessions whose key is not published any more cannot be refreshed: their PDS would delete them.

@@ -12,8 +12,8 @@ use crate::schema::{
 };
 use crate::sessions;
 
-#[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_client)]
+#[derive(Queryable, Insertable, AsChangeset)]
+#[diesel(table_name = oauth_client, treat_none_as_null = true)]
 struct Row {
     client_id: String,
     client_secret: Option<String>,
@@ -105,6 +105,17 @@ impl Row {
 pub fn insert_client(c: &mut AnyConnection, client: &Client) -> Result<(), StoreError> {
     diesel::insert_into(oauth_client::table).values(&Row::of(client)?).execute(c)?;
     Ok(())
+}
+
+/// Replaces everything about a client but who it is; `false` when it is gone.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn update_client(c: &mut AnyConnection, client: &Client) -> Result<bool, StoreError> {
+    let own = oauth_client::table
+        .filter(oauth_client::client_id.eq(client.client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(client.tenant_id.as_str()));
+    Ok(diesel::update(own).set(&Row::of(client)?).execute(c)? == 1)
 }
 
 /// The client of this tenant; `None` for an unknown one and for another tenant's.

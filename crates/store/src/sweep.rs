@@ -17,6 +17,8 @@ const DAY: i64 = 86_400;
 
 /// Seconds for which the rows of an ended session stay after its revocation.
 pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
+/// Seconds for which a registration stays that nobody signs in to.
+pub const UNUSED_CLIENT_SECONDS: i64 = 30 * DAY;
 /// Seconds after which a session is looked at again that some token still led to.
 pub const REACH_CHECK_SECONDS: i64 = HOUR;
 
@@ -79,6 +81,12 @@ const REACHABLE_UNTIL: &str = "SELECT MAX(expires_at) AS seconds FROM ( \
         WHERE session_id = $1 AND NOT revoked \
     UNION ALL SELECT expires_at FROM oauth_authorization_code WHERE session_id = $1 AND NOT used \
     ) AS reach";
+/// Registered over HTTP long ago, and nobody ever signed in to it, or not for as long as anything is kept.
+const UNUSED_CLIENTS: &str = "DELETE FROM oauth_client WHERE client_id IN ( \
+    SELECT client_id FROM oauth_client WHERE registration_access_token IS NOT NULL AND updated_at <= $1 \
+    AND NOT EXISTS (SELECT 1 FROM upstream_session s WHERE s.client_id = oauth_client.client_id) \
+    AND NOT EXISTS (SELECT 1 FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id) \
+    ORDER BY updated_at LIMIT $2)";
 /// Ended and revoked long ago.
 const BYGONE: &str = "SELECT session_id FROM upstream_session \
     WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
@@ -118,6 +126,7 @@ pub fn sweep_expired(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Resul
     }
     sweep.end_unreachable()?;
     sweep.delete_bygone()?;
+    sweep.delete(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)?;
     Ok(sweep.count)
 }
 

@@ -9,6 +9,7 @@ use anyhow::Result;
 use causeway_api::ApiConfig;
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_domain::{Scope, SystemRng};
+use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::testing::TestDatabase;
@@ -52,6 +53,19 @@ impl TestApp {
         Self::start_with(database, environment, MockClock::now_or_never(), ring, None).await
     }
 
+    /// Starts a server whose parts are changed before they are put together.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn start_tuned(
+        database: &TestDatabase,
+        environment: &Environment,
+        tune: impl FnOnce(&mut CtxParts),
+    ) -> Result<Self> {
+        let ring = Arc::new(SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng))?);
+        Self::run(database, environment, MockClock::now_or_never(), ring, None, tune).await
+    }
+
     /// Starts a server beside or after another one: same database, keys and clock, and the same
     /// address when `address` is given.
     ///
@@ -64,6 +78,17 @@ impl TestApp {
         ring: Arc<SealingKeyRing>,
         address: Option<SocketAddr>,
     ) -> Result<Self> {
+        Self::run(database, environment, clock, ring, address, |_| {}).await
+    }
+
+    async fn run(
+        database: &TestDatabase,
+        environment: &Environment,
+        clock: MockClock,
+        ring: Arc<SealingKeyRing>,
+        address: Option<SocketAddr>,
+        tune: impl FnOnce(&mut CtxParts),
+    ) -> Result<Self> {
         let listener = TcpListener::bind(address.unwrap_or(([127, 0, 0, 1], 0).into()))?;
         let issuer = format!("http://{}", listener.local_addr()?);
         let store = Store::open(database.url(), StoreOptions::default()).await?;
@@ -74,7 +99,7 @@ impl TestApp {
             plc_url: Url::parse(&environment.plc_url)?,
             handle_resolver: Some(Url::parse(&environment.handle_resolver)?),
         };
-        let ctx = Ctx::new(CtxParts {
+        let mut parts = CtxParts {
             store,
             ring: Arc::clone(&ring),
             atproto: AtprotoClient::new(config, Arc::new(clock.clone()), random.clone())?,
@@ -83,7 +108,10 @@ impl TestApp {
             issuer: issuer.clone(),
             upstream: UpstreamProfile::loopback(&issuer, &scope),
             ceiling: scope,
-        });
+            registration: RegistrationPolicy::Open,
+        };
+        tune(&mut parts);
+        let ctx = Ctx::new(parts);
         let api =
             ApiConfig { page_origin: issuer.clone(), trusted_proxies: Vec::new(), demo: None, workers: 2 };
         let server = causeway_api::serve(listener, ctx.clone(), api)?;

@@ -9,7 +9,7 @@ pub(crate) fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
         .send_wildcard()
-        .allowed_methods(["GET", "POST"])
+        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
         .allow_any_header()
         .expose_headers(EXPOSED)
         .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])

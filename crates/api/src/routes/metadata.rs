@@ -6,6 +6,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use causeway_domain::client::{GrantType, TokenEndpointAuthMethod};
 use causeway_domain::{Prompt, ResponseMode, SigningAlg};
+use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, issuer_keys};
 use serde_json::{Value, json};
 
@@ -18,12 +19,11 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let auth_methods = TokenEndpointAuthMethod::ALL.map(TokenEndpointAuthMethod::as_str);
     let confidential: Vec<_> = auth_methods.into_iter().filter(|method| *method != "none").collect();
-    json!({
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth/authorize"),
         "token_endpoint": at("/oauth/token"),
         "jwks_uri": at("/oauth/jwks"),
-        "registration_endpoint": at("/oauth/register"),
         "pushed_authorization_request_endpoint": at("/oauth/par"),
         "revocation_endpoint": at("/oauth/revoke"),
         "introspection_endpoint": at("/oauth/introspect"),
@@ -48,7 +48,11 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
-    })
+    });
+    if *ctx.registration() != RegistrationPolicy::Off {
+        document["registration_endpoint"] = at("/oauth/register").into();
+    }
+    document
 }
 
 /// What an `id_token` or the userinfo endpoint may say.

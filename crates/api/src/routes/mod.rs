@@ -19,7 +19,7 @@ mod userinfo;
 use actix_web::guard;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue};
-use actix_web::web::{self, ServiceConfig, get, post, resource as at};
+use actix_web::web::{self, ServiceConfig, delete, get, post, put, resource as at};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route};
 use causeway_domain::ErrorCode;
 
@@ -32,6 +32,13 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     documents(config);
     config
         .service(api("/oauth/register", "POST").route(post().to(register::register)).wrap(cors()))
+        .service(
+            api("/oauth/register/{client_id}", "GET, PUT, DELETE")
+                .route(get().to(register::show))
+                .route(put().to(register::update))
+                .route(delete().to(register::delete))
+                .wrap(cors()),
+        )
         .service(api("/oauth/par", "POST").route(post().to(par::par)).wrap(cors()))
         .service(api("/oauth/token", "POST").route(post().to(token::token)).wrap(cors()))
         .service(api("/oauth/revoke", "POST").route(post().to(revoke::revoke)).wrap(cors()))

@@ -1,11 +1,13 @@
-//! `POST /oauth/register` (RFC 7591).
+//! `POST /oauth/register` (RFC 7591), and `GET|PUT|DELETE /oauth/register/{client_id}` (RFC 7592).
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Payload};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::client::{ClientMetadata, GrantType};
-use causeway_domain::{PlainToken, RedirectUri, Scope};
+use causeway_domain::client::{Client, ClientMetadata, GrantType};
+use causeway_domain::{ClientId, PlainToken, RedirectUri, Scope, Secret};
 use causeway_flow::register::{self, Registered};
+use causeway_flow::registration::{self, RegistrationError};
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -31,6 +33,9 @@ struct Answer<'a> {
     token_endpoint_auth_method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a Scope>,
+    registration_client_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_access_token: Option<&'a str>,
     #[serde(flatten)]
     metadata: &'a serde_json::Map<String, serde_json::Value>,
 }
@@ -40,11 +45,65 @@ pub(crate) async fn register(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    require_type(&req, "application/json")?;
-    let body = read_body(&req, payload).await?;
-    let metadata: ClientMetadata =
-        serde_json::from_slice(&body).map_err(|error| InputError::Json(error.to_string()))?;
-    let Registered { client, client_secret } = register::register(&state.ctx, metadata).await?;
+    registration::permit(&state.ctx, presented(&req).map(Secret::new).as_ref())?;
+    let metadata = read_metadata(&req, payload).await?;
+    let registered = register::register(&state.ctx, metadata).await?;
+    Ok(answer(&state, StatusCode::CREATED, &registered))
+}
+
+pub(crate) async fn show(
+    req: HttpRequest,
+    state: Data<AppState>,
+    client_id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let client = find(&req, &state, client_id).await?;
+    let registered = Registered { client, client_secret: None, registration_access_token: None };
+    Ok(answer(&state, StatusCode::OK, &registered))
+}
+
+pub(crate) async fn update(
+    req: HttpRequest,
+    state: Data<AppState>,
+    client_id: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let client = find(&req, &state, client_id).await?;
+    let metadata = read_metadata(&req, payload).await?;
+    let registered = registration::update(&state.ctx, client, metadata).await?;
+    Ok(answer(&state, StatusCode::OK, &registered))
+}
+
+pub(crate) async fn delete(
+    req: HttpRequest,
+    state: Data<AppState>,
+    client_id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let client = find(&req, &state, client_id).await?;
+    registration::delete(&state.ctx, &client).await?;
+    Ok(HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish())
+}
+
+async fn find(req: &HttpRequest, state: &AppState, client_id: Path<String>) -> Result<Client, ApiError> {
+    let token = presented(req).ok_or(RegistrationError::Token)?;
+    let client_id = ClientId::new(client_id.into_inner());
+    Ok(registration::find(&state.ctx, &client_id, &PlainToken::presented(token)).await?)
+}
+
+/// The bearer token of the header.
+fn presented(req: &HttpRequest) -> Option<String> {
+    let header = req.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+async fn read_metadata(req: &HttpRequest, payload: Payload) -> Result<ClientMetadata, ApiError> {
+    require_type(req, "application/json")?;
+    let body = read_body(req, payload).await?;
+    Ok(serde_json::from_slice(&body).map_err(|error| InputError::Json(error.to_string()))?)
+}
+
+fn answer(state: &AppState, status: StatusCode, registered: &Registered) -> HttpResponse {
+    let Registered { client, client_secret, registration_access_token } = registered;
     let answer = Answer {
         client_id: client.client_id.as_str(),
         client_id_issued_at: client.created_at.as_secs(),
@@ -56,7 +115,9 @@ pub(crate) async fn register(
         response_types: ["code"],
         token_endpoint_auth_method: client.token_endpoint_auth_method.as_str(),
         scope: client.scope.as_ref(),
+        registration_client_uri: format!("{}/oauth/register/{}", state.ctx.issuer(), client.client_id),
+        registration_access_token: registration_access_token.as_ref().map(PlainToken::expose),
         metadata: &client.metadata,
     };
-    Ok(json_no_store(StatusCode::CREATED, &answer))
+    json_no_store(status, &answer)
 }

@@ -1,0 +1,156 @@
+//! Managing a registration (RFC 7592), and who may make one (RFC 7591 section 3).
+
+use causeway_domain::client::{Client, ClientMetadata};
+use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
+use causeway_domain::{ClientId, ErrorCode, Secret};
+use causeway_store::clients as rows;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::maintenance;
+use crate::register::{self, RegisterError, Registered};
+
+/// Who may register clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RegistrationPolicy {
+    /// Anybody.
+    #[default]
+    Open,
+    /// Whoever holds the initial access token.
+    Token(Secret),
+    /// Nobody.
+    Off,
+}
+
+/// Why a registration is not shown, changed or made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// The operator registers clients.
+    #[error("this server does not register clients: ask its operator for one")]
+    Off,
+    /// The initial access token is missing or wrong.
+    #[error("registration needs the initial access token of this server: Authorization: Bearer TOKEN")]
+    InitialToken,
+    /// Unknown client or wrong token: the texts are one on purpose (RFC 7592 section 2).
+    #[error("the registration access token is wrong, or the client is gone")]
+    Token,
+    /// The body is about another client, or holds another secret.
+    #[error("client_id and client_secret must be those that were registered")]
+    Differs,
+    /// The metadata does not hold up.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl RegistrationError {
+    /// The code on the wire.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Off => ErrorCode::AccessDenied,
+            Self::InitialToken | Self::Token => ErrorCode::InvalidToken,
+            Self::Differs => ErrorCode::InvalidClientMetadata,
+            Self::Register(error) => error.code(),
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+/// Whether a registration is taken from whoever presents `token`.
+///
+/// # Errors
+/// [`RegistrationError::Off`] or [`RegistrationError::InitialToken`].
+pub fn permit(ctx: &Ctx, token: Option<&Secret>) -> Result<(), RegistrationError> {
+    match ctx.registration() {
+        RegistrationPolicy::Open => Ok(()),
+        RegistrationPolicy::Token(wanted) if token == Some(wanted) => Ok(()),
+        RegistrationPolicy::Token(_) => Err(RegistrationError::InitialToken),
+        RegistrationPolicy::Off => Err(RegistrationError::Off),
+    }
+}
+
+/// The client behind a registration access token (RFC 7592 section 2.1), as it is now.
+///
+/// # Errors
+/// [`RegistrationError::Token`]; comparison takes constant time.
+#[tracing::instrument(name = "flow.registration", skip_all, fields(%client_id))]
+pub async fn find(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    token: &PlainToken<Registration>,
+) -> Result<Client, RegistrationError> {
+    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
+    let found =
+        ctx.store().read::<_, Internal, _>(move |c| Ok(rows::find_client(c, &tenant, &client_id)?)).await?;
+    found
+        .filter(|client| client.registration_access_token.as_ref().is_some_and(|hash| hash.matches(token)))
+        .ok_or(RegistrationError::Token)
+}
+
+/// Replaces what a client said of itself (RFC 7592 section 2.2). Its identifier and its tokens stay; a
+/// secret comes with the answer if it needs one now and had none.
+///
+/// # Errors
+/// [`RegistrationError`].
+#[tracing::instrument(name = "flow.registration.update", skip_all, fields(client_id = %client.client_id))]
+pub async fn update(
+    ctx: &Ctx,
+    client: Client,
+    metadata: ClientMetadata,
+) -> Result<Registered, RegistrationError> {
+    let said = |name: &str| metadata.other.get(name).and_then(serde_json::Value::as_str);
+    let same_secret = said("client_secret").is_none_or(|secret| {
+        let presented = PlainToken::<ClientSecret>::presented(secret.to_owned());
+        client.client_secret.as_ref().is_some_and(|hash| hash.matches(&presented))
+    });
+    if said("client_id") != Some(client.client_id.as_str()) || !same_secret {
+        return Err(RegistrationError::Differs);
+    }
+    let valid = register::check(ctx, metadata)?;
+    let fresh = match &client.client_secret {
+        Some(_) => None,
+        None => valid.new_secret(ctx.rng()),
+    };
+    let keeps_secret = valid.new_secret(ctx.rng()).is_some();
+    let secret =
+        fresh.as_ref().map(PlainToken::hash).or(client.client_secret.clone()).filter(|_| keeps_secret);
+    let updated = Client {
+        created_at: client.created_at,
+        registration_access_token: client.registration_access_token.clone(),
+        access_token_expiration: client.access_token_expiration,
+        refresh_token_expiration: client.refresh_token_expiration,
+        ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), secret, ctx.now())
+    };
+    let row = updated.clone();
+    if !ctx.store().write(move |c| rows::update_client(c, &row).map_err(Internal::from)).await? {
+        return Err(RegistrationError::Token);
+    }
+    tracing::info!("client updated its registration");
+    Ok(Registered { client: updated, client_secret: fresh, registration_access_token: None })
+}
+
+/// Deletes a client (RFC 7592 section 2.3): its tokens are dead at once, its sessions are revoked at the
+/// people's own servers.
+///
+/// # Errors
+/// When the database does not answer: nothing was deleted then.
+#[tracing::instrument(name = "flow.registration.delete", skip_all, fields(client_id = %client.client_id))]
+pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
+    let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
+    let deleted = ctx
+        .store()
+        .write(move |c| rows::delete_client(c, &tenant, &client_id, now).map_err(Internal::from))
+        .await?;
+    if deleted {
+        tracing::info!("client deleted its registration");
+        let detached = ctx.clone();
+        ctx.start(async move {
+            if let Err(error) = maintenance::revoke_due(&detached).await {
+                tracing::warn!(%error, "upstream revocations are left for later");
+            }
+        });
+    }
+    Ok(())
+}
