@@ -228,6 +228,6 @@ fn find_grantable(
     let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
         return Ok(None);
     };
-    let scope = request.scope.intersection(&tokens.scope);
+    let scope = request.scope.bounded_by(&tokens.scope);
     Ok(Some((session, scope)))
 }

@@ -22,13 +22,15 @@ pub mod refresh;
 pub mod register;
 mod respond;
 pub mod revoke;
+mod scopes;
 pub mod session;
 pub mod sign_in;
 mod tokens;
 mod upstream;
 
-pub use ctx::{Ctx, CtxParts, ScopePolicy};
+pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
 pub use respond::ClientRedirect;
+pub use scopes::ScopePolicy;
 pub use tokens::{IssuedTokens, TokenError};
 pub use upstream::{SetUpError, UpstreamProfile};

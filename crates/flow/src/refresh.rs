@@ -8,9 +8,10 @@ use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::{Scope, SessionKind, SessionState, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
-use crate::ctx::{Ctx, ScopePolicy};
+use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::scopes::ScopePolicy;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
 /// The parameters of the request.

@@ -23,7 +23,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "pushed_authorization_request_endpoint": at("/oauth/par"),
         "revocation_endpoint": at("/oauth/revoke"),
         "userinfo_endpoint": at("/oauth/userinfo"),
-        "scopes_supported": ctx.scopes().supported().iter().collect::<Vec<_>>(),
+        "scopes_supported": ctx.scopes().supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
