@@ -7,6 +7,7 @@ mod conformance {
     mod metadata;
     mod registration;
     mod revocation;
+    mod scopes;
     mod token;
 }
 mod faults {

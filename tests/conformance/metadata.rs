@@ -22,7 +22,11 @@ on_each_database! {
             seen += 1;
         }
         assert_eq!(seen, 7);
-        assert!(!document.to_string().contains("openid"));
+        let scopes = document["scopes_supported"].as_array().unwrap();
+        for scope in ["atproto", "transition:generic", "openid", "profile", "email", "offline_access"] {
+            assert!(scopes.contains(&scope.into()), "{scope}");
+        }
+        assert!(!scopes.contains(&"background_access".into()));
         assert_eq!(scene.agent.get(&scene.app.at("/oauth/jwks")).await?.json()["keys"], Value::Array(Vec::new()));
         for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404)] {
             assert_eq!(scene.agent.get(&scene.app.at(path)).await?.status, status, "{path}");

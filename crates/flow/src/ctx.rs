@@ -72,7 +72,7 @@ impl Ctx {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
-        let scopes = ScopePolicy::new(parts.ceiling.clone());
+        let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.upstream.declares());
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),

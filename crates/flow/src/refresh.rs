@@ -11,7 +11,7 @@ use causeway_store::{AnyConnection, sessions, tokens};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
-use crate::scopes::ScopePolicy;
+use crate::scopes;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
 /// The parameters of the request.
@@ -41,9 +41,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
     }
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
-    // Some libraries send the scope of the first request again, with what was left out of the grant.
-    let narrowed = ScopePolicy::without_habitual(&asked);
-    let attempt = Attempt { client: client.clone(), narrowed, now: ctx.now() };
+    let attempt = Attempt { client: client.clone(), asked, now: ctx.now() };
     let pair = FreshPair::new(client, ctx.rng(), attempt.now);
     let fresh = pair.clone();
     let outcome = ctx.store().write(move |c| attempt.run(c, &token, &fresh)).await?;
@@ -64,7 +62,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
 struct Attempt {
     client: Client,
     /// What the new access token is for; empty: everything.
-    narrowed: Scope,
+    asked: Scope,
     now: Timestamp,
 }
 
@@ -86,10 +84,9 @@ impl Attempt {
             Some(SessionState::Active | SessionState::ReauthRequired) => {}
             _ => return Ok(Outcome::Refused(TokenRefusal::SessionEnded)),
         }
-        if !self.narrowed.is_subset_of(&token.scope) {
+        let Some(scope) = scopes::narrow(&token.scope, &self.asked) else {
             return Ok(Outcome::Refused(TokenRefusal::Scope));
-        }
-        let scope = if self.narrowed.is_empty() { token.scope.clone() } else { self.narrowed.clone() };
+        };
         match self.decide(c, &token)? {
             RefreshDecision::Rotate => {
                 if !tokens::consume_refresh_token(c, hash, self.now)? {

@@ -46,7 +46,7 @@ impl RegisterError {
 pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered, RegisterError> {
     let valid = metadata.validate()?;
     if let Some(scope) = &valid.scope {
-        ctx.scopes().admit(&scope.to_string(), None).map_err(ClientMetadataError::ScopeNotGranted)?;
+        ctx.scopes().admit_registration(scope).map_err(ClientMetadataError::ScopeNotGranted)?;
     }
     let client_secret = valid.new_secret(ctx.rng());
     let hash = client_secret.as_ref().map(PlainToken::hash);

@@ -43,6 +43,11 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .default_service(only("GET, HEAD")),
         )
         .service(
+            at("/oauth-client-metadata/{document:.*}")
+                .route(read().to(client_documents::other_metadata))
+                .default_service(only("GET, HEAD")),
+        )
+        .service(
             at("/oauth/atp/jwks").route(read().to(client_documents::jwks)).default_service(only("GET, HEAD")),
         )
         .service(at("/oauth/register").route(post().to(register::register)).default_service(only("POST")))
