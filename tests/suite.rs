@@ -10,6 +10,7 @@ mod conformance {
     mod openid;
     mod registration;
     mod revocation;
+    mod scopes;
     mod token;
 }
 mod faults {
@@ -21,6 +22,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod scopes;
     mod sign_in;
 }
 mod races;

@@ -50,6 +50,8 @@ async fn refuses_a_wrong_configuration() -> Result<()> {
         (&["--database-url", "mysql://x"], "database-url"),
         (&["--secret-key-file", "typo.toml"], "secret-key-file"),
         (&["config", "check", "--secret-key-file", "typo.toml"], "secret-key-file"),
+        (&["--atp-scopes", "atproto repo:app.bsky"], "atp-scopes"),
+        (&["--atp-scopes", "atproto openid"], "atp-scopes"),
         (&["--config", "missing.toml"], "config"),
         (&["--config", "typo.toml"], "external-ulr"),
         (&["--extra-ca", "missing.pem"], "extra-ca"),
@@ -88,6 +90,14 @@ async fn commands() -> Result<()> {
     assert!(run(&["clients", "list"]).await?.1.contains(&id));
     let shown = Causeway::run(directory.path(), &["clients", "show", &id]).await?;
     assert!(!String::from_utf8(shown.stdout)?.contains("cw_cs_"));
+    let automation =
+        ["clients", "create", "--redirect-uri", "https://app.example/cb", "--allow-background-access"];
+    let automation: serde_json::Value =
+        serde_json::from_slice(&Causeway::run(directory.path(), &automation).await?.stdout)?;
+    assert_eq!(
+        (&automation["allow_background_access"], &created["allow_background_access"]),
+        (&true.into(), &false.into())
+    );
     assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(0));
     assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(1));
     assert!(run(&["migrate", "down"]).await?.1.contains("Reverted"));

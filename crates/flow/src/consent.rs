@@ -11,10 +11,11 @@ use causeway_domain::{
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
 
-use crate::ctx::{Ctx, ScopePolicy};
+use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
 use crate::respond::ClientAnswer;
+use crate::scopes;
 use crate::sign_in::end_request;
 
 /// What the person is asked.
@@ -228,8 +229,6 @@ fn find_grantable(
     let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
         return Ok(None);
     };
-    let mut scope = request.scope.intersection(&tokens.scope);
-    let own = request.scope.difference(&ScopePolicy::upstream(&request.scope));
-    own.iter().for_each(|token| scope.insert(token));
+    let scope = scopes::grantable(&request.scope, &tokens.scope);
     Ok(Some((session, scope)))
 }

@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::schema::oauth_client;
 use crate::schema::upstream_session::dsl;
 use crate::sessions;
 
@@ -64,14 +65,14 @@ const OF_SESSION: [(&str, &str); 4] = [
 // stand in the text so that the partial indexes serve.
 
 /// Nobody consented in time.
-const ABANDONED: &str = "SELECT session_id FROM upstream_session \
+const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE state = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
 /// Past its idle end.
-const IDLE: &str = "SELECT session_id FROM upstream_session \
+const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
     ORDER BY last_used_at LIMIT $2";
 /// To be looked at.
-const UNCHECKED: &str = "SELECT session_id FROM upstream_session \
+const UNCHECKED: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE session_kind = 'device' AND state IN ('active', 'reauth_required') AND next_check_at <= $1 \
     ORDER BY next_check_at LIMIT $2";
 /// Until when a token or code leads to a session, unless it is revoked before.
@@ -82,20 +83,21 @@ const REACHABLE_UNTIL: &str = "SELECT MAX(expires_at) AS seconds FROM ( \
     UNION ALL SELECT expires_at FROM oauth_authorization_code WHERE session_id = $1 AND NOT used \
     ) AS reach";
 /// Registered over HTTP long ago, and nobody ever signed in to it, or not for as long as anything is kept.
-const UNUSED_CLIENTS: &str = "DELETE FROM oauth_client WHERE client_id IN ( \
-    SELECT client_id FROM oauth_client WHERE registration_access_token IS NOT NULL AND updated_at <= $1 \
-    AND NOT EXISTS (SELECT 1 FROM upstream_session s WHERE s.client_id = oauth_client.client_id) \
-    AND NOT EXISTS (SELECT 1 FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id) \
-    ORDER BY updated_at LIMIT $2)";
+/// Each subquery reads one entry of an index.
+const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
+    WHERE registration_access_token IS NOT NULL AND updated_at <= $1 \
+    AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
+    AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
+    ORDER BY updated_at LIMIT $2";
 /// Ended and revoked long ago.
 const BYGONE: &str = "SELECT session_id FROM upstream_session \
     WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
     ORDER BY ended_at, session_id LIMIT $2";
 
 #[derive(QueryableByName)]
-struct SessionId {
+struct Id {
     #[diesel(sql_type = Text)]
-    session_id: String,
+    id: String,
 }
 
 #[derive(QueryableByName)]
@@ -126,7 +128,7 @@ pub fn sweep_expired(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Resul
     }
     sweep.end_unreachable()?;
     sweep.delete_bygone()?;
-    sweep.delete(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)?;
+    sweep.delete_unused_clients()?;
     Ok(sweep.count)
 }
 
@@ -183,6 +185,14 @@ impl Sweep<'_> {
         self.delete(&heads, ENDED_SESSION_SECONDS)
     }
 
+    fn delete_unused_clients(&mut self) -> Result<(), StoreError> {
+        for client_id in self.find(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)? {
+            let unused = oauth_client::table.filter(oauth_client::client_id.eq(client_id));
+            self.count.deleted += diesel::delete(unused).execute(self.c)?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement that deletes what has been there for too long since `seconds`.
     fn delete(&mut self, statement: &str, seconds: i64) -> Result<(), StoreError> {
         let deleted = sql_query(statement)
@@ -195,12 +205,12 @@ impl Sweep<'_> {
     }
 
     fn find(&mut self, query: &str, seconds: i64) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<SessionId> = sql_query(query)
+        let rows: Vec<Id> = sql_query(query)
             .bind::<BigInt, _>(self.now.plus(-seconds).as_secs())
             .bind::<BigInt, _>(self.limit)
             .load(self.c)?;
         self.note_batch(rows.len());
-        Ok(rows.into_iter().map(|row| row.session_id).collect())
+        Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
     fn note_batch(&mut self, rows: usize) {

@@ -1,0 +1,1 @@
+DROP INDEX idx_oauth_client_updated_at;
