@@ -18,6 +18,7 @@ mod faults {
     mod upstream;
 }
 mod journeys {
+    mod administration;
     mod binary;
     mod browser;
     mod canary;

@@ -5,11 +5,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
+use causeway_domain::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
@@ -194,6 +195,18 @@ impl HttpClient {
         }
         let body = read(response, cap).await?;
         serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)
+    }
+
+    /// What time a server has, by the `Date` of its answer (RFC 9110 section 6.6.1), whatever its status is.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`; [`HttpError::NotJson`] when it does not say.
+    pub async fn time_at(&self, url: &Url) -> Result<Timestamp, HttpError> {
+        let response = self.send(Call::get(url, "*/*")).await?;
+        let date =
+            response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).ok_or(HttpError::NotJson)?;
+        Ok(Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)))
     }
 
     /// Fetches a text of at most `cap` bytes; anything but status 200 is an error.

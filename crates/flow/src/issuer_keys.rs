@@ -17,7 +17,7 @@ use crate::error::Internal;
 /// How long the keys are believed to be as they were: a rotation is seen everywhere within a second.
 const LIFETIME: Duration = Duration::from_millis(500);
 /// Seconds that a key stays published after it stopped signing: longer than anything that it signed lives.
-pub(crate) const PUBLISHED_SECONDS: i64 = 86_400;
+pub const PUBLISHED_SECONDS: i64 = 86_400;
 
 /// The keys as they are now.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl IssuerKeys {
 }
 
 /// The name that a key of ours is stored under.
-pub(crate) const fn purpose(alg: SigningAlg) -> &'static str {
+pub const fn purpose(alg: SigningAlg) -> &'static str {
     match alg {
         SigningAlg::Rs256 => "issuer_rs256",
         SigningAlg::Es256 => "issuer_es256",
@@ -168,7 +168,10 @@ async fn make(ctx: &Ctx, alg: SigningAlg) -> Result<(), Internal> {
 }
 
 /// A key that is stored nowhere yet.
-pub(crate) async fn fresh(alg: SigningAlg, now: Timestamp) -> Result<StoredKey, Internal> {
+///
+/// # Errors
+/// When the cryptographic library fails.
+pub async fn fresh(alg: SigningAlg, now: Timestamp) -> Result<StoredKey, Internal> {
     let key = tokio::task::spawn_blocking(move || SigningKey::generate(alg)).await??;
     Ok(StoredKey {
         kid: key.kid().to_owned(),

@@ -32,6 +32,23 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ClientsCommand,
     },
+    /// Look at sessions at people's servers, and end them
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Revoke every token of a person or a client
+    Tokens {
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+    /// Manage the keys that ID tokens and other answers are signed with
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Check that this deployment can do its work, and say what to mend
+    Doctor,
     /// Show or check the configuration
     Config {
         #[command(subcommand)]
@@ -92,6 +109,67 @@ pub(crate) struct CreateClient {
     /// Let it ask for background_access: sessions for automation
     #[arg(long)]
     pub(crate) allow_background_access: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SessionsCommand {
+    /// List sessions, the most recently used first
+    List {
+        #[command(flatten)]
+        of: Whose,
+        /// Those that are over, too
+        #[arg(long)]
+        ended: bool,
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: i64,
+    },
+    /// Show one session
+    Show {
+        /// Its session_id
+        session_id: String,
+    },
+    /// End one session: its tokens are dead at once, a running server revokes it at the person's server
+    Revoke {
+        /// Its session_id
+        session_id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TokensCommand {
+    /// End every session of a person, a client, or a person at a client, and all their tokens with them
+    Revoke {
+        #[command(flatten)]
+        of: Whose,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Whose {
+    /// The person
+    #[arg(long, value_name = "DID")]
+    pub(crate) user: Option<String>,
+    /// The client
+    #[arg(long, value_name = "CLIENT_ID")]
+    pub(crate) client: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// List the keys, the ones that sign first
+    List,
+    /// Sign with a fresh key; what the old one signed verifies for another day
+    Rotate {
+        /// RS256 or ES256; both when left out
+        #[arg(long, value_name = "ALG")]
+        alg: Option<String>,
+    },
+    /// Stop publishing a key that was rotated out: what it signed verifies no longer
+    Retire {
+        /// Its kid
+        kid: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -114,6 +114,19 @@ pub(crate) async fn context(
         UpstreamProfile::loopback(&page_origin(issuer))
     };
     warn_of_orphans(&store, &upstream).await?;
+    let atproto = outbound(config, issuer, Arc::clone(&clock))?;
+    let issuer = issuer.to_string();
+    let registration = registration(config)?;
+    let rng = random;
+    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling, registration }))
+}
+
+/// The way to people's own servers.
+pub(crate) fn outbound(
+    config: &Config,
+    issuer: &ExternalUrl,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<AtprotoClient> {
     let extra_ca_pem = config.extra_ca.as_ref().map(std::fs::read).transpose().context("extra-ca")?;
     let http = HttpConfig {
         dev_mode: config.dev_mode,
@@ -127,11 +140,7 @@ pub(crate) async fn context(
         plc_url: config.plc_url.clone(),
         handle_resolver: config.handle_resolver.clone(),
     };
-    let atproto = AtprotoClient::new(atproto, Arc::clone(&clock), random.clone())?;
-    let issuer = issuer.to_string();
-    let registration = registration(config)?;
-    let rng = random;
-    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling, registration }))
+    Ok(AtprotoClient::new(atproto, clock, Arc::new(SystemRng))?)
 }
 
 /// Who may register clients; the initial access token is read here, once.

@@ -42,6 +42,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Clients { command } => {
             compose::runtime()?.block_on(commands::clients::run(&config, command))
         }
+        Command::Sessions { command } => {
+            compose::runtime()?.block_on(commands::sessions::run(&config, command))
+        }
+        Command::Tokens { command } => compose::runtime()?.block_on(commands::tokens::run(&config, command)),
+        Command::Keys { command } => compose::runtime()?.block_on(commands::keys::run(&config, command)),
+        Command::Doctor => compose::runtime()?.block_on(commands::doctor::run(&config)),
         Command::Config { command: ConfigCommand::Print } => {
             print!("{}", config.render());
             Ok(())

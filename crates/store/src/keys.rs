@@ -100,6 +100,39 @@ pub fn list_signing_keys(
     rows.into_iter().map(open).collect()
 }
 
+/// Puts a new key in the place of the one that signs for its purpose, which stays published for a while.
+/// The old one's name; `None` when there was none.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when another process does the same at this moment.
+pub fn rotate_signing_key(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    key: &StoredKey,
+) -> Result<Option<String>, StoreError> {
+    let live = signing_key::table
+        .filter(signing_key::purpose.eq(&key.purpose))
+        .filter(signing_key::retired_at.is_null());
+    let old = live.select(signing_key::kid).first::<String>(c).optional()?;
+    diesel::update(live).set(signing_key::retired_at.eq(Some(key.created_at.as_secs()))).execute(c)?;
+    if insert_signing_key(c, ring, key)? {
+        Ok(old)
+    } else {
+        Err(StoreError::Conflict("another key was made"))
+    }
+}
+
+/// Takes a key that signs no more out of publication: what it signed verifies no longer. `false` when it
+/// signs still, or is not there.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn withdraw_signing_key(c: &mut AnyConnection, kid: &str) -> Result<bool, StoreError> {
+    let retired =
+        signing_key::table.filter(signing_key::kid.eq(kid)).filter(signing_key::retired_at.is_not_null());
+    Ok(diesel::update(retired).set(signing_key::retired_at.eq(Some(0_i64))).execute(c)? == 1)
+}
+
 /// Whether anything is sealed in this database: without the key ring that sealed it, it is lost.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use causeway_domain::{ClientId, Clock as _, RedirectUri, SystemClock, SystemRng,
 use causeway_store::{Store, StoreError, clients};
 use serde_json::json;
 
+use super::print;
 use crate::cli::{ClientsCommand, CreateClient};
 use crate::compose;
 
@@ -99,9 +100,4 @@ fn describe(client: &Client) -> serde_json::Value {
         "refresh_token_expiration": client.refresh_token_expiration,
         "created_at": client.created_at,
     })
-}
-
-fn print(value: &serde_json::Value) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
 }

@@ -1,0 +1,217 @@
+//! `causeway doctor`: whether this deployment can do its work, as far as that can be seen from here.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use causeway_atproto::{AtprotoClient, HttpClient};
+use causeway_config::{Config, ExternalUrl};
+use causeway_domain::{Clock as _, SigningAlg, SystemClock};
+use causeway_flow::issuer_keys;
+use causeway_store::{Store, StoreError, keys};
+use serde_json::Value;
+use url::{Host, Url};
+
+use crate::{compose, secret_key};
+
+/// Seconds by which our clock may be off: people's servers refuse proofs from the future.
+const CLOCK_SECONDS: i64 = 10;
+/// Names under which no PDS looks for a client's metadata.
+const LOCAL_NAMES: [&str; 6] = ["local", "localhost", "test", "example", "invalid", "onion"];
+
+/// What became of a check.
+enum Finding {
+    Good(String),
+    /// It works, and could be better.
+    Note(String),
+    Bad(String),
+}
+
+use Finding::{Bad, Good, Note};
+
+/// The findings, printed as they come.
+#[derive(Default)]
+struct Report {
+    bad: usize,
+}
+
+impl Report {
+    fn add(&mut self, what: &str, finding: Finding) {
+        let (mark, text) = match finding {
+            Good(text) => ("ok  ", text),
+            Note(text) => ("note", text),
+            Bad(text) => {
+                self.bad += 1;
+                ("BAD ", text)
+            }
+        };
+        println!("{mark}  {what}: {text}");
+    }
+}
+
+pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    let issuer = config.issuer(config.listen)?;
+    database(config, &mut report).await?;
+    let outbound = compose::outbound(config, &issuer, Arc::new(SystemClock))?;
+    clock(config, &outbound, &mut report).await;
+    report.add("external URL", external_url(&issuer, outbound.http()).await);
+    report.add("upstream client", upstream_client(&issuer, outbound.http()).await);
+    if config.dev_mode {
+        report.add("dev mode", Note("http and private addresses are allowed upstream".to_owned()));
+    }
+    if report.bad > 0 {
+        bail!("{} of these have to be mended", report.bad);
+    }
+    Ok(())
+}
+
+/// The database, and whether what is sealed in it opens.
+async fn database(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let url = compose::database_url(config)?;
+    let store = match compose::open_store(&url).await {
+        Ok(store) => store,
+        Err(error) => {
+            report.add("database", Bad(format!("{error:#}")));
+            return Ok(());
+        }
+    };
+    report.add("database", Good(format!("{url} has the schema that this version knows")));
+    match secret_key::load(config, &url, &store).await {
+        Ok(ring) => {
+            report.add("sealing key", Good("loaded".to_owned()));
+            let ring = Arc::new(ring);
+            for alg in SigningAlg::ALL {
+                report.add(&format!("signing key {alg}"), signing_key(&store, &ring, alg).await);
+            }
+        }
+        Err(error) => report.add("sealing key", Bad(format!("{error:#}"))),
+    }
+    store.close().await;
+    Ok(())
+}
+
+async fn signing_key(
+    store: &Store,
+    ring: &Arc<causeway_store::seal::SealingKeyRing>,
+    alg: SigningAlg,
+) -> Finding {
+    let ring = Arc::clone(ring);
+    let stored = store
+        .read::<_, StoreError, _>(move |c| keys::list_signing_keys(c, &ring, issuer_keys::purpose(alg)))
+        .await;
+    match stored {
+        Ok(keys) => match keys.iter().find(|key| key.retired_at.is_none()) {
+            Some(key) => Good(key.kid.clone()),
+            None => Note("is made at the first start".to_owned()),
+        },
+        Err(error) => Bad(format!("{error}: was it sealed with another key ring?")),
+    }
+}
+
+/// The PLC directory, and what time it has there.
+async fn clock(config: &Config, outbound: &AtprotoClient, report: &mut Report) {
+    match outbound.http().time_at(&config.plc_url).await {
+        Ok(theirs) => {
+            report.add("PLC directory", Good(format!("{} answers", config.plc_url)));
+            let ahead = SystemClock.now().since(theirs);
+            report.add(
+                "clock",
+                if ahead.abs() <= CLOCK_SECONDS {
+                    Good("agrees with that of the PLC directory".to_owned())
+                } else {
+                    Bad(format!("{ahead} s ahead of the PLC directory's: set it by NTP"))
+                },
+            );
+        }
+        Err(error) => {
+            report.add("PLC directory", Bad(format!("{}: {error}", config.plc_url)));
+        }
+    }
+}
+
+/// Whether clients find us under the name that we go by.
+async fn external_url(issuer: &ExternalUrl, http: &HttpClient) -> Finding {
+    if issuer.is_loopback() {
+        return Note(format!("{issuer} is for this machine only"));
+    }
+    match fetch(issuer, "/.well-known/oauth-authorization-server", http).await {
+        Ok(document) if document["issuer"] == issuer.as_str() => {
+            Good(format!("{issuer} leads here and says so"))
+        }
+        Ok(document) => Bad(format!("{issuer} leads to a server that calls itself {}", document["issuer"])),
+        Err(problem) => Bad(format!("{issuer}: {problem}; is the server running, and the proxy before it?")),
+    }
+}
+
+/// What a PDS would say of our client metadata.
+async fn upstream_client(issuer: &ExternalUrl, http: &HttpClient) -> Finding {
+    if !issuer.is_https() {
+        return Note(
+            "the atproto loopback client: public, so people's servers end its sessions after two weeks; an \
+             https external URL makes it confidential, with sessions of up to two years"
+                .to_owned(),
+        );
+    }
+    if let Some(problem) = unsuitable_name(issuer) {
+        return Bad(problem);
+    }
+    match fetch(issuer, "/oauth-client-metadata.json", http).await {
+        Ok(document) => {
+            let wanted = format!("{issuer}/oauth-client-metadata.json");
+            if document["client_id"] == wanted.as_str() {
+                Good(format!("{wanted} is served as a PDS wants it"))
+            } else {
+                Bad(format!("{wanted} has the client_id {}", document["client_id"]))
+            }
+        }
+        Err(problem) => Bad(format!("the client metadata cannot be read: {problem}")),
+    }
+}
+
+/// Why no PDS would fetch metadata from this origin.
+fn unsuitable_name(issuer: &ExternalUrl) -> Option<String> {
+    let url = Url::parse(issuer.as_str()).ok()?;
+    match url.host()? {
+        Host::Ipv4(_) | Host::Ipv6(_) => {
+            Some("people's servers fetch client metadata by name, not by address".to_owned())
+        }
+        Host::Domain(name) => {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            if !name.contains('.') || LOCAL_NAMES.contains(&last) {
+                return Some(format!(
+                    "{name} is a local name: people's servers do not fetch client metadata from it"
+                ));
+            }
+            url.port().map(|port| {
+                format!("people's servers do not fetch client metadata from port {port}: use 443")
+            })
+        }
+    }
+}
+
+async fn fetch(issuer: &ExternalUrl, path: &str, http: &HttpClient) -> Result<Value, String> {
+    let url = Url::parse(&format!("{issuer}{path}")).map_err(|error| error.to_string())?;
+    http.get_json(&url, HttpClient::DOCUMENT_CAP).await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_pds_asks() {
+        let problem = |url: &str| {
+            let settings =
+                causeway_config::Settings { external_url: Some(url.to_owned()), ..Default::default() };
+            let environment = |name: &str| (name == "CAUSEWAY_SECRET_KEY").then(|| "k:AAAA".into());
+            let config = Config::load_from(settings, &environment).unwrap();
+            unsuitable_name(&config.external_url.unwrap())
+        };
+        assert_eq!(problem("https://auth.example.com"), None);
+        for url in
+            ["https://auth.test", "https://intranet", "https://192.0.2.1", "https://auth.example.com:8443"]
+        {
+            assert!(problem(url).is_some(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `causeway sessions`.
+
+use anyhow::{Context as _, bail};
+use causeway_config::Config;
+use causeway_domain::session::SessionHead;
+use causeway_domain::{Clock as _, SystemClock, TenantId, Timestamp, UpstreamSessionId};
+use causeway_store::{Store, StoreError, admin, sessions};
+use serde_json::json;
+
+use super::{filter, print};
+use crate::cli::SessionsCommand;
+use crate::compose;
+
+pub(crate) async fn run(config: &Config, command: SessionsCommand) -> anyhow::Result<()> {
+    let url = compose::database_url(config)?;
+    let store = compose::open_store(&url).await?;
+    let done = match command {
+        SessionsCommand::List { of, ended, limit } => {
+            let wanted = admin::SessionFilter { ended, ..filter(of)? };
+            list(&store, wanted, limit).await
+        }
+        SessionsCommand::Show { session_id } => show(&store, UpstreamSessionId::new(session_id)).await,
+        SessionsCommand::Revoke { session_id } => revoke(&store, UpstreamSessionId::new(session_id)).await,
+    };
+    store.close().await;
+    done
+}
+
+async fn list(store: &Store, wanted: admin::SessionFilter, limit: i64) -> anyhow::Result<()> {
+    let tenant = TenantId::default_tenant();
+    let found =
+        store.read::<_, StoreError, _>(move |c| admin::list_sessions(c, &tenant, &wanted, limit)).await?;
+    let now = SystemClock.now();
+    for session in found {
+        let who = session.handle.as_ref().map_or(session.did.to_string(), ToString::to_string);
+        println!(
+            "{}\t{}\t{}\t{who}\t{}\tlast used {} s ago",
+            session.session_id,
+            session.kind.as_str(),
+            session.state_at(now).as_str(),
+            session.client_id,
+            now.since(session.last_used_at),
+        );
+    }
+    Ok(())
+}
+
+async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
+    let session = find(store, session_id).await?;
+    print(&json!({
+        "session_id": session.session_id,
+        "session_kind": session.kind,
+        "session_state": session.state_at(SystemClock.now()),
+        "head_iteration": session.iteration,
+        "did": session.did,
+        "handle": session.handle,
+        "client_id": session.client_id,
+        "pds": session.upstream.pds,
+        "issuer": session.upstream.issuer,
+        "upstream_client_id": session.upstream.client_id,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "session_expires_at": session.idle_end().map(Timestamp::as_secs),
+    }))
+}
+
+async fn revoke(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
+    let session = find(store, session_id).await?;
+    let now = SystemClock.now();
+    let ended =
+        store.write::<_, StoreError, _>(move |c| sessions::end_session(c, &session.session_id, now)).await?;
+    if !ended {
+        bail!("this session has ended before");
+    }
+    println!("Ended. A running server revokes it at the person's server.");
+    Ok(())
+}
+
+async fn find(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<SessionHead> {
+    let id = session_id.clone();
+    let found = store
+        .read::<_, StoreError, _>(move |c| admin::find_session(c, &TenantId::default_tenant(), &id))
+        .await?;
+    found.with_context(|| format!("no session {session_id}"))
+}
