@@ -341,7 +341,7 @@ impl Answer {
             return Err(TokenError::Malformed("token_type is not DPoP"));
         }
         let scope = body.scope.ok_or(TokenError::Malformed("scope is missing"))?;
-        let scope = Scope::parse(&scope).map_err(|_| TokenError::Malformed("scope is malformed"))?;
+        let scope = Scope::parse_known(&scope).map_err(|_| TokenError::Malformed("scope is malformed"))?;
         if !scope.contains(Scope::ATPROTO) {
             return Err(TokenError::Malformed("scope lacks atproto"));
         }

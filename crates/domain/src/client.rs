@@ -8,7 +8,7 @@ use crate::error_code::ErrorCode;
 use crate::ids::{ClientId, TenantId};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::rng::Rng;
-use crate::scope::Scope;
+use crate::scope::{Scope, ScopeError};
 use crate::secret::{ClientSecret, PlainToken, Registration, TokenHash};
 use crate::signing_alg::SigningAlg;
 
@@ -283,8 +283,8 @@ pub enum ClientMetadataError {
     #[error("response_types: {0:?} is not supported; use code")]
     ResponseType(String),
     /// A malformed scope.
-    #[error("scope must be a space-separated list of scope values")]
-    Scope,
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
     /// A scope beyond what this server can ever grant.
     #[error("scope holds values that this server does not grant: {0}")]
     ScopeNotGranted(String),
@@ -347,7 +347,7 @@ impl ClientMetadata {
         if let Some(other) = self.response_types.unwrap_or_default().into_iter().find(|name| name != "code") {
             return Err(E::ResponseType(other));
         }
-        let scope = self.scope.map(|scope| Scope::parse(&scope).map_err(|_| E::Scope)).transpose()?;
+        let scope = self.scope.map(|scope| Scope::parse(&scope)).transpose()?;
         let client_name = self.client_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         if client_name.as_deref().is_some_and(|name| !is_honest_text(name, 100)) {
             return Err(E::Text("client_name", 100));

@@ -7,6 +7,7 @@ pub mod error_code;
 pub mod grant;
 pub mod identity;
 pub mod ids;
+pub mod nsid;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod rng;
@@ -23,6 +24,7 @@ pub use ids::{
     AuthRequestId, BrowserSessionId, ClientId, OauthState, RequestUri, TenantId, UpstreamClientId,
     UpstreamSessionId,
 };
+pub use nsid::Nsid;
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect_uri::RedirectUri;
 pub use rng::{Rng, SystemRng};

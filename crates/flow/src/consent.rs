@@ -11,7 +11,7 @@ use causeway_domain::{
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
 
-use crate::ctx::{Ctx, ScopePolicy};
+use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
 use crate::respond::ClientAnswer;
@@ -228,8 +228,7 @@ fn find_grantable(
     let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
         return Ok(None);
     };
-    let mut scope = request.scope.intersection(&tokens.scope);
-    let own = request.scope.difference(&ScopePolicy::upstream(&request.scope));
-    own.iter().for_each(|token| scope.insert(token));
+    let own = request.scope.iter().filter(|value| !value.is_atproto());
+    let scope = request.scope.bounded_by(&tokens.scope.iter().chain(own).cloned().collect());
     Ok(Some((session, scope)))
 }

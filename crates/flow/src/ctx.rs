@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
+use causeway_domain::scope::{OwnScope, ScopeValue};
 use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, Store};
@@ -200,28 +201,18 @@ pub struct ScopePolicy {
 }
 
 impl ScopePolicy {
-    /// Scopes of OpenID Connect that stock clients send by habit. They are not granted yet, and
-    /// leaving them out of the grant is what RFC 6749 section 3.3 provides for.
-    const HABITUAL: [&str; 4] = ["email", "offline_access", "address", "phone"];
-
-    /// What of a request is about scopes that this server knows.
+    /// What of a request is about scopes that this server knows. Scopes of OpenID Connect that stock clients
+    /// send by habit are left out of the grant, which is what RFC 6749 section 3.3 provides for.
     pub(crate) fn without_habitual(requested: &Scope) -> Scope {
-        let mut scope = Scope::default();
-        requested
-            .iter()
-            .filter(|token| !Self::HABITUAL.contains(token))
-            .for_each(|token| scope.insert(token));
-        scope
+        let granted = |value: &&ScopeValue| {
+            value.is_atproto() || matches!(value, ScopeValue::Own(OwnScope::Openid | OwnScope::Profile))
+        };
+        requested.iter().filter(granted).cloned().collect()
     }
-
-    /// Scopes of ours, about which no other server is asked.
-    pub(crate) const OWN: [&str; 2] = ["openid", "profile"];
 
     /// What of a scope the person's own server is asked for.
     pub(crate) fn upstream(scope: &Scope) -> Scope {
-        let mut asked = Scope::default();
-        scope.iter().filter(|token| !Self::OWN.contains(token)).for_each(|token| asked.insert(token));
-        asked
+        scope.iter().filter(|value| value.is_atproto()).cloned().collect()
     }
 
     /// Everything that a client may be granted.
@@ -235,14 +226,13 @@ impl ScopePolicy {
         let requested = Scope::parse(requested).map_err(|error| error.to_string())?;
         let mut admitted = Scope::atproto();
         let mut refused = Vec::new();
-        let wanted = Self::without_habitual(&requested);
-        for token in wanted.iter() {
-            if (self.ceiling.contains(token) || Self::OWN.contains(&token))
-                && registered.is_none_or(|own| own.contains(token) || token == Scope::ATPROTO)
+        for value in Self::without_habitual(&requested).iter() {
+            if (self.ceiling.has(value) || !value.is_atproto())
+                && registered.is_none_or(|own| own.covers(value) || *value == ScopeValue::Atproto)
             {
-                admitted.insert(token);
+                admitted.insert(value.clone());
             } else {
-                refused.push(token);
+                refused.push(value.to_string());
             }
         }
         if refused.is_empty() {
@@ -268,8 +258,8 @@ mod tests {
         assert_eq!(admit("transition:email", None).as_deref(), Ok("atproto transition:email"));
         assert!(admit("transition:email", Some(&registered)).is_err());
         assert_eq!(
-            admit("transition:chat.bsky nonsense", None),
-            Err("not available to this client: transition:chat.bsky nonsense".to_owned())
+            admit("transition:chat.bsky identity:*", None),
+            Err("not available to this client: transition:chat.bsky identity:*".to_owned())
         );
     }
 }

@@ -31,9 +31,9 @@ impl Column {
         text.map(Handle::parse).transpose().map_err(|_| self.corrupt())
     }
 
-    /// No scope at all is the empty set.
+    /// No scope at all is the empty set. A value that this version does not know allows nothing.
     pub(crate) fn scope(self, text: Option<&str>) -> Result<Scope, StoreError> {
-        Scope::parse(text.unwrap_or_default()).map_err(|_| self.corrupt())
+        Scope::parse_known(text.unwrap_or_default()).map_err(|_| self.corrupt())
     }
 
     pub(crate) fn code_challenge(

@@ -31,7 +31,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),
-        scopes: view.scope.iter().map(ScopeLine::new).collect(),
+        scopes: view.scope.iter().map(|value| ScopeLine::new(&value.to_string())).collect(),
         request: id.into_string(),
     }
     .render()

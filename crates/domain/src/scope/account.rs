@@ -1,0 +1,148 @@
+//! `account:` and `identity:`: the account itself (atproto specification "Permissions").
+
+use std::fmt;
+
+use super::syntax::{Syntax, Writer};
+use super::value::{ScopeValueError, known};
+
+/// A part of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountAttr {
+    /// The email address.
+    Email,
+    /// All records at once, as a file.
+    Repo,
+    /// Whether the account is active.
+    Status,
+}
+
+impl AccountAttr {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::Email, Self::Repo, Self::Status];
+
+    /// The form in a scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Repo => "repo",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// What may be done with a part of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountAction {
+    /// See it.
+    Read,
+    /// See and change it.
+    Manage,
+}
+
+impl AccountAction {
+    /// Every action.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Manage];
+
+    /// The form in a scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+/// `account:<attr>?action=<action>`: reading unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountScope {
+    /// The part.
+    pub attr: AccountAttr,
+    /// What may be done with it.
+    pub action: AccountAction,
+}
+
+impl AccountScope {
+    /// Whether it allows an action on a part: to manage is to read too.
+    pub fn permits(self, attr: AccountAttr, action: AccountAction) -> bool {
+        self.attr == attr && self.action >= action
+    }
+
+    /// What both allow; `None` when that is nothing.
+    pub(super) fn meet(self, other: Self) -> Option<Self> {
+        (self.attr == other.attr).then(|| Self { attr: self.attr, action: self.action.min(other.action) })
+    }
+
+    pub(super) fn parse(syntax: &Syntax<'_>) -> Result<Self, ScopeValueError> {
+        syntax.only(&["attr", "action"])?;
+        let attr = syntax.one_positional("attr")?;
+        let refused = ScopeValueError::Invalid { name: "attr", expected: "email, repo or status" };
+        let attr = known(AccountAttr::ALL, AccountAttr::as_str, attr, refused)?;
+        let mut action = AccountAction::Read;
+        for value in syntax.values("action") {
+            let refused = ScopeValueError::Invalid { name: "action", expected: "read or manage" };
+            action = action.max(known(AccountAction::ALL, AccountAction::as_str, value, refused)?);
+        }
+        Ok(Self { attr, action })
+    }
+}
+
+impl fmt::Display for AccountScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut writer = Writer::new(f, "account")?;
+        writer.positional("attr", &[self.attr.as_str()])?;
+        match self.action {
+            AccountAction::Read => Ok(()),
+            action @ AccountAction::Manage => writer.parameter("action", action.as_str()),
+        }
+    }
+}
+
+/// A part of somebody's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdentityAttr {
+    /// The handle.
+    Handle,
+    /// Everything: handle, keys, and the server that keeps the account.
+    Any,
+}
+
+impl IdentityAttr {
+    /// Every part.
+    pub const ALL: [Self; 2] = [Self::Handle, Self::Any];
+
+    /// The form in a scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handle => "handle",
+            Self::Any => "*",
+        }
+    }
+}
+
+/// `identity:<attr>`: changing somebody's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityScope {
+    /// The part.
+    pub attr: IdentityAttr,
+}
+
+impl IdentityScope {
+    /// Whether it allows a change of a part.
+    pub fn permits(self, attr: IdentityAttr) -> bool {
+        self.attr >= attr
+    }
+
+    pub(super) fn parse(syntax: &Syntax<'_>) -> Result<Self, ScopeValueError> {
+        syntax.only(&["attr"])?;
+        let attr = syntax.one_positional("attr")?;
+        let refused = ScopeValueError::Invalid { name: "attr", expected: "handle or *" };
+        let attr = known(IdentityAttr::ALL, IdentityAttr::as_str, attr, refused)?;
+        Ok(Self { attr })
+    }
+}
+
+impl fmt::Display for IdentityScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Writer::new(f, "identity")?.positional("attr", &[self.attr.as_str()])
+    }
+}

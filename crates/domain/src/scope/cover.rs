@@ -1,0 +1,169 @@
+//! What a set of scope values covers, and what two sets have in common.
+
+use super::account::{AccountAction, AccountAttr};
+use super::repo::RepoAction;
+use super::rpc::Audience;
+use super::value::{ScopeValue, Transition};
+use super::{AccountScope, MediaRange, RpcScope, Scope};
+use crate::nsid::Nsid;
+
+/// The methods that `transition:generic` leaves out and `transition:chat.bsky` is about.
+const CHAT: &str = "chat.bsky.";
+
+impl Scope {
+    /// Whether the set allows all that a value allows, be it by several values together: `repo:*` covers
+    /// `repo:app.bsky.feed.post?action=create`, and so does `transition:generic`. The transition scopes
+    /// mean what they mean in a PDS.
+    pub fn covers(&self, value: &ScopeValue) -> bool {
+        if self.has(value) {
+            return true;
+        }
+        match value {
+            ScopeValue::Repo(repo) => {
+                let collections = repo.collections().each();
+                repo.actions().all(|action| {
+                    collections.iter().all(|collection| self.covers_records(action, *collection))
+                })
+            }
+            ScopeValue::Rpc(rpc) => {
+                rpc.methods().each().into_iter().all(|method| self.covers_calls(method, rpc.audience()))
+            }
+            ScopeValue::Blob(blob) => blob.accept().all(|range| self.covers_files(range)),
+            ScopeValue::Account(account) => self.covers_account(account.attr, account.action),
+            ScopeValue::Transition(Transition::Email) => {
+                self.covers_account(AccountAttr::Email, AccountAction::Read)
+            }
+            ScopeValue::Identity(identity) => self.iter().any(|own| match own {
+                ScopeValue::Identity(own) => own.permits(identity.attr),
+                _ => false,
+            }),
+            ScopeValue::Include(include) => {
+                let named = self.iter().any(|own| match own {
+                    ScopeValue::Include(own) => own.covers(include),
+                    _ => false,
+                });
+                // Whatever is in the set: records, and calls in its own namespace.
+                let chat = include.nsid().as_str().starts_with(CHAT);
+                let coarse = self.has_transition(Transition::Generic)
+                    && (!chat || self.has_transition(Transition::ChatBsky));
+                named || coarse
+            }
+            ScopeValue::Atproto | ScopeValue::Transition(_) | ScopeValue::Own(_) => false,
+        }
+    }
+
+    /// Whether `other` covers every value of this set.
+    pub fn is_subset_of(&self, other: &Self) -> bool {
+        self.iter().all(|value| other.covers(value))
+    }
+
+    /// What of this set `other` allows too: for a grant, what was asked for as far as it was granted.
+    ///
+    /// A permission set stays by its name when `other` has the name, or something that the set may
+    /// contain: authorization servers answer with the contents. See [`Scope::resolved_by`].
+    #[must_use]
+    pub fn bounded_by(&self, other: &Self) -> Self {
+        let mut bounded = Self::default();
+        for value in self.iter() {
+            let kept = match value {
+                ScopeValue::Include(include) => other.iter().any(|granted| match granted {
+                    ScopeValue::Include(granted) => granted.covers(include),
+                    granted => include.may_contain(granted),
+                }),
+                value => other.covers(value),
+            };
+            if kept {
+                bounded.insert(value.clone());
+            } else if !matches!(value, ScopeValue::Include(_)) {
+                other.iter().filter_map(|granted| meet(value, granted)).for_each(|part| bounded.insert(part));
+            }
+        }
+        bounded
+    }
+
+    /// As [`Scope::bounded_by`], with the contents of permission sets, as the authorization server found
+    /// them, beside their names: what a token with this scope is good for at that server.
+    #[must_use]
+    pub fn resolved_by(&self, granted: &Self) -> Self {
+        let mut resolved = self.bounded_by(granted);
+        for value in self.iter() {
+            if let ScopeValue::Include(include) = value {
+                let contents = granted.iter().filter(|granted| include.may_contain(granted));
+                contents.for_each(|value| resolved.insert(value.clone()));
+            }
+        }
+        resolved
+    }
+
+    pub(super) fn has_transition(&self, transition: Transition) -> bool {
+        self.has(&ScopeValue::Transition(transition))
+    }
+
+    pub(super) fn covers_records(&self, action: RepoAction, collection: Option<&Nsid>) -> bool {
+        self.iter().any(|own| match own {
+            ScopeValue::Transition(Transition::Generic) => true,
+            ScopeValue::Repo(own) => own.permits_names(action, collection),
+            _ => false,
+        })
+    }
+
+    fn covers_calls(&self, method: Option<&Nsid>, audience: &Audience) -> bool {
+        let named = self.iter().any(|own| match own {
+            ScopeValue::Rpc(own) => own.permits_range(method, audience),
+            _ => false,
+        });
+        named || self.transition_covers_call(method)
+    }
+
+    /// Whether the transition scopes allow a method; `None` stands for every method.
+    pub(super) fn transition_covers_call(&self, method: Option<&Nsid>) -> bool {
+        let generic = self.has_transition(Transition::Generic);
+        let chat = self.has_transition(Transition::ChatBsky);
+        match method {
+            None => generic && chat,
+            Some(method) if method.as_str().starts_with(CHAT) => chat,
+            Some(_) => generic,
+        }
+    }
+
+    pub(super) fn covers_files(&self, range: &MediaRange) -> bool {
+        self.iter().any(|own| match own {
+            ScopeValue::Transition(Transition::Generic) => true,
+            ScopeValue::Blob(own) => own.permits(range),
+            _ => false,
+        })
+    }
+
+    pub(super) fn covers_account(&self, attr: AccountAttr, action: AccountAction) -> bool {
+        self.iter().any(|own| match own {
+            ScopeValue::Transition(Transition::Email) => EMAIL.permits(attr, action),
+            ScopeValue::Account(own) => own.permits(attr, action),
+            _ => false,
+        })
+    }
+}
+
+/// What `transition:email` stands for.
+const EMAIL: AccountScope = AccountScope { attr: AccountAttr::Email, action: AccountAction::Read };
+
+/// What two values have in common, as far as a value can say it: with `None` nothing is granted, never more.
+fn meet(asked: &ScopeValue, granted: &ScopeValue) -> Option<ScopeValue> {
+    use ScopeValue::{Account, Blob, Repo, Rpc, Transition as Coarse};
+    if Scope(vec![asked.clone()]).covers(granted) {
+        return Some(granted.clone());
+    }
+    match (asked, granted) {
+        (Repo(asked), Repo(granted)) => asked.meet(granted).map(Repo),
+        (Rpc(asked), Rpc(granted)) => asked.meet(granted).map(Rpc),
+        (Blob(asked), Blob(granted)) => asked.meet(granted).map(Blob),
+        (Account(asked), Account(granted)) => asked.meet(*granted).map(Account),
+        (Rpc(rpc), Coarse(coarse)) | (Coarse(coarse), Rpc(rpc)) => only_coarse(rpc, *coarse).map(Rpc),
+        _ => None,
+    }
+}
+
+/// The methods that a transition scope allows too.
+fn only_coarse(rpc: &RpcScope, coarse: Transition) -> Option<RpcScope> {
+    let set = Scope(vec![ScopeValue::Transition(coarse)]);
+    rpc.only_methods(|method| set.transition_covers_call(Some(method)))
+}

@@ -1,0 +1,104 @@
+//! `repo:`: writing records (atproto specification "Permissions").
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::names::Names;
+use super::syntax::{Syntax, Writer};
+use super::value::{ScopeValueError, known};
+use crate::nsid::Nsid;
+
+/// What may be done with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RepoAction {
+    /// Make one.
+    Create,
+    /// Change one.
+    Update,
+    /// Remove one.
+    Delete,
+}
+
+impl RepoAction {
+    /// Every action, in canonical order.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
+
+    /// The form in a scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// `repo:<collection>?action=<action>`: without an action all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoScope {
+    collections: Names,
+    actions: BTreeSet<RepoAction>,
+}
+
+impl RepoScope {
+    /// The scope that one action on one collection needs.
+    pub fn one(action: RepoAction, collection: Nsid) -> Self {
+        Self { collections: Names::one(collection), actions: BTreeSet::from([action]) }
+    }
+
+    /// The record types.
+    pub const fn collections(&self) -> &Names {
+        &self.collections
+    }
+
+    /// What may be done with them: at least one action, in canonical order.
+    pub fn actions(&self) -> impl ExactSizeIterator<Item = RepoAction> {
+        self.actions.iter().copied()
+    }
+
+    /// Whether it allows an action on a collection.
+    pub fn permits(&self, action: RepoAction, collection: &Nsid) -> bool {
+        self.permits_names(action, Some(collection))
+    }
+
+    /// The same; `None` stands for every collection.
+    pub(super) fn permits_names(&self, action: RepoAction, collection: Option<&Nsid>) -> bool {
+        let named = match collection {
+            Some(collection) => self.collections.contains(collection),
+            None => self.collections == Names::Any,
+        };
+        named && self.actions.contains(&action)
+    }
+
+    /// What both allow; `None` when that is nothing.
+    pub(super) fn meet(&self, other: &Self) -> Option<Self> {
+        let collections = self.collections.meet(&other.collections)?;
+        let actions: BTreeSet<_> = self.actions.intersection(&other.actions).copied().collect();
+        (!actions.is_empty()).then_some(Self { collections, actions })
+    }
+
+    pub(super) fn parse(syntax: &Syntax<'_>) -> Result<Self, ScopeValueError> {
+        syntax.only(&["collection", "action"])?;
+        let collections = Names::parse(&syntax.positional("collection")?, "collection")?;
+        let refused = ScopeValueError::Invalid { name: "action", expected: "create, update or delete" };
+        let mut actions = syntax
+            .values("action")
+            .map(|value| known(RepoAction::ALL, RepoAction::as_str, value, refused.clone()))
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        if actions.is_empty() {
+            actions.extend(RepoAction::ALL);
+        }
+        Ok(Self { collections, actions })
+    }
+}
+
+impl fmt::Display for RepoScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut writer = Writer::new(f, "repo")?;
+        writer.positional("collection", &self.collections.texts())?;
+        if self.actions.len() < RepoAction::ALL.len() {
+            self.actions.iter().try_for_each(|action| writer.parameter("action", action.as_str()))?;
+        }
+        Ok(())
+    }
+}

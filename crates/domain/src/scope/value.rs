@@ -1,0 +1,201 @@
+//! One scope value.
+
+use std::fmt;
+
+use super::account::{AccountScope, IdentityScope};
+use super::blob::BlobScope;
+use super::include::IncludeScope;
+use super::repo::RepoScope;
+use super::rpc::RpcScope;
+use super::syntax::Syntax;
+
+/// Why a scope value was refused. The text stands behind the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeValueError {
+    /// No scope begins like this.
+    #[error("this server knows no such scope")]
+    Unknown,
+    /// A `%` without two hexadecimal digits, or bytes that are not UTF-8.
+    #[error("its percent-encoding is malformed")]
+    Encoding,
+    /// A parameter that this kind of scope does not have.
+    #[error("it cannot have the parameter {0}")]
+    Parameter(String),
+    /// A parameter that it must have.
+    #[error("it lacks {0}")]
+    Missing(&'static str),
+    /// A parameter that it can have once, or that stands before the question mark and behind it.
+    #[error("it names {0} more than once")]
+    Repeated(&'static str),
+    /// A parameter with a value that it cannot have.
+    #[error("its {name} must be {expected}")]
+    Invalid {
+        /// The parameter.
+        name: &'static str,
+        /// What it could be.
+        expected: &'static str,
+    },
+    /// `rpc:*?aud=*`.
+    #[error("it allows every method of every service: name lxm or aud")]
+    AnyMethodAnywhere,
+}
+
+/// The value that goes by this name, of those that there are.
+pub(super) fn known<T: Copy, const N: usize>(
+    all: [T; N],
+    name_of: fn(T) -> &'static str,
+    value: &str,
+    refused: ScopeValueError,
+) -> Result<T, ScopeValueError> {
+    all.into_iter().find(|known| name_of(*known) == value).ok_or(refused)
+}
+
+/// The coarse scopes from before there was a grammar (atproto OAuth specification, "Transitional Scopes").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transition {
+    /// As much as an app password: all records, all files, all services but direct messages.
+    Generic,
+    /// The email address.
+    Email,
+    /// Direct messages.
+    ChatBsky,
+}
+
+impl Transition {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Generic, Self::Email, Self::ChatBsky];
+
+    /// The form in a scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Generic => "transition:generic",
+            Self::Email => "transition:email",
+            Self::ChatBsky => "transition:chat.bsky",
+        }
+    }
+}
+
+/// Scopes that mean something to us and our clients only: a person's own server never sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnScope {
+    /// An ID token (OpenID Connect Core section 3.1.2.1).
+    Openid,
+    /// The handle in it (OpenID Connect Core section 5.4).
+    Profile,
+    /// The email address in it (OpenID Connect Core section 5.4).
+    Email,
+    /// Nothing: refresh tokens need no scope here. Stock clients send it by habit.
+    OfflineAccess,
+    /// A session for automation.
+    BackgroundAccess,
+    /// A postal address (OpenID Connect Core section 5.4), which nobody here has.
+    Address,
+    /// A telephone number (OpenID Connect Core section 5.4), which nobody here has.
+    Phone,
+}
+
+impl OwnScope {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Openid,
+        Self::Profile,
+        Self::Email,
+        Self::OfflineAccess,
+        Self::BackgroundAccess,
+        Self::Address,
+        Self::Phone,
+    ];
+
+    /// The form in a scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openid => "openid",
+            Self::Profile => "profile",
+            Self::Email => "email",
+            Self::OfflineAccess => "offline_access",
+            Self::BackgroundAccess => "background_access",
+            Self::Address => "address",
+            Self::Phone => "phone",
+        }
+    }
+}
+
+/// One scope value. Its `Display` is the one canonical text of what it means.
+///
+/// ```
+/// use causeway_domain::scope::ScopeValue;
+/// let value = ScopeValue::parse("repo?action=delete&action=create&collection=app.bsky.feed.post")?;
+/// assert_eq!(value.to_string(), "repo:app.bsky.feed.post?action=create&action=delete");
+/// assert_eq!(ScopeValue::parse("blob?accept=*/*&accept=image/png")?.to_string(), "blob:*/*");
+/// assert!(ScopeValue::parse("repo:app.bsky.*").is_err());
+/// # Ok::<(), causeway_domain::scope::ScopeValueError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScopeValue {
+    /// `atproto`: who somebody is.
+    Atproto,
+    /// `transition:…`.
+    Transition(Transition),
+    /// `repo:…`: writing records.
+    Repo(RepoScope),
+    /// `rpc:…`: calling services.
+    Rpc(RpcScope),
+    /// `blob:…`: uploading files.
+    Blob(BlobScope),
+    /// `account:…`: the account itself.
+    Account(AccountScope),
+    /// `identity:…`: the person's identity.
+    Identity(IdentityScope),
+    /// `include:…`: a permission set by name.
+    Include(IncludeScope),
+    /// Between us and our clients.
+    Own(OwnScope),
+}
+
+impl ScopeValue {
+    /// Reads a value in any of the forms that it can have.
+    ///
+    /// # Errors
+    /// [`ScopeValueError`] says what is wrong with it.
+    pub fn parse(value: &str) -> Result<Self, ScopeValueError> {
+        if value == "atproto" {
+            return Ok(Self::Atproto);
+        }
+        let own = OwnScope::ALL.into_iter().find(|own| own.as_str() == value).map(Self::Own);
+        let transition = || Transition::ALL.into_iter().find(|own| own.as_str() == value);
+        if let Some(fixed) = own.or_else(|| transition().map(Self::Transition)) {
+            return Ok(fixed);
+        }
+        let syntax = Syntax::parse(value)?;
+        match syntax.resource {
+            "repo" => RepoScope::parse(&syntax).map(Self::Repo),
+            "rpc" => RpcScope::parse(&syntax).map(Self::Rpc),
+            "blob" => BlobScope::parse(&syntax).map(Self::Blob),
+            "account" => AccountScope::parse(&syntax).map(Self::Account),
+            "identity" => IdentityScope::parse(&syntax).map(Self::Identity),
+            "include" => IncludeScope::parse(&syntax).map(Self::Include),
+            _ => Err(ScopeValueError::Unknown),
+        }
+    }
+
+    /// Whether a person's own server can be asked for it.
+    pub const fn is_atproto(&self) -> bool {
+        !matches!(self, Self::Own(_))
+    }
+}
+
+impl fmt::Display for ScopeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Atproto => f.write_str("atproto"),
+            Self::Transition(transition) => f.write_str(transition.as_str()),
+            Self::Repo(repo) => repo.fmt(f),
+            Self::Rpc(rpc) => rpc.fmt(f),
+            Self::Blob(blob) => blob.fmt(f),
+            Self::Account(account) => account.fmt(f),
+            Self::Identity(identity) => identity.fmt(f),
+            Self::Include(include) => include.fmt(f),
+            Self::Own(own) => f.write_str(own.as_str()),
+        }
+    }
+}
