@@ -10,6 +10,7 @@ mod conformance {
     mod openid;
     mod registration;
     mod revocation;
+    mod scopes;
     mod token;
 }
 mod faults {

@@ -250,15 +250,6 @@ on_each_database! {
         Ok(())
     }
 
-    /// Scopes that mean nothing here are left out of the grant, not refused.
-    async fn habitual_scopes(database) {
-        let mut scene = Scene::set(database).await?;
-        "openid profile address phone".clone_into(&mut scene.client.scope);
-        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
-        assert_eq!(tokens.answer["scope"], "atproto openid profile");
-        Ok(())
-    }
-
     /// A double click on "allow": the browser shows the second answer, and its code is the one that works.
     async fn double_click(database) {
         let scene = Scene::set(database).await?;

@@ -22,6 +22,11 @@ on_each_database! {
         assert_eq!(seen, 8);
         let openid = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?;
         assert_eq!(openid.json(), document);
+        let scopes = document["scopes_supported"].as_array().unwrap();
+        for scope in ["atproto", "transition:generic", "openid", "profile", "email", "offline_access"] {
+            assert!(scopes.contains(&scope.into()), "{scope}");
+        }
+        assert!(!scopes.contains(&"background_access".into()));
         for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404)] {
             assert_eq!(scene.agent.get(&scene.app.at(path)).await?.status, status, "{path}");
         }

@@ -50,6 +50,8 @@ async fn refuses_a_wrong_configuration() -> Result<()> {
         (&["--database-url", "mysql://x"], "database-url"),
         (&["--secret-key-file", "typo.toml"], "secret-key-file"),
         (&["config", "check", "--secret-key-file", "typo.toml"], "secret-key-file"),
+        (&["--atp-scopes", "atproto repo:app.bsky"], "atp-scopes"),
+        (&["--atp-scopes", "atproto openid"], "atp-scopes"),
         (&["--config", "missing.toml"], "config"),
         (&["--config", "typo.toml"], "external-ulr"),
         (&["--extra-ca", "missing.pem"], "extra-ca"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use causeway_domain::{Clock, Did, Rng, SignInInput};
 use url::Url;
 
+use crate::cache::TtlCache;
 use crate::error::ResolveError;
 use crate::http::{HttpClient, HttpConfig, HttpError};
 use crate::identity::{Freshness, Identity, IdentityResolver};
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) nonces: NonceMemory,
     identities: IdentityResolver,
     metadata: MetadataResolver,
+    /// The issuers that know the transition scopes only.
+    coarse: TtlCache<String, ()>,
 }
 
 impl fmt::Debug for AtprotoClient {
@@ -67,7 +70,8 @@ impl AtprotoClient {
             IdentityResolver::new(http.clone(), clock.clone(), config.plc_url, config.handle_resolver);
         let metadata = MetadataResolver::new(http.clone(), clock.clone());
         let nonces = NonceMemory::default();
-        Ok(Self(Arc::new(Inner { http, clock, rng, nonces, identities, metadata })))
+        let coarse = TtlCache::new();
+        Ok(Self(Arc::new(Inner { http, clock, rng, nonces, identities, metadata, coarse })))
     }
 
     /// The outbound client, for documents that other parts of Causeway need.
@@ -129,6 +133,17 @@ impl AtprotoClient {
     #[tracing::instrument(name = "atproto.server_of_pds", skip_all, fields(%pds))]
     pub async fn server_of_pds(&self, pds: &Url) -> Result<AuthorizationServer, ResolveError> {
         self.0.metadata.of_pds(pds).await
+    }
+
+    /// Whether an authorization server has shown in the last 5 minutes that it knows no scopes but the
+    /// transition scopes.
+    pub fn knows_transition_scopes_only(&self, issuer: &str) -> bool {
+        self.0.coarse.get(&issuer.to_owned(), self.0.clock.now()).is_some()
+    }
+
+    /// Remembers that an authorization server refused a request for its scopes, and took the transition scopes.
+    pub fn note_transition_scopes_only(&self, issuer: &str) {
+        self.0.coarse.put(issuer.to_owned(), (), self.0.clock.now());
     }
 
     /// The authorization server with this issuer; at most 5 minutes old.

@@ -82,6 +82,14 @@ impl TokenError {
         matches!(self, Self::OAuth { error, .. } if error == "invalid_grant")
     }
 
+    /// The error code of a definite refusal (RFC 6749 section 5.2, RFC 9126 section 2.3).
+    pub fn oauth_error(&self) -> Option<&str> {
+        match self {
+            Self::OAuth { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether a later try of the same request may succeed.
     pub fn is_transient(&self) -> bool {
         match self {

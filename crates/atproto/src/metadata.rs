@@ -25,6 +25,8 @@ pub struct AuthorizationServer {
     pub pushed_authorization_request_endpoint: Url,
     /// Where tokens are revoked (RFC 7009).
     pub revocation_endpoint: Option<Url>,
+    /// The scopes that it lists. It may know more: most of the grammar cannot be listed.
+    pub scopes_supported: Vec<String>,
     /// The resources that it says it protects (RFC 9728 section 4); `None` when it does not say.
     pub protected_resources: Option<Vec<String>>,
 }
@@ -192,6 +194,7 @@ fn check(
             None => None,
             some => Some(endpoint(some, "its revocation_endpoint is not an https URL")?),
         },
+        scopes_supported: document.scopes_supported,
         protected_resources: document.protected_resources,
     })
 }

@@ -60,6 +60,25 @@ impl Registration {
     }
 }
 
+/// As whom people's servers see this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamClient {
+    /// One client for all of ours.
+    Shared,
+    /// One for each of ours.
+    PerClient,
+}
+
+impl UpstreamClient {
+    /// The name in flags, environment and file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::PerClient => "per_client",
+        }
+    }
+}
+
 /// Every setting, merged and checked. `Debug` shows what [`Config::render`] shows: no secret.
 #[derive(Clone)]
 pub struct Config {
@@ -71,6 +90,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The ceiling of scopes declared to PDSes, separated by single spaces; always holds `atproto`.
     pub atp_scopes: String,
+    /// As whom people's servers see us.
+    pub upstream_client: UpstreamClient,
     /// `sqlite://...` or `postgres://...`; may carry a password.
     pub database_url: String,
     /// Where the sealing key ring is. `None` only on loopback: the server makes one beside the database.
@@ -135,6 +156,12 @@ impl Config {
         )?;
         let atp_scopes =
             layers.text(&table::ATP_SCOPES, settings.atp_scopes, file.atp_scopes, parse::scopes)?;
+        let upstream_client = layers.text(
+            &table::UPSTREAM_CLIENT,
+            settings.upstream_client,
+            file.upstream_client,
+            parse::upstream_client,
+        )?;
         let database_url = layers.text(
             &table::DATABASE_URL,
             settings.database_url,
@@ -180,6 +207,7 @@ impl Config {
             external_url,
             trusted_proxies,
             atp_scopes: required(atp_scopes, &table::ATP_SCOPES)?,
+            upstream_client: required(upstream_client, &table::UPSTREAM_CLIENT)?,
             database_url: required(database_url, &table::DATABASE_URL)?,
             secret_key,
             dev_mode,

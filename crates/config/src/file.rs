@@ -21,6 +21,7 @@ pub(crate) struct FileConfig {
     pub(crate) external_url: Option<String>,
     pub(crate) trusted_proxies: Option<Vec<String>>,
     pub(crate) atp_scopes: Option<String>,
+    pub(crate) upstream_client: Option<String>,
     pub(crate) database_url: Option<String>,
     pub(crate) secret_key_file: Option<String>,
     pub(crate) dev_mode: Option<bool>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::{LogFormat, Registration};
+use crate::config::{LogFormat, Registration, UpstreamClient};
 use crate::error::Fault;
 
 pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
@@ -101,6 +101,16 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {
         "pretty" => Ok(LogFormat::Pretty),
         "json" => Ok(LogFormat::Json),
         _ => Err(Fault::new(format!("{text:?} is not a log format"), "use pretty or json")),
+    }
+}
+
+pub(crate) fn upstream_client(text: &str) -> Result<UpstreamClient, Fault> {
+    match text {
+        "shared" => Ok(UpstreamClient::Shared),
+        "per_client" | "per-client" => Ok(UpstreamClient::PerClient),
+        _ => {
+            Err(Fault::new(format!("{text:?} is neither shared nor per_client"), "use shared or per_client"))
+        }
     }
 }
 

@@ -38,6 +38,7 @@ impl Config {
             "external-url" => self.external_url.as_ref().and_then(|url| text(url)),
             "trusted-proxies" => self.list(setting, self.trusted_proxies.iter().map(ToString::to_string)),
             "atp-scopes" => text(&self.atp_scopes),
+            "upstream-client" => text(&self.upstream_client.as_str()),
             "database-url" => text(&redact_url(&self.database_url)),
             "secret-key-file" => match &self.secret_key {
                 Some(SecretKeySource::File(path)) => text(&path.display()),

@@ -27,9 +27,13 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<String>>,
 
-    /// The ceiling of scopes declared to PDSes; a scope beyond it is refused before any redirect
+    /// The ceiling of scopes declared to PDSes; a scope that it does not cover is refused before any redirect
     #[arg(long, global = true, value_name = "SCOPES")]
     pub atp_scopes: Option<String>,
+
+    /// As whom PDSes see this server: shared, or per_client for a client document with the name and scopes of each client (https only)
+    #[arg(long, global = true, value_name = "MODE")]
+    pub upstream_client: Option<String>,
 
     /// The database: sqlite://FILE or postgres://USER@HOST/NAME
     #[arg(long, global = true, value_name = "URL")]

@@ -62,6 +62,7 @@ settings! {
     EXTERNAL_URL = "external-url", "CAUSEWAY_EXTERNAL_URL", Text, None, "`http://<bound address>` on loopback, required otherwise";
     TRUSTED_PROXIES = "trusted-proxies", "CAUSEWAY_TRUSTED_PROXIES", List, None, "none";
     ATP_SCOPES = "atp-scopes", "CAUSEWAY_ATP_SCOPES", Text, Some("atproto transition:generic transition:email transition:chat.bsky"), "";
+    UPSTREAM_CLIENT = "upstream-client", "CAUSEWAY_UPSTREAM_CLIENT", Text, Some("shared"), "";
     DATABASE_URL = "database-url", "CAUSEWAY_DATABASE_URL", Text, Some("sqlite://causeway.db"), "";
     SECRET_KEY_FILE = "secret-key-file", "CAUSEWAY_SECRET_KEY_FILE", Text, None, "made beside the database on loopback, required otherwise";
     DEV_MODE = "dev-mode", "CAUSEWAY_DEV_MODE", Switch, Some("false"), "";

@@ -63,6 +63,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
     assert_eq!(config.external_url, None);
     assert_eq!(config.atp_scopes, "atproto transition:generic transition:email transition:chat.bsky");
+    assert_eq!(config.upstream_client, UpstreamClient::Shared);
     assert_eq!(config.database_url, "sqlite://causeway.db");
     assert_eq!(config.secret_key, None);
     assert_eq!(config.plc_url.as_str(), "https://plc.directory/");
@@ -309,6 +310,8 @@ fn what_is_printed_can_be_loaded_again() {
         "--demo=false",
         "--log-format",
         "json",
+        "--upstream-client",
+        "per_client",
         "--resolve",
         "a.test=127.0.0.1",
         "--trusted-proxies",
@@ -371,6 +374,10 @@ fn each_malformed_value_is_refused_in_one_line() {
         (
             ["--resolve", "127.0.0.1=127.0.0.1"],
             "resolve (CAUSEWAY_RESOLVE): \"127.0.0.1=127.0.0.1\" is not NAME=ADDR; use for example pds.example.com=127.0.0.1",
+        ),
+        (
+            ["--upstream-client", "both"],
+            "upstream-client (CAUSEWAY_UPSTREAM_CLIENT): \"both\" is neither shared nor per_client; use shared or per_client",
         ),
         (
             ["--log-format", "xml\n"],

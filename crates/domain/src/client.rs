@@ -169,6 +169,11 @@ impl Client {
         self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
     }
 
+    /// Whether whoever runs the server allows it the scope `background_access`.
+    pub fn allows_background_access(&self) -> bool {
+        self.metadata.get(ALLOW_BACKGROUND_ACCESS).and_then(serde_json::Value::as_bool).unwrap_or_default()
+    }
+
     /// Whether it registered this grant type.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
@@ -246,6 +251,13 @@ impl ValidClientMetadata {
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// Allows the client the scope `background_access`: for whoever runs the server to say.
+    #[must_use]
+    pub fn allowing_background_access(mut self) -> Self {
+        self.metadata.insert(ALLOW_BACKGROUND_ACCESS.to_owned(), true.into());
+        self
     }
 
     /// A fresh secret, if a client of this kind has one.
@@ -380,9 +392,13 @@ const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
 const USERINFO_ALG: &str = "userinfo_signed_response_alg";
 const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
-/// Members that only the server's answer has: a client that sends its old registration again does not
-/// get them stored, and its old secret least of all.
-const RESERVED: [&str; 3] = ["client_id", "client_secret", "registration_"];
+/// Members that are not a client's to set. Those of the server's answer are among them: a client that
+/// sends its old registration again does not get them stored, and its old secret least of all.
+const RESERVED: [&str; 4] = ["client_id", "client_secret", "registration_", ALLOW_BACKGROUND_ACCESS];
+
+/// The member of a client's metadata that admits the scope `background_access`. A client does not say
+/// it of itself: whoever runs the server does.
+const ALLOW_BACKGROUND_ACCESS: &str = "allow_background_access";
 
 /// No control characters and none that turn the direction of the text around.
 fn is_honest_text(text: &str, max_chars: usize) -> bool {
@@ -412,13 +428,18 @@ mod tests {
     #[test]
     fn defaults_of_rfc_7591() {
         let valid = metadata(
-            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z"}),
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true}),
         );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
         assert_eq!(valid.grant_types, [GrantType::AuthorizationCode]);
         assert_eq!(valid.metadata["software_id"], "x");
-        assert_eq!(valid.metadata.len(), 1, "what only the answer has is not kept");
+        assert_eq!(valid.metadata.len(), 1, "what is not the client's to say is not kept");
+        let client = |valid: ValidClientMetadata| {
+            valid.into_client(ClientId::new("c"), TenantId::default_tenant(), None, Timestamp(0))
+        };
+        assert!(!client(valid.clone()).allows_background_access());
+        assert!(client(valid.allowing_background_access()).allows_background_access());
     }
 
     #[test]

@@ -305,7 +305,7 @@ fn check_rest(
         ("state", &params.state, 2048),
         ("nonce", &params.nonce, 512),
         ("login_hint", &params.login_hint, 512),
-        ("scope", &params.scope, 2048),
+        ("scope", &params.scope, 8192),
     ] {
         if value.as_ref().is_some_and(|value| value.len() > max) {
             return Err(Refusal::TooLong(name, max));
@@ -331,7 +331,7 @@ fn check_rest(
     }
     let code_challenge = CodeChallenge::parse(challenge).map_err(|_| Refusal::CodeChallenge)?;
     let asked = params.scope.as_deref().unwrap_or_default();
-    let scope = ctx.scopes().admit(asked, client.scope.as_ref()).map_err(Refusal::Scope)?;
+    let scope = ctx.scopes().admit(asked, client).map_err(Refusal::Scope)?;
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
         scope,

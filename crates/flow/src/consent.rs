@@ -15,6 +15,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
 use crate::respond::ClientAnswer;
+use crate::scopes;
 use crate::sign_in::end_request;
 
 /// What the person is asked.
@@ -228,7 +229,6 @@ fn find_grantable(
     let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
         return Ok(None);
     };
-    let own = request.scope.iter().filter(|value| !value.is_atproto());
-    let scope = request.scope.bounded_by(&tokens.scope.iter().chain(own).cloned().collect());
+    let scope = scopes::grantable(&request.scope, &tokens.scope);
     Ok(Some((session, scope)))
 }

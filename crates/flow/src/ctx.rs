@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
-use causeway_domain::scope::{OwnScope, ScopeValue};
 use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, Store};
@@ -21,6 +20,7 @@ use crate::error::Internal;
 use crate::flights::Flights;
 use crate::issuer_keys::IssuerKeys;
 use crate::registration::RegistrationPolicy;
+use crate::scopes::ScopePolicy;
 use crate::upstream::UpstreamProfile;
 
 /// How long an upstream answer is offered to a database that does not take it: a full disk takes
@@ -77,7 +77,7 @@ impl Ctx {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
-        let scopes = ScopePolicy { ceiling: parts.ceiling.clone() };
+        let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.upstream.declares());
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -191,75 +191,5 @@ impl Ctx {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
-    }
-}
-
-/// Which scopes a client may ask for, and what reaches the person's own server.
-#[derive(Clone, Debug)]
-pub struct ScopePolicy {
-    ceiling: Scope,
-}
-
-impl ScopePolicy {
-    /// What of a request is about scopes that this server knows. Scopes of OpenID Connect that stock clients
-    /// send by habit are left out of the grant, which is what RFC 6749 section 3.3 provides for.
-    pub(crate) fn without_habitual(requested: &Scope) -> Scope {
-        let granted = |value: &&ScopeValue| {
-            value.is_atproto() || matches!(value, ScopeValue::Own(OwnScope::Openid | OwnScope::Profile))
-        };
-        requested.iter().filter(granted).cloned().collect()
-    }
-
-    /// What of a scope the person's own server is asked for.
-    pub(crate) fn upstream(scope: &Scope) -> Scope {
-        scope.iter().filter(|value| value.is_atproto()).cloned().collect()
-    }
-
-    /// Everything that a client may be granted.
-    pub fn supported(&self) -> &Scope {
-        &self.ceiling
-    }
-
-    /// What a request for `requested` is about, or the values that this server does not grant.
-    /// Every request is about `atproto` at least: it is who somebody is.
-    pub(crate) fn admit(&self, requested: &str, registered: Option<&Scope>) -> Result<Scope, String> {
-        let requested = Scope::parse(requested).map_err(|error| error.to_string())?;
-        let mut admitted = Scope::atproto();
-        let mut refused = Vec::new();
-        for value in Self::without_habitual(&requested).iter() {
-            if (self.ceiling.has(value) || !value.is_atproto())
-                && registered.is_none_or(|own| own.covers(value) || *value == ScopeValue::Atproto)
-            {
-                admitted.insert(value.clone());
-            } else {
-                refused.push(value.to_string());
-            }
-        }
-        if refused.is_empty() {
-            Ok(admitted)
-        } else {
-            Err(format!("not available to this client: {}", refused.join(" ")))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn admits_within_ceiling_and_registration() {
-        let policy =
-            ScopePolicy { ceiling: Scope::parse("atproto transition:generic transition:email").unwrap() };
-        let registered = Scope::parse("atproto transition:generic").unwrap();
-        let admit = |asked, own| policy.admit(asked, own).map(|scope| scope.to_string());
-        assert_eq!(admit("", None).as_deref(), Ok("atproto"));
-        assert_eq!(admit("openid profile offline_access", None).as_deref(), Ok("atproto openid profile"));
-        assert_eq!(admit("transition:email", None).as_deref(), Ok("atproto transition:email"));
-        assert!(admit("transition:email", Some(&registered)).is_err());
-        assert_eq!(
-            admit("transition:chat.bsky identity:*", None),
-            Err("not available to this client: transition:chat.bsky identity:*".to_owned())
-        );
     }
 }

@@ -9,10 +9,11 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{Scope, SessionKind, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
-use crate::ctx::{Ctx, ScopePolicy};
+use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token;
 use crate::maintenance;
+use crate::scopes;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
 /// The parameters of the request.
@@ -42,9 +43,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
     }
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
-    // Some libraries send the scope of the first request again, with what was left out of the grant.
-    let narrowed = ScopePolicy::upstream(&ScopePolicy::without_habitual(&asked));
-    let attempt = Attempt { client: client.clone(), narrowed, now: ctx.now() };
+    let attempt = Attempt { client: client.clone(), asked, now: ctx.now() };
     let issuer = id_token::Issuer::prepare(ctx).await?;
     let pair = FreshPair::new(client, ctx.rng(), attempt.now);
     let fresh = pair.clone();
@@ -71,7 +70,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
 struct Attempt {
     client: Client,
     /// What the new access token is for; empty: everything.
-    narrowed: Scope,
+    asked: Scope,
     now: Timestamp,
 }
 
@@ -92,10 +91,9 @@ impl Attempt {
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };
-        if !self.narrowed.is_subset_of(&token.scope) {
+        let Some(scope) = scopes::narrow(&token.scope, &self.asked) else {
             return Ok(Outcome::Refused(TokenRefusal::Scope));
-        }
-        let scope = if self.narrowed.is_empty() { token.scope.clone() } else { self.narrowed.clone() };
+        };
         match self.decide(c, &token)? {
             RefreshDecision::Rotate => {
                 if !tokens::consume_refresh_token(c, hash, self.now)? {

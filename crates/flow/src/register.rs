@@ -67,7 +67,7 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
 pub(crate) fn check(ctx: &Ctx, metadata: ClientMetadata) -> Result<ValidClientMetadata, RegisterError> {
     let valid = metadata.validate()?;
     if let Some(scope) = &valid.scope {
-        ctx.scopes().admit(&scope.to_string(), None).map_err(ClientMetadataError::ScopeNotGranted)?;
+        ctx.scopes().admit_registration(scope).map_err(ClientMetadataError::ScopeNotGranted)?;
     }
     Ok(valid)
 }

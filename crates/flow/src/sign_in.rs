@@ -13,9 +13,10 @@ use causeway_store::{auth_requests, par, sessions, upstream_requests};
 use url::Url;
 
 use crate::clients;
-use crate::ctx::{Ctx, ScopePolicy};
+use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
 use crate::maintenance;
+use crate::negotiate::{self, Outgoing};
 use crate::respond::ClientAnswer;
 
 /// Why a person could not be sent on. They can try again on the same page.
@@ -119,10 +120,7 @@ async fn find_request(
 pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url, SignInError> {
     let input = SignInInput::parse(typed)?;
     let target = ctx.atproto().resolve(&input).await.map_err(SignInError::Resolve)?;
-    let profile = ctx.upstream();
-    let binding =
-        profile.bind(&target.server.issuer, target.identity.as_ref().map(|identity| identity.pds.as_str()));
-    let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;
+    let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
     let dpop = EcKey::generate().map_err(Internal::from)?;
     let verifier = CodeVerifier::random(ctx.rng());
     let state = OauthState::random(ctx.rng());
@@ -132,21 +130,22 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         (_, None) => None,
     };
     let push = PushRequest {
-        redirect_uri: binding.redirect_uri.clone(),
-        scope: ScopePolicy::upstream(&request.scope),
+        redirect_uri: ctx.upstream().redirect_uri().to_owned(),
+        scope: request.scope.clone(),
         state: state.clone(),
         code_challenge: verifier.challenge(),
         login_hint,
         prompt: upstream_prompt(request).map(str::to_owned),
     };
-    let pushed =
-        ctx.atproto().push_request(&target.server, &me, &dpop, &push).await.map_err(SignInError::Upstream)?;
+    let pds = target.identity.as_ref().map(|identity| identity.pds.as_str());
+    let outgoing = Outgoing { client: &client, server: &target.server, pds, dpop: &dpop, push };
+    let (upstream, pushed) = negotiate::push(ctx, outgoing).await?;
     let now = ctx.now();
     let row = UpstreamRequest {
         oauth_state: state,
         auth_request_id: request.id.clone(),
         browser_id: request.browser_id.clone(),
-        upstream: binding,
+        upstream,
         typed_handle: match input {
             SignInInput::Handle(handle) => Some(handle),
             _ => None,

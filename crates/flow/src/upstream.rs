@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_atproto::{AuthorizationServer, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
+use causeway_domain::client::Client;
 use causeway_domain::session::{TokenSet, UpstreamAuth, UpstreamBinding};
-use causeway_domain::{Clock, Scope, Secret, Timestamp, UpstreamClientId};
+use causeway_domain::{ClientId, Clock, Scope, Secret, Timestamp, UpstreamClientId};
 use causeway_jose::EcKey;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, keys};
@@ -16,11 +17,11 @@ use url::form_urlencoded;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::scopes::Declares;
+use crate::upstream_client::{self, Document, UpstreamClient};
 
 /// Where people come back to.
 pub(crate) const CALLBACK_PATH: &str = "/oauth/atp/callback";
-/// Where our client metadata document is.
-pub(crate) const CLIENT_METADATA_PATH: &str = "/oauth-client-metadata.json";
 /// Where our client's public keys are.
 pub(crate) const CLIENT_JWKS_PATH: &str = "/oauth/atp/jwks";
 
@@ -37,37 +38,43 @@ pub enum SetUpError {
 /// Who we are to people's own servers today. A session that began earlier keeps its own binding.
 #[derive(Debug)]
 pub struct UpstreamProfile {
-    client_id: UpstreamClientId,
+    origin: String,
     redirect_uri: String,
     auth: UpstreamAuth,
     keys: BTreeMap<String, EcKey>,
+    mode: UpstreamClient,
     metadata: Option<Value>,
+}
+
+/// What a server is asked for, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asking {
+    pub(crate) client_id: UpstreamClientId,
+    pub(crate) scope: Scope,
 }
 
 impl UpstreamProfile {
     /// The loopback client: its `client_id` carries its own metadata. `page_origin` is a loopback
     /// *address*: a PDS refuses `localhost` in a redirect URI (RFC 8252 section 8.3).
-    pub fn loopback(page_origin: &str, scope: &Scope) -> Self {
-        let redirect_uri = format!("{page_origin}{CALLBACK_PATH}");
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("redirect_uri", &redirect_uri)
-            .append_pair("scope", &scope.to_string())
-            .finish();
+    pub fn loopback(page_origin: &str) -> Self {
         Self {
-            client_id: UpstreamClientId::new(format!("http://localhost?{query}")),
-            redirect_uri,
+            origin: page_origin.to_owned(),
+            redirect_uri: format!("{page_origin}{CALLBACK_PATH}"),
             auth: UpstreamAuth::None,
             keys: BTreeMap::new(),
+            mode: UpstreamClient::Shared,
             metadata: None,
         }
     }
 
-    /// The confidential client of an https deployment. Makes its key at the first start.
+    /// The confidential client of an https deployment, whose shared document names `scope`. Makes its key
+    /// at the first start.
     ///
     /// # Errors
     /// When the database does not answer, or a stored key cannot be opened.
     pub async fn confidential(
         issuer: &str,
+        mode: UpstreamClient,
         scope: &Scope,
         store: &Store,
         ring: &Arc<SealingKeyRing>,
@@ -84,29 +91,57 @@ impl UpstreamProfile {
             keys.insert(key.kid, parsed);
         }
         let kid = current.ok_or(Internal::Inconsistent("no live client key after making one"))?;
-        let client_id = format!("{issuer}{CLIENT_METADATA_PATH}");
-        let redirect_uri = format!("{issuer}{CALLBACK_PATH}");
-        let metadata = json!({
-            "client_id": client_id,
-            "client_name": "Causeway",
-            "client_uri": issuer,
-            "application_type": "web",
-            "redirect_uris": [redirect_uri],
-            "grant_types": ["authorization_code", "refresh_token"],
-            "response_types": ["code"],
-            "scope": scope.to_string(),
-            "token_endpoint_auth_method": "private_key_jwt",
-            "token_endpoint_auth_signing_alg": "ES256",
-            "dpop_bound_access_tokens": true,
-            "jwks_uri": format!("{issuer}{CLIENT_JWKS_PATH}"),
-        });
+        let shared = Document { client: None, coarse: None };
+        let metadata = upstream_client::document(issuer, &shared.client_id(issuer), None, scope);
         Ok(Self {
-            client_id: UpstreamClientId::new(client_id),
-            redirect_uri,
+            origin: issuer.to_owned(),
+            redirect_uri: format!("{issuer}{CALLBACK_PATH}"),
             auth: UpstreamAuth::PrivateKeyJwt { kid },
             keys,
+            mode,
             metadata: Some(metadata),
         })
+    }
+
+    /// Where people come back to.
+    pub(crate) fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// As whom people's servers see us.
+    pub(crate) fn mode(&self) -> UpstreamClient {
+        self.mode
+    }
+
+    /// What our client document names.
+    pub(crate) fn declares(&self) -> Declares {
+        match (&self.metadata, self.mode) {
+            (None, _) => Declares::TheRequest,
+            (Some(_), UpstreamClient::Shared) => Declares::TheCeiling,
+            (Some(_), UpstreamClient::PerClient) => Declares::TheRegistration,
+        }
+    }
+
+    /// Asks for a scope on behalf of a client, as the client document that names it.
+    pub(crate) fn asking(&self, client: &Client, scope: Scope) -> Asking {
+        self.asking_as(Document { client: self.document_of(client), coarse: None }, scope)
+    }
+
+    /// The same, of a server that knows the transition scopes only.
+    pub(crate) fn asking_coarse(&self, client: &Client, scope: Scope) -> Asking {
+        self.asking_as(Document::coarse(self.document_of(client), &scope), scope)
+    }
+
+    fn document_of(&self, client: &Client) -> Option<ClientId> {
+        (self.mode == UpstreamClient::PerClient).then(|| client.client_id.clone())
+    }
+
+    fn asking_as(&self, document: Document, scope: Scope) -> Asking {
+        let client_id = match self.metadata {
+            Some(_) => document.client_id(&self.origin),
+            None => loopback_client_id(&self.redirect_uri, &scope),
+        };
+        Asking { client_id, scope }
     }
 
     /// Our client metadata document; `None` for the loopback client, whose `client_id` says it all.
@@ -125,11 +160,16 @@ impl UpstreamProfile {
     }
 
     /// The binding of a session that begins now.
-    pub(crate) fn bind(&self, issuer: &str, pds: Option<&str>) -> UpstreamBinding {
+    pub(crate) fn bind(
+        &self,
+        client_id: UpstreamClientId,
+        issuer: &str,
+        pds: Option<&str>,
+    ) -> UpstreamBinding {
         UpstreamBinding {
             issuer: issuer.to_owned(),
             pds: pds.unwrap_or_default().to_owned(),
-            client_id: self.client_id.clone(),
+            client_id,
             auth: self.auth.clone(),
             redirect_uri: self.redirect_uri.clone(),
         }
@@ -145,6 +185,15 @@ impl UpstreamProfile {
         };
         Some(UpstreamIdentity { client_id: &binding.client_id, auth })
     }
+}
+
+/// The name of the loopback client, which is its document too: it names just what is asked for.
+fn loopback_client_id(redirect_uri: &str, scope: &Scope) -> UpstreamClientId {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("redirect_uri", redirect_uri)
+        .append_pair("scope", &scope.to_string())
+        .finish();
+    UpstreamClientId::new(format!("http://localhost?{query}"))
 }
 
 /// The client keys, the live one first; makes it when there is none. Of several processes that start

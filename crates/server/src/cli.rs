@@ -89,6 +89,9 @@ pub(crate) struct CreateClient {
     /// The widest scope that it may ask for
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
+    /// Let it ask for background_access: sessions for automation
+    #[arg(long)]
+    pub(crate) allow_background_access: bool,
 }
 
 #[derive(Subcommand)]

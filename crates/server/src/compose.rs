@@ -7,7 +7,7 @@ use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
 use causeway_domain::{Clock, Scope, Secret, SystemClock, SystemRng};
 use causeway_flow::registration::RegistrationPolicy;
-use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
+use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
 use causeway_store::{DatabaseUrl, Store, StoreOptions, sessions};
 
@@ -25,6 +25,22 @@ pub(crate) fn database_url(config: &Config) -> Result<DatabaseUrl, ConfigError> 
         problem: format!("the address {error}"),
         mend: "for example sqlite://causeway.db".to_owned(),
     })
+}
+
+/// The ceiling of scopes, refused like any other setting.
+pub(crate) fn ceiling(config: &Config) -> Result<Scope, ConfigError> {
+    let refuse = |problem: String, mend: &str| ConfigError {
+        setting: "atp-scopes (CAUSEWAY_ATP_SCOPES)".to_owned(),
+        problem,
+        mend: mend.to_owned(),
+    };
+    let ceiling = Scope::parse(&config.atp_scopes).map_err(|error| {
+        refuse(error.to_string(), "use values such as transition:generic or repo:app.bsky.feed.post")
+    })?;
+    if let Some(own) = ceiling.iter().find(|value| !value.is_atproto()) {
+        return Err(refuse(format!("{own} is no scope of a PDS"), "leave it out: it needs no ceiling"));
+    }
+    Ok(ceiling)
 }
 
 /// Opens a database whose schema is the one that this program knows.
@@ -82,11 +98,20 @@ pub(crate) async fn context(
     let ring = Arc::new(secret_key::load(config, url, &store).await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = Arc::new(SystemRng);
-    let ceiling = Scope::parse(&config.atp_scopes).context("atp-scopes (CAUSEWAY_ATP_SCOPES)")?;
+    let ceiling = ceiling(config)?;
+    let mode = match config.upstream_client {
+        causeway_config::UpstreamClient::Shared => UpstreamClient::Shared,
+        causeway_config::UpstreamClient::PerClient => UpstreamClient::PerClient,
+    };
     let upstream = if issuer.is_https() {
-        UpstreamProfile::confidential(issuer.as_str(), &ceiling, &store, &ring, &*clock).await?
+        UpstreamProfile::confidential(issuer.as_str(), mode, &ceiling, &store, &ring, &*clock).await?
     } else {
-        UpstreamProfile::loopback(&page_origin(issuer), &ceiling)
+        if mode == UpstreamClient::PerClient {
+            tracing::warn!(
+                "upstream-client is per_client, which takes an https external-url: it has no effect"
+            );
+        }
+        UpstreamProfile::loopback(&page_origin(issuer))
     };
     warn_of_orphans(&store, &upstream).await?;
     let extra_ca_pem = config.extra_ca.as_ref().map(std::fs::read).transpose().context("extra-ca")?;

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(cli.settings)?;
     compose::database_url(&config)?;
+    compose::ceiling(&config)?;
     secret_key::configured(&config)?;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {

@@ -540,6 +540,26 @@ pub fn complete_revocation(c: &mut AnyConnection, session_id: &UpstreamSessionId
     Ok(())
 }
 
+/// Whether a session of a client that lives, or is still to be revoked at its server, began under this
+/// identifier of ours.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn any_began_as(
+    c: &mut AnyConnection,
+    client_id: &ClientId,
+    upstream_client_id: &UpstreamClientId,
+) -> Result<bool, StoreError> {
+    let found = dsl::upstream_session
+        .filter(dsl::client_id.eq(client_id.as_str()))
+        .filter(dsl::upstream_client_id.eq(upstream_client_id.as_str()))
+        .filter(dsl::state.ne(ENDED).or(dsl::revocation_due_at.is_not_null()))
+        .select(dsl::session_id)
+        .first::<String>(c)
+        .optional()?;
+    Ok(found.is_some())
+}
+
 /// The keys by which live sessions authenticate upstream, and sessions that are about to begin or to
 /// be revoked: they have to stay in our published JWKS.
 ///

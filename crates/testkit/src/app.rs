@@ -106,7 +106,7 @@ impl TestApp {
             clock: Arc::new(clock.clone()),
             rng: random,
             issuer: issuer.clone(),
-            upstream: UpstreamProfile::loopback(&issuer, &scope),
+            upstream: UpstreamProfile::loopback(&issuer),
             ceiling: scope,
             registration: RegistrationPolicy::Open,
         };

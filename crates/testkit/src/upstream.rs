@@ -60,6 +60,9 @@ pub struct Script {
     pub also_known_as: Option<String>,
     /// The scope of token answers, instead of what was asked for.
     pub scope: Option<String>,
+    /// The only scopes that it knows, as a server from before the permission grammar: it refuses requests
+    /// and client documents with others. `None`: it takes all.
+    pub knows: Option<Vec<&'static str>>,
     /// How often the person clicks "deny" from now on.
     pub deny: bool,
 }
@@ -72,7 +75,7 @@ struct State {
     accounts: BTreeMap<String, String>,
     /// The parameters of each pushed request.
     pushed: BTreeMap<String, BTreeMap<String, String>>,
-    /// Those of the last one.
+    /// Those of the last one, refused or not.
     last_pushed: BTreeMap<String, String>,
     /// The parameters behind each code and each refresh token.
     grants: BTreeMap<String, BTreeMap<String, String>>,
@@ -141,7 +144,7 @@ impl ScriptedUpstream {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
     }
 
-    /// The parameters of the last pushed request.
+    /// The parameters of the last pushed request, refused or not.
     pub fn last_pushed(&self) -> BTreeMap<String, String> {
         self.state().last_pushed.clone()
     }
@@ -239,7 +242,12 @@ async fn metadata(state: Shared) -> HttpResponse {
     if let Some(response) = fault(&state, "metadata", |script| &script.metadata).await {
         return response;
     }
-    let origin = lock(&state).origin.clone();
+    let (origin, knows) = {
+        let state = lock(&state);
+        (state.origin.clone(), state.script.knows.clone())
+    };
+    let scopes = ["atproto", "transition:generic", "transition:email", "transition:chat.bsky"];
+    let scopes = knows.unwrap_or_else(|| scopes.to_vec());
     let at = |path: &str| format!("{origin}{path}");
     HttpResponse::Ok().json(json!({
         "issuer": origin,
@@ -253,7 +261,7 @@ async fn metadata(state: Shared) -> HttpResponse {
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "dpop_signing_alg_values_supported": ["ES256"],
-        "scopes_supported": ["atproto", "transition:generic", "transition:email", "transition:chat.bsky"],
+        "scopes_supported": scopes,
         "authorization_response_iss_parameter_supported": true,
         "require_pushed_authorization_requests": true,
         "client_id_metadata_document_supported": true,
@@ -261,14 +269,26 @@ async fn metadata(state: Shared) -> HttpResponse {
 }
 
 async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
+    lock(&state).last_pushed.clone_from(&form);
     if let Some(response) = fault(&state, "par", |script| &script.par).await {
         return response;
     }
+    if let Some(knows) = lock(&state).script.knows.clone() {
+        // The loopback client has its document in its name.
+        let client = form.get("client_id").and_then(|id| url::Url::parse(id).ok());
+        let declared = client.and_then(|url| {
+            url.query_pairs().find(|(name, _)| name == "scope").map(|(_, scope)| scope.into_owned())
+        });
+        let unknown = |scope: &str| scope.split(' ').any(|value| !knows.contains(&value));
+        if declared.is_some_and(|scope| unknown(&scope)) {
+            return HttpResponse::BadRequest().json(json!({"error": "invalid_client_metadata"}));
+        }
+        if form.get("scope").is_none_or(|scope| unknown(scope)) {
+            return HttpResponse::BadRequest().json(json!({"error": "invalid_scope"}));
+        }
+    }
     let request_uri = random("urn:ietf:params:oauth:request_uri:");
-    let mut taken = lock(&state);
-    taken.last_pushed.clone_from(&form);
-    taken.pushed.insert(request_uri.clone(), form.into_inner());
-    drop(taken);
+    lock(&state).pushed.insert(request_uri.clone(), form.into_inner());
     HttpResponse::Created().json(json!({"request_uri": request_uri, "expires_in": 300}))
 }
 

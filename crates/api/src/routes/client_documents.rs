@@ -1,17 +1,19 @@
-//! Who we are to a person's own server: `GET /oauth-client-metadata.json`, `GET /oauth/atp/jwks`
-//! (atproto OAuth specification, "Client ID Metadata Document").
+//! Who we are to a person's own server: `GET /oauth-client-metadata.json` and what is below
+//! `/oauth-client-metadata/`, `GET /oauth/atp/jwks` (atproto OAuth specification, "Client ID Metadata
+//! Document").
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
+use causeway_flow::upstream_client;
 
 use super::metadata::cached_json;
 use crate::error::ApiError;
 use crate::state::AppState;
 
 fn served(document: Option<&Bytes>) -> Result<HttpResponse, ApiError> {
-    let text = "on a loopback address Causeway is the atproto loopback client, which has no document";
+    let text = "there is no such client document: on a loopback address there is none at all";
     document
         .map(|bytes| cached_json(bytes.clone()))
         .ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text))
@@ -19,6 +21,16 @@ fn served(document: Option<&Bytes>) -> Result<HttpResponse, ApiError> {
 
 pub(crate) async fn metadata(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     served(state.documents.client_metadata.as_ref())
+}
+
+pub(crate) async fn other_metadata(
+    req: HttpRequest,
+    state: Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
+    match upstream_client::find_document(&state.ctx, req.uri().path()).await? {
+        Some(document) => Ok(cached_json(Bytes::from(document.to_string()))),
+        None => served(None),
+    }
 }
 
 pub(crate) async fn jwks(state: Data<AppState>) -> Result<HttpResponse, ApiError> {

@@ -88,6 +88,10 @@ fn documents(config: &mut ServiceConfig) {
         )
         .service(api("/oauth/jwks", "GET, HEAD").route(read().to(metadata::jwks)).wrap(cors()))
         .service(api("/oauth-client-metadata.json", "GET, HEAD").route(read().to(client_documents::metadata)))
+        .service(
+            api("/oauth-client-metadata/{document:.*}", "GET, HEAD")
+                .route(read().to(client_documents::other_metadata)),
+        )
         .service(api("/oauth/atp/jwks", "GET, HEAD").route(read().to(client_documents::jwks)));
 }
 

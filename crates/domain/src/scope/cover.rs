@@ -95,6 +95,28 @@ impl Scope {
         resolved
     }
 
+    /// The least of this set that covers a value: a few values, as narrow as there are. `None` when
+    /// the whole set does not cover it.
+    pub fn least_covering(&self, value: &ScopeValue) -> Option<Self> {
+        if !self.covers(value) {
+            return None;
+        }
+        let width = |value: &&ScopeValue| {
+            let alone = Self(vec![(*value).clone()]);
+            self.iter().filter(|other| alone.covers(other)).count()
+        };
+        let mut widest_first: Vec<&ScopeValue> = self.iter().collect();
+        widest_first.sort_by_key(|value| std::cmp::Reverse(width(value)));
+        let mut least = self.clone();
+        for candidate in widest_first {
+            let without: Self = least.iter().filter(|own| *own != candidate).cloned().collect();
+            if without.covers(value) {
+                least = without;
+            }
+        }
+        Some(least)
+    }
+
     pub(super) fn has_transition(&self, transition: Transition) -> bool {
         self.has(&ScopeValue::Transition(transition))
     }

@@ -192,3 +192,12 @@ impl<'de> Deserialize<'de> for Scope {
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+impl IntoIterator for Scope {
+    type Item = ScopeValue;
+    type IntoIter = std::vec::IntoIter<ScopeValue>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

@@ -238,6 +238,35 @@ fn covers_by_meaning() {
 }
 
 #[test]
+fn the_least_that_covers() {
+    let least =
+        |set: &str, wanted: &str| scope(set).least_covering(&value(wanted)).map(|scope| scope.to_string());
+    let ceiling = "atproto transition:generic repo:* repo:a.b.c blob:image/* transition:email";
+    for (wanted, covering) in [
+        ("repo:a.b.c?action=create", Some("repo:a.b.c")),
+        ("repo:a.b.d", Some("repo:*")),
+        ("blob:image/png", Some("blob:image/*")),
+        ("blob:text/html", Some("transition:generic")),
+        ("rpc:a.b.c?aud=*", Some("transition:generic")),
+        ("account:email", Some("transition:email")),
+        ("atproto", Some("atproto")),
+        ("identity:*", None),
+    ] {
+        assert_eq!(least(ceiling, wanted).as_deref(), covering, "{wanted}");
+    }
+    assert_eq!(
+        least("repo:a.b.d atproto repo:a.b.c repo:a.b.e", "repo?collection=a.b.c&collection=a.b.d")
+            .as_deref(),
+        Some("repo:a.b.d repo:a.b.c")
+    );
+    assert_eq!(
+        least("transition:generic transition:chat.bsky atproto", "rpc:*?aud=did:web:x.example%23y")
+            .as_deref(),
+        Some("transition:generic transition:chat.bsky")
+    );
+}
+
+#[test]
 fn one_canonical_set() {
     let normal = |text| scope(text).normalized().to_string();
     assert_eq!(normal("repo:a.b.c atproto repo:* blob:image/png blob:*/*"), "atproto repo:* blob:*/*");

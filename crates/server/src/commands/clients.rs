@@ -53,7 +53,10 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
         scope: options.scope,
         ..ClientMetadata::default()
     };
-    let valid = metadata.validate()?;
+    let mut valid = metadata.validate()?;
+    if options.allow_background_access {
+        valid = valid.allowing_background_access();
+    }
     let secret = valid.new_secret(&SystemRng);
     let client = valid.into_client(
         ClientId::random(&SystemRng),
@@ -90,6 +93,7 @@ fn describe(client: &Client) -> serde_json::Value {
         "redirect_uris": client.redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
         "grant_types": client.grant_types,
         "scope": client.scope,
+        "allow_background_access": client.allows_background_access(),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "access_token_expiration": client.access_token_expiration,
         "refresh_token_expiration": client.refresh_token_expiration,

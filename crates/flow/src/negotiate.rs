@@ -1,0 +1,80 @@
+//! Asking a person's server for a scope in words that it knows.
+//!
+//! A server from before the permission grammar refuses requests and client documents with scopes that it
+//! does not know (`invalid_scope`, `invalid_client_metadata`); whether a server knows the grammar is
+//! nowhere in its metadata. So it is asked, and when it refuses, asked once more for the transition
+//! scopes that cover the request. What it then took is remembered for some minutes.
+
+use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, TokenError};
+use causeway_domain::Scope;
+use causeway_domain::client::Client;
+use causeway_domain::scope::ScopeValue;
+use causeway_domain::session::UpstreamBinding;
+use causeway_jose::EcKey;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::sign_in::SignInError;
+use crate::upstream::Asking;
+
+/// A request on its way to a server.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) server: &'a AuthorizationServer,
+    /// The PDS of the account, if an account was named.
+    pub(crate) pds: Option<&'a str>,
+    pub(crate) dpop: &'a EcKey,
+    /// The request, with the scope that the client asked for.
+    pub(crate) push: PushRequest,
+}
+
+/// Pushes a request; the binding says as whom.
+pub(crate) async fn push(
+    ctx: &Ctx,
+    mut outgoing: Outgoing<'_>,
+) -> Result<(UpstreamBinding, Pushed), SignInError> {
+    let Outgoing { client, server, .. } = outgoing;
+    let (policy, profile) = (ctx.scopes(), ctx.upstream());
+    let asked = std::mem::take(&mut outgoing.push.scope);
+    let coarse = profile.asking_coarse(client, policy.upstream_coarse(&asked, &server.scopes_supported));
+    if ctx.atproto().knows_transition_scopes_only(&server.issuer) {
+        return attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream);
+    }
+    let full = profile.asking(client, policy.upstream(client, &asked));
+    let other_way = full != coarse;
+    match attempt(ctx, &mut outgoing, full).await? {
+        Ok(taken) => Ok(taken),
+        Err(error) if other_way && is_about_scopes(&error, &asked) => {
+            tracing::info!(issuer = server.issuer, %error, "asking again for transition scopes");
+            let taken = attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream)?;
+            ctx.atproto().note_transition_scopes_only(&server.issuer);
+            Ok(taken)
+        }
+        Err(error) => Err(SignInError::Upstream(error)),
+    }
+}
+
+async fn attempt(
+    ctx: &Ctx,
+    outgoing: &mut Outgoing<'_>,
+    asking: Asking,
+) -> Result<Result<(UpstreamBinding, Pushed), TokenError>, Internal> {
+    let profile = ctx.upstream();
+    outgoing.push.scope = asking.scope;
+    let binding = profile.bind(asking.client_id, &outgoing.server.issuer, outgoing.pds);
+    let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;
+    let pushed = ctx.atproto().push_request(outgoing.server, &me, outgoing.dpop, &outgoing.push).await;
+    Ok(pushed.map(|pushed| (binding, pushed)))
+}
+
+/// Whether a refusal can mean that the server does not know the scopes. A server that does know them
+/// says `invalid_scope` of a permission set that it cannot find: what one client names must not make us
+/// take the server for an old one.
+fn is_about_scopes(error: &TokenError, asked: &Scope) -> bool {
+    let sets = asked.iter().any(|value| matches!(value, ScopeValue::Include(_)));
+    match error.oauth_error() {
+        Some("invalid_client_metadata") => true,
+        Some("invalid_scope") => !sets,
+        _ => false,
+    }
+}

@@ -1,0 +1,376 @@
+//! Which scopes a client may ask for, what a person's own server is asked for, and what is granted.
+//!
+//! A server takes a request only for scopes that our client document names, by their very text. So the
+//! ceiling is compared by what it allows, and what goes upstream is made of what the document names.
+
+use causeway_domain::Scope;
+use causeway_domain::client::Client;
+use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
+
+/// What our client document at a person's server names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Declares {
+    /// Whatever a request asks for: the loopback client carries its document in its name.
+    TheRequest,
+    /// The ceiling: one document for all clients.
+    TheCeiling,
+    /// What the client registered, up to the ceiling: a document of its own.
+    TheRegistration,
+}
+
+/// What the email address takes upstream.
+const EMAIL: ScopeValue =
+    ScopeValue::Account(AccountScope { attr: AccountAttr::Email, action: AccountAction::Read });
+
+/// Which scopes a client may ask for, and what a person's own server is asked for.
+#[derive(Clone, Debug)]
+pub struct ScopePolicy {
+    ceiling: Scope,
+    declares: Declares,
+    supported: Scope,
+}
+
+impl ScopePolicy {
+    pub(crate) fn new(ceiling: Scope, declares: Declares) -> Self {
+        let own = [OwnScope::Openid, OwnScope::Profile, OwnScope::Email, OwnScope::OfflineAccess];
+        let email = ceiling.covers(&EMAIL);
+        let own = own.into_iter().filter(|own| email || *own != OwnScope::Email).map(ScopeValue::Own);
+        let supported = ceiling.iter().cloned().chain(own).collect();
+        Self { ceiling, declares, supported }
+    }
+
+    /// What a client may be granted, as far as it can be listed: narrower atproto scopes may be asked
+    /// for too.
+    pub fn supported(&self) -> &Scope {
+        &self.supported
+    }
+
+    /// What a request for `asked` is about, or why it is refused. Every request is about `atproto` at
+    /// least: it is who somebody is. Scopes of OpenID Connect that are not to be had here are left out,
+    /// which RFC 6749 section 3.3 provides for: stock clients send them by habit.
+    pub(crate) fn admit(&self, asked: &str, client: &Client) -> Result<Scope, String> {
+        let asked = Scope::parse(asked).map_err(|error| error.to_string())?;
+        let mut admitted = Scope::atproto();
+        let mut refused = Vec::new();
+        for value in asked.iter() {
+            match value {
+                ScopeValue::Own(OwnScope::BackgroundAccess) if !client.allows_background_access() => {
+                    refused.push(value.to_string());
+                }
+                ScopeValue::Own(own) if !self.has_own(*own, client) => {}
+                ScopeValue::Own(_) => admitted.insert(value.clone()),
+                value if may_ask(client, value) && self.can_deliver(client, value) => {
+                    admitted.insert(value.clone());
+                }
+                value => refused.push(value.to_string()),
+            }
+        }
+        if refused.is_empty() {
+            Ok(admitted)
+        } else {
+            let allowed = client.scope.as_ref().unwrap_or(&self.supported);
+            Err(format!("not available to this client: {} (within reach: {allowed})", refused.join(" ")))
+        }
+    }
+
+    /// Whether a registration may name these scopes, or those that no client can be granted.
+    pub(crate) fn admit_registration(&self, scope: &Scope) -> Result<(), String> {
+        let refused: Vec<_> = scope
+            .iter()
+            .filter(|value| value.is_atproto() && !self.ceiling.covers(value))
+            .map(ToString::to_string)
+            .collect();
+        if refused.is_empty() { Ok(()) } else { Err(refused.join(" ")) }
+    }
+
+    /// What the full client document for a client names; without a client, that for all of them.
+    pub(crate) fn declared(&self, client: Option<&Client>) -> Scope {
+        match (self.declares, client.and_then(|client| client.scope.as_ref())) {
+            (Declares::TheRegistration, Some(registered)) => {
+                wanted(registered).into_iter().filter(|value| self.ceiling.covers(value)).collect()
+            }
+            _ => self.ceiling.clone(),
+        }
+    }
+
+    /// What a person's server is asked for: each value as the client asked for it where our document
+    /// names it, otherwise the least that the document names and that covers it.
+    pub(crate) fn upstream(&self, client: &Client, asked: &Scope) -> Scope {
+        let wanted = wanted(asked).into_iter().filter(|value| self.ceiling.covers(value));
+        if self.declares == Declares::TheRequest {
+            return wanted.collect();
+        }
+        let declared = self.declared(Some(client));
+        let named = |value: ScopeValue| match value {
+            // What is in the set is known only to a server that is asked for it by its name.
+            ScopeValue::Include(_) => Scope::from_iter(declared.has(&value).then_some(value)),
+            value if declared.has(&value) => Scope::from_iter([value]),
+            value => declared.least_covering(&value).unwrap_or_default(),
+        };
+        wanted.flat_map(named).collect()
+    }
+
+    /// The same for a server that knows the transition scopes only. `listed` are those that it says it
+    /// supports.
+    pub(crate) fn upstream_coarse(&self, asked: &Scope, listed: &[String]) -> Scope {
+        let there_is = |transition: Transition| {
+            listed.iter().any(|name| name == transition.as_str())
+                && self.ceiling.covers(&ScopeValue::Transition(transition))
+        };
+        let all = Transition::ALL.into_iter().filter(|transition| there_is(*transition));
+        let coarse: Scope =
+            [ScopeValue::Atproto].into_iter().chain(all.map(ScopeValue::Transition)).collect();
+        let chat = ScopeValue::Transition(Transition::ChatBsky);
+        let generic = ScopeValue::Transition(Transition::Generic);
+        let mut least: Scope = wanted(asked)
+            .into_iter()
+            .filter(|value| !matches!(value, ScopeValue::Include(_)))
+            .filter_map(|value| coarse.least_covering(&value))
+            .flatten()
+            .collect();
+        // Direct messages are of no use there without it.
+        if least.has(&chat) && coarse.has(&generic) {
+            least.insert(generic);
+        }
+        least
+    }
+
+    /// Whether a value that is between us and the client is to be had.
+    fn has_own(&self, own: OwnScope, client: &Client) -> bool {
+        match own {
+            OwnScope::Openid | OwnScope::Profile | OwnScope::OfflineAccess => true,
+            OwnScope::Email => {
+                let registered = client
+                    .scope
+                    .as_ref()
+                    .is_none_or(|scope| scope.has(&ScopeValue::Own(own)) || scope.covers(&EMAIL));
+                registered && self.ceiling.covers(&EMAIL)
+            }
+            OwnScope::BackgroundAccess => client.allows_background_access(),
+            OwnScope::Address | OwnScope::Phone => false,
+        }
+    }
+
+    /// Whether a server that knows the whole grammar can be asked for it.
+    fn can_deliver(&self, client: &Client, value: &ScopeValue) -> bool {
+        let alone = Scope::from_iter([value.clone()]);
+        alone.bounded_by(&self.upstream(client, &alone)).has(value)
+    }
+}
+
+/// Whether it is within what the client registered.
+fn may_ask(client: &Client, value: &ScopeValue) -> bool {
+    *value == ScopeValue::Atproto || client.scope.as_ref().is_none_or(|own| own.covers(value))
+}
+
+/// What a request means to a person's own server: always `atproto`, and what of it is the grammar's.
+fn wanted(asked: &Scope) -> Scope {
+    let of = |value: &ScopeValue| match value {
+        ScopeValue::Own(OwnScope::Email) => Some(EMAIL),
+        ScopeValue::Own(_) => None,
+        value => Some(value.clone()),
+    };
+    [ScopeValue::Atproto].into_iter().chain(asked.iter().filter_map(of)).collect()
+}
+
+/// What is granted: what was asked for, as far as the person's server granted it.
+pub(crate) fn grantable(asked: &Scope, granted: &Scope) -> Scope {
+    let email = granted.permits_account(AccountAttr::Email, AccountAction::Read);
+    let own = asked.iter().filter(|value| match value {
+        ScopeValue::Own(OwnScope::Email) => email,
+        value => !value.is_atproto(),
+    });
+    asked.bounded_by(&granted.iter().chain(own).cloned().collect())
+}
+
+/// What a refresh asks the new access token to be for, or that it asks for more than was granted. Some
+/// libraries send the scope of the first request again, with what was left out of the grant.
+pub(crate) fn narrow(granted: &Scope, asked: &Scope) -> Option<Scope> {
+    let known = |value: &&ScopeValue| value.is_atproto() || granted.has(value);
+    let narrowed: Scope = asked.iter().filter(known).cloned().collect();
+    if narrowed.is_empty() {
+        Some(granted.clone())
+    } else {
+        narrowed.is_subset_of(granted).then_some(narrowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_domain::client::ClientMetadata;
+    use causeway_domain::{ClientId, TenantId, Timestamp};
+
+    use super::*;
+
+    const CEILING: &str = "atproto transition:generic transition:email";
+    const LISTED: [&str; 4] = ["atproto", "transition:generic", "transition:email", "transition:chat.bsky"];
+
+    fn scope(text: &str) -> Scope {
+        Scope::parse(text).unwrap()
+    }
+
+    fn policy(ceiling: &str, declares: Declares) -> ScopePolicy {
+        ScopePolicy::new(scope(ceiling), declares)
+    }
+
+    fn client(registered: Option<&str>) -> Client {
+        let metadata = ClientMetadata {
+            redirect_uris: vec!["https://app.example/cb".to_owned()],
+            scope: registered.map(str::to_owned),
+            ..ClientMetadata::default()
+        };
+        let (id, tenant) = (ClientId::new("c"), TenantId::default_tenant());
+        metadata.validate().unwrap().into_client(id, tenant, None, Timestamp(0))
+    }
+
+    fn listed() -> Vec<String> {
+        LISTED.map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn admits_within_ceiling_and_registration() {
+        let policy = policy(CEILING, Declares::TheCeiling);
+        let anything = client(None);
+        let registered = client(Some("atproto transition:generic"));
+        let admit = |asked, client| policy.admit(asked, client).map(|scope| scope.to_string());
+        assert_eq!(admit("", &anything).as_deref(), Ok("atproto"));
+        assert_eq!(admit("transition:email", &anything).as_deref(), Ok("atproto transition:email"));
+        assert_eq!(admit("repo:a.b.c", &registered).as_deref(), Ok("atproto repo:a.b.c"));
+        assert_eq!(
+            admit("transition:email", &registered),
+            Err("not available to this client: transition:email (within reach: atproto transition:generic)"
+                .to_owned())
+        );
+        assert!(admit("transition:chat.bsky identity:*", &anything).is_err_and(|error| {
+            error.starts_with("not available to this client: transition:chat.bsky identity:* (")
+        }));
+        assert!(admit("nonsense", &anything).is_err_and(|error| error.contains("nonsense is not a scope")));
+    }
+
+    #[test]
+    fn what_is_between_us_and_the_client() {
+        let with_email = policy(CEILING, Declares::TheCeiling);
+        let without = policy("atproto transition:generic", Declares::TheCeiling);
+        let all = "openid profile email offline_access address phone";
+        let admit = |policy: &ScopePolicy, asked, registered| {
+            policy.admit(asked, &client(registered)).map(|scope| scope.to_string())
+        };
+        assert_eq!(
+            admit(&with_email, all, None).as_deref(),
+            Ok("atproto openid profile email offline_access")
+        );
+        assert_eq!(admit(&without, all, None).as_deref(), Ok("atproto openid profile offline_access"));
+        assert_eq!(admit(&with_email, "openid email", Some("atproto")).as_deref(), Ok("atproto openid"));
+        assert_eq!(admit(&with_email, "email", Some("atproto email")).as_deref(), Ok("atproto email"));
+        assert!(admit(&with_email, "background_access", None).is_err());
+        let mut automation = client(None);
+        automation.metadata.insert("allow_background_access".to_owned(), true.into());
+        let admitted = with_email.admit("background_access", &automation).unwrap();
+        assert_eq!(admitted.to_string(), "atproto background_access");
+        assert_eq!(
+            with_email.supported().to_string(),
+            "atproto transition:generic transition:email openid profile email offline_access"
+        );
+        assert!(!without.supported().contains("email"));
+    }
+
+    #[test]
+    fn upstream_by_what_the_document_names() {
+        let upstream = |declares, ceiling, registered, asked| {
+            policy(ceiling, declares).upstream(&client(registered), &scope(asked)).to_string()
+        };
+        use Declares::{TheCeiling, TheRegistration, TheRequest};
+        let narrow = "openid repo:a.b.c?action=create blob:image/png email";
+        assert_eq!(
+            upstream(TheRequest, CEILING, None, narrow),
+            "atproto repo:a.b.c?action=create blob:image/png account:email"
+        );
+        assert_eq!(
+            upstream(TheCeiling, CEILING, None, narrow),
+            "atproto transition:generic transition:email"
+        );
+        assert_eq!(
+            upstream(
+                TheCeiling,
+                "atproto transition:generic repo:a.b.c account:email transition:email",
+                None,
+                narrow
+            ),
+            "atproto repo:a.b.c transition:generic account:email"
+        );
+        assert_eq!(
+            upstream(TheRegistration, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
+            "atproto repo:a.b.c blob:*/* account:email"
+        );
+        assert_eq!(
+            upstream(TheRegistration, CEILING, None, narrow),
+            "atproto transition:generic transition:email"
+        );
+        assert_eq!(upstream(TheRequest, "atproto", None, "openid email repo:a.b.c"), "atproto");
+        assert_eq!(
+            upstream(TheRegistration, "atproto repo:a.b.c", Some("repo:a.b.c repo:a.b.d"), "repo:a.b.d"),
+            "atproto"
+        );
+    }
+
+    /// Only a server that is asked for a set by its name tells what is in it.
+    #[test]
+    fn permission_sets_go_by_their_name() {
+        let admits = |declares, ceiling, registered| {
+            policy(ceiling, declares).admit("include:a.b.auth", &client(registered)).is_ok()
+        };
+        assert!(admits(Declares::TheRequest, CEILING, None));
+        assert!(!admits(Declares::TheCeiling, CEILING, None));
+        assert!(admits(Declares::TheCeiling, "atproto include:a.b.auth", None));
+        assert!(admits(Declares::TheRegistration, CEILING, Some("include:a.b.auth")));
+        assert!(!admits(Declares::TheRegistration, CEILING, None));
+        assert!(!admits(Declares::TheRequest, "atproto", None));
+    }
+
+    #[test]
+    fn coarse_by_what_the_server_lists() {
+        let coarse = |ceiling, asked, listed: &[String]| {
+            policy(ceiling, Declares::TheCeiling).upstream_coarse(&scope(asked), listed).to_string()
+        };
+        let all = "atproto transition:generic transition:email transition:chat.bsky";
+        let narrow = "openid repo:a.b.c email identity:handle include:a.b.auth";
+        assert_eq!(coarse(all, narrow, &listed()), "atproto transition:generic transition:email");
+        assert_eq!(coarse(all, narrow, &listed()[..2]), "atproto transition:generic");
+        assert_eq!(coarse("atproto repo:*", narrow, &listed()), "atproto");
+        assert_eq!(coarse("atproto account:email", "email", &listed()), "atproto transition:email");
+        assert_eq!(coarse(all, "openid", &listed()), "atproto");
+        assert_eq!(
+            coarse(all, "rpc:chat.bsky.convo.getLog?aud=*", &listed()),
+            "atproto transition:chat.bsky transition:generic"
+        );
+    }
+
+    #[test]
+    fn a_grant_keeps_what_is_ours_to_give() {
+        let grant = |asked, granted| grantable(&scope(asked), &scope(granted)).to_string();
+        assert_eq!(
+            grant("atproto openid repo:a.b.c email", "atproto transition:generic transition:email"),
+            "atproto openid repo:a.b.c email"
+        );
+        assert_eq!(grant("atproto openid email profile", "atproto"), "atproto openid profile");
+        assert_eq!(grant("atproto email", "atproto account:email?action=manage"), "atproto email");
+        assert_eq!(grant("openid transition:generic", "transition:generic"), "openid transition:generic");
+    }
+
+    #[test]
+    fn a_refresh_narrows_by_meaning() {
+        let narrowed = |granted, asked| narrow(&scope(granted), &scope(asked)).map(|scope| scope.to_string());
+        let granted = "atproto openid transition:generic";
+        assert_eq!(narrowed(granted, "").as_deref(), Some(granted));
+        assert_eq!(narrowed(granted, "phone email").as_deref(), Some(granted));
+        assert_eq!(narrowed(granted, "atproto repo:a.b.c").as_deref(), Some("atproto repo:a.b.c"));
+        assert_eq!(narrowed(granted, "openid atproto email").as_deref(), Some("openid atproto"));
+        assert_eq!(narrowed(granted, "atproto account:email"), None);
+        assert_eq!(narrowed("atproto repo:a.b.c", "atproto repo:*"), None);
+        assert_eq!(
+            narrowed("atproto include:a.b.auth", "include:a.b.auth").as_deref(),
+            Some("include:a.b.auth")
+        );
+        assert_eq!(narrowed("atproto repo:a.b.c", "include:a.b.auth"), None);
+    }
+}

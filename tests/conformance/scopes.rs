@@ -1,0 +1,193 @@
+//! Scopes: what a client may ask for, what the person's server is asked for, what is granted (RFC 6749
+//! section 3.3, atproto specification "Permissions").
+
+use anyhow::Result;
+use causeway_testkit::Tokens;
+use serde_json::json;
+
+use crate::support::{HANDLE, Scene, on_each_database};
+
+/// The scope of a client's sign-in from the start.
+async fn granted(scene: &mut Scene, asked: &str) -> Result<String> {
+    asked.clone_into(&mut scene.client.scope);
+    let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+    Ok(tokens.answer["scope"].as_str().unwrap().to_owned())
+}
+
+/// What the person's server was asked for last.
+fn asked_upstream(scene: &Scene) -> String {
+    scene.upstream.last_pushed().remove("scope").unwrap()
+}
+
+on_each_database! {
+    /// Each form of a scope is taken for what it means, goes upstream in one text, and is granted.
+    async fn narrow_scopes(database) {
+        let mut scene = Scene::set(database).await?;
+        let asked = "atproto repo?action=create&collection=app.bsky.feed.post blob:image/* \
+                     rpc:app.bsky.feed.getTimeline?aud=did:web:api.bsky.app#bsky_appview";
+        let canonical = "atproto repo:app.bsky.feed.post?action=create blob:image/* \
+                         rpc:app.bsky.feed.getTimeline?aud=did:web:api.bsky.app%23bsky_appview";
+        assert_eq!(granted(&mut scene, asked).await?, canonical);
+        assert_eq!(asked_upstream(&scene), canonical);
+        let client_id = url::Url::parse(&scene.upstream.last_pushed()["client_id"])?;
+        let declared = client_id.query_pairs().find(|(name, _)| name == "scope").unwrap().1.into_owned();
+        assert_eq!(declared, canonical, "the document names what is asked for");
+        Ok(())
+    }
+
+    /// What the ceiling does not cover, what is no scope and what is another client's to ask for is refused
+    /// before anybody is sent anywhere, and the text says why.
+    async fn refusals(database) {
+        let scene = Scene::set(database).await?;
+        for (scope, said) in [
+            ("identity:*", "not available to this client: identity:*"),
+            ("account:email?action=manage", "not available to this client: account:email?action=manage"),
+            ("repo:app.bsky", "repo:app.bsky is not a scope: its collection must be an NSID"),
+            ("rpc:*?aud=*", "it allows every method of every service"),
+            ("write:posts", "write:posts is not a scope: this server knows no such scope"),
+            ("background_access", "not available to this client: background_access"),
+        ] {
+            let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
+            let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_scope"), "{scope}");
+            let description = answer.redirect_param("error_description").unwrap();
+            assert!(description.contains(said), "{scope}: {description}");
+            let legal = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            assert!(description.bytes().all(legal), "{description}");
+        }
+        assert_eq!(scene.upstream.hits("par"), 0);
+        Ok(())
+    }
+
+    /// OpenID Connect is between us and the client: the person's server sees none of it, but has to show
+    /// the email address for `email`.
+    async fn openid_scopes(database) {
+        let mut scene = Scene::set(database).await?;
+        let all = "openid profile email offline_access address phone";
+        assert_eq!(granted(&mut scene, all).await?, "atproto openid profile email offline_access");
+        assert_eq!(asked_upstream(&scene), "atproto account:email");
+        scene.upstream.script(|script| script.scope = Some("atproto".to_owned()));
+        assert_eq!(granted(&mut scene, all).await?, "atproto openid profile offline_access");
+        Ok(())
+    }
+
+    /// What the person's server granted bounds what we grant, by what it means.
+    async fn the_grant_is_bounded(database) {
+        let mut scene = Scene::set(database).await?;
+        for (upstream, asked, grant) in [
+            ("atproto transition:generic", "repo:app.bsky.feed.post", "atproto repo:app.bsky.feed.post"),
+            ("atproto repo:app.bsky.feed.post", "transition:generic", "atproto repo:app.bsky.feed.post"),
+            ("atproto repo:a.b.c?action=create", "repo:a.b.c blob:*/*", "atproto repo:a.b.c?action=create"),
+            ("atproto future:thing repo:a.b", "repo:a.b.c", "atproto"),
+            // The contents of a permission set, instead of its name.
+            ("atproto repo:a.b.c rpc:a.b.d?aud=*", "include:a.b.auth", "atproto include:a.b.auth"),
+            ("atproto", "include:a.b.auth", "atproto"),
+        ] {
+            scene.upstream.script(|script| script.scope = Some(upstream.to_owned()));
+            assert_eq!(granted(&mut scene, asked).await?, grant, "{asked} of {upstream}");
+        }
+        Ok(())
+    }
+
+    /// A client that registered a scope asks within it, by meaning; `allow_background_access` is not its to
+    /// say.
+    async fn registration(database) {
+        let mut scene = Scene::set(database).await?;
+        let url = scene.app.at("/oauth/register");
+        let register = |scope: &'static str| {
+            let body = json!({
+                "redirect_uris": ["http://127.0.0.1/callback"],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "token_endpoint_auth_method": "none",
+                "scope": scope,
+                "allow_background_access": true,
+            });
+            scene.agent.post_body(&url, "application/json", body.to_string())
+        };
+        for refused in ["atproto identity:*", "atproto repo:a.b", "openid nonsense"] {
+            assert_eq!(register(refused).await?.refusal(), "400 invalid_client_metadata", "{refused}");
+        }
+        let registered = register("openid repo?collection=app.a.b").await?.json();
+        assert_eq!(registered["scope"], "openid repo:app.a.b");
+        assert_eq!(registered.get("allow_background_access"), None);
+        scene.client.client_id = registered["client_id"].as_str().unwrap().to_owned();
+        let asked = "atproto openid email repo:app.a.b?action=delete";
+        assert_eq!(granted(&mut scene, asked).await?, "atproto openid repo:app.a.b?action=delete");
+        for beyond in ["repo:*", "transition:generic", "background_access"] {
+            let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(beyond));
+            let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_scope"), "{beyond}");
+        }
+        Ok(())
+    }
+
+    /// A refresh narrows the access token by meaning and never widens it; the refresh token keeps all.
+    async fn refresh_narrows(database) {
+        let mut scene = Scene::set(database).await?;
+        "openid repo:app.a.b blob:image/*".clone_into(&mut scene.client.scope);
+        let mut tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        for (asked, answer) in [
+            ("atproto repo:app.a.b?action=create", Ok("atproto repo:app.a.b?action=create")),
+            ("blob:image/png", Ok("blob:image/png")),
+            ("repo:*", Err("400 invalid_scope")),
+            ("transition:generic", Err("400 invalid_scope")),
+            ("repo:app", Err("400 invalid_scope")),
+            ("openid profile repo:app.a.b", Ok("openid repo:app.a.b")),
+            ("email phone", Ok("atproto openid repo:app.a.b blob:image/*")),
+        ] {
+            let params =
+                [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh_token), ("scope", asked)];
+            let refreshed = scene.client.post(&scene.agent, "/oauth/token", &params).await?;
+            match answer {
+                Ok(scope) => {
+                    tokens = Tokens::read(&refreshed)?;
+                    assert_eq!(tokens.answer["scope"], scope);
+                }
+                Err(refusal) => assert_eq!(refreshed.refusal(), refusal, "{asked}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// A server from before the permission grammar is asked a second time, for transition scopes; that it
+    /// is one is remembered for five minutes. The grant stays as narrow as it was asked for.
+    async fn older_servers(database) {
+        let mut scene = Scene::set(database).await?;
+        let narrow = "atproto repo:app.a.b?action=create blob:image/png openid email";
+        let coarse = "atproto transition:generic transition:email";
+        let knows = vec!["atproto", "transition:generic", "transition:email", "transition:chat.bsky"];
+        scene.upstream.script(|script| script.knows = Some(knows));
+        assert_eq!(granted(&mut scene, narrow).await?, narrow);
+        assert_eq!((asked_upstream(&scene).as_str(), scene.upstream.hits("par")), (coarse, 2));
+        assert_eq!(granted(&mut scene, narrow).await?, narrow);
+        assert_eq!((asked_upstream(&scene).as_str(), scene.upstream.hits("par")), (coarse, 3));
+        scene.app.clock.advance(300);
+        assert_eq!(granted(&mut scene, narrow).await?, narrow);
+        assert_eq!(scene.upstream.hits("par"), 5);
+
+        // One that is older still has no scope for the email address.
+        scene.app.clock.advance(300);
+        scene.upstream.script(|script| script.knows = Some(vec!["atproto", "transition:generic"]));
+        let without = "atproto repo:app.a.b?action=create blob:image/png openid";
+        assert_eq!(granted(&mut scene, narrow).await?, without);
+        assert_eq!(asked_upstream(&scene), "atproto transition:generic");
+        Ok(())
+    }
+
+    /// A server that refuses for another reason is asked once, and not taken for an old one.
+    async fn other_refusals(database) {
+        let mut scene = Scene::set(database).await?;
+        for (error, asked) in [("invalid_scope", "include:a.b.auth"), ("invalid_request", "repo:a.b.c")] {
+            scene.upstream.script(|script| script.par = causeway_testkit::Fault::OAuth(error));
+            let before = scene.upstream.hits("par");
+            let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(asked));
+            let page = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!((page.header("location"), scene.upstream.hits("par") - before), ("", 1), "{page:?}");
+            assert!(page.text.contains("did not accept the sign-in request"), "{}", page.text);
+        }
+        scene.upstream.script(|script| script.par = causeway_testkit::Fault::None);
+        granted(&mut scene, "repo:a.b.c").await?;
+        assert_eq!(asked_upstream(&scene), "atproto repo:a.b.c");
+        Ok(())
+    }
+}
