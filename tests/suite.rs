@@ -22,6 +22,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod scopes;
     mod sign_in;
 }
 mod races;

@@ -90,6 +90,14 @@ async fn commands() -> Result<()> {
     assert!(run(&["clients", "list"]).await?.1.contains(&id));
     let shown = Causeway::run(directory.path(), &["clients", "show", &id]).await?;
     assert!(!String::from_utf8(shown.stdout)?.contains("cw_cs_"));
+    let automation =
+        ["clients", "create", "--redirect-uri", "https://app.example/cb", "--allow-background-access"];
+    let automation: serde_json::Value =
+        serde_json::from_slice(&Causeway::run(directory.path(), &automation).await?.stdout)?;
+    assert_eq!(
+        (&automation["allow_background_access"], &created["allow_background_access"]),
+        (&true.into(), &false.into())
+    );
     assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(0));
     assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(1));
     assert!(run(&["migrate", "down"]).await?.1.contains("Reverted"));

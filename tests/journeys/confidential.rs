@@ -1,8 +1,10 @@
 //! The confidential client: the binary behind a TLS front, under a name, against PDSes over https
 //! that fetch our metadata and verify our assertions.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use causeway_testkit::{Agent, Causeway, OauthClient, RealNet, TlsProxy, Tokens};
+use causeway_testkit::{Agent, Causeway, OauthClient, RealNet, TestDatabase, TlsProxy, Tokens};
 use serde_json::json;
 
 use crate::support::{database_arguments, on_each_database};
@@ -13,17 +15,7 @@ on_each_database! {
         let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
-        let environment = net.environment();
-        let names = ["pds1", "pds2", "plc", "directory"].map(|name| format!("--resolve={name}.realnet.internal=127.0.0.1"));
-        let mut arguments = database_arguments(database, directory.path())?;
-        arguments.extend([
-            "--listen=127.0.0.1:0".to_owned(),
-            format!("--external-url={}", front.url),
-            format!("--plc-url={}", environment.plc_url),
-            format!("--handle-resolver={}", environment.handle_resolver),
-            format!("--extra-ca={}", net.ca_path()),
-        ]);
-        arguments.extend(names);
+        let arguments = arguments(database, directory.path(), &net, &front)?;
         let server = serve(directory.path(), &arguments, &mut front).await?;
 
         let agent = Agent::new(Some(&net.ca()?));
@@ -44,6 +36,86 @@ on_each_database! {
         assert!(server.log()?.contains("session revoked at its server"));
         Ok(())
     }
+
+    /// One upstream client for each of ours: the PDS shows its name and is asked for its scopes. A session
+    /// keeps the client that it began as, through a change of the setting, until it is revoked.
+    async fn as_its_own_client(database) {
+        let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
+        let mut front = TlsProxy::start(&net).await?;
+        let directory = tempfile::tempdir()?;
+        let arguments = arguments(database, directory.path(), &net, &front)?;
+        let own = [&arguments[..], &["--upstream-client=per_client".to_owned()]].concat();
+        let server = serve(directory.path(), &own, &mut front).await?;
+
+        let agent = Agent::new(Some(&net.ca()?));
+        let mut client = OauthClient::register(&agent, &front.url).await?;
+        let body = json!({
+            "client_name": "Garden of Forking Paths",
+            "redirect_uris": ["http://127.0.0.1/callback"],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "none",
+            "scope": "openid email repo:app.bsky.feed.post",
+        });
+        let url = format!("{}/oauth/register", front.url);
+        let registered = agent.post_body(&url, "application/json", body.to_string()).await?.json();
+        client.client_id = registered["client_id"].as_str().unwrap().to_owned();
+        let document = format!("{}/oauth-client-metadata/clients/{}.json", front.url, client.client_id);
+        let published = agent.get(&document).await?.json();
+        assert_eq!(published["client_id"], document.as_str());
+        assert_eq!(published["client_name"], "Garden of Forking Paths");
+        assert_eq!(published["scope"], "atproto account:email repo:app.bsky.feed.post");
+
+        client.scope = "openid email repo:app.bsky.feed.post?action=create".to_owned();
+        let to_pds = agent.get(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
+        let page = agent.request("GET".parse()?, &to_pds).header("sec-fetch-mode", "navigate");
+        let page = agent.send(page.header("sec-fetch-dest", "document").header("sec-fetch-site", "cross-site")).await?;
+        assert!(page.text.contains("Garden of Forking Paths"), "{page:?}");
+
+        let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        assert_eq!(tokens.answer["scope"], "atproto openid email repo:app.bsky.feed.post?action=create");
+        server.kill().await?;
+        let server = serve(directory.path(), &arguments, &mut front).await?;
+        net.control("forget-clients", &json!({})).await?;
+        assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
+
+        // The client is deleted: its document is there until the PDS, which reads it anew, has revoked.
+        server.kill().await?;
+        let command = [&["clients", "delete", &client.client_id].map(str::to_owned)[..], &arguments].concat();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        assert!(Causeway::run(directory.path(), &command).await?.status.success());
+        net.control("forget-clients", &json!({})).await?;
+        let server = serve(directory.path(), &arguments, &mut front).await?;
+        let gone = async {
+            while agent.get(&document).await?.status != 404 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await??;
+        assert!(server.log()?.contains("session revoked at its server"));
+        Ok(())
+    }
+}
+
+/// How the binary is told of a database, of the network, and of its own name.
+fn arguments(
+    database: &TestDatabase,
+    directory: &std::path::Path,
+    net: &RealNet,
+    front: &TlsProxy,
+) -> Result<Vec<String>> {
+    let environment = net.environment();
+    let mut arguments = database_arguments(database, directory)?;
+    arguments.extend([
+        "--listen=127.0.0.1:0".to_owned(),
+        format!("--external-url={}", front.url),
+        format!("--plc-url={}", environment.plc_url),
+        format!("--handle-resolver={}", environment.handle_resolver),
+        format!("--extra-ca={}", net.ca_path()),
+    ]);
+    let names = ["pds1", "pds2", "plc", "directory"];
+    arguments.extend(names.map(|name| format!("--resolve={name}.realnet.internal=127.0.0.1")));
+    Ok(arguments)
 }
 
 /// Starts the binary behind the front; it prints its external address, so the port is in the log.

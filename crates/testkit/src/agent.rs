@@ -80,8 +80,9 @@ impl Agent {
         let mut builder = Client::builder().redirect(redirect::Policy::none()).no_proxy();
         if let Some(pem) = ca {
             builder = builder.add_root_certificate(Certificate::from_pem(pem).expect("a certificate"));
-            for name in ["causeway.realnet.internal", "causeway.apps.internal", "directory.realnet.internal"]
-            {
+            let realnet =
+                ["causeway", "directory", "pds1", "pds2"].map(|name| format!("{name}.realnet.internal"));
+            for name in realnet.iter().map(String::as_str).chain(["causeway.apps.internal"]) {
                 builder = builder.resolve(name, ([127, 0, 0, 1], 0).into());
             }
         }

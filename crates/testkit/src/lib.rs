@@ -16,7 +16,7 @@ pub use binary::Causeway;
 pub use causeway_store::testing::TestDatabase;
 pub use client::{Authorization, OauthClient, Tokens, decide};
 pub use clock::MockClock;
-pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy};
+pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy, scope_reference};
 pub use reqwest::RequestBuilder;
 pub use upstream::{Fault, Script, ScriptedUpstream};
 

@@ -73,6 +73,22 @@ async fn first_line(child: &mut Child) -> Result<(Value, Lines<BufReader<ChildSt
     Ok((serde_json::from_str(&line.context("it ended at once")?)?, lines))
 }
 
+/// What the package that PDSes use makes of scopes: see `tests/realnet/scope-reference.mjs`. `None` when
+/// these tests were left out.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn scope_reference(input: &Value) -> Result<Option<Value>> {
+    if left_out() {
+        return Ok(None);
+    }
+    let mut process = node("scope-reference.mjs").spawn().context("node: is it installed?")?;
+    let mut pipe = process.stdin.take().context("stdin")?;
+    pipe.write_all(format!("{input}\n").as_bytes()).await?;
+    drop(pipe);
+    Ok(Some(first_line(&mut process).await?.0))
+}
+
 impl RealNet {
     /// The network over http: the one that `cargo xtask test` started, or one of this test's own.
     /// `None` when these tests were left out.
