@@ -296,6 +296,26 @@ mod tests {
         assert!(said_of("atproto background_access", "")[1].contains("when you are not there"));
     }
 
+    /// The table of the documentation says what the page says.
+    #[test]
+    fn the_documented_words() {
+        let table = include_str!("../../../../docs/src/scopes.md");
+        let rows = table.lines().skip_while(|line| !line.starts_with("| scope |")).skip(2);
+        let mut seen = 0;
+        for row in rows.take_while(|line| line.starts_with('|')) {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [scope, words, note] = cells[..] else { panic!("{row}") };
+            let scope = Scope::parse(scope.trim_matches('`')).unwrap();
+            let groups = describe(&scope, &Scope::default(), &EN.scopes);
+            let said = groups.first().map_or_else(ScopeLine::default, |group| group.lines[0].clone());
+            assert_eq!(said.words, words, "{row}");
+            let marked = note == "far-reaching" || note.ends_with("; far-reaching");
+            assert_eq!(said.risk.is_some(), marked, "{row}");
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen}");
+    }
+
     #[test]
     fn narrow_scopes_are_put_together() {
         let said = said_of(
