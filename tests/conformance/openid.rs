@@ -148,7 +148,7 @@ on_each_database! {
         let query = [("client_id", &*scene.client.client_id), ("request_uri", request_uri)];
         let url = url::Url::parse_with_params(&scene.app.at("/oauth/authorize"), query)?;
         scene.agent.get(url.as_str()).await?;
-        assert_eq!(scene.upstream.last_push().get("login_hint").map(String::as_str), Some(DID));
+        assert_eq!(scene.upstream.last_pushed().get("login_hint").map(String::as_str), Some(DID));
         Ok(())
     }
 
@@ -160,7 +160,7 @@ on_each_database! {
         {
             let authorization = scene.client.authorization(Some(HANDLE)).with(name, Some(value));
             scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
-            let pushed = scene.upstream.last_push();
+            let pushed = scene.upstream.last_pushed();
             assert_eq!(pushed.get("prompt").map(String::as_str), Some(forwarded), "{name}={value}");
         }
         Ok(())

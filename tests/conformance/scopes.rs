@@ -2,6 +2,8 @@
 //! section 3.3, atproto specification "Permissions").
 
 use anyhow::Result;
+use causeway_domain::{ClientId, TenantId};
+use causeway_store::clients;
 use causeway_testkit::Tokens;
 use serde_json::json;
 
@@ -16,7 +18,7 @@ async fn granted(scene: &mut Scene, asked: &str) -> Result<String> {
 
 /// What the person's server was asked for last.
 fn asked_upstream(scene: &Scene) -> String {
-    scene.upstream.last_push().remove("scope").unwrap()
+    scene.upstream.last_pushed().remove("scope").unwrap()
 }
 
 on_each_database! {
@@ -29,7 +31,7 @@ on_each_database! {
                          rpc:app.bsky.feed.getTimeline?aud=did:web:api.bsky.app%23bsky_appview";
         assert_eq!(granted(&mut scene, asked).await?, canonical);
         assert_eq!(asked_upstream(&scene), canonical);
-        let client_id = url::Url::parse(&scene.upstream.last_push()["client_id"])?;
+        let client_id = url::Url::parse(&scene.upstream.last_pushed()["client_id"])?;
         let declared = client_id.query_pairs().find(|(name, _)| name == "scope").unwrap().1.into_owned();
         assert_eq!(declared, canonical, "the document names what is asked for");
         Ok(())
@@ -118,6 +120,41 @@ on_each_database! {
             let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
             assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_scope"), "{beyond}");
         }
+        Ok(())
+    }
+
+    /// Whoever runs the server allows a client `background_access`, and no change that the client makes takes
+    /// it away.
+    async fn background_access(database) {
+        let mut scene = Scene::set(database).await?;
+        let url = scene.app.at("/oauth/register");
+        let body = json!({
+            "redirect_uris": ["http://127.0.0.1/callback"],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "none",
+        });
+        let registered = scene.agent.post_body(&url, "application/json", body.to_string()).await?.json();
+        let id = ClientId::new(registered["client_id"].as_str().unwrap());
+        let found = id.clone();
+        let mut client = scene
+            .app
+            .store()
+            .read(move |c| clients::find_client(c, &TenantId::default_tenant(), &found))
+            .await?
+            .unwrap();
+        client.metadata.insert("allow_background_access".to_owned(), true.into());
+        scene.app.store().write(move |c| clients::update_client(c, &client)).await?;
+
+        let mut changed = body;
+        changed["client_id"] = registered["client_id"].clone();
+        let own = registered["registration_client_uri"].as_str().unwrap();
+        let token = registered["registration_access_token"].as_str().unwrap();
+        let request = scene.agent.request("PUT".parse()?, own).bearer_auth(token).json(&changed);
+        assert_eq!(scene.agent.send(request).await?.status, 200);
+        scene.client.client_id = id.into_string();
+        let granted = granted(&mut scene, "openid background_access").await?;
+        assert_eq!(granted, "atproto openid background_access");
+        assert_eq!(asked_upstream(&scene), "atproto");
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub struct ConsentView {
     pub session: SessionHead,
     /// What would be granted: what was asked for, as far as the person's server granted it.
     pub scope: Scope,
+    /// What the person's server granted: what is in permission sets is in it.
+    pub upstream_scope: Scope,
 }
 
 /// What the person decided.
@@ -86,9 +88,10 @@ pub async fn view(
             let (request, session_id) = find_pending(c, &id, &browser, now)?;
             let client =
                 clients::find_client(c, &request.tenant_id, &request.client_id)?.ok_or(ConsentError::Gone)?;
-            let (session, scope) =
-                find_grantable(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
-            Ok(ConsentView { request, client, session, scope })
+            let (session, upstream_scope) =
+                find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
+            let scope = scopes::grantable(&request.scope, &upstream_scope);
+            Ok(ConsentView { request, client, session, scope, upstream_scope })
         })
         .await
 }
@@ -144,8 +147,9 @@ async fn allow(
     let redirect = ClientAnswer::with_code(&request, ctx.issuer(), &code);
     ctx.store()
         .write(move |c| {
-            let (session, scope) =
-                find_grantable(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
+            let (session, upstream_scope) =
+                find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
+            let scope = scopes::grantable(&request.scope, &upstream_scope);
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
                 || !sessions::activate_session(c, &session_id, &scope, now)?
             {
@@ -212,8 +216,8 @@ fn find_pending(
     }
 }
 
-/// The session behind a request, and the scope that it can grant.
-fn find_grantable(
+/// The session behind a request, and what the person's server granted.
+fn find_signed_in(
     c: &mut AnyConnection,
     ring: &SealingKeyRing,
     request: &AuthRequest,
@@ -229,6 +233,5 @@ fn find_grantable(
     let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
         return Ok(None);
     };
-    let scope = scopes::grantable(&request.scope, &tokens.scope);
-    Ok(Some((session, scope)))
+    Ok(Some((session, tokens.scope)))
 }

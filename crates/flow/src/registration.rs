@@ -108,7 +108,10 @@ pub async fn update(
     if said("client_id") != Some(client.client_id.as_str()) || !same_secret {
         return Err(RegistrationError::Differs);
     }
-    let valid = register::check(ctx, metadata)?;
+    let mut valid = register::check(ctx, metadata)?;
+    if client.allows_background_access() {
+        valid = valid.allowing_background_access();
+    }
     let fresh = match &client.client_secret {
         Some(_) => None,
         None => valid.new_secret(ctx.rng()),

@@ -75,8 +75,8 @@ struct State {
     accounts: BTreeMap<String, String>,
     /// The parameters of each pushed request.
     pushed: BTreeMap<String, BTreeMap<String, String>>,
-    /// The parameters of the request that was pushed last.
-    last_push: BTreeMap<String, String>,
+    /// Those of the last one, refused or not.
+    last_pushed: BTreeMap<String, String>,
     /// The parameters behind each code and each refresh token.
     grants: BTreeMap<String, BTreeMap<String, String>>,
     /// Everything that must not show up anywhere.
@@ -144,9 +144,9 @@ impl ScriptedUpstream {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
     }
 
-    /// The parameters of the request that was pushed last, refused or not.
-    pub fn last_push(&self) -> BTreeMap<String, String> {
-        self.state().last_push.clone()
+    /// The parameters of the last pushed request, refused or not.
+    pub fn last_pushed(&self) -> BTreeMap<String, String> {
+        self.state().last_pushed.clone()
     }
 
     /// How many refresh tokens it would still take.
@@ -269,7 +269,7 @@ async fn metadata(state: Shared) -> HttpResponse {
 }
 
 async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
-    lock(&state).last_push.clone_from(&form);
+    lock(&state).last_pushed.clone_from(&form);
     if let Some(response) = fault(&state, "par", |script| &script.par).await {
         return response;
     }

@@ -13,12 +13,13 @@ mod scope_words;
 mod text;
 
 use askama::Template;
+use causeway_domain::Scope;
 
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
 pub use self::host::host_of;
-pub use self::scope_words::scope_words;
+pub use self::scope_words::{ScopeGroup, ScopeItem, ScopeLine};
 use self::text::{EN, Text};
 
 /// Where the consent form posts to.
@@ -71,19 +72,23 @@ impl SignInPage {
     }
 }
 
-/// One scope that a client asks for.
-#[derive(Clone)]
-pub struct ScopeLine {
-    /// The scope value as it is on the wire.
-    pub scope: String,
-    /// What it allows, in plain words.
-    pub words: String,
+/// What a client asks for.
+#[derive(Clone, Default)]
+pub struct AskedScopes {
+    /// In plain words, by kind.
+    pub groups: Vec<ScopeGroup>,
+    /// The values as they are on the wire.
+    pub values: Vec<String>,
 }
 
-impl ScopeLine {
-    /// The scope with its words in English, see [`scope_words`].
-    pub fn new(scope: &str) -> Self {
-        Self { scope: scope.to_owned(), words: scope_words(scope) }
+impl AskedScopes {
+    /// A scope in words, English. `contents` is what the person's server granted: it says what is in
+    /// permission sets.
+    pub fn new(scope: &Scope, contents: &Scope) -> Self {
+        Self {
+            groups: scope_words::describe(scope, contents, &EN.scopes),
+            values: scope.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -104,10 +109,13 @@ pub struct ConsentPage {
     /// The host of the server that keeps the account.
     pub pds_host: String,
     /// What the client asks for.
-    pub scopes: Vec<ScopeLine>,
+    pub scopes: AskedScopes,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
 }
+
+/// Items of a line that are shown at once; the rest is behind a click.
+const SHOWN: usize = 6;
 
 #[derive(Template)]
 #[template(path = "consent.html")]

@@ -1,237 +1,403 @@
-//! What a scope allows, in plain words.
+//! What a scope allows, in plain words, for somebody who has never heard of scopes.
 //!
-//! The grammar is that of AT Protocol's permissions: `resource:positional?name=value&...`. Words must never
-//! promise less than the scope gives, so whatever is not fully understood is named instead of described.
+//! Words must never promise less than the scope gives. What is the same to a person is said once, and what
+//! is far-reaching says what it can come to.
 
-use url::form_urlencoded;
+use std::collections::BTreeMap;
 
-/// One English sentence that says what the scope lets a client do.
-pub fn scope_words(scope: &str) -> String {
-    let words = match scope {
-        "atproto" => "Know who you are: your handle and your permanent account id (DID).",
-        "transition:generic" => {
-            "Read and write nearly everything in your account: posts, likes, follows, your profile and \
-             settings. Direct messages are left out. This is as much as an app password allows."
+use causeway_domain::scope::{
+    AccountAction, AccountAttr, Audience, BlobScope, IdentityAttr, IncludeScope, Names, OwnScope, RepoAction,
+    RepoScope, RpcScope, ScopeValue, Service, Transition,
+};
+use causeway_domain::{Nsid, Scope};
+
+use super::text::{Around, Scopes};
+
+/// What a client asks for, of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeGroup {
+    /// The kind.
+    pub title: String,
+    /// What it asks for.
+    pub lines: Vec<ScopeLine>,
+}
+
+/// One thing that a client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeLine {
+    /// The thing.
+    pub words: String,
+    /// What exactly, where the words say "these".
+    pub items: Vec<ScopeItem>,
+    /// What it can come to, when it is far-reaching.
+    pub risk: Option<String>,
+}
+
+/// One of several, in words where there are any, and by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeItem {
+    /// The words; empty when there are none.
+    pub words: String,
+    /// The name.
+    pub name: String,
+}
+
+/// Says what a scope allows. `contents` is what the person's server answered: what is in permission sets
+/// stands there.
+pub(super) fn describe(scope: &Scope, contents: &Scope, text: &Scopes) -> Vec<ScopeGroup> {
+    let mut words = Words { text, groups: Default::default() };
+    // What another value covers adds nothing.
+    for value in scope.normalized().iter() {
+        words.add(value, contents);
+    }
+    words.finish()
+}
+
+/// The kinds, in the order in which they are shown.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Identity,
+    Records,
+    Files,
+    Services,
+    Account,
+    Sets,
+    Absence,
+}
+
+/// Lines that can be put together are kept under what they have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Line {
+    Plain(String),
+    Records(Vec<RepoAction>),
+    Calls(Option<Service>),
+}
+
+struct Words<'a> {
+    text: &'a Scopes,
+    groups: BTreeMap<Group, BTreeMap<Line, ScopeLine>>,
+}
+
+impl Words<'_> {
+    fn add(&mut self, value: &ScopeValue, contents: &Scope) {
+        let t = self.text;
+        match value {
+            ScopeValue::Atproto | ScopeValue::Own(OwnScope::Openid | OwnScope::Profile) => {
+                self.plain(Group::Identity, t.identity, None);
+            }
+            ScopeValue::Own(OwnScope::Email) | ScopeValue::Transition(Transition::Email) => {
+                self.plain(Group::Identity, t.email, None);
+            }
+            ScopeValue::Own(OwnScope::BackgroundAccess) => self.plain(Group::Absence, t.background, None),
+            // Nothing that a person could notice.
+            ScopeValue::Own(OwnScope::OfflineAccess | OwnScope::Address | OwnScope::Phone) => {}
+            ScopeValue::Transition(Transition::Generic) => {
+                self.plain(Group::Records, t.generic, Some(t.generic_risk));
+            }
+            ScopeValue::Transition(Transition::ChatBsky) => {
+                self.plain(Group::Services, t.chat, Some(t.chat_risk));
+            }
+            ScopeValue::Repo(repo) => self.repo(repo),
+            ScopeValue::Rpc(rpc) => self.rpc(rpc),
+            ScopeValue::Blob(blob) => self.blob(blob),
+            ScopeValue::Account(account) => {
+                let (group, words, risk) = match (account.attr, account.action) {
+                    (AccountAttr::Email, AccountAction::Read) => (Group::Identity, t.email, None),
+                    (AccountAttr::Email, AccountAction::Manage) => {
+                        (Group::Account, t.email_manage, Some(t.email_manage_risk))
+                    }
+                    (AccountAttr::Repo, AccountAction::Read) => (Group::Account, t.repo_read, None),
+                    (AccountAttr::Repo, AccountAction::Manage) => {
+                        (Group::Account, t.repo_manage, Some(t.repo_manage_risk))
+                    }
+                    (AccountAttr::Status, AccountAction::Read) => (Group::Account, t.status_read, None),
+                    (AccountAttr::Status, AccountAction::Manage) => {
+                        (Group::Account, t.status_manage, Some(t.status_manage_risk))
+                    }
+                };
+                self.plain(group, words, risk);
+            }
+            ScopeValue::Identity(identity) => match identity.attr {
+                IdentityAttr::Handle => self.plain(Group::Account, t.handle, Some(t.handle_risk)),
+                IdentityAttr::Any => self.plain(Group::Account, t.identity_any, Some(t.identity_any_risk)),
+            },
+            ScopeValue::Include(include) => self.include(include, contents),
         }
-        "transition:email" => "See the email address of your account.",
-        "transition:chat.bsky" => "Read and send your direct messages on Bluesky.",
-        _ => return granular(scope).unwrap_or_else(|| format!("Use the permission “{scope}”.")),
+    }
+
+    fn line(&mut self, group: Group, line: Line) -> &mut ScopeLine {
+        self.groups.entry(group).or_default().entry(line).or_default()
+    }
+
+    fn plain(&mut self, group: Group, words: impl Into<String>, risk: Option<&str>) {
+        let words = words.into();
+        let line = self.line(group, Line::Plain(words.clone()));
+        line.words = words;
+        line.risk = risk.map(str::to_owned);
+    }
+
+    fn repo(&mut self, repo: &RepoScope) {
+        let (t, actions) = (self.text, repo.actions().collect::<Vec<_>>());
+        match repo.collections() {
+            Names::Any => {
+                let words = t.records_any[index(&actions)];
+                self.plain(Group::Records, words, Some(t.records_any_risk));
+            }
+            Names::Only(names) => {
+                let line = self.line(Group::Records, Line::Records(actions.clone()));
+                t.records[index(&actions)].clone_into(&mut line.words);
+                line.items.extend(names.iter().map(|name| item(name, t.kinds)));
+            }
+        }
+    }
+
+    fn rpc(&mut self, rpc: &RpcScope) {
+        let t = self.text;
+        let service = match rpc.audience() {
+            Audience::Any => None,
+            Audience::Only(service) => Some(service.clone()),
+        };
+        match (rpc.methods(), &service) {
+            (Names::Any, Some(service)) => {
+                let words = around(t.calls_any, &service_name(service));
+                self.plain(Group::Services, words, Some(t.calls_any_risk));
+            }
+            (Names::Any, None) => self.plain(Group::Services, t.calls_anywhere, Some(t.calls_any_risk)),
+            (Names::Only(names), _) => {
+                let words = service.as_ref().map_or_else(
+                    || t.calls_anywhere.to_owned(),
+                    |service| around(t.calls, &service_name(service)),
+                );
+                let line = self.line(Group::Services, Line::Calls(service));
+                line.words = words;
+                line.items.extend(names.iter().map(|name| item(name, &[])));
+            }
+        }
+    }
+
+    fn blob(&mut self, blob: &BlobScope) {
+        let t = self.text;
+        for range in blob.accept() {
+            let words = match range.as_str().split_once('/') {
+                Some(("*", _)) => t.files_any.to_owned(),
+                Some(("image", "*")) => t.images.to_owned(),
+                Some(("video", "*")) => t.videos.to_owned(),
+                Some(("audio", "*")) => t.audio.to_owned(),
+                _ => around(t.files, range.as_str()),
+            };
+            self.plain(Group::Files, words, None);
+        }
+    }
+
+    /// What is in a set, as the person's server knows it, under the set's name.
+    fn include(&mut self, include: &IncludeScope, contents: &Scope) {
+        let t = self.text;
+        let inside: Scope = contents.iter().filter(|value| include.may_contain(value)).cloned().collect();
+        let mut words = around(t.set, include.nsid().as_str());
+        if let Some(service) = include.audience() {
+            words.push_str(&around(t.set_service, &service_name(service)));
+        }
+        let of_line = |line: ScopeLine| -> Vec<ScopeItem> {
+            let names: Vec<_> = line.items.into_iter().map(|item| item.name).collect();
+            vec![ScopeItem { words: line.words, name: names.join(", ") }]
+        };
+        let items: Vec<_> = describe(&inside, &Scope::default(), t)
+            .into_iter()
+            .flat_map(|group| group.lines)
+            .flat_map(of_line)
+            .collect();
+        words.push_str(if items.is_empty() { t.set_unknown } else { t.set_known });
+        let line = self.line(Group::Sets, Line::Plain(words.clone()));
+        *line = ScopeLine { words, items, risk: None };
+    }
+
+    fn finish(self) -> Vec<ScopeGroup> {
+        let t = self.text;
+        let title = |group| match group {
+            Group::Identity => t.about_you,
+            Group::Records => t.about_records,
+            Group::Files => t.about_files,
+            Group::Services => t.about_services,
+            Group::Account => t.about_account,
+            Group::Sets => t.about_sets,
+            Group::Absence => t.about_absence,
+        };
+        let sorted = |(line, mut said): (Line, ScopeLine)| {
+            if !matches!(line, Line::Plain(_)) {
+                said.items.sort_by(|a, b| a.name.cmp(&b.name));
+                said.items.dedup();
+            }
+            said
+        };
+        self.groups
+            .into_iter()
+            .map(|(group, lines)| ScopeGroup {
+                title: title(group).to_owned(),
+                lines: lines.into_iter().map(sorted).collect(),
+            })
+            .collect()
+    }
+}
+
+/// Where the words for a set of actions stand in a table.
+fn index(actions: &[RepoAction]) -> usize {
+    let bit = |action: &RepoAction| match action {
+        RepoAction::Create => 1,
+        RepoAction::Update => 2,
+        RepoAction::Delete => 4,
     };
-    words.to_owned()
+    actions.iter().map(bit).sum()
 }
 
-/// A scope taken apart.
-struct Permission<'a> {
-    positional: Option<&'a str>,
-    parameters: Vec<(String, String)>,
+fn item(name: &Nsid, kinds: &[(&str, &str)]) -> ScopeItem {
+    let words = kinds.iter().find(|(kind, _)| *kind == name.as_str()).map_or("", |(_, words)| words);
+    ScopeItem { words: words.to_owned(), name: name.to_string() }
 }
 
-impl<'a> Permission<'a> {
-    fn parse(rest: &'a str) -> Self {
-        let (positional, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let parameters = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Self { positional: positional.strip_prefix(':').filter(|value| !value.is_empty()), parameters }
-    }
-
-    /// The values of a parameter; `positional` names the one that may stand before the `?`.
-    fn values(&self, name: &str, positional: bool) -> Vec<&str> {
-        let named = self.parameters.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
-        self.positional.filter(|_| positional).into_iter().chain(named).collect()
-    }
-
-    /// Whether every parameter is one that the words speak about.
-    fn has_only(&self, known: &[&str]) -> bool {
-        self.parameters.iter().all(|(name, _)| known.contains(&name.as_str()))
-    }
+/// A service by the host of its `did:web`, without the fragment that names the kind of service.
+fn service_name(service: &Service) -> String {
+    let (did, _) = service.parts();
+    did.strip_prefix("did:web:").unwrap_or(did).replace("%3A", ":").replace("%3a", ":")
 }
 
-fn granular(scope: &str) -> Option<String> {
-    let end = scope.find([':', '?'])?;
-    let (resource, rest) = scope.split_at(end);
-    let permission = Permission::parse(rest);
-    match resource {
-        "repo" => repo(&permission),
-        "rpc" => rpc(&permission),
-        "blob" => blob(&permission),
-        "account" => account(&permission),
-        "identity" => identity(&permission),
-        "include" => include(&permission),
-        _ => None,
-    }
-}
-
-fn repo(permission: &Permission<'_>) -> Option<String> {
-    let collections = permission.values("collection", true);
-    let actions = permission.values("action", false);
-    let known = |action: &&str| matches!(*action, "create" | "update" | "delete");
-    if collections.is_empty() || !permission.has_only(&["collection", "action"]) || !actions.iter().all(known)
-    {
-        return None;
-    }
-    let what = if collections.contains(&"*") {
-        "records of every kind".to_owned()
-    } else {
-        format!("records of the kind {}", list(&collections, "and"))
-    };
-    let actions = if actions.is_empty() { vec!["create", "update", "delete"] } else { actions };
-    Some(format!("{} {what} in your account.", capitalized(&list(&actions, "and"))))
-}
-
-fn rpc(permission: &Permission<'_>) -> Option<String> {
-    let methods = permission.values("lxm", true);
-    let audience = permission.values("aud", false);
-    if methods.is_empty() || audience.is_empty() || !permission.has_only(&["lxm", "aud"]) {
-        return None;
-    }
-    let methods = if methods.contains(&"*") { "every method".to_owned() } else { list(&methods, "and") };
-    Some(format!("Call {methods} of {} in your name.", services(&audience)))
-}
-
-fn blob(permission: &Permission<'_>) -> Option<String> {
-    let accept = permission.values("accept", true);
-    if accept.is_empty() || !permission.has_only(&["accept"]) {
-        return None;
-    }
-    Some(match accept.as_slice() {
-        all if all.contains(&"*/*") => "Upload files of every kind.".to_owned(),
-        ["image/*"] => "Upload images.".to_owned(),
-        ["video/*"] => "Upload videos.".to_owned(),
-        ["audio/*"] => "Upload audio.".to_owned(),
-        some => format!("Upload files of the type {}.", list(some, "and")),
-    })
-}
-
-fn account(permission: &Permission<'_>) -> Option<String> {
-    let [attribute] = permission.values("attr", true)[..] else { return None };
-    let actions = permission.values("action", false);
-    let known = |action: &&str| matches!(*action, "read" | "manage");
-    if !permission.has_only(&["attr", "action"]) || !actions.iter().all(known) {
-        return None;
-    }
-    let words = match (attribute, actions.contains(&"manage")) {
-        ("email", false) => "See the email address of your account.",
-        ("email", true) => "See and change the email address of your account.",
-        ("repo", false) => "See the state of your account's data.",
-        ("repo", true) => "Replace all the data in your account by importing a copy.",
-        ("status", false) => "See whether your account is active.",
-        ("status", true) => "Activate and deactivate your account.",
-        _ => return None,
-    };
-    Some(words.to_owned())
-}
-
-fn identity(permission: &Permission<'_>) -> Option<String> {
-    let [attribute] = permission.values("attr", true)[..] else { return None };
-    if !permission.has_only(&["attr"]) {
-        return None;
-    }
-    match attribute {
-        "handle" => Some("Change your handle.".to_owned()),
-        "*" => Some(
-            "Change your identity: your handle, your keys and the server that keeps your account.".to_owned(),
-        ),
-        _ => None,
-    }
-}
-
-fn include(permission: &Permission<'_>) -> Option<String> {
-    let [set] = permission.values("nsid", true)[..] else { return None };
-    if !permission.has_only(&["nsid", "aud"]) {
-        return None;
-    }
-    let audience = permission.values("aud", false);
-    let service = if audience.is_empty() { String::new() } else { format!(", with {}", services(&audience)) };
-    Some(format!("Everything that the permission set {set} contains{service}."))
-}
-
-/// Services by the host of their `did:web`, without the fragment that names the kind of service.
-fn services(audience: &[&str]) -> String {
-    if audience.contains(&"*") {
-        return "any service".to_owned();
-    }
-    let name = |service| {
-        let did = str::split(service, '#').next().unwrap_or(service);
-        did.strip_prefix("did:web:").unwrap_or(did)
-    };
-    list(&audience.iter().copied().map(name).collect::<Vec<_>>(), "and")
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn list(items: &[&str], and: &str) -> String {
-    match items {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., last] => format!("{} {and} {last}", most.join(", ")),
-    }
-}
-
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+fn around((before, after): Around, value: &str) -> String {
+    format!("{before}{value}{after}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::scope_words;
+    use super::super::text::EN;
+    use super::*;
 
-    #[test]
-    fn the_scopes_that_everybody_asks_for() {
-        assert!(scope_words("atproto").contains("DID"));
-        assert!(scope_words("transition:generic").contains("Direct messages are left out"));
-        assert!(scope_words("transition:email").contains("email address"));
-        assert!(scope_words("transition:chat.bsky").contains("direct messages"));
-    }
-
-    #[test]
-    fn granular_scopes() {
-        let cases = [
-            ("repo:*", "Create, update and delete records of every kind in your account."),
-            (
-                "repo:app.bsky.feed.post?action=create",
-                "Create records of the kind app.bsky.feed.post in your account.",
-            ),
-            (
-                "repo?collection=app.a.x&collection=app.a.y&action=update&action=delete",
-                "Update and delete records of the kind app.a.x and app.a.y in your account.",
-            ),
-            (
-                "rpc:app.bsky.feed.getTimeline?aud=did:web:api.bsky.app%23bsky_appview",
-                "Call app.bsky.feed.getTimeline of api.bsky.app in your name.",
-            ),
-            ("rpc:*?aud=did:plc:abc", "Call every method of did:plc:abc in your name."),
-            ("rpc:app.a.b?aud=*", "Call app.a.b of any service in your name."),
-            ("blob:*/*", "Upload files of every kind."),
-            ("blob:image/*", "Upload images."),
-            ("blob?accept=image/png&accept=video/*", "Upload files of the type image/png and video/*."),
-            ("account:email", "See the email address of your account."),
-            ("account:email?action=manage", "See and change the email address of your account."),
-            ("account:repo?action=manage", "Replace all the data in your account by importing a copy."),
-            ("identity:handle", "Change your handle."),
-            ("include:app.example.basic", "Everything that the permission set app.example.basic contains."),
-            (
-                "include:app.example.basic?aud=did:web:a.example%23x",
-                "Everything that the permission set app.example.basic contains, with a.example.",
-            ),
-        ];
-        for (scope, words) in cases {
-            assert_eq!(scope_words(scope), words, "{scope}");
+    /// Title: words [items] (risk), a line each.
+    fn said_of(scope: &str, contents: &str) -> Vec<String> {
+        let read = |text| Scope::parse(text).unwrap();
+        let mut said = Vec::new();
+        for group in describe(&read(scope), &read(contents), &EN.scopes) {
+            for line in group.lines {
+                let items =
+                    line.items.iter().map(|item| format!("{} {}", item.words, item.name).trim().to_owned());
+                let items = items.collect::<Vec<_>>().join("; ");
+                let items = if items.is_empty() { items } else { format!(" [{items}]") };
+                let risk = if line.risk.is_some() { " (!)" } else { "" };
+                said.push(format!("{}: {}{items}{risk}", group.title, line.words));
+            }
         }
+        said
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
-        for scope in [
-            "repo",
-            "repo:",
-            "repo:app.a.b?action=conquer",
-            "repo:app.a.b?unknown=1",
-            "rpc:app.a.b",
-            "account:password",
-            "identity:handle?x=y",
-            "transition:other",
-            "profile",
+    fn what_everybody_asks_for() {
+        let said =
+            said_of("atproto openid profile offline_access transition:generic transition:email email", "");
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].contains("DID") && said[1].contains("email address"));
+        assert!(said[2].contains("nearly everything") && said[2].ends_with("(!)"));
+        assert!(said_of("atproto background_access", "")[1].contains("when you are not there"));
+    }
+
+    /// The table of the documentation says what the page says.
+    #[test]
+    fn the_documented_words() {
+        let table = include_str!("../../../../docs/src/scopes.md");
+        let rows = table.lines().skip_while(|line| !line.starts_with("| scope |")).skip(2);
+        let mut seen = 0;
+        for row in rows.take_while(|line| line.starts_with('|')) {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [scope, words, note] = cells[..] else { panic!("{row}") };
+            let scope = Scope::parse(scope.trim_matches('`')).unwrap();
+            let groups = describe(&scope, &Scope::default(), &EN.scopes);
+            let said = groups.first().map_or_else(ScopeLine::default, |group| group.lines[0].clone());
+            assert_eq!(said.words, words, "{row}");
+            let marked = note == "far-reaching" || note.ends_with("; far-reaching");
+            assert_eq!(said.risk.is_some(), marked, "{row}");
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen}");
+    }
+
+    #[test]
+    fn narrow_scopes_are_put_together() {
+        let said = said_of(
+            "repo:app.bsky.feed.post repo?collection=com.example.note&collection=app.bsky.feed.like \
+             repo:app.bsky.graph.follow?action=create&action=delete blob?accept=image/*&accept=text/html \
+             rpc:app.bsky.feed.getTimeline?aud=did:web:api.bsky.app%23bsky_appview \
+             rpc:app.bsky.actor.getProfile?aud=did:web:api.bsky.app%23bsky_appview rpc:com.example.ping?aud=*",
+            "",
+        );
+        assert_eq!(
+            said,
+            [
+                "Your posts and other records: Create, change and delete records of these kinds: \
+                 [likes app.bsky.feed.like; posts app.bsky.feed.post; com.example.note]",
+                "Your posts and other records: Create and delete records of these kinds: [follows app.bsky.graph.follow]",
+                "Files: Upload files of the type text/html.",
+                "Files: Upload images.",
+                "Services in your name: Use these functions of any service in your name: [com.example.ping]",
+                "Services in your name: Use these functions of the service api.bsky.app in your name: \
+                 [app.bsky.actor.getProfile; app.bsky.feed.getTimeline]",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_covered_is_not_said() {
+        assert_eq!(said_of("repo:* repo:app.bsky.feed.post blob:*/* blob:image/png", "").len(), 2);
+        assert_eq!(said_of("transition:generic repo:app.bsky.feed.post", "").len(), 1);
+    }
+
+    #[test]
+    fn what_is_far_reaching_is_marked() {
+        for risky in [
+            "repo:*",
+            "repo:*?action=delete",
+            "transition:generic",
+            "transition:chat.bsky",
+            "identity:*",
+            "identity:handle",
+            "account:repo?action=manage",
+            "account:email?action=manage",
+            "account:status?action=manage",
+            "rpc:*?aud=did:web:a.example%23x",
         ] {
-            assert_eq!(scope_words(scope), format!("Use the permission “{scope}”."));
+            let said = said_of(risky, "");
+            assert!(said.len() == 1 && said[0].ends_with(" (!)"), "{said:?}");
         }
+        for tame in [
+            "atproto",
+            "repo:a.b.c",
+            "account:email",
+            "account:repo",
+            "account:status",
+            "blob:*/*",
+            "rpc:a.b.c?aud=*",
+            "include:a.b.c",
+            "background_access",
+        ] {
+            let said = said_of(tame, "");
+            assert!(said.len() == 1 && !said[0].ends_with(" (!)"), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_permission_set_says_what_is_in_it() {
+        let set = "include:app.example.auth?aud=did:web:api.example%23x";
+        assert_eq!(
+            said_of(
+                set,
+                "atproto repo:app.example.note repo:app.example.like repo:com.other.x rpc:app.example.get?aud=*"
+            ),
+            [
+                "Permission sets: Everything in the permission set app.example.auth, with the service api.example: \
+              [Create, change and delete records of these kinds: app.example.like, app.example.note; \
+              Use these functions of any service in your name: app.example.get]"
+            ]
+        );
+        assert_eq!(
+            said_of("include:app.example.auth", "atproto"),
+            [
+                "Permission sets: Everything in the permission set app.example.auth. Only your own server knows what that is."
+            ]
+        );
     }
 }

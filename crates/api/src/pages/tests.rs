@@ -21,9 +21,13 @@ fn consent() -> ConsentPage {
         handle: Some("alice.example.com".into()),
         did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(),
         pds_host: "pds.example.com".into(),
-        scopes: vec![ScopeLine::new("atproto"), ScopeLine::new("transition:generic")],
+        scopes: asked("atproto transition:generic", ""),
         request: "req-1".into(),
     }
+}
+
+fn asked(scope: &str, contents: &str) -> AskedScopes {
+    AskedScopes::new(&Scope::parse(scope).unwrap(), &Scope::parse(contents).unwrap())
 }
 
 fn error() -> ErrorPage {
@@ -64,7 +68,17 @@ fn hostile() -> [String; 5] {
         handle: Some(evil()),
         did: evil(),
         pds_host: evil(),
-        scopes: vec![ScopeLine { scope: evil(), words: evil() }],
+        scopes: AskedScopes {
+            groups: vec![ScopeGroup {
+                title: evil(),
+                lines: vec![ScopeLine {
+                    words: evil(),
+                    items: vec![ScopeItem { words: evil(), name: evil() }; 8],
+                    risk: Some(evil()),
+                }],
+            }],
+            values: vec![evil()],
+        },
         request: evil(),
     };
     let error = ErrorPage {
@@ -186,7 +200,19 @@ fn the_consent_form() {
     {
         assert!(html.contains(shown), "{shown}");
     }
-    assert!(html.contains(&scope_words("transition:generic")));
+    assert!(html.contains("nearly everything in your account") && html.contains("far-reaching"));
+    assert!(html.contains("<code>transition:generic</code>"));
+
+    let kinds: Vec<_> = (0..9).map(|index| format!("repo:com.example.kind{index}")).collect();
+    let html = ConsentPage { scopes: asked(&kinds.join(" "), ""), ..consent() }.render().unwrap();
+    assert!(html.contains("and 3 more"), "{html}");
+    assert_eq!(html.matches("<code>com.example.kind").count(), 9);
+    let html = ConsentPage { scopes: asked("include:app.a.auth", "repo:app.a.note"), ..consent() };
+    let html = html.render().unwrap();
+    assert!(
+        html.contains("permission set app.a.auth:") && html.contains("<code>app.a.note</code>"),
+        "{html}"
+    );
 
     let html = ConsentPage { handle: None, verified: true, ..consent() }.render().unwrap();
     assert!(html.contains("no verified handle"));

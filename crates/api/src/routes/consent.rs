@@ -11,7 +11,7 @@ use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page};
-use crate::pages::{ConsentPage, ScopeLine, host_of};
+use crate::pages::{AskedScopes, ConsentPage, host_of};
 use crate::state::AppState;
 
 /// Where the consent page of a request is.
@@ -31,7 +31,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),
-        scopes: view.scope.iter().map(|value| ScopeLine::new(&value.to_string())).collect(),
+        scopes: AskedScopes::new(&view.scope, &view.upstream_scope),
         request: id.into_string(),
     }
     .render()
