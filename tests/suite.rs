@@ -3,7 +3,11 @@
 
 mod conformance {
     mod authorize;
+    mod client_assertion;
     mod cors;
+    mod dpop;
+    mod dpop_nonce;
+    mod dpop_resource;
     mod identity;
     mod introspection;
     mod metadata;
@@ -23,5 +27,6 @@ mod journeys {
     mod confidential;
     mod sign_in;
 }
+mod forge;
 mod races;
 mod support;

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use causeway_domain::PlainToken;
-use causeway_flow::{access, keeper};
+use causeway_flow::keeper;
 use causeway_testkit::{Agent, Answer, OauthClient, Tokens};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -113,7 +112,7 @@ on_each_database! {
             None,
         ).await?;
         let before = scene.upstream.hits("token");
-        let bearer = access::verify(&scene.app.ctx, &PlainToken::presented(tokens.access_token)).await?;
+        let bearer = scene.app.bearer(&tokens.access_token).await?;
         let tasks: Vec<_> = (0..RACERS).map(|n| {
             let ctx = if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone();
             let bearer = bearer.clone();

@@ -3,15 +3,20 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`session`] keeps the upstream session alive, [`revoke`] ends it.
+//! [`session`] keeps the upstream session alive, [`revoke`] ends it. Who asks is found out by [`caller`] at
+//! the endpoints of clients, and by [`access`] at resources.
 
 pub mod access;
+pub mod assertion;
 pub mod authorize;
 pub mod callback;
+pub mod caller;
 mod client_cache;
+mod client_keys;
 pub mod clients;
 pub mod consent;
 mod ctx;
+pub mod dpop;
 mod error;
 mod flights;
 mod id_token;
@@ -21,6 +26,7 @@ pub mod issuer_keys;
 pub mod keeper;
 pub mod maintenance;
 pub mod par;
+mod recent;
 pub mod redeem;
 pub mod refresh;
 pub mod register;
@@ -37,5 +43,5 @@ pub mod userinfo;
 pub use ctx::{Ctx, CtxParts, ScopePolicy};
 pub use error::{Class, Internal};
 pub use respond::ClientAnswer;
-pub use tokens::{IssuedTokens, TokenError};
+pub use tokens::{IssuedTokens, TokenError, TokenType};
 pub use upstream::{SetUpError, UpstreamProfile};
