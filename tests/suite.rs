@@ -26,6 +26,7 @@ mod journeys {
     mod canary;
     mod confidential;
     mod sign_in;
+    mod stock_client;
 }
 mod forge;
 mod races;
