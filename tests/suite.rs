@@ -3,7 +3,11 @@
 
 mod conformance {
     mod authorize;
+    mod client_assertion;
     mod cors;
+    mod dpop;
+    mod dpop_nonce;
+    mod dpop_resource;
     mod identity;
     mod introspection;
     mod metadata;
@@ -25,6 +29,8 @@ mod journeys {
     mod confidential;
     mod scopes;
     mod sign_in;
+    mod stock_client;
 }
+mod forge;
 mod races;
 mod support;

@@ -48,7 +48,7 @@ on_each_database! {
             (json!({"redirect_uris": ["javascript:alert(1)"]}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": ["https://a.example"], "scope": "nonsense"}), "400 invalid_client_metadata"),
             (json!({"redirect_uris": "https://a.example"}), "400 invalid_client_metadata"),
-            (json!({"redirect_uris": ["https://a.example"], "token_endpoint_auth_method": "private_key_jwt"}), "400 invalid_client_metadata"),
+            (json!({"redirect_uris": ["https://a.example"], "token_endpoint_auth_method": "tls_client_auth"}), "400 invalid_client_metadata"),
         ] {
             assert_eq!(register(body.clone()).await?.refusal(), refusal, "{body}");
         }

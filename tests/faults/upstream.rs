@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_domain::PlainToken;
+use causeway_flow::keeper;
 use causeway_flow::session::SessionError;
-use causeway_flow::{access, keeper};
 use causeway_testkit::{Fault, Person as _, RequestBuilder, Script};
 use serde_json::json;
 
@@ -132,7 +131,7 @@ on_each_database! {
     async fn failure_is_shared(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
-        let bearer = access::verify(&scene.app.ctx, &PlainToken::presented(tokens.access_token)).await?;
+        let bearer = scene.app.bearer(&tokens.access_token).await?;
         scene.upstream.script(|script| script.token = Fault::Silence);
         let before = scene.upstream.hits("token");
         let refresh = || keeper::refresh_upstream(&scene.app.ctx, &bearer);

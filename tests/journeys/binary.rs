@@ -100,6 +100,49 @@ async fn commands() -> Result<()> {
     );
     assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(0));
     assert_eq!(Causeway::run(directory.path(), &["clients", "delete", &id]).await?.status.code(), Some(1));
+
+    let key = causeway_testkit::DpopKey::new().0;
+    std::fs::write(
+        directory.path().join("keys.json"),
+        serde_json::json!({"keys": [key.published_jwk()]}).to_string(),
+    )?;
+    let private = format!("{{\"keys\":[{}]}}", key.private_jwk().expose());
+    std::fs::write(directory.path().join("private.json"), private)?;
+    let base = ["clients", "create", "--redirect-uri", "https://app.example/cb"];
+    let create = |more: &[&str]| {
+        let arguments: Vec<String> = base.iter().chain(more).map(|text| (*text).to_owned()).collect();
+        let directory = directory.path().to_owned();
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let output = Causeway::run(&directory, &arguments).await?;
+            anyhow::Ok((
+                output.status.code(),
+                String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?,
+            ))
+        }
+    };
+    let (code, said) =
+        create(&["--jwks", "keys.json", "--dpop-bound", "--dpop-nonce-policy", "required"]).await?;
+    assert_eq!(code, Some(0), "{said}");
+    let created: serde_json::Value = serde_json::from_str(&said)?;
+    assert_eq!(created["token_endpoint_auth_method"], "private_key_jwt");
+    assert_eq!(created["jwks"]["keys"][0]["kid"], key.thumbprint());
+    assert_eq!(created.get("client_secret"), None);
+    assert_eq!(
+        (&created["dpop_bound_access_tokens"], &created["dpop_nonce_policy"]),
+        (&true.into(), &"required".into())
+    );
+    assert_eq!(create(&["--jwks-uri", "https://app.example/jwks"]).await?.0, Some(0));
+    for (more, reason) in [
+        (&["--jwks", "private.json"][..], "private key"),
+        (&["--jwks", "missing.json"], "missing.json"),
+        (&["--auth-method", "private_key_jwt"], "jwks"),
+        (&["--dpop-nonce-policy", "sometimes"], "dpop_nonce_policy"),
+    ] {
+        let (code, said) = create(more).await?;
+        assert!(code == Some(1) && said.contains(reason), "{more:?}: {code:?} {said}");
+        assert!(!said.contains("\"d\""), "{said}");
+    }
     assert!(run(&["migrate", "down"]).await?.1.contains("Reverted"));
     assert!(run(&["config", "print"]).await?.1.contains("listen"));
     assert_eq!(run(&["config", "check"]).await?.0, Some(0));

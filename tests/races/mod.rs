@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use causeway_domain::PlainToken;
-use causeway_flow::{access, keeper};
-use causeway_testkit::{Agent, Answer, OauthClient, Tokens};
+use causeway_domain::Clock as _;
+use causeway_flow::keeper;
+use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 
@@ -113,7 +113,7 @@ on_each_database! {
             None,
         ).await?;
         let before = scene.upstream.hits("token");
-        let bearer = access::verify(&scene.app.ctx, &PlainToken::presented(tokens.access_token)).await?;
+        let bearer = scene.app.bearer(&tokens.access_token).await?;
         let tasks: Vec<_> = (0..RACERS).map(|n| {
             let ctx = if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone();
             let bearer = bearer.clone();
@@ -143,6 +143,55 @@ on_each_database! {
             redeemed += usize::from(scene.client.redeem(&agent, &code, &authorization.verifier).await?.status == 200);
         }
         assert_eq!((redeemed, crate::support::count(&scene.app, "upstream_session").await?), (1, 1), "{answers:?}");
+        Ok(())
+    }
+
+    /// Sixteen refreshes with one DPoP proof, on two servers over one database: one is let in.
+    async fn one_proof(database) {
+        let scene = Scene::set(database).await?;
+        let other = causeway_testkit::TestApp::start_with(
+            database,
+            &scene.upstream.environment(),
+            scene.app.clock.clone(),
+            scene.app.ring.clone(),
+            None,
+        ).await?;
+        let first = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let key = DpopKey::new();
+        let now = scene.app.clock.now();
+        let turn = std::sync::atomic::AtomicUsize::new(0);
+        let answers = race(|| {
+            let even = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2 == 0;
+            let issuer = if even { &scene.app.issuer } else { &other.issuer }.clone();
+            let client = OauthClient { issuer: issuer.clone(), ..scene.client.clone() };
+            let htu = format!("{issuer}/oauth/token");
+            let proof = crate::forge::proof(&key.0, now, &htu, &[], &[("jti", serde_json::json!("one"))]);
+            let token = first.refresh_token.clone();
+            async move {
+                let form = [("grant_type", "refresh_token"), ("refresh_token", &*token)];
+                client.post_with_proof(&Agent::default(), "/oauth/token", &form, &proof).await
+            }
+        }).await?;
+        assert_eq!(refusals(&answers), vec!["400 invalid_dpop_proof"; RACERS - 1]);
+        Ok(())
+    }
+
+    /// Sixteen requests to a resource with one proof: one is let in.
+    async fn one_proof_at_a_resource(database) {
+        let scene = Scene::set(database).await?;
+        let first = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let key = DpopKey::new();
+        let now = scene.app.clock.now();
+        let form = [("grant_type", "refresh_token"), ("refresh_token", &*first.refresh_token)];
+        let proof = key.proof(now, "POST", &scene.app.at("/oauth/token"));
+        let token = Tokens::read(&scene.client.post_with_proof(&scene.agent, "/oauth/token", &form, &proof).await?)?;
+        let url = scene.app.at("/oauth/userinfo");
+        let proof = key.proof_with_token(now, "GET", &url, &token.access_token);
+        let answers = race(|| {
+            let (url, token, proof) = (url.clone(), token.access_token.clone(), proof.clone());
+            async move { Agent::default().get_with_proof(&url, &token, &proof).await }
+        }).await?;
+        assert_eq!(refusals(&answers), vec!["401 invalid_dpop_proof"; RACERS - 1]);
         Ok(())
     }
 

@@ -9,20 +9,24 @@ use causeway_domain::ErrorCode;
 use causeway_flow::access::AccessError;
 use causeway_flow::authorize::UnsafeRequest;
 use causeway_flow::callback::CallbackError;
+use causeway_flow::caller::{CallerError, Replayed};
 use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
+use causeway_flow::dpop::{self, ProofError};
 use causeway_flow::introspect::IntrospectError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
 use causeway_flow::registration::RegistrationError;
+use causeway_flow::revoke::RevokeError;
 use causeway_flow::session::SessionError;
 use causeway_flow::sign_in::SignInError;
-use causeway_flow::{Class, Internal, TokenError};
+use causeway_flow::{Class, Internal, TokenError, TokenType};
 use serde::Serialize;
 
 use crate::http::credentials::CredentialsError;
 use crate::http::form::InputError;
 use crate::http::headers::{Forms, json_no_store, page};
+use crate::http::proof::set_nonce;
 use crate::http::request;
 use crate::pages::{ErrorPage, Link};
 
@@ -32,7 +36,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: ErrorCode,
     description: String,
-    challenge: Option<String>,
+    challenges: Vec<String>,
+    dpop_nonce: Option<String>,
     retry_after: Option<u64>,
 }
 
@@ -45,7 +50,14 @@ struct ApiErrorBody<'a> {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: ErrorCode, description: impl Into<String>) -> Self {
-        Self { status, code, description: description.into(), challenge: None, retry_after: None }
+        Self {
+            status,
+            code,
+            description: description.into(),
+            challenges: Vec::new(),
+            dpop_nonce: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn bad_request(code: ErrorCode, error: &impl fmt::Display) -> Self {
@@ -75,35 +87,70 @@ impl ApiError {
             ErrorCode::InvalidToken,
             "an access token is required: Authorization: Bearer ACCESS_TOKEN",
         );
-        this.challenge = Some("Bearer realm=\"causeway\"".to_owned());
+        this.challenges = vec![challenge(TokenType::Bearer, None), challenge(TokenType::Dpop, None)];
         this
     }
 
-    fn bearer(code: ErrorCode, status: StatusCode, description: String) -> Self {
-        let challenge =
-            format!("Bearer realm=\"causeway\", error=\"{code}\", error_description=\"{description}\"");
-        Self { challenge: Some(challenge), ..Self::new(status, code, description) }
+    /// A token did not hold. The scheme that was used says why; the other one is on offer (RFC 9449
+    /// section 7.1).
+    fn token(code: ErrorCode, status: StatusCode, description: String, scheme: TokenType) -> Self {
+        let why = Some((code, description.as_str()));
+        let challenges = match scheme {
+            TokenType::Bearer => vec![challenge(TokenType::Bearer, why), challenge(TokenType::Dpop, None)],
+            TokenType::Dpop => vec![challenge(TokenType::Dpop, why)],
+        };
+        Self { challenges, ..Self::new(status, code, description) }
     }
 
     /// The token was sent in a way that cannot be read.
     pub(crate) fn malformed_token(problem: &str) -> Self {
-        Self::bearer(ErrorCode::InvalidRequest, StatusCode::BAD_REQUEST, problem.to_owned())
+        let code = ErrorCode::InvalidRequest;
+        Self::token(code, StatusCode::BAD_REQUEST, problem.to_owned(), TokenType::Bearer)
+    }
+
+    /// A token that was presented in this way, or the proof beside it, does not hold.
+    pub(crate) fn access(error: &AccessError, scheme: TokenType) -> Self {
+        match error {
+            AccessError::Internal(error) | AccessError::Proof(ProofError::Internal(error)) => {
+                Self::internal(error)
+            }
+            error => {
+                let mut this = Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), scheme);
+                if let AccessError::Proof(ProofError::Nonce { fresh }) = error {
+                    this.dpop_nonce = Some(fresh.clone());
+                }
+                this
+            }
+        }
     }
 
     /// A client's credentials did not hold (RFC 6749 section 5.2).
     pub(crate) fn invalid_client(description: String, used_header: bool) -> Self {
         let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, description);
-        this.challenge = used_header.then(|| "Basic realm=\"causeway\"".to_owned());
+        this.challenges.extend(used_header.then(|| "Basic realm=\"causeway\"".to_owned()));
         this
     }
 
-    /// From the authentication of a client; `used_header`: it was tried with HTTP Basic.
-    pub(crate) fn client_auth(error: &ClientAuthError, used_header: bool) -> Self {
+    /// From the endpoints of clients; `used_header`: the client tried HTTP Basic.
+    pub(crate) fn caller(error: CallerError, used_header: bool) -> Self {
         match error {
-            ClientAuthError::Internal(error) => Self::internal(error),
-            error => Self::invalid_client(error.to_string(), used_header),
+            CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
+            CallerError::Client(error) => Self::invalid_client(error.to_string(), used_header),
+            CallerError::Proof(error) => error.into(),
         }
     }
+}
+
+/// A challenge of a resource (RFC 6750 section 3, RFC 9449 section 7.1).
+fn challenge(scheme: TokenType, error: Option<(ErrorCode, &str)>) -> String {
+    let mut text = format!("{} realm=\"causeway\"", scheme.as_str());
+    if scheme == TokenType::Dpop {
+        text.push_str(&format!(", algs=\"{}\"", dpop::ALGORITHMS.join(" ")));
+    }
+    if let Some((code, description)) = error {
+        text.push_str(&format!(", error=\"{code}\", error_description=\"{description}\""));
+    }
+    text
 }
 
 impl fmt::Display for ApiError {
@@ -126,14 +173,17 @@ impl ResponseError for ApiError {
         let mut response = json_no_store(self.status, &body);
         let mut add = |name, value: &str| {
             if let Ok(value) = value.parse() {
-                response.headers_mut().insert(name, value);
+                response.headers_mut().append(name, value);
             }
         };
-        if let Some(challenge) = &self.challenge {
+        for challenge in &self.challenges {
             add(WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after {
             add(RETRY_AFTER, &seconds.to_string());
+        }
+        if let Some(nonce) = &self.dpop_nonce {
+            set_nonce(&mut response, nonce);
         }
         response
     }
@@ -160,9 +210,7 @@ impl From<CredentialsError> for ApiError {
         match error {
             CredentialsError::Basic => Self::invalid_client(error.to_string(), true),
             CredentialsError::Missing => Self::invalid_client(error.to_string(), false),
-            CredentialsError::Several | CredentialsError::Differ => {
-                Self::bad_request(ErrorCode::InvalidRequest, &error)
-            }
+            _ => Self::bad_request(ErrorCode::InvalidRequest, &error),
         }
     }
 }
@@ -173,11 +221,46 @@ impl From<Internal> for ApiError {
     }
 }
 
+impl From<ProofError> for ApiError {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Internal(error) => Self::internal(&error),
+            error => {
+                let mut this = Self::bad_request(error.code(), &error);
+                if let ProofError::Nonce { fresh } = error {
+                    this.dpop_nonce = Some(fresh);
+                }
+                this
+            }
+        }
+    }
+}
+
+impl From<Replayed> for ApiError {
+    fn from(replayed: Replayed) -> Self {
+        match replayed {
+            Replayed::Assertion => Self::invalid_client(replayed.to_string(), false),
+            Replayed::Proof => Self::bad_request(replayed.code(), &replayed),
+        }
+    }
+}
+
 impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Internal(error) => Self::internal(&error),
+            TokenError::Replayed(replayed) => replayed.into(),
+            TokenError::Proof(error) => error.into(),
             error @ TokenError::Refused(_) => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<RevokeError> for ApiError {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Internal(error) => Self::internal(&error),
+            RevokeError::Replayed(replayed) => replayed.into(),
         }
     }
 }
@@ -186,6 +269,7 @@ impl From<ParError> for ApiError {
     fn from(error: ParError) -> Self {
         match error {
             ParError::Internal(error) => Self::internal(&error),
+            ParError::Replayed(replayed) => replayed.into(),
             error @ ParError::Client => Self::invalid_client(error.to_string(), false),
             error => Self::bad_request(error.code(), &error),
         }
@@ -209,8 +293,11 @@ impl From<RegistrationError> for ApiError {
             error @ RegistrationError::Off => {
                 Self::new(StatusCode::FORBIDDEN, error.code(), error.to_string())
             }
+            // These tokens are bearer tokens, whatever becomes of the others.
             error @ (RegistrationError::InitialToken | RegistrationError::Token) => {
-                Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
+                let mut this = Self::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string());
+                this.challenges = vec![challenge(TokenType::Bearer, Some((error.code(), &this.description)))];
+                this
             }
             error @ RegistrationError::Differs => Self::bad_request(error.code(), &error),
         }
@@ -221,18 +308,8 @@ impl From<IntrospectError> for ApiError {
     fn from(error: IntrospectError) -> Self {
         match error {
             IntrospectError::Internal(error) => Self::internal(&error),
+            IntrospectError::Replayed(replayed) => replayed.into(),
             error @ IntrospectError::PublicClient => Self::invalid_client(error.to_string(), false),
-        }
-    }
-}
-
-impl From<AccessError> for ApiError {
-    fn from(error: AccessError) -> Self {
-        match error {
-            AccessError::Internal(error) => Self::internal(&error),
-            error @ AccessError::Invalid => {
-                Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
-            }
         }
     }
 }
@@ -242,7 +319,7 @@ impl From<SessionError> for ApiError {
         match &error {
             SessionError::Internal(error) => Self::internal(error),
             SessionError::ReauthRequired | SessionError::Ended => {
-                Self::bearer(error.code(), StatusCode::UNAUTHORIZED, error.to_string())
+                Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), TokenType::Bearer)
             }
             SessionError::Unavailable { retry_after } | SessionError::Busy { retry_after } => {
                 let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string());

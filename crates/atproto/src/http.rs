@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use bytes::Bytes;
 use causeway_domain::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
@@ -124,6 +124,15 @@ impl fmt::Debug for HttpClient {
     }
 }
 
+/// A JSON document and how long its server wants it kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// What it says.
+    pub json: serde_json::Value,
+    /// Seconds for which it may be kept; `None`: the server did not say.
+    pub max_age: Option<u64>,
+}
+
 /// One request.
 pub(crate) struct Call<'a> {
     pub(crate) method: Method,
@@ -209,6 +218,22 @@ impl HttpClient {
         Ok(Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)))
     }
 
+    /// Fetches a JSON document of at most `cap` bytes, with how long it may be kept; anything but status
+    /// 200 is an error.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`.
+    pub async fn get_document(&self, url: &Url, cap: usize) -> Result<Document, HttpError> {
+        let response = self.send(Call::get(url, "application/json")).await?;
+        expect_ok(&response)?;
+        if !is_json(response.headers()) {
+            return Err(HttpError::NotJson);
+        }
+        let max_age = max_age(response.headers());
+        let body = read(response, cap).await?;
+        Ok(Document { json: serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)?, max_age })
+    }
+
     /// Fetches a text of at most `cap` bytes; anything but status 200 is an error.
     pub(crate) async fn get_text(&self, url: &Url, cap: usize) -> Result<String, HttpError> {
         let response = self.send(Call::get(url, "text/plain")).await?;
@@ -287,6 +312,21 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// What `Cache-Control` says (RFC 9111 section 5.2.2): 0 for `no-store` and `no-cache`.
+fn max_age(headers: &HeaderMap) -> Option<u64> {
+    let lines = headers.get_all(CACHE_CONTROL).into_iter().filter_map(|line| line.to_str().ok());
+    let mut seconds = None;
+    for directive in lines.flat_map(|line| line.split(',')) {
+        let (name, value) = directive.trim().split_once('=').unwrap_or((directive.trim(), ""));
+        match name.to_ascii_lowercase().as_str() {
+            "no-store" | "no-cache" => return Some(0),
+            "max-age" => seconds = value.trim_matches('"').parse().ok(),
+            _ => {}
+        }
+    }
+    seconds
 }
 
 /// The error for an answer whose status is not what it should be.

@@ -17,7 +17,7 @@ mod oauth;
 
 pub use client::{AtprotoClient, AtprotoConfig, Target};
 pub use error::{ResolveError, TokenError};
-pub use http::{HttpClient, HttpConfig, HttpError};
+pub use http::{Document, HttpClient, HttpConfig, HttpError};
 pub use identity::Identity;
 pub use metadata::AuthorizationServer;
 pub use oauth::{PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};

@@ -85,6 +85,8 @@ pub(crate) enum Row {
     Par,
     /// POST /oauth/token with a fresh code each time
     CodeExchange,
+    /// The same with a DPoP proof, by a fresh key each time
+    DpopCodeExchange,
     /// POST /oauth/token, each connection rotating its own refresh token
     Refresh,
 }
@@ -99,13 +101,14 @@ impl Row {
             Self::Metadata => "metadata",
             Self::Par => "par",
             Self::CodeExchange => "code exchange",
+            Self::DpopCodeExchange => "DPoP-bound code exchange",
             Self::Refresh => "refresh",
         }
     }
 
     /// Whether each request waits for a durable commit.
     pub(crate) const fn is_durable(self) -> bool {
-        matches!(self, Self::Par | Self::CodeExchange | Self::Refresh)
+        matches!(self, Self::Par | Self::CodeExchange | Self::DpopCodeExchange | Self::Refresh)
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::BATCHED_ROWS;
 use crate::cli;
 use crate::report::{Kind, Report};
+use crate::signatures::VERIFICATION;
 
 /// The most that a new process may take to its first answer, in milliseconds.
 const START_UP_MS: f64 = 300.0;
@@ -15,6 +16,9 @@ const P99_MS: f64 = 40.0;
 /// Rates as parts of the rate of durable rows in commits of 32.
 const SHARES: [(cli::Row, f64); 3] =
     [(cli::Row::Par, 1.0 / 2.0), (cli::Row::CodeExchange, 1.0 / 6.0), (cli::Row::Refresh, 1.0 / 6.0)];
+
+/// CPU time that a DPoP proof may add to a code exchange, in verifications of its signature.
+const PROOF_VERIFICATIONS: f64 = 2.5;
 
 /// A goal, and how it went.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +59,12 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
             goals.push(Goal::at_least(format!("{} / {BATCHED_ROWS}", row.name), share, bound));
         }
     }
+    let cpu_us = |name: &str| report.row(name).and_then(|row| row.cpu_us);
+    let (plain, bound) = (cli::Row::CodeExchange.name(), cli::Row::DpopCodeExchange.name());
+    if let (Some(plain), Some(bound), Some(one)) = (cpu_us(plain), cpu_us(bound), cpu_us(VERIFICATION)) {
+        let what = format!("CPU of a DPoP proof / {VERIFICATION}");
+        goals.push(Goal::below(what, (bound - plain) / one, PROOF_VERIFICATIONS));
+    }
     for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint) {
         if let Some(p99) = row.p99_ms {
             goals.push(Goal::below(format!("{} p99, ms", row.name), p99, P99_MS));
@@ -82,5 +92,21 @@ mod tests {
         assert_eq!(of("code exchange"), None, "it was not measured");
         assert_eq!((of("par p99"), of("start-up"), of("idle")), (Some(true), Some(true), Some(true)));
         assert_eq!(of(&format!("{BATCHED_ROWS} p99")), None, "a calibration has no goal");
+        assert_eq!(of("CPU of a DPoP proof"), None);
+    }
+
+    #[test]
+    fn a_proof_is_weighed_in_verifications() {
+        let with_cpu = |name, cpu_us| Row { cpu_us: Some(cpu_us), ..row(name, 1000.0) };
+        let of = |bound| {
+            let rows = vec![
+                with_cpu(VERIFICATION, 60.0),
+                with_cpu("code exchange", 300.0),
+                with_cpu("DPoP-bound code exchange", bound),
+            ];
+            let goals = judge(&report(rows));
+            goals.iter().find(|goal| goal.what.starts_with("CPU of a DPoP proof")).map(|goal| goal.met)
+        };
+        assert_eq!((of(449.0), of(451.0)), (Some(true), Some(false)));
     }
 }

@@ -19,6 +19,7 @@ mod prepare;
 mod process;
 mod report;
 mod server;
+mod signatures;
 mod start_up;
 mod svg;
 mod table;

@@ -18,7 +18,7 @@ use crate::report::{Kind, Report, Row};
 use crate::server;
 use crate::start_up;
 use crate::traffic::{Codes, Exchange, Repeated, Rotation};
-use crate::{empty_handler, http};
+use crate::{empty_handler, http, signatures};
 
 /// Codes that are prepared for each durable row a second: more than a code exchange can use up,
 /// since it writes three rows.
@@ -76,6 +76,10 @@ impl Run<'_> {
         let single = self.commits(1)?;
         let mut batched = vec![self.commits(BATCH)?];
         let mut measured = Vec::new();
+        if self.arguments.wants(Name::DpopCodeExchange) {
+            say(signatures::VERIFICATION);
+            measured.push(signatures::measure(self.arguments.span() / 5)?);
+        }
         if self.arguments.wants(Name::EmptyHandler) {
             let server = empty_handler::start()?;
             let ask = |host: &str| Repeated::get(host, empty_handler::PATH);
@@ -107,7 +111,14 @@ impl Run<'_> {
     /// The disk is measured around each row that waits for it: its speed changes within a run.
     async fn endpoints(&self, batched: &mut Vec<Tally>) -> Result<Vec<Row>> {
         let wanted = |name: &Name| self.arguments.wants(*name);
-        let endpoints = [Name::Healthz, Name::Metadata, Name::Par, Name::CodeExchange, Name::Refresh];
+        let endpoints = [
+            Name::Healthz,
+            Name::Metadata,
+            Name::Par,
+            Name::CodeExchange,
+            Name::DpopCodeExchange,
+            Name::Refresh,
+        ];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
         }
@@ -157,7 +168,10 @@ impl Run<'_> {
                 self.repeat(|host| Repeated::get(host, "/.well-known/oauth-authorization-server"), server)
             }
             Name::Par => self.repeat(|host| Repeated::par(host, codes.authorization()), server),
-            Name::CodeExchange => self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone() }),
+            Name::CodeExchange | Name::DpopCodeExchange => {
+                let bound = name == Name::DpopCodeExchange;
+                self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone(), bound })
+            }
             Name::Refresh => {
                 let mut chains: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
@@ -185,12 +199,11 @@ impl Run<'_> {
     /// How many codes to prepare.
     fn codes(&self, batched: Tally) -> usize {
         let reserve = usize::from(self.arguments.connections) + 1000;
-        if !self.arguments.wants(Name::CodeExchange) {
-            return reserve;
-        }
+        let exchanges = [Name::CodeExchange, Name::DpopCodeExchange];
+        let exchanges = exchanges.into_iter().filter(|name| self.arguments.wants(*name)).count();
         let seconds = (self.arguments.span() + WARM_UP).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and capped")]
         let codes = (batched.per_second() * CODES_A_ROW * seconds).min(200_000.0) as usize;
-        reserve + codes
+        reserve + codes * exchanges
     }
 }

@@ -140,6 +140,7 @@ fn new_grant(
         scope: Scope::parse(SCOPE)?,
         code_challenge: verifier.challenge(),
         nonce: None,
+        dpop_jkt: None,
         created_at: now,
         expires_at: now.plus(LIFETIME_SECONDS),
         used_at: None,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use causeway_domain::{CodeVerifier, SystemRng};
+use causeway_domain::{Clock as _, CodeVerifier, SystemClock, SystemRng};
+use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 
 use crate::http::Connection;
 use crate::load::Traffic;
@@ -75,14 +76,38 @@ pub(crate) struct Exchange {
     pub(crate) codes: Arc<Codes>,
     /// The `Host` header.
     pub(crate) host: String,
+    /// Whether each request proves possession of a key of its own (RFC 9449).
+    pub(crate) bound: bool,
 }
 
 impl Traffic for Exchange {
     fn write_next(&mut self, request: &mut Vec<u8>) -> bool {
         let Some(body) = self.codes.take_body() else { return false };
-        token_request(&self.host, self.codes.authorization()).write(request, body.as_bytes());
+        let post = token_request(&self.host, self.codes.authorization());
+        if self.bound {
+            // Without a proof the request fails, and the run with it.
+            let proof = new_proof(&self.host).unwrap_or_default();
+            post.write_with(request, &format!("DPoP: {proof}\r\n"), body.as_bytes());
+        } else {
+            post.write(request, body.as_bytes());
+        }
         true
     }
+}
+
+/// A proof for a token request, by a fresh key.
+fn new_proof(host: &str) -> Result<String> {
+    let (key, jti) = (EcKey::generate()?, CodeVerifier::random(&SystemRng));
+    let htu = format!("http://{host}/oauth/token");
+    let claims = DpopClaims {
+        htm: "POST",
+        htu: &htu,
+        jti: jti.expose(),
+        iat: SystemClock.now(),
+        nonce: None,
+        access_token: None,
+    };
+    Ok(dpop_proof(&key, &claims)?)
 }
 
 /// Rotates one refresh token.
@@ -146,11 +171,16 @@ struct Post<'a> {
 
 impl Post<'_> {
     fn write(&self, request: &mut Vec<u8>, body: &[u8]) {
+        self.write_with(request, "", body);
+    }
+
+    /// With more header lines, each with its end.
+    fn write_with(&self, request: &mut Vec<u8>, headers: &str, body: &[u8]) {
         let Self { host, authorization, path } = self;
         // Writing to memory does not fail.
         let _ = write!(
             request,
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n{headers}\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::ids::{ClientId, TenantId};
@@ -22,11 +23,14 @@ pub enum TokenEndpointAuthMethod {
     ClientSecretBasic,
     /// Credentials in the form body (RFC 6749 section 2.3.1).
     ClientSecretPost,
+    /// An assertion that the client signs with its private key (RFC 7523, OpenID Connect Core section 9).
+    PrivateKeyJwt,
 }
 
 impl TokenEndpointAuthMethod {
     /// Every method that we serve, in the order of the metadata document.
-    pub const ALL: [Self; 3] = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub const ALL: [Self; 4] =
+        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
 
     /// The wire form.
     pub const fn as_str(self) -> &'static str {
@@ -34,12 +38,18 @@ impl TokenEndpointAuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
     /// Reads the wire form.
     pub fn parse(value: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == value)
+    }
+
+    /// Whether it is by a secret that both sides know.
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
     }
 }
 
@@ -116,6 +126,8 @@ pub struct Client {
     pub refresh_token_expiration: i64,
     /// The hash of its registration access token (RFC 7592 section 3).
     pub registration_access_token: Option<TokenHash<Registration>>,
+    /// Its public keys, if it registered them inline (RFC 7517 section 5).
+    pub jwks: Option<serde_json::Value>,
     /// Whatever else it said of itself: `client_uri`, `logo_uri`, `contacts`, …
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// When it was registered.
@@ -131,10 +143,10 @@ impl Client {
     pub const DEFAULT_REFRESH_TOKEN_EXPIRATION: i64 = 1_209_600;
 
     /// Whether it may authenticate in this way. A client with a secret may send it either way, since
-    /// stock libraries choose for themselves; a public one has nothing to send.
+    /// stock libraries choose for themselves; any other uses the method that it registered.
     pub fn accepts(&self, method: TokenEndpointAuthMethod) -> bool {
-        let public = |method| method == TokenEndpointAuthMethod::None;
-        public(method) == public(self.token_endpoint_auth_method)
+        let registered = self.token_endpoint_auth_method;
+        method == registered || (method.has_secret() && registered.has_secret())
     }
 
     /// Whether it can keep a secret.
@@ -222,6 +234,8 @@ pub struct ValidClientMetadata {
     pub client_name: String,
     /// The widest scope, if it named one.
     pub scope: Option<Scope>,
+    /// Its public keys, if they are in the metadata itself.
+    pub jwks: Option<serde_json::Value>,
     /// `client_uri` and everything else.
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
@@ -247,6 +261,7 @@ impl ValidClientMetadata {
             access_token_expiration: Client::DEFAULT_ACCESS_TOKEN_EXPIRATION,
             refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
             registration_access_token: None,
+            jwks: self.jwks,
             metadata: self.metadata,
             created_at: now,
             updated_at: now,
@@ -262,7 +277,7 @@ impl ValidClientMetadata {
 
     /// A fresh secret, if a client of this kind has one.
     pub fn new_secret(&self, rng: &dyn Rng) -> Option<PlainToken<ClientSecret>> {
-        (self.token_endpoint_auth_method != TokenEndpointAuthMethod::None).then(|| PlainToken::random(rng))
+        self.token_endpoint_auth_method.has_secret().then(|| PlainToken::random(rng))
     }
 }
 
@@ -282,7 +297,8 @@ pub enum ClientMetadataError {
     },
     /// An authentication method that we don't serve.
     #[error(
-        "token_endpoint_auth_method {0:?} is not supported; use none, client_secret_basic or client_secret_post"
+        "token_endpoint_auth_method {0:?} is not supported; use none, client_secret_basic, \
+         client_secret_post or private_key_jwt"
     )]
     AuthMethod(String),
     /// A grant that we don't serve.
@@ -312,6 +328,27 @@ pub enum ClientMetadataError {
     /// Too many of something.
     #[error("{0} holds too many values (at most {1})")]
     TooMany(&'static str, usize),
+    /// No keys to verify assertions with.
+    #[error("private_key_jwt needs your public keys: send jwks or jwks_uri")]
+    NoJwks,
+    /// Both forms of keys (RFC 7591 section 2).
+    #[error("jwks and jwks_uri must not both be sent")]
+    JwksTwice,
+    /// `jwks_uri` is not a web address.
+    #[error("jwks_uri must be an https URL (http for loopback addresses)")]
+    JwksUri,
+    /// Keys that cannot be used.
+    #[error("jwks {0}")]
+    Jwks(String),
+    /// An algorithm that we do not verify.
+    #[error("token_endpoint_auth_signing_alg is not supported; use ES256, RS256, PS256 or EdDSA")]
+    AssertionAlg,
+    /// `dpop_bound_access_tokens` is not a boolean.
+    #[error("dpop_bound_access_tokens must be true or false")]
+    DpopBound,
+    /// `dpop_nonce_policy` is none that we know.
+    #[error("dpop_nonce_policy must be \"off\" or \"required\"")]
+    DpopNoncePolicy,
 }
 
 impl ClientMetadataError {
@@ -371,6 +408,7 @@ impl ClientMetadata {
                 return Err(E::SigningAlg(member));
             }
         }
+        let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);
@@ -383,6 +421,7 @@ impl ClientMetadata {
             grant_types,
             client_name: client_name.unwrap_or_default(),
             scope,
+            jwks,
             metadata,
         })
     }
@@ -409,7 +448,7 @@ fn is_honest_text(text: &str, max_chars: usize) -> bool {
     text.chars().count() <= max_chars && !text.chars().any(deceives)
 }
 
-fn is_web_address(text: &str) -> bool {
+pub(crate) fn is_web_address(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| match url.scheme() {
         "https" => url.has_host(),
         "http" => crate::redirect_uri::is_loopback(&url),

@@ -52,6 +52,10 @@ error_codes! {
     InvalidClientMetadata = "invalid_client_metadata",
     /// RFC 9101 section 6.2, for a `request_uri` that is unknown, expired or used (RFC 9126 section 4).
     InvalidRequestUri = "invalid_request_uri",
+    /// RFC 9449 sections 5 and 7.1.
+    InvalidDpopProof = "invalid_dpop_proof",
+    /// RFC 9449 sections 8 and 9.
+    UseDpopNonce = "use_dpop_nonce",
     /// OpenID Connect Core section 3.1.2.6.
     RequestNotSupported = "request_not_supported",
     /// OpenID Connect Core section 3.1.2.6: nobody may be shown anything, and nobody is signed in.

@@ -3,7 +3,7 @@
 use crate::authorization::{Prompts, ResponseMode};
 use crate::clock::Timestamp;
 use crate::identity::Did;
-use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, RequestUri, TenantId, UpstreamSessionId};
+use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, Jkt, RequestUri, TenantId, UpstreamSessionId};
 use crate::pkce::CodeChallenge;
 use crate::scope::Scope;
 use crate::secret::{Access, Code, Refresh, TokenHash};
@@ -65,6 +65,8 @@ pub struct AuthRequest {
     pub prompt: Prompts,
     /// Seconds that may have passed since the person signed in (OpenID Connect Core section 3.1.2.1).
     pub max_age: Option<i64>,
+    /// The key that the code will be bound to (RFC 9449 section 10).
+    pub dpop_jkt: Option<Jkt>,
     /// The browser that it is bound to.
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.
@@ -115,6 +117,8 @@ pub struct AuthorizationCode {
     pub code_challenge: CodeChallenge,
     /// OpenID Connect `nonce`.
     pub nonce: Option<String>,
+    /// The key that whoever redeems it must prove to hold (RFC 9449 section 10).
+    pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
     pub created_at: Timestamp,
     /// When it ends.
@@ -138,6 +142,8 @@ pub struct AccessToken {
     pub session_iteration: Option<i64>,
     /// What it allows.
     pub scope: Scope,
+    /// The key that whoever uses it must prove to hold (RFC 9449 section 6); `None`: a bearer token.
+    pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
     pub created_at: Timestamp,
     /// When it ends.
@@ -189,6 +195,9 @@ pub struct RefreshToken {
     pub session_iteration: Option<i64>,
     /// What it allows.
     pub scope: Scope,
+    /// The key that whoever uses it must prove to hold (RFC 9449 section 5): for public clients only, since
+    /// the others authenticate.
+    pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
     pub created_at: Timestamp,
     /// When it ends; `None`: never.

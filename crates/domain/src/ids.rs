@@ -119,3 +119,17 @@ impl RequestUri {
         Self(format!("{}{}", Self::PREFIX, rng.base64url::<32>()))
     }
 }
+
+id! {
+    /// The thumbprint of a key that somebody proved to hold (RFC 7638): the `jkt` of DPoP.
+    Jkt
+}
+
+impl Jkt {
+    /// Reads the thumbprint of a request: the 43 characters of base64url(SHA-256).
+    pub fn parse(text: &str) -> Option<Self> {
+        let shaped =
+            text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        shaped.then(|| Self(text.to_owned()))
+    }
+}

@@ -2,12 +2,14 @@
 
 pub mod authorization;
 pub mod client;
+pub mod client_keys;
 pub mod clock;
 pub mod error_code;
 pub mod grant;
 pub mod identity;
 pub mod ids;
 pub mod nsid;
+pub mod one_use;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod rng;
@@ -21,10 +23,11 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AuthRequestId, BrowserSessionId, ClientId, OauthState, RequestUri, TenantId, UpstreamClientId,
+    AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId, UpstreamClientId,
     UpstreamSessionId,
 };
 pub use nsid::Nsid;
+pub use one_use::OneUse;
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect_uri::RedirectUri;
 pub use rng::{Rng, SystemRng};

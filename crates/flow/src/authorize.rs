@@ -7,8 +7,8 @@ use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Prompts, RequestUri, ResponseMode,
-    Scope, Timestamp,
+    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Jkt, Prompts, RequestUri,
+    ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,7 @@ pub struct AuthorizeParams {
     pub prompt: Option<String>,
     pub max_age: Option<String>,
     pub id_token_hint: Option<String>,
+    pub dpop_jkt: Option<String>,
     pub request_uri: Option<String>,
     pub request: Option<String>,
 }
@@ -107,6 +108,9 @@ pub enum Refusal {
     /// A challenge that is no SHA-256.
     #[error("code_challenge must be the 43 characters of base64url(SHA-256(code_verifier))")]
     CodeChallenge,
+    /// A `dpop_jkt` that is no thumbprint (RFC 9449 section 10).
+    #[error("dpop_jkt must be the 43 characters of a SHA-256 JWK thumbprint in base64url")]
+    DpopJkt,
     /// A scope that is malformed or not available.
     #[error("scope: {0}")]
     Scope(String),
@@ -168,6 +172,7 @@ pub(crate) struct Checked {
     response_mode: ResponseMode,
     prompt: Prompts,
     max_age: Option<i64>,
+    dpop_jkt: Option<Jkt>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -330,6 +335,10 @@ fn check_rest(
         return Err(Refusal::CodeChallengeMethod);
     }
     let code_challenge = CodeChallenge::parse(challenge).map_err(|_| Refusal::CodeChallenge)?;
+    let dpop_jkt = match params.dpop_jkt.as_deref() {
+        None => None,
+        Some(jkt) => Some(Jkt::parse(jkt).ok_or(Refusal::DpopJkt)?),
+    };
     let asked = params.scope.as_deref().unwrap_or_default();
     let scope = ctx.scopes().admit(asked, client).map_err(Refusal::Scope)?;
     Ok(Checked {
@@ -342,6 +351,7 @@ fn check_rest(
         response_mode,
         prompt,
         max_age,
+        dpop_jkt,
     })
 }
 
@@ -380,6 +390,7 @@ impl Checked {
             response_mode: self.response_mode,
             prompt: self.prompt,
             max_age: self.max_age,
+            dpop_jkt: self.dpop_jkt,
             browser_id: browser.clone(),
             request_uri,
             stage: AuthRequestStage::SignIn,

@@ -2,18 +2,20 @@
 
 use causeway_domain::client::{Client, TokenEndpointAuthMethod};
 use causeway_domain::secret::{ClientSecret, PlainToken};
-use causeway_domain::{ClientId, ErrorCode};
+use causeway_domain::{ClientId, ErrorCode, OneUse, Secret};
 use causeway_store::clients;
 use tokio::time::Instant;
+use tracing::{Span, field};
 
+use crate::assertion::{Assertion, AssertionError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
 /// How a request says who its client is.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The client that it claims to be.
-    pub client_id: ClientId,
+    /// The client that it claims to be; only an assertion may leave it out, since it names the client itself.
+    pub client_id: Option<ClientId>,
     /// How it proves that.
     pub proof: ClientProof,
 }
@@ -27,6 +29,8 @@ pub enum ClientProof {
     Basic(PlainToken<ClientSecret>),
     /// A secret in the form body.
     Post(PlainToken<ClientSecret>),
+    /// A JWT in the form body that the client signed.
+    Assertion(Secret),
 }
 
 impl ClientProof {
@@ -35,6 +39,7 @@ impl ClientProof {
             Self::None => TokenEndpointAuthMethod::None,
             Self::Basic(_) => TokenEndpointAuthMethod::ClientSecretBasic,
             Self::Post(_) => TokenEndpointAuthMethod::ClientSecretPost,
+            Self::Assertion(_) => TokenEndpointAuthMethod::PrivateKeyJwt,
         }
     }
 }
@@ -56,6 +61,9 @@ pub enum ClientAuthError {
     /// The secret is not the one that was issued.
     #[error("the client secret is wrong")]
     WrongSecret,
+    /// The assertion does not hold.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -91,21 +99,41 @@ pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Int
     Ok(found)
 }
 
-/// Lets a client in, or says why not. Nothing is consumed before this.
+/// Lets a client in, or says why not. Nothing is consumed before this, and nothing by this: the assertion
+/// that it may have used is given back, to be used up with what the request brings. `endpoint` is the URL
+/// that the request was sent to.
 ///
 /// # Errors
 /// [`ClientAuthError`]; comparison of secrets takes constant time.
-#[tracing::instrument(name = "flow.authenticate", skip_all, fields(client_id = %credentials.client_id))]
-pub async fn authenticate(ctx: &Ctx, credentials: &Credentials) -> Result<Client, ClientAuthError> {
-    let client = find(ctx, &credentials.client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
+#[tracing::instrument(name = "flow.authenticate", skip_all, fields(client_id = field::Empty))]
+pub(crate) async fn authenticate(
+    ctx: &Ctx,
+    credentials: &Credentials,
+    endpoint: &str,
+) -> Result<(Client, Option<OneUse>), ClientAuthError> {
+    let assertion = match &credentials.proof {
+        ClientProof::Assertion(text) => Some(Assertion::read(text.expose())?),
+        _ => None,
+    };
+    let named = assertion.as_ref().map(|assertion| &assertion.client_id);
+    let client_id = match (&credentials.client_id, named) {
+        (Some(claimed), Some(named)) if claimed != named => return Err(AssertionError::OtherClient.into()),
+        (claimed, named) => named.or(claimed.as_ref()).ok_or(ClientAuthError::UnknownClient)?,
+    };
+    Span::current().record("client_id", field::display(client_id));
+    let client = find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
     let (registered, used) = (client.token_endpoint_auth_method, credentials.proof.method());
     if !client.accepts(used) {
         return Err(ClientAuthError::WrongMethod { registered: registered.as_str(), used: used.as_str() });
     }
+    if let Some(assertion) = assertion {
+        let once = assertion.verify(ctx, &client, endpoint).await?;
+        return Ok((client, Some(once)));
+    }
     match (&credentials.proof, &client.client_secret) {
-        (ClientProof::None, _) => Ok(client),
+        (ClientProof::None, _) => Ok((client, None)),
         (ClientProof::Basic(secret) | ClientProof::Post(secret), Some(hash)) if hash.matches(secret) => {
-            Ok(client)
+            Ok((client, None))
         }
         _ => Err(ClientAuthError::WrongSecret),
     }

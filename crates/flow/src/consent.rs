@@ -165,6 +165,7 @@ async fn allow(
                 scope,
                 code_challenge: request.code_challenge.clone(),
                 nonce: request.nonce.clone(),
+                dpop_jkt: request.dpop_jkt.clone(),
                 created_at: now,
                 expires_at: now.plus(CODE_SECONDS),
                 used_at: None,

@@ -1,11 +1,12 @@
 //! What every verb needs, composed once.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
 use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
+use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, Store};
 
@@ -16,9 +17,11 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::client_cache::ClientCache;
+use crate::client_keys::ClientKeys;
 use crate::error::Internal;
 use crate::flights::Flights;
 use crate::issuer_keys::IssuerKeys;
+use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
 use crate::scopes::ScopePolicy;
 use crate::upstream::UpstreamProfile;
@@ -65,6 +68,9 @@ struct Inner {
     tenant: TenantId,
     scopes: ScopePolicy,
     clients: ClientCache,
+    client_keys: ClientKeys,
+    nonces: OnceLock<Result<DpopNonces, JoseError>>,
+    recent_proofs: RecentProofs,
     flights: Flights,
     issuer_keys: IssuerKeys,
     runtime: Handle,
@@ -83,6 +89,9 @@ impl Ctx {
             tenant: TenantId::default_tenant(),
             scopes,
             clients: ClientCache::default(),
+            client_keys: ClientKeys::default(),
+            nonces: OnceLock::new(),
+            recent_proofs: RecentProofs::default(),
             flights: Flights::default(),
             issuer_keys: IssuerKeys::default(),
             runtime: Handle::current(),
@@ -187,6 +196,24 @@ impl Ctx {
 
     pub(crate) fn issuer_keys(&self) -> &IssuerKeys {
         &self.0.issuer_keys
+    }
+
+    pub(crate) fn client_keys(&self) -> &ClientKeys {
+        &self.0.client_keys
+    }
+
+    /// The DPoP proofs that resources of this process have accepted.
+    pub(crate) fn recent_proofs(&self) -> &RecentProofs {
+        &self.0.recent_proofs
+    }
+
+    /// The nonces of this deployment: every process with the same key ring has the same.
+    pub(crate) fn nonces(&self) -> Result<&DpopNonces, Internal> {
+        let make = || {
+            let keys = self.0.parts.ring.derive_keys("causeway dpop nonce");
+            DpopNonces::new(&keys.map_err(|_| JoseError::Crypto("derive a key"))?)
+        };
+        self.0.nonces.get_or_init(make).as_ref().map_err(|error| Internal::Jose(*error))
     }
 
     pub(crate) fn flights(&self) -> &Flights {

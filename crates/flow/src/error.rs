@@ -31,6 +31,9 @@ pub enum Internal {
     /// Work takes longer than a caller can be kept waiting. It goes on.
     #[error("still at work after the caller's patience")]
     Slow,
+    /// More proofs are in use than can be remembered.
+    #[error("no more DPoP proofs can be remembered at the moment")]
+    Crowded,
     /// A detached task ended without an answer.
     #[error("task: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -46,7 +49,7 @@ impl Internal {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Slow => true,
+            Self::Slow | Self::Crowded => true,
             _ => false,
         }
     }

@@ -4,15 +4,17 @@ use causeway_domain::client::{Client, ClientType};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    ClientId, Did, ErrorCode, Handle, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
+    ClientId, Did, ErrorCode, Handle, Jkt, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
 };
-use causeway_store::{AnyConnection, sessions, tokens};
+use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::Issuer;
+use crate::tokens::TokenType;
 
 /// What a token is, as far as the caller may know (RFC 7662 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,8 +48,18 @@ pub struct ActiveToken {
     /// When it ends; a refresh token may not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp: Option<Timestamp>,
+    /// The key that it is bound to (RFC 9449 section 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// The session that it gives use of.
     pub sid: UpstreamSessionId,
+}
+
+/// A key that whoever uses a token has to prove to hold (RFC 7800 section 3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// Its thumbprint.
+    pub jkt: Jkt,
 }
 
 /// Why a caller gets no answer.
@@ -56,6 +68,9 @@ pub enum IntrospectError {
     /// Anybody could ask in the name of a public client (RFC 7662 section 4).
     #[error("introspection is for clients that authenticate: a public client knows what it was issued")]
     PublicClient,
+    /// What works once came again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -66,8 +81,15 @@ impl IntrospectError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::PublicClient => ErrorCode::InvalidClient,
+            Self::Replayed(replayed) => replayed.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
+    }
+}
+
+impl From<StoreError> for IntrospectError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
     }
 }
 
@@ -75,11 +97,13 @@ impl IntrospectError {
 ///
 /// # Errors
 /// [`IntrospectError`].
-#[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %client.client_id))]
-pub async fn introspect(ctx: &Ctx, client: &Client, token: &str) -> Result<Introspection, IntrospectError> {
+#[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Introspection, IntrospectError> {
+    let client = &caller.client;
     if client.client_type() == ClientType::Public {
         return Err(IntrospectError::PublicClient);
     }
+    caller.consume_alone::<IntrospectError>(ctx).await?;
     let access = PlainToken::<Access>::presented(token).hash();
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
@@ -95,9 +119,10 @@ pub async fn introspect(ctx: &Ctx, client: &Client, token: &str) -> Result<Intro
                     username: session.handle,
                     client_id: token.client_id,
                     scope: token.scope,
-                    token_type: Some("Bearer"),
+                    token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
                     iat: token.created_at,
                     exp: Some(token.expires_at),
+                    cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
                     sid: token.session_id,
                 }));
             }
@@ -114,6 +139,7 @@ pub async fn introspect(ctx: &Ctx, client: &Client, token: &str) -> Result<Intro
                 token_type: None,
                 iat: token.created_at,
                 exp: token.expires_at,
+                cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
                 sid: token.session_id,
             }))
         })

@@ -3,15 +3,20 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`session`] keeps the upstream session alive, [`revoke`] ends it.
+//! [`session`] keeps the upstream session alive, [`revoke`] ends it. Who asks is found out by [`caller`] at
+//! the endpoints of clients, and by [`access`] at resources.
 
 pub mod access;
+pub mod assertion;
 pub mod authorize;
 pub mod callback;
+pub mod caller;
 mod client_cache;
+mod client_keys;
 pub mod clients;
 pub mod consent;
 mod ctx;
+pub mod dpop;
 mod error;
 mod flights;
 mod id_token;
@@ -22,6 +27,7 @@ pub mod keeper;
 pub mod maintenance;
 mod negotiate;
 pub mod par;
+mod recent;
 pub mod redeem;
 pub mod refresh;
 pub mod register;
@@ -41,6 +47,6 @@ pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
 pub use respond::ClientAnswer;
 pub use scopes::ScopePolicy;
-pub use tokens::{IssuedTokens, TokenError};
+pub use tokens::{IssuedTokens, TokenError, TokenType};
 pub use upstream::{SetUpError, UpstreamProfile};
 pub use upstream_client::UpstreamClient;

@@ -1,11 +1,11 @@
 //! Pushed authorization requests (RFC 9126).
 
-use causeway_domain::client::Client;
 use causeway_domain::grant::{PAR_SECONDS, ParRequest};
 use causeway_domain::{ErrorCode, RequestUri};
-use causeway_store::par;
+use causeway_store::{StoreError, par};
 
 use crate::authorize::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
+use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
@@ -15,6 +15,12 @@ pub enum ParError {
     /// The request itself names a pushed request (RFC 9126 section 2.1).
     #[error("request_uri must not be sent to this endpoint")]
     RequestUri,
+    /// `dpop_jkt` and the request's DPoP proof name different keys (RFC 9449 section 10.1).
+    #[error("dpop_jkt is not the thumbprint of the key in the DPoP proof")]
+    DpopJkt,
+    /// What works once came again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
     /// The client was deleted a moment ago.
     #[error("this client was deleted")]
     Client,
@@ -33,7 +39,8 @@ impl ParError {
     /// The code of RFC 9126 section 2.3.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::RequestUri => ErrorCode::InvalidRequest,
+            Self::RequestUri | Self::DpopJkt => ErrorCode::InvalidRequest,
+            Self::Replayed(replayed) => replayed.code(),
             Self::Client => ErrorCode::InvalidClient,
             Self::Unsafe(error) => error.code(),
             Self::Refused(refusal) => refusal.code(),
@@ -51,14 +58,28 @@ pub struct Pushed {
     pub expires_in: i64,
 }
 
-/// Checks and keeps an authorization request of an authenticated client.
+impl From<StoreError> for ParError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// Checks and keeps an authorization request of an authenticated client. A proven key becomes the one
+/// that the code will be bound to (RFC 9449 section 10.1).
 ///
 /// # Errors
 /// [`ParError`].
-#[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %client.client_id))]
-pub async fn push(ctx: &Ctx, client: &Client, mut params: AuthorizeParams) -> Result<Pushed, ParError> {
+#[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Result<Pushed, ParError> {
+    let client = &caller.client;
     if params.request_uri.is_some() {
         return Err(ParError::RequestUri);
+    }
+    if let Some(proven) = &caller.dpop_jkt {
+        if params.dpop_jkt.as_deref().is_some_and(|named| named != proven.as_str()) {
+            return Err(ParError::DpopJkt);
+        }
+        params.dpop_jkt = Some(proven.to_string());
     }
     params.client_id = Some(client.client_id.to_string());
     authorize::prepare(ctx, client, &mut params).await.map_err(|error| match error {
@@ -78,9 +99,16 @@ pub async fn push(ctx: &Ctx, client: &Client, mut params: AuthorizeParams) -> Re
         expires_at: now.plus(PAR_SECONDS),
     };
     let request_uri = row.request_uri.clone();
-    let pushed = ctx.store().write(move |c| par::insert_par_request(c, &row).map_err(Internal::from)).await;
+    let caller = caller.clone();
+    let pushed = ctx
+        .store()
+        .write(move |c| {
+            caller.consume::<ParError>(c)?;
+            Ok::<_, ParError>(par::insert_par_request(c, &row)?)
+        })
+        .await;
     match pushed {
-        Err(error) if error.is_dangling() => return Err(ParError::Client),
+        Err(ParError::Internal(error)) if error.is_dangling() => return Err(ParError::Client),
         done => done?,
     }
     Ok(Pushed { request_uri, expires_in: PAR_SECONDS })

@@ -1,12 +1,13 @@
 //! The authorization code grant (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
-use causeway_domain::client::{Client, GrantType};
+use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{CodeVerifier, Secret, SessionKind, Timestamp};
 use causeway_store::{AnyConnection, codes, sessions};
 
+use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token;
@@ -31,32 +32,39 @@ enum Outcome {
     Revoked(AuthorizationCode),
 }
 
-/// Turns a code into tokens, once. The client has been authenticated.
+/// Turns a code into tokens, once. The client has been authenticated and its key proven.
 ///
 /// # Errors
 /// [`TokenError`]; a failed attempt does not use the code up.
-#[tracing::instrument(name = "flow.redeem", skip_all, fields(client_id = %client.client_id))]
-pub async fn redeem(ctx: &Ctx, client: &Client, params: RedeemParams) -> Result<IssuedTokens, TokenError> {
-    if !client.allows(GrantType::AuthorizationCode) {
+#[tracing::instrument(name = "flow.redeem", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<IssuedTokens, TokenError> {
+    if !caller.client.allows(GrantType::AuthorizationCode) {
         return Err(TokenRefusal::Grant.into());
     }
+    caller.check_binding()?;
     let code = params.code.ok_or(TokenRefusal::NoCode)?.hash();
     let verifier = params.code_verifier.ok_or(TokenRefusal::NoVerifier)?;
     let attempt = Attempt {
-        client: client.clone(),
+        caller: caller.clone(),
         verifier: CodeVerifier::parse(verifier.expose()).ok(),
         redirect_uri: params.redirect_uri,
         now: ctx.now(),
     };
     let issuer = id_token::Issuer::prepare(ctx).await?;
-    let pair = FreshPair::new(client, ctx.rng(), attempt.now);
+    let pair = FreshPair::new(caller, ctx.rng(), attempt.now);
     let fresh = pair.clone();
-    let outcome = ctx.store().write(move |c| attempt.run(c, &code, &fresh)).await?;
+    let outcome = ctx
+        .store()
+        .write(move |c| {
+            attempt.caller.consume::<TokenError>(c)?;
+            Ok::<_, TokenError>(attempt.run(c, &code, &fresh)?)
+        })
+        .await?;
     match outcome {
         Outcome::Granted { code, session } => {
             tracing::info!(session = %code.session_id, session.iteration = code.session_iteration, "code redeemed");
             let subject = id_token::Subject {
-                client,
+                client: &caller.client,
                 session: &session,
                 scope: &code.scope,
                 nonce: code.nonce.as_deref(),
@@ -75,7 +83,7 @@ pub async fn redeem(ctx: &Ctx, client: &Client, params: RedeemParams) -> Result<
 }
 
 struct Attempt {
-    client: Client,
+    caller: Caller,
     verifier: Option<CodeVerifier>,
     redirect_uri: Option<String>,
     now: Timestamp,
@@ -99,7 +107,7 @@ impl Attempt {
             return Ok(Outcome::Refused(refusal));
         }
         let session =
-            sessions::find_session(c, &self.client.tenant_id, &code.session_id, SessionKind::Device)?;
+            sessions::find_session(c, &self.caller.client.tenant_id, &code.session_id, SessionKind::Device)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };
@@ -112,7 +120,7 @@ impl Attempt {
             };
         };
         let subject = Subject {
-            client: &self.client,
+            client: &self.caller.client,
             did: &code.did,
             session_id: &code.session_id,
             session_iteration: Some(code.session_iteration),
@@ -126,7 +134,7 @@ impl Attempt {
 
     /// Everything that must be right before the code is consumed.
     fn check(&self, code: &AuthorizationCode) -> Result<(), TokenRefusal> {
-        if code.client_id != self.client.client_id {
+        if code.client_id != self.caller.client.client_id {
             return Err(TokenRefusal::Code);
         }
         if code.expires_at <= self.now {
@@ -135,10 +143,15 @@ impl Attempt {
         if self.redirect_uri.as_ref().is_some_and(|uri| *uri != code.redirect_uri) {
             return Err(TokenRefusal::RedirectUri);
         }
-        match &self.verifier {
-            Some(verifier) if code.code_challenge.verify(verifier) => Ok(()),
-            _ => Err(TokenRefusal::Verifier),
+        if !self.verifier.as_ref().is_some_and(|verifier| code.code_challenge.verify(verifier)) {
+            return Err(TokenRefusal::Verifier);
         }
+        if self.has_key(code) { Ok(()) } else { Err(TokenRefusal::CodeKey) }
+    }
+
+    /// Whether the code's key was proven, if it has one (RFC 9449 section 10).
+    fn has_key(&self, code: &AuthorizationCode) -> bool {
+        code.dpop_jkt.is_none() || code.dpop_jkt == self.caller.dpop_jkt
     }
 
     /// The code has been used: a retry is refused, anything else costs the grant.
@@ -148,7 +161,8 @@ impl Attempt {
         code: AuthorizationCode,
         used_at: Timestamp,
     ) -> Result<Outcome, Internal> {
-        let proven = code.client_id == self.client.client_id
+        let proven = code.client_id == self.caller.client.client_id
+            && self.has_key(&code)
             && self.verifier.as_ref().is_some_and(|verifier| code.code_challenge.verify(verifier));
         match decide_code_reuse(used_at, self.now, proven) {
             CodeReuse::Refuse => Ok(Outcome::Refused(TokenRefusal::Code)),

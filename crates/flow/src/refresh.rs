@@ -2,13 +2,14 @@
 //!
 //! It never calls the person's server: it works while that is down.
 
-use causeway_domain::client::{Client, ClientType, GrantType};
+use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Scope, SessionKind, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
+use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token;
@@ -32,29 +33,41 @@ enum Outcome {
     Revoked(RefreshToken),
 }
 
-/// Turns a refresh token into a new pair. The client has been authenticated.
+/// Turns a refresh token into a new pair. The client has been authenticated and its key proven.
 ///
 /// # Errors
 /// [`TokenError`].
-#[tracing::instrument(name = "flow.refresh", skip_all, fields(client_id = %client.client_id))]
-pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Result<IssuedTokens, TokenError> {
-    if !client.allows(GrantType::RefreshToken) {
+#[tracing::instrument(name = "flow.refresh", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Result<IssuedTokens, TokenError> {
+    if !caller.client.allows(GrantType::RefreshToken) {
         return Err(TokenRefusal::Grant.into());
     }
+    caller.check_binding()?;
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
-    let attempt = Attempt { client: client.clone(), asked, now: ctx.now() };
+    let attempt = Attempt { caller: caller.clone(), asked, now: ctx.now() };
     let issuer = id_token::Issuer::prepare(ctx).await?;
-    let pair = FreshPair::new(client, ctx.rng(), attempt.now);
+    let pair = FreshPair::new(caller, ctx.rng(), attempt.now);
     let fresh = pair.clone();
-    let outcome = ctx.store().write(move |c| attempt.run(c, &token, &fresh)).await?;
+    let outcome = ctx
+        .store()
+        .write(move |c| {
+            attempt.caller.consume::<TokenError>(c)?;
+            Ok::<_, TokenError>(attempt.run(c, &token, &fresh)?)
+        })
+        .await?;
     match outcome {
         Outcome::Granted { token, session, scope } => {
             tracing::info!(session = %token.session_id, session.iteration = token.session_iteration, "tokens rotated");
             // OpenID Connect Core section 12.2: as the first one, without its nonce.
             let access_token = pair.access_token();
-            let subject =
-                id_token::Subject { client, session: &session, scope: &scope, nonce: None, access_token };
+            let subject = id_token::Subject {
+                client: &caller.client,
+                session: &session,
+                scope: &scope,
+                nonce: None,
+                access_token,
+            };
             let id_token = issuer.issue(ctx, subject).await?;
             Ok(pair.issued(scope, token.did, id_token))
         }
@@ -68,7 +81,7 @@ pub async fn refresh(ctx: &Ctx, client: &Client, params: RefreshParams) -> Resul
 }
 
 struct Attempt {
-    client: Client,
+    caller: Caller,
     /// What the new access token is for; empty: everything.
     asked: Scope,
     now: Timestamp,
@@ -82,12 +95,16 @@ impl Attempt {
         hash: &TokenHash<Refresh>,
         pair: &FreshPair,
     ) -> Result<Outcome, Internal> {
-        let own = |token: &RefreshToken| token.client_id == self.client.client_id;
+        let own = |token: &RefreshToken| token.client_id == self.caller.client.client_id;
         let Some(token) = tokens::lock_refresh_token(c, hash)?.filter(own) else {
             return Ok(Outcome::Refused(TokenRefusal::RefreshToken));
         };
+        // Before anything else: whoever lacks the key learns nothing, and spends and revokes nothing.
+        if token.dpop_jkt.is_some() && token.dpop_jkt != self.caller.dpop_jkt {
+            return Ok(Outcome::Refused(TokenRefusal::RefreshKey));
+        }
         let session =
-            sessions::find_session(c, &self.client.tenant_id, &token.session_id, SessionKind::Device)?;
+            sessions::find_session(c, &self.caller.client.tenant_id, &token.session_id, SessionKind::Device)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };
@@ -114,7 +131,7 @@ impl Attempt {
             }
         }
         let subject = Subject {
-            client: &self.client,
+            client: &self.caller.client,
             did: &token.did,
             session_id: &token.session_id,
             session_iteration: token.session_iteration,
@@ -134,7 +151,8 @@ impl Attempt {
             used_at: token.used_at,
             revoked: token.revoked,
             successor_used,
-            proven: self.client.client_type() == ClientType::Confidential,
+            // By authentication, or by the key that it is bound to.
+            proven: self.caller.client.client_type() == ClientType::Confidential || token.dpop_jkt.is_some(),
         }))
     }
 }

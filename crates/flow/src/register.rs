@@ -3,6 +3,7 @@
 use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError, ValidClientMetadata};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode};
+use causeway_jose::{JwkSet, JwsAlgorithm};
 use causeway_store::clients;
 
 use crate::ctx::Ctx;
@@ -66,10 +67,27 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
 /// [`RegisterError::Metadata`].
 pub(crate) fn check(ctx: &Ctx, metadata: ClientMetadata) -> Result<ValidClientMetadata, RegisterError> {
     let valid = metadata.validate()?;
+    check_keys(&valid)?;
     if let Some(scope) = &valid.scope {
         ctx.scopes().admit_registration(scope).map_err(ClientMetadataError::ScopeNotGranted)?;
     }
     Ok(valid)
+}
+
+/// Checks what needs cryptography: that an inline key set is public and has a key that we verify with, and
+/// that the algorithm of its signatures is one of ours.
+///
+/// # Errors
+/// The first [`ClientMetadataError`] found.
+pub fn check_keys(metadata: &ValidClientMetadata) -> Result<(), ClientMetadataError> {
+    if let Some(jwks) = &metadata.jwks {
+        JwkSet::parse(jwks).map_err(|error| ClientMetadataError::Jwks(error.to_string()))?;
+    }
+    let alg = metadata.metadata.get("token_endpoint_auth_signing_alg").and_then(serde_json::Value::as_str);
+    if alg.is_some_and(|alg| JwsAlgorithm::parse(alg).is_none()) {
+        return Err(ClientMetadataError::AssertionAlg);
+    }
+    Ok(())
 }
 
 /// Makes sure that the page at `/` has a client of its own, and that it leads back to `redirect_uri`.

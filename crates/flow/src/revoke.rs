@@ -1,13 +1,30 @@
 //! Token revocation (RFC 7009).
 
-use causeway_domain::client::Client;
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::{ClientId, UpstreamSessionId};
-use causeway_store::{sessions, tokens};
+use causeway_store::{StoreError, sessions, tokens};
 
+use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+
+/// Why nothing was revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// What works once came again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl From<StoreError> for RevokeError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
 
 /// Revokes a token of an authenticated client. A token that is unknown or another client's is no
 /// error (RFC 7009 section 2.2), and stays as it is.
@@ -16,19 +33,20 @@ use crate::maintenance;
 /// (section 2.1); an access token goes alone.
 ///
 /// # Errors
-/// When the database does not answer: nothing was revoked then.
-#[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %client.client_id))]
-pub async fn revoke(ctx: &Ctx, client: &Client, token: &str) -> Result<(), Internal> {
+/// [`RevokeError`]: nothing was revoked then.
+#[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), RevokeError> {
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let access = PlainToken::<Access>::presented(token).hash();
-    let (client_id, now) = (client.client_id.clone(), ctx.now());
+    let (caller, now) = (caller.clone(), ctx.now());
     let ended: Option<UpstreamSessionId> = ctx
         .store()
         .write(move |c| {
-            let own = |owner: &ClientId| *owner == client_id;
+            caller.consume::<RevokeError>(c)?;
+            let own = |owner: &ClientId| *owner == caller.client.client_id;
             if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| own(&t.client_id)) {
                 if token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now) {
-                    return Ok::<_, Internal>(None);
+                    return Ok::<_, RevokeError>(None);
                 }
                 let ended = sessions::end_session(c, &token.session_id, now)?;
                 return Ok(ended.then_some(token.session_id));

@@ -57,6 +57,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
                     scope: row.scope.clone(),
                     code_challenge: row.code_challenge.clone(),
                     nonce: row.nonce.clone(),
+                    dpop_jkt: row.dpop_jkt.clone(),
                     created_at: now,
                     expires_at: now.plus(CODE_SECONDS),
                     used_at: None,

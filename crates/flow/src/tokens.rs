@@ -3,9 +3,11 @@
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AccessToken, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
-use causeway_domain::{Did, ErrorCode, Rng, Scope, Timestamp, UpstreamSessionId};
-use causeway_store::{AnyConnection, tokens};
+use causeway_domain::{Did, ErrorCode, Jkt, Rng, Scope, Timestamp, UpstreamSessionId};
+use causeway_store::{AnyConnection, StoreError, tokens};
 
+use crate::caller::{Caller, Replayed};
+use crate::dpop::ProofError;
 use crate::error::Internal;
 
 /// A successful token answer: the only copy of the tokens.
@@ -13,6 +15,8 @@ use crate::error::Internal;
 pub struct IssuedTokens {
     /// The access token.
     pub access_token: PlainToken<Access>,
+    /// How it is used.
+    pub token_type: TokenType,
     /// Seconds until it ends.
     pub expires_in: i64,
     /// The refresh token, for a client that registered the grant.
@@ -23,6 +27,30 @@ pub struct IssuedTokens {
     pub did: Did,
     /// Who signed in, for a client that asked with the scope `openid`.
     pub id_token: Option<String>,
+}
+
+/// How an access token is used (RFC 6749 section 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenType {
+    /// Whoever has it may use it (RFC 6750).
+    Bearer,
+    /// With a proof of possession of its key (RFC 9449).
+    Dpop,
+}
+
+impl TokenType {
+    /// That of a token which is bound to this key, or to none.
+    pub const fn of(jkt: Option<&Jkt>) -> Self {
+        if jkt.is_some() { Self::Dpop } else { Self::Bearer }
+    }
+
+    /// The wire form: `token_type` of the answer, and the scheme of the `Authorization` header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
 }
 
 /// Why a token request was refused.
@@ -52,6 +80,12 @@ pub enum TokenRefusal {
     /// The redirect URI differs from that of the request.
     #[error("redirect_uri is not the one of the authorization request")]
     RedirectUri,
+    /// A code that is bound to a key, without a proof by it.
+    #[error("the code is bound to the dpop_jkt of the authorization request: send a DPoP proof by that key")]
+    CodeKey,
+    /// A refresh token that is bound to a key, without a proof by it.
+    #[error("the refresh token is bound to a key: send a DPoP proof by the key that it was issued for")]
+    RefreshKey,
     /// A refresh token that is unknown, another client's, revoked, or used for good.
     #[error("the refresh token is unknown, revoked, used, or was issued to another client")]
     RefreshToken,
@@ -72,6 +106,12 @@ pub enum TokenError {
     /// The client's doing.
     #[error(transparent)]
     Refused(#[from] TokenRefusal),
+    /// A DPoP proof is missing.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// What works once came again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -87,8 +127,16 @@ impl TokenError {
             Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
             Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
             Self::Refused(_) => ErrorCode::InvalidGrant,
+            Self::Proof(error) => error.code(),
+            Self::Replayed(replayed) => replayed.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
+    }
+}
+
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
     }
 }
 
@@ -100,6 +148,8 @@ pub(crate) struct FreshPair {
     refresh: Option<PlainToken<Refresh>>,
     access_seconds: i64,
     refresh_seconds: i64,
+    access_jkt: Option<Jkt>,
+    refresh_jkt: Option<Jkt>,
     now: Timestamp,
 }
 
@@ -115,12 +165,15 @@ pub(crate) struct Subject<'a> {
 }
 
 impl FreshPair {
-    pub(crate) fn new(client: &Client, rng: &dyn Rng, now: Timestamp) -> Self {
+    pub(crate) fn new(caller: &Caller, rng: &dyn Rng, now: Timestamp) -> Self {
+        let client = &caller.client;
         Self {
             access: PlainToken::random(rng),
             refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::random(rng)),
             access_seconds: client.access_token_expiration,
             refresh_seconds: client.refresh_token_expiration,
+            access_jkt: caller.dpop_jkt.clone(),
+            refresh_jkt: caller.refresh_jkt(),
             now,
         }
     }
@@ -139,6 +192,7 @@ impl FreshPair {
             session_id: subject.session_id.clone(),
             session_iteration: subject.session_iteration,
             scope: subject.access_scope.clone(),
+            dpop_jkt: self.access_jkt.clone(),
             created_at: self.now,
             expires_at: self.now.plus(self.access_seconds),
             revoked: false,
@@ -154,6 +208,7 @@ impl FreshPair {
             session_id: access.session_id,
             session_iteration: subject.session_iteration,
             scope: subject.refresh_scope.clone(),
+            dpop_jkt: self.refresh_jkt.clone(),
             created_at: self.now,
             expires_at: (self.refresh_seconds > 0).then(|| self.now.plus(self.refresh_seconds)),
             parent: subject.parent.cloned(),
@@ -168,6 +223,7 @@ impl FreshPair {
     pub(crate) fn issued(self, scope: Scope, did: Did, id_token: Option<String>) -> IssuedTokens {
         IssuedTokens {
             id_token,
+            token_type: TokenType::of(self.access_jkt.as_ref()),
             access_token: self.access,
             expires_in: self.access_seconds,
             refresh_token: self.refresh,

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::{Secret, Timestamp};
+use causeway_domain::{Jkt, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -86,7 +86,7 @@ pub struct DpopRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DpopProof {
     /// The thumbprint of the key that made it (RFC 7638).
-    pub jkt: String,
+    pub jkt: Jkt,
     /// Its own name.
     pub jti: String,
     /// When it was made, by its maker's clock.
@@ -180,7 +180,7 @@ pub fn verify_dpop_proof(proof: &str, request: &DpopRequest<'_>) -> Result<DpopP
     }
     // What was read above is believed from here on: it is the payload that this signature covers.
     jws.verify(&key)?;
-    Ok(DpopProof { jkt: key.thumbprint().to_owned(), jti, iat, nonce: claims.nonce })
+    Ok(DpopProof { jkt: Jkt::new(key.thumbprint()), jti, iat, nonce: claims.nonce })
 }
 
 #[cfg(test)]
@@ -243,14 +243,14 @@ mod tests {
             access_token: None,
         };
         let proof = verify_dpop_proof(TOKEN_REQUEST, &token_request).unwrap();
-        assert_eq!((&*proof.jkt, &*proof.jti, proof.nonce), (JKT, "-BwC3ESc6acc2lTc", None));
+        assert_eq!((proof.jkt.as_str(), &*proof.jti, proof.nonce), (JKT, "-BwC3ESc6acc2lTc", None));
         let resource_request = DpopRequest {
             method: "GET",
             url: "https://resource.example.org/protectedresource",
             now: Timestamp(1_562_262_618),
             access_token: Some("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"),
         };
-        assert_eq!(verify_dpop_proof(RESOURCE_REQUEST, &resource_request).unwrap().jkt, JKT);
+        assert_eq!(verify_dpop_proof(RESOURCE_REQUEST, &resource_request).unwrap().jkt.as_str(), JKT);
         let refused = |proof, request: DpopRequest<'_>| verify_dpop_proof(proof, &request).unwrap_err();
         assert_eq!(refused(TOKEN_REQUEST, DpopRequest { method: "GET", ..token_request }), DpopError::Htm);
         assert_eq!(refused(TOKEN_REQUEST, DpopRequest { method: "post", ..token_request }), DpopError::Htm);
@@ -368,7 +368,7 @@ mod tests {
             access_token: Some("cw_at_x"),
         };
         let proof = verify_dpop_proof(&dpop_proof(&key, &claims).unwrap(), &request).unwrap();
-        assert_eq!(proof.jkt, key.thumbprint());
+        assert_eq!(proof.jkt.as_str(), key.thumbprint());
         assert_eq!(proof.nonce.as_deref(), Some("n1"));
         assert_eq!(proof.expires_at(), Timestamp(308));
     }

@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use causeway_config::Settings;
 use clap::{Args, Parser, Subcommand};
 
@@ -100,9 +102,22 @@ pub(crate) struct CreateClient {
     /// Where answers may go; may be repeated
     #[arg(long, required = true, value_name = "URI")]
     pub(crate) redirect_uri: Vec<String>,
-    /// none, client_secret_basic or client_secret_post
-    #[arg(long, default_value = "client_secret_basic", value_name = "METHOD")]
-    pub(crate) auth_method: String,
+    /// none, client_secret_basic, client_secret_post or private_key_jwt [default: private_key_jwt with keys,
+    /// client_secret_basic without]
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) auth_method: Option<String>,
+    /// Its public keys: a file with a JWK set
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    pub(crate) jwks: Option<PathBuf>,
+    /// Where its public keys are published
+    #[arg(long, value_name = "URI")]
+    pub(crate) jwks_uri: Option<String>,
+    /// Refuse it tokens that are not bound to a DPoP key
+    #[arg(long)]
+    pub(crate) dpop_bound: bool,
+    /// Whether its DPoP proofs must carry a nonce of this server: off or required
+    #[arg(long, default_value = "off", value_name = "POLICY")]
+    pub(crate) dpop_nonce_policy: String,
     /// The widest scope that it may ask for
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,

@@ -2,7 +2,7 @@
 
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
+    AuthRequestId, BrowserSessionId, ClientId, Jkt, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
     UpstreamSessionId,
 };
 use diesel::prelude::*;
@@ -39,6 +39,7 @@ struct Row {
     response_mode: String,
     prompt: Option<String>,
     max_age: Option<i64>,
+    dpop_jkt: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -75,6 +76,7 @@ impl Row {
             response_mode: request.response_mode.as_str().to_owned(),
             prompt: Some(request.prompt.to_string()).filter(|prompt| !prompt.is_empty()),
             max_age: request.max_age,
+            dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
         }
     }
 
@@ -104,6 +106,7 @@ impl Row {
             prompt: Prompts::parse(self.prompt.as_deref().unwrap_or_default())
                 .map_err(|_| column("prompt").corrupt())?,
             max_age: self.max_age,
+            dpop_jkt: self.dpop_jkt.map(Jkt::new),
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             stage,

@@ -1,6 +1,6 @@
 //! Registered clients: `oauth_client`.
 
-use causeway_domain::client::{Client, ClientType, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::{ClientId, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::prelude::*;
 
@@ -61,7 +61,7 @@ impl Row {
                 .registration_access_token
                 .as_ref()
                 .map(|hash| hash.as_str().to_owned()),
-            jwks: None,
+            jwks: client.jwks.as_ref().map(|jwks| column("jwks").to_json(jwks)).transpose()?,
             tenant_id: client.tenant_id.as_str().to_owned(),
         })
     }
@@ -85,16 +85,24 @@ impl Row {
             access_token_expiration: self.access_token_expiration,
             refresh_token_expiration: self.refresh_token_expiration,
             registration_access_token: self.registration_access_token.map(TokenHash::from_stored),
+            jwks: self.jwks.as_deref().map(|jwks| column("jwks").json(jwks)).transpose()?,
             metadata: column("metadata").json(&self.metadata)?,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
         };
-        // A confidential client without a secret would be let in without one.
-        match (client.client_type(), &client.client_secret) {
-            (ClientType::Confidential, None) => Err(column("client_secret").corrupt()),
-            (kind, _) if kind.as_str() != self.client_type => Err(column("client_type").corrupt()),
-            _ => Ok(client),
+        // A client that is to prove itself needs what it proves itself by.
+        let method = client.token_endpoint_auth_method;
+        let has_keys = client.jwks.is_some() || client.jwks_uri().is_some();
+        if method.has_secret() && client.client_secret.is_none() {
+            return Err(column("client_secret").corrupt());
         }
+        if method == TokenEndpointAuthMethod::PrivateKeyJwt && !has_keys {
+            return Err(column("jwks").corrupt());
+        }
+        if client.client_type().as_str() != self.client_type {
+            return Err(column("client_type").corrupt());
+        }
+        Ok(client)
     }
 }
 

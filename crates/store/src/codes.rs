@@ -2,7 +2,7 @@
 
 use causeway_domain::grant::AuthorizationCode;
 use causeway_domain::secret::Code;
-use causeway_domain::{ClientId, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_domain::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::column::{Column, S256};
@@ -28,6 +28,7 @@ struct Row {
     expires_at: i64,
     used: bool,
     used_at: Option<i64>,
+    dpop_jkt: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -57,6 +58,7 @@ impl Row {
             code_challenge: column("code_challenge")
                 .code_challenge(self.code_challenge_method.as_deref(), self.code_challenge.as_deref())?,
             nonce: self.nonce,
+            dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),
             used_at,
@@ -94,6 +96,7 @@ pub fn insert_code(c: &mut AnyConnection, code: &AuthorizationCode) -> Result<()
         expires_at: code.expires_at.as_secs(),
         used: code.used_at.is_some(),
         used_at: code.used_at.map(Timestamp::as_secs),
+        dpop_jkt: code.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
     };
     diesel::insert_into(oauth_authorization_code::table).values(&row).execute(c)?;
     Ok(())

@@ -25,6 +25,7 @@ pub mod codes;
 pub mod keys;
 pub mod migrate;
 pub mod par;
+pub mod replay;
 pub mod seal;
 pub mod sessions;
 pub mod sweep;

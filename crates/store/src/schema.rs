@@ -56,6 +56,7 @@ diesel::table! {
         used_at -> Nullable<BigInt>,
         revoked_reason -> Nullable<Text>,
         access_used_at -> Nullable<BigInt>,
+        dpop_jkt -> Nullable<Text>,
     }
 }
 
@@ -75,6 +76,7 @@ diesel::table! {
         expires_at -> BigInt,
         used -> Bool,
         used_at -> Nullable<BigInt>,
+        dpop_jkt -> Nullable<Text>,
     }
 }
 
@@ -95,6 +97,13 @@ diesel::table! {
 diesel::table! {
     oauth_dpop_nonce (nonce) {
         nonce -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    replay (id) {
+        id -> Text,
         expires_at -> BigInt,
     }
 }
@@ -121,6 +130,7 @@ diesel::table! {
         response_mode -> Text,
         prompt -> Nullable<Text>,
         max_age -> Nullable<BigInt>,
+        dpop_jkt -> Nullable<Text>,
     }
 }
 

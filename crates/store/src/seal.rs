@@ -10,6 +10,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::{Rng, Secret};
+use openssl::error::ErrorStack;
+use openssl::md::Md;
+use openssl::pkey::Id;
+use openssl::pkey_ctx::PkeyCtx;
 use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -129,6 +133,26 @@ impl SealingKeyRing {
     /// The name of the key that seals.
     pub fn active_kid(&self) -> &str {
         self.keys.first().map_or("", |key| key.kid.as_str())
+    }
+
+    /// Keys for another purpose, one from each key of the ring and in their order: HKDF-SHA256 (RFC 5869)
+    /// with `purpose` as its `info`. Who learns one of them learns nothing about the ring or the others.
+    ///
+    /// # Errors
+    /// [`SealError::Refused`] when OpenSSL fails.
+    pub fn derive_keys(&self, purpose: &str) -> Result<Vec<Zeroizing<[u8; KEY_BYTES]>>, SealError> {
+        let derive = |key: &SealingKey| {
+            let mut derived = Zeroizing::new([0_u8; KEY_BYTES]);
+            let mut context = PkeyCtx::new_id(Id::HKDF)?;
+            context.derive_init()?;
+            context.set_hkdf_md(Md::sha256())?;
+            context.set_hkdf_key(&key.key)?;
+            context.add_hkdf_info(purpose.as_bytes())?;
+            context.derive(Some(derived.as_mut_slice()))?;
+            Ok(derived)
+        };
+        let keys: Result<Vec<_>, ErrorStack> = self.keys.iter().map(derive).collect();
+        keys.map_err(|_| SealError::Refused)
     }
 
     /// Seals `plaintext` for one place: `column` is `table.column`, `row_key` the row's primary key.
@@ -270,6 +294,27 @@ mod tests {
         let only_new = SealingKeyRing::parse(&new).unwrap();
         assert_eq!(only_new.open("t.c", "r", &resealed).unwrap().as_slice(), b"x");
         assert_eq!(only_new.open("t.c", "r", &sealed).unwrap_err(), SealError::UnknownKey);
+    }
+
+    /// RFC 5869 with an empty salt, computed apart from this code.
+    #[test]
+    fn derived_keys() {
+        let ring = |keys: &[[u8; 32]]| {
+            let lines =
+                keys.iter().enumerate().map(|(n, key)| format!("k{n}:{}\n", URL_SAFE_NO_PAD.encode(key)));
+            SealingKeyRing::parse(&lines.collect::<String>()).unwrap()
+        };
+        let hmac = |key: &[u8], text: &[u8]| {
+            let key = openssl::pkey::PKey::hmac(key).unwrap();
+            let mut signer =
+                openssl::sign::Signer::new(openssl::hash::MessageDigest::sha256(), &key).unwrap();
+            signer.sign_oneshot_to_vec(text).unwrap()
+        };
+        let derived = ring(&[[7; 32], [8; 32]]).derive_keys("purpose").unwrap();
+        assert_eq!(derived.len(), 2);
+        assert_eq!(derived[0].as_slice(), hmac(&hmac(&[0; 32], &[7; 32]), b"purpose\x01"));
+        assert_eq!(ring(&[[8; 32]]).derive_keys("purpose").unwrap()[0], derived[1]);
+        assert_ne!(ring(&[[7; 32]]).derive_keys("other").unwrap()[0], derived[0]);
     }
 
     #[test]

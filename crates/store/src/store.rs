@@ -204,6 +204,11 @@ impl Store {
         }
     }
 
+    /// Whether other processes may serve from the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.inner.writer, Writer::Postgres)
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

@@ -297,7 +297,8 @@ pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
         text: String,
     }
     let tables: &[(&str, &[&str])] = &[
-        ("oauth_client", &["client_id", "client_secret", "metadata"]),
+        ("oauth_client", &["client_id", "client_secret", "metadata", "jwks"]),
+        ("replay", &["id"]),
         ("oauth_access_token", &["token", "scope"]),
         ("oauth_refresh_token", &["token", "access_token", "parent"]),
         ("oauth_authorization_code", &["code", "code_challenge"]),

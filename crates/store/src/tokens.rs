@@ -2,7 +2,7 @@
 
 use causeway_domain::grant::{AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::secret::{Access, Refresh};
-use causeway_domain::{ClientId, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_domain::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
@@ -36,7 +36,7 @@ impl AccessRow {
     fn of(token: &AccessToken) -> Self {
         Self {
             token: token.token.as_str().to_owned(),
-            token_type: "Bearer".to_owned(),
+            token_type: if token.dpop_jkt.is_some() { "DPoP" } else { "Bearer" }.to_owned(),
             client_id: token.client_id.as_str().to_owned(),
             user_id: Some(token.did.as_str().to_owned()),
             session_id: Some(token.session_id.as_str().to_owned()),
@@ -45,7 +45,7 @@ impl AccessRow {
             created_at: token.created_at.as_secs(),
             expires_at: token.expires_at.as_secs(),
             revoked: token.revoked,
-            dpop_jkt: None,
+            dpop_jkt: token.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             first_used_at: token.first_used_at.map(Timestamp::as_secs),
         }
     }
@@ -58,6 +58,7 @@ impl AccessRow {
             session_id: UpstreamSessionId::new(access("session_id").present(self.session_id)?),
             session_iteration: self.session_iteration,
             scope: access("scope").scope(self.scope.as_deref())?,
+            dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),
             revoked: self.revoked,
@@ -83,6 +84,7 @@ struct RefreshRow {
     used_at: Option<i64>,
     revoked_reason: Option<String>,
     access_used_at: Option<i64>,
+    dpop_jkt: Option<String>,
 }
 
 const fn refresh(name: &'static str) -> Column {
@@ -106,6 +108,7 @@ impl RefreshRow {
             used_at: token.used_at.map(Timestamp::as_secs),
             revoked_reason: token.revoked.map(|reason| reason.as_str().to_owned()),
             access_used_at: None,
+            dpop_jkt: token.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
         }
     }
 
@@ -127,6 +130,7 @@ impl RefreshRow {
             session_id: UpstreamSessionId::new(refresh("session_id").present(self.session_id)?),
             session_iteration: self.session_iteration,
             scope: refresh("scope").scope(self.scope.as_deref())?,
+            dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: self.expires_at.map(Timestamp),
             parent: self.parent.map(TokenHash::from_stored),

@@ -157,4 +157,21 @@ impl Agent {
         let request = self.request(Method::POST, url).header("content-type", content_type);
         self.send(request.body(body.into())).await
     }
+
+    /// GET with an access token that is bound to a key, and a proof.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get_with_proof(&self, url: &str, token: &str, proof: &str) -> Result<Answer> {
+        let request = self.request(Method::GET, url).header("authorization", format!("DPoP {token}"));
+        self.send(request.header("dpop", proof)).await
+    }
+
+    /// POST of a form with a DPoP proof.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post_with_proof(&self, url: &str, form: &[(&str, &str)], proof: &str) -> Result<Answer> {
+        self.send(self.request(Method::POST, url).form(form).header("dpop", proof)).await
+    }
 }

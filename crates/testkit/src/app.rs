@@ -8,9 +8,11 @@ use actix_web::dev::ServerHandle;
 use anyhow::Result;
 use causeway_api::ApiConfig;
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
-use causeway_domain::{Scope, SystemRng};
+use causeway_domain::{PlainToken, Scope, SystemRng};
+use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
+use causeway_flow::dpop::ProofRequest;
 use causeway_flow::registration::RegistrationPolicy;
-use causeway_flow::{Ctx, CtxParts, UpstreamProfile};
+use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{Store, StoreOptions};
@@ -123,6 +125,16 @@ impl TestApp {
     /// Its store.
     pub fn store(&self) -> &Store {
         self.ctx.store()
+    }
+
+    /// What an access token gives, for looking behind the wire.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub async fn bearer(&self, token: &str) -> Result<Bearer, AccessError> {
+        let token = PlainToken::presented(token);
+        let request = AccessRequest { token, scheme: TokenType::Bearer, proof: ProofRequest::default() };
+        access::verify(&self.ctx, &request).await
     }
 
     /// An address of it.

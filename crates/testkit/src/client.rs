@@ -82,13 +82,23 @@ impl OauthClient {
     /// # Errors
     /// When registration is refused.
     pub async fn register_with(agent: &Agent, issuer: &str, method: &str) -> Result<Self> {
+        Self::register_as(agent, issuer, json!({ "token_endpoint_auth_method": method })).await
+    }
+
+    /// Registers a client with metadata of its own beside what every client needs.
+    ///
+    /// # Errors
+    /// When registration is refused.
+    pub async fn register_as(agent: &Agent, issuer: &str, more: Value) -> Result<Self> {
         let redirect_uri = "http://127.0.0.1/callback";
-        let metadata = json!({
+        let mut metadata = json!({
             "client_name": "Test client",
             "redirect_uris": [redirect_uri],
             "grant_types": ["authorization_code", "refresh_token"],
-            "token_endpoint_auth_method": method,
         });
+        for (name, value) in more.as_object().context("an object")? {
+            metadata[name] = value.clone();
+        }
         let url = format!("{issuer}/oauth/register");
         let answer = agent.post_body(&url, "application/json", metadata.to_string()).await?;
         ensure!(answer.status == 201, "registration: {answer:?}");
@@ -156,7 +166,7 @@ impl OauthClient {
     }
 
     /// A form with this client's authentication.
-    fn form<'a>(&'a self, params: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    pub fn form<'a>(&'a self, params: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let mut form = params.to_vec();
         form.push(("client_id", &self.client_id));
         form.extend(self.client_secret.as_deref().map(|secret| ("client_secret", secret)));
@@ -169,6 +179,20 @@ impl OauthClient {
     /// When there is no answer.
     pub async fn post(&self, agent: &Agent, path: &str, params: &[(&str, &str)]) -> Result<Answer> {
         agent.post(&format!("{}{path}", self.issuer), &self.form(params)).await
+    }
+
+    /// A POST with this client's authentication and a DPoP proof.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post_with_proof(
+        &self,
+        agent: &Agent,
+        path: &str,
+        params: &[(&str, &str)],
+        proof: &str,
+    ) -> Result<Answer> {
+        agent.post_with_proof(&format!("{}{path}", self.issuer), &self.form(params), proof).await
     }
 
     /// Redeems a code.

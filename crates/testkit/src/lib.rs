@@ -7,6 +7,8 @@ mod app;
 mod binary;
 mod client;
 mod clock;
+mod dpop;
+mod key_server;
 mod realnet;
 mod upstream;
 
@@ -16,6 +18,8 @@ pub use binary::Causeway;
 pub use causeway_store::testing::TestDatabase;
 pub use client::{Authorization, OauthClient, Tokens, decide};
 pub use clock::MockClock;
+pub use dpop::DpopKey;
+pub use key_server::KeyServer;
 pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy, scope_reference};
 pub use reqwest::RequestBuilder;
 pub use upstream::{Fault, Script, ScriptedUpstream};

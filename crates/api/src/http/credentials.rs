@@ -1,11 +1,14 @@
-//! Client credentials of a request (RFC 6749 section 2.3), and bearer tokens (RFC 6750 section 2).
+//! Client credentials of a request (RFC 6749 section 2.3), and access tokens (RFC 6750 section 2, RFC 9449
+//! section 7.1).
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use causeway_domain::ClientId;
 use causeway_domain::secret::{Access, PlainToken};
+use causeway_domain::{ClientId, Secret};
+use causeway_flow::TokenType;
+use causeway_flow::assertion::ASSERTION_TYPE;
 use causeway_flow::clients::{ClientProof, Credentials};
 
 use crate::http::form::{Params, decode};
@@ -21,6 +24,10 @@ pub(crate) enum CredentialsError {
     Several,
     #[error("client_id in the body is not the one in the Authorization header")]
     Differ,
+    #[error("client_assertion needs client_assertion_type={ASSERTION_TYPE}")]
+    AssertionType,
+    #[error("client_assertion is missing beside client_assertion_type")]
+    NoAssertion,
 }
 
 /// Takes the client's credentials out of a request.
@@ -30,20 +37,38 @@ pub(crate) fn client_credentials(
 ) -> Result<Credentials, CredentialsError> {
     let id = params.take("client_id");
     let secret = params.take("client_secret");
+    let assertion = client_assertion(params)?;
     let mut headers = req.headers().get_all(AUTHORIZATION);
     let header = headers.next();
-    if headers.next().is_some() {
+    let ways = [header.is_some(), headers.next().is_some(), secret.is_some(), assertion.is_some()];
+    if ways.into_iter().filter(|used| *used).count() > 1 {
         return Err(CredentialsError::Several);
     }
-    let Some(header) = header else {
-        let client_id = ClientId::new(id.ok_or(CredentialsError::Missing)?);
-        let proof =
-            secret.map_or(ClientProof::None, |secret| ClientProof::Post(PlainToken::presented(secret)));
-        return Ok(Credentials { client_id, proof });
+    if let Some(header) = header {
+        return basic_credentials(header, id);
+    }
+    let proof = match (secret, assertion) {
+        (_, Some(assertion)) => {
+            let proof = ClientProof::Assertion(assertion);
+            return Ok(Credentials { client_id: id.map(ClientId::new), proof });
+        }
+        (Some(secret), None) => ClientProof::Post(PlainToken::presented(secret)),
+        (None, None) => ClientProof::None,
     };
-    if secret.is_some() {
-        return Err(CredentialsError::Several);
+    Ok(Credentials { client_id: Some(ClientId::new(id.ok_or(CredentialsError::Missing)?)), proof })
+}
+
+/// The assertion of a request (RFC 7521 section 4.2).
+fn client_assertion(params: &mut Params) -> Result<Option<Secret>, CredentialsError> {
+    match (params.take("client_assertion_type"), params.take("client_assertion")) {
+        (None, None) => Ok(None),
+        (Some(kind), Some(assertion)) if kind == ASSERTION_TYPE => Ok(Some(Secret::new(assertion))),
+        (_, Some(_)) => Err(CredentialsError::AssertionType),
+        (Some(_), None) => Err(CredentialsError::NoAssertion),
     }
+}
+
+fn basic_credentials(header: &HeaderValue, id: Option<String>) -> Result<Credentials, CredentialsError> {
     let (basic_id, basic_secret) =
         header.to_str().ok().and_then(parse_basic).ok_or(CredentialsError::Basic)?;
     if id.is_some_and(|id| id != basic_id) {
@@ -54,7 +79,7 @@ pub(crate) fn client_credentials(
         "" => ClientProof::None,
         _ => ClientProof::Basic(PlainToken::presented(basic_secret)),
     };
-    Ok(Credentials { client_id: ClientId::new(basic_id), proof })
+    Ok(Credentials { client_id: Some(ClientId::new(basic_id)), proof })
 }
 
 /// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1).
@@ -74,13 +99,13 @@ pub(crate) enum Presented {
     /// Not at all.
     Nothing,
     /// Once.
-    Token(PlainToken<Access>),
+    Token(TokenType, PlainToken<Access>),
     /// In a way that cannot be read, or in more than one.
     Malformed(&'static str),
 }
 
 /// The access token of a request: in the header, or in a form body (`body`), never in the query.
-pub(crate) fn bearer_token(req: &HttpRequest, body: Option<String>) -> Presented {
+pub(crate) fn access_token(req: &HttpRequest, body: Option<String>) -> Presented {
     let mut headers = req.headers().get_all(AUTHORIZATION);
     let header = headers.next();
     if headers.next().is_some() {
@@ -88,19 +113,26 @@ pub(crate) fn bearer_token(req: &HttpRequest, body: Option<String>) -> Presented
     }
     match (header, body) {
         (None, None) => Presented::Nothing,
-        (None, Some(token)) => Presented::Token(PlainToken::presented(token)),
+        (None, Some(token)) => Presented::Token(TokenType::Bearer, PlainToken::presented(token)),
         (Some(_), Some(_)) => Presented::Malformed("the access token was sent in more than one way"),
-        (Some(header), None) => match header.to_str().ok().and_then(|value| value.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Presented::Token(PlainToken::presented(token.trim()))
-            }
-            _ => Presented::Malformed("the Authorization header must be: Bearer ACCESS_TOKEN"),
-        },
+        (Some(header), None) => {
+            let parts = header.to_str().ok().and_then(|value| value.split_once(' '));
+            let known = parts.and_then(|(scheme, token)| {
+                let schemes = [TokenType::Bearer, TokenType::Dpop];
+                let scheme = schemes.into_iter().find(|known| scheme.eq_ignore_ascii_case(known.as_str()))?;
+                Some(Presented::Token(scheme, PlainToken::presented(token.trim())))
+            });
+            known.unwrap_or(Presented::Malformed(
+                "the Authorization header must be Bearer ACCESS_TOKEN, or DPoP ACCESS_TOKEN for a bound token",
+            ))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -109,6 +141,21 @@ mod tests {
         assert_eq!(parse_basic(&header), Some(("a:b c".to_owned(), "p@s=s".to_owned())));
         for bad in ["Basic", "Basic !", "Bearer abc", &format!("Basic {}", STANDARD.encode("no-colon"))] {
             assert_eq!(parse_basic(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_basic_header_is_read_or_refused(header in "([Bb]asic |Bearer )?.{0,80}", bytes in any::<Vec<u8>>()) {
+            let _ = parse_basic(&header);
+            let _ = parse_basic(&format!("Basic {}", STANDARD.encode(&bytes)));
+        }
+
+        #[test]
+        fn what_a_client_encodes_is_what_we_read(id in "[^\\p{Cc}]{0,20}", secret in "[^\\p{Cc}]{0,20}") {
+            let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let header = format!("Basic {}", STANDARD.encode(format!("{}:{}", encode(&id), encode(&secret))));
+            prop_assert_eq!(parse_basic(&header), Some((id, secret)));
         }
     }
 }

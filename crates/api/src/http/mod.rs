@@ -6,4 +6,5 @@ pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers;
+pub(crate) mod proof;
 pub(crate) mod request;

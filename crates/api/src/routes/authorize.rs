@@ -29,6 +29,7 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         code_challenge_method: params.take("code_challenge_method"),
         nonce: params.take("nonce"),
         login_hint: params.take("login_hint"),
+        dpop_jkt: params.take("dpop_jkt"),
         prompt: params.take("prompt"),
         max_age: params.take("max_age"),
         id_token_hint: params.take("id_token_hint"),

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
 use causeway_flow::introspect;
 
-use super::token::authenticate;
+use super::token::identify;
 use crate::error::ApiError;
 use crate::http::form::Params;
 use crate::http::headers::{json_no_store, jwt_no_store};
@@ -21,13 +21,13 @@ pub(crate) async fn introspect(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::of_body(&req, payload).await?;
-    let client = authenticate(&req, &state, &mut params).await?;
+    let caller = identify(&req, &state, &mut params).await?;
     let token = params.take("token").ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
     })?;
-    let answer = introspect::introspect(&state.ctx, &client, &token).await?;
+    let answer = introspect::introspect(&state.ctx, &caller, &token).await?;
     if wants_signed(&req) {
-        return Ok(jwt_no_store(SIGNED, introspect::sign(&state.ctx, &client, &answer).await?));
+        return Ok(jwt_no_store(SIGNED, introspect::sign(&state.ctx, &caller.client, &answer).await?));
     }
     Ok(json_no_store(StatusCode::OK, &answer))
 }

@@ -7,7 +7,7 @@ use actix_web::web::{Bytes, Data};
 use causeway_domain::client::{GrantType, TokenEndpointAuthMethod};
 use causeway_domain::{Prompt, ResponseMode, SigningAlg};
 use causeway_flow::registration::RegistrationPolicy;
-use causeway_flow::{Ctx, issuer_keys};
+use causeway_flow::{Ctx, dpop, issuer_keys};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -33,9 +33,13 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
         "token_endpoint_auth_methods_supported": auth_methods,
+        "token_endpoint_auth_signing_alg_values_supported": dpop::ALGORITHMS,
         "revocation_endpoint_auth_methods_supported": auth_methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": dpop::ALGORITHMS,
         "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": dpop::ALGORITHMS,
         "introspection_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "require_pushed_authorization_requests": false,

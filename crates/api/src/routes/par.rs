@@ -1,16 +1,18 @@
-//! `POST /oauth/par` (RFC 9126).
+//! `POST /oauth/par` (RFC 9126, RFC 9449 section 10.1).
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::caller::Caller;
 use causeway_flow::par;
 use serde::Serialize;
 
 use super::authorize::authorize_params;
-use super::token::authenticate;
+use super::token::identify;
 use crate::error::ApiError;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
+use crate::http::proof::with_nonce;
 use crate::state::AppState;
 
 #[derive(Serialize)]
@@ -25,8 +27,13 @@ pub(crate) async fn par(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::of_body(&req, payload).await?;
-    let client = authenticate(&req, &state, &mut params).await?;
-    let pushed = par::push(&state.ctx, &client, authorize_params(&mut params)).await?;
+    let caller = identify(&req, &state, &mut params).await?;
+    let outcome = push(&state, &caller, params).await;
+    Ok(with_nonce(outcome, caller.dpop_nonce))
+}
+
+async fn push(state: &AppState, caller: &Caller, mut params: Params) -> Result<HttpResponse, ApiError> {
+    let pushed = par::push(&state.ctx, caller, authorize_params(&mut params)).await?;
     let answer = Answer { request_uri: pushed.request_uri.as_str(), expires_in: pushed.expires_in };
     Ok(json_no_store(StatusCode::CREATED, &answer))
 }

@@ -33,6 +33,8 @@ struct Answer<'a> {
     token_endpoint_auth_method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<&'a serde_json::Value>,
     registration_client_uri: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_access_token: Option<&'a str>,
@@ -115,6 +117,7 @@ fn answer(state: &AppState, status: StatusCode, registered: &Registered) -> Http
         response_types: ["code"],
         token_endpoint_auth_method: client.token_endpoint_auth_method.as_str(),
         scope: client.scope.as_ref(),
+        jwks: client.jwks.as_ref(),
         registration_client_uri: format!("{}/oauth/register/{}", state.ctx.issuer(), client.client_id),
         registration_access_token: registration_access_token.as_ref().map(PlainToken::expose),
         metadata: &client.metadata,

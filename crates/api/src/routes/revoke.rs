@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
 use causeway_flow::revoke;
 
-use super::token::authenticate;
+use super::token::identify;
 use crate::error::ApiError;
 use crate::http::form::Params;
 use crate::state::AppState;
@@ -18,10 +18,10 @@ pub(crate) async fn revoke(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::of_body(&req, payload).await?;
-    let client = authenticate(&req, &state, &mut params).await?;
+    let caller = identify(&req, &state, &mut params).await?;
     let token = params.take("token").ok_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
     })?;
-    revoke::revoke(&state.ctx, &client, &token).await?;
+    revoke::revoke(&state.ctx, &caller, &token).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
 }

@@ -8,9 +8,10 @@ use causeway_flow::keeper;
 use causeway_flow::session::{self, SessionView};
 use serde::Serialize;
 
-use super::userinfo::require_bearer;
+use super::userinfo::require_access;
 use crate::error::ApiError;
 use crate::http::headers::json_no_store;
+use crate::http::proof::with_nonce;
 use crate::state::AppState;
 
 /// Times are Unix seconds.
@@ -33,14 +34,16 @@ struct Answer<'a> {
 }
 
 pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
-    let bearer = require_bearer(&req, &state, None).await?;
-    Ok(answer(&session::view(&state.ctx, &bearer, None)))
+    let bearer = require_access(&req, &state, None).await?;
+    let answer = answer(&session::view(&state.ctx, &bearer, None));
+    Ok(with_nonce(Ok(answer), bearer.dpop_nonce))
 }
 
 pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
-    let bearer = require_bearer(&req, &state, None).await?;
-    let head = keeper::refresh_upstream(&state.ctx, &bearer).await?;
-    Ok(answer(&session::view(&state.ctx, &bearer, Some(head))))
+    let bearer = require_access(&req, &state, None).await?;
+    let refreshed = keeper::refresh_upstream(&state.ctx, &bearer).await;
+    let outcome = refreshed.map(|head| answer(&session::view(&state.ctx, &bearer, Some(head))));
+    Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
 }
 
 fn answer(view: &SessionView) -> HttpResponse {

@@ -4,30 +4,35 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::access::{self, Bearer};
+use causeway_flow::access::{self, AccessRequest, Bearer};
 use causeway_flow::userinfo::{self, UserInfoAnswer};
 
 use crate::error::ApiError;
-use crate::http::credentials::{Presented, bearer_token};
+use crate::http::credentials::{Presented, access_token};
 use crate::http::form::Params;
 use crate::http::headers::{json_no_store, jwt_no_store};
+use crate::http::proof::{Proofs, with_nonce};
 use crate::state::AppState;
 
-/// Checks the access token of a request.
-pub(crate) async fn require_bearer(
+/// Checks the access token of a request, and the proof that it may need.
+pub(crate) async fn require_access(
     req: &HttpRequest,
     state: &AppState,
     body: Option<String>,
 ) -> Result<Bearer, ApiError> {
-    match bearer_token(req, body) {
-        Presented::Nothing => Err(ApiError::no_token()),
-        Presented::Malformed(problem) => Err(ApiError::malformed_token(problem)),
-        Presented::Token(token) => Ok(access::verify(&state.ctx, &token).await?),
-    }
+    let (scheme, token) = match access_token(req, body) {
+        Presented::Nothing => return Err(ApiError::no_token()),
+        Presented::Malformed(problem) => return Err(ApiError::malformed_token(problem)),
+        Presented::Token(scheme, token) => (scheme, token),
+    };
+    let proofs = Proofs::of(req, state);
+    let request = AccessRequest { token, scheme, proof: proofs.request() };
+    access::verify(&state.ctx, &request).await.map_err(|error| ApiError::access(&error, scheme))
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
-    answer(&state, &require_bearer(&req, &state, None).await?).await
+    let bearer = require_access(&req, &state, None).await?;
+    Ok(with_nonce(answer(&state, &bearer).await, bearer.dpop_nonce))
 }
 
 /// The token may come in a form body (RFC 6750 section 2.2).
@@ -41,7 +46,8 @@ pub(crate) async fn post(
     } else {
         None
     };
-    answer(&state, &require_bearer(&req, &state, body).await?).await
+    let bearer = require_access(&req, &state, body).await?;
+    Ok(with_nonce(answer(&state, &bearer).await, bearer.dpop_nonce))
 }
 
 async fn answer(state: &AppState, bearer: &Bearer) -> Result<HttpResponse, ApiError> {

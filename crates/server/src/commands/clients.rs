@@ -5,8 +5,9 @@ use causeway_config::Config;
 use causeway_domain::client::{Client, ClientMetadata, GrantType};
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{ClientId, Clock as _, RedirectUri, SystemClock, SystemRng, TenantId};
+use causeway_flow::register;
 use causeway_store::{Store, StoreError, clients};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::print;
 use crate::cli::{ClientsCommand, CreateClient};
@@ -46,18 +47,36 @@ async fn show(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
 }
 
 async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
+    let has_keys = options.jwks.is_some() || options.jwks_uri.is_some();
+    let default_method = if has_keys { "private_key_jwt" } else { "client_secret_basic" };
+    let mut other = Map::new();
+    if let Some(file) = &options.jwks {
+        let name = file.display();
+        let text = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
+        let jwks = serde_json::from_slice(&text).with_context(|| format!("{name} is not JSON"))?;
+        other.insert("jwks".to_owned(), jwks);
+    }
+    if let Some(uri) = options.jwks_uri {
+        other.insert("jwks_uri".to_owned(), uri.into());
+    }
+    if options.dpop_bound {
+        other.insert("dpop_bound_access_tokens".to_owned(), true.into());
+    }
+    other.insert("dpop_nonce_policy".to_owned(), options.dpop_nonce_policy.into());
     let metadata = ClientMetadata {
         redirect_uris: options.redirect_uri,
-        token_endpoint_auth_method: Some(options.auth_method),
+        token_endpoint_auth_method: Some(options.auth_method.unwrap_or_else(|| default_method.to_owned())),
         grant_types: Some(GrantType::ALL.map(|grant| grant.as_str().to_owned()).to_vec()),
         client_name: options.name,
         scope: options.scope,
+        other,
         ..ClientMetadata::default()
     };
     let mut valid = metadata.validate()?;
     if options.allow_background_access {
         valid = valid.allowing_background_access();
     }
+    register::check_keys(&valid)?;
     let secret = valid.new_secret(&SystemRng);
     let client = valid.into_client(
         ClientId::random(&SystemRng),
@@ -96,6 +115,10 @@ fn describe(client: &Client) -> serde_json::Value {
         "scope": client.scope,
         "allow_background_access": client.allows_background_access(),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "jwks": client.jwks,
+        "jwks_uri": client.jwks_uri(),
+        "dpop_bound_access_tokens": client.dpop_bound_access_tokens(),
+        "dpop_nonce_policy": client.dpop_nonce_policy().as_str(),
         "access_token_expiration": client.access_token_expiration,
         "refresh_token_expiration": client.refresh_token_expiration,
         "created_at": client.created_at,

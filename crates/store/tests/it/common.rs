@@ -9,9 +9,9 @@ use causeway_domain::grant::{
 };
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, OauthState, PlainToken, Prompts,
-    RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId,
-    Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, Jkt, OauthState, PlainToken,
+    Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng,
+    TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::keys::StoredKey;
 use causeway_store::seal::SealingKeyRing;
@@ -104,6 +104,7 @@ pub(crate) fn client() -> Client {
         access_token_expiration: Client::DEFAULT_ACCESS_TOKEN_EXPIRATION,
         refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
         registration_access_token: Some(hash()),
+        jwks: Some(serde_json::json!({"keys": [{"kty": "EC"}]})),
         metadata: serde_json::Map::from_iter([("client_uri".to_owned(), "https://app.example".into())]),
         created_at: NOW,
         updated_at: NOW,
@@ -160,6 +161,7 @@ pub(crate) fn code(session: &SessionHead) -> AuthorizationCode {
         scope: Scope::atproto(),
         code_challenge: CodeVerifier::random(&SystemRng).challenge(),
         nonce: Some("n".to_owned()),
+        dpop_jkt: Some(Jkt::new("jkt-of-code")),
         created_at: NOW,
         expires_at: NOW.plus(60),
         used_at: None,
@@ -174,6 +176,7 @@ pub(crate) fn access_token(session: &SessionHead) -> AccessToken {
         session_id: session.session_id.clone(),
         session_iteration: Some(session.iteration),
         scope: Scope::atproto(),
+        dpop_jkt: Some(Jkt::new("jkt-of-access")),
         created_at: NOW,
         expires_at: NOW.plus(3600),
         revoked: false,
@@ -194,6 +197,7 @@ pub(crate) fn refresh_token(
         session_id: session.session_id.clone(),
         session_iteration: Some(session.iteration),
         scope: Scope::atproto(),
+        dpop_jkt: Some(Jkt::new("jkt-of-refresh")),
         created_at: NOW,
         expires_at: Some(NOW.plus(7200)),
         parent: parent.map(|parent| parent.token.clone()),
@@ -216,6 +220,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         response_mode: ResponseMode::FormPost,
         prompt: Prompts::parse("login consent").unwrap(),
         max_age: Some(300),
+        dpop_jkt: Some(Jkt::new("jkt-of-request")),
         browser_id: BrowserSessionId::new("browser"),
         request_uri: None,
         stage: AuthRequestStage::SignIn,

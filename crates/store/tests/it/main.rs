@@ -8,6 +8,7 @@ mod group_commit;
 mod migrations;
 mod postgres;
 mod races;
+mod replay;
 mod sealing;
 mod sessions;
 mod sweep;

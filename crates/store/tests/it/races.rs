@@ -3,7 +3,8 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use causeway_store::{codes, keys, par, tokens, upstream_requests};
+use causeway_domain::{Jkt, OneUse};
+use causeway_store::{codes, keys, par, replay, tokens, upstream_requests};
 use tokio::sync::Barrier;
 
 use crate::common::{
@@ -50,6 +51,17 @@ fn one_of_sixteen_consumes_a_code() {
         let found = world.read(move |c| codes::find_code(c, &hash)).await.unwrap();
         assert_eq!(found.used_at, Some(NOW));
         assert_eq!(found.session_iteration, 1);
+    });
+}
+
+#[test]
+fn one_of_sixteen_uses_a_proof() {
+    on_each(|world| async move {
+        let once = OneUse::dpop_proof(&Jkt::new("k"), "j", NOW.plus(300));
+        let consume = |world: World, once: OneUse| async move {
+            world.write(move |c| replay::consume_once(c, &once)).await
+        };
+        assert_eq!(race(|| consume(world.clone(), once.clone())).await, 1, "{}", world.kind);
     });
 }
 

@@ -260,6 +260,7 @@ SELECT 'ac' || n, 'c' || (n % 5000), 'd', 's' || n, '', 1, 9000 + n FROM generat
 INSERT INTO oauth_par_request (request_uri, authorization_request, client_id, created_at, expires_at)
 SELECT 'u' || n, '{}', 'c' || (n % 5000), 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_dpop_nonce (nonce, expires_at) SELECT 'n' || n, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO replay (id, expires_at) SELECT 'j' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
 SELECT 'ar' || n, 'c' || (n % 5000), '', 'code', 1, 9000 + n, 'b' FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_verifier, signing_public_key,

@@ -1,0 +1,148 @@
+//! What clients say about their own keys (RFC 7591 section 2, RFC 9449 section 5.2). Whether the keys are
+//! any good is not decided here: this crate knows no cryptography.
+
+use serde_json::{Map, Value};
+
+use crate::client::{Client, ClientMetadataError, TokenEndpointAuthMethod, is_web_address};
+
+const JWKS: &str = "jwks";
+const JWKS_URI: &str = "jwks_uri";
+const SIGNING_ALG: &str = "token_endpoint_auth_signing_alg";
+const DPOP_BOUND: &str = "dpop_bound_access_tokens";
+const NONCE_POLICY: &str = "dpop_nonce_policy";
+
+/// Whether a client's DPoP proofs must carry a nonce of ours (RFC 9449 sections 8 and 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DpopNoncePolicy {
+    /// No: the age and the single use of each proof are enough. Some clients never retry with a nonce.
+    #[default]
+    Off,
+    /// Yes: a proof cannot be made in advance.
+    Required,
+}
+
+impl DpopNoncePolicy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::Off, Self::Required];
+
+    /// The form in client metadata.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Required => "required",
+        }
+    }
+
+    /// Reads the form in client metadata.
+    pub fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == value)
+    }
+}
+
+impl Client {
+    /// Where its public keys are published.
+    pub fn jwks_uri(&self) -> Option<&str> {
+        self.metadata.get(JWKS_URI).and_then(Value::as_str)
+    }
+
+    /// The only algorithm that it signs assertions with, if it named one.
+    pub fn token_endpoint_auth_signing_alg(&self) -> Option<&str> {
+        self.metadata.get(SIGNING_ALG).and_then(Value::as_str)
+    }
+
+    /// Whether all its access tokens are bound to a key (RFC 9449 section 5.2).
+    pub fn dpop_bound_access_tokens(&self) -> bool {
+        self.metadata.get(DPOP_BOUND).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// Whether its DPoP proofs must carry a nonce of ours.
+    pub fn dpop_nonce_policy(&self) -> DpopNoncePolicy {
+        let policy = self.metadata.get(NONCE_POLICY).and_then(Value::as_str);
+        policy.and_then(DpopNoncePolicy::parse).unwrap_or_default()
+    }
+}
+
+/// Checks what metadata says about keys, and takes the inline key set out of it.
+pub(crate) fn take_keys(
+    metadata: &mut Map<String, Value>,
+    method: TokenEndpointAuthMethod,
+) -> Result<Option<Value>, ClientMetadataError> {
+    use ClientMetadataError as E;
+    // A client that sends its registration again sends what it left out as null.
+    for name in [JWKS, JWKS_URI, SIGNING_ALG, DPOP_BOUND, NONCE_POLICY] {
+        if metadata.get(name).is_some_and(Value::is_null) {
+            metadata.remove(name);
+        }
+    }
+    let jwks = metadata.remove(JWKS);
+    match (&jwks, metadata.get(JWKS_URI)) {
+        (Some(_), Some(_)) => return Err(E::JwksTwice),
+        (None, None) if method == TokenEndpointAuthMethod::PrivateKeyJwt => return Err(E::NoJwks),
+        (_, Some(uri)) if !uri.as_str().is_some_and(is_web_address) => return Err(E::JwksUri),
+        _ => {}
+    }
+    if metadata.get(SIGNING_ALG).is_some_and(|alg| !alg.is_string()) {
+        return Err(E::AssertionAlg);
+    }
+    if metadata.get(DPOP_BOUND).is_some_and(|bound| !bound.is_boolean()) {
+        return Err(E::DpopBound);
+    }
+    let is_policy = |policy: &Value| policy.as_str().and_then(DpopNoncePolicy::parse).is_some();
+    if metadata.get(NONCE_POLICY).is_some_and(|policy| !is_policy(policy)) {
+        return Err(E::DpopNoncePolicy);
+    }
+    Ok(jwks)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::client::ClientMetadata;
+    use crate::{ClientId, TenantId, Timestamp};
+
+    fn client(mut metadata: Value) -> Result<Client, ClientMetadataError> {
+        metadata["redirect_uris"] = json!(["https://a.example/cb"]);
+        let metadata: ClientMetadata = serde_json::from_value(metadata).unwrap();
+        let id = ClientId::new("c");
+        Ok(metadata.validate()?.into_client(id, TenantId::default_tenant(), None, Timestamp(0)))
+    }
+
+    #[test]
+    fn keys_are_taken_once() {
+        let method = "private_key_jwt";
+        let jwks = json!({"keys": []});
+        let inline = client(json!({"token_endpoint_auth_method": method, "jwks": jwks})).unwrap();
+        assert_eq!((inline.jwks.as_ref(), inline.jwks_uri()), (Some(&jwks), None));
+        assert!(!inline.metadata.contains_key("jwks"), "it has a column of its own");
+        let uri = "https://a.example/jwks";
+        let published =
+            client(json!({"token_endpoint_auth_method": method, "jwks_uri": uri, "jwks": null})).unwrap();
+        assert_eq!((published.jwks.as_ref(), published.jwks_uri()), (None, Some(uri)));
+        assert_eq!(client(json!({"token_endpoint_auth_method": method})), Err(ClientMetadataError::NoJwks));
+        assert_eq!(client(json!({"jwks": jwks, "jwks_uri": uri})), Err(ClientMetadataError::JwksTwice));
+        for bad in [json!("http://a.example/jwks"), json!("file:///etc"), json!(1), json!("")] {
+            assert_eq!(client(json!({ "jwks_uri": bad })), Err(ClientMetadataError::JwksUri), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_proofs_a_client_owes() {
+        let plain = client(json!({})).unwrap();
+        assert!(!plain.dpop_bound_access_tokens());
+        assert_eq!(plain.dpop_nonce_policy(), DpopNoncePolicy::Off);
+        let strict =
+            client(json!({"dpop_bound_access_tokens": true, "dpop_nonce_policy": "required"})).unwrap();
+        assert!(strict.dpop_bound_access_tokens());
+        assert_eq!(strict.dpop_nonce_policy(), DpopNoncePolicy::Required);
+        for (name, bad) in [
+            ("dpop_bound_access_tokens", json!("true")),
+            ("dpop_nonce_policy", json!("sometimes")),
+            ("dpop_nonce_policy", json!(true)),
+            ("token_endpoint_auth_signing_alg", json!(["ES256"])),
+        ] {
+            assert!(client(json!({ name: bad })).is_err(), "{name} {bad}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What works once: proofs and assertions by their `jti`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Timestamp;
+use crate::ids::{ClientId, Jkt};
+
+/// Something that works once, and until when it would work again if it were forgotten.
+///
+/// Its identifier is a hash: of one length whatever a client sends, and different for each maker, so that
+/// nobody can use up somebody else's.
+///
+/// ```
+/// use causeway_domain::{ClientId, OneUse, Timestamp};
+/// let one = OneUse::assertion(&ClientId::new("a"), "j", Timestamp(1));
+/// assert_ne!(one.id(), OneUse::assertion(&ClientId::new("b"), "j", Timestamp(1)).id());
+/// assert_eq!(one.id().len(), 43);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneUse {
+    digest: [u8; 32],
+    expires_at: Timestamp,
+}
+
+impl OneUse {
+    /// A DPoP proof by the key `jkt` (RFC 9449 section 11.1).
+    pub fn dpop_proof(jkt: &Jkt, jti: &str, expires_at: Timestamp) -> Self {
+        Self::new("dpop", jkt.as_str(), jti, expires_at)
+    }
+
+    /// An assertion by which a client authenticates (RFC 7523 section 3).
+    pub fn assertion(client_id: &ClientId, jti: &str, expires_at: Timestamp) -> Self {
+        Self::new("assertion", client_id.as_str(), jti, expires_at)
+    }
+
+    /// The lengths keep the parts apart.
+    fn new(purpose: &str, maker: &str, jti: &str, expires_at: Timestamp) -> Self {
+        let mut hash = Sha256::new();
+        for part in [purpose, maker, jti] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self { digest: hash.finalize().into(), expires_at }
+    }
+
+    /// Its identifier, as text for a table.
+    pub fn id(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest)
+    }
+
+    /// Half of its identifier, for memory: nobody finds two things that share it.
+    pub fn short_id(&self) -> u128 {
+        let (half, _) = self.digest.split_at(16);
+        half.iter().fold(0, |id, byte| (id << 8) | u128::from(*byte))
+    }
+
+    /// From when on it would be refused for its age anyway.
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}

@@ -1,0 +1,108 @@
+//! Client authentication by a signed assertion: `private_key_jwt` (RFC 7523 section 3, OpenID Connect Core
+//! section 9).
+
+use causeway_domain::client::Client;
+use causeway_domain::{ClientId, OneUse};
+use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, JwkError, Jws, VerifyError};
+
+use crate::ctx::Ctx;
+
+/// The `client_assertion_type` that we take.
+pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Seconds that `exp` may lie ahead.
+const LIFETIME_SECONDS: i64 = 3600;
+/// Seconds for which an assertion is accepted after its `exp`.
+const GRACE_SECONDS: i64 = 30;
+/// Seconds that the client's clock may be ahead of ours.
+const SKEW_SECONDS: i64 = 300;
+/// The longest assertion that is looked at, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+/// What the header `typ` may say; most libraries leave it out.
+const TYPES: [&str; 2] = ["JWT", "client-authentication+jwt"];
+
+/// Why an assertion was not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum AssertionError {
+    /// Not a JWS, not signed by one of the client's keys, or with an algorithm that is not accepted.
+    #[error("the client assertion {0}")]
+    Jws(#[from] VerifyError),
+    /// A JWT that was made for something else.
+    #[error("the client assertion has the header typ of another kind of JWT: leave it out, or say JWT")]
+    Typ,
+    /// Signed with another algorithm than the client registered.
+    #[error("the client assertion is not signed with the registered token_endpoint_auth_signing_alg")]
+    RegisteredAlg,
+    /// It names no client.
+    #[error("the client assertion has no sub: it must be the client_id, and so must iss")]
+    NoSubject,
+    /// `client_id` in the body names another client.
+    #[error("client_id in the body is not the sub of the client assertion")]
+    OtherClient,
+    /// A claim does not hold.
+    #[error("the client assertion is not accepted: {0}")]
+    Claim(#[from] ClaimError),
+    /// The client's own keys are no good.
+    #[error("the client's key set cannot be used: it {0}")]
+    Keys(#[from] JwkError),
+    /// The client's keys are not to be had now.
+    #[error(
+        "the client's key set could not be fetched from its jwks_uri: check that it answers 200 with JSON"
+    )]
+    Unreachable,
+}
+
+/// An assertion that was read, and names its client. Nothing of it is believed yet.
+pub(crate) struct Assertion<'a> {
+    jws: Jws<'a>,
+    pub(crate) client_id: ClientId,
+}
+
+impl<'a> Assertion<'a> {
+    pub(crate) fn read(text: &'a str) -> Result<Self, AssertionError> {
+        let jws = Jws::parse(text, MAX_BYTES)?;
+        if jws.typ().is_some_and(|typ| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ))) {
+            return Err(AssertionError::Typ);
+        }
+        let claims: Claims = jws.unverified_claims()?;
+        let sub = claims.sub.filter(|sub| !sub.is_empty()).ok_or(AssertionError::NoSubject)?;
+        Ok(Self { jws, client_id: ClientId::new(sub) })
+    }
+
+    /// Believes it, or says why not. `endpoint` is the URL that the request was sent to.
+    pub(crate) async fn verify(
+        &self,
+        ctx: &Ctx,
+        client: &Client,
+        endpoint: &str,
+    ) -> Result<OneUse, AssertionError> {
+        let registered = client.token_endpoint_auth_signing_alg();
+        if registered.is_some_and(|alg| alg != self.jws.algorithm().as_str()) {
+            return Err(AssertionError::RegisteredAlg);
+        }
+        let keys = ctx.client_keys().find(ctx, client).await?;
+        let verified = match self.jws.verify_with(&keys) {
+            // The client may have changed its keys since we looked.
+            Err(error) => match ctx.client_keys().find_newer(ctx, client, &keys).await? {
+                Some(newer) => self.jws.verify_with(&newer)?,
+                None => return Err(error.into()),
+            },
+            Ok(verified) => verified,
+        };
+        let claims: Claims = verified.claims()?;
+        let now = ctx.now();
+        let token_endpoint = format!("{}/oauth/token", ctx.issuer());
+        claims.check(&ClaimRules {
+            now,
+            iss: Some(client.client_id.as_str()),
+            sub: Some(client.client_id.as_str()),
+            aud: &[ctx.issuer(), &token_endpoint, endpoint],
+            exp: Expiry::Within(LIFETIME_SECONDS),
+            grace_seconds: GRACE_SECONDS,
+            skew_seconds: SKEW_SECONDS,
+            needs_jti: true,
+        })?;
+        let exp = claims.exp.ok_or(ClaimError::NoExpiry)?;
+        let jti = claims.jti.as_deref().ok_or(ClaimError::Jti)?;
+        Ok(OneUse::assertion(&client.client_id, jti, exp.plus(GRACE_SECONDS + 1)))
+    }
+}

@@ -1,0 +1,122 @@
+//! The public keys of clients: those that stand in their registration, and those behind their `jwks_uri`,
+//! kept as long as the answer says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use causeway_atproto::HttpClient;
+use causeway_domain::client::Client;
+use causeway_domain::{ClientId, Timestamp};
+use causeway_jose::JwkSet;
+use url::Url;
+
+use crate::assertion::AssertionError;
+use crate::ctx::Ctx;
+
+/// Seconds that fetched keys are kept at least and at most, and when their server does not say.
+const KEPT_SECONDS: (i64, i64) = (60, 86_400);
+const KEPT_SECONDS_UNSAID: i64 = 600;
+/// Seconds between two fetches of the same keys: whoever sends unknown `kid`s causes no more.
+const COOL_DOWN_SECONDS: i64 = 10;
+/// The most key sets that are kept.
+const CAPACITY: usize = 1024;
+
+/// Keys as they were fetched last.
+#[derive(Clone, Debug)]
+struct Fetched {
+    keys: Option<Arc<JwkSet>>,
+    fresh_until: Timestamp,
+    tried_at: Timestamp,
+}
+
+/// What is known of one `jwks_uri`.
+#[derive(Debug, Default)]
+struct Slot {
+    last: RwLock<Option<Fetched>>,
+    /// Held by who fetches.
+    flight: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    fn last(&self) -> Option<Fetched> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ClientKeys(Mutex<HashMap<(ClientId, String), Arc<Slot>>>);
+
+impl ClientKeys {
+    /// The keys of a client, as fresh as their server wants them to be.
+    pub(crate) async fn find(&self, ctx: &Ctx, client: &Client) -> Result<Arc<JwkSet>, AssertionError> {
+        let Some(uri) = client.jwks_uri() else {
+            let inline = client.jwks.as_ref().unwrap_or(&serde_json::Value::Null);
+            return Ok(Arc::new(JwkSet::parse(inline)?));
+        };
+        let (slot, now) = (self.slot(client, uri, ctx.now()), ctx.now());
+        let fresh = slot.last().filter(|last| last.fresh_until > now).and_then(|last| last.keys);
+        match fresh {
+            Some(keys) => Ok(keys),
+            None => fetch(ctx, &slot, uri).await?.ok_or(AssertionError::Unreachable),
+        }
+    }
+
+    /// The keys of a client when they have changed since they were `known`; looked up once in a while.
+    pub(crate) async fn find_newer(
+        &self,
+        ctx: &Ctx,
+        client: &Client,
+        known: &Arc<JwkSet>,
+    ) -> Result<Option<Arc<JwkSet>>, AssertionError> {
+        let Some(uri) = client.jwks_uri() else { return Ok(None) };
+        let slot = self.slot(client, uri, ctx.now());
+        Ok(fetch(ctx, &slot, uri).await?.filter(|keys| keys != known))
+    }
+
+    fn slot(&self, client: &Client, uri: &str, now: Timestamp) -> Arc<Slot> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (client.client_id.clone(), uri.to_owned());
+        if let Some(slot) = slots.get(&key) {
+            return Arc::clone(slot);
+        }
+        if slots.len() >= CAPACITY {
+            slots.retain(|_, slot| slot.last().is_some_and(|last| last.fresh_until > now));
+        }
+        if slots.len() >= CAPACITY {
+            slots.clear();
+        }
+        Arc::clone(slots.entry(key).or_default())
+    }
+}
+
+/// Fetches the keys, unless somebody else just did; `None` when there are none to be had.
+async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>, AssertionError> {
+    let _flight = slot.flight.lock().await;
+    let now = ctx.now();
+    let last = slot.last();
+    if let Some(last) = last.as_ref().filter(|last| now.since(last.tried_at) < COOL_DOWN_SECONDS) {
+        return Ok(last.keys.clone());
+    }
+    let url = Url::parse(uri).map_err(|_| AssertionError::Unreachable)?;
+    let (keys, kept) = match ctx.atproto().http().get_document(&url, HttpClient::DOCUMENT_CAP).await {
+        Ok(document) => {
+            let kept = document.max_age.map_or(KEPT_SECONDS_UNSAID, |age| age.try_into().unwrap_or(i64::MAX));
+            (JwkSet::parse(&document.json).map(Arc::new), kept.clamp(KEPT_SECONDS.0, KEPT_SECONDS.1))
+        }
+        Err(error) => {
+            tracing::warn!(host = url.host_str(), %error, "a client's jwks_uri could not be fetched");
+            // What was fetched before lives to its own end, and no longer: its keys may be revoked.
+            let kept = last.filter(|last| last.fresh_until > now);
+            let (keys, fresh_until) = kept.map_or((None, now), |last| (last.keys, last.fresh_until));
+            remember(slot, Fetched { keys: keys.clone(), fresh_until, tried_at: now });
+            return Ok(keys);
+        }
+    };
+    let fresh_until = now.plus(kept);
+    remember(slot, Fetched { keys: keys.as_ref().ok().cloned(), fresh_until, tried_at: now });
+    Ok(Some(keys?))
+}
+
+fn remember(slot: &Slot, fetched: Fetched) {
+    *slot.last.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+}

@@ -1,0 +1,64 @@
+//! A client's DPoP key.
+
+use causeway_domain::{CodeVerifier, Secret, SystemRng, Timestamp};
+use causeway_jose::{DpopClaims, EcKey, dpop_proof};
+
+/// A key by which a client proves possession.
+#[derive(Clone, Debug)]
+pub struct DpopKey(pub EcKey);
+
+impl DpopKey {
+    /// A fresh one.
+    ///
+    /// # Panics
+    /// When there is no entropy.
+    #[expect(clippy::expect_used, reason = "a test without a key must stop")]
+    pub fn new() -> Self {
+        Self(EcKey::generate().expect("a key"))
+    }
+
+    /// Its thumbprint.
+    pub fn jkt(&self) -> &str {
+        self.0.thumbprint()
+    }
+
+    /// A proof for one request.
+    pub fn proof(&self, now: Timestamp, htm: &str, htu: &str) -> String {
+        self.sign(now, htm, htu, None, None)
+    }
+
+    /// A proof with a nonce of the server.
+    pub fn proof_with_nonce(&self, now: Timestamp, htm: &str, htu: &str, nonce: &str) -> String {
+        self.sign(now, htm, htu, Some(nonce), None)
+    }
+
+    /// A proof for a request with an access token.
+    pub fn proof_with_token(&self, now: Timestamp, htm: &str, htu: &str, token: &str) -> String {
+        self.sign(now, htm, htu, None, Some(token))
+    }
+
+    /// A proof of any kind.
+    ///
+    /// # Panics
+    /// When it cannot be signed.
+    #[expect(clippy::expect_used, reason = "a test without a proof must stop")]
+    pub fn sign(
+        &self,
+        now: Timestamp,
+        htm: &str,
+        htu: &str,
+        nonce: Option<&str>,
+        token: Option<&str>,
+    ) -> String {
+        let (jti, token) = (CodeVerifier::random(&SystemRng), token.map(Secret::new));
+        let access_token = token.as_ref();
+        let claims = DpopClaims { htm, htu, jti: jti.expose(), iat: now, nonce, access_token };
+        dpop_proof(&self.0, &claims).expect("a proof")
+    }
+}
+
+impl Default for DpopKey {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,12 @@
+-- The key that a grant is bound to, as its thumbprint (RFC 9449). NULL: none.
+ALTER TABLE oauth_auth_request ADD COLUMN dpop_jkt TEXT;
+ALTER TABLE oauth_authorization_code ADD COLUMN dpop_jkt TEXT;
+ALTER TABLE oauth_refresh_token ADD COLUMN dpop_jkt TEXT;
+
+-- DPoP proofs and client assertions that were accepted: each works once. `id` is a hash of who made it
+-- and of its jti.
+CREATE TABLE replay (
+    id TEXT NOT NULL PRIMARY KEY,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX idx_replay_expires_at ON replay (expires_at);

@@ -1,0 +1,52 @@
+//! A client that we did not write: npm `openid-client`, with `private_key_jwt` and DPoP, against the binary
+//! and a real AT Protocol network.
+
+use anyhow::{Result, ensure};
+use causeway_testkit::{Account, Causeway, RealNet};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::{database_arguments, on_each_database, upstream_arguments};
+
+async fn journey(server: &Causeway, account: &Account, more: &[&str]) -> Result<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/realnet/client-journey.mjs");
+    let output = Command::new("node")
+        .arg(script)
+        .args(["--issuer", &server.address, "--handle", &account.handle, "--password", &account.password])
+        .args(more)
+        .output()
+        .await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let said: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| anyhow::anyhow!("{error}: {errors}"))?;
+    ensure!(said["ok"] == true, "{said} {errors}\n{}", server.log()?);
+    Ok(said)
+}
+
+on_each_database! {
+    /// Registration, PAR, sign-in, id_token, userinfo, refresh and revocation, with keys of every kind, and
+    /// with nonces of the server and without.
+    async fn openid_client(database) {
+        let Some(net) = RealNet::start().await? else { return Ok(()) };
+        let directory = tempfile::tempdir()?;
+        let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend(upstream_arguments(&net.environment()));
+        let server = Causeway::serve(directory.path(), &arguments).await?;
+        for (name, more) in [
+            ("alice", &["--alg", "ES256"][..]),
+            ("bob", &["--alg", "ES256", "--nonce"]),
+            ("carol", &["--alg", "PS256", "--nonce"]),
+            ("alice", &["--alg", "RS256"]),
+            ("bob", &["--alg", "Ed25519"]),
+        ] {
+            let account = net.account(name)?;
+            let said = journey(&server, account, more).await?;
+            let who = json!({"sub": account.did, "preferred_username": account.handle});
+            assert_eq!((&said["sub"], &said["userinfo"]), (&who["sub"], &who), "{more:?}");
+            assert_eq!(said["token_type"].as_str().map(str::to_lowercase).as_deref(), Some("dpop"));
+            assert_eq!(said["session"]["pds"], account.pds.as_str());
+            assert_eq!((&said["stolen"], &said["over"]), (&json!(401), &json!("invalid_grant")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+// A stock client, openid-client, goes the whole way: registration, PAR, sign-in, tokens, userinfo, refresh,
+// revocation, with private_key_jwt and DPoP. Prints one JSON line. See README.md.
+import { parseArgs } from 'node:util'
+import * as client from 'openid-client'
+import { HttpAgent } from './lib/http-agent.mjs'
+import { writeLine } from './lib/json-lines.mjs'
+import { signInAndDecide } from './lib/pds-sign-in.mjs'
+
+const REDIRECT_URI = 'http://127.0.0.1:49152/callback'
+
+function parseOptions() {
+  const { values } = parseArgs({
+    options: {
+      issuer: { type: 'string' },
+      handle: { type: 'string' },
+      password: { type: 'string' },
+      alg: { type: 'string', default: 'ES256' },
+      nonce: { type: 'boolean', default: false },
+    },
+  })
+  for (const name of ['issuer', 'handle', 'password']) {
+    if (!values[name]) throw new Error(`--${name} is needed`)
+  }
+  return values
+}
+
+// The person's browser: Causeway's pages by their forms, the PDS' pages by its own.
+async function throughBrowser(start, { handle, password }) {
+  const browser = new HttpAgent()
+  const toPds = await browser.send('GET', start)
+  if (!toPds.location) throw new Error(`the authorization endpoint answered ${toPds.status}: ${toPds.text.slice(0, 500)}`)
+  const callback = await signInAndDecide({ url: toPds.location, handle, password, decision: 'consent' })
+  const toConsent = await browser.send('GET', callback)
+  if (!toConsent.location) throw new Error(`the callback answered ${toConsent.status}: ${toConsent.text.slice(0, 500)}`)
+  const consent = new URL(toConsent.location, callback)
+  await browser.send('GET', consent.href)
+  const decided = await browser.send('POST', new URL('/oauth/consent', consent).href, {
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ request: consent.searchParams.get('request'), decision: 'allow' }).toString(),
+  })
+  if (!decided.location) throw new Error(`consent answered ${decided.status}: ${decided.text.slice(0, 500)}`)
+  return new URL(decided.location)
+}
+
+async function keyOf(alg) {
+  const pair = await client.randomDPoPKeyPair(alg, { extractable: true })
+  const { kty, crv, x, y, n, e } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+  return { pair, jwk: { kty, crv, x, y, n, e, kid: 'k1', use: 'sig' } }
+}
+
+async function journey({ issuer, handle, password, alg, nonce }) {
+  const signing = await keyOf(alg)
+  const config = await client.dynamicClientRegistration(
+    new URL(issuer),
+    {
+      client_name: 'openid-client',
+      redirect_uris: [REDIRECT_URI],
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [signing.jwk] },
+      dpop_bound_access_tokens: true,
+      dpop_nonce_policy: nonce ? 'required' : 'off',
+    },
+    client.PrivateKeyJwt({ key: signing.pair.privateKey, kid: 'k1' }),
+    { execute: [client.allowInsecureRequests] },
+  )
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair(alg))
+  const verifier = client.randomPKCECodeVerifier()
+  const state = client.randomState()
+  const expectedNonce = client.randomNonce()
+  const start = await client.buildAuthorizationUrlWithPAR(
+    config,
+    {
+      redirect_uri: REDIRECT_URI,
+      scope: 'openid atproto transition:generic',
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      login_hint: handle,
+      nonce: expectedNonce,
+      state,
+    },
+    { DPoP },
+  )
+  const answer = await throughBrowser(start.href, { handle, password })
+  const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce, idTokenExpected: true }
+  const tokens = await client.authorizationCodeGrant(config, answer, checks, undefined, { DPoP })
+  const { sub } = tokens.claims()
+  const userinfo = await client.fetchUserInfo(config, tokens.access_token, sub, { DPoP })
+  const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP })
+  const session = await client.fetchProtectedResource(
+    config, refreshed.access_token, new URL('/api/session', issuer), 'GET', null, undefined, { DPoP },
+  )
+  // Whoever steals the token has no key: as a bearer token it is nothing.
+  const stolen = await fetch(new URL('/oauth/userinfo', issuer), {
+    headers: { authorization: `Bearer ${refreshed.access_token}` },
+  })
+  await client.tokenRevocation(config, refreshed.refresh_token)
+  const over = await client.refreshTokenGrant(config, refreshed.refresh_token, undefined, { DPoP }).then(
+    () => 'refreshed', (error) => error.error,
+  )
+  return {
+    token_type: tokens.token_type,
+    sub,
+    userinfo,
+    session: await session.json(),
+    stolen: stolen.status,
+    over,
+  }
+}
+
+try {
+  writeLine({ ok: true, ...(await journey(parseOptions())) })
+} catch (error) {
+  const cause = error.cause instanceof Response ? await error.cause.text().catch(() => undefined) : error.cause
+  writeLine({ ok: false, error: error.message, code: error.code ?? error.error, cause: String(JSON.stringify(cause) ?? cause) })
+  process.exitCode = 1
+}
