@@ -13,6 +13,7 @@ mod conformance {
     mod metadata;
     mod openid;
     mod registration;
+    mod request_objects;
     mod revocation;
     mod scopes;
     mod token;

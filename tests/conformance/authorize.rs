@@ -60,7 +60,7 @@ on_each_database! {
             (begin().with("scope", Some("atproto nonsense")), "invalid_scope"),
             (begin().with("scope", Some("\"")), "invalid_scope"),
             (begin().with("nonce", Some(&long)), "invalid_request"),
-            (begin().with("request", Some("e30.e30.")), "request_not_supported"),
+            (begin().with("request", Some("e30.e30.")), "invalid_request_object"),
         ] {
             let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
             assert_eq!(answer.redirect_param("error").as_deref(), Some(error), "{answer:?}");

@@ -27,6 +27,12 @@ on_each_database! {
             assert!(scopes.contains(&scope.into()), "{scope}");
         }
         assert!(!scopes.contains(&"background_access".into()));
+        let resource = scene.agent.get(&scene.app.at("/.well-known/oauth-protected-resource")).await?.json();
+        assert_eq!(resource["resource"], scene.app.issuer.as_str());
+        assert_eq!(resource["authorization_servers"][0], scene.app.issuer.as_str());
+        let challenge = scene.agent.get(&scene.app.at("/api/session")).await?;
+        let way = format!("resource_metadata=\"{}/.well-known/oauth-protected-resource\"", scene.app.issuer);
+        assert!(challenge.header("www-authenticate").contains(&way), "{challenge:?}");
         for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404)] {
             assert_eq!(scene.agent.get(&scene.app.at(path)).await?.status, status, "{path}");
         }

@@ -76,7 +76,9 @@ on_each_database! {
         for path in ["/oauth/userinfo", "/api/session"] {
             let url = scene.app.at(path);
             let none = scene.agent.get(&url).await?;
-            assert_eq!((none.status, none.header("www-authenticate")), (401, "Bearer realm=\"causeway\""));
+            let document = scene.app.at("/.well-known/oauth-protected-resource");
+            let challenge = format!("Bearer realm=\"causeway\", resource_metadata=\"{document}\"");
+            assert_eq!((none.status, none.header("www-authenticate")), (401, &*challenge));
             let wrong = scene.agent.get_with(&url, "cw_at_nonsense").await?;
             check(&wrong, "401 invalid_token", "unknown, expired or revoked");
             assert!(wrong.header("www-authenticate").contains("error=\"invalid_token\""));

@@ -143,7 +143,8 @@ impl ApiError {
 
 /// A challenge of a resource (RFC 6750 section 3, RFC 9449 section 7.1).
 fn challenge(scheme: TokenType, error: Option<(ErrorCode, &str)>) -> String {
-    let mut text = format!("{} realm=\"causeway\"", scheme.as_str());
+    let document = request::resource_metadata_url();
+    let mut text = format!("{} realm=\"causeway\", resource_metadata=\"{document}\"", scheme.as_str());
     if scheme == TokenType::Dpop {
         text.push_str(&format!(", algs=\"{}\"", dpop::ALGORITHMS.join(" ")));
     }

@@ -35,6 +35,7 @@ pub(crate) struct AppState {
 #[derive(Debug)]
 pub(crate) struct Documents {
     pub(crate) server_metadata: Bytes,
+    pub(crate) resource_metadata: Bytes,
     pub(crate) client_metadata: Option<Bytes>,
     pub(crate) client_jwks: Option<Bytes>,
 }
@@ -45,6 +46,7 @@ impl AppState {
         let bytes = |value: &serde_json::Value| Bytes::from(value.to_string());
         let documents = Documents {
             server_metadata: bytes(&metadata::server_metadata(&ctx)),
+            resource_metadata: bytes(&metadata::resource_metadata(&ctx)),
             client_metadata: profile.metadata().map(bytes),
             client_jwks: profile.metadata().map(|_| bytes(&profile.jwks())),
         };

@@ -177,6 +177,12 @@ impl Client {
         self.signing_alg(INTROSPECTION_ALG)
     }
 
+    /// Whether it registered this demand on its own requests: `require_signed_request_object` (RFC 9101
+    /// section 10.5) or `require_pushed_authorization_requests` (RFC 9126 section 6).
+    pub fn wants(&self, member: &str) -> bool {
+        self.metadata.get(member).and_then(serde_json::Value::as_bool).unwrap_or_default()
+    }
+
     fn signing_alg(&self, member: &str) -> Option<SigningAlg> {
         self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
     }

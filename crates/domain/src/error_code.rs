@@ -56,8 +56,8 @@ error_codes! {
     InvalidDpopProof = "invalid_dpop_proof",
     /// RFC 9449 sections 8 and 9.
     UseDpopNonce = "use_dpop_nonce",
-    /// OpenID Connect Core section 3.1.2.6.
-    RequestNotSupported = "request_not_supported",
+    /// RFC 9101 section 7.
+    InvalidRequestObject = "invalid_request_object",
     /// OpenID Connect Core section 3.1.2.6: nobody may be shown anything, and nobody is signed in.
     LoginRequired = "login_required",
     /// OpenID Connect Core section 3.1.2.6: the same, and more is asked for than was agreed to.

@@ -19,6 +19,7 @@ use crate::error::Internal;
 use crate::id_token::OPENID;
 use crate::id_token_hint;
 use crate::issuer_keys;
+use crate::request_object;
 use crate::respond::{ClientAnswer, ReplyTo};
 
 /// The parameters of an authorization request as they came, each at most once.
@@ -114,9 +115,12 @@ pub enum Refusal {
     /// A scope that is malformed or not available.
     #[error("scope: {0}")]
     Scope(String),
-    /// A request object (RFC 9101).
-    #[error("request is not supported: send the parameters themselves, or push them")]
-    RequestObject,
+    /// The client wants its requests signed, or pushed.
+    #[error("this client has registered that its requests are {0}")]
+    Unprotected(&'static str),
+    /// A request object (RFC 9101) that is not believed.
+    #[error("{0}")]
+    InvalidRequestObject(String),
     /// A parameter that is longer than it may be.
     #[error("{0} is longer than {1} characters")]
     TooLong(&'static str, usize),
@@ -129,7 +133,7 @@ impl Refusal {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
             Self::Grant => ErrorCode::UnauthorizedClient,
             Self::Scope(_) => ErrorCode::InvalidScope,
-            Self::RequestObject => ErrorCode::RequestNotSupported,
+            Self::InvalidRequestObject(_) => ErrorCode::InvalidRequestObject,
             _ => ErrorCode::InvalidRequest,
         }
     }
@@ -190,6 +194,10 @@ pub async fn begin(
     let client = find_client(ctx, &params).await?;
     if let Some(request_uri) = &params.request_uri {
         return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
+    }
+    if client.wants("require_pushed_authorization_requests") {
+        let refusal = Refusal::Unprotected("pushed: send request_uri");
+        return Err(refuse(ctx, &client, &params, refusal));
     }
     let checked = prepare(ctx, &client, &mut params).await?;
     let id = AuthRequestId::random(ctx.rng());
@@ -257,6 +265,17 @@ pub(crate) async fn prepare(
     client: &Client,
     params: &mut AuthorizeParams,
 ) -> Result<Checked, AuthorizeError> {
+    if let Some(object) = params.request.take() {
+        match request_object::unfold(ctx, client, &object).await {
+            Ok(unfolded) => *params = unfolded,
+            Err(error) => {
+                let refusal = Refusal::InvalidRequestObject(error.to_string());
+                return Err(refuse(ctx, client, params, refusal));
+            }
+        }
+    } else if client.wants("require_signed_request_object") {
+        return Err(refuse(ctx, client, params, Refusal::Unprotected("signed: send request")));
+    }
     if let Some(token) = params.id_token_hint.take() {
         match id_token_hint::read(ctx, &token).await? {
             Some(hint) => params.login_hint = Some(hint.did.to_string()),
@@ -315,9 +334,6 @@ fn check_rest(
         if value.as_ref().is_some_and(|value| value.len() > max) {
             return Err(Refusal::TooLong(name, max));
         }
-    }
-    if params.request.is_some() {
-        return Err(Refusal::RequestObject);
     }
     match params.response_type.as_deref() {
         None | Some("") => return Err(Refusal::NoResponseType),

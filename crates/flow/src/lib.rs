@@ -32,6 +32,7 @@ pub mod redeem;
 pub mod refresh;
 pub mod register;
 pub mod registration;
+mod request_object;
 mod respond;
 pub mod revoke;
 mod scopes;

@@ -18,13 +18,25 @@ use crate::state::AppState;
 /// The header that carries the id back.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What an error has to say of the request that it answers.
+struct Current {
+    id: String,
+    issuer: String,
+}
+
 tokio::task_local! {
-    static CURRENT: String;
+    static CURRENT: Current;
 }
 
 /// The id of the request that this task serves.
 pub(crate) fn id() -> String {
-    CURRENT.try_with(Clone::clone).unwrap_or_default()
+    CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
+}
+
+/// Where this server says what it is as a resource (RFC 9728 section 3).
+pub(crate) fn resource_metadata_url() -> String {
+    let issuer = CURRENT.try_with(|current| current.issuer.clone()).unwrap_or_default();
+    format!("{issuer}/.well-known/oauth-protected-resource")
 }
 
 /// Names the request, logs it, and gives the id back. Only metadata is logged: query strings carry
@@ -33,7 +45,9 @@ pub(crate) async fn observe(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let trusted = req.app_data::<Data<AppState>>().map_or(&[][..], |state| &state.config.trusted_proxies);
+    let state = req.app_data::<Data<AppState>>();
+    let trusted = state.map_or(&[][..], |state| &state.config.trusted_proxies);
+    let issuer = state.map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
     let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
     let span = tracing::info_span!(
         "http.request",
@@ -45,7 +59,7 @@ pub(crate) async fn observe(
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
-    let serve = CURRENT.scope(origin.request_id, next.call(req));
+    let serve = CURRENT.scope(Current { id: origin.request_id, issuer }, next.call(req));
     async move {
         let mut response = serve.await?;
         response.headers_mut().insert(REQUEST_ID, header);

@@ -50,13 +50,29 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "claim_types_supported": ["normal"],
         "claims_supported": CLAIMS,
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": dpop::ALGORITHMS,
+        "require_signed_request_object": false,
         "request_uri_parameter_supported": false,
     });
     if *ctx.registration() != RegistrationPolicy::Off {
         document["registration_endpoint"] = at("/oauth/register").into();
     }
     document
+}
+
+/// What this server is as a resource (RFC 9728 section 2): the way from a 401 to a token.
+pub(crate) fn resource_metadata(ctx: &Ctx) -> Value {
+    let issuer = ctx.issuer();
+    json!({
+        "resource": issuer,
+        "authorization_servers": [issuer],
+        "scopes_supported": ctx.scopes().supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
+        "dpop_bound_access_tokens_required": false,
+        "resource_name": "Causeway",
+    })
 }
 
 /// What an `id_token` or the userinfo endpoint may say.
@@ -73,6 +89,10 @@ pub(crate) fn cached_json(body: Bytes) -> HttpResponse {
 
 pub(crate) async fn document(state: Data<AppState>) -> HttpResponse {
     cached_json(state.documents.server_metadata.clone())
+}
+
+pub(crate) async fn resource_document(state: Data<AppState>) -> HttpResponse {
+    cached_json(state.documents.resource_metadata.clone())
 }
 
 /// The keys change when the operator rotates them. They may be kept for as long as other documents: a

@@ -86,6 +86,11 @@ fn documents(config: &mut ServiceConfig) {
                 .route(read().to(metadata::document))
                 .wrap(cors()),
         )
+        .service(
+            api("/.well-known/oauth-protected-resource", "GET, HEAD")
+                .route(read().to(metadata::resource_document))
+                .wrap(cors()),
+        )
         .service(api("/oauth/jwks", "GET, HEAD").route(read().to(metadata::jwks)).wrap(cors()))
         .service(api("/oauth-client-metadata.json", "GET, HEAD").route(read().to(client_documents::metadata)))
         .service(

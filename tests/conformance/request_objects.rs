@@ -1,0 +1,157 @@
+//! Signed request objects (RFC 9101), and clients that want their requests protected.
+
+use causeway_domain::{CodeVerifier, SystemRng};
+use causeway_jose::{EcKey, sign_jwt};
+use causeway_testkit::{Answer, Tokens, decide};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::support::{DID, HANDLE, Scene, on_each_database};
+
+/// A client with a key, and the claims of a request that holds up.
+struct Signer {
+    scene: Scene,
+    key: EcKey,
+    verifier: CodeVerifier,
+}
+
+impl Signer {
+    async fn set(database: &causeway_testkit::TestDatabase, extra: Value) -> anyhow::Result<Self> {
+        let mut scene = Scene::set(database).await?;
+        let key = EcKey::generate()?;
+        let mut metadata = json!({
+            "redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "jwks": { "keys": [key.published_jwk()] },
+        });
+        for (name, value) in extra.as_object().into_iter().flatten() {
+            metadata[name] = value.clone();
+        }
+        let url = scene.app.at("/oauth/register");
+        let client = scene.agent.post_body(&url, "application/json", metadata.to_string()).await?;
+        assert_eq!(client.status, 201, "{client:?}");
+        scene.client.client_id = client.json()["client_id"].as_str().unwrap().to_owned();
+        Ok(Self { scene, key, verifier: CodeVerifier::random(&SystemRng) })
+    }
+
+    fn claims(&self) -> Value {
+        let now = self.scene.app.ctx.now().as_secs();
+        json!({
+            "iss": self.scene.client.client_id, "aud": self.scene.app.issuer, "iat": now, "exp": now + 60,
+            "client_id": self.scene.client.client_id, "redirect_uri": self.scene.client.redirect_uri,
+            "response_type": "code", "scope": "atproto", "state": "from the object", "login_hint": HANDLE,
+            "code_challenge": self.verifier.challenge().as_str(), "code_challenge_method": "S256",
+        })
+    }
+
+    fn sign(&self, claims: &Value) -> anyhow::Result<String> {
+        Ok(sign_jwt(&self.key, Map::new(), claims)?)
+    }
+
+    async fn ask(&self, object: &str, beside: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let mut url = Url::parse(&self.scene.app.at("/oauth/authorize"))?;
+        url.query_pairs_mut()
+            .append_pair("client_id", &self.scene.client.client_id)
+            .append_pair("request", object)
+            .extend_pairs(beside);
+        self.scene.agent.get(url.as_str()).await
+    }
+
+    async fn refused(&self, object: &str) -> anyhow::Result<String> {
+        let answer = self.ask(object, &[("redirect_uri", &self.scene.client.redirect_uri)]).await?;
+        Ok(answer.redirect_param("error").unwrap_or_else(|| format!("{answer:?}")))
+    }
+
+    async fn finish(&self, to_upstream: &str) -> anyhow::Result<()> {
+        use causeway_testkit::Person as _;
+        let callback = self.scene.upstream.approve(to_upstream).await?;
+        let consent = self.scene.agent.get(&callback).await?.location()?;
+        let answer = decide(&self.scene.agent, &consent, "allow").await?;
+        assert_eq!(answer.redirect_param("state").as_deref(), Some("from the object"));
+        let code = answer.redirect_param("code").expect("a code");
+        let answer = self.scene.client.redeem(&self.scene.agent, &code, &self.verifier).await?;
+        assert_eq!(Tokens::read(&answer)?.answer["sub"], DID);
+        Ok(())
+    }
+}
+
+on_each_database! {
+    /// What is in the object is the request, and what is beside it is not.
+    async fn by_value(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let object = signer.sign(&signer.claims())?;
+        let answer = signer.ask(&object, &[("state", "from beside"), ("scope", "transition:generic")]).await?;
+        signer.finish(&answer.location()?).await
+    }
+
+    /// The same object, pushed.
+    async fn pushed(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let object = signer.sign(&signer.claims())?;
+        let pushed = signer.scene.client.post(&signer.scene.agent, "/oauth/par", &[("request", &object)]).await?;
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        let body = pushed.json();
+        let query = [
+            ("client_id", &*signer.scene.client.client_id),
+            ("request_uri", body["request_uri"].as_str().unwrap()),
+        ];
+        let url = Url::parse_with_params(&signer.scene.app.at("/oauth/authorize"), query)?;
+        let answer = signer.scene.agent.get(url.as_str()).await?;
+        signer.finish(&answer.location()?).await
+    }
+
+    /// An object that is not the client's own, fresh and for us is refused.
+    async fn refusals(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let object = signer.sign(&signer.claims())?;
+        let (signed, _) = object.rsplit_once('.').unwrap();
+        let zeros = format!("{signed}.{}", "A".repeat(86));
+        let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", object.split('.').nth(1).unwrap());
+        for forged in [&*zeros, &unsigned, "nonsense", &sign_jwt(&EcKey::generate()?, Map::new(), &signer.claims())?] {
+            assert_eq!(signer.refused(forged).await?, "invalid_request_object", "{forged}");
+        }
+        let now = signer.scene.app.ctx.now().as_secs();
+        for (name, value) in [
+            ("iss", json!("another")),
+            ("aud", json!("https://as.example")),
+            ("exp", json!(now - 61)),
+            ("iat", json!(now + 120)),
+            ("client_id", json!("another")),
+            ("request_uri", json!("urn:x")),
+        ] {
+            let mut claims = signer.claims();
+            claims[name] = value;
+            assert_eq!(signer.refused(&signer.sign(&claims)?).await?, "invalid_request_object", "{name}");
+        }
+        let mut claims = signer.claims();
+        claims["redirect_uri"] = json!("https://evil.example/cb");
+        let answer = signer.ask(&signer.sign(&claims)?, &[]).await?;
+        assert_eq!(answer.status, 400, "a page, no redirect: {answer:?}");
+        let without_keys = signer.scene.app.client(&signer.scene.agent).await?;
+        let mut url = Url::parse(&without_keys.authorization(None).url(&signer.scene.app.issuer))?;
+        url.query_pairs_mut().append_pair("request", &object);
+        let answer = signer.scene.agent.get(url.as_str()).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request_object"));
+        Ok(())
+    }
+
+    /// A client that registered that its requests are signed, or pushed, is held to it.
+    async fn demands(database) {
+        let signer = Signer::set(database, json!({"require_signed_request_object": true})).await?;
+        let plain = signer.scene.client.authorization(None);
+        let answer = signer.scene.agent.get(&plain.url(&signer.scene.app.issuer)).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request"));
+        let pushed = signer.scene.agent.post(&signer.scene.app.at("/oauth/par"), &plain.form()).await?;
+        assert_eq!(pushed.refusal(), "400 invalid_request");
+        let object = signer.sign(&signer.claims())?;
+        assert!(signer.ask(&object, &[]).await?.location()?.starts_with(&signer.scene.upstream.origin));
+
+        let signer = Signer::set(database, json!({"require_pushed_authorization_requests": true})).await?;
+        let plain = signer.scene.client.authorization(Some(HANDLE));
+        let answer = signer.scene.agent.get(&plain.url(&signer.scene.app.issuer)).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request"));
+        let pushed = signer.scene.agent.post(&signer.scene.app.at("/oauth/par"), &plain.form()).await?;
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        Ok(())
+    }
+}
