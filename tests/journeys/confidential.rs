@@ -65,7 +65,7 @@ on_each_database! {
         assert_eq!(published["client_name"], "Garden of Forking Paths");
         assert_eq!(published["scope"], "atproto account:email repo:app.bsky.feed.post");
 
-        client.scope = "openid email repo:app.bsky.feed.post?action=create".to_owned();
+        "openid email repo:app.bsky.feed.post?action=create".clone_into(&mut client.scope);
         let to_pds = agent.get(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
         let page = agent.request("GET".parse()?, &to_pds).header("sec-fetch-mode", "navigate");
         let page = agent.send(page.header("sec-fetch-dest", "document").header("sec-fetch-site", "cross-site")).await?;
