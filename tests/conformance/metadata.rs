@@ -27,7 +27,7 @@ on_each_database! {
             assert!(scopes.contains(&scope.into()), "{scope}");
         }
         assert!(!scopes.contains(&"background_access".into()));
-        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404)] {
+        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404), ("/oauth-client-metadata/transition/generic.json", 404)] {
             assert_eq!(scene.agent.get(&scene.app.at(path)).await?.status, status, "{path}");
         }
         let wrong_method = scene.agent.get(&scene.app.at("/oauth/token")).await?;
