@@ -33,7 +33,7 @@ on_each_database! {
         let challenge = scene.agent.get(&scene.app.at("/api/session")).await?;
         let way = format!("resource_metadata=\"{}/.well-known/oauth-protected-resource\"", scene.app.issuer);
         assert!(challenge.header("www-authenticate").contains(&way), "{challenge:?}");
-        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404)] {
+        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404), ("/oauth-client-metadata.json", 404), ("/oauth-client-metadata/transition/generic.json", 404)] {
             assert_eq!(scene.agent.get(&scene.app.at(path)).await?.status, status, "{path}");
         }
         let wrong_method = scene.agent.get(&scene.app.at("/oauth/token")).await?;

@@ -37,6 +37,34 @@ on_each_database! {
         Ok(())
     }
 
+    /// A PDS that refuses a scope (it still has our document from before the ceiling was changed) is asked
+    /// for transition scopes, as a document that names no others; that is a session like any other.
+    async fn as_the_transition_client(database) {
+        let Some(net) = RealNet::start_own_tls().await? else { return Ok(()) };
+        let mut front = TlsProxy::start(&net).await?;
+        let directory = tempfile::tempdir()?;
+        let arguments = arguments(database, directory.path(), &net, &front)?;
+        let server = serve(directory.path(), &arguments, &mut front).await?;
+        let agent = Agent::new(Some(&net.ca()?));
+        let mut client = OauthClient::register(&agent, &front.url).await?;
+        client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        server.kill().await?;
+
+        let ceiling = "--atp-scopes=atproto transition:generic repo:app.bsky.feed.post".to_owned();
+        let changed = [&arguments[..], &[ceiling]].concat();
+        let server = serve(directory.path(), &changed, &mut front).await?;
+        "openid repo:app.bsky.feed.post?action=create".clone_into(&mut client.scope);
+        let to_pds = agent.get(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
+        let document = url::Url::parse(&to_pds)?.query_pairs().find(|(name, _)| name == "client_id").unwrap().1.into_owned();
+        assert_eq!(document, format!("{}/oauth-client-metadata/transition/generic.json", front.url));
+        assert_eq!(agent.get(&document).await?.json()["scope"], "atproto transition:generic");
+        let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        assert_eq!(tokens.answer["scope"], "atproto openid repo:app.bsky.feed.post?action=create");
+        assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
+        assert_eq!(server.log()?.matches("asking again for transition scopes").count(), 1);
+        Ok(())
+    }
+
     /// One upstream client for each of ours: the PDS shows its name and is asked for its scopes. A session
     /// keeps the client that it began as, through a change of the setting, until it is revoked.
     async fn as_its_own_client(database) {
@@ -65,7 +93,7 @@ on_each_database! {
         assert_eq!(published["client_name"], "Garden of Forking Paths");
         assert_eq!(published["scope"], "atproto account:email repo:app.bsky.feed.post");
 
-        client.scope = "openid email repo:app.bsky.feed.post?action=create".to_owned();
+        "openid email repo:app.bsky.feed.post?action=create".clone_into(&mut client.scope);
         let to_pds = agent.get(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
         let page = agent.request("GET".parse()?, &to_pds).header("sec-fetch-mode", "navigate");
         let page = agent.send(page.header("sec-fetch-dest", "document").header("sec-fetch-site", "cross-site")).await?;

@@ -102,9 +102,11 @@ fn values() -> Vec<String> {
     values
 }
 
-/// Questions, and what a set says to them here.
-fn questions() -> Vec<(Value, Box<dyn Fn(&Scope) -> bool>)> {
-    let mut questions: Vec<(Value, Box<dyn Fn(&Scope) -> bool>)> = Vec::new();
+/// A question, and what a set says to it here.
+type Question = (Value, Box<dyn Fn(&Scope) -> bool>);
+
+fn questions() -> Vec<Question> {
+    let mut questions: Vec<Question> = Vec::new();
     for name in ["app.a.x", "app.a.w", "app.a.sub.y", "chat.bsky.convo.z", "org.else.where"] {
         let nsid = Nsid::parse(name).unwrap();
         for action in RepoAction::ALL {
@@ -182,9 +184,9 @@ on_each_database! {
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let mut client = app.client(&agent).await?;
-        client.scope = "openid email repo?collection=app.bsky.feed.post&action=delete&action=create \
+        "openid email repo?collection=app.bsky.feed.post&action=delete&action=create \
                         blob?accept=image/svg%2Bxml&accept=image/png \
-                        rpc:app.bsky.feed.getTimeline?aud=did:web:localhost%253A9%23bsky_appview".to_owned();
+                        rpc:app.bsky.feed.getTimeline?aud=did:web:localhost%253A9%23bsky_appview".clone_into(&mut client.scope);
         let granted = "atproto openid email repo:app.bsky.feed.post?action=create&action=delete \
                        blob?accept=image/png&accept=image/svg%2Bxml \
                        rpc:app.bsky.feed.getTimeline?aud=did:web:localhost%253A9%23bsky_appview";

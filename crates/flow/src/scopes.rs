@@ -11,11 +11,11 @@ use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Declares {
     /// Whatever a request asks for: the loopback client carries its document in its name.
-    TheRequest,
+    Asked,
     /// The ceiling: one document for all clients.
-    TheCeiling,
+    Ceiling,
     /// What the client registered, up to the ceiling: a document of its own.
-    TheRegistration,
+    Registered,
 }
 
 /// What the email address takes upstream.
@@ -86,7 +86,7 @@ impl ScopePolicy {
     /// What the full client document for a client names; without a client, that for all of them.
     pub(crate) fn declared(&self, client: Option<&Client>) -> Scope {
         match (self.declares, client.and_then(|client| client.scope.as_ref())) {
-            (Declares::TheRegistration, Some(registered)) => {
+            (Declares::Registered, Some(registered)) => {
                 wanted(registered).into_iter().filter(|value| self.ceiling.covers(value)).collect()
             }
             _ => self.ceiling.clone(),
@@ -97,7 +97,7 @@ impl ScopePolicy {
     /// names it, otherwise the least that the document names and that covers it.
     pub(crate) fn upstream(&self, client: &Client, asked: &Scope) -> Scope {
         let wanted = wanted(asked).into_iter().filter(|value| self.ceiling.covers(value));
-        if self.declares == Declares::TheRequest {
+        if self.declares == Declares::Asked {
             return wanted.collect();
         }
         let declared = self.declared(Some(client));
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn admits_within_ceiling_and_registration() {
-        let policy = policy(CEILING, Declares::TheCeiling);
+        let policy = policy(CEILING, Declares::Ceiling);
         let anything = client(None);
         let registered = client(Some("atproto transition:generic"));
         let admit = |asked, client| policy.admit(asked, client).map(|scope| scope.to_string());
@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn what_is_between_us_and_the_client() {
-        let with_email = policy(CEILING, Declares::TheCeiling);
-        let without = policy("atproto transition:generic", Declares::TheCeiling);
+        let with_email = policy(CEILING, Declares::Ceiling);
+        let without = policy("atproto transition:generic", Declares::Ceiling);
         let all = "openid profile email offline_access address phone";
         let admit = |policy: &ScopePolicy, asked, registered| {
             policy.admit(asked, &client(registered)).map(|scope| scope.to_string())
@@ -276,22 +276,19 @@ mod tests {
 
     #[test]
     fn upstream_by_what_the_document_names() {
+        use Declares::{Asked, Ceiling, Registered};
         let upstream = |declares, ceiling, registered, asked| {
             policy(ceiling, declares).upstream(&client(registered), &scope(asked)).to_string()
         };
-        use Declares::{TheCeiling, TheRegistration, TheRequest};
         let narrow = "openid repo:a.b.c?action=create blob:image/png email";
         assert_eq!(
-            upstream(TheRequest, CEILING, None, narrow),
+            upstream(Asked, CEILING, None, narrow),
             "atproto repo:a.b.c?action=create blob:image/png account:email"
         );
-        assert_eq!(
-            upstream(TheCeiling, CEILING, None, narrow),
-            "atproto transition:generic transition:email"
-        );
+        assert_eq!(upstream(Ceiling, CEILING, None, narrow), "atproto transition:generic transition:email");
         assert_eq!(
             upstream(
-                TheCeiling,
+                Ceiling,
                 "atproto transition:generic repo:a.b.c account:email transition:email",
                 None,
                 narrow
@@ -299,16 +296,16 @@ mod tests {
             "atproto repo:a.b.c transition:generic account:email"
         );
         assert_eq!(
-            upstream(TheRegistration, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
+            upstream(Registered, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
             "atproto repo:a.b.c blob:*/* account:email"
         );
         assert_eq!(
-            upstream(TheRegistration, CEILING, None, narrow),
+            upstream(Registered, CEILING, None, narrow),
             "atproto transition:generic transition:email"
         );
-        assert_eq!(upstream(TheRequest, "atproto", None, "openid email repo:a.b.c"), "atproto");
+        assert_eq!(upstream(Asked, "atproto", None, "openid email repo:a.b.c"), "atproto");
         assert_eq!(
-            upstream(TheRegistration, "atproto repo:a.b.c", Some("repo:a.b.c repo:a.b.d"), "repo:a.b.d"),
+            upstream(Registered, "atproto repo:a.b.c", Some("repo:a.b.c repo:a.b.d"), "repo:a.b.d"),
             "atproto"
         );
     }
@@ -319,18 +316,18 @@ mod tests {
         let admits = |declares, ceiling, registered| {
             policy(ceiling, declares).admit("include:a.b.auth", &client(registered)).is_ok()
         };
-        assert!(admits(Declares::TheRequest, CEILING, None));
-        assert!(!admits(Declares::TheCeiling, CEILING, None));
-        assert!(admits(Declares::TheCeiling, "atproto include:a.b.auth", None));
-        assert!(admits(Declares::TheRegistration, CEILING, Some("include:a.b.auth")));
-        assert!(!admits(Declares::TheRegistration, CEILING, None));
-        assert!(!admits(Declares::TheRequest, "atproto", None));
+        assert!(admits(Declares::Asked, CEILING, None));
+        assert!(!admits(Declares::Ceiling, CEILING, None));
+        assert!(admits(Declares::Ceiling, "atproto include:a.b.auth", None));
+        assert!(admits(Declares::Registered, CEILING, Some("include:a.b.auth")));
+        assert!(!admits(Declares::Registered, CEILING, None));
+        assert!(!admits(Declares::Asked, "atproto", None));
     }
 
     #[test]
     fn coarse_by_what_the_server_lists() {
         let coarse = |ceiling, asked, listed: &[String]| {
-            policy(ceiling, Declares::TheCeiling).upstream_coarse(&scope(asked), listed).to_string()
+            policy(ceiling, Declares::Ceiling).upstream_coarse(&scope(asked), listed).to_string()
         };
         let all = "atproto transition:generic transition:email transition:chat.bsky";
         let narrow = "openid repo:a.b.c email identity:handle include:a.b.auth";

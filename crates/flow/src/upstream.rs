@@ -116,27 +116,27 @@ impl UpstreamProfile {
     /// What our client document names.
     pub(crate) fn declares(&self) -> Declares {
         match (&self.metadata, self.mode) {
-            (None, _) => Declares::TheRequest,
-            (Some(_), UpstreamClient::Shared) => Declares::TheCeiling,
-            (Some(_), UpstreamClient::PerClient) => Declares::TheRegistration,
+            (None, _) => Declares::Asked,
+            (Some(_), UpstreamClient::Shared) => Declares::Ceiling,
+            (Some(_), UpstreamClient::PerClient) => Declares::Registered,
         }
     }
 
     /// Asks for a scope on behalf of a client, as the client document that names it.
     pub(crate) fn asking(&self, client: &Client, scope: Scope) -> Asking {
-        self.asking_as(Document { client: self.document_of(client), coarse: None }, scope)
+        self.asking_as(&Document { client: self.document_of(client), coarse: None }, scope)
     }
 
     /// The same, of a server that knows the transition scopes only.
     pub(crate) fn asking_coarse(&self, client: &Client, scope: Scope) -> Asking {
-        self.asking_as(Document::coarse(self.document_of(client), &scope), scope)
+        self.asking_as(&Document::coarse(self.document_of(client), &scope), scope)
     }
 
     fn document_of(&self, client: &Client) -> Option<ClientId> {
         (self.mode == UpstreamClient::PerClient).then(|| client.client_id.clone())
     }
 
-    fn asking_as(&self, document: Document, scope: Scope) -> Asking {
+    fn asking_as(&self, document: &Document, scope: Scope) -> Asking {
         let client_id = match self.metadata {
             Some(_) => document.client_id(&self.origin),
             None => loopback_client_id(&self.redirect_uri, &scope),

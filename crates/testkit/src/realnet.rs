@@ -96,7 +96,7 @@ impl RealNet {
     /// # Errors
     /// When it does not start.
     pub async fn start() -> Result<Option<Self>> {
-        Self::start_as("CAUSEWAY_TEST_REALNET", &[]).await
+        Self::start_as(Some("CAUSEWAY_TEST_REALNET"), &[]).await
     }
 
     /// The network over https with everything that a production PDS checks.
@@ -104,14 +104,23 @@ impl RealNet {
     /// # Errors
     /// When it does not start.
     pub async fn start_tls() -> Result<Option<Self>> {
-        Self::start_as("CAUSEWAY_TEST_REALNET_TLS", &["--tls", "--strict"]).await
+        Self::start_as(Some("CAUSEWAY_TEST_REALNET_TLS"), &["--tls", "--strict"]).await
     }
 
-    async fn start_as(variable: &str, arguments: &[&str]) -> Result<Option<Self>> {
+    /// As [`RealNet::start_tls`], for a test that depends on what the PDSes remember of clients.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_own_tls() -> Result<Option<Self>> {
+        Self::start_as(None, &["--tls", "--strict"]).await
+    }
+
+    async fn start_as(variable: Option<&str>, arguments: &[&str]) -> Result<Option<Self>> {
         if left_out() {
             return Ok(None);
         }
-        let (ready, process) = if let Ok(running) = std::env::var(variable) {
+        let running = variable.and_then(|variable| std::env::var(variable).ok());
+        let (ready, process) = if let Some(running) = running {
             (serde_json::from_str(&running)?, None)
         } else {
             let mut child = node("start.mjs").args(arguments).spawn().context("node: is it installed?")?;

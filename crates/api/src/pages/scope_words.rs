@@ -45,7 +45,7 @@ pub struct ScopeItem {
 /// Says what a scope allows. `contents` is what the person's server answered: what is in permission sets
 /// stands there.
 pub(super) fn describe(scope: &Scope, contents: &Scope, text: &Scopes) -> Vec<ScopeGroup> {
-    let mut words = Words { text, groups: Default::default() };
+    let mut words = Words { text, groups: BTreeMap::new() };
     // What another value covers adds nothing.
     for value in scope.normalized().iter() {
         words.add(value, contents);

@@ -74,11 +74,11 @@ impl BlobScope {
     pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         let in_other = self.0.iter().filter(|range| other.permits(range));
         let in_self = other.0.iter().filter(|range| self.permits(range));
-        Self::of(in_other.chain(in_self).cloned().collect())
+        Self::of(&in_other.chain(in_self).cloned().collect())
     }
 
     /// Without what another range covers.
-    fn of(ranges: BTreeSet<MediaRange>) -> Option<Self> {
+    fn of(ranges: &BTreeSet<MediaRange>) -> Option<Self> {
         let wider = |range: &MediaRange| ranges.iter().any(|other| other != range && other.covers(range));
         let kept: BTreeSet<_> = ranges.iter().filter(|range| !wider(range)).cloned().collect();
         (!kept.is_empty()).then_some(Self(kept))
@@ -94,7 +94,7 @@ impl BlobScope {
                 MediaRange::parse(value).ok_or(ScopeValueError::Invalid { name: "accept", expected })
             })
             .collect::<Result<_, _>>()?;
-        Self::of(ranges).ok_or(ScopeValueError::Missing("accept"))
+        Self::of(&ranges).ok_or(ScopeValueError::Missing("accept"))
     }
 }
 
