@@ -19,6 +19,7 @@ mod conformance {
 }
 mod faults {
     mod bad_input;
+    mod keeper;
     mod upstream;
 }
 mod journeys {

@@ -32,6 +32,12 @@ impl Scene {
         Ok(Self { app, upstream, agent, client })
     }
 
+    /// A second server over the same database.
+    pub(crate) async fn beside(&self, database: &TestDatabase) -> Result<TestApp> {
+        let (clock, ring) = (self.app.clock.clone(), self.app.ring.clone());
+        TestApp::start_with(database, &self.upstream.environment(), clock, ring, None).await
+    }
+
     /// The proof that nothing was lost or left half-done: a sign-in from the start.
     pub(crate) async fn still_works(&self) -> Result<()> {
         let tokens = self.client.sign_in(&self.agent, &self.upstream, HANDLE).await?;

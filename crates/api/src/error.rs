@@ -39,12 +39,16 @@ pub(crate) struct ApiError {
     challenges: Vec<String>,
     dpop_nonce: Option<String>,
     retry_after: Option<u64>,
+    sign_in_url: Option<String>,
 }
 
 #[derive(Serialize)]
 struct ApiErrorBody<'a> {
     error: ErrorCode,
     error_description: &'a str,
+    /// With `reauth_required`: where the person signs in again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in_url: Option<&'a str>,
     request_id: String,
 }
 
@@ -57,6 +61,7 @@ impl ApiError {
             challenges: Vec::new(),
             dpop_nonce: None,
             retry_after: None,
+            sign_in_url: None,
         }
     }
 
@@ -168,6 +173,7 @@ impl ResponseError for ApiError {
         let body = ApiErrorBody {
             error: self.code,
             error_description: &self.description,
+            sign_in_url: self.sign_in_url.as_deref(),
             request_id: request::id(),
         };
         let mut response = json_no_store(self.status, &body);
@@ -318,7 +324,12 @@ impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match &error {
             SessionError::Internal(error) => Self::internal(error),
-            SessionError::ReauthRequired | SessionError::Ended => {
+            SessionError::ReauthRequired { sign_in_url } => {
+                let (code, text) = (error.code(), error.to_string());
+                let this = Self::token(code, StatusCode::UNAUTHORIZED, text, TokenType::Bearer);
+                Self { sign_in_url: Some(sign_in_url.clone()), ..this }
+            }
+            SessionError::Ended => {
                 Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), TokenType::Bearer)
             }
             SessionError::Unavailable { retry_after } | SessionError::Busy { retry_after } => {

@@ -12,6 +12,7 @@ use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::grant::AuthorizationCode;
 use causeway_domain::secret::Code;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
+use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Rng as _, Scope, Secret,
     SessionKind, SessionState, SystemClock, SystemRng, TenantId, Timestamp, UpstreamClientId,
@@ -129,6 +130,8 @@ fn new_grant(
         },
         created_at: now,
         last_used_at: now,
+        verified_at: now,
+        cooldown: Cooldown::default(),
     };
     let code = AuthorizationCode {
         code: code.hash(),

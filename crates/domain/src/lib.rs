@@ -17,6 +17,7 @@ pub mod scope;
 pub mod secret;
 pub mod session;
 pub mod signing_alg;
+pub mod upkeep;
 
 pub use authorization::{Prompt, Prompts, ResponseMode};
 pub use clock::{Clock, SystemClock, Timestamp};

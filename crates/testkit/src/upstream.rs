@@ -42,6 +42,8 @@ pub enum Fault {
 /// What the upstream does. Everything is well by default.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
+    /// What is wrong with the directory of DID documents.
+    pub directory: Fault,
     /// What is wrong with the metadata.
     pub metadata: Fault,
     /// What is wrong with the PAR endpoint.
@@ -63,6 +65,8 @@ pub struct Script {
     /// The only scopes that it knows, as a server from before the permission grammar: it refuses requests
     /// and client documents with others. `None`: it takes all.
     pub knows: Option<Vec<&'static str>>,
+    /// Seconds that access tokens live, instead of an hour.
+    pub expires_in: Option<i64>,
     /// How often the person clicks "deny" from now on.
     pub deny: bool,
 }
@@ -139,7 +143,7 @@ impl ScriptedUpstream {
         change(&mut self.state().script);
     }
 
-    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`.
+    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`.
     pub fn hits(&self, endpoint: &str) -> usize {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
     }
@@ -220,6 +224,9 @@ async fn resolve_handle(state: Shared, query: Query<BTreeMap<String, String>>) -
 }
 
 async fn did_document(state: Shared, did: Path<String>) -> HttpResponse {
+    if let Some(response) = fault(&state, "directory", |script| &script.directory).await {
+        return response;
+    }
     let state = lock(&state);
     let Some(handle) = state.accounts.iter().find(|(_, own)| **own == *did).map(|(handle, _)| handle) else {
         return HttpResponse::NotFound().json(json!({"message": "DID not registered"}));
@@ -346,7 +353,7 @@ async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, Stri
         "access_token": access,
         "token_type": "DPoP",
         "refresh_token": refresh,
-        "expires_in": 3600,
+        "expires_in": state.script.expires_in.unwrap_or(3600),
         "scope": state.script.scope.clone().unwrap_or_else(|| field("scope")),
         "sub": state.script.sub.clone().unwrap_or_else(|| field("sub")),
     });
