@@ -46,7 +46,7 @@ impl Default for HttpConfig {
             user_agent: concat!("Causeway/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_mins(1),
         }
     }
 }

@@ -189,7 +189,8 @@ const REFUSAL_CAP: usize = 64 * 1024;
 const PROBE: &str = "com.atproto.server.getSession";
 
 impl AtprotoClient {
-    /// Calls a method of a PDS. Once, the request is sent again with another nonce, if its body can be.
+    /// Calls a method of a PDS. Once, the request is sent again with another nonce, if its body can be; a query
+    /// whose connection broke is, too.
     ///
     /// A body that can be sent only once is kept back until the server has shown that it takes the token and a
     /// nonce that we know.
@@ -212,7 +213,14 @@ impl AtprotoClient {
             self.probe(request).await?;
         }
         let nonce = self.0.nonces.get(request.pds);
-        let asked = match self.attempt_xrpc(request, nonce.as_deref(), body).await? {
+        let first = match self.attempt_xrpc(request, nonce.as_deref(), body).await {
+            // A connection that was kept open dies with its server. Reading twice does no harm.
+            Err(XrpcError::Http(HttpError::Interrupted)) if request.method == XrpcMethod::Query => {
+                self.attempt_xrpc(request, nonce.as_deref(), body).await?
+            }
+            outcome => outcome?,
+        };
+        let asked = match first {
             Tried::Answer(answer) => return Ok(answer),
             Tried::UseNonce(given) => given.filter(|given| Some(given) != nonce.as_ref()),
         };
@@ -335,7 +343,9 @@ fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcErro
         HeaderValue::from_str(&format!("DPoP {}", request.access_token.expose())).map_err(unfit)?;
     token.set_sensitive(true);
     headers.insert(AUTHORIZATION, token);
-    headers.insert(DPOP, HeaderValue::from_str(proof).map_err(unfit)?);
+    let mut proof = HeaderValue::from_str(proof).map_err(unfit)?;
+    proof.set_sensitive(true);
+    headers.insert(DPOP, proof);
     Ok(headers)
 }
 

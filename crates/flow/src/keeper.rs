@@ -73,14 +73,20 @@ impl Reason {
     }
 }
 
-/// The tokens with which to ask the person's server something now: refreshed first when they are at
-/// their end or older than the upstream profile allows. When that fails and the old ones still live,
-/// those.
+/// The tokens with which to ask the person's server something now: [`look_up`], then [`freshen`].
 ///
 /// # Errors
 /// [`SessionError`].
 pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
-    let current = load(ctx, seen).await?;
+    freshen(ctx, look_up(ctx, seen).await?).await
+}
+
+/// Makes sure of tokens before they are used: refreshes them when they are at their end or older than the
+/// upstream profile allows. When that fails and the old ones still live, those.
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn freshen(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionError> {
     let now = ctx.now();
     match current.tokens.due_at(now, ctx.upstream().max_token_age()) {
         Due::No => Ok(current),
@@ -93,7 +99,7 @@ pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, S
                 Err(_) => Err(Internal::Slow.into()),
             };
             match outcome {
-                Ok(head) => load(ctx, &head).await,
+                Ok(head) => look_up(ctx, &head).await,
                 Err(error) if error.is_passing() => {
                     tracing::info!(%error, "not refreshed: the old token still lives");
                     Ok(current)
@@ -103,7 +109,7 @@ pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, S
         }
         Due::Spent => {
             let head = refresh(ctx, &current.head, Reason::Spent).await?;
-            load(ctx, &head).await
+            look_up(ctx, &head).await
         }
     }
 }
@@ -115,7 +121,7 @@ pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, S
 /// [`SessionError`].
 pub async fn renew_session(ctx: &Ctx, refused: &LiveSession) -> Result<LiveSession, SessionError> {
     let head = refresh(ctx, &refused.head, Reason::Refused).await?;
-    load(ctx, &head).await
+    look_up(ctx, &head).await
 }
 
 /// Refreshes the upstream session behind a token now, and returns its new head.
@@ -135,8 +141,11 @@ async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<Sessio
     ctx.finish(async move { fly(&detached, &seen, reason).await }).await?
 }
 
-/// The tokens of the head that was seen, or of the one that took its place meanwhile.
-async fn load(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+/// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn look_up(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
     let (ring, wanted) = (ctx.ring(), seen.clone());
     let found = ctx
         .store()

@@ -5,6 +5,8 @@
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
 //! [`session`] keeps the upstream session alive, [`revoke`] ends it. Who asks is found out by [`caller`] at
 //! the endpoints of clients, and by [`access`] at resources.
+//! [`keeper`] keeps the upstream session alive, [`relay`] calls the person's own server with it, [`revoke`]
+//! ends it.
 
 pub mod access;
 pub mod assertion;
@@ -32,6 +34,7 @@ pub mod redeem;
 pub mod refresh;
 pub mod register;
 pub mod registration;
+pub mod relay;
 mod respond;
 pub mod revoke;
 mod scopes;

@@ -221,6 +221,20 @@ async fn only_idleness_ends_a_call() {
     assert_eq!(us.get().await.unwrap().status(), 304);
 }
 
+/// A connection that dies: a query is asked again, a procedure is not.
+#[tokio::test]
+async fn a_connection_that_dies() {
+    let us = Us::new().await;
+    us.upstream.script_path(GET, [Reply::hang_up(), Reply::json(200, &json!({}))]);
+    assert_eq!(us.get().await.unwrap().status(), 200);
+    let seen = us.upstream.seen(GET);
+    assert_ne!(seen[0].proof()["jti"], seen[1].proof()["jti"]);
+    us.upstream.script_path(PUT, [Reply::hang_up(), Reply::json(200, &json!({}))]);
+    let mut body = XrpcBody::Whole(Bytes::from_static(b"once"));
+    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::Http(HttpError::Interrupted));
+    assert_eq!(us.upstream.seen(PUT).len(), 1);
+}
+
 #[tokio::test]
 async fn a_pds_on_a_private_address_is_not_called() {
     let us = Us::new().await;

@@ -8,7 +8,7 @@ use super::{Writes, XrpcCall, is_local};
 use crate::nsid::Nsid;
 use crate::scope::{
     AccountAction, AccountAttr, AccountScope, BlobScope, IdentityAttr, IdentityScope, MediaRange, RepoAction,
-    RepoScope, RpcScope, ScopeValue, Service,
+    RepoScope, RpcScope, ScopeValue, Service, Transition,
 };
 
 /// One thing that a call needs.
@@ -61,9 +61,14 @@ impl Need {
                 None => return Some(format!("rpc:{method}?aud=*")),
             },
             Self::DefaultService(method, _) => return Some(format!("rpc:{method}?aud=*")),
-            Self::AnyMethod(service) => {
-                return Some(format!("rpc:*?aud={}", service.replace('#', "%23")));
-            }
+            Self::AnyMethod(service) => match Service::parse(service) {
+                Some(service) => {
+                    let aud = form_urlencoded::byte_serialize(service.as_str().as_bytes());
+                    ScopeValue::parse(&format!("rpc:*?aud={}", aud.collect::<String>())).ok()?
+                }
+                // A scope names the service within the DID; this token would be for all of them.
+                None => ScopeValue::Transition(Transition::Generic),
+            },
             Self::Account(attr, action) => ScopeValue::Account(AccountScope { attr: *attr, action: *action }),
             Self::Identity(attr) => ScopeValue::Identity(IdentityScope { attr: *attr }),
             Self::Never => return None,

@@ -177,7 +177,13 @@ mod tests {
         assert!(permits(&feed, &asked("aud=did:web:x.example%23svc&lxm=a.b.c&exp=1")));
         assert!(!permits(&feed, &asked("aud=did:web:x.example&lxm=a.b.c")));
         assert!(!permits(&feed, &asked("aud=did:web:x.example%23svc&lxm=a.b.d")));
-        assert!(!permits(&feed, &asked("aud=did:web:x.example%23svc")), "any method");
+        let lacks = |query| missing(&feed, &asked(query)).unwrap().unwrap().to_string();
+        assert_eq!(lacks("aud=did:web:x.example%23svc"), "rpc:*?aud=did:web:x.example%23svc");
+        assert_eq!(
+            lacks("aud=%22%0d%0a"),
+            "transition:generic",
+            "nothing of the query that a header cannot hold"
+        );
         assert!(permits(&scope(GENERIC), &asked("aud=did:web:x.example")));
         assert!(!permits(&scope(GENERIC), &asked("aud=did:web:x.example&lxm=chat.bsky.a.b")));
         for hidden in
