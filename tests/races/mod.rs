@@ -143,6 +143,38 @@ on_each_database! {
         Ok(())
     }
 
+    /// The same through HTTP: fifty calls at once when the token is spent, and when the server takes it no more.
+    async fn one_refresh_for_fifty_calls(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let other = scene.beside(database).await?;
+        for early in [false, true] {
+            if early {
+                scene.upstream.expire_access_tokens();
+            } else {
+                scene.app.clock.advance(3600);
+            }
+            let before = scene.upstream.hits("token");
+            let tasks: Vec<_> = (0..50).map(|n| {
+                let app = if n % 2 == 0 { &scene.app } else { &other };
+                let (url, token) = (app.at("/xrpc/com.atproto.repo.createRecord"), token.clone());
+                tokio::spawn(async move {
+                    let agent = Agent::default();
+                    let request = agent.request("POST".parse()?, &url).bearer_auth(token);
+                    agent.send(request.header("content-type", "application/json").body("{}")).await
+                })
+            }).collect();
+            let calls = scene.upstream.calls().len();
+            for task in tasks {
+                let answer = task.await??;
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+            assert_eq!(scene.upstream.hits("token") - before, 1, "early: {early}");
+            assert_eq!(scene.upstream.calls().len() - calls, 50, "early: {early}");
+        }
+        Ok(())
+    }
+
     /// Sixteen whose tokens were refused at the same moment: one refresh serves them all.
     async fn one_refresh_after_a_refusal(database) {
         let scene = Scene::set(database).await?;
