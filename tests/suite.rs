@@ -13,6 +13,7 @@ mod conformance {
     mod metadata;
     mod openid;
     mod registration;
+    mod relay;
     mod request_objects;
     mod revocation;
     mod scopes;
@@ -20,6 +21,8 @@ mod conformance {
 }
 mod faults {
     mod bad_input;
+    mod keeper;
+    mod relay;
     mod upstream;
 }
 mod journeys {
@@ -28,6 +31,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod relay;
     mod scopes;
     mod sign_in;
     mod stock_client;

@@ -6,7 +6,9 @@ use anyhow::Result;
 use causeway_domain::SystemRng;
 use causeway_store::DatabaseUrl;
 use causeway_store::seal::SealingKeyRing;
-use causeway_testkit::{Agent, Environment, OauthClient, ScriptedUpstream, TestApp, TestDatabase};
+use causeway_testkit::{
+    Agent, Answer, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp, TestDatabase,
+};
 
 /// The one account of the scripted upstream.
 pub(crate) const HANDLE: &str = "alice.test";
@@ -30,6 +32,28 @@ impl Scene {
         let agent = Agent::default();
         let client = app.client(&agent).await?;
         Ok(Self { app, upstream, agent, client })
+    }
+
+    /// A second server over the same database.
+    pub(crate) async fn beside(&self, database: &TestDatabase) -> Result<TestApp> {
+        let (clock, ring) = (self.app.clock.clone(), self.app.ring.clone());
+        TestApp::start_with(database, &self.upstream.environment(), clock, ring, None).await
+    }
+
+    /// Signs in; an access token.
+    pub(crate) async fn access_token(&self) -> Result<String> {
+        Ok(self.client.sign_in(&self.agent, &self.upstream, HANDLE).await?.access_token)
+    }
+
+    /// A call of a method: `GET` and `POST` are for the caller to choose, as is everything else.
+    pub(crate) fn xrpc(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
+        let url = self.app.at(&format!("/xrpc/{path}"));
+        self.agent.request(method.parse().expect("a method"), &url).bearer_auth(token)
+    }
+
+    /// Calls a method that only reads.
+    pub(crate) async fn read(&self, token: &str) -> Result<Answer> {
+        self.agent.send(self.xrpc("GET", "com.atproto.server.getSession", token)).await
     }
 
     /// The proof that nothing was lost or left half-done: a sign-in from the start.

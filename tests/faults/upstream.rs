@@ -90,9 +90,11 @@ on_each_database! {
             scene.upstream.script(|script| script.token = fault.clone());
             let answer = refresh().await?;
             assert_eq!(answer.refusal(), "503 upstream_unavailable", "{fault:?}");
-            assert!(!answer.header("retry-after").is_empty());
+            let pause: i64 = answer.header("retry-after").parse()?;
+            assert!(pause >= if matches!(fault, Fault::Status(_)) { 7 } else { 2 }, "{fault:?} {pause}");
             let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
             assert_eq!((&session["head_iteration"], &session["session_state"]), (&json!(1), &json!("active")));
+            scene.app.clock.advance(pause);
         }
         assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.status, 200, "never calls the upstream");
         scene.upstream.script(|script| script.token = Fault::None);
@@ -151,6 +153,16 @@ on_each_database! {
         let request = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
         let answer = scene.agent.send(request.bearer_auth(&tokens.access_token)).await?;
         assert_eq!(answer.refusal(), "401 reauth_required");
+        let again = url::Url::parse(answer.json()["sign_in_url"].as_str().unwrap())?;
+        let authorization = scene.client.authorization(None);
+        let url = authorization.params.iter().fold(again, |mut url, (name, value)| {
+            if !url.query_pairs().any(|(known, _)| known == *name) {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+            url
+        });
+        let to_upstream = scene.agent.get(url.as_str()).await?.location()?;
+        assert!(to_upstream.starts_with(&scene.upstream.origin), "it leads to their own server: {to_upstream}");
         let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
         assert_eq!(session["session_state"], "reauth_required");
         assert_eq!(scene.client.refresh(&scene.agent, &tokens.refresh_token).await?.status, 200);

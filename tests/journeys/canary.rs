@@ -38,6 +38,9 @@ on_each_database! {
         let request = agent.request("POST".parse()?, &format!("{}/api/session/refresh", server.address));
         let refreshed = agent.send(request.bearer_auth(&second.access_token)).await?;
         assert_eq!(refreshed.json()["head_iteration"], 2);
+        let relayed = format!("{}/xrpc/com.atproto.server.getSession?canary-query", server.address);
+        let relayed = agent.get_with(&relayed, &second.access_token).await?;
+        assert_eq!(relayed.json()["ok"], true, "{relayed:?}");
         let replay = agent.get(&callback).await?;
 
         let param = |url: &str, name: &str| {
@@ -54,6 +57,7 @@ on_each_database! {
             ("next access token", second.access_token),
             ("next refresh token", second.refresh_token),
             ("upstream code", param(&callback, "code").unwrap()),
+            ("query of a call", "canary-query".to_owned()),
             ("browser cookie", agent.cookie("causeway").unwrap()),
         ];
         secrets.extend(upstream.secrets().into_iter().map(|secret| ("upstream secret", secret)));
@@ -66,7 +70,7 @@ on_each_database! {
         for (name, secret) in &secrets {
             assert!(!log.contains(secret.as_str()), "{name} in the log: {}", line_with(&log, secret));
             assert!(!dump.contains(secret.as_str()), "{name} in the database");
-            for page in [&wrong, &replay, &refreshed] {
+            for page in [&wrong, &replay, &refreshed, &relayed] {
                 assert!(!page.text.contains(secret.as_str()), "{name} in an answer");
             }
         }

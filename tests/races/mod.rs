@@ -105,13 +105,7 @@ on_each_database! {
     async fn one_upstream_refresh(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
-        let other = causeway_testkit::TestApp::start_with(
-            database,
-            &scene.upstream.environment(),
-            scene.app.clock.clone(),
-            scene.app.ring.clone(),
-            None,
-        ).await?;
+        let other = scene.beside(database).await?;
         let before = scene.upstream.hits("token");
         let bearer = scene.app.bearer(&tokens.access_token).await?;
         let tasks: Vec<_> = (0..RACERS).map(|n| {
@@ -121,6 +115,84 @@ on_each_database! {
         }).collect();
         for task in tasks {
             assert_eq!(task.await??.iteration, 2);
+        }
+        assert_eq!(scene.upstream.hits("token") - before, 1);
+        Ok(())
+    }
+
+    /// Fifty requests with a token at its end, on two servers over one database, make one request
+    /// upstream, and all of them get tokens that work.
+    async fn one_refresh_before_use(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let other = scene.beside(database).await?;
+        let bearer = scene.app.bearer(&tokens.access_token).await?;
+        for (seconds, iteration) in [(3600 - 60, 2), (3600, 3)] {
+            scene.app.clock.advance(seconds);
+            let before = scene.upstream.hits("token");
+            let tasks: Vec<_> = (0..50).map(|n| {
+                let ctx = if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone();
+                let seen = bearer.session.clone();
+                tokio::spawn(async move { keeper::use_session(&ctx, &seen).await })
+            }).collect();
+            for task in tasks {
+                assert_eq!(task.await??.head.iteration, iteration);
+            }
+            assert_eq!(scene.upstream.hits("token") - before, 1, "{seconds}");
+        }
+        Ok(())
+    }
+
+    /// The same through HTTP: fifty calls at once when the token is spent, and when the server takes it no more.
+    async fn one_refresh_for_fifty_calls(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let other = scene.beside(database).await?;
+        for early in [false, true] {
+            if early {
+                scene.upstream.expire_access_tokens();
+            } else {
+                scene.app.clock.advance(3600);
+            }
+            let before = scene.upstream.hits("token");
+            let tasks: Vec<_> = (0..50).map(|n| {
+                let app = if n % 2 == 0 { &scene.app } else { &other };
+                let (url, token) = (app.at("/xrpc/com.atproto.repo.createRecord"), token.clone());
+                tokio::spawn(async move {
+                    let agent = Agent::default();
+                    let request = agent.request("POST".parse()?, &url).bearer_auth(token);
+                    agent.send(request.header("content-type", "application/json").body("{}")).await
+                })
+            }).collect();
+            let calls = scene.upstream.calls().len();
+            for task in tasks {
+                let answer = task.await??;
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+            assert_eq!(scene.upstream.hits("token") - before, 1, "early: {early}");
+            assert_eq!(scene.upstream.calls().len() - calls, 50, "early: {early}");
+        }
+        Ok(())
+    }
+
+    /// Sixteen whose tokens were refused at the same moment: one refresh serves them all.
+    async fn one_refresh_after_a_refusal(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let other = scene.beside(database).await?;
+        let bearer = scene.app.bearer(&tokens.access_token).await?;
+        let refused = keeper::use_session(&scene.app.ctx, &bearer.session).await?;
+        assert_eq!(refused.head.iteration, 1, "it was young");
+        let before = scene.upstream.hits("token");
+        let tasks: Vec<_> = (0..RACERS).map(|n| {
+            let ctx = if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone();
+            let refused = refused.clone();
+            tokio::spawn(async move { keeper::renew_session(&ctx, &refused).await })
+        }).collect();
+        for task in tasks {
+            let renewed = task.await??;
+            assert_eq!(renewed.head.iteration, 2);
+            assert_ne!(renewed.tokens.access_token, refused.tokens.access_token);
         }
         assert_eq!(scene.upstream.hits("token") - before, 1);
         Ok(())

@@ -1,5 +1,7 @@
 //! From the verbs' errors to the wire: one table for JSON, one for pages.
 
+mod relay;
+
 use std::fmt;
 
 use actix_web::http::StatusCode;
@@ -39,12 +41,20 @@ pub(crate) struct ApiError {
     challenges: Vec<String>,
     dpop_nonce: Option<String>,
     retry_after: Option<u64>,
+    sign_in_url: Option<String>,
+    in_xrpc: bool,
 }
 
 #[derive(Serialize)]
 struct ApiErrorBody<'a> {
     error: ErrorCode,
     error_description: &'a str,
+    /// The same text by the name that XRPC has for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    /// With `reauth_required`: where the person signs in again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in_url: Option<&'a str>,
     request_id: String,
 }
 
@@ -57,6 +67,8 @@ impl ApiError {
             challenges: Vec::new(),
             dpop_nonce: None,
             retry_after: None,
+            sign_in_url: None,
+            in_xrpc: false,
         }
     }
 
@@ -78,6 +90,11 @@ impl ApiError {
             let text = "something went wrong on our side: quote the request_id when you report it";
             Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ServerError, text)
         }
+    }
+
+    /// For a caller who expects the form of XRPC's errors, too (atproto specification "HTTP API (XRPC)").
+    pub(crate) fn in_xrpc(self) -> Self {
+        Self { in_xrpc: true, ..self }
     }
 
     /// No access token was sent (RFC 6750 section 3.1: no error code then).
@@ -169,6 +186,8 @@ impl ResponseError for ApiError {
         let body = ApiErrorBody {
             error: self.code,
             error_description: &self.description,
+            message: self.in_xrpc.then_some(&self.description),
+            sign_in_url: self.sign_in_url.as_deref(),
             request_id: request::id(),
         };
         let mut response = json_no_store(self.status, &body);
@@ -319,7 +338,12 @@ impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match &error {
             SessionError::Internal(error) => Self::internal(error),
-            SessionError::ReauthRequired | SessionError::Ended => {
+            SessionError::ReauthRequired { sign_in_url } => {
+                let (code, text) = (error.code(), error.to_string());
+                let this = Self::token(code, StatusCode::UNAUTHORIZED, text, TokenType::Bearer);
+                Self { sign_in_url: Some(sign_in_url.clone()), ..this }
+            }
+            SessionError::Ended => {
                 Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), TokenType::Bearer)
             }
             SessionError::Unavailable { retry_after } | SessionError::Busy { retry_after } => {

@@ -33,6 +33,8 @@ pub struct HttpConfig {
     pub connect_timeout: Duration,
     /// How long a request may take, from the lookup to the last byte of the answer.
     pub total_timeout: Duration,
+    /// How long nothing may move in a request without a total timeout.
+    pub idle_timeout: Duration,
 }
 
 impl Default for HttpConfig {
@@ -44,6 +46,7 @@ impl Default for HttpConfig {
             user_agent: concat!("Causeway/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(1),
         }
     }
 }
@@ -114,8 +117,9 @@ impl HttpError {
 /// name lookup, bodies capped, everything timed.
 #[derive(Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     dev_mode: bool,
+    idle_timeout: Duration,
 }
 
 impl fmt::Debug for HttpClient {
@@ -157,6 +161,10 @@ impl HttpClient {
     /// closes at that moment is lost without a trace, and a refresh token with it; Node.js servers
     /// close after 5.
     const IDLE_SECONDS: u64 = 3;
+    /// Bytes of an answer that wait here for a slow reader, over HTTP/2: of one answer, and of all that share a
+    /// connection.
+    const HTTP2_STREAM_WINDOW: u32 = 512 * 1024;
+    const HTTP2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
     /// Builds the client.
     ///
@@ -175,6 +183,8 @@ impl HttpClient {
             .connect_timeout(config.connect_timeout)
             .timeout(config.total_timeout)
             .pool_idle_timeout(Duration::from_secs(Self::IDLE_SECONDS))
+            .http2_initial_stream_window_size(Self::HTTP2_STREAM_WINDOW)
+            .http2_initial_connection_window_size(Self::HTTP2_CONNECTION_WINDOW)
             .min_tls_version(reqwest::tls::Version::TLS_1_2)
             .dns_resolver(Arc::new(GuardedResolver::new(config)));
         if let Some(pem) = &config.extra_ca_pem {
@@ -184,12 +194,17 @@ impl HttpClient {
         }
         let client =
             builder.build().map_err(|_| HttpError::Setup("the TLS library refused the configuration"))?;
-        Ok(Self { client, dev_mode: config.dev_mode })
+        Ok(Self { client, dev_mode: config.dev_mode, idle_timeout: config.idle_timeout })
     }
 
     /// Whether plain http and private addresses are allowed.
     pub const fn dev_mode(&self) -> bool {
         self.dev_mode
+    }
+
+    /// How long nothing may move in a request without a total timeout.
+    pub(crate) const fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
     }
 
     /// Fetches a JSON document of at most `cap` bytes; anything but status 200 is an error.
@@ -255,23 +270,13 @@ impl HttpClient {
             request = request.body(body);
         }
         let outcome = request.send().await.map_err(|error| explain(&error));
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (method, host, path) = (&call.method, call.url.host_str(), call.url.path());
-        match &outcome {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
-            }
-            Err(error) => {
-                tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
-            }
-        }
+        note_outcome(&call.method, call.url, started, &outcome);
         let response = outcome?;
         if response.status().is_redirection() { Err(HttpError::Redirected) } else { Ok(response) }
     }
 
     /// What the resolver does not see: schemes, credentials, and addresses written into the URL.
-    fn check(&self, url: &Url) -> Result<(), HttpError> {
+    pub(crate) fn check(&self, url: &Url) -> Result<(), HttpError> {
         match url.scheme() {
             "https" => {}
             "http" if self.dev_mode => {}
@@ -287,6 +292,26 @@ impl HttpClient {
             None => return Err(HttpError::Blocked("the address names no host")),
         };
         if self.dev_mode || is_public(address) { Ok(()) } else { Err(HttpError::Blocked(PRIVATE)) }
+    }
+}
+
+/// Logs how a request went: metadata, and no query.
+pub(crate) fn note_outcome(
+    method: &Method,
+    url: &Url,
+    started: Instant,
+    outcome: &Result<Response, HttpError>,
+) {
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (host, path) = (url.host_str(), url.path());
+    match outcome {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
+        }
+        Err(error) => {
+            tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
+        }
     }
 }
 
@@ -396,7 +421,7 @@ impl Resolve for GuardedResolver {
 }
 
 /// Sorts reqwest's errors by what they mean for the request. None of its own text is kept: it holds the URL.
-fn explain(error: &reqwest::Error) -> HttpError {
+pub(crate) fn explain(error: &reqwest::Error) -> HttpError {
     let mut innermost: &dyn StdError = error;
     while let Some(source) = innermost.source() {
         if source.is::<BlockedAddress>() {

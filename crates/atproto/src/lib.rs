@@ -14,6 +14,8 @@ mod identity;
 mod metadata;
 mod nonce;
 mod oauth;
+mod open;
+mod xrpc;
 
 pub use client::{AtprotoClient, AtprotoConfig, Target};
 pub use error::{ResolveError, TokenError};
@@ -21,3 +23,4 @@ pub use http::{Document, HttpClient, HttpConfig, HttpError};
 pub use identity::Identity;
 pub use metadata::AuthorizationServer;
 pub use oauth::{PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
+pub use xrpc::{UploadError, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest};

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use causeway_domain::Timestamp;
 use reqwest::header::HeaderMap;
 use url::Url;
 
 /// The newest nonce of each origin. Kept in memory only: a lost nonce costs one more round trip.
 #[derive(Debug, Default)]
-pub(crate) struct NonceMemory(Mutex<HashMap<String, String>>);
+pub(crate) struct NonceMemory(Mutex<HashMap<String, (String, Timestamp)>>);
 
 impl NonceMemory {
     /// When more origins than this are known, all are forgotten.
@@ -19,11 +20,18 @@ impl NonceMemory {
     /// The newest nonce of `url`'s origin.
     pub(crate) fn get(&self, url: &Url) -> Option<String> {
         let nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nonces.get(&url.origin().ascii_serialization()).cloned()
+        nonces.get(&url.origin().ascii_serialization()).map(|(nonce, _)| nonce.clone())
+    }
+
+    /// Whether `url`'s origin has given a nonce in the last `seconds`.
+    pub(crate) fn is_fresh(&self, url: &Url, now: Timestamp, seconds: i64) -> bool {
+        let nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = nonces.get(&url.origin().ascii_serialization());
+        given.is_some_and(|(_, at)| (0..seconds).contains(&now.since(*at)))
     }
 
     /// Keeps the nonce of an answer from `url`, and gives it back.
-    pub(crate) fn keep(&self, url: &Url, headers: &HeaderMap) -> Option<String> {
+    pub(crate) fn keep(&self, url: &Url, headers: &HeaderMap, now: Timestamp) -> Option<String> {
         let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
         if nonce.is_empty() || nonce.len() > Self::MAX_LENGTH {
             return None;
@@ -32,7 +40,7 @@ impl NonceMemory {
         if nonces.len() >= Self::CAPACITY {
             nonces.clear();
         }
-        nonces.insert(url.origin().ascii_serialization(), nonce.to_owned());
+        nonces.insert(url.origin().ascii_serialization(), (nonce.to_owned(), now));
         Some(nonce.to_owned())
     }
 }

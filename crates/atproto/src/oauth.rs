@@ -89,7 +89,7 @@ pub struct TokenAnswer {
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Seconds that an assertion lives.
 const ASSERTION_SECONDS: i64 = 60;
-const DPOP: HeaderName = HeaderName::from_static("dpop");
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl AtprotoClient {
     /// Pushes an authorization request (RFC 9126).
@@ -266,7 +266,7 @@ impl AtprotoClient {
             body: Some(form(post, assertion.as_ref())),
         };
         let response = self.0.http.send(call).await?;
-        let given = self.0.nonces.keep(post.endpoint, response.headers());
+        let given = self.0.nonces.keep(post.endpoint, response.headers(), now);
         let status = response.status();
         let status_says = status_error(&response);
         if status.is_server_error() || status.as_u16() == 429 {
@@ -394,7 +394,7 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> 
     })
 }
 
-const USE_DPOP_NONCE: &str = "use_dpop_nonce";
+pub(crate) const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
 fn wants_nonce(error: &TokenError) -> bool {
     matches!(error, TokenError::OAuth { status: 400 | 401, error, .. } if error == USE_DPOP_NONCE)

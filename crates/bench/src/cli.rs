@@ -21,6 +21,9 @@ pub(crate) enum Command {
     /// Serve one empty handler until standard input ends
     #[command(hide = true)]
     EmptyHandler,
+    /// Serve a PDS that answers every call until standard input ends
+    #[command(hide = true)]
+    LoopbackPds,
 }
 
 /// What to measure and where to put it.
@@ -89,6 +92,10 @@ pub(crate) enum Row {
     DpopCodeExchange,
     /// POST /oauth/token, each connection rotating its own refresh token
     Refresh,
+    /// A small read at a PDS on loopback, directly, by one connection
+    PdsRead,
+    /// The same through GET /xrpc/{nsid}
+    RelayRead,
 }
 
 impl Row {
@@ -103,6 +110,8 @@ impl Row {
             Self::CodeExchange => "code exchange",
             Self::DpopCodeExchange => "DPoP-bound code exchange",
             Self::Refresh => "refresh",
+            Self::PdsRead => "pds read",
+            Self::RelayRead => "relay read",
         }
     }
 

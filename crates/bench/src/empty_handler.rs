@@ -1,12 +1,10 @@
 //! The floor below every endpoint: the same HTTP stack with as many workers around a handler that
 //! does nothing.
 
-use std::io::Read as _;
-use std::process::Command;
-
 use actix_web::{App, HttpResponse, HttpServer, web};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
+use crate::helper;
 use crate::process::Running;
 
 /// Where it answers.
@@ -17,8 +15,7 @@ pub(crate) const PATH: &str = "/";
 /// # Errors
 /// When it does not start.
 pub(crate) fn start() -> Result<Running> {
-    let program = std::env::current_exe().context("our own binary")?;
-    Running::start(Command::new(program).arg("empty-handler"), |line| Some(line.to_owned()))
+    helper::start("empty-handler")
 }
 
 /// Serves until standard input ends, that is, until whoever started us is gone.
@@ -31,13 +28,7 @@ pub(crate) fn serve() -> Result<()> {
             .workers(workers())
             .disable_signals()
             .bind("127.0.0.1:0")?;
-    for address in server.addrs() {
-        println!("{address}");
-    }
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read(&mut [0]);
-        std::process::exit(0);
-    });
+    helper::announce(&server.addrs());
     // The server's own runtime is one with many threads, too.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     Ok(runtime.block_on(server.run())?)

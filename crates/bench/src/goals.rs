@@ -13,6 +13,10 @@ const START_UP_MS: f64 = 300.0;
 const IDLE_MB: f64 = 30.0;
 /// The 99th percentile of latency, in milliseconds.
 const P99_MS: f64 = 40.0;
+/// What a relayed call takes longer than a direct one at the median, in milliseconds.
+const RELAY_ADDS_MS: f64 = 1.5;
+/// The CPU time of a relayed call, in microseconds.
+const RELAY_CPU_US: f64 = 250.0;
 /// Rates as parts of the rate of durable rows in commits of 32.
 const SHARES: [(cli::Row, f64); 3] =
     [(cli::Row::Par, 1.0 / 2.0), (cli::Row::CodeExchange, 1.0 / 6.0), (cli::Row::Refresh, 1.0 / 6.0)];
@@ -65,6 +69,20 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
         let what = format!("CPU of a DPoP proof / {VERIFICATION}");
         goals.push(Goal::below(what, (bound - plain) / one, PROOF_VERIFICATIONS));
     }
+    if let (Some(direct), Some(relayed)) =
+        (report.row(cli::Row::PdsRead.name()), report.row(cli::Row::RelayRead.name()))
+    {
+        if let (Some(direct), Some(relayed)) = (direct.p50_ms, relayed.p50_ms) {
+            goals.push(Goal::below(
+                "relay adds at the median, ms".to_owned(),
+                relayed - direct,
+                RELAY_ADDS_MS,
+            ));
+        }
+        if let Some(cpu) = relayed.cpu_us {
+            goals.push(Goal::below("relay CPU, us".to_owned(), cpu, RELAY_CPU_US));
+        }
+    }
     for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint) {
         if let Some(p99) = row.p99_ms {
             goals.push(Goal::below(format!("{} p99, ms", row.name), p99, P99_MS));
@@ -84,12 +102,16 @@ mod tests {
         let mut calibration = row(BATCHED_ROWS, 6000.0);
         calibration.kind = Kind::Calibration;
         let with_share = |name, share| Row { share: Some(share), ..row(name, 1000.0) };
-        let rows = vec![calibration, with_share("par", 0.4999), with_share("refresh", 0.17)];
+        let of_relay = |name, p50, cpu| Row { p50_ms: Some(p50), cpu_us: Some(cpu), ..row(name, 1.0) };
+        let relay = [of_relay("pds read", 0.2, 20.0), of_relay("relay read", 1.8, 249.0)];
+        let mut rows = vec![calibration, with_share("par", 0.4999), with_share("refresh", 0.17)];
+        rows.extend(relay);
         let goals = judge(&report(rows));
         let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
         assert_eq!(of("par /"), Some(false));
         assert_eq!(of("refresh /"), Some(true));
         assert_eq!(of("code exchange"), None, "it was not measured");
+        assert_eq!((of("relay adds"), of("relay CPU")), (Some(false), Some(true)));
         assert_eq!((of("par p99"), of("start-up"), of("idle")), (Some(true), Some(true), Some(true)));
         assert_eq!(of(&format!("{BATCHED_ROWS} p99")), None, "a calibration has no goal");
         assert_eq!(of("CPU of a DPoP proof"), None);

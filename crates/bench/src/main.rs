@@ -10,9 +10,11 @@ mod cli;
 mod comparison;
 mod empty_handler;
 mod goals;
+mod helper;
 mod http;
 mod latency;
 mod load;
+mod loopback_pds;
 mod machine;
 mod measure;
 mod prepare;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Some(Command::EmptyHandler) => empty_handler::serve().map(|()| ExitCode::SUCCESS),
+        Some(Command::LoopbackPds) => loopback_pds::serve().map(|()| ExitCode::SUCCESS),
         None => run(&cli.arguments),
     };
     outcome.unwrap_or_else(|error| {

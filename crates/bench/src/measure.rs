@@ -18,7 +18,7 @@ use crate::report::{Kind, Report, Row};
 use crate::server;
 use crate::start_up;
 use crate::traffic::{Codes, Exchange, Repeated, Rotation};
-use crate::{empty_handler, http, signatures};
+use crate::{empty_handler, http, loopback_pds, signatures};
 
 /// Codes that are prepared for each durable row a second: more than a code exchange can use up,
 /// since it writes three rows.
@@ -85,7 +85,12 @@ impl Run<'_> {
             let ask = |host: &str| Repeated::get(host, empty_handler::PATH);
             measured.push(self.load(Name::EmptyHandler, &server, self.repeat(ask, &server)).await?);
         }
-        measured.extend(self.endpoints(&mut batched).await?);
+        let pds = loopback_pds::start()?;
+        if self.arguments.wants(Name::PdsRead) || self.arguments.wants(Name::RelayRead) {
+            let alone: Box<dyn Traffic> = Box::new(Repeated::get(&pds.address, loopback_pds::PATH));
+            measured.push(self.load(Name::PdsRead, &pds, vec![alone]).await?);
+        }
+        measured.extend(self.endpoints(&pds, &mut batched).await?);
         let mut all = Tally::default();
         for tally in batched {
             all += tally;
@@ -109,7 +114,7 @@ impl Run<'_> {
     }
 
     /// The disk is measured around each row that waits for it: its speed changes within a run.
-    async fn endpoints(&self, batched: &mut Vec<Tally>) -> Result<Vec<Row>> {
+    async fn endpoints(&self, pds: &Running, batched: &mut Vec<Tally>) -> Result<Vec<Row>> {
         let wanted = |name: &Name| self.arguments.wants(*name);
         let endpoints = [
             Name::Healthz,
@@ -118,12 +123,15 @@ impl Run<'_> {
             Name::CodeExchange,
             Name::DpopCodeExchange,
             Name::Refresh,
+            Name::RelayRead,
         ];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
         }
         let count = self.codes(batched.last().copied().unwrap_or_default());
-        let codes = Arc::new(Codes::new(prepare(&self.url, self.scratch, count).await?));
+        let codes = Arc::new(Codes::new(
+            prepare(&self.url, self.scratch, &format!("http://{}", pds.address), count).await?,
+        ));
         let server = server::start(self.program, self.scratch, &self.url_text)?;
         http::get(&server.address, "/readyz").await?;
         let (mut rows, mut around) = (Vec::new(), None);
@@ -179,6 +187,10 @@ impl Run<'_> {
                 }
                 chains
             }
+            // One at a time: what the way through us adds, not what a full machine does.
+            Name::PdsRead | Name::RelayRead => {
+                vec![Box::new(Repeated::with_token(host, loopback_pds::PATH, codes).await?)]
+            }
         })
     }
 
@@ -192,7 +204,8 @@ impl Run<'_> {
 
     async fn load(&self, name: Name, server: &Running, traffic: Vec<Box<dyn Traffic>>) -> Result<Row> {
         say(name.name());
-        let kind = if name == Name::EmptyHandler { Kind::Calibration } else { Kind::Endpoint };
+        let calibrates = matches!(name, Name::EmptyHandler | Name::PdsRead);
+        let kind = if calibrates { Kind::Calibration } else { Kind::Endpoint };
         load::run(name.name(), kind, server, traffic, self.arguments.span()).await
     }
 

@@ -12,11 +12,13 @@ use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::grant::AuthorizationCode;
 use causeway_domain::secret::Code;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
+use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Rng as _, Scope, Secret,
     SessionKind, SessionState, SystemClock, SystemRng, TenantId, Timestamp, UpstreamClientId,
     UpstreamSessionId,
 };
+use causeway_jose::EcKey;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{DatabaseUrl, Store, StoreError, StoreOptions, clients, codes, migrate, sessions};
 
@@ -43,12 +45,17 @@ pub(crate) struct Prepared {
     pub(crate) codes: Vec<String>,
 }
 
-/// Migrates the database and writes a client and `count` codes, each with its session. The sealing
-/// key goes into `directory`.
+/// Migrates the database and writes a client and `count` codes, each with its session at the PDS `pds`. The
+/// sealing key goes into `directory`.
 ///
 /// # Errors
 /// When the database refuses.
-pub(crate) async fn prepare(url: &DatabaseUrl, directory: &Path, count: usize) -> Result<Prepared> {
+pub(crate) async fn prepare(
+    url: &DatabaseUrl,
+    directory: &Path,
+    pds: &str,
+    count: usize,
+) -> Result<Prepared> {
     migrate::up(url)?;
     let ring = create_ring(&directory.join(KEY_FILE))?;
     let store = Store::open(url, StoreOptions::default()).await?;
@@ -56,20 +63,21 @@ pub(crate) async fn prepare(url: &DatabaseUrl, directory: &Path, count: usize) -
     let row = client.clone();
     store.write(move |c| clients::insert_client(c, &row)).await?;
 
+    let dpop = EcKey::generate()?;
     let verifier = CodeVerifier::random(&SystemRng);
     let mut prepared = Prepared { authorization, verifier, codes: Vec::with_capacity(count) };
     while prepared.codes.len() < count {
         let mut rows = Vec::with_capacity(CHUNK);
         for _ in 0..CHUNK.min(count - prepared.codes.len()) {
             let code = PlainToken::<Code>::random(&SystemRng);
-            rows.push(new_grant(&client, &code, &prepared.verifier)?);
+            rows.push(new_grant(&client, pds, &code, &prepared.verifier)?);
             prepared.codes.push(code.expose().to_owned());
         }
-        let ring = ring.clone();
+        let (ring, dpop) = (ring.clone(), dpop.clone());
         store
             .write(move |c| {
                 rows.iter().try_for_each(|(session, code)| {
-                    sessions::insert_session(c, &ring, session, &token_set(session.created_at))?;
+                    sessions::insert_session(c, &ring, session, &token_set(&dpop, session.created_at))?;
                     codes::insert_code(c, code)
                 })
             })
@@ -106,6 +114,7 @@ fn new_client() -> Result<(Client, String)> {
 
 fn new_grant(
     client: &Client,
+    pds: &str,
     code: &PlainToken<Code>,
     verifier: &CodeVerifier,
 ) -> Result<(SessionHead, AuthorizationCode)> {
@@ -121,14 +130,16 @@ fn new_grant(
         browser_id: BrowserSessionId::new("browser"),
         iteration: 1,
         upstream: UpstreamBinding {
-            issuer: "https://pds.example".to_owned(),
-            pds: "https://pds.example".to_owned(),
+            issuer: pds.to_owned(),
+            pds: pds.to_owned(),
             client_id: UpstreamClientId::new("http://localhost"),
             auth: UpstreamAuth::None,
             redirect_uri: "http://127.0.0.1/oauth/atp/callback".to_owned(),
         },
         created_at: now,
         last_used_at: now,
+        verified_at: now,
+        cooldown: Cooldown::default(),
     };
     let code = AuthorizationCode {
         code: code.hash(),
@@ -157,14 +168,14 @@ fn new_did() -> Result<Did> {
     Ok(Did::parse(&format!("did:plc:{}", name.collect::<String>()))?)
 }
 
-fn token_set(now: Timestamp) -> TokenSet {
+fn token_set(dpop: &EcKey, now: Timestamp) -> TokenSet {
     TokenSet {
         access_token: Secret::new("upstream-access"),
         refresh_token: Some(Secret::new("upstream-refresh")),
         created_at: now,
         expires_at: Some(now.plus(LIFETIME_SECONDS)),
         scope: Scope::atproto(),
-        dpop_key: Secret::new("{}"),
-        dpop_jkt: "jkt".to_owned(),
+        dpop_key: dpop.private_jwk(),
+        dpop_jkt: dpop.thumbprint().to_owned(),
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn start(program: &Path, directory: &Path, url: &str) -> Result<Runni
         .current_dir(directory)
         .env_clear()
         .env("RUST_LOG", "warn")
-        .args(["serve", "--listen", "127.0.0.1:0", "--database-url", url])
+        // The PDS that calls are relayed to has no TLS.
+        .args(["serve", "--dev-mode", "--listen", "127.0.0.1:0", "--database-url", url])
         .stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
     let key = directory.join(KEY_FILE);
     if key.exists() {

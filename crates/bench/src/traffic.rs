@@ -21,6 +21,19 @@ impl Repeated {
         Self(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes())
     }
 
+    /// `GET path` with the access token of a code.
+    ///
+    /// # Errors
+    /// When the server does not take the code.
+    pub(crate) async fn with_token(host: &str, path: &str, codes: &Codes) -> Result<Self> {
+        let answer = redeem(host, codes).await?;
+        let token = member(&answer, "access_token")?;
+        Ok(Self(
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n")
+                .into_bytes(),
+        ))
+    }
+
     /// `POST /oauth/par` of a stock client.
     pub(crate) fn par(host: &str, authorization: &str) -> Self {
         let challenge = CodeVerifier::random(&SystemRng).challenge();
@@ -123,15 +136,8 @@ impl Rotation {
     /// # Errors
     /// When the server refuses.
     pub(crate) async fn begin(host: &str, codes: &Codes) -> Result<Self> {
-        let body = codes.take_body().context("no code is left to begin with")?;
-        let mut request = Vec::new();
-        token_request(host, codes.authorization()).write(&mut request, body.as_bytes());
-        let mut connection = Connection::open(host).await?;
-        let response = connection.exchange(&request).await?;
-        if !response.is_good() {
-            bail!("POST /oauth/token: {}", response.describe());
-        }
-        let refresh_token = refresh_token(response.body)?.to_owned();
+        let answer = redeem(host, codes).await?;
+        let refresh_token = member(&answer, "refresh_token")?.to_owned();
         Ok(Self { authorization: codes.authorization().to_owned(), host: host.to_owned(), refresh_token })
     }
 }
@@ -145,17 +151,30 @@ impl Traffic for Rotation {
 
     fn answered(&mut self, body: &[u8]) -> Result<()> {
         self.refresh_token.clear();
-        self.refresh_token.push_str(refresh_token(body)?);
+        self.refresh_token.push_str(member(body, "refresh_token")?);
         Ok(())
     }
 }
 
-/// The value of the member, without the cost of a whole JSON parser: tokens need no escapes.
-fn refresh_token(body: &[u8]) -> Result<&str> {
+/// Redeems a code; the token answer.
+async fn redeem(host: &str, codes: &Codes) -> Result<Vec<u8>> {
+    let body = codes.take_body().context("no code is left to begin with")?;
+    let mut request = Vec::new();
+    token_request(host, codes.authorization()).write(&mut request, body.as_bytes());
+    let mut connection = Connection::open(host).await?;
+    let response = connection.exchange(&request).await?;
+    if !response.is_good() {
+        bail!("POST /oauth/token: {}", response.describe());
+    }
+    Ok(response.body.to_vec())
+}
+
+/// The value of a member, without the cost of a whole JSON parser: tokens need no escapes.
+fn member<'a>(body: &'a [u8], name: &str) -> Result<&'a str> {
     std::str::from_utf8(body)?
-        .split_once(r#""refresh_token":""#)
+        .split_once(&format!(r#""{name}":""#))
         .and_then(|(_, rest)| rest.split('"').next())
-        .context("no refresh_token in the token answer")
+        .with_context(|| format!("no {name} in the token answer"))
 }
 
 const fn token_request<'a>(host: &'a str, authorization: &'a str) -> Post<'a> {
@@ -193,10 +212,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_refresh_token_is_found() {
+    fn the_tokens_are_found() {
         let body = br#"{"access_token":"a","refresh_token":"cw_rt_x","scope":"atproto"}"#;
-        assert_eq!(refresh_token(body).unwrap(), "cw_rt_x");
-        assert!(refresh_token(br#"{"access_token":"a"}"#).is_err());
+        assert_eq!(member(body, "refresh_token").unwrap(), "cw_rt_x");
+        assert_eq!(member(body, "access_token").unwrap(), "a");
+        assert!(member(br#"{"access_token":"a"}"#, "refresh_token").is_err());
     }
 
     #[test]

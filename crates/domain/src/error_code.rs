@@ -46,6 +46,8 @@ error_codes! {
     TemporarilyUnavailable = "temporarily_unavailable",
     /// RFC 6750 section 3.1.
     InvalidToken = "invalid_token",
+    /// RFC 6750 section 3.1.
+    InsufficientScope = "insufficient_scope",
     /// RFC 7591 section 3.2.2.
     InvalidRedirectUri = "invalid_redirect_uri",
     /// RFC 7591 section 3.2.2.
@@ -70,6 +72,16 @@ error_codes! {
     IdentityNotFound = "identity_not_found",
     /// Ours: the person's own server cannot be reached or does not answer properly.
     UpstreamUnavailable = "upstream_unavailable",
+    /// Ours: the person's own server took too long. It may have done what it was asked.
+    UpstreamTimeout = "upstream_timeout",
+    /// Ours: the connection to the person's own server broke. It may have done what it was asked.
+    UpstreamInterrupted = "upstream_interrupted",
+    /// Ours: what the person's own server answered is not XRPC.
+    UpstreamInvalid = "upstream_invalid",
+    /// Ours: the person's own server takes our token or proof not even when they are new.
+    UpstreamRefused = "upstream_refused",
+    /// Ours: the request has to be sent again, since its body was too large to be kept.
+    ResendRequest = "resend_request",
     /// Ours: the address does not exist here.
     NotFound = "not_found",
 }

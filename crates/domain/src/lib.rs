@@ -17,6 +17,8 @@ pub mod scope;
 pub mod secret;
 pub mod session;
 pub mod signing_alg;
+pub mod upkeep;
+pub mod xrpc;
 
 pub use authorization::{Prompt, Prompts, ResponseMode};
 pub use clock::{Clock, SystemClock, Timestamp};

@@ -10,6 +10,7 @@ use crate::ids::{
 use crate::pkce::CodeVerifier;
 use crate::scope::Scope;
 use crate::secret::Secret;
+use crate::upkeep::{Cooldown, VERIFIED_SECONDS};
 
 /// Whom a session serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -161,12 +162,22 @@ pub struct SessionHead {
     pub created_at: Timestamp,
     /// When a token of it was last used or refreshed.
     pub last_used_at: Timestamp,
+    /// When the account's own document last led to this PDS and this issuer.
+    pub verified_at: Timestamp,
+    /// The pause after refreshes that failed.
+    pub cooldown: Cooldown,
 }
 
 impl SessionHead {
     /// When it ends unless it is used before; `None`: it has no idle end.
     pub fn idle_end(&self) -> Option<Timestamp> {
         self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
+    }
+
+    /// Whether its server may be believed at `now` without having been looked up again: a look-up that fails
+    /// says nothing about the account, but not for ever.
+    pub fn verified_lately(&self, now: Timestamp) -> bool {
+        now.since(self.verified_at) < VERIFIED_SECONDS
     }
 
     /// The state at `now`: an idle session has ended whether or not a sweep has noticed.

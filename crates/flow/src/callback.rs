@@ -8,6 +8,7 @@
 use causeway_atproto::{HttpError, Identity, TokenAnswer, TokenError as UpstreamTokenError};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
+use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Secret, SessionKind, SessionState,
     UpstreamSessionId,
@@ -280,6 +281,8 @@ async fn store_session(
         upstream: binding,
         created_at: now,
         last_used_at: now,
+        verified_at: now,
+        cooldown: Cooldown::default(),
     };
     let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
     let stored = ctx

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use causeway_domain::UpstreamSessionId;
+use causeway_domain::session::SessionHead;
 
-use crate::session::SessionError;
+use crate::ctx::Ctx;
+use crate::session::{SessionError, reauth_required};
 
 /// What a flight that failed leaves for those who waited for it.
 #[derive(Clone, Copy, Debug)]
@@ -17,20 +19,19 @@ pub(crate) enum Failed {
 impl Failed {
     pub(crate) fn of(error: &SessionError) -> Option<Self> {
         match error {
-            SessionError::ReauthRequired => Some(Self::Reauth),
+            SessionError::ReauthRequired { .. } => Some(Self::Reauth),
             SessionError::Unavailable { retry_after } => {
                 Some(Self::Unavailable { retry_after: *retry_after })
             }
             SessionError::Busy { .. } | SessionError::Ended | SessionError::Internal(_) => None,
         }
     }
-}
 
-impl From<Failed> for SessionError {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Reauth => Self::ReauthRequired,
-            Failed::Unavailable { retry_after } => Self::Unavailable { retry_after },
+    /// What it is to somebody who waited.
+    pub(crate) fn into_error(self, ctx: &Ctx, head: &SessionHead) -> SessionError {
+        match self {
+            Self::Reauth => reauth_required(ctx, head),
+            Self::Unavailable { retry_after } => SessionError::Unavailable { retry_after },
         }
     }
 }

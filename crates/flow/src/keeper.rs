@@ -1,37 +1,128 @@
 //! Keeping a session alive at a person's own server.
 //!
+//! [`use_session`] is the door: whoever wants to ask that server something gets tokens there that
+//! work, refreshed before use when their end is near; [`renew_session`] is for tokens that the server
+//! refused all the same.
+//!
 //! An upstream refresh token works once, and a PDS that sees one twice ends the session. So at most
 //! one refresh of a session is under way in the whole deployment: within this process by a flight
 //! that callers share, between processes by a fenced lease in the database that outlives everything
-//! a refresh does. A failure is never stored and erases nothing.
+//! a refresh does. A failure is never stored as tokens and erases none; it makes a pause that all
+//! processes keep.
+
+mod attempt;
 
 use std::time::Duration;
 
-use causeway_atproto::{AuthorizationServer, ResolveError, TokenAnswer};
 use causeway_domain::SessionState;
 use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_jose::EcKey;
+use causeway_domain::upkeep::Due;
 use causeway_store::{AnyConnection, sessions};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::attempt::Attempt;
 use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::flights::Failed;
-use crate::session::SessionError;
-use crate::upstream::{give_back, token_set};
+use crate::session::{SessionError, reauth_required};
 
-/// Seconds that a lease lasts. Looking the account up takes [`LOOKUP_PATIENCE`] at most, the request
-/// with its one repetition 20 s, the commit of its answer 10 s of pauses and what the database adds.
+/// Seconds that a lease lasts. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most, the
+/// request with its one repetition 20 s, the commit of its answer 10 s of pauses and what the
+/// database adds.
 const LEASE_SECONDS: i64 = 120;
-/// How long the look-ups before a refresh may take together.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(20);
 /// How often a process that lost the lease looks whether the winner is done.
 const LEASE_POLL: Duration = Duration::from_millis(50);
 /// How long it looks before it gives up.
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
-/// Seconds after which a retry makes sense when the person's server names none.
+/// How long a caller whose token still lives waits for a better one.
+const SOON_PATIENCE: Duration = Duration::from_secs(5);
+/// Seconds after which a retry makes sense when nobody knows better.
 const RETRY_SECONDS: u64 = 5;
+
+/// A session with tokens that its server takes, as far as we know.
+#[derive(Clone, Debug)]
+pub struct LiveSession {
+    /// The head that the tokens belong to.
+    pub head: SessionHead,
+    /// The tokens.
+    pub tokens: TokenSet,
+}
+
+/// Why a session is refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// A client asked for it.
+    Asked,
+    /// The access token's end is near.
+    Due,
+    /// The access token is over.
+    Spent,
+    /// The person's server refused the access token.
+    Refused,
+}
+
+impl Reason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Due => "due",
+            Self::Spent => "spent",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// The tokens with which to ask the person's server something now: [`look_up`], then [`freshen`].
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+    freshen(ctx, look_up(ctx, seen).await?).await
+}
+
+/// Makes sure of tokens before they are used: refreshes them when they are at their end or older than the
+/// upstream profile allows. When that fails and the old ones still live, those.
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn freshen(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionError> {
+    let now = ctx.now();
+    match current.tokens.due_at(now, ctx.upstream().max_token_age()) {
+        Due::No => Ok(current),
+        Due::Soon if current.head.cooldown.seconds_left(now).is_some() => Ok(current),
+        Due::Soon => {
+            let (detached, head) = (ctx.clone(), current.head.clone());
+            let work = ctx.start(async move { fly(&detached, &head, Reason::Due).await });
+            let outcome = match timeout(SOON_PATIENCE, work).await {
+                Ok(outcome) => outcome.map_err(Internal::from)?,
+                Err(_) => Err(Internal::Slow.into()),
+            };
+            match outcome {
+                Ok(head) => look_up(ctx, &head).await,
+                Err(error) if error.is_passing() => {
+                    tracing::info!(%error, "not refreshed: the old token still lives");
+                    Ok(current)
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Due::Spent => {
+            let head = refresh(ctx, &current.head, Reason::Spent).await?;
+            look_up(ctx, &head).await
+        }
+    }
+}
+
+/// Other tokens than those that the person's server has just refused, whatever their age: those of
+/// whoever refreshed meanwhile, or of a refresh now.
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn renew_session(ctx: &Ctx, refused: &LiveSession) -> Result<LiveSession, SessionError> {
+    let head = refresh(ctx, &refused.head, Reason::Refused).await?;
+    look_up(ctx, &head).await
+}
 
 /// Refreshes the upstream session behind a token now, and returns its new head.
 ///
@@ -42,33 +133,73 @@ const RETRY_SECONDS: u64 = 5;
 /// [`SessionError`]; the tokens that were there still are.
 #[tracing::instrument(name = "flow.session.refresh", skip_all, fields(session = %bearer.session.session_id))]
 pub async fn refresh_upstream(ctx: &Ctx, bearer: &Bearer) -> Result<SessionHead, SessionError> {
-    let (detached, seen) = (ctx.clone(), bearer.session.clone());
-    ctx.finish(async move { fly(&detached, &seen).await }).await?
+    refresh(ctx, &bearer.session, Reason::Asked).await
+}
+
+async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
+    let (detached, seen) = (ctx.clone(), seen.clone());
+    ctx.finish(async move { fly(&detached, &seen, reason).await }).await?
+}
+
+/// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn look_up(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+    let (ring, wanted) = (ctx.ring(), seen.clone());
+    let found = ctx
+        .store()
+        .read(move |c| {
+            if let Some(tokens) = sessions::find_token_set(c, &ring, &wanted.session_id, wanted.iteration)? {
+                return Ok::<_, Internal>(Some((wanted, Some(tokens))));
+            }
+            let Some(head) = find_head(c, &wanted)? else { return Ok(None) };
+            let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?;
+            Ok(Some((head, tokens)))
+        })
+        .await?;
+    let (head, tokens) = found.ok_or(SessionError::Ended)?;
+    check_state(ctx, &head)?;
+    // Nothing else than the end of a session empties the token set of its head.
+    Ok(LiveSession { head, tokens: tokens.ok_or(SessionError::Ended)? })
+}
+
+fn find_head(c: &mut AnyConnection, seen: &SessionHead) -> Result<Option<SessionHead>, Internal> {
+    Ok(sessions::find_session(c, &seen.tenant_id, &seen.session_id, seen.kind)?)
+}
+
+/// Whether a session is in use.
+fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
+    match head.state_at(ctx.now()) {
+        SessionState::Active => Ok(()),
+        SessionState::ReauthRequired => Err(reauth_required(ctx, head)),
+        SessionState::Pending | SessionState::Ended => Err(SessionError::Ended),
+    }
 }
 
 /// One flight from the iteration that the caller saw: whoever comes second finds it done.
-async fn fly(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
+async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let flight = ctx.flights().join(&seen.session_id);
     let mut shared = if let Ok(first) = flight.try_lock() {
         first
     } else {
         let waited = flight.lock().await;
         if let Some(failed) = *waited {
-            return Err(failed.into());
+            return Err(failed.into_error(ctx, seen));
         }
         waited
     };
-    let outcome = refresh_once(ctx, seen).await;
+    let outcome = refresh_once(ctx, seen, reason).await;
     *shared = outcome.as_ref().err().and_then(Failed::of);
     outcome
 }
 
 /// Waits for the lease, or for the iteration that its holder makes.
-async fn refresh_once(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
+async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let holder = ctx.rng().base64url::<12>();
     let started = Instant::now();
     loop {
-        if let Some(head) = moved_on(ctx, seen).await? {
+        if let Look::Moved(head) = look(ctx, seen).await? {
             return Ok(head);
         }
         if let Some(fence) = acquire(ctx, seen, &holder).await? {
@@ -76,8 +207,10 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, Sess
             release(ctx, seen, fence).await;
             let said = outcome.as_ref().map_or_else(|error| error.code().as_str(), |_| "refreshed");
             tracing::info!(
+                session = %seen.session_id,
                 session.iteration = outcome.as_ref().map_or(seen.iteration, |head| head.iteration),
                 session.kind = seen.kind.as_str(),
+                refresh.reason = reason.as_str(),
                 refresh.outcome = said,
                 "upstream refresh"
             );
@@ -90,27 +223,35 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, Sess
     }
 }
 
-const fn unavailable(retry_after: Option<u64>) -> SessionError {
-    match retry_after {
-        Some(retry_after) => SessionError::Unavailable { retry_after },
-        None => SessionError::Unavailable { retry_after: RETRY_SECONDS },
+/// The refresh itself, by whoever holds the lease.
+async fn refresh_leased(ctx: &Ctx, seen: &SessionHead, fence: i64) -> Result<SessionHead, SessionError> {
+    // The last holder may have finished, or failed, between the look and the lease.
+    match look(ctx, seen).await? {
+        Look::Moved(head) => Ok(head),
+        Look::Same(head) => Attempt { ctx, head, fence }.run().await,
     }
 }
 
-/// The head, if it is past the iteration that was seen; an error, if there is nothing to refresh.
-async fn moved_on(ctx: &Ctx, seen: &SessionHead) -> Result<Option<SessionHead>, SessionError> {
-    let head = find_head(ctx, seen).await?.ok_or(SessionError::Ended)?;
-    match head.state_at(ctx.now()) {
-        SessionState::Active if head.iteration > seen.iteration => Ok(Some(head)),
-        SessionState::Active => Ok(None),
-        SessionState::ReauthRequired => Err(SessionError::ReauthRequired),
-        SessionState::Pending | SessionState::Ended => Err(SessionError::Ended),
-    }
+/// What a head looks like to somebody who saw it before.
+enum Look {
+    /// It is past the iteration that was seen.
+    Moved(SessionHead),
+    /// It is where it was, and a refresh may be tried.
+    Same(SessionHead),
 }
 
-async fn find_head(ctx: &Ctx, seen: &SessionHead) -> Result<Option<SessionHead>, Internal> {
-    let (tenant, id, kind) = (seen.tenant_id.clone(), seen.session_id.clone(), seen.kind);
-    ctx.store().read(move |c| sessions::find_session(c, &tenant, &id, kind).map_err(Internal::from)).await
+/// Looks at the head again; an error, if there is nothing to refresh or it is too soon.
+async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
+    let wanted = seen.clone();
+    let head = ctx.store().read(move |c| find_head(c, &wanted)).await?.ok_or(SessionError::Ended)?;
+    check_state(ctx, &head)?;
+    if head.iteration > seen.iteration {
+        return Ok(Look::Moved(head));
+    }
+    match head.cooldown.seconds_left(ctx.now()) {
+        Some(retry_after) => Err(SessionError::Unavailable { retry_after }),
+        None => Ok(Look::Same(head)),
+    }
 }
 
 /// Takes the lease. That this commits is also the proof that the answer could be written.
@@ -130,117 +271,4 @@ async fn release(ctx: &Ctx, head: &SessionHead, fence: i64) {
     if let Err(error) = released {
         tracing::warn!(%error, "a refresh lease was not released and has to run out");
     }
-}
-
-/// The refresh itself, by whoever holds the lease.
-async fn refresh_leased(ctx: &Ctx, seen: &SessionHead, fence: i64) -> Result<SessionHead, SessionError> {
-    // The last holder may have finished between the look and the lease.
-    if let Some(head) = moved_on(ctx, seen).await? {
-        return Ok(head);
-    }
-    let (ring, id, iteration) = (ctx.ring(), seen.session_id.clone(), seen.iteration);
-    let tokens = ctx
-        .store()
-        .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
-        .await?
-        .ok_or(Internal::Inconsistent("the head's token set is gone"))?;
-    let Some(refresh_token) = &tokens.refresh_token else {
-        return require_reauth(ctx, seen, fence).await;
-    };
-    let server = match timeout(LOOKUP_PATIENCE, find_server(ctx, seen)).await {
-        Ok(Ok(Some(server))) => server,
-        Ok(Ok(None)) => {
-            tracing::warn!("the account moved to another server");
-            return require_reauth(ctx, seen, fence).await;
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "no metadata of the issuer");
-            return Err(unavailable(None));
-        }
-        Err(_) => {
-            tracing::warn!("looking the account up took too long");
-            return Err(unavailable(None));
-        }
-    };
-    let me = ctx
-        .upstream()
-        .identity(&seen.upstream)
-        .ok_or(Internal::Inconsistent("the client key of this session is not loaded"))?;
-    let dpop = EcKey::from_private_jwk(&tokens.dpop_key).map_err(Internal::from)?;
-    match ctx.atproto().refresh(&server, &me, &dpop, refresh_token).await {
-        Ok(answer) if answer.sub == seen.did => {
-            let kept = keep(ctx, seen, &tokens, &answer).await;
-            if let Err(SessionError::Ended) = &kept {
-                // Ended while the answer was under way: nobody holds the new tokens.
-                give_back(ctx, &server, &me, &dpop, &answer).await;
-            }
-            kept
-        }
-        Ok(_) => {
-            tracing::error!("a refresh answered with another account");
-            require_reauth(ctx, seen, fence).await
-        }
-        Err(error) if error.is_invalid_grant() => match moved_on(ctx, seen).await? {
-            Some(head) => Ok(head),
-            None => require_reauth(ctx, seen, fence).await,
-        },
-        Err(error) => {
-            tracing::warn!(%error, "upstream refresh failed; everything is kept");
-            Err(unavailable(error.retry_after()))
-        }
-    }
-}
-
-/// The authorization server that the session began at, `None` when the account's own document now
-/// leads to another one. A look-up that fails says nothing about the account: the verified binding
-/// goes on.
-async fn find_server(ctx: &Ctx, head: &SessionHead) -> Result<Option<AuthorizationServer>, ResolveError> {
-    let current: Result<AuthorizationServer, ResolveError> = async {
-        let identity = ctx.atproto().resolve_did(&head.did).await?;
-        ctx.atproto().server_of_pds(&identity.pds).await
-    }
-    .await;
-    match current {
-        Ok(server) => Ok((server.issuer == head.upstream.issuer).then_some(server)),
-        Err(error) if error.is_upstream_fault() => {
-            tracing::warn!(%error, "the account does not resolve at the moment");
-            ctx.atproto().server_by_issuer(&head.upstream.issuer).await.map(Some)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the account does not resolve any more");
-            Ok(None)
-        }
-    }
-}
-
-/// Commits the answer before anybody uses it.
-async fn keep(
-    ctx: &Ctx,
-    head: &SessionHead,
-    old: &TokenSet,
-    answer: &TokenAnswer,
-) -> Result<SessionHead, SessionError> {
-    let now = ctx.now();
-    let mut fresh = token_set(answer, &old.dpop_key, &old.dpop_jkt, now);
-    if fresh.refresh_token.is_none() {
-        fresh.refresh_token.clone_from(&old.refresh_token);
-    }
-    // Not advanced: an earlier try did commit after all, somebody else moved the head, or the session
-    // has ended. The head tells which.
-    ctx.write_answer(|| {
-        let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
-        let fresh = fresh.clone();
-        move |c: &mut AnyConnection| Ok(sessions::advance_session(c, &ring, &id, from, &fresh, now)?)
-    })
-    .await?;
-    moved_on(ctx, head).await?.ok_or_else(|| Internal::Inconsistent("the head did not move").into())
-}
-
-/// The person has to sign in again.
-async fn require_reauth(ctx: &Ctx, head: &SessionHead, fence: i64) -> Result<SessionHead, SessionError> {
-    let (id, iteration) = (head.session_id.clone(), head.iteration);
-    ctx.store()
-        .write(move |c| sessions::require_reauth(c, &id, iteration, fence).map_err(Internal::from))
-        .await?;
-    Err(SessionError::ReauthRequired)
 }

@@ -1,7 +1,8 @@
 //! The session at a person's own server, as a client may know it.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, Scope, SessionState, Timestamp};
+use causeway_domain::{ErrorCode, Handle, Scope, SessionState, Timestamp};
+use url::form_urlencoded;
 
 use crate::access::Bearer;
 use crate::ctx::Ctx;
@@ -12,7 +13,10 @@ use crate::error::Internal;
 pub enum SessionError {
     /// The person's server ended it, or the account moved away.
     #[error("the session at the person's server has ended: send them through sign-in again")]
-    ReauthRequired,
+    ReauthRequired {
+        /// Where to send them; the client adds what is its own: `redirect_uri`, `state`, PKCE, `scope`.
+        sign_in_url: String,
+    },
     /// The person's server does not answer; the session stays as it is.
     #[error("the person's server cannot be reached at the moment: try again later")]
     Unavailable {
@@ -37,13 +41,32 @@ impl SessionError {
     /// The code on the wire.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::ReauthRequired => ErrorCode::ReauthRequired,
+            Self::ReauthRequired { .. } => ErrorCode::ReauthRequired,
             Self::Unavailable { .. } => ErrorCode::UpstreamUnavailable,
             Self::Busy { .. } => ErrorCode::TemporarilyUnavailable,
             Self::Ended => ErrorCode::InvalidToken,
             Self::Internal(_) => ErrorCode::ServerError,
         }
     }
+
+    /// Whether it says nothing about the session itself: what is left of the old token may be used.
+    pub(crate) const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Busy { .. } | Self::Internal(_) => true,
+            Self::ReauthRequired { .. } | Self::Ended => false,
+        }
+    }
+}
+
+/// The error of a session that its server has ended, with the way to a new one.
+pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
+    let hint = head.handle.as_ref().map_or(head.did.as_str(), Handle::as_str);
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("response_type", "code")
+        .append_pair("client_id", head.client_id.as_str())
+        .append_pair("login_hint", hint)
+        .finish();
+    SessionError::ReauthRequired { sign_in_url: format!("{}/oauth/authorize?{query}", ctx.issuer()) }
 }
 
 /// What a client may know of the session behind its token.

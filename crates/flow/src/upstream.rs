@@ -44,6 +44,7 @@ pub struct UpstreamProfile {
     keys: BTreeMap<String, EcKey>,
     mode: UpstreamClient,
     metadata: Option<Value>,
+    max_token_age: Option<i64>,
 }
 
 /// What a server is asked for, and as whom.
@@ -64,6 +65,7 @@ impl UpstreamProfile {
             keys: BTreeMap::new(),
             mode: UpstreamClient::Shared,
             metadata: None,
+            max_token_age: None,
         }
     }
 
@@ -100,6 +102,7 @@ impl UpstreamProfile {
             keys,
             mode,
             metadata: Some(metadata),
+            max_token_age: None,
         })
     }
 
@@ -147,6 +150,17 @@ impl UpstreamProfile {
     /// Our client metadata document; `None` for the loopback client, whose `client_id` says it all.
     pub fn metadata(&self) -> Option<&Value> {
         self.metadata.as_ref()
+    }
+
+    /// Has access tokens renewed at this age, in seconds, long before their end: for servers that say less
+    /// with an old token. A PDS does not.
+    pub const fn set_max_token_age(&mut self, seconds: Option<i64>) {
+        self.max_token_age = seconds;
+    }
+
+    /// The age in seconds at which an access token is renewed; `None`: only its end counts.
+    pub(crate) const fn max_token_age(&self) -> Option<i64> {
+        self.max_token_age
     }
 
     /// The public keys that our assertions verify with (RFC 7517 section 5).

@@ -30,6 +30,7 @@ pub mod seal;
 pub mod sessions;
 pub mod sweep;
 pub mod tokens;
+pub mod upkeep;
 pub mod upstream_requests;
 
 #[cfg(feature = "testing")]

@@ -203,6 +203,9 @@ diesel::table! {
         deleted_at -> Nullable<BigInt>,
         next_check_at -> BigInt,
         granted_scope -> Nullable<Text>,
+        refresh_failures -> BigInt,
+        refresh_not_before -> Nullable<BigInt>,
+        verified_at -> Nullable<BigInt>,
     }
 }
 

@@ -8,6 +8,7 @@
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
+use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
     UpstreamSessionId,
@@ -54,6 +55,9 @@ struct HeadRow {
     upstream_redirect_uri: String,
     created_at: i64,
     last_used_at: i64,
+    refresh_failures: i64,
+    refresh_not_before: Option<i64>,
+    verified_at: Option<i64>,
 }
 
 const fn head(name: &'static str) -> Column {
@@ -83,6 +87,9 @@ impl HeadRow {
             upstream_redirect_uri: session.upstream.redirect_uri.clone(),
             created_at: session.created_at.as_secs(),
             last_used_at: session.last_used_at.as_secs(),
+            refresh_failures: session.cooldown.failures,
+            refresh_not_before: session.cooldown.not_before.map(Timestamp::as_secs),
+            verified_at: Some(session.verified_at.as_secs()),
         })
     }
 
@@ -106,6 +113,11 @@ impl HeadRow {
             },
             created_at: Timestamp(self.created_at),
             last_used_at: Timestamp(self.last_used_at),
+            verified_at: Timestamp(self.verified_at.unwrap_or(self.created_at)),
+            cooldown: Cooldown {
+                failures: self.refresh_failures,
+                not_before: self.refresh_not_before.map(Timestamp),
+            },
         })
     }
 }
@@ -307,7 +319,7 @@ pub fn list_grants_of_browser(
     Ok(grants)
 }
 
-/// Adds iteration `from_iteration + 1`, moves the head to it and wipes the secrets of
+/// Adds iteration `from_iteration + 1`, moves the head to it, ends its cooldown and wipes the secrets of
 /// `from_iteration`. `false`, with nothing changed, when the head has moved or the session is over.
 ///
 /// The head alone decides, not the lease: as long as it stands at `from_iteration`, these are the only
@@ -330,7 +342,12 @@ pub fn advance_session(
         .filter(dsl::iteration.eq(from_iteration))
         .filter(dsl::state.ne(ENDED));
     let moved = diesel::update(current)
-        .set((dsl::iteration.eq(iteration), dsl::last_used_at.eq(now.as_secs())))
+        .set((
+            dsl::iteration.eq(iteration),
+            dsl::last_used_at.eq(now.as_secs()),
+            dsl::refresh_failures.eq(0),
+            dsl::refresh_not_before.eq(None::<i64>),
+        ))
         .returning((dsl::state, dsl::did, dsl::created_at))
         .get_result::<(String, String, i64)>(c)
         .optional()?;

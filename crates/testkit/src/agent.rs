@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures_util::stream;
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
-use reqwest::{Certificate, Client, Method, RequestBuilder, redirect};
+use reqwest::{Body, Certificate, Client, Method, RequestBuilder, redirect};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use url::Url;
 
 /// A browser, or any other HTTP client, as far as tests need one.
@@ -147,6 +151,62 @@ impl Agent {
     /// When there is no answer.
     pub async fn post(&self, url: &str, form: &[(&str, &str)]) -> Result<Answer> {
         self.send(self.request(Method::POST, url).form(form)).await
+    }
+
+    /// Begins an upload of `bytes` and hangs up half-way; `announced`: with a `Content-Length`.
+    ///
+    /// # Errors
+    /// When the server does not take the half.
+    pub async fn begin_upload(&self, url: &str, token: &str, bytes: usize, announced: bool) -> Result<()> {
+        let url = Url::parse(url)?;
+        let address = format!("{}:{}", url.host_str().context("host")?, url.port().context("port")?);
+        let mut stream = TcpStream::connect(address).await?;
+        let length = if announced {
+            format!("content-length: {bytes}")
+        } else {
+            "transfer-encoding: chunked".to_owned()
+        };
+        let head = format!(
+            "POST {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: image/png\r\n{length}\r\n\r\n",
+            url.path(),
+            url.authority(),
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let half = "x".repeat(bytes / 2);
+        let part = if announced { half } else { format!("{:x}\r\n{half}\r\n", half.len()) };
+        stream.write_all(part.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Whatever is answered, if anything is: the connection has ended when this has.
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        Ok(())
+    }
+
+    /// POST of an image of `bytes` bytes that is made on the way.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn upload(&self, url: &str, token: &str, bytes: usize) -> Result<Answer> {
+        const PART: usize = 64 * 1024;
+        let parts = (0..bytes.div_ceil(PART))
+            .map(move |n| Ok::<_, std::io::Error>(vec![b'x'; PART.min(bytes - n * PART)]));
+        let request = self.request(Method::POST, url).bearer_auth(token).header("content-type", "image/png");
+        self.send(request.body(Body::wrap_stream(stream::iter(parts)))).await
+    }
+
+    /// GET of something large, by somebody who does not begin to read at once; how many bytes it was.
+    ///
+    /// # Errors
+    /// When it is not 200, or breaks off.
+    pub async fn download(&self, url: &str, token: &str, pause: Duration) -> Result<usize> {
+        let mut response =
+            self.request(Method::GET, url).bearer_auth(token).send().await?.error_for_status()?;
+        tokio::time::sleep(pause).await;
+        let mut bytes = 0;
+        while let Some(part) = response.chunk().await? {
+            bytes += part.len();
+        }
+        Ok(bytes)
     }
 
     /// POST of a body of any kind.

@@ -97,7 +97,12 @@ impl TestApp {
         let scope = Scope::parse("atproto transition:generic transition:email transition:chat.bsky")?;
         let random = Arc::new(SystemRng);
         let config = AtprotoConfig {
-            http: HttpConfig { dev_mode: true, total_timeout: environment.timeout, ..HttpConfig::default() },
+            http: HttpConfig {
+                dev_mode: true,
+                total_timeout: environment.timeout,
+                idle_timeout: environment.timeout,
+                ..HttpConfig::default()
+            },
             plc_url: Url::parse(&environment.plc_url)?,
             handle_resolver: Some(Url::parse(&environment.handle_resolver)?),
         };

@@ -22,7 +22,7 @@ pub use dpop::DpopKey;
 pub use key_server::KeyServer;
 pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy, scope_reference};
 pub use reqwest::RequestBuilder;
-pub use upstream::{Fault, Script, ScriptedUpstream};
+pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, XrpcReply, XrpcSeen};
 
 use std::future::Future;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use causeway_domain::{Rng as _, SystemRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -154,7 +155,39 @@ impl RealNet {
     /// # Errors
     /// When there is no such account.
     pub fn person(&self, name: &str) -> Result<PersonAt<'_>> {
-        Ok(PersonAt { driver: &self.driver, account: self.account(name)? })
+        Ok(self.person_of(self.account(name)?))
+    }
+
+    /// The owner of an account at their browser.
+    pub const fn person_of<'a>(&'a self, account: &'a Account) -> PersonAt<'a> {
+        PersonAt { driver: &self.driver, account }
+    }
+
+    /// An account of the caller's own, on the PDS where somebody else lives.
+    ///
+    /// # Errors
+    /// When the PDS does not make it.
+    pub async fn new_account(&self, beside: &str) -> Result<Account> {
+        let mut random = [0_u8; 6];
+        SystemRng.fill(&mut random);
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (handle, password) = (format!("n{name}.test"), format!("{name}-password"));
+        let pds = self.account(beside)?.pds.clone();
+        let body = json!({"handle": handle, "password": password, "email": format!("{name}@mail.test")});
+        let url = format!("{pds}/xrpc/com.atproto.server.createAccount");
+        let agent = Agent::new(Some(&self.ca()?));
+        let answer = agent.post_body(&url, "application/json", body.to_string()).await?;
+        let did = answer.json()["did"].as_str().with_context(|| format!("{answer:?}"))?.to_owned();
+        Ok(Account { handle, password, did, pds })
+    }
+
+    /// How many OAuth sessions the PDSes have for somebody.
+    ///
+    /// # Errors
+    /// When the network does not say.
+    pub async fn sessions(&self, did: &str) -> Result<u64> {
+        let counted = self.control("age-sessions", &json!({"seconds": 0, "did": did})).await?;
+        counted["sessions"].as_u64().context("sessions")
     }
 
     /// The certificate authority of the network, PEM.

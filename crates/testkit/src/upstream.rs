@@ -1,19 +1,24 @@
 //! A scripted upstream: PLC directory, handle resolver, PDS and authorization server in one, which
 //! does on request what a real one does only on a bad day.
 
+mod xrpc;
+
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use actix_web::body::BodyStream;
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::LOCATION;
-use actix_web::web::{self, Data, Form, Path, Query};
+use actix_web::web::{self, Bytes, Data, Form, Path, Query};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use anyhow::{Context as _, Result};
 use causeway_domain::{CodeVerifier, SystemRng};
+use futures_util::stream;
 use serde_json::{Value, json};
 
+pub use self::xrpc::{Nonces, XrpcReply, XrpcSeen};
 use crate::app::Environment;
 use crate::{Agent, Person};
 
@@ -37,11 +42,15 @@ pub enum Fault {
     Huge(usize),
     /// It redirects.
     Redirect(&'static str),
+    /// It does what it was asked and hangs up instead of answering.
+    HangUp,
 }
 
 /// What the upstream does. Everything is well by default.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
+    /// What is wrong with the directory of DID documents.
+    pub directory: Fault,
     /// What is wrong with the metadata.
     pub metadata: Fault,
     /// What is wrong with the PAR endpoint.
@@ -63,8 +72,20 @@ pub struct Script {
     /// The only scopes that it knows, as a server from before the permission grammar: it refuses requests
     /// and client documents with others. `None`: it takes all.
     pub knows: Option<Vec<&'static str>>,
+    /// Seconds that access tokens live, instead of an hour.
+    pub expires_in: Option<i64>,
     /// How often the person clicks "deny" from now on.
     pub deny: bool,
+    /// What is wrong with the methods.
+    pub xrpc: Fault,
+    /// What they answer, instead of `{"ok":true}`.
+    pub answer: Option<XrpcReply>,
+    /// Which DPoP nonces they take.
+    pub nonces: Nonces,
+    /// Its methods take no token, new or old.
+    pub refuses_tokens: bool,
+    /// How far its clock is ahead of ours, in seconds. Without one it does not look at the time of proofs.
+    pub clock_offset: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +104,18 @@ struct State {
     secrets: Vec<String>,
     /// Requests by endpoint.
     hits: BTreeMap<String, usize>,
+    /// The access tokens that it takes, with the refresh token that came along.
+    access: BTreeMap<String, String>,
+    /// The calls of methods that passed the door.
+    calls: Vec<XrpcSeen>,
+    /// The nonces that it has asked for.
+    nonces_given: usize,
 }
+
+/// What breaks a connection.
+#[derive(Debug, thiserror::Error)]
+#[error("broken on purpose")]
+struct Broken;
 
 type Shared = Data<Mutex<State>>;
 
@@ -117,6 +149,7 @@ impl ScriptedUpstream {
                 .route("/oauth/authorize", web::get().to(authorize))
                 .route("/oauth/token", web::post().to(token))
                 .route("/oauth/revoke", web::post().to(revoke))
+                .route("/xrpc/{nsid}", web::route().to(xrpc::call))
                 .route("/{did}", web::get().to(did_document))
         });
         let server = server.workers(1).disable_signals().listen(listener)?.run();
@@ -139,7 +172,7 @@ impl ScriptedUpstream {
         change(&mut self.state().script);
     }
 
-    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`.
+    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `xrpc`.
     pub fn hits(&self, endpoint: &str) -> usize {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
     }
@@ -152,6 +185,16 @@ impl ScriptedUpstream {
     /// How many refresh tokens it would still take.
     pub fn live_grants(&self) -> usize {
         self.state().grants.keys().filter(|key| key.starts_with("refresh-")).count()
+    }
+
+    /// Takes no access token any more that is out: they are over before their time.
+    pub fn expire_access_tokens(&self) {
+        self.state().access.clear();
+    }
+
+    /// The calls of methods so far that it let in.
+    pub fn calls(&self) -> Vec<XrpcSeen> {
+        self.state().calls.clone()
     }
 
     /// Every secret that has passed: states, challenges' verifiers, assertions and tokens.
@@ -208,6 +251,8 @@ async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Opt
         }
         Fault::Huge(bytes) => HttpResponse::Ok().json(json!({"filler": "x".repeat(bytes)})),
         Fault::Redirect(to) => HttpResponse::Found().insert_header((LOCATION, to)).finish(),
+        // A body that breaks before its first part: nothing of the answer is sent.
+        Fault::HangUp => HttpResponse::Ok().body(BodyStream::new(stream::iter([Err::<Bytes, _>(Broken)]))),
     })
 }
 
@@ -220,6 +265,9 @@ async fn resolve_handle(state: Shared, query: Query<BTreeMap<String, String>>) -
 }
 
 async fn did_document(state: Shared, did: Path<String>) -> HttpResponse {
+    if let Some(response) = fault(&state, "directory", |script| &script.directory).await {
+        return response;
+    }
     let state = lock(&state);
     let Some(handle) = state.accounts.iter().find(|(_, own)| **own == *did).map(|(handle, _)| handle) else {
         return HttpResponse::NotFound().json(json!({"message": "DID not registered"}));
@@ -341,12 +389,15 @@ async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, Stri
     let refresh = random("refresh-");
     let field = |name: &str| params.get(name).cloned().unwrap_or_default();
     let access = random("upstream-access-");
+    // As at a PDS: a new access token is the end of the old one.
+    state.access.retain(|_, grant| *grant != key);
+    state.access.insert(access.clone(), refresh.clone());
     state.secrets.extend([access.clone(), refresh.clone()]);
     let body: Value = json!({
         "access_token": access,
         "token_type": "DPoP",
         "refresh_token": refresh,
-        "expires_in": 3600,
+        "expires_in": state.script.expires_in.unwrap_or(3600),
         "scope": state.script.scope.clone().unwrap_or_else(|| field("scope")),
         "sub": state.script.sub.clone().unwrap_or_else(|| field("sub")),
     });
@@ -359,7 +410,9 @@ async fn revoke(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResp
         return response;
     }
     if let Some(token) = form.get("token") {
-        lock(&state).grants.remove(token);
+        let mut state = lock(&state);
+        state.grants.remove(token);
+        state.access.retain(|access, refresh| access != token && refresh != token);
     }
     HttpResponse::Ok().finish()
 }

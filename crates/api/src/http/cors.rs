@@ -17,4 +17,14 @@ pub(crate) fn cors() -> Cors {
 }
 
 /// Names without a constant of their own.
-const EXPOSED: [&str; 2] = ["DPoP-Nonce", "X-Request-Id"];
+const EXPOSED: [&str; 8] = [
+    "DPoP-Nonce",
+    "X-Request-Id",
+    // Of people's own servers.
+    "atproto-content-labelers",
+    "atproto-repo-rev",
+    "RateLimit-Limit",
+    "RateLimit-Policy",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+];

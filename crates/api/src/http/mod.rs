@@ -7,4 +7,6 @@ pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers;
 pub(crate) mod proof;
+pub(crate) mod relay_headers;
 pub(crate) mod request;
+pub(crate) mod upload;

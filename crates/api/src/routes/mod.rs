@@ -15,6 +15,7 @@ mod session;
 mod sign_in;
 mod token;
 mod userinfo;
+mod xrpc;
 
 use actix_web::guard;
 use actix_web::http::StatusCode;
@@ -51,6 +52,12 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         )
         .service(api("/api/session", "GET").route(get().to(session::show)).wrap(cors()))
         .service(api("/api/session/refresh", "POST").route(post().to(session::refresh)).wrap(cors()))
+        .service(
+            api("/xrpc/{nsid}", "GET, POST")
+                .route(get().to(xrpc::call))
+                .route(post().to(xrpc::call))
+                .wrap(cors()),
+        )
         .default_service(web::to(not_found));
 }
 

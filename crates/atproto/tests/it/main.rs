@@ -6,3 +6,4 @@ mod guard;
 mod resolve;
 mod tokens;
 mod upstream;
+mod xrpc;

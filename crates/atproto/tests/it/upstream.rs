@@ -83,6 +83,9 @@ impl Reply {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    /// The path with its query.
+    pub(crate) target: String,
+    pub(crate) body: Vec<u8>,
     pub(crate) form: HashMap<String, String>,
     pub(crate) headers: HashMap<String, String>,
 }
@@ -177,8 +180,12 @@ impl Upstream {
     }
 
     pub(crate) fn client_at(&self, clock: &Arc<TestClock>) -> AtprotoClient {
-        let http =
-            HttpConfig { dev_mode: true, total_timeout: Duration::from_millis(500), ..HttpConfig::default() };
+        let http = HttpConfig {
+            dev_mode: true,
+            total_timeout: Duration::from_millis(500),
+            idle_timeout: Duration::from_millis(500),
+            ..HttpConfig::default()
+        };
         let config = AtprotoConfig { http, plc_url: self.url(), handle_resolver: Some(self.url()) };
         AtprotoClient::new(config, clock.clone(), Arc::new(SystemRng)).unwrap()
     }
@@ -197,14 +204,19 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) -> Option<()> {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
+        let body = if headers.contains_key("transfer-encoding") {
+            read_chunks(&mut stream).await?
+        } else {
+            let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.ok()?;
+            body
+        };
         let form = form_urlencoded::parse(&body).into_owned().collect();
         let path = target.split('?').next()?.to_owned();
         let reply = {
             let mut script = script.lock().unwrap();
-            script.seen.push(Seen { path: path.clone(), form, headers });
+            script.seen.push(Seen { path: path.clone(), target, body, form, headers });
             match script.replies.get_mut(&path) {
                 Some(replies) if replies.len() > 1 => replies.pop_front()?,
                 Some(replies) => replies.front()?.clone(),
@@ -234,6 +246,22 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) -> Option<()> {
         if reply.fault == Fault::Unannounced {
             return None;
         }
+    }
+}
+
+/// A body in chunks (RFC 9112 section 7.1); `None` when it breaks off.
+async fn read_chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok()?;
+        let length = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let mut chunk = vec![0; length + 2];
+        stream.read_exact(&mut chunk).await.ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(&chunk[..length]);
     }
 }
 

@@ -8,6 +8,7 @@ use causeway_domain::grant::{
     AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
 };
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
+use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, Jkt, OauthState, PlainToken,
     Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng,
@@ -135,6 +136,8 @@ pub(crate) fn session(client: &Client, kind: SessionKind, state: SessionState) -
         upstream: binding(),
         created_at: NOW,
         last_used_at: NOW,
+        verified_at: NOW,
+        cooldown: Cooldown::default(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Heads, iterations, leases.
 
 use causeway_domain::session::SessionHead;
+use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{Scope, SessionKind, SessionState};
-use causeway_store::sessions;
+use causeway_store::{sessions, upkeep};
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
 
@@ -75,6 +76,44 @@ fn a_late_answer_counts_while_the_head_stands_still() {
         assert!(world.write(move |c| sessions::end_session(c, &id, NOW)).await);
         assert!(!world.advance(&session, 2).await, "over");
         assert_eq!(world.head(&session).await.iteration, 2);
+    });
+}
+
+/// Failures are counted by whoever holds the lease, and forgotten with the next success.
+#[test]
+fn a_failed_refresh_makes_a_pause() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let fence = world.lease(&session, 0, 30).await.unwrap();
+        let fail = |iteration, fence| {
+            let (world, id) = (world.clone(), session.session_id.clone());
+            let pause = |before: Cooldown| before.after_failure(NOW, None, 0);
+            async move {
+                world.write(move |c| upkeep::note_refresh_failure(c, &id, iteration, fence, pause)).await
+            }
+        };
+        assert_eq!(world.head(&session).await.cooldown, Cooldown::default());
+        let first = Cooldown { failures: 1, not_before: Some(NOW.plus(2)) };
+        assert_eq!(fail(1, fence).await, Some(first));
+        assert_eq!(world.head(&session).await.cooldown, first);
+        assert_eq!((fail(1, fence + 1).await, fail(2, fence).await), (None, None), "not the holder's head");
+        let second = Cooldown { failures: 2, not_before: Some(NOW.plus(4)) };
+        assert_eq!(fail(1, fence).await, Some(second));
+        assert_eq!(world.head(&session).await.cooldown, second);
+        assert!(world.advance(&session, 1).await);
+        assert_eq!(world.head(&session).await.cooldown, Cooldown::default());
+    });
+}
+
+#[test]
+fn a_binding_is_verified_again() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let id = session.session_id.clone();
+        world.write(move |c| upkeep::note_verified(c, &id, "https://pds2.example", NOW.plus(70))).await;
+        let head = world.head(&session).await;
+        assert_eq!((head.upstream.pds.as_str(), head.verified_at), ("https://pds2.example", NOW.plus(70)));
+        assert_eq!(head.upstream.issuer, session.upstream.issuer);
     });
 }
 

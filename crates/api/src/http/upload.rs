@@ -1,0 +1,133 @@
+//! A request's body on its way to somebody else: kept when it is small, passed through when it is not.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use causeway_flow::relay::{UploadError, XrpcBody};
+use futures_util::StreamExt as _;
+use futures_util::stream::{once, unfold};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long a body may stand still.
+const IDLE: Duration = Duration::from_secs(30);
+/// Parts that wait between the two connections.
+const WAITING: usize = 2;
+
+/// What moves the rest of a body on. It has to be polled.
+pub(crate) type Pump = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Reads up to `kept` bytes of a body. What is longer comes as a stream, which a pump has to feed.
+///
+/// The two halves run on different kinds of threads: this side's body cannot leave the thread of its
+/// connection, the other side's has to be able to.
+pub(crate) async fn read(
+    req: &HttpRequest,
+    mut payload: Payload,
+    kept: usize,
+) -> Result<(XrpcBody, Option<Pump>), UploadError> {
+    let length = req.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let is_long = length.is_some_and(|length| length > kept as u64);
+    let mut begun = BytesMut::new();
+    while !is_long && begun.len() <= kept {
+        match next(&mut payload).await? {
+            Some(part) => begun.extend_from_slice(&part),
+            None => return Ok((XrpcBody::Whole(begun.freeze()), None)),
+        }
+    }
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let begun = begun.freeze();
+    let rest = unfold(Some(receiver), |receiver| async move {
+        let mut receiver: mpsc::Receiver<Part> = receiver?;
+        match receiver.recv().await {
+            Some(Ok(Some(part))) => Some((Ok(part), Some(receiver))),
+            Some(Ok(None)) => None,
+            Some(Err(error)) => Some((Err(error), None)),
+            // Whoever asked has gone: what was sent so far must not look whole.
+            None => Some((Err(UploadError::Broken), None)),
+        }
+    });
+    let chunks = once(async { Ok(begun) }).filter(|part| {
+        let is_there = part.as_ref().is_ok_and(|part: &Bytes| !part.is_empty());
+        async move { is_there }
+    });
+    let body = XrpcBody::Stream { length, chunks: chunks.chain(rest).boxed() };
+    Ok((body, Some(Box::pin(pump(payload, sender)))))
+}
+
+/// A part, the end, or why there is none.
+type Part = Result<Option<Bytes>, UploadError>;
+
+async fn pump(mut payload: Payload, sender: mpsc::Sender<Part>) {
+    loop {
+        let part = next(&mut payload).await;
+        let goes_on = matches!(part, Ok(Some(_)));
+        if sender.send(part).await.is_err() || !goes_on {
+            return;
+        }
+    }
+}
+
+async fn next(payload: &mut Payload) -> Part {
+    match timeout(IDLE, payload.next()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(part))) => Ok(Some(part)),
+        Ok(Some(Err(_))) => Err(UploadError::Broken),
+        Err(_) => Err(UploadError::Stalled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest as _;
+    use actix_web::dev;
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    async fn begun(parts: Vec<Result<Bytes, PayloadError>>, kept: usize) -> (XrpcBody, Option<Pump>) {
+        let req = TestRequest::post().to_http_request();
+        let stream = futures_util::stream::iter(parts).chain(futures_util::stream::pending());
+        let mut stream: dev::Payload = dev::Payload::Stream { payload: Box::pin(stream) };
+        let payload = Payload::from_request(&req, &mut stream).await.unwrap();
+        read(&req, payload, kept).await.unwrap()
+    }
+
+    async fn received(body: XrpcBody) -> (Vec<u8>, Option<UploadError>) {
+        let XrpcBody::Stream { mut chunks, .. } = body else { panic!("{body:?}") };
+        let mut whole = Vec::new();
+        loop {
+            match chunks.next().await {
+                Some(Ok(part)) => whole.extend_from_slice(&part),
+                Some(Err(error)) => return (whole, Some(error)),
+                None => return (whole, None),
+            }
+        }
+    }
+
+    /// Whoever asked hangs up, and nobody feeds the body any more: it has not ended.
+    #[tokio::test]
+    async fn a_body_that_nobody_feeds_is_broken() {
+        let (body, pump) = begun(vec![Ok(Bytes::from_static(b"beginning"))], 4).await;
+        drop(pump);
+        assert_eq!(received(body).await, (b"beginning".to_vec(), Some(UploadError::Broken)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_breaks_or_stops() {
+        let parts = || vec![Ok(Bytes::from_static(b"one")), Ok(Bytes::from_static(b"two"))];
+        let (body, pump) = begun(parts(), 2).await;
+        let (whole, ()) = tokio::join!(received(body), pump.unwrap());
+        assert_eq!(whole, (b"onetwo".to_vec(), Some(UploadError::Stalled)));
+        let mut broken = parts();
+        broken.push(Err(PayloadError::EncodingCorrupted));
+        let (body, pump) = begun(broken, 2).await;
+        let (whole, ()) = tokio::join!(received(body), pump.unwrap());
+        assert_eq!(whole, (b"onetwo".to_vec(), Some(UploadError::Broken)));
+    }
+}

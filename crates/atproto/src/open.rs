@@ -1,0 +1,80 @@
+//! Requests whose bodies may take as long as they keep moving: no total timeout, no cap.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use reqwest::header::HeaderMap;
+use reqwest::{Body, Method, Response, StatusCode};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::http::{HttpClient, HttpError, explain, note_outcome};
+use crate::xrpc::OpenBody;
+
+/// Longer than anything that keeps moving takes.
+const UNLIMITED: Duration = Duration::from_hours(7 * 24);
+
+/// One request.
+pub(crate) struct OpenCall<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<OpenBody>,
+}
+
+impl HttpClient {
+    /// Sends a request and gives the answer before its body, whatever its status is unless it is a redirect.
+    /// Between two parts of the request's body, and from its end to the answer, the idle time may pass,
+    /// twice at most.
+    pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
+        self.check(call.url)?;
+        let started = Instant::now();
+        let mut request = self
+            .client
+            .request(call.method.clone(), call.url.clone())
+            .headers(call.headers)
+            .timeout(UNLIMITED);
+        let moved = Arc::new(AtomicU64::new(0));
+        match call.body {
+            None => {}
+            Some(OpenBody::Whole(bytes)) => request = request.body(bytes),
+            Some(OpenBody::Stream(chunks)) => {
+                let moved = Arc::clone(&moved);
+                let chunks = chunks.inspect(move |_| {
+                    moved.fetch_add(1, Ordering::Relaxed);
+                });
+                request = request.body(Body::wrap_stream(chunks));
+            }
+        }
+        let mut sending = pin!(request.send());
+        let mut seen = 0;
+        let outcome = loop {
+            if let Ok(outcome) = timeout(self.idle_timeout(), &mut sending).await {
+                break outcome.map_err(|error| explain(&error));
+            }
+            let now = moved.load(Ordering::Relaxed);
+            if now == seen {
+                break Err(HttpError::Timeout);
+            }
+            seen = now;
+        };
+        note_outcome(&call.method, call.url, started, &outcome);
+        let response = outcome?;
+        let status = response.status();
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+            Err(HttpError::Redirected)
+        } else {
+            Ok(response)
+        }
+    }
+}
+
+/// The next part of an answer's body, unless nothing comes for the idle time.
+pub(crate) async fn next_chunk(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, HttpError> {
+    let chunk = timeout(idle, response.chunk()).await.map_err(|_| HttpError::Timeout)?;
+    chunk.map_err(|error| explain(&error))
+}

@@ -1,0 +1,373 @@
+//! Calls to a personal data server with a session's token (atproto specification "HTTP API (XRPC)"),
+//! bodies streamed both ways.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use causeway_domain::{Nsid, Secret};
+use causeway_jose::{DpopClaims, EcKey, JoseError, dpop_proof};
+use futures_util::stream::{BoxStream, StreamExt as _, unfold};
+use futures_util::{Stream, stream};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
+use reqwest::{Method, Response};
+use serde::Deserialize;
+use url::Url;
+
+use crate::client::AtprotoClient;
+use crate::http::{HttpError, is_json, read};
+use crate::oauth::{DPOP, USE_DPOP_NONCE};
+use crate::open::{OpenCall, next_chunk};
+
+/// The two kinds of methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XrpcMethod {
+    /// GET.
+    Query,
+    /// POST.
+    Procedure,
+}
+
+impl XrpcMethod {
+    const fn http(self) -> Method {
+        match self {
+            Self::Query => Method::GET,
+            Self::Procedure => Method::POST,
+        }
+    }
+}
+
+/// A call, apart from its body.
+#[derive(Clone, Copy, Debug)]
+pub struct XrpcRequest<'a> {
+    /// The origin of the PDS.
+    pub pds: &'a Url,
+    /// Query or procedure.
+    pub method: XrpcMethod,
+    /// The method.
+    pub nsid: &'a Nsid,
+    /// The query, without the question mark, as it was sent to us.
+    pub query: &'a str,
+    /// Further headers. None of them may be about the connection, the sender or the body's length.
+    pub headers: &'a [(&'static str, Vec<u8>)],
+    /// The session's access token.
+    pub access_token: &'a Secret,
+    /// The session's DPoP key.
+    pub dpop: &'a EcKey,
+}
+
+/// Why a body did not arrive whole from whoever sends it to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// It broke off.
+    #[error("the body did not arrive whole")]
+    Broken,
+    /// It stopped for too long.
+    #[error("the body stopped arriving")]
+    Stalled,
+}
+
+/// A request's body.
+pub enum XrpcBody {
+    /// None.
+    Empty,
+    /// All of it: it can be sent again.
+    Whole(Bytes),
+    /// As it comes: it can be sent once. Afterwards it is [`XrpcBody::Spent`].
+    Stream {
+        /// Its length in bytes, when it is known beforehand.
+        length: Option<u64>,
+        /// Its parts.
+        chunks: BoxStream<'static, Result<Bytes, UploadError>>,
+    },
+    /// A stream that has been sent.
+    Spent,
+}
+
+impl fmt::Debug for XrpcBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "Empty",
+            Self::Whole(_) => "Whole",
+            Self::Stream { .. } => "Stream",
+            Self::Spent => "Spent",
+        })
+    }
+}
+
+/// Why a call brought no answer for whoever makes it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum XrpcError {
+    /// No answer, or one that is not XRPC.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The server does not take the access token (RFC 6750 section 3.1, `invalid_token`).
+    #[error("the server does not take the access token")]
+    InvalidToken,
+    /// The server does not take our proofs: with the newest nonce it still asks for another one, or finds
+    /// something else wrong with them. Often its clock differs from ours.
+    #[error("the server does not take the DPoP proof: {0}")]
+    InvalidProof(String),
+    /// It would have worked with another nonce or token, but the body is gone.
+    #[error("the body was sent and cannot be sent again")]
+    BodySpent,
+    /// The body did not arrive whole here.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// We could not sign the request. Nothing was sent.
+    #[error("the request could not be signed: {0}")]
+    Sign(#[from] JoseError),
+}
+
+/// An answer, whatever its status: before its body.
+pub struct XrpcAnswer {
+    status: u16,
+    headers: HeaderMap,
+    body: AnswerBody,
+}
+
+enum AnswerBody {
+    Open(Response, std::time::Duration),
+    Whole(Bytes),
+}
+
+impl fmt::Debug for XrpcAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("XrpcAnswer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl XrpcAnswer {
+    /// The status code.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Every header, in no order that means anything; the names are in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
+    /// A header's value, when it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The length of the body in bytes, when it was announced.
+    pub fn length(&self) -> Option<u64> {
+        match &self.body {
+            AnswerBody::Whole(body) => u64::try_from(body.len()).ok(),
+            AnswerBody::Open(..) => self.header("content-length")?.parse().ok(),
+        }
+    }
+
+    /// The body's parts. It ends with an error when nothing came for the idle time, or the connection broke.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
+        match self.body {
+            AnswerBody::Whole(body) => stream::iter([Ok(body)]).boxed(),
+            AnswerBody::Open(response, idle) => unfold(Some(response), move |response| async move {
+                let mut response = response?;
+                match next_chunk(&mut response, idle).await {
+                    Ok(Some(chunk)) => Some((Ok(chunk), Some(response))),
+                    Ok(None) => None,
+                    Err(error) => Some((Err(error), None)),
+                }
+            })
+            .boxed(),
+        }
+    }
+}
+
+/// Seconds for which a nonce is taken to be good. Servers change theirs every minute or so and take the last
+/// ones, too.
+const NONCE_SECONDS: i64 = 60;
+/// The most that is read of a refusal, in bytes.
+const REFUSAL_CAP: usize = 64 * 1024;
+/// The method that tells whether token and nonce are good; it needs no permission.
+const PROBE: &str = "com.atproto.server.getSession";
+
+impl AtprotoClient {
+    /// Calls a method of a PDS. Once, the request is sent again with another nonce, if its body can be; a query
+    /// whose connection broke is, too.
+    ///
+    /// A body that can be sent only once is kept back until the server has shown that it takes the token and a
+    /// nonce that we know.
+    ///
+    /// # Errors
+    /// [`XrpcError`]. What the method itself answers is no error, whatever its status.
+    #[tracing::instrument(
+        name = "atproto.xrpc",
+        skip_all,
+        fields(nsid = %request.nsid, token = request.access_token.fingerprint())
+    )]
+    pub async fn xrpc(
+        &self,
+        request: &XrpcRequest<'_>,
+        body: &mut XrpcBody,
+    ) -> Result<XrpcAnswer, XrpcError> {
+        if matches!(body, XrpcBody::Stream { .. })
+            && !self.0.nonces.is_fresh(request.pds, self.0.clock.now(), NONCE_SECONDS)
+        {
+            self.probe(request).await?;
+        }
+        let nonce = self.0.nonces.get(request.pds);
+        let first = match self.attempt_xrpc(request, nonce.as_deref(), body).await {
+            // A connection that was kept open dies with its server. Reading twice does no harm.
+            Err(XrpcError::Http(HttpError::Interrupted)) if request.method == XrpcMethod::Query => {
+                self.attempt_xrpc(request, nonce.as_deref(), body).await?
+            }
+            outcome => outcome?,
+        };
+        let asked = match first {
+            Tried::Answer(answer) => return Ok(answer),
+            Tried::UseNonce(given) => given.filter(|given| Some(given) != nonce.as_ref()),
+        };
+        let Some(given) = asked else { return Err(XrpcError::InvalidProof(USE_DPOP_NONCE.to_owned())) };
+        match self.attempt_xrpc(request, Some(&given), body).await? {
+            Tried::Answer(answer) => Ok(answer),
+            Tried::UseNonce(_) => Err(XrpcError::InvalidProof(USE_DPOP_NONCE.to_owned())),
+        }
+    }
+
+    /// Shows the token and learns a nonce. What the server thinks of the method itself does not matter.
+    async fn probe(&self, request: &XrpcRequest<'_>) -> Result<(), XrpcError> {
+        let Ok(nsid) = Nsid::parse(PROBE) else { return Ok(()) };
+        let probe =
+            XrpcRequest { nsid: &nsid, method: XrpcMethod::Query, query: "", headers: &[], ..*request };
+        Box::pin(self.xrpc(&probe, &mut XrpcBody::Empty)).await.map(drop)
+    }
+
+    /// One try: with its own `jti`, because servers accept one only once.
+    async fn attempt_xrpc(
+        &self,
+        request: &XrpcRequest<'_>,
+        nonce: Option<&str>,
+        body: &mut XrpcBody,
+    ) -> Result<Tried, XrpcError> {
+        let mut url = request.pds.clone();
+        url.set_path(&format!("/xrpc/{}", request.nsid));
+        let method = request.method.http();
+        let claims = DpopClaims {
+            htm: method.as_str(),
+            htu: url.as_str(),
+            jti: &self.0.rng.base64url::<16>(),
+            iat: self.0.clock.now(),
+            nonce,
+            access_token: Some(request.access_token),
+        };
+        let proof = dpop_proof(request.dpop, &claims)?;
+        let mut headers = headers(request, &proof)?;
+        url.set_query(Some(request.query).filter(|query| !query.is_empty()));
+        let broken = Arc::new(OnceLock::new());
+        let body = match body {
+            XrpcBody::Empty => None,
+            XrpcBody::Whole(bytes) => Some(OpenBody::Whole(bytes.clone())),
+            XrpcBody::Spent => return Err(XrpcError::BodySpent),
+            XrpcBody::Stream { .. } => {
+                let XrpcBody::Stream { length, chunks } = std::mem::replace(body, XrpcBody::Spent) else {
+                    return Err(XrpcError::BodySpent);
+                };
+                if let Some(length) = length {
+                    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                }
+                let note = Arc::clone(&broken);
+                let chunks = chunks.inspect(move |chunk| {
+                    if let Err(error) = chunk {
+                        // Only the first one counts, and there is no second.
+                        let _ = note.set(*error);
+                    }
+                });
+                Some(OpenBody::Stream(chunks.boxed()))
+            }
+        };
+        let call = OpenCall { method, url: &url, headers, body };
+        let response = match self.0.http.send_open(call).await {
+            Ok(response) => response,
+            Err(error) => return Err(broken.get().map_or(error.into(), |broken| (*broken).into())),
+        };
+        let given = self.0.nonces.keep(request.pds, response.headers(), self.0.clock.now());
+        self.read_answer(response, given).await
+    }
+
+    async fn read_answer(&self, response: Response, given: Option<String>) -> Result<Tried, XrpcError> {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let idle = self.0.http.idle_timeout();
+        if status != 400 && status != 401 {
+            let body = AnswerBody::Open(response, idle);
+            return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
+        }
+        // What the server says of our credentials is for us, not for whoever calls.
+        let body = tokio::time::timeout(idle, read(response, REFUSAL_CAP))
+            .await
+            .map_err(|_| HttpError::Timeout)??;
+        match refusal(status, &headers, &body).as_deref() {
+            Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
+            Some("invalid_token") => Err(XrpcError::InvalidToken),
+            Some(other) => {
+                let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+                let now = self.0.clock.now().as_secs();
+                tracing::warn!(error = other, date, now, "the server does not take our proof");
+                Err(XrpcError::InvalidProof(other.chars().filter(|c| !c.is_control()).take(64).collect()))
+            }
+            None => {
+                let body = AnswerBody::Whole(Bytes::copy_from_slice(&body));
+                Ok(Tried::Answer(XrpcAnswer { status, headers, body }))
+            }
+        }
+    }
+}
+
+/// What one try brought.
+enum Tried {
+    Answer(XrpcAnswer),
+    UseNonce(Option<String>),
+}
+
+/// The body of one try.
+pub(crate) enum OpenBody {
+    Whole(Bytes),
+    Stream(BoxStream<'static, Result<Bytes, UploadError>>),
+}
+
+fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcError> {
+    let unfit = |_| XrpcError::Http(HttpError::Blocked("a header holds characters that headers cannot"));
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
+    for (name, value) in request.headers {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).map_err(unfit)?);
+    }
+    // The library would put one in.
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    let mut token =
+        HeaderValue::from_str(&format!("DPoP {}", request.access_token.expose())).map_err(unfit)?;
+    token.set_sensitive(true);
+    headers.insert(AUTHORIZATION, token);
+    let mut proof = HeaderValue::from_str(proof).map_err(unfit)?;
+    proof.set_sensitive(true);
+    headers.insert(DPOP, proof);
+    Ok(headers)
+}
+
+/// What the server has against our credentials; `None` when it is about something else.
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        error: String,
+    }
+    let is_ours = |error: &str| {
+        [USE_DPOP_NONCE, "invalid_token", "invalid_dpop_proof"].into_iter().any(|known| known == error)
+    };
+    let challenged = headers
+        .get_all(WWW_AUTHENTICATE)
+        .into_iter()
+        .filter_map(|challenge| challenge.to_str().ok())
+        .filter_map(|challenge| Some(challenge.split_once("error=\"")?.1.split('"').next()?.to_owned()))
+        .find(|error| is_ours(error));
+    let said = || {
+        let body = is_json(headers).then(|| serde_json::from_slice::<Body>(body).ok()).flatten()?;
+        // A method may have errors of its own by such a name, with status 400.
+        (is_ours(&body.error) && (status == 401 || body.error == USE_DPOP_NONCE)).then_some(body.error)
+    };
+    challenged.filter(|_| status == 401).or_else(said)
+}

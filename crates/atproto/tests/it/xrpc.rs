@@ -1,0 +1,251 @@
+//! Calls to a PDS: nonces, bodies that can be sent once and those that can be sent again, answers that stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use causeway_atproto::{
+    AtprotoClient, HttpError, UploadError, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest,
+};
+use causeway_domain::{Nsid, Secret};
+use causeway_jose::EcKey;
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+use url::Url;
+
+use crate::upstream::{Reply, TestClock, Upstream};
+
+const PROBE: &str = "/xrpc/com.atproto.server.getSession";
+const GET: &str = "/xrpc/a.b.get";
+const PUT: &str = "/xrpc/a.b.put";
+
+struct Us {
+    upstream: Upstream,
+    clock: Arc<TestClock>,
+    client: AtprotoClient,
+    dpop: EcKey,
+    pds: Url,
+}
+
+impl Us {
+    async fn new() -> Self {
+        let upstream = Upstream::empty().await;
+        let clock = Arc::new(TestClock::default());
+        let client = upstream.client_at(&clock);
+        let pds = upstream.url();
+        Self { upstream, clock, client, dpop: EcKey::generate().unwrap(), pds }
+    }
+
+    async fn call(&self, method: XrpcMethod, body: &mut XrpcBody) -> Result<XrpcAnswer, XrpcError> {
+        let token = Secret::new("the-token");
+        let nsid = if method == XrpcMethod::Query { "a.b.get" } else { "a.b.put" };
+        let headers = [("accept-language", b"de".to_vec()), ("content-type", b"text/x".to_vec())];
+        let request = XrpcRequest {
+            pds: &self.pds,
+            method,
+            nsid: &Nsid::parse(nsid).unwrap(),
+            query: "q=%20+a&q=b",
+            headers: &headers,
+            access_token: &token,
+            dpop: &self.dpop,
+        };
+        self.client.xrpc(&request, body).await
+    }
+
+    async fn get(&self) -> Result<XrpcAnswer, XrpcError> {
+        self.call(XrpcMethod::Query, &mut XrpcBody::Empty).await
+    }
+
+    async fn put(&self, body: &mut XrpcBody) -> Result<XrpcAnswer, XrpcError> {
+        self.call(XrpcMethod::Procedure, body).await
+    }
+}
+
+fn streamed(length: Option<u64>, parts: Vec<Result<&'static str, UploadError>>) -> XrpcBody {
+    let chunks = stream::iter(parts).map(|part| part.map(|text| Bytes::from_static(text.as_bytes())));
+    XrpcBody::Stream { length, chunks: chunks.boxed() }
+}
+
+async fn text(answer: XrpcAnswer) -> Result<String, HttpError> {
+    let mut parts = Box::pin(answer.into_stream());
+    let mut whole = Vec::new();
+    while let Some(part) = parts.next().await {
+        whole.extend_from_slice(&part?);
+    }
+    Ok(String::from_utf8(whole).unwrap())
+}
+
+fn use_nonce(nonce: &str) -> Reply {
+    Reply::json(401, &json!({ "error": "use_dpop_nonce", "message": "m" }))
+        .header("www-authenticate", r#"DPoP algs="ES256", error="use_dpop_nonce", error_description="d""#)
+        .header("dpop-nonce", nonce)
+}
+
+/// The proof covers the request, the query goes through as it is, and the nonce is kept.
+#[tokio::test]
+async fn a_call_with_a_nonce() {
+    let us = Us::new().await;
+    us.upstream.script_path(
+        GET,
+        [use_nonce("n1"), Reply::json(200, &json!({ "ok": 1 })).header("dpop-nonce", "n2")],
+    );
+    let answer = us.get().await.unwrap();
+    assert_eq!((answer.status(), answer.header("dpop-nonce")), (200, Some("n2")));
+    assert_eq!(text(answer).await.unwrap(), r#"{"ok":1}"#);
+    let seen = us.upstream.seen(GET);
+    let proofs: Vec<_> = seen.iter().map(crate::upstream::Seen::proof).collect();
+    assert_eq!(proofs[0].get("nonce"), None);
+    assert_eq!(proofs[1]["nonce"], "n1");
+    assert_eq!(proofs[1]["htu"], format!("{}{GET}", us.upstream.origin));
+    assert_eq!(proofs[1]["htm"], "GET");
+    assert!(proofs[1]["ath"].is_string());
+    assert_ne!(proofs[0]["jti"], proofs[1]["jti"]);
+    assert_eq!(seen[1].target, format!("{GET}?q=%20+a&q=b"));
+    assert_eq!(seen[1].headers["authorization"], "DPoP the-token");
+    assert_eq!(seen[1].headers["accept-language"], "de");
+    us.get().await.unwrap();
+    assert_eq!(us.upstream.seen(GET)[2].proof()["nonce"], "n2");
+}
+
+#[tokio::test]
+async fn a_nonce_storm_ends() {
+    let us = Us::new().await;
+    us.upstream.script_path(GET, [use_nonce("a"), use_nonce("b"), use_nonce("c")]);
+    let refused = us.get().await.unwrap_err();
+    assert_eq!(refused, XrpcError::InvalidProof("use_dpop_nonce".to_owned()));
+    assert_eq!(us.upstream.seen(GET).len(), 2);
+    us.upstream.script_path(GET, [use_nonce("b")]);
+    us.get().await.unwrap_err();
+    assert_eq!(us.upstream.seen(GET).len(), 3, "the same nonce again: no use");
+}
+
+/// What the server has against our credentials is an error; what the method says is not.
+#[tokio::test]
+async fn whose_refusal_it_is() {
+    let us = Us::new().await;
+    let json = |status, error: &str| Reply::json(status, &json!({ "error": error, "message": "m" }));
+    let challenge = |error: &str| format!(r#"DPoP error="{error}""#);
+    for reply in
+        [json(401, "invalid_token"), Reply::html(401).header("www-authenticate", &challenge("invalid_token"))]
+    {
+        us.upstream.script_path(GET, [reply]);
+        assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken);
+    }
+    us.upstream.script_path(GET, [json(401, "invalid_dpop_proof")]);
+    assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidProof("invalid_dpop_proof".to_owned()));
+    for (status, error) in
+        [(401, "AccountTakedown"), (400, "invalid_token"), (403, "ScopeMissingError"), (500, "x")]
+    {
+        us.upstream.script_path(GET, [json(status, error)]);
+        let answer = us.get().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert!(text(answer).await.unwrap().contains(error), "{error}");
+    }
+}
+
+/// A body that is kept is sent again; one that is not is held back until token and nonce are known to be good.
+#[tokio::test]
+async fn bodies() {
+    let us = Us::new().await;
+    us.upstream.script_path(PUT, [use_nonce("n1"), Reply::json(200, &json!({}))]);
+    us.put(&mut XrpcBody::Whole(Bytes::from_static(b"whole"))).await.unwrap();
+    let seen = us.upstream.seen(PUT);
+    assert_eq!((seen.len(), &*seen[0].body, &*seen[1].body), (2, &b"whole"[..], &b"whole"[..]));
+    assert_eq!((&*seen[1].headers["content-length"], &*seen[1].headers["content-type"]), ("5", "text/x"));
+
+    let mut body = streamed(Some(6), vec![Ok("one"), Ok("two")]);
+    us.put(&mut body).await.unwrap();
+    assert!(matches!(body, XrpcBody::Spent));
+    let seen = us.upstream.seen(PUT);
+    assert_eq!((&*seen[2].body, &*seen[2].headers["content-length"]), (&b"onetwo"[..], "6"));
+    assert_eq!(us.upstream.seen(PROBE).len(), 0, "the nonce was fresh");
+
+    us.clock.advance(60);
+    us.upstream.script_path(PROBE, [use_nonce("n2"), Reply::json(200, &json!({}))]);
+    us.put(&mut streamed(None, vec![Ok("one"), Ok("two")])).await.unwrap();
+    assert_eq!(us.upstream.seen(PROBE).len(), 2);
+    let seen = us.upstream.seen(PUT);
+    assert_eq!((&*seen[3].body, &seen[3].proof()["nonce"]), (&b"onetwo"[..], &json!("n2")));
+    assert_eq!(seen[3].headers.get("content-length"), None);
+}
+
+#[tokio::test]
+async fn a_body_that_is_gone_is_not_sent_again() {
+    let us = Us::new().await;
+    us.upstream.script_path(PROBE, [Reply::json(401, &json!({ "error": "invalid_token" }))]);
+    let mut body = streamed(None, vec![Ok("x")]);
+    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::InvalidToken);
+    assert!(matches!(body, XrpcBody::Stream { .. }), "not spent on a token that is over");
+    us.upstream.script_path(PROBE, [Reply::json(200, &json!({})).header("dpop-nonce", "n1")]);
+    us.upstream.script_path(PUT, [use_nonce("n2")]);
+    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::BodySpent);
+    assert_eq!(us.upstream.seen(PUT).len(), 1);
+}
+
+/// A body that breaks off here must not look whole there.
+#[tokio::test]
+async fn a_broken_upload_is_not_completed() {
+    let us = Us::new().await;
+    us.upstream.script_path(PUT, [Reply::json(200, &json!({})).header("dpop-nonce", "n1")]);
+    for length in [None, Some(100)] {
+        let mut body = streamed(length, vec![Ok("one"), Err(UploadError::Broken)]);
+        assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::Upload(UploadError::Broken));
+    }
+    assert_eq!(us.upstream.seen(PUT).len(), 0);
+}
+
+/// As long as it moves it may take its time; then not.
+#[tokio::test]
+async fn only_idleness_ends_a_call() {
+    let us = Us::new().await;
+    us.upstream.script_path(PUT, [Reply::json(200, &json!({}))]);
+    let slowly = stream::iter(0..8).then(|_| async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        Ok(Bytes::from_static(b"part"))
+    });
+    let mut body = XrpcBody::Stream { length: None, chunks: slowly.boxed() };
+    us.put(&mut body).await.unwrap();
+    assert_eq!(us.upstream.seen(PUT)[0].body.len(), 32);
+
+    us.upstream.script_path(GET, [Reply::json(200, &json!({})).late(Duration::from_secs(60))]);
+    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout));
+    us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).stalled()]);
+    let answer = us.get().await.unwrap();
+    assert_eq!(answer.length(), Some(100));
+    assert_eq!(text(answer).await, Err(HttpError::Timeout));
+    us.upstream.script_path(GET, [Reply::hang_up()]);
+    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Interrupted));
+    us.upstream.script_path(GET, [Reply::new(302, "text/x", "").header("location", "http://10.0.0.1/")]);
+    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Redirected));
+    us.upstream.script_path(GET, [Reply::new(304, "text/x", "").header("etag", "e")]);
+    assert_eq!(us.get().await.unwrap().status(), 304);
+}
+
+/// A connection that dies: a query is asked again, a procedure is not.
+#[tokio::test]
+async fn a_connection_that_dies() {
+    let us = Us::new().await;
+    us.upstream.script_path(GET, [Reply::hang_up(), Reply::json(200, &json!({}))]);
+    assert_eq!(us.get().await.unwrap().status(), 200);
+    let seen = us.upstream.seen(GET);
+    assert_ne!(seen[0].proof()["jti"], seen[1].proof()["jti"]);
+    us.upstream.script_path(PUT, [Reply::hang_up(), Reply::json(200, &json!({}))]);
+    let mut body = XrpcBody::Whole(Bytes::from_static(b"once"));
+    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::Http(HttpError::Interrupted));
+    assert_eq!(us.upstream.seen(PUT).len(), 1);
+}
+
+#[tokio::test]
+async fn a_pds_on_a_private_address_is_not_called() {
+    let us = Us::new().await;
+    let http = causeway_atproto::HttpConfig::default();
+    let config = causeway_atproto::AtprotoConfig { http, plc_url: us.upstream.url(), handle_resolver: None };
+    let client = AtprotoClient::new(config, us.clock.clone(), Arc::new(causeway_domain::SystemRng)).unwrap();
+    for address in ["127.0.0.1", "[::1]", "localhost"] {
+        let pds = format!("https://{address}:{}", us.pds.port().unwrap());
+        let us = Us { client: client.clone(), pds: Url::parse(&pds).unwrap(), ..Us::new().await };
+        let blocked = HttpError::Blocked("the address is not on the public internet");
+        assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(blocked), "{address}");
+    }
+    assert_eq!(us.upstream.connections(), 0);
+}

@@ -1,0 +1,127 @@
+//! When an upstream token set is renewed, and how long to leave a server alone that did not renew it.
+
+use crate::clock::Timestamp;
+use crate::session::TokenSet;
+
+/// The most seconds before its end at which an access token is renewed.
+const MARGIN_SECONDS: i64 = 60;
+/// A token that lives shorter than ten times that is renewed in the last tenth of its life.
+const MARGIN_SHARE: i64 = 10;
+/// Seconds of the first pause after a refresh that failed: doubled with each further failure.
+const FIRST_PAUSE_SECONDS: i64 = 2;
+/// The longest pause that we choose, in seconds.
+const LONGEST_PAUSE_SECONDS: i64 = 300;
+/// The longest pause that a server may ask for (`Retry-After`), in seconds.
+const LONGEST_WISH_SECONDS: i64 = 3600;
+/// Seconds for which a binding that was verified serves while it cannot be looked up again.
+pub const VERIFIED_SECONDS: i64 = 86_400;
+
+/// Whether an access token has to be renewed before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// No.
+    No,
+    /// Yes, but it still works if it cannot be.
+    Soon,
+    /// It is over.
+    Spent,
+}
+
+impl TokenSet {
+    /// Whether this set is to be renewed before it is used at `now`: in the last minute or tenth of its life,
+    /// whichever is shorter, or when it is `max_age` seconds old.
+    pub fn due_at(&self, now: Timestamp, max_age: Option<i64>) -> Due {
+        if let Some(end) = self.expires_at {
+            let left = end.since(now);
+            if left <= 0 {
+                return Due::Spent;
+            }
+            if left <= MARGIN_SECONDS.min(end.since(self.created_at) / MARGIN_SHARE) {
+                return Due::Soon;
+            }
+        }
+        if max_age.is_some_and(|age| now.since(self.created_at) >= age) { Due::Soon } else { Due::No }
+    }
+}
+
+/// The pause after refreshes that failed. All processes share it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cooldown {
+    /// Failures in a row.
+    pub failures: i64,
+    /// When the next try may be made.
+    pub not_before: Option<Timestamp>,
+}
+
+impl Cooldown {
+    /// Seconds to wait from `now` on; `None`: a refresh may be tried.
+    pub fn seconds_left(&self, now: Timestamp) -> Option<u64> {
+        let left = self.not_before?.since(now);
+        u64::try_from(left).ok().filter(|left| *left > 0)
+    }
+
+    /// The pause after one more failure: 2 s, doubled each time up to 5 minutes, longer by up to a half by
+    /// chance (`dice`), so that many sessions do not come back at the same moment; never shorter than the server
+    /// asked for, up to an hour.
+    #[must_use]
+    pub fn after_failure(self, now: Timestamp, retry_after: Option<u64>, dice: u8) -> Self {
+        let doublings = u32::try_from(self.failures.clamp(0, 16)).unwrap_or_default();
+        let pause = (FIRST_PAUSE_SECONDS << doublings).min(LONGEST_PAUSE_SECONDS);
+        let pause = pause + pause * i64::from(dice) / 512;
+        let wish = retry_after.map_or(0, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+        let not_before = Some(now.plus(pause.max(wish.min(LONGEST_WISH_SECONDS))));
+        Self { failures: self.failures.saturating_add(1), not_before }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Scope, Secret};
+
+    fn set(life: Option<i64>) -> TokenSet {
+        TokenSet {
+            access_token: Secret::new("a"),
+            refresh_token: None,
+            created_at: Timestamp(1000),
+            expires_at: life.map(|life| Timestamp(1000 + life)),
+            scope: Scope::atproto(),
+            dpop_key: Secret::new("k"),
+            dpop_jkt: "jkt".to_owned(),
+        }
+    }
+
+    #[test]
+    fn renewed_in_the_last_minute_or_tenth() {
+        let due = |life, age: i64| set(Some(life)).due_at(Timestamp(1000 + age), None);
+        assert_eq!((due(3600, 3539), due(3600, 3540)), (Due::No, Due::Soon));
+        assert_eq!((due(3600, 3599), due(3600, 3600)), (Due::Soon, Due::Spent));
+        assert_eq!((due(100, 89), due(100, 90), due(100, 100)), (Due::No, Due::Soon, Due::Spent));
+        assert_eq!((due(5, 4), due(5, 5)), (Due::No, Due::Spent), "a tenth of 5 s is nothing");
+        assert_eq!(set(None).due_at(Timestamp(9_999_999), None), Due::No);
+    }
+
+    #[test]
+    fn renewed_before_it_goes_soft() {
+        let due = |life, age: i64| set(life).due_at(Timestamp(1000 + age), Some(1500));
+        assert_eq!((due(Some(3600), 1499), due(Some(3600), 1500)), (Due::No, Due::Soon));
+        assert_eq!((due(None, 1499), due(None, 1500)), (Due::No, Due::Soon));
+        assert_eq!(due(Some(100), 2000), Due::Spent);
+    }
+
+    #[test]
+    fn pauses_double_and_heed_the_server() {
+        let now = Timestamp(1000);
+        let pause = |failures: i64, retry_after, dice| {
+            let next = Cooldown { failures, not_before: None }.after_failure(now, retry_after, dice);
+            assert_eq!(next.failures, failures + 1);
+            next.seconds_left(now)
+        };
+        assert_eq!((pause(0, None, 0), pause(1, None, 0), pause(3, None, 0)), (Some(2), Some(4), Some(16)));
+        assert_eq!((pause(3, None, 255), pause(99, None, 0)), (Some(23), Some(300)));
+        assert_eq!((pause(0, Some(40), 0), pause(4, Some(1), 0)), (Some(40), Some(32)));
+        assert_eq!(pause(0, Some(u64::MAX), 0), Some(3600));
+        let over = Cooldown { failures: 1, not_before: Some(now) };
+        assert_eq!(over.seconds_left(now), None);
+    }
+}

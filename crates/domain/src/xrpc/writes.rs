@@ -1,0 +1,120 @@
+//! What a body writes to a repository.
+
+use serde::Deserialize;
+
+use crate::nsid::Nsid;
+use crate::scope::RepoAction;
+
+/// Actions and collections, in the order of the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writes(pub(super) Vec<(RepoAction, Nsid)>);
+
+/// A body that does not say what it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WritesError {
+    /// Not the JSON of this method, or a member stands there twice: readers differ in which one counts.
+    #[error("the body must be JSON with the members of this method, each once")]
+    Json,
+    /// A collection that is no NSID.
+    #[error("collection must be an NSID such as app.bsky.feed.post")]
+    Collection,
+    /// A write of another kind than there are.
+    #[error("$type of each write must be com.atproto.repo.applyWrites#create, #update or #delete")]
+    Kind,
+}
+
+#[derive(Deserialize)]
+struct One {
+    collection: String,
+}
+
+#[derive(Deserialize)]
+struct Many {
+    writes: Vec<Write>,
+}
+
+#[derive(Deserialize)]
+struct Write {
+    #[serde(rename = "$type")]
+    kind: String,
+    collection: String,
+}
+
+impl Writes {
+    /// Whether this method's body says what it writes.
+    pub fn are_in(nsid: &Nsid) -> bool {
+        Kind::of(nsid).is_some()
+    }
+
+    /// Reads the body of `createRecord`, `putRecord`, `deleteRecord` or `applyWrites`.
+    ///
+    /// # Errors
+    /// [`WritesError`].
+    pub fn read(nsid: &Nsid, body: &[u8]) -> Result<Self, WritesError> {
+        let collection = |text: &str| Nsid::parse(text).map_err(|_| WritesError::Collection);
+        let actions = match Kind::of(nsid).ok_or(WritesError::Json)? {
+            Kind::One(actions) => actions,
+            Kind::Many => {
+                let body: Many = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
+                let writes = body.writes.iter().map(|write| {
+                    let action = write.kind.strip_prefix("com.atproto.repo.applyWrites#");
+                    let action = RepoAction::ALL.into_iter().find(|known| action == Some(known.as_str()));
+                    Ok((action.ok_or(WritesError::Kind)?, collection(&write.collection)?))
+                });
+                return writes.collect::<Result<_, _>>().map(Self);
+            }
+        };
+        let body: One = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
+        let collection = collection(&body.collection)?;
+        Ok(Self(actions.iter().map(|action| (*action, collection.clone())).collect()))
+    }
+}
+
+enum Kind {
+    One(&'static [RepoAction]),
+    Many,
+}
+
+impl Kind {
+    fn of(nsid: &Nsid) -> Option<Self> {
+        Some(match nsid.as_str().to_ascii_lowercase().as_str() {
+            "com.atproto.repo.createrecord" => Self::One(&[RepoAction::Create]),
+            "com.atproto.repo.putrecord" => Self::One(&[RepoAction::Create, RepoAction::Update]),
+            "com.atproto.repo.deleterecord" => Self::One(&[RepoAction::Delete]),
+            "com.atproto.repo.applywrites" => Self::Many,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_says_one_thing() {
+        let read = |method: &str, body: &str| {
+            Writes::read(&Nsid::parse(&format!("com.atproto.repo.{method}")).unwrap(), body.as_bytes())
+        };
+        assert!(read("createRecord", r#"{"collection":"a.b.c","x":{"collection":"d"}}"#).is_ok());
+        for (body, error) in [
+            ("", WritesError::Json),
+            ("[]", WritesError::Json),
+            (r#"{"collection":7}"#, WritesError::Json),
+            (r#"{"collection":"a.b.c"} {}"#, WritesError::Json),
+            (r#"{"collection":"a.b.c","collection":"a.b.d"}"#, WritesError::Json),
+            (r#"{"collection":"a.b.c","c\u006fllection":"a.b.d"}"#, WritesError::Json),
+            (r#"{"collection":"a b"}"#, WritesError::Collection),
+        ] {
+            assert_eq!(read("createRecord", body), Err(error), "{body}");
+        }
+        for (body, error) in [
+            (r#"{"writes":[],"writes":[]}"#, WritesError::Json),
+            (r#"{"writes":[{"collection":"a.b.c"}]}"#, WritesError::Json),
+            (r#"{"writes":[{"$type":"x#create","collection":"a.b.c"}]}"#, WritesError::Kind),
+        ] {
+            assert_eq!(read("applyWrites", body), Err(error), "{body}");
+        }
+        assert_eq!(read("applyWrites", r#"{"writes":[]}"#), Ok(Writes(Vec::new())));
+    }
+}

@@ -1,0 +1,238 @@
+//! Calls to a person's own server in the name of one of our access tokens.
+//!
+//! Whoever calls holds nothing but our token. The call goes out with the session's own token and proof,
+//! and only if both the scope of our token and what that server granted allow it.
+
+mod permission;
+
+use causeway_atproto::{HttpError, XrpcError, XrpcRequest};
+use causeway_domain::xrpc::{NeedError, Writes, WritesError};
+use causeway_domain::{ErrorCode, Nsid};
+use causeway_jose::EcKey;
+use url::Url;
+
+pub use causeway_atproto::{UploadError, XrpcAnswer, XrpcBody, XrpcMethod};
+
+use crate::access::Bearer;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::keeper::{self, LiveSession};
+use crate::session::SessionError;
+
+/// Bytes of a body that are kept, so that it can be sent again.
+const KEPT_BYTES: usize = 64 * 1024;
+/// The same for bodies that say what they write: they may have to be read. Servers take far less.
+const KEPT_WRITES_BYTES: usize = 2 * 1024 * 1024;
+/// Seconds after which a retry makes sense when a server is not there.
+const RETRY_SECONDS: u64 = 5;
+/// The header that names a service behind the PDS.
+const PROXY: &str = "atproto-proxy";
+
+/// Bytes of this method's body that are worth keeping.
+pub fn kept_bytes(nsid: &Nsid) -> usize {
+    if Writes::are_in(nsid) { KEPT_WRITES_BYTES } else { KEPT_BYTES }
+}
+
+/// A call.
+#[derive(Debug)]
+pub struct RelayRequest {
+    /// Query or procedure.
+    pub method: XrpcMethod,
+    /// The method.
+    pub nsid: Nsid,
+    /// The query, as it was sent.
+    pub query: String,
+    /// The headers that go along, each name once.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    /// The body.
+    pub body: XrpcBody,
+}
+
+impl RelayRequest {
+    /// A header's value; `Some(None)` when it is no text.
+    fn header(&self, name: &str) -> Option<Option<&str>> {
+        let (_, value) = self.headers.iter().find(|(own, _)| *own == name)?;
+        Some(std::str::from_utf8(value).ok())
+    }
+}
+
+/// Why a call was not made, or brought no answer of the method's own.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The access token does not allow it.
+    #[error("the access token does not allow this: it lacks the scope {scope}")]
+    TokenScope {
+        /// What would allow it.
+        scope: String,
+    },
+    /// The person's server granted less than the access token says.
+    #[error("the person's server has not granted this: the session lacks the scope {scope}")]
+    SessionScope {
+        /// What would allow it.
+        scope: String,
+    },
+    /// No app may do this.
+    #[error("a person's own server lets no app call this method")]
+    Never,
+    /// The query hides what the call is about.
+    #[error(transparent)]
+    Query(#[from] NeedError),
+    /// The body hides what it writes.
+    #[error(transparent)]
+    Writes(#[from] WritesError),
+    /// The body cannot be read, and the scope does not allow everything that it could say.
+    #[error(
+        "with this scope the body has to be read: send application/json in UTF-8, without content-encoding"
+    )]
+    NotPlain,
+    /// The body is too long to be read, and the scope does not allow everything that it could say.
+    #[error("with this scope the body has to be read: send at most {KEPT_WRITES_BYTES} bytes")]
+    TooLong,
+    /// `atproto-proxy` is malformed.
+    #[error("atproto-proxy must name one service, such as did:web:api.bsky.app#bsky_appview")]
+    Proxy,
+    /// The session cannot be used.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The person's server took too long.
+    #[error("the person's server did not answer in time: it may have done what it was asked")]
+    Timeout,
+    /// The person's server is not there. Nothing was sent.
+    #[error("the person's server cannot be reached at the moment: nothing was sent, try again later")]
+    Unreachable {
+        /// Seconds after which a retry makes sense.
+        retry_after: u64,
+    },
+    /// The connection broke.
+    #[error("the connection to the person's server broke: it may have done what it was asked")]
+    Interrupted,
+    /// The answer is not XRPC.
+    #[error("the person's server gave an answer that is not XRPC ({0})")]
+    Invalid(String),
+    /// Neither a new token nor a new nonce made the server take the call.
+    #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
+    Refused(String),
+    /// Everything is ready now, but the body is gone.
+    #[error("the session was renewed while the body was under way: send the same request again")]
+    Resend,
+    /// The body did not arrive.
+    #[error(transparent)]
+    Upload(UploadError),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl RelayError {
+    /// The code on the wire.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TokenScope { .. } | Self::SessionScope { .. } | Self::Never => ErrorCode::InsufficientScope,
+            Self::Query(_)
+            | Self::Writes(_)
+            | Self::NotPlain
+            | Self::TooLong
+            | Self::Proxy
+            | Self::Upload(_) => ErrorCode::InvalidRequest,
+            Self::Session(error) => error.code(),
+            Self::Timeout => ErrorCode::UpstreamTimeout,
+            Self::Unreachable { .. } => ErrorCode::UpstreamUnavailable,
+            Self::Interrupted => ErrorCode::UpstreamInterrupted,
+            Self::Invalid(_) => ErrorCode::UpstreamInvalid,
+            Self::Refused(_) => ErrorCode::UpstreamRefused,
+            Self::Resend => ErrorCode::ResendRequest,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+/// Calls a method of the person's own server. What the method answers, errors included, is the answer.
+///
+/// The session is refreshed first when it has to be, and once more when the server refuses its token. The
+/// request is then sent again if its body can be.
+///
+/// # Errors
+/// [`RelayError`].
+#[tracing::instrument(
+    name = "flow.relay",
+    skip_all,
+    fields(nsid = %request.nsid, session = %bearer.session.session_id)
+)]
+pub async fn relay(ctx: &Ctx, bearer: &Bearer, mut request: RelayRequest) -> Result<XrpcAnswer, RelayError> {
+    let found = keeper::look_up(ctx, &bearer.session).await?;
+    permission::check(&bearer.token.scope, &found.tokens.scope, &mut request)?;
+    let mut live = keeper::freshen(ctx, found).await?;
+    let outcome = match call(ctx, &live, &mut request).await {
+        Err(Trouble::Call(XrpcError::InvalidToken)) => {
+            live = keeper::renew_session(ctx, &live).await?;
+            call(ctx, &live, &mut request).await
+        }
+        outcome => outcome,
+    };
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(Trouble::Call(error)) => return Err(error.into()),
+        Err(Trouble::Internal(error)) => return Err(error.into()),
+    };
+    if is_page(&answer) && !may_be_page(&request) {
+        return Err(RelayError::Invalid(format!("status {} with a web page", answer.status())));
+    }
+    Ok(answer)
+}
+
+enum Trouble {
+    Call(XrpcError),
+    Internal(Internal),
+}
+
+async fn call(ctx: &Ctx, live: &LiveSession, request: &mut RelayRequest) -> Result<XrpcAnswer, Trouble> {
+    let pds = Url::parse(&live.head.upstream.pds)
+        .map_err(|_| Trouble::Internal(Internal::Inconsistent("the PDS of a session is not a URL")))?;
+    let dpop = EcKey::from_private_jwk(&live.tokens.dpop_key).map_err(|e| Trouble::Internal(e.into()))?;
+    let call = XrpcRequest {
+        pds: &pds,
+        method: request.method,
+        nsid: &request.nsid,
+        query: &request.query,
+        headers: &request.headers,
+        access_token: &live.tokens.access_token,
+        dpop: &dpop,
+    };
+    ctx.atproto().xrpc(&call, &mut request.body).await.map_err(Trouble::Call)
+}
+
+impl From<XrpcError> for RelayError {
+    fn from(error: XrpcError) -> Self {
+        match error {
+            XrpcError::InvalidToken => Self::Refused("invalid_token".to_owned()),
+            XrpcError::InvalidProof(reason) => Self::Refused(reason),
+            XrpcError::BodySpent => Self::Resend,
+            XrpcError::Upload(error) => Self::Upload(error),
+            XrpcError::Sign(error) => Self::Internal(error.into()),
+            XrpcError::Http(error) => match error {
+                HttpError::Timeout => Self::Timeout,
+                HttpError::Setup(_) | HttpError::Blocked(_) | HttpError::Unreachable(_) => {
+                    Self::Unreachable { retry_after: RETRY_SECONDS }
+                }
+                HttpError::Interrupted => Self::Interrupted,
+                error @ (HttpError::Redirected
+                | HttpError::TooLarge
+                | HttpError::NotJson
+                | HttpError::Status { .. }) => Self::Invalid(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Whether an answer is a web page: of a proxy in between, most likely.
+fn is_page(answer: &XrpcAnswer) -> bool {
+    let essence = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/html")
+}
+
+/// Whether a web page is what was asked for: a file may be one.
+fn may_be_page(request: &RelayRequest) -> bool {
+    let accept = request.header("accept").flatten().unwrap_or_default();
+    accept.to_ascii_lowercase().contains("text/html")
+        || request.nsid.as_str().eq_ignore_ascii_case("com.atproto.sync.getBlob")
+}

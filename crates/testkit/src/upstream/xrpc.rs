@@ -1,0 +1,221 @@
+//! The methods of the scripted upstream: behind a door that looks at token and proof as a PDS does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::body::BodyStream;
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::web::{Bytes, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use causeway_domain::{Clock as _, SystemClock};
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Broken, Shared, State, fault, lock};
+
+/// Which DPoP nonces the methods take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Nonces {
+    /// Any, and none.
+    #[default]
+    Any,
+    /// The one that it gave last. It gives a new one with each answer.
+    Newest,
+    /// None: it asks for another one each time.
+    Never,
+}
+
+/// What a method answers.
+#[derive(Debug, Clone)]
+pub struct XrpcReply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, or its beginning.
+    pub body: String,
+    /// Bytes that follow.
+    pub filler: usize,
+    /// Whether the connection breaks after `body`.
+    pub breaks: bool,
+    /// How long it does not read the request's body.
+    pub pause: Duration,
+    /// Whether it answers without having read the request's body.
+    pub early: bool,
+}
+
+impl Default for XrpcReply {
+    fn default() -> Self {
+        Self {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: r#"{"ok":true}"#.to_owned(),
+            filler: 0,
+            breaks: false,
+            pause: Duration::ZERO,
+            early: false,
+        }
+    }
+}
+
+impl XrpcReply {
+    /// A JSON answer.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self { status, body: body.to_string(), ..Self::default() }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}
+
+/// A call that was let in.
+#[derive(Debug, Clone)]
+pub struct XrpcSeen {
+    /// The HTTP method.
+    pub method: String,
+    /// The method.
+    pub nsid: String,
+    /// The query, as it came.
+    pub query: String,
+    /// The headers; several lines of one name are joined.
+    pub headers: BTreeMap<String, String>,
+    /// How long the body was.
+    pub body_length: usize,
+    /// Its SHA-256, in base64url.
+    pub body_hash: String,
+}
+
+pub(super) async fn call(
+    req: HttpRequest,
+    nsid: Path<String>,
+    state: Shared,
+    mut payload: Payload,
+) -> HttpResponse {
+    if let Err(refusal) = check(&req, &mut lock(&state)) {
+        return refusal;
+    }
+    let reply = lock(&state).script.answer.clone().unwrap_or_default();
+    tokio::time::sleep(reply.pause).await;
+    if reply.early {
+        return answer(reply);
+    }
+    let (mut body_length, mut hash) = (0, Sha256::new());
+    while let Some(part) = payload.next().await {
+        let Ok(part) = part else { return HttpResponse::BadRequest().finish() };
+        body_length += part.len();
+        hash.update(&part);
+    }
+    lock(&state).calls.push(XrpcSeen {
+        method: req.method().to_string(),
+        nsid: nsid.into_inner(),
+        query: req.query_string().to_owned(),
+        headers: joined(req.headers()),
+        body_length,
+        body_hash: URL_SAFE_NO_PAD.encode(hash.finalize()),
+    });
+    if let Some(response) = fault(&state, "xrpc", |script| &script.xrpc).await {
+        return response;
+    }
+    let mut response = answer(reply);
+    if lock(&state).script.nonces == Nonces::Newest {
+        let nonce = next_nonce(&mut lock(&state));
+        insert(&mut response, "dpop-nonce", &nonce);
+    }
+    response
+}
+
+fn answer(reply: XrpcReply) -> HttpResponse {
+    let status = reply.status.try_into().unwrap_or_default();
+    let mut builder = HttpResponse::build(status);
+    for (name, value) in &reply.headers {
+        builder.append_header((*name, value.as_str()));
+    }
+    if !reply.breaks && reply.filler == 0 {
+        return builder.body(reply.body);
+    }
+    let begin = stream::iter([Ok(Bytes::from(reply.body))]);
+    if reply.breaks {
+        // A moment, so that the beginning is sent.
+        let end = stream::once(async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Err(Broken)
+        });
+        return builder.body(BodyStream::new(Box::pin(begin.chain(end))));
+    }
+    const PART: usize = 64 * 1024;
+    let parts = (0..reply.filler.div_ceil(PART))
+        .map(move |n| Ok::<_, Broken>(Bytes::from(vec![b'x'; PART.min(reply.filler - n * PART)])));
+    builder.body(BodyStream::new(begin.chain(stream::iter(parts))))
+}
+
+/// The door: token, then proof, as a PDS looks at them.
+fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
+    let header =
+        |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = header("authorization").strip_prefix("DPoP ").unwrap_or_default();
+    state.secrets.push(header("dpop").to_owned());
+    let claims = header("dpop").split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Value = claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default();
+    let ath = URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()));
+    let htu = format!("{}{}", state.origin, req.path());
+    let method = if *req.method() == Method::POST { "POST" } else { "GET" };
+    let late = state.script.clock_offset.is_some_and(|offset| {
+        let now = SystemClock.now().as_secs() + offset;
+        claims["iat"].as_i64().is_none_or(|iat| (now - iat).abs() > 180)
+    });
+    if claims["ath"] != ath || claims["htu"] != htu || claims["htm"] != method || late {
+        return Err(refuse("invalid_dpop_proof", None));
+    }
+    let newest = format!("nonce-{}", state.nonces_given);
+    let welcome = match state.script.nonces {
+        Nonces::Any => true,
+        Nonces::Newest => claims["nonce"] == newest.as_str(),
+        Nonces::Never => false,
+    };
+    if !welcome {
+        return Err(refuse("use_dpop_nonce", Some(&next_nonce(state))));
+    }
+    if state.script.refuses_tokens || !state.access.contains_key(token) {
+        return Err(refuse("invalid_token", None));
+    }
+    Ok(())
+}
+
+fn next_nonce(state: &mut State) -> String {
+    state.nonces_given += 1;
+    format!("nonce-{}", state.nonces_given)
+}
+
+fn refuse(error: &str, nonce: Option<&str>) -> HttpResponse {
+    let mut response = HttpResponse::Unauthorized()
+        .insert_header(("www-authenticate", format!(r#"DPoP algs="ES256", error="{error}""#)))
+        .json(json!({"error": error, "message": "refused"}));
+    if let Some(nonce) = nonce {
+        insert(&mut response, "dpop-nonce", nonce);
+    }
+    response
+}
+
+fn insert(response: &mut HttpResponse, name: &'static str, value: &str) {
+    if let Ok(value) = value.parse() {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut joined: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let entry = joined.entry(name.as_str().to_owned());
+        entry.and_modify(|known| *known = format!("{known} | {value}")).or_insert(value);
+    }
+    joined
+}

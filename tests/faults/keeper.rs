@@ -1,0 +1,138 @@
+//! A session is needed while the person's server has a bad day: what still works is used, what does not is
+//! said, and nobody knocks on a door that is known to be shut.
+
+use anyhow::Result;
+use causeway_domain::session::SessionHead;
+use causeway_flow::CtxParts;
+use causeway_flow::keeper::{self, LiveSession};
+use causeway_flow::session::SessionError;
+use causeway_testkit::{Fault, ScriptedUpstream, TestApp};
+
+use crate::support::{DID, HANDLE, Scene, on_each_database};
+
+/// Signs in and looks at the session.
+async fn signed_in(scene: &Scene) -> Result<SessionHead> {
+    let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+    Ok(scene.app.bearer(&tokens.access_token).await?.session)
+}
+
+async fn uses(app: &TestApp, session: &SessionHead) -> Result<LiveSession, SessionError> {
+    keeper::use_session(&app.ctx, session).await
+}
+
+/// Seconds that a caller is told to wait.
+fn pause(outcome: &Result<LiveSession, SessionError>) -> i64 {
+    match outcome {
+        Err(SessionError::Unavailable { retry_after }) => i64::try_from(*retry_after).unwrap(),
+        other => panic!("not told to wait: {other:?}"),
+    }
+}
+
+on_each_database! {
+    /// In the last minute of a token its server is down: the token serves to its end, and only then
+    /// callers are told to wait.
+    async fn the_old_token_serves_to_its_end(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        let before = scene.upstream.hits("token");
+        for fault in [Fault::Status(503), Fault::Html, Fault::Silence, Fault::OAuth("temporarily_unavailable")] {
+            scene.upstream.script(|script| script.token = fault.clone());
+            scene.app.clock.advance(if scene.upstream.hits("token") == before { 3540 } else { 15 });
+            assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1, "{fault:?}");
+        }
+        assert_eq!(scene.upstream.hits("token") - before, 4);
+        scene.app.clock.advance(15);
+        pause(&uses(&scene.app, &session).await);
+        Ok(())
+    }
+
+    /// The pause after a failure holds for all servers, grows, is what `Retry-After` says, and ends.
+    async fn a_pause_is_shared(database) {
+        let scene = Scene::set(database).await?;
+        let other = scene.beside(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::Html);
+        let before = scene.upstream.hits("token");
+        let mut pauses = Vec::new();
+        for tries in 1..=4 {
+            let told = pause(&uses(&scene.app, &session).await);
+            for app in [&scene.app, &other, &scene.app] {
+                assert_eq!(pause(&uses(app, &session).await), told);
+            }
+            assert_eq!(scene.upstream.hits("token") - before, tries, "asked once in each pause");
+            pauses.push(told);
+            scene.app.clock.advance(told - 1);
+            assert_eq!(pause(&uses(&other, &session).await), 1);
+            scene.app.clock.advance(1);
+        }
+        let grown = pauses.iter().zip([2, 4, 8, 16]).all(|(told, least)| (least..=least * 3 / 2).contains(told));
+        assert!(grown, "{pauses:?}");
+        scene.upstream.script(|script| script.token = Fault::Status(503));
+        assert!((32..=48).contains(&pause(&uses(&other, &session).await)), "longer than what the server asks for");
+        scene.app.clock.advance(48);
+        scene.upstream.script(|script| script.token = Fault::None);
+        assert_eq!(uses(&other, &session).await?.head.iteration, 2);
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::Status(429));
+        assert_eq!(pause(&uses(&scene.app, &session).await), 7, "success ended the row; then Retry-After: 7");
+        Ok(())
+    }
+
+    /// `invalid_grant`: over, with the way to sign in again; no second try.
+    async fn a_session_that_is_over(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
+        let before = scene.upstream.hits("token");
+        for _ in 0..2 {
+            match uses(&scene.app, &session).await {
+                Err(SessionError::ReauthRequired { sign_in_url }) => {
+                    assert!(sign_in_url.starts_with(&scene.app.at("/oauth/authorize?")), "{sign_in_url}");
+                    assert!(sign_in_url.contains(&scene.client.client_id), "{sign_in_url}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(scene.upstream.hits("token") - before, 1);
+        Ok(())
+    }
+
+    /// Where old tokens say less: renewed at the age that the profile names, long before their end.
+    async fn a_token_that_goes_soft(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let tune = |parts: &mut CtxParts| parts.upstream.set_max_token_age(Some(1500));
+        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
+        let agent = causeway_testkit::Agent::default();
+        let client = app.client(&agent).await?;
+        let scene = Scene { app, upstream, agent, client };
+        let session = signed_in(&scene).await?;
+        scene.app.clock.advance(1499);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1);
+        scene.app.clock.advance(1);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        Ok(())
+    }
+
+    /// The directory is down: the binding that was verified last serves for a day, and no longer.
+    async fn a_binding_is_not_believed_for_ever(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.upstream.script(|script| script.directory = Fault::Status(500));
+        scene.app.clock.advance(86_399);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        let before = scene.upstream.hits("token");
+        scene.app.clock.advance(3600);
+        let told = pause(&uses(&scene.app, &session).await);
+        assert_eq!(scene.upstream.hits("token"), before, "no token was sent");
+        scene.upstream.script(|script| script.directory = Fault::None);
+        scene.app.clock.advance(told);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 3);
+        scene.upstream.script(|script| script.directory = Fault::Status(500));
+        scene.app.clock.advance(86_399);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 4, "verified again then");
+        Ok(())
+    }
+}
