@@ -50,6 +50,13 @@ impl ScopePolicy {
     /// which RFC 6749 section 3.3 provides for: stock clients send them by habit.
     pub(crate) fn admit(&self, asked: &str, client: &Client) -> Result<Scope, String> {
         let asked = Scope::parse(asked).map_err(|error| error.to_string())?;
+        let declared = (self.declares != Declares::Asked).then(|| self.declared(Some(client)));
+        let can_deliver = |value: &ScopeValue| match (&declared, value) {
+            (None, value) => self.ceiling.covers(value),
+            // What is in the set is known only to a server that is asked for it by its name.
+            (Some(declared), ScopeValue::Include(_)) => declared.has(value),
+            (Some(declared), value) => declared.covers(value),
+        };
         let mut admitted = Scope::atproto();
         let mut refused = Vec::new();
         for value in asked.iter() {
@@ -59,7 +66,7 @@ impl ScopePolicy {
                 }
                 ScopeValue::Own(own) if !self.has_own(*own, client) => {}
                 ScopeValue::Own(_) => admitted.insert(value.clone()),
-                value if may_ask(client, value) && self.can_deliver(client, value) => {
+                value if may_ask(client, value) && can_deliver(value) => {
                     admitted.insert(value.clone());
                 }
                 value => refused.push(value.to_string()),
@@ -102,7 +109,6 @@ impl ScopePolicy {
         }
         let declared = self.declared(Some(client));
         let named = |value: ScopeValue| match value {
-            // What is in the set is known only to a server that is asked for it by its name.
             ScopeValue::Include(_) => Scope::from_iter(declared.has(&value).then_some(value)),
             value if declared.has(&value) => Scope::from_iter([value]),
             value => declared.least_covering(&value).unwrap_or_default(),
@@ -150,12 +156,6 @@ impl ScopePolicy {
             OwnScope::Address | OwnScope::Phone => false,
         }
     }
-
-    /// Whether a server that knows the whole grammar can be asked for it.
-    fn can_deliver(&self, client: &Client, value: &ScopeValue) -> bool {
-        let alone = Scope::from_iter([value.clone()]);
-        alone.bounded_by(&self.upstream(client, &alone)).has(value)
-    }
 }
 
 /// Whether it is within what the client registered.
@@ -181,6 +181,12 @@ pub(crate) fn grantable(asked: &Scope, granted: &Scope) -> Scope {
         value => !value.is_atproto(),
     });
     asked.bounded_by(&granted.iter().chain(own).cloned().collect())
+}
+
+/// Whether a grant has all that is asked for now. `offline_access` allows nothing and is missing from none.
+pub(crate) fn has_all(granted: &Scope, asked: &Scope) -> bool {
+    let nothing = ScopeValue::Own(OwnScope::OfflineAccess);
+    asked.iter().all(|value| *value == nothing || granted.covers(value))
 }
 
 /// What a refresh asks the new access token to be for, or that it asks for more than was granted. Some
@@ -352,6 +358,14 @@ mod tests {
         assert_eq!(grant("atproto openid email profile", "atproto"), "atproto openid profile");
         assert_eq!(grant("atproto email", "atproto account:email?action=manage"), "atproto email");
         assert_eq!(grant("openid transition:generic", "transition:generic"), "openid transition:generic");
+    }
+
+    #[test]
+    fn a_grant_has_what_it_covers() {
+        let has = |granted, asked| has_all(&scope(granted), &scope(asked));
+        assert!(has("atproto openid transition:generic", "atproto openid repo:a.b.c offline_access"));
+        assert!(!has("atproto openid", "atproto openid profile"));
+        assert!(!has("atproto repo:a.b.c", "atproto repo:*"));
     }
 
     #[test]

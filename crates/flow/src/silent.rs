@@ -12,6 +12,7 @@ use causeway_store::{auth_requests, codes, par, sessions};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::respond::ClientAnswer;
+use crate::scopes;
 
 /// Why nothing can be answered in silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,7 +106,7 @@ fn choose(
         if !is_meant(&session) || !is_recent(&session) {
             continue;
         }
-        if request.scope.is_subset_of(&granted) {
+        if scopes::has_all(&granted, &request.scope) {
             return Ok(session);
         }
         best = Err(Silence::Consent);

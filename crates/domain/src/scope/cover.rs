@@ -101,14 +101,18 @@ impl Scope {
         if !self.covers(value) {
             return None;
         }
-        let width = |value: &&ScopeValue| {
-            let alone = Self(vec![(*value).clone()]);
-            self.iter().filter(|other| alone.covers(other)).count()
-        };
-        let mut widest_first: Vec<&ScopeValue> = self.iter().collect();
-        widest_first.sort_by_key(|value| std::cmp::Reverse(width(value)));
-        let mut least = self.clone();
-        for candidate in widest_first {
+        let alone = |own: &ScopeValue| Self(vec![own.clone()]);
+        let mut whole = self.iter().filter(|own| alone(own).covers(value));
+        if let Some(first) = whole.next() {
+            // Whatever was passed over is not narrower than the one that stays: covering is transitive.
+            let narrowest =
+                whole.fold(first, |best, next| if alone(best).covers(next) { next } else { best });
+            return Some(alone(narrowest));
+        }
+        let part = |own: &&ScopeValue| matches!(own, ScopeValue::Transition(_)) || meet(value, own).is_some();
+        let parts: Self = self.iter().filter(part).cloned().collect();
+        let mut least = parts.clone();
+        for candidate in parts.iter() {
             let without: Self = least.iter().filter(|own| *own != candidate).cloned().collect();
             if without.covers(value) {
                 least = without;

@@ -156,6 +156,20 @@ proptest! {
         prop_assert!(c.is_subset_of(&a), "{c} of {a}");
     }
 
+    /// What covers a value is there in full, and nothing of it can be left out.
+    #[test]
+    fn the_least_that_covers_is_needed(scope in scopes(), value in values()) {
+        let least = scope.least_covering(&value);
+        prop_assert_eq!(least.is_some(), scope.covers(&value));
+        if let Some(least) = least {
+            prop_assert!(least.covers(&value) && least.is_subset_of(&scope), "{least} of {scope}");
+            for own in least.iter() {
+                let without: Scope = least.iter().filter(|other| *other != own).cloned().collect();
+                prop_assert!(!without.covers(&value), "{least} without {own} covers {value}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_covered_permits_no_more(scope in scopes(), value in values()) {
         if scope.covers(&value) {
