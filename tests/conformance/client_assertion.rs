@@ -160,9 +160,14 @@ on_each_database! {
         let again = push(&scene, &signer.client, &[TYPE, ("client_assertion", &assertion)]).await?;
         assert_eq!(again.refusal(), "401 invalid_client");
         assert!(again.text.contains("used before"), "{again:?}");
-        let form = [TYPE, ("client_assertion", &*assertion), ("token", "nonsense")];
-        let elsewhere = scene.agent.post(&scene.app.at("/oauth/revoke"), &form).await?;
-        assert_eq!(elsewhere.refusal(), "401 invalid_client");
+        let changes = [("jti", json!("one")), ("aud", json!(scene.app.issuer))];
+        let elsewhere = signer.assertion(now, &changes);
+        for path in ["/oauth/revoke", "/oauth/introspect"] {
+            let form = [TYPE, ("client_assertion", &*elsewhere), ("token", "nonsense")];
+            let answer = scene.agent.post(&scene.app.at(path), &form).await?;
+            assert_eq!(answer.refusal(), "401 invalid_client", "{path}");
+            assert!(answer.text.contains("used before"), "{path}: {answer:?}");
+        }
         let altered = signer.assertion(now, &[("jti", json!("one")), ("exp", json!(now.plus(90).as_secs()))]);
         let altered = push(&scene, &signer.client, &[TYPE, ("client_assertion", &altered)]).await?;
         assert_eq!(altered.refusal(), "401 invalid_client", "the name counts, not the rest");

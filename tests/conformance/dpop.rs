@@ -273,6 +273,22 @@ on_each_database! {
         Ok(())
     }
 
+    /// Section 6.2: introspection names the key that a token is bound to.
+    async fn introspection_names_the_key(database) {
+        let scene = Scene::set(database).await?;
+        let client = OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_post").await?;
+        let key = DpopKey::new();
+        let code = scene.code(&client).await?;
+        let tokens = Tokens::read(&scene.token(&client, &code, &scene.proof(&key, TOKEN)).await?)?;
+        let bound = client.post(&scene.agent, "/oauth/introspect", &[("token", &tokens.access_token)]).await?.json();
+        assert_eq!((&bound["active"], &bound["token_type"]), (&json!(true), &json!("DPoP")), "{bound}");
+        assert_eq!(bound["cnf"], json!({"jkt": key.jkt()}));
+        let plain = Tokens::read(&client.refresh(&scene.agent, &tokens.refresh_token).await?)?;
+        let plain = client.post(&scene.agent, "/oauth/introspect", &[("token", &plain.access_token)]).await?.json();
+        assert_eq!((&plain["token_type"], plain.get("cnf")), (&json!("Bearer"), None), "{plain}");
+        Ok(())
+    }
+
     /// Invariant 5: a retry under the same key proves as much as one by a client with a secret.
     async fn a_key_earns_the_longer_retry(database) {
         let scene = Scene::set(database).await?;

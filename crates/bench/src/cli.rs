@@ -88,7 +88,7 @@ pub(crate) enum Row {
     Par,
     /// POST /oauth/token with a fresh code each time
     CodeExchange,
-    /// The same with a DPoP proof, by a fresh key each time
+    /// The same with a DPoP proof, each connection by its own key
     DpopCodeExchange,
     /// POST /oauth/token, each connection rotating its own refresh token
     Refresh,

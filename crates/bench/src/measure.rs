@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use causeway_domain::{Clock as _, SystemClock};
+use causeway_jose::EcKey;
 use causeway_store::DatabaseUrl;
 
 use crate::calibration::{self, BATCH, BATCHED_ROWS, SINGLE_ROWS, Tally};
@@ -176,9 +177,16 @@ impl Run<'_> {
                 self.repeat(|host| Repeated::get(host, "/.well-known/oauth-authorization-server"), server)
             }
             Name::Par => self.repeat(|host| Repeated::par(host, codes.authorization()), server),
-            Name::CodeExchange | Name::DpopCodeExchange => {
-                let bound = name == Name::DpopCodeExchange;
-                self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone(), bound })
+            Name::CodeExchange => {
+                self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone(), key: None })
+            }
+            Name::DpopCodeExchange => {
+                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
+                for _ in 0..self.arguments.connections {
+                    let key = Some(EcKey::generate()?);
+                    clients.push(Box::new(Exchange { codes: Arc::clone(codes), host: host.clone(), key }));
+                }
+                clients
             }
             Name::Refresh => {
                 let mut chains: Vec<Box<dyn Traffic>> = Vec::new();

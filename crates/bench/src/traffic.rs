@@ -89,17 +89,17 @@ pub(crate) struct Exchange {
     pub(crate) codes: Arc<Codes>,
     /// The `Host` header.
     pub(crate) host: String,
-    /// Whether each request proves possession of a key of its own (RFC 9449).
-    pub(crate) bound: bool,
+    /// The key that each request proves possession of (RFC 9449), if it does.
+    pub(crate) key: Option<EcKey>,
 }
 
 impl Traffic for Exchange {
     fn write_next(&mut self, request: &mut Vec<u8>) -> bool {
         let Some(body) = self.codes.take_body() else { return false };
         let post = token_request(&self.host, self.codes.authorization());
-        if self.bound {
+        if let Some(key) = &self.key {
             // Without a proof the request fails, and the run with it.
-            let proof = new_proof(&self.host).unwrap_or_default();
+            let proof = new_proof(key, &self.host).unwrap_or_default();
             post.write_with(request, &format!("DPoP: {proof}\r\n"), body.as_bytes());
         } else {
             post.write(request, body.as_bytes());
@@ -108,9 +108,9 @@ impl Traffic for Exchange {
     }
 }
 
-/// A proof for a token request, by a fresh key.
-fn new_proof(host: &str) -> Result<String> {
-    let (key, jti) = (EcKey::generate()?, CodeVerifier::random(&SystemRng));
+/// A proof for a token request.
+fn new_proof(key: &EcKey, host: &str) -> Result<String> {
+    let jti = CodeVerifier::random(&SystemRng);
     let htu = format!("http://{host}/oauth/token");
     let claims = DpopClaims {
         htm: "POST",
@@ -120,7 +120,7 @@ fn new_proof(host: &str) -> Result<String> {
         nonce: None,
         access_token: None,
     };
-    Ok(dpop_proof(&key, &claims)?)
+    Ok(dpop_proof(key, &claims)?)
 }
 
 /// Rotates one refresh token.
