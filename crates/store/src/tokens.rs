@@ -9,10 +9,11 @@ use diesel::prelude::*;
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::schema::{oauth_access_token, oauth_authorization_code, oauth_refresh_token};
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_access_token)]
+#[diesel(table_name = oauth_access_token, treat_none_as_default_value = false)]
 struct AccessRow {
     token: String,
     token_type: String,
@@ -68,7 +69,7 @@ impl AccessRow {
 }
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_refresh_token)]
+#[diesel(table_name = oauth_refresh_token, treat_none_as_default_value = false)]
 struct RefreshRow {
     token: String,
     access_token: String,
@@ -145,7 +146,7 @@ impl RefreshRow {
 /// # Errors
 /// [`StoreError::Constraint`] when its client is gone.
 pub fn insert_access_token(c: &mut AnyConnection, token: &AccessToken) -> Result<(), StoreError> {
-    diesel::insert_into(oauth_access_token::table).values(&AccessRow::of(token)).execute(c)?;
+    fixed!(diesel::insert_into(oauth_access_token::table).values(AccessRow::of(token))).execute(c)?;
     Ok(())
 }
 
@@ -157,8 +158,7 @@ pub fn find_access_token(
     c: &mut AnyConnection,
     token: &TokenHash<Access>,
 ) -> Result<Option<AccessToken>, StoreError> {
-    oauth_access_token::table
-        .filter(oauth_access_token::token.eq(token.as_str()))
+    fixed!(oauth_access_token::table.filter(oauth_access_token::token.eq(token.as_str())))
         .get_result::<AccessRow>(c)
         .optional()?
         .map(AccessRow::into_domain)
@@ -179,15 +179,13 @@ pub fn mark_access_token_used(
     let issued_with = oauth_refresh_token::table
         .filter(oauth_refresh_token::access_token.eq(token.as_str()))
         .filter(oauth_refresh_token::access_used_at.is_null());
-    diesel::update(issued_with)
-        .set(oauth_refresh_token::access_used_at.eq(Some(now.as_secs())))
-        .execute(c)?;
+    let noted = oauth_refresh_token::access_used_at.eq(Some(now.as_secs()));
+    fixed!(diesel::update(issued_with).set(noted)).execute(c)?;
     let unused = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::first_used_at.is_null());
-    let changed =
-        diesel::update(unused).set(oauth_access_token::first_used_at.eq(Some(now.as_secs()))).execute(c)?;
-    Ok(changed == 1)
+    let used = oauth_access_token::first_used_at.eq(Some(now.as_secs()));
+    Ok(fixed!(diesel::update(unused).set(used)).execute(c)? == 1)
 }
 
 /// Keeps a refresh token that is about to be sent.
@@ -199,7 +197,7 @@ pub fn insert_refresh_token(c: &mut AnyConnection, token: &RefreshToken) -> Resu
     if let Some(parent) = &token.parent {
         lock_live_parent(c, parent)?;
     }
-    diesel::insert_into(oauth_refresh_token::table).values(&RefreshRow::of(token)).execute(c)?;
+    fixed!(diesel::insert_into(oauth_refresh_token::table).values(RefreshRow::of(token))).execute(c)?;
     Ok(())
 }
 
@@ -225,8 +223,7 @@ pub fn find_refresh_token(
     c: &mut AnyConnection,
     token: &TokenHash<Refresh>,
 ) -> Result<Option<RefreshToken>, StoreError> {
-    oauth_refresh_token::table
-        .filter(oauth_refresh_token::token.eq(token.as_str()))
+    fixed!(oauth_refresh_token::table.filter(oauth_refresh_token::token.eq(token.as_str())))
         .get_result::<RefreshRow>(c)
         .optional()?
         .map(RefreshRow::into_domain)
@@ -269,9 +266,8 @@ pub fn consume_refresh_token(
         .filter(oauth_refresh_token::used_at.is_null())
         .filter(oauth_refresh_token::revoked.eq(false))
         .filter(alive.assume_not_null());
-    let changed =
-        diesel::update(unused).set(oauth_refresh_token::used_at.eq(Some(now.as_secs()))).execute(c)?;
-    Ok(changed == 1)
+    let used = oauth_refresh_token::used_at.eq(Some(now.as_secs()));
+    Ok(fixed!(diesel::update(unused).set(used)).execute(c)? == 1)
 }
 
 /// Whether any pair that came of this refresh token was used: its refresh token rotated, or its
@@ -284,7 +280,7 @@ pub fn successor_used(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Res
         oauth_refresh_token::used_at.is_not_null().or(oauth_refresh_token::access_used_at.is_not_null());
     let used_children =
         oauth_refresh_token::table.filter(oauth_refresh_token::parent.eq(Some(parent.as_str()))).filter(used);
-    Ok(diesel::select(exists(used_children)).get_result(c)?)
+    Ok(fixed!(diesel::select(exists(used_children))).get_result(c)?)
 }
 
 /// Revokes the pairs that came of this refresh token and were never used; returns how many.
@@ -322,7 +318,7 @@ pub fn revoke_access_token(c: &mut AnyConnection, token: &TokenHash<Access>) -> 
     let live = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::revoked.eq(false));
-    Ok(diesel::update(live).set(oauth_access_token::revoked.eq(true)).execute(c)? == 1)
+    Ok(fixed!(diesel::update(live).set(oauth_access_token::revoked.eq(true))).execute(c)? == 1)
 }
 
 /// Revokes every access and refresh token of a session and drops its unused codes; returns how many
