@@ -178,9 +178,12 @@ impl Run<'_> {
             }
             Name::Par => self.repeat(|host| Repeated::par(host, codes.authorization()), server),
             Name::CodeExchange => {
+                let another = self.arguments.wants(Name::DpopCodeExchange);
+                codes.allot(1 + usize::from(another), self.chains());
                 self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone(), key: None })
             }
             Name::DpopCodeExchange => {
+                codes.allot(1, self.chains());
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     let key = Some(EcKey::generate()?);
@@ -189,6 +192,7 @@ impl Run<'_> {
                 clients
             }
             Name::Refresh => {
+                codes.allot(1, 0);
                 let mut chains: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     chains.push(Box::new(Rotation::begin(host, codes).await?));
@@ -217,14 +221,18 @@ impl Run<'_> {
         load::run(name.name(), kind, server, traffic, self.arguments.span()).await
     }
 
+    /// Chains of refresh tokens, each of which begins with a code.
+    fn chains(&self) -> usize {
+        usize::from(self.arguments.connections)
+    }
+
     /// How many codes to prepare.
     fn codes(&self, batched: Tally) -> usize {
-        let reserve = usize::from(self.arguments.connections) + 1000;
         let exchanges = [Name::CodeExchange, Name::DpopCodeExchange];
         let exchanges = exchanges.into_iter().filter(|name| self.arguments.wants(*name)).count();
         let seconds = (self.arguments.span() + WARM_UP).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and capped")]
         let codes = (batched.per_second() * CODES_A_ROW * seconds).min(200_000.0) as usize;
-        reserve + codes * exchanges
+        self.chains() + 1000 + codes * exchanges
     }
 }

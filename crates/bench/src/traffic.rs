@@ -62,12 +62,23 @@ impl Traffic for Repeated {
 pub(crate) struct Codes {
     prepared: Prepared,
     next: AtomicUsize,
+    end: AtomicUsize,
 }
 
 impl Codes {
-    /// All of them are fresh.
+    /// All of them are fresh, and nobody has any yet.
     pub(crate) const fn new(prepared: Prepared) -> Self {
-        Self { prepared, next: AtomicUsize::new(0) }
+        Self { prepared, next: AtomicUsize::new(0), end: AtomicUsize::new(0) }
+    }
+
+    /// Gives the next row of the report its codes: one part in `parts` of what is left beside those that
+    /// are to be kept.
+    pub(crate) fn allot(&self, parts: usize, kept: usize) {
+        let end = self.end.load(Ordering::Relaxed);
+        let used = self.next.load(Ordering::Relaxed).min(end);
+        let left = self.prepared.codes.len().saturating_sub(used + kept);
+        self.next.store(used, Ordering::Relaxed);
+        self.end.store(used + left / parts.max(1), Ordering::Relaxed);
     }
 
     /// The client's `Authorization` header.
@@ -75,9 +86,10 @@ impl Codes {
         &self.prepared.authorization
     }
 
-    /// The body that redeems a fresh code; `None` when all are used.
+    /// The body that redeems a fresh code; `None` when all that the row has are used.
     fn take_body(&self) -> Option<String> {
-        let code = self.prepared.codes.get(self.next.fetch_add(1, Ordering::Relaxed))?;
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let code = self.prepared.codes.get(..self.end.load(Ordering::Relaxed))?.get(next)?;
         let verifier = self.prepared.verifier.expose();
         Some(format!("grant_type=authorization_code&code={code}&code_verifier={verifier}"))
     }
@@ -217,6 +229,21 @@ mod tests {
         assert_eq!(member(body, "refresh_token").unwrap(), "cw_rt_x");
         assert_eq!(member(body, "access_token").unwrap(), "a");
         assert!(member(br#"{"access_token":"a"}"#, "refresh_token").is_err());
+    }
+
+    #[test]
+    fn a_row_leaves_codes_to_the_next() {
+        let codes = (0..11).map(|number| number.to_string()).collect();
+        let verifier = CodeVerifier::random(&SystemRng);
+        let codes = Codes::new(Prepared { authorization: String::new(), verifier, codes });
+        let take_all = || std::iter::from_fn(|| codes.take_body()).count();
+        assert_eq!(take_all(), 0);
+        let (mut taken, rows) = (Vec::new(), [(2, 3), (1, 3), (1, 0)]);
+        for (parts, kept) in rows {
+            codes.allot(parts, kept);
+            taken.push(take_all());
+        }
+        assert_eq!(taken, [4, 4, 3]);
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Attempt {
             }
             RefreshDecision::Sibling => {}
             RefreshDecision::Replace => {
-                tokens::revoke_unused_successors(c, hash)?;
+                tokens::revoke_unused_successors(c, &token)?;
             }
             RefreshDecision::Expired => return Ok(Outcome::Refused(TokenRefusal::RefreshTokenExpired)),
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
@@ -144,7 +144,7 @@ impl Attempt {
     }
 
     fn decide(&self, c: &mut AnyConnection, token: &RefreshToken) -> Result<RefreshDecision, Internal> {
-        let successor_used = token.used_at.is_some() && tokens::successor_used(c, &token.token)?;
+        let successor_used = token.used_at.is_some() && tokens::successor_used(c, token)?;
         Ok(decide_refresh(RefreshFacts {
             now: self.now,
             expires_at: token.expires_at,

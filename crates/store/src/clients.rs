@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::schema::{
     oauth_atp_request, oauth_auth_request, oauth_authorization_code, oauth_client, upstream_session,
 };
@@ -135,13 +136,10 @@ pub fn find_client(
     tenant_id: &TenantId,
     client_id: &ClientId,
 ) -> Result<Option<Client>, StoreError> {
-    oauth_client::table
+    let client = oauth_client::table
         .filter(oauth_client::client_id.eq(client_id.as_str()))
-        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
-        .get_result::<Row>(c)
-        .optional()?
-        .map(Row::into_domain)
-        .transpose()
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()));
+    fixed!(client).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 
 /// At most `limit` clients of a tenant, the newest first.

@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use crate::column::{Column, S256};
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::schema::oauth_authorization_code::{self, dsl};
 use crate::schema::upstream_session;
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_authorization_code)]
+#[diesel(table_name = oauth_authorization_code, treat_none_as_default_value = false)]
 struct Row {
     code: String,
     client_id: String,
@@ -98,7 +99,7 @@ pub fn insert_code(c: &mut AnyConnection, code: &AuthorizationCode) -> Result<()
         used_at: code.used_at.map(Timestamp::as_secs),
         dpop_jkt: code.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
     };
-    diesel::insert_into(oauth_authorization_code::table).values(&row).execute(c)?;
+    fixed!(diesel::insert_into(oauth_authorization_code::table).values(&row)).execute(c)?;
     Ok(())
 }
 
@@ -110,8 +111,9 @@ pub fn find_code(
     c: &mut AnyConnection,
     code: &TokenHash<Code>,
 ) -> Result<Option<AuthorizationCode>, StoreError> {
-    let row =
-        dsl::oauth_authorization_code.filter(dsl::code.eq(code.as_str())).get_result::<Row>(c).optional()?;
+    let row = fixed!(dsl::oauth_authorization_code.filter(dsl::code.eq(code.as_str())))
+        .get_result::<Row>(c)
+        .optional()?;
     row.map(|row| row.into_domain(c)).transpose()
 }
 
@@ -159,10 +161,9 @@ pub fn consume_code(
         .filter(dsl::code.eq(code.as_str()))
         .filter(dsl::used.eq(false))
         .filter(dsl::expires_at.gt(now.as_secs()));
-    let row = diesel::update(unused)
+    let consumed = diesel::update(unused)
         .set((dsl::used.eq(true), dsl::used_at.eq(Some(now.as_secs()))))
-        .returning(oauth_authorization_code::all_columns)
-        .get_result::<Row>(c)
-        .optional()?;
+        .returning(oauth_authorization_code::all_columns);
+    let row = fixed!(consumed).get_result::<Row>(c).optional()?;
     row.map(|row| row.into_domain(c)).transpose()
 }

@@ -12,6 +12,7 @@
 mod column;
 mod conn;
 mod error;
+mod fixed;
 mod pool;
 mod schema;
 mod store;

@@ -6,10 +6,11 @@ use diesel::prelude::*;
 
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::schema::oauth_par_request::{self, dsl};
 
 #[derive(Insertable)]
-#[diesel(table_name = oauth_par_request)]
+#[diesel(table_name = oauth_par_request, treat_none_as_default_value = false)]
 struct NewRow<'a> {
     request_uri: &'a str,
     authorization_request: &'a str,
@@ -36,7 +37,7 @@ pub fn insert_par_request(c: &mut AnyConnection, request: &ParRequest) -> Result
         auth_request_id: request.auth_request_id.as_ref().map(AuthRequestId::as_str),
         used: false,
     };
-    diesel::insert_into(oauth_par_request::table).values(&row).execute(c)?;
+    fixed!(diesel::insert_into(oauth_par_request::table).values(&row)).execute(c)?;
     Ok(())
 }
 
@@ -55,14 +56,13 @@ pub fn find_par_request(
 ) -> Result<Option<ParRequest>, StoreError> {
     let bound_and_alive =
         dsl::auth_request_id.is_not_null().and(dsl::expires_at.gt(now.plus(-AUTH_REQUEST_SECONDS).as_secs()));
-    let row = dsl::oauth_par_request
+    let alive = dsl::oauth_par_request
         .filter(dsl::request_uri.eq(request_uri.as_str()))
         .filter(dsl::client_id.eq(client_id.as_str()))
         .filter(dsl::used.eq(false))
         .filter(dsl::expires_at.gt(now.as_secs()).or(bound_and_alive))
-        .select((dsl::authorization_request, dsl::auth_request_id, dsl::created_at, dsl::expires_at))
-        .get_result::<(String, Option<String>, i64, i64)>(c)
-        .optional()?;
+        .select((dsl::authorization_request, dsl::auth_request_id, dsl::created_at, dsl::expires_at));
+    let row = fixed!(alive).get_result::<(String, Option<String>, i64, i64)>(c).optional()?;
     Ok(row.map(|(authorization_request, auth_request_id, created_at, expires_at)| ParRequest {
         request_uri: request_uri.clone(),
         client_id: client_id.clone(),
@@ -87,9 +87,8 @@ pub fn bind_par_request(
         .filter(dsl::request_uri.eq(request_uri.as_str()))
         .filter(dsl::auth_request_id.is_null())
         .filter(dsl::used.eq(false));
-    let changed =
-        diesel::update(unbound).set(dsl::auth_request_id.eq(Some(auth_request_id.as_str()))).execute(c)?;
-    Ok(changed == 1)
+    let bound = dsl::auth_request_id.eq(Some(auth_request_id.as_str()));
+    Ok(fixed!(diesel::update(unbound).set(bound)).execute(c)? == 1)
 }
 
 /// Uses a pushed request up; `false` when it was used before.
@@ -99,6 +98,5 @@ pub fn bind_par_request(
 pub fn consume_par_request(c: &mut AnyConnection, request_uri: &RequestUri) -> Result<bool, StoreError> {
     let unused =
         dsl::oauth_par_request.filter(dsl::request_uri.eq(request_uri.as_str())).filter(dsl::used.eq(false));
-    let changed = diesel::update(unused).set(dsl::used.eq(true)).execute(c)?;
-    Ok(changed == 1)
+    Ok(fixed!(diesel::update(unused).set(dsl::used.eq(true))).execute(c)? == 1)
 }

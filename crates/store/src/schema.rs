@@ -221,5 +221,5 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token);
+diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token, upstream_session);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);

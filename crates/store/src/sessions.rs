@@ -18,6 +18,7 @@ use diesel::prelude::*;
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
 use crate::seal::{SealedColumn, SealingKeyRing};
@@ -220,16 +221,13 @@ pub fn find_session(
     session_id: &UpstreamSessionId,
     kind: SessionKind,
 ) -> Result<Option<SessionHead>, StoreError> {
-    dsl::upstream_session
+    let session = dsl::upstream_session
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::tenant_id.eq(tenant_id.as_str()))
         .filter(dsl::session_kind.eq(kind.as_str()))
         .filter(dsl::deleted_at.is_null())
-        .select(HeadRow::as_select())
-        .get_result(c)
-        .optional()?
-        .map(HeadRow::into_domain)
-        .transpose()
+        .select(HeadRow::as_select());
+    fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
 /// One token set of a session; `None` when there is none or its secrets are wiped.
@@ -471,7 +469,7 @@ pub fn touch_session(
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::state.eq(ACTIVE))
         .filter(dsl::last_used_at.le(now.plus(-TOUCH_SECONDS).as_secs()));
-    Ok(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs())).execute(c)? == 1)
+    Ok(fixed!(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs()))).execute(c)? == 1)
 }
 
 /// Ends a session: our tokens and codes of it are revoked, and its upstream tokens are due to be.

@@ -54,12 +54,27 @@ const EXPIRED: [Expired; 8] = [
     Expired { table: "oauth_refresh_token", key: "token", grace: DAY },
 ];
 
-/// The tables with rows of a session, and their keys.
-const OF_SESSION: [(&str, &str); 4] = [
-    ("oauth_authorization_code", "code"),
-    ("oauth_access_token", "token"),
-    ("oauth_refresh_token", "token"),
-    ("oauth_atp_session", "session_id, iteration"),
+/// Rows of `table`, whose key is `key`, belong to the session whose `head` columns are in their `by`.
+struct OfSession {
+    table: &'static str,
+    key: &'static str,
+    by: &'static [&'static str],
+    head: &'static [&'static str],
+}
+
+const SESSION: &[&str] = &["session_id"];
+
+/// Access tokens are found by the person, whose index serves for the session too.
+const OF_SESSION: [OfSession; 4] = [
+    OfSession { table: "oauth_authorization_code", key: "code", by: SESSION, head: SESSION },
+    OfSession {
+        table: "oauth_access_token",
+        key: "token",
+        by: &["user_id", "session_id"],
+        head: &["did", "session_id"],
+    },
+    OfSession { table: "oauth_refresh_token", key: "token", by: SESSION, head: SESSION },
+    OfSession { table: "oauth_atp_session", key: "session_id, iteration", by: SESSION, head: SESSION },
 ];
 
 // Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance. Literals
@@ -79,6 +94,7 @@ const UNCHECKED: &str = "SELECT session_id AS id FROM upstream_session \
 /// Until when a token or code leads to a session, unless it is revoked before.
 const REACHABLE_UNTIL: &str = "SELECT MAX(expires_at) AS seconds FROM ( \
     SELECT expires_at FROM oauth_access_token WHERE session_id = $1 AND NOT revoked \
+        AND user_id = (SELECT did FROM upstream_session WHERE session_id = $1) \
     UNION ALL SELECT COALESCE(expires_at, 9223372036854775807) FROM oauth_refresh_token \
         WHERE session_id = $1 AND NOT revoked \
     UNION ALL SELECT expires_at FROM oauth_authorization_code WHERE session_id = $1 AND NOT used \
@@ -91,7 +107,7 @@ const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
     AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     ORDER BY updated_at LIMIT $2";
 /// Ended and revoked long ago.
-const BYGONE: &str = "SELECT session_id FROM upstream_session \
+const BYGONE: &str = "FROM upstream_session \
     WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
     ORDER BY ended_at, session_id LIMIT $2";
 
@@ -172,17 +188,21 @@ impl Sweep<'_> {
 
     /// Deletes sessions with all their rows; the head goes last, when no row of it is left.
     fn delete_bygone(&mut self) -> Result<(), StoreError> {
-        for (table, key) in OF_SESSION {
-            let old = format!("SELECT {key} FROM {table} WHERE session_id IN ({BYGONE}) LIMIT $2");
+        for OfSession { table, key, by, head } in OF_SESSION {
+            let (by, head) = (by.join(", "), head.join(", "));
+            let old = format!("SELECT {key} FROM {table} WHERE ({by}) IN (SELECT {head} {BYGONE}) LIMIT $2");
             self.delete(&format!("DELETE FROM {table} WHERE ({key}) IN ({old})"), ENDED_SESSION_SECONDS)?;
         }
-        let childless = OF_SESSION.map(|(table, _)| {
-            format!(
-                " AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.session_id = upstream_session.session_id)"
-            )
+        let childless = OF_SESSION.map(|OfSession { table, by, head, .. }| {
+            let pairs = by.iter().zip(head);
+            let same = pairs.map(|(by, head)| format!("t.{by} = upstream_session.{head}"));
+            let same = same.collect::<Vec<_>>().join(" AND ");
+            format!(" AND NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})")
         });
         let childless = childless.concat();
-        let heads = format!("DELETE FROM upstream_session WHERE session_id IN ({BYGONE}){childless}");
+        let heads = format!(
+            "DELETE FROM upstream_session WHERE session_id IN (SELECT session_id {BYGONE}){childless}"
+        );
         self.delete(&heads, ENDED_SESSION_SECONDS)
     }
 

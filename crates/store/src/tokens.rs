@@ -9,10 +9,11 @@ use diesel::prelude::*;
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
-use crate::schema::{oauth_access_token, oauth_authorization_code, oauth_refresh_token};
+use crate::fixed::fixed;
+use crate::schema::{oauth_access_token, oauth_authorization_code, oauth_refresh_token, upstream_session};
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_access_token)]
+#[diesel(table_name = oauth_access_token, treat_none_as_default_value = false)]
 struct AccessRow {
     token: String,
     token_type: String,
@@ -68,7 +69,7 @@ impl AccessRow {
 }
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_refresh_token)]
+#[diesel(table_name = oauth_refresh_token, treat_none_as_default_value = false)]
 struct RefreshRow {
     token: String,
     access_token: String,
@@ -145,7 +146,7 @@ impl RefreshRow {
 /// # Errors
 /// [`StoreError::Constraint`] when its client is gone.
 pub fn insert_access_token(c: &mut AnyConnection, token: &AccessToken) -> Result<(), StoreError> {
-    diesel::insert_into(oauth_access_token::table).values(&AccessRow::of(token)).execute(c)?;
+    fixed!(diesel::insert_into(oauth_access_token::table).values(AccessRow::of(token))).execute(c)?;
     Ok(())
 }
 
@@ -157,8 +158,7 @@ pub fn find_access_token(
     c: &mut AnyConnection,
     token: &TokenHash<Access>,
 ) -> Result<Option<AccessToken>, StoreError> {
-    oauth_access_token::table
-        .filter(oauth_access_token::token.eq(token.as_str()))
+    fixed!(oauth_access_token::table.filter(oauth_access_token::token.eq(token.as_str())))
         .get_result::<AccessRow>(c)
         .optional()?
         .map(AccessRow::into_domain)
@@ -175,19 +175,25 @@ pub fn mark_access_token_used(
     token: &TokenHash<Access>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    // The refresh token first, as in a revocation, so that the two do not wait for each other.
+    let pair = oauth_access_token::table
+        .filter(oauth_access_token::token.eq(token.as_str()))
+        .select((oauth_access_token::session_id, oauth_access_token::created_at));
+    let pair = fixed!(pair).get_result::<(Option<String>, i64)>(c).optional()?;
+    let Some((session_id, created_at)) = pair else { return Ok(false) };
+    // The refresh token first, as in a revocation, so that the two do not wait for each other. A pair
+    // is issued at one moment, and that is how it is found.
     let issued_with = oauth_refresh_token::table
+        .filter(oauth_refresh_token::session_id.eq(session_id))
+        .filter(oauth_refresh_token::created_at.eq(created_at))
         .filter(oauth_refresh_token::access_token.eq(token.as_str()))
         .filter(oauth_refresh_token::access_used_at.is_null());
-    diesel::update(issued_with)
-        .set(oauth_refresh_token::access_used_at.eq(Some(now.as_secs())))
-        .execute(c)?;
+    let noted = oauth_refresh_token::access_used_at.eq(Some(now.as_secs()));
+    fixed!(diesel::update(issued_with).set(noted)).execute(c)?;
     let unused = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::first_used_at.is_null());
-    let changed =
-        diesel::update(unused).set(oauth_access_token::first_used_at.eq(Some(now.as_secs()))).execute(c)?;
-    Ok(changed == 1)
+    let used = oauth_access_token::first_used_at.eq(Some(now.as_secs()));
+    Ok(fixed!(diesel::update(unused).set(used)).execute(c)? == 1)
 }
 
 /// Keeps a refresh token that is about to be sent.
@@ -199,7 +205,7 @@ pub fn insert_refresh_token(c: &mut AnyConnection, token: &RefreshToken) -> Resu
     if let Some(parent) = &token.parent {
         lock_live_parent(c, parent)?;
     }
-    diesel::insert_into(oauth_refresh_token::table).values(&RefreshRow::of(token)).execute(c)?;
+    fixed!(diesel::insert_into(oauth_refresh_token::table).values(RefreshRow::of(token))).execute(c)?;
     Ok(())
 }
 
@@ -225,8 +231,7 @@ pub fn find_refresh_token(
     c: &mut AnyConnection,
     token: &TokenHash<Refresh>,
 ) -> Result<Option<RefreshToken>, StoreError> {
-    oauth_refresh_token::table
-        .filter(oauth_refresh_token::token.eq(token.as_str()))
+    fixed!(oauth_refresh_token::table.filter(oauth_refresh_token::token.eq(token.as_str())))
         .get_result::<RefreshRow>(c)
         .optional()?
         .map(RefreshRow::into_domain)
@@ -269,9 +274,18 @@ pub fn consume_refresh_token(
         .filter(oauth_refresh_token::used_at.is_null())
         .filter(oauth_refresh_token::revoked.eq(false))
         .filter(alive.assume_not_null());
-    let changed =
-        diesel::update(unused).set(oauth_refresh_token::used_at.eq(Some(now.as_secs()))).execute(c)?;
-    Ok(changed == 1)
+    let used = oauth_refresh_token::used_at.eq(Some(now.as_secs()));
+    Ok(fixed!(diesel::update(unused).set(used)).execute(c)? == 1)
+}
+
+/// Seconds by which the clocks of two processes may differ before a successor looks older than what
+/// it came of.
+const CLOCK_SKEW_SECONDS: i64 = 86_400;
+
+/// When the first successor of a refresh token may have been issued, as a process with another clock
+/// counts: successors are looked up by their session from then on, which saves an index over `parent`.
+const fn earliest_successor(parent: &RefreshToken) -> i64 {
+    parent.created_at.plus(-CLOCK_SKEW_SECONDS).as_secs()
 }
 
 /// Whether any pair that came of this refresh token was used: its refresh token rotated, or its
@@ -279,24 +293,26 @@ pub fn consume_refresh_token(
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn successor_used(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Result<bool, StoreError> {
+pub fn successor_used(c: &mut AnyConnection, parent: &RefreshToken) -> Result<bool, StoreError> {
     let used =
         oauth_refresh_token::used_at.is_not_null().or(oauth_refresh_token::access_used_at.is_not_null());
-    let used_children =
-        oauth_refresh_token::table.filter(oauth_refresh_token::parent.eq(Some(parent.as_str()))).filter(used);
-    Ok(diesel::select(exists(used_children)).get_result(c)?)
+    let used_children = oauth_refresh_token::table
+        .filter(oauth_refresh_token::session_id.eq(Some(parent.session_id.as_str())))
+        .filter(oauth_refresh_token::created_at.ge(earliest_successor(parent)))
+        .filter(oauth_refresh_token::parent.eq(Some(parent.token.as_str())))
+        .filter(used);
+    Ok(fixed!(diesel::select(exists(used_children))).get_result(c)?)
 }
 
 /// Revokes the pairs that came of this refresh token and were never used; returns how many.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn revoke_unused_successors(
-    c: &mut AnyConnection,
-    parent: &TokenHash<Refresh>,
-) -> Result<usize, StoreError> {
+pub fn revoke_unused_successors(c: &mut AnyConnection, parent: &RefreshToken) -> Result<usize, StoreError> {
     let unused = oauth_refresh_token::table
-        .filter(oauth_refresh_token::parent.eq(Some(parent.as_str())))
+        .filter(oauth_refresh_token::session_id.eq(Some(parent.session_id.as_str())))
+        .filter(oauth_refresh_token::created_at.ge(earliest_successor(parent)))
+        .filter(oauth_refresh_token::parent.eq(Some(parent.token.as_str())))
         .filter(oauth_refresh_token::used_at.is_null())
         .filter(oauth_refresh_token::revoked.eq(false))
         .filter(oauth_refresh_token::access_used_at.is_null());
@@ -322,7 +338,7 @@ pub fn revoke_access_token(c: &mut AnyConnection, token: &TokenHash<Access>) -> 
     let live = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::revoked.eq(false));
-    Ok(diesel::update(live).set(oauth_access_token::revoked.eq(true)).execute(c)? == 1)
+    Ok(fixed!(diesel::update(live).set(oauth_access_token::revoked.eq(true))).execute(c)? == 1)
 }
 
 /// Revokes every access and refresh token of a session and drops its unused codes; returns how many
@@ -356,7 +372,12 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
             oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Grant.as_str())),
         ))
         .execute(c)?;
+    // By the person, whose index serves for the session too.
+    let person = upstream_session::table
+        .filter(upstream_session::session_id.eq(session_id.unwrap_or_default()))
+        .select(upstream_session::did.nullable());
     let access_tokens = oauth_access_token::table
+        .filter(oauth_access_token::user_id.eq_any(person))
         .filter(oauth_access_token::session_id.eq(session_id))
         .filter(oauth_access_token::revoked.eq(false));
     Ok(revoked + diesel::update(access_tokens).set(oauth_access_token::revoked.eq(true)).execute(c)?)

@@ -10,14 +10,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use diesel::SqliteConnection;
 use diesel::connection::{
     AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus,
 };
+use diesel::{RunQueryDsl as _, SqliteConnection, sql_query};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::conn::{AnyConnection, DatabaseFile};
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::store::Counters;
 
 /// A closure on its way to the writer, with whom to answer.
@@ -140,9 +141,10 @@ fn commit_together(
 
 /// An error from here means that the transaction is gone.
 fn run_in_savepoint(conn: &mut AnyConnection, job: &mut dyn Job) -> diesel::QueryResult<()> {
-    conn.batch_execute("SAVEPOINT closure")?;
+    fixed!(sql_query("SAVEPOINT closure")).execute(conn)?;
     if job.run(conn) {
-        conn.batch_execute("RELEASE closure")
+        fixed!(sql_query("RELEASE closure")).execute(conn)?;
+        Ok(())
     } else {
         // When SQLite has ended the transaction there is no such savepoint, and this says so.
         conn.batch_execute("ROLLBACK TO closure; RELEASE closure")

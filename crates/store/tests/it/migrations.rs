@@ -397,7 +397,6 @@ fn the_promised_tables_indexes_and_keys() {
             "idx_oauth_access_token_dpop_jkt",
             "idx_oauth_refresh_token_expires_at",
             "idx_oauth_refresh_token_client_id",
-            "idx_oauth_refresh_token_access_token",
             "idx_oauth_par_request_expires_at",
             "idx_oauth_dpop_nonce_expires_at",
             "idx_oauth_auth_request_expires_at",

@@ -251,8 +251,8 @@ SELECT 's' || n, 'c' || (n % 5000), 'd', 'device', CASE n % 3 WHEN 0 THEN 'activ
 FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, dpop_key)
 SELECT 's' || n, 1, 1, '', '', '' FROM generate_series(1, 20000) AS n;
-INSERT INTO oauth_access_token (token, client_id, session_id, created_at, expires_at)
-SELECT 'a' || n, 'c' || (n % 5000), 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_access_token (token, client_id, user_id, session_id, created_at, expires_at)
+SELECT 'a' || n, 'c' || (n % 5000), 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_refresh_token (token, access_token, client_id, user_id, session_id, created_at, expires_at)
 SELECT 'r' || n, 'a' || n, 'c' || (n % 5000), 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_authorization_code (code, client_id, user_id, session_id, redirect_uri, created_at, expires_at)

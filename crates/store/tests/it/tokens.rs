@@ -53,21 +53,21 @@ fn successors_used_and_unused() {
         world
             .write(move |c| {
                 let parent = pair(c, &session, None)?.1;
-                assert!(!tokens::successor_used(c, &parent.token)?);
+                assert!(!tokens::successor_used(c, &parent)?);
                 let one = pair(c, &session, Some(&parent))?;
                 let two = pair(c, &session, Some(&parent))?;
                 let stranger = pair(c, &session, None)?;
-                assert!(!tokens::successor_used(c, &parent.token)?);
+                assert!(!tokens::successor_used(c, &parent)?);
                 assert!(tokens::mark_access_token_used(c, &one.0.token, NOW)?);
                 assert!(!tokens::mark_access_token_used(c, &one.0.token, NOW)?);
-                assert!(tokens::successor_used(c, &parent.token)?, "by its access token");
+                assert!(tokens::successor_used(c, &parent)?, "by its access token");
                 c.batch_execute("DELETE FROM oauth_access_token")?;
-                assert!(tokens::successor_used(c, &parent.token)?, "the sweep takes access tokens first");
-                assert!(!tokens::successor_used(c, &stranger.1.token)?);
+                assert!(tokens::successor_used(c, &parent)?, "the sweep takes access tokens first");
+                assert!(!tokens::successor_used(c, &stranger.1)?);
                 tokens::insert_access_token(c, &one.0)?;
                 tokens::insert_access_token(c, &two.0)?;
                 tokens::insert_access_token(c, &stranger.0)?;
-                assert_eq!(tokens::revoke_unused_successors(c, &parent.token)?, 1);
+                assert_eq!(tokens::revoke_unused_successors(c, &parent)?, 1);
                 assert_eq!(revoked(c, &one)?, (false, None));
                 assert_eq!(revoked(c, &two)?, (true, Some(RefreshRevocation::Superseded)));
                 assert_eq!(revoked(c, &stranger)?, (false, None));
@@ -76,7 +76,7 @@ fn successors_used_and_unused() {
 
                 let rotated = pair(c, &session, Some(&stranger.1))?;
                 assert!(tokens::consume_refresh_token(c, &rotated.1.token, NOW)?);
-                assert!(tokens::successor_used(c, &stranger.1.token)?, "by its refresh token");
+                assert!(tokens::successor_used(c, &stranger.1)?, "by its refresh token");
                 Ok(())
             })
             .await;

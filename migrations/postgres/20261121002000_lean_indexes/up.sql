@@ -1,0 +1,10 @@
+-- Every index is a page to write at each insert. The successors of a refresh token, and the one that came
+-- with an access token, are found by their session and the time; the access tokens of a session by
+-- the person and the session.
+DROP INDEX idx_oauth_refresh_token_parent;
+DROP INDEX idx_oauth_refresh_token_access_token;
+DROP INDEX idx_oauth_refresh_token_session_id;
+CREATE INDEX idx_oauth_refresh_token_session_id ON oauth_refresh_token (session_id, created_at);
+DROP INDEX idx_oauth_access_token_session_id;
+DROP INDEX idx_oauth_access_token_user_id;
+CREATE INDEX idx_oauth_access_token_user_id ON oauth_access_token (user_id, session_id);
