@@ -50,6 +50,12 @@ on_each_database! {
             assert_eq!(send("DPoP", "").await?.refusal(), "401 invalid_dpop_proof", "{method} {path}: again");
             assert_eq!(send("Bearer", "").await?.refusal(), "401 invalid_token", "{method} {path}: as a bearer token");
         }
+        // The relay, whatever the person's server says to the call itself.
+        let url = scene.app.at("/xrpc/com.example.unknown");
+        let proof = key.proof_with_token(scene.app.clock.now(), "GET", &url, &token);
+        assert_eq!(scene.agent.get_with(&url, &token).await?.status, 401);
+        assert_ne!(scene.agent.get_with_proof(&url, &token, &proof).await?.status, 401);
+        assert_eq!(scene.agent.get_with_proof(&url, &token, &proof).await?.status, 401);
         let proof = key.proof_with_token(scene.app.clock.now(), "GET", &scene.app.at("/oauth/userinfo"), &token);
         let lower = scene.agent.request("GET".parse()?, &scene.app.at("/oauth/userinfo"));
         let lower = lower.header("authorization", format!("dpop {token}")).header("dpop", proof);

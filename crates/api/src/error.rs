@@ -163,10 +163,10 @@ fn challenge(scheme: TokenType, error: Option<(ErrorCode, &str)>) -> String {
     let document = request::resource_metadata_url();
     let mut text = format!("{} realm=\"causeway\", resource_metadata=\"{document}\"", scheme.as_str());
     if scheme == TokenType::Dpop {
-        text.push_str(&format!(", algs=\"{}\"", dpop::ALGORITHMS.join(" ")));
+        text.extend([", algs=\"", &dpop::ALGORITHMS.join(" "), "\""]);
     }
     if let Some((code, description)) = error {
-        text.push_str(&format!(", error=\"{code}\", error_description=\"{description}\""));
+        text.extend([", error=\"", code.as_str(), "\", error_description=\"", description, "\""]);
     }
     text
 }

@@ -26,7 +26,7 @@ pub(crate) fn measure(span: Duration) -> Result<Row> {
         count += 1;
     }
     let took = started.elapsed();
-    let each = (cpu_time(own)? - before).as_secs_f64() / f64::from(count);
+    let each = cpu_time(own)?.saturating_sub(before).as_secs_f64() / f64::from(count);
     Ok(Row {
         name: VERIFICATION.to_owned(),
         kind: Kind::Calibration,

@@ -100,7 +100,7 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
         (None, TokenType::Dpop) => return Err(AccessError::Unbound),
         (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
         (Some(_), TokenType::Dpop) => {
-            bearer.dpop_nonce = verify_possession(ctx, &bearer.token, request).await?
+            bearer.dpop_nonce = verify_possession(ctx, &bearer.token, request).await?;
         }
     }
     note_use(ctx, &bearer).await?;

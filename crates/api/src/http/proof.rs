@@ -14,7 +14,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 pub(crate) struct Proofs {
     method: String,
     url: String,
-    proofs: Vec<String>,
+    headers: Vec<String>,
 }
 
 impl Proofs {
@@ -24,13 +24,13 @@ impl Proofs {
         Self {
             method: req.method().as_str().to_owned(),
             url: format!("{}{}", state.ctx.issuer(), req.uri().path()),
-            proofs: req.headers().get_all(DPOP).map(text).collect(),
+            headers: req.headers().get_all(DPOP).map(text).collect(),
         }
     }
 
     /// The same for the verbs.
     pub(crate) fn request(&self) -> ProofRequest<'_> {
-        ProofRequest { method: &self.method, url: &self.url, proofs: &self.proofs }
+        ProofRequest { method: &self.method, url: &self.url, proofs: &self.headers }
     }
 }
 
