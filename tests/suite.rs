@@ -10,6 +10,7 @@ mod conformance {
     mod dpop_resource;
     mod identity;
     mod introspection;
+    mod languages;
     mod metadata;
     mod openid;
     mod registration;

@@ -131,6 +131,7 @@ diesel::table! {
         prompt -> Nullable<Text>,
         max_age -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
+        ui_locales -> Nullable<Text>,
     }
 }
 

@@ -11,6 +11,7 @@ use causeway_flow::{Ctx, dpop, issuer_keys};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::pages::Lang;
 use crate::state::AppState;
 
 /// The metadata document: what is in it is served, what is served is in it.
@@ -49,6 +50,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "userinfo_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
         "claim_types_supported": ["normal"],
         "claims_supported": CLAIMS,
+        "ui_locales_supported": Lang::ALL.map(Lang::tag),
         "claims_parameter_supported": false,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": dpop::ALGORITHMS,
