@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod conformance {
+    mod account;
     mod authorize;
     mod client_assertion;
     mod cors;

@@ -77,6 +77,14 @@ impl Scene {
     }
 }
 
+/// The value of the first hidden field of this name.
+pub(crate) fn hidden(page: &Answer, name: &str) -> String {
+    let at = page.text.find(&format!("name=\"{name}\"")).expect("the field");
+    let rest = &page.text[at..];
+    let value = rest.split("value=\"").nth(1).expect("its value");
+    value.split('"').next().unwrap_or_default().to_owned()
+}
+
 /// How many rows a table has.
 pub(crate) async fn count(app: &TestApp, table: &'static str) -> Result<i64> {
     Ok(app.store().read(move |c| causeway_store::testing::count_rows(c, table)).await?)

@@ -400,6 +400,11 @@ impl PageError {
         Self::over(ErrorCode::InvalidRequest, Problem::Undecided)
     }
 
+    /// A form that no page of ours made for this browser.
+    pub(crate) const fn foreign_form() -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::AccessDenied, Problem::ForeignForm)
+    }
+
     /// There is nothing at this address.
     pub(crate) const fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, Problem::NotFound)

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod account;
 pub mod authorization;
 pub mod client;
 pub mod client_keys;
@@ -20,13 +21,14 @@ pub mod signing_alg;
 pub mod upkeep;
 pub mod xrpc;
 
+pub use account::{AccountProof, LiveSession};
 pub use authorization::{Prompt, Prompts, ResponseMode};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId, UpstreamClientId,
-    UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId,
+    UpstreamClientId, UpstreamSessionId,
 };
 pub use nsid::Nsid;
 pub use one_use::OneUse;

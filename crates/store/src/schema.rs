@@ -211,6 +211,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    account_proof (proof_id) {
+        proof_id -> Text,
+        tenant_id -> Text,
+        browser_id -> Text,
+        did -> Text,
+        handle -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         purpose -> Text,

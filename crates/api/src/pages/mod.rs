@@ -7,21 +7,24 @@
 //! The sign-in and consent forms answer with redirects that leave this origin, which browsers refuse under
 //! `form-action 'self'`: serve those two pages without a `form-action` directive.
 
+mod account;
 mod assets;
 mod host;
 mod lang;
 mod problem;
 mod scope_words;
 mod text;
+mod time;
 
 use askama::Template;
 use causeway_domain::Scope;
 use causeway_flow::sign_in::SignInTrouble;
 
+pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
-pub use self::host::host_of;
+pub use self::host::{client_host, host_of};
 pub use self::lang::Lang;
 pub use self::problem::Problem;
 pub use self::scope_words::{ScopeGroup, ScopeItem, ScopeLine};

@@ -15,6 +15,8 @@ pub enum Problem {
     NotSignedIn,
     /// A form came back without a decision.
     Undecided,
+    /// A form that did not come from a page of ours in this browser.
+    ForeignForm,
     /// Ours.
     Internal,
     /// Ours, for the moment.

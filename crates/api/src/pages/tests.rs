@@ -1,3 +1,5 @@
+use causeway_domain::Timestamp;
+
 use super::*;
 
 const HOSTILE: &str = "\"><script>alert(1)</script><b x='&";
@@ -52,6 +54,37 @@ fn home() -> HomePage {
     HomePage { issuer: "https://auth.example.com".into() }
 }
 
+fn account() -> AccountPage {
+    let app = |background, began_here| AppLine {
+        session: "us_1".into(),
+        name: "Statusphere".into(),
+        host: "statusphere.example.com".into(),
+        background,
+        needs_sign_in: background,
+        began_here,
+        since: Timestamp(1_709_251_199),
+        last_used: Timestamp(1_735_689_600),
+        scopes: AskedScopes::default(),
+    };
+    let apps = vec![app(false, true), app(true, false)];
+    let card = |handle: Option<&str>, proven_seconds, apps| AccountCard {
+        did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(),
+        handle: handle.map(str::to_owned),
+        proven_seconds,
+        apps,
+    };
+    AccountPage {
+        form_token: "token".into(),
+        accounts: vec![
+            card(Some("alice.example.com"), Some(599), apps.clone()),
+            card(None, None, apps),
+            card(None, Some(61), vec![]),
+        ],
+        notice: Some(AccountNotice::Ended),
+        now: Timestamp(1_735_689_600 + 7300),
+    }
+}
+
 /// Every page, with everything that comes from outside hostile.
 fn hostile(lang: Lang) -> Vec<String> {
     let evil = || HOSTILE.to_owned();
@@ -87,6 +120,14 @@ fn hostile(lang: Lang) -> Vec<String> {
     let demo = DemoPage { issuer: evil(), client_id: evil() };
     let home = HomePage { issuer: evil() };
     let form = FormPostPage { action: evil(), fields: vec![("state", evil())] };
+    let mut account = account();
+    account.form_token = evil();
+    for card in &mut account.accounts {
+        (card.did, card.handle) = (evil(), Some(evil()));
+        for app in &mut card.apps {
+            (app.session, app.name, app.host, app.scopes) = (evil(), evil(), evil(), consent.scopes.clone());
+        }
+    }
     [
         sign_in.render(lang),
         consent.render(lang),
@@ -94,6 +135,7 @@ fn hostile(lang: Lang) -> Vec<String> {
         demo.render(lang),
         home.render(lang),
         form.render(lang),
+        account.render(lang),
     ]
     .map(Result::unwrap)
     .into()
@@ -108,6 +150,7 @@ fn plain(lang: Lang) -> Vec<String> {
         demo().render(lang),
         home().render(lang),
         form.render(lang),
+        account().render(lang),
     ]
     .map(Result::unwrap)
     .into()
@@ -245,6 +288,35 @@ fn the_consent_form() {
 }
 
 #[test]
+fn the_account_page() {
+    let html = account().render(Lang::En).unwrap();
+    for shown in [
+        "<time datetime=\"2024-02-29T23:59Z\">29 February 2024</time>",
+        "<time datetime=\"2025-01-01T00:00Z\">2 hours ago</time>",
+        "For 9 minutes",
+        "For 1 minute you",
+        "Sign out<span class=\"visually-hidden\"> of <bdi>Statusphere</bdi></span>",
+        "End access<span class=\"visually-hidden\">",
+        "value=\"everywhere\"",
+        "value=\"here\"",
+        "No app has access to this account.",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert_eq!(html.matches("<form").count(), html.matches("name=\"form_token\" value=\"token\"").count());
+    let german = account().render(Lang::De).unwrap();
+    assert!(german.contains("29. Februar 2024") && german.contains("vor 2 Stunden"), "{german}");
+}
+
+#[test]
+fn notices_survive_the_address() {
+    for notice in ["ended", "ended-all", "gone", "not-proven", "not-signed-in", "left"] {
+        assert_eq!(AccountNotice::parse(notice).map(AccountNotice::as_str), Some(notice));
+    }
+    assert_eq!(AccountNotice::parse("<script>"), None);
+}
+
+#[test]
 fn a_client_without_a_name_goes_by_its_host() {
     let html = SignInPage { client_name: "  ".into(), ..sign_in() }.render(Lang::En).unwrap();
     assert!(html.contains("<h1>Sign in to <bdi>statusphere.example.com</bdi></h1>"), "{html}");
@@ -297,7 +369,7 @@ fn a_german_page_is_german() {
         ConsentPage { scopes: asked_in(Lang::De, narrow, "repo:app.a.note"), ..consent() }.render(Lang::De),
     ];
     let errors = PROBLEMS.map(|problem| ErrorPage { problem, ..error() }.render(Lang::De));
-    let others = [demo().render(Lang::De), home().render(Lang::De)];
+    let others = [demo().render(Lang::De), home().render(Lang::De), account().render(Lang::De)];
     for html in pages.into_iter().chain(errors).chain(others).map(Result::unwrap) {
         let text = visible(&html);
         for word in ["the", "your", "you", "and", "is", "of", "not", "sign"] {

@@ -3,10 +3,12 @@
 mod de;
 mod en;
 
+use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
 pub(super) use self::de::DE;
 pub(super) use self::en::EN;
+use super::account::AccountNotice;
 use super::problem::Problem;
 
 /// A sentence with a hole: what stands before and after the value.
@@ -20,6 +22,7 @@ pub(super) struct Text {
     pub(super) sign_in: SignIn,
     pub(super) consent: Consent,
     pub(super) scopes: Scopes,
+    pub(super) account: Account,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -65,6 +68,39 @@ pub(super) struct Consent {
     pub(super) allow: &'static str,
     pub(super) deny: &'static str,
     pub(super) return_to: Around,
+}
+
+pub(super) struct Account {
+    pub(super) title: &'static str,
+    pub(super) lead: &'static str,
+    pub(super) notice: fn(AccountNotice) -> &'static str,
+    pub(super) nothing: &'static str,
+    pub(super) nothing_of_account: &'static str,
+    pub(super) device: &'static str,
+    pub(super) background: &'static str,
+    pub(super) needs_sign_in: &'static str,
+    pub(super) here: &'static str,
+    pub(super) elsewhere: &'static str,
+    pub(super) since: &'static str,
+    pub(super) last_used: &'static str,
+    /// A day, in UTC.
+    pub(super) date: fn(Timestamp) -> String,
+    /// How many seconds ago.
+    pub(super) ago: fn(i64) -> String,
+    pub(super) scopes: &'static str,
+    pub(super) end_device: Around,
+    pub(super) end_background: Around,
+    pub(super) end_all_here: &'static str,
+    pub(super) end_all_everywhere: &'static str,
+    pub(super) end_all_background: &'static str,
+    pub(super) only_here: &'static str,
+    pub(super) see_all: &'static str,
+    /// For how many minutes everything is shown.
+    pub(super) proven: fn(i64) -> String,
+    pub(super) leave: &'static str,
+    pub(super) other: &'static str,
+    pub(super) other_note: &'static str,
+    pub(super) other_submit: &'static str,
 }
 
 pub(super) struct FormPost {

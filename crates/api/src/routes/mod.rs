@@ -1,5 +1,6 @@
 //! One file an endpoint: parse, call one verb, render.
 
+mod account;
 mod authorize;
 mod callback;
 mod client_documents;
@@ -73,6 +74,11 @@ fn pages(config: &mut ServiceConfig) {
                 .route(get().to(authorize::get))
                 .route(post().to(authorize::post)),
         )
+        .service(api("/account", "GET, HEAD").route(read().to(account::get)))
+        .service(api("/account/sign-in", "POST").route(post().to(account::sign_in)))
+        .service(api("/account/revoke", "POST").route(post().to(account::revoke)))
+        .service(api("/account/revoke-all", "POST").route(post().to(account::revoke_all)))
+        .service(api("/account/leave", "POST").route(post().to(account::leave)))
         .service(api("/oauth/sign-in", "POST").route(post().to(sign_in::post)))
         .service(api("/oauth/atp/callback", "GET").route(get().to(callback::callback)))
         .service(

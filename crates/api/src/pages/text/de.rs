@@ -1,9 +1,12 @@
 //! German. People are addressed as the apps of this network do: „du“.
 
+use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
-use super::{Consent, Demo, Error, FormPost, Home, ProblemWords, Scopes, SignIn, Text};
+use super::{Account, Consent, Demo, Error, FormPost, Home, ProblemWords, Scopes, SignIn, Text};
+use crate::pages::account::AccountNotice;
 use crate::pages::problem::Problem;
+use crate::pages::time::{self, Ago, Day};
 
 pub(in crate::pages) static DE: Text = Text {
     lang: "de",
@@ -52,6 +55,38 @@ pub(in crate::pages) static DE: Text = Text {
         allow: "Erlauben",
         deny: "Ablehnen",
         return_to: ("Was du auch wählst, du kommst zurück zu ", "."),
+    },
+    account: Account {
+        title: "Apps mit Zugriff",
+        lead: "Apps, bei denen du dich in diesem Browser angemeldet hast, können dein Konto benutzen, bis du das \
+               hier beendest.",
+        notice,
+        nothing: "In diesem Browser hat keine App Zugriff bekommen.",
+        nothing_of_account: "Keine App hat Zugriff auf dieses Konto.",
+        device: "angemeldet",
+        background: "läuft im Hintergrund",
+        needs_sign_in: "dein Server möchte, dass du dich noch einmal anmeldest",
+        here: "dieser Browser",
+        elsewhere: "ein anderer Browser oder ein anderes Gerät",
+        since: "Seit",
+        last_used: "Zuletzt benutzt",
+        date,
+        ago,
+        scopes: "Was sie darf",
+        end_device: ("Abmelden", " von "),
+        end_background: ("Zugriff beenden", " von "),
+        end_all_here: "Von allen hier abmelden",
+        end_all_everywhere: "Jeden Zugriff auf dieses Konto beenden",
+        end_all_background: "Das beendet auch, was im Hintergrund läuft.",
+        only_here: "Du siehst, was in diesem Browser begonnen hat. Um alles zu sehen, was auf dieses Konto \
+                    zugreifen kann, weise nach, dass es deines ist.",
+        see_all: "Anmelden und alles sehen",
+        proven,
+        leave: "Fertig: wieder verbergen",
+        other: "Ein anderes Konto",
+        other_note: "Melde dich bei deinem eigenen Server an, um alles zu sehen und zu beenden, was auf ein Konto \
+                     zugreifen kann, in welchem Browser oder welcher App es auch begonnen hat.",
+        other_submit: "Anmelden und alles sehen",
     },
     form_post: FormPost {
         title: "Zurück zur App",
@@ -202,6 +237,60 @@ pub(in crate::pages) static DE: Text = Text {
     },
 };
 
+const fn notice(notice: AccountNotice) -> &'static str {
+    match notice {
+        AccountNotice::Ended => "Der Zugriff ist beendet.",
+        AccountNotice::EndedAll => "Alle diese Zugriffe sind beendet.",
+        AccountNotice::Gone => {
+            "Dieser Zugriff war schon beendet, oder es ist nicht Sache dieses Browsers, ihn zu beenden."
+        }
+        AccountNotice::NotProven => {
+            "Deine Anmeldung dafür ist zu lange her. Bitte melde dich noch einmal an."
+        }
+        AccountNotice::NotSignedIn => "Du hast dich nicht angemeldet: Diese Seite zeigt nur diesen Browser.",
+        AccountNotice::Left => "Diese Seite zeigt wieder nur diesen Browser.",
+    }
+}
+
+fn date(at: Timestamp) -> String {
+    const MONTHS: [&str; 12] = [
+        "Januar",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+    ];
+    let Day { year, month, day } = time::day_of(at);
+    let month = usize::try_from(month - 1).ok().and_then(|month| MONTHS.get(month)).unwrap_or(&"");
+    format!("{day}. {month} {year}")
+}
+
+fn ago(seconds: i64) -> String {
+    match Ago::of(seconds) {
+        Ago::Now => "gerade eben".to_owned(),
+        Ago::Minutes(n) => format!("vor {n} Minuten"),
+        Ago::Hours(1) => "vor 1 Stunde".to_owned(),
+        Ago::Hours(n) => format!("vor {n} Stunden"),
+        Ago::Days(1) => "vor 1 Tag".to_owned(),
+        Ago::Days(n) => format!("vor {n} Tagen"),
+    }
+}
+
+fn proven(minutes: i64) -> String {
+    let unit = if minutes == 1 { "Minute" } else { "Minuten" };
+    format!(
+        "Du hast nachgewiesen, dass dieses Konto deines ist. {minutes} {unit} lang siehst du hier alles, was darauf \
+         zugreifen kann."
+    )
+}
+
 const fn trouble(trouble: SignInTrouble) -> &'static str {
     match trouble {
         SignInTrouble::NoInput => "Gib ein Handle ein, etwa alice.example.com.",
@@ -251,6 +340,11 @@ const fn problem(problem: Problem) -> ProblemWords {
             (CANNOT_GO_ON, "Du hast dich bei deinem eigenen Server noch nicht angemeldet.", AGAIN)
         }
         Problem::Undecided => (CANNOT_GO_ON, "Die Antwort war weder Erlauben noch Ablehnen.", AGAIN),
+        Problem::ForeignForm => (
+            "Es wurde nichts geändert",
+            "Dieses Formular kam nicht von einer unserer Seiten in diesem Browser.",
+            "Öffne die Seite noch einmal und drücke den Knopf dort.",
+        ),
         Problem::Internal => (WRONG, "Auf unserer Seite ist etwas schiefgegangen.", LATER),
         Problem::Busy => (WRONG, "Der Server ist im Augenblick überlastet.", LATER),
         Problem::NotFound => (

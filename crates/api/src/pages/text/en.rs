@@ -1,9 +1,12 @@
 //! English.
 
+use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
-use super::{Consent, Demo, Error, FormPost, Home, ProblemWords, Scopes, SignIn, Text};
+use super::{Account, Consent, Demo, Error, FormPost, Home, ProblemWords, Scopes, SignIn, Text};
+use crate::pages::account::AccountNotice;
 use crate::pages::problem::Problem;
+use crate::pages::time::{self, Ago, Day};
 
 pub(in crate::pages) static EN: Text = Text {
     lang: "en",
@@ -52,6 +55,37 @@ pub(in crate::pages) static EN: Text = Text {
         allow: "Allow",
         deny: "Deny",
         return_to: ("Whatever you choose, you return to ", "."),
+    },
+    account: Account {
+        title: "Apps with access",
+        lead: "Apps that you signed in to in this browser can use your account until you end it here.",
+        notice,
+        nothing: "No app has been given access in this browser.",
+        nothing_of_account: "No app has access to this account.",
+        device: "signed in",
+        background: "runs in the background",
+        needs_sign_in: "your server wants you to sign in again",
+        here: "this browser",
+        elsewhere: "another browser or device",
+        since: "Since",
+        last_used: "Last used",
+        date,
+        ago,
+        scopes: "What it may do",
+        end_device: ("Sign out", " of "),
+        end_background: ("End access", " of "),
+        end_all_here: "Sign out of all of these",
+        end_all_everywhere: "End all access to this account",
+        end_all_background: "This also ends what runs in the background.",
+        only_here: "You see what began in this browser. To see everything that has access to this account, prove \
+                    that it is yours.",
+        see_all: "Sign in and see everything",
+        proven,
+        leave: "Done: hide it again",
+        other: "Another account",
+        other_note: "Sign in with your own server to see and end everything that has access to an account, \
+                     whatever browser or app it began in.",
+        other_submit: "Sign in and see everything",
     },
     form_post: FormPost {
         title: "Back to the app",
@@ -202,6 +236,55 @@ pub(in crate::pages) static EN: Text = Text {
     },
 };
 
+const fn notice(notice: AccountNotice) -> &'static str {
+    match notice {
+        AccountNotice::Ended => "The access has ended.",
+        AccountNotice::EndedAll => "All of that access has ended.",
+        AccountNotice::Gone => "That access had ended already, or it is not for this browser to end.",
+        AccountNotice::NotProven => "Your sign-in for this was too long ago. Please sign in again.",
+        AccountNotice::NotSignedIn => "You did not sign in: this page shows only this browser.",
+        AccountNotice::Left => "This page shows only this browser again.",
+    }
+}
+
+fn date(at: Timestamp) -> String {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    let Day { year, month, day } = time::day_of(at);
+    let month = usize::try_from(month - 1).ok().and_then(|month| MONTHS.get(month)).unwrap_or(&"");
+    format!("{day} {month} {year}")
+}
+
+fn ago(seconds: i64) -> String {
+    match Ago::of(seconds) {
+        Ago::Now => "just now".to_owned(),
+        Ago::Minutes(n) => format!("{n} minutes ago"),
+        Ago::Hours(1) => "1 hour ago".to_owned(),
+        Ago::Hours(n) => format!("{n} hours ago"),
+        Ago::Days(1) => "1 day ago".to_owned(),
+        Ago::Days(n) => format!("{n} days ago"),
+    }
+}
+
+fn proven(minutes: i64) -> String {
+    let unit = if minutes == 1 { "minute" } else { "minutes" };
+    format!(
+        "You proved that this account is yours. For {minutes} {unit} you see everything here that has access to it."
+    )
+}
+
 const fn trouble(trouble: SignInTrouble) -> &'static str {
     match trouble {
         SignInTrouble::NoInput => "Type a handle such as alice.example.com.",
@@ -245,6 +328,11 @@ const fn problem(problem: Problem) -> ProblemWords {
         }
         Problem::NotSignedIn => (CANNOT_GO_ON, "You have not signed in at your own server yet.", AGAIN),
         Problem::Undecided => (CANNOT_GO_ON, "The answer was neither allow nor deny.", AGAIN),
+        Problem::ForeignForm => (
+            "Nothing was changed",
+            "This form did not come from one of our pages in this browser.",
+            "Open the page again and press the button there.",
+        ),
         Problem::Internal => (WRONG, "Something went wrong on our side.", LATER),
         Problem::Busy => (WRONG, "The server is busy at the moment.", LATER),
         Problem::NotFound => (
