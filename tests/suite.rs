@@ -12,6 +12,7 @@ mod conformance {
     mod identity;
     mod introspection;
     mod languages;
+    mod logout;
     mod metadata;
     mod openid;
     mod registration;

@@ -1,25 +1,11 @@
 //! The account page: who sees what, and who may end it.
 
 use anyhow::Result;
-use causeway_domain::{
-    BrowserSessionId, LiveSession, PlainToken, Scope, SessionKind, SessionState, SystemRng, TenantId,
-    UpstreamSessionId,
-};
-use causeway_store::{StoreError, sessions};
-use causeway_testkit::{Agent, Answer, Person as _, Tokens};
+use causeway_testkit::{Agent, Answer, Person as _};
 
-use crate::support::{DID, HANDLE, OTHER_DID, Scene, hidden, on_each_database};
-
-const OTHER_HANDLE: &str = "bob.test";
-const COOKIE: &str = "causeway";
+use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, hidden, on_each_database};
 
 impl Scene {
-    async fn with_bob(database: &causeway_testkit::TestDatabase) -> Result<Self> {
-        let scene = Self::set(database).await?;
-        scene.upstream.add_account(OTHER_HANDLE, OTHER_DID);
-        Ok(scene)
-    }
-
     async fn account_page(&self, agent: &Agent) -> Result<Answer> {
         agent.get(&self.app.at("/account")).await
     }
@@ -36,37 +22,6 @@ impl Scene {
     async fn prove(&self, agent: &Agent, handle: &str) -> Result<Answer> {
         let sent = self.press(agent, "/account/sign-in", &[("identifier", handle)]).await?;
         agent.get(&self.upstream.approve(&sent.location()?).await?).await
-    }
-
-    async fn session_id(&self, tokens: &Tokens) -> Result<String> {
-        let session = self.agent.get_with(&self.app.at("/api/session"), &tokens.access_token).await?.json();
-        Ok(session["session_id"].as_str().unwrap().to_owned())
-    }
-
-    async fn works(&self, tokens: &Tokens) -> Result<bool> {
-        Ok(self.agent.get_with(&self.app.at("/oauth/userinfo"), &tokens.access_token).await?.status == 200)
-    }
-
-    /// A background session beside the one that this browser has.
-    async fn background(&self, agent: &Agent) -> Result<UpstreamSessionId> {
-        let browser = BrowserSessionId::of(&PlainToken::presented(agent.cookie(COOKIE).unwrap()));
-        let (ring, now, tenant) = (self.app.ring.clone(), self.app.ctx.now(), TenantId::default_tenant());
-        let id = UpstreamSessionId::random(&SystemRng);
-        let new = id.clone();
-        self.app
-            .store()
-            .write::<_, StoreError, _>(move |c| {
-                let live = sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)?;
-                let LiveSession { mut head, .. } = live.into_iter().next().unwrap();
-                let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?.unwrap();
-                (head.session_id, head.kind, head.state) =
-                    (new.clone(), SessionKind::Background, SessionState::Pending);
-                sessions::insert_session(c, &ring, &head, &tokens)?;
-                sessions::activate_session(c, &new, &Scope::atproto(), now)?;
-                Ok(())
-            })
-            .await?;
-        Ok(id)
     }
 }
 

@@ -16,6 +16,7 @@ use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
 use causeway_flow::dpop::{self, ProofError};
 use causeway_flow::introspect::IntrospectError;
+use causeway_flow::logout::LogoutError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
 use causeway_flow::registration::RegistrationError;
@@ -489,6 +490,15 @@ impl From<ConsentError> for PageError {
             ConsentError::Internal(error) => Self::internal(&error),
             ConsentError::Gone => Self::over(error.code(), Problem::ConsentOver),
             ConsentError::NotSignedIn => Self::over(error.code(), Problem::NotSignedIn),
+        }
+    }
+}
+
+impl From<LogoutError> for PageError {
+    fn from(error: LogoutError) -> Self {
+        match error {
+            LogoutError::Internal(error) => Self::internal(&error),
+            error => Self::app(error.code(), &error),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod error_code;
 pub mod grant;
 pub mod identity;
 pub mod ids;
+pub mod logout;
 pub mod nsid;
 pub mod one_use;
 pub mod pkce;

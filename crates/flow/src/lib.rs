@@ -26,6 +26,7 @@ pub mod id_token_hint;
 pub mod introspect;
 pub mod issuer_keys;
 pub mod keeper;
+pub mod logout;
 pub mod maintenance;
 mod negotiate;
 pub mod par;

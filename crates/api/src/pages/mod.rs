@@ -11,6 +11,7 @@ mod account;
 mod assets;
 mod host;
 mod lang;
+mod logout;
 mod problem;
 mod scope_words;
 mod text;
@@ -26,6 +27,7 @@ pub use self::assets::{
 };
 pub use self::host::{client_host, host_of};
 pub use self::lang::Lang;
+pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::problem::Problem;
 pub use self::scope_words::{ScopeGroup, ScopeItem, ScopeLine};
 use self::text::{ProblemWords, Text};

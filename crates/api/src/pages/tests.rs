@@ -85,6 +85,20 @@ fn account() -> AccountPage {
     }
 }
 
+fn logout() -> LogoutPage {
+    LogoutPage {
+        client_name: "Statusphere".into(),
+        client_host: "statusphere.example.com".into(),
+        accounts: vec![LogoutAccount { did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(), handle: None }],
+        form_token: "token".into(),
+        fields: vec![("client_id", "c".into())],
+    }
+}
+
+fn signed_out() -> SignedOutPage {
+    SignedOutPage { client_name: "Statusphere".into(), client_host: Some("statusphere.example.com".into()) }
+}
+
 /// Every page, with everything that comes from outside hostile.
 fn hostile(lang: Lang) -> Vec<String> {
     let evil = || HOSTILE.to_owned();
@@ -120,6 +134,14 @@ fn hostile(lang: Lang) -> Vec<String> {
     let demo = DemoPage { issuer: evil(), client_id: evil() };
     let home = HomePage { issuer: evil() };
     let form = FormPostPage { action: evil(), fields: vec![("state", evil())] };
+    let logout = LogoutPage {
+        client_name: evil(),
+        client_host: evil(),
+        accounts: vec![LogoutAccount { did: evil(), handle: Some(evil()) }],
+        form_token: evil(),
+        fields: vec![("state", evil())],
+    };
+    let signed_out = SignedOutPage { client_name: evil(), client_host: Some(evil()) };
     let mut account = account();
     account.form_token = evil();
     for card in &mut account.accounts {
@@ -136,6 +158,8 @@ fn hostile(lang: Lang) -> Vec<String> {
         home.render(lang),
         form.render(lang),
         account.render(lang),
+        logout.render(lang),
+        signed_out.render(lang),
     ]
     .map(Result::unwrap)
     .into()
@@ -151,6 +175,8 @@ fn plain(lang: Lang) -> Vec<String> {
         home().render(lang),
         form.render(lang),
         account().render(lang),
+        logout().render(lang),
+        signed_out().render(lang),
     ]
     .map(Result::unwrap)
     .into()
@@ -369,7 +395,14 @@ fn a_german_page_is_german() {
         ConsentPage { scopes: asked_in(Lang::De, narrow, "repo:app.a.note"), ..consent() }.render(Lang::De),
     ];
     let errors = PROBLEMS.map(|problem| ErrorPage { problem, ..error() }.render(Lang::De));
-    let others = [demo().render(Lang::De), home().render(Lang::De), account().render(Lang::De)];
+    let others = [
+        demo().render(Lang::De),
+        home().render(Lang::De),
+        account().render(Lang::De),
+        logout().render(Lang::De),
+        signed_out().render(Lang::De),
+        SignedOutPage { client_host: None, ..signed_out() }.render(Lang::De),
+    ];
     for html in pages.into_iter().chain(errors).chain(others).map(Result::unwrap) {
         let text = visible(&html);
         for word in ["the", "your", "you", "and", "is", "of", "not", "sign"] {
@@ -384,13 +417,14 @@ fn every_kind_that_has_a_name_has_one_in_german() {
     assert_eq!(kinds(Lang::De), kinds(Lang::En));
 }
 
-const PROBLEMS: [Problem; 9] = [
+const PROBLEMS: [Problem; 10] = [
     Problem::App,
     Problem::OtherBrowser,
     Problem::SignInOver,
     Problem::ConsentOver,
     Problem::NotSignedIn,
     Problem::Undecided,
+    Problem::ForeignForm,
     Problem::Internal,
     Problem::Busy,
     Problem::NotFound,

@@ -23,6 +23,7 @@ pub(super) struct Text {
     pub(super) consent: Consent,
     pub(super) scopes: Scopes,
     pub(super) account: Account,
+    pub(super) logout: Logout,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -101,6 +102,17 @@ pub(super) struct Account {
     pub(super) other: &'static str,
     pub(super) other_note: &'static str,
     pub(super) other_submit: &'static str,
+}
+
+pub(super) struct Logout {
+    pub(super) heading: Around,
+    pub(super) what: &'static str,
+    pub(super) submit: &'static str,
+    pub(super) stay: &'static str,
+    pub(super) done: &'static str,
+    pub(super) done_of: Around,
+    pub(super) others: &'static str,
+    pub(super) account: &'static str,
 }
 
 pub(super) struct FormPost {

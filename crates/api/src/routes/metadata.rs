@@ -29,6 +29,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "revocation_endpoint": at("/oauth/revoke"),
         "introspection_endpoint": at("/oauth/introspect"),
         "userinfo_endpoint": at("/oauth/userinfo"),
+        "end_session_endpoint": at("/oauth/logout"),
         "scopes_supported": ctx.scopes().supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "response_types_supported": ["code"],
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),

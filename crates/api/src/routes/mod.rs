@@ -8,6 +8,7 @@ mod consent;
 mod health;
 mod home;
 mod introspect;
+mod logout;
 pub(crate) mod metadata;
 mod par;
 mod register;
@@ -74,6 +75,10 @@ fn pages(config: &mut ServiceConfig) {
                 .route(get().to(authorize::get))
                 .route(post().to(authorize::post)),
         )
+        .service(
+            api("/oauth/logout", "GET, POST").route(get().to(logout::get)).route(post().to(logout::post)),
+        )
+        .service(api("/oauth/logout/confirm", "POST").route(post().to(logout::confirm)))
         .service(api("/account", "GET, HEAD").route(read().to(account::get)))
         .service(api("/account/sign-in", "POST").route(post().to(account::sign_in)))
         .service(api("/account/revoke", "POST").route(post().to(account::revoke)))

@@ -3,7 +3,7 @@
 use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
-use super::{Account, Consent, Demo, Error, FormPost, Home, ProblemWords, Scopes, SignIn, Text};
+use super::{Account, Consent, Demo, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text};
 use crate::pages::account::AccountNotice;
 use crate::pages::problem::Problem;
 use crate::pages::time::{self, Ago, Day};
@@ -87,6 +87,17 @@ pub(in crate::pages) static DE: Text = Text {
         other_note: "Melde dich bei deinem eigenen Server an, um alles zu sehen und zu beenden, was auf ein Konto \
                      zugreifen kann, in welchem Browser oder welcher App es auch begonnen hat.",
         other_submit: "Anmelden und alles sehen",
+    },
+    logout: Logout {
+        heading: ("Von ", " abmelden?"),
+        what: "Die App verliert ihren Zugriff aus diesem Browser. Bei anderen Apps bleibst du angemeldet, und bei \
+               deinem eigenen Server auch.",
+        submit: "Abmelden",
+        stay: "Angemeldet bleiben",
+        done: "Du bist abgemeldet",
+        done_of: ("In diesem Browser bist du von ", " abgemeldet."),
+        others: "Bei anderen Apps bleibst du angemeldet, und bei deinem eigenen Server vielleicht auch.",
+        account: "Alle Apps mit Zugriff ansehen",
     },
     form_post: FormPost {
         title: "Zurück zur App",

@@ -3,7 +3,7 @@
 use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
-use super::{Account, Consent, Demo, Error, FormPost, Home, ProblemWords, Scopes, SignIn, Text};
+use super::{Account, Consent, Demo, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text};
 use crate::pages::account::AccountNotice;
 use crate::pages::problem::Problem;
 use crate::pages::time::{self, Ago, Day};
@@ -86,6 +86,17 @@ pub(in crate::pages) static EN: Text = Text {
         other_note: "Sign in with your own server to see and end everything that has access to an account, \
                      whatever browser or app it began in.",
         other_submit: "Sign in and see everything",
+    },
+    logout: Logout {
+        heading: ("Sign out of ", "?"),
+        what: "The app loses its access from this browser. Other apps stay signed in, and so do you at your own \
+               server.",
+        submit: "Sign out",
+        stay: "Stay signed in",
+        done: "You are signed out",
+        done_of: ("You are signed out of ", " in this browser."),
+        others: "Other apps stay signed in, and so may you at your own server.",
+        account: "See all apps with access",
     },
     form_post: FormPost {
         title: "Back to the app",
