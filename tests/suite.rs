@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod conformance {
+    mod account;
     mod authorize;
     mod client_assertion;
     mod cors;
@@ -10,6 +11,8 @@ mod conformance {
     mod dpop_resource;
     mod identity;
     mod introspection;
+    mod languages;
+    mod logout;
     mod metadata;
     mod openid;
     mod registration;

@@ -3,17 +3,22 @@
 use std::path::Path;
 
 use anyhow::Result;
-use causeway_domain::SystemRng;
-use causeway_store::DatabaseUrl;
+use causeway_domain::{
+    BrowserSessionId, LiveSession, PlainToken, Scope, SessionKind, SessionState, SystemRng, TenantId,
+    UpstreamSessionId,
+};
 use causeway_store::seal::SealingKeyRing;
+use causeway_store::{DatabaseUrl, StoreError, sessions};
 use causeway_testkit::{
-    Agent, Answer, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp, TestDatabase,
+    Agent, Answer, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp, TestDatabase, Tokens,
 };
 
 /// The one account of the scripted upstream.
 pub(crate) const HANDLE: &str = "alice.test";
 /// Its DID.
 pub(crate) const DID: &str = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa";
+/// A second account, where a test adds it.
+pub(crate) const OTHER_HANDLE: &str = "bob.test";
 /// Another DID, of nobody unless a test says so.
 pub(crate) const OTHER_DID: &str = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb";
 
@@ -56,6 +61,13 @@ impl Scene {
         self.agent.send(self.xrpc("GET", "com.atproto.server.getSession", token)).await
     }
 
+    /// With a second account.
+    pub(crate) async fn with_bob(database: &TestDatabase) -> Result<Self> {
+        let scene = Self::set(database).await?;
+        scene.upstream.add_account(OTHER_HANDLE, OTHER_DID);
+        Ok(scene)
+    }
+
     /// The proof that nothing was lost or left half-done: a sign-in from the start.
     pub(crate) async fn still_works(&self) -> Result<()> {
         let tokens = self.client.sign_in(&self.agent, &self.upstream, HANDLE).await?;
@@ -71,10 +83,51 @@ impl Scene {
         Ok(())
     }
 
+    /// The session behind tokens.
+    pub(crate) async fn session_id(&self, tokens: &Tokens) -> Result<String> {
+        let session = self.agent.get_with(&self.app.at("/api/session"), &tokens.access_token).await?.json();
+        Ok(session["session_id"].as_str().unwrap().to_owned())
+    }
+
+    /// Whether tokens hold.
+    pub(crate) async fn works(&self, tokens: &Tokens) -> Result<bool> {
+        Ok(self.agent.get_with(&self.app.at("/oauth/userinfo"), &tokens.access_token).await?.status == 200)
+    }
+
+    /// A background session beside the one that this browser has.
+    pub(crate) async fn background(&self, agent: &Agent) -> Result<UpstreamSessionId> {
+        let browser = BrowserSessionId::of(&PlainToken::presented(agent.cookie("causeway").unwrap()));
+        let (ring, now, tenant) = (self.app.ring.clone(), self.app.ctx.now(), TenantId::default_tenant());
+        let id = UpstreamSessionId::random(&SystemRng);
+        let new = id.clone();
+        self.app
+            .store()
+            .write::<_, StoreError, _>(move |c| {
+                let live = sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)?;
+                let LiveSession { mut head, .. } = live.into_iter().next().unwrap();
+                let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?.unwrap();
+                (head.session_id, head.kind, head.state) =
+                    (new.clone(), SessionKind::Background, SessionState::Pending);
+                sessions::insert_session(c, &ring, &head, &tokens)?;
+                sessions::activate_session(c, &new, &Scope::atproto(), now)?;
+                Ok(())
+            })
+            .await?;
+        Ok(id)
+    }
+
     /// How many upstream sessions are stored, of any state.
     pub(crate) async fn sessions(&self) -> Result<i64> {
         count(&self.app, "upstream_session").await
     }
+}
+
+/// The value of the first hidden field of this name.
+pub(crate) fn hidden(page: &Answer, name: &str) -> String {
+    let at = page.text.find(&format!("name=\"{name}\"")).expect("the field");
+    let rest = &page.text[at..];
+    let value = rest.split("value=\"").nth(1).expect("its value");
+    value.split('"').next().unwrap_or_default().to_owned()
 }
 
 /// How many rows a table has.

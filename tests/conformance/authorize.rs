@@ -1,18 +1,10 @@
 //! `/oauth/authorize`, `/oauth/par`, the sign-in and consent pages.
 
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, PAR_SECONDS};
-use causeway_testkit::{Agent, Answer, Person as _, decide};
+use causeway_testkit::{Agent, Person as _, decide};
 use url::Url;
 
-use crate::support::{HANDLE, Scene, on_each_database};
-
-/// The value of a hidden field.
-fn hidden(page: &Answer, name: &str) -> String {
-    let at = page.text.find(&format!("name=\"{name}\"")).expect("the field");
-    let rest = &page.text[at..];
-    let value = rest.split("value=\"").nth(1).expect("its value");
-    value.split('"').next().unwrap_or_default().to_owned()
-}
+use crate::support::{HANDLE, Scene, hidden, on_each_database};
 
 on_each_database! {
     /// What is wrong with the client or the redirect URI is shown and never redirected.

@@ -16,6 +16,7 @@ use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
 use causeway_flow::dpop::{self, ProofError};
 use causeway_flow::introspect::IntrospectError;
+use causeway_flow::logout::LogoutError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
 use causeway_flow::registration::RegistrationError;
@@ -30,7 +31,7 @@ use crate::http::form::InputError;
 use crate::http::headers::{Forms, json_no_store, page};
 use crate::http::proof::set_nonce;
 use crate::http::request;
-use crate::pages::{ErrorPage, Link};
+use crate::pages::{ErrorPage, Problem};
 
 /// An error as an API client sees it (RFC 6749 section 5.2).
 #[derive(Debug)]
@@ -360,70 +361,54 @@ impl From<SessionError> for ApiError {
 pub(crate) struct PageError {
     status: StatusCode,
     code: ErrorCode,
-    title: &'static str,
-    message: String,
-    advice: &'static str,
+    problem: Problem,
+    detail: Option<String>,
 }
 
-const APP_ADVICE: &str = "This is a mistake of the app that sent you here, not yours. Tell its makers; \
-                          they will want the code below.";
-const AGAIN_ADVICE: &str = "Go back to the app that you came from and start the sign-in again, \
-                            in this browser. Cookies have to be allowed for this site.";
-const LATER_ADVICE: &str = "Try again in a moment. If it keeps happening, tell us the request number below.";
-
 impl PageError {
-    fn new(
-        status: StatusCode,
-        code: ErrorCode,
-        title: &'static str,
-        message: String,
-        advice: &'static str,
-    ) -> Self {
-        Self { status, code, title, message, advice }
+    pub(crate) const fn new(status: StatusCode, code: ErrorCode, problem: Problem) -> Self {
+        Self { status, code, problem, detail: None }
     }
 
-    fn app(code: ErrorCode, message: String) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, "This sign-in request is not valid", message, APP_ADVICE)
+    /// The app's mistake; `detail` is for its makers.
+    pub(crate) fn app(code: ErrorCode, detail: &impl fmt::Display) -> Self {
+        let detail = Some(sentence(&detail.to_string()));
+        Self { detail, ..Self::new(StatusCode::BAD_REQUEST, code, Problem::App) }
     }
 
-    fn over(code: ErrorCode, message: String) -> Self {
-        let title = "This sign-in cannot be continued";
-        Self::new(StatusCode::BAD_REQUEST, code, title, message, AGAIN_ADVICE)
+    const fn over(code: ErrorCode, problem: Problem) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, problem)
     }
 
     /// The answer came to a browser that we have not met.
-    pub(crate) fn unknown_browser() -> Self {
-        Self::over(
-            ErrorCode::NonceInvalidOrReused,
-            "this sign-in was started in another browser, or cookies are blocked".to_owned(),
-        )
+    pub(crate) const fn unknown_browser() -> Self {
+        Self::over(ErrorCode::NonceInvalidOrReused, Problem::OtherBrowser)
     }
 
     fn internal(error: &Internal) -> Self {
-        let message = "something went wrong on our side".to_owned();
-        let title = "Something went wrong";
         if error.is_retryable() {
             tracing::warn!(%error, "temporarily unavailable");
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            Self::new(status, ErrorCode::TemporarilyUnavailable, title, message, LATER_ADVICE)
+            Self::new(status, ErrorCode::TemporarilyUnavailable, Problem::Busy)
         } else {
             tracing::error!(%error, "internal error");
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            Self::new(status, ErrorCode::ServerError, title, message, LATER_ADVICE)
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ServerError, Problem::Internal)
         }
     }
 
     /// A form came back without a decision.
-    pub(crate) fn undecided() -> Self {
-        let message = "the answer was neither allow nor deny".to_owned();
-        Self::over(ErrorCode::InvalidRequest, message)
+    pub(crate) const fn undecided() -> Self {
+        Self::over(ErrorCode::InvalidRequest, Problem::Undecided)
+    }
+
+    /// A form that no page of ours made for this browser.
+    pub(crate) const fn foreign_form() -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::AccessDenied, Problem::ForeignForm)
     }
 
     /// There is nothing at this address.
-    pub(crate) fn not_found() -> Self {
-        let message = "there is no page at this address".to_owned();
-        let advice = "Check the address, or go back to the start.";
-        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "Nothing here", message, advice)
+    pub(crate) const fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, Problem::NotFound)
     }
 
     /// A template failed: nothing of the request can be at fault.
@@ -435,7 +420,7 @@ impl PageError {
 
 impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        write!(f, "{}: {:?}", self.code, self.problem)
     }
 }
 
@@ -447,14 +432,12 @@ impl ResponseError for PageError {
     fn error_response(&self) -> HttpResponse {
         let view = ErrorPage {
             status: self.status.as_u16(),
-            title: self.title.to_owned(),
-            message: sentence(&self.message),
-            advice: self.advice.to_owned(),
+            problem: self.problem,
+            detail: self.detail.clone(),
             code: self.code.to_string(),
             request_id: request::id(),
-            back: Some(Link { href: "/".to_owned(), label: "Back to the start".to_owned() }),
         };
-        match view.render() {
+        match view.render(request::lang()) {
             Ok(html) => page(self.status, html, Forms::Stay, None),
             Err(error) => {
                 tracing::error!(%error, "the error page did not render");
@@ -465,7 +448,7 @@ impl ResponseError for PageError {
 }
 
 /// An error's text as a sentence: a capital first, a full stop last.
-pub(crate) fn sentence(text: &str) -> String {
+fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -474,7 +457,7 @@ pub(crate) fn sentence(text: &str) -> String {
 
 impl From<InputError> for PageError {
     fn from(error: InputError) -> Self {
-        let mut this = Self::app(ErrorCode::InvalidRequest, error.to_string());
+        let mut this = Self::app(ErrorCode::InvalidRequest, &error);
         this.status = ApiError::from(error).status;
         this
     }
@@ -482,7 +465,7 @@ impl From<InputError> for PageError {
 
 impl From<UnsafeRequest> for PageError {
     fn from(error: UnsafeRequest) -> Self {
-        Self::app(error.code(), error.to_string())
+        Self::app(error.code(), &error)
     }
 }
 
@@ -496,7 +479,7 @@ impl From<CallbackError> for PageError {
     fn from(error: CallbackError) -> Self {
         match error {
             CallbackError::Internal(error) => Self::internal(&error),
-            error @ CallbackError::State => Self::over(error.code(), error.to_string()),
+            error @ CallbackError::State => Self::over(error.code(), Problem::SignInOver),
         }
     }
 }
@@ -505,7 +488,17 @@ impl From<ConsentError> for PageError {
     fn from(error: ConsentError) -> Self {
         match error {
             ConsentError::Internal(error) => Self::internal(&error),
-            error => Self::over(error.code(), error.to_string()),
+            ConsentError::Gone => Self::over(error.code(), Problem::ConsentOver),
+            ConsentError::NotSignedIn => Self::over(error.code(), Problem::NotSignedIn),
+        }
+    }
+}
+
+impl From<LogoutError> for PageError {
+    fn from(error: LogoutError) -> Self {
+        match error {
+            LogoutError::Internal(error) => Self::internal(&error),
+            error => Self::app(error.code(), &error),
         }
     }
 }
@@ -514,7 +507,7 @@ impl From<SignInError> for PageError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Internal(error) => Self::internal(&error),
-            error => Self::over(error.code(), error.to_string()),
+            error => Self::over(error.code(), Problem::SignInOver),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::ids::{ClientId, TenantId};
+use crate::logout::{self, LogoutMetadataError};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::rng::Rng;
 use crate::scope::{Scope, ScopeError};
@@ -328,6 +329,9 @@ pub enum ClientMetadataError {
     /// A signature that we don't make.
     #[error("{0} must be RS256 or ES256")]
     SigningAlg(&'static str),
+    /// What it says about logging out.
+    #[error(transparent)]
+    Logout(#[from] LogoutMetadataError),
     /// `client_uri` is not a web address.
     #[error("client_uri must be an https URL (http for loopback addresses)")]
     ClientUri,
@@ -415,6 +419,7 @@ impl ClientMetadata {
             }
         }
         let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
+        logout::check_metadata(&metadata)?;
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);

@@ -67,6 +67,8 @@ pub struct AuthRequest {
     pub max_age: Option<i64>,
     /// The key that the code will be bound to (RFC 9449 section 10).
     pub dpop_jkt: Option<Jkt>,
+    /// The languages that the client wants the person to be spoken to in, best first.
+    pub ui_locales: Option<String>,
     /// The browser that it is bound to.
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.

@@ -69,6 +69,12 @@ id! {
 random_id!(AuthRequestId, "ar_");
 
 id! {
+    /// One proof that a browser's person has an account.
+    AccountProofId
+}
+random_id!(AccountProofId, "ap_");
+
+id! {
     /// One session at a user's PDS: a chain of token sets.
     UpstreamSessionId
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod account;
 pub mod authorization;
 pub mod client;
 pub mod client_keys;
@@ -8,6 +9,7 @@ pub mod error_code;
 pub mod grant;
 pub mod identity;
 pub mod ids;
+pub mod logout;
 pub mod nsid;
 pub mod one_use;
 pub mod pkce;
@@ -20,13 +22,14 @@ pub mod signing_alg;
 pub mod upkeep;
 pub mod xrpc;
 
+pub use account::{AccountProof, LiveSession};
 pub use authorization::{Prompt, Prompts, ResponseMode};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId, UpstreamClientId,
-    UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId,
+    UpstreamClientId, UpstreamSessionId,
 };
 pub use nsid::Nsid;
 pub use one_use::OneUse;

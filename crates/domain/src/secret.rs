@@ -135,6 +135,29 @@ impl<K: TokenKind> PlainToken<K> {
     }
 }
 
+impl PlainToken<Browser> {
+    /// What a form of ours carries as proof that it was made for this browser. It follows from the secret
+    /// in the cookie, which no script and no other site can read; the other way round is not possible.
+    ///
+    /// ```
+    /// use causeway_domain::secret::{Browser, PlainToken};
+    /// use causeway_domain::{BrowserSessionId, SystemRng};
+    /// let cookie = PlainToken::<Browser>::random(&SystemRng);
+    /// assert!(cookie.accepts_form_token(&cookie.form_token()));
+    /// assert!(!cookie.accepts_form_token(&PlainToken::<Browser>::random(&SystemRng).form_token()));
+    /// assert_ne!(cookie.form_token(), BrowserSessionId::of(&cookie).as_str());
+    /// ```
+    pub fn form_token(&self) -> String {
+        let digest = Sha256::new().chain_update("causeway form token 1\0").chain_update(self.0.as_bytes());
+        URL_SAFE_NO_PAD.encode(digest.finalize())
+    }
+
+    /// Whether a form that carries this was made for this browser; constant time.
+    pub fn accepts_form_token(&self, presented: &str) -> bool {
+        self.form_token().as_bytes().ct_eq(presented.as_bytes()).into()
+    }
+}
+
 impl<K> Clone for PlainToken<K> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)

@@ -41,6 +41,7 @@ pub struct AuthorizeParams {
     pub max_age: Option<String>,
     pub id_token_hint: Option<String>,
     pub dpop_jkt: Option<String>,
+    pub ui_locales: Option<String>,
     pub request_uri: Option<String>,
     pub request: Option<String>,
 }
@@ -177,6 +178,7 @@ pub(crate) struct Checked {
     prompt: Prompts,
     max_age: Option<i64>,
     dpop_jkt: Option<Jkt>,
+    ui_locales: Option<String>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -303,7 +305,7 @@ fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal
     };
     let (state, issuer) = (params.state.as_deref(), ctx.issuer());
     let mode = response_mode(params).unwrap_or_default();
-    let to = ReplyTo { redirect_uri, mode, state, issuer };
+    let to = ReplyTo { redirect_uri, mode, state, issuer, ui_locales: params.ui_locales.as_deref() };
     let answer = ClientAnswer::error_to(to, refusal.code(), &refusal.to_string());
     AuthorizeError::Refused { refusal, answer }
 }
@@ -368,6 +370,8 @@ fn check_rest(
         prompt,
         max_age,
         dpop_jkt,
+        // A wish, never a reason to refuse.
+        ui_locales: params.ui_locales.clone().filter(|locales| locales.len() <= 256),
     })
 }
 
@@ -407,6 +411,7 @@ impl Checked {
             prompt: self.prompt,
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt,
+            ui_locales: self.ui_locales,
             browser_id: browser.clone(),
             request_uri,
             stage: AuthRequestStage::SignIn,

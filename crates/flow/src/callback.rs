@@ -10,14 +10,16 @@ use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Secret, SessionKind, SessionState,
-    UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Secret, SessionKind,
+    SessionState, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
 use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
+use crate::account_proof;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::maintenance;
 use crate::respond::ClientAnswer;
 use crate::sign_in::end_request;
 use crate::upstream::{give_back, token_set};
@@ -40,6 +42,8 @@ pub struct CallbackParams {
 pub enum CallbackOutcome {
     /// Signed in: the person is asked for consent.
     Consent(AuthRequestId),
+    /// They have proven that an account is theirs: the account page shows it.
+    Account,
     /// Not signed in: the client is told.
     Client(ClientAnswer),
 }
@@ -131,6 +135,7 @@ async fn run(
         AuthRequestStage::Decided { .. } => return Err(CallbackError::State),
     }
     match sign_in(ctx, params, &upstream, &request).await? {
+        Ok(()) if account_proof::is_for_proof(&request) => Ok(CallbackOutcome::Account),
         Ok(()) => Ok(CallbackOutcome::Consent(request.id)),
         Err(failure) => {
             tracing::warn!(%failure, "sign-in failed");
@@ -285,10 +290,11 @@ async fn store_session(
         cooldown: Cooldown::default(),
     };
     let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
+    let proof_id = account_proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));
     let stored = ctx
         .write_answer(|| {
             let (ring, request_id) = (ctx.ring(), request.id.clone());
-            let (head, tokens) = (head.clone(), tokens.clone());
+            let (head, tokens, proof_id) = (head.clone(), tokens.clone(), proof_id.clone());
             move |c: &mut AnyConnection| {
                 if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
                     // Either another tab was first, or an earlier try did commit after all.
@@ -296,6 +302,9 @@ async fn store_session(
                     return Ok(found.is_some());
                 }
                 sessions::insert_session(c, &ring, &head, &tokens)?;
+                if let Some(proof_id) = &proof_id {
+                    account_proof::keep(c, proof_id, &request_id, &head)?;
+                }
                 Ok(true)
             }
         })
@@ -305,6 +314,9 @@ async fn store_session(
     }
     let (did, session) = (&head.did, &head.session_id);
     tracing::info!(%did, %session, session.kind = head.kind.as_str(), session.iteration = 1, "signed in");
+    if proof_id.is_some() {
+        maintenance::revoke_soon(ctx, session).await;
+    }
     Ok(Ok(()))
 }
 

@@ -7,6 +7,8 @@
 //! ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by [`access`] at resources.
 
 pub mod access;
+pub mod account;
+pub mod account_proof;
 pub mod assertion;
 pub mod authorize;
 pub mod callback;
@@ -24,6 +26,7 @@ pub mod id_token_hint;
 pub mod introspect;
 pub mod issuer_keys;
 pub mod keeper;
+pub mod logout;
 pub mod maintenance;
 mod negotiate;
 pub mod par;

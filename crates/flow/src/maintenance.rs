@@ -84,7 +84,11 @@ async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), In
     let head = ctx
         .store()
         .read(move |c| {
-            sessions::find_session(c, &tenant, &session_id, SessionKind::Device).map_err(Internal::from)
+            let device = sessions::find_session(c, &tenant, &session_id, SessionKind::Device)?;
+            if device.is_some() {
+                return Ok(device);
+            }
+            sessions::find_session(c, &tenant, &session_id, SessionKind::Background).map_err(Internal::from)
         })
         .await?;
     match head.filter(|head| head.state == SessionState::Ended) {

@@ -16,6 +16,8 @@ pub enum ClientAnswer {
         action: String,
         /// The form's fields.
         fields: Vec<(&'static str, String)>,
+        /// The languages that the client wants the person to be spoken to in.
+        ui_locales: Option<String>,
     },
 }
 
@@ -26,12 +28,14 @@ pub(crate) struct ReplyTo<'a> {
     pub(crate) mode: ResponseMode,
     pub(crate) state: Option<&'a str>,
     pub(crate) issuer: &'a str,
+    pub(crate) ui_locales: Option<&'a str>,
 }
 
 impl<'a> ReplyTo<'a> {
     fn of(request: &'a AuthRequest, issuer: &'a str) -> Self {
         let (redirect_uri, state) = (&request.redirect_uri, request.state.as_deref());
-        Self { redirect_uri, mode: request.response_mode, state, issuer }
+        let ui_locales = request.ui_locales.as_deref();
+        Self { redirect_uri, mode: request.response_mode, state, issuer, ui_locales }
     }
 }
 
@@ -66,7 +70,8 @@ impl ClientAnswer {
         let redirect_uri = to.redirect_uri;
         let separator = match to.mode {
             ResponseMode::FormPost => {
-                return Self::FormPost { action: redirect_uri.to_owned(), fields };
+                let ui_locales = to.ui_locales.map(str::to_owned);
+                return Self::FormPost { action: redirect_uri.to_owned(), fields, ui_locales };
             }
             ResponseMode::Fragment => '#',
             ResponseMode::Query if redirect_uri.contains('?') => '&',
@@ -91,7 +96,8 @@ mod tests {
     use super::*;
 
     fn to(redirect_uri: &str, mode: ResponseMode) -> ClientAnswer {
-        let to = ReplyTo { redirect_uri, mode, state: Some("a b&c"), issuer: "https://as.example" };
+        let (state, issuer) = (Some("a b&c"), "https://as.example");
+        let to = ReplyTo { redirect_uri, mode, state, issuer, ui_locales: None };
         ClientAnswer::error_to(to, ErrorCode::AccessDenied, "no")
     }
 
@@ -109,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_form_carries_the_values_as_they_are() {
-        let ClientAnswer::FormPost { action, fields } =
+        let ClientAnswer::FormPost { action, fields, .. } =
             to("https://app.example/cb?x=1", ResponseMode::FormPost)
         else {
             panic!("no form");

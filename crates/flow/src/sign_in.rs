@@ -50,15 +50,25 @@ impl SignInError {
         }
     }
 
-    /// What the person may know: whose server it was and that it failed, not how our network sees it.
-    pub fn message(&self) -> String {
-        match self {
-            Self::Resolve(ResolveError::Http(_) | ResolveError::Dns) => {
-                "the server of this account cannot be reached, or does not answer as it should".to_owned()
-            }
-            Self::Upstream(_) => "the server of this account did not accept the sign-in request".to_owned(),
-            other => other.to_string(),
-        }
+    /// What the person may know; `None` when they cannot try again.
+    pub const fn trouble(&self) -> Option<SignInTrouble> {
+        use SignInTrouble as T;
+        Some(match self {
+            Self::Gone | Self::Internal(_) => return None,
+            Self::Input(IdentityError::Empty) => T::NoInput,
+            Self::Input(IdentityError::Did) => T::NotADid,
+            Self::Input(IdentityError::Handle) => T::NotAHandle,
+            Self::Input(IdentityError::Server) => T::NotAServer,
+            Self::Resolve(ResolveError::HandleNotFound) => T::UnknownHandle,
+            Self::Resolve(ResolveError::HandleAmbiguous) => T::AmbiguousHandle,
+            Self::Resolve(ResolveError::HandleMismatch) => T::ForeignHandle,
+            Self::Resolve(ResolveError::DidNotFound) => T::UnknownDid,
+            Self::Resolve(ResolveError::DidDocument(_)) => T::BadDidDocument,
+            Self::Resolve(ResolveError::NoPds) => T::NoServer,
+            Self::Resolve(ResolveError::ServerMetadata(_)) => T::BadServer,
+            Self::Resolve(ResolveError::Http(_) | ResolveError::Dns) => T::Unreachable,
+            Self::Upstream(_) => T::NotAccepted,
+        })
     }
 
     /// The code that the page shows.
@@ -70,6 +80,38 @@ impl SignInError {
             _ => ErrorCode::IdentityNotFound,
         }
     }
+}
+
+/// What is wrong with a try to sign in, as far as the person may know: whose server it was and that it
+/// failed, not how our network sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInTrouble {
+    /// Nothing was typed.
+    NoInput,
+    /// It begins like a DID and is none.
+    NotADid,
+    /// It is no handle.
+    NotAHandle,
+    /// It is a web address, but not that of a server.
+    NotAServer,
+    /// Nobody has this handle.
+    UnknownHandle,
+    /// The handle's DNS records contradict each other.
+    AmbiguousHandle,
+    /// The handle's account goes by another one.
+    ForeignHandle,
+    /// There is no such DID.
+    UnknownDid,
+    /// The DID document cannot be used.
+    BadDidDocument,
+    /// The account has no server.
+    NoServer,
+    /// The server's metadata does not allow a safe sign-in.
+    BadServer,
+    /// The server, or what leads to it, does not answer.
+    Unreachable,
+    /// The server refused our request.
+    NotAccepted,
 }
 
 /// What the sign-in page shows.

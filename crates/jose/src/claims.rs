@@ -44,6 +44,18 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// The audience, if it is one alone.
+    pub fn single(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::One(one) => Some(one),
+            Self::Several(several) => match several.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            },
+        }
+    }
+
     /// Whether it names `audience`; compared byte by byte.
     pub fn contains(&self, audience: &str) -> bool {
         match self {

@@ -40,6 +40,7 @@ struct Row {
     prompt: Option<String>,
     max_age: Option<i64>,
     dpop_jkt: Option<String>,
+    ui_locales: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -77,6 +78,7 @@ impl Row {
             prompt: Some(request.prompt.to_string()).filter(|prompt| !prompt.is_empty()),
             max_age: request.max_age,
             dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
+            ui_locales: request.ui_locales.clone(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Row {
                 .map_err(|_| column("prompt").corrupt())?,
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
+            ui_locales: self.ui_locales,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             stage,

@@ -19,6 +19,7 @@ mod store;
 mod url;
 mod writer;
 
+pub mod account_proofs;
 pub mod admin;
 pub mod auth_requests;
 pub mod clients;

@@ -131,6 +131,7 @@ diesel::table! {
         prompt -> Nullable<Text>,
         max_age -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
+        ui_locales -> Nullable<Text>,
     }
 }
 
@@ -206,6 +207,18 @@ diesel::table! {
         refresh_failures -> BigInt,
         refresh_not_before -> Nullable<BigInt>,
         verified_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    account_proof (proof_id) {
+        proof_id -> Text,
+        tenant_id -> Text,
+        browser_id -> Text,
+        did -> Text,
+        handle -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
     }
 }
 

@@ -6,6 +6,13 @@
 //! ([`advance_session`]). Who may refresh is decided by a lease whose fence only grows: whoever comes
 //! with an old fence has lost the lease, and may bring tokens but no bad news.
 
+mod live;
+
+pub use self::live::{
+    LIVE_LIMIT, find_live_session, list_live_sessions_of_account, list_live_sessions_of_account_in_browser,
+    list_live_sessions_of_browser, list_live_sessions_of_client,
+};
+
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::upkeep::Cooldown;

@@ -306,6 +306,7 @@ pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
         ("oauth_atp_request", &["oauth_state", "nonce", "pkce_verifier", "dpop_private_key"]),
         ("oauth_atp_session", &["dpop_key", "access_token", "refresh_token"]),
         ("upstream_session", &["session_id", "browser_id", "upstream_auth"]),
+        ("account_proof", &["proof_id", "browser_id", "did", "handle"]),
         ("signing_key", &["public_jwk", "private_jwk"]),
     ];
     let mut dump = String::new();

@@ -29,6 +29,11 @@ fn is_ours(value: &str) -> bool {
 
 /// The browser that sent this request, if we met before.
 pub(crate) fn known(req: &HttpRequest, state: &AppState) -> Option<BrowserSessionId> {
+    secret(req, state).map(|secret| BrowserSessionId::of(&secret))
+}
+
+/// The secret by which we know the browser again.
+pub(crate) fn secret(req: &HttpRequest, state: &AppState) -> Option<PlainToken<Browser>> {
     let value =
         req.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok()).find_map(|header| {
             header.split(';').find_map(|pair| {
@@ -36,13 +41,18 @@ pub(crate) fn known(req: &HttpRequest, state: &AppState) -> Option<BrowserSessio
                 (key == name(state) && is_ours(value)).then(|| value.to_owned())
             })
         })?;
-    Some(BrowserSessionId::of(&PlainToken::presented(value)))
+    Some(PlainToken::presented(value))
 }
 
 /// The browser that sent this request; meets it when it is new.
 pub(crate) fn known_or_new(req: &HttpRequest, state: &AppState) -> BrowserCookie {
-    if let Some(id) = known(req, state) {
-        return BrowserCookie { id, set: None };
+    with_form_token(req, state).0
+}
+
+/// The same, and what the forms of a page for this browser carry.
+pub(crate) fn with_form_token(req: &HttpRequest, state: &AppState) -> (BrowserCookie, String) {
+    if let Some(secret) = secret(req, state) {
+        return (BrowserCookie { id: BrowserSessionId::of(&secret), set: None }, secret.form_token());
     }
     let secret = PlainToken::<Browser>::random(&SystemRng);
     // Lax: the way back from a PDS is a top-level GET from another site.
@@ -52,5 +62,5 @@ pub(crate) fn known_or_new(req: &HttpRequest, state: &AppState) -> BrowserCookie
         name(state),
         secret.expose()
     );
-    BrowserCookie { id: BrowserSessionId::of(&secret), set: Some(set) }
+    (BrowserCookie { id: BrowserSessionId::of(&secret), set: Some(set) }, secret.form_token())
 }

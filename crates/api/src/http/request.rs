@@ -1,27 +1,30 @@
 //! Who asks, and by which id the request goes in logs, answers and error pages.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use causeway_domain::{Rng, SystemRng};
 use ipnet::IpNet;
 use tracing::Instrument as _;
 
+use crate::pages::Lang;
 use crate::state::AppState;
 
 /// The header that carries the id back.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What an error has to say of the request that it answers.
+/// What is known of the request that a task serves, wherever its answer is made.
 struct Current {
     id: String,
     issuer: String,
+    lang: Cell<Lang>,
 }
 
 tokio::task_local! {
@@ -37,6 +40,24 @@ pub(crate) fn id() -> String {
 pub(crate) fn resource_metadata_url() -> String {
     let issuer = CURRENT.try_with(|current| current.issuer.clone()).unwrap_or_default();
     format!("{issuer}/.well-known/oauth-protected-resource")
+}
+
+/// The language of whatever page this request is answered with.
+pub(crate) fn lang() -> Lang {
+    CURRENT.try_with(|current| current.lang.get()).unwrap_or_default()
+}
+
+/// From here on a client's `ui_locales` decides, if we speak one of them.
+pub(crate) fn prefer(ui_locales: Option<&str>) {
+    if let Some(lang) = ui_locales.and_then(Lang::of_ui_locales) {
+        let _ = CURRENT.try_with(|current| current.lang.set(lang));
+    }
+}
+
+/// The language that the browser asks for.
+fn accepted(headers: &HeaderMap) -> Lang {
+    let lines: Vec<&str> = headers.get_all(ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok()).collect();
+    Lang::of_accept_language(&lines.join(","))
 }
 
 /// Names the request, logs it, and gives the id back. Only metadata is logged: query strings carry
@@ -59,7 +80,8 @@ pub(crate) async fn observe(
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
-    let serve = CURRENT.scope(Current { id: origin.request_id, issuer }, next.call(req));
+    let current = Current { id: origin.request_id, issuer, lang: Cell::new(accepted(req.headers())) };
+    let serve = CURRENT.scope(current, next.call(req));
     async move {
         let mut response = serve.await?;
         response.headers_mut().insert(REQUEST_ID, header);

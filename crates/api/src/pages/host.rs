@@ -1,5 +1,7 @@
 //! Where an answer goes, as a person should see it.
 
+use causeway_domain::client::Client;
+
 /// The host that a redirect URI leads to; the scheme for a private one, whose "host" means nothing.
 pub fn host_of(redirect_uri: &str) -> String {
     match url::Url::parse(redirect_uri) {
@@ -11,6 +13,11 @@ pub fn host_of(redirect_uri: &str) -> String {
         },
         Err(_) => redirect_uri.to_owned(),
     }
+}
+
+/// The host of a client: where its first redirect URI leads.
+pub fn client_host(client: &Client) -> String {
+    client.redirect_uris.first().map(|uri| host_of(uri.as_str())).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,26 +1,36 @@
 //! The pages that people see, rendered on the server with askama.
 //!
 //! Each page is a plain struct with a `render` function: no HTTP types, no I/O, and every value that comes
-//! from outside is escaped by the template. The words live in [`text`], so that a second language is a second
-//! table. Nothing here needs inline script or style; the only script is [`DEMO_JS`] on the demo page.
+//! from outside is escaped by the template. The words live in [`text`], one table a language; the caller says
+//! which one ([`Lang`]). Nothing here needs inline script or style; the only script is [`DEMO_JS`] on the demo page.
 //!
 //! The sign-in and consent forms answer with redirects that leave this origin, which browsers refuse under
 //! `form-action 'self'`: serve those two pages without a `form-action` directive.
 
+mod account;
 mod assets;
 mod host;
+mod lang;
+mod logout;
+mod problem;
 mod scope_words;
 mod text;
+mod time;
 
 use askama::Template;
 use causeway_domain::Scope;
+use causeway_flow::sign_in::SignInTrouble;
 
+pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
-pub use self::host::host_of;
+pub use self::host::{client_host, host_of};
+pub use self::lang::Lang;
+pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
+pub use self::problem::Problem;
 pub use self::scope_words::{ScopeGroup, ScopeItem, ScopeLine};
-use self::text::{EN, Text};
+use self::text::{ProblemWords, Text};
 
 /// Where the consent form posts to.
 pub const CONSENT_ACTION: &str = "/oauth/consent";
@@ -36,7 +46,11 @@ struct Shell {
     icon: &'static str,
 }
 
-const SHELL: Shell = Shell { text: &EN, css: CSS_HREF, demo_js: DEMO_JS_HREF, icon: FAVICON_HREF };
+impl Shell {
+    const fn of(lang: Lang) -> Self {
+        Self { text: lang.text(), css: CSS_HREF, demo_js: DEMO_JS_HREF, icon: FAVICON_HREF }
+    }
+}
 
 /// Asks for the account to sign in with. The form posts `request`, `identifier` and, for the cancel button,
 /// `decision=deny` to [`SignInPage::action`].
@@ -48,8 +62,8 @@ pub struct SignInPage {
     pub client_host: String,
     /// What the field holds already.
     pub identifier: String,
-    /// What was wrong with the last attempt, in words.
-    pub error: Option<String>,
+    /// What was wrong with the last attempt.
+    pub error: Option<SignInTrouble>,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
     /// Where the form posts to, see [`SIGN_IN_ACTION`].
@@ -62,13 +76,15 @@ struct SignInView<'a> {
     shell: Shell,
     client: Client<'a>,
     page: &'a SignInPage,
+    error: Option<&'static str>,
 }
 
 impl SignInPage {
     /// The page as HTML.
-    pub fn render(&self) -> Result<String, askama::Error> {
+    pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
         let client = Client::new(&self.client_name, &self.client_host);
-        SignInView { shell: SHELL, client, page: self }.render()
+        let error = self.error.map(lang.text().sign_in.trouble);
+        SignInView { shell: Shell::of(lang), client, page: self, error }.render()
     }
 }
 
@@ -82,11 +98,11 @@ pub struct AskedScopes {
 }
 
 impl AskedScopes {
-    /// A scope in words, English. `contents` is what the person's server granted: it says what is in
-    /// permission sets.
-    pub fn new(scope: &Scope, contents: &Scope) -> Self {
+    /// A scope in words. `contents` is what the person's server granted: it says what is in permission
+    /// sets.
+    pub fn new(lang: Lang, scope: &Scope, contents: &Scope) -> Self {
         Self {
-            groups: scope_words::describe(scope, contents, &EN.scopes),
+            groups: scope_words::describe(scope, contents, &lang.text().scopes),
             values: scope.iter().map(ToString::to_string).collect(),
         }
     }
@@ -128,9 +144,9 @@ struct ConsentView<'a> {
 
 impl ConsentPage {
     /// The page as HTML.
-    pub fn render(&self) -> Result<String, askama::Error> {
+    pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
         let client = Client::new(&self.client_name, &self.client_host);
-        ConsentView { shell: SHELL, client, page: self, action: CONSENT_ACTION }.render()
+        ConsentView { shell: Shell::of(lang), client, page: self, action: CONSENT_ACTION }.render()
     }
 }
 
@@ -153,18 +169,9 @@ struct FormPostView<'a> {
 
 impl FormPostPage {
     /// The page as HTML.
-    pub fn render(&self) -> Result<String, askama::Error> {
-        FormPostView { shell: SHELL, page: self, script: FORM_POST_JS_HREF }.render()
+    pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
+        FormPostView { shell: Shell::of(lang), page: self, script: FORM_POST_JS_HREF }.render()
     }
-}
-
-/// A way out of an error page.
-#[derive(Clone)]
-pub struct Link {
-    /// A path on this server or an http(s) URL; the page leaves out any other.
-    pub href: String,
-    /// What the link says.
-    pub label: String,
 }
 
 /// Says what happened and what to do about it.
@@ -172,18 +179,14 @@ pub struct Link {
 pub struct ErrorPage {
     /// The HTTP status that the page is sent with.
     pub status: u16,
-    /// The headline.
-    pub title: String,
     /// What happened.
-    pub message: String,
-    /// What to do now.
-    pub advice: String,
+    pub problem: Problem,
+    /// What exactly, for the makers of the app that is at fault, in English.
+    pub detail: Option<String>,
     /// The error code, as an OAuth client would see it.
     pub code: String,
     /// What an operator looks for in the log.
     pub request_id: String,
-    /// A way back, if there is one.
-    pub back: Option<Link>,
 }
 
 #[derive(Template)]
@@ -191,14 +194,14 @@ pub struct ErrorPage {
 struct ErrorView<'a> {
     shell: Shell,
     page: &'a ErrorPage,
-    back: Option<&'a Link>,
+    words: ProblemWords,
 }
 
 impl ErrorPage {
     /// The page as HTML.
-    pub fn render(&self) -> Result<String, askama::Error> {
-        let back = self.back.as_ref().filter(|link| is_web_link(&link.href));
-        ErrorView { shell: SHELL, page: self, back }.render()
+    pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
+        let words = (lang.text().error.problem)(self.problem);
+        ErrorView { shell: Shell::of(lang), page: self, words }.render()
     }
 }
 
@@ -220,8 +223,8 @@ struct DemoView<'a> {
 
 impl DemoPage {
     /// The page as HTML.
-    pub fn render(&self) -> Result<String, askama::Error> {
-        DemoView { shell: SHELL, page: self }.render()
+    pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
+        DemoView { shell: Shell::of(lang), page: self }.render()
     }
 }
 
@@ -241,8 +244,8 @@ struct HomeView<'a> {
 
 impl HomePage {
     /// The page as HTML.
-    pub fn render(&self) -> Result<String, askama::Error> {
-        HomeView { shell: SHELL, page: self }.render()
+    pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
+        HomeView { shell: Shell::of(lang), page: self }.render()
     }
 }
 
@@ -286,12 +289,6 @@ fn is_loopback(host: &str) -> bool {
         _ => host,
     };
     matches!(name, "localhost" | "127.0.0.1" | "[::1]") || host == "::1"
-}
-
-/// A link that may stand on a page: a path here, or http(s); never a script.
-fn is_web_link(href: &str) -> bool {
-    let href = href.to_ascii_lowercase();
-    href.starts_with('/') || href.starts_with("https://") || href.starts_with("http://")
 }
 
 #[cfg(test)]

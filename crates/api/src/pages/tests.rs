@@ -1,3 +1,5 @@
+use causeway_domain::Timestamp;
+
 use super::*;
 
 const HOSTILE: &str = "\"><script>alert(1)</script><b x='&";
@@ -27,18 +29,20 @@ fn consent() -> ConsentPage {
 }
 
 fn asked(scope: &str, contents: &str) -> AskedScopes {
-    AskedScopes::new(&Scope::parse(scope).unwrap(), &Scope::parse(contents).unwrap())
+    asked_in(Lang::En, scope, contents)
+}
+
+fn asked_in(lang: Lang, scope: &str, contents: &str) -> AskedScopes {
+    AskedScopes::new(lang, &Scope::parse(scope).unwrap(), &Scope::parse(contents).unwrap())
 }
 
 fn error() -> ErrorPage {
     ErrorPage {
         status: 400,
-        title: "This sign-in has ended".into(),
-        message: "The link was used before.".into(),
-        advice: "Go back to the app and start again.".into(),
-        code: "nonce_invalid_or_reused".into(),
+        problem: Problem::App,
+        detail: None,
+        code: "invalid_request".into(),
         request_id: "01J9".into(),
-        back: Some(Link { href: "/".into(), label: "Start again".into() }),
     }
 }
 
@@ -50,14 +54,59 @@ fn home() -> HomePage {
     HomePage { issuer: "https://auth.example.com".into() }
 }
 
+fn account() -> AccountPage {
+    let app = |background, began_here| AppLine {
+        session: "us_1".into(),
+        name: "Statusphere".into(),
+        host: "statusphere.example.com".into(),
+        background,
+        needs_sign_in: background,
+        began_here,
+        since: Timestamp(1_709_251_199),
+        last_used: Timestamp(1_735_689_600),
+        scopes: AskedScopes::default(),
+    };
+    let apps = vec![app(false, true), app(true, false)];
+    let card = |handle: Option<&str>, proven_seconds, apps| AccountCard {
+        did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(),
+        handle: handle.map(str::to_owned),
+        proven_seconds,
+        apps,
+    };
+    AccountPage {
+        form_token: "token".into(),
+        accounts: vec![
+            card(Some("alice.example.com"), Some(599), apps.clone()),
+            card(None, None, apps),
+            card(None, Some(61), vec![]),
+        ],
+        notice: Some(AccountNotice::Ended),
+        now: Timestamp(1_735_689_600 + 7300),
+    }
+}
+
+fn logout() -> LogoutPage {
+    LogoutPage {
+        client_name: "Statusphere".into(),
+        client_host: "statusphere.example.com".into(),
+        accounts: vec![LogoutAccount { did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(), handle: None }],
+        form_token: "token".into(),
+        fields: vec![("client_id", "c".into())],
+    }
+}
+
+fn signed_out() -> SignedOutPage {
+    SignedOutPage { client_name: "Statusphere".into(), client_host: Some("statusphere.example.com".into()) }
+}
+
 /// Every page, with everything that comes from outside hostile.
-fn hostile() -> [String; 5] {
+fn hostile(lang: Lang) -> Vec<String> {
     let evil = || HOSTILE.to_owned();
     let sign_in = SignInPage {
         client_name: evil(),
         client_host: evil(),
         identifier: evil(),
-        error: Some(evil()),
+        error: Some(SignInTrouble::NotAHandle),
         request: evil(),
         ..sign_in()
     };
@@ -81,28 +130,65 @@ fn hostile() -> [String; 5] {
         },
         request: evil(),
     };
-    let error = ErrorPage {
-        status: 400,
-        title: evil(),
-        message: evil(),
-        advice: evil(),
-        code: evil(),
-        request_id: evil(),
-        back: Some(Link { href: format!("/{HOSTILE}"), label: evil() }),
-    };
+    let error = ErrorPage { detail: Some(evil()), code: evil(), request_id: evil(), ..error() };
     let demo = DemoPage { issuer: evil(), client_id: evil() };
     let home = HomePage { issuer: evil() };
-    [sign_in.render(), consent.render(), error.render(), demo.render(), home.render()].map(Result::unwrap)
+    let form = FormPostPage { action: evil(), fields: vec![("state", evil())] };
+    let logout = LogoutPage {
+        client_name: evil(),
+        client_host: evil(),
+        accounts: vec![LogoutAccount { did: evil(), handle: Some(evil()) }],
+        form_token: evil(),
+        fields: vec![("state", evil())],
+    };
+    let signed_out = SignedOutPage { client_name: evil(), client_host: Some(evil()) };
+    let mut account = account();
+    account.form_token = evil();
+    for card in &mut account.accounts {
+        (card.did, card.handle) = (evil(), Some(evil()));
+        for app in &mut card.apps {
+            (app.session, app.name, app.host, app.scopes) = (evil(), evil(), evil(), consent.scopes.clone());
+        }
+    }
+    [
+        sign_in.render(lang),
+        consent.render(lang),
+        error.render(lang),
+        demo.render(lang),
+        home.render(lang),
+        form.render(lang),
+        account.render(lang),
+        logout.render(lang),
+        signed_out.render(lang),
+    ]
+    .map(Result::unwrap)
+    .into()
 }
 
-fn plain() -> [String; 5] {
-    [sign_in().render(), consent().render(), error().render(), demo().render(), home().render()]
-        .map(Result::unwrap)
+fn plain(lang: Lang) -> Vec<String> {
+    let form = FormPostPage { action: "https://app.example/cb".into(), fields: vec![("code", "c".into())] };
+    [
+        sign_in().render(lang),
+        consent().render(lang),
+        error().render(lang),
+        demo().render(lang),
+        home().render(lang),
+        form.render(lang),
+        account().render(lang),
+        logout().render(lang),
+        signed_out().render(lang),
+    ]
+    .map(Result::unwrap)
+    .into()
+}
+
+fn in_all_languages(pages: fn(Lang) -> Vec<String>) -> impl Iterator<Item = (Lang, String)> {
+    Lang::ALL.into_iter().flat_map(move |lang| pages(lang).into_iter().map(move |html| (lang, html)))
 }
 
 #[test]
 fn values_from_outside_are_escaped() {
-    for html in hostile() {
+    for (_, html) in in_all_languages(hostile) {
         assert!(html.contains("&lt;script&gt;") || html.contains("&#60;script&#62;"), "{html}");
         assert!(!html.contains("<script>"), "{html}");
         assert!(!html.contains("<b x="), "{html}");
@@ -112,10 +198,10 @@ fn values_from_outside_are_escaped() {
 
 #[test]
 fn one_heading_a_language_and_landmarks() {
-    for html in plain().into_iter().chain(hostile()) {
+    for (lang, html) in in_all_languages(plain).chain(in_all_languages(hostile)) {
         assert_eq!(html.matches("<h1").count(), 1, "{html}");
         assert_eq!(html.matches("<main").count(), 1, "{html}");
-        assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"), "{html}");
+        assert!(html.starts_with(&format!("<!DOCTYPE html>\n<html lang=\"{}\">", lang.tag())), "{html}");
         assert!(html.contains("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"));
         assert!(html.contains("<meta name=\"color-scheme\" content=\"light dark\">"));
         assert!(html.contains("<meta name=\"referrer\" content=\"no-referrer\">"));
@@ -125,13 +211,15 @@ fn one_heading_a_language_and_landmarks() {
 
 #[test]
 fn nothing_inline_and_nothing_from_elsewhere() {
-    for html in plain() {
+    for (_, html) in in_all_languages(plain) {
         for banned in [" style=", "<style", " onclick=", " onload=", "src=\"http", "<script>", "javascript:"]
         {
             assert!(!html.contains(banned), "{banned} in {html}");
         }
         let scripts = html.matches("<script").count();
-        assert_eq!(scripts, html.matches(&format!("<script src=\"{DEMO_JS_HREF}\" defer></script>")).count());
+        let ours = [DEMO_JS_HREF, FORM_POST_JS_HREF]
+            .map(|href| html.matches(&format!("<script src=\"{href}\" defer></script>")).count());
+        assert_eq!(scripts, ours.iter().sum::<usize>());
     }
     for banned in ["url(", "@import"] {
         assert!(!CSS.contains(banned), "{banned} in the style sheet");
@@ -143,8 +231,9 @@ fn nothing_inline_and_nothing_from_elsewhere() {
 
 #[test]
 fn labels_and_ids_fit() {
-    let with_error = SignInPage { error: Some("No such handle.".into()), ..sign_in() }.render().unwrap();
-    for html in plain().into_iter().chain([with_error]) {
+    let with_error = SignInPage { error: Some(SignInTrouble::UnknownHandle), ..sign_in() };
+    let with_error = with_error.render(Lang::En).unwrap();
+    for html in plain(Lang::En).into_iter().chain([with_error]) {
         let attribute = |name: &str| {
             let needle = format!(" {name}=\"");
             html.split(&needle as &str)
@@ -166,7 +255,7 @@ fn labels_and_ids_fit() {
 
 #[test]
 fn the_sign_in_form() {
-    let html = sign_in().render().unwrap();
+    let html = sign_in().render(Lang::En).unwrap();
     assert!(html.contains("<form method=\"post\" action=\"/oauth/sign-in\""));
     assert!(html.contains("<input type=\"hidden\" name=\"request\" value=\"req-1\">"));
     assert!(html.contains("name=\"decision\" value=\"deny\""));
@@ -178,18 +267,19 @@ fn the_sign_in_form() {
     // Enter in the field presses the first button of the form.
     assert!(html.find(">Continue<").unwrap() < html.find(">Cancel<").unwrap());
 
-    let page = SignInPage { identifier: "alice".into(), error: Some("No such handle.".into()), ..sign_in() };
-    let html = page.render().unwrap();
+    let error = Some(SignInTrouble::UnknownHandle);
+    let page = SignInPage { identifier: "alice".into(), error, ..sign_in() };
+    let html = page.render(Lang::En).unwrap();
     assert!(html.contains("aria-describedby=\"identifier-error identifier-hint\""));
     assert!(html.contains("aria-invalid=\"true\""));
     assert!(html.contains("value=\"alice\""));
     assert!(html.contains("role=\"alert\""));
-    assert!(html.contains("No such handle."));
+    assert!(html.contains("No account has this handle."));
 }
 
 #[test]
 fn the_consent_form() {
-    let html = consent().render().unwrap();
+    let html = consent().render(Lang::En).unwrap();
     assert!(html.contains("<form method=\"post\" action=\"/oauth/consent\""));
     assert!(html.contains("<input type=\"hidden\" name=\"request\" value=\"req-1\">"));
     assert!(html.contains("name=\"decision\" value=\"allow\""));
@@ -204,28 +294,57 @@ fn the_consent_form() {
     assert!(html.contains("<code>transition:generic</code>"));
 
     let kinds: Vec<_> = (0..9).map(|index| format!("repo:com.example.kind{index}")).collect();
-    let html = ConsentPage { scopes: asked(&kinds.join(" "), ""), ..consent() }.render().unwrap();
+    let html = ConsentPage { scopes: asked(&kinds.join(" "), ""), ..consent() }.render(Lang::En).unwrap();
     assert!(html.contains("and 3 more"), "{html}");
     assert_eq!(html.matches("<code>com.example.kind").count(), 9);
     let html = ConsentPage { scopes: asked("include:app.a.auth", "repo:app.a.note"), ..consent() };
-    let html = html.render().unwrap();
+    let html = html.render(Lang::En).unwrap();
     assert!(
         html.contains("permission set app.a.auth:") && html.contains("<code>app.a.note</code>"),
         "{html}"
     );
 
-    let html = ConsentPage { handle: None, verified: true, ..consent() }.render().unwrap();
+    let html = ConsentPage { handle: None, verified: true, ..consent() }.render(Lang::En).unwrap();
     assert!(html.contains("no verified handle"));
     assert!(!html.contains("not verified"));
 
-    let html = ConsentPage { client_host: "127.0.0.1:3000".into(), ..consent() }.render().unwrap();
+    let html = ConsentPage { client_host: "127.0.0.1:3000".into(), ..consent() }.render(Lang::En).unwrap();
     assert!(html.contains("an app on this device"));
     assert!(html.contains("started this app yourself"));
 }
 
 #[test]
+fn the_account_page() {
+    let html = account().render(Lang::En).unwrap();
+    for shown in [
+        "<time datetime=\"2024-02-29T23:59Z\">29 February 2024</time>",
+        "<time datetime=\"2025-01-01T00:00Z\">2 hours ago</time>",
+        "For 9 minutes",
+        "For 1 minute you",
+        "Sign out<span class=\"visually-hidden\"> of <bdi>Statusphere</bdi></span>",
+        "End access<span class=\"visually-hidden\">",
+        "value=\"everywhere\"",
+        "value=\"here\"",
+        "No app has access to this account.",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert_eq!(html.matches("<form").count(), html.matches("name=\"form_token\" value=\"token\"").count());
+    let german = account().render(Lang::De).unwrap();
+    assert!(german.contains("29. Februar 2024") && german.contains("vor 2 Stunden"), "{german}");
+}
+
+#[test]
+fn notices_survive_the_address() {
+    for notice in ["ended", "ended-all", "gone", "not-proven", "not-signed-in", "left"] {
+        assert_eq!(AccountNotice::parse(notice).map(AccountNotice::as_str), Some(notice));
+    }
+    assert_eq!(AccountNotice::parse("<script>"), None);
+}
+
+#[test]
 fn a_client_without_a_name_goes_by_its_host() {
-    let html = SignInPage { client_name: "  ".into(), ..sign_in() }.render().unwrap();
+    let html = SignInPage { client_name: "  ".into(), ..sign_in() }.render(Lang::En).unwrap();
     assert!(html.contains("<h1>Sign in to <bdi>statusphere.example.com</bdi></h1>"), "{html}");
 }
 
@@ -250,23 +369,70 @@ fn loopback_hosts() {
     }
 }
 
+/// What the pages themselves say, without markup and without what comes from outside.
+fn visible(html: &str) -> String {
+    let body = &html[html.find("<body").unwrap()..];
+    let texts = body.split('<').skip(1).filter_map(|piece| piece.split_once('>'));
+    texts.filter(|(tag, _)| !tag.contains("lang=\"en\"")).map(|(_, text)| format!(" {text} ")).collect()
+}
+
 #[test]
-fn a_way_back_is_never_a_script() {
-    let link = |href: &str| {
-        let back = Some(Link { href: href.into(), label: "Out of here".into() });
-        ErrorPage { back, ..error() }.render().unwrap()
-    };
-    for href in ["/", "https://app.example.com/x", "http://127.0.0.1:3000/"] {
-        assert!(link(href).contains("Out of here"), "{href}");
-    }
-    for href in ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", " javascript:x", ""] {
-        assert!(!link(href).contains("Out of here"), "{href}");
+fn a_german_page_is_german() {
+    // Two that cover each other's words are never said together.
+    let wide = "atproto email background_access transition:generic transition:chat.bsky repo:* blob:*/* \
+                rpc:*?aud=did:web:a.example%23x identity:* account:email?action=manage \
+                account:repo?action=manage account:status?action=manage include:app.a.auth";
+    let narrow = "atproto account:status account:repo identity:handle blob:image/* blob:video/* blob:audio/* \
+                  blob:text/html rpc:a.b.c?aud=* rpc:a.b.c?aud=did:web:a.example%23x \
+                  repo:app.bsky.graph.follow?action=create repo:app.bsky.feed.post?action=delete \
+                  include:app.a.auth?aud=did:web:a.example%23x";
+    let scopes = asked_in(Lang::De, wide, "");
+    let pages = [
+        sign_in().render(Lang::De),
+        SignInPage { client_host: "127.0.0.1".into(), ..sign_in() }.render(Lang::De),
+        ConsentPage { scopes: scopes.clone(), ..consent() }.render(Lang::De),
+        ConsentPage { scopes, handle: None, verified: true, ..consent() }.render(Lang::De),
+        ConsentPage { scopes: asked_in(Lang::De, narrow, "repo:app.a.note"), ..consent() }.render(Lang::De),
+    ];
+    let errors = PROBLEMS.map(|problem| ErrorPage { problem, ..error() }.render(Lang::De));
+    let others = [
+        demo().render(Lang::De),
+        home().render(Lang::De),
+        account().render(Lang::De),
+        logout().render(Lang::De),
+        signed_out().render(Lang::De),
+        SignedOutPage { client_host: None, ..signed_out() }.render(Lang::De),
+    ];
+    for html in pages.into_iter().chain(errors).chain(others).map(Result::unwrap) {
+        let text = visible(&html);
+        for word in ["the", "your", "you", "and", "is", "of", "not", "sign"] {
+            assert!(!text.to_lowercase().contains(&format!(" {word} ")), "{word}: {text}");
+        }
     }
 }
 
 #[test]
+fn every_kind_that_has_a_name_has_one_in_german() {
+    let kinds = |lang: Lang| lang.text().scopes.kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>();
+    assert_eq!(kinds(Lang::De), kinds(Lang::En));
+}
+
+const PROBLEMS: [Problem; 10] = [
+    Problem::App,
+    Problem::OtherBrowser,
+    Problem::SignInOver,
+    Problem::ConsentOver,
+    Problem::NotSignedIn,
+    Problem::Undecided,
+    Problem::ForeignForm,
+    Problem::Internal,
+    Problem::Busy,
+    Problem::NotFound,
+];
+
+#[test]
 fn the_demo_page_has_what_the_script_looks_for() {
-    let html = demo().render().unwrap();
+    let html = demo().render(Lang::En).unwrap();
     assert!(html.contains("data-issuer=\"http://127.0.0.1:8080\""));
     assert!(html.contains("data-client-id=\"causeway-demo\""));
     assert!(html.contains("<noscript>"));

@@ -1,5 +1,16 @@
 //! The words of the pages. A language is one [`Text`].
 
+mod de;
+mod en;
+
+use causeway_domain::Timestamp;
+use causeway_flow::sign_in::SignInTrouble;
+
+pub(super) use self::de::DE;
+pub(super) use self::en::EN;
+use super::account::AccountNotice;
+use super::problem::Problem;
+
 /// A sentence with a hole: what stands before and after the value.
 pub(super) type Around = (&'static str, &'static str);
 
@@ -11,6 +22,8 @@ pub(super) struct Text {
     pub(super) sign_in: SignIn,
     pub(super) consent: Consent,
     pub(super) scopes: Scopes,
+    pub(super) account: Account,
+    pub(super) logout: Logout,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -18,6 +31,8 @@ pub(super) struct Text {
 }
 
 pub(super) struct SignIn {
+    /// What was wrong with the last try.
+    pub(super) trouble: fn(SignInTrouble) -> &'static str,
     pub(super) heading: Around,
     pub(super) app: &'static str,
     pub(super) this_device: Around,
@@ -54,6 +69,50 @@ pub(super) struct Consent {
     pub(super) allow: &'static str,
     pub(super) deny: &'static str,
     pub(super) return_to: Around,
+}
+
+pub(super) struct Account {
+    pub(super) title: &'static str,
+    pub(super) lead: &'static str,
+    pub(super) notice: fn(AccountNotice) -> &'static str,
+    pub(super) nothing: &'static str,
+    pub(super) nothing_of_account: &'static str,
+    pub(super) device: &'static str,
+    pub(super) background: &'static str,
+    pub(super) needs_sign_in: &'static str,
+    pub(super) here: &'static str,
+    pub(super) elsewhere: &'static str,
+    pub(super) since: &'static str,
+    pub(super) last_used: &'static str,
+    /// A day, in UTC.
+    pub(super) date: fn(Timestamp) -> String,
+    /// How many seconds ago.
+    pub(super) ago: fn(i64) -> String,
+    pub(super) scopes: &'static str,
+    pub(super) end_device: Around,
+    pub(super) end_background: Around,
+    pub(super) end_all_here: &'static str,
+    pub(super) end_all_everywhere: &'static str,
+    pub(super) end_all_background: &'static str,
+    pub(super) only_here: &'static str,
+    pub(super) see_all: &'static str,
+    /// For how many minutes everything is shown.
+    pub(super) proven: fn(i64) -> String,
+    pub(super) leave: &'static str,
+    pub(super) other: &'static str,
+    pub(super) other_note: &'static str,
+    pub(super) other_submit: &'static str,
+}
+
+pub(super) struct Logout {
+    pub(super) heading: Around,
+    pub(super) what: &'static str,
+    pub(super) submit: &'static str,
+    pub(super) stay: &'static str,
+    pub(super) done: &'static str,
+    pub(super) done_of: Around,
+    pub(super) others: &'static str,
+    pub(super) account: &'static str,
 }
 
 pub(super) struct FormPost {
@@ -111,11 +170,23 @@ pub(super) struct Scopes {
 }
 
 pub(super) struct Error {
+    /// What happened.
+    pub(super) problem: fn(Problem) -> ProblemWords,
+    /// Stands before what only the makers of an app understand.
+    pub(super) detail: &'static str,
+    pub(super) back: &'static str,
     pub(super) advice: &'static str,
     pub(super) status: &'static str,
     pub(super) code: &'static str,
     pub(super) request_id: &'static str,
     pub(super) request_id_note: &'static str,
+}
+
+/// How an error page speaks of a problem.
+pub(super) struct ProblemWords {
+    pub(super) title: &'static str,
+    pub(super) message: &'static str,
+    pub(super) advice: &'static str,
 }
 
 /// What the page says; what the script says stands at the top of the script.
@@ -166,197 +237,3 @@ pub(super) struct Home {
     pub(super) issuer: &'static str,
     pub(super) metadata: &'static str,
 }
-
-/// English.
-pub(super) const EN: Text = Text {
-    lang: "en",
-    footer: "Causeway connects apps with AT Protocol accounts. Your password stays with your own server.",
-    sign_in: SignIn {
-        heading: ("Sign in to ", ""),
-        app: "The app",
-        this_device: ("an app on this device (", ")"),
-        server: "Your own server",
-        server_note: "asks for your password; we never see it",
-        label: "Your handle",
-        hint: ("For example ", ", or your own domain."),
-        example: "alice.bsky.social",
-        submit: "Continue",
-        cancel: "Cancel",
-        help: "What is my handle?",
-        help_account: "You sign in with your AT Protocol account, the kind that Bluesky and other apps use. \
-                       One account works in all of them.",
-        help_handle: (
-            "Your handle is the full name of your account, ",
-            ", as your profile shows it, without spaces.",
-        ),
-        help_domain: ("If your handle is a domain of your own, type that, such as ", "."),
-        help_did: ("An account id works too: ", "."),
-        help_server: (
-            "If you only know the server that keeps your account, type its address, such as ",
-            ", and choose the account there.",
-        ),
-    },
-    consent: Consent {
-        heading: ("Let ", " use your account?"),
-        app: "The app",
-        verified: "verified",
-        not_verified: "not verified",
-        not_verified_note: "Nobody has checked this app’s name.",
-        only_if_from_there: "Go on only if you came from the address above.",
-        only_if_this_device: "Go on only if you started this app yourself, just now.",
-        you: "You",
-        no_handle: "no verified handle",
-        on_server: ("on ", ""),
-        scopes: "It will be able to",
-        far_reaching: "far-reaching",
-        more: ("and ", " more"),
-        exactly: "The exact permissions, for experts",
-        allow: "Allow",
-        deny: "Deny",
-        return_to: ("Whatever you choose, you return to ", "."),
-    },
-    form_post: FormPost {
-        title: "Back to the app",
-        lead: "You are being sent back to the app that you came from.",
-        proceed: "Continue",
-    },
-    scopes: Scopes {
-        about_you: "Who you are",
-        about_records: "Your posts and other records",
-        about_files: "Files",
-        about_services: "Services in your name",
-        about_account: "Your account itself",
-        about_sets: "Permission sets",
-        about_absence: "While you are away",
-        identity: "Know who you are: your handle and your permanent account id (DID).",
-        email: "See the email address of your account.",
-        background: "Keep working for you when you are not there, until you take the permission back.",
-        generic: "Read and write nearly everything in your account: posts, likes, follows, your profile and \
-                  settings. Direct messages are left out.",
-        generic_risk: "This is as much as an app password allows.",
-        chat: "Read and send your direct messages on Bluesky.",
-        chat_risk: "It can read your private conversations and write in your name.",
-        records: [
-            "",
-            "Create records of these kinds:",
-            "Change records of these kinds:",
-            "Create and change records of these kinds:",
-            "Delete records of these kinds:",
-            "Create and delete records of these kinds:",
-            "Change and delete records of these kinds:",
-            "Create, change and delete records of these kinds:",
-        ],
-        records_any: [
-            "",
-            "Create records of every kind.",
-            "Change records of every kind.",
-            "Create and change records of every kind.",
-            "Delete records of every kind.",
-            "Create and delete records of every kind.",
-            "Change and delete records of every kind.",
-            "Create, change and delete records of every kind.",
-        ],
-        records_any_risk: "Records are all that you have made: posts, likes, follows, your profile, and what other \
-                           apps keep for you.",
-        kinds: &[
-            ("app.bsky.actor.profile", "your profile"),
-            ("app.bsky.feed.generator", "custom feeds"),
-            ("app.bsky.feed.like", "likes"),
-            ("app.bsky.feed.post", "posts"),
-            ("app.bsky.feed.postgate", "who may quote you"),
-            ("app.bsky.feed.repost", "reposts"),
-            ("app.bsky.feed.threadgate", "who may reply to you"),
-            ("app.bsky.graph.block", "blocks"),
-            ("app.bsky.graph.follow", "follows"),
-            ("app.bsky.graph.list", "lists"),
-            ("app.bsky.graph.listblock", "blocked lists"),
-            ("app.bsky.graph.listitem", "members of lists"),
-            ("app.bsky.graph.starterpack", "starter packs"),
-            ("chat.bsky.actor.declaration", "who may message you"),
-        ],
-        calls: ("Use these functions of the service ", " in your name:"),
-        calls_any: ("Use everything that the service ", " offers, in your name."),
-        calls_any_risk: "What that is, the service decides.",
-        calls_anywhere: "Use these functions of any service in your name:",
-        images: "Upload images.",
-        videos: "Upload videos.",
-        audio: "Upload audio.",
-        files: ("Upload files of the type ", "."),
-        files_any: "Upload files of every kind.",
-        email_manage: "See and change the email address of your account.",
-        email_manage_risk: "Whoever controls the address can have your password reset.",
-        repo_read: "Read all your records, which are public anyway.",
-        repo_manage: "Replace everything in your account by importing a copy.",
-        repo_manage_risk: "What you have now can be lost. Apps that move accounts need this.",
-        status_read: "See whether your account is active.",
-        status_manage: "Deactivate and activate your account.",
-        status_manage_risk: "While it is deactivated nobody can see it.",
-        handle: "Change your handle.",
-        handle_risk: "People find you by your handle.",
-        identity_any: "Change your identity: your handle, your keys and the server that keeps your account.",
-        identity_any_risk: "Whoever has this can take your account over for good.",
-        set: ("Everything in the permission set ", ""),
-        set_service: (", with the service ", ""),
-        set_known: ":",
-        set_unknown: ". Only your own server knows what that is.",
-    },
-    error: Error {
-        advice: "What to do",
-        status: "Status",
-        code: "Error",
-        request_id: "Request id",
-        request_id_note: "If you ask for help, give the request id.",
-    },
-    demo: Demo {
-        title: "Try it",
-        heading: "One OAuth server in front of every AT Protocol account",
-        what: "Causeway lets any standard OAuth client sign people in with their AT Protocol account, on \
-               whichever server that account lives.",
-        how: "The client speaks plain OAuth 2.1; Causeway speaks to the person’s own server and keeps the \
-              session alive.",
-        try_it: "Try a sign-in",
-        label: "Handle, DID or server",
-        hint: ("For example ", "."),
-        submit: "Sign in",
-        note: "This page is an ordinary public client of this server: discovery, PKCE, a code, tokens. You \
-               enter your password at your own server only.",
-        no_script: "This page is an OAuth client written in JavaScript, so it needs JavaScript to run. The \
-                    sign-in pages themselves work without it.",
-        signed_in: "Signed in",
-        gets: "This is all that a client gets.",
-        account: "Account",
-        handle: "Handle",
-        did: "DID",
-        pds: "Server (PDS)",
-        scope: "Scope",
-        session: "Session",
-        session_id: "Session id",
-        kind: "Kind",
-        state: "State",
-        head_iteration: "Current iteration",
-        session_iteration: "Token made at iteration",
-        token_expires: "Access token ends",
-        session_expires: "Session ends",
-        refresh: "Refresh the session",
-        refresh_note: "Causeway gets new tokens from your server: the iteration goes up.",
-        refresh_token: "Refresh the tokens",
-        refresh_token_note: "This page gets new tokens from Causeway: your server is not asked.",
-        sign_out: "Sign out",
-        sign_out_note: "Revokes the tokens of this page.",
-        developers: "Use it in your app",
-        developers_note: "Give your OAuth library the issuer. It finds the rest.",
-        issuer: "Issuer",
-        client_id: "Client id of this page",
-        metadata: "Server metadata",
-    },
-    home: Home {
-        title: "An OAuth server for AT Protocol accounts",
-        heading: "This is an OAuth server for AT Protocol accounts",
-        what: "Apps that trust it can sign people in with their AT Protocol account, on whichever server that \
-               account lives.",
-        how: "If you came to sign in, go back to the app and start there; if you build an app, give your OAuth \
-              library the issuer.",
-        issuer: "Issuer",
-        metadata: "Server metadata",
-    },
-};

@@ -13,7 +13,7 @@ use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::see_other;
-use crate::http::request::canonical_location;
+use crate::http::request::{self, canonical_location};
 use crate::state::AppState;
 
 /// Takes the parameters of an authorization request out.
@@ -33,6 +33,7 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         prompt: params.take("prompt"),
         max_age: params.take("max_age"),
         id_token_hint: params.take("id_token_hint"),
+        ui_locales: params.take("ui_locales"),
         request_uri: params.take("request_uri"),
         request: params.take("request"),
     }
@@ -43,6 +44,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         return Ok(see_other(&location, None));
     }
     let params = authorize_params(&mut Params::of_query(&req)?);
+    request::prefer(params.ui_locales.as_deref());
     let browser = cookie::known_or_new(&req, &state);
     let request = match authorize::begin(&state.ctx, params, &browser.id).await {
         Ok(request) => request,
@@ -50,6 +52,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         Err(AuthorizeError::Unsafe(error)) => return Err(error.into()),
         Err(AuthorizeError::Internal(error)) => return Err(error.into()),
     };
+    request::prefer(request.ui_locales.as_deref());
     if request.prompt.contains(Prompt::None) {
         return client_answer(silent::answer(&state.ctx, &request).await?, browser.set);
     }

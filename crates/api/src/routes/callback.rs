@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Secret;
 use causeway_flow::callback::{self, CallbackOutcome, CallbackParams};
 
-use super::consent;
+use super::{account, consent};
 use crate::error::PageError;
 use crate::http::answer::client_answer;
 use crate::http::cookie;
@@ -24,6 +24,7 @@ pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<
     };
     match callback::complete(&state.ctx, params, &browser).await? {
         CallbackOutcome::Consent(id) => Ok(see_other(&consent::location(&state, &id), None)),
+        CallbackOutcome::Account => Ok(see_other(&account::location(&state, None), None)),
         CallbackOutcome::Client(answer) => client_answer(answer, None),
     }
 }

@@ -11,6 +11,7 @@ use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page};
+use crate::http::request;
 use crate::pages::{AskedScopes, ConsentPage, host_of};
 use crate::state::AppState;
 
@@ -24,6 +25,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
     let view = consent::view(&state.ctx, &id, &browser).await?;
+    request::prefer(view.request.ui_locales.as_deref());
     let html = ConsentPage {
         client_name: view.client.client_name,
         client_host: host_of(&view.request.redirect_uri),
@@ -31,10 +33,10 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),
-        scopes: AskedScopes::new(&view.scope, &view.upstream_scope),
+        scopes: AskedScopes::new(request::lang(), &view.scope, &view.upstream_scope),
         request: id.into_string(),
     }
-    .render()
+    .render(request::lang())
     .map_err(|error| PageError::render(&error))?;
     Ok(page(StatusCode::OK, html, Forms::Leave, None))
 }

@@ -8,7 +8,7 @@ use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
 use crate::http::headers::{Forms, page, see_other};
-use crate::http::request::canonical_location;
+use crate::http::request::{self, canonical_location};
 use crate::pages::{ASSETS, DemoPage, HomePage};
 use crate::state::AppState;
 
@@ -18,8 +18,8 @@ pub(crate) async fn home(req: HttpRequest, state: Data<AppState>) -> Result<Http
     }
     let issuer = state.ctx.issuer().to_owned();
     let html = match &state.config.demo {
-        Some(client_id) => DemoPage { issuer, client_id: client_id.to_string() }.render(),
-        None => HomePage { issuer }.render(),
+        Some(client_id) => DemoPage { issuer, client_id: client_id.to_string() }.render(request::lang()),
+        None => HomePage { issuer }.render(request::lang()),
     };
     let html = html.map_err(|error| PageError::render(&error))?;
     Ok(page(StatusCode::OK, html, Forms::Stay, None))

@@ -11,6 +11,7 @@ use causeway_flow::{Ctx, dpop, issuer_keys};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::pages::Lang;
 use crate::state::AppState;
 
 /// The metadata document: what is in it is served, what is served is in it.
@@ -28,6 +29,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "revocation_endpoint": at("/oauth/revoke"),
         "introspection_endpoint": at("/oauth/introspect"),
         "userinfo_endpoint": at("/oauth/userinfo"),
+        "end_session_endpoint": at("/oauth/logout"),
         "scopes_supported": ctx.scopes().supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "response_types_supported": ["code"],
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
@@ -49,6 +51,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "userinfo_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
         "claim_types_supported": ["normal"],
         "claims_supported": CLAIMS,
+        "ui_locales_supported": Lang::ALL.map(Lang::tag),
         "claims_parameter_supported": false,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": dpop::ALGORITHMS,

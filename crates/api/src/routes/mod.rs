@@ -1,5 +1,6 @@
 //! One file an endpoint: parse, call one verb, render.
 
+mod account;
 mod authorize;
 mod callback;
 mod client_documents;
@@ -7,6 +8,7 @@ mod consent;
 mod health;
 mod home;
 mod introspect;
+mod logout;
 pub(crate) mod metadata;
 mod par;
 mod register;
@@ -73,6 +75,15 @@ fn pages(config: &mut ServiceConfig) {
                 .route(get().to(authorize::get))
                 .route(post().to(authorize::post)),
         )
+        .service(
+            api("/oauth/logout", "GET, POST").route(get().to(logout::get)).route(post().to(logout::post)),
+        )
+        .service(api("/oauth/logout/confirm", "POST").route(post().to(logout::confirm)))
+        .service(api("/account", "GET, HEAD").route(read().to(account::get)))
+        .service(api("/account/sign-in", "POST").route(post().to(account::sign_in)))
+        .service(api("/account/revoke", "POST").route(post().to(account::revoke)))
+        .service(api("/account/revoke-all", "POST").route(post().to(account::revoke_all)))
+        .service(api("/account/leave", "POST").route(post().to(account::leave)))
         .service(api("/oauth/sign-in", "POST").route(post().to(sign_in::post)))
         .service(api("/oauth/atp/callback", "GET").route(get().to(callback::callback)))
         .service(

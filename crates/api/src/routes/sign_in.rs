@@ -8,11 +8,12 @@ use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_flow::sign_in::{self, SignInError};
 
 use super::consent;
-use crate::error::{PageError, sentence, sign_in_status};
+use crate::error::{PageError, sign_in_status};
 use crate::http::answer::client_answer;
 use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
+use crate::http::request;
 use crate::pages::{SIGN_IN_ACTION, SignInPage, host_of};
 use crate::state::AppState;
 
@@ -49,12 +50,13 @@ pub(crate) async fn render(
     error: Option<SignInError>,
     browser: BrowserCookie,
 ) -> Result<HttpResponse, PageError> {
+    request::prefer(request.ui_locales.as_deref());
     let status = error.as_ref().map_or(StatusCode::OK, sign_in_status);
     let error = match error {
-        Some(error @ (SignInError::Internal(_) | SignInError::Gone)) => return Err(error.into()),
         Some(error) => {
             tracing::info!(%error, code = %error.code(), "sign-in did not start");
-            Some(sentence(&error.message()))
+            let Some(trouble) = error.trouble() else { return Err(error.into()) };
+            Some(trouble)
         }
         None => None,
     };
@@ -67,7 +69,7 @@ pub(crate) async fn render(
         request: request.id.to_string(),
         action: SIGN_IN_ACTION,
     }
-    .render()
+    .render(request::lang())
     .map_err(|error| PageError::render(&error))?;
     Ok(page(status, html, Forms::Leave, browser.set))
 }

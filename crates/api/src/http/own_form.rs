@@ -1,0 +1,67 @@
+//! Forms that end something: they have to come from a page of ours, in the browser that it was made for.
+//!
+//! Three things stand against a forged form. The cookie is `SameSite=Lax`, so that no other site's form
+//! carries it. The browser says where a form comes from (`Sec-Fetch-Site`, `Origin`). And the form carries
+//! a token that follows from the cookie's secret, which another site cannot know even where it can make
+//! the browser send the cookie.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderName, ORIGIN};
+use causeway_domain::BrowserSessionId;
+
+use crate::error::PageError;
+use crate::http::cookie;
+use crate::http::form::Params;
+use crate::state::AppState;
+
+/// The field of a form that carries its token.
+const FORM_TOKEN: &str = "form_token";
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The browser that a form of ours came from.
+pub(crate) fn browser(
+    req: &HttpRequest,
+    state: &AppState,
+    params: &mut Params,
+) -> Result<BrowserSessionId, PageError> {
+    let token = params.take(FORM_TOKEN);
+    let secret = cookie::secret(req, state).ok_or_else(PageError::unknown_browser)?;
+    let header = |name| req.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let is_ours = comes_from_us(header(SEC_FETCH_SITE), header(ORIGIN), &state.config.page_origin);
+    match token {
+        Some(token) if is_ours && secret.accepts_form_token(&token) => Ok(BrowserSessionId::of(&secret)),
+        _ => Err(PageError::foreign_form()),
+    }
+}
+
+/// What the browser says. Old ones say nothing, and under our own `no-referrer` the origin is `null`: the
+/// token decides then.
+fn comes_from_us(fetch_site: Option<&str>, origin: Option<&str>, own: &str) -> bool {
+    fetch_site.is_none_or(|site| site == "same-origin")
+        && origin.is_none_or(|origin| origin == "null" || origin == own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comes_from_us;
+
+    #[test]
+    fn only_our_own_pages() {
+        let own = "https://auth.example";
+        for (site, origin, ours) in [
+            (Some("same-origin"), Some("null"), true),
+            (Some("same-origin"), Some("https://auth.example"), true),
+            (None, None, true),
+            (None, Some("null"), true),
+            (Some("same-site"), Some("null"), false),
+            (Some("cross-site"), Some("https://auth.example"), false),
+            (Some("none"), None, false),
+            (None, Some("https://evil.example"), false),
+            (None, Some("http://auth.example"), false),
+            (Some("same-origin"), Some("https://auth.example.evil.example"), false),
+        ] {
+            assert_eq!(comes_from_us(site, origin, own), ours, "{site:?} {origin:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What an error page can be about.
+
+/// What happened, as far as a person has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The app's request is at fault.
+    App,
+    /// The answer came to a browser that we have not met.
+    OtherBrowser,
+    /// The sign-in is over, expired, or another browser's.
+    SignInOver,
+    /// The request was decided, has expired, or is another browser's.
+    ConsentOver,
+    /// The person has not signed in yet.
+    NotSignedIn,
+    /// A form came back without a decision.
+    Undecided,
+    /// A form that did not come from a page of ours in this browser.
+    ForeignForm,
+    /// Ours.
+    Internal,
+    /// Ours, for the moment.
+    Busy,
+    /// There is no such page.
+    NotFound,
+}

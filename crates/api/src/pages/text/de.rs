@@ -1,0 +1,368 @@
+//! German. People are addressed as the apps of this network do: „du“.
+
+use causeway_domain::Timestamp;
+use causeway_flow::sign_in::SignInTrouble;
+
+use super::{Account, Consent, Demo, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text};
+use crate::pages::account::AccountNotice;
+use crate::pages::problem::Problem;
+use crate::pages::time::{self, Ago, Day};
+
+pub(in crate::pages) static DE: Text = Text {
+    lang: "de",
+    footer: "Causeway verbindet Apps mit AT-Protocol-Konten. Dein Passwort bleibt bei deinem eigenen Server.",
+    sign_in: SignIn {
+        trouble,
+        heading: ("Anmelden bei ", ""),
+        app: "Die App",
+        this_device: ("eine App auf diesem Gerät (", ")"),
+        server: "Dein eigener Server",
+        server_note: "fragt nach deinem Passwort; wir sehen es nie",
+        label: "Dein Handle",
+        hint: ("Zum Beispiel ", ", oder deine eigene Domain."),
+        example: "alice.bsky.social",
+        submit: "Weiter",
+        cancel: "Abbrechen",
+        help: "Was ist mein Handle?",
+        help_account: "Du meldest dich mit deinem AT-Protocol-Konto an, wie es Bluesky und andere Apps \
+                       verwenden. Ein Konto gilt in allen.",
+        help_handle: (
+            "Dein Handle ist der volle Name deines Kontos, ",
+            ", so wie dein Profil ihn zeigt, ohne Leerzeichen.",
+        ),
+        help_domain: ("Ist dein Handle eine eigene Domain, gib diese ein, etwa ", "."),
+        help_did: ("Eine Kontokennung geht auch: ", "."),
+        help_server: (
+            "Weißt du nur, welcher Server dein Konto führt, gib dessen Adresse ein, etwa ",
+            ", und wähle das Konto dort.",
+        ),
+    },
+    consent: Consent {
+        heading: ("Darf ", " dein Konto benutzen?"),
+        app: "Die App",
+        verified: "geprüft",
+        not_verified: "nicht geprüft",
+        not_verified_note: "Niemand hat den Namen dieser App geprüft.",
+        only_if_from_there: "Mach nur weiter, wenn du von der Adresse oben gekommen bist.",
+        only_if_this_device: "Mach nur weiter, wenn du diese App eben selbst gestartet hast.",
+        you: "Du",
+        no_handle: "kein geprüftes Handle",
+        on_server: ("auf ", ""),
+        scopes: "Sie kann dann",
+        far_reaching: "weitreichend",
+        more: ("und ", " weitere"),
+        exactly: "Die genauen Berechtigungen, für Fachleute",
+        allow: "Erlauben",
+        deny: "Ablehnen",
+        return_to: ("Was du auch wählst, du kommst zurück zu ", "."),
+    },
+    account: Account {
+        title: "Apps mit Zugriff",
+        lead: "Apps, bei denen du dich in diesem Browser angemeldet hast, können dein Konto benutzen, bis du das \
+               hier beendest.",
+        notice,
+        nothing: "In diesem Browser hat keine App Zugriff bekommen.",
+        nothing_of_account: "Keine App hat Zugriff auf dieses Konto.",
+        device: "angemeldet",
+        background: "läuft im Hintergrund",
+        needs_sign_in: "dein Server möchte, dass du dich noch einmal anmeldest",
+        here: "dieser Browser",
+        elsewhere: "ein anderer Browser oder ein anderes Gerät",
+        since: "Seit",
+        last_used: "Zuletzt benutzt",
+        date,
+        ago,
+        scopes: "Was sie darf",
+        end_device: ("Abmelden", " von "),
+        end_background: ("Zugriff beenden", " von "),
+        end_all_here: "Von allen hier abmelden",
+        end_all_everywhere: "Jeden Zugriff auf dieses Konto beenden",
+        end_all_background: "Das beendet auch, was im Hintergrund läuft.",
+        only_here: "Du siehst, was in diesem Browser begonnen hat. Um alles zu sehen, was auf dieses Konto \
+                    zugreifen kann, weise nach, dass es deines ist.",
+        see_all: "Anmelden und alles sehen",
+        proven,
+        leave: "Fertig: wieder verbergen",
+        other: "Ein anderes Konto",
+        other_note: "Melde dich bei deinem eigenen Server an, um alles zu sehen und zu beenden, was auf ein Konto \
+                     zugreifen kann, in welchem Browser oder welcher App es auch begonnen hat.",
+        other_submit: "Anmelden und alles sehen",
+    },
+    logout: Logout {
+        heading: ("Von ", " abmelden?"),
+        what: "Die App verliert ihren Zugriff aus diesem Browser. Bei anderen Apps bleibst du angemeldet, und bei \
+               deinem eigenen Server auch.",
+        submit: "Abmelden",
+        stay: "Angemeldet bleiben",
+        done: "Du bist abgemeldet",
+        done_of: ("In diesem Browser bist du von ", " abgemeldet."),
+        others: "Bei anderen Apps bleibst du angemeldet, und bei deinem eigenen Server vielleicht auch.",
+        account: "Alle Apps mit Zugriff ansehen",
+    },
+    form_post: FormPost {
+        title: "Zurück zur App",
+        lead: "Du wirst zu der App zurückgeschickt, von der du gekommen bist.",
+        proceed: "Weiter",
+    },
+    scopes: Scopes {
+        about_you: "Wer du bist",
+        about_records: "Deine Posts und andere Einträge",
+        about_files: "Dateien",
+        about_services: "Dienste in deinem Namen",
+        about_account: "Dein Konto selbst",
+        about_sets: "Berechtigungspakete",
+        about_absence: "Wenn du nicht da bist",
+        identity: "Wissen, wer du bist: dein Handle und deine dauerhafte Kontokennung (DID).",
+        email: "Die E-Mail-Adresse deines Kontos sehen.",
+        background: "Für dich weiterarbeiten, wenn du nicht da bist, bis du die Erlaubnis zurücknimmst.",
+        generic: "Fast alles in deinem Konto lesen und schreiben: Posts, Likes, Follows, dein Profil und deine \
+                  Einstellungen. Direktnachrichten gehören nicht dazu.",
+        generic_risk: "Das ist so viel, wie ein App-Passwort erlaubt.",
+        chat: "Deine Direktnachrichten auf Bluesky lesen und welche senden.",
+        chat_risk: "Sie kann deine privaten Unterhaltungen lesen und in deinem Namen schreiben.",
+        records: [
+            "",
+            "Einträge dieser Arten anlegen:",
+            "Einträge dieser Arten ändern:",
+            "Einträge dieser Arten anlegen und ändern:",
+            "Einträge dieser Arten löschen:",
+            "Einträge dieser Arten anlegen und löschen:",
+            "Einträge dieser Arten ändern und löschen:",
+            "Einträge dieser Arten anlegen, ändern und löschen:",
+        ],
+        records_any: [
+            "",
+            "Einträge jeder Art anlegen.",
+            "Einträge jeder Art ändern.",
+            "Einträge jeder Art anlegen und ändern.",
+            "Einträge jeder Art löschen.",
+            "Einträge jeder Art anlegen und löschen.",
+            "Einträge jeder Art ändern und löschen.",
+            "Einträge jeder Art anlegen, ändern und löschen.",
+        ],
+        records_any_risk: "Einträge sind alles, was du gemacht hast: Posts, Likes, Follows, dein Profil, und was \
+                           andere Apps für dich aufbewahren.",
+        kinds: &[
+            ("app.bsky.actor.profile", "dein Profil"),
+            ("app.bsky.feed.generator", "eigene Feeds"),
+            ("app.bsky.feed.like", "Likes"),
+            ("app.bsky.feed.post", "Posts"),
+            ("app.bsky.feed.postgate", "wer dich zitieren darf"),
+            ("app.bsky.feed.repost", "Reposts"),
+            ("app.bsky.feed.threadgate", "wer dir antworten darf"),
+            ("app.bsky.graph.block", "Blockierungen"),
+            ("app.bsky.graph.follow", "Follows"),
+            ("app.bsky.graph.list", "Listen"),
+            ("app.bsky.graph.listblock", "blockierte Listen"),
+            ("app.bsky.graph.listitem", "Mitglieder von Listen"),
+            ("app.bsky.graph.starterpack", "Starterpakete"),
+            ("chat.bsky.actor.declaration", "wer dir schreiben darf"),
+        ],
+        calls: ("Diese Funktionen des Dienstes ", " in deinem Namen benutzen:"),
+        calls_any: ("Alles, was der Dienst ", " anbietet, in deinem Namen benutzen."),
+        calls_any_risk: "Was das ist, entscheidet der Dienst.",
+        calls_anywhere: "Diese Funktionen eines beliebigen Dienstes in deinem Namen benutzen:",
+        images: "Bilder hochladen.",
+        videos: "Videos hochladen.",
+        audio: "Tonaufnahmen hochladen.",
+        files: ("Dateien des Typs ", " hochladen."),
+        files_any: "Dateien jeder Art hochladen.",
+        email_manage: "Die E-Mail-Adresse deines Kontos sehen und ändern.",
+        email_manage_risk: "Wem die Adresse gehört, der kann dein Passwort zurücksetzen lassen.",
+        repo_read: "Alle deine Einträge lesen, die ohnehin öffentlich sind.",
+        repo_manage: "Alles in deinem Konto durch eine eingespielte Kopie ersetzen.",
+        repo_manage_risk: "Was du jetzt hast, kann verloren gehen. Apps, die mit Konten umziehen, brauchen das.",
+        status_read: "Sehen, ob dein Konto aktiv ist.",
+        status_manage: "Dein Konto stilllegen und wieder in Betrieb nehmen.",
+        status_manage_risk: "Solange es stillliegt, sieht es niemand.",
+        handle: "Dein Handle ändern.",
+        handle_risk: "An deinem Handle findet man dich.",
+        identity_any: "Deine Identität ändern: dein Handle, deine Schlüssel und den Server, der dein Konto führt.",
+        identity_any_risk: "Wer das hat, kann dein Konto für immer übernehmen.",
+        set: ("Alles im Berechtigungspaket ", ""),
+        set_service: (", beim Dienst ", ""),
+        set_known: ":",
+        set_unknown: ". Nur dein eigener Server weiß, was das ist.",
+    },
+    error: Error {
+        problem,
+        detail: "Für die Entwickler der App, auf Englisch:",
+        back: "Zurück zum Anfang",
+        advice: "Was du tun kannst",
+        status: "Status",
+        code: "Fehler",
+        request_id: "Anfragenummer",
+        request_id_note: "Wenn du um Hilfe bittest, nenne die Anfragenummer.",
+    },
+    demo: Demo {
+        title: "Ausprobieren",
+        heading: "Ein OAuth-Server vor jedem AT-Protocol-Konto",
+        what: "Mit Causeway meldet jeder gewöhnliche OAuth-Client Menschen mit ihrem AT-Protocol-Konto an, auf \
+               welchem Server dieses Konto auch liegt.",
+        how: "Der Client spricht einfaches OAuth 2.1; Causeway spricht mit dem eigenen Server der Person und \
+              hält die Sitzung am Leben.",
+        try_it: "Anmeldung ausprobieren",
+        label: "Handle, DID oder Server",
+        hint: ("Zum Beispiel ", "."),
+        submit: "Anmelden",
+        note: "Diese Seite ist ein gewöhnlicher öffentlicher Client dieses Servers: Discovery, PKCE, ein Code, \
+               Token. Dein Passwort gibst du nur bei deinem eigenen Server ein.",
+        no_script: "Diese Seite ist ein OAuth-Client in JavaScript und braucht deshalb JavaScript. Die \
+                    Anmeldeseiten selbst kommen ohne aus.",
+        signed_in: "Angemeldet",
+        gets: "Das ist alles, was ein Client bekommt.",
+        account: "Konto",
+        handle: "Handle",
+        did: "DID",
+        pds: "Server (PDS)",
+        scope: "Scope",
+        session: "Sitzung",
+        session_id: "Sitzungskennung",
+        kind: "Art",
+        state: "Zustand",
+        head_iteration: "Aktuelle Iteration",
+        session_iteration: "Token aus Iteration",
+        token_expires: "Zugriffstoken endet",
+        session_expires: "Sitzung endet",
+        refresh: "Sitzung erneuern",
+        refresh_note: "Causeway holt neue Token von deinem Server: Die Iteration steigt.",
+        refresh_token: "Token erneuern",
+        refresh_token_note: "Diese Seite holt neue Token von Causeway: Dein Server wird nicht gefragt.",
+        sign_out: "Abmelden",
+        sign_out_note: "Widerruft die Token dieser Seite.",
+        developers: "In deiner App verwenden",
+        developers_note: "Gib deiner OAuth-Bibliothek den Issuer. Den Rest findet sie selbst.",
+        issuer: "Issuer",
+        client_id: "Client-ID dieser Seite",
+        metadata: "Metadaten des Servers",
+    },
+    home: Home {
+        title: "Ein OAuth-Server für AT-Protocol-Konten",
+        heading: "Das ist ein OAuth-Server für AT-Protocol-Konten",
+        what: "Apps, die ihm vertrauen, können Menschen mit ihrem AT-Protocol-Konto anmelden, auf welchem Server \
+               dieses Konto auch liegt.",
+        how: "Wolltest du dich anmelden, geh zurück zur App und beginne dort; baust du eine App, gib deiner \
+              OAuth-Bibliothek den Issuer.",
+        issuer: "Issuer",
+        metadata: "Metadaten des Servers",
+    },
+};
+
+const fn notice(notice: AccountNotice) -> &'static str {
+    match notice {
+        AccountNotice::Ended => "Der Zugriff ist beendet.",
+        AccountNotice::EndedAll => "Alle diese Zugriffe sind beendet.",
+        AccountNotice::Gone => {
+            "Dieser Zugriff war schon beendet, oder es ist nicht Sache dieses Browsers, ihn zu beenden."
+        }
+        AccountNotice::NotProven => {
+            "Deine Anmeldung dafür ist zu lange her. Bitte melde dich noch einmal an."
+        }
+        AccountNotice::NotSignedIn => "Du hast dich nicht angemeldet: Diese Seite zeigt nur diesen Browser.",
+        AccountNotice::Left => "Diese Seite zeigt wieder nur diesen Browser.",
+    }
+}
+
+fn date(at: Timestamp) -> String {
+    const MONTHS: [&str; 12] = [
+        "Januar",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+    ];
+    let Day { year, month, day } = time::day_of(at);
+    let month = usize::try_from(month - 1).ok().and_then(|month| MONTHS.get(month)).unwrap_or(&"");
+    format!("{day}. {month} {year}")
+}
+
+fn ago(seconds: i64) -> String {
+    match Ago::of(seconds) {
+        Ago::Now => "gerade eben".to_owned(),
+        Ago::Minutes(n) => format!("vor {n} Minuten"),
+        Ago::Hours(1) => "vor 1 Stunde".to_owned(),
+        Ago::Hours(n) => format!("vor {n} Stunden"),
+        Ago::Days(1) => "vor 1 Tag".to_owned(),
+        Ago::Days(n) => format!("vor {n} Tagen"),
+    }
+}
+
+fn proven(minutes: i64) -> String {
+    let unit = if minutes == 1 { "Minute" } else { "Minuten" };
+    format!(
+        "Du hast nachgewiesen, dass dieses Konto deines ist. {minutes} {unit} lang siehst du hier alles, was darauf \
+         zugreifen kann."
+    )
+}
+
+const fn trouble(trouble: SignInTrouble) -> &'static str {
+    match trouble {
+        SignInTrouble::NoInput => "Gib ein Handle ein, etwa alice.example.com.",
+        SignInTrouble::NotADid => "Keine DID, die AT Protocol kennt (did:plc:… oder did:web:…).",
+        SignInTrouble::NotAHandle => "Kein Handle: Ein Handle ist ein Domainname wie alice.example.com.",
+        SignInTrouble::NotAServer => "Keine Serveradresse: Gib sie als https://pds.example.com ein.",
+        SignInTrouble::UnknownHandle => "Kein Konto hat dieses Handle.",
+        SignInTrouble::AmbiguousHandle => "Die DNS-Einträge des Handles nennen mehr als ein Konto.",
+        SignInTrouble::ForeignHandle => "Das Handle führt zu einem Konto, das dieses Handle nicht verwendet.",
+        SignInTrouble::UnknownDid => "Diese DID gibt es nicht.",
+        SignInTrouble::BadDidDocument => "Das DID-Dokument dieses Kontos ist ungültig.",
+        SignInTrouble::NoServer => "Das DID-Dokument des Kontos nennt keinen Server, der es führt.",
+        SignInTrouble::BadServer => "Der Server dieses Kontos erlaubt keine sichere Anmeldung.",
+        SignInTrouble::Unreachable => {
+            "Der Server dieses Kontos ist nicht zu erreichen oder antwortet nicht so, wie er soll."
+        }
+        SignInTrouble::NotAccepted => "Der Server dieses Kontos hat die Anmeldeanfrage nicht angenommen.",
+    }
+}
+
+const fn problem(problem: Problem) -> ProblemWords {
+    const CANNOT_GO_ON: &str = "Diese Anmeldung geht nicht weiter";
+    const WRONG: &str = "Etwas ist schiefgegangen";
+    const AGAIN: &str = "Geh zurück zu der App, von der du gekommen bist, und beginne die Anmeldung in diesem \
+                         Browser noch einmal. Cookies müssen für diese Seite erlaubt sein.";
+    const LATER: &str = "Versuch es gleich noch einmal. Bleibt es dabei, nenne uns die Anfragenummer unten.";
+    let (title, message, advice) = match problem {
+        Problem::App => (
+            "Diese Anfrage ist ungültig",
+            "Die App, die dich hierher geschickt hat, hat in ihrer Anfrage einen Fehler gemacht.",
+            "Es ist nicht dein Fehler. Sag es denen, die die App machen; sie brauchen das, was unten steht.",
+        ),
+        Problem::OtherBrowser => {
+            (CANNOT_GO_ON, "Sie hat in einem anderen Browser begonnen, oder Cookies sind gesperrt.", AGAIN)
+        }
+        Problem::SignInOver => (
+            CANNOT_GO_ON,
+            "Sie ist schon abgeschlossen, abgelaufen, oder hat in einem anderen Browser begonnen.",
+            AGAIN,
+        ),
+        Problem::ConsentOver => (
+            CANNOT_GO_ON,
+            "Sie ist schon entschieden, abgelaufen, oder gehört zu einem anderen Browser.",
+            AGAIN,
+        ),
+        Problem::NotSignedIn => {
+            (CANNOT_GO_ON, "Du hast dich bei deinem eigenen Server noch nicht angemeldet.", AGAIN)
+        }
+        Problem::Undecided => (CANNOT_GO_ON, "Die Antwort war weder Erlauben noch Ablehnen.", AGAIN),
+        Problem::ForeignForm => (
+            "Es wurde nichts geändert",
+            "Dieses Formular kam nicht von einer unserer Seiten in diesem Browser.",
+            "Öffne die Seite noch einmal und drücke den Knopf dort.",
+        ),
+        Problem::Internal => (WRONG, "Auf unserer Seite ist etwas schiefgegangen.", LATER),
+        Problem::Busy => (WRONG, "Der Server ist im Augenblick überlastet.", LATER),
+        Problem::NotFound => (
+            "Hier ist nichts",
+            "Unter dieser Adresse gibt es keine Seite.",
+            "Prüfe die Adresse, oder geh zurück zum Anfang.",
+        ),
+    };
+    ProblemWords { title, message, advice }
+}

@@ -1,0 +1,121 @@
+//! `GET|POST /oauth/logout` (OpenID Connect RP-Initiated Logout 1.0), and the form of its question.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::logout::{self, LoggedOut, Logout, LogoutParams, LogoutQuestion};
+
+use super::account;
+use crate::error::PageError;
+use crate::http::cookie;
+use crate::http::form::Params;
+use crate::http::headers::{Forms, page, see_other};
+use crate::http::own_form;
+use crate::http::request::{self, canonical_location};
+use crate::pages::{LogoutAccount, LogoutPage, SignedOutPage, client_host, host_of};
+use crate::state::AppState;
+
+/// The parameters, and the client's `ui_locales`, which hold from here on.
+fn logout_params(params: &mut Params) -> (LogoutParams, Option<String>) {
+    let ui_locales = params.take("ui_locales");
+    request::prefer(ui_locales.as_deref());
+    let params = LogoutParams {
+        id_token_hint: params.take("id_token_hint"),
+        logout_hint: params.take("logout_hint"),
+        client_id: params.take("client_id"),
+        post_logout_redirect_uri: params.take("post_logout_redirect_uri"),
+        state: params.take("state"),
+    };
+    (params, ui_locales)
+}
+
+pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
+    if let Some(location) = canonical_location(&req, &state.config.page_origin) {
+        return Ok(see_other(&location, None));
+    }
+    let (params, ui_locales) = logout_params(&mut Params::of_query(&req)?);
+    let (browser, form_token) = cookie::with_form_token(&req, &state);
+    let known = browser.set.is_none().then_some(&browser.id);
+    match logout::begin(&state.ctx, &params, known).await? {
+        Logout::Done(done) => finish(done),
+        Logout::Ask(question) => ask(question, params, ui_locales, form_token),
+        Logout::WhichClient => Ok(see_other(&account::location(&state, None), None)),
+    }
+}
+
+/// A POST may come from another site, without our `SameSite=Lax` cookie: it becomes a GET first.
+pub(crate) async fn post(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, PageError> {
+    let params = Params::of_body(&req, payload).await?;
+    let location = format!("{}/oauth/logout?{}", state.config.page_origin, params.to_query());
+    Ok(see_other(&location, None))
+}
+
+/// The person's answer to the question.
+pub(crate) async fn confirm(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, PageError> {
+    let mut params = Params::of_body(&req, payload).await?;
+    let browser = own_form::browser(&req, &state, &mut params)?;
+    let decision = params.take("decision");
+    let (params, _) = logout_params(&mut params);
+    match decision.as_deref() {
+        Some("sign-out") => finish(logout::confirm(&state.ctx, &params, &browser).await?),
+        _ => Ok(see_other(&account::location(&state, None), None)),
+    }
+}
+
+fn ask(
+    question: LogoutQuestion,
+    params: LogoutParams,
+    ui_locales: Option<String>,
+    form_token: String,
+) -> Result<HttpResponse, PageError> {
+    let client = question.client;
+    let account = |(did, handle): (_, Option<_>)| LogoutAccount {
+        did: ToString::to_string(&did),
+        handle: handle.map(|handle| ToString::to_string(&handle)),
+    };
+    let client_host = match &params.post_logout_redirect_uri {
+        Some(uri) => host_of(uri),
+        None => client_host(&client),
+    };
+    let html = LogoutPage {
+        client_name: client.client_name,
+        client_host,
+        accounts: question.accounts.into_iter().map(account).collect(),
+        form_token,
+        fields: [
+            ("client_id", Some(client.client_id.into_string())),
+            ("id_token_hint", params.id_token_hint),
+            ("logout_hint", params.logout_hint),
+            ("post_logout_redirect_uri", params.post_logout_redirect_uri),
+            ("state", params.state),
+            ("ui_locales", ui_locales),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect(),
+    }
+    .render(request::lang())
+    .map_err(|error| PageError::render(&error))?;
+    Ok(page(StatusCode::OK, html, Forms::Leave, None))
+}
+
+fn finish(done: LoggedOut) -> Result<HttpResponse, PageError> {
+    if let Some(location) = &done.redirect {
+        return Ok(see_other(location, None));
+    }
+    let html = SignedOutPage {
+        client_host: done.client.as_ref().map(client_host),
+        client_name: done.client.map(|client| client.client_name).unwrap_or_default(),
+    }
+    .render(request::lang())
+    .map_err(|error| PageError::render(&error))?;
+    Ok(page(StatusCode::OK, html, Forms::Stay, None))
+}

@@ -1,0 +1,258 @@
+//! What a person sees and ends of their own sessions.
+//!
+//! The cookie of a browser proves only "this browser": it shows what began there, and ends that. To see
+//! everything of an account, whatever browser or automation it began in, the person signs in for that
+//! purpose ([`crate::account_proof`]).
+
+use causeway_domain::client::Client;
+use causeway_domain::session::SessionHead;
+use causeway_domain::{
+    AccountProof, BrowserSessionId, ClientId, Did, Handle, LiveSession, TenantId, Timestamp,
+    UpstreamSessionId,
+};
+use causeway_store::{AnyConnection, account_proofs, clients, sessions};
+use futures_util::future::join_all;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::maintenance;
+
+/// The sessions of one account, as far as this browser may see them.
+#[derive(Debug, Clone)]
+pub struct AccountGroup {
+    /// The account.
+    pub did: Did,
+    /// Its handle, if one of the sessions knows a verified one.
+    pub handle: Option<Handle>,
+    /// Until when this browser sees all of it; `None`: it sees what began here.
+    pub proven_until: Option<Timestamp>,
+    /// The sessions, the most recently used first.
+    pub sessions: Vec<AccountSession>,
+}
+
+/// One app's access.
+#[derive(Debug, Clone)]
+pub struct AccountSession {
+    /// The session, and what was granted.
+    pub session: LiveSession,
+    /// The app; `None` in the moment in which it is deleted.
+    pub client: Option<Client>,
+    /// Whether it began in this browser.
+    pub began_here: bool,
+}
+
+/// How far "all sessions of an account" reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// What began in this browser.
+    Here,
+    /// Everything: only while the account is proven in this browser.
+    Everywhere,
+}
+
+/// Why nothing was ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// No such session, or it is none of this browser's business: the texts are one on purpose.
+    #[error("this session has ended, or it does not belong to this browser")]
+    NotYours,
+    /// The proof that the account is theirs has run out.
+    #[error("sign in again to end what began elsewhere")]
+    NotProven,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+/// What this browser sees: the accounts that are proven in it first, then the most recently used.
+///
+/// # Errors
+/// When the database does not answer.
+#[tracing::instrument(name = "flow.account.view", skip_all)]
+pub async fn view(ctx: &Ctx, browser: &BrowserSessionId) -> Result<Vec<AccountGroup>, Internal> {
+    let (tenant, browser, now) = (ctx.tenant().clone(), browser.clone(), ctx.now());
+    ctx.store()
+        .read(move |c| {
+            let proofs = account_proofs::list_account_proofs(c, &tenant, &browser, now)?;
+            let mut groups: Vec<AccountGroup> = Vec::new();
+            for proof in proofs {
+                if groups.iter().all(|group| group.did != proof.did) {
+                    let all = sessions::list_live_sessions_of_account(c, &tenant, &proof.did, now)?;
+                    groups.push(proven_group(proof, all, &browser));
+                }
+            }
+            for session in sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)? {
+                put(&mut groups, session);
+            }
+            name_clients(c, &tenant, &mut groups)?;
+            Ok(groups)
+        })
+        .await
+}
+
+fn proven_group(proof: AccountProof, all: Vec<LiveSession>, browser: &BrowserSessionId) -> AccountGroup {
+    let line = |session: LiveSession| {
+        let began_here = session.head.browser_id == *browser;
+        AccountSession { session, client: None, began_here }
+    };
+    AccountGroup {
+        did: proof.did,
+        handle: proof.handle,
+        proven_until: Some(proof.expires_at),
+        sessions: all.into_iter().map(line).collect(),
+    }
+}
+
+/// Adds a session of this browser to its account, unless that is proven and shows it already.
+fn put(groups: &mut Vec<AccountGroup>, session: LiveSession) {
+    let head = &session.head;
+    let (did, handle) = (head.did.clone(), head.handle.clone());
+    let line = AccountSession { session, client: None, began_here: true };
+    match groups.iter_mut().find(|group| group.did == did) {
+        Some(group) if group.proven_until.is_some() => {}
+        Some(group) => {
+            group.handle = group.handle.take().or(handle);
+            group.sessions.push(line);
+        }
+        None => groups.push(AccountGroup { did, handle, proven_until: None, sessions: vec![line] }),
+    }
+}
+
+fn name_clients(
+    c: &mut AnyConnection,
+    tenant: &TenantId,
+    groups: &mut [AccountGroup],
+) -> Result<(), Internal> {
+    let mut known: Vec<(ClientId, Option<Client>)> = Vec::new();
+    for line in groups.iter_mut().flat_map(|group| &mut group.sessions) {
+        let id = &line.session.head.client_id;
+        if !known.iter().any(|(known, _)| known == id) {
+            known.push((id.clone(), clients::find_client(c, tenant, id)?));
+        }
+        line.client = known.iter().find(|(known, _)| known == id).and_then(|(_, client)| client.clone());
+    }
+    Ok(())
+}
+
+/// The accounts that this browser has live sessions of, the most recently used first: whom a sign-in can
+/// be offered to. Nothing but their names is taken from it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn known_accounts(
+    ctx: &Ctx,
+    browser: &BrowserSessionId,
+) -> Result<Vec<(Did, Option<Handle>)>, Internal> {
+    let (tenant, browser, now) = (ctx.tenant().clone(), browser.clone(), ctx.now());
+    let live = ctx
+        .store()
+        .read(move |c| {
+            sessions::list_live_sessions_of_browser(c, &tenant, &browser, now).map_err(Internal::from)
+        })
+        .await?;
+    let mut groups = Vec::new();
+    live.into_iter().for_each(|session| put(&mut groups, session));
+    Ok(groups.into_iter().map(|group| (group.did, group.handle)).collect())
+}
+
+/// Ends one session: one that began in this browser, or one of an account that is proven in it.
+///
+/// # Errors
+/// [`AccountError`].
+#[tracing::instrument(name = "flow.account.end", skip_all, fields(session = %session_id))]
+pub async fn end(
+    ctx: &Ctx,
+    browser: &BrowserSessionId,
+    session_id: &UpstreamSessionId,
+) -> Result<(), AccountError> {
+    let (tenant, holder, id, now) = (ctx.tenant().clone(), browser.clone(), session_id.clone(), ctx.now());
+    let ended = ctx
+        .store()
+        .write::<_, Internal, _>(move |c| {
+            let Some(found) = sessions::find_live_session(c, &tenant, &id, now)? else { return Ok(false) };
+            if !may_end(c, &found.head, &holder, now)? {
+                return Ok(false);
+            }
+            Ok(sessions::end_session(c, &id, now)?)
+        })
+        .await?;
+    if !ended {
+        return Err(AccountError::NotYours);
+    }
+    tracing::info!("session ended by its person");
+    maintenance::revoke_soon(ctx, session_id).await;
+    Ok(())
+}
+
+fn may_end(
+    c: &mut AnyConnection,
+    head: &SessionHead,
+    browser: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<bool, Internal> {
+    Ok(head.browser_id == *browser || is_proven(c, &head.tenant_id, browser, &head.did, now)?)
+}
+
+fn is_proven(
+    c: &mut AnyConnection,
+    tenant: &TenantId,
+    browser: &BrowserSessionId,
+    did: &Did,
+    now: Timestamp,
+) -> Result<bool, Internal> {
+    let proofs = account_proofs::list_account_proofs(c, tenant, browser, now)?;
+    Ok(proofs.iter().any(|proof| proof.did == *did))
+}
+
+/// Ends all sessions of an account, background ones too, and says how many there were.
+///
+/// # Errors
+/// [`AccountError`].
+#[tracing::instrument(name = "flow.account.end_all", skip_all, fields(%did, ?reach))]
+pub async fn end_all(
+    ctx: &Ctx,
+    browser: &BrowserSessionId,
+    did: &Did,
+    reach: Reach,
+) -> Result<usize, AccountError> {
+    let mut count = 0;
+    loop {
+        let ended = end_batch(ctx, browser, did, reach).await?.ok_or(AccountError::NotProven)?;
+        if ended.is_empty() {
+            tracing::info!(count, "all sessions of an account ended by its person");
+            return Ok(count);
+        }
+        count += ended.len();
+        join_all(ended.iter().map(|id| maintenance::revoke_soon(ctx, id))).await;
+    }
+}
+
+/// Ends as many as one look finds; `None`: this browser may not.
+async fn end_batch(
+    ctx: &Ctx,
+    browser: &BrowserSessionId,
+    did: &Did,
+    reach: Reach,
+) -> Result<Option<Vec<UpstreamSessionId>>, Internal> {
+    let (tenant, browser, did, now) = (ctx.tenant().clone(), browser.clone(), did.clone(), ctx.now());
+    ctx.store()
+        .write(move |c| {
+            let found = match reach {
+                Reach::Here => {
+                    sessions::list_live_sessions_of_account_in_browser(c, &tenant, &did, &browser, now)?
+                }
+                Reach::Everywhere if is_proven(c, &tenant, &browser, &did, now)? => {
+                    sessions::list_live_sessions_of_account(c, &tenant, &did, now)?
+                }
+                Reach::Everywhere => return Ok(None),
+            };
+            let mut ended = Vec::new();
+            for LiveSession { head, .. } in found {
+                if sessions::end_session(c, &head.session_id, now)? {
+                    ended.push(head.session_id);
+                }
+            }
+            Ok(Some(ended))
+        })
+        .await
+}

@@ -1,0 +1,312 @@
+//! Logging out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
+//!
+//! It ends this client's device sessions in this browser, of the account that is meant, at the person's
+//! own server too; never a background session, never another client's or another browser's. A client that
+//! shows an `id_token` of a session which began in this browser has it done at once; otherwise the person
+//! is asked. They are sent on only to an address that the client has registered for that.
+
+use causeway_domain::client::Client;
+use causeway_domain::{
+    BrowserSessionId, ClientId, Did, ErrorCode, Handle, LiveSession, SessionKind, SignInInput,
+    UpstreamSessionId,
+};
+use causeway_store::sessions;
+use futures_util::future::join_all;
+use url::form_urlencoded;
+
+use crate::clients;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::id_token_hint::{self, IdTokenHint};
+use crate::maintenance;
+
+/// The longest `state`, as at the authorization endpoint.
+const MAX_STATE: usize = 2048;
+
+/// The parameters of a logout request (section 2), each at most once.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the names are the specification's own")]
+pub struct LogoutParams {
+    pub id_token_hint: Option<String>,
+    pub logout_hint: Option<String>,
+    pub client_id: Option<String>,
+    pub post_logout_redirect_uri: Option<String>,
+    pub state: Option<String>,
+}
+
+/// What comes of a logout request.
+#[derive(Debug)]
+pub enum Logout {
+    /// Nothing of this client is left in this browser.
+    Done(LoggedOut),
+    /// The person has to say so.
+    Ask(LogoutQuestion),
+    /// No client is named: the person looks for it themselves.
+    WhichClient,
+}
+
+/// The end of a logout.
+#[derive(Debug)]
+pub struct LoggedOut {
+    /// The client that asked; `None` when it was deleted since.
+    pub client: Option<Client>,
+    /// Where the person goes now: an address of the client's. It carries the client's `state`.
+    pub redirect: Option<String>,
+}
+
+/// What the person is asked.
+#[derive(Debug)]
+pub struct LogoutQuestion {
+    /// Who asks.
+    pub client: Client,
+    /// The accounts that it is about, at least one.
+    pub accounts: Vec<(Did, Option<Handle>)>,
+}
+
+/// What is wrong with a request. The person sees it and is redirected nowhere.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutError {
+    /// The `id_token` was issued to another client.
+    #[error("client_id is not the client that the id_token_hint was issued to")]
+    OtherClient,
+    /// A `client_id` that nobody registered.
+    #[error("no client of this name is registered here")]
+    UnknownClient,
+    /// Somewhere to go, but no client that this could be checked with.
+    #[error("post_logout_redirect_uri needs an id_token_hint of this issuer, or a client_id")]
+    NoClient,
+    /// An address that the client did not register.
+    #[error("post_logout_redirect_uri is not registered for this client")]
+    RedirectUri,
+    /// `state` is too long.
+    #[error("state is longer than {MAX_STATE} characters")]
+    State,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl LogoutError {
+    /// The code that the page shows.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownClient => ErrorCode::InvalidClient,
+            Self::Internal(_) => ErrorCode::ServerError,
+            _ => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+/// A request that passed all checks.
+struct Checked {
+    /// Who asks, and whose `id_token` it showed.
+    client: Option<Client>,
+    hint: Option<IdTokenHint>,
+    logout_hint: Option<SignInInput>,
+    redirect: Option<String>,
+}
+
+/// Takes a logout request.
+///
+/// # Errors
+/// [`LogoutError`]: nothing was ended then.
+#[tracing::instrument(name = "flow.logout", skip_all, fields(client_id))]
+pub async fn begin(
+    ctx: &Ctx,
+    params: &LogoutParams,
+    browser: Option<&BrowserSessionId>,
+) -> Result<Logout, LogoutError> {
+    let Checked { client, hint, logout_hint, redirect } = check(ctx, params).await?;
+    let Some(client) = client else {
+        // A client that is gone has no session left.
+        let known = hint.is_some();
+        return Ok(if known { Logout::Done(LoggedOut { client, redirect }) } else { Logout::WhichClient });
+    };
+    tracing::Span::current().record("client_id", client.client_id.as_str());
+    let Some(browser) = browser else {
+        return Ok(Logout::Done(LoggedOut { client: Some(client), redirect }));
+    };
+    if let Some(hint) = &hint
+        && began_here(ctx, &client.client_id, hint, browser).await?
+    {
+        end(ctx, &client.client_id, browser, vec![hint.did.clone()]).await?;
+        return Ok(Logout::Done(LoggedOut { client: Some(client), redirect }));
+    }
+    let accounts = accounts(ctx, &client.client_id, browser, hint, logout_hint).await?;
+    Ok(if accounts.is_empty() {
+        Logout::Done(LoggedOut { client: Some(client), redirect })
+    } else {
+        Logout::Ask(LogoutQuestion { client, accounts })
+    })
+}
+
+/// The person has said yes: whatever [`begin`] asked about is ended.
+///
+/// # Errors
+/// [`LogoutError`]: nothing was ended then.
+#[tracing::instrument(name = "flow.logout.confirm", skip_all, fields(client_id))]
+pub async fn confirm(
+    ctx: &Ctx,
+    params: &LogoutParams,
+    browser: &BrowserSessionId,
+) -> Result<LoggedOut, LogoutError> {
+    let Checked { client, hint, logout_hint, redirect } = check(ctx, params).await?;
+    let client = client.ok_or(LogoutError::UnknownClient)?;
+    tracing::Span::current().record("client_id", client.client_id.as_str());
+    let accounts = accounts(ctx, &client.client_id, browser, hint, logout_hint).await?;
+    end(ctx, &client.client_id, browser, accounts.into_iter().map(|(did, _)| did).collect()).await?;
+    Ok(LoggedOut { client: Some(client), redirect })
+}
+
+async fn check(ctx: &Ctx, params: &LogoutParams) -> Result<Checked, LogoutError> {
+    if params.state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
+        return Err(LogoutError::State);
+    }
+    let hint = match &params.id_token_hint {
+        Some(token) => id_token_hint::read(ctx, token).await?,
+        None => None,
+    };
+    if hint.is_none() && params.id_token_hint.is_some() {
+        // Its key may be gone: the person can still be asked.
+        tracing::info!("the id_token_hint is not an id_token of this issuer, and is left out");
+    }
+    let client = find_client(ctx, params, hint.as_ref()).await?;
+    let redirect = match (&params.post_logout_redirect_uri, &client) {
+        (None, _) => None,
+        (Some(_), None) => return Err(LogoutError::NoClient),
+        (Some(uri), Some(client)) if client.allows_post_logout_redirect_uri(uri) => {
+            Some(with_state(uri, params.state.as_deref()))
+        }
+        (Some(_), Some(_)) => return Err(LogoutError::RedirectUri),
+    };
+    let logout_hint = params.logout_hint.as_deref().and_then(|hint| SignInInput::parse(hint).ok());
+    Ok(Checked { client, hint, logout_hint, redirect })
+}
+
+/// Who asks: named, or by the `id_token`.
+async fn find_client(
+    ctx: &Ctx,
+    params: &LogoutParams,
+    hint: Option<&IdTokenHint>,
+) -> Result<Option<Client>, LogoutError> {
+    if let Some(id) = &params.client_id {
+        if hint.is_some_and(|hint| !hint.audience.contains(id)) {
+            return Err(LogoutError::OtherClient);
+        }
+        let client = clients::find(ctx, &ClientId::new(id)).await?;
+        return client.map(Some).ok_or(LogoutError::UnknownClient);
+    }
+    match hint.and_then(|hint| hint.audience.single()) {
+        Some(id) => Ok(clients::find(ctx, &ClientId::new(id)).await?),
+        None => Ok(None),
+    }
+}
+
+/// Whether the session of an `id_token` is of this client and began in this browser, over or not.
+async fn began_here(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    hint: &IdTokenHint,
+    browser: &BrowserSessionId,
+) -> Result<bool, Internal> {
+    let Some(id) = hint.session_id.clone() else { return Ok(false) };
+    let tenant = ctx.tenant().clone();
+    let found = ctx
+        .store()
+        .read(move |c| sessions::find_session(c, &tenant, &id, SessionKind::Device).map_err(Internal::from))
+        .await?;
+    Ok(found.is_some_and(|session| {
+        session.client_id == *client_id && session.did == hint.did && session.browser_id == *browser
+    }))
+}
+
+/// Whose sessions of this client live in this browser, as far as the request names somebody there.
+async fn accounts(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    browser: &BrowserSessionId,
+    hint: Option<IdTokenHint>,
+    logout_hint: Option<SignInInput>,
+) -> Result<Vec<(Did, Option<Handle>)>, Internal> {
+    let (tenant, client_id, browser, now) =
+        (ctx.tenant().clone(), client_id.clone(), browser.clone(), ctx.now());
+    let live = ctx
+        .store()
+        .read(move |c| {
+            sessions::list_live_sessions_of_client(c, &tenant, &client_id, &browser, now)
+                .map_err(Internal::from)
+        })
+        .await?;
+    let mut accounts: Vec<(Did, Option<Handle>)> = Vec::new();
+    for LiveSession { head, .. } in live {
+        if accounts.iter().all(|(did, _)| *did != head.did) {
+            accounts.push((head.did, head.handle));
+        }
+    }
+    if let Some(hint) = hint {
+        accounts.retain(|(did, _)| *did == hint.did);
+        return Ok(accounts);
+    }
+    let is_meant = |(did, handle): &&(Did, Option<Handle>)| match &logout_hint {
+        Some(SignInInput::Did(hinted)) => did == hinted,
+        Some(SignInInput::Handle(hinted)) => handle.as_ref() == Some(hinted),
+        _ => false,
+    };
+    let meant: Vec<_> = accounts.iter().filter(is_meant).cloned().collect();
+    // A hint that fits nobody is no reason to leave somebody signed in.
+    Ok(if meant.is_empty() { accounts } else { meant })
+}
+
+/// Ends this client's device sessions of these accounts in this browser, and revokes them upstream.
+async fn end(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    browser: &BrowserSessionId,
+    dids: Vec<Did>,
+) -> Result<(), Internal> {
+    loop {
+        let (tenant, now) = (ctx.tenant().clone(), ctx.now());
+        let (client_id, browser, dids) = (client_id.clone(), browser.clone(), dids.clone());
+        let ended = ctx
+            .store()
+            .write(move |c| {
+                let live = sessions::list_live_sessions_of_client(c, &tenant, &client_id, &browser, now)?;
+                let mut ended: Vec<UpstreamSessionId> = Vec::new();
+                for LiveSession { head, .. } in live {
+                    if dids.contains(&head.did) && sessions::end_session(c, &head.session_id, now)? {
+                        ended.push(head.session_id);
+                    }
+                }
+                Ok::<_, Internal>(ended)
+            })
+            .await?;
+        if ended.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(sessions = ended.len(), "logged out");
+        join_all(ended.iter().map(|id| maintenance::revoke_soon(ctx, id))).await;
+    }
+}
+
+/// Adds to the URI byte for byte as it was registered: a parser would normalise it.
+fn with_state(uri: &str, state: Option<&str>) -> String {
+    let Some(state) = state else { return uri.to_owned() };
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_state;
+
+    #[test]
+    fn the_state_is_added_to_what_is_registered() {
+        assert_eq!(
+            with_state("https://a.example/out?x=%20", Some("a b")),
+            "https://a.example/out?x=%20&state=a+b"
+        );
+        assert_eq!(with_state("com.example.app:/out", Some("s")), "com.example.app:/out?state=s");
+        assert_eq!(with_state("https://a.example/out", None), "https://a.example/out");
+    }
+}

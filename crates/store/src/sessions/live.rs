@@ -1,0 +1,112 @@
+//! The sessions that live, by whose they are.
+
+use causeway_domain::{
+    BrowserSessionId, ClientId, Did, LiveSession, SessionKind, TenantId, Timestamp, UpstreamSessionId,
+};
+use diesel::prelude::*;
+
+use super::{ACTIVE, HeadRow, REAUTH_REQUIRED, head};
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::upstream_session::dsl;
+
+/// The most that one look at an account or a browser shows.
+pub const LIVE_LIMIT: i64 = 200;
+
+/// Sessions of a tenant that serve, or would after a new sign-in, the most recently used first.
+macro_rules! live {
+    ($c:expr, $tenant_id:expr, $now:expr, $filter:expr) => {{
+        let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
+            .filter($filter)
+            .filter(dsl::tenant_id.eq($tenant_id.as_str()))
+            .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(REAUTH_REQUIRED)))
+            .filter(dsl::deleted_at.is_null())
+            .order((dsl::last_used_at.desc(), dsl::created_at.desc(), dsl::session_id.asc()))
+            .limit(LIVE_LIMIT)
+            .select((HeadRow::as_select(), dsl::granted_scope))
+            .load($c)?;
+        into_live(rows, $now)
+    }};
+}
+
+fn into_live(rows: Vec<(HeadRow, Option<String>)>, now: Timestamp) -> Result<Vec<LiveSession>, StoreError> {
+    let mut live = Vec::with_capacity(rows.len());
+    for (row, granted) in rows {
+        let session = row.into_domain()?;
+        // Idle for too long, though no sweep has come by.
+        if session.is_alive_at(now) {
+            let granted = head("granted_scope").scope(granted.as_deref())?;
+            live.push(LiveSession { head: session, granted });
+        }
+    }
+    Ok(live)
+}
+
+/// One session, if it lives.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_live_session(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<Option<LiveSession>, StoreError> {
+    Ok(live!(c, tenant_id, now, dsl::session_id.eq(session_id.as_str()))?.pop())
+}
+
+/// What began in this browser, at most [`LIVE_LIMIT`].
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_live_sessions_of_browser(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    browser_id: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Vec<LiveSession>, StoreError> {
+    live!(c, tenant_id, now, dsl::browser_id.eq(browser_id.as_str()))
+}
+
+/// What is an account's, in whatever browser it began, at most [`LIVE_LIMIT`].
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_live_sessions_of_account(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    did: &Did,
+    now: Timestamp,
+) -> Result<Vec<LiveSession>, StoreError> {
+    live!(c, tenant_id, now, dsl::did.eq(did.as_str()))
+}
+
+/// What is an account's and began in this browser, at most [`LIVE_LIMIT`].
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_live_sessions_of_account_in_browser(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    did: &Did,
+    browser_id: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Vec<LiveSession>, StoreError> {
+    live!(c, tenant_id, now, dsl::did.eq(did.as_str()).and(dsl::browser_id.eq(browser_id.as_str())))
+}
+
+/// The device sessions of a client that began in this browser, at most [`LIVE_LIMIT`].
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_live_sessions_of_client(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    browser_id: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Vec<LiveSession>, StoreError> {
+    let device = dsl::session_kind.eq(SessionKind::Device.as_str());
+    let of_client = dsl::client_id.eq(client_id.as_str()).and(dsl::browser_id.eq(browser_id.as_str()));
+    live!(c, tenant_id, now, of_client.and(device))
+}

@@ -1,0 +1,12 @@
+-- A person proved in a browser that an account is theirs: until then it may see and end all sessions of it.
+CREATE TABLE account_proof (
+    proof_id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL DEFAULT 'default',
+    browser_id TEXT NOT NULL,
+    did TEXT NOT NULL,
+    handle TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX idx_account_proof_browser_id ON account_proof (browser_id);
+CREATE INDEX idx_account_proof_expires_at ON account_proof (expires_at);
