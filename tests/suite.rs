@@ -8,6 +8,7 @@ mod conformance {
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
+    mod graphql;
     mod identity;
     mod introspection;
     mod metadata;
@@ -31,6 +32,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod graphql;
     mod relay;
     mod scopes;
     mod sign_in;
