@@ -296,7 +296,7 @@ on_each_database! {
             (format!("{{ {} }}", calls(20)), "complex"),
             (fragments, "complex"),
             (nested, "deep"),
-            (recursive, "recursion"),
+            (recursive, "ecursi"),
             (format!("{{ viewer {directives} {{ did }} }}"), "directives"),
         ] {
             let (code, message) = error(&ask(&scene, &token, &query, Value::Null).await?);

@@ -114,13 +114,13 @@ pub async fn read<T: DeserializeOwned>(
     reading: Reading,
     parameters: &[(&str, String)],
 ) -> Result<T, RepositoryError> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair(reading.whose(), bearer.session.did.as_str());
-    query.extend_pairs(parameters);
     let request = RelayRequest {
         method: XrpcMethod::Query,
         nsid: nsid(reading.nsid())?,
-        query: query.finish(),
+        query: form_urlencoded::Serializer::new(String::new())
+            .append_pair(reading.whose(), bearer.session.did.as_str())
+            .extend_pairs(parameters)
+            .finish(),
         headers: vec![("accept", b"application/json".to_vec())],
         body: XrpcBody::Empty,
     };

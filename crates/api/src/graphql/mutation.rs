@@ -53,7 +53,6 @@ fn swap_record(swap: MaybeUndefined<String>) -> Option<Value> {
 impl Mutation {
     /// Makes a record.
     #[graphql(complexity = "CALL + child_complexity")]
-    #[expect(clippy::too_many_arguments, reason = "those of the method")]
     async fn create_record(
         &self,
         context: &Context<'_>,
