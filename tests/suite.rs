@@ -9,6 +9,7 @@ mod conformance {
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
+    mod graphql;
     mod identity;
     mod introspection;
     mod languages;
@@ -34,6 +35,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod graphql;
     mod relay;
     mod scopes;
     mod sign_in;

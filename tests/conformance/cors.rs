@@ -15,6 +15,7 @@ on_each_database! {
             ("/oauth/register", "POST"),
             ("/oauth/userinfo", "GET"),
             ("/api/session", "GET"),
+            ("/graphql", "POST"),
             ("/xrpc/com.atproto.server.getSession", "GET"),
             ("/xrpc/com.atproto.repo.createRecord", "POST"),
             ("/.well-known/oauth-authorization-server", "GET"),

@@ -93,6 +93,26 @@ impl ApiError {
         }
     }
 
+    /// The code on the wire.
+    pub(crate) const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The text for the developer.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Seconds after which a retry makes sense.
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
+    /// Where the person signs in again.
+    pub(crate) fn sign_in_url(&self) -> Option<&str> {
+        self.sign_in_url.as_deref()
+    }
+
     /// For a caller who expects the form of XRPC's errors, too (atproto specification "HTTP API (XRPC)").
     pub(crate) fn in_xrpc(self) -> Self {
         Self { in_xrpc: true, ..self }
@@ -213,7 +233,7 @@ impl ResponseError for ApiError {
 impl From<InputError> for ApiError {
     fn from(error: InputError) -> Self {
         let status = match error {
-            InputError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            InputError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             InputError::Slow => StatusCode::REQUEST_TIMEOUT,
             InputError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,

@@ -1,6 +1,7 @@
 //! HTTP for Causeway, on actix-web: an endpoint parses, calls one verb of `causeway-flow`, renders.
 
 mod error;
+mod graphql;
 mod http;
 pub mod pages;
 mod routes;

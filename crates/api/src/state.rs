@@ -5,6 +5,7 @@ use causeway_domain::ClientId;
 use causeway_flow::Ctx;
 use ipnet::IpNet;
 
+use crate::graphql::{self, RepositorySchema};
 use crate::routes::metadata;
 
 /// How the server presents itself over HTTP.
@@ -22,13 +23,13 @@ pub struct ApiConfig {
 }
 
 /// What every handler shares.
-#[derive(Debug)]
 pub(crate) struct AppState {
     pub(crate) ctx: Ctx,
     pub(crate) config: ApiConfig,
     /// Whether browsers see https: cookies are then `Secure` and carry the `__Host-` prefix.
     pub(crate) secure: bool,
     pub(crate) documents: Documents,
+    pub(crate) schema: RepositorySchema,
 }
 
 /// Documents that never change while the server runs, as the bytes of their bodies.
@@ -51,6 +52,6 @@ impl AppState {
             client_jwks: profile.metadata().map(|_| bytes(&profile.jwks())),
         };
         let secure = config.page_origin.starts_with("https://");
-        Self { ctx, config, secure, documents }
+        Self { ctx, config, secure, documents, schema: graphql::schema() }
     }
 }

@@ -3,8 +3,9 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`keeper`] keeps the upstream session alive, [`relay`] calls the person's own server with it, [`revoke`]
-//! ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by [`access`] at resources.
+//! [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
+//! with it, [`revoke`] ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by
+//! [`access`] at resources.
 
 pub mod access;
 pub mod account;
@@ -36,6 +37,7 @@ pub mod refresh;
 pub mod register;
 pub mod registration;
 pub mod relay;
+pub mod repository;
 mod request_object;
 mod respond;
 pub mod revoke;

@@ -22,8 +22,8 @@ pub(crate) enum InputError {
     Encoding,
     #[error("the body must be of the type {0}")]
     ContentType(&'static str),
-    #[error("the body is larger than {MAX_BODY} bytes")]
-    TooLarge,
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
     #[error("the body did not arrive whole")]
     Incomplete,
     #[error("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs())]
@@ -93,20 +93,29 @@ pub(crate) fn require_type(req: &HttpRequest, wanted: &'static str) -> Result<()
 
 /// Reads a body: up to [`MAX_BODY`], for at most [`BODY_PATIENCE`].
 pub(crate) async fn read_body(req: &HttpRequest, payload: Payload) -> Result<BytesMut, InputError> {
-    let announced =
-        req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(InputError::TooLarge);
-    }
-    timeout(BODY_PATIENCE, read_all(payload)).await.map_err(|_| InputError::Slow)?
+    read_body_up_to(req, payload, MAX_BODY).await
 }
 
-async fn read_all(mut payload: Payload) -> Result<BytesMut, InputError> {
+/// The same, with another cap in bytes.
+pub(crate) async fn read_body_up_to(
+    req: &HttpRequest,
+    payload: Payload,
+    cap: usize,
+) -> Result<BytesMut, InputError> {
+    let announced =
+        req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > cap as u64) {
+        return Err(InputError::TooLarge(cap));
+    }
+    timeout(BODY_PATIENCE, read_all(payload, cap)).await.map_err(|_| InputError::Slow)?
+}
+
+async fn read_all(mut payload: Payload, cap: usize) -> Result<BytesMut, InputError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| InputError::Incomplete)?;
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(InputError::TooLarge);
+        if body.len() + chunk.len() > cap {
+            return Err(InputError::TooLarge(cap));
         }
         body.extend_from_slice(&chunk);
     }
@@ -161,7 +170,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_and_large_bodies_end() {
         let silence = || futures_util::stream::pending::<Result<Bytes, PayloadError>>();
-        for (announced, error) in [("70000", InputError::TooLarge), ("5", InputError::Slow)] {
+        for (announced, error) in [("70000", InputError::TooLarge(MAX_BODY)), ("5", InputError::Slow)] {
             let req = TestRequest::post().insert_header((CONTENT_LENGTH, announced)).to_http_request();
             let mut stream: dev::Payload = dev::Payload::Stream { payload: Box::pin(silence()) };
             let payload = Payload::from_request(&req, &mut stream).await.unwrap();

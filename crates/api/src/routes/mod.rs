@@ -5,6 +5,7 @@ mod authorize;
 mod callback;
 mod client_documents;
 mod consent;
+mod graphql;
 mod health;
 mod home;
 mod introspect;
@@ -60,6 +61,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(post().to(xrpc::call))
                 .wrap(cors()),
         )
+        .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()))
         .default_service(web::to(not_found));
 }
 

@@ -87,11 +87,16 @@ pub struct XrpcSeen {
     pub query: String,
     /// The headers; several lines of one name are joined.
     pub headers: BTreeMap<String, String>,
+    /// The beginning of the body: small ones whole.
+    pub body: Vec<u8>,
     /// How long the body was.
     pub body_length: usize,
     /// Its SHA-256, in base64url.
     pub body_hash: String,
 }
+
+/// The most that is kept of a call's body, in bytes.
+const BODY_KEPT: usize = 64 * 1024;
 
 pub(super) async fn call(
     req: HttpRequest,
@@ -107,17 +112,19 @@ pub(super) async fn call(
     if reply.early {
         return answer(reply);
     }
-    let (mut body_length, mut hash) = (0, Sha256::new());
+    let (mut body, mut body_length, mut hash) = (Vec::new(), 0, Sha256::new());
     while let Some(part) = payload.next().await {
         let Ok(part) = part else { return HttpResponse::BadRequest().finish() };
         body_length += part.len();
         hash.update(&part);
+        body.extend(part.iter().take(BODY_KEPT.saturating_sub(body.len())));
     }
     lock(&state).calls.push(XrpcSeen {
         method: req.method().to_string(),
         nsid: nsid.into_inner(),
         query: req.query_string().to_owned(),
         headers: joined(req.headers()),
+        body,
         body_length,
         body_hash: URL_SAFE_NO_PAD.encode(hash.finalize()),
     });

@@ -1,0 +1,104 @@
+//! GraphQL over the person's own repository: each resolver calls one verb.
+
+mod error;
+mod mutation;
+mod query;
+mod types;
+
+use async_graphql::{Context, EmptySubscription, Request, Response, Schema};
+use causeway_domain::ErrorCode;
+use causeway_flow::Ctx;
+use causeway_flow::access::Bearer;
+
+use self::mutation::Mutation;
+use self::query::Query;
+use crate::error::ApiError;
+use crate::http::request;
+
+/// How deep fields may be nested. Tools' introspection queries need 15.
+const DEPTH: usize = 16;
+/// How much one request may ask for: a field counts 1, and one that calls the person's server [`CALL`].
+const COMPLEXITY: usize = 400;
+/// What a call counts: so a request makes 20 at most.
+const CALL: usize = 20;
+/// Directives on one field.
+const DIRECTIVES: usize = 8;
+
+/// What can be asked.
+pub(crate) type RepositorySchema = Schema<Query, Mutation, EmptySubscription>;
+
+/// Composed once.
+pub(crate) fn schema() -> RepositorySchema {
+    Schema::build(Query, Mutation, EmptySubscription)
+        .limit_depth(DEPTH)
+        .limit_complexity(COMPLEXITY)
+        .limit_directives(DIRECTIVES)
+        .finish()
+}
+
+/// Who asks.
+pub(super) struct Caller {
+    ctx: Ctx,
+    bearer: Bearer,
+}
+
+impl Caller {
+    fn of<'a>(context: &Context<'a>) -> async_graphql::Result<&'a Self> {
+        context.data::<Self>()
+    }
+}
+
+/// Answers a request in the name of a token. Whatever goes wrong is in the answer, and every error has a code.
+pub(crate) async fn execute(
+    schema: &RepositorySchema,
+    ctx: Ctx,
+    bearer: Bearer,
+    request: Request,
+) -> Response {
+    let mut response = schema.execute(request.data(Caller { ctx, bearer })).await;
+    for error in &mut response.errors {
+        let extensions = error.extensions.get_or_insert_default();
+        // What the library itself finds is about the request.
+        if extensions.get("code").is_none() {
+            extensions.set("code", ErrorCode::InvalidRequest.as_str());
+        }
+        extensions.set("request_id", request::id());
+    }
+    response
+}
+
+/// Reads a request's body. Lists of requests are not taken: one answer has one meaning.
+pub(crate) fn read(body: &[u8]) -> Result<Request, ApiError> {
+    let refuse = |detail: &dyn std::fmt::Display| {
+        let text = format!("the body must be one JSON object with query, and if needed variables: {detail}");
+        ApiError::bad_request(ErrorCode::InvalidRequest, &text)
+    };
+    // The library would take a list for the members of an object.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(refuse(&"it is no object"));
+    }
+    serde_json::from_slice(body).map_err(|error| refuse(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What tools make code from. It changes on purpose only.
+    #[test]
+    fn names_are_those_of_the_lexicons() {
+        let sdl = schema().sdl();
+        for part in [
+            "record(collection: String!, rkey: String!): Record",
+            "records(collection: String!, limit: Int, cursor: String, reverse: Boolean): RecordPage",
+            "blobs(limit: Int, cursor: String): BlobPage",
+            "describeRepo: RepoDescription",
+            "session_iteration: Int",
+            "token_expires_at: UnixTime!",
+            "scalar JSON",
+        ] {
+            assert!(sdl.contains(part), "{part} is not in\n{sdl}");
+        }
+        assert!(!sdl.contains("repo:"), "whose repository it is, the token says");
+    }
+}

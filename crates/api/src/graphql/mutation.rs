@@ -1,0 +1,165 @@
+//! What can be written. Fields are carried out in the order in which they stand.
+
+use async_graphql::{Context, MaybeUndefined, Object, Result};
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use causeway_flow::repository::{self, Writing};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::types::{AppliedWrites, DeletedRecord, UploadedBlob, Write, WrittenRecord};
+use super::{CALL, Caller, error};
+
+/// Base64 as languages write it: with its padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The repository of the person whose token it is.
+pub(crate) struct Mutation;
+
+/// The input of a method.
+#[derive(Default)]
+struct Input(Map<String, Value>);
+
+impl Input {
+    /// With this member; one that is left out stays out.
+    fn with(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    async fn write<T: DeserializeOwned>(self, context: &Context<'_>, writing: Writing) -> Result<Option<T>> {
+        let caller = Caller::of(context)?;
+        let outcome = repository::write(&caller.ctx, &caller.bearer, writing, self.0).await;
+        outcome.map(Some).map_err(error::repository)
+    }
+}
+
+/// Null says that there must be no such record yet; left out says nothing.
+fn swap_record(swap: MaybeUndefined<String>) -> Option<Value> {
+    match swap {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(Value::Null),
+        MaybeUndefined::Value(cid) => Some(cid.into()),
+    }
+}
+
+#[Object]
+impl Mutation {
+    /// Makes a record.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn create_record(
+        &self,
+        context: &Context<'_>,
+        collection: String,
+        #[graphql(desc = "Left out: the server makes one.")] rkey: Option<String>,
+        record: Value,
+        #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
+        swap_commit: Option<String>,
+    ) -> Result<Option<WrittenRecord>> {
+        let input = Input::default().with("collection", Some(collection)).with("rkey", rkey);
+        let input = input.with("record", Some(record)).with("validate", validate);
+        input.with("swapCommit", swap_commit).write(context, Writing::Create).await
+    }
+
+    /// Makes or replaces a record.
+    #[graphql(complexity = "CALL + child_complexity")]
+    #[expect(clippy::too_many_arguments, reason = "those of the method")]
+    async fn put_record(
+        &self,
+        context: &Context<'_>,
+        collection: String,
+        rkey: String,
+        record: Value,
+        #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
+        #[graphql(desc = "The CID of the record that is replaced; null: there must be none.")]
+        swap_record: MaybeUndefined<String>,
+        swap_commit: Option<String>,
+    ) -> Result<Option<WrittenRecord>> {
+        let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
+        let input = input.with("record", Some(record)).with("validate", validate);
+        let input = input.with("swapRecord", self::swap_record(swap_record));
+        input.with("swapCommit", swap_commit).write(context, Writing::Put).await
+    }
+
+    /// Deletes a record, or sees to it that there is none.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn delete_record(
+        &self,
+        context: &Context<'_>,
+        collection: String,
+        rkey: String,
+        #[graphql(desc = "The CID of the record that is deleted.")] swap_record: Option<String>,
+        swap_commit: Option<String>,
+    ) -> Result<Option<DeletedRecord>> {
+        let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
+        let input = input.with("swapRecord", swap_record);
+        input.with("swapCommit", swap_commit).write(context, Writing::Delete).await
+    }
+
+    /// Carries out several writes, all or none.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn apply_writes(
+        &self,
+        context: &Context<'_>,
+        writes: Vec<Write>,
+        #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
+        swap_commit: Option<String>,
+    ) -> Result<Option<AppliedWrites>> {
+        let writes: Vec<Value> = writes.into_iter().map(in_lexicon).collect();
+        let input = Input::default().with("writes", Some(writes)).with("validate", validate);
+        input.with("swapCommit", swap_commit).write(context, Writing::Apply).await
+    }
+
+    /// Uploads a file. A record has to use it soon, or the server lets it go.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn upload_blob(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "In base64.")] data: String,
+        mime_type: String,
+    ) -> Result<Option<UploadedBlob>> {
+        let data = BASE64.decode(data).map_err(|_| error::invalid("data must be in base64"))?;
+        if !is_mime_type(&mime_type) {
+            return Err(error::invalid("mimeType must be a media type such as image/png"));
+        }
+        let caller = Caller::of(context)?;
+        let outcome = repository::upload(&caller.ctx, &caller.bearer, &mime_type, data).await;
+        outcome.map(Some).map_err(error::repository)
+    }
+}
+
+/// A write as `com.atproto.repo.applyWrites` has it.
+fn in_lexicon(write: Write) -> Value {
+    match write {
+        Write::Create(create) => {
+            let input = Input::default().with("$type", Some("com.atproto.repo.applyWrites#create"));
+            let input = input.with("collection", Some(create.collection)).with("rkey", create.rkey);
+            Value::Object(input.with("value", Some(create.value)).0)
+        }
+        Write::Update(update) => json!({
+            "$type": "com.atproto.repo.applyWrites#update",
+            "collection": update.collection,
+            "rkey": update.rkey,
+            "value": update.value,
+        }),
+        Write::Delete(delete) => json!({
+            "$type": "com.atproto.repo.applyWrites#delete",
+            "collection": delete.collection,
+            "rkey": delete.rkey,
+        }),
+    }
+}
+
+/// A type and a subtype of the characters that names may have (RFC 6838 section 4.2).
+fn is_mime_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    text.len() <= 255 && text.split_once('/').is_some_and(|(kind, sub)| is_name(kind) && is_name(sub))
+}

@@ -1,0 +1,82 @@
+//! What can be read.
+
+use async_graphql::{Context, Object, Result};
+use causeway_flow::repository::{self, Reading};
+use causeway_flow::session;
+use serde::de::DeserializeOwned;
+
+use super::types::{BlobPage, Record, RecordPage, RepoDescription, Viewer};
+use super::{CALL, Caller, error};
+
+/// The repository of the person whose token it is.
+pub(crate) struct Query;
+
+async fn read<T: DeserializeOwned>(
+    context: &Context<'_>,
+    reading: Reading,
+    parameters: &[(&'static str, Option<String>)],
+) -> Result<Option<T>> {
+    let caller = Caller::of(context)?;
+    let given = |(name, value): &(&'static str, Option<String>)| Some((*name, value.clone()?));
+    let parameters: Vec<_> = parameters.iter().filter_map(given).collect();
+    let outcome = repository::read(&caller.ctx, &caller.bearer, reading, &parameters).await;
+    outcome.map(Some).map_err(error::repository)
+}
+
+#[Object]
+impl Query {
+    /// Who it is, and the session behind the token.
+    async fn viewer(&self, context: &Context<'_>) -> Result<Viewer> {
+        let caller = Caller::of(context)?;
+        Ok(Viewer::of(&session::view(&caller.ctx, &caller.bearer, None)))
+    }
+
+    /// One record.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn record(
+        &self,
+        context: &Context<'_>,
+        collection: String,
+        rkey: String,
+    ) -> Result<Option<Record>> {
+        let parameters = [("collection", Some(collection)), ("rkey", Some(rkey))];
+        read(context, Reading::Record, &parameters).await
+    }
+
+    /// Records of a collection.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn records(
+        &self,
+        context: &Context<'_>,
+        collection: String,
+        limit: Option<i32>,
+        cursor: Option<String>,
+        reverse: Option<bool>,
+    ) -> Result<Option<RecordPage>> {
+        let parameters = [
+            ("collection", Some(collection)),
+            ("limit", limit.map(|limit| limit.to_string())),
+            ("cursor", cursor),
+            ("reverse", reverse.map(|reverse| reverse.to_string())),
+        ];
+        read(context, Reading::Records, &parameters).await
+    }
+
+    /// The repository itself: whose it is, and which collections it has.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn describe_repo(&self, context: &Context<'_>) -> Result<Option<RepoDescription>> {
+        read(context, Reading::Repo, &[]).await
+    }
+
+    /// The files that its records use.
+    #[graphql(complexity = "CALL + child_complexity")]
+    async fn blobs(
+        &self,
+        context: &Context<'_>,
+        limit: Option<i32>,
+        cursor: Option<String>,
+    ) -> Result<Option<BlobPage>> {
+        let parameters = [("limit", limit.map(|limit| limit.to_string())), ("cursor", cursor)];
+        read(context, Reading::Blobs, &parameters).await
+    }
+}

@@ -1,0 +1,192 @@
+//! What is read and written, by the names of the lexicons.
+
+use async_graphql::{InputObject, InputValueError, InputValueResult, OneofObject, Scalar, ScalarType};
+use async_graphql::{SimpleObject, Value};
+use causeway_domain::{Did, Handle};
+use causeway_flow::session::SessionView;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy)]
+pub(super) struct UnixTime(pub(super) i64);
+
+/// Seconds since 1970-01-01T00:00:00Z, as a number that may be larger than an Int.
+#[Scalar]
+impl ScalarType for UnixTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::Number(number) => number.as_i64().map(Self).ok_or("not a whole number".into()),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Number(self.0.into())
+    }
+}
+
+/// The person whose token it is.
+#[derive(SimpleObject)]
+pub(super) struct Viewer {
+    did: String,
+    /// Null if it does not verify.
+    handle: Option<String>,
+    /// Where the account lives.
+    pds: String,
+    session: Session,
+}
+
+/// The session at the person's own server, and the token that was sent.
+#[derive(SimpleObject)]
+#[graphql(rename_fields = "snake_case")]
+pub(super) struct Session {
+    session_id: String,
+    session_kind: &'static str,
+    session_state: &'static str,
+    /// The upstream token set that this token came from.
+    session_iteration: Option<i64>,
+    /// The one that is in use.
+    head_iteration: i64,
+    /// Of this token.
+    scope: String,
+    token_expires_at: UnixTime,
+    /// When the session ends unless it is used before; null: never.
+    session_expires_at: Option<UnixTime>,
+}
+
+impl Viewer {
+    pub(super) fn of(view: &SessionView) -> Self {
+        let head = &view.head;
+        Self {
+            did: Did::as_str(&head.did).to_owned(),
+            handle: head.handle.as_ref().map(|handle| Handle::as_str(handle).to_owned()),
+            pds: head.upstream.pds.clone(),
+            session: Session {
+                session_id: head.session_id.as_str().to_owned(),
+                session_kind: head.kind.as_str(),
+                session_state: view.state.as_str(),
+                session_iteration: view.session_iteration,
+                head_iteration: head.iteration,
+                scope: view.scope.to_string(),
+                token_expires_at: UnixTime(view.token_expires_at.as_secs()),
+                session_expires_at: head.idle_end().map(|end| UnixTime(end.as_secs())),
+            },
+        }
+    }
+}
+
+/// A record.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct Record {
+    uri: String,
+    cid: Option<String>,
+    value: Json,
+}
+
+/// Records of a collection, and where the next ones begin.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct RecordPage {
+    records: Vec<Record>,
+    /// Null: there are no more.
+    cursor: Option<String>,
+}
+
+/// Files, by their CIDs.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct BlobPage {
+    cids: Vec<String>,
+    /// Null: there are no more.
+    cursor: Option<String>,
+}
+
+/// The repository as its server describes it.
+#[derive(SimpleObject, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RepoDescription {
+    handle: String,
+    did: String,
+    did_doc: Json,
+    collections: Vec<String>,
+    handle_is_correct: bool,
+}
+
+/// A state of the repository.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct Commit {
+    cid: String,
+    rev: String,
+}
+
+/// What became of a record that was written.
+#[derive(SimpleObject, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WrittenRecord {
+    uri: String,
+    cid: String,
+    commit: Option<Commit>,
+    validation_status: Option<String>,
+}
+
+/// What became of a record that was deleted.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct DeletedRecord {
+    /// Null: there was no such record.
+    commit: Option<Commit>,
+}
+
+/// What became of several writes.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct AppliedWrites {
+    commit: Option<Commit>,
+    /// One for each write, in the same order.
+    results: Option<Vec<AppliedWrite>>,
+}
+
+/// What became of one of several writes. A deletion has nothing to say.
+#[derive(SimpleObject, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AppliedWrite {
+    uri: Option<String>,
+    cid: Option<String>,
+    validation_status: Option<String>,
+}
+
+/// A file that was uploaded.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct UploadedBlob {
+    /// What goes into the record that uses the file.
+    blob: Json,
+}
+
+/// One of several writes.
+#[derive(OneofObject)]
+pub(super) enum Write {
+    Create(CreateWrite),
+    Update(UpdateWrite),
+    Delete(DeleteWrite),
+}
+
+/// A new record.
+#[derive(InputObject)]
+pub(super) struct CreateWrite {
+    pub(super) collection: String,
+    /// Left out: the server makes one.
+    pub(super) rkey: Option<String>,
+    pub(super) value: Json,
+}
+
+/// A record that is replaced.
+#[derive(InputObject)]
+pub(super) struct UpdateWrite {
+    pub(super) collection: String,
+    pub(super) rkey: String,
+    pub(super) value: Json,
+}
+
+/// A record that is deleted.
+#[derive(InputObject)]
+pub(super) struct DeleteWrite {
+    pub(super) collection: String,
+    pub(super) rkey: String,
+}
