@@ -71,12 +71,16 @@ on_each_database! {
         let algs = "algs=\"ES256 RS256 PS256 EdDSA Ed25519\"";
         let none = scene.agent.get(&url).await?;
         assert_eq!(none.status, 401);
-        assert_eq!(challenges(&none), ["Bearer realm=\"causeway\"".to_owned(), format!("DPoP realm=\"causeway\", {algs}")]);
+        let document = format!("realm=\"causeway\", resource_metadata=\"{}/.well-known/oauth-protected-resource", scene.app.issuer);
+        let said = challenges(&none);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with(&format!("Bearer {document}")) && !said[0].contains("error="), "{said:?}");
+        assert!(said[1].starts_with(&format!("DPoP {document}")) && said[1].ends_with(algs), "{said:?}");
 
         let bearer = scene.agent.get_with(&url, &token).await?;
         let said = challenges(&bearer);
         assert_eq!(said.len(), 2);
-        assert!(said[0].starts_with("Bearer realm=\"causeway\", error=\"invalid_token\""), "{said:?}");
+        assert!(said[0].starts_with("Bearer ") && said[0].contains(", error=\"invalid_token\""), "{said:?}");
         assert!(said[1].starts_with("DPoP ") && said[1].contains(algs), "{said:?}");
         let form = scene.agent.post(&url, &[("access_token", &token)]).await?;
         assert_eq!(form.refusal(), "401 invalid_token", "not in a form either");

@@ -196,7 +196,9 @@ on_each_database! {
         }
         let url = scene.app.at("/xrpc/com.atproto.server.getSession");
         let none = scene.agent.get(&url).await?;
-        assert_eq!((none.status, none.header("www-authenticate")), (401, "Bearer realm=\"causeway\""));
+        let document = scene.app.at("/.well-known/oauth-protected-resource");
+        let challenge = format!("Bearer realm=\"causeway\", resource_metadata=\"{document}\"");
+        assert_eq!((none.status, none.header("www-authenticate")), (401, &*challenge));
         assert_eq!(scene.read("cw_at_wrong").await?.refusal(), "401 invalid_token");
         let twice = scene.xrpc("POST", "com.example.x", &token);
         let twice = twice.header("content-type", "image/png").header("content-type", "text/html").body("x");

@@ -103,7 +103,7 @@ on_each_database! {
     /// fifty times at once, after a restart, with stale nonces; upload, ask for service tokens; end it, and
     /// see it end at the PDS.
     async fn acting_for_somebody(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+        let Some(net) = RealNet::start_own().await? else { return Ok(()) };
         let account = net.new_account("bob").await?;
         let directory = tempfile::tempdir()?;
         let mut arguments = crate::support::database_arguments(database, directory.path())?;
@@ -208,7 +208,7 @@ on_each_database! {
 
     /// The PDS ends the session: the app is told where to send the person.
     async fn ended_at_the_pds(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+        let Some(net) = RealNet::start_own().await? else { return Ok(()) };
         let account = net.new_account("carol").await?;
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();

@@ -68,7 +68,7 @@ impl Setup {
             return Ok(exit_code(process::show_and_run(command.args(filter))?));
         }
         let filtered = filter.len() > 0;
-        let mut command = self.command(&["nextest", "run", "--workspace"]);
+        let mut command = self.command(&["nextest", "run", "--workspace", "--no-fail-fast"]);
         let status = process::show_and_run(command.args(filter))?;
         if !status.success() || filtered {
             return Ok(exit_code(status));

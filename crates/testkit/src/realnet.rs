@@ -100,6 +100,14 @@ impl RealNet {
         Self::start_as(Some("CAUSEWAY_TEST_REALNET"), &[]).await
     }
 
+    /// The same, for a test that changes how its PDSes behave.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_own() -> Result<Option<Self>> {
+        Self::start_as(None, &[]).await
+    }
+
     /// The network over https with everything that a production PDS checks.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What can be written. Fields are carried out in the order in which they stand.
 
-use async_graphql::{Context, MaybeUndefined, Object, Result};
+use async_graphql::{Context, Object, Result};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -33,19 +33,14 @@ impl Input {
         self
     }
 
-    async fn write<T: DeserializeOwned>(self, context: &Context<'_>, writing: Writing) -> Result<Option<T>> {
-        let caller = Caller::of(context)?;
-        let outcome = repository::write(&caller.ctx, &caller.bearer, writing, self.0).await;
-        outcome.map(Some).map_err(error::repository)
-    }
-}
-
-/// Null says that there must be no such record yet; left out says nothing.
-fn swap_record(swap: MaybeUndefined<String>) -> Option<Value> {
-    match swap {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(Value::Null),
-        MaybeUndefined::Value(cid) => Some(cid.into()),
+    /// What came of it. A failure leaves its own field null, and the other fields as they are.
+    async fn write<T: DeserializeOwned>(self, context: &Context<'_>, writing: Writing) -> Option<Result<T>> {
+        let outcome = async {
+            let caller = Caller::of(context)?;
+            let outcome = repository::write(&caller.ctx, &caller.bearer, writing, self.0).await;
+            outcome.map_err(error::repository)
+        };
+        Some(outcome.await)
     }
 }
 
@@ -61,7 +56,7 @@ impl Mutation {
         record: Value,
         #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
         swap_commit: Option<String>,
-    ) -> Result<Option<WrittenRecord>> {
+    ) -> Option<Result<WrittenRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", rkey);
         let input = input.with("record", Some(record)).with("validate", validate);
         input.with("swapCommit", swap_commit).write(context, Writing::Create).await
@@ -77,13 +72,12 @@ impl Mutation {
         rkey: String,
         record: Value,
         #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
-        #[graphql(desc = "The CID of the record that is replaced; null: there must be none.")]
-        swap_record: MaybeUndefined<String>,
+        #[graphql(desc = "The CID of the record that is replaced.")] swap_record: Option<String>,
         swap_commit: Option<String>,
-    ) -> Result<Option<WrittenRecord>> {
+    ) -> Option<Result<WrittenRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
         let input = input.with("record", Some(record)).with("validate", validate);
-        let input = input.with("swapRecord", self::swap_record(swap_record));
+        let input = input.with("swapRecord", swap_record);
         input.with("swapCommit", swap_commit).write(context, Writing::Put).await
     }
 
@@ -96,7 +90,7 @@ impl Mutation {
         rkey: String,
         #[graphql(desc = "The CID of the record that is deleted.")] swap_record: Option<String>,
         swap_commit: Option<String>,
-    ) -> Result<Option<DeletedRecord>> {
+    ) -> Option<Result<DeletedRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
         let input = input.with("swapRecord", swap_record);
         input.with("swapCommit", swap_commit).write(context, Writing::Delete).await
@@ -110,7 +104,7 @@ impl Mutation {
         writes: Vec<Write>,
         #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
         swap_commit: Option<String>,
-    ) -> Result<Option<AppliedWrites>> {
+    ) -> Option<Result<AppliedWrites>> {
         let writes: Vec<Value> = writes.into_iter().map(in_lexicon).collect();
         let input = Input::default().with("writes", Some(writes)).with("validate", validate);
         input.with("swapCommit", swap_commit).write(context, Writing::Apply).await
@@ -123,15 +117,19 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "In base64.")] data: String,
         mime_type: String,
-    ) -> Result<Option<UploadedBlob>> {
-        let data = BASE64.decode(data).map_err(|_| error::invalid("data must be in base64"))?;
-        if !is_mime_type(&mime_type) {
-            return Err(error::invalid("mimeType must be a media type such as image/png"));
-        }
-        let caller = Caller::of(context)?;
-        let outcome = repository::upload(&caller.ctx, &caller.bearer, &mime_type, data).await;
-        outcome.map(Some).map_err(error::repository)
+    ) -> Option<Result<UploadedBlob>> {
+        Some(upload(context, &data, &mime_type).await)
     }
+}
+
+async fn upload(context: &Context<'_>, data: &str, mime_type: &str) -> Result<UploadedBlob> {
+    let data = BASE64.decode(data).map_err(|_| error::invalid("data must be in base64"))?;
+    if !is_mime_type(mime_type) {
+        return Err(error::invalid("mimeType must be a media type such as image/png"));
+    }
+    let caller = Caller::of(context)?;
+    let outcome = repository::upload(&caller.ctx, &caller.bearer, mime_type, data).await;
+    outcome.map_err(error::repository)
 }
 
 /// A write as `com.atproto.repo.applyWrites` has it.

@@ -15,12 +15,12 @@ async fn read<T: DeserializeOwned>(
     context: &Context<'_>,
     reading: Reading,
     parameters: &[(&'static str, Option<String>)],
-) -> Result<Option<T>> {
+) -> Result<T> {
     let caller = Caller::of(context)?;
     let given = |(name, value): &(&'static str, Option<String>)| Some((*name, value.clone()?));
     let parameters: Vec<_> = parameters.iter().filter_map(given).collect();
     let outcome = repository::read(&caller.ctx, &caller.bearer, reading, &parameters).await;
-    outcome.map(Some).map_err(error::repository)
+    outcome.map_err(error::repository)
 }
 
 #[Object]
@@ -38,9 +38,9 @@ impl Query {
         context: &Context<'_>,
         collection: String,
         rkey: String,
-    ) -> Result<Option<Record>> {
+    ) -> Option<Result<Record>> {
         let parameters = [("collection", Some(collection)), ("rkey", Some(rkey))];
-        read(context, Reading::Record, &parameters).await
+        Some(read(context, Reading::Record, &parameters).await)
     }
 
     /// Records of a collection.
@@ -52,20 +52,20 @@ impl Query {
         limit: Option<i32>,
         cursor: Option<String>,
         reverse: Option<bool>,
-    ) -> Result<Option<RecordPage>> {
+    ) -> Option<Result<RecordPage>> {
         let parameters = [
             ("collection", Some(collection)),
             ("limit", limit.map(|limit| limit.to_string())),
             ("cursor", cursor),
             ("reverse", reverse.map(|reverse| reverse.to_string())),
         ];
-        read(context, Reading::Records, &parameters).await
+        Some(read(context, Reading::Records, &parameters).await)
     }
 
     /// The repository itself: whose it is, and which collections it has.
     #[graphql(complexity = "CALL + child_complexity")]
-    async fn describe_repo(&self, context: &Context<'_>) -> Result<Option<RepoDescription>> {
-        read(context, Reading::Repo, &[]).await
+    async fn describe_repo(&self, context: &Context<'_>) -> Option<Result<RepoDescription>> {
+        Some(read(context, Reading::Repo, &[]).await)
     }
 
     /// The files that its records use.
@@ -75,8 +75,8 @@ impl Query {
         context: &Context<'_>,
         limit: Option<i32>,
         cursor: Option<String>,
-    ) -> Result<Option<BlobPage>> {
+    ) -> Option<Result<BlobPage>> {
         let parameters = [("limit", limit.map(|limit| limit.to_string())), ("cursor", cursor)];
-        read(context, Reading::Blobs, &parameters).await
+        Some(read(context, Reading::Blobs, &parameters).await)
     }
 }

@@ -14,7 +14,9 @@ pub(super) fn check(token: &Scope, session: &Scope, request: &mut RelayRequest) 
         Some(value) => Some(value.and_then(Service::parse).ok_or(RelayError::Proxy)?),
     };
     // What is in a permission set only the person's server knows: it answered with the contents.
-    let scopes = [token.resolved_by(session), session.clone()];
+    let mut own = token.clone();
+    token.resolved_by(session).iter().for_each(|value| own.insert(value.clone()));
+    let scopes = [own, session.clone()];
     let mut call = XrpcCall {
         nsid: &request.nsid,
         query: &request.query,

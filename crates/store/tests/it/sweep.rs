@@ -259,6 +259,8 @@ INSERT INTO oauth_authorization_code (code, client_id, user_id, session_id, redi
 SELECT 'ac' || n, 'c' || (n % 5000), 'd', 's' || n, '', 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_par_request (request_uri, authorization_request, client_id, created_at, expires_at)
 SELECT 'u' || n, '{}', 'c' || (n % 5000), 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO account_proof (proof_id, browser_id, did, created_at, expires_at)
+SELECT 'p' || n, 'b', 'd', 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_dpop_nonce (nonce, expires_at) SELECT 'n' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO replay (id, expires_at) SELECT 'j' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
