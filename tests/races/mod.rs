@@ -233,7 +233,7 @@ on_each_database! {
         let now = scene.app.clock.now();
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let answers = race(|| {
-            let even = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2 == 0;
+            let even = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(2);
             let issuer = if even { &scene.app.issuer } else { &other.issuer }.clone();
             let client = OauthClient { issuer: issuer.clone(), ..scene.client.clone() };
             let htu = format!("{issuer}/oauth/token");

@@ -7,7 +7,7 @@ use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, C
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ErrorCode, Scope, SignInInput, Timestamp};
-use causeway_store::{auth_requests, codes, par, sessions};
+use causeway_store::{auth_requests, codes, grants, par};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -44,7 +44,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
         .store()
         .write(move |c| {
             let grants =
-                sessions::list_grants_of_browser(c, &row.tenant_id, &row.client_id, &row.browser_id, now)?;
+                grants::list_grants_of_browser(c, &row.tenant_id, &row.client_id, &row.browser_id, now)?;
             let found = choose(&row, grants, now);
             if let Ok(session) = &found {
                 auth_requests::begin_consent(c, &row.id, &session.session_id)?;

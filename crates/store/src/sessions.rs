@@ -46,7 +46,7 @@ const ENDED: &str = SessionState::Ended.as_str();
 /// The part of a head that the domain knows. Lease, revocation and deletion have their own verbs.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = upstream_session)]
-struct HeadRow {
+pub(crate) struct HeadRow {
     session_id: String,
     tenant_id: String,
     client_id: String,
@@ -101,7 +101,7 @@ impl HeadRow {
         })
     }
 
-    fn into_domain(self) -> Result<SessionHead, StoreError> {
+    pub(crate) fn into_domain(self) -> Result<SessionHead, StoreError> {
         Ok(SessionHead {
             session_id: UpstreamSessionId::new(self.session_id),
             tenant_id: TenantId::new(self.tenant_id),
@@ -289,39 +289,6 @@ pub fn activate_session(
         ))
         .execute(c)?;
     Ok(changed == 1)
-}
-
-/// What people agreed to in this browser for this client, while it holds: the active sessions, the most
-/// recently used first, each with its scope.
-///
-/// # Errors
-/// [`StoreError`] when the query fails or a row is corrupt.
-pub fn list_grants_of_browser(
-    c: &mut AnyConnection,
-    tenant_id: &TenantId,
-    client_id: &ClientId,
-    browser_id: &BrowserSessionId,
-    now: Timestamp,
-) -> Result<Vec<(SessionHead, Scope)>, StoreError> {
-    let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
-        .filter(dsl::browser_id.eq(browser_id.as_str()))
-        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
-        .filter(dsl::client_id.eq(client_id.as_str()))
-        .filter(dsl::session_kind.eq(SessionKind::Device.as_str()))
-        .filter(dsl::state.eq(ACTIVE))
-        .filter(dsl::deleted_at.is_null())
-        .order((dsl::last_used_at.desc(), dsl::created_at.desc()))
-        .select((HeadRow::as_select(), dsl::granted_scope))
-        .load(c)?;
-    let mut grants = Vec::new();
-    for (row, granted) in rows {
-        let session = row.into_domain()?;
-        // Sessions that are older than the column say nothing of what was agreed to.
-        if let (Some(granted), SessionState::Active) = (granted, session.state_at(now)) {
-            grants.push((session, head("granted_scope").scope(Some(&granted))?));
-        }
-    }
-    Ok(grants)
 }
 
 /// Adds iteration `from_iteration + 1`, moves the head to it, ends its cooldown and wipes the secrets of

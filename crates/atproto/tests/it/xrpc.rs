@@ -207,7 +207,7 @@ async fn only_idleness_ends_a_call() {
     us.put(&mut body).await.unwrap();
     assert_eq!(us.upstream.seen(PUT)[0].body.len(), 32);
 
-    us.upstream.script_path(GET, [Reply::json(200, &json!({})).late(Duration::from_secs(60))]);
+    us.upstream.script_path(GET, [Reply::json(200, &json!({})).late(Duration::from_mins(1))]);
     assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout));
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).stalled()]);
     let answer = us.get().await.unwrap();

@@ -1,0 +1,44 @@
+//! What people agreed to, as their sessions remember it.
+
+use causeway_domain::session::SessionHead;
+use causeway_domain::{BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp};
+use diesel::prelude::*;
+
+use crate::column::Column;
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::upstream_session::dsl;
+use crate::sessions::HeadRow;
+
+/// What people agreed to in this browser for this client, while it holds: the active sessions, the most
+/// recently used first, each with its scope.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_grants_of_browser(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    browser_id: &BrowserSessionId,
+    now: Timestamp,
+) -> Result<Vec<(SessionHead, Scope)>, StoreError> {
+    let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
+        .filter(dsl::browser_id.eq(browser_id.as_str()))
+        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+        .filter(dsl::client_id.eq(client_id.as_str()))
+        .filter(dsl::session_kind.eq(SessionKind::Device.as_str()))
+        .filter(dsl::state.eq(SessionState::Active.as_str()))
+        .filter(dsl::deleted_at.is_null())
+        .order((dsl::last_used_at.desc(), dsl::created_at.desc()))
+        .select((HeadRow::as_select(), dsl::granted_scope))
+        .load(c)?;
+    let mut grants = Vec::new();
+    for (row, granted) in rows {
+        let session = row.into_domain()?;
+        // Sessions that are older than the column say nothing of what was agreed to.
+        if let (Some(granted), SessionState::Active) = (granted, session.state_at(now)) {
+            grants.push((session, Column("upstream_session", "granted_scope").scope(Some(&granted))?));
+        }
+    }
+    Ok(grants)
+}
