@@ -92,6 +92,12 @@ pub(crate) enum Row {
     DpopCodeExchange,
     /// POST /oauth/token, each connection rotating its own refresh token
     Refresh,
+    /// POST /oauth/introspect, each connection about its own access token
+    Introspection,
+    /// GET /oauth/userinfo, each connection with its own access token
+    Userinfo,
+    /// POST /oauth/token with a fresh code each time, answered with an id_token signed RS256
+    OpenidExchange,
     /// A small read at a PDS on loopback, directly, by one connection
     PdsRead,
     /// The same through GET /xrpc/{nsid}
@@ -110,6 +116,9 @@ impl Row {
             Self::CodeExchange => "code exchange",
             Self::DpopCodeExchange => "DPoP-bound code exchange",
             Self::Refresh => "refresh",
+            Self::Introspection => "introspection",
+            Self::Userinfo => "userinfo",
+            Self::OpenidExchange => "openid exchange",
             Self::PdsRead => "pds read",
             Self::RelayRead => "relay read",
         }
@@ -117,7 +126,10 @@ impl Row {
 
     /// Whether each request waits for a durable commit.
     pub(crate) const fn is_durable(self) -> bool {
-        matches!(self, Self::Par | Self::CodeExchange | Self::DpopCodeExchange | Self::Refresh)
+        matches!(
+            self,
+            Self::Par | Self::CodeExchange | Self::DpopCodeExchange | Self::Refresh | Self::OpenidExchange
+        )
     }
 }
 

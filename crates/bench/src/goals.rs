@@ -20,6 +20,9 @@ const RELAY_CPU_US: f64 = 250.0;
 /// Rates as parts of the rate of durable rows in commits of 32.
 const SHARES: [(cli::Row, f64); 3] =
     [(cli::Row::Par, 1.0 / 2.0), (cli::Row::CodeExchange, 1.0 / 6.0), (cli::Row::Refresh, 1.0 / 6.0)];
+/// Rates as parts of the empty handler's.
+const OF_THE_EMPTY_HANDLER: [(cli::Row, f64); 3] =
+    [(cli::Row::Metadata, 0.70), (cli::Row::Introspection, 0.25), (cli::Row::Userinfo, 0.25)];
 
 /// CPU time that a DPoP proof may add to a code exchange, in verifications of its signature.
 const PROOF_VERIFICATIONS: f64 = 2.5;
@@ -61,6 +64,13 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
             && let Some(share) = row.share
         {
             goals.push(Goal::at_least(format!("{} / {BATCHED_ROWS}", row.name), share, bound));
+        }
+    }
+    let empty = cli::Row::EmptyHandler.name();
+    for (name, bound) in OF_THE_EMPTY_HANDLER {
+        if let (Some(row), Some(base)) = (report.row(name.name()), report.row(empty)) {
+            let share = row.per_second / base.per_second;
+            goals.push(Goal::at_least(format!("{} / {empty}", row.name), share, bound));
         }
     }
     let cpu_us = |name: &str| report.row(name).and_then(|row| row.cpu_us);
@@ -115,6 +125,15 @@ mod tests {
         assert_eq!((of("par p99"), of("start-up"), of("idle")), (Some(true), Some(true), Some(true)));
         assert_eq!(of(&format!("{BATCHED_ROWS} p99")), None, "a calibration has no goal");
         assert_eq!(of("CPU of a DPoP proof"), None);
+    }
+
+    #[test]
+    fn reads_are_shares_of_the_empty_handler() {
+        let rows = vec![row("empty handler", 1000.0), row("userinfo", 249.0), row("introspection", 250.0)];
+        let goals = judge(&report(rows));
+        let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
+        assert_eq!((of("userinfo /"), of("introspection /")), (Some(false), Some(true)));
+        assert_eq!(of("metadata /"), None, "it was not measured");
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::{empty_handler, http, loopback_pds, signatures};
 /// Codes that are prepared for each durable row a second: more than a code exchange can use up,
 /// since it writes three rows.
 const CODES_A_ROW: f64 = 1.0 / 2.5;
+/// An exchange with an id_token takes a signature of 0.8 ms or so: more than this no machine of a few cores does.
+const OPENID_CODES_A_SECOND: usize = 4000;
 
 /// Measures everything that was asked for.
 ///
@@ -124,15 +126,20 @@ impl Run<'_> {
             Name::CodeExchange,
             Name::DpopCodeExchange,
             Name::Refresh,
+            Name::OpenidExchange,
+            Name::Introspection,
+            Name::Userinfo,
             Name::RelayRead,
         ];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
         }
         let count = self.codes(batched.last().copied().unwrap_or_default());
-        let codes = Arc::new(Codes::new(
-            prepare(&self.url, self.scratch, &format!("http://{}", pds.address), count).await?,
-        ));
+        let prepared =
+            prepare(&self.url, self.scratch, &format!("http://{}", pds.address), count, self.openid_codes())
+                .await?;
+        let (codes, openid) = Codes::new(prepared);
+        let (codes, openid) = (Arc::new(codes), Arc::new(openid));
         let server = server::start(self.program, self.scratch, &self.url_text)?;
         http::get(&server.address, "/readyz").await?;
         let (mut rows, mut around) = (Vec::new(), None);
@@ -142,7 +149,7 @@ impl Run<'_> {
                 None if name.is_durable() => self.note_commits(batched)?,
                 None => Tally::default(),
             };
-            let traffic = self.traffic(name, &server, &codes).await?;
+            let traffic = self.traffic(name, &server, &codes, &openid).await?;
             let mut row = self.load(name, &server, traffic).await?;
             if name.is_durable() {
                 let after = self.note_commits(batched)?;
@@ -167,6 +174,7 @@ impl Run<'_> {
         name: Name,
         server: &Running,
         codes: &Arc<Codes>,
+        openid: &Arc<Codes>,
     ) -> Result<Vec<Box<dyn Traffic>>> {
         let host = &server.address;
         Ok(match name {
@@ -179,11 +187,11 @@ impl Run<'_> {
             Name::Par => self.repeat(|host| Repeated::par(host, codes.authorization()), server),
             Name::CodeExchange => {
                 let another = self.arguments.wants(Name::DpopCodeExchange);
-                codes.allot(1 + usize::from(another), self.chains());
+                codes.allot(1 + usize::from(another), self.kept());
                 self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone(), key: None })
             }
             Name::DpopCodeExchange => {
-                codes.allot(1, self.chains());
+                codes.allot(1, self.kept());
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     let key = Some(EcKey::generate()?);
@@ -192,15 +200,36 @@ impl Run<'_> {
                 clients
             }
             Name::Refresh => {
-                codes.allot(1, 0);
+                codes.allot(1, self.kept() - self.chains());
                 let mut chains: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     chains.push(Box::new(Rotation::begin(host, codes).await?));
                 }
                 chains
             }
+            Name::OpenidExchange => {
+                openid.allot(1, 0);
+                self.each(|| Exchange { codes: Arc::clone(openid), host: host.clone(), key: None })
+            }
+            Name::Introspection => {
+                codes.allot(1, self.chains() + 1);
+                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
+                for _ in 0..self.arguments.connections {
+                    clients.push(Box::new(Repeated::introspection(host, codes).await?));
+                }
+                clients
+            }
+            Name::Userinfo => {
+                codes.allot(1, 1);
+                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
+                for _ in 0..self.arguments.connections {
+                    clients.push(Box::new(Repeated::with_token(host, "/oauth/userinfo", codes).await?));
+                }
+                clients
+            }
             // One at a time: what the way through us adds, not what a full machine does.
             Name::PdsRead | Name::RelayRead => {
+                codes.allot(1, 0);
                 vec![Box::new(Repeated::with_token(host, loopback_pds::PATH, codes).await?)]
             }
         })
@@ -226,6 +255,20 @@ impl Run<'_> {
         usize::from(self.arguments.connections)
     }
 
+    /// Codes that rows after the exchanges begin with: one for each connection of three rows, one for the relay.
+    fn kept(&self) -> usize {
+        3 * self.chains() + 1
+    }
+
+    /// How many codes of OpenID Connect to prepare.
+    fn openid_codes(&self) -> usize {
+        if !self.arguments.wants(Name::OpenidExchange) {
+            return 0;
+        }
+        let seconds = (self.arguments.span() + WARM_UP).as_secs();
+        usize::try_from(seconds).unwrap_or(usize::MAX).saturating_mul(OPENID_CODES_A_SECOND)
+    }
+
     /// How many codes to prepare.
     fn codes(&self, batched: Tally) -> usize {
         let exchanges = [Name::CodeExchange, Name::DpopCodeExchange];
@@ -233,6 +276,6 @@ impl Run<'_> {
         let seconds = (self.arguments.span() + WARM_UP).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and capped")]
         let codes = (batched.per_second() * CODES_A_ROW * seconds).min(200_000.0) as usize;
-        self.chains() + 1000 + codes * exchanges
+        self.kept() + 1000 + codes * exchanges
     }
 }

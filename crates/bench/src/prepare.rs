@@ -28,6 +28,10 @@ use crate::server::KEY_FILE;
 pub(crate) const REDIRECT_URI: &str = "https://app.example/callback";
 /// What the client asks for, and has been granted.
 pub(crate) const SCOPE: &str = "atproto transition:generic";
+/// The same for a client that speaks OpenID Connect.
+const OPENID_SCOPE: &str = "openid atproto transition:generic";
+/// What the client is registered with.
+const REGISTERED_SCOPE: &str = OPENID_SCOPE;
 
 /// Codes that are written in one transaction.
 const CHUNK: usize = 500;
@@ -43,10 +47,12 @@ pub(crate) struct Prepared {
     pub(crate) verifier: CodeVerifier,
     /// Codes, each of a session of its own.
     pub(crate) codes: Vec<String>,
+    /// Codes whose redemption is answered with an id_token.
+    pub(crate) openid_codes: Vec<String>,
 }
 
-/// Migrates the database and writes a client and `count` codes, each with its session at the PDS `pds`. The
-/// sealing key goes into `directory`.
+/// Migrates the database and writes a client, `count` codes and `openid` codes of OpenID Connect, each with its
+/// session at the PDS `pds`. The sealing key goes into `directory`.
 ///
 /// # Errors
 /// When the database refuses.
@@ -55,6 +61,7 @@ pub(crate) async fn prepare(
     directory: &Path,
     pds: &str,
     count: usize,
+    openid: usize,
 ) -> Result<Prepared> {
     migrate::up(url)?;
     let ring = create_ring(&directory.join(KEY_FILE))?;
@@ -65,27 +72,33 @@ pub(crate) async fn prepare(
 
     let dpop = EcKey::generate()?;
     let verifier = CodeVerifier::random(&SystemRng);
-    let mut prepared = Prepared { authorization, verifier, codes: Vec::with_capacity(count) };
-    while prepared.codes.len() < count {
-        let mut rows = Vec::with_capacity(CHUNK);
-        for _ in 0..CHUNK.min(count - prepared.codes.len()) {
-            let code = PlainToken::<Code>::random(&SystemRng);
-            rows.push(new_grant(&client, pds, &code, &prepared.verifier)?);
-            prepared.codes.push(code.expose().to_owned());
-        }
-        let (ring, dpop) = (ring.clone(), dpop.clone());
-        store
-            .write(move |c| {
-                rows.iter().try_for_each(|(session, code)| {
-                    sessions::insert_session(c, &ring, session, &token_set(&dpop, session.created_at))?;
-                    codes::insert_code(c, code)
+    let mut lists = Vec::new();
+    for (scope, count) in [(SCOPE, count), (OPENID_SCOPE, openid)] {
+        let mut codes = Vec::with_capacity(count);
+        while codes.len() < count {
+            let mut rows = Vec::with_capacity(CHUNK);
+            for _ in 0..CHUNK.min(count - codes.len()) {
+                let code = PlainToken::<Code>::random(&SystemRng);
+                rows.push(new_grant(&client, pds, &code, &verifier, scope)?);
+                codes.push(code.expose().to_owned());
+            }
+            let (ring, dpop) = (ring.clone(), dpop.clone());
+            store
+                .write(move |c| {
+                    rows.iter().try_for_each(|(session, code)| {
+                        sessions::insert_session(c, &ring, session, &token_set(&dpop, session.created_at))?;
+                        codes::insert_code(c, code)
+                    })
                 })
-            })
-            .await
-            .map_err(|error: StoreError| error)?;
+                .await
+                .map_err(|error: StoreError| error)?;
+        }
+        lists.push(codes);
     }
     store.close().await;
-    Ok(prepared)
+    let openid_codes = lists.pop().unwrap_or_default();
+    let codes = lists.pop().unwrap_or_default();
+    Ok(Prepared { authorization, verifier, codes, openid_codes })
 }
 
 fn create_ring(path: &Path) -> Result<SealingKeyRing> {
@@ -100,7 +113,7 @@ fn new_client() -> Result<(Client, String)> {
         redirect_uris: vec![REDIRECT_URI.to_owned()],
         grant_types: Some(vec!["authorization_code".to_owned(), "refresh_token".to_owned()]),
         client_name: Some("Benchmark".to_owned()),
-        scope: Some(SCOPE.to_owned()),
+        scope: Some(REGISTERED_SCOPE.to_owned()),
         ..ClientMetadata::default()
     };
     let metadata = metadata.validate()?;
@@ -117,6 +130,7 @@ fn new_grant(
     pds: &str,
     code: &PlainToken<Code>,
     verifier: &CodeVerifier,
+    scope: &str,
 ) -> Result<(SessionHead, AuthorizationCode)> {
     let now = SystemClock.now();
     let session = SessionHead {
@@ -148,7 +162,7 @@ fn new_grant(
         session_id: session.session_id.clone(),
         session_iteration: session.iteration,
         redirect_uri: REDIRECT_URI.to_owned(),
-        scope: Scope::parse(SCOPE)?,
+        scope: Scope::parse(scope)?,
         code_challenge: verifier.challenge(),
         nonce: None,
         dpop_jkt: None,

@@ -34,6 +34,19 @@ impl Repeated {
         ))
     }
 
+    /// `POST /oauth/introspect` about the access token of a code.
+    ///
+    /// # Errors
+    /// When the server does not take the code.
+    pub(crate) async fn introspection(host: &str, codes: &Codes) -> Result<Self> {
+        let answer = redeem(host, codes).await?;
+        let body = format!("token={}", member(&answer, "access_token")?);
+        let mut request = Vec::new();
+        let post = Post { host, authorization: codes.authorization(), path: "/oauth/introspect" };
+        post.write(&mut request, body.as_bytes());
+        Ok(Self(request))
+    }
+
     /// `POST /oauth/par` of a stock client.
     pub(crate) fn par(host: &str, authorization: &str) -> Self {
         let challenge = CodeVerifier::random(&SystemRng).challenge();
@@ -60,15 +73,25 @@ impl Traffic for Repeated {
 /// Codes that several connections share.
 #[derive(Debug)]
 pub(crate) struct Codes {
-    prepared: Prepared,
+    authorization: String,
+    verifier: CodeVerifier,
+    codes: Vec<String>,
     next: AtomicUsize,
     end: AtomicUsize,
 }
 
 impl Codes {
-    /// All of them are fresh, and nobody has any yet.
-    pub(crate) const fn new(prepared: Prepared) -> Self {
-        Self { prepared, next: AtomicUsize::new(0), end: AtomicUsize::new(0) }
+    /// Those without and those with an id_token. All of them are fresh, and nobody has any yet.
+    pub(crate) fn new(prepared: Prepared) -> (Self, Self) {
+        let Prepared { authorization, verifier, codes, openid_codes } = prepared;
+        let of = |codes| Self {
+            authorization: authorization.clone(),
+            verifier: verifier.clone(),
+            codes,
+            next: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+        };
+        (of(codes), of(openid_codes))
     }
 
     /// Gives the next row of the report its codes: one part in `parts` of what is left beside those that
@@ -76,21 +99,21 @@ impl Codes {
     pub(crate) fn allot(&self, parts: usize, kept: usize) {
         let end = self.end.load(Ordering::Relaxed);
         let used = self.next.load(Ordering::Relaxed).min(end);
-        let left = self.prepared.codes.len().saturating_sub(used + kept);
+        let left = self.codes.len().saturating_sub(used + kept);
         self.next.store(used, Ordering::Relaxed);
         self.end.store(used + left / parts.max(1), Ordering::Relaxed);
     }
 
     /// The client's `Authorization` header.
     pub(crate) fn authorization(&self) -> &str {
-        &self.prepared.authorization
+        &self.authorization
     }
 
     /// The body that redeems a fresh code; `None` when all that the row has are used.
     fn take_body(&self) -> Option<String> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let code = self.prepared.codes.get(..self.end.load(Ordering::Relaxed))?.get(next)?;
-        let verifier = self.prepared.verifier.expose();
+        let code = self.codes.get(..self.end.load(Ordering::Relaxed))?.get(next)?;
+        let verifier = self.verifier.expose();
         Some(format!("grant_type=authorization_code&code={code}&code_verifier={verifier}"))
     }
 }
@@ -235,7 +258,8 @@ mod tests {
     fn a_row_leaves_codes_to_the_next() {
         let codes = (0..11).map(|number| number.to_string()).collect();
         let verifier = CodeVerifier::random(&SystemRng);
-        let codes = Codes::new(Prepared { authorization: String::new(), verifier, codes });
+        let openid_codes = Vec::new();
+        let (codes, _) = Codes::new(Prepared { authorization: String::new(), verifier, codes, openid_codes });
         let take_all = || std::iter::from_fn(|| codes.take_body()).count();
         assert_eq!(take_all(), 0);
         let (mut taken, rows) = (Vec::new(), [(2, 3), (1, 3), (1, 0)]);

@@ -141,6 +141,17 @@ async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<Sessio
     ctx.finish(async move { fly(&detached, &seen, reason).await }).await?
 }
 
+/// The session behind a token: as it was found when the token was checked, if its tokens were, else by
+/// [`look_up`].
+///
+/// # Errors
+/// [`SessionError`].
+pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<LiveSession, SessionError> {
+    let Some(tokens) = bearer.upstream.clone() else { return look_up(ctx, &bearer.session).await };
+    check_state(ctx, &bearer.session)?;
+    Ok(LiveSession { head: bearer.session.clone(), tokens })
+}
+
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
 ///
 /// # Errors

@@ -159,7 +159,7 @@ impl RelayError {
     fields(nsid = %request.nsid, session = %bearer.session.session_id)
 )]
 pub async fn relay(ctx: &Ctx, bearer: &Bearer, mut request: RelayRequest) -> Result<XrpcAnswer, RelayError> {
-    let found = keeper::look_up(ctx, &bearer.session).await?;
+    let found = keeper::of_bearer(ctx, bearer).await?;
     permission::check(&bearer.token.scope, &found.tokens.scope, &mut request)?;
     let mut live = keeper::freshen(ctx, found).await?;
     let outcome = match call(ctx, &live, &mut request).await {

@@ -5,22 +5,19 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::Secret;
-use josekit::jwk::Jwk;
-use josekit::jwk::alg::ec::{EcCurve, EcKeyPair};
-use josekit::jws::ES256;
-use josekit::jws::alg::ecdsa::EcdsaJwsSigner;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::JoseError;
+use crate::p256::P256Signer;
 
 /// A P-256 key pair that signs with ES256 (RFC 7518 section 3.4).
 ///
 /// The key is parsed once; every signature uses the parsed form.
 #[derive(Clone)]
 pub struct EcKey {
-    signer: EcdsaJwsSigner,
+    signer: P256Signer,
     private_jwk: Secret,
     x: String,
     y: String,
@@ -49,8 +46,7 @@ impl EcKey {
     /// # Errors
     /// [`JoseError::Crypto`] when the cryptographic library fails, for example for want of entropy.
     pub fn generate() -> Result<Self, JoseError> {
-        let pair = EcKeyPair::generate(EcCurve::P256).map_err(|_| JoseError::Crypto("make a key"))?;
-        Self::from_pair(&pair)
+        Self::from_signer(P256Signer::generate().ok_or(JoseError::Crypto("make a key"))?)
     }
 
     /// Reads a private JWK as [`EcKey::private_jwk`] writes it; further members are ignored.
@@ -65,43 +61,37 @@ impl EcKey {
         if jwk.kty != "EC" || jwk.crv != "P-256" {
             return Err(JoseError::InvalidKey("kty must be EC, crv P-256"));
         }
-        let d = Zeroizing::new(
+        let decoded = Zeroizing::new(
             URL_SAFE_NO_PAD
                 .decode(jwk.d.as_bytes())
                 .map_err(|_| JoseError::InvalidKey("d is not unpadded base64url"))?,
         );
-        if d.len() != 32 {
-            return Err(JoseError::InvalidKey("d is not 32 bytes long"));
-        }
-        // josekit panics on a private key of zero.
-        if d.iter().all(|byte| *byte == 0) || d.as_slice() >= P256_ORDER.as_slice() {
+        let d: &[u8; 32] =
+            decoded.as_slice().try_into().map_err(|_| JoseError::InvalidKey("d is not 32 bytes long"))?;
+        if d.iter().all(|byte| *byte == 0) || *d >= P256_ORDER {
             return Err(JoseError::InvalidKey("d is out of range"));
         }
-        let mut private = Jwk::new("EC");
-        for (name, value) in [("crv", "P-256"), ("d", jwk.d.as_str())] {
-            private
-                .set_parameter(name, Some(Value::from(value)))
-                .map_err(|_| JoseError::InvalidKey("refused by the cryptographic library"))?;
-        }
-        let pair = EcKeyPair::from_jwk(&private)
-            .map_err(|_| JoseError::InvalidKey("refused by the cryptographic library"))?;
-        let key = Self::from_pair(&pair)?;
+        let signer = P256Signer::from_scalar(d)
+            .ok_or(JoseError::InvalidKey("refused by the cryptographic library"))?;
+        let key = Self::from_signer(signer)?;
         if key.x != jwk.x || key.y != jwk.y {
             return Err(JoseError::InvalidKey("x and y do not belong to d"));
         }
         Ok(key)
     }
 
-    fn from_pair(pair: &EcKeyPair) -> Result<Self, JoseError> {
-        let jwk = pair.to_jwk_key_pair();
-        let member = |name: &str| jwk.parameter(name).and_then(Value::as_str).map(str::to_owned);
-        let (Some(x), Some(y), Some(d)) = (member("x"), member("y"), member("d")) else {
+    fn from_signer(signer: P256Signer) -> Result<Self, JoseError> {
+        let (Some((x, y)), Some(d)) = (signer.coordinates(), signer.scalar()) else {
             return Err(JoseError::Crypto("write a key"));
         };
-        let signer = ES256.signer_from_jwk(&jwk).map_err(|_| JoseError::Crypto("load a key"))?;
         let thumbprint = thumbprint(&x, &y);
-        let private =
-            PrivateJwk { kty: "EC".to_owned(), crv: "P-256".to_owned(), x: x.clone(), y: y.clone(), d };
+        let private = PrivateJwk {
+            kty: "EC".to_owned(),
+            crv: "P-256".to_owned(),
+            x: x.clone(),
+            y: y.clone(),
+            d: d.as_str().to_owned(),
+        };
         let text = serde_json::to_string(&private).map_err(|_| JoseError::Crypto("write a key"))?;
         Ok(Self { signer, private_jwk: Secret::new(text), x, y, thumbprint })
     }
@@ -129,7 +119,7 @@ impl EcKey {
         &self.thumbprint
     }
 
-    pub(crate) fn signer(&self) -> &EcdsaJwsSigner {
+    pub(crate) fn signer(&self) -> &P256Signer {
         &self.signer
     }
 }

@@ -29,6 +29,7 @@ mod jwk;
 mod jwt;
 mod key;
 mod nonce;
+mod p256;
 mod signing;
 mod verifier;
 mod verify;

@@ -4,20 +4,16 @@
 //! beside 57 us for P-256. That is the key of nearly every DPoP proof, and each proof brings its own; so
 //! P-256 goes to OpenSSL as the point that it is, and the others through josekit.
 
-use std::sync::LazyLock;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jws::JwsVerifier;
 use openssl::bn::{BigNum, BigNumContext};
-use openssl::ec::{EcGroup, EcKey, EcPoint};
+use openssl::ec::{EcKey, EcPoint};
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
-use openssl::nid::Nid;
 use openssl::pkey::Public;
 
-static P256: LazyLock<Result<EcGroup, ErrorStack>> =
-    LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1));
+use crate::p256;
 
 /// Verifies signatures of one key with one algorithm.
 pub(crate) enum Verifier {
@@ -30,7 +26,7 @@ pub(crate) enum Verifier {
 impl Verifier {
     /// From coordinates of 32 bytes each, in base64url; `None` when that is no point of the curve.
     pub(crate) fn p256(x: &str, y: &str) -> Option<Self> {
-        let group = P256.as_ref().ok()?;
+        let group = p256::group()?;
         // SEC 1 section 2.3.3: uncompressed.
         let mut point = vec![4];
         URL_SAFE_NO_PAD.decode_vec(x, &mut point).ok()?;

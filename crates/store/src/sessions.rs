@@ -247,11 +247,11 @@ pub fn find_token_set(
     session_id: &UpstreamSessionId,
     iteration: i64,
 ) -> Result<Option<TokenSet>, StoreError> {
-    let row = oauth_atp_session::table
+    let set = oauth_atp_session::table
         .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
         .filter(oauth_atp_session::iteration.eq(iteration))
-        .get_result::<TokenSetRow>(c)
-        .optional()?;
+        .select(oauth_atp_session::all_columns);
+    let row = fixed!(set).get_result::<TokenSetRow>(c).optional()?;
     let Some(row) = row else { return Ok(None) };
     let Some(access_token) = row.access_token else { return Ok(None) };
     let key = row_key(session_id, iteration);

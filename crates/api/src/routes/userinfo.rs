@@ -20,6 +20,20 @@ pub(crate) async fn require_access(
     state: &AppState,
     body: Option<String>,
 ) -> Result<Bearer, ApiError> {
+    check_access(req, state, body, false).await
+}
+
+/// The same for a request that goes on to the person's own server.
+pub(crate) async fn require_access_to_call(req: &HttpRequest, state: &AppState) -> Result<Bearer, ApiError> {
+    check_access(req, state, None, true).await
+}
+
+async fn check_access(
+    req: &HttpRequest,
+    state: &AppState,
+    body: Option<String>,
+    to_call: bool,
+) -> Result<Bearer, ApiError> {
     let (scheme, token) = match access_token(req, body) {
         Presented::Nothing => return Err(ApiError::no_token()),
         Presented::Malformed(problem) => return Err(ApiError::malformed_token(problem)),
@@ -27,7 +41,12 @@ pub(crate) async fn require_access(
     };
     let proofs = Proofs::of(req, state);
     let request = AccessRequest { token, scheme, proof: proofs.request() };
-    access::verify(&state.ctx, &request).await.map_err(|error| ApiError::access(&error, scheme))
+    let checked = if to_call {
+        access::verify_to_call(&state.ctx, &request).await
+    } else {
+        access::verify(&state.ctx, &request).await
+    };
+    checked.map_err(|error| ApiError::access(&error, scheme))
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {

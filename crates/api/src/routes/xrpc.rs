@@ -14,7 +14,7 @@ use causeway_flow::relay::{self, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod}
 use futures_util::Stream;
 use tokio::select;
 
-use super::userinfo::require_access;
+use super::userinfo::require_access_to_call;
 use crate::error::ApiError;
 use crate::http::proof::with_nonce;
 use crate::http::relay_headers;
@@ -37,7 +37,7 @@ async fn pass_on(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let nsid = Nsid::parse(nsid).map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
-    let bearer = require_access(req, state, None).await?;
+    let bearer = require_access_to_call(req, state).await?;
     let outcome = ask(req, nsid, state, payload, &bearer).await.map_err(ApiError::in_xrpc);
     Ok(with_nonce(outcome, bearer.dpop_nonce))
 }
