@@ -106,7 +106,7 @@ async fn check(
     let (hash, tenant, now) = (request.token.hash(), ctx.tenant().clone(), ctx.now());
     let found = ctx
         .store()
-        .read(move |c| {
+        .find(move |c| {
             let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
             let session = sessions::find_session(c, &tenant, &token.session_id, SessionKind::Device)?;
             let Some(session) = session else { return Ok(None) };

@@ -109,7 +109,7 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
     let token = ctx
         .store()
-        .read(move |c| {
+        .find(move |c| {
             if let Some(token) = tokens::find_access_token(c, &access)? {
                 let holds = !token.revoked && token.expires_at > question.now;
                 let session = question.session(c, holds, &token.client_id, &token.session_id)?;

@@ -160,7 +160,7 @@ pub async fn look_up(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, Sessi
     let (ring, wanted) = (ctx.ring(), seen.clone());
     let found = ctx
         .store()
-        .read(move |c| {
+        .find(move |c| {
             if let Some(tokens) = sessions::find_token_set(c, &ring, &wanted.session_id, wanted.iteration)? {
                 return Ok::<_, Internal>(Some((wanted, Some(tokens))));
             }
@@ -254,7 +254,7 @@ enum Look {
 /// Looks at the head again; an error, if there is nothing to refresh or it is too soon.
 async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
     let wanted = seen.clone();
-    let head = ctx.store().read(move |c| find_head(c, &wanted)).await?.ok_or(SessionError::Ended)?;
+    let head = ctx.store().find(move |c| find_head(c, &wanted)).await?.ok_or(SessionError::Ended)?;
     check_state(ctx, &head)?;
     if head.iteration > seen.iteration {
         return Ok(Look::Moved(head));

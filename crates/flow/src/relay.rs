@@ -188,7 +188,7 @@ enum Trouble {
 async fn call(ctx: &Ctx, live: &LiveSession, request: &mut RelayRequest) -> Result<XrpcAnswer, Trouble> {
     let pds = Url::parse(&live.head.upstream.pds)
         .map_err(|_| Trouble::Internal(Internal::Inconsistent("the PDS of a session is not a URL")))?;
-    let dpop = EcKey::from_private_jwk(&live.tokens.dpop_key).map_err(|e| Trouble::Internal(e.into()))?;
+    let dpop = EcKey::from_trusted_jwk(&live.tokens.dpop_key).map_err(|e| Trouble::Internal(e.into()))?;
     let call = XrpcRequest {
         pds: &pds,
         method: request.method,

@@ -46,17 +46,36 @@ impl EcKey {
     /// # Errors
     /// [`JoseError::Crypto`] when the cryptographic library fails, for example for want of entropy.
     pub fn generate() -> Result<Self, JoseError> {
-        Self::from_signer(P256Signer::generate().ok_or(JoseError::Crypto("make a key"))?)
+        let signer = P256Signer::generate().ok_or(JoseError::Crypto("make a key"))?;
+        let (Some((x, y)), Some(d)) = (signer.coordinates(), signer.scalar()) else {
+            return Err(JoseError::Crypto("write a key"));
+        };
+        let (kty, crv) = ("EC".to_owned(), "P-256".to_owned());
+        let private = PrivateJwk { kty, crv, x: x.clone(), y: y.clone(), d: d.as_str().to_owned() };
+        let text = serde_json::to_string(&private).map_err(|_| JoseError::Crypto("write a key"))?;
+        Ok(Self::new(signer, Secret::new(text), x, y))
     }
 
     /// Reads a private JWK as [`EcKey::private_jwk`] writes it; further members are ignored.
     ///
-    /// The public half is computed from the private one, and has to be the one that the JWK names.
+    /// # Errors
+    /// [`JoseError::InvalidKey`] when it is anything else than a private P-256 JWK whose halves belong together.
+    pub fn from_private_jwk(jwk: &Secret) -> Result<Self, JoseError> {
+        let key = Self::from_trusted_jwk(jwk)?;
+        if key.signer.is_consistent() {
+            Ok(key)
+        } else {
+            Err(JoseError::InvalidKey("x and y do not belong to d"))
+        }
+    }
+
+    /// The same for a JWK that was ours all the time, such as one that was sealed: it is not computed again whether
+    /// the public half belongs to the private one. If it did not, whatever the key signs would not verify.
     ///
     /// # Errors
     /// [`JoseError::InvalidKey`] when it is anything else than a private P-256 JWK.
-    pub fn from_private_jwk(jwk: &Secret) -> Result<Self, JoseError> {
-        let jwk: PrivateJwk = serde_json::from_str(jwk.expose())
+    pub fn from_trusted_jwk(text: &Secret) -> Result<Self, JoseError> {
+        let jwk: PrivateJwk = serde_json::from_str(text.expose())
             .map_err(|_| JoseError::InvalidKey("not JSON with kty, crv, x, y and d"))?;
         if jwk.kty != "EC" || jwk.crv != "P-256" {
             return Err(JoseError::InvalidKey("kty must be EC, crv P-256"));
@@ -71,29 +90,14 @@ impl EcKey {
         if d.iter().all(|byte| *byte == 0) || *d >= P256_ORDER {
             return Err(JoseError::InvalidKey("d is out of range"));
         }
-        let signer = P256Signer::from_scalar(d)
+        let signer = P256Signer::from_parts(d, &jwk.x, &jwk.y)
             .ok_or(JoseError::InvalidKey("refused by the cryptographic library"))?;
-        let key = Self::from_signer(signer)?;
-        if key.x != jwk.x || key.y != jwk.y {
-            return Err(JoseError::InvalidKey("x and y do not belong to d"));
-        }
-        Ok(key)
+        Ok(Self::new(signer, text.clone(), jwk.x.clone(), jwk.y.clone()))
     }
 
-    fn from_signer(signer: P256Signer) -> Result<Self, JoseError> {
-        let (Some((x, y)), Some(d)) = (signer.coordinates(), signer.scalar()) else {
-            return Err(JoseError::Crypto("write a key"));
-        };
+    fn new(signer: P256Signer, private_jwk: Secret, x: String, y: String) -> Self {
         let thumbprint = thumbprint(&x, &y);
-        let private = PrivateJwk {
-            kty: "EC".to_owned(),
-            crv: "P-256".to_owned(),
-            x: x.clone(),
-            y: y.clone(),
-            d: d.as_str().to_owned(),
-        };
-        let text = serde_json::to_string(&private).map_err(|_| JoseError::Crypto("write a key"))?;
-        Ok(Self { signer, private_jwk: Secret::new(text), x, y, thumbprint })
+        Self { signer, private_jwk, x, y, thumbprint }
     }
 
     /// The private JWK as JSON: for sealing, nowhere else.

@@ -43,16 +43,27 @@ impl P256Signer {
         EcKey::generate(group()?).ok().map(|key| Self { key })
     }
 
-    /// From the private number, whose range the caller has checked; the public half is computed.
-    pub(crate) fn from_scalar(d: &[u8; BYTES]) -> Option<Self> {
+    /// From the private number, whose range the caller has checked, and coordinates in base64url. That they are on
+    /// the curve is checked; that they belong to the number is not, which takes as long as a signature: see
+    /// [`Self::is_consistent`].
+    pub(crate) fn from_parts(d: &[u8; BYTES], x: &str, y: &str) -> Option<Self> {
         let group = group()?;
         let mut number = BigNum::new_secure().ok()?;
         number.copy_from_slice(d).ok()?;
         number.set_const_time();
-        let mut point = EcPoint::new(group).ok()?;
-        let mut context = BigNumContext::new_secure().ok()?;
-        point.mul_generator2(group, &number, &mut context).ok()?;
+        // SEC 1 section 2.3.3: uncompressed.
+        let mut point = Vec::with_capacity(1 + 2 * BYTES);
+        point.push(4);
+        URL_SAFE_NO_PAD.decode_vec(x, &mut point).ok()?;
+        URL_SAFE_NO_PAD.decode_vec(y, &mut point).ok()?;
+        let mut context = BigNumContext::new().ok()?;
+        let point = EcPoint::from_bytes(group, &point, &mut context).ok()?;
         EcKey::from_private_components(group, &number, &point).ok().map(|key| Self { key })
+    }
+
+    /// Whether the two halves belong together.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.key.check_key().is_ok()
     }
 
     /// The public half: `x` and `y` in base64url.

@@ -33,6 +33,12 @@ impl Pool {
         Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)
     }
 
+    /// The right to use one connection, if that takes neither waiting nor connecting.
+    pub(crate) fn permit_now(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        (!self.idle().is_empty()).then_some(permit)
+    }
+
     /// Blocks: an idle connection, or a new one. The flag says whether it is new.
     pub(crate) fn take(&self) -> Result<(Pooled, bool), StoreError> {
         let idle = self.idle().pop();

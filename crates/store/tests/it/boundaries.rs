@@ -177,3 +177,29 @@ fn a_reader_cannot_write() {
         assert!(world.store.ping().await.is_ok());
     });
 }
+
+/// A lookup by key is a read like any other: one snapshot that cannot write, whose panic is an error, and which
+/// waits its turn when every connection is taken.
+#[test]
+fn a_lookup_is_a_read() {
+    on_each(|world| async move {
+        let (row, store) = (client(), world.store.clone());
+        let result = store.find(move |c| clients::insert_client(c, &row)).await;
+        assert!(result.is_err(), "{}", world.kind);
+        let panicked = store.find(|_| -> Result<(), StoreError> { panic!("on purpose") }).await;
+        assert!(matches!(panicked, Err(StoreError::Panicked)), "{}: {panicked:?}", world.kind);
+
+        let mut many = tokio::task::JoinSet::new();
+        for _ in 0..64 {
+            let store = store.clone();
+            many.spawn(
+                async move { store.find(|c| c.batch_execute("SELECT 1").map_err(StoreError::from)).await },
+            );
+        }
+        assert!(many.join_all().await.iter().all(Result::is_ok), "{}", world.kind);
+        let (client, _) = world.client_and_session().await;
+        let (tenant, id) = (client.tenant_id.clone(), client.client_id.clone());
+        let found = store.find(move |c| clients::find_client(c, &tenant, &id)).await.unwrap();
+        assert_eq!(found, Some(client), "{}: what was committed is seen", world.kind);
+    });
+}
