@@ -33,6 +33,7 @@ fn generated() -> Vec<Generated> {
         },
         Generated { path: "docs/src/reference/config.schema.json", content: || Ok(config_schema()) },
         Generated { path: "docs/src/reference/cli.md", content: cli::page },
+        Generated { path: "docs/src/reference/openapi.json", content: cli::openapi },
     ]
 }
 

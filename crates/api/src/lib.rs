@@ -3,6 +3,7 @@
 mod error;
 mod graphql;
 mod http;
+pub mod openapi;
 pub mod pages;
 mod routes;
 mod state;

@@ -37,6 +37,7 @@ pub(crate) struct AppState {
 pub(crate) struct Documents {
     pub(crate) server_metadata: Bytes,
     pub(crate) resource_metadata: Bytes,
+    pub(crate) openapi: Bytes,
     pub(crate) client_metadata: Option<Bytes>,
     pub(crate) client_jwks: Option<Bytes>,
 }
@@ -48,6 +49,7 @@ impl AppState {
         let documents = Documents {
             server_metadata: bytes(&metadata::server_metadata(&ctx)),
             resource_metadata: bytes(&metadata::resource_metadata(&ctx)),
+            openapi: bytes(&crate::openapi::document(ctx.issuer())),
             client_metadata: profile.metadata().map(bytes),
             client_jwks: profile.metadata().map(|_| bytes(&profile.jwks())),
         };

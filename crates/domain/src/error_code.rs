@@ -13,6 +13,9 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
             /// The wire form.
             pub const fn as_str(self) -> &'static str {
                 match self {

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     },
     /// Check that this deployment can do its work, and say what to mend
     Doctor,
+    /// Print the OpenAPI document, as it is served at /openapi.json
+    Openapi,
     /// Show or check the configuration
     Config {
         #[command(subcommand)]

@@ -98,6 +98,10 @@ pub(crate) async fn resource_document(state: Data<AppState>) -> HttpResponse {
     cached_json(state.documents.resource_metadata.clone())
 }
 
+pub(crate) async fn openapi(state: Data<AppState>) -> HttpResponse {
+    cached_json(state.documents.openapi.clone())
+}
+
 /// The keys change when the operator rotates them. They may be kept for as long as other documents: a
 /// new key is fetched by whoever meets its `kid`, and an old one stays published for a day.
 pub(crate) async fn jwks(state: Data<AppState>) -> Result<HttpResponse, ApiError> {

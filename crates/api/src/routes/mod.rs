@@ -112,6 +112,7 @@ fn documents(config: &mut ServiceConfig) {
                 .wrap(cors()),
         )
         .service(api("/oauth/jwks", "GET, HEAD").route(read().to(metadata::jwks)).wrap(cors()))
+        .service(api("/openapi.json", "GET, HEAD").route(read().to(metadata::openapi)).wrap(cors()))
         .service(api("/oauth-client-metadata.json", "GET, HEAD").route(read().to(client_documents::metadata)))
         .service(
             api("/oauth-client-metadata/{document:.*}", "GET, HEAD")
@@ -121,8 +122,23 @@ fn documents(config: &mut ServiceConfig) {
 }
 
 /// A resource that says which methods it has when it is asked with another.
-fn api(path: &str, allow: &'static str) -> Resource {
+fn api(path: &'static str, allow: &'static str) -> Resource {
+    #[cfg(test)]
+    TABLE.with_borrow_mut(|table| table.push((path, allow)));
     at(path).default_service(only(allow))
+}
+
+#[cfg(test)]
+thread_local! {
+    static TABLE: std::cell::RefCell<Vec<(&'static str, &'static str)>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Every path with its methods.
+#[cfg(test)]
+pub(crate) fn table() -> Vec<(&'static str, &'static str)> {
+    TABLE.take();
+    drop(actix_web::App::new().configure(configure));
+    TABLE.take()
 }
 
 /// GET, and HEAD for whoever only wants to know that it is there.

@@ -1,0 +1,134 @@
+//! The OpenAPI document (OpenAPI Specification 3.1): what programs may send and what they get. The pages that
+//! people see are not in it, apart from the addresses to which a client sends a browser.
+//!
+//! A test compares it with the route table, so that no endpoint is forgotten or invented.
+
+mod oauth;
+mod operation;
+mod resources;
+mod schemas;
+
+use serde_json::{Map, Value, json};
+
+use self::operation::Operation;
+
+/// The operations of one path, each with its method in lower case.
+type Path = (&'static str, Vec<(&'static str, Operation)>);
+
+/// The document of a server at `issuer`.
+pub fn document(issuer: &str) -> Value {
+    let mut paths = Map::new();
+    for (path, operations) in all() {
+        let operations = operations.into_iter().map(|(method, op)| (method.to_owned(), op.into_value()));
+        paths.insert(path.to_owned(), Value::Object(operations.collect()));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Causeway",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "OAuth 2.1 and OpenID Connect for AT Protocol accounts",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": issuer }],
+        "tags": [
+            { "name": "documents", "description": "What clients read about this server" },
+            { "name": "authorization", "description": "From a request to a code" },
+            { "name": "tokens", "description": "What an authenticated client does with tokens" },
+            { "name": "clients", "description": "Registration and its management" },
+            { "name": "resources", "description": "What an access token gives" },
+            { "name": "health", "description": "For probes" },
+        ],
+        "paths": paths,
+        "components": {
+            "securitySchemes": schemas::security(),
+            "schemas": schemas::all(),
+            "responses": schemas::errors(),
+        },
+    })
+}
+
+fn all() -> Vec<Path> {
+    let mut paths = oauth::paths();
+    paths.extend(resources::paths());
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::routes;
+
+    /// Forms of our own pages, what those pages load, and where a person's server sends the browser back to.
+    const OF_PAGES: [&str; 13] = [
+        "/",
+        "/assets/{name}",
+        "/account",
+        "/account/sign-in",
+        "/account/revoke",
+        "/account/revoke-all",
+        "/account/leave",
+        "/oauth/sign-in",
+        "/oauth/consent",
+        "/oauth/logout/confirm",
+        "/oauth/atp/callback",
+        "/oauth/atp/jwks",
+        "/oauth-client-metadata.json",
+    ];
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let described: BTreeSet<(String, String)> = all()
+            .iter()
+            .flat_map(|(path, operations)| {
+                operations.iter().map(|(method, _)| ((*path).to_owned(), method.to_ascii_uppercase()))
+            })
+            .collect();
+        let served: BTreeSet<(String, String)> = routes::table()
+            .into_iter()
+            .filter(|(path, _)| !OF_PAGES.contains(path) && !path.starts_with("/oauth-client-metadata/"))
+            .flat_map(|(path, allow)| {
+                allow.split(", ").filter(|method| *method != "HEAD").map(move |method| (path, method))
+            })
+            .map(|(path, method)| (path.to_owned(), method.to_owned()))
+            .collect();
+        assert_eq!(described, served);
+        let known: BTreeSet<_> = routes::table().into_iter().map(|(path, _)| path).collect();
+        assert!(OF_PAGES.iter().all(|path| known.contains(path)), "a page is gone");
+    }
+
+    /// Whatever is referred to is there, and every operation has a name of its own.
+    #[test]
+    fn references_lead_somewhere() {
+        let document = document("https://causeway.example");
+        let mut references = BTreeSet::new();
+        collect(&document, &mut references);
+        for reference in &references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        for (kind, known) in ["schemas", "responses"].map(|kind| (kind, &document["components"][kind])) {
+            for name in known.as_object().unwrap().keys() {
+                assert!(references.contains(&format!("#/components/{kind}/{name}")), "{name} is not used");
+            }
+        }
+        let names: Vec<_> =
+            all().into_iter().flat_map(|(_, operations)| operations).map(|(_, op)| op.id()).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    }
+
+    fn collect(value: &Value, into: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    into.insert(reference.clone());
+                }
+                members.values().for_each(|value| collect(value, into));
+            }
+            Value::Array(items) => items.iter().for_each(|value| collect(value, into)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Documents, authorization, tokens, clients.
+
+use serde_json::{Value, json};
+
+use super::Path;
+use super::operation::{Caller, Operation};
+use super::schemas;
+
+pub(super) fn paths() -> Vec<Path> {
+    let mut paths = documents();
+    paths.extend(authorization());
+    paths.extend(tokens());
+    paths.extend(clients());
+    paths
+}
+
+/// What every endpoint with a database behind it may answer.
+const TROUBLE: [u16; 2] = [429, 503];
+
+fn documents() -> Vec<Path> {
+    let document = |id, summary, schema| {
+        let answer = "the document; it may be kept for 300 seconds";
+        vec![(
+            "get",
+            Operation::new("documents", id, summary).by(Caller::Anybody).answer(200, answer, schema),
+        )]
+    };
+    vec![
+        (
+            "/.well-known/oauth-authorization-server",
+            document(
+                "getServerMetadata",
+                "Metadata of the authorization server (RFC 8414)",
+                "ServerMetadata",
+            ),
+        ),
+        (
+            "/.well-known/openid-configuration",
+            document(
+                "getOpenIdConfiguration",
+                "The same document (OpenID Connect Discovery)",
+                "ServerMetadata",
+            ),
+        ),
+        (
+            "/.well-known/oauth-protected-resource",
+            document("getResourceMetadata", "This server as a resource (RFC 9728)", "ResourceMetadata"),
+        ),
+        ("/oauth/jwks", document("getKeys", "The keys that our signatures verify with (RFC 7517)", "JwkSet")),
+        ("/openapi.json", document("getOpenApi", "This document", "OpenApi")),
+    ]
+}
+
+fn authorization() -> Vec<Path> {
+    let authorize = |id, summary| Operation::new("authorization", id, summary).by(Caller::Anybody);
+    let request = schemas::authorization_request();
+    let browser = "the sign-in page, the consent page, or an answer by form_post";
+    vec![
+        (
+            "/oauth/par",
+            vec![(
+                "post",
+                Operation::new("authorization", "pushRequest", "Pushes an authorization request (RFC 9126)")
+                    .by(Caller::Client)
+                    .proof()
+                    .form("PushedRequest")
+                    .answer(201, "the request can be referred to", "PushedAnswer")
+                    .errors(&[400, 401, 413, 415])
+                    .errors(&TROUBLE),
+            )],
+        ),
+        (
+            "/oauth/authorize",
+            vec![
+                (
+                    "get",
+                    authorize("authorize", "Begins an authorization, in a browser (RFC 6749 section 4.1.1)")
+                        .query(&request["properties"], &[])
+                        .page(browser),
+                ),
+                (
+                    "post",
+                    authorize(
+                        "authorizeByPost",
+                        "The same with a form (OpenID Connect Core section 3.1.2.1)",
+                    )
+                    .form("AuthorizationRequest")
+                    .page(browser),
+                ),
+            ],
+        ),
+        (
+            "/oauth/logout",
+            vec![
+                (
+                    "get",
+                    authorize("logOut", "Ends a session, in a browser (OpenID Connect RP-Initiated Logout)")
+                        .query(&schemas::logout_request()["properties"], &[])
+                        .page("the person is asked, or told that it is done"),
+                ),
+                (
+                    "post",
+                    authorize("logOutByPost", "The same with a form")
+                        .form("LogoutRequest")
+                        .page("the person is asked, or told that it is done"),
+                ),
+            ],
+        ),
+    ]
+}
+
+fn tokens() -> Vec<Path> {
+    let by_client = |id, summary| {
+        Operation::new("tokens", id, summary)
+            .by(Caller::Client)
+            .proof()
+            .errors(&[400, 401, 413, 415])
+            .errors(&TROUBLE)
+    };
+    let signed: Value = json!({
+        "application/json": { "schema": super::operation::reference("Introspection") },
+        "application/token-introspection+jwt": { "schema": { "type": "string" } },
+    });
+    vec![
+        (
+            "/oauth/token",
+            vec![(
+                "post",
+                by_client("getTokens", "Redeems a grant (RFC 6749 section 3.2)").form("TokenRequest").answer(
+                    200,
+                    "the tokens",
+                    "TokenAnswer",
+                ),
+            )],
+        ),
+        (
+            "/oauth/revoke",
+            vec![(
+                "post",
+                by_client("revokeToken", "Revokes a token and what it came with (RFC 7009)")
+                    .form("TokenQuestion")
+                    .empty(200, "the token does not hold any more, if it ever did"),
+            )],
+        ),
+        (
+            "/oauth/introspect",
+            vec![(
+                "post",
+                by_client("introspectToken", "Tells a client about a token of its own (RFC 7662, RFC 9701)")
+                    .form("TokenQuestion")
+                    .content(200, "what the token is", &signed),
+            )],
+        ),
+    ]
+}
+
+fn clients() -> Vec<Path> {
+    let managed = |id, summary| {
+        Operation::new("clients", id, summary)
+            .by(Caller::RegistrationToken)
+            .path("client_id", "the client")
+            .errors(&[401])
+            .errors(&TROUBLE)
+    };
+    vec![
+        (
+            "/oauth/register",
+            vec![(
+                "post",
+                Operation::new("clients", "registerClient", "Registers a client (RFC 7591)")
+                    .by(Caller::Anybody)
+                    .json("ClientMetadata")
+                    .answer(201, "the client", "Client")
+                    .errors(&[400, 401, 403, 413, 415])
+                    .errors(&TROUBLE),
+            )],
+        ),
+        (
+            "/oauth/register/{client_id}",
+            vec![
+                (
+                    "get",
+                    managed("getClient", "Reads a registration (RFC 7592 section 2.1)").answer(
+                        200,
+                        "the client",
+                        "Client",
+                    ),
+                ),
+                (
+                    "put",
+                    managed("updateClient", "Replaces a registration (RFC 7592 section 2.2)")
+                        .json("ClientMetadata")
+                        .answer(200, "the client", "Client")
+                        .errors(&[400, 413, 415]),
+                ),
+                (
+                    "delete",
+                    managed("deleteClient", "Deletes a client and ends its sessions (RFC 7592 section 2.3)")
+                        .empty(204, "the client is gone"),
+                ),
+            ],
+        ),
+    ]
+}

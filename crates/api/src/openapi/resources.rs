@@ -1,0 +1,105 @@
+//! What an access token gives, and the probes.
+
+use serde_json::{Value, json};
+
+use super::Path;
+use super::operation::{Caller, Operation};
+
+pub(super) fn paths() -> Vec<Path> {
+    let mut paths = vec![userinfo(), session(), refresh(), xrpc(), graphql()];
+    paths.extend(health());
+    paths
+}
+
+fn by_token(id: &'static str, summary: &str) -> Operation {
+    Operation::new("resources", id, summary)
+        .by(Caller::AccessToken)
+        .proof()
+        .errors(&[400, 401, 403, 429, 503])
+}
+
+fn userinfo() -> Path {
+    let claims: Value = json!({
+        "application/json": { "schema": super::operation::reference("UserInfo") },
+        "application/jwt": { "schema": { "type": "string" } },
+    });
+    let op = |id, summary| by_token(id, summary).content(200, "the claims", &claims);
+    let form = json!({
+        "type": "object",
+        "properties": { "access_token": { "type": "string", "description": "instead of the header" } },
+    });
+    (
+        "/oauth/userinfo",
+        vec![
+            ("get", op("getUserInfo", "Who the person is (OpenID Connect Core section 5.3)")),
+            (
+                "post",
+                op("postUserInfo", "The same by POST")
+                    .body("application/x-www-form-urlencoded", &form, false)
+                    .errors(&[413, 415]),
+            ),
+        ],
+    )
+}
+
+fn session() -> Path {
+    let op = by_token("getSession", "The session behind the token").answer(200, "the session", "Session");
+    ("/api/session", vec![("get", op)])
+}
+
+fn refresh() -> Path {
+    let op = by_token("refreshSession", "Refreshes the session at the person's own server now").answer(
+        200,
+        "the session with its new head",
+        "Session",
+    );
+    ("/api/session/refresh", vec![("post", op)])
+}
+
+fn xrpc() -> Path {
+    let anything = json!({ "*/*": { "schema": {} } });
+    let op = |id, summary| {
+        by_token(id, summary)
+            .path("nsid", "the method, such as com.atproto.repo.createRecord")
+            .header("atproto-proxy", "a service behind the person's server")
+            .header("atproto-accept-labelers", "passed on")
+            .content(
+                200,
+                "whatever the method answers; errors of the method arrive unchanged, too",
+                &anything,
+            )
+            .errors(&[408, 413, 415, 502, 504])
+    };
+    (
+        "/xrpc/{nsid}",
+        vec![
+            ("get", op("query", "Calls a query of the person's own server (atproto XRPC)")),
+            (
+                "post",
+                op("procedure", "Calls a procedure of the person's own server").body(
+                    "*/*",
+                    &json!({}),
+                    false,
+                ),
+            ),
+        ],
+    )
+}
+
+fn graphql() -> Path {
+    let op = by_token("graphql", "The repository of whoever's token it is")
+        .json("GraphQlRequest")
+        .answer(200, "data, errors, or both (GraphQL over HTTP)", "GraphQlAnswer")
+        .errors(&[413, 415]);
+    ("/graphql", vec![("post", op)])
+}
+
+fn health() -> [Path; 2] {
+    let text = json!({ "text/plain": { "schema": { "type": "string" } } });
+    let probe =
+        |id, summary| Operation::new("health", id, summary).by(Caller::Anybody).content(200, "yes", &text);
+    [
+        ("/healthz", vec![("get", probe("isAlive", "Whether the process serves"))]),
+        ("/readyz", vec![("get", probe("isReady", "Whether the database answers, too").errors(&[503]))]),
+    ]
+}
