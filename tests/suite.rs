@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod conformance {
+    mod access_jwt;
     mod account;
     mod authorize;
     mod client_assertion;
@@ -19,6 +20,7 @@ mod conformance {
     mod registration;
     mod relay;
     mod request_objects;
+    mod resources;
     mod revocation;
     mod scopes;
     mod token;

@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::access_format;
 use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::ids::{ClientId, TenantId};
 use crate::logout::{self, LogoutMetadataError};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
+use crate::resource::{ALLOWED_RESOURCES, Resource};
 use crate::rng::Rng;
 use crate::scope::{Scope, ScopeError};
 use crate::secret::{ClientSecret, PlainToken, Registration, TokenHash};
@@ -282,6 +284,27 @@ impl ValidClientMetadata {
         self
     }
 
+    /// Lets the client ask for tokens for these resources of others: for whoever runs the server to say.
+    #[must_use]
+    pub fn allowing_resources<'a>(mut self, resources: impl IntoIterator<Item = &'a Resource>) -> Self {
+        let names: Vec<_> = resources.into_iter().map(|resource| resource.as_str().into()).collect();
+        if !names.is_empty() {
+            self.metadata.insert(ALLOWED_RESOURCES.to_owned(), serde_json::Value::Array(names));
+        }
+        self
+    }
+
+    /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
+    #[must_use]
+    pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
+        for member in [ALLOW_BACKGROUND_ACCESS, ALLOWED_RESOURCES] {
+            if let Some(value) = client.metadata.get(member) {
+                self.metadata.insert(member.to_owned(), value.clone());
+            }
+        }
+        self
+    }
+
     /// A fresh secret, if a client of this kind has one.
     pub fn new_secret(&self, rng: &dyn Rng) -> Option<PlainToken<ClientSecret>> {
         self.token_endpoint_auth_method.has_secret().then(|| PlainToken::random(rng))
@@ -359,6 +382,9 @@ pub enum ClientMetadataError {
     /// `dpop_nonce_policy` is none that we know.
     #[error("dpop_nonce_policy must be \"off\" or \"required\"")]
     DpopNoncePolicy,
+    /// `access_token_format` is none that we know.
+    #[error("access_token_format must be \"opaque\" or \"jwt\"")]
+    AccessTokenFormat,
 }
 
 impl ClientMetadataError {
@@ -420,6 +446,7 @@ impl ClientMetadata {
         }
         let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
         logout::check_metadata(&metadata)?;
+        access_format::check_metadata(&mut metadata)?;
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);
@@ -444,7 +471,8 @@ const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// Members that are not a client's to set. Those of the server's answer are among them: a client that
 /// sends its old registration again does not get them stored, and its old secret least of all.
-const RESERVED: [&str; 4] = ["client_id", "client_secret", "registration_", ALLOW_BACKGROUND_ACCESS];
+const RESERVED: [&str; 5] =
+    ["client_id", "client_secret", "registration_", ALLOW_BACKGROUND_ACCESS, ALLOWED_RESOURCES];
 
 /// The member of a client's metadata that admits the scope `background_access`. A client does not say
 /// it of itself: whoever runs the server does.
@@ -478,7 +506,7 @@ mod tests {
     #[test]
     fn defaults_of_rfc_7591() {
         let valid = metadata(
-            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true}),
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allowed_resources": ["urn:a:b"]}),
         );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);

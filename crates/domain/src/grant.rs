@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::identity::Did;
 use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, Jkt, RequestUri, TenantId, UpstreamSessionId};
 use crate::pkce::CodeChallenge;
+use crate::resource::Resources;
 use crate::scope::Scope;
 use crate::secret::{Access, Code, Refresh, TokenHash};
 
@@ -51,6 +52,8 @@ pub struct AuthRequest {
     pub redirect_uri: String,
     /// What was asked for.
     pub scope: Scope,
+    /// Where the tokens are to be used (RFC 8707).
+    pub resources: Resources,
     /// The client's own state, given back unchanged.
     pub state: Option<String>,
     /// PKCE.
@@ -115,6 +118,8 @@ pub struct AuthorizationCode {
     pub redirect_uri: String,
     /// What was granted.
     pub scope: Scope,
+    /// Where the tokens are to be used.
+    pub resources: Resources,
     /// PKCE.
     pub code_challenge: CodeChallenge,
     /// OpenID Connect `nonce`.
@@ -144,6 +149,8 @@ pub struct AccessToken {
     pub session_iteration: Option<i64>,
     /// What it allows.
     pub scope: Scope,
+    /// Where it is to be used: its audience.
+    pub resources: Resources,
     /// The key that whoever uses it must prove to hold (RFC 9449 section 6); `None`: a bearer token.
     pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
@@ -197,6 +204,8 @@ pub struct RefreshToken {
     pub session_iteration: Option<i64>,
     /// What it allows.
     pub scope: Scope,
+    /// Where the access tokens that come of it may be used.
+    pub resources: Resources,
     /// The key that whoever uses it must prove to hold (RFC 9449 section 5): for public clients only, since
     /// the others authenticate.
     pub dpop_jkt: Option<Jkt>,

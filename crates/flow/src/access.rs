@@ -44,6 +44,9 @@ pub enum AccessError {
     /// Unknown, expired or revoked, or its session is over: the texts are one on purpose.
     #[error("the access token is unknown, expired or revoked")]
     Invalid,
+    /// It is for other resources (RFC 9068 section 4): whoever got it there must not use it here.
+    #[error("the access token is for another resource: ask for one with resource={0}, or without resource")]
+    OtherResource(String),
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
     #[error(
         "the access token is bound to a key: send it as Authorization: DPoP, with a proof in a DPoP header"
@@ -67,7 +70,9 @@ impl AccessError {
     /// The code of RFC 6750 section 3.1 or RFC 9449 section 7.1.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Invalid | Self::Bound | Self::Unbound | Self::OtherKey => ErrorCode::InvalidToken,
+            Self::Invalid | Self::OtherResource(_) | Self::Bound | Self::Unbound | Self::OtherKey => {
+                ErrorCode::InvalidToken
+            }
             Self::Proof(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -94,6 +99,9 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
     let holds = !bearer.token.revoked && bearer.token.expires_at > now && bearer.session.is_alive_at(now);
     if !holds || bearer.session.client_id != bearer.token.client_id {
         return Err(AccessError::Invalid);
+    }
+    if !bearer.token.resources.admit(ctx.issuer()) {
+        return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
     }
     match (&bearer.token.dpop_jkt, request.scheme) {
         (None, TokenType::Bearer) => {}

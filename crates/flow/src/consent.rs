@@ -163,6 +163,7 @@ async fn allow(
                 session_iteration: session.iteration,
                 redirect_uri: request.redirect_uri.clone(),
                 scope,
+                resources: request.resources.clone(),
                 code_challenge: request.code_challenge.clone(),
                 nonce: request.nonce.clone(),
                 dpop_jkt: request.dpop_jkt.clone(),

@@ -8,7 +8,7 @@ use causeway_domain::{
 };
 use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
@@ -38,6 +38,8 @@ pub struct ActiveToken {
     pub username: Option<Handle>,
     /// The client that it was issued to.
     pub client_id: ClientId,
+    /// Where it is to be used: one text, or a list.
+    pub aud: Value,
     /// What it allows.
     pub scope: Scope,
     /// How it is presented; a refresh token is not.
@@ -114,6 +116,7 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
                 let holds = !token.revoked && token.expires_at > question.now;
                 let session = question.session(c, holds, &token.client_id, &token.session_id)?;
                 return Ok::<_, Internal>(session.map(|session| ActiveToken {
+                    aud: token.resources.audience(&issuer),
                     iss: issuer,
                     sub: token.did,
                     username: session.handle,
@@ -131,6 +134,7 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
             let holds = fresh && token.expires_at.is_none_or(|end| end > question.now);
             let session = question.session(c, holds, &token.client_id, &token.session_id)?;
             Ok(session.map(|session| ActiveToken {
+                aud: token.resources.audience(&issuer),
                 iss: issuer,
                 sub: token.did,
                 username: session.handle,

@@ -8,6 +8,7 @@
 //! [`access`] at resources.
 
 pub mod access;
+mod access_jwt;
 pub mod account;
 pub mod account_proof;
 pub mod assertion;
@@ -39,6 +40,7 @@ pub mod registration;
 pub mod relay;
 pub mod repository;
 mod request_object;
+mod resources;
 mod respond;
 pub mod revoke;
 mod scopes;

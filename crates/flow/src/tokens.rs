@@ -3,10 +3,12 @@
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AccessToken, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
-use causeway_domain::{Did, ErrorCode, Jkt, Rng, Scope, Timestamp, UpstreamSessionId};
+use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, StoreError, tokens};
 
+use crate::access_jwt::{self, Facts};
 use crate::caller::{Caller, Replayed};
+use crate::ctx::Ctx;
 use crate::dpop::ProofError;
 use crate::error::Internal;
 
@@ -98,6 +100,9 @@ pub enum TokenRefusal {
     /// A malformed or wider scope.
     #[error("scope may only name what was granted before")]
     Scope,
+    /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
+    #[error("resource may only name what was granted before, as absolute URIs without a fragment")]
+    Target,
 }
 
 /// How a token request failed.
@@ -126,6 +131,7 @@ impl TokenError {
             }
             Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
             Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
+            Self::Refused(TokenRefusal::Target) => ErrorCode::InvalidTarget,
             Self::Refused(_) => ErrorCode::InvalidGrant,
             Self::Proof(error) => error.code(),
             Self::Replayed(replayed) => replayed.code(),
@@ -161,21 +167,33 @@ pub(crate) struct Subject<'a> {
     pub(crate) session_iteration: Option<i64>,
     pub(crate) access_scope: &'a Scope,
     pub(crate) refresh_scope: &'a Scope,
+    pub(crate) access_resources: &'a Resources,
+    pub(crate) refresh_resources: &'a Resources,
     pub(crate) parent: Option<&'a TokenHash<Refresh>>,
 }
 
 impl FreshPair {
-    pub(crate) fn new(caller: &Caller, rng: &dyn Rng, now: Timestamp) -> Self {
-        let client = &caller.client;
-        Self {
-            access: PlainToken::random(rng),
+    /// A pair for whoever asks; `facts` is what a look at the grant said, if its access token is to be signed.
+    pub(crate) async fn make(
+        ctx: &Ctx,
+        caller: &Caller,
+        now: Timestamp,
+        facts: Option<&Facts>,
+    ) -> Result<Self, Internal> {
+        let (client, rng) = (&caller.client, ctx.rng());
+        let access = match facts {
+            Some(facts) => access_jwt::sign(ctx, client, caller.dpop_jkt.as_ref(), now, facts).await?,
+            None => PlainToken::random(rng),
+        };
+        Ok(Self {
+            access,
             refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::random(rng)),
-            access_seconds: client.access_token_expiration,
+            access_seconds: client.access_token_seconds(),
             refresh_seconds: client.refresh_token_expiration,
             access_jkt: caller.dpop_jkt.clone(),
             refresh_jkt: caller.refresh_jkt(),
             now,
-        }
+        })
     }
 
     /// The access token, for what is derived from it.
@@ -192,6 +210,7 @@ impl FreshPair {
             session_id: subject.session_id.clone(),
             session_iteration: subject.session_iteration,
             scope: subject.access_scope.clone(),
+            resources: subject.access_resources.clone(),
             dpop_jkt: self.access_jkt.clone(),
             created_at: self.now,
             expires_at: self.now.plus(self.access_seconds),
@@ -208,6 +227,7 @@ impl FreshPair {
             session_id: access.session_id,
             session_iteration: subject.session_iteration,
             scope: subject.refresh_scope.clone(),
+            resources: subject.refresh_resources.clone(),
             dpop_jkt: self.refresh_jkt.clone(),
             created_at: self.now,
             expires_at: (self.refresh_seconds > 0).then(|| self.now.plus(self.refresh_seconds)),

@@ -121,6 +121,12 @@ pub(crate) struct CreateClient {
     /// The widest scope that it may ask for
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
+    /// A resource of others that it may ask tokens for (RFC 8707); may be repeated
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Vec<String>,
+    /// What its access tokens look like: opaque, or jwt (RFC 9068), which live 600 seconds at most
+    #[arg(long, default_value = "opaque", value_name = "FORMAT")]
+    pub(crate) access_token_format: String,
     /// Let it ask for background_access: sessions for automation
     #[arg(long)]
     pub(crate) allow_background_access: bool,

@@ -41,6 +41,7 @@ struct Row {
     max_age: Option<i64>,
     dpop_jkt: Option<String>,
     ui_locales: Option<String>,
+    resource: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -79,6 +80,7 @@ impl Row {
             max_age: request.max_age,
             dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             ui_locales: request.ui_locales.clone(),
+            resource: request.resources.to_stored(),
         }
     }
 
@@ -99,6 +101,7 @@ impl Row {
             client_id: ClientId::new(self.client_id),
             redirect_uri: self.redirect_uri,
             scope: column("scope").scope(self.scope.as_deref())?,
+            resources: column("resource").resources(self.resource.as_deref())?,
             state: self.state,
             code_challenge: column("code_challenge")
                 .code_challenge(self.code_challenge_method.as_deref(), self.code_challenge.as_deref())?,

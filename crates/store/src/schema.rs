@@ -37,6 +37,7 @@ diesel::table! {
         revoked -> Bool,
         dpop_jkt -> Nullable<Text>,
         first_used_at -> Nullable<BigInt>,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -57,6 +58,7 @@ diesel::table! {
         revoked_reason -> Nullable<Text>,
         access_used_at -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -77,6 +79,7 @@ diesel::table! {
         used -> Bool,
         used_at -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -132,6 +135,7 @@ diesel::table! {
         max_age -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
         ui_locales -> Nullable<Text>,
+        resource -> Nullable<Text>,
     }
 }
 

@@ -27,6 +27,7 @@ struct AccessRow {
     revoked: bool,
     dpop_jkt: Option<String>,
     first_used_at: Option<i64>,
+    resource: Option<String>,
 }
 
 const fn access(name: &'static str) -> Column {
@@ -48,6 +49,7 @@ impl AccessRow {
             revoked: token.revoked,
             dpop_jkt: token.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             first_used_at: token.first_used_at.map(Timestamp::as_secs),
+            resource: token.resources.to_stored(),
         }
     }
 
@@ -59,6 +61,7 @@ impl AccessRow {
             session_id: UpstreamSessionId::new(access("session_id").present(self.session_id)?),
             session_iteration: self.session_iteration,
             scope: access("scope").scope(self.scope.as_deref())?,
+            resources: access("resource").resources(self.resource.as_deref())?,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),
@@ -86,6 +89,7 @@ struct RefreshRow {
     revoked_reason: Option<String>,
     access_used_at: Option<i64>,
     dpop_jkt: Option<String>,
+    resource: Option<String>,
 }
 
 const fn refresh(name: &'static str) -> Column {
@@ -110,6 +114,7 @@ impl RefreshRow {
             revoked_reason: token.revoked.map(|reason| reason.as_str().to_owned()),
             access_used_at: None,
             dpop_jkt: token.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
+            resource: token.resources.to_stored(),
         }
     }
 
@@ -131,6 +136,7 @@ impl RefreshRow {
             session_id: UpstreamSessionId::new(refresh("session_id").present(self.session_id)?),
             session_iteration: self.session_iteration,
             scope: refresh("scope").scope(self.scope.as_deref())?,
+            resources: refresh("resource").resources(self.resource.as_deref())?,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: self.expires_at.map(Timestamp),

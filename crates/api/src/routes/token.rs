@@ -69,6 +69,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
                 code: params.take("code").map(PlainToken::presented),
                 redirect_uri: params.take("redirect_uri"),
                 code_verifier: params.take("code_verifier").map(Secret::new),
+                resource: params.take_resources(),
             };
             Ok(redeem::redeem(&state.ctx, caller, params).await?)
         }
@@ -76,6 +77,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             let params = RefreshParams {
                 refresh_token: params.take("refresh_token").map(PlainToken::presented),
                 scope: params.take("scope"),
+                resource: params.take_resources(),
             };
             Ok(refresh::refresh(&state.ctx, caller, params).await?)
         }
