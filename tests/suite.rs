@@ -7,6 +7,7 @@ mod conformance {
     mod authorize;
     mod client_assertion;
     mod cors;
+    pub(crate) mod device;
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
@@ -37,6 +38,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod device;
     mod graphql;
     mod relay;
     mod scopes;

@@ -84,17 +84,21 @@ pub enum GrantType {
     AuthorizationCode,
     /// RFC 6749 section 6.
     RefreshToken,
+    /// RFC 8628 section 3.4.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 impl GrantType {
     /// Every grant that we serve, in the order of the metadata document.
-    pub const ALL: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::DeviceCode];
 
     /// The wire form.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
 
@@ -233,7 +237,7 @@ pub struct ClientMetadata {
 /// A [`ClientMetadata`] that holds up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidClientMetadata {
-    /// Where answers may go: at least one.
+    /// Where answers may go: at least one, for a client that is answered by redirects.
     pub redirect_uris: Vec<RedirectUri>,
     /// How the client authenticates.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
@@ -332,11 +336,17 @@ pub enum ClientMetadataError {
     )]
     AuthMethod(String),
     /// A grant that we don't serve.
-    #[error("grant_types: {0:?} is not supported; use authorization_code and refresh_token")]
+    #[error(
+        "grant_types: {0:?} is not supported; use authorization_code, refresh_token and \
+         urn:ietf:params:oauth:grant-type:device_code"
+    )]
     GrantType(String),
-    /// `authorization_code` is missing though redirects need it.
-    #[error("grant_types must contain authorization_code")]
-    NoAuthorizationCode,
+    /// No grant by which a client gets its first token.
+    #[error(
+        "grant_types must contain authorization_code or urn:ietf:params:oauth:grant-type:device_code: \
+         refresh_token alone leads to no token"
+    )]
+    NoFirstGrant,
     /// A response type other than `code`.
     #[error("response_types: {0:?} is not supported; use code")]
     ResponseType(String),
@@ -404,9 +414,6 @@ impl ClientMetadata {
     /// The first [`ClientMetadataError`] found.
     pub fn validate(self) -> Result<ValidClientMetadata, ClientMetadataError> {
         use ClientMetadataError as E;
-        if self.redirect_uris.is_empty() {
-            return Err(E::NoRedirectUri);
-        }
         if self.redirect_uris.len() > 32 {
             return Err(E::TooMany("redirect_uris", 32));
         }
@@ -426,8 +433,11 @@ impl ClientMetadata {
                 grant_types.push(grant);
             }
         }
-        if !grant_types.contains(&GrantType::AuthorizationCode) {
-            return Err(E::NoAuthorizationCode);
+        if grant_types.iter().all(|grant| *grant == GrantType::RefreshToken) {
+            return Err(E::NoFirstGrant);
+        }
+        if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
+            return Err(E::NoRedirectUri);
         }
         if let Some(other) = self.response_types.unwrap_or_default().into_iter().find(|name| name != "code") {
             return Err(E::ResponseType(other));
@@ -521,6 +531,23 @@ mod tests {
     }
 
     #[test]
+    fn a_device_needs_no_redirect_uri() {
+        let device = GrantType::DeviceCode.as_str();
+        let with = |grants: &[&str]| {
+            metadata(serde_json::json!({ "grant_types": grants })).map_err(|error| error.code())
+        };
+        assert_eq!(with(&[device, "refresh_token"]).map(|valid| valid.redirect_uris), Ok(Vec::new()));
+        assert_eq!(with(&[device, "authorization_code"]), Err(ErrorCode::InvalidRedirectUri));
+        for grant in GrantType::ALL {
+            assert_eq!(
+                serde_json::to_value(grant).ok(),
+                Some(grant.as_str().into()),
+                "one name in tables and on the wire"
+            );
+        }
+    }
+
+    #[test]
     fn refusals() {
         let with = |name: &str, value: serde_json::Value| {
             let mut body = serde_json::json!({"redirect_uris": ["https://a.example/cb"]});
@@ -533,6 +560,7 @@ mod tests {
             ("token_endpoint_auth_method", serde_json::json!("tls_client_auth")),
             ("grant_types", serde_json::json!(["password"])),
             ("grant_types", serde_json::json!(["refresh_token"])),
+            ("grant_types", serde_json::json!([])),
             ("response_types", serde_json::json!(["token"])),
             ("scope", serde_json::json!("\"")),
             ("client_name", serde_json::json!("evil\u{202e}")),

@@ -7,7 +7,7 @@ use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, Jkt, RequestUri, Ten
 use crate::pkce::CodeChallenge;
 use crate::resource::Resources;
 use crate::scope::Scope;
-use crate::secret::{Access, Code, Refresh, TokenHash};
+use crate::secret::{Access, Code, DeviceCode, Refresh, TokenHash};
 
 /// Seconds that an authorization request, and the upstream state it started, live at most.
 pub const AUTH_REQUEST_SECONDS: i64 = 900;
@@ -76,12 +76,25 @@ pub struct AuthRequest {
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.
     pub request_uri: Option<RequestUri>,
+    /// The device's request that it is for (RFC 8628): its end is told to the device, and no code comes of it.
+    pub device_code: Option<TokenHash<DeviceCode>>,
     /// How far it has come.
     pub stage: AuthRequestStage,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+}
+
+impl AuthRequest {
+    /// Where a session that comes of it belongs to: this browser, or the device that it is for. What a person
+    /// does on a device is none of this browser's business afterwards.
+    pub fn fingerprint(&self) -> BrowserSessionId {
+        match &self.device_code {
+            Some(code) => BrowserSessionId::of_device(code),
+            None => self.browser_id.clone(),
+        }
+    }
 }
 
 /// A pushed authorization request (RFC 9126).

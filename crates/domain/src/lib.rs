@@ -6,6 +6,7 @@ pub mod authorization;
 pub mod client;
 pub mod client_keys;
 pub mod clock;
+pub mod device;
 pub mod error_code;
 pub mod grant;
 pub mod identity;

@@ -51,6 +51,7 @@ pub async fn begin(
         ui_locales,
         browser_id: browser.clone(),
         request_uri: None,
+        device_code: None,
         stage: AuthRequestStage::SignIn,
         created_at: now,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),

@@ -424,6 +424,7 @@ impl Checked {
             ui_locales: self.ui_locales,
             browser_id: browser.clone(),
             request_uri,
+            device_code: None,
             stage: AuthRequestStage::SignIn,
             created_at: now,
             expires_at: now.plus(AUTH_REQUEST_SECONDS),

@@ -3,7 +3,7 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
+//! [`device`] and [`device_token`] go the same way for a device without a browser, [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
 //! with it, [`revoke`] ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by
 //! [`access`] at resources.
 
@@ -20,9 +20,12 @@ mod client_keys;
 pub mod clients;
 pub mod consent;
 mod ctx;
+pub mod device;
+pub mod device_token;
 pub mod dpop;
 mod error;
 mod flights;
+mod guesses;
 mod id_token;
 pub mod id_token_hint;
 pub mod introspect;
@@ -54,6 +57,7 @@ pub mod userinfo;
 
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
+pub use guesses::Guess;
 pub use respond::ClientAnswer;
 pub use scopes::ScopePolicy;
 pub use tokens::{IssuedTokens, TokenError, TokenType};

@@ -67,6 +67,27 @@ pub enum TokenRefusal {
     /// `refresh_token` is missing.
     #[error("refresh_token is missing")]
     NoRefreshToken,
+    /// `device_code` is missing.
+    #[error("device_code is missing")]
+    NoDeviceCode,
+    /// The person has not decided yet (RFC 8628 section 3.5).
+    #[error("the person has not decided yet: poll again after the interval")]
+    Pending,
+    /// The same, and this poll came before its time.
+    #[error("the person has not decided yet, and you poll too often: wait 5 seconds longer from now on")]
+    SlowDown,
+    /// The person said no.
+    #[error("the person denied the request, or the sign-in failed: begin again if they want to")]
+    Denied,
+    /// The person did not come in time.
+    #[error("the device code has expired: begin again with a new one")]
+    DeviceExpired,
+    /// A device code that is unknown, another client's, or used.
+    #[error("the device code is unknown, has been used, or was issued to another client")]
+    DeviceCode,
+    /// A device code that is bound to a key, without a proof by it.
+    #[error("the device code is bound to a key: send a DPoP proof by the key of the device's first request")]
+    DeviceKey,
     /// The client did not register this grant.
     #[error("this client is not registered for this grant_type")]
     Grant,
@@ -126,9 +147,16 @@ impl TokenError {
     /// The code of RFC 6749 section 5.2.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Refused(TokenRefusal::NoCode | TokenRefusal::NoVerifier | TokenRefusal::NoRefreshToken) => {
-                ErrorCode::InvalidRequest
-            }
+            Self::Refused(
+                TokenRefusal::NoCode
+                | TokenRefusal::NoVerifier
+                | TokenRefusal::NoRefreshToken
+                | TokenRefusal::NoDeviceCode,
+            ) => ErrorCode::InvalidRequest,
+            Self::Refused(TokenRefusal::Pending) => ErrorCode::AuthorizationPending,
+            Self::Refused(TokenRefusal::SlowDown) => ErrorCode::SlowDown,
+            Self::Refused(TokenRefusal::Denied) => ErrorCode::AccessDenied,
+            Self::Refused(TokenRefusal::DeviceExpired) => ErrorCode::ExpiredToken,
             Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
             Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
             Self::Refused(TokenRefusal::Target) => ErrorCode::InvalidTarget,

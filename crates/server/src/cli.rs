@@ -99,9 +99,12 @@ pub(crate) struct CreateClient {
     /// The name that people see
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
-    /// Where answers may go; may be repeated
-    #[arg(long, required = true, value_name = "URI")]
+    /// Where answers may go; may be repeated. Needed for the grant authorization_code
+    #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<String>,
+    /// What it may ask of the token endpoint; may be repeated [default: authorization_code, refresh_token]
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) grant_type: Vec<String>,
     /// none, client_secret_basic, client_secret_post or private_key_jwt [default: private_key_jwt with keys,
     /// client_secret_basic without]
     #[arg(long, value_name = "METHOD")]

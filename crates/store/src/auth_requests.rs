@@ -3,7 +3,7 @@
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, Jkt, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
-    UpstreamSessionId,
+    TokenHash, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -42,6 +42,7 @@ struct Row {
     dpop_jkt: Option<String>,
     ui_locales: Option<String>,
     resource: Option<String>,
+    device_code: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -81,6 +82,7 @@ impl Row {
             dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             ui_locales: request.ui_locales.clone(),
             resource: request.resources.to_stored(),
+            device_code: request.device_code.as_ref().map(|code| code.as_str().to_owned()),
         }
     }
 
@@ -115,6 +117,7 @@ impl Row {
             ui_locales: self.ui_locales,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
+            device_code: self.device_code.map(TokenHash::from_stored),
             stage,
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),

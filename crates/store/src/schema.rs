@@ -136,6 +136,7 @@ diesel::table! {
         dpop_jkt -> Nullable<Text>,
         ui_locales -> Nullable<Text>,
         resource -> Nullable<Text>,
+        device_code -> Nullable<Text>,
     }
 }
 
@@ -223,6 +224,28 @@ diesel::table! {
         handle -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    device_authorization (device_code) {
+        device_code -> Text,
+        user_code -> Text,
+        tenant_id -> Text,
+        client_id -> Text,
+        scope -> Nullable<Text>,
+        resource -> Nullable<Text>,
+        dpop_jkt -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        poll_interval -> BigInt,
+        polled_at -> Nullable<BigInt>,
+        stage -> Text,
+        auth_request_id -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        granted_scope -> Nullable<Text>,
     }
 }
 

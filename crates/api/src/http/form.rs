@@ -79,7 +79,8 @@ impl Params {
     /// Takes a parameter's value out.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+        // In order, since that of `resource` is kept.
+        Some(self.0.remove(at).1).filter(|value| !value.is_empty())
     }
 
     /// Takes the values of `resource` out, in their order.

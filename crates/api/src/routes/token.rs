@@ -9,6 +9,7 @@ use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::caller::{self, Caller};
+use causeway_flow::device_token::{self, PollParams};
 use causeway_flow::redeem::{self, RedeemParams};
 use causeway_flow::refresh::{self, RefreshParams};
 use serde::Serialize;
@@ -58,9 +59,11 @@ pub(crate) async fn token(
     Ok(with_nonce(outcome.map(|issued| answer(&issued)), caller.dpop_nonce))
 }
 
+const GRANT_TYPES: &str = "authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code";
+
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
-        let text = "grant_type is missing: use authorization_code or refresh_token";
+        let text = format!("grant_type is missing: use one of {GRANT_TYPES}");
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
     })?;
     match GrantType::parse(&grant_type) {
@@ -81,8 +84,15 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             };
             Ok(refresh::refresh(&state.ctx, caller, params).await?)
         }
+        Some(GrantType::DeviceCode) => {
+            let params = PollParams {
+                device_code: params.take("device_code").map(PlainToken::presented),
+                resource: params.take_resources(),
+            };
+            Ok(device_token::poll(&state.ctx, caller, params).await?)
+        }
         None => {
-            let text = "grant_type is not supported: use authorization_code or refresh_token";
+            let text = format!("grant_type is not supported: use one of {GRANT_TYPES}");
             Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
         }
     }

@@ -68,10 +68,17 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
     }
     let parse = |uri: &String| Resource::parse(uri).with_context(|| format!("--resource {uri}"));
     let resources = options.resource.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+    let grant_types = if options.grant_type.is_empty() {
+        [GrantType::AuthorizationCode, GrantType::RefreshToken]
+            .map(|grant| grant.as_str().to_owned())
+            .to_vec()
+    } else {
+        options.grant_type
+    };
     let metadata = ClientMetadata {
         redirect_uris: options.redirect_uri,
         token_endpoint_auth_method: Some(options.auth_method.unwrap_or_else(|| default_method.to_owned())),
-        grant_types: Some(GrantType::ALL.map(|grant| grant.as_str().to_owned()).to_vec()),
+        grant_types: Some(grant_types),
         client_name: options.name,
         scope: options.scope,
         other,

@@ -235,6 +235,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         ui_locales: Some("de-AT en".to_owned()),
         browser_id: BrowserSessionId::new("browser"),
         request_uri: None,
+        device_code: Some(hash()),
         stage: AuthRequestStage::SignIn,
         created_at: NOW,
         expires_at: NOW.plus(900),
