@@ -6,6 +6,7 @@ mod conformance {
     mod account;
     mod authorize;
     mod client_assertion;
+    mod client_credentials;
     mod cors;
     pub(crate) mod device;
     mod dpop;

@@ -23,6 +23,22 @@ async fn journey(server: &Causeway, account: &Account, more: &[&str]) -> Result<
     Ok(said)
 }
 
+/// In Chromium, on a telephone in the dark and on a desktop: nothing that the browser complains about.
+#[tokio::test]
+async fn in_chromium() -> Result<()> {
+    let (Some(net), Some(_)) = (RealNet::start().await?, super::browser::chromium()) else { return Ok(()) };
+    let directory = tempfile::tempdir()?;
+    let server = Causeway::serve(directory.path(), &upstream_arguments(&net.environment())).await?;
+    let screenshots = directory.path().join("screenshots").display().to_string();
+    for more in [&["--width", "390", "--dark", "--locale", "de-DE"][..], &["--width", "1280"]] {
+        let account = net.account("alice")?;
+        let said = journey(&server, account, &[more, &["--screenshots", &screenshots]].concat()).await?;
+        assert_eq!(said["sub"], account.did.as_str(), "{said}");
+        assert_eq!((&said["named"], &said["complaints"]), (&json!(true), &json!([])), "{said}");
+    }
+    Ok(())
+}
+
 on_each_database! {
     /// From the device's first request to its tokens, with opaque ones and with JWTs; and a person who says no.
     async fn openid_client(database) {

@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 // A stock client on a device, openid-client, goes the whole way of RFC 8628 while a person confirms its code in a
-// browser of their own. Prints one JSON line. See README.md.
+// browser of their own: one that is made of forms, or real Chromium. Prints one JSON line. See README.md.
 import { parseArgs } from 'node:util'
 import * as client from 'openid-client'
+import { Journey, until } from './lib/browser.mjs'
+import { decide, submitField, waitForConsentPage } from './lib/causeway-pages.mjs'
 import { HttpAgent } from './lib/http-agent.mjs'
 import { writeLine } from './lib/json-lines.mjs'
+import { authorizeAtPds } from './lib/pds-pages.mjs'
 import { signInAndDecide } from './lib/pds-sign-in.mjs'
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -17,6 +20,11 @@ function parseOptions() {
       password: { type: 'string' },
       deny: { type: 'boolean', default: false },
       jwt: { type: 'boolean', default: false },
+      // Real Chromium, with pictures.
+      screenshots: { type: 'string' },
+      width: { type: 'string', default: '1280' },
+      dark: { type: 'boolean', default: false },
+      locale: { type: 'string' },
     },
   })
   for (const name of ['issuer', 'handle', 'password']) {
@@ -56,6 +64,50 @@ async function throughBrowser(verificationUri, userCode, { handle, password, den
   return { named, done: done.status }
 }
 
+// The same in Chromium, by the address that carries the code; a wrong code first.
+async function throughChromium(begun, { handle, password, deny, screenshots, width, dark, locale }) {
+  const browser = await Journey.begin({ screenshots, width: Number(width), dark, locale })
+  const { page } = browser
+  const own = new Set([new URL(begun.verification_uri).origin])
+  try {
+    await browser.step('wrong-code', async () => {
+      await page.goto(begun.verification_uri)
+      await browser.screenshot('device')
+      await submitField(page, 'user_code', 'bbbb bbbb')
+      await page.locator('[data-testid="error"]').waitFor()
+      await browser.screenshot('device-wrong-code')
+    })
+    await browser.step('code', async () => {
+      await page.goto(begun.verification_uri_complete)
+      const prefilled = await page.locator('input[name="user_code"]').inputValue()
+      await submitField(page, 'user_code', prefilled)
+      await page.locator('[data-testid="user-code"]').waitFor()
+      await browser.screenshot('device-confirm')
+    })
+    const shown = await page.locator('main').innerText()
+    await browser.step('confirm', async () => {
+      await page.locator('button[value="continue"]').click()
+      await page.locator('input[name="identifier"]').waitFor()
+      await browser.screenshot('sign-in')
+      await submitField(page, 'identifier', handle)
+    })
+    await authorizeAtPds(browser, { from: own, handle, password })
+    await waitForConsentPage(browser, own)
+    await decide(browser, deny ? 'deny' : 'allow')
+    await browser.step('done', async () => {
+      await until('the end', () => new URL(page.url()).pathname === '/device/done')
+      await page.locator('h1').waitFor()
+      await browser.screenshot('done')
+    })
+    // A wrong code is answered with 400, and Chromium says so.
+    const complaints = browser.complaintsAbout(own).filter(({ text }) => !text.includes('400'))
+    const named = shown.includes('openid-client') && shown.includes(begun.user_code)
+    return { named, done: 200, complaints, screenshots: browser.screenshots }
+  } finally {
+    await browser.end()
+  }
+}
+
 async function journey(options) {
   const { issuer, deny, jwt } = options
   const config = await client.dynamicClientRegistration(
@@ -75,7 +127,9 @@ async function journey(options) {
   const begun = await client.initiateDeviceAuthorization(config, { scope: 'openid atproto transition:generic' })
   const polling = client.pollDeviceAuthorizationGrant(config, begun, undefined, { DPoP })
   const tokens = polling.then((tokens) => ({ tokens }), (error) => ({ error }))
-  const seen = await throughBrowser(begun.verification_uri, begun.user_code, options)
+  const seen = options.screenshots
+    ? await throughChromium(begun, options)
+    : await throughBrowser(begun.verification_uri, begun.user_code, options)
   const { tokens: granted, error } = await tokens
   if (deny) return { ...seen, refused: error?.error }
   if (error) throw error

@@ -154,7 +154,11 @@ impl ApiError {
                 Self::internal(error)
             }
             error => {
-                let mut this = Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), scheme);
+                let status = match error {
+                    AccessError::NoPerson => StatusCode::FORBIDDEN,
+                    _ => StatusCode::UNAUTHORIZED,
+                };
+                let mut this = Self::token(error.code(), status, error.to_string(), scheme);
                 if let AccessError::Proof(ProofError::Nonce { fresh }) = error {
                     this.dpop_nonce = Some(fresh.clone());
                 }

@@ -7,6 +7,7 @@ use crate::access_format;
 use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
+pub use crate::grant_type::GrantType;
 use crate::ids::{ClientId, TenantId};
 use crate::logout::{self, LogoutMetadataError};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
@@ -73,38 +74,6 @@ impl ClientType {
             Self::Public => "public",
             Self::Confidential => "confidential",
         }
-    }
-}
-
-/// What a client may ask of the token endpoint (RFC 7591 section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantType {
-    /// RFC 6749 section 4.1.
-    AuthorizationCode,
-    /// RFC 6749 section 6.
-    RefreshToken,
-    /// RFC 8628 section 3.4.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
-    DeviceCode,
-}
-
-impl GrantType {
-    /// Every grant that we serve, in the order of the metadata document.
-    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::DeviceCode];
-
-    /// The wire form.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthorizationCode => "authorization_code",
-            Self::RefreshToken => "refresh_token",
-            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
-        }
-    }
-
-    /// Reads the wire form.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|grant| grant.as_str() == value)
     }
 }
 
@@ -337,16 +306,21 @@ pub enum ClientMetadataError {
     AuthMethod(String),
     /// A grant that we don't serve.
     #[error(
-        "grant_types: {0:?} is not supported; use authorization_code, refresh_token and \
+        "grant_types: {0:?} is not supported; use authorization_code, refresh_token, client_credentials and \
          urn:ietf:params:oauth:grant-type:device_code"
     )]
     GrantType(String),
     /// No grant by which a client gets its first token.
     #[error(
-        "grant_types must contain authorization_code or urn:ietf:params:oauth:grant-type:device_code: \
-         refresh_token alone leads to no token"
+        "grant_types must contain authorization_code, client_credentials or \
+         urn:ietf:params:oauth:grant-type:device_code: refresh_token alone leads to no token"
     )]
     NoFirstGrant,
+    /// Tokens for whoever says that they are the client (RFC 6749 section 4.4).
+    #[error(
+        "grant_types: client_credentials is for clients that authenticate: not with token_endpoint_auth_method none"
+    )]
+    PublicClientCredentials,
     /// A response type other than `code`.
     #[error("response_types: {0:?} is not supported; use code")]
     ResponseType(String),
@@ -435,6 +409,10 @@ impl ClientMetadata {
         }
         if grant_types.iter().all(|grant| *grant == GrantType::RefreshToken) {
             return Err(E::NoFirstGrant);
+        }
+        let is_public = token_endpoint_auth_method == TokenEndpointAuthMethod::None;
+        if grant_types.contains(&GrantType::ClientCredentials) && is_public {
+            return Err(E::PublicClientCredentials);
         }
         if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
             return Err(E::NoRedirectUri);
@@ -538,6 +516,12 @@ mod tests {
         };
         assert_eq!(with(&[device, "refresh_token"]).map(|valid| valid.redirect_uris), Ok(Vec::new()));
         assert_eq!(with(&[device, "authorization_code"]), Err(ErrorCode::InvalidRedirectUri));
+        assert_eq!(
+            with(&["client_credentials"]).map(|valid| valid.grant_types),
+            Ok(vec![GrantType::ClientCredentials])
+        );
+        let public = serde_json::json!({ "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none" });
+        assert_eq!(metadata(public), Err(ClientMetadataError::PublicClientCredentials));
         for grant in GrantType::ALL {
             assert_eq!(
                 serde_json::to_value(grant).ok(),

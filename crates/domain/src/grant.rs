@@ -147,6 +147,26 @@ pub struct AuthorizationCode {
     pub used_at: Option<Timestamp>,
 }
 
+/// The person behind an access token, and the session that it gives use of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The person.
+    pub did: Did,
+    /// The session that it gives use of.
+    pub session_id: UpstreamSessionId,
+    /// Which upstream token set it came from.
+    pub session_iteration: Option<i64>,
+}
+
+/// Whom an access token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessSubject {
+    /// A person who signed in and agreed.
+    Person(Person),
+    /// The client itself: there is no person and no session (RFC 6749 section 4.4).
+    Client,
+}
+
 /// An access token's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
@@ -154,12 +174,8 @@ pub struct AccessToken {
     pub token: TokenHash<Access>,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// The person.
-    pub did: Did,
-    /// The session that it gives use of.
-    pub session_id: UpstreamSessionId,
-    /// Which upstream token set it came from.
-    pub session_iteration: Option<i64>,
+    /// Whom it speaks for.
+    pub subject: AccessSubject,
     /// What it allows.
     pub scope: Scope,
     /// Where it is to be used: its audience.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod device;
 pub mod error_code;
 pub mod grant;
+mod grant_type;
 pub mod identity;
 pub mod ids;
 pub mod logout;

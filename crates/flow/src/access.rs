@@ -1,7 +1,7 @@
 //! What an access token gives: the one check at our own resources (RFC 6750, RFC 9449 section 7), and who
 //! somebody is.
 
-use causeway_domain::grant::AccessToken;
+use causeway_domain::grant::{AccessSubject, AccessToken, Person};
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ErrorCode, SessionKind};
@@ -27,11 +27,13 @@ pub struct AccessRequest<'a> {
     pub proof: ProofRequest<'a>,
 }
 
-/// A token that holds, and the session that it gives use of.
+/// A token that holds, the person behind it, and the session that it gives use of.
 #[derive(Debug, Clone)]
 pub struct Bearer {
     /// The token.
     pub token: AccessToken,
+    /// Whom it speaks for.
+    pub person: Person,
     /// The session. Its state is `active` or `reauth_required`.
     pub session: SessionHead,
     /// The nonce that goes with the answer, if this client's proofs need one (RFC 9449 section 9).
@@ -47,6 +49,9 @@ pub enum AccessError {
     /// It is for other resources (RFC 9068 section 4): whoever got it there must not use it here.
     #[error("the access token is for another resource: ask for one with resource={0}, or without resource")]
     OtherResource(String),
+    /// There is no person behind it, and this resource is a person's.
+    #[error("the access token is the client's own: this needs one of a person who signed in to the client")]
+    NoPerson,
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
     #[error(
         "the access token is bound to a key: send it as Authorization: DPoP, with a proof in a DPoP header"
@@ -73,8 +78,23 @@ impl AccessError {
             Self::Invalid | Self::OtherResource(_) | Self::Bound | Self::Unbound | Self::OtherKey => {
                 ErrorCode::InvalidToken
             }
+            Self::NoPerson => ErrorCode::InsufficientScope,
             Self::Proof(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+/// A token as it was found, and what is behind it.
+enum Found {
+    Person(AccessToken, Person, SessionHead),
+    Client(AccessToken),
+}
+
+impl Found {
+    const fn token(&self) -> &AccessToken {
+        match self {
+            Self::Person(token, ..) | Self::Client(token) => token,
         }
     }
 }
@@ -91,26 +111,33 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
         .store()
         .read(move |c| {
             let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
-            let session = sessions::find_session(c, &tenant, &token.session_id, SessionKind::Device)?;
-            Ok(session.map(|session| Bearer { token, session, dpop_nonce: None }))
+            let AccessSubject::Person(person) = token.subject.clone() else {
+                return Ok(Some(Found::Client(token)));
+            };
+            let session = sessions::find_session(c, &tenant, &person.session_id, SessionKind::Device)?;
+            Ok(session.map(|session| Found::Person(token, person, session)))
         })
-        .await?;
-    let mut bearer = found.ok_or(AccessError::Invalid)?;
-    let holds = !bearer.token.revoked && bearer.token.expires_at > now && bearer.session.is_alive_at(now);
-    if !holds || bearer.session.client_id != bearer.token.client_id {
+        .await?
+        .ok_or(AccessError::Invalid)?;
+    let token = found.token();
+    let serves = match &found {
+        Found::Person(token, _, session) => session.is_alive_at(now) && session.client_id == token.client_id,
+        Found::Client(_) => true,
+    };
+    if token.revoked || token.expires_at <= now || !serves {
         return Err(AccessError::Invalid);
     }
-    if !bearer.token.resources.admit(ctx.issuer()) {
+    if !token.resources.admit(ctx.issuer()) {
         return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
     }
-    match (&bearer.token.dpop_jkt, request.scheme) {
-        (None, TokenType::Bearer) => {}
+    let dpop_nonce = match (&token.dpop_jkt, request.scheme) {
+        (None, TokenType::Bearer) => None,
         (None, TokenType::Dpop) => return Err(AccessError::Unbound),
         (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
-        (Some(_), TokenType::Dpop) => {
-            bearer.dpop_nonce = verify_possession(ctx, &bearer.token, request).await?;
-        }
-    }
+        (Some(_), TokenType::Dpop) => verify_possession(ctx, token, request).await?,
+    };
+    let Found::Person(token, person, session) = found else { return Err(AccessError::NoPerson) };
+    let bearer = Bearer { token, person, session, dpop_nonce };
     note_use(ctx, &bearer).await?;
     Ok(bearer)
 }

@@ -16,6 +16,7 @@ pub mod authorize;
 pub mod callback;
 pub mod caller;
 mod client_cache;
+pub mod client_credentials;
 mod client_keys;
 pub mod clients;
 pub mod consent;

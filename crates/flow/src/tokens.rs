@@ -1,7 +1,7 @@
 //! What a token request ends in (RFC 6749 sections 5.1 and 5.2), shared by the grants.
 
 use causeway_domain::client::{Client, GrantType};
-use causeway_domain::grant::{AccessToken, RefreshToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
 use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, StoreError, tokens};
@@ -25,8 +25,8 @@ pub struct IssuedTokens {
     pub refresh_token: Option<PlainToken<Refresh>>,
     /// What the access token allows.
     pub scope: Scope,
-    /// The person.
-    pub did: Did,
+    /// The person; `None`: the client has it for itself.
+    pub did: Option<Did>,
     /// Who signed in, for a client that asked with the scope `openid`.
     pub id_token: Option<String>,
 }
@@ -121,6 +121,12 @@ pub enum TokenRefusal {
     /// A malformed or wider scope.
     #[error("scope may only name what was granted before")]
     Scope,
+    /// A scope in a request without a person.
+    #[error("scope must be left out: every scope of this server is something that a person allows")]
+    NobodysScope,
+    /// A malformed resource, or one that is not known for the client.
+    #[error("resource may only name this server, or what its operator lets this client name")]
+    UnknownTarget,
     /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
     #[error("resource may only name what was granted before, as absolute URIs without a fragment")]
     Target,
@@ -158,8 +164,8 @@ impl TokenError {
             Self::Refused(TokenRefusal::Denied) => ErrorCode::AccessDenied,
             Self::Refused(TokenRefusal::DeviceExpired) => ErrorCode::ExpiredToken,
             Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
-            Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
-            Self::Refused(TokenRefusal::Target) => ErrorCode::InvalidTarget,
+            Self::Refused(TokenRefusal::Scope | TokenRefusal::NobodysScope) => ErrorCode::InvalidScope,
+            Self::Refused(TokenRefusal::Target | TokenRefusal::UnknownTarget) => ErrorCode::InvalidTarget,
             Self::Refused(_) => ErrorCode::InvalidGrant,
             Self::Proof(error) => error.code(),
             Self::Replayed(replayed) => replayed.code(),
@@ -234,9 +240,11 @@ impl FreshPair {
         let access = AccessToken {
             token: self.access.hash(),
             client_id: subject.client.client_id.clone(),
-            did: subject.did.clone(),
-            session_id: subject.session_id.clone(),
-            session_iteration: subject.session_iteration,
+            subject: AccessSubject::Person(Person {
+                did: subject.did.clone(),
+                session_id: subject.session_id.clone(),
+                session_iteration: subject.session_iteration,
+            }),
             scope: subject.access_scope.clone(),
             resources: subject.access_resources.clone(),
             dpop_jkt: self.access_jkt.clone(),
@@ -251,8 +259,8 @@ impl FreshPair {
             token: refresh.hash(),
             access_token: access.token,
             client_id: access.client_id,
-            did: access.did,
-            session_id: access.session_id,
+            did: subject.did.clone(),
+            session_id: subject.session_id.clone(),
             session_iteration: subject.session_iteration,
             scope: subject.refresh_scope.clone(),
             resources: subject.refresh_resources.clone(),
@@ -267,6 +275,41 @@ impl FreshPair {
         Ok(())
     }
 
+    /// Writes the row of a token that the client has for itself: an access token, and nothing that renews it.
+    pub(crate) fn insert_for_client(
+        &self,
+        c: &mut AnyConnection,
+        client: &Client,
+        resources: &Resources,
+    ) -> Result<(), StoreError> {
+        let access = AccessToken {
+            token: self.access.hash(),
+            client_id: client.client_id.clone(),
+            subject: AccessSubject::Client,
+            scope: Scope::default(),
+            resources: resources.clone(),
+            dpop_jkt: self.access_jkt.clone(),
+            created_at: self.now,
+            expires_at: self.now.plus(self.access_seconds),
+            revoked: false,
+            first_used_at: None,
+        };
+        tokens::insert_access_token(c, &access)
+    }
+
+    /// The answer to a client that asked for itself.
+    pub(crate) fn issued_to_client(self) -> IssuedTokens {
+        IssuedTokens {
+            id_token: None,
+            token_type: TokenType::of(self.access_jkt.as_ref()),
+            access_token: self.access,
+            expires_in: self.access_seconds,
+            refresh_token: None,
+            scope: Scope::default(),
+            did: None,
+        }
+    }
+
     /// The answer, once the rows are committed.
     pub(crate) fn issued(self, scope: Scope, did: Did, id_token: Option<String>) -> IssuedTokens {
         IssuedTokens {
@@ -276,7 +319,7 @@ impl FreshPair {
             expires_in: self.access_seconds,
             refresh_token: self.refresh,
             scope,
-            did,
+            did: Some(did),
         }
     }
 }

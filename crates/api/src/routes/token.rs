@@ -9,6 +9,7 @@ use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::caller::{self, Caller};
+use causeway_flow::client_credentials::{self, ClientParams};
 use causeway_flow::device_token::{self, PollParams};
 use causeway_flow::redeem::{self, RedeemParams};
 use causeway_flow::refresh::{self, RefreshParams};
@@ -31,8 +32,10 @@ struct Answer<'a> {
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     scope: &'a Scope,
-    sub: &'a Did,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a Did>,
 }
 
 /// Lets the client of a request in and checks its DPoP proof, before anything of the request is looked at.
@@ -59,7 +62,8 @@ pub(crate) async fn token(
     Ok(with_nonce(outcome.map(|issued| answer(&issued)), caller.dpop_nonce))
 }
 
-const GRANT_TYPES: &str = "authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code";
+const GRANT_TYPES: &str =
+    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code";
 
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
@@ -84,6 +88,10 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             };
             Ok(refresh::refresh(&state.ctx, caller, params).await?)
         }
+        Some(GrantType::ClientCredentials) => {
+            let params = ClientParams { scope: params.take("scope"), resource: params.take_resources() };
+            Ok(client_credentials::grant(&state.ctx, caller, params).await?)
+        }
         Some(GrantType::DeviceCode) => {
             let params = PollParams {
                 device_code: params.take("device_code").map(PlainToken::presented),
@@ -106,7 +114,7 @@ fn answer(issued: &IssuedTokens) -> HttpResponse {
         refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
         id_token: issued.id_token.as_deref(),
         scope: &issued.scope,
-        sub: &issued.did,
+        sub: issued.did.as_ref(),
     };
     json_no_store(StatusCode::OK, &body)
 }

@@ -5,7 +5,8 @@ use std::future::Future;
 
 use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::grant::{
-    AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
+    AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, Person,
+    RefreshToken,
 };
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
@@ -180,9 +181,11 @@ pub(crate) fn access_token(session: &SessionHead) -> AccessToken {
     AccessToken {
         token: hash(),
         client_id: session.client_id.clone(),
-        did: session.did.clone(),
-        session_id: session.session_id.clone(),
-        session_iteration: Some(session.iteration),
+        subject: AccessSubject::Person(Person {
+            did: session.did.clone(),
+            session_id: session.session_id.clone(),
+            session_iteration: Some(session.iteration),
+        }),
         scope: Scope::atproto(),
         resources: resources(),
         dpop_jkt: Some(Jkt::new("jkt-of-access")),
