@@ -85,20 +85,6 @@ impl AccessError {
     }
 }
 
-/// A token as it was found, and what is behind it.
-enum Found {
-    Person(AccessToken, Person, SessionHead),
-    Client(AccessToken),
-}
-
-impl Found {
-    const fn token(&self) -> &AccessToken {
-        match self {
-            Self::Person(token, ..) | Self::Client(token) => token,
-        }
-    }
-}
-
 /// Checks a presented access token and the proof that it may need, and notes its first use: a token that
 /// was used is proof that its refresh token's answer arrived.
 ///
@@ -112,18 +98,17 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
         .read(move |c| {
             let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
             let AccessSubject::Person(person) = token.subject.clone() else {
-                return Ok(Some(Found::Client(token)));
+                return Ok(Some((token, None)));
             };
             let session = sessions::find_session(c, &tenant, &person.session_id, SessionKind::Device)?;
-            Ok(session.map(|session| Found::Person(token, person, session)))
+            Ok(session.map(|session| (token, Some((person, session)))))
         })
         .await?
         .ok_or(AccessError::Invalid)?;
-    let token = found.token();
-    let serves = match &found {
-        Found::Person(token, _, session) => session.is_alive_at(now) && session.client_id == token.client_id,
-        Found::Client(_) => true,
-    };
+    let (token, behind) = found;
+    let serves = behind
+        .as_ref()
+        .is_none_or(|(_, session)| session.is_alive_at(now) && session.client_id == token.client_id);
     if token.revoked || token.expires_at <= now || !serves {
         return Err(AccessError::Invalid);
     }
@@ -134,9 +119,9 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
         (None, TokenType::Bearer) => None,
         (None, TokenType::Dpop) => return Err(AccessError::Unbound),
         (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
-        (Some(_), TokenType::Dpop) => verify_possession(ctx, token, request).await?,
+        (Some(_), TokenType::Dpop) => verify_possession(ctx, &token, request).await?,
     };
-    let Found::Person(token, person, session) = found else { return Err(AccessError::NoPerson) };
+    let Some((person, session)) = behind else { return Err(AccessError::NoPerson) };
     let bearer = Bearer { token, person, session, dpop_nonce };
     note_use(ctx, &bearer).await?;
     Ok(bearer)
