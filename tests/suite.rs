@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption is a failed test")]
 
 mod conformance {
+    mod access_jwt;
     mod account;
     mod authorize;
     mod client_assertion;
+    mod client_credentials;
     mod cors;
+    pub(crate) mod device;
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
@@ -19,6 +22,7 @@ mod conformance {
     mod registration;
     mod relay;
     mod request_objects;
+    mod resources;
     mod revocation;
     mod scopes;
     mod token;
@@ -35,6 +39,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod device;
     mod graphql;
     mod relay;
     mod scopes;

@@ -25,7 +25,7 @@ on_each_database! {
         let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
         let common = json!({
             "active": true, "iss": scene.app.issuer, "sub": DID, "username": HANDLE,
-            "client_id": client.client_id, "scope": "atproto transition:generic", "iat": now,
+            "client_id": client.client_id, "aud": scene.app.issuer, "scope": "atproto transition:generic", "iat": now,
             "sid": session["session_id"],
         });
         let with = |exp: i64, token_type: Option<&str>| {

@@ -19,7 +19,7 @@ on_each_database! {
             assert_ne!(scene.agent.get(url).await?.status, 404, "{name}");
             seen += 1;
         }
-        assert_eq!(seen, 9);
+        assert_eq!(seen, 10);
         let openid = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?;
         assert_eq!(openid.json(), document);
         let scopes = document["scopes_supported"].as_array().unwrap();

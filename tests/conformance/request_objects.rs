@@ -135,6 +135,22 @@ on_each_database! {
         Ok(())
     }
 
+    /// What may be sent several times is a list in an object, or one text (RFC 8707 section 2); what stands
+    /// beside the object does not count.
+    async fn resources(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let own = signer.scene.app.at("/mcp");
+        for beyond in [json!("https://api.example"), json!([own, "https://api.example"]), json!(1), json!([{}])] {
+            let mut claims = signer.claims();
+            claims["resource"] = beyond.clone();
+            assert_eq!(signer.refused(&signer.sign(&claims)?).await?, "invalid_target", "{beyond}");
+        }
+        let mut claims = signer.claims();
+        claims["resource"] = json!([own, signer.scene.app.issuer]);
+        let answer = signer.ask(&signer.sign(&claims)?, &[("resource", "https://api.example")]).await?;
+        signer.finish(&answer.location()?).await
+    }
+
     /// A client that registered that its requests are signed, or pushed, is held to it.
     async fn demands(database) {
         let signer = Signer::set(database, json!({"require_signed_request_object": true})).await?;

@@ -1,7 +1,7 @@
 //! `/oauth/token`: codes work once, refresh tokens rotate, and a failed attempt costs nothing.
 
 use anyhow::Result;
-use causeway_domain::grant::{CODE_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
+use causeway_domain::grant::{AccessSubject, CODE_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
 use causeway_domain::secret::{Access, Code, PlainToken, Refresh};
 use causeway_domain::{CodeVerifier, SystemRng};
 use causeway_store::{StoreError, codes, tokens};
@@ -22,7 +22,10 @@ async fn provenance(app: &TestApp, code: &str, tokens: &Tokens) -> Result<(i64, 
         .store()
         .read::<_, StoreError, _>(move |c| {
             let code = codes::find_code(c, &code)?.map_or(0, |code| code.session_iteration);
-            let access = tokens::find_access_token(c, &access)?.and_then(|token| token.session_iteration);
+            let access = match tokens::find_access_token(c, &access)?.map(|token| token.subject) {
+                Some(AccessSubject::Person(person)) => person.session_iteration,
+                _ => None,
+            };
             let refresh = tokens::find_refresh_token(c, &refresh)?.and_then(|token| token.session_iteration);
             Ok((code, access, refresh))
         })

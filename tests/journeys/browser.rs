@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 /// The browser, unless this machine has none.
 #[expect(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
-fn chromium() -> Option<String> {
+pub(super) fn chromium() -> Option<String> {
     let path = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     let found = std::path::Path::new(&path).exists();
     if !found {

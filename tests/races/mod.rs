@@ -8,6 +8,7 @@ use causeway_domain::Clock as _;
 use causeway_flow::keeper;
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens};
 
+use crate::conformance::device;
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 
 const RACERS: usize = 16;
@@ -48,6 +49,25 @@ on_each_database! {
         assert_eq!(userinfo.json()["sub"], DID);
         let refreshed = Tokens::read(&scene.client.refresh(&scene.agent, &winner.refresh_token).await?)?;
         assert_eq!(refreshed.answer["sub"], DID);
+        Ok(())
+    }
+
+    /// One of sixteen polls gets the tokens that a person agreed to, and they work afterwards.
+    async fn one_device_code(database) {
+        let scene = Scene::set(database).await?;
+        let client = device::television(&scene, serde_json::json!({})).await?;
+        let begun = device::begin(&scene, &client).await?;
+        device::Browser::new(&scene).approve(&begun.user_code).await?;
+        let client = Arc::new(client);
+        let answers = race(|| {
+            let (client, code) = (client.clone(), begun.device_code.clone());
+            async move { device::poll(&Agent::default(), &client, &code).await }
+        }).await?;
+        assert_eq!(refusals(&answers), vec!["400 invalid_grant"; RACERS - 1]);
+        let winner = answers.iter().find(|answer| answer.status == 200).map(Tokens::read).unwrap()?;
+        assert!(scene.works(&winner).await?);
+        let refreshed = Tokens::read(&client.refresh(&scene.agent, &winner.refresh_token).await?)?;
+        assert!(scene.works(&refreshed).await?);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use causeway_flow::callback::CallbackError;
 use causeway_flow::caller::{CallerError, Replayed};
 use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
+use causeway_flow::device::DeviceError;
 use causeway_flow::dpop::{self, ProofError};
 use causeway_flow::introspect::IntrospectError;
 use causeway_flow::logout::LogoutError;
@@ -153,7 +154,11 @@ impl ApiError {
                 Self::internal(error)
             }
             error => {
-                let mut this = Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), scheme);
+                let status = match error {
+                    AccessError::NoPerson => StatusCode::FORBIDDEN,
+                    _ => StatusCode::UNAUTHORIZED,
+                };
+                let mut this = Self::token(error.code(), status, error.to_string(), scheme);
                 if let AccessError::Proof(ProofError::Nonce { fresh }) = error {
                     this.dpop_nonce = Some(fresh.clone());
                 }
@@ -312,6 +317,17 @@ impl From<ParError> for ApiError {
             ParError::Internal(error) => Self::internal(&error),
             ParError::Replayed(replayed) => replayed.into(),
             error @ ParError::Client => Self::invalid_client(error.to_string(), false),
+            error => Self::bad_request(error.code(), &error),
+        }
+    }
+}
+
+impl From<DeviceError> for ApiError {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::Internal(error) => Self::internal(&error),
+            DeviceError::Replayed(replayed) => replayed.into(),
+            error @ DeviceError::Client => Self::invalid_client(error.to_string(), false),
             error => Self::bad_request(error.code(), &error),
         }
     }

@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::access_format;
 use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
+pub use crate::grant_type::GrantType;
 use crate::ids::{ClientId, TenantId};
 use crate::logout::{self, LogoutMetadataError};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
+use crate::resource::{ALLOWED_RESOURCES, Resource};
 use crate::rng::Rng;
 use crate::scope::{Scope, ScopeError};
 use crate::secret::{ClientSecret, PlainToken, Registration, TokenHash};
@@ -71,34 +74,6 @@ impl ClientType {
             Self::Public => "public",
             Self::Confidential => "confidential",
         }
-    }
-}
-
-/// What a client may ask of the token endpoint (RFC 7591 section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantType {
-    /// RFC 6749 section 4.1.
-    AuthorizationCode,
-    /// RFC 6749 section 6.
-    RefreshToken,
-}
-
-impl GrantType {
-    /// Every grant that we serve, in the order of the metadata document.
-    pub const ALL: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
-
-    /// The wire form.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthorizationCode => "authorization_code",
-            Self::RefreshToken => "refresh_token",
-        }
-    }
-
-    /// Reads the wire form.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|grant| grant.as_str() == value)
     }
 }
 
@@ -231,7 +206,7 @@ pub struct ClientMetadata {
 /// A [`ClientMetadata`] that holds up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidClientMetadata {
-    /// Where answers may go: at least one.
+    /// Where answers may go: at least one, for a client that is answered by redirects.
     pub redirect_uris: Vec<RedirectUri>,
     /// How the client authenticates.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
@@ -282,6 +257,27 @@ impl ValidClientMetadata {
         self
     }
 
+    /// Lets the client ask for tokens for these resources of others: for whoever runs the server to say.
+    #[must_use]
+    pub fn allowing_resources<'a>(mut self, resources: impl IntoIterator<Item = &'a Resource>) -> Self {
+        let names: Vec<_> = resources.into_iter().map(|resource| resource.as_str().into()).collect();
+        if !names.is_empty() {
+            self.metadata.insert(ALLOWED_RESOURCES.to_owned(), serde_json::Value::Array(names));
+        }
+        self
+    }
+
+    /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
+    #[must_use]
+    pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
+        for member in [ALLOW_BACKGROUND_ACCESS, ALLOWED_RESOURCES] {
+            if let Some(value) = client.metadata.get(member) {
+                self.metadata.insert(member.to_owned(), value.clone());
+            }
+        }
+        self
+    }
+
     /// A fresh secret, if a client of this kind has one.
     pub fn new_secret(&self, rng: &dyn Rng) -> Option<PlainToken<ClientSecret>> {
         self.token_endpoint_auth_method.has_secret().then(|| PlainToken::random(rng))
@@ -309,11 +305,22 @@ pub enum ClientMetadataError {
     )]
     AuthMethod(String),
     /// A grant that we don't serve.
-    #[error("grant_types: {0:?} is not supported; use authorization_code and refresh_token")]
+    #[error(
+        "grant_types: {0:?} is not supported; use authorization_code, refresh_token, client_credentials and \
+         urn:ietf:params:oauth:grant-type:device_code"
+    )]
     GrantType(String),
-    /// `authorization_code` is missing though redirects need it.
-    #[error("grant_types must contain authorization_code")]
-    NoAuthorizationCode,
+    /// No grant by which a client gets its first token.
+    #[error(
+        "grant_types must contain authorization_code, client_credentials or \
+         urn:ietf:params:oauth:grant-type:device_code: refresh_token alone leads to no token"
+    )]
+    NoFirstGrant,
+    /// Tokens for whoever says that they are the client (RFC 6749 section 4.4).
+    #[error(
+        "grant_types: client_credentials is for clients that authenticate: not with token_endpoint_auth_method none"
+    )]
+    PublicClientCredentials,
     /// A response type other than `code`.
     #[error("response_types: {0:?} is not supported; use code")]
     ResponseType(String),
@@ -359,6 +366,9 @@ pub enum ClientMetadataError {
     /// `dpop_nonce_policy` is none that we know.
     #[error("dpop_nonce_policy must be \"off\" or \"required\"")]
     DpopNoncePolicy,
+    /// `access_token_format` is none that we know.
+    #[error("access_token_format must be \"opaque\" or \"jwt\"")]
+    AccessTokenFormat,
 }
 
 impl ClientMetadataError {
@@ -378,9 +388,6 @@ impl ClientMetadata {
     /// The first [`ClientMetadataError`] found.
     pub fn validate(self) -> Result<ValidClientMetadata, ClientMetadataError> {
         use ClientMetadataError as E;
-        if self.redirect_uris.is_empty() {
-            return Err(E::NoRedirectUri);
-        }
         if self.redirect_uris.len() > 32 {
             return Err(E::TooMany("redirect_uris", 32));
         }
@@ -400,8 +407,15 @@ impl ClientMetadata {
                 grant_types.push(grant);
             }
         }
-        if !grant_types.contains(&GrantType::AuthorizationCode) {
-            return Err(E::NoAuthorizationCode);
+        if grant_types.iter().all(|grant| *grant == GrantType::RefreshToken) {
+            return Err(E::NoFirstGrant);
+        }
+        let is_public = token_endpoint_auth_method == TokenEndpointAuthMethod::None;
+        if grant_types.contains(&GrantType::ClientCredentials) && is_public {
+            return Err(E::PublicClientCredentials);
+        }
+        if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
+            return Err(E::NoRedirectUri);
         }
         if let Some(other) = self.response_types.unwrap_or_default().into_iter().find(|name| name != "code") {
             return Err(E::ResponseType(other));
@@ -420,6 +434,7 @@ impl ClientMetadata {
         }
         let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
         logout::check_metadata(&metadata)?;
+        access_format::check_metadata(&mut metadata)?;
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);
@@ -444,7 +459,8 @@ const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// Members that are not a client's to set. Those of the server's answer are among them: a client that
 /// sends its old registration again does not get them stored, and its old secret least of all.
-const RESERVED: [&str; 4] = ["client_id", "client_secret", "registration_", ALLOW_BACKGROUND_ACCESS];
+const RESERVED: [&str; 5] =
+    ["client_id", "client_secret", "registration_", ALLOW_BACKGROUND_ACCESS, ALLOWED_RESOURCES];
 
 /// The member of a client's metadata that admits the scope `background_access`. A client does not say
 /// it of itself: whoever runs the server does.
@@ -478,7 +494,7 @@ mod tests {
     #[test]
     fn defaults_of_rfc_7591() {
         let valid = metadata(
-            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true}),
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allowed_resources": ["urn:a:b"]}),
         );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
@@ -490,6 +506,29 @@ mod tests {
         };
         assert!(!client(valid.clone()).allows_background_access());
         assert!(client(valid.allowing_background_access()).allows_background_access());
+    }
+
+    #[test]
+    fn a_device_needs_no_redirect_uri() {
+        let device = GrantType::DeviceCode.as_str();
+        let with = |grants: &[&str]| {
+            metadata(serde_json::json!({ "grant_types": grants })).map_err(|error| error.code())
+        };
+        assert_eq!(with(&[device, "refresh_token"]).map(|valid| valid.redirect_uris), Ok(Vec::new()));
+        assert_eq!(with(&[device, "authorization_code"]), Err(ErrorCode::InvalidRedirectUri));
+        assert_eq!(
+            with(&["client_credentials"]).map(|valid| valid.grant_types),
+            Ok(vec![GrantType::ClientCredentials])
+        );
+        let public = serde_json::json!({ "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none" });
+        assert_eq!(metadata(public), Err(ClientMetadataError::PublicClientCredentials));
+        for grant in GrantType::ALL {
+            assert_eq!(
+                serde_json::to_value(grant).ok(),
+                Some(grant.as_str().into()),
+                "one name in tables and on the wire"
+            );
+        }
     }
 
     #[test]
@@ -505,6 +544,7 @@ mod tests {
             ("token_endpoint_auth_method", serde_json::json!("tls_client_auth")),
             ("grant_types", serde_json::json!(["password"])),
             ("grant_types", serde_json::json!(["refresh_token"])),
+            ("grant_types", serde_json::json!([])),
             ("response_types", serde_json::json!(["token"])),
             ("scope", serde_json::json!("\"")),
             ("client_name", serde_json::json!("evil\u{202e}")),

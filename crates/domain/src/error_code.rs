@@ -41,6 +41,14 @@ error_codes! {
     UnsupportedResponseType = "unsupported_response_type",
     /// RFC 6749 sections 4.1.2.1 and 5.2.
     InvalidScope = "invalid_scope",
+    /// RFC 8628 section 3.5: the person has not decided yet.
+    AuthorizationPending = "authorization_pending",
+    /// RFC 8628 section 3.5: the same, and the device polls too often.
+    SlowDown = "slow_down",
+    /// RFC 8628 section 3.5: the device has to begin again.
+    ExpiredToken = "expired_token",
+    /// RFC 8707 section 2.
+    InvalidTarget = "invalid_target",
     /// RFC 6749 section 4.1.2.1.
     AccessDenied = "access_denied",
     /// RFC 6749 section 4.1.2.1.

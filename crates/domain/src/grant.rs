@@ -5,8 +5,9 @@ use crate::clock::Timestamp;
 use crate::identity::Did;
 use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, Jkt, RequestUri, TenantId, UpstreamSessionId};
 use crate::pkce::CodeChallenge;
+use crate::resource::Resources;
 use crate::scope::Scope;
-use crate::secret::{Access, Code, Refresh, TokenHash};
+use crate::secret::{Access, Code, DeviceCode, Refresh, TokenHash};
 
 /// Seconds that an authorization request, and the upstream state it started, live at most.
 pub const AUTH_REQUEST_SECONDS: i64 = 900;
@@ -51,6 +52,8 @@ pub struct AuthRequest {
     pub redirect_uri: String,
     /// What was asked for.
     pub scope: Scope,
+    /// Where the tokens are to be used (RFC 8707).
+    pub resources: Resources,
     /// The client's own state, given back unchanged.
     pub state: Option<String>,
     /// PKCE.
@@ -73,12 +76,25 @@ pub struct AuthRequest {
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.
     pub request_uri: Option<RequestUri>,
+    /// The device's request that it is for (RFC 8628): its end is told to the device, and no code comes of it.
+    pub device_code: Option<TokenHash<DeviceCode>>,
     /// How far it has come.
     pub stage: AuthRequestStage,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+}
+
+impl AuthRequest {
+    /// Where a session that comes of it belongs to: this browser, or the device that it is for. What a person
+    /// does on a device is none of this browser's business afterwards.
+    pub fn fingerprint(&self) -> BrowserSessionId {
+        match &self.device_code {
+            Some(code) => BrowserSessionId::of_device(code),
+            None => self.browser_id.clone(),
+        }
+    }
 }
 
 /// A pushed authorization request (RFC 9126).
@@ -115,6 +131,8 @@ pub struct AuthorizationCode {
     pub redirect_uri: String,
     /// What was granted.
     pub scope: Scope,
+    /// Where the tokens are to be used.
+    pub resources: Resources,
     /// PKCE.
     pub code_challenge: CodeChallenge,
     /// OpenID Connect `nonce`.
@@ -129,6 +147,26 @@ pub struct AuthorizationCode {
     pub used_at: Option<Timestamp>,
 }
 
+/// The person behind an access token, and the session that it gives use of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The person.
+    pub did: Did,
+    /// The session that it gives use of.
+    pub session_id: UpstreamSessionId,
+    /// Which upstream token set it came from.
+    pub session_iteration: Option<i64>,
+}
+
+/// Whom an access token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessSubject {
+    /// A person who signed in and agreed.
+    Person(Person),
+    /// The client itself: there is no person and no session (RFC 6749 section 4.4).
+    Client,
+}
+
 /// An access token's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
@@ -136,14 +174,12 @@ pub struct AccessToken {
     pub token: TokenHash<Access>,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// The person.
-    pub did: Did,
-    /// The session that it gives use of.
-    pub session_id: UpstreamSessionId,
-    /// Which upstream token set it came from.
-    pub session_iteration: Option<i64>,
+    /// Whom it speaks for.
+    pub subject: AccessSubject,
     /// What it allows.
     pub scope: Scope,
+    /// Where it is to be used: its audience.
+    pub resources: Resources,
     /// The key that whoever uses it must prove to hold (RFC 9449 section 6); `None`: a bearer token.
     pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
@@ -197,6 +233,8 @@ pub struct RefreshToken {
     pub session_iteration: Option<i64>,
     /// What it allows.
     pub scope: Scope,
+    /// Where the access tokens that come of it may be used.
+    pub resources: Resources,
     /// The key that whoever uses it must prove to hold (RFC 9449 section 5): for public clients only, since
     /// the others authenticate.
     pub dpop_jkt: Option<Jkt>,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
-use crate::secret::{Browser, PlainToken};
+use crate::secret::{Browser, DeviceCode, PlainToken, TokenHash};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -81,7 +81,8 @@ id! {
 random_id!(UpstreamSessionId, "us_");
 
 id! {
-    /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged.
+    /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged. Of a session
+    /// on a device without one, the hash of the code that it began with.
     BrowserSessionId
 }
 
@@ -89,6 +90,11 @@ impl BrowserSessionId {
     /// The identifier of the browser that presented this cookie.
     pub fn of(cookie: &PlainToken<Browser>) -> Self {
         Self(cookie.hash().as_str().to_owned())
+    }
+
+    /// What a session has in a browser's place that began with a device's code: nobody's cookie leads to it.
+    pub fn of_device(code: &TokenHash<DeviceCode>) -> Self {
+        Self(format!("device:{}", code.as_str()))
     }
 }
 

@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access_format;
 pub mod account;
 pub mod authorization;
 pub mod client;
 pub mod client_keys;
 pub mod clock;
+pub mod device;
 pub mod error_code;
 pub mod grant;
+mod grant_type;
 pub mod identity;
 pub mod ids;
 pub mod logout;
@@ -14,6 +17,7 @@ pub mod nsid;
 pub mod one_use;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod resource;
 pub mod rng;
 pub mod scope;
 pub mod secret;
@@ -22,6 +26,7 @@ pub mod signing_alg;
 pub mod upkeep;
 pub mod xrpc;
 
+pub use access_format::AccessTokenFormat;
 pub use account::{AccountProof, LiveSession};
 pub use authorization::{Prompt, Prompts, ResponseMode};
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -35,6 +40,7 @@ pub use nsid::Nsid;
 pub use one_use::OneUse;
 pub use pkce::{CodeChallenge, CodeVerifier};
 pub use redirect_uri::RedirectUri;
+pub use resource::{Resource, Resources};
 pub use rng::{Rng, SystemRng};
 pub use scope::Scope;
 pub use secret::{PlainToken, Secret, TokenHash, TokenKind};

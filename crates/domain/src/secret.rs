@@ -93,6 +93,10 @@ token_kind! {
     ClientSecret, "cw_cs_"
 }
 token_kind! {
+    /// What a device polls with (RFC 8628 section 3.2).
+    DeviceCode, "cw_dc_"
+}
+token_kind! {
     /// The secret in the cookie by which we know a browser again.
     Browser, "cw_bs_"
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use causeway_domain::grant::AccessToken;
+use causeway_domain::grant::{AccessSubject, AccessToken, Person};
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::{ErrorCode, SessionKind};
@@ -30,11 +30,13 @@ pub struct AccessRequest<'a> {
     pub proof: ProofRequest<'a>,
 }
 
-/// A token that holds, and the session that it gives use of.
+/// A token that holds, the person behind it, and the session that it gives use of.
 #[derive(Debug, Clone)]
 pub struct Bearer {
     /// The token.
     pub token: AccessToken,
+    /// Whom it speaks for.
+    pub person: Person,
     /// The session. Its state is `active` or `reauth_required`.
     pub session: SessionHead,
     /// The session's own tokens as they were found beside it, when they were asked for: [`verify_to_call`].
@@ -49,6 +51,12 @@ pub enum AccessError {
     /// Unknown, expired or revoked, or its session is over: the texts are one on purpose.
     #[error("the access token is unknown, expired or revoked")]
     Invalid,
+    /// It is for other resources (RFC 9068 section 4): whoever got it there must not use it here.
+    #[error("the access token is for another resource: ask for one with resource={0}, or without resource")]
+    OtherResource(String),
+    /// There is no person behind it, and this resource is a person's.
+    #[error("the access token is the client's own: this needs one of a person who signed in to the client")]
+    NoPerson,
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
     #[error(
         "the access token is bound to a key: send it as Authorization: DPoP, with a proof in a DPoP header"
@@ -72,7 +80,10 @@ impl AccessError {
     /// The code of RFC 6750 section 3.1 or RFC 9449 section 7.1.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Invalid | Self::Bound | Self::Unbound | Self::OtherKey => ErrorCode::InvalidToken,
+            Self::Invalid | Self::OtherResource(_) | Self::Bound | Self::Unbound | Self::OtherKey => {
+                ErrorCode::InvalidToken
+            }
+            Self::NoPerson => ErrorCode::InsufficientScope,
             Self::Proof(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -97,6 +108,13 @@ pub async fn verify_to_call(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Be
     check(ctx, request, Some(ctx.ring())).await
 }
 
+/// What was found behind a token.
+struct Behind {
+    person: Person,
+    session: SessionHead,
+    upstream: Option<TokenSet>,
+}
+
 #[tracing::instrument(name = "flow.access", skip_all)]
 async fn check(
     ctx: &Ctx,
@@ -108,28 +126,37 @@ async fn check(
         .store()
         .find(move |c| {
             let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
-            let session = sessions::find_session(c, &tenant, &token.session_id, SessionKind::Device)?;
+            let AccessSubject::Person(person) = token.subject.clone() else {
+                return Ok(Some((token, None)));
+            };
+            let session = sessions::find_session(c, &tenant, &person.session_id, SessionKind::Device)?;
             let Some(session) = session else { return Ok(None) };
             let upstream = match ring {
                 None => None,
                 Some(ring) => sessions::find_token_set(c, &ring, &session.session_id, session.iteration)?,
             };
-            Ok(Some(Bearer { token, session, upstream, dpop_nonce: None }))
+            Ok(Some((token, Some(Behind { person, session, upstream }))))
         })
-        .await?;
-    let mut bearer = found.ok_or(AccessError::Invalid)?;
-    let holds = !bearer.token.revoked && bearer.token.expires_at > now && bearer.session.is_alive_at(now);
-    if !holds || bearer.session.client_id != bearer.token.client_id {
+        .await?
+        .ok_or(AccessError::Invalid)?;
+    let (token, behind) = found;
+    let serves = behind.as_ref().is_none_or(|Behind { session, .. }| {
+        session.is_alive_at(now) && session.client_id == token.client_id
+    });
+    if token.revoked || token.expires_at <= now || !serves {
         return Err(AccessError::Invalid);
     }
-    match (&bearer.token.dpop_jkt, request.scheme) {
-        (None, TokenType::Bearer) => {}
+    if !token.resources.admit(ctx.issuer()) {
+        return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
+    }
+    let dpop_nonce = match (&token.dpop_jkt, request.scheme) {
+        (None, TokenType::Bearer) => None,
         (None, TokenType::Dpop) => return Err(AccessError::Unbound),
         (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
-        (Some(_), TokenType::Dpop) => {
-            bearer.dpop_nonce = verify_possession(ctx, &bearer.token, request).await?;
-        }
-    }
+        (Some(_), TokenType::Dpop) => verify_possession(ctx, &token, request).await?,
+    };
+    let Some(Behind { person, session, upstream }) = behind else { return Err(AccessError::NoPerson) };
+    let bearer = Bearer { token, person, session, upstream, dpop_nonce };
     note_use(ctx, &bearer).await?;
     Ok(bearer)
 }

@@ -7,7 +7,7 @@ use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
     AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Prompts,
-    ResponseMode, Scope,
+    Resources, ResponseMode, Scope,
 };
 use causeway_store::{AnyConnection, account_proofs, auth_requests, clients, sessions};
 
@@ -38,6 +38,7 @@ pub async fn begin(
         client_id: client.client_id,
         redirect_uri: return_to.to_owned(),
         scope: Scope::atproto(),
+        resources: Resources::default(),
         state: None,
         // No code will ever come of it.
         code_challenge: CodeVerifier::random(ctx.rng()).challenge(),
@@ -50,6 +51,7 @@ pub async fn begin(
         ui_locales,
         browser_id: browser.clone(),
         request_uri: None,
+        device_code: None,
         stage: AuthRequestStage::SignIn,
         created_at: now,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),

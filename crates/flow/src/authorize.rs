@@ -7,8 +7,8 @@ use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Jkt, Prompts, RequestUri,
-    ResponseMode, Scope, Timestamp,
+    AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Jkt, Prompts,
+    RequestUri, Resources, ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,10 @@ use crate::id_token::OPENID;
 use crate::id_token_hint;
 use crate::issuer_keys;
 use crate::request_object;
+use crate::resources;
 use crate::respond::{ClientAnswer, ReplyTo};
 
-/// The parameters of an authorization request as they came, each at most once.
+/// The parameters of an authorization request as they came, each at most once but `resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are the specifications' own")]
@@ -32,6 +33,7 @@ pub struct AuthorizeParams {
     pub response_type: Option<String>,
     pub response_mode: Option<String>,
     pub scope: Option<String>,
+    pub resource: Vec<String>,
     pub state: Option<String>,
     pub code_challenge: Option<String>,
     pub code_challenge_method: Option<String>,
@@ -116,6 +118,9 @@ pub enum Refusal {
     /// A scope that is malformed or not available.
     #[error("scope: {0}")]
     Scope(String),
+    /// A resource that is malformed or not to be had (RFC 8707 section 2).
+    #[error("{0}")]
+    Target(String),
     /// The client wants its requests signed, or pushed.
     #[error("this client has registered that its requests are {0}")]
     Unprotected(&'static str),
@@ -134,6 +139,7 @@ impl Refusal {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
             Self::Grant => ErrorCode::UnauthorizedClient,
             Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Target(_) => ErrorCode::InvalidTarget,
             Self::InvalidRequestObject(_) => ErrorCode::InvalidRequestObject,
             _ => ErrorCode::InvalidRequest,
         }
@@ -170,6 +176,7 @@ impl From<causeway_store::StoreError> for AuthorizeError {
 pub(crate) struct Checked {
     redirect_uri: String,
     scope: Scope,
+    resources: Resources,
     state: Option<String>,
     code_challenge: CodeChallenge,
     nonce: Option<String>,
@@ -285,7 +292,7 @@ pub(crate) async fn prepare(
         }
     }
     let checked = check(ctx, client, params)?;
-    if checked.scope.contains(OPENID) {
+    if checked.scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
         issuer_keys::ensure(ctx).await?;
     }
     Ok(checked)
@@ -359,9 +366,11 @@ fn check_rest(
     };
     let asked = params.scope.as_deref().unwrap_or_default();
     let scope = ctx.scopes().admit(asked, client).map_err(Refusal::Scope)?;
+    let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
         scope,
+        resources,
         state: params.state.clone(),
         code_challenge,
         nonce: params.nonce.clone(),
@@ -403,6 +412,7 @@ impl Checked {
             client_id: client.client_id.clone(),
             redirect_uri: self.redirect_uri,
             scope: self.scope,
+            resources: self.resources,
             state: self.state,
             code_challenge: self.code_challenge,
             nonce: self.nonce,
@@ -414,6 +424,7 @@ impl Checked {
             ui_locales: self.ui_locales,
             browser_id: browser.clone(),
             request_uri,
+            device_code: None,
             stage: AuthRequestStage::SignIn,
             created_at: now,
             expires_at: now.plus(AUTH_REQUEST_SECONDS),

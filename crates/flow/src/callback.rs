@@ -281,7 +281,7 @@ async fn store_session(
         handle: identity.handle,
         kind: SessionKind::Device,
         state: SessionState::Pending,
-        browser_id: request.browser_id.clone(),
+        browser_id: request.fingerprint(),
         iteration: 1,
         upstream: binding,
         created_at: now,

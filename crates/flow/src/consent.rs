@@ -1,6 +1,7 @@
 //! The person's decision.
 
 use causeway_domain::client::Client;
+use causeway_domain::device::{DeviceGrant, DeviceStage};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
@@ -9,7 +10,7 @@ use causeway_domain::{
     UpstreamSessionId,
 };
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
+use causeway_store::{AnyConnection, auth_requests, clients, codes, device_codes, par, sessions};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -144,7 +145,7 @@ async fn allow(
 ) -> Result<ClientAnswer, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
     let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
-    let redirect = ClientAnswer::with_code(&request, ctx.issuer(), &code);
+    let answer = answer_to(ctx, &request, &code);
     ctx.store()
         .write(move |c| {
             let (session, upstream_scope) =
@@ -155,6 +156,12 @@ async fn allow(
             {
                 return Err(ConsentError::Gone);
             }
+            if let Some(device_code) = &request.device_code {
+                let (session_id, session_iteration) = (session.session_id, session.iteration);
+                let grant = DeviceGrant { did: session.did, session_id, session_iteration, scope };
+                let approved = device_codes::approve_device_code(c, device_code, &request.id, &grant, now)?;
+                return if approved { Ok(()) } else { Err(ConsentError::Gone) };
+            }
             let row = AuthorizationCode {
                 code: hash.clone(),
                 client_id: request.client_id.clone(),
@@ -163,6 +170,7 @@ async fn allow(
                 session_iteration: session.iteration,
                 redirect_uri: request.redirect_uri.clone(),
                 scope,
+                resources: request.resources.clone(),
                 code_challenge: request.code_challenge.clone(),
                 nonce: request.nonce.clone(),
                 dpop_jkt: request.dpop_jkt.clone(),
@@ -177,8 +185,16 @@ async fn allow(
             Ok(())
         })
         .await?;
-    tracing::info!("consent given, code issued");
-    Ok(redirect)
+    tracing::info!("consent given");
+    Ok(answer)
+}
+
+/// How the person gets back: with a code, or, when a device waits for this, without one.
+fn answer_to(ctx: &Ctx, request: &AuthRequest, code: &PlainToken<Code>) -> ClientAnswer {
+    match &request.device_code {
+        Some(_) => ClientAnswer::of_device(request),
+        None => ClientAnswer::with_code(request, ctx.issuer(), code),
+    }
 }
 
 /// The same person pressed the button twice and the browser dropped the first answer: as long as the
@@ -189,17 +205,23 @@ async fn allow_again(
     session_id: UpstreamSessionId,
 ) -> Result<ClientAnswer, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
-    let (now, hash) = (ctx.now(), code.hash());
+    let (now, hash, device_code) = (ctx.now(), code.hash(), request.device_code.clone());
     let renewed = ctx
         .store()
         .write::<_, Internal, _>(move |c| {
-            Ok(codes::renew_code(c, &session_id, &hash, now, now.plus(CODE_SECONDS))?)
+            let Some(device_code) = &device_code else {
+                let renewed = codes::renew_code(c, &session_id, &hash, now, now.plus(CODE_SECONDS))?;
+                return Ok(renewed.is_some());
+            };
+            let device = device_codes::find_device_code(c, device_code)?;
+            Ok(device.is_some_and(|device| match device.stage {
+                DeviceStage::Approved(grant) => grant.session_id == session_id,
+                DeviceStage::Used => true,
+                _ => false,
+            }))
         })
         .await?;
-    match renewed {
-        Some(_) => Ok(ClientAnswer::with_code(request, ctx.issuer(), &code)),
-        None => Err(ConsentError::Gone),
-    }
+    if renewed { Ok(answer_to(ctx, request, &code)) } else { Err(ConsentError::Gone) }
 }
 
 /// A request of this browser that waits for a decision, and the session that was made for it.

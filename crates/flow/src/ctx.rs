@@ -20,6 +20,7 @@ use crate::client_cache::ClientCache;
 use crate::client_keys::ClientKeys;
 use crate::error::Internal;
 use crate::flights::Flights;
+use crate::guesses::Guesses;
 use crate::issuer_keys::IssuerKeys;
 use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
@@ -71,6 +72,7 @@ struct Inner {
     client_keys: ClientKeys,
     nonces: OnceLock<Result<DpopNonces, JoseError>>,
     recent_proofs: RecentProofs,
+    guesses: Guesses,
     flights: Flights,
     issuer_keys: IssuerKeys,
     runtime: Handle,
@@ -92,6 +94,7 @@ impl Ctx {
             client_keys: ClientKeys::default(),
             nonces: OnceLock::new(),
             recent_proofs: RecentProofs::default(),
+            guesses: Guesses::default(),
             flights: Flights::default(),
             issuer_keys: IssuerKeys::default(),
             runtime: Handle::current(),
@@ -205,6 +208,11 @@ impl Ctx {
     /// The DPoP proofs that resources of this process have accepted.
     pub(crate) fn recent_proofs(&self) -> &RecentProofs {
         &self.0.recent_proofs
+    }
+
+    /// Who has guessed wrong user codes.
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.0.guesses
     }
 
     /// The nonces of this deployment: every process with the same key ring has the same.

@@ -36,7 +36,12 @@ struct HintClaims {
 pub async fn read(ctx: &Ctx, token: &str) -> Result<Option<IdTokenHint>, Internal> {
     let keys = issuer_keys::current(ctx).await?;
     Ok(keys.verifying().and_then(|keys| {
-        let claims: HintClaims = Jws::parse(token, MAX_BYTES).ok()?.verify_with(keys).ok()?.claims().ok()?;
+        let jws = Jws::parse(token, MAX_BYTES).ok()?;
+        // The same keys sign access tokens, which whoever serves a resource gets to see.
+        if jws.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return None;
+        }
+        let claims: HintClaims = jws.verify_with(keys).ok()?.claims().ok()?;
         let rules = ClaimRules {
             now: ctx.now(),
             iss: Some(ctx.issuer()),

@@ -1,14 +1,15 @@
 //! Token introspection (RFC 7662), and its signed answer (RFC 9701).
 
 use causeway_domain::client::{Client, ClientType};
+use causeway_domain::grant::AccessSubject;
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    ClientId, Did, ErrorCode, Handle, Jkt, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
+    ClientId, ErrorCode, Handle, Jkt, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
 };
 use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
@@ -31,14 +32,17 @@ pub struct Introspection {
 pub struct ActiveToken {
     /// Who issued it.
     pub iss: String,
-    /// The person.
-    pub sub: Did,
+    /// The person's DID, or the client itself.
+    pub sub: String,
     /// Their handle, verified in both directions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Handle>,
     /// The client that it was issued to.
     pub client_id: ClientId,
+    /// Where it is to be used: one text, or a list.
+    pub aud: Value,
     /// What it allows.
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
     /// How it is presented; a refresh token is not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,8 +55,9 @@ pub struct ActiveToken {
     /// The key that it is bound to (RFC 9449 section 6.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
-    /// The session that it gives use of.
-    pub sid: UpstreamSessionId,
+    /// The session that it gives use of, if there is a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<UpstreamSessionId>,
 }
 
 /// A key that whoever uses a token has to prove to hold (RFC 7800 section 3).
@@ -112,18 +117,29 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
         .find(move |c| {
             if let Some(token) = tokens::find_access_token(c, &access)? {
                 let holds = !token.revoked && token.expires_at > question.now;
-                let session = question.session(c, holds, &token.client_id, &token.session_id)?;
-                return Ok::<_, Internal>(session.map(|session| ActiveToken {
+                let (sub, username, sid) = match token.subject {
+                    AccessSubject::Person(person) => {
+                        let found = question.session(c, holds, &token.client_id, &person.session_id)?;
+                        let Some(session) = found else { return Ok::<_, Internal>(None) };
+                        (person.did.to_string(), session.handle, Some(person.session_id))
+                    }
+                    AccessSubject::Client if holds && question.is_owner(&token.client_id) => {
+                        (token.client_id.to_string(), None, None)
+                    }
+                    AccessSubject::Client => return Ok(None),
+                };
+                return Ok(Some(ActiveToken {
+                    aud: token.resources.audience(&issuer),
                     iss: issuer,
-                    sub: token.did,
-                    username: session.handle,
+                    sub,
+                    username,
                     client_id: token.client_id,
                     scope: token.scope,
                     token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
                     iat: token.created_at,
                     exp: Some(token.expires_at),
                     cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
-                    sid: token.session_id,
+                    sid,
                 }));
             }
             let Some(token) = tokens::find_refresh_token(c, &refresh)? else { return Ok(None) };
@@ -131,8 +147,9 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
             let holds = fresh && token.expires_at.is_none_or(|end| end > question.now);
             let session = question.session(c, holds, &token.client_id, &token.session_id)?;
             Ok(session.map(|session| ActiveToken {
+                aud: token.resources.audience(&issuer),
                 iss: issuer,
-                sub: token.did,
+                sub: token.did.to_string(),
                 username: session.handle,
                 client_id: token.client_id,
                 scope: token.scope,
@@ -140,7 +157,7 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
                 iat: token.created_at,
                 exp: token.expires_at,
                 cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
-                sid: token.session_id,
+                sid: Some(token.session_id),
             }))
         })
         .await?;
@@ -153,6 +170,10 @@ struct Question {
 }
 
 impl Question {
+    fn is_owner(&self, owner: &ClientId) -> bool {
+        *owner == self.client.client_id
+    }
+
     /// The session behind a token, if the token holds and the caller may know.
     fn session(
         &self,
@@ -161,7 +182,7 @@ impl Question {
         owner: &ClientId,
         session_id: &UpstreamSessionId,
     ) -> Result<Option<SessionHead>, Internal> {
-        if !holds || *owner != self.client.client_id {
+        if !holds || !self.is_owner(owner) {
             return Ok(None);
         }
         let session = sessions::find_session(c, &self.client.tenant_id, session_id, SessionKind::Device)?;

@@ -3,11 +3,12 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
+//! [`device`] and [`device_token`] go the same way for a device without a browser, [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
 //! with it, [`revoke`] ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by
 //! [`access`] at resources.
 
 pub mod access;
+mod access_jwt;
 pub mod account;
 pub mod account_proof;
 pub mod assertion;
@@ -15,13 +16,17 @@ pub mod authorize;
 pub mod callback;
 pub mod caller;
 mod client_cache;
+pub mod client_credentials;
 mod client_keys;
 pub mod clients;
 pub mod consent;
 mod ctx;
+pub mod device;
+pub mod device_token;
 pub mod dpop;
 mod error;
 mod flights;
+mod guesses;
 mod id_token;
 pub mod id_token_hint;
 pub mod introspect;
@@ -39,6 +44,7 @@ pub mod registration;
 pub mod relay;
 pub mod repository;
 mod request_object;
+mod resources;
 mod respond;
 pub mod revoke;
 mod scopes;
@@ -52,6 +58,7 @@ pub mod userinfo;
 
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
+pub use guesses::Guess;
 pub use respond::ClientAnswer;
 pub use scopes::ScopePolicy;
 pub use tokens::{IssuedTokens, TokenError, TokenType};

@@ -4,9 +4,10 @@ use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{CodeVerifier, Secret, SessionKind, Timestamp};
+use causeway_domain::{CodeVerifier, Resources, Secret, SessionKind, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, codes, sessions};
 
+use crate::access_jwt::{self, Facts};
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -23,6 +24,8 @@ pub struct RedeemParams {
     pub redirect_uri: Option<String>,
     /// PKCE.
     pub code_verifier: Option<Secret>,
+    /// Where the access token is to be used, of what the authorization request named (RFC 8707 section 2.2).
+    pub resource: Vec<String>,
 }
 
 /// What the transaction came to.
@@ -48,10 +51,13 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         caller: caller.clone(),
         verifier: CodeVerifier::parse(verifier.expose()).ok(),
         redirect_uri: params.redirect_uri,
+        resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
+        issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
     };
     let issuer = id_token::Issuer::prepare(ctx).await?;
-    let pair = FreshPair::new(caller, ctx.rng(), attempt.now);
+    let facts = attempt.foresee(ctx, &code).await?;
+    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
     let fresh = pair.clone();
     let outcome = ctx
         .store()
@@ -82,19 +88,48 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
     }
 }
 
+#[derive(Clone)]
 struct Attempt {
     caller: Caller,
     verifier: Option<CodeVerifier>,
     redirect_uri: Option<String>,
+    /// What the access token is for; none: everything that was granted.
+    resources: Resources,
+    issuer: String,
     now: Timestamp,
 }
 
 impl Attempt {
+    /// What the access token of this code will say, for a client whose tokens are signed; `None` as well when
+    /// the code will not be redeemed, so that nothing is signed in vain.
+    async fn foresee(&self, ctx: &Ctx, hash: &TokenHash<Code>) -> Result<Option<Facts>, Internal> {
+        if !access_jwt::is_wanted(&self.caller.client) {
+            return Ok(None);
+        }
+        let (this, hash) = (self.clone(), hash.clone());
+        ctx.store()
+            .read(move |c| {
+                let Some(code) = codes::find_code(c, &hash)?.filter(|code| code.used_at.is_none()) else {
+                    return Ok(None);
+                };
+                let Ok(resources) = this.check(&code) else { return Ok(None) };
+                let tenant = &this.caller.client.tenant_id;
+                let session = sessions::find_session(c, tenant, &code.session_id, SessionKind::Device)?;
+                Ok(session.map(|session| Facts {
+                    sub: code.did.to_string(),
+                    scope: code.scope,
+                    resources,
+                    auth_time: Some(session.created_at),
+                }))
+            })
+            .await
+    }
+
     /// One transaction: look, decide, consume, grant.
     fn run(
         &self,
         c: &mut AnyConnection,
-        hash: &causeway_domain::TokenHash<Code>,
+        hash: &TokenHash<Code>,
         pair: &FreshPair,
     ) -> Result<Outcome, Internal> {
         let Some(code) = codes::find_code(c, hash)? else {
@@ -103,9 +138,10 @@ impl Attempt {
         if let Some(used_at) = code.used_at {
             return self.reuse(c, code, used_at);
         }
-        if let Err(refusal) = self.check(&code) {
-            return Ok(Outcome::Refused(refusal));
-        }
+        let resources = match self.check(&code) {
+            Ok(resources) => resources,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        };
         let session =
             sessions::find_session(c, &self.caller.client.tenant_id, &code.session_id, SessionKind::Device)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
@@ -126,14 +162,16 @@ impl Attempt {
             session_iteration: Some(code.session_iteration),
             access_scope: &code.scope,
             refresh_scope: &code.scope,
+            access_resources: &resources,
+            refresh_resources: &code.resources,
             parent: None,
         };
         pair.insert(c, &subject)?;
         Ok(Outcome::Granted { code, session })
     }
 
-    /// Everything that must be right before the code is consumed.
-    fn check(&self, code: &AuthorizationCode) -> Result<(), TokenRefusal> {
+    /// Everything that must be right before the code is consumed; gives what the access token will be for.
+    fn check(&self, code: &AuthorizationCode) -> Result<Resources, TokenRefusal> {
         if code.client_id != self.caller.client.client_id {
             return Err(TokenRefusal::Code);
         }
@@ -146,7 +184,10 @@ impl Attempt {
         if !self.verifier.as_ref().is_some_and(|verifier| code.code_challenge.verify(verifier)) {
             return Err(TokenRefusal::Verifier);
         }
-        if self.has_key(code) { Ok(()) } else { Err(TokenRefusal::CodeKey) }
+        if !self.has_key(code) {
+            return Err(TokenRefusal::CodeKey);
+        }
+        code.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)
     }
 
     /// Whether the code's key was proven, if it has one (RFC 9449 section 10).

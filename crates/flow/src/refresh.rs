@@ -6,9 +6,10 @@ use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Scope, SessionKind, Timestamp, TokenHash};
+use causeway_domain::{Resources, Scope, SessionKind, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
+use crate::access_jwt::{self, Facts};
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -24,6 +25,8 @@ pub struct RefreshParams {
     pub refresh_token: Option<PlainToken<Refresh>>,
     /// A narrower scope for the new access token.
     pub scope: Option<String>,
+    /// Where the new access token is to be used, of what was granted (RFC 8707 section 2.2).
+    pub resource: Vec<String>,
 }
 
 /// What the transaction came to.
@@ -45,9 +48,12 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     caller.check_binding()?;
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
-    let attempt = Attempt { caller: caller.clone(), asked, now: ctx.now() };
+    let resources = Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?;
+    let own = ctx.issuer().to_owned();
+    let attempt = Attempt { caller: caller.clone(), asked, resources, issuer: own, now: ctx.now() };
     let issuer = id_token::Issuer::prepare(ctx).await?;
-    let pair = FreshPair::new(caller, ctx.rng(), attempt.now);
+    let facts = attempt.foresee(ctx, &token).await?;
+    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
     let fresh = pair.clone();
     let outcome = ctx
         .store()
@@ -80,14 +86,51 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     }
 }
 
+#[derive(Clone)]
 struct Attempt {
     caller: Caller,
     /// What the new access token is for; empty: everything.
     asked: Scope,
+    /// Where it is to be used; none: everywhere that was granted.
+    resources: Resources,
+    issuer: String,
     now: Timestamp,
 }
 
 impl Attempt {
+    /// What the new access token will say, for a client whose tokens are signed; `None` as well when there
+    /// will be none, so that nothing is signed in vain.
+    async fn foresee(&self, ctx: &Ctx, hash: &TokenHash<Refresh>) -> Result<Option<Facts>, Internal> {
+        if !access_jwt::is_wanted(&self.caller.client) {
+            return Ok(None);
+        }
+        let (this, hash) = (self.clone(), hash.clone());
+        ctx.store()
+            .read(move |c| {
+                let own = |token: &RefreshToken| {
+                    token.client_id == this.caller.client.client_id && token.revoked.is_none()
+                };
+                let Some(token) = tokens::find_refresh_token(c, &hash)?.filter(own) else { return Ok(None) };
+                let Ok((scope, resources)) = this.narrow(&token) else { return Ok(None) };
+                let tenant = &this.caller.client.tenant_id;
+                let session = sessions::find_session(c, tenant, &token.session_id, SessionKind::Device)?;
+                Ok(session.map(|session| Facts {
+                    sub: token.did.to_string(),
+                    scope,
+                    resources,
+                    auth_time: Some(session.created_at),
+                }))
+            })
+            .await
+    }
+
+    /// What the new access token is for.
+    fn narrow(&self, token: &RefreshToken) -> Result<(Scope, Resources), TokenRefusal> {
+        let scope = scopes::narrow(&token.scope, &self.asked).ok_or(TokenRefusal::Scope)?;
+        let resources = token.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)?;
+        Ok((scope, resources))
+    }
+
     /// One transaction: look, decide, consume, grant.
     fn run(
         &self,
@@ -108,8 +151,9 @@ impl Attempt {
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };
-        let Some(scope) = scopes::narrow(&token.scope, &self.asked) else {
-            return Ok(Outcome::Refused(TokenRefusal::Scope));
+        let (scope, resources) = match self.narrow(&token) {
+            Ok(narrowed) => narrowed,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         match self.decide(c, &token)? {
             RefreshDecision::Rotate => {
@@ -137,6 +181,8 @@ impl Attempt {
             session_iteration: token.session_iteration,
             access_scope: &scope,
             refresh_scope: &token.scope,
+            access_resources: &resources,
+            refresh_resources: &token.resources,
             parent: Some(hash),
         };
         pair.insert(c, &subject)?;

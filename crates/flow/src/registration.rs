@@ -108,10 +108,7 @@ pub async fn update(
     if said("client_id") != Some(client.client_id.as_str()) || !same_secret {
         return Err(RegistrationError::Differs);
     }
-    let mut valid = register::check(ctx, metadata)?;
-    if client.allows_background_access() {
-        valid = valid.allowing_background_access();
-    }
+    let valid = register::check(ctx, metadata)?.keeping_allowances_of(&client);
     let fresh = match &client.client_secret {
         Some(_) => None,
         None => valid.new_secret(ctx.rng()),

@@ -71,6 +71,17 @@ impl Object {
     }
 }
 
+/// One text, or a list of them: what may be sent more than once (RFC 9101 section 4).
+fn texts(value: Option<Value>) -> Vec<String> {
+    let values = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(values)) => values,
+        Some(value) => vec![value],
+    };
+    // What is no text is no resource either, and is refused as one.
+    values.into_iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
+}
+
 /// The request that an object stands for, once it is proven to be the client's.
 ///
 /// # Errors
@@ -120,6 +131,7 @@ pub(crate) async fn unfold(
         response_type: object.take("response_type"),
         response_mode: object.take("response_mode"),
         scope: object.take("scope"),
+        resource: texts(object.params.remove("resource")),
         state: object.take("state"),
         code_challenge: object.take("code_challenge"),
         code_challenge_method: object.take("code_challenge_method"),

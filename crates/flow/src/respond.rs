@@ -45,6 +45,11 @@ impl ClientAnswer {
         Self::build(ReplyTo::of(request, issuer), vec![("code", code.expose().to_owned())])
     }
 
+    /// The success of a request that a device waits for: the browser learns nothing.
+    pub(crate) fn of_device(request: &AuthRequest) -> Self {
+        Self::Redirect(request.redirect_uri.clone())
+    }
+
     /// The refusal: `error`, `error_description`, `state`, `iss`.
     pub(crate) fn with_error(
         request: &AuthRequest,

@@ -90,7 +90,7 @@ pub fn view(ctx: &Ctx, bearer: &Bearer, head: Option<SessionHead>) -> SessionVie
     SessionView {
         state: head.state_at(ctx.now()),
         scope: bearer.token.scope.clone(),
-        session_iteration: bearer.token.session_iteration,
+        session_iteration: bearer.person.session_iteration,
         token_expires_at: bearer.token.expires_at,
         head,
     }

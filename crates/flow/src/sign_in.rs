@@ -2,6 +2,7 @@
 //! (atproto OAuth specification, "Authorization Requests").
 
 use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
+use causeway_domain::client::Client;
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::identity::IdentityError;
 use causeway_domain::session::UpstreamRequest;
@@ -9,7 +10,7 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, OauthState, Prompt, SignInInput,
 };
 use causeway_jose::EcKey;
-use causeway_store::{auth_requests, par, sessions, upstream_requests};
+use causeway_store::{auth_requests, device_codes, par, sessions, upstream_requests};
 use url::Url;
 
 use crate::clients;
@@ -119,8 +120,8 @@ pub enum SignInTrouble {
 pub struct SignInView {
     /// The request that it is for.
     pub request: AuthRequest,
-    /// The client's name, or its identifier.
-    pub client_name: String,
+    /// Who asks.
+    pub client: Client,
 }
 
 /// What the sign-in page of a request shows.
@@ -134,9 +135,7 @@ pub async fn view(
 ) -> Result<SignInView, SignInError> {
     let request = find_request(ctx, id, browser).await?;
     let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
-    let client_name =
-        if client.client_name.is_empty() { client.client_id.into_string() } else { client.client_name };
-    Ok(SignInView { request, client_name })
+    Ok(SignInView { request, client })
 }
 
 /// A live request of this browser.
@@ -241,7 +240,7 @@ pub async fn cancel(
 }
 
 /// Ends a request without a grant, unless it has moved on since it was read: its pushed request is
-/// used up, and a session that was made for it is over.
+/// used up, the device that it is for is told, and a session that was made for it is over.
 pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
     ctx.store()
@@ -251,6 +250,9 @@ pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool
             }
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
+            }
+            if let Some(code) = &request.device_code {
+                device_codes::deny_device_code(c, code, Some(&request.id))?;
             }
             if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;

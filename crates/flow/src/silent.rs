@@ -56,6 +56,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
                     session_iteration: session.iteration,
                     redirect_uri: row.redirect_uri.clone(),
                     scope: row.scope.clone(),
+                    resources: row.resources.clone(),
                     code_challenge: row.code_challenge.clone(),
                     nonce: row.nonce.clone(),
                     dpop_jkt: row.dpop_jkt.clone(),

@@ -1,12 +1,14 @@
 //! What a token request ends in (RFC 6749 sections 5.1 and 5.2), shared by the grants.
 
 use causeway_domain::client::{Client, GrantType};
-use causeway_domain::grant::{AccessToken, RefreshToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
-use causeway_domain::{Did, ErrorCode, Jkt, Rng, Scope, Timestamp, UpstreamSessionId};
+use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, StoreError, tokens};
 
+use crate::access_jwt::{self, Facts};
 use crate::caller::{Caller, Replayed};
+use crate::ctx::Ctx;
 use crate::dpop::ProofError;
 use crate::error::Internal;
 
@@ -23,8 +25,8 @@ pub struct IssuedTokens {
     pub refresh_token: Option<PlainToken<Refresh>>,
     /// What the access token allows.
     pub scope: Scope,
-    /// The person.
-    pub did: Did,
+    /// The person; `None`: the client has it for itself.
+    pub did: Option<Did>,
     /// Who signed in, for a client that asked with the scope `openid`.
     pub id_token: Option<String>,
 }
@@ -65,6 +67,27 @@ pub enum TokenRefusal {
     /// `refresh_token` is missing.
     #[error("refresh_token is missing")]
     NoRefreshToken,
+    /// `device_code` is missing.
+    #[error("device_code is missing")]
+    NoDeviceCode,
+    /// The person has not decided yet (RFC 8628 section 3.5).
+    #[error("the person has not decided yet: poll again after the interval")]
+    Pending,
+    /// The same, and this poll came before its time.
+    #[error("the person has not decided yet, and you poll too often: wait 5 seconds longer from now on")]
+    SlowDown,
+    /// The person said no.
+    #[error("the person denied the request, or the sign-in failed: begin again if they want to")]
+    Denied,
+    /// The person did not come in time.
+    #[error("the device code has expired: begin again with a new one")]
+    DeviceExpired,
+    /// A device code that is unknown, another client's, or used.
+    #[error("the device code is unknown, has been used, or was issued to another client")]
+    DeviceCode,
+    /// A device code that is bound to a key, without a proof by it.
+    #[error("the device code is bound to a key: send a DPoP proof by the key of the device's first request")]
+    DeviceKey,
     /// The client did not register this grant.
     #[error("this client is not registered for this grant_type")]
     Grant,
@@ -98,6 +121,15 @@ pub enum TokenRefusal {
     /// A malformed or wider scope.
     #[error("scope may only name what was granted before")]
     Scope,
+    /// A scope in a request without a person.
+    #[error("scope must be left out: every scope of this server is something that a person allows")]
+    NobodysScope,
+    /// A malformed resource, or one that is not known for the client.
+    #[error("resource may only name this server, or what its operator lets this client name")]
+    UnknownTarget,
+    /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
+    #[error("resource may only name what was granted before, as absolute URIs without a fragment")]
+    Target,
 }
 
 /// How a token request failed.
@@ -121,11 +153,19 @@ impl TokenError {
     /// The code of RFC 6749 section 5.2.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Refused(TokenRefusal::NoCode | TokenRefusal::NoVerifier | TokenRefusal::NoRefreshToken) => {
-                ErrorCode::InvalidRequest
-            }
+            Self::Refused(
+                TokenRefusal::NoCode
+                | TokenRefusal::NoVerifier
+                | TokenRefusal::NoRefreshToken
+                | TokenRefusal::NoDeviceCode,
+            ) => ErrorCode::InvalidRequest,
+            Self::Refused(TokenRefusal::Pending) => ErrorCode::AuthorizationPending,
+            Self::Refused(TokenRefusal::SlowDown) => ErrorCode::SlowDown,
+            Self::Refused(TokenRefusal::Denied) => ErrorCode::AccessDenied,
+            Self::Refused(TokenRefusal::DeviceExpired) => ErrorCode::ExpiredToken,
             Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
-            Self::Refused(TokenRefusal::Scope) => ErrorCode::InvalidScope,
+            Self::Refused(TokenRefusal::Scope | TokenRefusal::NobodysScope) => ErrorCode::InvalidScope,
+            Self::Refused(TokenRefusal::Target | TokenRefusal::UnknownTarget) => ErrorCode::InvalidTarget,
             Self::Refused(_) => ErrorCode::InvalidGrant,
             Self::Proof(error) => error.code(),
             Self::Replayed(replayed) => replayed.code(),
@@ -161,21 +201,33 @@ pub(crate) struct Subject<'a> {
     pub(crate) session_iteration: Option<i64>,
     pub(crate) access_scope: &'a Scope,
     pub(crate) refresh_scope: &'a Scope,
+    pub(crate) access_resources: &'a Resources,
+    pub(crate) refresh_resources: &'a Resources,
     pub(crate) parent: Option<&'a TokenHash<Refresh>>,
 }
 
 impl FreshPair {
-    pub(crate) fn new(caller: &Caller, rng: &dyn Rng, now: Timestamp) -> Self {
-        let client = &caller.client;
-        Self {
-            access: PlainToken::random(rng),
+    /// A pair for whoever asks; `facts` is what a look at the grant said, if its access token is to be signed.
+    pub(crate) async fn make(
+        ctx: &Ctx,
+        caller: &Caller,
+        now: Timestamp,
+        facts: Option<&Facts>,
+    ) -> Result<Self, Internal> {
+        let (client, rng) = (&caller.client, ctx.rng());
+        let access = match facts {
+            Some(facts) => access_jwt::sign(ctx, client, caller.dpop_jkt.as_ref(), now, facts).await?,
+            None => PlainToken::random(rng),
+        };
+        Ok(Self {
+            access,
             refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::random(rng)),
-            access_seconds: client.access_token_expiration,
+            access_seconds: client.access_token_seconds(),
             refresh_seconds: client.refresh_token_expiration,
             access_jkt: caller.dpop_jkt.clone(),
             refresh_jkt: caller.refresh_jkt(),
             now,
-        }
+        })
     }
 
     /// The access token, for what is derived from it.
@@ -188,10 +240,13 @@ impl FreshPair {
         let access = AccessToken {
             token: self.access.hash(),
             client_id: subject.client.client_id.clone(),
-            did: subject.did.clone(),
-            session_id: subject.session_id.clone(),
-            session_iteration: subject.session_iteration,
+            subject: AccessSubject::Person(Person {
+                did: subject.did.clone(),
+                session_id: subject.session_id.clone(),
+                session_iteration: subject.session_iteration,
+            }),
             scope: subject.access_scope.clone(),
+            resources: subject.access_resources.clone(),
             dpop_jkt: self.access_jkt.clone(),
             created_at: self.now,
             expires_at: self.now.plus(self.access_seconds),
@@ -204,10 +259,11 @@ impl FreshPair {
             token: refresh.hash(),
             access_token: access.token,
             client_id: access.client_id,
-            did: access.did,
-            session_id: access.session_id,
+            did: subject.did.clone(),
+            session_id: subject.session_id.clone(),
             session_iteration: subject.session_iteration,
             scope: subject.refresh_scope.clone(),
+            resources: subject.refresh_resources.clone(),
             dpop_jkt: self.refresh_jkt.clone(),
             created_at: self.now,
             expires_at: (self.refresh_seconds > 0).then(|| self.now.plus(self.refresh_seconds)),
@@ -219,6 +275,41 @@ impl FreshPair {
         Ok(())
     }
 
+    /// Writes the row of a token that the client has for itself: an access token, and nothing that renews it.
+    pub(crate) fn insert_for_client(
+        &self,
+        c: &mut AnyConnection,
+        client: &Client,
+        resources: &Resources,
+    ) -> Result<(), StoreError> {
+        let access = AccessToken {
+            token: self.access.hash(),
+            client_id: client.client_id.clone(),
+            subject: AccessSubject::Client,
+            scope: Scope::default(),
+            resources: resources.clone(),
+            dpop_jkt: self.access_jkt.clone(),
+            created_at: self.now,
+            expires_at: self.now.plus(self.access_seconds),
+            revoked: false,
+            first_used_at: None,
+        };
+        tokens::insert_access_token(c, &access)
+    }
+
+    /// The answer to a client that asked for itself.
+    pub(crate) fn issued_to_client(self) -> IssuedTokens {
+        IssuedTokens {
+            id_token: None,
+            token_type: TokenType::of(self.access_jkt.as_ref()),
+            access_token: self.access,
+            expires_in: self.access_seconds,
+            refresh_token: None,
+            scope: Scope::default(),
+            did: None,
+        }
+    }
+
     /// The answer, once the rows are committed.
     pub(crate) fn issued(self, scope: Scope, did: Did, id_token: Option<String>) -> IssuedTokens {
         IssuedTokens {
@@ -228,7 +319,7 @@ impl FreshPair {
             expires_in: self.access_seconds,
             refresh_token: self.refresh,
             scope,
-            did,
+            did: Some(did),
         }
     }
 }

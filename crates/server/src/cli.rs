@@ -101,9 +101,12 @@ pub(crate) struct CreateClient {
     /// The name that people see
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
-    /// Where answers may go; may be repeated
-    #[arg(long, required = true, value_name = "URI")]
+    /// Where answers may go; may be repeated. Needed for the grant authorization_code
+    #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<String>,
+    /// What it may ask of the token endpoint; may be repeated [default: authorization_code, refresh_token]
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) grant_type: Vec<String>,
     /// none, client_secret_basic, client_secret_post or private_key_jwt [default: private_key_jwt with keys,
     /// client_secret_basic without]
     #[arg(long, value_name = "METHOD")]
@@ -123,6 +126,12 @@ pub(crate) struct CreateClient {
     /// The widest scope that it may ask for
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
+    /// A resource of others that it may ask tokens for (RFC 8707); may be repeated
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Vec<String>,
+    /// What its access tokens look like: opaque, or jwt (RFC 9068), which live 600 seconds at most
+    #[arg(long, default_value = "opaque", value_name = "FORMAT")]
+    pub(crate) access_token_format: String,
     /// Let it ask for background_access: sessions for automation
     #[arg(long)]
     pub(crate) allow_background_access: bool,

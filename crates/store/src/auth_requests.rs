@@ -3,7 +3,7 @@
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, Jkt, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
-    UpstreamSessionId,
+    TokenHash, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -41,6 +41,8 @@ struct Row {
     max_age: Option<i64>,
     dpop_jkt: Option<String>,
     ui_locales: Option<String>,
+    resource: Option<String>,
+    device_code: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -79,6 +81,8 @@ impl Row {
             max_age: request.max_age,
             dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             ui_locales: request.ui_locales.clone(),
+            resource: request.resources.to_stored(),
+            device_code: request.device_code.as_ref().map(|code| code.as_str().to_owned()),
         }
     }
 
@@ -99,6 +103,7 @@ impl Row {
             client_id: ClientId::new(self.client_id),
             redirect_uri: self.redirect_uri,
             scope: column("scope").scope(self.scope.as_deref())?,
+            resources: column("resource").resources(self.resource.as_deref())?,
             state: self.state,
             code_challenge: column("code_challenge")
                 .code_challenge(self.code_challenge_method.as_deref(), self.code_challenge.as_deref())?,
@@ -112,6 +117,7 @@ impl Row {
             ui_locales: self.ui_locales,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
+            device_code: self.device_code.map(TokenHash::from_stored),
             stage,
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),

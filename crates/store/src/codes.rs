@@ -30,6 +30,7 @@ struct Row {
     used: bool,
     used_at: Option<i64>,
     dpop_jkt: Option<String>,
+    resource: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -56,6 +57,7 @@ impl Row {
             session_iteration,
             redirect_uri: self.redirect_uri,
             scope: column("scope").scope(self.scope.as_deref())?,
+            resources: column("resource").resources(self.resource.as_deref())?,
             code_challenge: column("code_challenge")
                 .code_challenge(self.code_challenge_method.as_deref(), self.code_challenge.as_deref())?,
             nonce: self.nonce,
@@ -98,6 +100,7 @@ pub fn insert_code(c: &mut AnyConnection, code: &AuthorizationCode) -> Result<()
         used: code.used_at.is_some(),
         used_at: code.used_at.map(Timestamp::as_secs),
         dpop_jkt: code.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
+        resource: code.resources.to_stored(),
     };
     fixed!(diesel::insert_into(oauth_authorization_code::table).values(&row)).execute(c)?;
     Ok(())

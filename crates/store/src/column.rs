@@ -1,7 +1,7 @@
 //! Reading columns back into domain types: what does not fit is a corrupt row, never a panic.
 
 use causeway_domain::session::UpstreamAuth;
-use causeway_domain::{CodeChallenge, Did, Handle, Scope};
+use causeway_domain::{CodeChallenge, Did, Handle, Resources, Scope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +34,10 @@ impl Column {
     /// No scope at all is the empty set. A value that this version does not know allows nothing.
     pub(crate) fn scope(self, text: Option<&str>) -> Result<Scope, StoreError> {
         Scope::parse_known(text.unwrap_or_default()).map_err(|_| self.corrupt())
+    }
+
+    pub(crate) fn resources(self, text: Option<&str>) -> Result<Resources, StoreError> {
+        self.present(Resources::from_stored(text))
     }
 
     pub(crate) fn code_challenge(

@@ -37,6 +37,7 @@ diesel::table! {
         revoked -> Bool,
         dpop_jkt -> Nullable<Text>,
         first_used_at -> Nullable<BigInt>,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -57,6 +58,7 @@ diesel::table! {
         revoked_reason -> Nullable<Text>,
         access_used_at -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -77,6 +79,7 @@ diesel::table! {
         used -> Bool,
         used_at -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
+        resource -> Nullable<Text>,
     }
 }
 
@@ -132,6 +135,8 @@ diesel::table! {
         max_age -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
         ui_locales -> Nullable<Text>,
+        resource -> Nullable<Text>,
+        device_code -> Nullable<Text>,
     }
 }
 
@@ -219,6 +224,28 @@ diesel::table! {
         handle -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    device_authorization (device_code) {
+        device_code -> Text,
+        user_code -> Text,
+        tenant_id -> Text,
+        client_id -> Text,
+        scope -> Nullable<Text>,
+        resource -> Nullable<Text>,
+        dpop_jkt -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        poll_interval -> BigInt,
+        polled_at -> Nullable<BigInt>,
+        stage -> Text,
+        auth_request_id -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        granted_scope -> Nullable<Text>,
     }
 }
 

@@ -41,9 +41,9 @@ struct Expired {
     grace: i64,
 }
 
-/// Codes stay for a day, so that reuse is noticed; tokens too, so that "expired" can be told from
+/// Codes stay for a day, so that reuse is noticed, and a device learns that its code has expired; tokens too, so that "expired" can be told from
 /// "unknown". A pushed request stays as long as what came of it can.
-const EXPIRED: [Expired; 9] = [
+const EXPIRED: [Expired; 10] = [
     Expired { table: "oauth_auth_request", key: "session_id", grace: 0 },
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
@@ -51,6 +51,7 @@ const EXPIRED: [Expired; 9] = [
     Expired { table: "oauth_dpop_nonce", key: "nonce", grace: 0 },
     Expired { table: "replay", key: "id", grace: 0 },
     Expired { table: "account_proof", key: "proof_id", grace: 0 },
+    Expired { table: "device_authorization", key: "device_code", grace: DAY },
     Expired { table: "oauth_access_token", key: "token", grace: DAY },
     Expired { table: "oauth_refresh_token", key: "token", grace: DAY },
 ];

@@ -1,6 +1,6 @@
 //! Access and refresh tokens that we issued: `oauth_access_token`, `oauth_refresh_token`.
 
-use causeway_domain::grant::{AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshRevocation, RefreshToken};
 use causeway_domain::secret::{Access, Refresh};
 use causeway_domain::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::dsl::exists;
@@ -27,6 +27,7 @@ struct AccessRow {
     revoked: bool,
     dpop_jkt: Option<String>,
     first_used_at: Option<i64>,
+    resource: Option<String>,
 }
 
 const fn access(name: &'static str) -> Column {
@@ -35,30 +36,43 @@ const fn access(name: &'static str) -> Column {
 
 impl AccessRow {
     fn of(token: &AccessToken) -> Self {
+        let person = match &token.subject {
+            AccessSubject::Person(person) => Some(person),
+            AccessSubject::Client => None,
+        };
         Self {
             token: token.token.as_str().to_owned(),
             token_type: if token.dpop_jkt.is_some() { "DPoP" } else { "Bearer" }.to_owned(),
             client_id: token.client_id.as_str().to_owned(),
-            user_id: Some(token.did.as_str().to_owned()),
-            session_id: Some(token.session_id.as_str().to_owned()),
-            session_iteration: token.session_iteration,
+            user_id: person.map(|person| person.did.as_str().to_owned()),
+            session_id: person.map(|person| person.session_id.as_str().to_owned()),
+            session_iteration: person.and_then(|person| person.session_iteration),
             scope: Some(token.scope.to_string()),
             created_at: token.created_at.as_secs(),
             expires_at: token.expires_at.as_secs(),
             revoked: token.revoked,
             dpop_jkt: token.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             first_used_at: token.first_used_at.map(Timestamp::as_secs),
+            resource: token.resources.to_stored(),
         }
     }
 
     fn into_domain(self) -> Result<AccessToken, StoreError> {
+        let subject = match (self.user_id, self.session_id) {
+            (Some(did), Some(session_id)) => AccessSubject::Person(Person {
+                did: access("user_id").did(&did)?,
+                session_id: UpstreamSessionId::new(session_id),
+                session_iteration: self.session_iteration,
+            }),
+            (None, None) => AccessSubject::Client,
+            _ => return Err(access("session_id").corrupt()),
+        };
         Ok(AccessToken {
             token: TokenHash::from_stored(self.token),
             client_id: ClientId::new(self.client_id),
-            did: access("user_id").did(self.user_id.as_deref().unwrap_or_default())?,
-            session_id: UpstreamSessionId::new(access("session_id").present(self.session_id)?),
-            session_iteration: self.session_iteration,
+            subject,
             scope: access("scope").scope(self.scope.as_deref())?,
+            resources: access("resource").resources(self.resource.as_deref())?,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),
@@ -86,6 +100,7 @@ struct RefreshRow {
     revoked_reason: Option<String>,
     access_used_at: Option<i64>,
     dpop_jkt: Option<String>,
+    resource: Option<String>,
 }
 
 const fn refresh(name: &'static str) -> Column {
@@ -110,6 +125,7 @@ impl RefreshRow {
             revoked_reason: token.revoked.map(|reason| reason.as_str().to_owned()),
             access_used_at: None,
             dpop_jkt: token.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
+            resource: token.resources.to_stored(),
         }
     }
 
@@ -131,6 +147,7 @@ impl RefreshRow {
             session_id: UpstreamSessionId::new(refresh("session_id").present(self.session_id)?),
             session_iteration: self.session_iteration,
             scope: refresh("scope").scope(self.scope.as_deref())?,
+            resources: refresh("resource").resources(self.resource.as_deref())?,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             created_at: Timestamp(self.created_at),
             expires_at: self.expires_at.map(Timestamp),
@@ -339,6 +356,18 @@ pub fn revoke_access_token(c: &mut AnyConnection, token: &TokenHash<Access>) -> 
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::revoked.eq(false));
     Ok(fixed!(diesel::update(live).set(oauth_access_token::revoked.eq(true))).execute(c)? == 1)
+}
+
+/// Revokes the tokens that a client has for itself, without a person; returns how many were alive.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn revoke_client_tokens(c: &mut AnyConnection, client_id: &ClientId) -> Result<usize, StoreError> {
+    let live = oauth_access_token::table
+        .filter(oauth_access_token::client_id.eq(client_id.as_str()))
+        .filter(oauth_access_token::session_id.is_null())
+        .filter(oauth_access_token::revoked.eq(false));
+    Ok(diesel::update(live).set(oauth_access_token::revoked.eq(true)).execute(c)?)
 }
 
 /// Revokes every access and refresh token of a session and drops its unused codes; returns how many

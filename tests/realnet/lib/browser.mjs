@@ -33,7 +33,7 @@ export class Journey {
   #directory
   #complaints = []
 
-  static async begin({ screenshots, insecure, width, dark }) {
+  static async begin({ screenshots, insecure, width, dark, locale }) {
     const journey = new Journey()
     journey.#directory = screenshots
     mkdirSync(screenshots, { recursive: true })
@@ -45,7 +45,7 @@ export class Journey {
       ignoreHTTPSErrors: insecure,
       viewport: { width, height: VIEWPORT_HEIGHT },
       colorScheme: dark ? 'dark' : 'light',
-      locale: 'en-US',
+      locale: locale ?? 'en-US',
     })
     context.setDefaultTimeout(TIMEOUT_MS)
     await journey.#listen(context)

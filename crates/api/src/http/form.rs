@@ -1,4 +1,5 @@
-//! Parameters of a query or a form: each name at most once (RFC 6749 section 3.1), UTF-8 only.
+//! Parameters of a query or a form: each name at most once (RFC 6749 section 3.1) but `resource` (RFC 8707
+//! section 2), UTF-8 only.
 
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The most parameters that a request may have.
 const MAX_PARAMS: usize = 64;
 
+/// The one parameter that may be sent several times.
+const REPEATABLE: &str = "resource";
+
 /// Parameters by name; empty values count as left out (RFC 6749 section 3.1). They may be secrets:
 /// there is no `Debug`.
 #[derive(Default)]
@@ -53,7 +57,7 @@ impl Params {
             if params.len() == MAX_PARAMS {
                 return Err(InputError::TooMany);
             }
-            if params.iter().any(|(known, _)| *known == name) {
+            if name != REPEATABLE && params.iter().any(|(known, _)| *known == name) {
                 return Err(InputError::Duplicate(name.chars().take(64).collect()));
             }
             params.push((name, value));
@@ -75,7 +79,17 @@ impl Params {
     /// Takes a parameter's value out.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+        // In order, since that of `resource` is kept.
+        Some(self.0.remove(at).1).filter(|value| !value.is_empty())
+    }
+
+    /// Takes the values of `resource` out, in their order.
+    pub(crate) fn take_resources(&mut self) -> Vec<String> {
+        let (resources, rest) =
+            std::mem::take(&mut self.0).into_iter().partition(|(name, _)| name == REPEATABLE);
+        self.0 = rest;
+        let resources: Vec<(String, String)> = resources;
+        resources.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty()).collect()
     }
 
     /// The parameters as a query, for a redirect.
@@ -161,6 +175,9 @@ mod tests {
         assert_eq!(params.take("b").as_deref(), Some("é"));
         assert_eq!((params.take("c"), params.take("d"), params.take("e")), (None, None, None));
         assert_eq!(Params::parse(b"a=1&%61=2").err(), Some(InputError::Duplicate("a".to_owned())));
+        let mut params = Params::parse(b"resource=urn:a:b&a=1&resource=&resource=urn:c:d").unwrap();
+        assert_eq!(params.take_resources(), ["urn:a:b", "urn:c:d"]);
+        assert_eq!((params.take("a").as_deref(), params.take_resources()), (Some("1"), Vec::new()));
         for bad in [&b"a=%ff"[..], b"a=%4", b"a=%zz", b"\xff=1", b"a=%00", b"a=x%0Ay"] {
             assert_eq!(Params::parse(bad).err(), Some(InputError::Encoding), "{bad:?}");
         }

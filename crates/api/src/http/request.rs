@@ -25,6 +25,7 @@ struct Current {
     id: String,
     issuer: String,
     lang: Cell<Lang>,
+    client: Option<IpAddr>,
 }
 
 tokio::task_local! {
@@ -45,6 +46,11 @@ pub(crate) fn resource_metadata_url() -> String {
 /// The language of whatever page this request is answered with.
 pub(crate) fn lang() -> Lang {
     CURRENT.try_with(|current| current.lang.get()).unwrap_or_default()
+}
+
+/// The address that the request of this task comes from, as far as that may be believed.
+pub(crate) fn client() -> Option<IpAddr> {
+    CURRENT.try_with(|current| current.client).ok().flatten()
 }
 
 /// From here on a client's `ui_locales` decides, if we speak one of them.
@@ -80,7 +86,8 @@ pub(crate) async fn observe(
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
-    let current = Current { id: origin.request_id, issuer, lang: Cell::new(accepted(req.headers())) };
+    let (id, client, lang) = (origin.request_id, origin.client, Cell::new(accepted(req.headers())));
+    let current = Current { id, issuer, lang, client };
     let serve = CURRENT.scope(current, next.call(req));
     async move {
         let mut response = serve.await?;

@@ -1,6 +1,7 @@
 //! Where an answer goes, as a person should see it.
 
 use causeway_domain::client::Client;
+use causeway_domain::grant::AuthRequest;
 
 /// The host that a redirect URI leads to; the scheme for a private one, whose "host" means nothing.
 pub fn host_of(redirect_uri: &str) -> String {
@@ -15,9 +16,21 @@ pub fn host_of(redirect_uri: &str) -> String {
     }
 }
 
-/// The host of a client: where its first redirect URI leads.
+/// The host of a client: where its first redirect URI leads; without one, that of its home page, and without
+/// that its identifier.
 pub fn client_host(client: &Client) -> String {
-    client.redirect_uris.first().map(|uri| host_of(uri.as_str())).unwrap_or_default()
+    let home = || client.metadata.get("client_uri").and_then(|uri| uri.as_str()).map(host_of);
+    let leads = client.redirect_uris.first().map(|uri| host_of(uri.as_str()));
+    leads.or_else(home).unwrap_or_else(|| client.client_id.to_string())
+}
+
+/// Where the answer to a request goes, as a person should see it: the device of a client that asks for one does
+/// not have an address.
+pub fn asking_host(request: &AuthRequest, client: &Client) -> String {
+    match &request.device_code {
+        Some(_) => client_host(client),
+        None => host_of(&request.redirect_uri),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod account;
 mod assets;
+mod device;
 mod host;
 mod lang;
 mod logout;
@@ -25,7 +26,10 @@ pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
-pub use self::host::{client_host, host_of};
+pub use self::device::{
+    DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble,
+};
+pub use self::host::{asking_host, client_host, host_of};
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::problem::Problem;
@@ -126,6 +130,8 @@ pub struct ConsentPage {
     pub pds_host: String,
     /// What the client asks for.
     pub scopes: AskedScopes,
+    /// Whether a device waits for the answer: the person goes back to it, not to an address.
+    pub device: bool,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
 }

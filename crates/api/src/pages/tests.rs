@@ -24,6 +24,7 @@ fn consent() -> ConsentPage {
         did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(),
         pds_host: "pds.example.com".into(),
         scopes: asked("atproto transition:generic", ""),
+        device: false,
         request: "req-1".into(),
     }
 }
@@ -117,6 +118,7 @@ fn hostile(lang: Lang) -> Vec<String> {
         handle: Some(evil()),
         did: evil(),
         pds_host: evil(),
+        device: false,
         scopes: AskedScopes {
             groups: vec![ScopeGroup {
                 title: evil(),
@@ -458,4 +460,30 @@ fn the_demo_page_has_what_the_script_looks_for() {
     ] {
         assert!(html.contains(&format!(" data-testid=\"{testid}\"")), "the page lacks {testid}");
     }
+}
+
+#[test]
+fn a_device_is_confirmed_by_name_host_and_code() {
+    let page = |name: &str, host: &str| DeviceConfirmPage {
+        client_name: name.into(),
+        client_host: host.into(),
+        user_code: "WDJB-MJHT".into(),
+        form_token: "token".into(),
+    };
+    for lang in Lang::ALL {
+        let html = page("Television", "tv.example").render(lang).unwrap();
+        for shown in ["Television", "tv.example", "WDJB-MJHT", "value=\"token\"", DEVICE_CONFIRM_ACTION] {
+            assert!(html.contains(shown), "{shown}");
+        }
+        let html = page(HOSTILE, HOSTILE).render(lang).unwrap();
+        assert!(!html.contains("<script>alert"), "{html}");
+        let entry = |trouble| DevicePage { user_code: HOSTILE.into(), trouble, form_token: "token".into() };
+        let html = entry(None).render(lang).unwrap();
+        assert!(!html.contains("<script>alert") && !html.contains("role=\"alert\""), "{html}");
+        assert!(entry(Some(DeviceTrouble::TooMany)).render(lang).unwrap().contains("role=\"alert\""));
+        let [yes, no] = [true, false].map(|connected| DeviceDonePage { connected }.render(lang).unwrap());
+        assert_ne!(yes, no);
+    }
+    let html = ConsentPage { device: true, ..consent() }.render(Lang::En).unwrap();
+    assert!(html.contains("go back to your device") && !html.contains("you return to"), "{html}");
 }

@@ -9,6 +9,7 @@ use causeway_flow::sign_in::SignInTrouble;
 pub(super) use self::de::DE;
 pub(super) use self::en::EN;
 use super::account::AccountNotice;
+use super::device::DeviceTrouble;
 use super::problem::Problem;
 
 /// A sentence with a hole: what stands before and after the value.
@@ -24,6 +25,7 @@ pub(super) struct Text {
     pub(super) scopes: Scopes,
     pub(super) account: Account,
     pub(super) logout: Logout,
+    pub(super) device: Device,
     pub(super) form_post: FormPost,
     pub(super) error: Error,
     pub(super) demo: Demo,
@@ -59,6 +61,7 @@ pub(super) struct Consent {
     pub(super) not_verified_note: &'static str,
     pub(super) only_if_from_there: &'static str,
     pub(super) only_if_this_device: &'static str,
+    pub(super) only_if_device: &'static str,
     pub(super) you: &'static str,
     pub(super) no_handle: &'static str,
     pub(super) on_server: Around,
@@ -69,6 +72,7 @@ pub(super) struct Consent {
     pub(super) allow: &'static str,
     pub(super) deny: &'static str,
     pub(super) return_to: Around,
+    pub(super) return_to_device: &'static str,
 }
 
 pub(super) struct Account {
@@ -113,6 +117,28 @@ pub(super) struct Logout {
     pub(super) done_of: Around,
     pub(super) others: &'static str,
     pub(super) account: &'static str,
+}
+
+pub(super) struct Device {
+    pub(super) title: &'static str,
+    pub(super) lead: &'static str,
+    pub(super) label: &'static str,
+    pub(super) hint: Around,
+    pub(super) example: &'static str,
+    pub(super) submit: &'static str,
+    /// What was wrong with the last try.
+    pub(super) trouble: fn(DeviceTrouble) -> &'static str,
+    pub(super) heading: Around,
+    pub(super) on_device: &'static str,
+    pub(super) shown: &'static str,
+    pub(super) caution: &'static str,
+    pub(super) next: &'static str,
+    pub(super) proceed: &'static str,
+    pub(super) deny: &'static str,
+    pub(super) done: &'static str,
+    pub(super) done_what: &'static str,
+    pub(super) denied: &'static str,
+    pub(super) denied_what: &'static str,
 }
 
 pub(super) struct FormPost {

@@ -24,6 +24,7 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         response_type: params.take("response_type"),
         response_mode: params.take("response_mode"),
         scope: params.take("scope"),
+        resource: params.take_resources(),
         state: params.take("state"),
         code_challenge: params.take("code_challenge"),
         code_challenge_method: params.take("code_challenge_method"),

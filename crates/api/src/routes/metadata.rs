@@ -25,6 +25,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "authorization_endpoint": at("/oauth/authorize"),
         "token_endpoint": at("/oauth/token"),
         "jwks_uri": at("/oauth/jwks"),
+        "device_authorization_endpoint": at("/oauth/device_authorization"),
         "pushed_authorization_request_endpoint": at("/oauth/par"),
         "revocation_endpoint": at("/oauth/revoke"),
         "introspection_endpoint": at("/oauth/introspect"),

@@ -5,6 +5,7 @@ mod authorize;
 mod callback;
 mod client_documents;
 mod consent;
+mod device;
 mod graphql;
 mod health;
 mod home;
@@ -44,6 +45,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .wrap(cors()),
         )
         .service(api("/oauth/par", "POST").route(post().to(par::par)).wrap(cors()))
+        .service(api("/oauth/device_authorization", "POST").route(post().to(device::authorize)).wrap(cors()))
         .service(api("/oauth/token", "POST").route(post().to(token::token)).wrap(cors()))
         .service(api("/oauth/revoke", "POST").route(post().to(revoke::revoke)).wrap(cors()))
         .service(api("/oauth/introspect", "POST").route(post().to(introspect::introspect)).wrap(cors()))
@@ -86,6 +88,9 @@ fn pages(config: &mut ServiceConfig) {
         .service(api("/account/revoke", "POST").route(post().to(account::revoke)))
         .service(api("/account/revoke-all", "POST").route(post().to(account::revoke_all)))
         .service(api("/account/leave", "POST").route(post().to(account::leave)))
+        .service(api("/device", "GET, POST").route(get().to(device::get)).route(post().to(device::post)))
+        .service(api("/device/confirm", "POST").route(post().to(device::confirm)))
+        .service(api("/device/done", "GET, HEAD").route(read().to(device::done)))
         .service(api("/oauth/sign-in", "POST").route(post().to(sign_in::post)))
         .service(api("/oauth/atp/callback", "GET").route(get().to(callback::callback)))
         .service(

@@ -29,7 +29,7 @@ struct Answer<'a> {
     client_name: &'a str,
     redirect_uris: &'a [RedirectUri],
     grant_types: &'a [GrantType],
-    response_types: [&'static str; 1],
+    response_types: &'static [&'static str],
     token_endpoint_auth_method: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a Scope>,
@@ -114,7 +114,7 @@ fn answer(state: &AppState, status: StatusCode, registered: &Registered) -> Http
         client_name: &client.client_name,
         redirect_uris: &client.redirect_uris,
         grant_types: &client.grant_types,
-        response_types: ["code"],
+        response_types: if client.allows(GrantType::AuthorizationCode) { &["code"] } else { &[] },
         token_endpoint_auth_method: client.token_endpoint_auth_method.as_str(),
         scope: client.scope.as_ref(),
         jwks: client.jwks.as_ref(),

@@ -14,7 +14,7 @@ use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::request;
-use crate::pages::{SIGN_IN_ACTION, SignInPage, host_of};
+use crate::pages::{SIGN_IN_ACTION, SignInPage, asking_host};
 use crate::state::AppState;
 
 pub(crate) async fn post(
@@ -61,9 +61,14 @@ pub(crate) async fn render(
         None => None,
     };
     let view = sign_in::view(&state.ctx, &request.id, &browser.id).await?;
+    let client = view.client;
     let html = SignInPage {
-        client_name: view.client_name,
-        client_host: host_of(&request.redirect_uri),
+        client_host: asking_host(request, &client),
+        client_name: if client.client_name.is_empty() {
+            client.client_id.into_string()
+        } else {
+            client.client_name
+        },
         identifier: typed.chars().take(512).collect(),
         error,
         request: request.id.to_string(),

@@ -9,6 +9,8 @@ use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::caller::{self, Caller};
+use causeway_flow::client_credentials::{self, ClientParams};
+use causeway_flow::device_token::{self, PollParams};
 use causeway_flow::redeem::{self, RedeemParams};
 use causeway_flow::refresh::{self, RefreshParams};
 use serde::Serialize;
@@ -30,8 +32,10 @@ struct Answer<'a> {
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     scope: &'a Scope,
-    sub: &'a Did,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a Did>,
 }
 
 /// Lets the client of a request in and checks its DPoP proof, before anything of the request is looked at.
@@ -58,9 +62,12 @@ pub(crate) async fn token(
     Ok(with_nonce(outcome.map(|issued| answer(&issued)), caller.dpop_nonce))
 }
 
+const GRANT_TYPES: &str =
+    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code";
+
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
-        let text = "grant_type is missing: use authorization_code or refresh_token";
+        let text = format!("grant_type is missing: use one of {GRANT_TYPES}");
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
     })?;
     match GrantType::parse(&grant_type) {
@@ -69,6 +76,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
                 code: params.take("code").map(PlainToken::presented),
                 redirect_uri: params.take("redirect_uri"),
                 code_verifier: params.take("code_verifier").map(Secret::new),
+                resource: params.take_resources(),
             };
             Ok(redeem::redeem(&state.ctx, caller, params).await?)
         }
@@ -76,11 +84,23 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             let params = RefreshParams {
                 refresh_token: params.take("refresh_token").map(PlainToken::presented),
                 scope: params.take("scope"),
+                resource: params.take_resources(),
             };
             Ok(refresh::refresh(&state.ctx, caller, params).await?)
         }
+        Some(GrantType::ClientCredentials) => {
+            let params = ClientParams { scope: params.take("scope"), resource: params.take_resources() };
+            Ok(client_credentials::grant(&state.ctx, caller, params).await?)
+        }
+        Some(GrantType::DeviceCode) => {
+            let params = PollParams {
+                device_code: params.take("device_code").map(PlainToken::presented),
+                resource: params.take_resources(),
+            };
+            Ok(device_token::poll(&state.ctx, caller, params).await?)
+        }
         None => {
-            let text = "grant_type is not supported: use authorization_code or refresh_token";
+            let text = format!("grant_type is not supported: use one of {GRANT_TYPES}");
             Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
         }
     }
@@ -94,7 +114,7 @@ fn answer(issued: &IssuedTokens) -> HttpResponse {
         refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
         id_token: issued.id_token.as_deref(),
         scope: &issued.scope,
-        sub: &issued.did,
+        sub: issued.did.as_ref(),
     };
     json_no_store(StatusCode::OK, &body)
 }

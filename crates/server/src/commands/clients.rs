@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::client::{Client, ClientMetadata, GrantType};
 use causeway_domain::secret::PlainToken;
-use causeway_domain::{ClientId, Clock as _, RedirectUri, SystemClock, SystemRng, TenantId};
+use causeway_domain::{ClientId, Clock as _, RedirectUri, Resource, SystemClock, SystemRng, TenantId};
 use causeway_flow::register;
 use causeway_store::{Store, StoreError, clients};
 use serde_json::{Map, json};
@@ -63,16 +63,28 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
         other.insert("dpop_bound_access_tokens".to_owned(), true.into());
     }
     other.insert("dpop_nonce_policy".to_owned(), options.dpop_nonce_policy.into());
+    if options.access_token_format != "opaque" {
+        other.insert("access_token_format".to_owned(), options.access_token_format.into());
+    }
+    let parse = |uri: &String| Resource::parse(uri).with_context(|| format!("--resource {uri}"));
+    let resources = options.resource.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+    let grant_types = if options.grant_type.is_empty() {
+        [GrantType::AuthorizationCode, GrantType::RefreshToken]
+            .map(|grant| grant.as_str().to_owned())
+            .to_vec()
+    } else {
+        options.grant_type
+    };
     let metadata = ClientMetadata {
         redirect_uris: options.redirect_uri,
         token_endpoint_auth_method: Some(options.auth_method.unwrap_or_else(|| default_method.to_owned())),
-        grant_types: Some(GrantType::ALL.map(|grant| grant.as_str().to_owned()).to_vec()),
+        grant_types: Some(grant_types),
         client_name: options.name,
         scope: options.scope,
         other,
         ..ClientMetadata::default()
     };
-    let mut valid = metadata.validate()?;
+    let mut valid = metadata.validate()?.allowing_resources(&resources);
     if options.allow_background_access {
         valid = valid.allowing_background_access();
     }
@@ -114,6 +126,8 @@ fn describe(client: &Client) -> serde_json::Value {
         "grant_types": client.grant_types,
         "scope": client.scope,
         "allow_background_access": client.allows_background_access(),
+        "allowed_resources": client.allowed_resources().collect::<Vec<_>>(),
+        "access_token_format": client.access_token_format().as_str(),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "jwks": client.jwks,
         "jwks_uri": client.jwks_uri(),

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use causeway_config::Config;
 use causeway_domain::{Clock as _, SystemClock, TenantId};
-use causeway_store::{Store, StoreError, admin};
+use causeway_store::{Store, StoreError, admin, tokens};
 
 use super::filter;
 use crate::cli::TokensCommand;
@@ -21,7 +21,17 @@ pub(crate) async fn run(config: &Config, command: TokensCommand) -> anyhow::Resu
     let url = compose::database_url(config)?;
     let store = compose::open_store(&url).await?;
     let ended = revoke(&store, &wanted).await;
+    // What a client has without a person is meant when no person is named.
+    let own = match (&wanted.did, wanted.client_id.clone()) {
+        (None, Some(client_id)) => {
+            store.write::<_, StoreError, _>(move |c| tokens::revoke_client_tokens(c, &client_id)).await
+        }
+        _ => Ok(0),
+    };
     store.close().await;
+    if own? > 0 {
+        println!("Revoked the tokens that the client had for itself.");
+    }
     println!(
         "Ended {} sessions with all their tokens. A running server revokes them at the people's servers.",
         ended?

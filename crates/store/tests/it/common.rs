@@ -5,14 +5,15 @@ use std::future::Future;
 
 use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::grant::{
-    AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
+    AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, Person,
+    RefreshToken,
 };
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, Jkt, OauthState, PlainToken,
-    Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng,
-    TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+    Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope, Secret, SessionKind, SessionState,
+    SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::keys::StoredKey;
 use causeway_store::seal::SealingKeyRing;
@@ -92,6 +93,10 @@ pub(crate) fn did() -> Did {
     Did::parse("did:plc:z72i7hdynmk6r22z27h6tvur").unwrap()
 }
 
+pub(crate) fn resources() -> Resources {
+    Resources::parse(&["https://api.example/v1", "urn:example:api"]).unwrap()
+}
+
 pub(crate) fn client() -> Client {
     Client {
         client_id: ClientId::random(&SystemRng),
@@ -162,6 +167,7 @@ pub(crate) fn code(session: &SessionHead) -> AuthorizationCode {
         session_iteration: session.iteration,
         redirect_uri: "https://app.example/cb".to_owned(),
         scope: Scope::atproto(),
+        resources: resources(),
         code_challenge: CodeVerifier::random(&SystemRng).challenge(),
         nonce: Some("n".to_owned()),
         dpop_jkt: Some(Jkt::new("jkt-of-code")),
@@ -175,10 +181,13 @@ pub(crate) fn access_token(session: &SessionHead) -> AccessToken {
     AccessToken {
         token: hash(),
         client_id: session.client_id.clone(),
-        did: session.did.clone(),
-        session_id: session.session_id.clone(),
-        session_iteration: Some(session.iteration),
+        subject: AccessSubject::Person(Person {
+            did: session.did.clone(),
+            session_id: session.session_id.clone(),
+            session_iteration: Some(session.iteration),
+        }),
         scope: Scope::atproto(),
+        resources: resources(),
         dpop_jkt: Some(Jkt::new("jkt-of-access")),
         created_at: NOW,
         expires_at: NOW.plus(3600),
@@ -200,6 +209,7 @@ pub(crate) fn refresh_token(
         session_id: session.session_id.clone(),
         session_iteration: Some(session.iteration),
         scope: Scope::atproto(),
+        resources: resources(),
         dpop_jkt: Some(Jkt::new("jkt-of-refresh")),
         created_at: NOW,
         expires_at: Some(NOW.plus(7200)),
@@ -216,6 +226,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         client_id: client.client_id.clone(),
         redirect_uri: "https://app.example/cb".to_owned(),
         scope: Scope::atproto(),
+        resources: resources(),
         state: Some("xyz".to_owned()),
         code_challenge: CodeVerifier::random(&SystemRng).challenge(),
         nonce: None,
@@ -227,6 +238,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         ui_locales: Some("de-AT en".to_owned()),
         browser_id: BrowserSessionId::new("browser"),
         request_uri: None,
+        device_code: Some(hash()),
         stage: AuthRequestStage::SignIn,
         created_at: NOW,
         expires_at: NOW.plus(900),

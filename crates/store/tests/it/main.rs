@@ -4,6 +4,7 @@
 mod common;
 
 mod boundaries;
+mod devices;
 mod group_commit;
 mod migrations;
 mod postgres;

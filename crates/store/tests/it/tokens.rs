@@ -1,6 +1,6 @@
 //! Families of refresh tokens.
 
-use causeway_domain::grant::{AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::session::SessionHead;
 use causeway_store::{AnyConnection, StoreError, codes, sessions, tokens};
 use diesel::connection::SimpleConnection as _;
@@ -43,6 +43,26 @@ fn tokens_come_back_whole() {
             })
             .await;
         assert_eq!(found, None);
+    });
+}
+
+#[test]
+fn what_a_client_has_for_itself_is_revoked_alone() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        world
+            .write(move |c| {
+                let (persons, _) = pair(c, &session, None)?;
+                let own = AccessToken { subject: AccessSubject::Client, ..access_token(&session) };
+                tokens::insert_access_token(c, &own)?;
+                assert_eq!(tokens::find_access_token(c, &own.token)?.as_ref(), Some(&own));
+                assert_eq!(tokens::revoke_client_tokens(c, &session.client_id)?, 1);
+                let revoked = AccessToken { revoked: true, ..own };
+                assert_eq!(tokens::find_access_token(c, &revoked.token)?, Some(revoked));
+                assert_eq!(tokens::find_access_token(c, &persons.token)?, Some(persons));
+                Ok(())
+            })
+            .await;
     });
 }
 

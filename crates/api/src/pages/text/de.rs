@@ -3,8 +3,11 @@
 use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
-use super::{Account, Consent, Demo, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text};
+use super::{
+    Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
+};
 use crate::pages::account::AccountNotice;
+use crate::pages::device::DeviceTrouble;
 use crate::pages::problem::Problem;
 use crate::pages::time::{self, Ago, Day};
 
@@ -45,6 +48,7 @@ pub(in crate::pages) static DE: Text = Text {
         not_verified_note: "Niemand hat den Namen dieser App geprüft.",
         only_if_from_there: "Mach nur weiter, wenn du von der Adresse oben gekommen bist.",
         only_if_this_device: "Mach nur weiter, wenn du diese App eben selbst gestartet hast.",
+        only_if_device: "Mach nur weiter, wenn du das eben selbst auf deinem Gerät begonnen hast.",
         you: "Du",
         no_handle: "kein geprüftes Handle",
         on_server: ("auf ", ""),
@@ -55,6 +59,7 @@ pub(in crate::pages) static DE: Text = Text {
         allow: "Erlauben",
         deny: "Ablehnen",
         return_to: ("Was du auch wählst, du kommst zurück zu ", "."),
+        return_to_device: "Was du auch wählst, du gehst danach zu deinem Gerät zurück.",
     },
     account: Account {
         title: "Apps mit Zugriff",
@@ -98,6 +103,31 @@ pub(in crate::pages) static DE: Text = Text {
         done_of: ("In diesem Browser bist du von ", " abgemeldet."),
         others: "Bei anderen Apps bleibst du angemeldet, und bei deinem eigenen Server vielleicht auch.",
         account: "Alle Apps mit Zugriff ansehen",
+    },
+    device: Device {
+        title: "Ein Gerät verbinden",
+        lead: "Ein Fernseher, ein Terminal oder ein anderes Gerät zeigt dir einen Code? Gib ihn hier ein und melde \
+               dich dann bei deinem eigenen Server an.",
+        label: "Code",
+        hint: ("Acht Buchstaben, zum Beispiel ", ". Groß oder klein, mit Strich oder ohne."),
+        example: "WDJB-MJHT",
+        submit: "Weiter",
+        trouble: device_trouble,
+        heading: ("", " verbinden?"),
+        on_device: "eine App auf einem Gerät",
+        shown: "Dein Gerät zeigt",
+        caution: "Mach nur weiter, wenn du das eben selbst begonnen hast und das Gerät vor dir genau diesen Code \
+                  zeigt. Hat dir jemand den Code oder diese Seite geschickt, will er in dein Konto.",
+        next: "Danach meldest du dich bei deinem eigenen Server an und siehst, was die App möchte, bevor du es \
+               erlaubst.",
+        proceed: "Es ist mein Gerät",
+        deny: "Es ist nicht meines",
+        done: "Dein Gerät ist verbunden",
+        done_what: "Du kannst diese Seite schließen und zu deinem Gerät zurückgehen. In ein paar Sekunden macht es \
+                    von selbst weiter.",
+        denied: "Nichts wurde verbunden",
+        denied_what: "Das Gerät hat keinen Zugriff auf dein Konto. Wolltest du es doch verbinden, beginne dort noch \
+                      einmal.",
     },
     form_post: FormPost {
         title: "Zurück zur App",
@@ -300,6 +330,17 @@ fn proven(minutes: i64) -> String {
         "Du hast nachgewiesen, dass dieses Konto deines ist. {minutes} {unit} lang siehst du hier alles, was darauf \
          zugreifen kann."
     )
+}
+
+const fn device_trouble(trouble: DeviceTrouble) -> &'static str {
+    match trouble {
+        DeviceTrouble::Unknown => {
+            "Dieser Code stimmt nicht, ist abgelaufen oder wurde schon benutzt. Sieh noch einmal auf dein Gerät."
+        }
+        DeviceTrouble::TooMany => {
+            "Zu viele falsche Codes. Warte zehn Minuten und beginne dann auf deinem Gerät noch einmal."
+        }
+    }
 }
 
 const fn trouble(trouble: SignInTrouble) -> &'static str {

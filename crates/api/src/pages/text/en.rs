@@ -3,8 +3,11 @@
 use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
 
-use super::{Account, Consent, Demo, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text};
+use super::{
+    Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
+};
 use crate::pages::account::AccountNotice;
+use crate::pages::device::DeviceTrouble;
 use crate::pages::problem::Problem;
 use crate::pages::time::{self, Ago, Day};
 
@@ -45,6 +48,7 @@ pub(in crate::pages) static EN: Text = Text {
         not_verified_note: "Nobody has checked this app’s name.",
         only_if_from_there: "Go on only if you came from the address above.",
         only_if_this_device: "Go on only if you started this app yourself, just now.",
+        only_if_device: "Go on only if you started this on your own device, just now.",
         you: "You",
         no_handle: "no verified handle",
         on_server: ("on ", ""),
@@ -55,6 +59,7 @@ pub(in crate::pages) static EN: Text = Text {
         allow: "Allow",
         deny: "Deny",
         return_to: ("Whatever you choose, you return to ", "."),
+        return_to_device: "Whatever you choose, you then go back to your device.",
     },
     account: Account {
         title: "Apps with access",
@@ -97,6 +102,28 @@ pub(in crate::pages) static EN: Text = Text {
         done_of: ("You are signed out of ", " in this browser."),
         others: "Other apps stay signed in, and so may you at your own server.",
         account: "See all apps with access",
+    },
+    device: Device {
+        title: "Connect a device",
+        lead: "A television, a terminal or another device shows you a code? Type it here, and then sign in with \
+               your own server.",
+        label: "Code",
+        hint: ("Eight letters, for example ", ". Capitals and the dash do not matter."),
+        example: "WDJB-MJHT",
+        submit: "Continue",
+        trouble: device_trouble,
+        heading: ("Connect ", "?"),
+        on_device: "an app on a device",
+        shown: "Your device shows",
+        caution: "Go on only if you started this yourself just now, and the device in front of you shows exactly \
+                  this code. If somebody sent you the code or this page, they want to get into your account.",
+        next: "Next you sign in at your own server, and see what the app asks for before you allow it.",
+        proceed: "It is my device",
+        deny: "It is not mine",
+        done: "Your device is connected",
+        done_what: "You can close this page and go back to your device. It goes on by itself within a few seconds.",
+        denied: "Nothing was connected",
+        denied_what: "The device has no access to your account. If you did want to connect it, start again there.",
     },
     form_post: FormPost {
         title: "Back to the app",
@@ -294,6 +321,13 @@ fn proven(minutes: i64) -> String {
     format!(
         "You proved that this account is yours. For {minutes} {unit} you see everything here that has access to it."
     )
+}
+
+const fn device_trouble(trouble: DeviceTrouble) -> &'static str {
+    match trouble {
+        DeviceTrouble::Unknown => "This code is wrong, has expired, or was used. Look at your device again.",
+        DeviceTrouble::TooMany => "Too many wrong codes. Wait ten minutes, then start again on your device.",
+    }
 }
 
 const fn trouble(trouble: SignInTrouble) -> &'static str {

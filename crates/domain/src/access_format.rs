@@ -1,0 +1,103 @@
+//! The form of a client's access tokens, which is its own choice.
+
+use serde_json::{Map, Value};
+
+use crate::client::{Client, ClientMetadataError};
+
+const ACCESS_TOKEN_FORMAT: &str = "access_token_format";
+
+/// Seconds that an access token lives at most that others read without asking us: they learn of its
+/// revocation by its end.
+pub const JWT_SECONDS: i64 = 600;
+
+/// What an access token looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AccessTokenFormat {
+    /// A random text that only we can read.
+    #[default]
+    Opaque,
+    /// A signed JWT (RFC 9068) that its resource reads for itself.
+    Jwt,
+}
+
+impl AccessTokenFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Opaque, Self::Jwt];
+
+    /// The form in client metadata.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opaque => "opaque",
+            Self::Jwt => "jwt",
+        }
+    }
+
+    /// Reads the form in client metadata.
+    pub fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == value)
+    }
+}
+
+impl Client {
+    /// What its access tokens look like.
+    pub fn access_token_format(&self) -> AccessTokenFormat {
+        let format = self.metadata.get(ACCESS_TOKEN_FORMAT).and_then(Value::as_str);
+        format.and_then(AccessTokenFormat::parse).unwrap_or_default()
+    }
+
+    /// Seconds that an access token of this client lives, in the format that it has.
+    pub fn access_token_seconds(&self) -> i64 {
+        match self.access_token_format() {
+            AccessTokenFormat::Opaque => self.access_token_expiration,
+            AccessTokenFormat::Jwt => self.access_token_expiration.min(JWT_SECONDS),
+        }
+    }
+}
+
+/// Checks what metadata says of the format.
+pub(crate) fn check_metadata(metadata: &mut Map<String, Value>) -> Result<(), ClientMetadataError> {
+    match metadata.get(ACCESS_TOKEN_FORMAT) {
+        // A client that sends its registration again sends what it left out as null.
+        Some(Value::Null) => drop(metadata.remove(ACCESS_TOKEN_FORMAT)),
+        Some(format) if format.as_str().and_then(AccessTokenFormat::parse).is_none() => {
+            return Err(ClientMetadataError::AccessTokenFormat);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::client::ClientMetadata;
+    use crate::{ClientId, TenantId, Timestamp};
+
+    fn client(format: Option<Value>) -> Result<Client, ClientMetadataError> {
+        let mut metadata = json!({"redirect_uris": ["https://a.example/cb"]});
+        if let Some(format) = format {
+            metadata["access_token_format"] = format;
+        }
+        let metadata: ClientMetadata = serde_json::from_value(metadata).unwrap();
+        let id = ClientId::new("c");
+        Ok(metadata.validate()?.into_client(id, TenantId::default_tenant(), None, Timestamp(0)))
+    }
+
+    #[test]
+    fn a_jwt_lives_ten_minutes_at_most() {
+        for opaque in [None, Some(Value::Null), Some(json!("opaque"))] {
+            let client = client(opaque).unwrap();
+            assert_eq!(client.access_token_format(), AccessTokenFormat::Opaque);
+            assert_eq!(client.access_token_seconds(), Client::DEFAULT_ACCESS_TOKEN_EXPIRATION);
+        }
+        let mut jwt = client(Some(json!("jwt"))).unwrap();
+        assert_eq!((jwt.access_token_format(), jwt.access_token_seconds()), (AccessTokenFormat::Jwt, 600));
+        jwt.access_token_expiration = 60;
+        assert_eq!(jwt.access_token_seconds(), 60);
+        for bad in [json!("JWT"), json!(true), json!("")] {
+            assert_eq!(client(Some(bad)), Err(ClientMetadataError::AccessTokenFormat));
+        }
+    }
+}

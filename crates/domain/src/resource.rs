@@ -1,0 +1,258 @@
+//! Resource indicators (RFC 8707): where a token is to be used.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::client::Client;
+
+/// The longest resource that is taken, in bytes.
+const MAX_BYTES: usize = 2048;
+/// The member of a client's metadata with the resources of others that it may ask tokens for. A client does
+/// not say it of itself: whoever runs the server does, since a token is trusted by whom it names.
+pub(crate) const ALLOWED_RESOURCES: &str = "allowed_resources";
+
+/// Why something is no resource that a token can be for. The texts are for an `error_description`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceError {
+    /// Not an absolute URI without a fragment (RFC 8707 section 2).
+    #[error(
+        "resource must be an absolute URI without a fragment, in ASCII, of at most {MAX_BYTES} characters"
+    )]
+    Malformed,
+    /// Too many of them.
+    #[error("resource may be sent at most {} times", Resources::MAX)]
+    TooMany,
+}
+
+/// A resource, byte for byte as the client named it: it becomes the `aud` of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Resource(String);
+
+impl Resource {
+    /// Reads a resource of a request.
+    ///
+    /// ```
+    /// use causeway_domain::Resource;
+    /// assert!(Resource::parse("https://api.example/v1").is_ok());
+    /// assert!(Resource::parse("/v1").is_err());
+    /// assert!(Resource::parse("https://api.example/#v1").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`ResourceError::Malformed`].
+    pub fn parse(text: &str) -> Result<Self, ResourceError> {
+        let plain = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        // The fragment's mark alone is one: an empty fragment is a fragment.
+        if !plain || text.contains('#') || Url::parse(text).is_err() {
+            return Err(ResourceError::Malformed);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The resource as it was named.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the server with this issuer, or something below it. An issuer is an origin.
+    pub fn is_of(&self, issuer: &str) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| {
+            let plain = url.username().is_empty() && url.password().is_none();
+            plain && url.origin().is_tuple() && url.origin().ascii_serialization() == issuer
+        })
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The resources that a grant or a token names, in the order in which they were named. None at all means the
+/// server itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources(Vec<Resource>);
+
+impl Resources {
+    /// The most that a request may name.
+    pub const MAX: usize = 8;
+
+    /// Reads the resources of a request; repeats count once.
+    ///
+    /// # Errors
+    /// [`ResourceError`].
+    pub fn parse<T: AsRef<str>>(named: &[T]) -> Result<Self, ResourceError> {
+        if named.len() > Self::MAX {
+            return Err(ResourceError::TooMany);
+        }
+        let mut resources = Self::default();
+        for resource in named {
+            let resource = Resource::parse(resource.as_ref())?;
+            if !resources.0.contains(&resource) {
+                resources.0.push(resource);
+            }
+        }
+        Ok(resources)
+    }
+
+    /// Reads the form of tables, as [`Resources::to_stored`] writes it.
+    pub fn from_stored(text: Option<&str>) -> Option<Self> {
+        let parse = |text| Resource::parse(text).ok();
+        text.unwrap_or_default()
+            .split(' ')
+            .filter(|text| !text.is_empty())
+            .map(parse)
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    /// The form of tables: separated by spaces, which no resource holds; `None` for none at all.
+    pub fn to_stored(&self) -> Option<String> {
+        let names: Vec<&str> = self.iter().map(Resource::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Resource> {
+        self.0.iter()
+    }
+
+    /// Whether none is named.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a token for these may be used at the server with this issuer (RFC 9068 section 4).
+    pub fn admit(&self, issuer: &str) -> bool {
+        self.is_empty() || self.iter().any(|resource| resource.is_of(issuer))
+    }
+
+    /// What a token is for when `asked` is asked of what was granted, `self` (RFC 8707 section 2.2): all of
+    /// it when nothing is named. A grant that names nothing is for the server itself and what is below it.
+    pub fn narrow(&self, asked: &Self, issuer: &str) -> Option<Self> {
+        let granted = |resource: &Resource| {
+            if self.is_empty() { resource.is_of(issuer) } else { self.0.contains(resource) }
+        };
+        match asked {
+            nothing if nothing.is_empty() => Some(self.clone()),
+            asked => asked.iter().all(granted).then(|| asked.clone()),
+        }
+    }
+
+    /// The `aud` of a token (RFC 7519 section 4.1.3): one text, or a list of several.
+    pub fn audience(&self, issuer: &str) -> Value {
+        match self.0.as_slice() {
+            [] => issuer.into(),
+            [one] => one.as_str().into(),
+            several => several.iter().map(Resource::as_str).collect(),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Resources {
+    type Item = &'a Resource;
+    type IntoIter = std::slice::Iter<'a, Resource>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Client {
+    /// The resources of others that whoever runs the server lets it ask tokens for.
+    pub fn allowed_resources(&self) -> impl Iterator<Item = &str> {
+        let listed = self.metadata.get(ALLOWED_RESOURCES).and_then(Value::as_array);
+        listed.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Whether it may ask for tokens for this resource: those of the server itself always.
+    pub fn may_name(&self, resource: &Resource, issuer: &str) -> bool {
+        resource.is_of(issuer) || self.allowed_resources().any(|allowed| allowed == resource.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ISSUER: &str = "https://as.example";
+
+    fn resources(named: &[&str]) -> Resources {
+        Resources::parse(named).unwrap()
+    }
+
+    #[test]
+    fn what_a_resource_is() {
+        for good in ["https://a.example", "https://a.example/b?c=d", "urn:example:api", "http://127.0.0.1:1/"]
+        {
+            assert_eq!(Resource::parse(good).map(|resource| resource.to_string()).as_deref(), Ok(good));
+        }
+        for bad in
+            ["", "a", "/a", "//a.example", "https://a.example/#", "https://a.example/ b", "https://ä.example"]
+        {
+            assert_eq!(Resource::parse(bad), Err(ResourceError::Malformed), "{bad}");
+        }
+        assert_eq!(
+            Resource::parse(&format!("https://a.example/{}", "a".repeat(2048))),
+            Err(ResourceError::Malformed)
+        );
+        assert_eq!(Resources::parse(&["urn:a:b"; 9]), Err(ResourceError::TooMany));
+        assert_eq!(resources(&["urn:a:b", "urn:a:b"]), resources(&["urn:a:b"]));
+    }
+
+    #[test]
+    fn ours_and_others() {
+        let is_ours = |text| Resource::parse(text).unwrap().is_of(ISSUER);
+        for ours in ["https://as.example", "https://as.example/", "https://AS.example:443/graphql?x"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in [
+            "http://as.example",
+            "https://as.example:444",
+            "https://as.example.evil.example",
+            "https://evil@as.example/",
+            "https://evil.example/https://as.example",
+            "urn:as.example:x",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+        assert!(resources(&[]).admit(ISSUER));
+        assert!(resources(&["https://api.example", "https://as.example/xrpc"]).admit(ISSUER));
+        assert!(!resources(&["https://api.example"]).admit(ISSUER));
+    }
+
+    #[test]
+    fn narrowing() {
+        let narrowed = |granted: &[&str], asked: &[&str]| {
+            resources(granted).narrow(&resources(asked), ISSUER).map(|resources| resources.to_stored())
+        };
+        assert_eq!(narrowed(&[], &[]), Some(None));
+        assert_eq!(
+            narrowed(&[], &["https://as.example/mcp"]),
+            Some(Some("https://as.example/mcp".to_owned()))
+        );
+        assert_eq!(narrowed(&[], &["https://api.example"]), None);
+        assert_eq!(narrowed(&["urn:a:b", "urn:c:d"], &["urn:c:d"]), Some(Some("urn:c:d".to_owned())));
+        assert_eq!(narrowed(&["urn:a:b"], &[]), Some(Some("urn:a:b".to_owned())));
+        assert_eq!(narrowed(&["urn:a:b"], &["https://as.example"]), None, "it was not granted");
+    }
+
+    #[test]
+    fn tables_and_audiences() {
+        for named in [&[][..], &["urn:a:b"], &["urn:a:b", "https://a.example/?x"]] {
+            let named = resources(named);
+            assert_eq!(Resources::from_stored(named.to_stored().as_deref()), Some(named));
+        }
+        assert_eq!(Resources::from_stored(Some("nonsense")), None);
+        assert_eq!(resources(&[]).audience(ISSUER), json!(ISSUER));
+        assert_eq!(resources(&["urn:a:b"]).audience(ISSUER), json!("urn:a:b"));
+        assert_eq!(resources(&["urn:a:b", "urn:c:d"]).audience(ISSUER), json!(["urn:a:b", "urn:c:d"]));
+    }
+}

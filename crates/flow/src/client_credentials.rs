@@ -1,0 +1,57 @@
+//! The client credentials grant (RFC 6749 section 4.4): a token for the client itself, without a person.
+//!
+//! Such a token says who its client is, to whoever introspects or verifies it. It has no scope, since every
+//! scope of this server is something that a person allows, and opens none of our own resources.
+
+use causeway_domain::Resources;
+use causeway_domain::client::{ClientType, GrantType};
+
+use crate::access_jwt::{self, Facts};
+use crate::caller::Caller;
+use crate::ctx::Ctx;
+use crate::resources;
+use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
+
+/// The parameters of the request.
+#[derive(Debug, Default)]
+pub struct ClientParams {
+    /// What it asks for: there is nothing.
+    pub scope: Option<String>,
+    /// Where the token is to be used (RFC 8707).
+    pub resource: Vec<String>,
+}
+
+/// Gives an authenticated client a token of its own. There is no refresh token (section 4.4.3).
+///
+/// # Errors
+/// [`TokenError`].
+#[tracing::instrument(name = "flow.client_credentials", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn grant(ctx: &Ctx, caller: &Caller, params: ClientParams) -> Result<IssuedTokens, TokenError> {
+    let client = &caller.client;
+    if !client.allows(GrantType::ClientCredentials) || client.client_type() == ClientType::Public {
+        return Err(TokenRefusal::Grant.into());
+    }
+    caller.check_binding()?;
+    if params.scope.as_deref().is_some_and(|scope| !scope.trim().is_empty()) {
+        return Err(TokenRefusal::NobodysScope.into());
+    }
+    let resources =
+        resources::admit(ctx, client, &params.resource).map_err(|_| TokenRefusal::UnknownTarget)?;
+    let facts = access_jwt::is_wanted(client).then(|| facts(caller, &resources));
+    let pair = FreshPair::make(ctx, caller, ctx.now(), facts.as_ref()).await?;
+    let (fresh, once) = (pair.clone(), caller.clone());
+    ctx.store()
+        .write(move |c| {
+            once.consume::<TokenError>(c)?;
+            Ok::<_, TokenError>(fresh.insert_for_client(c, &once.client, &resources)?)
+        })
+        .await?;
+    tracing::info!("a client has a token for itself");
+    Ok(pair.issued_to_client())
+}
+
+/// What a signed token says: `sub` is the client (RFC 9068 section 2.2).
+fn facts(caller: &Caller, resources: &Resources) -> Facts {
+    let sub = caller.client.client_id.to_string();
+    Facts { sub, scope: causeway_domain::Scope::default(), resources: resources.clone(), auth_time: None }
+}

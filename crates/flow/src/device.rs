@@ -1,0 +1,341 @@
+//! The device authorization grant (RFC 8628): a device that cannot show a browser gets a code, and a person
+//! confirms it in a browser of theirs, signs in there and agrees. The device comes for its tokens by
+//! [`crate::device_token`].
+//!
+//! Nothing that is shown in the browser gives the device anything before the person has seen who asks and has
+//! confirmed the code (section 5.4), and consent is asked for as in any other sign-in.
+
+use causeway_domain::client::{Client, GrantType};
+use causeway_domain::device::{
+    DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
+};
+use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::secret::{DeviceCode, PlainToken};
+use causeway_domain::{
+    AccessTokenFormat, AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, Jkt, Prompts, ResponseMode,
+    TenantId, Timestamp,
+};
+use causeway_store::{AnyConnection, StoreError, auth_requests, clients, device_codes};
+
+use crate::caller::{Caller, Replayed};
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::guesses::Guess;
+use crate::id_token::OPENID;
+use crate::issuer_keys;
+use crate::resources;
+use crate::sign_in::{self, SignInError};
+
+/// The parameters of a device's request (section 3.1).
+#[derive(Debug, Default)]
+pub struct DeviceParams {
+    /// What it asks for.
+    pub scope: Option<String>,
+    /// Where the tokens are to be used (RFC 8707).
+    pub resource: Vec<String>,
+    /// The key that polls have to prove; a proof beside the request names it, too.
+    pub dpop_jkt: Option<String>,
+}
+
+/// Why a device's request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The client did not register this grant.
+    #[error("this client is not registered for the grant urn:ietf:params:oauth:grant-type:device_code")]
+    Grant,
+    /// A scope that is malformed or not available.
+    #[error("scope: {0}")]
+    Scope(String),
+    /// A resource that is malformed or not to be had.
+    #[error("{0}")]
+    Target(String),
+    /// A `dpop_jkt` that is none, or not that of the request's proof (RFC 9449 section 10.1).
+    #[error("dpop_jkt must be the SHA-256 thumbprint, in base64url, of the key in the DPoP proof")]
+    DpopJkt,
+    /// What works once came again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
+    /// The client was deleted a moment ago.
+    #[error("this client was deleted")]
+    Client,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl DeviceError {
+    /// The code of RFC 6749 section 5.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Grant => ErrorCode::UnauthorizedClient,
+            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Target(_) => ErrorCode::InvalidTarget,
+            Self::DpopJkt => ErrorCode::InvalidRequest,
+            Self::Replayed(replayed) => replayed.code(),
+            Self::Client => ErrorCode::InvalidClient,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+impl From<StoreError> for DeviceError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// A request that was taken: the only copy of its codes.
+#[derive(Debug)]
+pub struct Begun {
+    /// What the device polls with.
+    pub device_code: PlainToken<DeviceCode>,
+    /// What it shows.
+    pub user_code: UserCode,
+    /// Seconds that both live.
+    pub expires_in: i64,
+    /// Seconds between polls.
+    pub interval: i64,
+}
+
+/// Takes the request of a device whose client has been authenticated (section 3.1).
+///
+/// # Errors
+/// [`DeviceError`].
+#[tracing::instrument(name = "flow.device", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<Begun, DeviceError> {
+    let client = &caller.client;
+    if !client.allows(GrantType::DeviceCode) {
+        return Err(DeviceError::Grant);
+    }
+    let dpop_jkt = bound_key(caller, params.dpop_jkt.as_deref())?;
+    let asked = params.scope.as_deref().unwrap_or_default();
+    let scope = ctx.scopes().admit(asked, client).map_err(DeviceError::Scope)?;
+    let resources = resources::admit(ctx, client, &params.resource).map_err(DeviceError::Target)?;
+    if scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
+        issuer_keys::ensure(ctx).await?;
+    }
+    let (device_code, user_code) = (PlainToken::random(ctx.rng()), UserCode::random(ctx.rng()));
+    let now = ctx.now();
+    let row = DeviceAuthorization {
+        device_code: device_code.hash(),
+        user_code: user_code.hash(),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        scope,
+        resources,
+        dpop_jkt,
+        stage: DeviceStage::Pending,
+        created_at: now,
+        expires_at: now.plus(DEVICE_CODE_SECONDS),
+    };
+    let once = caller.clone();
+    let kept = ctx
+        .store()
+        .write(move |c| {
+            once.consume::<DeviceError>(c)?;
+            Ok::<_, DeviceError>(device_codes::insert_device_code(c, &row)?)
+        })
+        .await;
+    match kept {
+        Err(DeviceError::Internal(error)) if error.is_dangling() => return Err(DeviceError::Client),
+        done => done?,
+    }
+    tracing::info!("a device waits for a person");
+    let (expires_in, interval) = (DEVICE_CODE_SECONDS, POLL_INTERVAL_SECONDS);
+    Ok(Begun { device_code, user_code, expires_in, interval })
+}
+
+/// The key that polls have to prove to hold: that of the proof beside the request, or the one that it names.
+fn bound_key(caller: &Caller, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
+    let named = named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose()?;
+    match (named, caller.dpop_jkt.clone()) {
+        (Some(named), Some(proven)) if named != proven => Err(DeviceError::DpopJkt),
+        (named, proven) => Ok(proven.or(named)),
+    }
+}
+
+/// Why a typed code leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub enum UserCodeError {
+    /// Unknown, expired, confirmed in another browser, or decided: the texts are one on purpose.
+    #[error("this code is wrong, has expired, or was used")]
+    Unknown,
+    /// Too many wrong ones.
+    #[error("too many wrong codes")]
+    TooMany {
+        /// Seconds after which there is another try.
+        retry_after: i64,
+    },
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl From<StoreError> for UserCodeError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// What the person has to confirm.
+#[derive(Debug)]
+pub struct DeviceQuestion {
+    /// The code, as the device shows it.
+    pub user_code: UserCode,
+    /// Who asks.
+    pub client: Client,
+}
+
+/// Finds out whose code a person has typed. Nothing changes.
+///
+/// # Errors
+/// [`UserCodeError`].
+#[tracing::instrument(name = "flow.device.look", skip_all)]
+pub async fn look(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<DeviceQuestion, UserCodeError> {
+    let user_code = guessed(ctx, typed, guess)?;
+    let found = Lookup::new(ctx, &user_code, guess.browser);
+    let client = ctx
+        .store()
+        .read(move |c| {
+            let (device, _) = found.run(c)?;
+            clients::find_client(c, &device.tenant_id, &device.client_id)?.ok_or(UserCodeError::Unknown)
+        })
+        .await?;
+    ctx.guesses().give_back(&guess);
+    Ok(DeviceQuestion { user_code, client })
+}
+
+/// The person has confirmed the code: a sign-in for it begins in this browser, whose end leads it to
+/// `return_to`. The code works in no other browser from then on; in this one it leads to the same sign-in.
+///
+/// # Errors
+/// [`UserCodeError`].
+#[tracing::instrument(name = "flow.device.confirm", skip_all)]
+pub async fn confirm(
+    ctx: &Ctx,
+    typed: &str,
+    guess: Guess<'_>,
+    return_to: &str,
+    ui_locales: Option<String>,
+) -> Result<AuthRequest, UserCodeError> {
+    let user_code = guessed(ctx, typed, guess)?;
+    let found = Lookup::new(ctx, &user_code, guess.browser);
+    let id = AuthRequestId::random(ctx.rng());
+    // No code will ever come of it.
+    let code_challenge = CodeVerifier::random(ctx.rng()).challenge();
+    let return_to = return_to.to_owned();
+    let request = ctx
+        .store()
+        .write(move |c| {
+            let (device, begun) = found.run(c)?;
+            if let Some(begun) = begun {
+                return Ok(begun);
+            }
+            let request = AuthRequest {
+                id: id.clone(),
+                tenant_id: device.tenant_id,
+                client_id: device.client_id,
+                redirect_uri: return_to.clone(),
+                scope: device.scope,
+                resources: device.resources,
+                state: None,
+                code_challenge: code_challenge.clone(),
+                nonce: None,
+                login_hint: None,
+                response_mode: ResponseMode::default(),
+                prompt: Prompts::default(),
+                max_age: None,
+                dpop_jkt: None,
+                ui_locales: ui_locales.clone(),
+                browser_id: found.browser.clone(),
+                request_uri: None,
+                device_code: Some(device.device_code.clone()),
+                stage: AuthRequestStage::SignIn,
+                created_at: found.now,
+                expires_at: device.expires_at.min(found.now.plus(AUTH_REQUEST_SECONDS)),
+            };
+            if !device_codes::claim_device_code(c, &device.device_code, &request.id, found.now)? {
+                return Err(UserCodeError::Unknown);
+            }
+            auth_requests::insert_auth_request(c, &request)?;
+            Ok(request)
+        })
+        .await?;
+    ctx.guesses().give_back(&guess);
+    tracing::info!(auth_request = %request.id, "a person confirmed a device's code");
+    Ok(request)
+}
+
+/// The person says that the code is not theirs: the device gets nothing.
+///
+/// # Errors
+/// [`UserCodeError`].
+#[tracing::instrument(name = "flow.device.deny", skip_all)]
+pub async fn deny(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<(), UserCodeError> {
+    let user_code = guessed(ctx, typed, guess)?;
+    let found = Lookup::new(ctx, &user_code, guess.browser);
+    let begun = ctx
+        .store()
+        .write(move |c| {
+            let (device, begun) = found.run(c)?;
+            if begun.is_none() && !device_codes::deny_device_code(c, &device.device_code, None)? {
+                return Err(UserCodeError::Unknown);
+            }
+            Ok(begun)
+        })
+        .await?;
+    if let Some(request) = begun {
+        sign_in::cancel(ctx, &request.id, guess.browser).await.map_err(|error| match error {
+            SignInError::Internal(error) => UserCodeError::Internal(error),
+            _ => UserCodeError::Unknown,
+        })?;
+    }
+    ctx.guesses().give_back(&guess);
+    tracing::info!("a person denied a device's code");
+    Ok(())
+}
+
+/// Counts a guess, and reads what was typed.
+fn guessed(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<UserCode, UserCodeError> {
+    ctx.guesses().take(&guess, ctx.now()).map_err(|retry_after| {
+        tracing::warn!("too many wrong user codes");
+        UserCodeError::TooMany { retry_after }
+    })?;
+    UserCode::parse(typed).ok_or(UserCodeError::Unknown)
+}
+
+/// Whose code it is, and for which browser it is looked up.
+struct Lookup {
+    tenant: TenantId,
+    user_code: String,
+    browser: BrowserSessionId,
+    now: Timestamp,
+}
+
+impl Lookup {
+    fn new(ctx: &Ctx, user_code: &UserCode, browser: &BrowserSessionId) -> Self {
+        let (tenant, user_code) = (ctx.tenant().clone(), user_code.hash());
+        Self { tenant, user_code, browser: browser.clone(), now: ctx.now() }
+    }
+
+    /// A code that nobody has confirmed, or the sign-in that this browser has begun for it.
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+    ) -> Result<(DeviceAuthorization, Option<AuthRequest>), UserCodeError> {
+        let device = device_codes::find_user_code(c, &self.tenant, &self.user_code, self.now)?
+            .ok_or(UserCodeError::Unknown)?;
+        let begun = match &device.stage {
+            DeviceStage::Pending => None,
+            DeviceStage::Claimed { auth_request_id } => {
+                let request = auth_requests::find_auth_request(c, auth_request_id, &self.browser, self.now)?
+                    .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }));
+                Some(request.ok_or(UserCodeError::Unknown)?)
+            }
+            DeviceStage::Approved(_) | DeviceStage::Denied | DeviceStage::Used => {
+                return Err(UserCodeError::Unknown);
+            }
+        };
+        Ok((device, begun))
+    }
+}

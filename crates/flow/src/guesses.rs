@@ -1,0 +1,142 @@
+//! How often somebody may guess: wrong user codes by address and by browser (RFC 8628 section 5.1).
+//!
+//! Each process counts for itself, in memory. A user code has 34 bits and lives ten minutes, so what a
+//! deployment of several processes allows is still nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use causeway_domain::{BrowserSessionId, Timestamp};
+
+/// Seconds for which wrong guesses count.
+const WINDOW_SECONDS: i64 = 600;
+/// Wrong guesses in that time, by one browser. A browser is free to forget its cookie.
+const OF_BROWSER: u32 = 10;
+/// The same by one address, behind which several people may be.
+const OF_ADDRESS: u32 = 30;
+/// The most guessers that are remembered.
+const CAPACITY: usize = 65_536;
+
+/// Who guesses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Guesser {
+    Browser(BrowserSessionId),
+    Address(IpAddr),
+}
+
+/// Who has guessed, since when, and how often.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses(Mutex<HashMap<Guesser, (Timestamp, u32)>>);
+
+/// Somebody who is about to guess.
+#[derive(Clone, Copy, Debug)]
+pub struct Guess<'a> {
+    /// The browser.
+    pub browser: &'a BrowserSessionId,
+    /// Its address, if it is known.
+    pub address: Option<IpAddr>,
+}
+
+impl Guess<'_> {
+    fn guessers(&self) -> impl Iterator<Item = (Guesser, u32)> {
+        let browser = (Guesser::Browser(self.browser.clone()), OF_BROWSER);
+        let address = self.address.map(|address| (Guesser::Address(network_of(address)), OF_ADDRESS));
+        [browser].into_iter().chain(address)
+    }
+}
+
+/// An address, or the network that one customer of a provider has.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+impl Guesses {
+    /// Takes one guess, as if it were wrong, so that many at once are counted too; otherwise the seconds after
+    /// which there is another one.
+    pub(crate) fn take(&self, guess: &Guess<'_>, now: Timestamp) -> Result<(), i64> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= CAPACITY {
+            known.retain(|_, (since, _)| now.since(*since) < WINDOW_SECONDS);
+        }
+        let mut wait = None;
+        for (guesser, most) in guess.guessers() {
+            let Some((since, count)) = known.get(&guesser) else { continue };
+            let left = WINDOW_SECONDS - now.since(*since);
+            if left > 0 && *count >= most {
+                wait = wait.max(Some(left));
+            }
+        }
+        if let Some(wait) = wait {
+            return Err(wait);
+        }
+        for (guesser, _) in guess.guessers() {
+            if known.len() < CAPACITY || known.contains_key(&guesser) {
+                let entry = known.entry(guesser).or_insert((now, 0));
+                if now.since(entry.0) >= WINDOW_SECONDS {
+                    *entry = (now, 0);
+                }
+                entry.1 += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// It was right after all.
+    pub(crate) fn give_back(&self, guess: &Guess<'_>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (guesser, _) in guess.guessers() {
+            if let Some((_, count)) = known.get_mut(&guesser) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Timestamp = Timestamp(10_000);
+
+    #[test]
+    fn a_browser_and_an_address_run_out_of_guesses() {
+        let guesses = Guesses::default();
+        let browsers: Vec<_> = (0..4).map(|n| BrowserSessionId::new(format!("b{n}"))).collect();
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let guess = |n: usize, address| guesses.take(&Guess { browser: &browsers[n], address }, T);
+        for n in 0..3 {
+            for _ in 0..10 {
+                assert_eq!(guess(n, address), Ok(()));
+            }
+            assert_eq!(guess(n, None), Err(600));
+        }
+        assert_eq!(guess(3, address), Err(600), "a new browser at the same address");
+        assert_eq!(guess(3, Some(IpAddr::from([192, 0, 2, 2]))), Ok(()), "somebody else");
+        let later = Guess { browser: &browsers[0], address };
+        assert_eq!(guesses.take(&later, T.plus(599)), Err(1));
+        assert_eq!(guesses.take(&later, T.plus(600)), Ok(()));
+    }
+
+    #[test]
+    fn who_knows_a_code_is_no_guesser() {
+        let guesses = Guesses::default();
+        let browser = BrowserSessionId::new("b");
+        let guess = Guess { browser: &browser, address: None };
+        for _ in 0..100 {
+            assert_eq!(guesses.take(&guess, T), Ok(()));
+            guesses.give_back(&guess);
+        }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_guesser() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), IpAddr::from([192, 0, 2, 1]));
+    }
+}

@@ -1,0 +1,179 @@
+//! Resource indicators (RFC 8707): a token says where it is to be used, and is refused elsewhere.
+
+use anyhow::Result;
+use causeway_domain::{ClientId, Resources, TenantId};
+use causeway_store::clients;
+use causeway_testkit::{Answer, Authorization, OauthClient, Tokens, decide};
+use serde_json::{Value, json};
+
+use crate::support::{DID, HANDLE, Scene, on_each_database};
+
+const API: &str = "https://api.example/v1";
+
+/// A client that authenticates, and may ask tokens for one resource of others.
+pub(crate) async fn trusted(scene: &Scene, metadata: Value) -> Result<OauthClient> {
+    let mut metadata = metadata;
+    metadata["token_endpoint_auth_method"] = json!("client_secret_post");
+    let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
+    let id = ClientId::new(client.client_id.clone());
+    scene
+        .app
+        .store()
+        .write(move |c| {
+            let mut row = clients::find_client(c, &TenantId::default_tenant(), &id)?.expect("the client");
+            row.metadata.insert("allowed_resources".to_owned(), json!([API]));
+            clients::update_client(c, &row)
+        })
+        .await?;
+    Ok(client)
+}
+
+fn naming(client: &OauthClient, resources: &[&str]) -> Authorization {
+    let mut authorization = client.authorization(Some(HANDLE));
+    let named = resources.iter().map(|resource| ("resource".to_owned(), (*resource).to_owned()));
+    authorization.params.extend(named);
+    authorization
+}
+
+/// A code for a request that names resources.
+pub(crate) async fn code_for(
+    scene: &Scene,
+    client: &OauthClient,
+    resources: &[&str],
+) -> Result<(String, Authorization)> {
+    let authorization = naming(client, resources);
+    let consent = client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
+    let answer = decide(&scene.agent, &consent, "allow").await?;
+    Ok((answer.redirect_param("code").expect("a code"), authorization))
+}
+
+async fn redeem(
+    scene: &Scene,
+    client: &OauthClient,
+    code: &(String, Authorization),
+    resources: &[&str],
+) -> Result<Answer> {
+    let mut form = vec![
+        ("grant_type", "authorization_code"),
+        ("code", &*code.0),
+        ("code_verifier", code.1.verifier.expose()),
+    ];
+    form.extend(resources.iter().map(|resource| ("resource", *resource)));
+    client.post(&scene.agent, "/oauth/token", &form).await
+}
+
+async fn refresh(scene: &Scene, client: &OauthClient, token: &str, resources: &[&str]) -> Result<Answer> {
+    let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
+    form.extend(resources.iter().map(|resource| ("resource", *resource)));
+    client.post(&scene.agent, "/oauth/token", &form).await
+}
+
+async fn audience(scene: &Scene, client: &OauthClient, token: &str) -> Result<Value> {
+    let answer = client.post(&scene.agent, "/oauth/introspect", &[("token", token)]).await?.json();
+    assert_eq!(answer["active"], true, "{answer}");
+    Ok(answer["aud"].clone())
+}
+
+async fn userinfo(scene: &Scene, token: &str) -> Result<Answer> {
+    scene.agent.get_with(&scene.app.at("/oauth/userinfo"), token).await
+}
+
+on_each_database! {
+    /// What was named at the beginning bounds every token that comes of it; what is not named again is meant
+    /// (sections 2.1 and 2.2).
+    async fn tokens_are_for_what_was_named(database) {
+        let scene = Scene::set(database).await?;
+        let client = trusted(&scene, json!({})).await?;
+        let mcp = scene.app.at("/mcp");
+        let code = code_for(&scene, &client, &[&mcp, API, API]).await?;
+        for beyond in ["https://other.example", "https://api.example", "/v1", "https://api.example/v1#"] {
+            assert_eq!(redeem(&scene, &client, &code, &[beyond]).await?.refusal(), "400 invalid_target", "{beyond}");
+        }
+        let tokens = Tokens::read(&redeem(&scene, &client, &code, &[API]).await?)?;
+        assert_eq!(audience(&scene, &client, &tokens.access_token).await?, API);
+        assert_eq!(audience(&scene, &client, &tokens.refresh_token).await?, json!([mcp, API]));
+
+        let beyond = refresh(&scene, &client, &tokens.refresh_token, &[&scene.app.issuer]).await?;
+        assert_eq!(beyond.refusal(), "400 invalid_target", "it was not named");
+        let all = Tokens::read(&refresh(&scene, &client, &tokens.refresh_token, &[]).await?)?;
+        assert_eq!(audience(&scene, &client, &all.access_token).await?, json!([mcp, API]));
+        let narrow = Tokens::read(&refresh(&scene, &client, &all.refresh_token, &[&mcp]).await?)?;
+        assert_eq!(audience(&scene, &client, &narrow.access_token).await?, mcp);
+        assert_eq!(userinfo(&scene, &narrow.access_token).await?.json()["sub"], DID);
+        Ok(())
+    }
+
+    /// Whoever serves another resource cannot use the token that it gets here (RFC 9068 section 4).
+    async fn a_token_for_another_resource_is_nothing_here(database) {
+        let scene = Scene::set(database).await?;
+        let client = trusted(&scene, json!({})).await?;
+        let code = code_for(&scene, &client, &[API]).await?;
+        let tokens = Tokens::read(&redeem(&scene, &client, &code, &[]).await?)?;
+        for path in ["/oauth/userinfo", "/api/session", "/xrpc/com.atproto.server.getSession"] {
+            let answer = scene.agent.get_with(&scene.app.at(path), &tokens.access_token).await?;
+            assert_eq!(answer.refusal(), "401 invalid_token", "{path}");
+            assert!(answer.text.contains("another resource"), "{answer:?}");
+        }
+        assert_eq!(scene.upstream.calls().len(), 0);
+        Ok(())
+    }
+
+    /// The client of an MCP server names it at every step, with a slash or without; whoever names nothing gets
+    /// a token for this server.
+    async fn our_own_resources_are_for_everybody(database) {
+        let scene = Scene::set(database).await?;
+        let root = scene.app.at("/");
+        for named in [&[][..], &[&*scene.app.issuer], &[&*root], &[&*scene.app.at("/graphql")]] {
+            let code = code_for(&scene, &scene.client, named).await?;
+            let tokens = Tokens::read(&redeem(&scene, &scene.client, &code, named).await?)?;
+            assert_eq!(userinfo(&scene, &tokens.access_token).await?.json()["sub"], DID, "{named:?}");
+            Tokens::read(&refresh(&scene, &scene.client, &tokens.refresh_token, named).await?)?;
+        }
+        let code = code_for(&scene, &scene.client, &[]).await?;
+        Tokens::read(&redeem(&scene, &scene.client, &code, &[&root]).await?)?;
+        Ok(())
+    }
+
+    /// In the front channel and pushed: only what is known for the client, and nothing that is no resource.
+    async fn other_resources_are_for_clients_that_have_them(database) {
+        let scene = Scene::set(database).await?;
+        let asking = json!({"allowed_resources": [API]});
+        let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, asking).await?;
+        for resource in [API, "https://api.example/v1#x", "v1", "http://127.0.0.1:1.evil.example/"] {
+            let authorization = naming(&client, &[resource]);
+            let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_target"), "{resource}");
+            let form = authorization.form();
+            let form: Vec<_> = form.into_iter().filter(|(name, _)| *name != "client_id").collect();
+            assert_eq!(client.post(&scene.agent, "/oauth/par", &form).await?.refusal(), "400 invalid_target", "{resource}");
+        }
+        let many = (0..=Resources::MAX).map(|n| scene.app.at(&format!("/{n}"))).collect::<Vec<_>>();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let answer = scene.agent.get(&naming(&client, &many).url(&scene.app.issuer)).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_target"));
+        Ok(())
+    }
+
+    /// Pushed resources come out at the other end, and other parameters are still sent once.
+    async fn pushed(database) {
+        let scene = Scene::set(database).await?;
+        let client = trusted(&scene, json!({})).await?;
+        let authorization = naming(&client, &[API, &scene.app.issuer]);
+        let form = authorization.form();
+        let form: Vec<_> = form.into_iter().filter(|(name, _)| *name != "client_id").collect();
+        let pushed = client.post(&scene.agent, "/oauth/par", &form).await?.json();
+        let uri = pushed["request_uri"].as_str().expect("a request_uri");
+        let url = format!("{}/oauth/authorize?client_id={}&request_uri={uri}", scene.app.issuer, client.client_id);
+        let to_upstream = scene.agent.get(&url).await?.location()?;
+        let callback = causeway_testkit::Person::approve(&scene.upstream, &to_upstream).await?;
+        let consent = scene.agent.get(&callback).await?.location()?;
+        let answer = decide(&scene.agent, &consent, "allow").await?;
+        let code = (answer.redirect_param("code").expect("a code"), authorization);
+        let tokens = Tokens::read(&redeem(&scene, &client, &code, &[]).await?)?;
+        assert_eq!(audience(&scene, &client, &tokens.access_token).await?, json!([API, scene.app.issuer]));
+
+        let twice = client.post(&scene.agent, "/oauth/token", &[("grant_type", "x"), ("grant_type", "x")]).await?;
+        assert_eq!(twice.refusal(), "400 invalid_request");
+        Ok(())
+    }
+}
