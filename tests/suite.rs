@@ -5,6 +5,7 @@ mod conformance {
     mod account;
     mod authorize;
     mod client_assertion;
+    mod client_documents;
     mod cors;
     mod dpop;
     mod dpop_nonce;

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod authorization;
 pub mod client;
+pub mod client_document;
 pub mod client_keys;
 pub mod clock;
 pub mod error_code;

@@ -13,7 +13,7 @@ use causeway_domain::{
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
 
-use crate::clients;
+use crate::client_documents::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::OPENID;
@@ -55,6 +55,9 @@ pub enum UnsafeRequest {
     /// A `client_id` that nobody registered.
     #[error("no client of this name is registered here: {0}")]
     UnknownClient(String),
+    /// The document that describes the client.
+    #[error(transparent)]
+    Document(#[from] DocumentTrouble),
     /// No `redirect_uri`.
     #[error("redirect_uri is missing: name one of the registered ones")]
     NoRedirectUri,
@@ -71,6 +74,7 @@ impl UnsafeRequest {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownClient(_) => ErrorCode::InvalidClient,
+            Self::Document(trouble) => trouble.code(),
             Self::RequestUri => ErrorCode::InvalidRequestUri,
             _ => ErrorCode::InvalidRequest,
         }
@@ -256,7 +260,11 @@ async fn begin_pushed(
 async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Client, AuthorizeError> {
     let client_id =
         params.client_id.as_deref().filter(|id| !id.is_empty()).ok_or(UnsafeRequest::NoClientId)?;
-    let client = clients::find(ctx, &ClientId::new(client_id)).await?;
+    let client = match client_documents::find(ctx, &ClientId::new(client_id)).await {
+        Err(FindError::Document(trouble)) => return Err(UnsafeRequest::from(trouble).into()),
+        Err(FindError::Internal(error)) => return Err(error.into()),
+        Ok(client) => client,
+    };
     Ok(client.ok_or_else(|| UnsafeRequest::UnknownClient(shorten(client_id)))?)
 }
 

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::client_cache::ClientCache;
+use crate::client_documents::ClientDocuments;
 use crate::client_keys::ClientKeys;
 use crate::error::Internal;
 use crate::flights::Flights;
@@ -56,6 +57,8 @@ pub struct CtxParts {
     pub ceiling: Scope,
     /// Who may register clients.
     pub registration: RegistrationPolicy,
+    /// Whether clients are taken that nobody registered, by the document at their `client_id`.
+    pub client_documents: bool,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -69,6 +72,7 @@ struct Inner {
     scopes: ScopePolicy,
     clients: ClientCache,
     client_keys: ClientKeys,
+    client_documents: ClientDocuments,
     nonces: OnceLock<Result<DpopNonces, JoseError>>,
     recent_proofs: RecentProofs,
     flights: Flights,
@@ -90,6 +94,7 @@ impl Ctx {
             scopes,
             clients: ClientCache::default(),
             client_keys: ClientKeys::default(),
+            client_documents: ClientDocuments::default(),
             nonces: OnceLock::new(),
             recent_proofs: RecentProofs::default(),
             flights: Flights::default(),
@@ -169,6 +174,11 @@ impl Ctx {
         &self.0.parts.registration
     }
 
+    /// Whether clients are taken that nobody registered.
+    pub fn accepts_client_documents(&self) -> bool {
+        self.0.parts.client_documents
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.0.parts.clock.now()
@@ -196,6 +206,10 @@ impl Ctx {
 
     pub(crate) fn issuer_keys(&self) -> &IssuerKeys {
         &self.0.issuer_keys
+    }
+
+    pub(crate) fn client_documents(&self) -> &ClientDocuments {
+        &self.0.client_documents
     }
 
     pub(crate) fn client_keys(&self) -> &ClientKeys {

@@ -15,6 +15,7 @@ pub mod authorize;
 pub mod callback;
 pub mod caller;
 mod client_cache;
+pub mod client_documents;
 mod client_keys;
 pub mod clients;
 pub mod consent;

@@ -20,6 +20,9 @@ diesel::table! {
         registration_access_token -> Nullable<Text>,
         jwks -> Nullable<Text>,
         tenant_id -> Text,
+        origin -> Text,
+        document_checked_at -> Nullable<BigInt>,
+        document_fresh_until -> Nullable<BigInt>,
     }
 }
 

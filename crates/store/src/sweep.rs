@@ -20,6 +20,8 @@ const DAY: i64 = 86_400;
 pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
 /// Seconds for which a registration stays that nobody signs in to.
 pub const UNUSED_CLIENT_SECONDS: i64 = 30 * DAY;
+/// Seconds for which a client stays that nobody registered and nobody signs in to.
+pub const UNUSED_DOCUMENT_SECONDS: i64 = DAY;
 /// Seconds after which a session is looked at again that some token still led to.
 pub const REACH_CHECK_SECONDS: i64 = HOUR;
 
@@ -107,6 +109,12 @@ const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
     AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     ORDER BY updated_at LIMIT $2";
+/// Known by its own document, and nobody signed in to it.
+const UNUSED_DOCUMENTS: &str = "SELECT client_id AS id FROM oauth_client \
+    WHERE document_checked_at IS NOT NULL AND document_checked_at <= $1 \
+    AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
+    AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
+    ORDER BY document_checked_at LIMIT $2";
 /// Ended and revoked long ago.
 const BYGONE: &str = "FROM upstream_session \
     WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
@@ -208,7 +216,9 @@ impl Sweep<'_> {
     }
 
     fn delete_unused_clients(&mut self) -> Result<(), StoreError> {
-        for client_id in self.find(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)? {
+        let mut unused = self.find(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)?;
+        unused.extend(self.find(UNUSED_DOCUMENTS, UNUSED_DOCUMENT_SECONDS)?);
+        for client_id in unused {
             let unused = oauth_client::table.filter(oauth_client::client_id.eq(client_id));
             self.count.deleted += diesel::delete(unused).execute(self.c)?;
         }

@@ -1,6 +1,7 @@
 //! Where an answer goes, as a person should see it.
 
 use causeway_domain::client::Client;
+use causeway_domain::client_document::ClientOrigin;
 
 /// The host that a redirect URI leads to; the scheme for a private one, whose "host" means nothing.
 pub fn host_of(redirect_uri: &str) -> String {
@@ -15,8 +16,20 @@ pub fn host_of(redirect_uri: &str) -> String {
     }
 }
 
-/// The host of a client: where its first redirect URI leads.
+/// The host that stands for a client's identity: that of the document which describes it. Whoever holds the
+/// host has written the document, so nobody else can go by this name.
+pub fn identity_host(client: &Client) -> Option<String> {
+    match client.origin {
+        ClientOrigin::Document { .. } => Some(host_of(client.client_id.as_str())),
+        ClientOrigin::Registered | ClientOrigin::Loopback { .. } => None,
+    }
+}
+
+/// The host of a client: that of its document, or where its first redirect URI leads.
 pub fn client_host(client: &Client) -> String {
+    if let Some(host) = identity_host(client) {
+        return host;
+    }
     client.redirect_uris.first().map(|uri| host_of(uri.as_str())).unwrap_or_default()
 }
 

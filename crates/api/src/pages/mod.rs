@@ -25,7 +25,7 @@ pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
-pub use self::host::{client_host, host_of};
+pub use self::host::{client_host, host_of, identity_host};
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::problem::Problem;
@@ -116,8 +116,8 @@ pub struct ConsentPage {
     pub client_name: String,
     /// The host of the redirect URI: where the person returns to.
     pub client_host: String,
-    /// Whether somebody vouches for the client's name.
-    pub verified: bool,
+    /// The host that is the client's identity, if it has a verified one: its document is there.
+    pub identity: Option<String>,
     /// The handle, if it is verified in both directions.
     pub handle: Option<String>,
     /// The account.
@@ -145,7 +145,10 @@ struct ConsentView<'a> {
 impl ConsentPage {
     /// The page as HTML.
     pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
-        let client = Client::new(&self.client_name, &self.client_host);
+        let mut client = Client::new(&self.client_name, &self.client_host);
+        if let Some(identity) = self.identity.as_ref().filter(|_| client.name == client.host) {
+            client.name.clone_from(identity);
+        }
         ConsentView { shell: Shell::of(lang), client, page: self, action: CONSENT_ACTION }.render()
     }
 }

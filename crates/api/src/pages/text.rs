@@ -55,6 +55,7 @@ pub(super) struct Consent {
     pub(super) heading: Around,
     pub(super) app: &'static str,
     pub(super) verified: &'static str,
+    pub(super) verified_note: Around,
     pub(super) not_verified: &'static str,
     pub(super) not_verified_note: &'static str,
     pub(super) only_if_from_there: &'static str,

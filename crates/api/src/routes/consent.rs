@@ -12,7 +12,7 @@ use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page};
 use crate::http::request;
-use crate::pages::{AskedScopes, ConsentPage, host_of};
+use crate::pages::{AskedScopes, ConsentPage, host_of, identity_host};
 use crate::state::AppState;
 
 /// Where the consent page of a request is.
@@ -27,9 +27,9 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let view = consent::view(&state.ctx, &id, &browser).await?;
     request::prefer(view.request.ui_locales.as_deref());
     let html = ConsentPage {
+        identity: identity_host(&view.client),
         client_name: view.client.client_name,
         client_host: host_of(&view.request.redirect_uri),
-        verified: false,
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 
 use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{
     AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
 };
@@ -96,6 +97,7 @@ pub(crate) fn client() -> Client {
     Client {
         client_id: ClientId::random(&SystemRng),
         tenant_id: TenantId::default_tenant(),
+        origin: ClientOrigin::Registered,
         client_secret: Some(hash()),
         client_name: "Ünïted".to_owned(),
         redirect_uris: vec![RedirectUri::from_stored("https://app.example/cb")],

@@ -40,7 +40,11 @@ pub(in crate::pages) static DE: Text = Text {
     consent: Consent {
         heading: ("Darf ", " dein Konto benutzen?"),
         app: "Die App",
-        verified: "geprüft",
+        verified: "Adresse geprüft",
+        verified_note: (
+            "Diese App weist sich durch ihre Webadresse aus, ",
+            ": das haben wir geprüft. Wie sie heißt, sagt sie selbst.",
+        ),
         not_verified: "nicht geprüft",
         not_verified_note: "Niemand hat den Namen dieser App geprüft.",
         only_if_from_there: "Mach nur weiter, wenn du von der Adresse oben gekommen bist.",

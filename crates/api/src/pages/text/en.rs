@@ -40,7 +40,11 @@ pub(in crate::pages) static EN: Text = Text {
     consent: Consent {
         heading: ("Let ", " use your account?"),
         app: "The app",
-        verified: "verified",
+        verified: "address verified",
+        verified_note: (
+            "This app is identified by its web address, ",
+            ": we have checked that. Its name is what it says of itself.",
+        ),
         not_verified: "not verified",
         not_verified_note: "Nobody has checked this app’s name.",
         only_if_from_there: "Go on only if you came from the address above.",
