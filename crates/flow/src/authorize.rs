@@ -7,12 +7,13 @@ use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Jkt, Prompts, RequestUri,
+    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, Did, ErrorCode, Jkt, Prompts, RequestUri,
     ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
 
+use crate::claims::{self, RequestedClaims};
 use crate::client_documents::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -42,6 +43,7 @@ pub struct AuthorizeParams {
     pub id_token_hint: Option<String>,
     pub dpop_jkt: Option<String>,
     pub ui_locales: Option<String>,
+    pub claims: Option<String>,
     pub request_uri: Option<String>,
     pub request: Option<String>,
 }
@@ -99,6 +101,9 @@ pub enum Refusal {
     /// An `id_token_hint` that we did not sign.
     #[error("id_token_hint is not an id_token of this issuer")]
     IdTokenHint,
+    /// A `claims` parameter that cannot be read.
+    #[error("{0}")]
+    Claims(String),
     /// A `max_age` that is no number of seconds.
     #[error("max_age must be a whole number of seconds")]
     MaxAge,
@@ -183,6 +188,7 @@ pub(crate) struct Checked {
     max_age: Option<i64>,
     dpop_jkt: Option<Jkt>,
     ui_locales: Option<String>,
+    required_sub: Option<Did>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -340,6 +346,7 @@ fn check_rest(
         ("nonce", &params.nonce, 512),
         ("login_hint", &params.login_hint, 512),
         ("scope", &params.scope, 8192),
+        ("claims", &params.claims, claims::MAX_BYTES),
     ] {
         if value.as_ref().is_some_and(|value| value.len() > max) {
             return Err(Refusal::TooLong(name, max));
@@ -365,21 +372,28 @@ fn check_rest(
         None => None,
         Some(jkt) => Some(Jkt::parse(jkt).ok_or(Refusal::DpopJkt)?),
     };
-    let asked = params.scope.as_deref().unwrap_or_default();
-    let scope = ctx.scopes().admit(asked, client).map_err(Refusal::Scope)?;
+    let claims = params.claims.as_deref().map(RequestedClaims::read).transpose();
+    let claims = claims.map_err(|error| Refusal::Claims(error.to_string()))?.unwrap_or_default();
+    let mut asked = params.scope.clone().unwrap_or_default();
+    if claims.email {
+        asked.push_str(" email");
+    }
+    let scope = ctx.scopes().admit(asked.trim(), client).map_err(Refusal::Scope)?;
+    let required = claims.sub.as_ref().map(Did::to_string);
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
         scope,
         state: params.state.clone(),
         code_challenge,
         nonce: params.nonce.clone(),
-        login_hint: params.login_hint.clone().filter(|hint| !hint.trim().is_empty()),
+        login_hint: required.or(params.login_hint.clone()).filter(|hint| !hint.trim().is_empty()),
         response_mode,
         prompt,
         max_age,
         dpop_jkt,
         // A wish, never a reason to refuse.
         ui_locales: params.ui_locales.clone().filter(|locales| locales.len() <= 256),
+        required_sub: claims.sub,
     })
 }
 
@@ -420,6 +434,7 @@ impl Checked {
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt,
             ui_locales: self.ui_locales,
+            required_sub: self.required_sub,
             browser_id: browser.clone(),
             request_uri,
             stage: AuthRequestStage::SignIn,

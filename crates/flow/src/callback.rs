@@ -217,7 +217,7 @@ async fn sign_in(
             }));
         }
     };
-    let stored = match prove_identity(ctx, upstream, &answer.sub).await {
+    let stored = match prove_identity(ctx, upstream, request, &answer.sub).await {
         Ok(identity) => store_session(ctx, upstream, request, &answer, identity).await,
         Err(failure) => Ok(Err(failure)),
     };
@@ -241,8 +241,14 @@ fn read_answer(params: CallbackParams, issuer: &str) -> Result<Secret, Failure> 
 }
 
 /// Follows the DID's own document, fresh, to the issuer that answered.
-async fn prove_identity(ctx: &Ctx, upstream: &UpstreamRequest, sub: &Did) -> Result<Identity, Failure> {
-    if upstream.expected_did.as_ref().is_some_and(|expected| expected != sub) {
+async fn prove_identity(
+    ctx: &Ctx,
+    upstream: &UpstreamRequest,
+    request: &AuthRequest,
+    sub: &Did,
+) -> Result<Identity, Failure> {
+    let named = [&upstream.expected_did, &request.required_sub];
+    if named.into_iter().flatten().any(|expected| expected != sub) {
         return Err(Failure::OtherAccount);
     }
     let unavailable_or = |error: causeway_atproto::ResolveError, otherwise: Failure| {

@@ -14,6 +14,7 @@ pub mod assertion;
 pub mod authorize;
 pub mod callback;
 pub mod caller;
+mod claims;
 mod client_cache;
 pub mod client_documents;
 mod client_keys;

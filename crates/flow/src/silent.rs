@@ -113,12 +113,14 @@ fn choose(
         Some(Ok(SignInInput::Handle(handle))) => session.handle.as_ref() == Some(handle),
         Some(_) => false,
     };
+    let is_required =
+        |session: &SessionHead| request.required_sub.as_ref().is_none_or(|did| session.did == *did);
     let is_recent = |session: &SessionHead| {
         request.max_age.is_none_or(|seconds| now.since(session.created_at) <= seconds)
     };
     let mut best = Err(Silence::Login);
     for (session, granted) in grants {
-        if !is_meant(&session) || !is_recent(&session) {
+        if !is_meant(&session) || !is_required(&session) || !is_recent(&session) {
             continue;
         }
         if scopes::has_all(&granted, &request.scope) {

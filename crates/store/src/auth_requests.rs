@@ -41,6 +41,7 @@ struct Row {
     max_age: Option<i64>,
     dpop_jkt: Option<String>,
     ui_locales: Option<String>,
+    required_sub: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -79,6 +80,7 @@ impl Row {
             max_age: request.max_age,
             dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             ui_locales: request.ui_locales.clone(),
+            required_sub: request.required_sub.as_ref().map(|did| did.as_str().to_owned()),
         }
     }
 
@@ -110,6 +112,7 @@ impl Row {
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             ui_locales: self.ui_locales,
+            required_sub: self.required_sub.map(|did| column("required_sub").did(&did)).transpose()?,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             stage,

@@ -135,6 +135,7 @@ diesel::table! {
         max_age -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
         ui_locales -> Nullable<Text>,
+        required_sub -> Nullable<Text>,
     }
 }
 

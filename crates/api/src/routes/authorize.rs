@@ -34,6 +34,7 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         max_age: params.take("max_age"),
         id_token_hint: params.take("id_token_hint"),
         ui_locales: params.take("ui_locales"),
+        claims: params.take("claims"),
         request_uri: params.take("request_uri"),
         request: params.take("request"),
     }
