@@ -20,6 +20,7 @@ mod conformance {
     mod openid;
     mod registration;
     mod relay;
+    mod remembered;
     mod request_objects;
     mod revocation;
     mod scopes;

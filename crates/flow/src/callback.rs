@@ -17,6 +17,7 @@ use causeway_jose::EcKey;
 use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
 use crate::account_proof;
+use crate::consent::{self, ConsentError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
@@ -44,7 +45,7 @@ pub enum CallbackOutcome {
     Consent(AuthRequestId),
     /// They have proven that an account is theirs: the account page shows it.
     Account,
-    /// Not signed in: the client is told.
+    /// The client is told: that nobody has signed in, or who has and had agreed before.
     Client(ClientAnswer),
 }
 
@@ -136,7 +137,13 @@ async fn run(
     }
     match sign_in(ctx, params, &upstream, &request).await? {
         Ok(()) if account_proof::is_for_proof(&request) => Ok(CallbackOutcome::Account),
-        Ok(()) => Ok(CallbackOutcome::Consent(request.id)),
+        Ok(()) => Ok(match consent::allow_remembered(ctx, &request.id, browser).await {
+            Ok(Some(answer)) => CallbackOutcome::Client(answer),
+            Ok(None) | Err(ConsentError::Gone | ConsentError::NotSignedIn) => {
+                CallbackOutcome::Consent(request.id)
+            }
+            Err(ConsentError::Internal(error)) => return Err(error.into()),
+        }),
         Err(failure) => {
             tracing::warn!(%failure, "sign-in failed");
             if !end_request(ctx, &request).await? {

@@ -39,6 +39,7 @@ pub mod refresh;
 pub mod register;
 pub mod registration;
 pub mod relay;
+mod remember;
 pub mod repository;
 mod request_object;
 mod respond;

@@ -24,6 +24,7 @@ pub mod admin;
 pub mod auth_requests;
 pub mod clients;
 pub mod codes;
+pub mod consents;
 pub mod grants;
 pub mod keys;
 pub mod migrate;

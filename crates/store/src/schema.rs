@@ -227,6 +227,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    consent (tenant_id, client_id, did) {
+        tenant_id -> Text,
+        client_id -> Text,
+        did -> Text,
+        scope -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         purpose -> Text,

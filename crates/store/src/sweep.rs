@@ -45,7 +45,7 @@ struct Expired {
 
 /// Codes stay for a day, so that reuse is noticed; tokens too, so that "expired" can be told from
 /// "unknown". A pushed request stays as long as what came of it can.
-const EXPIRED: [Expired; 9] = [
+const EXPIRED: [Expired; 10] = [
     Expired { table: "oauth_auth_request", key: "session_id", grace: 0 },
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
@@ -53,6 +53,7 @@ const EXPIRED: [Expired; 9] = [
     Expired { table: "oauth_dpop_nonce", key: "nonce", grace: 0 },
     Expired { table: "replay", key: "id", grace: 0 },
     Expired { table: "account_proof", key: "proof_id", grace: 0 },
+    Expired { table: "consent", key: "tenant_id, client_id, did", grace: 0 },
     Expired { table: "oauth_access_token", key: "token", grace: DAY },
     Expired { table: "oauth_refresh_token", key: "token", grace: DAY },
 ];
@@ -163,7 +164,7 @@ impl Sweep<'_> {
         for Expired { table, key, grace } in EXPIRED {
             let old =
                 format!("SELECT {key} FROM {table} WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2");
-            self.delete(&format!("DELETE FROM {table} WHERE {key} IN ({old})"), grace)?;
+            self.delete(&format!("DELETE FROM {table} WHERE ({key}) IN ({old})"), grace)?;
         }
         Ok(())
     }

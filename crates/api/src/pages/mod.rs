@@ -9,6 +9,7 @@
 
 mod account;
 mod assets;
+mod choose;
 mod host;
 mod lang;
 mod logout;
@@ -25,6 +26,7 @@ pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
+pub use self::choose::ChoosePage;
 pub use self::host::{client_host, host_of, identity_host};
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
@@ -109,7 +111,7 @@ impl AskedScopes {
 }
 
 /// Asks whether the client may have what it wants. The form posts `request` and `decision` (`allow` or
-/// `deny`) to [`CONSENT_ACTION`].
+/// `deny`), and `remember=yes` where that is on offer, to [`CONSENT_ACTION`].
 #[derive(Clone)]
 pub struct ConsentPage {
     /// The name that the client gave itself; not to be trusted.
@@ -126,6 +128,8 @@ pub struct ConsentPage {
     pub pds_host: String,
     /// What the client asks for.
     pub scopes: AskedScopes,
+    /// Whether the person can choose not to be asked again.
+    pub may_remember: bool,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
 }

@@ -24,6 +24,7 @@ fn consent() -> ConsentPage {
         did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(),
         pds_host: "pds.example.com".into(),
         scopes: asked("atproto transition:generic", ""),
+        may_remember: true,
         request: "req-1".into(),
     }
 }

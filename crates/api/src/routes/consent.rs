@@ -34,6 +34,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),
         scopes: AskedScopes::new(request::lang(), &view.scope, &view.upstream_scope),
+        may_remember: view.may_remember,
         request: id.into_string(),
     }
     .render(request::lang())
@@ -50,7 +51,7 @@ pub(crate) async fn post(
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
     let decision = match params.take("decision").as_deref() {
-        Some("allow") => Decision::Allow,
+        Some("allow") => Decision::Allow { remember: params.take("remember").as_deref() == Some("yes") },
         Some("deny") => Decision::Deny,
         _ => return Err(PageError::undecided()),
     };

@@ -3,8 +3,8 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::AuthRequestId;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
+use causeway_domain::{AuthRequestId, Did, Handle};
 use causeway_flow::sign_in::{self, SignInError};
 
 use super::consent;
@@ -14,7 +14,7 @@ use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::request;
-use crate::pages::{SIGN_IN_ACTION, SignInPage, host_of};
+use crate::pages::{ChoosePage, LogoutAccount, SIGN_IN_ACTION, SignInPage, host_of};
 use crate::state::AppState;
 
 pub(crate) async fn post(
@@ -25,12 +25,16 @@ pub(crate) async fn post(
     let mut params = Params::of_body(&req, payload).await?;
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
-    if params.take("decision").as_deref() == Some("deny") {
+    let decision = params.take("decision");
+    if decision.as_deref() == Some("deny") {
         return client_answer(sign_in::cancel(&state.ctx, &id, &browser).await?, None);
     }
     let request = sign_in::view(&state.ctx, &id, &browser).await?.request;
     if let AuthRequestStage::Consent { .. } = request.stage {
         return Ok(see_other(&consent::location(&state, &id), None));
+    }
+    if decision.as_deref() == Some("other") {
+        return render(&state, &request, "", None, BrowserCookie { id: browser, set: None }).await;
     }
     let typed = params.take("identifier").unwrap_or_default();
     match sign_in::start(&state.ctx, &request, &typed).await {
@@ -40,6 +44,33 @@ pub(crate) async fn post(
             render(&state, &request, &typed, Some(error), browser).await
         }
     }
+}
+
+/// What a person sees first: the accounts that their browser knows, if there is something to choose, or the
+/// empty page.
+pub(crate) async fn begin(
+    state: &AppState,
+    request: &AuthRequest,
+    browser: BrowserCookie,
+) -> Result<HttpResponse, PageError> {
+    let choices = sign_in::choices(&state.ctx, request).await?;
+    if choices.is_empty() {
+        return render(state, request, "", None, browser).await;
+    }
+    let view = sign_in::view(&state.ctx, &request.id, &browser.id).await?;
+    let account = |(did, handle): (Did, Option<Handle>)| LogoutAccount {
+        did: did.to_string(),
+        handle: handle.map(|handle| handle.to_string()),
+    };
+    let html = ChoosePage {
+        client_name: view.client_name,
+        client_host: host_of(&request.redirect_uri),
+        accounts: choices.into_iter().map(account).collect(),
+        request: request.id.to_string(),
+    }
+    .render(request::lang())
+    .map_err(|error| PageError::render(&error))?;
+    Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
 }
 
 /// The page, empty or with what was wrong with the last try.

@@ -23,6 +23,9 @@ pub(in crate::pages) static EN: Text = Text {
         example: "alice.bsky.social",
         submit: "Continue",
         cancel: "Cancel",
+        choose: "Which account?",
+        choose_note: "These are the accounts that you used in this browser. Your own server asks you to prove that it is you.",
+        other_account: "Another account",
         help: "What is my handle?",
         help_account: "You sign in with your AT Protocol account, the kind that Bluesky and other apps use. \
                        One account works in all of them.",
@@ -56,6 +59,7 @@ pub(in crate::pages) static EN: Text = Text {
         far_reaching: "far-reaching",
         more: ("and ", " more"),
         exactly: "The exact permissions, for experts",
+        remember: "Don’t ask me again for this app, this account and these permissions",
         allow: "Allow",
         deny: "Deny",
         return_to: ("Whatever you choose, you return to ", "."),
