@@ -4,6 +4,7 @@
 mod conformance {
     mod account;
     mod authorize;
+    mod backchannel;
     mod client_assertion;
     mod client_documents;
     mod cors;

@@ -12,6 +12,7 @@ pub mod account;
 pub mod account_proof;
 pub mod assertion;
 pub mod authorize;
+pub mod backchannel;
 pub mod callback;
 pub mod caller;
 mod claims;

@@ -27,6 +27,7 @@ pub mod codes;
 pub mod consents;
 pub mod grants;
 pub mod keys;
+pub mod logouts;
 pub mod migrate;
 pub mod par;
 pub mod replay;

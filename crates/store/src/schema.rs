@@ -238,6 +238,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    logout_notice (session_id) {
+        session_id -> Text,
+        client_id -> Text,
+        uri -> Text,
+        alg -> Text,
+        did -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        due_at -> BigInt,
+        attempts -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         purpose -> Text,

@@ -45,13 +45,14 @@ struct Expired {
 
 /// Codes stay for a day, so that reuse is noticed; tokens too, so that "expired" can be told from
 /// "unknown". A pushed request stays as long as what came of it can.
-const EXPIRED: [Expired; 10] = [
+const EXPIRED: [Expired; 11] = [
     Expired { table: "oauth_auth_request", key: "session_id", grace: 0 },
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
     Expired { table: "oauth_authorization_code", key: "code", grace: DAY },
     Expired { table: "oauth_dpop_nonce", key: "nonce", grace: 0 },
     Expired { table: "replay", key: "id", grace: 0 },
+    Expired { table: "logout_notice", key: "session_id", grace: 0 },
     Expired { table: "account_proof", key: "proof_id", grace: 0 },
     Expired { table: "consent", key: "tenant_id, client_id, did", grace: 0 },
     Expired { table: "oauth_access_token", key: "token", grace: DAY },
@@ -251,7 +252,7 @@ impl Sweep<'_> {
     }
 
     fn end(&mut self, session_id: &str) -> Result<(), StoreError> {
-        if sessions::end_session(self.c, &UpstreamSessionId::new(session_id), self.now)? {
+        if sessions::end_session_quietly(self.c, &UpstreamSessionId::new(session_id), self.now)? {
             self.count.ended_sessions += 1;
         }
         Ok(())

@@ -57,6 +57,8 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "request_object_signing_alg_values_supported": dpop::ALGORITHMS,
         "require_signed_request_object": false,
         "request_uri_parameter_supported": false,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "client_id_metadata_document_supported": ctx.accepts_client_documents(),
     });
     if *ctx.registration() != RegistrationPolicy::Off {
