@@ -5,13 +5,16 @@ mod conformance {
     mod access_jwt;
     mod account;
     mod authorize;
+    mod backchannel;
     mod client_assertion;
     mod client_credentials;
+    mod client_documents;
     mod cors;
     pub(crate) mod device;
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
+    mod email;
     mod graphql;
     mod identity;
     mod introspection;
@@ -21,6 +24,7 @@ mod conformance {
     mod openid;
     mod registration;
     mod relay;
+    mod remembered;
     mod request_objects;
     mod resources;
     mod revocation;

@@ -80,6 +80,7 @@ impl Scene {
     pub(crate) async fn upkeep(&self) -> Result<()> {
         causeway_flow::maintenance::sweep_all(&self.app.ctx).await?;
         causeway_flow::maintenance::revoke_due(&self.app.ctx).await?;
+        causeway_flow::backchannel::tell_due(&self.app.ctx).await?;
         Ok(())
     }
 

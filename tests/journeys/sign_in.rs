@@ -100,4 +100,27 @@ on_each_database! {
         assert_eq!(tokens.answer["sub"], carol.did.as_str());
         Ok(())
     }
+
+    /// The email address, as the PDS has it at that moment, by scope and by `claims`.
+    async fn email(database) {
+        let Some(net) = RealNet::start().await? else { return Ok(()) };
+        let app = TestApp::start(database, &net.environment()).await?;
+        let agent = Agent::default();
+        let account = net.account("alice")?.clone();
+        let claims = r#"{"userinfo":{"email":null}}"#;
+        for (scope, claims) in [("openid email", None), ("openid", Some(claims))] {
+            let client = app.client(&agent).await?;
+            let authorization = client.authorization(Some(&account.handle)).with("scope", Some(scope)).with("claims", claims);
+            let consent = client.reach_consent(&agent, &net.person("alice")?, &authorization).await?;
+            let code = causeway_testkit::decide(&agent, &consent, "allow").await?.redirect_param("code").unwrap();
+            let tokens = Tokens::read(&client.redeem(&agent, &code, &authorization.verifier).await?)?;
+            assert_eq!(tokens.answer["scope"], "atproto openid email");
+            let userinfo = agent.get_with(&app.at("/oauth/userinfo"), &tokens.access_token).await?.json();
+            assert_eq!(userinfo, json!({
+                "sub": account.did, "preferred_username": account.handle,
+                "email": "alice@mail.test", "email_verified": false,
+            }));
+        }
+        Ok(())
+    }
 }

@@ -34,6 +34,9 @@ use crate::http::proof::set_nonce;
 use crate::http::request;
 use crate::pages::{ErrorPage, Problem};
 
+/// Seconds after which it makes sense to come back to what too many want at the moment.
+const BUSY_SECONDS: u64 = 60;
+
 /// An error as an API client sees it (RFC 6749 section 5.2).
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -178,6 +181,11 @@ impl ApiError {
     pub(crate) fn caller(error: CallerError, used_header: bool) -> Self {
         match error {
             CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
+            CallerError::Client(error) if error.code() == ErrorCode::TemporarilyUnavailable => {
+                let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string());
+                this.retry_after = Some(BUSY_SECONDS);
+                this
+            }
             CallerError::Client(error) => Self::invalid_client(error.to_string(), used_header),
             CallerError::Proof(error) => error.into(),
         }
@@ -501,6 +509,9 @@ impl From<InputError> for PageError {
 
 impl From<UnsafeRequest> for PageError {
     fn from(error: UnsafeRequest) -> Self {
+        if error.code() == ErrorCode::TemporarilyUnavailable {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), Problem::Busy);
+        }
         Self::app(error.code(), &error)
     }
 }

@@ -249,6 +249,18 @@ impl HttpClient {
         Ok(Document { json: serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)?, max_age })
     }
 
+    /// Posts a form; any status that is not a success is an error. What the answer says is not read.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`.
+    pub async fn post_form(&self, url: &Url, form: String) -> Result<(), HttpError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let body = Some(Bytes::from(form));
+        let response = self.send(Call { method: Method::POST, url, accept: "*/*", headers, body }).await?;
+        if response.status().is_success() { Ok(()) } else { Err(status_error(&response)) }
+    }
+
     /// Fetches a text of at most `cap` bytes; anything but status 200 is an error.
     pub(crate) async fn get_text(&self, url: &Url, cap: usize) -> Result<String, HttpError> {
         let response = self.send(Call::get(url, "text/plain")).await?;

@@ -163,6 +163,7 @@ fn new_grant(
         session_iteration: session.iteration,
         redirect_uri: REDIRECT_URI.to_owned(),
         scope: Scope::parse(scope)?,
+        resources: causeway_domain::Resources::default(),
         code_challenge: verifier.challenge(),
         nonce: None,
         dpop_jkt: None,

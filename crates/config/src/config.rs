@@ -112,6 +112,8 @@ pub struct Config {
     pub registration: Registration,
     /// The file with the initial access token; there whenever [`Registration::Token`] is in force.
     pub registration_token_file: Option<PathBuf>,
+    /// Whether clients are taken by the document at their `client_id`.
+    pub client_id_documents: bool,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     pub(crate) file_path: Option<PathBuf>,
@@ -199,6 +201,11 @@ impl Config {
             );
             return Err(table::REGISTRATION_TOKEN_FILE.refuse(fault));
         }
+        let client_id_documents = layers.switch(
+            &table::CLIENT_ID_DOCUMENTS,
+            settings.client_id_documents,
+            file.client_id_documents,
+        )?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -218,6 +225,7 @@ impl Config {
             demo,
             registration,
             registration_token_file,
+            client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,

@@ -32,6 +32,7 @@ pub(crate) struct FileConfig {
     pub(crate) demo: Option<bool>,
     pub(crate) registration: Option<String>,
     pub(crate) registration_token_file: Option<String>,
+    pub(crate) client_id_documents: Option<bool>,
     pub(crate) log_format: Option<String>,
 }
 

@@ -55,6 +55,7 @@ impl Config {
             "registration-token-file" => {
                 self.registration_token_file.as_ref().and_then(|path| text(&path.display()))
             }
+            "client-id-documents" => Some(self.client_id_documents.to_string()),
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
             _ => None,
         }

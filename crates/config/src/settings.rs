@@ -75,6 +75,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE")]
     pub registration_token_file: Option<String>,
 
+    /// Take clients that nobody registered: by the metadata document at their client_id, an https URL, and http://localhost for apps under development
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub client_id_documents: Option<String>,
+
     /// Form of log lines, pretty or json; the level is set by RUST_LOG
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -73,6 +73,7 @@ settings! {
     DEMO = "demo", "CAUSEWAY_DEMO", Switch, None, "on for loopback, off otherwise";
     REGISTRATION = "registration", "CAUSEWAY_REGISTRATION", Text, Some("open"), "";
     REGISTRATION_TOKEN_FILE = "registration-token-file", "CAUSEWAY_REGISTRATION_TOKEN_FILE", Text, None, "unset; required for `token`";
+    CLIENT_ID_DOCUMENTS = "client-id-documents", "CAUSEWAY_CLIENT_ID_DOCUMENTS", Switch, Some("true"), "";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }

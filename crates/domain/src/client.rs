@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::access_format;
+use crate::client_document::ClientOrigin;
 use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
@@ -84,6 +85,8 @@ pub struct Client {
     pub client_id: ClientId,
     /// The tenant that it belongs to.
     pub tenant_id: TenantId,
+    /// How we know it.
+    pub origin: ClientOrigin,
     /// The hash of its secret; `None` for a public client.
     pub client_secret: Option<TokenHash<ClientSecret>>,
     /// The name that people see at consent.
@@ -234,6 +237,7 @@ impl ValidClientMetadata {
         Client {
             client_id,
             tenant_id,
+            origin: ClientOrigin::Registered,
             client_secret,
             client_name: self.client_name,
             redirect_uris: self.redirect_uris,

@@ -4,6 +4,7 @@ pub mod access_format;
 pub mod account;
 pub mod authorization;
 pub mod client;
+pub mod client_document;
 pub mod client_keys;
 pub mod clock;
 pub mod device;

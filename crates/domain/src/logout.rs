@@ -1,10 +1,13 @@
-//! What a client says about logging out (OpenID Connect RP-Initiated Logout 1.0 section 3.1).
+//! What a client says about logging out (OpenID Connect RP-Initiated Logout 1.0 section 3.1, OpenID Connect
+//! Back-Channel Logout 1.0 section 2.2).
 
 use serde_json::{Map, Value};
 
-use crate::client::Client;
+use crate::client::{Client, is_web_address};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
 
+const BACKCHANNEL_URI: &str = "backchannel_logout_uri";
+const BACKCHANNEL_SESSION: &str = "backchannel_logout_session_required";
 const POST_LOGOUT_REDIRECT_URIS: &str = "post_logout_redirect_uris";
 /// The most of them.
 const MAX_URIS: usize = 32;
@@ -15,6 +18,12 @@ pub enum LogoutMetadataError {
     /// No list of texts, or too many.
     #[error("post_logout_redirect_uris must be a list of at most {MAX_URIS} URIs")]
     Uris,
+    /// Where it cannot be told of a logout.
+    #[error("backchannel_logout_uri must be an https URL without a fragment (http for loopback addresses)")]
+    Backchannel,
+    /// No boolean, or nothing that it could be about.
+    #[error("backchannel_logout_session_required must be true or false, beside a backchannel_logout_uri")]
+    BackchannelSession,
     /// One of them is not allowed.
     #[error("post_logout_redirect_uris: {uri:?} {error}")]
     Uri {
@@ -30,6 +39,17 @@ pub enum LogoutMetadataError {
 /// # Errors
 /// The first [`LogoutMetadataError`] found.
 pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), LogoutMetadataError> {
+    let said = |name: &str| metadata.get(name).filter(|value| !value.is_null());
+    let uri = said(BACKCHANNEL_URI);
+    let is_address = |uri: &str| is_web_address(uri) && !uri.contains('#');
+    if uri.is_some_and(|uri| !uri.as_str().is_some_and(is_address)) {
+        return Err(LogoutMetadataError::Backchannel);
+    }
+    if let Some(required) = said(BACKCHANNEL_SESSION)
+        && (uri.is_none() || !required.is_boolean())
+    {
+        return Err(LogoutMetadataError::BackchannelSession);
+    }
     let Some(uris) = metadata.get(POST_LOGOUT_REDIRECT_URIS) else { return Ok(()) };
     let uris = uris.as_array().filter(|uris| uris.len() <= MAX_URIS).ok_or(LogoutMetadataError::Uris)?;
     for uri in uris {
@@ -40,6 +60,11 @@ pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), LogoutMetadat
 }
 
 impl Client {
+    /// Where it wants to be told that a session has ended.
+    pub fn backchannel_logout_uri(&self) -> Option<&str> {
+        self.metadata.get(BACKCHANNEL_URI).and_then(Value::as_str)
+    }
+
     /// Whether the person may be sent here after a logout: as a redirect URI, byte for byte, but for the
     /// port of a loopback address.
     pub fn allows_post_logout_redirect_uri(&self, presented: &str) -> bool {
@@ -59,6 +84,25 @@ mod tests {
         let mut metadata = Map::new();
         metadata.insert(POST_LOGOUT_REDIRECT_URIS.to_owned(), uris.clone());
         check_metadata(&metadata)
+    }
+
+    #[test]
+    fn where_to_be_told() {
+        let check = |name: &str, value: Value| {
+            let mut metadata = Map::new();
+            metadata.insert(BACKCHANNEL_URI.to_owned(), json!("https://a.example/out?x=y"));
+            metadata.insert(name.to_owned(), value);
+            check_metadata(&metadata)
+        };
+        assert_eq!(check(BACKCHANNEL_SESSION, json!(true)), Ok(()));
+        assert_eq!(check(BACKCHANNEL_URI, json!("http://127.0.0.1:3000/out")), Ok(()));
+        for bad in ["http://a.example/out", "https://a.example/out#x", "/out", "javascript:alert(1)", ""] {
+            assert_eq!(check(BACKCHANNEL_URI, json!(bad)), Err(LogoutMetadataError::Backchannel), "{bad}");
+        }
+        assert_eq!(check(BACKCHANNEL_URI, json!(1)), Err(LogoutMetadataError::Backchannel));
+        assert_eq!(check(BACKCHANNEL_SESSION, json!("yes")), Err(LogoutMetadataError::BackchannelSession));
+        let alone = Map::from_iter([(BACKCHANNEL_SESSION.to_owned(), json!(true))]);
+        assert_eq!(check_metadata(&alone), Err(LogoutMetadataError::BackchannelSession));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use causeway_domain::{
     AccountProof, BrowserSessionId, ClientId, Did, Handle, LiveSession, TenantId, Timestamp,
     UpstreamSessionId,
 };
+use causeway_store::consents::{self, Agreement};
 use causeway_store::{AnyConnection, account_proofs, clients, sessions};
 use futures_util::future::join_all;
 
@@ -173,6 +174,7 @@ pub async fn end(
             if !may_end(c, &found.head, &holder, now)? {
                 return Ok(false);
             }
+            forget_consent(c, &found.head)?;
             Ok(sessions::end_session(c, &id, now)?)
         })
         .await?;
@@ -181,6 +183,13 @@ pub async fn end(
     }
     tracing::info!("session ended by its person");
     maintenance::revoke_soon(ctx, session_id).await;
+    Ok(())
+}
+
+/// Who ends an app's access wants to be asked before it has access again.
+fn forget_consent(c: &mut AnyConnection, head: &SessionHead) -> Result<(), Internal> {
+    let of = Agreement { tenant_id: &head.tenant_id, client_id: &head.client_id, did: &head.did };
+    consents::delete_consent(c, of)?;
     Ok(())
 }
 
@@ -248,6 +257,7 @@ async fn end_batch(
             };
             let mut ended = Vec::new();
             for LiveSession { head, .. } in found {
+                forget_consent(c, &head)?;
                 if sessions::end_session(c, &head.session_id, now)? {
                     ended.push(head.session_id);
                 }

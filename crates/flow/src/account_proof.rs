@@ -48,6 +48,7 @@ pub async fn begin(
         prompt: Prompts::parse("login").unwrap_or_default(),
         max_age: None,
         dpop_jkt: None,
+        required_sub: None,
         ui_locales,
         browser_id: browser.clone(),
         request_uri: None,

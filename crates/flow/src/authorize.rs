@@ -7,13 +7,14 @@ use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, ErrorCode, Jkt, Prompts,
-    RequestUri, Resources, ResponseMode, Scope, Timestamp,
+    AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, Did, ErrorCode, Jkt,
+    Prompts, RequestUri, Resources, ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
 
-use crate::clients;
+use crate::claims::{self, RequestedClaims};
+use crate::client_documents::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::OPENID;
@@ -44,6 +45,7 @@ pub struct AuthorizeParams {
     pub id_token_hint: Option<String>,
     pub dpop_jkt: Option<String>,
     pub ui_locales: Option<String>,
+    pub claims: Option<String>,
     pub request_uri: Option<String>,
     pub request: Option<String>,
 }
@@ -57,6 +59,9 @@ pub enum UnsafeRequest {
     /// A `client_id` that nobody registered.
     #[error("no client of this name is registered here: {0}")]
     UnknownClient(String),
+    /// The document that describes the client.
+    #[error(transparent)]
+    Document(#[from] DocumentTrouble),
     /// No `redirect_uri`.
     #[error("redirect_uri is missing: name one of the registered ones")]
     NoRedirectUri,
@@ -73,6 +78,7 @@ impl UnsafeRequest {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownClient(_) => ErrorCode::InvalidClient,
+            Self::Document(trouble) => trouble.code(),
             Self::RequestUri => ErrorCode::InvalidRequestUri,
             _ => ErrorCode::InvalidRequest,
         }
@@ -97,6 +103,9 @@ pub enum Refusal {
     /// An `id_token_hint` that we did not sign.
     #[error("id_token_hint is not an id_token of this issuer")]
     IdTokenHint,
+    /// A `claims` parameter that cannot be read.
+    #[error("{0}")]
+    Claims(String),
     /// A `max_age` that is no number of seconds.
     #[error("max_age must be a whole number of seconds")]
     MaxAge,
@@ -186,6 +195,7 @@ pub(crate) struct Checked {
     max_age: Option<i64>,
     dpop_jkt: Option<Jkt>,
     ui_locales: Option<String>,
+    required_sub: Option<Did>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -263,7 +273,11 @@ async fn begin_pushed(
 async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Client, AuthorizeError> {
     let client_id =
         params.client_id.as_deref().filter(|id| !id.is_empty()).ok_or(UnsafeRequest::NoClientId)?;
-    let client = clients::find(ctx, &ClientId::new(client_id)).await?;
+    let client = match client_documents::find(ctx, &ClientId::new(client_id)).await {
+        Err(FindError::Document(trouble)) => return Err(UnsafeRequest::from(trouble).into()),
+        Err(FindError::Internal(error)) => return Err(error.into()),
+        Ok(client) => client,
+    };
     Ok(client.ok_or_else(|| UnsafeRequest::UnknownClient(shorten(client_id)))?)
 }
 
@@ -339,6 +353,7 @@ fn check_rest(
         ("nonce", &params.nonce, 512),
         ("login_hint", &params.login_hint, 512),
         ("scope", &params.scope, 8192),
+        ("claims", &params.claims, claims::MAX_BYTES),
     ] {
         if value.as_ref().is_some_and(|value| value.len() > max) {
             return Err(Refusal::TooLong(name, max));
@@ -364,8 +379,14 @@ fn check_rest(
         None => None,
         Some(jkt) => Some(Jkt::parse(jkt).ok_or(Refusal::DpopJkt)?),
     };
-    let asked = params.scope.as_deref().unwrap_or_default();
-    let scope = ctx.scopes().admit(asked, client).map_err(Refusal::Scope)?;
+    let claims = params.claims.as_deref().map(RequestedClaims::read).transpose();
+    let claims = claims.map_err(|error| Refusal::Claims(error.to_string()))?.unwrap_or_default();
+    let mut asked = params.scope.clone().unwrap_or_default();
+    if claims.email {
+        asked.push_str(" email");
+    }
+    let scope = ctx.scopes().admit(asked.trim(), client).map_err(Refusal::Scope)?;
+    let required = claims.sub.as_ref().map(Did::to_string);
     let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
@@ -374,13 +395,14 @@ fn check_rest(
         state: params.state.clone(),
         code_challenge,
         nonce: params.nonce.clone(),
-        login_hint: params.login_hint.clone().filter(|hint| !hint.trim().is_empty()),
+        login_hint: required.or(params.login_hint.clone()).filter(|hint| !hint.trim().is_empty()),
         response_mode,
         prompt,
         max_age,
         dpop_jkt,
         // A wish, never a reason to refuse.
         ui_locales: params.ui_locales.clone().filter(|locales| locales.len() <= 256),
+        required_sub: claims.sub,
     })
 }
 
@@ -422,6 +444,7 @@ impl Checked {
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt,
             ui_locales: self.ui_locales,
+            required_sub: self.required_sub,
             browser_id: browser.clone(),
             request_uri,
             device_code: None,

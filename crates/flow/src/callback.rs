@@ -17,6 +17,7 @@ use causeway_jose::EcKey;
 use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
 use crate::account_proof;
+use crate::consent::{self, ConsentError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
@@ -44,7 +45,7 @@ pub enum CallbackOutcome {
     Consent(AuthRequestId),
     /// They have proven that an account is theirs: the account page shows it.
     Account,
-    /// Not signed in: the client is told.
+    /// The client is told: that nobody has signed in, or who has and had agreed before.
     Client(ClientAnswer),
 }
 
@@ -136,7 +137,13 @@ async fn run(
     }
     match sign_in(ctx, params, &upstream, &request).await? {
         Ok(()) if account_proof::is_for_proof(&request) => Ok(CallbackOutcome::Account),
-        Ok(()) => Ok(CallbackOutcome::Consent(request.id)),
+        Ok(()) => Ok(match consent::allow_remembered(ctx, &request.id, browser).await {
+            Ok(Some(answer)) => CallbackOutcome::Client(answer),
+            Ok(None) | Err(ConsentError::Gone | ConsentError::NotSignedIn) => {
+                CallbackOutcome::Consent(request.id)
+            }
+            Err(ConsentError::Internal(error)) => return Err(error.into()),
+        }),
         Err(failure) => {
             tracing::warn!(%failure, "sign-in failed");
             if !end_request(ctx, &request).await? {
@@ -217,7 +224,7 @@ async fn sign_in(
             }));
         }
     };
-    let stored = match prove_identity(ctx, upstream, &answer.sub).await {
+    let stored = match prove_identity(ctx, upstream, request, &answer.sub).await {
         Ok(identity) => store_session(ctx, upstream, request, &answer, identity).await,
         Err(failure) => Ok(Err(failure)),
     };
@@ -241,8 +248,14 @@ fn read_answer(params: CallbackParams, issuer: &str) -> Result<Secret, Failure> 
 }
 
 /// Follows the DID's own document, fresh, to the issuer that answered.
-async fn prove_identity(ctx: &Ctx, upstream: &UpstreamRequest, sub: &Did) -> Result<Identity, Failure> {
-    if upstream.expected_did.as_ref().is_some_and(|expected| expected != sub) {
+async fn prove_identity(
+    ctx: &Ctx,
+    upstream: &UpstreamRequest,
+    request: &AuthRequest,
+    sub: &Did,
+) -> Result<Identity, Failure> {
+    let named = [&upstream.expected_did, &request.required_sub];
+    if named.into_iter().flatten().any(|expected| expected != sub) {
         return Err(Failure::OtherAccount);
     }
     let unavailable_or = |error: causeway_atproto::ResolveError, otherwise: Failure| {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::{Span, field};
 
 use crate::assertion::{Assertion, AssertionError};
+use crate::client_documents::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
@@ -61,6 +62,9 @@ pub enum ClientAuthError {
     /// The secret is not the one that was issued.
     #[error("the client secret is wrong")]
     WrongSecret,
+    /// The document that describes it.
+    #[error(transparent)]
+    Document(#[from] DocumentTrouble),
     /// The assertion does not hold.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
@@ -74,7 +78,17 @@ impl ClientAuthError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Internal(_) => ErrorCode::ServerError,
+            Self::Document(trouble) => trouble.code(),
             _ => ErrorCode::InvalidClient,
+        }
+    }
+}
+
+impl From<FindError> for ClientAuthError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Document(trouble) => trouble.into(),
+            FindError::Internal(error) => error.into(),
         }
     }
 }
@@ -88,15 +102,17 @@ pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Int
         return Ok(Some(client));
     }
     let since = Instant::now();
-    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
-    let found: Option<Client> = ctx
-        .store()
-        .read::<_, Internal, _>(move |c| Ok(clients::find_client(c, &tenant, &client_id)?))
-        .await?;
+    let found = find_now(ctx, client_id).await?;
     if let Some(client) = &found {
         ctx.clients().put(client, since);
     }
     Ok(found)
+}
+
+/// The same, as it is now.
+pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Internal> {
+    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
+    ctx.store().read(move |c| clients::find_client(c, &tenant, &client_id).map_err(Internal::from)).await
 }
 
 /// Lets a client in, or says why not. Nothing is consumed before this, and nothing by this: the assertion
@@ -121,7 +137,7 @@ pub(crate) async fn authenticate(
         (claimed, named) => named.or(claimed.as_ref()).ok_or(ClientAuthError::UnknownClient)?,
     };
     Span::current().record("client_id", field::display(client_id));
-    let client = find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
+    let client = client_documents::find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
     let (registered, used) = (client.token_endpoint_auth_method, credentials.proof.method());
     if !client.accepts(used) {
         return Err(ClientAuthError::WrongMethod { registered: registered.as_str(), used: used.as_str() });

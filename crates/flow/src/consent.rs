@@ -9,12 +9,14 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
     UpstreamSessionId,
 };
+use causeway_store::consents::{self, Agreement};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, device_codes, par, sessions};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::remember;
 use crate::respond::ClientAnswer;
 use crate::scopes;
 use crate::sign_in::end_request;
@@ -32,13 +34,18 @@ pub struct ConsentView {
     pub scope: Scope,
     /// What the person's server granted: what is in permission sets is in it.
     pub upstream_scope: Scope,
+    /// Whether they can choose not to be asked again.
+    pub may_remember: bool,
 }
 
 /// What the person decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The client may.
-    Allow,
+    Allow {
+        /// The person does not want to be asked again.
+        remember: bool,
+    },
     /// It may not.
     Deny,
 }
@@ -92,7 +99,9 @@ pub async fn view(
             let (session, upstream_scope) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
-            Ok(ConsentView { request, client, session, scope, upstream_scope })
+            let may_remember = request.device_code.is_none()
+                && remember::may_be_remembered(&client, &request.redirect_uri, &scope);
+            Ok(ConsentView { request, client, session, scope, upstream_scope, may_remember })
         })
         .await
 }
@@ -117,9 +126,10 @@ pub async fn decide(
         .ok_or(ConsentError::Gone)?;
     match (&request.stage, decision) {
         (AuthRequestStage::SignIn, _) => Err(ConsentError::NotSignedIn),
-        (AuthRequestStage::Consent { session_id }, Decision::Allow) => {
+        (AuthRequestStage::Consent { session_id }, Decision::Allow { remember }) => {
             let session_id = session_id.clone();
-            allow(ctx, request, session_id).await
+            let answer = allow(ctx, request, session_id, Agreed::Now { remember }).await?;
+            answer.ok_or(ConsentError::Gone)
         }
         (AuthRequestStage::Consent { session_id }, Decision::Deny) => {
             if !end_request(ctx, &request).await? {
@@ -130,7 +140,7 @@ pub async fn decide(
             let text = "the person denied the request";
             Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
         }
-        (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow) => {
+        (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow { .. }) => {
             let session_id = session_id.clone();
             allow_again(ctx, &request, session_id).await
         }
@@ -138,19 +148,54 @@ pub async fn decide(
     }
 }
 
+/// Answers a request whose person has just signed in, when they have said before that they need not be asked;
+/// `None`: they are.
+///
+/// # Errors
+/// [`ConsentError`].
+pub(crate) async fn allow_remembered(
+    ctx: &Ctx,
+    id: &AuthRequestId,
+    browser: &BrowserSessionId,
+) -> Result<Option<ClientAnswer>, ConsentError> {
+    let (id, browser, now) = (id.clone(), browser.clone(), ctx.now());
+    let pending = ctx
+        .store()
+        .read::<_, Internal, _>(move |c| Ok(auth_requests::find_auth_request(c, &id, &browser, now)?))
+        .await?;
+    let Some(request) = pending else { return Ok(None) };
+    let AuthRequestStage::Consent { session_id } = request.stage.clone() else { return Ok(None) };
+    allow(ctx, request, session_id, Agreed::Before).await
+}
+
+/// When the person agreed.
+#[derive(Clone, Copy)]
+enum Agreed {
+    /// On our page.
+    Now { remember: bool },
+    /// Earlier, to as much at least.
+    Before,
+}
+
+/// Issues the code; `None`: the person has to be asked after all.
 async fn allow(
     ctx: &Ctx,
     request: AuthRequest,
     session_id: UpstreamSessionId,
-) -> Result<ClientAnswer, ConsentError> {
+    agreed: Agreed,
+) -> Result<Option<ClientAnswer>, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
     let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
     let answer = answer_to(ctx, &request, &code);
-    ctx.store()
+    let issued = ctx
+        .store()
         .write(move |c| {
             let (session, upstream_scope) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
+            if !settle_consent(c, &request, &session, &scope, agreed, now)? {
+                return Ok(false);
+            }
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
                 || !sessions::activate_session(c, &session_id, &scope, now)?
             {
@@ -160,7 +205,7 @@ async fn allow(
                 let (session_id, session_iteration) = (session.session_id, session.iteration);
                 let grant = DeviceGrant { did: session.did, session_id, session_iteration, scope };
                 let approved = device_codes::approve_device_code(c, device_code, &request.id, &grant, now)?;
-                return if approved { Ok(()) } else { Err(ConsentError::Gone) };
+                return if approved { Ok(true) } else { Err(ConsentError::Gone) };
             }
             let row = AuthorizationCode {
                 code: hash.clone(),
@@ -182,11 +227,13 @@ async fn allow(
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
-            Ok(())
+            Ok(true)
         })
         .await?;
-    tracing::info!("consent given");
-    Ok(answer)
+    if issued {
+        tracing::info!(remembered = matches!(agreed, Agreed::Before), "consent given");
+    }
+    Ok(issued.then_some(answer))
 }
 
 /// How the person gets back: with a code, or, when a device waits for this, without one.
@@ -194,6 +241,39 @@ fn answer_to(ctx: &Ctx, request: &AuthRequest, code: &PlainToken<Code>) -> Clien
     match &request.device_code {
         Some(_) => ClientAnswer::of_device(request),
         None => ClientAnswer::with_code(request, ctx.issuer(), code),
+    }
+}
+
+/// Remembers what the person agreed to now, if they want that, or finds that they have agreed before; `false`:
+/// they have not.
+fn settle_consent(
+    c: &mut AnyConnection,
+    request: &AuthRequest,
+    session: &SessionHead,
+    scope: &Scope,
+    agreed: Agreed,
+    now: Timestamp,
+) -> Result<bool, Internal> {
+    let Some(client) = clients::find_client(c, &request.tenant_id, &request.client_id)? else {
+        return Ok(matches!(agreed, Agreed::Now { .. }));
+    };
+    let of = Agreement { tenant_id: &request.tenant_id, client_id: &request.client_id, did: &session.did };
+    match agreed {
+        Agreed::Now { remember: true }
+            if remember::may_be_remembered(&client, &request.redirect_uri, scope) =>
+        {
+            // What they agreed to before still holds beside it.
+            let mut all = consents::find_consent(c, of, now)?.unwrap_or_default();
+            scope.iter().for_each(|value| all.insert(value.clone()));
+            consents::put_consent(c, of, &all, now, now.plus(remember::REMEMBERED_SECONDS))?;
+            Ok(true)
+        }
+        Agreed::Now { .. } => Ok(true),
+        Agreed::Before if remember::may_answer(&client, request, scope) => {
+            let remembered = consents::find_consent(c, of, now)?;
+            Ok(remembered.is_some_and(|remembered| scopes::has_all(&remembered, scope)))
+        }
+        Agreed::Before => Ok(false),
     }
 }
 

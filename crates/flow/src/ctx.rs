@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::client_cache::ClientCache;
+use crate::client_documents::ClientDocuments;
 use crate::client_keys::ClientKeys;
 use crate::error::Internal;
 use crate::flights::Flights;
@@ -57,6 +58,8 @@ pub struct CtxParts {
     pub ceiling: Scope,
     /// Who may register clients.
     pub registration: RegistrationPolicy,
+    /// Whether clients are taken that nobody registered, by the document at their `client_id`.
+    pub client_documents: bool,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -70,6 +73,7 @@ struct Inner {
     scopes: ScopePolicy,
     clients: ClientCache,
     client_keys: ClientKeys,
+    client_documents: ClientDocuments,
     nonces: OnceLock<Result<DpopNonces, JoseError>>,
     recent_proofs: RecentProofs,
     guesses: Guesses,
@@ -92,6 +96,7 @@ impl Ctx {
             scopes,
             clients: ClientCache::default(),
             client_keys: ClientKeys::default(),
+            client_documents: ClientDocuments::default(),
             nonces: OnceLock::new(),
             recent_proofs: RecentProofs::default(),
             guesses: Guesses::default(),
@@ -172,6 +177,11 @@ impl Ctx {
         &self.0.parts.registration
     }
 
+    /// Whether clients are taken that nobody registered.
+    pub fn accepts_client_documents(&self) -> bool {
+        self.0.parts.client_documents
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.0.parts.clock.now()
@@ -199,6 +209,10 @@ impl Ctx {
 
     pub(crate) fn issuer_keys(&self) -> &IssuerKeys {
         &self.0.issuer_keys
+    }
+
+    pub(crate) fn client_documents(&self) -> &ClientDocuments {
+        &self.0.client_documents
     }
 
     pub(crate) fn client_keys(&self) -> &ClientKeys {

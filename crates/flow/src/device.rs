@@ -242,6 +242,7 @@ pub async fn confirm(
                 code_challenge: code_challenge.clone(),
                 nonce: None,
                 login_hint: None,
+                required_sub: None,
                 response_mode: ResponseMode::default(),
                 prompt: Prompts::default(),
                 max_age: None,

@@ -9,6 +9,7 @@ use causeway_store::sweep::SweepCount;
 use causeway_store::{sessions, sweep};
 use futures_util::future::join_all;
 
+use crate::backchannel;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
@@ -65,9 +66,10 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
     }
 }
 
-/// Revokes one ended session at its server right away, and waits a moment for it. The session is
+/// Revokes one ended session at its server right away, and waits a moment for it; its client is told meanwhile. The session is
 /// marked as due in the database: whatever is not done here, [`revoke_due`] does later.
 pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {
+    backchannel::tell_soon(ctx);
     let (detached, session_id) = (ctx.clone(), session_id.clone());
     let task = ctx.start(async move {
         if let Err(error) = revoke_ended(&detached, session_id).await {

@@ -5,6 +5,7 @@ use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode, Secret};
 use causeway_store::clients as rows;
 
+use crate::backchannel;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
@@ -145,6 +146,7 @@ pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
         .await?;
     if deleted {
         tracing::info!("client deleted its registration");
+        backchannel::tell_soon(ctx);
         let detached = ctx.clone();
         ctx.start(async move {
             if let Err(error) = maintenance::revoke_due(&detached).await {

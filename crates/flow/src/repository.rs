@@ -4,12 +4,14 @@
 //! Whose repository it is, the session says: no caller names another one.
 
 use std::pin::pin;
+use std::time::Duration;
 
-use causeway_domain::Nsid;
+use causeway_domain::{Did, Nsid, Scope};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 use url::form_urlencoded;
 
 use crate::access::Bearer;
@@ -125,6 +127,51 @@ pub async fn read<T: DeserializeOwned>(
         body: XrpcBody::Empty,
     };
     result(relay::relay(ctx, bearer, request).await?).await
+}
+
+/// What the person's server says of their account (`com.atproto.server.getSession`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OwnAccount {
+    did: Did,
+    /// Their email address, if the session may see it.
+    pub(crate) email: Option<String>,
+    /// Whether they have confirmed it.
+    pub(crate) email_confirmed: Option<bool>,
+}
+
+/// Asks the person's server about their account; `None`, with a line in the log, when it does not say in time.
+pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, patience: Duration) -> Option<OwnAccount> {
+    let asked = timeout(patience, get_session(ctx, bearer)).await;
+    match asked {
+        Ok(Ok(account)) if account.did == bearer.session.did => Some(account),
+        Ok(Ok(_)) => {
+            tracing::warn!("the person's server speaks of another account");
+            None
+        }
+        Ok(Err(error)) => {
+            tracing::info!(%error, "the person's server does not say who they are");
+            None
+        }
+        Err(_) => {
+            tracing::info!("the person's server takes too long to say who they are");
+            None
+        }
+    }
+}
+
+async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, RepositoryError> {
+    let request = RelayRequest {
+        method: XrpcMethod::Query,
+        nsid: nsid("com.atproto.server.getSession")?,
+        query: String::new(),
+        headers: vec![("accept", b"application/json".to_vec())],
+        body: XrpcBody::Empty,
+    };
+    // It is our own question: what the token may be used for is not asked here.
+    let mut own = bearer.clone();
+    own.token.scope = Scope::atproto();
+    result(relay::relay(ctx, &own, request).await?).await
 }
 
 /// Writes to the person's own repository; `input` is the method's, without `repo`.

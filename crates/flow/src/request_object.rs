@@ -66,6 +66,8 @@ impl Object {
         match self.params.remove(name)? {
             Value::String(text) => Some(text).filter(|text| !text.is_empty()),
             Value::Number(number) => Some(number.to_string()),
+            // `claims` is JSON itself.
+            object @ Value::Object(_) => Some(object.to_string()),
             _ => None,
         }
     }
@@ -141,6 +143,7 @@ pub(crate) async fn unfold(
         max_age: object.take("max_age"),
         id_token_hint: object.take("id_token_hint"),
         dpop_jkt: object.take("dpop_jkt"),
+        claims: object.take("claims"),
         ..AuthorizeParams::default()
     })
 }

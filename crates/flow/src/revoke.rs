@@ -48,7 +48,8 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                 if token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now) {
                     return Ok::<_, RevokeError>(None);
                 }
-                let ended = sessions::end_session(c, &token.session_id, now)?;
+                // The client knows: it asked for this itself.
+                let ended = sessions::end_session_quietly(c, &token.session_id, now)?;
                 return Ok(ended.then_some(token.session_id));
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {

@@ -7,12 +7,13 @@ use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage
 use causeway_domain::identity::IdentityError;
 use causeway_domain::session::UpstreamRequest;
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, OauthState, Prompt, SignInInput,
+    AuthRequestId, BrowserSessionId, CodeVerifier, Did, ErrorCode, Handle, OauthState, Prompt, SignInInput,
 };
 use causeway_jose::EcKey;
 use causeway_store::{auth_requests, device_codes, par, sessions, upstream_requests};
 use url::Url;
 
+use crate::account;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
@@ -138,6 +139,22 @@ pub async fn view(
     Ok(SignInView { request, client })
 }
 
+/// The accounts that a person is asked to choose from before they sign in: when the client asks for that, or
+/// their browser knows several. Nobody is asked whom the client has named already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn choices(ctx: &Ctx, request: &AuthRequest) -> Result<Vec<(Did, Option<Handle>)>, Internal> {
+    if request.login_hint.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut known = account::known_accounts(ctx, &request.browser_id).await?;
+    if known.len() < 2 && !request.prompt.contains(Prompt::SelectAccount) {
+        known.clear();
+    }
+    Ok(known)
+}
+
 /// A live request of this browser.
 async fn find_request(
     ctx: &Ctx,
@@ -176,7 +193,7 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         state: state.clone(),
         code_challenge: verifier.challenge(),
         login_hint,
-        prompt: upstream_prompt(request).map(str::to_owned),
+        prompt: upstream_prompt(request, target.identity.is_some()).map(str::to_owned),
     };
     let pds = target.identity.as_ref().map(|identity| identity.pds.as_str());
     let outgoing = Outgoing { client: &client, server: &target.server, pds, dpop: &dpop, push };
@@ -208,13 +225,14 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
 }
 
 /// What the person's own server has to show them. It alone knows when they last proved who they are, so
-/// a `max_age` asks for that anew.
-fn upstream_prompt(request: &AuthRequest) -> Option<&'static str> {
+/// a `max_age` asks for that anew. Who has named an account on our page has chosen one.
+fn upstream_prompt(request: &AuthRequest, named: bool) -> Option<&'static str> {
     let asked = |prompt| request.prompt.contains(prompt);
+    let chosen = named && request.login_hint.is_none();
     if asked(Prompt::Login) || request.max_age.is_some() {
         Some(Prompt::Login.as_str())
     } else {
-        asked(Prompt::SelectAccount).then_some(Prompt::SelectAccount.as_str())
+        (asked(Prompt::SelectAccount) && !chosen).then_some(Prompt::SelectAccount.as_str())
     }
 }
 

@@ -3,16 +3,19 @@
 //! It succeeds only with a live grant of this client in this browser that covers what is asked for now.
 //! The new code stands for that grant's session: the person's own server is not asked.
 
+use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ErrorCode, Scope, SignInInput, Timestamp};
 use causeway_store::{auth_requests, codes, grants, par};
 
+use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::respond::ClientAnswer;
 use crate::scopes;
+use crate::sign_in;
 
 /// Why nothing can be answered in silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,11 @@ impl Silence {
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
 pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, Internal> {
+    if is_anybody(ctx, request).await? {
+        sign_in::end_request(ctx, request).await?;
+        let (code, text) = (Silence::Consent.code(), Silence::Consent.to_string());
+        return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
+    }
     let code = PlainToken::<Code>::random(ctx.rng());
     let (now, hash, row) = (ctx.now(), code.hash(), request.clone());
     let outcome = ctx
@@ -85,6 +93,13 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
     })
 }
 
+/// Whether the client is whatever app runs on the person's machine: what they agreed to for one of them they
+/// did not agree to for the next (RFC 8252 section 8.6).
+async fn is_anybody(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
+    let client = clients::find(ctx, &request.client_id).await?;
+    Ok(client.is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. })))
+}
+
 /// The grant that answers the request: of the person that it names, signed in recently enough, for
 /// everything that it asks.
 fn choose(
@@ -99,12 +114,14 @@ fn choose(
         Some(Ok(SignInInput::Handle(handle))) => session.handle.as_ref() == Some(handle),
         Some(_) => false,
     };
+    let is_required =
+        |session: &SessionHead| request.required_sub.as_ref().is_none_or(|did| session.did == *did);
     let is_recent = |session: &SessionHead| {
         request.max_age.is_none_or(|seconds| now.since(session.created_at) <= seconds)
     };
     let mut best = Err(Silence::Login);
     for (session, granted) in grants {
-        if !is_meant(&session) || !is_recent(&session) {
+        if !is_meant(&session) || !is_required(&session) || !is_recent(&session) {
             continue;
         }
         if scopes::has_all(&granted, &request.scope) {

@@ -117,8 +117,18 @@ pub(crate) async fn context(
     let atproto = outbound(config, issuer, Arc::clone(&clock))?;
     let issuer = issuer.to_string();
     let registration = registration(config)?;
-    let rng = random;
-    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling, registration }))
+    Ok(Ctx::new(CtxParts {
+        store,
+        ring,
+        atproto,
+        clock,
+        rng: random,
+        issuer,
+        upstream,
+        ceiling,
+        registration,
+        client_documents: config.client_id_documents,
+    }))
 }
 
 /// The way to people's own servers.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use causeway_api::ApiConfig;
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, issuer_keys, maintenance, register};
+use causeway_flow::{Ctx, backchannel, issuer_keys, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -43,6 +43,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let upkeep = [
         tokio::spawn(sweep(ctx.clone())),
         tokio::spawn(revoke(ctx.clone())),
+        tokio::spawn(tell(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
     ];
     let handle = server.handle();
@@ -105,6 +106,18 @@ async fn revoke(ctx: Ctx) {
         ticks.tick().await;
         if let Err(error) = maintenance::revoke_due(&ctx).await {
             tracing::warn!(%error, "upstream revocations are put off");
+        }
+    }
+}
+
+/// Tells clients of logouts as long as the server runs: those that could not be told at once, and those whose
+/// session ended on the command line.
+async fn tell(ctx: Ctx) {
+    let mut ticks = ticks();
+    loop {
+        ticks.tick().await;
+        if let Err(error) = backchannel::tell_due(&ctx).await {
+            tracing::warn!(%error, "telling clients of logouts is put off");
         }
     }
 }

@@ -43,6 +43,7 @@ struct Row {
     ui_locales: Option<String>,
     resource: Option<String>,
     device_code: Option<String>,
+    required_sub: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -83,6 +84,7 @@ impl Row {
             ui_locales: request.ui_locales.clone(),
             resource: request.resources.to_stored(),
             device_code: request.device_code.as_ref().map(|code| code.as_str().to_owned()),
+            required_sub: request.required_sub.as_ref().map(|did| did.as_str().to_owned()),
         }
     }
 
@@ -115,6 +117,7 @@ impl Row {
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             ui_locales: self.ui_locales,
+            required_sub: self.required_sub.map(|did| column("required_sub").did(&did)).transpose()?,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             device_code: self.device_code.map(TokenHash::from_stored),

@@ -1,6 +1,7 @@
 //! Registered clients: `oauth_client`.
 
 use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::{ClientId, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::prelude::*;
 
@@ -34,6 +35,9 @@ struct Row {
     registration_access_token: Option<String>,
     jwks: Option<String>,
     tenant_id: String,
+    origin: String,
+    document_checked_at: Option<i64>,
+    document_fresh_until: Option<i64>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -42,6 +46,7 @@ const fn column(name: &'static str) -> Column {
 
 impl Row {
     fn of(client: &Client) -> Result<Self, StoreError> {
+        let (document_checked_at, document_fresh_until) = client.origin.times().unzip();
         Ok(Self {
             client_id: client.client_id.as_str().to_owned(),
             client_secret: client.client_secret.as_ref().map(|hash| hash.as_str().to_owned()),
@@ -64,6 +69,9 @@ impl Row {
                 .map(|hash| hash.as_str().to_owned()),
             jwks: client.jwks.as_ref().map(|jwks| column("jwks").to_json(jwks)).transpose()?,
             tenant_id: client.tenant_id.as_str().to_owned(),
+            origin: client.origin.as_str().to_owned(),
+            document_checked_at: document_checked_at.map(Timestamp::as_secs),
+            document_fresh_until: document_fresh_until.map(Timestamp::as_secs),
         })
     }
 
@@ -71,9 +79,13 @@ impl Row {
         let redirect_uris: Vec<RedirectUri> = column("redirect_uris").json(&self.redirect_uris)?;
         let grant_types: Vec<GrantType> = column("grant_types").json(&self.grant_types)?;
         let method = TokenEndpointAuthMethod::parse(&self.token_endpoint_auth_method);
+        let times = self.document_checked_at.zip(self.document_fresh_until);
+        let times = times.map(|(checked, fresh)| (Timestamp(checked), Timestamp(fresh)));
+        let origin = ClientOrigin::parse(&self.origin, times);
         let client = Client {
             client_id: ClientId::new(self.client_id),
             tenant_id: TenantId::new(self.tenant_id),
+            origin: column("origin").present(origin)?,
             client_secret: self.client_secret.map(TokenHash::from_stored),
             client_name: self.client_name,
             redirect_uris,
@@ -125,6 +137,14 @@ pub fn update_client(c: &mut AnyConnection, client: &Client) -> Result<bool, Sto
         .filter(oauth_client::client_id.eq(client.client_id.as_str()))
         .filter(oauth_client::tenant_id.eq(client.tenant_id.as_str()));
     Ok(diesel::update(own).set(&Row::of(client)?).execute(c)? == 1)
+}
+
+/// Keeps a client that nobody registered as it describes itself now.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when another process keeps it first at this moment: the same again works then.
+pub fn put_client(c: &mut AnyConnection, client: &Client) -> Result<(), StoreError> {
+    if update_client(c, client)? { Ok(()) } else { insert_client(c, client) }
 }
 
 /// The client of this tenant; `None` for an unknown one and for another tenant's.

@@ -20,6 +20,9 @@ diesel::table! {
         registration_access_token -> Nullable<Text>,
         jwks -> Nullable<Text>,
         tenant_id -> Text,
+        origin -> Text,
+        document_checked_at -> Nullable<BigInt>,
+        document_fresh_until -> Nullable<BigInt>,
     }
 }
 
@@ -137,6 +140,7 @@ diesel::table! {
         ui_locales -> Nullable<Text>,
         resource -> Nullable<Text>,
         device_code -> Nullable<Text>,
+        required_sub -> Nullable<Text>,
     }
 }
 
@@ -228,6 +232,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    consent (tenant_id, client_id, did) {
+        tenant_id -> Text,
+        client_id -> Text,
+        did -> Text,
+        scope -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     device_authorization (device_code) {
         device_code -> Text,
         user_code -> Text,
@@ -246,6 +261,20 @@ diesel::table! {
         session_id -> Nullable<Text>,
         session_iteration -> Nullable<BigInt>,
         granted_scope -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    logout_notice (session_id) {
+        session_id -> Text,
+        client_id -> Text,
+        uri -> Text,
+        alg -> Text,
+        did -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        due_at -> BigInt,
+        attempts -> BigInt,
     }
 }
 

@@ -6,8 +6,12 @@
 //! ([`advance_session`]). Who may refresh is decided by a lease whose fence only grows: whoever comes
 //! with an old fence has lost the lease, and may bring tokens but no bad news.
 
+mod ending;
 mod live;
 
+pub use self::ending::{
+    complete_revocation, due_revocations, end_session, end_session_quietly, postpone_revocation,
+};
 pub use self::live::{
     LIVE_LIMIT, find_live_session, list_live_sessions_of_account, list_live_sessions_of_account_in_browser,
     list_live_sessions_of_browser, list_live_sessions_of_client,
@@ -29,7 +33,6 @@ use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
 use crate::seal::{SealedColumn, SealingKeyRing};
-use crate::tokens;
 
 /// Seconds by which `last_used_at` may lag behind.
 pub const TOUCH_SECONDS: i64 = 60;
@@ -444,89 +447,6 @@ pub fn touch_session(
         .filter(dsl::state.eq(ACTIVE))
         .filter(dsl::last_used_at.le(now.plus(-TOUCH_SECONDS).as_secs()));
     Ok(fixed!(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs()))).execute(c)? == 1)
-}
-
-/// Ends a session: our tokens and codes of it are revoked, and its upstream tokens are due to be.
-/// `false` when it had ended before.
-///
-/// # Errors
-/// [`StoreError`] when a query fails.
-pub fn end_session(
-    c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let live =
-        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let ended = diesel::update(live)
-        .set((
-            dsl::state.eq(ENDED),
-            dsl::ended_at.eq(Some(now.as_secs())),
-            dsl::revocation_due_at.eq(Some(now.as_secs())),
-        ))
-        .execute(c)?;
-    if ended == 0 {
-        return Ok(false);
-    }
-    tokens::revoke_grant(c, session_id)?;
-    Ok(true)
-}
-
-/// Ended sessions whose upstream tokens are to be revoked now, the longest due first.
-///
-/// # Errors
-/// [`StoreError`] when the query fails or a row is corrupt.
-pub fn due_revocations(
-    c: &mut AnyConnection,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<SessionHead>, StoreError> {
-    dsl::upstream_session
-        .filter(dsl::revocation_due_at.le(now.as_secs()))
-        .order(dsl::revocation_due_at.asc())
-        .limit(limit)
-        .select(HeadRow::as_select())
-        .load(c)?
-        .into_iter()
-        .map(HeadRow::into_domain)
-        .collect()
-}
-
-/// A revocation failed: it is due again at `until`. Returns how often it has failed so far.
-///
-/// # Errors
-/// [`StoreError`] when the query fails.
-pub fn postpone_revocation(
-    c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    until: Timestamp,
-) -> Result<i64, StoreError> {
-    let due = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::revocation_due_at.is_not_null());
-    let attempts = diesel::update(due)
-        .set((
-            dsl::revocation_due_at.eq(Some(until.as_secs())),
-            dsl::revocation_attempts.eq(dsl::revocation_attempts + 1),
-        ))
-        .returning(dsl::revocation_attempts)
-        .get_result::<i64>(c)
-        .optional()?;
-    Ok(attempts.unwrap_or(0))
-}
-
-/// A revocation is done, or given up: nothing is due any more and no secret of the session is left.
-///
-/// # Errors
-/// [`StoreError`] when a query fails.
-pub fn complete_revocation(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<(), StoreError> {
-    let ended =
-        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(ENDED));
-    if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
-        let sets = oauth_atp_session::table.filter(oauth_atp_session::session_id.eq(session_id.as_str()));
-        diesel::update(sets).set(WIPED).execute(c)?;
-    }
-    Ok(())
 }
 
 /// Whether a session of a client that lives, or is still to be revoked at its server, began under this

@@ -20,6 +20,8 @@ const DAY: i64 = 86_400;
 pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
 /// Seconds for which a registration stays that nobody signs in to.
 pub const UNUSED_CLIENT_SECONDS: i64 = 30 * DAY;
+/// Seconds for which a client stays that nobody registered and nobody signs in to.
+pub const UNUSED_DOCUMENT_SECONDS: i64 = DAY;
 /// Seconds after which a session is looked at again that some token still led to.
 pub const REACH_CHECK_SECONDS: i64 = HOUR;
 
@@ -41,17 +43,19 @@ struct Expired {
     grace: i64,
 }
 
-/// Codes stay for a day, so that reuse is noticed, and a device learns that its code has expired; tokens too, so that "expired" can be told from
-/// "unknown". A pushed request stays as long as what came of it can.
-const EXPIRED: [Expired; 10] = [
+/// Codes stay for a day, so that reuse is noticed, and a device learns that its code has expired; tokens too, so
+/// that "expired" can be told from "unknown". A pushed request stays as long as what came of it can.
+const EXPIRED: [Expired; 12] = [
     Expired { table: "oauth_auth_request", key: "session_id", grace: 0 },
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
     Expired { table: "oauth_authorization_code", key: "code", grace: DAY },
     Expired { table: "oauth_dpop_nonce", key: "nonce", grace: 0 },
     Expired { table: "replay", key: "id", grace: 0 },
+    Expired { table: "logout_notice", key: "session_id", grace: 0 },
     Expired { table: "account_proof", key: "proof_id", grace: 0 },
     Expired { table: "device_authorization", key: "device_code", grace: DAY },
+    Expired { table: "consent", key: "tenant_id, client_id, did", grace: 0 },
     Expired { table: "oauth_access_token", key: "token", grace: DAY },
     Expired { table: "oauth_refresh_token", key: "token", grace: DAY },
 ];
@@ -108,6 +112,12 @@ const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
     AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     ORDER BY updated_at LIMIT $2";
+/// Known by its own document, and nobody signed in to it.
+const UNUSED_DOCUMENTS: &str = "SELECT client_id AS id FROM oauth_client \
+    WHERE document_checked_at IS NOT NULL AND document_checked_at <= $1 \
+    AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
+    AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
+    ORDER BY document_checked_at LIMIT $2";
 /// Ended and revoked long ago.
 const BYGONE: &str = "FROM upstream_session \
     WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
@@ -156,7 +166,7 @@ impl Sweep<'_> {
         for Expired { table, key, grace } in EXPIRED {
             let old =
                 format!("SELECT {key} FROM {table} WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2");
-            self.delete(&format!("DELETE FROM {table} WHERE {key} IN ({old})"), grace)?;
+            self.delete(&format!("DELETE FROM {table} WHERE ({key}) IN ({old})"), grace)?;
         }
         Ok(())
     }
@@ -209,7 +219,9 @@ impl Sweep<'_> {
     }
 
     fn delete_unused_clients(&mut self) -> Result<(), StoreError> {
-        for client_id in self.find(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)? {
+        let mut unused = self.find(UNUSED_CLIENTS, UNUSED_CLIENT_SECONDS)?;
+        unused.extend(self.find(UNUSED_DOCUMENTS, UNUSED_DOCUMENT_SECONDS)?);
+        for client_id in unused {
             let unused = oauth_client::table.filter(oauth_client::client_id.eq(client_id));
             self.count.deleted += diesel::delete(unused).execute(self.c)?;
         }
@@ -241,7 +253,7 @@ impl Sweep<'_> {
     }
 
     fn end(&mut self, session_id: &str) -> Result<(), StoreError> {
-        if sessions::end_session(self.c, &UpstreamSessionId::new(session_id), self.now)? {
+        if sessions::end_session_quietly(self.c, &UpstreamSessionId::new(session_id), self.now)? {
             self.count.ended_sessions += 1;
         }
         Ok(())

@@ -45,6 +45,16 @@ pub struct TestApp {
     handle: ServerHandle,
 }
 
+/// The way out of a server that is not in development: https, to the public internet alone.
+///
+/// # Errors
+/// When the HTTP client does not start.
+pub fn strict_outbound(clock: &MockClock) -> Result<AtprotoClient> {
+    let plc_url = Url::parse("https://plc.example")?;
+    let config = AtprotoConfig { http: HttpConfig::default(), plc_url, handle_resolver: None };
+    Ok(AtprotoClient::new(config, Arc::new(clock.clone()), Arc::new(SystemRng))?)
+}
+
 impl TestApp {
     /// Starts a server on a database.
     ///
@@ -116,6 +126,7 @@ impl TestApp {
             upstream: UpstreamProfile::loopback(&issuer),
             ceiling: scope,
             registration: RegistrationPolicy::Open,
+            client_documents: true,
         };
         tune(&mut parts);
         let ctx = Ctx::new(parts);

@@ -1,6 +1,7 @@
 //! Where an answer goes, as a person should see it.
 
 use causeway_domain::client::Client;
+use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::AuthRequest;
 
 /// The host that a redirect URI leads to; the scheme for a private one, whose "host" means nothing.
@@ -16,12 +17,21 @@ pub fn host_of(redirect_uri: &str) -> String {
     }
 }
 
-/// The host of a client: where its first redirect URI leads; without one, that of its home page, and without
-/// that its identifier.
+/// The host that stands for a client's identity: that of the document which describes it. Whoever holds the
+/// host has written the document, so nobody else can go by this name.
+pub fn identity_host(client: &Client) -> Option<String> {
+    match client.origin {
+        ClientOrigin::Document { .. } => Some(host_of(client.client_id.as_str())),
+        ClientOrigin::Registered | ClientOrigin::Loopback { .. } => None,
+    }
+}
+
+/// The host of a client: that of its document, or where its first redirect URI leads; without one, that of its
+/// home page, and without that its identifier.
 pub fn client_host(client: &Client) -> String {
     let home = || client.metadata.get("client_uri").and_then(|uri| uri.as_str()).map(host_of);
-    let leads = client.redirect_uris.first().map(|uri| host_of(uri.as_str()));
-    leads.or_else(home).unwrap_or_else(|| client.client_id.to_string())
+    let leads = || client.redirect_uris.first().map(|uri| host_of(uri.as_str()));
+    identity_host(client).or_else(leads).or_else(home).unwrap_or_else(|| client.client_id.to_string())
 }
 
 /// Where the answer to a request goes, as a person should see it: the device of a client that asks for one does

@@ -9,6 +9,7 @@
 
 mod account;
 mod assets;
+mod choose;
 mod device;
 mod host;
 mod lang;
@@ -26,10 +27,11 @@ pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{
     ASSETS, Asset, CSS, CSS_HREF, DEMO_JS, DEMO_JS_HREF, FAVICON_HREF, FAVICON_SVG, FORM_POST_JS_HREF,
 };
+pub use self::choose::ChoosePage;
 pub use self::device::{
     DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble,
 };
-pub use self::host::{asking_host, client_host, host_of};
+pub use self::host::{asking_host, client_host, host_of, identity_host};
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::problem::Problem;
@@ -113,15 +115,15 @@ impl AskedScopes {
 }
 
 /// Asks whether the client may have what it wants. The form posts `request` and `decision` (`allow` or
-/// `deny`) to [`CONSENT_ACTION`].
+/// `deny`), and `remember=yes` where that is on offer, to [`CONSENT_ACTION`].
 #[derive(Clone)]
 pub struct ConsentPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
     /// The host of the redirect URI: where the person returns to.
     pub client_host: String,
-    /// Whether somebody vouches for the client's name.
-    pub verified: bool,
+    /// The host that is the client's identity, if it has a verified one: its document is there.
+    pub identity: Option<String>,
     /// The handle, if it is verified in both directions.
     pub handle: Option<String>,
     /// The account.
@@ -132,6 +134,8 @@ pub struct ConsentPage {
     pub scopes: AskedScopes,
     /// Whether a device waits for the answer: the person goes back to it, not to an address.
     pub device: bool,
+    /// Whether the person can choose not to be asked again.
+    pub may_remember: bool,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
 }
@@ -151,7 +155,10 @@ struct ConsentView<'a> {
 impl ConsentPage {
     /// The page as HTML.
     pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
-        let client = Client::new(&self.client_name, &self.client_host);
+        let mut client = Client::new(&self.client_name, &self.client_host);
+        if let Some(identity) = self.identity.as_ref().filter(|_| client.name == client.host) {
+            client.name.clone_from(identity);
+        }
         ConsentView { shell: Shell::of(lang), client, page: self, action: CONSENT_ACTION }.render()
     }
 }

@@ -19,12 +19,13 @@ fn consent() -> ConsentPage {
     ConsentPage {
         client_name: "Statusphere".into(),
         client_host: "statusphere.example.com".into(),
-        verified: false,
+        identity: None,
         handle: Some("alice.example.com".into()),
         did: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".into(),
         pds_host: "pds.example.com".into(),
         scopes: asked("atproto transition:generic", ""),
         device: false,
+        may_remember: true,
         request: "req-1".into(),
     }
 }
@@ -114,10 +115,11 @@ fn hostile(lang: Lang) -> Vec<String> {
     let consent = ConsentPage {
         client_name: evil(),
         client_host: evil(),
-        verified: true,
+        identity: Some("app.example".to_owned()),
         handle: Some(evil()),
         did: evil(),
         pds_host: evil(),
+        may_remember: true,
         device: false,
         scopes: AskedScopes {
             groups: vec![ScopeGroup {
@@ -306,7 +308,9 @@ fn the_consent_form() {
         "{html}"
     );
 
-    let html = ConsentPage { handle: None, verified: true, ..consent() }.render(Lang::En).unwrap();
+    let html = ConsentPage { handle: None, identity: Some("app.example".to_owned()), ..consent() }
+        .render(Lang::En)
+        .unwrap();
     assert!(html.contains("no verified handle"));
     assert!(!html.contains("not verified"));
 
@@ -393,7 +397,8 @@ fn a_german_page_is_german() {
         sign_in().render(Lang::De),
         SignInPage { client_host: "127.0.0.1".into(), ..sign_in() }.render(Lang::De),
         ConsentPage { scopes: scopes.clone(), ..consent() }.render(Lang::De),
-        ConsentPage { scopes, handle: None, verified: true, ..consent() }.render(Lang::De),
+        ConsentPage { scopes, handle: None, identity: Some("app.example".to_owned()), ..consent() }
+            .render(Lang::De),
         ConsentPage { scopes: asked_in(Lang::De, narrow, "repo:app.a.note"), ..consent() }.render(Lang::De),
     ];
     let errors = PROBLEMS.map(|problem| ErrorPage { problem, ..error() }.render(Lang::De));

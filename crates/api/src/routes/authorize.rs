@@ -35,6 +35,7 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
         max_age: params.take("max_age"),
         id_token_hint: params.take("id_token_hint"),
         ui_locales: params.take("ui_locales"),
+        claims: params.take("claims"),
         request_uri: params.take("request_uri"),
         request: params.take("request"),
     }
@@ -61,7 +62,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         return Ok(see_other(&consent::location(&state, &request.id), browser.set));
     }
     let Some(hint) = request.login_hint.clone() else {
-        return sign_in_page::render(&state, &request, "", None, browser).await;
+        return sign_in_page::begin(&state, &request, browser).await;
     };
     match sign_in::start(&state.ctx, &request, &hint).await {
         Ok(url) => Ok(see_other(url.as_str(), browser.set)),

@@ -12,7 +12,7 @@ use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page};
 use crate::http::request;
-use crate::pages::{AskedScopes, ConsentPage, asking_host, host_of};
+use crate::pages::{AskedScopes, ConsentPage, asking_host, host_of, identity_host};
 use crate::state::AppState;
 
 /// Where the consent page of a request is.
@@ -27,14 +27,15 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let view = consent::view(&state.ctx, &id, &browser).await?;
     request::prefer(view.request.ui_locales.as_deref());
     let html = ConsentPage {
+        identity: identity_host(&view.client),
         client_host: asking_host(&view.request, &view.client),
         client_name: view.client.client_name,
         device: view.request.device_code.is_some(),
-        verified: false,
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),
         scopes: AskedScopes::new(request::lang(), &view.scope, &view.upstream_scope),
+        may_remember: view.may_remember,
         request: id.into_string(),
     }
     .render(request::lang())
@@ -51,7 +52,7 @@ pub(crate) async fn post(
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
     let decision = match params.take("decision").as_deref() {
-        Some("allow") => Decision::Allow,
+        Some("allow") => Decision::Allow { remember: params.take("remember").as_deref() == Some("yes") },
         Some("deny") => Decision::Deny,
         _ => return Err(PageError::undecided()),
     };

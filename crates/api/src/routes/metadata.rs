@@ -51,13 +51,16 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
         "id_token_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
         "userinfo_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
         "claim_types_supported": ["normal"],
-        "claims_supported": CLAIMS,
+        "claims_supported": claims(ctx),
         "ui_locales_supported": Lang::ALL.map(Lang::tag),
-        "claims_parameter_supported": false,
+        "claims_parameter_supported": true,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": dpop::ALGORITHMS,
         "require_signed_request_object": false,
         "request_uri_parameter_supported": false,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "client_id_metadata_document_supported": ctx.accepts_client_documents(),
     });
     if *ctx.registration() != RegistrationPolicy::Off {
         document["registration_endpoint"] = at("/oauth/register").into();
@@ -82,6 +85,12 @@ pub(crate) fn resource_metadata(ctx: &Ctx) -> Value {
 /// What an `id_token` or the userinfo endpoint may say.
 const CLAIMS: [&str; 11] =
     ["iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "preferred_username"];
+
+/// The same, and the email address where the ceiling of scopes allows it.
+fn claims(ctx: &Ctx) -> Vec<&'static str> {
+    let email = ctx.scopes().supported().contains("email").then_some(["email", "email_verified"]);
+    CLAIMS.into_iter().chain(email.into_iter().flatten()).collect()
+}
 
 /// A document that may be kept for five minutes.
 pub(crate) fn cached_json(body: Bytes) -> HttpResponse {

@@ -3,8 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::AuthRequestId;
+use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
+use causeway_domain::{AuthRequestId, Did, Handle};
 use causeway_flow::sign_in::{self, SignInError};
 
 use super::consent;
@@ -14,7 +15,7 @@ use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::request;
-use crate::pages::{SIGN_IN_ACTION, SignInPage, asking_host};
+use crate::pages::{ChoosePage, LogoutAccount, SIGN_IN_ACTION, SignInPage, asking_host};
 use crate::state::AppState;
 
 pub(crate) async fn post(
@@ -25,12 +26,16 @@ pub(crate) async fn post(
     let mut params = Params::of_body(&req, payload).await?;
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
-    if params.take("decision").as_deref() == Some("deny") {
+    let decision = params.take("decision");
+    if decision.as_deref() == Some("deny") {
         return client_answer(sign_in::cancel(&state.ctx, &id, &browser).await?, None);
     }
     let request = sign_in::view(&state.ctx, &id, &browser).await?.request;
     if let AuthRequestStage::Consent { .. } = request.stage {
         return Ok(see_other(&consent::location(&state, &id), None));
+    }
+    if decision.as_deref() == Some("other") {
+        return render(&state, &request, "", None, BrowserCookie { id: browser, set: None }).await;
     }
     let typed = params.take("identifier").unwrap_or_default();
     match sign_in::start(&state.ctx, &request, &typed).await {
@@ -40,6 +45,39 @@ pub(crate) async fn post(
             render(&state, &request, &typed, Some(error), browser).await
         }
     }
+}
+
+/// What a person sees first: the accounts that their browser knows, if there is something to choose, or the
+/// empty page.
+pub(crate) async fn begin(
+    state: &AppState,
+    request: &AuthRequest,
+    browser: BrowserCookie,
+) -> Result<HttpResponse, PageError> {
+    let choices = sign_in::choices(&state.ctx, request).await?;
+    if choices.is_empty() {
+        return render(state, request, "", None, browser).await;
+    }
+    let view = sign_in::view(&state.ctx, &request.id, &browser.id).await?;
+    let account = |(did, handle): (Did, Option<Handle>)| LogoutAccount {
+        did: did.to_string(),
+        handle: handle.map(|handle| handle.to_string()),
+    };
+    let client = view.client;
+    let html = ChoosePage {
+        client_host: asking_host(request, &client),
+        client_name: name_of(client),
+        accounts: choices.into_iter().map(account).collect(),
+        request: request.id.to_string(),
+    }
+    .render(request::lang())
+    .map_err(|error| PageError::render(&error))?;
+    Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
+}
+
+/// What a client is called: by the name that it gave itself, or by its identifier.
+fn name_of(client: Client) -> String {
+    if client.client_name.is_empty() { client.client_id.into_string() } else { client.client_name }
 }
 
 /// The page, empty or with what was wrong with the last try.
@@ -64,11 +102,7 @@ pub(crate) async fn render(
     let client = view.client;
     let html = SignInPage {
         client_host: asking_host(request, &client),
-        client_name: if client.client_name.is_empty() {
-            client.client_id.into_string()
-        } else {
-            client.client_name
-        },
+        client_name: name_of(client),
         identifier: typed.chars().take(512).collect(),
         error,
         request: request.id.to_string(),

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 
 use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{
     AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, Person,
     RefreshToken,
@@ -101,6 +102,7 @@ pub(crate) fn client() -> Client {
     Client {
         client_id: ClientId::random(&SystemRng),
         tenant_id: TenantId::default_tenant(),
+        origin: ClientOrigin::Registered,
         client_secret: Some(hash()),
         client_name: "Ünïted".to_owned(),
         redirect_uris: vec![RedirectUri::from_stored("https://app.example/cb")],
@@ -235,6 +237,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         prompt: Prompts::parse("login consent").unwrap(),
         max_age: Some(300),
         dpop_jkt: Some(Jkt::new("jkt-of-request")),
+        required_sub: None,
         ui_locales: Some("de-AT en".to_owned()),
         browser_id: BrowserSessionId::new("browser"),
         request_uri: None,

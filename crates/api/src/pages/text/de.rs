@@ -26,6 +26,9 @@ pub(in crate::pages) static DE: Text = Text {
         example: "alice.bsky.social",
         submit: "Weiter",
         cancel: "Abbrechen",
+        choose: "Mit welchem Konto?",
+        choose_note: "Das sind die Konten, die du in diesem Browser benutzt hast. Dein eigener Server lässt dich nachweisen, dass du es bist.",
+        other_account: "Ein anderes Konto",
         help: "Was ist mein Handle?",
         help_account: "Du meldest dich mit deinem AT-Protocol-Konto an, wie es Bluesky und andere Apps \
                        verwenden. Ein Konto gilt in allen.",
@@ -43,7 +46,11 @@ pub(in crate::pages) static DE: Text = Text {
     consent: Consent {
         heading: ("Darf ", " dein Konto benutzen?"),
         app: "Die App",
-        verified: "geprüft",
+        verified: "Adresse geprüft",
+        verified_note: (
+            "Diese App weist sich durch ihre Webadresse aus, ",
+            ": das haben wir geprüft. Wie sie heißt, sagt sie selbst.",
+        ),
         not_verified: "nicht geprüft",
         not_verified_note: "Niemand hat den Namen dieser App geprüft.",
         only_if_from_there: "Mach nur weiter, wenn du von der Adresse oben gekommen bist.",
@@ -56,6 +63,7 @@ pub(in crate::pages) static DE: Text = Text {
         far_reaching: "weitreichend",
         more: ("und ", " weitere"),
         exactly: "Die genauen Berechtigungen, für Fachleute",
+        remember: "Bei dieser App, diesem Konto und diesen Berechtigungen nicht mehr fragen",
         allow: "Erlauben",
         deny: "Ablehnen",
         return_to: ("Was du auch wählst, du kommst zurück zu ", "."),

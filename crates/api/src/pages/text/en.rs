@@ -26,6 +26,9 @@ pub(in crate::pages) static EN: Text = Text {
         example: "alice.bsky.social",
         submit: "Continue",
         cancel: "Cancel",
+        choose: "Which account?",
+        choose_note: "These are the accounts that you used in this browser. Your own server asks you to prove that it is you.",
+        other_account: "Another account",
         help: "What is my handle?",
         help_account: "You sign in with your AT Protocol account, the kind that Bluesky and other apps use. \
                        One account works in all of them.",
@@ -43,7 +46,11 @@ pub(in crate::pages) static EN: Text = Text {
     consent: Consent {
         heading: ("Let ", " use your account?"),
         app: "The app",
-        verified: "verified",
+        verified: "address verified",
+        verified_note: (
+            "This app is identified by its web address, ",
+            ": we have checked that. Its name is what it says of itself.",
+        ),
         not_verified: "not verified",
         not_verified_note: "Nobody has checked this app’s name.",
         only_if_from_there: "Go on only if you came from the address above.",
@@ -56,6 +63,7 @@ pub(in crate::pages) static EN: Text = Text {
         far_reaching: "far-reaching",
         more: ("and ", " more"),
         exactly: "The exact permissions, for experts",
+        remember: "Don’t ask me again for this app, this account and these permissions",
         allow: "Allow",
         deny: "Deny",
         return_to: ("Whatever you choose, you return to ", "."),

@@ -1,0 +1,371 @@
+//! Clients that nobody registered: found by the document that their `client_id` leads to
+//! (draft-ietf-oauth-client-id-metadata-document), or by the `client_id` itself where an app is under
+//! development on the person's own machine.
+//!
+//! Anybody can send a `client_id`, and so have us fetch what it names. So a document is fetched by the guarded
+//! client alone, by one at a time, not again for a moment after it failed, and unknown ones only so often from
+//! one host and so many at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use causeway_atproto::HttpError;
+use causeway_domain::client::{Client, ClientMetadata};
+use causeway_domain::client_document::{ClientDocumentError, ClientName, ClientOrigin, read_document};
+use causeway_domain::{ClientId, ErrorCode, Timestamp};
+use causeway_store::{StoreError, clients as rows};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use crate::clients;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::register;
+
+/// The most that is read of a document, in bytes.
+const DOCUMENT_CAP: usize = 32 * 1024;
+/// How long a document may take: somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Seconds that a document is kept at least and at most, and when its server does not say.
+const KEPT_SECONDS: (i64, i64) = (60, 86_400);
+const KEPT_SECONDS_UNSAID: i64 = 600;
+/// Seconds between two tries when one has failed.
+const COOL_DOWN_SECONDS: i64 = 10;
+/// Seconds that a document which held up counts while its server is not to be reached.
+const GRACE_SECONDS: i64 = 86_400;
+/// Seconds after which a loopback client is noted as seen again.
+const SEEN_SECONDS: i64 = 3600;
+/// The most documents that are fetched at once.
+const FETCHES: usize = 16;
+/// Documents that nobody has used before, from one host within a minute.
+const NEW_PER_HOST: u32 = 20;
+const HOST_WINDOW_SECONDS: i64 = 60;
+/// The most addresses, and the most hosts, that are remembered.
+const CAPACITY: usize = 4096;
+
+/// Why a client of this kind is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentTrouble {
+    /// The name or the document does not hold up.
+    #[error(transparent)]
+    Invalid(#[from] ClientDocumentError),
+    /// Its server answers with something else than a document.
+    #[error("the client document cannot be read: its server {0}")]
+    Answer(String),
+    /// Its server does not answer, or is none that we connect to: which of it is for the log alone.
+    #[error("the client document cannot be fetched: its server cannot be reached from here")]
+    Unreachable,
+    /// Too many are being fetched.
+    #[error("too many client documents are being fetched at the moment: try again in a minute")]
+    Busy,
+}
+
+impl DocumentTrouble {
+    /// The code on the wire.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Busy => ErrorCode::TemporarilyUnavailable,
+            _ => ErrorCode::InvalidClient,
+        }
+    }
+
+    /// Whether it says nothing about the document: the last good one may serve for a while.
+    const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable | Self::Busy)
+    }
+}
+
+/// Why a client could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// Its document.
+    #[error(transparent)]
+    Document(#[from] DocumentTrouble),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+/// Who fetches one document, and when and how that went wrong last.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Held by who fetches.
+    flight: tokio::sync::Mutex<Option<(Timestamp, DocumentTrouble)>>,
+}
+
+/// How often unknown documents of a host were fetched since the beginning of a minute.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    since: Timestamp,
+    fetches: u32,
+}
+
+/// What this process is fetching, and has tried to.
+#[derive(Debug)]
+pub(crate) struct ClientDocuments {
+    slots: Mutex<HashMap<ClientId, Arc<Slot>>>,
+    hosts: Mutex<HashMap<String, Window>>,
+    fetches: Semaphore,
+}
+
+impl Default for ClientDocuments {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), hosts: Mutex::default(), fetches: Semaphore::new(FETCHES) }
+    }
+}
+
+impl ClientDocuments {
+    fn slot(&self, client_id: &ClientId) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= CAPACITY && !slots.contains_key(client_id) {
+            // Whoever waits for one holds it; the others are at most a moment's rest after a failure.
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(slots.entry(client_id.clone()).or_default())
+    }
+
+    /// Whether one more unknown document may be fetched from this host now.
+    fn admit(&self, url: &Url, now: Timestamp) -> bool {
+        let is_live = |window: &Window| (0..HOST_WINDOW_SECONDS).contains(&now.since(window.since));
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.len() >= CAPACITY {
+            hosts.retain(|_, window| is_live(window));
+        }
+        let host = url.host_str().unwrap_or_default();
+        if hosts.len() >= CAPACITY && !hosts.contains_key(host) {
+            return false;
+        }
+        let fresh = Window { since: now, fetches: 0 };
+        let window = hosts.entry(host.to_owned()).or_insert(fresh);
+        if !is_live(window) {
+            *window = fresh;
+        }
+        window.fetches += 1;
+        window.fetches <= NEW_PER_HOST
+    }
+}
+
+/// Finds the client that a request comes from: as [`clients::find`], and one that nobody registered by its
+/// document, as fresh as the document's server wants it to be.
+///
+/// # Errors
+/// [`FindError`].
+pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, FindError> {
+    let known = clients::find(ctx, client_id).await?;
+    if known.as_ref().is_some_and(|client| client.origin == ClientOrigin::Registered) {
+        return Ok(known);
+    }
+    let name = match ClientName::read(client_id.as_str(), ctx.atproto().http().dev_mode()) {
+        Ok(ClientName::Opaque) => return Ok(known),
+        _ if !ctx.accepts_client_documents() => return Ok(None),
+        Ok(name) => name,
+        Err(error) => return Err(DocumentTrouble::from(error).into()),
+    };
+    match name {
+        ClientName::Loopback(metadata) => loopback(ctx, client_id, metadata, known).await.map(Some),
+        ClientName::Document(url) => document(ctx, client_id, &url, known).await.map(Some),
+        ClientName::Opaque => Ok(known),
+    }
+}
+
+/// A client that describes itself in its name: kept like any other, since all that follows refers to it.
+async fn loopback(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    metadata: ClientMetadata,
+    known: Option<Client>,
+) -> Result<Client, FindError> {
+    let now = ctx.now();
+    if let Some(client) = known
+        && let ClientOrigin::Loopback { checked_at } = client.origin
+        && now.since(checked_at) < SEEN_SECONDS
+    {
+        return Ok(client);
+    }
+    keep(ctx, client_id, metadata, ClientOrigin::Loopback { checked_at: now }).await
+}
+
+async fn document(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    url: &Url,
+    known: Option<Client>,
+) -> Result<Client, FindError> {
+    if let Some(client) = known.filter(|client| is_fresh(client, ctx.now())) {
+        return Ok(client);
+    }
+    let slot = ctx.client_documents().slot(client_id);
+    let mut failed = slot.flight.lock().await;
+    let now = ctx.now();
+    // Whoever had the flight before, here or in another process, may have brought it.
+    let known = clients::find_now(ctx, client_id).await?;
+    if let Some(client) = known.as_ref().filter(|client| is_fresh(client, now)) {
+        return Ok(client.clone());
+    }
+    let resting = failed.as_ref().filter(|(at, _)| (0..COOL_DOWN_SECONDS).contains(&now.since(*at)));
+    let trouble = match resting {
+        Some((_, trouble)) => trouble.clone(),
+        None => match read(ctx, client_id, url, known.is_some()).await {
+            Ok(client) => {
+                *failed = None;
+                return Ok(client);
+            }
+            Err(FindError::Document(trouble)) => {
+                *failed = Some((now, trouble.clone()));
+                trouble
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    drop(failed);
+    let is_good = |client: &Client| match client.origin {
+        ClientOrigin::Document { checked_at, .. } => now.since(checked_at) < GRACE_SECONDS,
+        _ => false,
+    };
+    match known.filter(is_good) {
+        Some(client) if trouble.is_passing() => {
+            tracing::warn!(%client_id, %trouble, "the client document is not to be had: the last good one serves");
+            Ok(client)
+        }
+        _ => Err(trouble.into()),
+    }
+}
+
+fn is_fresh(client: &Client, now: Timestamp) -> bool {
+    match client.origin {
+        ClientOrigin::Document { checked_at, fresh_until } => {
+            // A clock that went back makes nothing last longer.
+            checked_at <= now && now < fresh_until
+        }
+        _ => false,
+    }
+}
+
+/// Reads a document anew, and keeps what it says.
+async fn read(ctx: &Ctx, client_id: &ClientId, url: &Url, known: bool) -> Result<Client, FindError> {
+    let (metadata, fresh_until) = fetch(ctx, client_id, url, known).await?;
+    keep(ctx, client_id, metadata, ClientOrigin::Document { checked_at: ctx.now(), fresh_until }).await
+}
+
+/// Fetches a document, and how long it may be kept.
+async fn fetch(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    url: &Url,
+    known: bool,
+) -> Result<(ClientMetadata, Timestamp), DocumentTrouble> {
+    let documents = ctx.client_documents();
+    if !known && !documents.admit(url, ctx.now()) {
+        tracing::warn!(host = url.host_str(), "too many unknown client documents of one host");
+        return Err(DocumentTrouble::Busy);
+    }
+    let _permit = documents.fetches.try_acquire().map_err(|_| DocumentTrouble::Busy)?;
+    let fetched = timeout(PATIENCE, ctx.atproto().http().get_document(url, DOCUMENT_CAP));
+    let document = match fetched.await.unwrap_or(Err(HttpError::Timeout)) {
+        Ok(document) => document,
+        Err(error) => {
+            tracing::info!(%client_id, %error, "a client document could not be fetched");
+            return Err(trouble_of(&error));
+        }
+    };
+    let kept = document.max_age.map_or(KEPT_SECONDS_UNSAID, |age| age.try_into().unwrap_or(i64::MAX));
+    let fresh_until = ctx.now().plus(kept.clamp(KEPT_SECONDS.0, KEPT_SECONDS.1));
+    Ok((read_document(client_id.as_str(), document.json)?, fresh_until))
+}
+
+/// What the outside may know of a failure. What is behind an address that we do not connect to, and whether
+/// anything is, is nobody's business.
+fn trouble_of(error: &HttpError) -> DocumentTrouble {
+    match error {
+        HttpError::Status { status: 429 | 500..=599, .. } => DocumentTrouble::Unreachable,
+        HttpError::Status { status, .. } => {
+            DocumentTrouble::Answer(format!("answered with status {status}, not 200"))
+        }
+        HttpError::Redirected => {
+            DocumentTrouble::Answer("answered with a redirect, which is not followed".to_owned())
+        }
+        HttpError::NotJson => DocumentTrouble::Answer("did not answer with application/json".to_owned()),
+        HttpError::TooLarge => DocumentTrouble::Answer(format!("sent more than {} KiB", DOCUMENT_CAP / 1024)),
+        _ => DocumentTrouble::Unreachable,
+    }
+}
+
+/// Keeps a client as it describes itself now, if that holds up.
+async fn keep(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    metadata: ClientMetadata,
+    origin: ClientOrigin,
+) -> Result<Client, FindError> {
+    let invalid = |error| FindError::Document(ClientDocumentError::Metadata(error).into());
+    let valid = metadata.validate().map_err(invalid)?;
+    register::check_keys(&valid).map_err(invalid)?;
+    let since = Instant::now();
+    let (tenant, now) = (ctx.tenant().clone(), ctx.now());
+    let mut client = valid.into_client(client_id.clone(), tenant, None, now);
+    client.origin = origin;
+    let put = async |client: Client| {
+        ctx.store()
+            .write(move |c| {
+                let before = rows::find_client(c, &client.tenant_id, &client.client_id)?;
+                let created_at = before.map_or(client.created_at, |before| before.created_at);
+                let client = Client { created_at, ..client.clone() };
+                rows::put_client(c, &client)?;
+                Ok::<_, Internal>(client)
+            })
+            .await
+    };
+    let kept = match put(client.clone()).await {
+        // Another process was first.
+        Err(Internal::Store(StoreError::Constraint(_))) => put(client).await?,
+        done => done?,
+    };
+    ctx.clients().put(&kept, since);
+    tracing::debug!(%client_id, "client document taken");
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_host_is_not_asked_without_end() {
+        let documents = ClientDocuments::default();
+        let url = |host: &str| Url::parse(&format!("https://{host}/c")).unwrap();
+        let busy = (0..NEW_PER_HOST).all(|_| documents.admit(&url("a.example"), Timestamp(0)));
+        assert!(busy && !documents.admit(&url("a.example"), Timestamp(59)));
+        assert!(documents.admit(&url("b.example"), Timestamp(59)), "others are not held up");
+        assert!(documents.admit(&url("a.example"), Timestamp(60)));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let documents = ClientDocuments::default();
+        for n in 0..CAPACITY + 10 {
+            documents.slot(&ClientId::new(format!("https://a.example/{n}")));
+            documents.admit(&Url::parse(&format!("https://h{n}.example/")).unwrap(), Timestamp(0));
+        }
+        assert!(documents.slots.lock().unwrap().len() <= CAPACITY);
+        assert!(documents.hosts.lock().unwrap().len() <= CAPACITY);
+        assert!(documents.admit(&Url::parse("https://new.example/").unwrap(), Timestamp(60)));
+    }
+
+    /// What is told apart must not tell a stranger what our network looks like.
+    #[test]
+    fn failures_say_nothing_of_our_network() {
+        for error in [
+            HttpError::Blocked("the address is not on the public internet"),
+            HttpError::Unreachable("dns error: no such name".to_owned()),
+            HttpError::Timeout,
+            HttpError::Interrupted,
+        ] {
+            assert_eq!(trouble_of(&error), DocumentTrouble::Unreachable);
+        }
+        assert!(!trouble_of(&HttpError::Redirected).is_passing());
+        assert!(!trouble_of(&HttpError::Status { status: 404, retry_after: None }).is_passing());
+        assert!(trouble_of(&HttpError::Status { status: 503, retry_after: None }).is_passing());
+    }
+}

@@ -1,0 +1,92 @@
+//! What people agreed to once and need not be asked again: `consent`.
+
+use causeway_domain::{ClientId, Did, Scope, TenantId, Timestamp};
+use diesel::prelude::*;
+
+use crate::column::Column;
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::consent::{self, dsl};
+
+#[derive(Insertable)]
+#[diesel(table_name = consent)]
+struct Row<'a> {
+    tenant_id: &'a str,
+    client_id: &'a str,
+    did: &'a str,
+    scope: String,
+    created_at: i64,
+    expires_at: i64,
+}
+
+/// Whose agreement with whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreement<'a> {
+    /// The tenant.
+    pub tenant_id: &'a TenantId,
+    /// The client.
+    pub client_id: &'a ClientId,
+    /// The person.
+    pub did: &'a Did,
+}
+
+/// What the person agreed to for this client, while it holds.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_consent(
+    c: &mut AnyConnection,
+    of: Agreement<'_>,
+    now: Timestamp,
+) -> Result<Option<Scope>, StoreError> {
+    let scope: Option<String> = dsl::consent
+        .filter(dsl::tenant_id.eq(of.tenant_id.as_str()))
+        .filter(dsl::client_id.eq(of.client_id.as_str()))
+        .filter(dsl::did.eq(of.did.as_str()))
+        .filter(dsl::expires_at.gt(now.as_secs()))
+        .select(dsl::scope)
+        .get_result(c)
+        .optional()?;
+    scope.map(|scope| Column("consent", "scope").scope(Some(&scope))).transpose()
+}
+
+/// Remembers this scope, and no other, until `until`.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn put_consent(
+    c: &mut AnyConnection,
+    of: Agreement<'_>,
+    scope: &Scope,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    delete_consent(c, of)?;
+    let row = Row {
+        tenant_id: of.tenant_id.as_str(),
+        client_id: of.client_id.as_str(),
+        did: of.did.as_str(),
+        scope: scope.to_string(),
+        created_at: now.as_secs(),
+        expires_at: until.as_secs(),
+    };
+    // Whoever agrees in another browser at this very moment is asked again: that is all.
+    let insert = diesel::insert_into(consent::table).values(&row).on_conflict_do_nothing();
+    match c {
+        AnyConnection::Sqlite(conn) => insert.execute(conn)?,
+        AnyConnection::Postgres(conn) => insert.execute(conn)?,
+    };
+    Ok(())
+}
+
+/// Forgets what the person agreed to for this client; `false` when there was nothing.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn delete_consent(c: &mut AnyConnection, of: Agreement<'_>) -> Result<bool, StoreError> {
+    let own = dsl::consent
+        .filter(dsl::tenant_id.eq(of.tenant_id.as_str()))
+        .filter(dsl::client_id.eq(of.client_id.as_str()))
+        .filter(dsl::did.eq(of.did.as_str()));
+    Ok(diesel::delete(own).execute(c)? > 0)
+}

@@ -1,0 +1,159 @@
+//! Clients that are to be told of a logout (OpenID Connect Back-Channel Logout 1.0): `logout_notice`. A row holds
+//! all that is needed, so that it outlives session and client.
+
+use causeway_domain::{ClientId, Did, Scope, SigningAlg, TenantId, Timestamp, UpstreamSessionId};
+use diesel::prelude::*;
+
+use crate::clients;
+use crate::column::Column;
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::logout_notice::{self, dsl};
+use crate::schema::upstream_session;
+
+/// Seconds after which nobody is told any more.
+pub const NOTICE_SECONDS: i64 = 86_400;
+
+/// The scope without which a client has no id_token, and nothing to sign out of.
+const OPENID: &str = "openid";
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = logout_notice)]
+struct Row {
+    session_id: String,
+    client_id: String,
+    uri: String,
+    alg: String,
+    did: String,
+    created_at: i64,
+    expires_at: i64,
+    due_at: i64,
+    attempts: i64,
+}
+
+/// Somebody to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutNotice {
+    /// The session that has ended.
+    pub session_id: UpstreamSessionId,
+    /// The client.
+    pub client_id: ClientId,
+    /// Where it wants to be told.
+    pub uri: String,
+    /// What it expects signatures to be made with.
+    pub alg: SigningAlg,
+    /// The person.
+    pub did: Did,
+    /// How often it was tried, this time included.
+    pub attempts: i64,
+}
+
+/// Notes that the client of a session that has just ended is to be told, if it wants to and had an id_token.
+///
+/// # Errors
+/// [`StoreError`] when a query fails or a row is corrupt.
+pub(crate) fn note_logout(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    type Found = (String, String, String, Option<String>);
+    let (tenant, client, did, granted): Found = upstream_session::table
+        .filter(upstream_session::session_id.eq(session_id.as_str()))
+        .select((
+            upstream_session::tenant_id,
+            upstream_session::client_id,
+            upstream_session::did,
+            upstream_session::granted_scope,
+        ))
+        .get_result(c)?;
+    let granted: Option<Scope> = match &granted {
+        Some(granted) => Some(Column("upstream_session", "granted_scope").scope(Some(granted))?),
+        // Nobody had agreed yet.
+        None => None,
+    };
+    if !granted.is_some_and(|granted| granted.contains(OPENID)) {
+        return Ok(());
+    }
+    let client = clients::find_client(c, &TenantId::new(tenant), &ClientId::new(client))?;
+    let Some(client) = client else { return Ok(()) };
+    let Some(uri) = client.backchannel_logout_uri() else { return Ok(()) };
+    let row = Row {
+        session_id: session_id.as_str().to_owned(),
+        client_id: client.client_id.as_str().to_owned(),
+        uri: uri.to_owned(),
+        alg: client.id_token_signed_response_alg().as_str().to_owned(),
+        did,
+        created_at: now.as_secs(),
+        expires_at: now.plus(NOTICE_SECONDS).as_secs(),
+        due_at: now.as_secs(),
+        attempts: 0,
+    };
+    diesel::insert_into(logout_notice::table).values(&row).execute(c)?;
+    Ok(())
+}
+
+/// Takes what is due for whoever calls, until `until`: nobody else gets it before then.
+///
+/// # Errors
+/// [`StoreError`] when a query fails or a row is corrupt.
+pub fn claim_logouts(
+    c: &mut AnyConnection,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<LogoutNotice>, StoreError> {
+    let due: Vec<Row> = dsl::logout_notice
+        .filter(dsl::due_at.le(now.as_secs()))
+        .filter(dsl::expires_at.gt(now.as_secs()))
+        .order(dsl::due_at.asc())
+        .limit(limit)
+        .load(c)?;
+    let mut claimed = Vec::new();
+    for row in due {
+        // Another node may have been first since the look.
+        let as_seen = dsl::logout_notice
+            .filter(dsl::session_id.eq(row.session_id.as_str()))
+            .filter(dsl::due_at.eq(row.due_at));
+        let attempts = row.attempts + 1;
+        let taken = diesel::update(as_seen)
+            .set((dsl::due_at.eq(until.as_secs()), dsl::attempts.eq(attempts)))
+            .execute(c)?;
+        if taken == 1 {
+            let alg = Column("logout_notice", "alg").present(SigningAlg::parse(&row.alg))?;
+            let did = Column("logout_notice", "did").did(&row.did)?;
+            claimed.push(LogoutNotice {
+                session_id: UpstreamSessionId::new(row.session_id),
+                client_id: ClientId::new(row.client_id),
+                uri: row.uri,
+                alg,
+                did,
+                attempts,
+            });
+        }
+    }
+    Ok(claimed)
+}
+
+/// The client has been told.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn complete_logout(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<(), StoreError> {
+    diesel::delete(dsl::logout_notice.filter(dsl::session_id.eq(session_id.as_str()))).execute(c)?;
+    Ok(())
+}
+
+/// It could not be told: it is tried again at `until`.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn postpone_logout(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let notice = dsl::logout_notice.filter(dsl::session_id.eq(session_id.as_str()));
+    diesel::update(notice).set(dsl::due_at.eq(until.as_secs())).execute(c)?;
+    Ok(())
+}

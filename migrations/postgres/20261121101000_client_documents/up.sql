@@ -1,0 +1,6 @@
+-- Clients that nobody registered: their client_id is the address of their metadata, or the metadata itself.
+ALTER TABLE oauth_client ADD COLUMN origin TEXT NOT NULL DEFAULT 'registered';
+ALTER TABLE oauth_client ADD COLUMN document_checked_at BIGINT;
+ALTER TABLE oauth_client ADD COLUMN document_fresh_until BIGINT;
+CREATE INDEX idx_oauth_client_document_checked_at ON oauth_client (document_checked_at)
+    WHERE document_checked_at IS NOT NULL;

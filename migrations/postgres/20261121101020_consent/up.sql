@@ -1,0 +1,12 @@
+-- What a person agreed to for a client and wants not to be asked about again.
+CREATE TABLE consent (
+    tenant_id TEXT NOT NULL,
+    client_id TEXT NOT NULL REFERENCES oauth_client (client_id) ON DELETE CASCADE,
+    did TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, client_id, did)
+);
+CREATE INDEX idx_consent_client_id ON consent (client_id);
+CREATE INDEX idx_consent_expires_at ON consent (expires_at);

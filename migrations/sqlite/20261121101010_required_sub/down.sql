@@ -1,0 +1,1 @@
+ALTER TABLE oauth_auth_request DROP COLUMN required_sub;

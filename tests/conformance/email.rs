@@ -1,0 +1,145 @@
+//! `email` from the userinfo endpoint and the `claims` parameter (OpenID Connect Core sections 5.3, 5.4, 5.5).
+
+use std::time::Duration;
+
+use anyhow::Result;
+use causeway_testkit::{Authorization, Fault, Tokens, XrpcReply, decide};
+use serde_json::{Value, json};
+
+use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, on_each_database};
+
+impl Scene {
+    async fn sign_in_by(&self, authorization: &Authorization) -> Result<Tokens> {
+        let consent = self.client.reach_consent(&self.agent, &self.upstream, authorization).await?;
+        let answer = decide(&self.agent, &consent, "allow").await?;
+        let code = answer.redirect_param("code").unwrap();
+        Tokens::read(&self.client.redeem(&self.agent, &code, &authorization.verifier).await?)
+    }
+
+    async fn userinfo(&self, tokens: &Tokens) -> Result<Value> {
+        let answer = self.agent.get_with(&self.app.at("/oauth/userinfo"), &tokens.access_token).await?;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Ok(answer.json())
+    }
+
+    /// What `getSession` answers from now on.
+    fn account(&self, body: &Value) {
+        let reply = XrpcReply { body: body.to_string(), ..XrpcReply::default() };
+        self.upstream.script(|script| script.answer = Some(reply));
+    }
+}
+
+on_each_database! {
+    /// At request time, from the person's own server, with the scope alone; what that does not say is left out.
+    async fn email_comes_from_the_persons_server(database) {
+        let scene = Scene::set(database).await?;
+        let asking = |scope| scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
+        scene.account(&json!({"did": DID, "handle": HANDLE, "email": "alice@mail.example", "emailConfirmed": true}));
+        let with = scene.sign_in_by(&asking("openid email")).await?;
+        assert_eq!(scene.upstream.last_pushed()["scope"], "atproto account:email");
+        assert_eq!(with.answer["scope"], "atproto openid email");
+        let plain = json!({"sub": DID, "preferred_username": HANDLE});
+        let mut whole = plain.clone();
+        (whole["email"], whole["email_verified"]) = (json!("alice@mail.example"), json!(true));
+        assert_eq!(scene.userinfo(&with).await?, whole);
+        let without = scene.sign_in_by(&asking("openid transition:email")).await?;
+        let calls = scene.upstream.hits("xrpc");
+        assert_eq!(scene.userinfo(&without).await?, plain, "the scope of the token says so");
+        assert_eq!(scene.upstream.hits("xrpc"), calls, "and nobody is asked");
+
+        scene.account(&json!({"did": DID, "email": "new@mail.example"}));
+        (whole["email"], whole["email_verified"]) = (json!("new@mail.example"), json!(false));
+        assert_eq!(scene.userinfo(&with).await?, whole, "nothing is kept");
+        for other in [json!({"did": DID}), json!({"did": OTHER_DID, "email": "bob@mail.example"}), json!([])] {
+            scene.account(&other);
+            assert_eq!(scene.userinfo(&with).await?, plain, "{other}");
+        }
+        for fault in [Fault::Status(503), Fault::Html, Fault::Silence, Fault::Late(Duration::from_secs(5))] {
+            scene.upstream.script(|script| script.xrpc = fault.clone());
+            assert_eq!(scene.userinfo(&with).await?, plain, "{fault:?}");
+        }
+        let metadata = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?.json();
+        for claim in ["email", "email_verified", "sub", "preferred_username"] {
+            assert!(metadata["claims_supported"].as_array().unwrap().contains(&json!(claim)), "{claim}");
+        }
+        assert_eq!(metadata["claims_parameter_supported"], true);
+        Ok(())
+    }
+
+    /// A server that grants less is believed: the scope says what there is.
+    async fn only_what_was_granted(database) {
+        let scene = Scene::set(database).await?;
+        scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
+        scene.upstream.script(|script| script.scope = Some("atproto".to_owned()));
+        let tokens = scene.sign_in_by(&scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"))).await?;
+        assert_eq!(tokens.answer["scope"], "atproto openid");
+        assert_eq!(scene.userinfo(&tokens).await?.get("email"), None);
+        Ok(())
+    }
+
+    /// A refresh for less than `email` gives a token that does not say it; one for no more than that does.
+    async fn narrowed_tokens(database) {
+        let scene = Scene::set(database).await?;
+        scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
+        let tokens = scene.sign_in_by(&scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"))).await?;
+        for (scope, says) in [("openid", false), ("openid email", true)] {
+            let params = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token), ("scope", scope)];
+            let narrowed = Tokens::read(&scene.client.post(&scene.agent, "/oauth/token", &params).await?)?;
+            assert_eq!(scene.userinfo(&narrowed).await?.get("email").is_some(), says, "{scope}");
+        }
+        Ok(())
+    }
+
+    /// `claims` asks for the email address as the scope does, plain and pushed.
+    async fn claims_ask_for_email(database) {
+        let scene = Scene::set(database).await?;
+        let claims = r#"{"userinfo":{"email":{"essential":true},"picture":null},"id_token":{"auth_time":{"essential":true}}}"#;
+        let asking = || scene.client.authorization(Some(HANDLE)).with("scope", Some("openid")).with("claims", Some(claims));
+        scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
+        let tokens = scene.sign_in_by(&asking()).await?;
+        assert_eq!(tokens.answer["scope"], "atproto openid email");
+        assert_eq!(scene.userinfo(&tokens).await?["email"], "alice@mail.example");
+        let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &asking().form()).await?;
+        assert_eq!(pushed.status, 201, "{pushed:?}");
+        for bad in ["x", "[]", r#"{"userinfo":1}"#, r#"{"id_token":{"sub":{"value":"alice"}}}"#] {
+            let url = asking().with("claims", Some(bad)).url(&scene.app.issuer);
+            let answer = scene.agent.get(&url).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request"), "{bad}");
+        }
+        Ok(())
+    }
+
+    /// Section 5.5.1: a `sub` with a value is answered about that person or not at all.
+    async fn claims_name_the_person(database) {
+        let scene = Scene::with_bob(database).await?;
+        let naming = |did: &str| {
+            let claims = json!({"id_token": {"sub": {"value": did}}}).to_string();
+            scene.client.authorization(None).with("scope", Some("openid")).with("claims", Some(&claims))
+        };
+        let tokens = scene.sign_in_by(&naming(DID)).await?;
+        assert_eq!((&tokens.answer["sub"], &*scene.upstream.last_pushed()["login_hint"]), (&json!(DID), DID));
+        // A hint beside it does not win.
+        let request = naming(DID).with("login_hint", Some(OTHER_HANDLE));
+        assert_eq!(scene.sign_in_by(&request).await?.answer["sub"], DID);
+        // The person signs in as somebody else after all.
+        scene.upstream.script(|script| script.directory = Fault::Status(500));
+        scene.app.clock.advance(301);
+        let request = naming(DID);
+        let page = scene.agent.get(&request.url(&scene.app.issuer)).await?;
+        assert_eq!(page.status, 502, "{page:?}");
+        scene.upstream.script(|script| script.directory = Fault::None);
+        let id = crate::support::hidden(&page, "request");
+        let form = [("request", &*id), ("identifier", OTHER_HANDLE)];
+        let away = scene.agent.post(&scene.app.at("/oauth/sign-in"), &form).await?.location()?;
+        let back = causeway_testkit::Person::approve(&scene.upstream, &away).await?;
+        let answer = scene.agent.get(&back).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"), "{answer:?}");
+        // In silence, too.
+        for (did, error) in [(DID, None), (OTHER_DID, Some("login_required"))] {
+            let silent = naming(did).with("prompt", Some("none")).url(&scene.app.issuer);
+            let answer = scene.agent.get(&silent).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), error, "{answer:?}");
+        }
+        Ok(())
+    }
+}

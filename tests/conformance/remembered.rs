@@ -1,0 +1,198 @@
+//! Consent that need not be given again, and the choice of an account.
+
+use anyhow::Result;
+use causeway_testkit::{Agent, Answer, Authorization, OauthClient, Person as _, TestDatabase, Tokens};
+use serde_json::json;
+
+use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, count, hidden, on_each_database};
+
+const REDIRECT: &str = "https://app.example/cb";
+
+impl Scene {
+    /// A client whose answers nobody else can get.
+    async fn with_web_app(database: &TestDatabase) -> Result<Self> {
+        let mut scene = Self::with_bob(database).await?;
+        scene.client = scene.web_app().await?;
+        Ok(scene)
+    }
+
+    async fn web_app(&self) -> Result<OauthClient> {
+        let metadata = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"});
+        let client = OauthClient::register_as(&self.agent, &self.app.issuer, metadata).await?;
+        Ok(OauthClient {
+            redirect_uri: REDIRECT.to_owned(),
+            scope: "openid transition:generic".to_owned(),
+            ..client
+        })
+    }
+
+    fn asks(&self, who: &str) -> Authorization {
+        self.client.authorization(Some(who))
+    }
+
+    /// Where somebody who comes back from their own server is sent.
+    async fn back_from_server(&self, agent: &Agent, authorization: &Authorization) -> Result<Answer> {
+        let away = agent.get(&authorization.url(&self.app.issuer)).await?.location()?;
+        agent.get(&self.upstream.approve(&away).await?).await
+    }
+
+    /// Allows, and does not want to be asked again; the answer to the client.
+    async fn remember(&self, agent: &Agent, authorization: &Authorization) -> Result<Answer> {
+        let consent = self.back_from_server(agent, authorization).await?.location()?;
+        let page = agent.get(&consent).await?;
+        let request = hidden(&page, "request");
+        let form = [("request", &*request), ("decision", "allow"), ("remember", "yes")];
+        agent.post(&self.app.at("/oauth/consent"), &form).await
+    }
+}
+
+fn is_asked(answer: &Answer) -> bool {
+    answer.location().is_ok_and(|location| location.contains("/oauth/consent?request="))
+}
+
+on_each_database! {
+    /// The same app, account and scope, in any browser: the person proves who they are, and that is all. The box
+    /// that was not ticked remembers nothing.
+    async fn asked_once(database) {
+        let scene = Scene::with_web_app(database).await?;
+        let elsewhere = Agent::default();
+        scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        assert!(is_asked(&scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?), "not ticked");
+        let first = scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
+        assert!(first.redirect_param("code").is_some(), "{first:?}");
+
+        let again = scene.asks(HANDLE);
+        let answer = scene.back_from_server(&elsewhere, &again).await?;
+        let code = answer.redirect_param("code").unwrap_or_else(|| panic!("{answer:?}"));
+        assert_eq!(answer.redirect_param("state").as_ref(), Some(&again.state));
+        let tokens = Tokens::read(&scene.client.redeem(&elsewhere, &code, &again.verifier).await?)?;
+        assert_eq!((&tokens.answer["sub"], &tokens.answer["scope"]), (&json!(DID), &json!("atproto openid transition:generic")));
+        assert!(scene.works(&tokens).await?);
+        Ok(())
+    }
+
+    /// Whatever is more, or another, is asked for.
+    async fn asked_again(database) {
+        let scene = Scene::with_web_app(database).await?;
+        scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
+        let narrower = scene.asks(HANDLE).with("scope", Some("repo:a.b.c"));
+        assert!(!is_asked(&scene.back_from_server(&scene.agent, &narrower).await?), "it is covered");
+        for (name, value, who) in [
+            ("scope", "openid transition:generic transition:chat.bsky", HANDLE),
+            ("scope", "openid email", HANDLE),
+            ("prompt", "consent", HANDLE),
+            ("prompt", "login consent", HANDLE),
+            ("scope", "openid", OTHER_HANDLE),
+        ] {
+            let asked = scene.back_from_server(&scene.agent, &scene.asks(who).with(name, Some(value))).await?;
+            assert!(is_asked(&asked), "{name}={value} {who}: {asked:?}");
+        }
+        let other = OauthClient { client_id: scene.web_app().await?.client_id, ..scene.client.clone() };
+        let asked = scene.back_from_server(&scene.agent, &other.authorization(Some(HANDLE))).await?;
+        assert!(is_asked(&asked), "another client");
+        // A wider one that is remembered too holds beside the first.
+        let wider = scene.asks(HANDLE).with("scope", Some("openid email"));
+        scene.remember(&scene.agent, &wider).await?;
+        for scope in ["openid email", "openid transition:generic"] {
+            let answer = scene.back_from_server(&scene.agent, &scene.asks(HANDLE).with("scope", Some(scope))).await?;
+            assert!(!is_asked(&answer), "{scope}");
+        }
+        scene.app.clock.advance(180 * 86_400);
+        assert!(is_asked(&scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?), "half a year later");
+        scene.upkeep().await?;
+        assert_eq!(count(&scene.app, "consent").await?, 0);
+        Ok(())
+    }
+
+    /// Where any app on the device can be the client, nothing is remembered, whatever the form says.
+    async fn never_where_anybody_could_be_the_app(database) {
+        let mut scene = Scene::with_web_app(database).await?;
+        for redirect_uri in ["http://127.0.0.1/callback", "http://[::1]/callback", "com.example.app:/cb"] {
+            let metadata = json!({"redirect_uris": [redirect_uri], "token_endpoint_auth_method": "none"});
+            let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
+            scene.client = OauthClient { redirect_uri: redirect_uri.to_owned(), ..client };
+            for _ in 0..2 {
+                let consent = scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?;
+                assert!(is_asked(&consent), "{redirect_uri}");
+                let page = scene.agent.get(&consent.location()?).await?;
+                assert!(!page.text.contains("name=\"remember\""), "{redirect_uri}");
+                scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
+            }
+        }
+        assert_eq!(count(&scene.app, "consent").await?, 0);
+        Ok(())
+    }
+
+    /// Who ends an app's access on the account page wants to be asked before it has access again.
+    async fn forgotten_with_the_access(database) {
+        let scene = Scene::with_web_app(database).await?;
+        for (path, field, value) in [("/account/revoke", "session", None), ("/account/revoke-all", "did", Some(DID))] {
+            scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
+            assert!(!is_asked(&scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?));
+            let page = scene.agent.get(&scene.app.at("/account")).await?;
+            let token = hidden(&page, "form_token");
+            let value = value.map_or_else(|| hidden(&page, field), str::to_owned);
+            let form = [("form_token", &*token), (field, &*value), ("reach", "here")];
+            assert_eq!(scene.agent.post(&scene.app.at(path), &form).await?.status, 303);
+            assert!(is_asked(&scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?), "{path}");
+        }
+        Ok(())
+    }
+
+    /// Another account at the same server gets nothing of it, and neither does an answer that nobody vouches for.
+    async fn it_takes_the_proof(database) {
+        let scene = Scene::with_web_app(database).await?;
+        scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
+        scene.upstream.script(|script| script.sub = Some(OTHER_DID.to_owned()));
+        let answer = scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));
+        scene.upstream.script(|script| (script.sub, script.deny) = (None, true));
+        let answer = scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));
+        Ok(())
+    }
+
+    /// A browser that knows several accounts lets the person choose; the choice goes to that account's server.
+    async fn accounts_to_choose_from(database) {
+        let scene = Scene::with_web_app(database).await?;
+        let open = async |agent: &Agent, prompt| {
+            let request = scene.client.authorization(None).with("prompt", prompt);
+            agent.get(&request.url(&scene.app.issuer)).await
+        };
+        let chooses = |page: &Answer| page.text.contains("Which account?");
+        assert!(!chooses(&open(&scene.agent, None).await?));
+        assert!(!chooses(&open(&scene.agent, Some("select_account")).await?), "it knows none");
+        scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        assert!(!chooses(&open(&scene.agent, None).await?), "it knows one");
+        assert!(chooses(&open(&scene.agent, Some("select_account")).await?));
+        scene.client.sign_in(&scene.agent, &scene.upstream, OTHER_HANDLE).await?;
+        let page = open(&scene.agent, None).await?;
+        for shown in [HANDLE, DID, OTHER_HANDLE, OTHER_DID] {
+            assert!(chooses(&page) && page.text.contains(shown), "{shown}: {}", page.text);
+        }
+        assert!(!page.header("content-security-policy").contains("form-action"), "its answer leaves");
+        assert!(!chooses(&open(&Agent::default(), Some("select_account")).await?), "a browser sees its own");
+        let hinted = scene.asks(HANDLE).with("prompt", Some("select_account")).url(&scene.app.issuer);
+        assert_eq!(scene.agent.get(&hinted).await?.status, 303, "who is named is not asked");
+
+        let page = open(&scene.agent, Some("select_account")).await?;
+        let request = hidden(&page, "request");
+        let post = async |name, value| {
+            scene.agent.post(&scene.app.at("/oauth/sign-in"), &[("request", &*request), (name, value)]).await
+        };
+        let other = post("decision", "other").await?;
+        assert!(other.status == 200 && other.text.contains("Your handle"), "{other:?}");
+        let away = post("identifier", OTHER_DID).await?.location()?;
+        let pushed = scene.upstream.last_pushed();
+        assert_eq!((pushed["login_hint"].as_str(), pushed.get("prompt")), (OTHER_DID, None));
+        assert!(is_asked(&scene.agent.get(&scene.upstream.approve(&away).await?).await?));
+        // Being known is no proof: whoever comes back is who the server says, or nobody.
+        scene.upstream.script(|script| script.sub = Some(DID.to_owned()));
+        let page = open(&scene.agent, None).await?;
+        let form = [("request", &*hidden(&page, "request")), ("identifier", OTHER_DID)];
+        let away = scene.agent.post(&scene.app.at("/oauth/sign-in"), &form).await?.location()?;
+        let answer = scene.agent.get(&scene.upstream.approve(&away).await?).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));
+        Ok(())
+    }
+}
