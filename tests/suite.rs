@@ -4,11 +4,14 @@
 mod conformance {
     mod account;
     mod authorize;
+    mod background;
     mod client_assertion;
     mod cors;
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
+    mod exchange;
+    mod export;
     mod graphql;
     mod identity;
     mod introspection;
@@ -25,6 +28,7 @@ mod conformance {
 }
 mod faults {
     mod bad_input;
+    mod keep_alive;
     mod keeper;
     mod relay;
     mod upstream;

@@ -38,6 +38,8 @@ error_codes! {
     UnsupportedResponseType = "unsupported_response_type",
     /// RFC 6749 sections 4.1.2.1 and 5.2.
     InvalidScope = "invalid_scope",
+    /// RFC 8693 section 2.2.2.
+    InvalidTarget = "invalid_target",
     /// RFC 6749 section 4.1.2.1.
     AccessDenied = "access_denied",
     /// RFC 6749 section 4.1.2.1.

@@ -1,10 +1,10 @@
 //! What an access token gives: the one check at our own resources (RFC 6750, RFC 9449 section 7), and who
 //! somebody is.
 
+use causeway_domain::ErrorCode;
 use causeway_domain::grant::AccessToken;
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, SessionKind};
 use causeway_store::{replay, sessions, tokens};
 
 use crate::clients;
@@ -86,7 +86,7 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
         .store()
         .read(move |c| {
             let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
-            let session = sessions::find_session(c, &tenant, &token.session_id, SessionKind::Device)?;
+            let session = sessions::find_session_of_token(c, &tenant, &token.session_id)?;
             Ok(session.map(|session| Bearer { token, session, dpop_nonce: None }))
         })
         .await?;

@@ -4,12 +4,14 @@ use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
+use causeway_domain::upkeep::keep_alive_at;
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
     UpstreamSessionId,
 };
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
+use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions, upkeep};
+use futures_util::future::join_all;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -143,17 +145,26 @@ async fn allow(
     session_id: UpstreamSessionId,
 ) -> Result<ClientAnswer, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
-    let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
+    let (ring, now, hash, dice) = (ctx.ring(), ctx.now(), code.hash(), ctx.dice());
     let redirect = ClientAnswer::with_code(&request, ctx.issuer(), &code);
-    ctx.store()
+    let superseded = ctx
+        .store()
         .write(move |c| {
             let (session, upstream_scope) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
+            let superseded = match session.kind {
+                SessionKind::Background => sessions::supersede_background(c, &session, now)?,
+                SessionKind::Device => Vec::new(),
+            };
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
                 || !sessions::activate_session(c, &session_id, &scope, now)?
             {
                 return Err(ConsentError::Gone);
+            }
+            if session.kind == SessionKind::Background {
+                let due = keep_alive_at(&session.upstream.auth, now, dice);
+                upkeep::schedule_refresh(c, &session_id, due)?;
             }
             let row = AuthorizationCode {
                 code: hash.clone(),
@@ -174,10 +185,12 @@ async fn allow(
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
-            Ok(())
+            Ok(superseded)
         })
         .await?;
     tracing::info!("consent given, code issued");
+    // Only now: the new background session is committed, the one before it is of no use.
+    join_all(superseded.iter().map(|id| maintenance::revoke_soon(ctx, id))).await;
     Ok(redirect)
 }
 
@@ -224,8 +237,8 @@ fn find_signed_in(
     request: &AuthRequest,
     session_id: &UpstreamSessionId,
 ) -> Result<Option<(SessionHead, Scope)>, Internal> {
-    let Some(session) = sessions::find_session(c, &request.tenant_id, session_id, SessionKind::Device)?
-    else {
+    let kind = SessionKind::asked_by(&request.scope);
+    let Some(session) = sessions::find_session(c, &request.tenant_id, session_id, kind)? else {
         return Ok(None);
     };
     if !matches!(session.state, SessionState::Pending | SessionState::Active) {

@@ -4,7 +4,7 @@ use causeway_domain::client::{Client, ClientType};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    ClientId, Did, ErrorCode, Handle, Jkt, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
+    ClientId, Did, ErrorCode, Handle, Jkt, Scope, SigningAlg, Timestamp, UpstreamSessionId,
 };
 use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
@@ -164,7 +164,7 @@ impl Question {
         if !holds || *owner != self.client.client_id {
             return Ok(None);
         }
-        let session = sessions::find_session(c, &self.client.tenant_id, session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, &self.client.tenant_id, session_id)?;
         Ok(session.filter(|session| session.is_alive_at(self.now)))
     }
 }

@@ -3,7 +3,7 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
+//! [`keeper`] keeps the upstream session alive ([`keep_alive`]: when nobody uses it, too), [`relay`] and [`repository`] call the person's own server
 //! with it, [`revoke`] ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by
 //! [`access`] at resources.
 
@@ -21,11 +21,14 @@ pub mod consent;
 mod ctx;
 pub mod dpop;
 mod error;
+pub mod exchange;
+pub mod export;
 mod flights;
 mod id_token;
 pub mod id_token_hint;
 pub mod introspect;
 pub mod issuer_keys;
+pub mod keep_alive;
 pub mod keeper;
 pub mod logout;
 pub mod maintenance;

@@ -4,7 +4,7 @@ use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{CodeVerifier, Secret, SessionKind, Timestamp};
+use causeway_domain::{CodeVerifier, Secret, Timestamp};
 use causeway_store::{AnyConnection, codes, sessions};
 
 use crate::caller::Caller;
@@ -106,8 +106,7 @@ impl Attempt {
         if let Err(refusal) = self.check(&code) {
             return Ok(Outcome::Refused(refusal));
         }
-        let session =
-            sessions::find_session(c, &self.caller.client.tenant_id, &code.session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, &self.caller.client.tenant_id, &code.session_id)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };

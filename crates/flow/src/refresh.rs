@@ -6,7 +6,7 @@ use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Scope, SessionKind, Timestamp, TokenHash};
+use causeway_domain::{Scope, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
 use crate::caller::Caller;
@@ -103,8 +103,7 @@ impl Attempt {
         if token.dpop_jkt.is_some() && token.dpop_jkt != self.caller.dpop_jkt {
             return Ok(Outcome::Refused(TokenRefusal::RefreshKey));
         }
-        let session =
-            sessions::find_session(c, &self.caller.client.tenant_id, &token.session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, &self.caller.client.tenant_id, &token.session_id)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };

@@ -1,6 +1,6 @@
 //! Managing a registration (RFC 7592), and who may make one (RFC 7591 section 3).
 
-use causeway_domain::client::{Client, ClientMetadata};
+use causeway_domain::client::{Client, ClientMetadata, Leave};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode, Secret};
 use causeway_store::clients as rows;
@@ -109,8 +109,8 @@ pub async fn update(
         return Err(RegistrationError::Differs);
     }
     let mut valid = register::check(ctx, metadata)?;
-    if client.allows_background_access() {
-        valid = valid.allowing_background_access();
+    for leave in Leave::ALL.into_iter().filter(|leave| client.has_leave(*leave)) {
+        valid = valid.with_leave(leave);
     }
     let fresh = match &client.client_secret {
         Some(_) => None,

@@ -121,9 +121,13 @@ pub(crate) struct CreateClient {
     /// The widest scope that it may ask for
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
-    /// Let it ask for background_access: sessions for automation
+    /// Let it ask for background_access: sessions for automation. With --scope, name it there too
     #[arg(long)]
     pub(crate) allow_background_access: bool,
+    /// Let it have the tokens of its sessions at people's servers and proofs by their keys; for clients that
+    /// you trust like this server
+    #[arg(long)]
+    pub(crate) allow_session_export: bool,
 }
 
 #[derive(Subcommand)]

@@ -9,6 +9,7 @@ use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::caller::{self, Caller};
+use causeway_flow::exchange::{self, ExchangeParams};
 use causeway_flow::redeem::{self, RedeemParams};
 use causeway_flow::refresh::{self, RefreshParams};
 use serde::Serialize;
@@ -30,6 +31,8 @@ struct Answer<'a> {
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
     scope: &'a Scope,
     sub: &'a Did,
 }
@@ -60,7 +63,7 @@ pub(crate) async fn token(
 
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
-        let text = "grant_type is missing: use authorization_code or refresh_token";
+        let text = "grant_type is missing: use one of grant_types_supported of the metadata";
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
     })?;
     match GrantType::parse(&grant_type) {
@@ -79,8 +82,21 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             };
             Ok(refresh::refresh(&state.ctx, caller, params).await?)
         }
+        Some(GrantType::TokenExchange) => {
+            let params = ExchangeParams {
+                subject_token: params.take("subject_token"),
+                subject_token_type: params.take("subject_token_type"),
+                requested_token_type: params.take("requested_token_type"),
+                actor_token: params.take("actor_token"),
+                resource: params.take("resource"),
+                audience: params.take("audience"),
+                scope: params.take("scope"),
+            };
+            Ok(exchange::exchange(&state.ctx, caller, params).await?)
+        }
         None => {
-            let text = "grant_type is not supported: use authorization_code or refresh_token";
+            let text =
+                "grant_type is not supported: the metadata lists those that are (grant_types_supported)";
             Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
         }
     }
@@ -93,6 +109,7 @@ fn answer(issued: &IssuedTokens) -> HttpResponse {
         expires_in: issued.expires_in,
         refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
         id_token: issued.id_token.as_deref(),
+        issued_token_type: issued.issued_token_type,
         scope: &issued.scope,
         sub: &issued.did,
     };
