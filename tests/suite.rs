@@ -28,6 +28,7 @@ mod conformance {
 }
 mod faults {
     mod bad_input;
+    mod crash;
     mod keep_alive;
     mod keeper;
     mod relay;
