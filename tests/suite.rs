@@ -36,6 +36,7 @@ mod faults {
 }
 mod journeys {
     mod administration;
+    mod background;
     mod binary;
     mod browser;
     mod canary;

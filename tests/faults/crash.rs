@@ -306,7 +306,8 @@ async fn work(issuer: String, token: String, end: Instant, tally: Arc<Tally>) ->
     while Instant::now() < end {
         let counter = match agent.get_with(&url, &token).await {
             Ok(answer) if answer.status == 200 => &tally.answered,
-            Ok(answer) if answer.status == 503 => &tally.put_off,
+            // Busy: this machine, the server, or what stands for the person's own.
+            Ok(answer) if [408, 502, 503, 504].contains(&answer.status) => &tally.put_off,
             // Lost; whether it had to be is judged at the end.
             Ok(answer) if answer.refusal() == "401 reauth_required" => return Ok(()),
             Ok(answer) => anyhow::bail!("{answer:?}"),
