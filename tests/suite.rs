@@ -6,6 +6,7 @@ mod conformance {
     mod account;
     mod authorize;
     mod backchannel;
+    mod background;
     mod client_assertion;
     mod client_credentials;
     mod client_documents;
@@ -15,6 +16,8 @@ mod conformance {
     mod dpop_nonce;
     mod dpop_resource;
     mod email;
+    mod exchange;
+    mod export;
     mod graphql;
     mod identity;
     mod introspection;
@@ -33,12 +36,15 @@ mod conformance {
 }
 mod faults {
     mod bad_input;
+    mod crash;
+    mod keep_alive;
     mod keeper;
     mod relay;
     mod upstream;
 }
 mod journeys {
     mod administration;
+    mod background;
     mod binary;
     mod browser;
     mod canary;

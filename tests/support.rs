@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use anyhow::Result;
+use causeway_domain::client::{GrantType, Leave};
 use causeway_domain::{
-    BrowserSessionId, LiveSession, PlainToken, Scope, SessionKind, SessionState, SystemRng, TenantId,
-    UpstreamSessionId,
+    BrowserSessionId, ClientId, LiveSession, PlainToken, Scope, SessionKind, SessionState, SystemRng,
+    TenantId, UpstreamSessionId,
 };
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{DatabaseUrl, StoreError, sessions};
+use causeway_store::{DatabaseUrl, Store, StoreError, clients, sessions};
 use causeway_testkit::{
     Agent, Answer, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp, TestDatabase, Tokens,
 };
+use serde_json::json;
 
 /// The one account of the scripted upstream.
 pub(crate) const HANDLE: &str = "alice.test";
@@ -117,10 +119,35 @@ impl Scene {
         Ok(id)
     }
 
+    /// A client that authenticates, and that whoever runs the server has given leave. It asks for a
+    /// background session.
+    pub(crate) async fn client_with_leave(&self, leaves: &[Leave]) -> Result<OauthClient> {
+        let more = json!({
+            "token_endpoint_auth_method": "client_secret_basic",
+            "grant_types": GrantType::ALL.map(GrantType::as_str),
+        });
+        let client = OauthClient::register_as(&self.agent, &self.app.issuer, more).await?;
+        give_leave(self.app.store(), &client, leaves).await?;
+        Ok(OauthClient { scope: "atproto transition:generic background_access".to_owned(), ..client })
+    }
+
     /// How many upstream sessions are stored, of any state.
     pub(crate) async fn sessions(&self) -> Result<i64> {
         count(&self.app, "upstream_session").await
     }
+}
+
+/// Gives a client leave, as whoever runs the server does.
+pub(crate) async fn give_leave(store: &Store, client: &OauthClient, leaves: &[Leave]) -> Result<()> {
+    let (id, leaves) = (ClientId::new(&*client.client_id), leaves.to_vec());
+    store
+        .write::<_, StoreError, _>(move |c| {
+            let mut client = clients::find_client(c, &TenantId::default_tenant(), &id)?.unwrap();
+            client.metadata.extend(leaves.iter().map(|leave| (leave.member().to_owned(), true.into())));
+            clients::update_client(c, &client)
+        })
+        .await?;
+    Ok(())
 }
 
 /// The value of the first hidden field of this name.

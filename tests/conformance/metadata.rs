@@ -23,12 +23,16 @@ on_each_database! {
         let openid = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?;
         assert_eq!(openid.json(), document);
         let scopes = document["scopes_supported"].as_array().unwrap();
-        for scope in ["atproto", "transition:generic", "openid", "profile", "email", "offline_access"] {
+        for scope in ["atproto", "transition:generic", "openid", "profile", "email", "offline_access", "background_access"] {
             assert!(scopes.contains(&scope.into()), "{scope}");
         }
-        assert!(!scopes.contains(&"background_access".into()));
+        let grants = document["grant_types_supported"].as_array().unwrap();
+        assert!(grants.contains(&"urn:ietf:params:oauth:grant-type:token-exchange".into()));
         let resource = scene.agent.get(&scene.app.at("/.well-known/oauth-protected-resource")).await?.json();
         assert_eq!(resource["resource"], scene.app.issuer.as_str());
+        let of_resource = resource["scopes_supported"].as_array().unwrap();
+        assert!(of_resource.contains(&"offline_access".into()), "some clients ask for all that is listed here");
+        assert!(!of_resource.contains(&"background_access".into()), "and would be refused");
         assert_eq!(resource["authorization_servers"][0], scene.app.issuer.as_str());
         let challenge = scene.agent.get(&scene.app.at("/api/session")).await?;
         let way = format!("resource_metadata=\"{}/.well-known/oauth-protected-resource\"", scene.app.issuer);

@@ -28,6 +28,14 @@ fn pause(outcome: &Result<LiveSession, SessionError>) -> i64 {
     }
 }
 
+/// Where the person has to sign in again, if the caller is told.
+fn prompt(outcome: Result<LiveSession, SessionError>) -> Option<String> {
+    match outcome {
+        Err(SessionError::ReauthRequired { sign_in_url }) => sign_in_url,
+        other => panic!("not over: {other:?}"),
+    }
+}
+
 on_each_database! {
     /// In the last minute of a token its server is down: the token serves to its end, and only then
     /// callers are told to wait.
@@ -86,16 +94,53 @@ on_each_database! {
         scene.app.clock.advance(3600);
         scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
         let before = scene.upstream.hits("token");
-        for _ in 0..2 {
-            match uses(&scene.app, &session).await {
-                Err(SessionError::ReauthRequired { sign_in_url }) => {
-                    assert!(sign_in_url.starts_with(&scene.app.at("/oauth/authorize?")), "{sign_in_url}");
-                    assert!(sign_in_url.contains(&scene.client.client_id), "{sign_in_url}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
+        let sign_in_url = prompt(uses(&scene.app, &session).await).unwrap();
+        assert!(sign_in_url.starts_with(&scene.app.at("/oauth/authorize?")), "{sign_in_url}");
+        assert!(sign_in_url.contains(&scene.client.client_id), "{sign_in_url}");
+        assert_eq!(prompt(uses(&scene.app, &session).await), None, "a moment later");
         assert_eq!(scene.upstream.hits("token") - before, 1);
+        Ok(())
+    }
+
+    /// One caller in five minutes is told where to sign in again, on whatever server; an app whose person asks
+    /// for it is told each time.
+    async fn nobody_is_prompted_all_the_time(database) {
+        let scene = Scene::set(database).await?;
+        let other = scene.beside(database).await?;
+        let token = scene.access_token().await?;
+        let session = scene.app.bearer(&token).await?.session;
+        let unaffected = signed_in(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
+        let call = async || {
+            let answer = scene.read(&token).await?;
+            assert_eq!(answer.refusal(), "401 reauth_required");
+            anyhow::Ok(answer.json()["sign_in_url"].as_str().map(str::to_owned))
+        };
+        let told = call().await?.unwrap();
+        assert_eq!(call().await?, None);
+        assert_eq!(prompt(uses(&other, &session).await), None);
+        assert!(prompt(uses(&other, &unaffected).await).is_some(), "another session");
+        let refresh = || scene.agent.request("POST".parse().unwrap(), &scene.app.at("/api/session/refresh")).bearer_auth(&token);
+        assert_eq!(scene.agent.send(refresh()).await?.json().get("sign_in_url"), None);
+        for _ in 0..2 {
+            let ask = scene.agent.request("POST".parse()?, &other.at("/api/session/sign-in")).bearer_auth(&token);
+            let asked = scene.agent.send(ask).await?;
+            assert_eq!(asked.status, 200, "{asked:?}");
+            assert!(asked.json()["sign_in_url"].as_str().unwrap().ends_with(told.split_once("/oauth").unwrap().1));
+        }
+        scene.app.clock.advance(299);
+        assert_eq!(call().await?, None);
+        scene.app.clock.advance(1);
+        let tasks: Vec<_> = (0..16).map(|n| {
+            let (ctx, session) = (if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }.clone(), session.clone());
+            tokio::spawn(async move { keeper::use_session(&ctx, &session).await })
+        }).collect();
+        let mut prompts = 0;
+        for task in tasks {
+            prompts += usize::from(prompt(task.await?).is_some());
+        }
+        assert_eq!(prompts, 1, "one of sixteen");
         Ok(())
     }
 

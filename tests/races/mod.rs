@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use causeway_domain::Clock as _;
+use causeway_domain::client::Leave;
 use causeway_flow::keeper;
-use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens};
+use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens, decide};
 
 use crate::conformance::device;
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -90,7 +91,7 @@ on_each_database! {
             assert!(lost.text.contains("nonce_invalid_or_reused"), "{}", lost.text);
         }
         assert_eq!(scene.upstream.hits("token"), 1);
-        let answer = causeway_testkit::decide(&agent, &won[0].location()?, "allow").await?;
+        let answer = decide(&agent, &won[0].location()?, "allow").await?;
         assert!(answer.redirect_param("code").is_some());
         Ok(())
     }
@@ -235,6 +236,38 @@ on_each_database! {
             redeemed += usize::from(scene.client.redeem(&agent, &code, &authorization.verifier).await?.status == 200);
         }
         assert_eq!((redeemed, crate::support::count(&scene.app, "upstream_session").await?), (1, 1), "{answers:?}");
+        Ok(())
+    }
+
+    /// Sixteen consents to a background session of one client and account: one lives, here and at the person's
+    /// server, and its tokens work.
+    async fn one_background_session(database) {
+        let scene = Scene::set(database).await?;
+        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let agent = Arc::new(Agent::default());
+        let mut waiting = Vec::new();
+        for _ in 0..RACERS {
+            let request = client.authorization(Some(HANDLE));
+            waiting.push((client.reach_consent(&agent, &scene.upstream, &request).await?, request.verifier));
+        }
+        let tasks: Vec<_> = waiting.into_iter().map(|(consent, verifier)| {
+            let agent = Arc::clone(&agent);
+            tokio::spawn(async move { anyhow::Ok((decide(&agent, &consent, "allow").await?, verifier)) })
+        }).collect();
+        let mut decided = Vec::new();
+        for task in tasks {
+            decided.push(task.await??);
+        }
+        let mut works = 0;
+        for (answer, verifier) in decided {
+            let code = answer.redirect_param("code").unwrap_or_else(|| panic!("{answer:?}"));
+            let answer = client.redeem(&agent, &code, &verifier).await?;
+            if answer.status == 200 {
+                works += usize::from(scene.works(&Tokens::read(&answer)?).await?);
+            }
+        }
+        scene.upkeep().await?;
+        assert_eq!((works, scene.upstream.live_grants()), (1, 1));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! From the verbs' errors to the wire: one table for JSON, one for pages.
 
+mod export;
 mod relay;
 
 use std::fmt;
@@ -57,7 +58,7 @@ struct ApiErrorBody<'a> {
     /// The same text by the name that XRPC has for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
-    /// With `reauth_required`: where the person signs in again.
+    /// With `reauth_required`, once in five minutes: where the person signs in again.
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_in_url: Option<&'a str>,
     request_id: String,
@@ -386,7 +387,7 @@ impl From<SessionError> for ApiError {
             SessionError::ReauthRequired { sign_in_url } => {
                 let (code, text) = (error.code(), error.to_string());
                 let this = Self::token(code, StatusCode::UNAUTHORIZED, text, TokenType::Bearer);
-                Self { sign_in_url: Some(sign_in_url.clone()), ..this }
+                Self { sign_in_url: sign_in_url.clone(), ..this }
             }
             SessionError::Ended => {
                 Self::token(error.code(), StatusCode::UNAUTHORIZED, error.to_string(), TokenType::Bearer)

@@ -14,7 +14,7 @@ use crate::logout::{self, LogoutMetadataError};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::resource::{ALLOWED_RESOURCES, Resource};
 use crate::rng::Rng;
-use crate::scope::{Scope, ScopeError};
+use crate::scope::{OwnScope, Scope, ScopeError, ScopeValue};
 use crate::secret::{ClientSecret, PlainToken, Registration, TokenHash};
 use crate::signing_alg::SigningAlg;
 
@@ -166,9 +166,21 @@ impl Client {
         self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
     }
 
-    /// Whether whoever runs the server allows it the scope `background_access`.
+    /// Whether it may ask for the scope `background_access`: whoever runs the server allows it, and it did
+    /// not register a scope without it.
     pub fn allows_background_access(&self) -> bool {
-        self.metadata.get(ALLOW_BACKGROUND_ACCESS).and_then(serde_json::Value::as_bool).unwrap_or_default()
+        let value = ScopeValue::Own(OwnScope::BackgroundAccess);
+        self.has_leave(Leave::BackgroundAccess) && self.scope.as_ref().is_none_or(|own| own.has(&value))
+    }
+
+    /// Whether it may have the tokens of its sessions at people's own servers, and proofs by their keys.
+    pub fn allows_session_export(&self) -> bool {
+        self.has_leave(Leave::SessionExport) && self.client_type() == ClientType::Confidential
+    }
+
+    /// Whether whoever runs the server has given it leave.
+    pub fn has_leave(&self, leave: Leave) -> bool {
+        self.wants(leave.member())
     }
 
     /// Whether it registered this grant type.
@@ -254,10 +266,10 @@ impl ValidClientMetadata {
         }
     }
 
-    /// Allows the client the scope `background_access`: for whoever runs the server to say.
+    /// Gives the client leave: for whoever runs the server to say.
     #[must_use]
-    pub fn allowing_background_access(mut self) -> Self {
-        self.metadata.insert(ALLOW_BACKGROUND_ACCESS.to_owned(), true.into());
+    pub fn with_leave(mut self, leave: Leave) -> Self {
+        self.metadata.insert(leave.member().to_owned(), true.into());
         self
     }
 
@@ -274,7 +286,7 @@ impl ValidClientMetadata {
     /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
     #[must_use]
     pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
-        for member in [ALLOW_BACKGROUND_ACCESS, ALLOWED_RESOURCES] {
+        for member in Leave::ALL.map(Leave::member).into_iter().chain([ALLOWED_RESOURCES]) {
             if let Some(value) = client.metadata.get(member) {
                 self.metadata.insert(member.to_owned(), value.clone());
             }
@@ -310,8 +322,8 @@ pub enum ClientMetadataError {
     AuthMethod(String),
     /// A grant that we don't serve.
     #[error(
-        "grant_types: {0:?} is not supported; use authorization_code, refresh_token, client_credentials and \
-         urn:ietf:params:oauth:grant-type:device_code"
+        "grant_types: {0:?} is not supported; use authorization_code, refresh_token, client_credentials, \
+         urn:ietf:params:oauth:grant-type:device_code and urn:ietf:params:oauth:grant-type:token-exchange"
     )]
     GrantType(String),
     /// No grant by which a client gets its first token.
@@ -463,12 +475,36 @@ const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// Members that are not a client's to set. Those of the server's answer are among them: a client that
 /// sends its old registration again does not get them stored, and its old secret least of all.
-const RESERVED: [&str; 5] =
-    ["client_id", "client_secret", "registration_", ALLOW_BACKGROUND_ACCESS, ALLOWED_RESOURCES];
+const RESERVED: [&str; 6] = [
+    "client_id",
+    "client_secret",
+    "registration_",
+    Leave::BackgroundAccess.member(),
+    Leave::SessionExport.member(),
+    ALLOWED_RESOURCES,
+];
 
-/// The member of a client's metadata that admits the scope `background_access`. A client does not say
-/// it of itself: whoever runs the server does.
-const ALLOW_BACKGROUND_ACCESS: &str = "allow_background_access";
+/// What a client does not say of itself: whoever runs the server does, in a member of its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// To ask for the scope `background_access`.
+    BackgroundAccess,
+    /// To have the tokens of its sessions at people's own servers.
+    SessionExport,
+}
+
+impl Leave {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::BackgroundAccess, Self::SessionExport];
+
+    /// The member's name.
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::BackgroundAccess => "allow_background_access",
+            Self::SessionExport => "allow_session_export",
+        }
+    }
+}
 
 /// No control characters and none that turn the direction of the text around.
 fn is_honest_text(text: &str, max_chars: usize) -> bool {
@@ -498,7 +534,7 @@ mod tests {
     #[test]
     fn defaults_of_rfc_7591() {
         let valid = metadata(
-            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allowed_resources": ["urn:a:b"]}),
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"]}),
         );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
@@ -509,7 +545,12 @@ mod tests {
             valid.into_client(ClientId::new("c"), TenantId::default_tenant(), None, Timestamp(0))
         };
         assert!(!client(valid.clone()).allows_background_access());
-        assert!(client(valid.allowing_background_access()).allows_background_access());
+        assert!(client(valid.clone().with_leave(Leave::BackgroundAccess)).allows_background_access());
+        let registered = ValidClientMetadata {
+            scope: Some(Scope::atproto()),
+            ..valid.with_leave(Leave::BackgroundAccess)
+        };
+        assert!(!client(registered).allows_background_access(), "it registered a scope without it");
     }
 
     #[test]

@@ -47,7 +47,7 @@ error_codes! {
     SlowDown = "slow_down",
     /// RFC 8628 section 3.5: the device has to begin again.
     ExpiredToken = "expired_token",
-    /// RFC 8707 section 2.
+    /// RFC 8707 section 2, RFC 8693 section 2.2.2.
     InvalidTarget = "invalid_target",
     /// RFC 6749 section 4.1.2.1.
     AccessDenied = "access_denied",

@@ -1,6 +1,9 @@
 //! Upstream sessions: what we hold at a person's own server (PDS) on a client's behalf.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
 use crate::identity::{Did, Handle};
@@ -8,7 +11,7 @@ use crate::ids::{
     AuthRequestId, BrowserSessionId, ClientId, OauthState, TenantId, UpstreamClientId, UpstreamSessionId,
 };
 use crate::pkce::CodeVerifier;
-use crate::scope::Scope;
+use crate::scope::{OwnScope, Scope, ScopeValue};
 use crate::secret::Secret;
 use crate::upkeep::{Cooldown, VERIFIED_SECONDS};
 
@@ -34,6 +37,11 @@ impl SessionKind {
     /// Reads the form of tables.
     pub fn parse(value: &str) -> Option<Self> {
         [Self::Device, Self::Background].into_iter().find(|kind| kind.as_str() == value)
+    }
+
+    /// What an authorization for this scope makes: one that asks for `background_access` is for automation.
+    pub fn asked_by(scope: &Scope) -> Self {
+        if scope.has(&ScopeValue::Own(OwnScope::BackgroundAccess)) { Self::Background } else { Self::Device }
     }
 
     /// Seconds without use after which a session of this kind ends; `None`: never.
@@ -172,6 +180,16 @@ impl SessionHead {
     /// When it ends unless it is used before; `None`: it has no idle end.
     pub fn idle_end(&self) -> Option<Timestamp> {
         self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
+    }
+
+    /// The browser or app that a device session belongs to, by a name that its client alone has for it: the hash of
+    /// client and browser, so that two clients cannot tell that they see the same browser.
+    pub fn fingerprint(&self) -> Option<String> {
+        let hash = || {
+            let parts = ["causeway device fingerprint", self.client_id.as_str(), self.browser_id.as_str()];
+            URL_SAFE_NO_PAD.encode(Sha256::digest(parts.join("\0")))
+        };
+        (self.kind == SessionKind::Device).then(hash)
     }
 
     /// Whether its server may be believed at `now` without having been looked up again: a look-up that fails

@@ -1,7 +1,7 @@
 //! When an upstream token set is renewed, and how long to leave a server alone that did not renew it.
 
 use crate::clock::Timestamp;
-use crate::session::TokenSet;
+use crate::session::{TokenSet, UpstreamAuth};
 
 /// The most seconds before its end at which an access token is renewed.
 const MARGIN_SECONDS: i64 = 60;
@@ -15,6 +15,29 @@ const LONGEST_PAUSE_SECONDS: i64 = 300;
 const LONGEST_WISH_SECONDS: i64 = 3600;
 /// Seconds for which a binding that was verified serves while it cannot be looked up again.
 pub const VERIFIED_SECONDS: i64 = 86_400;
+
+/// Seconds after which a background session that nobody uses is refreshed. What counts is how long a PDS lets a
+/// refresh token lie: a public client's for two weeks, a confidential client's for three months.
+const KEEP_PUBLIC_SECONDS: i64 = 86_400;
+const KEEP_CONFIDENTIAL_SECONDS: i64 = 7 * 86_400;
+/// The least seconds until a refresh that nobody waits for is tried again.
+const KEEP_RETRY_SECONDS: i64 = 60;
+
+/// When a background session that was refreshed at `now` is refreshed again though nobody uses it; up to a
+/// quarter sooner by chance (`dice`), so that sessions which began together do not stay together.
+pub fn keep_alive_at(auth: &UpstreamAuth, now: Timestamp, dice: u8) -> Timestamp {
+    let period = match auth {
+        UpstreamAuth::None => KEEP_PUBLIC_SECONDS,
+        UpstreamAuth::PrivateKeyJwt { .. } => KEEP_CONFIDENTIAL_SECONDS,
+    };
+    now.plus(period - period * i64::from(dice) / 1024)
+}
+
+/// When that is tried again after a failure: when the pause is over, later by up to a quarter by chance.
+pub fn keep_alive_again_at(now: Timestamp, pause: u64, dice: u8) -> Timestamp {
+    let pause = i64::try_from(pause).unwrap_or(i64::MAX).clamp(KEEP_RETRY_SECONDS, LONGEST_WISH_SECONDS);
+    now.plus(pause + pause * i64::from(dice) / 1024)
+}
 
 /// Whether an access token has to be renewed before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +130,18 @@ mod tests {
         assert_eq!((due(Some(3600), 1499), due(Some(3600), 1500)), (Due::No, Due::Soon));
         assert_eq!((due(None, 1499), due(None, 1500)), (Due::No, Due::Soon));
         assert_eq!(due(Some(100), 2000), Due::Spent);
+    }
+
+    #[test]
+    fn kept_alive_long_before_the_refresh_token_ages_out() {
+        const DAY: i64 = 86_400;
+        let confidential = UpstreamAuth::PrivateKeyJwt { kid: "k".to_owned() };
+        let after = |auth, dice| keep_alive_at(auth, Timestamp(1000), dice).since(Timestamp(1000));
+        assert_eq!((after(&UpstreamAuth::None, 0), after(&confidential, 0)), (DAY, 7 * DAY));
+        assert_eq!(after(&UpstreamAuth::None, 255), DAY - DAY * 255 / 1024);
+        let again = |pause, dice| keep_alive_again_at(Timestamp(1000), pause, dice).since(Timestamp(1000));
+        assert_eq!((again(2, 0), again(400, 0), again(u64::MAX, 0)), (60, 400, 3600));
+        assert_eq!(again(400, 255), 400 + 400 * 255 / 1024);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use causeway_domain::ErrorCode;
 use causeway_domain::grant::{AccessSubject, AccessToken, Person};
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::{ErrorCode, SessionKind};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{replay, sessions, tokens};
 
@@ -129,7 +129,7 @@ async fn check(
             let AccessSubject::Person(person) = token.subject.clone() else {
                 return Ok(Some((token, None)));
             };
-            let session = sessions::find_session(c, &tenant, &person.session_id, SessionKind::Device)?;
+            let session = sessions::find_session_of_token(c, &tenant, &person.session_id)?;
             let Some(session) = session else { return Ok(None) };
             let upstream = match ring {
                 None => None,

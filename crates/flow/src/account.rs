@@ -7,7 +7,7 @@
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    AccountProof, BrowserSessionId, ClientId, Did, Handle, LiveSession, TenantId, Timestamp,
+    AccountProof, BrowserSessionId, ClientId, Did, Handle, LiveSession, SessionKind, TenantId, Timestamp,
     UpstreamSessionId,
 };
 use causeway_store::consents::{self, Agreement};
@@ -135,8 +135,8 @@ fn name_clients(
     Ok(())
 }
 
-/// The accounts that this browser has live sessions of, the most recently used first: whom a sign-in can
-/// be offered to. Nothing but their names is taken from it.
+/// The accounts that this browser has live device sessions of, the most recently used first: whom a sign-in
+/// can be offered to. Nothing but their names is taken from it.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -152,7 +152,8 @@ pub async fn known_accounts(
         })
         .await?;
     let mut groups = Vec::new();
-    live.into_iter().for_each(|session| put(&mut groups, session));
+    let here = live.into_iter().filter(|session| session.head.kind == SessionKind::Device);
+    here.for_each(|session| put(&mut groups, session));
     Ok(groups.into_iter().map(|group| (group.did, group.handle)).collect())
 }
 

@@ -292,7 +292,7 @@ async fn store_session(
         client_id: request.client_id.clone(),
         did: identity.did,
         handle: identity.handle,
-        kind: SessionKind::Device,
+        kind: SessionKind::asked_by(&request.scope),
         state: SessionState::Pending,
         browser_id: request.fingerprint(),
         iteration: 1,

@@ -5,13 +5,15 @@ use causeway_domain::device::{DeviceGrant, DeviceStage};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
+use causeway_domain::upkeep::keep_alive_at;
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
     UpstreamSessionId,
 };
 use causeway_store::consents::{self, Agreement};
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{AnyConnection, auth_requests, clients, codes, device_codes, par, sessions};
+use causeway_store::{AnyConnection, auth_requests, clients, codes, device_codes, par, sessions, upkeep};
+use futures_util::future::join_all;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -185,7 +187,7 @@ async fn allow(
     agreed: Agreed,
 ) -> Result<Option<ClientAnswer>, ConsentError> {
     let code = PlainToken::<Code>::random(ctx.rng());
-    let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
+    let (ring, now, hash, dice) = (ctx.ring(), ctx.now(), code.hash(), ctx.dice());
     let answer = answer_to(ctx, &request, &code);
     let issued = ctx
         .store()
@@ -194,18 +196,26 @@ async fn allow(
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
             if !settle_consent(c, &request, &session, &scope, agreed, now)? {
-                return Ok(false);
+                return Ok(None);
             }
+            let superseded = match session.kind {
+                SessionKind::Background => sessions::supersede_background(c, &session, now)?,
+                SessionKind::Device => Vec::new(),
+            };
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
                 || !sessions::activate_session(c, &session_id, &scope, now)?
             {
                 return Err(ConsentError::Gone);
             }
+            if session.kind == SessionKind::Background {
+                let due = keep_alive_at(&session.upstream.auth, now, dice);
+                upkeep::schedule_refresh(c, &session_id, due)?;
+            }
             if let Some(device_code) = &request.device_code {
                 let (session_id, session_iteration) = (session.session_id, session.iteration);
                 let grant = DeviceGrant { did: session.did, session_id, session_iteration, scope };
                 let approved = device_codes::approve_device_code(c, device_code, &request.id, &grant, now)?;
-                return if approved { Ok(true) } else { Err(ConsentError::Gone) };
+                return if approved { Ok(Some(superseded)) } else { Err(ConsentError::Gone) };
             }
             let row = AuthorizationCode {
                 code: hash.clone(),
@@ -227,13 +237,14 @@ async fn allow(
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
-            Ok(true)
+            Ok(Some(superseded))
         })
         .await?;
-    if issued {
-        tracing::info!(remembered = matches!(agreed, Agreed::Before), "consent given");
-    }
-    Ok(issued.then_some(answer))
+    let Some(superseded) = issued else { return Ok(None) };
+    tracing::info!(remembered = matches!(agreed, Agreed::Before), "consent given");
+    // Only now: the new background session is committed, the one before it is of no use.
+    join_all(superseded.iter().map(|id| maintenance::revoke_soon(ctx, id))).await;
+    Ok(Some(answer))
 }
 
 /// How the person gets back: with a code, or, when a device waits for this, without one.
@@ -326,8 +337,8 @@ fn find_signed_in(
     request: &AuthRequest,
     session_id: &UpstreamSessionId,
 ) -> Result<Option<(SessionHead, Scope)>, Internal> {
-    let Some(session) = sessions::find_session(c, &request.tenant_id, session_id, SessionKind::Device)?
-    else {
+    let kind = SessionKind::asked_by(&request.scope);
+    let Some(session) = sessions::find_session(c, &request.tenant_id, session_id, kind)? else {
         return Ok(None);
     };
     if !matches!(session.state, SessionState::Pending | SessionState::Active) {

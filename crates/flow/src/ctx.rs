@@ -203,6 +203,13 @@ impl Ctx {
         &*self.0.parts.rng
     }
 
+    /// One of 256, by chance.
+    pub(crate) fn dice(&self) -> u8 {
+        let mut dice = [0];
+        self.rng().fill(&mut dice);
+        dice[0]
+    }
+
     pub(crate) fn clients(&self) -> &ClientCache {
         &self.0.clients
     }

@@ -4,7 +4,7 @@ use causeway_domain::client::GrantType;
 use causeway_domain::device::{DeviceAuthorization, DeviceGrant, DeviceStage};
 use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, SessionKind, Timestamp, TokenHash};
+use causeway_domain::{Resources, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, device_codes, sessions};
 
 use crate::access_jwt::{self, Facts};
@@ -99,7 +99,7 @@ impl Attempt {
                     return Ok(None);
                 };
                 let tenant = &this.caller.client.tenant_id;
-                let session = sessions::find_session(c, tenant, &grant.session_id, SessionKind::Device)?;
+                let session = sessions::find_session_of_token(c, tenant, &grant.session_id)?;
                 Ok(session.map(|session| Facts {
                     sub: grant.did.to_string(),
                     scope: grant.scope,
@@ -151,7 +151,7 @@ impl Attempt {
             DeviceStage::Approved(grant) => grant,
         };
         let tenant = &self.caller.client.tenant_id;
-        let session = sessions::find_session(c, tenant, &grant.session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, tenant, &grant.session_id)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return refused(TokenRefusal::SessionEnded);
         };

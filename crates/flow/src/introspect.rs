@@ -4,9 +4,7 @@ use causeway_domain::client::{Client, ClientType};
 use causeway_domain::grant::AccessSubject;
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    ClientId, ErrorCode, Handle, Jkt, Scope, SessionKind, SigningAlg, Timestamp, UpstreamSessionId,
-};
+use causeway_domain::{ClientId, ErrorCode, Handle, Jkt, Scope, SigningAlg, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -185,7 +183,7 @@ impl Question {
         if !holds || !self.is_owner(owner) {
             return Ok(None);
         }
-        let session = sessions::find_session(c, &self.client.tenant_id, session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, &self.client.tenant_id, session_id)?;
         Ok(session.filter(|session| session.is_alive_at(self.now)))
     }
 }

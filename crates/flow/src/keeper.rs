@@ -25,7 +25,7 @@ use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::flights::Failed;
-use crate::session::{SessionError, reauth_required};
+use crate::session::{SessionError, limit_prompts, reauth_required};
 
 /// Seconds that a lease lasts. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most, the
 /// request with its one repetition 20 s, the commit of its answer 10 s of pauses and what the
@@ -60,6 +60,8 @@ enum Reason {
     Spent,
     /// The person's server refused the access token.
     Refused,
+    /// Nobody has used a background session for so long that its refresh token would age out.
+    Kept,
 }
 
 impl Reason {
@@ -69,6 +71,7 @@ impl Reason {
             Self::Due => "due",
             Self::Spent => "spent",
             Self::Refused => "refused",
+            Self::Kept => "kept",
         }
     }
 }
@@ -78,7 +81,8 @@ impl Reason {
 /// # Errors
 /// [`SessionError`].
 pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
-    freshen(ctx, look_up(ctx, seen).await?).await
+    let used = async { fresh(ctx, current(ctx, seen).await?).await };
+    limit_prompts(ctx, seen, used.await).await
 }
 
 /// Makes sure of tokens before they are used: refreshes them when they are at their end or older than the
@@ -86,7 +90,12 @@ pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, S
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn freshen(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionError> {
+pub async fn freshen(ctx: &Ctx, found: LiveSession) -> Result<LiveSession, SessionError> {
+    let head = found.head.clone();
+    limit_prompts(ctx, &head, fresh(ctx, found).await).await
+}
+
+async fn fresh(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionError> {
     let now = ctx.now();
     match current.tokens.due_at(now, ctx.upstream().max_token_age()) {
         Due::No => Ok(current),
@@ -99,7 +108,7 @@ pub async fn freshen(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, Ses
                 Err(_) => Err(Internal::Slow.into()),
             };
             match outcome {
-                Ok(head) => look_up(ctx, &head).await,
+                Ok(head) => self::current(ctx, &head).await,
                 Err(error) if error.is_passing() => {
                     tracing::info!(%error, "not refreshed: the old token still lives");
                     Ok(current)
@@ -109,7 +118,7 @@ pub async fn freshen(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, Ses
         }
         Due::Spent => {
             let head = refresh(ctx, &current.head, Reason::Spent).await?;
-            look_up(ctx, &head).await
+            self::current(ctx, &head).await
         }
     }
 }
@@ -120,8 +129,11 @@ pub async fn freshen(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, Ses
 /// # Errors
 /// [`SessionError`].
 pub async fn renew_session(ctx: &Ctx, refused: &LiveSession) -> Result<LiveSession, SessionError> {
-    let head = refresh(ctx, &refused.head, Reason::Refused).await?;
-    look_up(ctx, &head).await
+    let renewed = async {
+        let head = refresh(ctx, &refused.head, Reason::Refused).await?;
+        current(ctx, &head).await
+    };
+    limit_prompts(ctx, &refused.head, renewed.await).await
 }
 
 /// Refreshes the upstream session behind a token now, and returns its new head.
@@ -133,7 +145,13 @@ pub async fn renew_session(ctx: &Ctx, refused: &LiveSession) -> Result<LiveSessi
 /// [`SessionError`]; the tokens that were there still are.
 #[tracing::instrument(name = "flow.session.refresh", skip_all, fields(session = %bearer.session.session_id))]
 pub async fn refresh_upstream(ctx: &Ctx, bearer: &Bearer) -> Result<SessionHead, SessionError> {
-    refresh(ctx, &bearer.session, Reason::Asked).await
+    let refreshed = refresh(ctx, &bearer.session, Reason::Asked).await;
+    limit_prompts(ctx, &bearer.session, refreshed).await
+}
+
+/// Refreshes a session that nobody uses.
+pub(crate) async fn keep_alive(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
+    refresh(ctx, seen, Reason::Kept).await
 }
 
 async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
@@ -157,6 +175,10 @@ pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<LiveSession, Sessio
 /// # Errors
 /// [`SessionError`].
 pub async fn look_up(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+    limit_prompts(ctx, seen, current(ctx, seen).await).await
+}
+
+async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
     let (ring, wanted) = (ctx.ring(), seen.clone());
     let found = ctx
         .store()

@@ -3,7 +3,7 @@
 //! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
 //! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
 //! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`device`] and [`device_token`] go the same way for a device without a browser, [`keeper`] keeps the upstream session alive, [`relay`] and [`repository`] call the person's own server
+//! [`device`] and [`device_token`] go the same way for a device without a browser, [`keeper`] keeps the upstream session alive ([`keep_alive`]: when nobody uses it, too), [`relay`] and [`repository`] call the person's own server
 //! with it, [`revoke`] ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by
 //! [`access`] at resources.
 
@@ -28,12 +28,15 @@ pub mod device;
 pub mod device_token;
 pub mod dpop;
 mod error;
+pub mod exchange;
+pub mod export;
 mod flights;
 mod guesses;
 mod id_token;
 pub mod id_token_hint;
 pub mod introspect;
 pub mod issuer_keys;
+pub mod keep_alive;
 pub mod keeper;
 pub mod logout;
 pub mod maintenance;

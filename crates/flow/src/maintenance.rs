@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{SessionKind, SessionState, UpstreamSessionId};
+use causeway_domain::{SessionState, UpstreamSessionId};
 use causeway_jose::EcKey;
 use causeway_store::sweep::SweepCount;
 use causeway_store::{sessions, sweep};
@@ -85,13 +85,7 @@ async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), In
     let tenant = ctx.tenant().clone();
     let head = ctx
         .store()
-        .read(move |c| {
-            let device = sessions::find_session(c, &tenant, &session_id, SessionKind::Device)?;
-            if device.is_some() {
-                return Ok(device);
-            }
-            sessions::find_session(c, &tenant, &session_id, SessionKind::Background).map_err(Internal::from)
-        })
+        .read(move |c| sessions::find_session_of_token(c, &tenant, &session_id).map_err(Internal::from))
         .await?;
     match head.filter(|head| head.state == SessionState::Ended) {
         Some(head) => revoke_upstream(ctx, &head).await,

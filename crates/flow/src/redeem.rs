@@ -4,7 +4,7 @@ use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{CodeVerifier, Resources, Secret, SessionKind, Timestamp, TokenHash};
+use causeway_domain::{CodeVerifier, Resources, Secret, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, codes, sessions};
 
 use crate::access_jwt::{self, Facts};
@@ -114,7 +114,7 @@ impl Attempt {
                 };
                 let Ok(resources) = this.check(&code) else { return Ok(None) };
                 let tenant = &this.caller.client.tenant_id;
-                let session = sessions::find_session(c, tenant, &code.session_id, SessionKind::Device)?;
+                let session = sessions::find_session_of_token(c, tenant, &code.session_id)?;
                 Ok(session.map(|session| Facts {
                     sub: code.did.to_string(),
                     scope: code.scope,
@@ -142,8 +142,7 @@ impl Attempt {
             Ok(resources) => resources,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
-        let session =
-            sessions::find_session(c, &self.caller.client.tenant_id, &code.session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, &self.caller.client.tenant_id, &code.session_id)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };

@@ -6,7 +6,7 @@ use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, Scope, SessionKind, Timestamp, TokenHash};
+use causeway_domain::{Resources, Scope, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, sessions, tokens};
 
 use crate::access_jwt::{self, Facts};
@@ -113,7 +113,7 @@ impl Attempt {
                 let Some(token) = tokens::find_refresh_token(c, &hash)?.filter(own) else { return Ok(None) };
                 let Ok((scope, resources)) = this.narrow(&token) else { return Ok(None) };
                 let tenant = &this.caller.client.tenant_id;
-                let session = sessions::find_session(c, tenant, &token.session_id, SessionKind::Device)?;
+                let session = sessions::find_session_of_token(c, tenant, &token.session_id)?;
                 Ok(session.map(|session| Facts {
                     sub: token.did.to_string(),
                     scope,
@@ -146,8 +146,7 @@ impl Attempt {
         if token.dpop_jkt.is_some() && token.dpop_jkt != self.caller.dpop_jkt {
             return Ok(Outcome::Refused(TokenRefusal::RefreshKey));
         }
-        let session =
-            sessions::find_session(c, &self.caller.client.tenant_id, &token.session_id, SessionKind::Device)?;
+        let session = sessions::find_session_of_token(c, &self.caller.client.tenant_id, &token.session_id)?;
         let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
             return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
         };

@@ -1,8 +1,9 @@
 //! Token revocation (RFC 7009).
 
+use causeway_domain::client::{Client, ClientType};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
-use causeway_domain::{ClientId, UpstreamSessionId};
-use causeway_store::{StoreError, sessions, tokens};
+use causeway_domain::{ClientId, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
@@ -30,7 +31,8 @@ impl From<StoreError> for RevokeError {
 /// error (RFC 7009 section 2.2), and stays as it is.
 ///
 /// A refresh token takes its whole grant with it, the session at the person's server included
-/// (section 2.1); an access token goes alone.
+/// (section 2.1); an access token goes alone. The identifier of a background session counts as a token of
+/// a client that authenticates: it is what such a client exchanges for tokens.
 ///
 /// # Errors
 /// [`RevokeError`]: nothing was revoked then.
@@ -38,6 +40,7 @@ impl From<StoreError> for RevokeError {
 pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), RevokeError> {
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let access = PlainToken::<Access>::presented(token).hash();
+    let session = UpstreamSessionId::new(token);
     let (caller, now) = (caller.clone(), ctx.now());
     let ended: Option<UpstreamSessionId> = ctx
         .store()
@@ -54,8 +57,9 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
                 tokens::revoke_access_token(c, &token.token)?;
+                return Ok(None);
             }
-            Ok(None)
+            end_background(c, &caller.client, &session, now).map_err(RevokeError::from)
         })
         .await?;
     if let Some(session_id) = ended {
@@ -63,4 +67,22 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
         maintenance::revoke_soon(ctx, &session_id).await;
     }
     Ok(())
+}
+
+/// Ends a background session of a client that has authenticated.
+fn end_background(
+    c: &mut AnyConnection,
+    client: &Client,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<Option<UpstreamSessionId>, StoreError> {
+    if client.client_type() == ClientType::Public {
+        return Ok(None);
+    }
+    let found =
+        sessions::find_live_session_of_client(c, &client.tenant_id, &client.client_id, session_id, now)?;
+    match found.filter(|found| found.head.kind == SessionKind::Background) {
+        Some(_) => Ok(sessions::end_session(c, session_id, now)?.then(|| session_id.clone())),
+        None => Ok(None),
+    }
 }

@@ -32,7 +32,13 @@ pub struct ScopePolicy {
 
 impl ScopePolicy {
     pub(crate) fn new(ceiling: Scope, declares: Declares) -> Self {
-        let own = [OwnScope::Openid, OwnScope::Profile, OwnScope::Email, OwnScope::OfflineAccess];
+        let own = [
+            OwnScope::Openid,
+            OwnScope::Profile,
+            OwnScope::Email,
+            OwnScope::OfflineAccess,
+            OwnScope::BackgroundAccess,
+        ];
         let email = ceiling.covers(&EMAIL);
         let own = own.into_iter().filter(|own| email || *own != OwnScope::Email).map(ScopeValue::Own);
         let supported = ceiling.iter().cloned().chain(own).collect();
@@ -43,6 +49,12 @@ impl ScopePolicy {
     /// for too.
     pub fn supported(&self) -> &Scope {
         &self.supported
+    }
+
+    /// The same, as far as any client may ask for it: some ask for all that a resource lists.
+    pub fn of_resource(&self) -> impl Iterator<Item = &ScopeValue> {
+        let special = ScopeValue::Own(OwnScope::BackgroundAccess);
+        self.supported.iter().filter(move |value| **value != special)
     }
 
     /// What a request for `asked` is about, or why it is refused. Every request is about `atproto` at
@@ -75,7 +87,8 @@ impl ScopePolicy {
         if refused.is_empty() {
             Ok(admitted)
         } else {
-            let allowed = client.scope.as_ref().unwrap_or(&self.supported);
+            let within_reach = self.of_resource().cloned().collect();
+            let allowed = client.scope.as_ref().unwrap_or(&within_reach);
             Err(format!("not available to this client: {} (within reach: {allowed})", refused.join(" ")))
         }
     }
@@ -275,7 +288,7 @@ mod tests {
         assert_eq!(admitted.to_string(), "atproto background_access");
         assert_eq!(
             with_email.supported().to_string(),
-            "atproto transition:generic transition:email openid profile email offline_access"
+            "atproto transition:generic transition:email openid profile email offline_access background_access"
         );
         assert!(!without.supported().contains("email"));
     }

@@ -7,7 +7,7 @@ use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, Scope, SignInInput, Timestamp};
+use causeway_domain::{ErrorCode, Scope, SessionKind, SignInInput, Timestamp};
 use causeway_store::{auth_requests, codes, grants, par};
 
 use crate::clients;
@@ -107,6 +107,10 @@ fn choose(
     grants: Vec<(SessionHead, Scope)>,
     now: Timestamp,
 ) -> Result<SessionHead, Silence> {
+    // Never remembered: each is an authorization and a consent of its own.
+    if SessionKind::asked_by(&request.scope) == SessionKind::Background {
+        return Err(Silence::Consent);
+    }
     let hint = request.login_hint.as_deref().map(SignInInput::parse);
     let is_meant = |session: &SessionHead| match &hint {
         None => true,

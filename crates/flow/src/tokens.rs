@@ -11,6 +11,7 @@ use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::dpop::ProofError;
 use crate::error::Internal;
+use crate::exchange::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
 
 /// A successful token answer: the only copy of the tokens.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct IssuedTokens {
     pub did: Option<Did>,
     /// Who signed in, for a client that asked with the scope `openid`.
     pub id_token: Option<String>,
+    /// What the token is, where it was exchanged for something else (RFC 8693 section 2.2.1).
+    pub issued_token_type: Option<&'static str>,
 }
 
 /// How an access token is used (RFC 6749 section 7.1).
@@ -130,6 +133,66 @@ pub enum TokenRefusal {
     /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
     #[error("resource may only name what was granted before, as absolute URIs without a fragment")]
     Target,
+    /// `subject_token` is missing.
+    #[error("subject_token is missing: send the session_id of a background session")]
+    NoSubjectToken,
+    /// `subject_token_type` is missing or none that is exchanged here.
+    #[error("subject_token_type must be {SESSION_TOKEN_TYPE}")]
+    SubjectTokenType,
+    /// Another type of token is asked for than there is.
+    #[error("requested_token_type must be {ACCESS_TOKEN_TYPE}, or be left out")]
+    RequestedTokenType,
+    /// Somebody is to act for somebody else.
+    #[error("actor_token is not supported")]
+    ActorToken,
+    /// A session that is unknown, of another kind, another client's, or over: the texts are one on purpose.
+    #[error("the subject_token is not the session_id of a live background session of this client")]
+    SubjectToken,
+    /// A token for another service is asked for.
+    #[error("audience may only name this server: name others by resource")]
+    Audience,
+    /// A client that does not authenticate.
+    #[error("this grant_type is for clients that authenticate")]
+    PublicClient,
+    /// A client without leave.
+    #[error("this client is not allowed background_access: ask the operator of this server")]
+    NoBackground,
+}
+
+impl TokenRefusal {
+    /// The code of RFC 6749 section 5.2; of a token exchange, that of RFC 8693 section 2.2.2, by which a
+    /// subject token that cannot be accepted is an invalid request; of a device, that of RFC 8628 section 3.5.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::NoCode
+            | Self::NoVerifier
+            | Self::NoRefreshToken
+            | Self::NoDeviceCode
+            | Self::NoSubjectToken
+            | Self::SubjectTokenType
+            | Self::RequestedTokenType
+            | Self::ActorToken
+            | Self::SubjectToken => ErrorCode::InvalidRequest,
+            Self::Pending => ErrorCode::AuthorizationPending,
+            Self::SlowDown => ErrorCode::SlowDown,
+            Self::Denied => ErrorCode::AccessDenied,
+            Self::DeviceExpired => ErrorCode::ExpiredToken,
+            Self::Grant | Self::PublicClient | Self::NoBackground => ErrorCode::UnauthorizedClient,
+            Self::Scope | Self::NobodysScope => ErrorCode::InvalidScope,
+            Self::Target | Self::UnknownTarget | Self::Audience => ErrorCode::InvalidTarget,
+            Self::Code
+            | Self::CodeExpired
+            | Self::Verifier
+            | Self::RedirectUri
+            | Self::CodeKey
+            | Self::DeviceCode
+            | Self::DeviceKey
+            | Self::RefreshKey
+            | Self::RefreshToken
+            | Self::RefreshTokenExpired
+            | Self::SessionEnded => ErrorCode::InvalidGrant,
+        }
+    }
 }
 
 /// How a token request failed.
@@ -153,20 +216,7 @@ impl TokenError {
     /// The code of RFC 6749 section 5.2.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Refused(
-                TokenRefusal::NoCode
-                | TokenRefusal::NoVerifier
-                | TokenRefusal::NoRefreshToken
-                | TokenRefusal::NoDeviceCode,
-            ) => ErrorCode::InvalidRequest,
-            Self::Refused(TokenRefusal::Pending) => ErrorCode::AuthorizationPending,
-            Self::Refused(TokenRefusal::SlowDown) => ErrorCode::SlowDown,
-            Self::Refused(TokenRefusal::Denied) => ErrorCode::AccessDenied,
-            Self::Refused(TokenRefusal::DeviceExpired) => ErrorCode::ExpiredToken,
-            Self::Refused(TokenRefusal::Grant) => ErrorCode::UnauthorizedClient,
-            Self::Refused(TokenRefusal::Scope | TokenRefusal::NobodysScope) => ErrorCode::InvalidScope,
-            Self::Refused(TokenRefusal::Target | TokenRefusal::UnknownTarget) => ErrorCode::InvalidTarget,
-            Self::Refused(_) => ErrorCode::InvalidGrant,
+            Self::Refused(refusal) => refusal.code(),
             Self::Proof(error) => error.code(),
             Self::Replayed(replayed) => replayed.code(),
             Self::Internal(_) => ErrorCode::ServerError,
@@ -207,6 +257,11 @@ pub(crate) struct Subject<'a> {
 }
 
 impl FreshPair {
+    /// An access token alone.
+    pub(crate) fn without_refresh(self) -> Self {
+        Self { refresh: None, ..self }
+    }
+
     /// A pair for whoever asks; `facts` is what a look at the grant said, if its access token is to be signed.
     pub(crate) async fn make(
         ctx: &Ctx,
@@ -301,6 +356,7 @@ impl FreshPair {
     pub(crate) fn issued_to_client(self) -> IssuedTokens {
         IssuedTokens {
             id_token: None,
+            issued_token_type: None,
             token_type: TokenType::of(self.access_jkt.as_ref()),
             access_token: self.access,
             expires_in: self.access_seconds,
@@ -314,6 +370,7 @@ impl FreshPair {
     pub(crate) fn issued(self, scope: Scope, did: Did, id_token: Option<String>) -> IssuedTokens {
         IssuedTokens {
             id_token,
+            issued_token_type: None,
             token_type: TokenType::of(self.access_jkt.as_ref()),
             access_token: self.access,
             expires_in: self.access_seconds,

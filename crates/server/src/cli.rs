@@ -132,9 +132,13 @@ pub(crate) struct CreateClient {
     /// What its access tokens look like: opaque, or jwt (RFC 9068), which live 600 seconds at most
     #[arg(long, default_value = "opaque", value_name = "FORMAT")]
     pub(crate) access_token_format: String,
-    /// Let it ask for background_access: sessions for automation
+    /// Let it ask for background_access: sessions for automation. With --scope, name it there too
     #[arg(long)]
     pub(crate) allow_background_access: bool,
+    /// Let it have the tokens of its sessions at people's servers and proofs by their keys; for clients that
+    /// you trust like this server
+    #[arg(long)]
+    pub(crate) allow_session_export: bool,
 }
 
 #[derive(Subcommand)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use causeway_api::ApiConfig;
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, backchannel, issuer_keys, maintenance, register};
+use causeway_flow::{Ctx, backchannel, issuer_keys, keep_alive, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -44,6 +44,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         tokio::spawn(sweep(ctx.clone())),
         tokio::spawn(revoke(ctx.clone())),
         tokio::spawn(tell(ctx.clone())),
+        tokio::spawn(keep(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
     ];
     let handle = server.handle();
@@ -118,6 +119,18 @@ async fn tell(ctx: Ctx) {
         ticks.tick().await;
         if let Err(error) = backchannel::tell_due(&ctx).await {
             tracing::warn!(%error, "telling clients of logouts is put off");
+        }
+    }
+}
+
+/// Refreshes background sessions that nobody uses, as long as the server runs; what was due while it did not
+/// run comes first.
+async fn keep(ctx: Ctx) {
+    let mut ticks = ticks();
+    loop {
+        ticks.tick().await;
+        if let Err(error) = keep_alive::keep_alive(&ctx).await {
+            tracing::warn!(%error, "background sessions are kept alive later");
         }
     }
 }

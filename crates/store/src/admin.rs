@@ -63,12 +63,7 @@ pub fn find_session(
     tenant_id: &TenantId,
     session_id: &UpstreamSessionId,
 ) -> Result<Option<SessionHead>, StoreError> {
-    for kind in [SessionKind::Device, SessionKind::Background] {
-        if let Some(session) = sessions::find_session(c, tenant_id, session_id, kind)? {
-            return Ok(Some(session));
-        }
-    }
-    Ok(None)
+    sessions::find_session_of_token(c, tenant_id, session_id)
 }
 
 /// Ends every live session that is meant, at most `limit` at a time: their tokens are dead at once, and

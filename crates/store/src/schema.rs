@@ -216,6 +216,8 @@ diesel::table! {
         refresh_failures -> BigInt,
         refresh_not_before -> Nullable<BigInt>,
         verified_at -> Nullable<BigInt>,
+        refresh_due_at -> Nullable<BigInt>,
+        prompted_at -> Nullable<BigInt>,
     }
 }
 

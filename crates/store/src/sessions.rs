@@ -6,15 +6,18 @@
 //! ([`advance_session`]). Who may refresh is decided by a lease whose fence only grows: whoever comes
 //! with an old fence has lost the lease, and may bring tokens but no bad news.
 
+mod background;
 mod ending;
 mod live;
 
+pub use self::background::supersede_background;
 pub use self::ending::{
     complete_revocation, due_revocations, end_session, end_session_quietly, postpone_revocation,
 };
 pub use self::live::{
-    LIVE_LIMIT, find_live_session, list_live_sessions_of_account, list_live_sessions_of_account_in_browser,
-    list_live_sessions_of_browser, list_live_sessions_of_client,
+    LIVE_LIMIT, find_live_session, find_live_session_of_client, list_live_sessions_at_client,
+    list_live_sessions_of_account, list_live_sessions_of_account_in_browser, list_live_sessions_of_browser,
+    list_live_sessions_of_client,
 };
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
@@ -240,6 +243,24 @@ pub fn find_session(
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
+/// The session that a token or a code of ours names, in whatever state. That fixes its kind: what a device
+/// session granted never leads to a background session, nor the reverse.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_session_of_token(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    session_id: &UpstreamSessionId,
+) -> Result<Option<SessionHead>, StoreError> {
+    let session = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+        .filter(dsl::deleted_at.is_null())
+        .select(HeadRow::as_select());
+    fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
+}
+
 /// One token set of a session; `None` when there is none or its secrets are wiped.
 ///
 /// # Errors
@@ -430,7 +451,8 @@ pub fn require_reauth(
         .filter(dsl::iteration.eq(iteration))
         .filter(dsl::lease_fence.eq(fence))
         .filter(dsl::state.eq(ACTIVE));
-    Ok(diesel::update(current).set(dsl::state.eq(REAUTH_REQUIRED)).execute(c)? == 1)
+    let over = (dsl::state.eq(REAUTH_REQUIRED), dsl::refresh_due_at.eq(None::<i64>));
+    Ok(diesel::update(current).set(over).execute(c)? == 1)
 }
 
 /// Notes that an active session is in use, unless that was noted in the last [`TOUCH_SECONDS`].

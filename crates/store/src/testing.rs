@@ -285,6 +285,15 @@ pub fn count_rows(c: &mut AnyConnection, table: &'static str) -> Result<i64, Sto
     Ok(sql_query(format!("SELECT COUNT(*) AS rows FROM {table}")).get_result::<Count>(c)?.rows)
 }
 
+/// Has every lease run out, as time does.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn expire_leases(c: &mut AnyConnection) -> Result<(), StoreError> {
+    sql_query("UPDATE upstream_session SET lease_until = 0 WHERE lease_until IS NOT NULL").execute(c)?;
+    Ok(())
+}
+
 /// Every text of every table whose name begins with `oauth_`, and of the tables beside them: what
 /// somebody sees who steals the database.
 ///

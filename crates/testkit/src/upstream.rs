@@ -6,7 +6,7 @@ mod xrpc;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::BodyStream;
 use actix_web::dev::ServerHandle;
@@ -84,6 +84,8 @@ pub struct Script {
     pub nonces: Nonces,
     /// Its methods take no token, new or old.
     pub refuses_tokens: bool,
+    /// How long the token endpoint keeps an answer back when it has done what it was asked.
+    pub holds_answer: Option<Duration>,
     /// How far its clock is ahead of ours, in seconds. Without one it does not look at the time of proofs.
     pub clock_offset: Option<i64>,
 }
@@ -106,6 +108,10 @@ struct State {
     hits: BTreeMap<String, usize>,
     /// The access tokens that it takes, with the refresh token that came along.
     access: BTreeMap<String, String>,
+    /// Every pair that it has issued: refresh token by access token.
+    issued: BTreeMap<String, String>,
+    /// When each refresh token was spent.
+    spent: BTreeMap<String, Instant>,
     /// The calls of methods that passed the door.
     calls: Vec<XrpcSeen>,
     /// The nonces that it has asked for.
@@ -172,7 +178,8 @@ impl ScriptedUpstream {
         change(&mut self.state().script);
     }
 
-    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `xrpc`.
+    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `xrpc`; and how often
+    /// tokens were `issued`.
     pub fn hits(&self, endpoint: &str) -> usize {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
     }
@@ -185,6 +192,21 @@ impl ScriptedUpstream {
     /// How many refresh tokens it would still take.
     pub fn live_grants(&self) -> usize {
         self.state().grants.keys().filter(|key| key.starts_with("refresh-")).count()
+    }
+
+    /// Whether it issued these two together.
+    pub fn is_pair(&self, access: &str, refresh: &str) -> bool {
+        self.state().issued.get(access).is_some_and(|issued| issued == refresh)
+    }
+
+    /// Whether it would take this refresh token now.
+    pub fn takes(&self, refresh: &str) -> bool {
+        self.state().grants.contains_key(refresh)
+    }
+
+    /// When this refresh token was spent.
+    pub fn spent_at(&self, refresh: &str) -> Option<Instant> {
+        self.state().spent.get(refresh).copied()
     }
 
     /// Takes no access token any more that is out: they are over before their time.
@@ -372,18 +394,30 @@ async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, Stri
     if !req.headers().contains_key("dpop") {
         return HttpResponse::BadRequest().json(json!({"error": "invalid_dpop_proof"}));
     }
-    let mut state = lock(&state);
+    let Some((body, held)) = issue(&mut lock(&state), &req, &form) else { return refused() };
+    if let Some(pause) = held {
+        tokio::time::sleep(pause).await;
+    }
+    HttpResponse::Ok().json(body)
+}
+
+/// Spends a code or a refresh token: the answer, and how long it is kept back. `None`: it is not taken.
+fn issue(
+    state: &mut State,
+    req: &HttpRequest,
+    form: &BTreeMap<String, String>,
+) -> Option<(Value, Option<Duration>)> {
     let sent =
         ["code", "refresh_token", "code_verifier"].into_iter().filter_map(|name| form.get(name).cloned());
     let proof = req.headers().get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned);
     state.secrets.extend(sent.chain(proof));
     // Codes and refresh tokens work once, as at a real PDS.
     let key = form.get("code").or_else(|| form.get("refresh_token")).cloned().unwrap_or_default();
-    let Some(params) = state.grants.remove(&key) else { return refused() };
+    let params = state.grants.remove(&key)?;
     if let (Some(verifier), Some(challenge)) = (form.get("code_verifier"), params.get("code_challenge")) {
         let matches = CodeVerifier::parse(verifier).is_ok_and(|v| v.challenge().as_str() == challenge);
         if !matches {
-            return refused();
+            return None;
         }
     }
     let refresh = random("refresh-");
@@ -393,6 +427,9 @@ async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, Stri
     state.access.retain(|_, grant| *grant != key);
     state.access.insert(access.clone(), refresh.clone());
     state.secrets.extend([access.clone(), refresh.clone()]);
+    state.issued.insert(access.clone(), refresh.clone());
+    state.spent.insert(key, Instant::now());
+    *state.hits.entry("issued".to_owned()).or_default() += 1;
     let body: Value = json!({
         "access_token": access,
         "token_type": "DPoP",
@@ -402,7 +439,7 @@ async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, Stri
         "sub": state.script.sub.clone().unwrap_or_else(|| field("sub")),
     });
     state.grants.insert(refresh, params);
-    HttpResponse::Ok().json(body)
+    Some((body, state.script.holds_answer))
 }
 
 async fn revoke(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {

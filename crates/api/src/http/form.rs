@@ -1,6 +1,7 @@
 //! Parameters of a query or a form: each name at most once (RFC 6749 section 3.1) but `resource` (RFC 8707
 //! section 2), UTF-8 only.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -31,6 +32,8 @@ pub(crate) enum InputError {
     Slow,
     #[error("the body is not the JSON that this endpoint takes: {0}")]
     Json(String),
+    #[error("the body must be a JSON object whose values are strings")]
+    NotStrings,
 }
 
 /// How long a body may take to arrive.
@@ -74,6 +77,21 @@ impl Params {
     pub(crate) async fn of_body(req: &HttpRequest, payload: Payload) -> Result<Self, InputError> {
         require_type(req, "application/x-www-form-urlencoded")?;
         Self::parse(&read_body(req, payload).await?)
+    }
+
+    /// The parameters of a request's body, which may also be a JSON object of strings.
+    pub(crate) async fn of_json_or_form(req: &HttpRequest, payload: Payload) -> Result<Self, InputError> {
+        if require_type(req, "application/json").is_err() {
+            return Self::of_body(req, payload).await;
+        }
+        let body = read_body(req, payload).await?;
+        let object: BTreeMap<String, String> =
+            serde_json::from_slice(&body).map_err(|_| InputError::NotStrings)?;
+        if object.len() > MAX_PARAMS {
+            Err(InputError::TooMany)
+        } else {
+            Ok(Self(object.into_iter().collect()))
+        }
     }
 
     /// Takes a parameter's value out.

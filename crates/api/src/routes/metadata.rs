@@ -74,7 +74,7 @@ pub(crate) fn resource_metadata(ctx: &Ctx) -> Value {
     json!({
         "resource": issuer,
         "authorization_servers": [issuer],
-        "scopes_supported": ctx.scopes().supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "scopes_supported": ctx.scopes().of_resource().map(ToString::to_string).collect::<Vec<_>>(),
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
         "dpop_bound_access_tokens_required": false,

@@ -16,6 +16,7 @@ mod par;
 mod register;
 mod revoke;
 mod session;
+mod sessions;
 mod sign_in;
 mod token;
 mod userinfo;
@@ -57,6 +58,18 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         )
         .service(api("/api/session", "GET").route(get().to(session::show)).wrap(cors()))
         .service(api("/api/session/refresh", "POST").route(post().to(session::refresh)).wrap(cors()))
+        .service(api("/api/session/sign-in", "POST").route(post().to(session::sign_in)).wrap(cors()))
+        .service(
+            api("/api/sessions", "GET, POST")
+                .route(get().to(sessions::find))
+                .route(post().to(sessions::find)),
+        )
+        .service(
+            api("/api/sessions/{session_id}", "GET, POST")
+                .route(get().to(sessions::show))
+                .route(post().to(sessions::show)),
+        )
+        .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
         .service(
             api("/xrpc/{nsid}", "GET, POST")
                 .route(get().to(xrpc::call))

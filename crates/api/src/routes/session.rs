@@ -1,4 +1,5 @@
-//! `GET /api/session` and `POST /api/session/refresh`: the upstream session behind a token.
+//! `GET /api/session`, `POST /api/session/refresh` and `POST /api/session/sign-in`: the upstream session behind
+//! a token.
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
@@ -27,6 +28,8 @@ struct Answer<'a> {
     head_iteration: i64,
     session_kind: SessionKind,
     session_state: SessionState,
+    /// Which browser or app a device session belongs to, by a name for this client alone.
+    fingerprint: Option<String>,
     scope: &'a Scope,
     token_expires_at: i64,
     /// When the session ends unless it is used before; null: never.
@@ -46,6 +49,19 @@ pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<H
     Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
 }
 
+/// Where to send a person who wants to sign in again.
+#[derive(Serialize)]
+struct Prompt {
+    sign_in_url: String,
+}
+
+/// For an app whose person has just asked for it: unlike the errors of calls, it always says where.
+pub(crate) async fn sign_in(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let bearer = require_access(&req, &state, None).await?;
+    let prompt = Prompt { sign_in_url: session::prompt(&state.ctx, &bearer) };
+    Ok(with_nonce(Ok(json_no_store(StatusCode::OK, &prompt)), bearer.dpop_nonce))
+}
+
 fn answer(view: &SessionView) -> HttpResponse {
     let head = &view.head;
     let body = Answer {
@@ -57,6 +73,7 @@ fn answer(view: &SessionView) -> HttpResponse {
         head_iteration: head.iteration,
         session_kind: head.kind,
         session_state: view.state,
+        fingerprint: head.fingerprint(),
         scope: &view.scope,
         token_expires_at: view.token_expires_at.as_secs(),
         session_expires_at: head.idle_end().map(causeway_domain::Timestamp::as_secs),

@@ -11,6 +11,7 @@ use causeway_flow::IssuedTokens;
 use causeway_flow::caller::{self, Caller};
 use causeway_flow::client_credentials::{self, ClientParams};
 use causeway_flow::device_token::{self, PollParams};
+use causeway_flow::exchange::{self, ExchangeParams};
 use causeway_flow::redeem::{self, RedeemParams};
 use causeway_flow::refresh::{self, RefreshParams};
 use serde::Serialize;
@@ -32,6 +33,8 @@ struct Answer<'a> {
     refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Scope::is_empty")]
     scope: &'a Scope,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,12 +65,9 @@ pub(crate) async fn token(
     Ok(with_nonce(outcome.map(|issued| answer(&issued)), caller.dpop_nonce))
 }
 
-const GRANT_TYPES: &str =
-    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code";
-
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
-        let text = format!("grant_type is missing: use one of {GRANT_TYPES}");
+        let text = "grant_type is missing: use one of grant_types_supported of the metadata";
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
     })?;
     match GrantType::parse(&grant_type) {
@@ -99,8 +99,21 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             };
             Ok(device_token::poll(&state.ctx, caller, params).await?)
         }
+        Some(GrantType::TokenExchange) => {
+            let params = ExchangeParams {
+                subject_token: params.take("subject_token"),
+                subject_token_type: params.take("subject_token_type"),
+                requested_token_type: params.take("requested_token_type"),
+                actor_token: params.take("actor_token"),
+                resource: params.take_resources(),
+                audience: params.take("audience"),
+                scope: params.take("scope"),
+            };
+            Ok(exchange::exchange(&state.ctx, caller, params).await?)
+        }
         None => {
-            let text = format!("grant_type is not supported: use one of {GRANT_TYPES}");
+            let text =
+                "grant_type is not supported: the metadata lists those that are (grant_types_supported)";
             Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
         }
     }
@@ -113,6 +126,7 @@ fn answer(issued: &IssuedTokens) -> HttpResponse {
         expires_in: issued.expires_in,
         refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
         id_token: issued.id_token.as_deref(),
+        issued_token_type: issued.issued_token_type,
         scope: &issued.scope,
         sub: issued.did.as_ref(),
     };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use causeway_atproto::{AuthorizationServer, ResolveError, TokenAnswer};
-use causeway_domain::Timestamp;
 use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::upkeep::Cooldown;
+use causeway_domain::upkeep::{Cooldown, keep_alive_at};
+use causeway_domain::{SessionKind, Timestamp};
 use causeway_jose::EcKey;
 use causeway_store::{AnyConnection, sessions, upkeep};
 use tokio::time::timeout;
@@ -132,6 +132,8 @@ impl Attempt<'_> {
         if fresh.refresh_token.is_none() {
             fresh.refresh_token.clone_from(&old.refresh_token);
         }
+        let keep = (head.kind == SessionKind::Background)
+            .then(|| keep_alive_at(&head.upstream.auth, now, ctx.dice()));
         // Not advanced: an earlier try did commit after all, somebody else moved the head, or the session
         // has ended. The head tells which.
         ctx.write_answer(|| {
@@ -141,6 +143,9 @@ impl Attempt<'_> {
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;
                 if let Some(Verified { pds, at }) = verified.as_ref().filter(|_| advanced) {
                     upkeep::note_verified(c, &id, pds, *at)?;
+                }
+                if let Some(due) = keep.filter(|_| advanced) {
+                    upkeep::schedule_refresh(c, &id, due)?;
                 }
                 Ok(())
             }
@@ -170,8 +175,7 @@ impl Attempt<'_> {
         verified: Option<Verified>,
     ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence } = self;
-        let mut dice = [0_u8];
-        ctx.rng().fill(&mut dice);
+        let dice = ctx.dice();
         let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
         let cooldown = ctx
             .store()
@@ -179,7 +183,7 @@ impl Attempt<'_> {
                 if let Some(Verified { pds, at }) = &verified {
                     upkeep::note_verified(c, &id, pds, *at)?;
                 }
-                let pause = |before: Cooldown| before.after_failure(now, retry_after, dice[0]);
+                let pause = |before: Cooldown| before.after_failure(now, retry_after, dice);
                 upkeep::note_refresh_failure(c, &id, iteration, fence, pause).map_err(Internal::from)
             })
             .await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
-use causeway_domain::client::{Client, ClientMetadata, GrantType};
+use causeway_domain::client::{Client, ClientMetadata, GrantType, Leave, TokenEndpointAuthMethod};
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{ClientId, Clock as _, RedirectUri, Resource, SystemClock, SystemRng, TenantId};
 use causeway_flow::register;
@@ -85,8 +85,16 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
         ..ClientMetadata::default()
     };
     let mut valid = metadata.validate()?.allowing_resources(&resources);
-    if options.allow_background_access {
-        valid = valid.allowing_background_access();
+    for (given, leave) in [
+        (options.allow_background_access, Leave::BackgroundAccess),
+        (options.allow_session_export, Leave::SessionExport),
+    ] {
+        if given {
+            valid = valid.with_leave(leave);
+        }
+    }
+    if options.allow_session_export && valid.token_endpoint_auth_method == TokenEndpointAuthMethod::None {
+        bail!("--allow-session-export is for clients that authenticate: choose another --auth-method");
     }
     register::check_keys(&valid)?;
     let secret = valid.new_secret(&SystemRng);
@@ -128,6 +136,7 @@ fn describe(client: &Client) -> serde_json::Value {
         "allow_background_access": client.allows_background_access(),
         "allowed_resources": client.allowed_resources().collect::<Vec<_>>(),
         "access_token_format": client.access_token_format().as_str(),
+        "allow_session_export": client.allows_session_export(),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "jwks": client.jwks,
         "jwks_uri": client.jwks_uri(),

@@ -46,6 +46,7 @@ pub fn end_session_quietly(
             dsl::state.eq(ENDED),
             dsl::ended_at.eq(Some(now.as_secs())),
             dsl::revocation_due_at.eq(Some(now.as_secs())),
+            dsl::refresh_due_at.eq(None::<i64>),
         ))
         .execute(c)?;
     if ended == 0 {

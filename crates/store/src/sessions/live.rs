@@ -55,6 +55,37 @@ pub fn find_live_session(
     Ok(live!(c, tenant_id, now, dsl::session_id.eq(session_id.as_str()))?.pop())
 }
 
+/// One session of a client, if it lives. Its identifier fixes its kind.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_live_session_of_client(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<Option<LiveSession>, StoreError> {
+    let own = dsl::session_id.eq(session_id.as_str()).and(dsl::client_id.eq(client_id.as_str()));
+    Ok(live!(c, tenant_id, now, own)?.pop())
+}
+
+/// The sessions of one kind that an account has at a client, at most [`LIVE_LIMIT`].
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_live_sessions_at_client(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    did: &Did,
+    kind: SessionKind,
+    now: Timestamp,
+) -> Result<Vec<LiveSession>, StoreError> {
+    let of_account = dsl::did.eq(did.as_str()).and(dsl::client_id.eq(client_id.as_str()));
+    live!(c, tenant_id, now, of_account.and(dsl::session_kind.eq(kind.as_str())))
+}
+
 /// What began in this browser, at most [`LIVE_LIMIT`].
 ///
 /// # Errors

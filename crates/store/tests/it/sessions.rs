@@ -3,7 +3,7 @@
 use causeway_domain::session::SessionHead;
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{Scope, SessionKind, SessionState};
-use causeway_store::{sessions, upkeep};
+use causeway_store::{StoreError, clients, sessions, upkeep};
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
 
@@ -198,5 +198,86 @@ fn an_ended_session_is_revoked_upstream_sooner_or_later() {
             .await;
         assert_eq!((after, due(9999).await), (None, 0));
         assert!(kids().await.is_empty());
+    });
+}
+
+/// One background session lives for a tenant, client and account: the schema holds it, too.
+#[test]
+fn one_background_session_lives() {
+    on_each(|world| async move {
+        let client = client();
+        let heads: Vec<_> =
+            (0..3).map(|_| session(&client, SessionKind::Background, SessionState::Pending)).collect();
+        let mut device = session(&client, SessionKind::Device, SessionState::Active);
+        device.client_id = client.client_id.clone();
+        let (ring, rows) = (world.ring.clone(), [heads.clone(), vec![device.clone()]].concat());
+        world
+            .write(move |c| {
+                clients::insert_client(c, &client)?;
+                rows.iter().try_for_each(|head| sessions::insert_session(c, &ring, head, &token_set("1")))
+            })
+            .await;
+        let take = |head: &SessionHead, supersede: bool| {
+            let (store, head) = (world.store.clone(), head.clone());
+            async move {
+                store
+                    .write::<_, StoreError, _>(move |c| {
+                        let ended =
+                            if supersede { sessions::supersede_background(c, &head, NOW)? } else { vec![] };
+                        sessions::activate_session(c, &head.session_id, &Scope::atproto(), NOW)?;
+                        Ok(ended)
+                    })
+                    .await
+            }
+        };
+        assert!(take(&heads[0], true).await.unwrap().is_empty());
+        assert!(matches!(take(&heads[1], false).await, Err(StoreError::Constraint(_))), "{}", world.kind);
+        assert_eq!(take(&heads[1], true).await.unwrap(), [heads[0].session_id.clone()]);
+        let states = [&heads[0], &heads[1], &heads[2], &device];
+        for (head, state) in states.into_iter().zip(["ended", "active", "pending", "active"]) {
+            assert_eq!(world.head(head).await.state.as_str(), state);
+        }
+    });
+}
+
+/// What is due is given to one of those who ask, by an index, and what is over is due no more.
+#[test]
+fn due_refreshes_are_taken_once() {
+    on_each(|world| async move {
+        let client = client();
+        let (background, ring) =
+            (session(&client, SessionKind::Background, SessionState::Active), world.ring.clone());
+        let device = session(&client, SessionKind::Device, SessionState::Active);
+        let (id, other) = (background.session_id.clone(), device.session_id.clone());
+        world
+            .write(move |c| {
+                clients::insert_client(c, &client)?;
+                for head in [&background, &device] {
+                    sessions::insert_session(c, &ring, head, &token_set("1"))?;
+                    upkeep::schedule_refresh(c, &head.session_id, NOW.plus(100))?;
+                }
+                let claim = |c: &mut _, now: i64| {
+                    let taken = upkeep::claim_due_refreshes(c, NOW.plus(now), NOW.plus(now + 50), 10)?;
+                    Ok::<_, StoreError>(taken.into_iter().map(|head| head.session_id).collect::<Vec<_>>())
+                };
+                assert!(claim(c, 99)?.is_empty());
+                assert_eq!(claim(c, 100)?, [id.clone()], "no device session");
+                assert!(claim(c, 149)?.is_empty(), "taken");
+                assert_eq!(claim(c, 150)?, [id.clone()]);
+                sessions::end_session(c, &id, NOW.plus(160))?;
+                upkeep::schedule_refresh(c, &id, NOW.plus(170))?;
+                assert!(claim(c, 999)?.is_empty(), "over");
+                assert!(upkeep::may_prompt(c, &other, NOW)? && upkeep::note_prompt(c, &other, NOW)?);
+                assert!(
+                    !upkeep::may_prompt(c, &other, NOW.plus(299))?
+                        && !upkeep::note_prompt(c, &other, NOW.plus(299))?
+                );
+                assert!(
+                    upkeep::may_prompt(c, &other, NOW.plus(300))?
+                        && upkeep::note_prompt(c, &other, NOW.plus(300))?
+                );
+                Ok(())
+            })
+            .await;
     });
 }

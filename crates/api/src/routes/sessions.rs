@@ -1,0 +1,149 @@
+//! `GET|POST /api/sessions`, `GET|POST /api/sessions/{session_id}` and `POST /api/sessions/{session_id}/dpop-proof`:
+//! sessions for a client that authenticates as itself.
+//!
+//! A POST is for clients that authenticate in the body; nothing is changed by it. Credentials are never taken
+//! from a query.
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
+use causeway_flow::caller::Caller;
+use causeway_flow::export::{self, ProofParams, Question};
+use serde::Serialize;
+
+use super::token::identify;
+use crate::error::ApiError;
+use crate::http::form::Params;
+use crate::http::headers::json_no_store;
+use crate::http::proof::with_nonce;
+use crate::state::AppState;
+
+/// Times are Unix seconds.
+#[derive(Serialize)]
+struct Found<'a> {
+    session_id: &'a str,
+    session_kind: SessionKind,
+    session_state: SessionState,
+    fingerprint: Option<String>,
+    sub: &'a Did,
+    handle: Option<&'a Handle>,
+    pds: &'a str,
+    scope: &'a Scope,
+    head_iteration: i64,
+    last_used_at: i64,
+    session_expires_at: Option<i64>,
+}
+
+/// The session's own token. Times are Unix seconds.
+#[derive(Serialize)]
+struct Exported<'a> {
+    session_id: &'a str,
+    session_kind: SessionKind,
+    sub: &'a Did,
+    handle: Option<&'a Handle>,
+    pds: &'a str,
+    head_iteration: i64,
+    /// The access token of the person's own server.
+    access_token: &'a str,
+    token_type: &'static str,
+    dpop_jkt: &'a str,
+    scope: &'a Scope,
+    expires_at: Option<i64>,
+    expires_in: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Proof<'a> {
+    dpop_proof: &'a str,
+    /// The proof is good with the access token of this iteration.
+    head_iteration: i64,
+}
+
+pub(crate) async fn find(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (caller, mut params) = enter(&req, &state, payload).await?;
+    let question = Question {
+        sub: params.take("sub"),
+        session_kind: params.take("session_kind"),
+        fingerprint: params.take("fingerprint"),
+    };
+    let outcome = export::find(&state.ctx, &caller, question).await.map(|found| {
+        let head = &found.head;
+        let body = Found {
+            session_id: head.session_id.as_str(),
+            session_kind: head.kind,
+            session_state: head.state_at(state.ctx.now()),
+            fingerprint: head.fingerprint(),
+            sub: &head.did,
+            handle: head.handle.as_ref(),
+            pds: &head.upstream.pds,
+            scope: &found.granted,
+            head_iteration: head.iteration,
+            last_used_at: head.last_used_at.as_secs(),
+            session_expires_at: head.idle_end().map(Timestamp::as_secs),
+        };
+        json_no_store(StatusCode::OK, &body)
+    });
+    Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
+}
+
+pub(crate) async fn show(
+    req: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (caller, _) = enter(&req, &state, payload).await?;
+    let id = UpstreamSessionId::new(id.into_inner());
+    let outcome = export::tokens(&state.ctx, &caller, &id).await.map(|live| {
+        let (head, tokens) = (&live.head, &live.tokens);
+        let body = Exported {
+            session_id: head.session_id.as_str(),
+            session_kind: head.kind,
+            sub: &head.did,
+            handle: head.handle.as_ref(),
+            pds: &head.upstream.pds,
+            head_iteration: head.iteration,
+            access_token: tokens.access_token.expose(),
+            token_type: "DPoP",
+            dpop_jkt: &tokens.dpop_jkt,
+            scope: &tokens.scope,
+            expires_at: tokens.expires_at.map(Timestamp::as_secs),
+            expires_in: tokens.expires_at.map(|end| end.since(state.ctx.now())),
+        };
+        json_no_store(StatusCode::OK, &body)
+    });
+    Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
+}
+
+pub(crate) async fn dpop_proof(
+    req: HttpRequest,
+    id: Path<String>,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (caller, mut params) = enter(&req, &state, payload).await?;
+    let id = UpstreamSessionId::new(id.into_inner());
+    let params =
+        ProofParams { htm: params.take("htm"), htu: params.take("htu"), nonce: params.take("nonce") };
+    let outcome = export::proof(&state.ctx, &caller, &id, params).await.map(|signed| {
+        let body = Proof { dpop_proof: &signed.proof, head_iteration: signed.live.head.iteration };
+        json_no_store(StatusCode::OK, &body)
+    });
+    Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
+}
+
+/// Lets the client in; its parameters are in the query of a GET, and in the body of a POST.
+async fn enter(req: &HttpRequest, state: &AppState, payload: Payload) -> Result<(Caller, Params), ApiError> {
+    if req.method() == Method::GET {
+        let caller = identify(req, state, &mut Params::default()).await?;
+        return Ok((caller, Params::of_query(req)?));
+    }
+    let mut params = Params::of_json_or_form(req, payload).await?;
+    let caller = identify(req, state, &mut params).await?;
+    Ok((caller, params))
+}

@@ -1,0 +1,176 @@
+//! Token exchange (RFC 8693): an access token for a background session, with nobody there.
+//!
+//! What is exchanged is the session's identifier. It is no secret: the client proves who it is, and gets a
+//! token for a background session of its own and for nothing else.
+
+use causeway_domain::client::{ClientType, GrantType};
+use causeway_domain::{LiveSession, Resources, Scope, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_store::{AnyConnection, sessions};
+
+use crate::access_jwt::{self, Facts};
+use crate::caller::Caller;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::resources;
+use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+
+/// The type of a `subject_token` that is the identifier of a session.
+pub const SESSION_TOKEN_TYPE: &str = "urn:causeway:token-type:session";
+/// The type of what is issued (RFC 8693 section 3).
+pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The parameters of the request (RFC 8693 section 2.1).
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the names are the specification's own")]
+pub struct ExchangeParams {
+    pub subject_token: Option<String>,
+    pub subject_token_type: Option<String>,
+    pub requested_token_type: Option<String>,
+    pub actor_token: Option<String>,
+    pub resource: Vec<String>,
+    pub audience: Option<String>,
+    pub scope: Option<String>,
+}
+
+/// Turns the identifier of a background session into an access token for it. The client has been
+/// authenticated and its key proven.
+///
+/// A session that its server has ended (`reauth_required`) gets one, too, as by a refresh: its use says
+/// where the person signs in again.
+///
+/// # Errors
+/// [`TokenError`].
+#[tracing::instrument(name = "flow.exchange", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn exchange(
+    ctx: &Ctx,
+    caller: &Caller,
+    params: ExchangeParams,
+) -> Result<IssuedTokens, TokenError> {
+    let client = &caller.client;
+    if client.client_type() == ClientType::Public {
+        return Err(TokenRefusal::PublicClient.into());
+    }
+    if !client.allows(GrantType::TokenExchange) {
+        return Err(TokenRefusal::Grant.into());
+    }
+    if !client.allows_background_access() {
+        return Err(TokenRefusal::NoBackground.into());
+    }
+    caller.check_binding()?;
+    let resources =
+        resources::admit(ctx, client, &params.resource).map_err(|_| TokenRefusal::UnknownTarget)?;
+    let (session_id, asked) = read(ctx, params)?;
+    let attempt = Attempt { caller: caller.clone(), session_id, asked, resources, now: ctx.now() };
+    let facts = attempt.foresee(ctx).await?;
+    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?.without_refresh();
+    let fresh = pair.clone();
+    let (session, scope) = ctx
+        .store()
+        .write(move |c| {
+            attempt.caller.consume::<TokenError>(c)?;
+            Ok::<_, TokenError>(attempt.run(c, &fresh)?)
+        })
+        .await??;
+    let head = session.head;
+    tracing::info!(
+        session = %head.session_id,
+        session.kind = head.kind.as_str(),
+        session.iteration = head.iteration,
+        "session exchanged for a token"
+    );
+    Ok(IssuedTokens { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..pair.issued(scope, head.did, None) })
+}
+
+/// Which session is meant, and for which scope; empty: everything.
+fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope), TokenRefusal> {
+    let subject_token = params.subject_token.ok_or(TokenRefusal::NoSubjectToken)?;
+    if params.subject_token_type.as_deref() != Some(SESSION_TOKEN_TYPE) {
+        return Err(TokenRefusal::SubjectTokenType);
+    }
+    if params.requested_token_type.is_some_and(|wanted| wanted != ACCESS_TOKEN_TYPE) {
+        return Err(TokenRefusal::RequestedTokenType);
+    }
+    if params.actor_token.is_some() {
+        return Err(TokenRefusal::ActorToken);
+    }
+    if params.audience.is_some_and(|target| target.trim_end_matches('/') != ctx.issuer()) {
+        return Err(TokenRefusal::Audience);
+    }
+    let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
+    Ok((UpstreamSessionId::new(subject_token), asked))
+}
+
+#[derive(Clone)]
+struct Attempt {
+    caller: Caller,
+    session_id: UpstreamSessionId,
+    /// What the token is for; empty: everything.
+    asked: Scope,
+    /// Where it is to be used.
+    resources: Resources,
+    now: Timestamp,
+}
+
+impl Attempt {
+    /// What the token will say, for a client whose tokens are signed; `None` when there will be none.
+    async fn foresee(&self, ctx: &Ctx) -> Result<Option<Facts>, Internal> {
+        if !access_jwt::is_wanted(&self.caller.client) {
+            return Ok(None);
+        }
+        let this = self.clone();
+        ctx.store()
+            .read(move |c| {
+                let Ok((session, scope)) = this.look(c)? else { return Ok(None) };
+                Ok(Some(Facts {
+                    sub: session.head.did.to_string(),
+                    scope,
+                    resources: this.resources,
+                    auth_time: Some(session.head.created_at),
+                }))
+            })
+            .await
+    }
+
+    /// The session that is meant, and what of its scope.
+    fn look(&self, c: &mut AnyConnection) -> Result<Result<(LiveSession, Scope), TokenRefusal>, Internal> {
+        let client = &self.caller.client;
+        let found = sessions::find_live_session_of_client(
+            c,
+            &client.tenant_id,
+            &client.client_id,
+            &self.session_id,
+            self.now,
+        )?;
+        let Some(session) = found.filter(|session| session.head.kind == SessionKind::Background) else {
+            return Ok(Err(TokenRefusal::SubjectToken));
+        };
+        let scope = if self.asked.is_empty() { session.granted.clone() } else { self.asked.clone() };
+        Ok(if scope.is_subset_of(&session.granted) { Ok((session, scope)) } else { Err(TokenRefusal::Scope) })
+    }
+
+    /// One transaction: look, grant. The proof and the assertion of a request that is refused are used up.
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+        pair: &FreshPair,
+    ) -> Result<Result<(LiveSession, Scope), TokenError>, Internal> {
+        let (session, scope) = match self.look(c)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        let subject = Subject {
+            client: &self.caller.client,
+            did: &session.head.did,
+            session_id: &session.head.session_id,
+            session_iteration: Some(session.head.iteration),
+            access_scope: &scope,
+            refresh_scope: &scope,
+            access_resources: &self.resources,
+            refresh_resources: &self.resources,
+            parent: None,
+        };
+        pair.insert(c, &subject)?;
+        sessions::touch_session(c, &session.head.session_id, self.now)?;
+        Ok(Ok((session, scope)))
+    }
+}

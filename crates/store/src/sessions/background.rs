@@ -1,0 +1,43 @@
+//! Background sessions: one lives for each tenant, client and account.
+
+use causeway_domain::session::SessionHead;
+use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
+use diesel::prelude::*;
+
+use super::{ACTIVE, REAUTH_REQUIRED, end_session};
+use crate::conn::AnyConnection;
+use crate::error::StoreError;
+use crate::schema::oauth_client;
+use crate::schema::upstream_session::dsl;
+
+/// Ends the background session whose place `session` takes; in the transaction that activates it, and before
+/// that. Gives what has to be revoked at the person's own server now.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn supersede_background(
+    c: &mut AnyConnection,
+    session: &SessionHead,
+    now: Timestamp,
+) -> Result<Vec<UpstreamSessionId>, StoreError> {
+    // Takes the client's row: of two consents at once, the second sees what the first has made.
+    let client = oauth_client::table.filter(oauth_client::client_id.eq(session.client_id.as_str()));
+    diesel::update(client).set(oauth_client::tenant_id.eq(oauth_client::tenant_id)).execute(c)?;
+    let before: Vec<String> = dsl::upstream_session
+        .filter(dsl::tenant_id.eq(session.tenant_id.as_str()))
+        .filter(dsl::client_id.eq(session.client_id.as_str()))
+        .filter(dsl::did.eq(session.did.as_str()))
+        .filter(dsl::session_kind.eq(SessionKind::Background.as_str()))
+        .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(REAUTH_REQUIRED)))
+        .filter(dsl::deleted_at.is_null())
+        .filter(dsl::session_id.ne(session.session_id.as_str()))
+        .select(dsl::session_id)
+        .load(c)?;
+    let mut ended = Vec::new();
+    for session_id in before.into_iter().map(UpstreamSessionId::new) {
+        if end_session(c, &session_id, now)? {
+            ended.push(session_id);
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,1 @@
+DROP INDEX idx_upstream_session_tenant_id;

@@ -1,0 +1,131 @@
+//! Background sessions that nobody uses: refreshed in time, by one of all servers, and not too eagerly.
+
+use anyhow::Result;
+use causeway_domain::UpstreamSessionId;
+use causeway_domain::client::Leave;
+use causeway_domain::session::SessionHead;
+use causeway_flow::keep_alive::keep_alive;
+use causeway_store::{StoreError, sessions};
+use causeway_testkit::{Agent, Fault};
+
+use crate::support::{HANDLE, Scene, on_each_database};
+
+const DAY: i64 = 86_400;
+
+impl Scene {
+    /// The background session of a new client of its own.
+    async fn idle_session(&self) -> Result<UpstreamSessionId> {
+        let client = self.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let tokens = client.sign_in(&Agent::default(), &self.upstream, HANDLE).await?;
+        Ok(UpstreamSessionId::new(self.session_id(&tokens).await?))
+    }
+
+    async fn head(&self, id: &UpstreamSessionId) -> Result<SessionHead> {
+        let (id, tenant) = (id.clone(), causeway_domain::TenantId::default_tenant());
+        let found = self
+            .app
+            .store()
+            .read::<_, StoreError, _>(move |c| sessions::find_session_of_token(c, &tenant, &id))
+            .await?;
+        Ok(found.unwrap())
+    }
+
+    /// How many sessions are found due.
+    async fn keep(&self) -> Result<usize> {
+        Ok(keep_alive(&self.app.ctx).await?)
+    }
+}
+
+on_each_database! {
+    /// Once a day as a public client, whose tokens lie for two weeks at most, and not before three quarters of
+    /// it; never a device session; and use counts.
+    async fn long_before_it_ages_out(database) {
+        let scene = Scene::set(database).await?;
+        let id = scene.idle_session().await?;
+        scene.access_token().await?;
+        scene.app.clock.advance(DAY * 3 / 4 - 1);
+        assert_eq!(scene.keep().await?, 0);
+        for day in 1..=20 {
+            scene.app.clock.advance(if day == 1 { DAY / 4 + 1 } else { DAY });
+            assert_eq!(scene.keep().await?, 1, "day {day}");
+            assert_eq!(scene.keep().await?, 0, "once");
+            scene.upkeep().await?;
+        }
+        assert_eq!(scene.head(&id).await?.iteration, 21);
+        assert_eq!(scene.upstream.live_grants(), 1, "the device session was idle for too long");
+
+        scene.app.clock.advance(DAY * 3 / 4 - 1);
+        causeway_flow::keeper::use_session(&scene.app.ctx, &scene.head(&id).await?).await?;
+        assert_eq!(scene.head(&id).await?.iteration, 22, "its token was spent");
+        scene.app.clock.advance(DAY / 4 + 1);
+        assert_eq!(scene.keep().await?, 0, "due from its last refresh on");
+        Ok(())
+    }
+
+    /// Two servers look at the same moment: each session is taken by one of them, and refreshed once.
+    async fn servers_share_the_work(database) {
+        let scene = Scene::set(database).await?;
+        let other = scene.beside(database).await?;
+        let mut ids = Vec::new();
+        for _ in 0..30 {
+            ids.push(scene.idle_session().await?);
+        }
+        let before = scene.upstream.hits("token");
+        scene.app.clock.advance(DAY);
+        let (one, two) = tokio::join!(keep_alive(&scene.app.ctx), keep_alive(&other.ctx));
+        let (one, two) = (one?, two?);
+        assert_eq!(one + two, ids.len(), "{one} and {two}");
+        assert_eq!(scene.upstream.hits("token") - before, ids.len());
+        for id in &ids {
+            assert_eq!(scene.head(id).await?.iteration, 2);
+        }
+        Ok(())
+    }
+
+    /// Whoever took a session and died without a trace has it for a quarter of an hour.
+    async fn a_server_that_dies(database) {
+        let scene = Scene::set(database).await?;
+        let id = scene.idle_session().await?;
+        scene.app.clock.advance(DAY);
+        let now = scene.app.ctx.now();
+        let claimed = scene.app.store()
+            .write::<_, StoreError, _>(move |c| causeway_store::upkeep::claim_due_refreshes(c, now, now.plus(900), 40));
+        assert_eq!(claimed.await?.len(), 1);
+        let restarted = scene.beside(database).await?;
+        scene.app.clock.advance(899);
+        assert_eq!(keep_alive(&restarted.ctx).await?, 0);
+        scene.app.clock.advance(1);
+        assert_eq!(keep_alive(&restarted.ctx).await?, 1);
+        assert_eq!(scene.head(&id).await?.iteration, 2);
+        Ok(())
+    }
+
+    /// A server that is down is asked again after the pause that everybody keeps, and others are not held up. A
+    /// session that is over is left alone.
+    async fn failures(database) {
+        let scene = Scene::set(database).await?;
+        let id = scene.idle_session().await?;
+        scene.app.clock.advance(DAY);
+        scene.upstream.script(|script| script.token = Fault::Status(503));
+        let before = scene.upstream.hits("token");
+        assert_eq!(scene.keep().await?, 1);
+        assert_eq!(scene.keep().await?, 0);
+        scene.app.clock.advance(59);
+        assert_eq!((scene.keep().await?, scene.upstream.hits("token") - before), (0, 1), "a minute at least");
+        scene.app.clock.advance(16);
+        assert_eq!((scene.keep().await?, scene.upstream.hits("token") - before), (1, 2));
+        assert_eq!(scene.head(&id).await?.cooldown.failures, 2);
+        scene.upstream.script(|script| script.token = Fault::None);
+        scene.app.clock.advance(75);
+        assert_eq!(scene.keep().await?, 1);
+        assert_eq!((scene.head(&id).await?.iteration, scene.head(&id).await?.cooldown.failures), (2, 0));
+
+        scene.app.clock.advance(DAY);
+        scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
+        assert_eq!(scene.keep().await?, 1);
+        scene.app.clock.advance(30 * DAY);
+        assert_eq!(scene.keep().await?, 0);
+        assert_eq!(scene.head(&id).await?.state.as_str(), "reauth_required", "and it stays, for the person to see");
+        Ok(())
+    }
+}
