@@ -35,6 +35,9 @@ pub struct ConsentView {
     pub upstream_scope: Scope,
     /// Whether they can choose not to be asked again.
     pub may_remember: bool,
+    /// Whether the answer reaches the client and nobody else. Any app on a device can claim a loopback address or
+    /// a private scheme, under whatever `client_id` (RFC 8252 section 8.6).
+    pub reaches_client_alone: bool,
 }
 
 /// What the person decided.
@@ -99,7 +102,16 @@ pub async fn view(
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
             let may_remember = remember::may_be_remembered(&client, &request.redirect_uri, &scope);
-            Ok(ConsentView { request, client, session, scope, upstream_scope, may_remember })
+            let reaches_client_alone = remember::is_its_own(&request.redirect_uri);
+            Ok(ConsentView {
+                request,
+                client,
+                session,
+                scope,
+                upstream_scope,
+                may_remember,
+                reaches_client_alone,
+            })
         })
         .await
 }

@@ -28,6 +28,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     request::prefer(view.request.ui_locales.as_deref());
     let html = ConsentPage {
         identity: identity_host(&view.client),
+        verified: view.reaches_client_alone,
         client_name: view.client.client_name,
         client_host: host_of(&view.request.redirect_uri),
         handle: view.session.handle.map(|handle| handle.to_string()),
