@@ -46,7 +46,7 @@ on_each_database! {
         let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
         let page = scene.agent.get(&consent).await?;
         let host = server.origin.strip_prefix("http://").unwrap();
-        for shown in ["Documented app", "address verified", host] {
+        for shown in ["Documented app", "not verified", host] {
             assert!(page.text.contains(shown), "{shown}: {}", page.text);
         }
         let answer = decide(&scene.agent, &consent, "allow").await?;
@@ -299,6 +299,26 @@ on_each_database! {
             let client = scene.by_name(id, redirect_uri);
             let page = scene.agent.get(&client.authorization(None).url(&scene.app.issuer)).await?;
             assert_eq!((page.status, page.header("location")), (400, ""), "{id} {redirect_uri}");
+        }
+        Ok(())
+    }
+
+    /// The host of the `client_id` is verified where the answer reaches its own server. On a device any app can say
+    /// that it is this client, so there it is not.
+    async fn the_identity_is_the_host(database) {
+        let (scene, server) = documented(database).await?;
+        let mut document = server.document();
+        let redirect_uris = ["https://app.example/cb", "http://127.0.0.1/callback", "com.example.app:/cb"];
+        document["redirect_uris"] = json!(redirect_uris);
+        server.publish(&document);
+        let host = server.origin.strip_prefix("http://").unwrap();
+        for (redirect_uri, verified) in redirect_uris.into_iter().zip([true, false, false]) {
+            let client = scene.by_name(&scene.client.client_id, redirect_uri);
+            let consent = client.reach_consent(&scene.agent, &scene.upstream, &client.authorization(Some(HANDLE))).await?;
+            let page = scene.agent.get(&consent).await?;
+            assert!(page.text.contains(host), "{redirect_uri}: {}", page.text);
+            assert_eq!(page.text.contains("address verified"), verified, "{redirect_uri}");
+            assert_eq!(page.text.contains("not verified"), !verified, "{redirect_uri}");
         }
         Ok(())
     }

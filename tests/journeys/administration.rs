@@ -149,3 +149,67 @@ async fn doctor_looks() -> Result<()> {
     }
     Ok(())
 }
+
+/// A client is changed, and its secret replaced: what is not named stays, the old secret is refused.
+#[tokio::test]
+async fn clients_change() -> Result<()> {
+    let deployment = Deployment::start().await?;
+    let directory = deployment.directory.path();
+    let json = async |arguments: &[&str]| -> Result<Value> {
+        Ok(serde_json::from_str(&run(directory, arguments).await?)?)
+    };
+    let created = json(&[
+        "clients",
+        "create",
+        "--name",
+        "App",
+        "--redirect-uri",
+        "https://app.example/cb",
+        "--allow-background-access",
+        "--post-logout-redirect-uri",
+        "https://app.example/out",
+        "--backchannel-logout-uri",
+        "https://app.example/told",
+        "--backchannel-logout-session-required",
+    ])
+    .await?;
+    let id = created["client_id"].as_str().expect("client_id");
+    let old = created["client_secret"].as_str().expect("client_secret");
+    assert_eq!(created["post_logout_redirect_uris"], serde_json::json!(["https://app.example/out"]));
+    let mut updated =
+        json(&["clients", "update", id, "--name", "Other", "--redirect-uri", "https://b.example/cb"]).await?;
+    assert_eq!(
+        (&updated["client_name"], &updated["redirect_uris"][0]),
+        (&"Other".into(), &"https://b.example/cb".into())
+    );
+    let mut before = created.clone();
+    for named in ["client_name", "redirect_uris", "client_secret"] {
+        for value in [&mut updated, &mut before] {
+            value.as_object_mut().expect("an object").remove(named);
+        }
+    }
+    assert_eq!(updated, before, "what is not named stays");
+    for bad in
+        [["--redirect-uri", "javascript:alert(1)"], ["--backchannel-logout-uri", "http://app.example/"]]
+    {
+        let output = Causeway::run(directory, &["clients", "update", id, bad[0], bad[1]]).await?;
+        ensure!(!output.status.success(), "{bad:?}");
+    }
+
+    let endpoint = format!("{}/oauth/introspect", deployment.server.address);
+    let status = async |secret: &str| {
+        let form = [("client_id", id), ("client_secret", secret), ("token", "x")];
+        anyhow::Ok(deployment.agent.post(&endpoint, &form).await?.status)
+    };
+    assert_eq!(status(old).await?, 200);
+    let rotated = json(&["clients", "rotate-secret", id]).await?;
+    let new = rotated["client_secret"].as_str().expect("client_secret");
+    within_a_second(async || Ok(status(old).await? == 401 && status(new).await? == 200)).await?;
+    let public =
+        json(&["clients", "create", "--auth-method", "none", "--redirect-uri", "https://app.example/cb"])
+            .await?;
+    let public = public["client_id"].as_str().expect("client_id");
+    let output = Causeway::run(directory, &["clients", "rotate-secret", public]).await?;
+    ensure!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("has no secret"));
+    Ok(())
+}

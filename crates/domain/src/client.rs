@@ -273,6 +273,13 @@ impl ValidClientMetadata {
         self
     }
 
+    /// Takes a leave back.
+    #[must_use]
+    pub fn without_leave(mut self, leave: Leave) -> Self {
+        self.metadata.remove(leave.member());
+        self
+    }
+
     /// Lets the client ask for tokens for these resources of others: for whoever runs the server to say.
     #[must_use]
     pub fn allowing_resources<'a>(mut self, resources: impl IntoIterator<Item = &'a Resource>) -> Self {

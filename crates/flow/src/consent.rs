@@ -38,6 +38,9 @@ pub struct ConsentView {
     pub upstream_scope: Scope,
     /// Whether they can choose not to be asked again.
     pub may_remember: bool,
+    /// Whether the answer reaches the client and nobody else. Any app on a device can claim a loopback address or
+    /// a private scheme, under whatever `client_id` (RFC 8252 section 8.6).
+    pub reaches_client_alone: bool,
 }
 
 /// What the person decided.
@@ -101,9 +104,20 @@ pub async fn view(
             let (session, upstream_scope) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
+            // Whoever holds a device may have any client's identifier.
+            let reaches_client_alone =
+                request.device_code.is_none() && remember::is_its_own(&request.redirect_uri);
             let may_remember = request.device_code.is_none()
                 && remember::may_be_remembered(&client, &request.redirect_uri, &scope);
-            Ok(ConsentView { request, client, session, scope, upstream_scope, may_remember })
+            Ok(ConsentView {
+                request,
+                client,
+                session,
+                scope,
+                upstream_scope,
+                may_remember,
+                reaches_client_alone,
+            })
         })
         .await
 }

@@ -17,18 +17,19 @@ use causeway_domain::redirect_uri::is_loopback;
 /// Seconds for which consent is remembered.
 pub(crate) const REMEMBERED_SECONDS: i64 = 180 * 86_400;
 
+/// Whether nobody but whom it belongs to gets what is sent there: a web address that is not this device's.
+pub(crate) fn is_its_own(redirect_uri: &str) -> bool {
+    Url::parse(redirect_uri).is_ok_and(|url| url.scheme() == "https" && !is_loopback(&url))
+}
+
 /// Whether consent to this may be remembered at all.
 pub(crate) fn may_be_remembered(client: &Client, redirect_uri: &str, scope: &Scope) -> bool {
-    let is_its_own = match Url::parse(redirect_uri) {
-        Ok(url) => url.scheme() == "https" && !is_loopback(&url),
-        Err(_) => false,
-    };
     // Acting without the person is agreed to each time. What is in a permission set may grow.
     let each_time = |value: &ScopeValue| {
         matches!(value, ScopeValue::Own(OwnScope::BackgroundAccess) | ScopeValue::Include(_))
     };
     let anybody = matches!(client.origin, ClientOrigin::Loopback { .. });
-    is_its_own && !anybody && !scope.iter().any(each_time)
+    is_its_own(redirect_uri) && !anybody && !scope.iter().any(each_time)
 }
 
 /// Whether what is remembered may answer this request. Never for a device: whoever typed its code may not be

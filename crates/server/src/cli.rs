@@ -89,6 +89,13 @@ pub(crate) enum ClientsCommand {
     },
     /// Register a client and print its secret, once
     Create(CreateClient),
+    /// Change a client: what is not named stays as it is, and so do its tokens
+    Update(UpdateClient),
+    /// Give a client a new secret and print it, once; the old one is refused from then on
+    RotateSecret {
+        /// Its client_id
+        client_id: String,
+    },
     /// Delete a client: its tokens are revoked, its sessions end at the people's servers too
     Delete {
         /// Its client_id
@@ -139,6 +146,53 @@ pub(crate) struct CreateClient {
     /// you trust like this server
     #[arg(long)]
     pub(crate) allow_session_export: bool,
+    #[command(flatten)]
+    pub(crate) logout: LogoutOptions,
+}
+
+#[derive(Args)]
+pub(crate) struct LogoutOptions {
+    /// Where people may be sent after a logout; may be repeated
+    #[arg(long, value_name = "URI")]
+    pub(crate) post_logout_redirect_uri: Vec<String>,
+    /// Where it is told that a session has ended
+    #[arg(long, value_name = "URI")]
+    pub(crate) backchannel_logout_uri: Option<String>,
+    /// It needs to know which session that is (it is always told)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) backchannel_logout_session_required: Option<bool>,
+}
+
+#[derive(Args)]
+pub(crate) struct UpdateClient {
+    /// Its client_id
+    pub(crate) client_id: String,
+    /// The name that people see
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Where answers may go, instead of where they went; may be repeated
+    #[arg(long, value_name = "URI")]
+    pub(crate) redirect_uri: Vec<String>,
+    /// Its public keys: a file with a JWK set, instead of what it had
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    pub(crate) jwks: Option<PathBuf>,
+    /// Where its public keys are published, instead of what it had
+    #[arg(long, value_name = "URI")]
+    pub(crate) jwks_uri: Option<String>,
+    /// Refuse it tokens that are not bound to a DPoP key, or not
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) dpop_bound: Option<bool>,
+    /// Whether its DPoP proofs must carry a nonce of this server: off or required
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) dpop_nonce_policy: Option<String>,
+    /// The widest scope that it may ask for; empty: as much as the server allows
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) scope: Option<String>,
+    /// Let it ask for background_access, or not any more
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) allow_background_access: Option<bool>,
+    #[command(flatten)]
+    pub(crate) logout: LogoutOptions,
 }
 
 #[derive(Subcommand)]

@@ -122,8 +122,10 @@ pub struct ConsentPage {
     pub client_name: String,
     /// The host of the redirect URI: where the person returns to.
     pub client_host: String,
-    /// The host that is the client's identity, if it has a verified one: its document is there.
+    /// The host that is the client's identity, if it has one: its document is there.
     pub identity: Option<String>,
+    /// Whether it is this client that asks, as far as it has an identity.
+    pub verified: bool,
     /// The handle, if it is verified in both directions.
     pub handle: Option<String>,
     /// The account.
@@ -150,6 +152,8 @@ struct ConsentView<'a> {
     client: Client<'a>,
     page: &'a ConsentPage,
     action: &'static str,
+    /// The identity, if it is verified.
+    verified: Option<&'a str>,
 }
 
 impl ConsentPage {
@@ -159,7 +163,8 @@ impl ConsentPage {
         if let Some(identity) = self.identity.as_ref().filter(|_| client.name == client.host) {
             client.name.clone_from(identity);
         }
-        ConsentView { shell: Shell::of(lang), client, page: self, action: CONSENT_ACTION }.render()
+        let verified = self.identity.as_deref().filter(|_| self.verified);
+        ConsentView { shell: Shell::of(lang), client, page: self, action: CONSENT_ACTION, verified }.render()
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let html = ConsentPage {
         identity: identity_host(&view.client),
         client_host: asking_host(&view.request, &view.client),
+        verified: view.reaches_client_alone,
         client_name: view.client.client_name,
         device: view.request.device_code.is_some(),
         handle: view.session.handle.map(|handle| handle.to_string()),
