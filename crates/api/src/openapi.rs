@@ -62,9 +62,12 @@ mod tests {
     use crate::routes;
 
     /// Forms of our own pages, what those pages load, and where a person's server sends the browser back to.
-    const OF_PAGES: [&str; 13] = [
+    const OF_PAGES: [&str; 16] = [
         "/",
         "/assets/{name}",
+        "/device",
+        "/device/confirm",
+        "/device/done",
         "/account",
         "/account/sign-in",
         "/account/revoke",

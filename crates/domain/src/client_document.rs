@@ -192,11 +192,15 @@ fn loopback(url: &Url) -> Result<ClientMetadata, ClientDocumentError> {
     Ok(ClientMetadata {
         redirect_uris,
         token_endpoint_auth_method: Some(TokenEndpointAuthMethod::None.as_str().to_owned()),
-        grant_types: Some(GrantType::ALL.map(|grant| grant.as_str().to_owned()).to_vec()),
+        grant_types: Some(OF_LOOPBACK.map(|grant| grant.as_str().to_owned()).to_vec()),
         scope: Some(scope.unwrap_or_else(|| Scope::ATPROTO.to_owned())),
         ..ClientMetadata::default()
     })
 }
+
+/// What clients under development may ask for.
+const OF_LOOPBACK: [GrantType; 3] =
+    [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
 
 /// What a document says of the client at this address. It was written for many servers: grants, response types
 /// and scopes that we do not have are left out.
@@ -375,7 +379,7 @@ mod tests {
     fn what_we_do_not_have_is_left_out() {
         let document = json!({
             "client_id": ID, "redirect_uris": ["https://app.example/cb"], "allow_background_access": true,
-            "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
+            "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:saml2-bearer"],
             "response_types": ["code", "token"], "scope": "atproto somebody:elses",
         });
         let valid = read_document(ID, document).unwrap().validate().unwrap();

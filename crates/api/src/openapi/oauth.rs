@@ -70,6 +70,23 @@ fn authorization() -> Vec<Path> {
             )],
         ),
         (
+            "/oauth/device_authorization",
+            vec![(
+                "post",
+                Operation::new(
+                    "authorization",
+                    "authorizeDevice",
+                    "A device asks for a code to show (RFC 8628)",
+                )
+                .by(Caller::Client)
+                .proof()
+                .form("DeviceRequest")
+                .answer(200, "what the device shows, and what it polls with", "DeviceAnswer")
+                .errors(&[400, 401, 413, 415])
+                .errors(&TROUBLE),
+            )],
+        ),
+        (
             "/oauth/authorize",
             vec![
                 (

@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::Path;
 use super::operation::{Caller, Operation};
+use super::schemas;
 
 pub(super) fn paths() -> Vec<Path> {
-    let mut paths = vec![userinfo(), session(), refresh(), xrpc(), graphql()];
+    let mut paths = vec![userinfo(), session(), refresh(), sign_in(), xrpc(), graphql()];
+    paths.extend(sessions());
     paths.extend(health());
     paths
 }
@@ -54,6 +56,58 @@ fn refresh() -> Path {
         "Session",
     );
     ("/api/session/refresh", vec![("post", op)])
+}
+
+fn sign_in() -> Path {
+    let op = by_token("getSignInUrl", "Where the person signs in again, when they ask for it").answer(
+        200,
+        "the address",
+        "Prompt",
+    );
+    ("/api/session/sign-in", vec![("post", op)])
+}
+
+/// Sessions for a client that authenticates as itself: by Basic, or in the body of a POST.
+fn sessions() -> [Path; 3] {
+    let by_client = |id, summary| {
+        Operation::new("resources", id, summary)
+            .by(Caller::Client)
+            .proof()
+            .errors(&[400, 401, 403, 404, 429, 503])
+    };
+    let posted = |op: Operation, schema| op.form(schema).errors(&[413, 415]);
+    let find = |id, summary| by_client(id, summary).answer(200, "the session", "FoundSession");
+    let show = |id, summary| {
+        by_client(id, summary).path("session_id", "the session").answer(
+            200,
+            "its token at the person's own server",
+            "ExportedSession",
+        )
+    };
+    let proof = by_client("proveForSession", "Signs a DPoP proof with the session's key")
+        .path("session_id", "the session")
+        .answer(200, "the proof", "SessionProof");
+    [
+        (
+            "/api/sessions",
+            vec![
+                (
+                    "get",
+                    find("findSession", "A session of this client, by person and kind")
+                        .query(&schemas::session_question()["properties"], &[]),
+                ),
+                ("post", posted(find("findSessionByPost", "The same by POST"), "SessionQuestion")),
+            ],
+        ),
+        (
+            "/api/sessions/{session_id}",
+            vec![
+                ("get", show("exportSession", "The token of a session, for a client that may have it")),
+                ("post", posted(show("exportSessionByPost", "The same by POST"), "Credentials")),
+            ],
+        ),
+        ("/api/sessions/{session_id}/dpop-proof", vec![("post", posted(proof, "ProofRequest"))]),
+    ]
 }
 
 fn xrpc() -> Path {

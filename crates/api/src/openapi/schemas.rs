@@ -52,6 +52,7 @@ pub(super) fn errors() -> Value {
         (400, "the request is wrong: the text says what to mend"),
         (401, "the client, or the token, is not accepted"),
         (403, "not allowed"),
+        (404, "not there, or not this caller's"),
         (408, "the body stopped arriving"),
         (413, "the body is too large"),
         (415, "the body is of another type than this endpoint takes"),
@@ -81,6 +82,15 @@ pub(super) fn all() -> Value {
         ("PushedRequest", pushed_request()),
         ("PushedAnswer", pushed_answer()),
         ("LogoutRequest", logout_request()),
+        ("DeviceRequest", device_request()),
+        ("DeviceAnswer", device_answer()),
+        ("Credentials", object(&credentials(), &[])),
+        ("SessionQuestion", object(&with(session_question()["properties"].clone(), &credentials()), &[])),
+        ("FoundSession", found_session()),
+        ("ExportedSession", exported_session()),
+        ("ProofRequest", proof_request()),
+        ("SessionProof", session_proof()),
+        ("Prompt", object(&json!({ "sign_in_url": uri("for the person's browser") }), &["sign_in_url"])),
         ("TokenRequest", token_request()),
         ("TokenAnswer", token_answer()),
         ("TokenQuestion", token_question()),
@@ -132,6 +142,8 @@ pub(super) fn authorization_request() -> Value {
             "max_age": text("seconds since the person proved who they are"),
             "id_token_hint": text("an id_token that names the account"),
             "ui_locales": text("languages, separated by spaces, best first"),
+            "resource": uri("where the access token is to be used (RFC 8707); may be repeated"),
+            "claims": text("claims that are asked for, as JSON (OpenID Connect Core section 5.5)"),
             "dpop_jkt": text("the thumbprint of the key that the code is to be bound to (RFC 9449 section 10)"),
             "request": text("all of it as a signed JWT (RFC 9101)"),
             "request_uri": text("from the PAR endpoint (RFC 9126)"),
@@ -180,6 +192,100 @@ pub(super) fn logout_request() -> Value {
     )
 }
 
+/// RFC 8628 section 3.1.
+fn device_request() -> Value {
+    let own = json!({
+        "scope": text("separated by spaces"),
+        "resource": uri("where the access token is to be used (RFC 8707)"),
+        "dpop_jkt": text("the thumbprint of the key that the tokens are to be bound to"),
+    });
+    object(&with(own, &credentials()), &[])
+}
+
+/// RFC 8628 section 3.2.
+fn device_answer() -> Value {
+    object(
+        &json!({
+            "device_code": text("for the token endpoint"),
+            "user_code": text("for the person"),
+            "verification_uri": uri("where the person types it"),
+            "verification_uri_complete": uri("the same with the code in it"),
+            "expires_in": seconds("until the codes end"),
+            "interval": seconds("between two polls"),
+        }),
+        &["device_code", "user_code", "verification_uri", "expires_in"],
+    )
+}
+
+pub(super) fn session_question() -> Value {
+    object(
+        &json!({
+            "sub": text("the person's DID"),
+            "session_kind": { "type": "string", "enum": ["device", "background"] },
+            "fingerprint": text("which browser or app a device session belongs to; without it, the last one used"),
+        }),
+        &["sub", "session_kind"],
+    )
+}
+
+fn found_session() -> Value {
+    object(
+        &json!({
+            "session_id": text("the session"),
+            "session_kind": { "type": "string", "enum": ["device", "background"] },
+            "session_state": { "type": "string", "enum": ["active", "reauth_required"] },
+            "fingerprint": { "type": ["string", "null"] },
+            "sub": text("the person's DID"),
+            "handle": { "type": ["string", "null"], "description": "verified in both directions" },
+            "pds": uri("the person's own server"),
+            "scope": text("what was granted"),
+            "head_iteration": { "type": "integer" },
+            "last_used_at": seconds("Unix time"),
+            "session_expires_at": { "type": ["integer", "null"], "description": "Unix time; null: never" },
+        }),
+        &["session_id", "session_kind", "session_state", "sub", "pds", "scope"],
+    )
+}
+
+fn exported_session() -> Value {
+    object(
+        &json!({
+            "session_id": text("the session"),
+            "session_kind": { "type": "string", "enum": ["device", "background"] },
+            "sub": text("the person's DID"),
+            "handle": { "type": ["string", "null"], "description": "verified in both directions" },
+            "pds": uri("the person's own server"),
+            "head_iteration": { "type": "integer" },
+            "access_token": text("of the person's own server"),
+            "token_type": { "type": "string", "const": "DPoP" },
+            "dpop_jkt": text("the key that it is bound to"),
+            "scope": text("what the person's own server granted"),
+            "expires_at": { "type": ["integer", "null"], "description": "Unix time" },
+            "expires_in": { "type": ["integer", "null"], "description": "seconds" },
+        }),
+        &["session_id", "access_token", "token_type", "pds", "sub"],
+    )
+}
+
+fn proof_request() -> Value {
+    let own = json!({
+        "htm": text("the method of the request (RFC 9449 section 4.2)"),
+        "htu": uri("its address, at the session's own server"),
+        "nonce": text("that server's nonce"),
+    });
+    object(&with(own, &credentials()), &["htm", "htu"])
+}
+
+fn session_proof() -> Value {
+    object(
+        &json!({
+            "dpop_proof": text("for the DPoP header"),
+            "head_iteration": { "type": "integer", "description": "good with the token of this iteration" },
+        }),
+        &["dpop_proof", "head_iteration"],
+    )
+}
+
 fn token_request() -> Value {
     let own = json!({
         "grant_type": text("one of the metadata's grant_types_supported"),
@@ -187,7 +293,13 @@ fn token_request() -> Value {
         "redirect_uri": uri("that of the authorization request"),
         "code_verifier": text("RFC 7636 section 4.1"),
         "refresh_token": text("refresh_token"),
-        "scope": text("refresh_token: not wider than what was granted"),
+        "scope": text("refresh_token, token exchange: not wider than what was granted"),
+        "device_code": text("RFC 8628 section 3.4"),
+        "subject_token": text("token exchange: the session_id of a background session (RFC 8693)"),
+        "subject_token_type": text("urn:causeway:token-type:session"),
+        "requested_token_type": text("urn:ietf:params:oauth:token-type:access_token"),
+        "audience": text("token exchange: this server, or left out"),
+        "resource": uri("where the access token is to be used (RFC 8707); may be repeated"),
     });
     object(&with(own, &credentials()), &["grant_type"])
 }
@@ -195,7 +307,8 @@ fn token_request() -> Value {
 fn token_answer() -> Value {
     object(
         &json!({
-            "access_token": text("opaque"),
+            "access_token": text("opaque, or a JWT for a client that asked for that (RFC 9068)"),
+            "issued_token_type": text("of a token exchange (RFC 8693 section 2.2.1)"),
             "token_type": { "type": "string", "enum": ["Bearer", "DPoP"] },
             "expires_in": seconds("until the access token ends"),
             "refresh_token": text("works once: each answer has the next"),
@@ -203,7 +316,7 @@ fn token_answer() -> Value {
             "sub": text("the person's DID"),
             "id_token": text("with the scope openid"),
         }),
-        &["access_token", "token_type", "expires_in", "scope", "sub"],
+        &["access_token", "token_type", "expires_in"],
     )
 }
 
@@ -253,6 +366,9 @@ fn client_members() -> Value {
         "post_logout_redirect_uris": { "type": "array", "items": { "type": "string", "format": "uri" } },
         "require_pushed_authorization_requests": { "type": "boolean" },
         "require_signed_request_object": { "type": "boolean" },
+        "access_token_format": { "type": "string", "enum": ["opaque", "jwt"] },
+        "backchannel_logout_uri": uri("where it is told that a session has ended"),
+        "backchannel_logout_session_required": { "type": "boolean" },
     })
 }
 
@@ -274,6 +390,8 @@ fn user_info() -> Value {
         &json!({
             "sub": text("the person's DID"),
             "preferred_username": text("their handle, verified in both directions"),
+            "email": text("with the scope email, if the person's own server says it"),
+            "email_verified": { "type": "boolean" },
         }),
         &["sub"],
     )

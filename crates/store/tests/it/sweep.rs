@@ -269,6 +269,12 @@ INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_ve
     dpop_private_key, created_at, expires_at, auth_request_id, browser_id, pds, upstream_client_id, upstream_auth,
     upstream_redirect_uri, dpop_jkt)
 SELECT 's' || n, '', '', '', '', '', 1, 9000 + n, 'ar', 'b', '', '', '{}', '', '' FROM generate_series(1, 20000) AS n;
+INSERT INTO device_authorization (device_code, user_code, client_id, created_at, expires_at, poll_interval, stage)
+SELECT 'd' || n, 'u' || n, 'c' || (n % 5000), 1, 9000 + n, 5, 'pending' FROM generate_series(1, 20000) AS n;
+INSERT INTO consent (tenant_id, client_id, did, scope, created_at, expires_at)
+SELECT 'default', 'c' || (n % 5000), 'd' || n, '', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO logout_notice (session_id, client_id, uri, alg, did, created_at, expires_at, due_at)
+SELECT 's' || n, 'c' || (n % 5000), '', 'RS256', 'd', 1, 9000 + n, 9000 + n FROM generate_series(1, 20000) AS n;
 ANALYZE;
 ";
 
@@ -293,7 +299,11 @@ fn plan(c: &mut AnyConnection, sql: &str, binds: &str) -> Result<String, StoreEr
         }
         AnyConnection::Postgres(conn) => {
             conn.batch_execute(&format!("DEALLOCATE ALL; PREPARE swept AS {sql}"))?;
-            let values = binds.trim_matches(['[', ']']).replace("Some(", "(").replace('"', "'");
+            let values = binds
+                .trim_matches(['[', ']'])
+                .replace("Some(", "(")
+                .replace("None", "NULL")
+                .replace('"', "'");
             let steps: Vec<PostgresStep> =
                 sql_query(format!("EXPLAIN EXECUTE swept({values})")).load(conn)?;
             steps.into_iter().map(|step| step.detail).collect()
