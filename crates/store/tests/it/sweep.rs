@@ -293,7 +293,11 @@ fn plan(c: &mut AnyConnection, sql: &str, binds: &str) -> Result<String, StoreEr
         }
         AnyConnection::Postgres(conn) => {
             conn.batch_execute(&format!("DEALLOCATE ALL; PREPARE swept AS {sql}"))?;
-            let values = binds.trim_matches(['[', ']']).replace("Some(", "(").replace('"', "'");
+            let values = binds
+                .trim_matches(['[', ']'])
+                .replace("Some(", "(")
+                .replace("None", "NULL")
+                .replace('"', "'");
             let steps: Vec<PostgresStep> =
                 sql_query(format!("EXPLAIN EXECUTE swept({values})")).load(conn)?;
             steps.into_iter().map(|step| step.detail).collect()
