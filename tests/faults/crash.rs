@@ -172,7 +172,7 @@ async fn kill_at(rig: &mut Rig, moment: Moment, token: &str) -> Result<()> {
     let (asked, issued) = (rig.upstream.hits("token"), rig.upstream.hits("issued"));
     let (fault, holds_answer) = match moment {
         Moment::Before | Moment::Asked => (Fault::Silence, None),
-        Moment::Answered => (Fault::None, Some(Duration::from_secs(60))),
+        Moment::Answered => (Fault::None, Some(Duration::from_mins(1))),
         Moment::Committing | Moment::Done => (Fault::None, None),
     };
     rig.upstream.script(|script| (script.token, script.holds_answer) = (fault, holds_answer));

@@ -166,7 +166,8 @@ async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<Sessio
 /// [`SessionError`].
 pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<LiveSession, SessionError> {
     let Some(tokens) = bearer.upstream.clone() else { return look_up(ctx, &bearer.session).await };
-    check_state(ctx, &bearer.session)?;
+    let usable = check_state(ctx, &bearer.session);
+    limit_prompts(ctx, &bearer.session, usable).await?;
     Ok(LiveSession { head: bearer.session.clone(), tokens })
 }
 

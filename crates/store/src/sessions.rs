@@ -15,9 +15,9 @@ pub use self::ending::{
     complete_revocation, due_revocations, end_session, end_session_quietly, postpone_revocation,
 };
 pub use self::live::{
-    LIVE_LIMIT, find_live_session, find_live_session_of_client, list_live_sessions_at_client,
-    list_live_sessions_of_account, list_live_sessions_of_account_in_browser, list_live_sessions_of_browser,
-    list_live_sessions_of_client,
+    LIVE_LIMIT, find_live_session, find_live_session_of_client, find_session_of_token,
+    list_live_sessions_at_client, list_live_sessions_of_account, list_live_sessions_of_account_in_browser,
+    list_live_sessions_of_browser, list_live_sessions_of_client,
 };
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
@@ -238,24 +238,6 @@ pub fn find_session(
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::tenant_id.eq(tenant_id.as_str()))
         .filter(dsl::session_kind.eq(kind.as_str()))
-        .filter(dsl::deleted_at.is_null())
-        .select(HeadRow::as_select());
-    fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
-}
-
-/// The session that a token or a code of ours names, in whatever state. That fixes its kind: what a device
-/// session granted never leads to a background session, nor the reverse.
-///
-/// # Errors
-/// [`StoreError`] when the query fails or the row is corrupt.
-pub fn find_session_of_token(
-    c: &mut AnyConnection,
-    tenant_id: &TenantId,
-    session_id: &UpstreamSessionId,
-) -> Result<Option<SessionHead>, StoreError> {
-    let session = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
         .filter(dsl::deleted_at.is_null())
         .select(HeadRow::as_select());
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()

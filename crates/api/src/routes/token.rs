@@ -65,9 +65,13 @@ pub(crate) async fn token(
     Ok(with_nonce(outcome.map(|issued| answer(&issued)), caller.dpop_nonce))
 }
 
+fn known_grants() -> String {
+    GrantType::ALL.map(GrantType::as_str).join(", ")
+}
+
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
-        let text = "grant_type is missing: use one of grant_types_supported of the metadata";
+        let text = format!("grant_type is missing: use one of {}", known_grants());
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
     })?;
     match GrantType::parse(&grant_type) {
@@ -112,8 +116,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             Ok(exchange::exchange(&state.ctx, caller, params).await?)
         }
         None => {
-            let text =
-                "grant_type is not supported: the metadata lists those that are (grant_types_supported)";
+            let text = format!("grant_type is not supported: use one of {}", known_grants());
             Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
         }
     }

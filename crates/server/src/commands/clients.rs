@@ -103,13 +103,13 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
     }
     let parse = |uri: &String| Resource::parse(uri).with_context(|| format!("--resource {uri}"));
     let resources = options.resource.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
-    let grant_types = if options.grant_type.is_empty() {
-        [GrantType::AuthorizationCode, GrantType::RefreshToken]
-            .map(|grant| grant.as_str().to_owned())
-            .to_vec()
-    } else {
-        options.grant_type
-    };
+    let mut grant_types = options.grant_type;
+    if grant_types.is_empty() {
+        let usual = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+        // What background_access is for.
+        let exchange = options.allow_background_access.then_some(GrantType::TokenExchange);
+        grant_types = usual.into_iter().chain(exchange).map(|grant| grant.as_str().to_owned()).collect();
+    }
     options.logout.put_into(&mut other);
     let metadata = ClientMetadata {
         redirect_uris: options.redirect_uri,

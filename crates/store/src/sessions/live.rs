@@ -1,5 +1,6 @@
-//! The sessions that live, by whose they are.
+//! The sessions that live, by whose they are; and the one that a token names, whether it lives or not.
 
+use causeway_domain::session::SessionHead;
 use causeway_domain::{
     BrowserSessionId, ClientId, Did, LiveSession, SessionKind, TenantId, Timestamp, UpstreamSessionId,
 };
@@ -8,6 +9,7 @@ use diesel::prelude::*;
 use super::{ACTIVE, HeadRow, REAUTH_REQUIRED, head};
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 
 /// The most that one look at an account or a browser shows.
@@ -84,6 +86,24 @@ pub fn list_live_sessions_at_client(
 ) -> Result<Vec<LiveSession>, StoreError> {
     let of_account = dsl::did.eq(did.as_str()).and(dsl::client_id.eq(client_id.as_str()));
     live!(c, tenant_id, now, of_account.and(dsl::session_kind.eq(kind.as_str())))
+}
+
+/// The session that a token or a code of ours names, in whatever state. That fixes its kind: what a device
+/// session granted never leads to a background session, nor the reverse.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_session_of_token(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    session_id: &UpstreamSessionId,
+) -> Result<Option<SessionHead>, StoreError> {
+    let session = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+        .filter(dsl::deleted_at.is_null())
+        .select(HeadRow::as_select());
+    fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
 /// What began in this browser, at most [`LIVE_LIMIT`].

@@ -261,9 +261,9 @@ fn due_refreshes_are_taken_once() {
                     Ok::<_, StoreError>(taken.into_iter().map(|head| head.session_id).collect::<Vec<_>>())
                 };
                 assert!(claim(c, 99)?.is_empty());
-                assert_eq!(claim(c, 100)?, [id.clone()], "no device session");
+                assert_eq!(claim(c, 100)?, std::slice::from_ref(&id), "no device session");
                 assert!(claim(c, 149)?.is_empty(), "taken");
-                assert_eq!(claim(c, 150)?, [id.clone()]);
+                assert_eq!(claim(c, 150)?, std::slice::from_ref(&id));
                 sessions::end_session(c, &id, NOW.plus(160))?;
                 upkeep::schedule_refresh(c, &id, NOW.plus(170))?;
                 assert!(claim(c, 999)?.is_empty(), "over");
@@ -279,5 +279,40 @@ fn due_refreshes_are_taken_once() {
                 Ok(())
             })
             .await;
+    });
+}
+
+/// Sixteen processes look at the same moment: each session is given to one of them, and none is left.
+#[test]
+fn due_refreshes_are_shared() {
+    on_each(|world| async move {
+        let (client, ring) = (client(), world.ring.clone());
+        world
+            .write(move |c| {
+                clients::insert_client(c, &client)?;
+                for n in 0..40 {
+                    let mut head = session(&client, SessionKind::Background, SessionState::Active);
+                    head.did = causeway_domain::Did::parse(&format!("did:web:{n}.example")).unwrap();
+                    sessions::insert_session(c, &ring, &head, &token_set("1"))?;
+                    upkeep::schedule_refresh(c, &head.session_id, NOW)?;
+                }
+                Ok(())
+            })
+            .await;
+        let claims: Vec<_> = (0..16)
+            .map(|_| {
+                let store = world.store.clone();
+                let claim = |c: &mut _| upkeep::claim_due_refreshes(c, NOW, NOW.plus(900), 8);
+                tokio::spawn(async move { store.write::<_, StoreError, _>(claim).await.unwrap() })
+            })
+            .collect();
+        let mut claimed = Vec::new();
+        for claim in claims {
+            claimed.extend(claim.await.unwrap().into_iter().map(|head| head.session_id));
+        }
+        claimed.sort();
+        let given = claimed.len();
+        claimed.dedup();
+        assert_eq!((given, claimed.len()), (40, 40), "{}", world.kind);
     });
 }
