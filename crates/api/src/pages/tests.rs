@@ -115,7 +115,7 @@ fn hostile(lang: Lang) -> Vec<String> {
     let consent = ConsentPage {
         client_name: evil(),
         client_host: evil(),
-        identity: Some("app.example".to_owned()),
+        identity: Some(evil()),
         verified: true,
         handle: Some(evil()),
         did: evil(),
@@ -131,6 +131,7 @@ fn hostile(lang: Lang) -> Vec<String> {
             }],
             values: vec![evil()],
         },
+        may_remember: true,
         request: evil(),
     };
     let error = ErrorPage { detail: Some(evil()), code: evil(), request_id: evil(), ..error() };
