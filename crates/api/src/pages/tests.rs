@@ -116,7 +116,7 @@ fn hostile(lang: Lang) -> Vec<String> {
     let consent = ConsentPage {
         client_name: evil(),
         client_host: evil(),
-        identity: Some("app.example".to_owned()),
+        identity: Some(evil()),
         verified: true,
         handle: Some(evil()),
         did: evil(),

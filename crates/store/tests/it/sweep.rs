@@ -261,6 +261,14 @@ INSERT INTO oauth_par_request (request_uri, authorization_request, client_id, cr
 SELECT 'u' || n, '{}', 'c' || (n % 5000), 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO account_proof (proof_id, browser_id, did, created_at, expires_at)
 SELECT 'p' || n, 'b', 'd', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_client (client_id, client_name, redirect_uris, grant_types, response_types, token_endpoint_auth_method,
+    client_type, created_at, updated_at, origin, document_checked_at, document_fresh_until)
+SELECT 'd' || n, 'crowd', '[]', '[]', '[]', 'none', 'public', 1, 1, 'document', 9000 + n, 9000 + n
+FROM generate_series(1, 5000) AS n;
+INSERT INTO consent (tenant_id, client_id, did, scope, created_at, expires_at)
+SELECT 'default', 'c' || (n % 5000), 'd' || n, 'atproto', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO logout_notice (session_id, client_id, uri, alg, did, created_at, expires_at, due_at)
+SELECT 's' || n, 'c', 'https://a.example/', 'RS256', 'd', 1, 9000 + n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_dpop_nonce (nonce, expires_at) SELECT 'n' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO replay (id, expires_at) SELECT 'j' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
@@ -271,10 +279,6 @@ INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_ve
 SELECT 's' || n, '', '', '', '', '', 1, 9000 + n, 'ar', 'b', '', '', '{}', '', '' FROM generate_series(1, 20000) AS n;
 INSERT INTO device_authorization (device_code, user_code, client_id, created_at, expires_at, poll_interval, stage)
 SELECT 'd' || n, 'u' || n, 'c' || (n % 5000), 1, 9000 + n, 5, 'pending' FROM generate_series(1, 20000) AS n;
-INSERT INTO consent (tenant_id, client_id, did, scope, created_at, expires_at)
-SELECT 'default', 'c' || (n % 5000), 'd' || n, '', 1, 9000 + n FROM generate_series(1, 20000) AS n;
-INSERT INTO logout_notice (session_id, client_id, uri, alg, did, created_at, expires_at, due_at)
-SELECT 's' || n, 'c' || (n % 5000), '', 'RS256', 'd', 1, 9000 + n, 9000 + n FROM generate_series(1, 20000) AS n;
 ANALYZE;
 ";
 
