@@ -261,6 +261,8 @@ INSERT INTO oauth_par_request (request_uri, authorization_request, client_id, cr
 SELECT 'u' || n, '{}', 'c' || (n % 5000), 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO account_proof (proof_id, browser_id, did, created_at, expires_at)
 SELECT 'p' || n, 'b', 'd', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO device_authorization (device_code, user_code, client_id, created_at, expires_at, poll_interval, stage)
+SELECT 'd' || n, 'u' || n, 'c' || (n % 5000), 1, 9000 + n, 5, 'pending' FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_dpop_nonce (nonce, expires_at) SELECT 'n' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO replay (id, expires_at) SELECT 'j' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
