@@ -14,7 +14,7 @@ use causeway_domain::secret::Code;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Rng as _, Scope, Secret,
+    BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Resources, Rng as _, Scope, Secret,
     SessionKind, SessionState, SystemClock, SystemRng, TenantId, Timestamp, UpstreamClientId,
     UpstreamSessionId,
 };
@@ -163,7 +163,7 @@ fn new_grant(
         session_iteration: session.iteration,
         redirect_uri: REDIRECT_URI.to_owned(),
         scope: Scope::parse(scope)?,
-        resources: causeway_domain::Resources::default(),
+        resources: Resources::default(),
         code_challenge: verifier.challenge(),
         nonce: None,
         dpop_jkt: None,

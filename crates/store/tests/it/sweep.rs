@@ -269,6 +269,8 @@ INSERT INTO consent (tenant_id, client_id, did, scope, created_at, expires_at)
 SELECT 'default', 'c' || (n % 5000), 'd' || n, 'atproto', 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO logout_notice (session_id, client_id, uri, alg, did, created_at, expires_at, due_at)
 SELECT 's' || n, 'c', 'https://a.example/', 'RS256', 'd', 1, 9000 + n, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO device_authorization (device_code, user_code, client_id, created_at, expires_at, poll_interval, stage)
+SELECT 'd' || n, 'u' || n, 'c' || (n % 5000), 1, 9000 + n, 5, 'pending' FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_dpop_nonce (nonce, expires_at) SELECT 'n' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO replay (id, expires_at) SELECT 'j' || n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
