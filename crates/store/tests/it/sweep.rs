@@ -279,8 +279,6 @@ INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_ve
     dpop_private_key, created_at, expires_at, auth_request_id, browser_id, pds, upstream_client_id, upstream_auth,
     upstream_redirect_uri, dpop_jkt)
 SELECT 's' || n, '', '', '', '', '', 1, 9000 + n, 'ar', 'b', '', '', '{}', '', '' FROM generate_series(1, 20000) AS n;
-INSERT INTO device_authorization (device_code, user_code, client_id, created_at, expires_at, poll_interval, stage)
-SELECT 'd' || n, 'u' || n, 'c' || (n % 5000), 1, 9000 + n, 5, 'pending' FROM generate_series(1, 20000) AS n;
 ANALYZE;
 ";
 
