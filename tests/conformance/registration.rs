@@ -94,6 +94,8 @@ on_each_database! {
         changed["token_endpoint_auth_method"] = json!("client_secret_basic");
         let secret = manage(&scene, "PUT", &client, &token, Some(&changed)).await?.json()["client_secret"].clone();
         assert!(secret.as_str().unwrap().starts_with("cw_cs_"));
+        let shown = manage(&scene, "GET", &client, &token, None).await?.json();
+        assert_eq!(shown["redirect_uris"], json!(["https://app.example/cb"]), "replaced, not added to");
         changed["client_secret"] = json!("cw_cs_another");
         assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_client_metadata");
 
