@@ -197,6 +197,8 @@ on_each_database! {
         let pushed = push(authorization).await?;
         assert_eq!((pushed.status, pushed.json()["expires_in"].as_i64() >= Some(60)), (201, true));
         let uri = pushed.json()["request_uri"].as_str().unwrap().to_owned();
+        let random = uri.strip_prefix("urn:ietf:params:oauth:request_uri:").unwrap();
+        assert_eq!(random.len(), 43, "256 bits");
         let url = |client_id: &str| {
             Url::parse_with_params(&scene.app.at("/oauth/authorize"), [("client_id", client_id), ("request_uri", &*uri)])
         };
@@ -218,6 +220,27 @@ on_each_database! {
         let page = agent.get(late.as_str()).await?;
         assert_eq!((page.status, page.text.contains("invalid_request_uri")), (400, true));
         scene.still_works().await
+    }
+
+    /// RFC 6749 sections 3.1 and 3.2, OpenID Connect Core section 15.1: what we do not know is ignored, and
+    /// what has no value was not sent.
+    async fn unknown_parameters_are_ignored(database) {
+        let scene = Scene::set(database).await?;
+        let mut authorization = scene.client.authorization(Some(HANDLE));
+        for (name, value) in [
+            ("nobody_knows", "x"), ("display", "popup"), ("acr_values", "urn:example:gold"), ("claims_locales", "de"),
+            ("response_mode", ""), ("prompt", ""), ("max_age", ""), ("dpop_jkt", ""),
+        ] {
+            authorization = authorization.with(name, Some(value));
+        }
+        let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
+        let code = decide(&scene.agent, &consent, "allow").await?.redirect_param("code").unwrap();
+        let form = [
+            ("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", authorization.verifier.expose()),
+            ("redirect_uri", ""), ("scope", ""), ("nobody_knows", "x"),
+        ];
+        assert_eq!(scene.client.post(&scene.agent, "/oauth/token", &form).await?.status, 200);
+        Ok(())
     }
 
     /// A POST may come from another site without our cookie: it becomes a GET first.

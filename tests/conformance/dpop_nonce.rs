@@ -19,6 +19,7 @@ async fn strict_client(scene: &Scene) -> Result<OauthClient> {
 fn nonce(answer: &Answer) -> String {
     let nonce = answer.header("dpop-nonce");
     assert!(!nonce.is_empty(), "{answer:?}");
+    assert_eq!(answer.headers.get_all("dpop-nonce").iter().count(), 1, "section 8: one at most");
     nonce.to_owned()
 }
 

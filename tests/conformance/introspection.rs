@@ -71,6 +71,20 @@ on_each_database! {
         Ok(())
     }
 
+    /// RFC 7662 section 2.1: a hint only says where to look first.
+    async fn hints_are_only_hints(database) {
+        let scene = Scene::set(database).await?;
+        let (client, tokens) = confidential(&scene).await?;
+        for token in [&*tokens.access_token, &*tokens.refresh_token] {
+            for hint in ["access_token", "refresh_token", "nobody_knows"] {
+                let form = [("token", token), ("token_type_hint", hint)];
+                let answer = client.post(&scene.agent, "/oauth/introspect", &form).await?.json();
+                assert_eq!((&answer["active"], &answer["sub"]), (&json!(true), &json!(DID)), "{hint}");
+            }
+        }
+        Ok(())
+    }
+
     /// The same, signed, for a client that asks for it.
     async fn signed(database) {
         let scene = Scene::set(database).await?;

@@ -45,4 +45,43 @@ on_each_database! {
         assert_eq!(wrong_method.header("allow"), "POST");
         Ok(())
     }
+
+    /// OpenID Connect Discovery section 3, RFC 8414 sections 2 and 3.2: what has to be there is, and what is
+    /// there says something.
+    async fn what_has_to_be_there(database) {
+        let scene = Scene::set(database).await?;
+        let document = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?.json();
+        for name in ["issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
+            assert!(document[name].is_string(), "{name}");
+        }
+        for (name, value) in [
+            ("response_types_supported", "code"),
+            ("subject_types_supported", "public"),
+            ("id_token_signing_alg_values_supported", "RS256"),
+            ("token_endpoint_auth_methods_supported", "private_key_jwt"),
+            ("token_endpoint_auth_signing_alg_values_supported", "RS256"),
+            ("code_challenge_methods_supported", "S256"),
+            ("dpop_signing_alg_values_supported", "ES256"),
+        ] {
+            assert!(document[name].as_array().is_some_and(|values| values.contains(&value.into())), "{name}");
+        }
+        assert_eq!(document["authorization_response_iss_parameter_supported"], true);
+        for (name, values) in document.as_object().unwrap() {
+            let values = values.as_array();
+            assert!(values.is_none_or(|values| !values.is_empty()), "{name}");
+            let unsigned = values.is_some_and(|values| values.contains(&"none".into()));
+            assert!(!(unsigned && name.ends_with("_alg_values_supported")), "{name}");
+        }
+        Ok(())
+    }
+
+    /// What takes a form or a registration takes it by POST.
+    async fn methods(database) {
+        let scene = Scene::set(database).await?;
+        for path in ["/oauth/token", "/oauth/par", "/oauth/revoke", "/oauth/introspect", "/oauth/register"] {
+            let answer = scene.agent.get(&scene.app.at(path)).await?;
+            assert_eq!((answer.status, answer.header("allow")), (405, "POST"), "{path}");
+        }
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 
 use causeway_domain::Secret;
 use causeway_flow::registration::RegistrationPolicy;
-use causeway_testkit::{Agent, Answer, ScriptedUpstream, TestApp};
+use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
 use serde_json::{Value, json};
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database};
@@ -94,6 +94,8 @@ on_each_database! {
         changed["token_endpoint_auth_method"] = json!("client_secret_basic");
         let secret = manage(&scene, "PUT", &client, &token, Some(&changed)).await?.json()["client_secret"].clone();
         assert!(secret.as_str().unwrap().starts_with("cw_cs_"));
+        let shown = manage(&scene, "GET", &client, &token, None).await?.json();
+        assert_eq!(shown["redirect_uris"], json!(["https://app.example/cb"]), "replaced, not added to");
         changed["client_secret"] = json!("cw_cs_another");
         assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_client_metadata");
 
@@ -104,6 +106,32 @@ on_each_database! {
         assert_eq!(manage(&scene, "GET", &client, &token, None).await?.refusal(), "401 invalid_token");
         let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
         assert_eq!(userinfo.status, 401);
+        Ok(())
+    }
+
+    /// RFC 9126 section 4: what was pushed is checked again when it is used, by what the client is then.
+    async fn a_change_counts_for_what_was_pushed(database) {
+        let scene = Scene::set(database).await?;
+        let mut metadata = json!({"redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none"});
+        let url = scene.app.at("/oauth/register");
+        let registered = scene.agent.post_body(&url, "application/json", metadata.to_string()).await?.json();
+        let client_id = registered["client_id"].as_str().unwrap().to_owned();
+        let client = OauthClient { client_id: client_id.clone(), ..scene.client.clone() };
+        let authorization = client.authorization(Some(HANDLE));
+        let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &authorization.form()).await?.json();
+        let request_uri = pushed["request_uri"].as_str().unwrap().to_owned();
+
+        metadata["client_id"] = json!(client_id);
+        metadata["redirect_uris"] = json!(["https://app.example/cb"]);
+        let token = registered["registration_access_token"].as_str().unwrap();
+        assert_eq!(manage(&scene, "PUT", &registered, token, Some(&metadata)).await?.status, 200);
+        // At a server that has not met the client before: clients are kept in memory for half a second.
+        let other = scene.beside(database).await?;
+        let query = [("client_id", &*client_id), ("request_uri", &*request_uri)];
+        let begin = url::Url::parse_with_params(&other.at("/oauth/authorize"), query)?;
+        let page = scene.agent.get(begin.as_str()).await?;
+        assert_eq!((page.status, page.header("location")), (400, ""), "{page:?}");
+        assert!(page.text.contains("is not registered for this client"), "{page:?}");
         Ok(())
     }
 

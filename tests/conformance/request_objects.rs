@@ -100,6 +100,23 @@ on_each_database! {
         signer.finish(&answer.location()?).await
     }
 
+    /// RFC 9126 section 3: a pushed object is checked like any other. What was made for something else is none.
+    async fn pushed_and_refused(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let (client, agent) = (&signer.scene.client, &signer.scene.agent);
+        let by_a_stranger = sign_jwt(&EcKey::generate()?, Map::new(), &signer.claims())?;
+        let mut claims = signer.claims();
+        claims["client_id"] = json!("another");
+        let of_another = signer.sign(&claims)?;
+        let header = Map::from_iter([("typ".to_owned(), json!("dpop+jwt"))]);
+        let proof = sign_jwt(&signer.key, header, &signer.claims())?;
+        for object in ["nonsense", &by_a_stranger, &of_another, &proof] {
+            let form = [("request", object), ("redirect_uri", &*client.redirect_uri)];
+            assert_eq!(client.post(agent, "/oauth/par", &form).await?.refusal(), "400 invalid_request_object", "{object}");
+        }
+        Ok(())
+    }
+
     /// An object that is not the client's own, fresh and for us is refused.
     async fn refusals(database) {
         let signer = Signer::set(database, json!({})).await?;

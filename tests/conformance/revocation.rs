@@ -34,6 +34,22 @@ on_each_database! {
         scene.still_works().await
     }
 
+    /// Section 2.1: a hint only says where to look first, and one that nobody knows is no error.
+    async fn hints_are_only_hints(database) {
+        let scene = Scene::set(database).await?;
+        for hint in ["access_token", "refresh_token", "nobody_knows"] {
+            let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+            let form = [("token", &*tokens.access_token), ("token_type_hint", hint)];
+            let answer = scene.client.post(&scene.agent, "/oauth/revoke", &form).await?;
+            assert_eq!((answer.status, scene.works(&tokens).await?), (200, false), "{hint}");
+            assert_eq!(scene.upstream.live_grants(), 1, "{hint}");
+            let form = [("token", &*tokens.refresh_token), ("token_type_hint", hint)];
+            let answer = scene.client.post(&scene.agent, "/oauth/revoke", &form).await?;
+            assert_eq!((answer.status, scene.upstream.live_grants()), (200, 0), "{hint}");
+        }
+        Ok(())
+    }
+
     /// A revocation that the person's server does not take is kept and done later.
     async fn upstream_revocation_is_not_forgotten(database) {
         let scene = Scene::set(database).await?;

@@ -66,7 +66,8 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let (code, authorization) = scene.client.obtain_code(&scene.agent, &scene.upstream, HANDLE).await?;
         let answer = scene.client.redeem(&scene.agent, &code, &authorization.verifier).await?;
-        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
+        assert_eq!(answer.header("content-type"), "application/json");
         let tokens = Tokens::read(&answer)?;
         assert!(tokens.access_token.starts_with("cw_at_") && tokens.refresh_token.starts_with("cw_rt_"));
         assert_eq!(tokens.answer["token_type"], "Bearer");
@@ -269,6 +270,21 @@ on_each_database! {
         assert_eq!(agent.send(empty).await?.refusal(), "401 invalid_client", "a secret is not empty");
         assert_eq!(agent.post(&url, &[&form[..], &[("client_id", id)]].concat()).await?.refusal(), "401 invalid_client");
         assert_eq!(agent.post(&url, &form).await?.refusal(), "401 invalid_client");
+        Ok(())
+    }
+
+    /// RFC 6749 section 2.3.1: a client authenticates in the header or in the body. Nothing in the address counts.
+    async fn credentials_in_the_address_are_nothing(database) {
+        let scene = Scene::set(database).await?;
+        let client = OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_post").await?;
+        let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let credentials = [("client_id", &*client.client_id), ("client_secret", client.client_secret.as_deref().unwrap())];
+        let url = url::Url::parse_with_params(&scene.app.at("/oauth/token"), credentials)?;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token)];
+        assert_eq!(scene.agent.post(url.as_str(), &form).await?.refusal(), "401 invalid_client");
+        let named = [&form[..], &credentials[..1]].concat();
+        assert_eq!(scene.agent.post(url.as_str(), &named).await?.refusal(), "401 invalid_client");
+        Tokens::read(&client.refresh(&scene.agent, &tokens.refresh_token).await?)?;
         Ok(())
     }
 

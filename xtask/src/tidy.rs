@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: rules of the house that no compiler checks. Each failure is one line: where, what, mend.
 
+mod conformance;
 mod layers;
 mod manifests;
 mod migrations;
@@ -36,6 +37,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     findings.extend(manifests::check(root)?);
     findings.extend(migrations::check(root)?);
     findings.extend(sources::check(root)?);
+    findings.extend(conformance::check(root)?);
     for finding in &findings {
         println!("{finding}");
     }

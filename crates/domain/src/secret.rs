@@ -217,3 +217,25 @@ impl<K> fmt::Debug for TokenHash<K> {
         f.write_str("TokenHash(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemRng;
+
+    /// RFC 6749 section 10.10: nothing to guess.
+    #[test]
+    fn a_secret_has_256_random_bits() {
+        fn random_part<K: TokenKind>() -> String {
+            let token = PlainToken::<K>::random(&SystemRng);
+            let random = token.expose().strip_prefix(K::PREFIX).unwrap();
+            assert_eq!(URL_SAFE_NO_PAD.decode(random).unwrap().len(), 32, "{}", K::PREFIX);
+            random.to_owned()
+        }
+        assert_ne!(random_part::<Access>(), random_part::<Access>());
+        for one in [random_part::<Code>(), random_part::<Refresh>(), random_part::<ClientSecret>()] {
+            assert_ne!(one, random_part::<Registration>());
+        }
+        random_part::<Browser>();
+    }
+}

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::Finding;
 
 /// Where Rust files are.
-const HOMES: [&str; 3] = ["crates", "xtask", "tests"];
+pub(super) const HOMES: [&str; 3] = ["crates", "xtask", "tests"];
 
 /// A file with more lines does more than one thing.
 const MOST_LINES: usize = 600;
@@ -64,7 +64,7 @@ fn judge(place: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
     for entry in entries {
