@@ -13,6 +13,7 @@ mod conformance {
     mod identity;
     mod introspection;
     mod languages;
+    mod limits;
     mod logout;
     mod metadata;
     mod openid;
@@ -36,6 +37,7 @@ mod journeys {
     mod canary;
     mod confidential;
     mod graphql;
+    mod metrics;
     mod relay;
     mod scopes;
     mod sign_in;

@@ -16,6 +16,7 @@ use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
 use causeway_flow::dpop::{self, ProofError};
 use causeway_flow::introspect::IntrospectError;
+use causeway_flow::limits::TooMany;
 use causeway_flow::logout::LogoutError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
@@ -173,6 +174,7 @@ impl ApiError {
     pub(crate) fn caller(error: CallerError, used_header: bool) -> Self {
         match error {
             CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
+            CallerError::Client(ClientAuthError::TooMany(error)) => error.into(),
             CallerError::Client(error) => Self::invalid_client(error.to_string(), used_header),
             CallerError::Proof(error) => error.into(),
         }
@@ -256,6 +258,16 @@ impl From<CredentialsError> for ApiError {
     }
 }
 
+/// No specification has a code for it: this one says that it passes (RFC 6585 section 4).
+impl From<TooMany> for ApiError {
+    fn from(error: TooMany) -> Self {
+        let code = ErrorCode::TemporarilyUnavailable;
+        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string());
+        this.retry_after = Some(error.retry_after);
+        this
+    }
+}
+
 impl From<Internal> for ApiError {
     fn from(error: Internal) -> Self {
         Self::internal(&error)
@@ -331,6 +343,7 @@ impl From<RegistrationError> for ApiError {
         match error {
             RegistrationError::Internal(error) => Self::internal(&error),
             RegistrationError::Register(error) => error.into(),
+            RegistrationError::TooMany(error) => error.into(),
             error @ RegistrationError::Off => {
                 Self::new(StatusCode::FORBIDDEN, error.code(), error.to_string())
             }
@@ -383,11 +396,12 @@ pub(crate) struct PageError {
     code: ErrorCode,
     problem: Problem,
     detail: Option<String>,
+    retry_after: Option<u64>,
 }
 
 impl PageError {
     pub(crate) const fn new(status: StatusCode, code: ErrorCode, problem: Problem) -> Self {
-        Self { status, code, problem, detail: None }
+        Self { status, code, problem, detail: None, retry_after: None }
     }
 
     /// The app's mistake; `detail` is for its makers.
@@ -458,7 +472,13 @@ impl ResponseError for PageError {
             request_id: request::id(),
         };
         match view.render(request::lang()) {
-            Ok(html) => page(self.status, html, Forms::Stay, None),
+            Ok(html) => {
+                let mut response = page(self.status, html, Forms::Stay, None);
+                if let Some(seconds) = self.retry_after {
+                    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                }
+                response
+            }
             Err(error) => {
                 tracing::error!(%error, "the error page did not render");
                 HttpResponse::build(self.status).body(self.code.as_str())
@@ -480,6 +500,14 @@ impl From<InputError> for PageError {
         let mut this = Self::app(ErrorCode::InvalidRequest, &error);
         this.status = ApiError::from(error).status;
         this
+    }
+}
+
+impl From<TooMany> for PageError {
+    fn from(error: TooMany) -> Self {
+        let code = ErrorCode::TemporarilyUnavailable;
+        let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, Problem::TooMany);
+        Self { retry_after: Some(error.retry_after), ..this }
     }
 }
 

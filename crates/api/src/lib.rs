@@ -3,6 +3,7 @@
 mod error;
 mod graphql;
 mod http;
+mod metrics;
 pub mod pages;
 mod routes;
 mod state;
@@ -15,6 +16,8 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use causeway_flow::Ctx;
 
+pub use self::http::measure::HttpStats;
+pub use self::metrics::serve_metrics;
 pub use self::state::ApiConfig;
 use self::state::AppState;
 

@@ -5,6 +5,7 @@ use causeway_domain::ClientId;
 use causeway_flow::Ctx;
 use ipnet::IpNet;
 
+use crate::HttpStats;
 use crate::graphql::{self, RepositorySchema};
 use crate::routes::metadata;
 
@@ -20,6 +21,8 @@ pub struct ApiConfig {
     pub demo: Option<ClientId>,
     /// Worker threads.
     pub workers: usize,
+    /// Counts the requests.
+    pub stats: HttpStats,
 }
 
 /// What every handler shares.

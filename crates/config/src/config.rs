@@ -79,6 +79,37 @@ impl UpstreamClient {
     }
 }
 
+/// So many in a second, a minute or an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many: at least one.
+    pub count: u32,
+    /// In how many seconds.
+    pub seconds: u32,
+}
+
+impl RateLimit {
+    const UNITS: [(&str, u32); 3] = [("second", 1), ("minute", 60), ("hour", 3600)];
+
+    /// Reads `N/UNIT`, or `off`.
+    pub(crate) fn parse(text: &str) -> Option<Option<Self>> {
+        if text == "off" {
+            return Some(None);
+        }
+        let (count, unit) = text.split_once('/')?;
+        let (_, seconds) = Self::UNITS.into_iter().find(|(name, _)| *name == unit)?;
+        let count = count.parse().ok().filter(|count| *count > 0)?;
+        Some(Some(Self { count, seconds }))
+    }
+
+    /// The form in flags, environment and file.
+    pub(crate) fn in_words(limit: Option<Self>) -> String {
+        let Some(Self { count, seconds }) = limit else { return "off".to_owned() };
+        let unit = Self::UNITS.into_iter().find(|(_, known)| *known == seconds);
+        format!("{count}/{}", unit.map_or("second", |(name, _)| name))
+    }
+}
+
 /// Every setting, merged and checked. `Debug` shows what [`Config::render`] shows: no secret.
 #[derive(Clone)]
 pub struct Config {
@@ -112,6 +143,14 @@ pub struct Config {
     pub registration: Registration,
     /// The file with the initial access token; there whenever [`Registration::Token`] is in force.
     pub registration_token_file: Option<PathBuf>,
+    /// Sign-ins that are begun, by client and address; `None` = no limit.
+    pub sign_in_limit: Option<RateLimit>,
+    /// Registrations without a token, by address; `None` = no limit.
+    pub registration_limit: Option<RateLimit>,
+    /// Failed client authentications, by client and address; `None` = no limit.
+    pub failed_authentication_limit: Option<RateLimit>,
+    /// The address to serve metrics on; `None` = nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     pub(crate) file_path: Option<PathBuf>,
@@ -199,6 +238,22 @@ impl Config {
             );
             return Err(table::REGISTRATION_TOKEN_FILE.refuse(fault));
         }
+        let sign_in_limit =
+            layers.text(&table::SIGN_IN_LIMIT, settings.sign_in_limit, file.sign_in_limit, parse::limit)?;
+        let registration_limit = layers.text(
+            &table::REGISTRATION_LIMIT,
+            settings.registration_limit,
+            file.registration_limit,
+            parse::limit,
+        )?;
+        let failed_authentication_limit = layers.text(
+            &table::FAILED_AUTHENTICATION_LIMIT,
+            settings.failed_authentication_limit,
+            file.failed_authentication_limit,
+            parse::limit,
+        )?;
+        let metrics_listen =
+            layers.text(&table::METRICS_LISTEN, settings.metrics_listen, file.metrics_listen, parse::listen)?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -218,6 +273,10 @@ impl Config {
             demo,
             registration,
             registration_token_file,
+            sign_in_limit: sign_in_limit.flatten(),
+            registration_limit: registration_limit.flatten(),
+            failed_authentication_limit: failed_authentication_limit.flatten(),
+            metrics_listen,
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,

@@ -32,6 +32,10 @@ pub(crate) struct FileConfig {
     pub(crate) demo: Option<bool>,
     pub(crate) registration: Option<String>,
     pub(crate) registration_token_file: Option<String>,
+    pub(crate) sign_in_limit: Option<String>,
+    pub(crate) registration_limit: Option<String>,
+    pub(crate) failed_authentication_limit: Option<String>,
+    pub(crate) metrics_listen: Option<String>,
     pub(crate) log_format: Option<String>,
 }
 

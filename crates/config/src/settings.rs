@@ -75,6 +75,22 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE")]
     pub registration_token_file: Option<String>,
 
+    /// Sign-ins that are begun by one client and network address: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub sign_in_limit: Option<String>,
+
+    /// Registrations from one network address, where anybody may register: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub registration_limit: Option<String>,
+
+    /// Failed client authentications by one client and network address: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub failed_authentication_limit: Option<String>,
+
+    /// Address and port of their own to serve Prometheus metrics on, at /metrics; not for the public
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub metrics_listen: Option<String>,
+
     /// Form of log lines, pretty or json; the level is set by RUST_LOG
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -73,6 +73,10 @@ settings! {
     DEMO = "demo", "CAUSEWAY_DEMO", Switch, None, "on for loopback, off otherwise";
     REGISTRATION = "registration", "CAUSEWAY_REGISTRATION", Text, Some("open"), "";
     REGISTRATION_TOKEN_FILE = "registration-token-file", "CAUSEWAY_REGISTRATION_TOKEN_FILE", Text, None, "unset; required for `token`";
+    SIGN_IN_LIMIT = "sign-in-limit", "CAUSEWAY_SIGN_IN_LIMIT", Text, Some("100/minute"), "";
+    REGISTRATION_LIMIT = "registration-limit", "CAUSEWAY_REGISTRATION_LIMIT", Text, Some("1000/hour"), "";
+    FAILED_AUTHENTICATION_LIMIT = "failed-authentication-limit", "CAUSEWAY_FAILED_AUTHENTICATION_LIMIT", Text, Some("100/minute"), "";
+    METRICS_LISTEN = "metrics-listen", "CAUSEWAY_METRICS_LISTEN", Text, None, "unset: no metrics";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }

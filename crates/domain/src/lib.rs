@@ -10,6 +10,7 @@ pub mod grant;
 pub mod identity;
 pub mod ids;
 pub mod logout;
+pub mod measure;
 pub mod nsid;
 pub mod one_use;
 pub mod pkce;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use causeway_atproto::AtprotoClient;
+use causeway_atproto::{AtprotoClient, UpstreamStats};
 use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
@@ -21,9 +21,11 @@ use crate::client_keys::ClientKeys;
 use crate::error::Internal;
 use crate::flights::Flights;
 use crate::issuer_keys::IssuerKeys;
+use crate::limits::{Limits, RateLimits};
 use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
 use crate::scopes::ScopePolicy;
+use crate::stats::Stats;
 use crate::upstream::UpstreamProfile;
 
 /// How long an upstream answer is offered to a database that does not take it: a full disk takes
@@ -56,6 +58,8 @@ pub struct CtxParts {
     pub ceiling: Scope,
     /// Who may register clients.
     pub registration: RegistrationPolicy,
+    /// How often somebody may do what costs something.
+    pub limits: RateLimits,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -72,6 +76,8 @@ struct Inner {
     nonces: OnceLock<Result<DpopNonces, JoseError>>,
     recent_proofs: RecentProofs,
     flights: Flights,
+    limits: Limits,
+    stats: Stats,
     issuer_keys: IssuerKeys,
     runtime: Handle,
     tasks: TaskTracker,
@@ -84,6 +90,7 @@ impl Ctx {
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
         let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.upstream.declares());
+        let limits = Limits::new(parts.limits);
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -93,6 +100,8 @@ impl Ctx {
             nonces: OnceLock::new(),
             recent_proofs: RecentProofs::default(),
             flights: Flights::default(),
+            limits,
+            stats: Stats::default(),
             issuer_keys: IssuerKeys::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -167,6 +176,21 @@ impl Ctx {
     /// Who may register clients.
     pub fn registration(&self) -> &RegistrationPolicy {
         &self.0.parts.registration
+    }
+
+    /// The rate limits, and what was counted so far.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// How requests to other servers went so far.
+    pub fn upstream_stats(&self) -> UpstreamStats {
+        self.0.parts.atproto.http().stats()
     }
 
     /// The time.

@@ -200,12 +200,16 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
     let started = Instant::now();
     loop {
         if let Look::Moved(head) = look(ctx, seen).await? {
+            note_wait(ctx, started);
             return Ok(head);
         }
         if let Some(fence) = acquire(ctx, seen, &holder).await? {
+            note_wait(ctx, started);
+            let leased = Instant::now();
             let outcome = refresh_leased(ctx, seen, fence).await;
             release(ctx, seen, fence).await;
             let said = outcome.as_ref().map_or_else(|error| error.code().as_str(), |_| "refreshed");
+            ctx.stats().note_refresh(reason.as_str(), said, leased.elapsed());
             tracing::info!(
                 session = %seen.session_id,
                 session.iteration = outcome.as_ref().map_or(seen.iteration, |head| head.iteration),
@@ -217,9 +221,18 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
             return outcome;
         }
         if started.elapsed() > LEASE_PATIENCE {
+            note_wait(ctx, started);
             return Err(SessionError::Busy { retry_after: RETRY_SECONDS });
         }
         sleep(LEASE_POLL).await;
+    }
+}
+
+/// Counts a wait, unless the lease was free or the refresh done at the first look.
+fn note_wait(ctx: &Ctx, started: Instant) {
+    let waited = started.elapsed();
+    if waited >= LEASE_POLL {
+        ctx.stats().note_lease_wait(waited);
     }
 }
 

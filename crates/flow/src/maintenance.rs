@@ -40,7 +40,10 @@ pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
 #[tracing::instrument(name = "flow.sweep", skip_all)]
 pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
     let now = ctx.now();
-    ctx.store().write(move |c| sweep::sweep_expired(c, now, SWEEP_BATCH).map_err(Internal::from)).await
+    let swept =
+        ctx.store().write(move |c| sweep::sweep_expired(c, now, SWEEP_BATCH).map_err(Internal::from)).await?;
+    ctx.stats().note_sweep(swept, now);
+    Ok(swept)
 }
 
 /// Revokes ended sessions at their servers, a batch at a time, until none is due. A failure puts its

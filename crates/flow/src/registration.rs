@@ -1,5 +1,7 @@
 //! Managing a registration (RFC 7592), and who may make one (RFC 7591 section 3).
 
+use std::net::IpAddr;
+
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode, Secret};
@@ -7,6 +9,7 @@ use causeway_store::clients as rows;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::limits::{self, Act, TooMany};
 use crate::maintenance;
 use crate::register::{self, RegisterError, Registered};
 
@@ -37,6 +40,9 @@ pub enum RegistrationError {
     /// The body is about another client, or holds another secret.
     #[error("client_id and client_secret must be those that were registered")]
     Differs,
+    /// Too many of them.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// The metadata does not hold up.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -52,6 +58,7 @@ impl RegistrationError {
             Self::Off => ErrorCode::AccessDenied,
             Self::InitialToken | Self::Token => ErrorCode::InvalidToken,
             Self::Differs => ErrorCode::InvalidClientMetadata,
+            Self::TooMany(_) => ErrorCode::TemporarilyUnavailable,
             Self::Register(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -61,12 +68,22 @@ impl RegistrationError {
 /// Whether a registration is taken from whoever presents `token`.
 ///
 /// # Errors
-/// [`RegistrationError::Off`] or [`RegistrationError::InitialToken`].
-pub fn permit(ctx: &Ctx, token: Option<&Secret>) -> Result<(), RegistrationError> {
+/// [`RegistrationError::Off`], [`RegistrationError::InitialToken`] or [`RegistrationError::TooMany`].
+pub fn permit(
+    ctx: &Ctx,
+    token: Option<&Secret>,
+    address: Option<IpAddr>,
+) -> Result<(), RegistrationError> {
     match ctx.registration() {
-        RegistrationPolicy::Open => Ok(()),
-        RegistrationPolicy::Token(wanted) if token == Some(wanted) => Ok(()),
-        RegistrationPolicy::Token(_) => Err(RegistrationError::InitialToken),
+        RegistrationPolicy::Open => Ok(limits::permit(ctx, Act::Registration, None, address)?),
+        RegistrationPolicy::Token(wanted) => {
+            limits::check(ctx, Act::FailedAuthentication, None, address)?;
+            if token == Some(wanted) {
+                return Ok(());
+            }
+            limits::permit(ctx, Act::FailedAuthentication, None, address)?;
+            Err(RegistrationError::InitialToken)
+        }
         RegistrationPolicy::Off => Err(RegistrationError::Off),
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
 use causeway_domain::{Clock, Scope, Secret, SystemClock, SystemRng};
+use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
@@ -118,7 +119,19 @@ pub(crate) async fn context(
     let issuer = issuer.to_string();
     let registration = registration(config)?;
     let rng = random;
-    Ok(Ctx::new(CtxParts { store, ring, atproto, clock, rng, issuer, upstream, ceiling, registration }))
+    let limits = limits(config);
+    Ok(Ctx::new(CtxParts {
+        store,
+        ring,
+        atproto,
+        clock,
+        rng,
+        issuer,
+        upstream,
+        ceiling,
+        registration,
+        limits,
+    }))
 }
 
 /// The way to people's own servers.
@@ -161,6 +174,18 @@ fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
             }
             Ok(RegistrationPolicy::Token(Secret::new(token)))
         }
+    }
+}
+
+fn limits(config: &Config) -> RateLimits {
+    let limit = |limit: Option<causeway_config::RateLimit>| {
+        limit.map(|limit| RateLimit { count: limit.count, seconds: limit.seconds })
+    };
+    RateLimits {
+        sign_in: limit(config.sign_in_limit),
+        registration: limit(config.registration_limit),
+        failed_authentication: limit(config.failed_authentication_limit),
+        ..RateLimits::default()
     }
 }
 

@@ -3,12 +3,14 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
-use causeway_api::ApiConfig;
+use causeway_api::{ApiConfig, HttpStats};
 use causeway_config::{Config, ExternalUrl};
 use causeway_flow::{Ctx, issuer_keys, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::compose;
@@ -36,7 +38,9 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies.clone(),
         demo,
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        stats: HttpStats::default(),
     };
+    let metrics = watch(config, &ctx, &api.stats)?;
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
     tracing::info!(%issuer, %bound, database = %url, "listening");
     announce(config, &issuer, &url);
@@ -55,6 +59,10 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
             serving.await.context("the HTTP server")?.context("the HTTP server")?;
         }
     }
+    if let Some((handle, task)) = metrics {
+        handle.stop(false).await;
+        task.abort();
+    }
     for task in upkeep {
         task.abort();
     }
@@ -65,6 +73,21 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Serves the metrics, if they are wanted, on an address of their own.
+fn watch(
+    config: &Config,
+    ctx: &Ctx,
+    stats: &HttpStats,
+) -> anyhow::Result<Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("metrics-listen (CAUSEWAY_METRICS_LISTEN): cannot bind {address}"))?;
+    let metrics_bound = listener.local_addr().context("the bound address")?;
+    let server = causeway_api::serve_metrics(listener, ctx.clone(), stats.clone()).context("the metrics")?;
+    tracing::info!(%metrics_bound, "metrics at /metrics");
+    Ok(Some((server.handle(), tokio::spawn(server))))
 }
 
 /// Resolves at SIGTERM or SIGINT.

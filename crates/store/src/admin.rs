@@ -1,7 +1,7 @@
 //! What an operator looks at and ends: sessions of whatever kind, whoever they belong to.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Did, SessionKind, TenantId, Timestamp, UpstreamSessionId};
+use causeway_domain::{ClientId, Did, SessionKind, SessionState, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::conn::AnyConnection;
@@ -52,6 +52,25 @@ pub fn list_sessions(
         heads.extend(sessions::find_session(c, tenant_id, &UpstreamSessionId::new(session_id), kind)?);
     }
     Ok(heads)
+}
+
+/// How many live sessions there are, by kind and state, of all tenants.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn count_live_sessions(
+    c: &mut AnyConnection,
+) -> Result<Vec<(SessionKind, SessionState, i64)>, StoreError> {
+    let rows: Vec<(String, String, i64)> = dsl::upstream_session
+        .filter(dsl::ended_at.is_null())
+        .group_by((dsl::session_kind, dsl::state))
+        .select((dsl::session_kind, dsl::state, diesel::dsl::count_star()))
+        .order((dsl::session_kind, dsl::state))
+        .load(c)?;
+    let known = |(kind, state, count): (String, String, i64)| {
+        Some((SessionKind::parse(&kind)?, SessionState::parse(&state)?, count))
+    };
+    Ok(rows.into_iter().filter_map(known).collect())
 }
 
 /// One session of a tenant, of whatever kind.

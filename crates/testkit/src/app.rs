@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Result;
-use causeway_api::ApiConfig;
+use causeway_api::{ApiConfig, HttpStats};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_domain::{PlainToken, Scope, SystemRng};
 use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::dpop::ProofRequest;
+use causeway_flow::limits::RateLimits;
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
@@ -116,11 +117,18 @@ impl TestApp {
             upstream: UpstreamProfile::loopback(&issuer),
             ceiling: scope,
             registration: RegistrationPolicy::Open,
+            limits: RateLimits::default(),
         };
         tune(&mut parts);
         let ctx = Ctx::new(parts);
         let api =
-            ApiConfig { page_origin: issuer.clone(), trusted_proxies: Vec::new(), demo: None, workers: 2 };
+            ApiConfig {
+                page_origin: issuer.clone(),
+                trusted_proxies: Vec::new(),
+                demo: None,
+                workers: 2,
+                stats: HttpStats::default(),
+            };
         let server = causeway_api::serve(listener, ctx.clone(), api)?;
         let handle = server.handle();
         tokio::spawn(server);

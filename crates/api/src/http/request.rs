@@ -14,6 +14,7 @@ use causeway_domain::{Rng, SystemRng};
 use ipnet::IpNet;
 use tracing::Instrument as _;
 
+use crate::http::measure::{NO_ROUTE, Template};
 use crate::pages::Lang;
 use crate::state::AppState;
 
@@ -23,6 +24,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What is known of the request that a task serves, wherever its answer is made.
 struct Current {
     id: String,
+    address: Option<IpAddr>,
     issuer: String,
     lang: Cell<Lang>,
 }
@@ -34,6 +36,11 @@ tokio::task_local! {
 /// The id of the request that this task serves.
 pub(crate) fn id() -> String {
     CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
+}
+
+/// Where the request that this task serves comes from, as far as that may be believed.
+pub(crate) fn address() -> Option<IpAddr> {
+    CURRENT.try_with(|current| current.address).unwrap_or_default()
 }
 
 /// Where this server says what it is as a resource (RFC 9728 section 3).
@@ -66,9 +73,10 @@ pub(crate) async fn observe(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let state = req.app_data::<Data<AppState>>();
-    let trusted = state.map_or(&[][..], |state| &state.config.trusted_proxies);
-    let issuer = state.map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
+    let state = req.app_data::<Data<AppState>>().cloned();
+    let stats = state.as_ref().map(|state| state.config.stats.clone());
+    let trusted = state.as_ref().map_or(&[][..], |state| &state.config.trusted_proxies);
+    let issuer = state.as_ref().map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
     let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
     let span = tracing::info_span!(
         "http.request",
@@ -80,13 +88,23 @@ pub(crate) async fn observe(
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
-    let current = Current { id: origin.request_id, issuer, lang: Cell::new(accepted(req.headers())) };
+    let current = Current {
+        id: origin.request_id,
+        address: origin.client,
+        issuer,
+        lang: Cell::new(accepted(req.headers())),
+    };
     let serve = CURRENT.scope(current, next.call(req));
     async move {
         let mut response = serve.await?;
         response.headers_mut().insert(REQUEST_ID, header);
         let status = response.status().as_u16();
-        let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = started.elapsed();
+        if let Some(stats) = stats {
+            let template = response.request().app_data::<Template>().map_or(NO_ROUTE, |template| template.0);
+            stats.note(template, response.request().method(), response.status(), elapsed);
+        }
+        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         if status >= 500 {
             tracing::warn!(status, elapsed_us, "request failed");
         } else {

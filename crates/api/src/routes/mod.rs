@@ -29,6 +29,7 @@ use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
 use crate::http::cors::cors;
+use crate::http::measure::Template;
 
 /// The route table. Whatever is wrapped in [`cors`] may be called by scripts of any origin.
 pub(crate) fn configure(config: &mut ServiceConfig) {
@@ -121,8 +122,8 @@ fn documents(config: &mut ServiceConfig) {
 }
 
 /// A resource that says which methods it has when it is asked with another.
-fn api(path: &str, allow: &'static str) -> Resource {
-    at(path).default_service(only(allow))
+fn api(path: &'static str, allow: &'static str) -> Resource {
+    at(path).app_data(Template(path)).default_service(only(allow))
 }
 
 /// GET, and HEAD for whoever only wants to know that it is there.

@@ -5,6 +5,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::AuthRequestId;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
+use causeway_flow::limits::{self, Act};
 use causeway_flow::sign_in::{self, SignInError};
 
 use super::consent;
@@ -33,6 +34,7 @@ pub(crate) async fn post(
         return Ok(see_other(&consent::location(&state, &id), None));
     }
     let typed = params.take("identifier").unwrap_or_default();
+    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &typed).await {
         Ok(url) => Ok(see_other(url.as_str(), None)),
         Err(error) => {
