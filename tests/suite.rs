@@ -36,6 +36,7 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod correlation;
     mod graphql;
     mod metrics;
     mod relay;

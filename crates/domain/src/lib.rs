@@ -29,8 +29,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId,
-    UpstreamClientId, UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, OauthState, RequestUri,
+    TenantId, UpstreamClientId, UpstreamSessionId,
 };
 pub use nsid::Nsid;
 pub use one_use::OneUse;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::identity::{Did, Handle};
 use crate::ids::{
-    AuthRequestId, BrowserSessionId, ClientId, OauthState, TenantId, UpstreamClientId, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, OauthState, TenantId, UpstreamClientId,
+    UpstreamSessionId,
 };
 use crate::pkce::CodeVerifier;
 use crate::scope::Scope;
@@ -166,6 +167,8 @@ pub struct SessionHead {
     pub verified_at: Timestamp,
     /// The pause after refreshes that failed.
     pub cooldown: Cooldown,
+    /// The sign-in that it came of, in log lines; `None` in rows older than the name.
+    pub correlation_id: Option<CorrelationId>,
 }
 
 impl SessionHead {

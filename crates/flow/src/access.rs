@@ -13,6 +13,7 @@ use crate::dpop::{self, ProofError, ProofRequest, Proven};
 use crate::error::Internal;
 use crate::recent::Seen;
 use crate::tokens::TokenType;
+use crate::trace;
 
 /// A request to a resource, as far as its access token is concerned. Whatever serves a resource fills it in
 /// and asks [`verify`].
@@ -91,6 +92,7 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
         })
         .await?;
     let mut bearer = found.ok_or(AccessError::Invalid)?;
+    trace::correlate(bearer.session.correlation_id.as_ref());
     let holds = !bearer.token.revoked && bearer.token.expires_at > now && bearer.session.is_alive_at(now);
     if !holds || bearer.session.client_id != bearer.token.client_id {
         return Err(AccessError::Invalid);

@@ -22,6 +22,7 @@ use crate::error::Internal;
 use crate::maintenance;
 use crate::respond::ClientAnswer;
 use crate::sign_in::end_request;
+use crate::trace;
 use crate::upstream::{give_back, token_set};
 
 /// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
@@ -125,6 +126,7 @@ async fn run(
     browser: &BrowserSessionId,
 ) -> Result<CallbackOutcome, CallbackError> {
     let (upstream, request) = consume_state(ctx, state, browser).await?.ok_or(CallbackError::State)?;
+    trace::correlate(request.correlation_id.as_ref());
     let span = tracing::Span::current();
     span.record("auth_request", upstream.auth_request_id.as_str());
     span.record("issuer", upstream.upstream.issuer.as_str());
@@ -288,6 +290,7 @@ async fn store_session(
         last_used_at: now,
         verified_at: now,
         cooldown: Cooldown::default(),
+        correlation_id: request.correlation_id.clone(),
     };
     let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
     let proof_id = account_proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));

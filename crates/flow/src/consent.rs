@@ -17,6 +17,7 @@ use crate::maintenance;
 use crate::respond::ClientAnswer;
 use crate::scopes;
 use crate::sign_in::end_request;
+use crate::trace;
 
 /// What the person is asked.
 #[derive(Debug)]
@@ -83,7 +84,8 @@ pub async fn view(
     browser: &BrowserSessionId,
 ) -> Result<ConsentView, ConsentError> {
     let (ring, id, browser, now) = (ctx.ring(), id.clone(), browser.clone(), ctx.now());
-    ctx.store()
+    let view = ctx
+        .store()
         .read(move |c| {
             let (request, session_id) = find_pending(c, &id, &browser, now)?;
             let client =
@@ -91,9 +93,11 @@ pub async fn view(
             let (session, upstream_scope) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
-            Ok(ConsentView { request, client, session, scope, upstream_scope })
+            Ok::<_, ConsentError>(ConsentView { request, client, session, scope, upstream_scope })
         })
-        .await
+        .await?;
+    trace::correlate(view.request.correlation_id.as_ref());
+    Ok(view)
 }
 
 /// Carries out the person's decision: with `Allow` the code and everything that it stands for are
@@ -114,6 +118,7 @@ pub async fn decide(
         .read::<_, Internal, _>(move |c| Ok(auth_requests::find_auth_request(c, &id, &holder, now)?))
         .await?
         .ok_or(ConsentError::Gone)?;
+    trace::correlate(request.correlation_id.as_ref());
     match (&request.stage, decision) {
         (AuthRequestStage::SignIn, _) => Err(ConsentError::NotSignedIn),
         (AuthRequestStage::Consent { session_id }, Decision::Allow) => {

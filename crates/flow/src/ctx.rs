@@ -26,6 +26,7 @@ use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
 use crate::scopes::ScopePolicy;
 use crate::stats::Stats;
+use crate::trace;
 use crate::upstream::UpstreamProfile;
 
 /// How long an upstream answer is offered to a database that does not take it: a full disk takes
@@ -114,7 +115,7 @@ impl Ctx {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.0.tasks.spawn_on(work.in_current_span(), &self.0.runtime)
+        self.0.tasks.spawn_on(trace::carry(work).in_current_span(), &self.0.runtime)
     }
 
     /// Starts such work and waits for its result, as long as somebody can be kept waiting.

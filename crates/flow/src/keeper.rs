@@ -178,6 +178,16 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
 }
 
 /// One flight from the iteration that the caller saw: whoever comes second finds it done.
+#[tracing::instrument(
+    name = "flow.session.fly",
+    skip_all,
+    fields(
+        correlation_id = seen.correlation_id.as_ref().map(tracing::field::display),
+        session.kind = seen.kind.as_str(),
+        session.iteration = seen.iteration,
+        refresh.reason = reason.as_str(),
+    )
+)]
 async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let flight = ctx.flights().join(&seen.session_id);
     let mut shared = if let Ok(first) = flight.try_lock() {

@@ -48,6 +48,7 @@ pub mod sign_in;
 pub mod silent;
 pub mod stats;
 mod tokens;
+pub mod trace;
 mod upstream;
 pub mod upstream_client;
 pub mod userinfo;

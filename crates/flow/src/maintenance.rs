@@ -101,6 +101,14 @@ async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), In
 }
 
 /// Revokes a session's current tokens at its server, then wipes them; or puts it off.
+#[tracing::instrument(
+    name = "flow.revoke_upstream",
+    skip_all,
+    fields(
+        correlation_id = head.correlation_id.as_ref().map(tracing::field::display),
+        session.kind = head.kind.as_str(),
+    )
+)]
 async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> {
     let id = head.session_id.clone();
     let Err(reason) = try_revoke(ctx, head).await else {

@@ -5,13 +5,14 @@ use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{CodeVerifier, Secret, SessionKind, Timestamp};
-use causeway_store::{AnyConnection, codes, sessions};
+use causeway_store::{AnyConnection, admin, codes, sessions};
 
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token;
 use crate::maintenance;
+use crate::trace;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
 /// The parameters of the request.
@@ -29,7 +30,7 @@ pub struct RedeemParams {
 enum Outcome {
     Granted { code: AuthorizationCode, session: SessionHead },
     Refused(TokenRefusal),
-    Revoked(AuthorizationCode),
+    Revoked { code: AuthorizationCode, session: Option<SessionHead> },
 }
 
 /// Turns a code into tokens, once. The client has been authenticated and its key proven.
@@ -62,6 +63,7 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         .await?;
     match outcome {
         Outcome::Granted { code, session } => {
+            trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %code.session_id, session.iteration = code.session_iteration, "code redeemed");
             let subject = id_token::Subject {
                 client: &caller.client,
@@ -74,7 +76,8 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
             Ok(pair.issued(code.scope, code.did, id_token))
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
-        Outcome::Revoked(code) => {
+        Outcome::Revoked { code, session } => {
+            trace::correlate(session.and_then(|session| session.correlation_id).as_ref());
             tracing::warn!(session = %code.session_id, "a used code came again: its grant is revoked");
             maintenance::revoke_soon(ctx, &code.session_id).await;
             Err(TokenRefusal::Code.into())
@@ -168,7 +171,8 @@ impl Attempt {
             CodeReuse::Refuse => Ok(Outcome::Refused(TokenRefusal::Code)),
             CodeReuse::RevokeGrant => {
                 sessions::end_session(c, &code.session_id, self.now)?;
-                Ok(Outcome::Revoked(code))
+                let session = admin::find_session(c, &self.caller.client.tenant_id, &code.session_id)?;
+                Ok(Outcome::Revoked { code, session })
             }
         }
     }

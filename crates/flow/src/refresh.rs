@@ -15,6 +15,7 @@ use crate::error::Internal;
 use crate::id_token;
 use crate::maintenance;
 use crate::scopes;
+use crate::trace;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
 
 /// The parameters of the request.
@@ -30,7 +31,7 @@ pub struct RefreshParams {
 enum Outcome {
     Granted { token: RefreshToken, session: SessionHead, scope: Scope },
     Refused(TokenRefusal),
-    Revoked(RefreshToken),
+    Revoked { token: RefreshToken, session: SessionHead },
 }
 
 /// Turns a refresh token into a new pair. The client has been authenticated and its key proven.
@@ -58,6 +59,7 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
         .await?;
     match outcome {
         Outcome::Granted { token, session, scope } => {
+            trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %token.session_id, session.iteration = token.session_iteration, "tokens rotated");
             // OpenID Connect Core section 12.2: as the first one, without its nonce.
             let access_token = pair.access_token();
@@ -72,7 +74,8 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
             Ok(pair.issued(scope, token.did, id_token))
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
-        Outcome::Revoked(token) => {
+        Outcome::Revoked { token, session } => {
+            trace::correlate(session.correlation_id.as_ref());
             tracing::warn!(session = %token.session_id, "a used refresh token came again: its grant is revoked");
             maintenance::revoke_soon(ctx, &token.session_id).await;
             Err(TokenRefusal::RefreshToken.into())
@@ -127,7 +130,7 @@ impl Attempt {
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
             RefreshDecision::RevokeGrant => {
                 sessions::end_session(c, &token.session_id, self.now)?;
-                return Ok(Outcome::Revoked(token));
+                return Ok(Outcome::Revoked { token, session });
             }
         }
         let subject = Subject {

@@ -1,13 +1,14 @@
 //! Token revocation (RFC 7009).
 
 use causeway_domain::secret::{Access, PlainToken, Refresh};
-use causeway_domain::{ClientId, UpstreamSessionId};
-use causeway_store::{StoreError, sessions, tokens};
+use causeway_domain::{ClientId, CorrelationId, UpstreamSessionId};
+use causeway_store::{StoreError, admin, sessions, tokens};
 
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::trace;
 
 /// Why nothing was revoked.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let access = PlainToken::<Access>::presented(token).hash();
     let (caller, now) = (caller.clone(), ctx.now());
-    let ended: Option<UpstreamSessionId> = ctx
+    let ended: Option<(UpstreamSessionId, Option<CorrelationId>)> = ctx
         .store()
         .write(move |c| {
             caller.consume::<RevokeError>(c)?;
@@ -49,7 +50,11 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                     return Ok::<_, RevokeError>(None);
                 }
                 let ended = sessions::end_session(c, &token.session_id, now)?;
-                return Ok(ended.then_some(token.session_id));
+                if !ended {
+                    return Ok(None);
+                }
+                let session = admin::find_session(c, &caller.client.tenant_id, &token.session_id)?;
+                return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
                 tokens::revoke_access_token(c, &token.token)?;
@@ -57,7 +62,8 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
             Ok(None)
         })
         .await?;
-    if let Some(session_id) = ended {
+    if let Some((session_id, correlation_id)) = ended {
+        trace::correlate(correlation_id.as_ref());
         tracing::info!(session = %session_id, "grant revoked by its client");
         maintenance::revoke_soon(ctx, &session_id).await;
     }

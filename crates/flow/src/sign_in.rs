@@ -18,6 +18,7 @@ use crate::error::{Class, Internal};
 use crate::maintenance;
 use crate::negotiate::{self, Outgoing};
 use crate::respond::ClientAnswer;
+use crate::trace;
 
 /// Why a person could not be sent on. They can try again on the same page.
 #[derive(Debug, thiserror::Error)]
@@ -146,9 +147,12 @@ async fn find_request(
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, SignInError> {
     let (id, browser, now) = (id.clone(), browser.clone(), ctx.now());
-    ctx.store()
+    let found = ctx
+        .store()
         .read(move |c| auth_requests::find_auth_request(c, &id, &browser, now).map_err(Internal::from))
-        .await?
+        .await?;
+    trace::correlate(found.as_ref().and_then(|request| request.correlation_id.as_ref()));
+    found
         .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
         .ok_or(SignInError::Gone)
 }
@@ -160,6 +164,7 @@ async fn find_request(
 /// [`SignInError`].
 #[tracing::instrument(name = "flow.sign_in", skip_all, fields(auth_request = %request.id))]
 pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url, SignInError> {
+    trace::correlate(request.correlation_id.as_ref());
     let input = SignInInput::parse(typed)?;
     let target = ctx.atproto().resolve(&input).await.map_err(SignInError::Resolve)?;
     let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;

@@ -72,12 +72,14 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
             if let Some(uri) = &row.request_uri {
                 par::consume_par_request(c, uri)?;
             }
-            Ok::<_, Internal>(found.map(|session| session.session_id))
+            Ok::<_, Internal>(found)
         })
         .await?;
     Ok(match outcome {
         Ok(session) => {
-            tracing::info!(%session, "code issued without asking");
+            // The tokens that come of it go by the name of the sign-in that the session came of.
+            let continues = session.correlation_id.as_ref().map(tracing::field::display);
+            tracing::info!(session = %session.session_id, continues, "code issued without asking");
             ClientAnswer::with_code(request, ctx.issuer(), &code)
         }
         Err(silence) => ClientAnswer::with_error(request, ctx.issuer(), silence.code(), &silence.to_string()),

@@ -2,8 +2,8 @@
 
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, Jkt, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
-    UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, Prompts, RequestUri, ResponseMode, TenantId,
+    Timestamp, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -41,6 +41,7 @@ struct Row {
     max_age: Option<i64>,
     dpop_jkt: Option<String>,
     ui_locales: Option<String>,
+    correlation_id: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -79,6 +80,7 @@ impl Row {
             max_age: request.max_age,
             dpop_jkt: request.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
             ui_locales: request.ui_locales.clone(),
+            correlation_id: request.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
         }
     }
 
@@ -113,6 +115,7 @@ impl Row {
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             stage,
+            correlation_id: self.correlation_id.map(CorrelationId::new),
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),
         })

@@ -91,6 +91,7 @@ diesel::table! {
         metadata -> Text,
         auth_request_id -> Nullable<Text>,
         used -> Bool,
+        correlation_id -> Nullable<Text>,
     }
 }
 
@@ -132,6 +133,7 @@ diesel::table! {
         max_age -> Nullable<BigInt>,
         dpop_jkt -> Nullable<Text>,
         ui_locales -> Nullable<Text>,
+        correlation_id -> Nullable<Text>,
     }
 }
 
@@ -207,6 +209,7 @@ diesel::table! {
         refresh_failures -> BigInt,
         refresh_not_before -> Nullable<BigInt>,
         verified_at -> Nullable<BigInt>,
+        correlation_id -> Nullable<Text>,
     }
 }
 

@@ -17,7 +17,7 @@ use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
+    BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
     UpstreamSessionId,
 };
 use diesel::prelude::*;
@@ -66,6 +66,7 @@ pub(crate) struct HeadRow {
     refresh_failures: i64,
     refresh_not_before: Option<i64>,
     verified_at: Option<i64>,
+    correlation_id: Option<String>,
 }
 
 const fn head(name: &'static str) -> Column {
@@ -98,6 +99,7 @@ impl HeadRow {
             refresh_failures: session.cooldown.failures,
             refresh_not_before: session.cooldown.not_before.map(Timestamp::as_secs),
             verified_at: Some(session.verified_at.as_secs()),
+            correlation_id: session.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
         })
     }
 
@@ -126,6 +128,7 @@ impl HeadRow {
                 failures: self.refresh_failures,
                 not_before: self.refresh_not_before.map(Timestamp),
             },
+            correlation_id: self.correlation_id.map(CorrelationId::new),
         })
     }
 }

@@ -11,6 +11,7 @@ use actix_web::http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, Head
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use causeway_domain::{Rng, SystemRng};
+use causeway_flow::trace;
 use ipnet::IpNet;
 use tracing::Instrument as _;
 
@@ -85,16 +86,22 @@ pub(crate) async fn observe(
         method = %req.method(),
         path = req.path(),
         client = origin.client.map(tracing::field::display),
+        correlation_id = tracing::field::Empty,
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
+    let served = trace::Request {
+        span: span.clone(),
+        request_id: origin.request_id.clone(),
+        address: origin.client,
+    };
     let current = Current {
         id: origin.request_id,
         address: origin.client,
         issuer,
         lang: Cell::new(accepted(req.headers())),
     };
-    let serve = CURRENT.scope(current, next.call(req));
+    let serve = trace::serve(served, CURRENT.scope(current, next.call(req)));
     async move {
         let mut response = serve.await?;
         response.headers_mut().insert(REQUEST_ID, header);
