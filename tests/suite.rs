@@ -3,6 +3,7 @@
 
 mod conformance {
     mod account;
+    mod audit;
     mod authorize;
     mod client_assertion;
     mod cors;

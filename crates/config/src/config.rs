@@ -151,6 +151,8 @@ pub struct Config {
     pub failed_authentication_limit: Option<RateLimit>,
     /// The address to serve metrics on; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Days for which an act stays in the audit log; `None` = for ever.
+    pub audit_retention_days: Option<u32>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     pub(crate) file_path: Option<PathBuf>,
@@ -254,6 +256,12 @@ impl Config {
         )?;
         let metrics_listen =
             layers.text(&table::METRICS_LISTEN, settings.metrics_listen, file.metrics_listen, parse::listen)?;
+        let audit_retention_days = layers.text(
+            &table::AUDIT_RETENTION_DAYS,
+            settings.audit_retention_days,
+            file.audit_retention_days,
+            parse::days,
+        )?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -277,6 +285,7 @@ impl Config {
             registration_limit: registration_limit.flatten(),
             failed_authentication_limit: failed_authentication_limit.flatten(),
             metrics_listen,
+            audit_retention_days: audit_retention_days.filter(|days| *days > 0),
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,

@@ -36,6 +36,7 @@ pub(crate) struct FileConfig {
     pub(crate) registration_limit: Option<String>,
     pub(crate) failed_authentication_limit: Option<String>,
     pub(crate) metrics_listen: Option<String>,
+    pub(crate) audit_retention_days: Option<String>,
     pub(crate) log_format: Option<String>,
 }
 

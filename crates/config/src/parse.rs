@@ -102,6 +102,12 @@ pub(crate) fn limit(text: &str) -> Result<Option<RateLimit>, Fault> {
     })
 }
 
+pub(crate) fn days(text: &str) -> Result<u32, Fault> {
+    text.parse().ok().filter(|days| *days <= 36_500).ok_or_else(|| {
+        Fault::new(format!("{text:?} is not a number of days"), "use a whole number such as 90, or 0 for ever")
+    })
+}
+
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {
     match text {
         "pretty" => Ok(LogFormat::Pretty),

@@ -91,6 +91,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "ADDR")]
     pub metrics_listen: Option<String>,
 
+    /// Days for which the audit log keeps an act; 0: for ever
+    #[arg(long, global = true, value_name = "DAYS")]
+    pub audit_retention_days: Option<String>,
+
     /// Form of log lines, pretty or json; the level is set by RUST_LOG
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -77,6 +77,7 @@ settings! {
     REGISTRATION_LIMIT = "registration-limit", "CAUSEWAY_REGISTRATION_LIMIT", Text, Some("1000/hour"), "";
     FAILED_AUTHENTICATION_LIMIT = "failed-authentication-limit", "CAUSEWAY_FAILED_AUTHENTICATION_LIMIT", Text, Some("100/minute"), "";
     METRICS_LISTEN = "metrics-listen", "CAUSEWAY_METRICS_LISTEN", Text, None, "unset: no metrics";
+    AUDIT_RETENTION_DAYS = "audit-retention-days", "CAUSEWAY_AUDIT_RETENTION_DAYS", Text, Some("90"), "";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }

@@ -8,9 +8,11 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
     UpstreamSessionId,
 };
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, par, sessions};
 
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
@@ -126,7 +128,8 @@ pub async fn decide(
             allow(ctx, request, session_id).await
         }
         (AuthRequestStage::Consent { session_id }, Decision::Deny) => {
-            if !end_request(ctx, &request).await? {
+            let act = audit::act(ctx, Actor::Person, "consent", "denied");
+            if !end_request(ctx, &request, act).await? {
                 return Err(ConsentError::Gone);
             }
             maintenance::revoke_soon(ctx, session_id).await;
@@ -150,6 +153,7 @@ async fn allow(
     let code = PlainToken::<Code>::random(ctx.rng());
     let (ring, now, hash) = (ctx.ring(), ctx.now(), code.hash());
     let redirect = ClientAnswer::with_code(&request, ctx.issuer(), &code);
+    let act = audit::act(ctx, Actor::Person, "consent", "granted");
     ctx.store()
         .write(move |c| {
             let (session, upstream_scope) =
@@ -160,6 +164,7 @@ async fn allow(
             {
                 return Err(ConsentError::Gone);
             }
+            insert_audit_event(c, &act.clone().of_session(&session).with("scope", scope.to_string()))?;
             let row = AuthorizationCode {
                 code: hash.clone(),
                 client_id: request.client_id.clone(),

@@ -61,6 +61,8 @@ pub struct CtxParts {
     pub registration: RegistrationPolicy,
     /// How often somebody may do what costs something.
     pub limits: RateLimits,
+    /// Seconds for which acts stay written down; `None`: for ever.
+    pub audit_seconds: Option<i64>,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -182,6 +184,11 @@ impl Ctx {
     /// The rate limits, and what was counted so far.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Seconds for which acts stay written down; `None`: for ever.
+    pub(crate) fn audit_seconds(&self) -> Option<i64> {
+        self.0.parts.audit_seconds
     }
 
     /// What was done so far.

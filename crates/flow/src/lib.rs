@@ -11,6 +11,7 @@ pub mod access;
 pub mod account;
 pub mod account_proof;
 pub mod assertion;
+mod audit;
 pub mod authorize;
 pub mod callback;
 pub mod caller;

@@ -122,7 +122,7 @@ pub fn permit(
 ///
 /// # Errors
 /// [`TooMany`].
-pub(crate) fn check(
+pub fn check(
     ctx: &Ctx,
     act: Act,
     client: Option<&ClientId>,

@@ -6,7 +6,7 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, SessionState, UpstreamSessionId};
 use causeway_jose::EcKey;
 use causeway_store::sweep::SweepCount;
-use causeway_store::{sessions, sweep};
+use causeway_store::{audit, sessions, sweep};
 use futures_util::future::join_all;
 
 use crate::ctx::Ctx;
@@ -40,8 +40,19 @@ pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
 #[tracing::instrument(name = "flow.sweep", skip_all)]
 pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
     let now = ctx.now();
-    let swept =
-        ctx.store().write(move |c| sweep::sweep_expired(c, now, SWEEP_BATCH).map_err(Internal::from)).await?;
+    let acts_until = ctx.audit_seconds().map(|seconds| now.plus(-seconds));
+    let swept = ctx
+        .store()
+        .write(move |c| {
+            let mut swept = sweep::sweep_expired(c, now, SWEEP_BATCH)?;
+            if let Some(until) = acts_until {
+                let acts = audit::sweep_audit_events(c, until, SWEEP_BATCH)?;
+                swept.deleted += acts;
+                swept.more |= i64::try_from(acts).is_ok_and(|acts| acts >= SWEEP_BATCH);
+            }
+            Ok::<_, Internal>(swept)
+        })
+        .await?;
     ctx.stats().note_sweep(swept, now);
     Ok(swept)
 }

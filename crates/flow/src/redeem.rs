@@ -5,8 +5,10 @@ use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{CodeVerifier, Secret, SessionKind, Timestamp};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{AnyConnection, admin, codes, sessions};
 
+use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -50,6 +52,7 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         verifier: CodeVerifier::parse(verifier.expose()).ok(),
         redirect_uri: params.redirect_uri,
         now: ctx.now(),
+        reused: audit::act(ctx, Actor::Client, "code_reuse", "revoked"),
     };
     let issuer = id_token::Issuer::prepare(ctx).await?;
     let pair = FreshPair::new(caller, ctx.rng(), attempt.now);
@@ -90,6 +93,8 @@ struct Attempt {
     verifier: Option<CodeVerifier>,
     redirect_uri: Option<String>,
     now: Timestamp,
+    /// What is written down when the code has been used.
+    reused: AuditEvent,
 }
 
 impl Attempt {
@@ -172,6 +177,9 @@ impl Attempt {
             CodeReuse::RevokeGrant => {
                 sessions::end_session(c, &code.session_id, self.now)?;
                 let session = admin::find_session(c, &self.caller.client.tenant_id, &code.session_id)?;
+                if let Some(session) = &session {
+                    insert_audit_event(c, &self.reused.clone().of_session(session))?;
+                }
                 Ok(Outcome::Revoked { code, session })
             }
         }

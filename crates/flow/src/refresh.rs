@@ -7,8 +7,10 @@ use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Scope, SessionKind, Timestamp, TokenHash};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{AnyConnection, sessions, tokens};
 
+use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -46,7 +48,8 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     caller.check_binding()?;
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
-    let attempt = Attempt { caller: caller.clone(), asked, now: ctx.now() };
+    let reused = audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked");
+    let attempt = Attempt { caller: caller.clone(), asked, now: ctx.now(), reused };
     let issuer = id_token::Issuer::prepare(ctx).await?;
     let pair = FreshPair::new(caller, ctx.rng(), attempt.now);
     let fresh = pair.clone();
@@ -88,6 +91,8 @@ struct Attempt {
     /// What the new access token is for; empty: everything.
     asked: Scope,
     now: Timestamp,
+    /// What is written down when the token has been used.
+    reused: AuditEvent,
 }
 
 impl Attempt {
@@ -130,6 +135,7 @@ impl Attempt {
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
             RefreshDecision::RevokeGrant => {
                 sessions::end_session(c, &token.session_id, self.now)?;
+                insert_audit_event(c, &self.reused.clone().of_session(&session))?;
                 return Ok(Outcome::Revoked { token, session });
             }
         }

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode, Secret};
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::clients as rows;
 
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::limits::{self, Act, TooMany};
@@ -144,7 +146,18 @@ pub async fn update(
         ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), secret, ctx.now())
     };
     let row = updated.clone();
-    if !ctx.store().write(move |c| rows::update_client(c, &row).map_err(Internal::from)).await? {
+    let act = audit::act(ctx, Actor::Client, "client_updated", "ok").of_client(&row.client_id);
+    let found = ctx
+        .store()
+        .write(move |c| {
+            let found = rows::update_client(c, &row)?;
+            if found {
+                insert_audit_event(c, &act)?;
+            }
+            Ok::<_, Internal>(found)
+        })
+        .await?;
+    if !found {
         return Err(RegistrationError::Token);
     }
     tracing::info!("client updated its registration");
@@ -159,9 +172,16 @@ pub async fn update(
 #[tracing::instrument(name = "flow.registration.delete", skip_all, fields(client_id = %client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
     let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
+    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok").of_client(&client_id);
     let deleted = ctx
         .store()
-        .write(move |c| rows::delete_client(c, &tenant, &client_id, now).map_err(Internal::from))
+        .write(move |c| {
+            let deleted = rows::delete_client(c, &tenant, &client_id, now)?;
+            if deleted {
+                insert_audit_event(c, &act)?;
+            }
+            Ok::<_, Internal>(deleted)
+        })
         .await?;
     if deleted {
         tracing::info!("client deleted its registration");

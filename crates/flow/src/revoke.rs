@@ -2,8 +2,10 @@
 
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::{ClientId, CorrelationId, UpstreamSessionId};
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::{StoreError, admin, sessions, tokens};
 
+use crate::audit;
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -40,6 +42,7 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let access = PlainToken::<Access>::presented(token).hash();
     let (caller, now) = (caller.clone(), ctx.now());
+    let act = audit::act(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id);
     let ended: Option<(UpstreamSessionId, Option<CorrelationId>)> = ctx
         .store()
         .write(move |c| {
@@ -54,6 +57,9 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                     return Ok(None);
                 }
                 let session = admin::find_session(c, &caller.client.tenant_id, &token.session_id)?;
+                if let Some(session) = &session {
+                    insert_audit_event(c, &act.clone().of_session(session))?;
+                }
                 return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {

@@ -9,9 +9,11 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, OauthState, Prompt, SignInInput,
 };
 use causeway_jose::EcKey;
-use causeway_store::{auth_requests, par, sessions, upstream_requests};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::{admin, auth_requests, par, sessions, upstream_requests};
 use url::Url;
 
+use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
@@ -235,7 +237,8 @@ pub async fn cancel(
     browser: &BrowserSessionId,
 ) -> Result<ClientAnswer, SignInError> {
     let request = find_request(ctx, id, browser).await?;
-    if !end_request(ctx, &request).await? {
+    let act = audit::act(ctx, Actor::Person, "sign_in", "cancelled");
+    if !end_request(ctx, &request, act).await? {
         return Err(SignInError::Gone);
     }
     if let AuthRequestStage::Consent { session_id } = &request.stage {
@@ -246,9 +249,14 @@ pub async fn cancel(
 }
 
 /// Ends a request without a grant, unless it has moved on since it was read: its pushed request is
-/// used up, and a session that was made for it is over.
-pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
+/// used up, and a session that was made for it is over. `act`: what it is written down as.
+pub(crate) async fn end_request(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    act: AuditEvent,
+) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
+    let act = act.of_client(&request.client_id);
     ctx.store()
         .write(move |c| {
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)? {
@@ -257,9 +265,14 @@ pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
+            let mut act = act.clone();
             if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;
+                if let Some(session) = admin::find_session(c, &request.tenant_id, session_id)? {
+                    act = act.of_session(&session);
+                }
             }
+            insert_audit_event(c, &act)?;
             Ok(true)
         })
         .await

@@ -7,8 +7,10 @@ use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, C
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ErrorCode, Scope, SignInInput, Timestamp};
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::{auth_requests, codes, grants, par};
 
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::respond::ClientAnswer;
@@ -40,6 +42,7 @@ impl Silence {
 pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, Internal> {
     let code = PlainToken::<Code>::random(ctx.rng());
     let (now, hash, row) = (ctx.now(), code.hash(), request.clone());
+    let act = audit::act(ctx, Actor::Client, "consent", "silent");
     let outcome = ctx
         .store()
         .write(move |c| {
@@ -63,6 +66,8 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
                     expires_at: now.plus(CODE_SECONDS),
                     used_at: None,
                 };
+                let act = act.clone().of_session(session).with("scope", row.scope.to_string());
+                insert_audit_event(c, &act)?;
                 codes::insert_code(c, &code)?;
                 let stage = AuthRequestStage::Consent { session_id: session.session_id.clone() };
                 auth_requests::decide_auth_request(c, &row.id, &stage)?;

@@ -49,6 +49,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Look at the audit log: who did what, with what outcome
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Check that this deployment can do its work, and say what to mend
     Doctor,
     /// Show or check the configuration
@@ -148,6 +153,24 @@ pub(crate) enum SessionsCommand {
     Revoke {
         /// Its session_id
         session_id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List acts, the latest first: one JSON object a line
+    List {
+        #[command(flatten)]
+        of: Whose,
+        /// The session
+        #[arg(long, value_name = "SESSION_ID")]
+        session: Option<String>,
+        /// The name of the act, such as sign_in, consent, refresh or revocation
+        #[arg(long, value_name = "NAME")]
+        event: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: i64,
     },
 }
 

@@ -131,6 +131,7 @@ pub(crate) async fn context(
         ceiling,
         registration,
         limits,
+        audit_seconds: config.audit_retention_days.map(|days| i64::from(days) * 86_400),
     }))
 }
 

@@ -91,7 +91,7 @@ pub fn find_session(
 }
 
 /// Ends every live session that is meant, at most `limit` at a time: their tokens are dead at once, and
-/// their revocation at the people's own servers is due. Says how many; call it again until it says none.
+/// their revocation at the people's own servers is due. Says which; call it again until it says none.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -101,11 +101,13 @@ pub fn end_sessions(
     filter: &SessionFilter,
     limit: i64,
     now: Timestamp,
-) -> Result<usize, StoreError> {
+) -> Result<Vec<SessionHead>, StoreError> {
     let live = SessionFilter { ended: false, ..filter.clone() };
-    let mut ended = 0;
+    let mut ended = Vec::new();
     for session in list_sessions(c, tenant_id, &live, limit)? {
-        ended += usize::from(sessions::end_session(c, &session.session_id, now)?);
+        if sessions::end_session(c, &session.session_id, now)? {
+            ended.push(session);
+        }
     }
     Ok(ended)
 }

@@ -21,6 +21,7 @@ mod writer;
 
 pub mod account_proofs;
 pub mod admin;
+pub mod audit;
 pub mod auth_requests;
 pub mod clients;
 pub mod codes;

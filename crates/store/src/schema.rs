@@ -226,6 +226,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_event (id) {
+        id -> BigInt,
+        at -> BigInt,
+        tenant_id -> Text,
+        actor -> Text,
+        event -> Text,
+        outcome -> Text,
+        client_id -> Nullable<Text>,
+        did -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        correlation_id -> Nullable<Text>,
+        address -> Nullable<Text>,
+        details -> Text,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         purpose -> Text,

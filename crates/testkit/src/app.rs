@@ -118,6 +118,7 @@ impl TestApp {
             ceiling: scope,
             registration: RegistrationPolicy::Open,
             limits: RateLimits::default(),
+            audit_seconds: Some(90 * 86_400),
         };
         tune(&mut parts);
         let ctx = Ctx::new(parts);

@@ -6,10 +6,11 @@ use causeway_domain::client::{Client, ClientMetadata, GrantType};
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{ClientId, Clock as _, RedirectUri, SystemClock, SystemRng, TenantId};
 use causeway_flow::register;
+use causeway_store::audit::insert_audit_event;
 use causeway_store::{Store, StoreError, clients};
 use serde_json::{Map, json};
 
-use super::print;
+use super::{act, print};
 use crate::cli::{ClientsCommand, CreateClient};
 use crate::compose;
 
@@ -85,7 +86,13 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
         SystemClock.now(),
     );
     let row = client.clone();
-    store.write::<_, StoreError, _>(move |c| clients::insert_client(c, &row)).await?;
+    let done = act("client_created").of_client(&row.client_id);
+    store
+        .write::<_, StoreError, _>(move |c| {
+            clients::insert_client(c, &row)?;
+            insert_audit_event(c, &done)
+        })
+        .await?;
     let mut shown = describe(&client);
     if let Some(secret) = &secret {
         shown["client_secret"] = json!(secret.expose());
@@ -96,8 +103,15 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
 
 async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     let (id, now) = (client_id.clone(), SystemClock.now());
+    let done = act("client_deleted").of_client(&id);
     let deleted = store
-        .write::<_, StoreError, _>(move |c| clients::delete_client(c, &TenantId::default_tenant(), &id, now))
+        .write::<_, StoreError, _>(move |c| {
+            let deleted = clients::delete_client(c, &TenantId::default_tenant(), &id, now)?;
+            if deleted {
+                insert_audit_event(c, &done)?;
+            }
+            Ok(deleted)
+        })
         .await?;
     if !deleted {
         bail!("no client {client_id}");
