@@ -10,6 +10,7 @@ mod conformance {
     mod dpop;
     mod dpop_nonce;
     mod dpop_resource;
+    mod events;
     mod graphql;
     mod identity;
     mod introspection;

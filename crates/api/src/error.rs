@@ -15,6 +15,7 @@ use causeway_flow::caller::{CallerError, Replayed};
 use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
 use causeway_flow::dpop::{self, ProofError};
+use causeway_flow::events::ListenError;
 use causeway_flow::introspect::IntrospectError;
 use causeway_flow::limits::TooMany;
 use causeway_flow::logout::LogoutError;
@@ -364,6 +365,19 @@ impl From<IntrospectError> for ApiError {
             IntrospectError::Internal(error) => Self::internal(&error),
             IntrospectError::Replayed(replayed) => replayed.into(),
             error @ IntrospectError::PublicClient => Self::invalid_client(error.to_string(), false),
+        }
+    }
+}
+
+impl From<ListenError> for ApiError {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::Internal(error) => Self::internal(&error),
+            ListenError::Replayed(replayed) => replayed.into(),
+            error @ ListenError::PublicClient => Self::invalid_client(error.to_string(), false),
+            error @ ListenError::NotSubscribed => {
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, error.to_string())
+            }
         }
     }
 }

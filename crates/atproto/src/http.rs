@@ -260,6 +260,27 @@ impl HttpClient {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// Sends JSON to somebody who answers with a status; nothing of the body is read.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`.
+    pub async fn post_json(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> Result<u16, HttpError> {
+        let mut all = HeaderMap::new();
+        all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).map_err(|_| HttpError::Blocked("a header is malformed"))?;
+            all.insert(*name, value);
+        }
+        let call =
+            Call { method: Method::POST, url, accept: "*/*", headers: all, body: Some(Bytes::from(body)) };
+        Ok(self.send(call).await?.status().as_u16())
+    }
+
     /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;

@@ -22,6 +22,7 @@ pub mod consent;
 mod ctx;
 pub mod dpop;
 mod error;
+pub mod events;
 mod flights;
 mod id_token;
 pub mod id_token_hint;

@@ -6,11 +6,12 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, SessionState, UpstreamSessionId};
 use causeway_jose::EcKey;
 use causeway_store::sweep::SweepCount;
-use causeway_store::{audit, sessions, sweep};
+use causeway_store::{audit, events, sessions, sweep};
 use futures_util::future::join_all;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::events::EVENT_SECONDS;
 
 /// Rows that one sweep step deletes of each table: few enough not to hold other writes up.
 const SWEEP_BATCH: i64 = 200;
@@ -50,6 +51,9 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
                 swept.deleted += acts;
                 swept.more |= i64::try_from(acts).is_ok_and(|acts| acts >= SWEEP_BATCH);
             }
+            let told = events::sweep_events(c, now.plus(-EVENT_SECONDS), SWEEP_BATCH)?;
+            swept.deleted += told;
+            swept.more |= i64::try_from(told).is_ok_and(|told| told >= SWEEP_BATCH);
             Ok::<_, Internal>(swept)
         })
         .await?;

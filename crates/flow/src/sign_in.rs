@@ -10,6 +10,7 @@ use causeway_domain::{
 };
 use causeway_jose::EcKey;
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::events::{self, EventKind};
 use causeway_store::{admin, auth_requests, par, sessions, upstream_requests};
 use url::Url;
 
@@ -208,8 +209,13 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),
     };
     let ring = ctx.ring();
+    let (client_id, correlation_id) = (client.client_id, request.correlation_id.clone());
     ctx.store()
-        .write(move |c| upstream_requests::insert_upstream_request(c, &ring, &row).map_err(Internal::from))
+        .write(move |c| {
+            upstream_requests::insert_upstream_request(c, &ring, &row)?;
+            events::note_sign_in(c, &client_id, correlation_id.as_ref(), EventKind::Started, now)
+                .map_err(Internal::from)
+        })
         .await?;
     tracing::info!(issuer = %target.server.issuer, "person sent to their server");
     Ok(pushed.authorize_url)
@@ -272,6 +278,8 @@ pub(crate) async fn end_request(
                     act = act.of_session(&session);
                 }
             }
+            let correlation_id = request.correlation_id.as_ref();
+            events::note_sign_in(c, &request.client_id, correlation_id, EventKind::Failed, now)?;
             insert_audit_event(c, &act)?;
             Ok(true)
         })

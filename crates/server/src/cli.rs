@@ -49,6 +49,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Tell clients what happens to their sign-ins and sessions
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
     /// Look at the audit log: who did what, with what outcome
     Audit {
         #[command(subcommand)]
@@ -153,6 +158,25 @@ pub(crate) enum SessionsCommand {
     Revoke {
         /// Its session_id
         session_id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum EventsCommand {
+    /// List who is told, and where
+    List,
+    /// Tell a client from now on; a webhook's secret is printed, once
+    Subscribe {
+        /// Its client_id
+        client_id: String,
+        /// Where to send signed requests; without it the client reads GET /api/events
+        #[arg(long, value_name = "URL")]
+        webhook: Option<String>,
+    },
+    /// Tell a client nothing more
+    Unsubscribe {
+        /// Its client_id
+        client_id: String,
     },
 }
 

@@ -47,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Tokens { command } => compose::runtime()?.block_on(commands::tokens::run(&config, command)),
         Command::Keys { command } => compose::runtime()?.block_on(commands::keys::run(&config, command)),
+        Command::Events { command } => compose::runtime()?.block_on(commands::events::run(&config, command)),
         Command::Audit { command } => compose::runtime()?.block_on(commands::audit::run(&config, command)),
         Command::Doctor => compose::runtime()?.block_on(commands::doctor::run(&config)),
         Command::Config { command: ConfigCommand::Print } => {

@@ -7,7 +7,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use causeway_api::{ApiConfig, HttpStats};
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, issuer_keys, maintenance, register};
+use causeway_flow::{Ctx, events, issuer_keys, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -19,6 +19,8 @@ use crate::compose;
 const SETTLE_PATIENCE: Duration = Duration::from_secs(45);
 /// How often expired rows are looked for, and sessions that are still to be revoked upstream.
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(30);
+/// How often webhooks are looked for.
+const TELL_PERIOD: Duration = Duration::from_secs(2);
 
 pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
@@ -48,6 +50,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         tokio::spawn(sweep(ctx.clone())),
         tokio::spawn(revoke(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
+        tokio::spawn(tell(ctx.clone())),
     ];
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
@@ -128,6 +131,18 @@ async fn revoke(ctx: Ctx) {
         ticks.tick().await;
         if let Err(error) = maintenance::revoke_due(&ctx).await {
             tracing::warn!(%error, "upstream revocations are put off");
+        }
+    }
+}
+
+/// Tells clients what happened, as long as the server runs.
+async fn tell(ctx: Ctx) {
+    let mut ticks = interval(TELL_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = events::deliver_due(&ctx).await {
+            tracing::warn!(%error, "webhooks are put off");
         }
     }
 }

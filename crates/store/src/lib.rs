@@ -25,6 +25,7 @@ pub mod audit;
 pub mod auth_requests;
 pub mod clients;
 pub mod codes;
+pub mod events;
 pub mod grants;
 pub mod keys;
 pub mod migrate;

@@ -244,6 +244,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    event_subscription (client_id) {
+        client_id -> Text,
+        tenant_id -> Text,
+        webhook_url -> Nullable<Text>,
+        webhook_secret -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    event_outbox (id) {
+        id -> BigInt,
+        at -> BigInt,
+        tenant_id -> Text,
+        client_id -> Text,
+        event -> Text,
+        correlation_id -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        session_kind -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        did -> Nullable<Text>,
+        webhook_due_at -> Nullable<BigInt>,
+        webhook_attempts -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         purpose -> Text,
@@ -257,3 +284,4 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token, upstream_session);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
+diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);

@@ -25,6 +25,7 @@ use diesel::prelude::*;
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::events::{self, EventKind};
 use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
@@ -291,6 +292,9 @@ pub fn activate_session(
             dsl::granted_scope.eq(Some(granted.to_string())),
         ))
         .execute(c)?;
+    if changed == 1 {
+        events::note_session(c, session_id, EventKind::Completed, now)?;
+    }
     Ok(changed == 1)
 }
 
@@ -337,6 +341,7 @@ pub fn advance_session(
         .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
         .filter(oauth_atp_session::iteration.lt(iteration));
     diesel::update(before).set(WIPED).execute(c)?;
+    events::note_session(c, session_id, EventKind::Refreshed, now)?;
     Ok(true)
 }
 
@@ -460,8 +465,9 @@ pub fn end_session(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let live =
-        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let ended = diesel::update(live)
+        || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
+    let state: Option<String> = live().select(dsl::state).first(c).optional()?;
+    let ended = diesel::update(live())
         .set((
             dsl::state.eq(ENDED),
             dsl::ended_at.eq(Some(now.as_secs())),
@@ -472,6 +478,10 @@ pub fn end_session(
         return Ok(false);
     }
     tokens::revoke_grant(c, session_id)?;
+    // One that nobody agreed to was never theirs.
+    if state.is_some_and(|state| state != PENDING) {
+        events::note_session(c, session_id, EventKind::Ended, now)?;
+    }
     Ok(true)
 }
 

@@ -8,6 +8,7 @@ use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::upkeep::Cooldown;
 use causeway_jose::EcKey;
 use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_store::events::{self, EventKind};
 use causeway_store::{AnyConnection, sessions, upkeep};
 use tokio::time::timeout;
 
@@ -157,13 +158,14 @@ impl Attempt<'_> {
     /// The person has to sign in again, unless somebody else has moved the head.
     async fn require_reauth(&self) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence } = self;
-        let (id, iteration, fence) = (head.session_id.clone(), head.iteration, *fence);
+        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
         let act = audit::act(ctx, Actor::Server, "refresh", "reauth_required").of_session(head);
         let ended = ctx
             .store()
             .write(move |c| {
                 let ended = sessions::require_reauth(c, &id, iteration, fence)?;
                 if ended {
+                    events::note_session(c, &id, EventKind::ReauthRequired, now)?;
                     insert_audit_event(c, &act)?;
                 }
                 Ok::<_, Internal>(ended)

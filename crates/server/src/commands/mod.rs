@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod clients;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod sessions;
