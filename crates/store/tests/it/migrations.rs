@@ -410,6 +410,7 @@ fn the_promised_tables_indexes_and_keys() {
         assert_eq!(
             foreign_keys(url),
             [
+                to_client("event_subscription"),
                 to_client("oauth_access_token"),
                 to_client("oauth_auth_request"),
                 to_client("oauth_par_request"),
