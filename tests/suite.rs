@@ -3,6 +3,7 @@
 
 mod conformance {
     mod account;
+    mod admin;
     mod audit;
     mod authorize;
     mod client_assertion;

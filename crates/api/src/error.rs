@@ -1,5 +1,6 @@
 //! From the verbs' errors to the wire: one table for JSON, one for pages.
 
+mod operation;
 mod relay;
 
 use std::fmt;
@@ -15,9 +16,7 @@ use causeway_flow::caller::{CallerError, Replayed};
 use causeway_flow::clients::ClientAuthError;
 use causeway_flow::consent::ConsentError;
 use causeway_flow::dpop::{self, ProofError};
-use causeway_flow::events::ListenError;
 use causeway_flow::introspect::IntrospectError;
-use causeway_flow::limits::TooMany;
 use causeway_flow::logout::LogoutError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
@@ -259,16 +258,6 @@ impl From<CredentialsError> for ApiError {
     }
 }
 
-/// No specification has a code for it: this one says that it passes (RFC 6585 section 4).
-impl From<TooMany> for ApiError {
-    fn from(error: TooMany) -> Self {
-        let code = ErrorCode::TemporarilyUnavailable;
-        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string());
-        this.retry_after = Some(error.retry_after);
-        this
-    }
-}
-
 impl From<Internal> for ApiError {
     fn from(error: Internal) -> Self {
         Self::internal(&error)
@@ -365,19 +354,6 @@ impl From<IntrospectError> for ApiError {
             IntrospectError::Internal(error) => Self::internal(&error),
             IntrospectError::Replayed(replayed) => replayed.into(),
             error @ IntrospectError::PublicClient => Self::invalid_client(error.to_string(), false),
-        }
-    }
-}
-
-impl From<ListenError> for ApiError {
-    fn from(error: ListenError) -> Self {
-        match error {
-            ListenError::Internal(error) => Self::internal(&error),
-            ListenError::Replayed(replayed) => replayed.into(),
-            error @ ListenError::PublicClient => Self::invalid_client(error.to_string(), false),
-            error @ ListenError::NotSubscribed => {
-                Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, error.to_string())
-            }
         }
     }
 }
@@ -514,14 +490,6 @@ impl From<InputError> for PageError {
         let mut this = Self::app(ErrorCode::InvalidRequest, &error);
         this.status = ApiError::from(error).status;
         this
-    }
-}
-
-impl From<TooMany> for PageError {
-    fn from(error: TooMany) -> Self {
-        let code = ErrorCode::TemporarilyUnavailable;
-        let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, Problem::TooMany);
-        Self { retry_after: Some(error.retry_after), ..this }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every handler shares.
 
 use actix_web::web::Bytes;
-use causeway_domain::ClientId;
+use causeway_domain::{ClientId, Secret};
 use causeway_flow::Ctx;
 use ipnet::IpNet;
 
@@ -21,6 +21,8 @@ pub struct ApiConfig {
     pub demo: Option<ClientId>,
     /// Worker threads.
     pub workers: usize,
+    /// The operator's token for `/admin`; `None`: there is no such address.
+    pub admin_token: Option<Secret>,
     /// Counts the requests.
     pub stats: HttpStats,
 }

@@ -153,6 +153,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Days for which an act stays in the audit log; `None` = for ever.
     pub audit_retention_days: Option<u32>,
+    /// The file with the operator's token; `None` = there is no `/admin`.
+    pub admin_token_file: Option<PathBuf>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     pub(crate) file_path: Option<PathBuf>,
@@ -262,6 +264,12 @@ impl Config {
             file.audit_retention_days,
             parse::days,
         )?;
+        let admin_token_file = layers.text(
+            &table::ADMIN_TOKEN_FILE,
+            settings.admin_token_file,
+            file.admin_token_file,
+            parse::readable,
+        )?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -286,6 +294,7 @@ impl Config {
             failed_authentication_limit: failed_authentication_limit.flatten(),
             metrics_listen,
             audit_retention_days: audit_retention_days.filter(|days| *days > 0),
+            admin_token_file,
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,

@@ -37,6 +37,7 @@ pub(crate) struct FileConfig {
     pub(crate) failed_authentication_limit: Option<String>,
     pub(crate) metrics_listen: Option<String>,
     pub(crate) audit_retention_days: Option<String>,
+    pub(crate) admin_token_file: Option<String>,
     pub(crate) log_format: Option<String>,
 }
 

@@ -60,6 +60,7 @@ impl Config {
             "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),
             "metrics-listen" => self.metrics_listen.as_ref().and_then(|address| text(address)),
             "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),
+            "admin-token-file" => self.admin_token_file.as_ref().and_then(|path| text(&path.display())),
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
             _ => None,
         }

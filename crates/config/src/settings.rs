@@ -95,6 +95,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "DAYS")]
     pub audit_retention_days: Option<String>,
 
+    /// File with the operator's token for the HTTP API at /admin, which is not there without it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub admin_token_file: Option<String>,
+
     /// Form of log lines, pretty or json; the level is set by RUST_LOG
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -78,6 +78,7 @@ settings! {
     FAILED_AUTHENTICATION_LIMIT = "failed-authentication-limit", "CAUSEWAY_FAILED_AUTHENTICATION_LIMIT", Text, Some("100/minute"), "";
     METRICS_LISTEN = "metrics-listen", "CAUSEWAY_METRICS_LISTEN", Text, None, "unset: no metrics";
     AUDIT_RETENTION_DAYS = "audit-retention-days", "CAUSEWAY_AUDIT_RETENTION_DAYS", Text, Some("90"), "";
+    ADMIN_TOKEN_FILE = "admin-token-file", "CAUSEWAY_ADMIN_TOKEN_FILE", Text, None, "unset: no /admin";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }

@@ -10,6 +10,7 @@
 pub mod access;
 pub mod account;
 pub mod account_proof;
+pub mod admin;
 pub mod assertion;
 mod audit;
 pub mod authorize;

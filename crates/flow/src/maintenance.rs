@@ -83,6 +83,16 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
     }
 }
 
+/// Begins [`revoke_due`], and does not wait for it.
+pub(crate) fn revoke_due_soon(ctx: &Ctx) {
+    let detached = ctx.clone();
+    ctx.start(async move {
+        if let Err(error) = revoke_due(&detached).await {
+            tracing::warn!(%error, "upstream revocations are left for later");
+        }
+    });
+}
+
 /// Revokes one ended session at its server right away, and waits a moment for it. The session is
 /// marked as due in the database: whatever is not done here, [`revoke_due`] does later.
 pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode, Secret};
-use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::clients as rows;
 
 use crate::audit;
@@ -127,8 +127,23 @@ pub async fn update(
     if said("client_id") != Some(client.client_id.as_str()) || !same_secret {
         return Err(RegistrationError::Differs);
     }
+    let background = client.allows_background_access();
+    let act = audit::act(ctx, Actor::Client, "client_updated", "ok");
+    let updated = replace(ctx, client, metadata, background, act).await?;
+    tracing::info!("client updated its registration");
+    Ok(updated)
+}
+
+/// Replaces what is known of a client, whoever says it; `background`: whether it may ask for background access.
+pub(crate) async fn replace(
+    ctx: &Ctx,
+    client: Client,
+    metadata: ClientMetadata,
+    background: bool,
+    act: AuditEvent,
+) -> Result<Registered, RegistrationError> {
     let mut valid = register::check(ctx, metadata)?;
-    if client.allows_background_access() {
+    if background {
         valid = valid.allowing_background_access();
     }
     let fresh = match &client.client_secret {
@@ -146,7 +161,7 @@ pub async fn update(
         ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), secret, ctx.now())
     };
     let row = updated.clone();
-    let act = audit::act(ctx, Actor::Client, "client_updated", "ok").of_client(&row.client_id);
+    let act = act.of_client(&row.client_id);
     let found = ctx
         .store()
         .write(move |c| {
@@ -160,7 +175,6 @@ pub async fn update(
     if !found {
         return Err(RegistrationError::Token);
     }
-    tracing::info!("client updated its registration");
     Ok(Registered { client: updated, client_secret: fresh, registration_access_token: None })
 }
 
@@ -171,8 +185,17 @@ pub async fn update(
 /// When the database does not answer: nothing was deleted then.
 #[tracing::instrument(name = "flow.registration.delete", skip_all, fields(client_id = %client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
+    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok");
+    if remove(ctx, client, act).await? {
+        tracing::info!("client deleted its registration");
+    }
+    Ok(())
+}
+
+/// Deletes a client, whoever says so; `false` when it was gone.
+pub(crate) async fn remove(ctx: &Ctx, client: &Client, act: AuditEvent) -> Result<bool, Internal> {
     let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
-    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok").of_client(&client_id);
+    let act = act.of_client(&client_id);
     let deleted = ctx
         .store()
         .write(move |c| {
@@ -184,13 +207,7 @@ pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
         })
         .await?;
     if deleted {
-        tracing::info!("client deleted its registration");
-        let detached = ctx.clone();
-        ctx.start(async move {
-            if let Err(error) = maintenance::revoke_due(&detached).await {
-                tracing::warn!(%error, "upstream revocations are left for later");
-            }
-        });
+        maintenance::revoke_due_soon(ctx);
     }
-    Ok(())
+    Ok(deleted)
 }

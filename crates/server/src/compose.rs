@@ -164,18 +164,25 @@ fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
         (Registration::Off, _) => Ok(RegistrationPolicy::Off),
         (Registration::Token, path) => {
             let path = path.as_ref().context("registration-token-file")?;
-            let text = std::fs::read_to_string(path).context("registration-token-file")?;
-            let token = text.trim();
-            if token.len() < 16 || token.contains(char::is_whitespace) {
-                bail!(
-                    "registration-token-file (CAUSEWAY_REGISTRATION_TOKEN_FILE): {} has to hold one token of at \
-                     least 16 characters",
-                    path.display()
-                );
-            }
-            Ok(RegistrationPolicy::Token(Secret::new(token)))
+            let token = read_token(path, "registration-token-file (CAUSEWAY_REGISTRATION_TOKEN_FILE)")?;
+            Ok(RegistrationPolicy::Token(token))
         }
     }
+}
+
+/// The operator's token for `/admin`, read here, once.
+pub(crate) fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
+    let path = config.admin_token_file.as_deref();
+    path.map(|path| read_token(path, "admin-token-file (CAUSEWAY_ADMIN_TOKEN_FILE)")).transpose()
+}
+
+fn read_token(path: &std::path::Path, setting: &'static str) -> anyhow::Result<Secret> {
+    let text = std::fs::read_to_string(path).context(setting)?;
+    let token = text.trim();
+    if token.len() < 16 || token.contains(char::is_whitespace) {
+        bail!("{setting}: {} has to hold one token of at least 16 characters", path.display());
+    }
+    Ok(Secret::new(token))
 }
 
 fn limits(config: &Config) -> RateLimits {

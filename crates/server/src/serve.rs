@@ -40,6 +40,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies.clone(),
         demo,
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        admin_token: compose::admin_token(config)?,
         stats: HttpStats::default(),
     };
     let metrics = watch(config, &ctx, &api.stats)?;

@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Result;
 use causeway_api::{ApiConfig, HttpStats};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
-use causeway_domain::{PlainToken, Scope, SystemRng};
+use causeway_domain::{PlainToken, Scope, Secret, SystemRng};
 use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::dpop::ProofRequest;
 use causeway_flow::limits::RateLimits;
@@ -47,6 +47,9 @@ pub struct TestApp {
 }
 
 impl TestApp {
+    /// What its operator presents at `/admin`.
+    pub const ADMIN_TOKEN: &str = "the-operators-own-token";
+
     /// Starts a server on a database.
     ///
     /// # Errors
@@ -128,6 +131,7 @@ impl TestApp {
                 trusted_proxies: Vec::new(),
                 demo: None,
                 workers: 2,
+                admin_token: Some(Secret::new(Self::ADMIN_TOKEN)),
                 stats: HttpStats::default(),
             };
         let server = causeway_api::serve(listener, ctx.clone(), api)?;

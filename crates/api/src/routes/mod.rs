@@ -1,6 +1,7 @@
 //! One file an endpoint: parse, call one verb, render.
 
 mod account;
+pub(crate) mod admin;
 mod authorize;
 mod callback;
 mod client_documents;
@@ -146,12 +147,10 @@ fn only(allow: &'static str) -> Route {
     })
 }
 
-async fn not_found(req: HttpRequest) -> HttpResponse {
+pub(crate) async fn not_found(req: HttpRequest) -> HttpResponse {
     let accept = req.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {
         return PageError::not_found().error_response();
     }
-    let text =
-        "there is nothing at this address: /.well-known/oauth-authorization-server lists the endpoints";
-    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text).error_response()
+    ApiError::not_found().error_response()
 }
