@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use causeway_domain::{ClientId, Secret, SystemRng, TenantId};
 use causeway_flow::events::{deliver_due, new_secret};
 use causeway_jose::hmac_sha256;
-use causeway_store::events::{self, Webhook};
 use causeway_store::StoreError;
+use causeway_store::events::{self, Webhook};
 use causeway_testkit::{Hook, OauthClient, Person as _, decide};
 use serde_json::Value;
 

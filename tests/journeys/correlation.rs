@@ -81,7 +81,7 @@ on_each_database! {
         }
         assert_eq!(of.len(), 2, "{:?}", of.keys());
         for lines in of.values() {
-            let text = lines.iter().map(|line| line.to_string()).collect::<Vec<_>>().join("\n");
+            let text = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             let (own, other) = if text.contains(DID) { (DID, OTHER_DID) } else { (OTHER_DID, DID) };
             assert!(text.contains(own) && !text.contains(other), "both people in one: {text}");
             for step in [

@@ -107,7 +107,11 @@ fn refreshes(out: &mut Exposition, ctx: &Ctx) {
     out.family(name, Kind::Counter, "Expired rows that were deleted.");
     out.sample(name, &[], stats.swept());
     let name = "causeway_swept_sessions_total";
-    out.family(name, Kind::Counter, "Sessions that were ended because they were idle, abandoned or out of reach.");
+    out.family(
+        name,
+        Kind::Counter,
+        "Sessions that were ended because they were idle, abandoned or out of reach.",
+    );
     out.sample(name, &[], stats.ended_by_sweep());
     if let Some(done_at) = stats.sweep_done_at() {
         let name = "causeway_sweep_lag_seconds";
@@ -121,7 +125,11 @@ fn store(out: &mut Exposition, ctx: &Ctx) {
     for (name, help, count) in [
         ("causeway_store_writes_total", "Write transactions that were asked for.", stats.writes),
         ("causeway_store_reads_total", "Read transactions that were asked for.", stats.reads),
-        ("causeway_store_commits_lost_total", "SQLite: commits that were lost as a whole.", stats.lost_batches),
+        (
+            "causeway_store_commits_lost_total",
+            "SQLite: commits that were lost as a whole.",
+            stats.lost_batches,
+        ),
         ("causeway_store_retries_total", "PostgreSQL: transactions that were run again.", stats.retries),
     ] {
         out.family(name, Kind::Counter, help);

@@ -273,7 +273,8 @@ impl HttpClient {
         let mut all = HeaderMap::new();
         all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in headers {
-            let value = HeaderValue::from_str(value).map_err(|_| HttpError::Blocked("a header is malformed"))?;
+            let value =
+                HeaderValue::from_str(value).map_err(|_| HttpError::Blocked("a header is malformed"))?;
             all.insert(*name, value);
         }
         let call =

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::error::{ConfigError, Fault};
 use crate::external_url::ExternalUrl;
+use crate::file::FileConfig;
 use crate::layers::{Layers, Source};
 use crate::parse;
 use crate::secret::{InlineSecret, SecretKeySource};
@@ -175,11 +176,12 @@ impl Config {
     /// # Errors
     /// The first setting that is refused.
     pub fn load_from(
-        settings: Settings,
+        mut settings: Settings,
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Layers::open(settings.config, environment)?;
-        let file = std::mem::take(&mut layers.file);
+        let mut layers = Layers::open(settings.config.take(), environment)?;
+        let mut file = std::mem::take(&mut layers.file);
+        let operation = Operation::read(&mut layers, &mut settings, &mut file)?;
 
         // Settings with a default always have a value; the fallbacks below are never taken.
         let listen = layers.text(&table::LISTEN, settings.listen, file.listen, parse::listen)?;
@@ -242,34 +244,6 @@ impl Config {
             );
             return Err(table::REGISTRATION_TOKEN_FILE.refuse(fault));
         }
-        let sign_in_limit =
-            layers.text(&table::SIGN_IN_LIMIT, settings.sign_in_limit, file.sign_in_limit, parse::limit)?;
-        let registration_limit = layers.text(
-            &table::REGISTRATION_LIMIT,
-            settings.registration_limit,
-            file.registration_limit,
-            parse::limit,
-        )?;
-        let failed_authentication_limit = layers.text(
-            &table::FAILED_AUTHENTICATION_LIMIT,
-            settings.failed_authentication_limit,
-            file.failed_authentication_limit,
-            parse::limit,
-        )?;
-        let metrics_listen =
-            layers.text(&table::METRICS_LISTEN, settings.metrics_listen, file.metrics_listen, parse::listen)?;
-        let audit_retention_days = layers.text(
-            &table::AUDIT_RETENTION_DAYS,
-            settings.audit_retention_days,
-            file.audit_retention_days,
-            parse::days,
-        )?;
-        let admin_token_file = layers.text(
-            &table::ADMIN_TOKEN_FILE,
-            settings.admin_token_file,
-            file.admin_token_file,
-            parse::readable,
-        )?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -289,12 +263,12 @@ impl Config {
             demo,
             registration,
             registration_token_file,
-            sign_in_limit: sign_in_limit.flatten(),
-            registration_limit: registration_limit.flatten(),
-            failed_authentication_limit: failed_authentication_limit.flatten(),
-            metrics_listen,
-            audit_retention_days: audit_retention_days.filter(|days| *days > 0),
-            admin_token_file,
+            sign_in_limit: operation.sign_in_limit,
+            registration_limit: operation.registration_limit,
+            failed_authentication_limit: operation.failed_authentication_limit,
+            metrics_listen: operation.metrics_listen,
+            audit_retention_days: operation.audit_retention_days,
+            admin_token_file: operation.admin_token_file,
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,
@@ -324,6 +298,54 @@ impl Config {
     /// Whether the page at `/` is served.
     pub fn demo_enabled(&self) -> bool {
         self.demo.unwrap_or_else(|| self.is_loopback())
+    }
+}
+
+/// What keeps a server running: limits, metrics, the audit log, the operator's token.
+struct Operation {
+    sign_in_limit: Option<RateLimit>,
+    registration_limit: Option<RateLimit>,
+    failed_authentication_limit: Option<RateLimit>,
+    metrics_listen: Option<SocketAddr>,
+    audit_retention_days: Option<u32>,
+    admin_token_file: Option<PathBuf>,
+}
+
+impl Operation {
+    fn read(
+        layers: &mut Layers<'_>,
+        settings: &mut Settings,
+        file: &mut FileConfig,
+    ) -> Result<Self, ConfigError> {
+        let mut limit = |setting, flag: &mut Option<String>, file: &mut Option<String>| {
+            Ok::<_, ConfigError>(layers.text(setting, flag.take(), file.take(), parse::limit)?.flatten())
+        };
+        let sign_in_limit =
+            limit(&table::SIGN_IN_LIMIT, &mut settings.sign_in_limit, &mut file.sign_in_limit)?;
+        let registration_limit = limit(
+            &table::REGISTRATION_LIMIT,
+            &mut settings.registration_limit,
+            &mut file.registration_limit,
+        )?;
+        let failed_authentication_limit = limit(
+            &table::FAILED_AUTHENTICATION_LIMIT,
+            &mut settings.failed_authentication_limit,
+            &mut file.failed_authentication_limit,
+        )?;
+        let (flag, line) = (settings.metrics_listen.take(), file.metrics_listen.take());
+        let metrics_listen = layers.text(&table::METRICS_LISTEN, flag, line, parse::listen)?;
+        let (flag, line) = (settings.audit_retention_days.take(), file.audit_retention_days.take());
+        let days = layers.text(&table::AUDIT_RETENTION_DAYS, flag, line, parse::days)?;
+        let (flag, line) = (settings.admin_token_file.take(), file.admin_token_file.take());
+        let admin_token_file = layers.text(&table::ADMIN_TOKEN_FILE, flag, line, parse::readable)?;
+        Ok(Self {
+            sign_in_limit,
+            registration_limit,
+            failed_authentication_limit,
+            metrics_listen,
+            audit_retention_days: days.filter(|days| *days > 0),
+            admin_token_file,
+        })
     }
 }
 

@@ -98,13 +98,19 @@ pub(crate) fn registration(text: &str) -> Result<Registration, Fault> {
 
 pub(crate) fn limit(text: &str) -> Result<Option<RateLimit>, Fault> {
     RateLimit::parse(text).ok_or_else(|| {
-        Fault::new(format!("{text:?} is not a rate"), "use for example 100/minute (second, minute, hour), or off")
+        Fault::new(
+            format!("{text:?} is not a rate"),
+            "use for example 100/minute (second, minute, hour), or off",
+        )
     })
 }
 
 pub(crate) fn days(text: &str) -> Result<u32, Fault> {
     text.parse().ok().filter(|days| *days <= 36_500).ok_or_else(|| {
-        Fault::new(format!("{text:?} is not a number of days"), "use a whole number such as 90, or 0 for ever")
+        Fault::new(
+            format!("{text:?} is not a number of days"),
+            "use a whole number such as 90, or 0 for ever",
+        )
     })
 }
 

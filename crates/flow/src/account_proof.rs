@@ -6,8 +6,8 @@ use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, CodeVerifier, Prompts,
-    ResponseMode, Scope,
+    AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId,
+    Prompts, ResponseMode, Scope,
 };
 use causeway_store::{AnyConnection, account_proofs, auth_requests, clients, sessions};
 

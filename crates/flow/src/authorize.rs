@@ -7,8 +7,8 @@ use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, CorrelationId, ErrorCode, Jkt, Prompts, RequestUri,
-    ResponseMode, Scope, Timestamp,
+    AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, CorrelationId, ErrorCode, Jkt, Prompts,
+    RequestUri, ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};

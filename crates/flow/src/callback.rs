@@ -303,8 +303,7 @@ async fn store_session(
     let stored = ctx
         .write_answer(|| {
             let (ring, request_id) = (ctx.ring(), request.id.clone());
-            let (head, tokens, proof_id, act) =
-                (head.clone(), tokens.clone(), proof_id.clone(), act.clone());
+            let (head, tokens, proof_id, act) = (head.clone(), tokens.clone(), proof_id.clone(), act.clone());
             move |c: &mut AnyConnection| {
                 if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
                     // Either another tab was first, or an earlier try did commit after all.

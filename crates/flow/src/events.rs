@@ -180,8 +180,8 @@ async fn send(ctx: &Ctx, delivery: &Delivery) -> Result<u16, String> {
     let url = Url::parse(&delivery.webhook.url).map_err(|error| error.to_string())?;
     let body = serde_json::to_string(&delivery.event).map_err(|error| error.to_string())?;
     let (id, at) = (format!("evt_{}", delivery.event.id), ctx.now().to_string());
-    let signature =
-        sign(&delivery.webhook.secret, &id, &at, &body).ok_or_else(|| "the secret is malformed".to_owned())?;
+    let signature = sign(&delivery.webhook.secret, &id, &at, &body)
+        .ok_or_else(|| "the secret is malformed".to_owned())?;
     let headers = [("webhook-id", id), ("webhook-timestamp", at), ("webhook-signature", signature)];
     ctx.atproto().http().post_json(&url, &headers, body).await.map_err(|error| error.to_string())
 }
@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn signed_as_others_verify_it() {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        let signature = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
+        let signature =
+            sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
         assert_eq!(signature.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
     }
 

@@ -37,8 +37,7 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 4] =
-        [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Device];
+    pub const ALL: [Self; 4] = [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Device];
 
     /// The name in logs and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -122,12 +121,7 @@ pub fn permit(
 ///
 /// # Errors
 /// [`TooMany`].
-pub fn check(
-    ctx: &Ctx,
-    act: Act,
-    client: Option<&ClientId>,
-    address: Option<IpAddr>,
-) -> Result<(), TooMany> {
+pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpAddr>) -> Result<(), TooMany> {
     ctx.limits().judge(act, client, address, ctx.now(), false)
 }
 
@@ -174,10 +168,8 @@ impl Limits {
             (self.hasher.hash_one(network), Rate::of(limit, CLIENTS_PER_ADDRESS)),
         ];
         let now = now.as_secs().saturating_mul(MICROS);
-        let verdict = self.acts[act as usize]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .judge(rates, now, count);
+        let verdict =
+            self.acts[act as usize].lock().unwrap_or_else(PoisonError::into_inner).judge(rates, now, count);
         if let Err(TooMany { retry_after }) = verdict {
             self.refused[act as usize].fetch_add(1, Ordering::Relaxed);
             tracing::debug!(act = act.as_str(), client, %address, retry_after, "rate limit");

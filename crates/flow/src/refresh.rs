@@ -17,8 +17,8 @@ use crate::error::Internal;
 use crate::id_token;
 use crate::maintenance;
 use crate::scopes;
-use crate::trace;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::trace;
 
 /// The parameters of the request.
 #[derive(Debug, Default)]

@@ -71,11 +71,7 @@ impl RegistrationError {
 ///
 /// # Errors
 /// [`RegistrationError::Off`], [`RegistrationError::InitialToken`] or [`RegistrationError::TooMany`].
-pub fn permit(
-    ctx: &Ctx,
-    token: Option<&Secret>,
-    address: Option<IpAddr>,
-) -> Result<(), RegistrationError> {
+pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Result<(), RegistrationError> {
     match ctx.registration() {
         RegistrationPolicy::Open => Ok(limits::permit(ctx, Act::Registration, None, address)?),
         RegistrationPolicy::Token(wanted) => {

@@ -256,11 +256,7 @@ pub async fn cancel(
 
 /// Ends a request without a grant, unless it has moved on since it was read: its pushed request is
 /// used up, and a session that was made for it is over. `act`: what it is written down as.
-pub(crate) async fn end_request(
-    ctx: &Ctx,
-    request: &AuthRequest,
-    act: AuditEvent,
-) -> Result<bool, Internal> {
+pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEvent) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
     let act = act.of_client(&request.client_id);
     ctx.store()

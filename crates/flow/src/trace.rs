@@ -60,7 +60,6 @@ pub(crate) fn correlation() -> Option<CorrelationId> {
 
 /// The request's name, and where it comes from.
 pub(crate) fn origin() -> (Option<String>, Option<IpAddr>) {
-    current().map_or((None, None), |current| {
-        (Some(current.request.request_id.clone()), current.request.address)
-    })
+    current()
+        .map_or((None, None), |current| (Some(current.request.request_id.clone()), current.request.address))
 }

@@ -2,8 +2,8 @@
 
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, Prompts, RequestUri, ResponseMode, TenantId,
-    Timestamp, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, Prompts, RequestUri, ResponseMode,
+    TenantId, Timestamp, UpstreamSessionId,
 };
 use diesel::prelude::*;
 

@@ -179,8 +179,7 @@ fn next_id(c: &mut AnyConnection, at: Timestamp) -> Result<i64, StoreError> {
         // Held to the end of the transaction. On SQLite there is one writer anyway.
         sql_query("SELECT pg_advisory_xact_lock(7126543210)").execute(c)?;
     }
-    let last: Option<i64> =
-        event_outbox::table.select(diesel::dsl::max(event_outbox::id)).first(c)?;
+    let last: Option<i64> = event_outbox::table.select(diesel::dsl::max(event_outbox::id)).first(c)?;
     Ok(last.unwrap_or(0).saturating_add(1).max(at.as_secs().saturating_mul(MICROS)))
 }
 
@@ -189,8 +188,7 @@ fn next_id(c: &mut AnyConnection, at: Timestamp) -> Result<i64, StoreError> {
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn last_event_id(c: &mut AnyConnection) -> Result<i64, StoreError> {
-    let last: Option<i64> =
-        event_outbox::table.select(diesel::dsl::max(event_outbox::id)).first(c)?;
+    let last: Option<i64> = event_outbox::table.select(diesel::dsl::max(event_outbox::id)).first(c)?;
     Ok(last.unwrap_or(0))
 }
 
@@ -363,11 +361,7 @@ pub fn take_due_deliveries(
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn settle_delivery(
-    c: &mut AnyConnection,
-    id: i64,
-    due_at: Option<Timestamp>,
-) -> Result<(), StoreError> {
+pub fn settle_delivery(c: &mut AnyConnection, id: i64, due_at: Option<Timestamp>) -> Result<(), StoreError> {
     diesel::update(event_outbox::table.filter(event_outbox::id.eq(id)))
         .set(event_outbox::webhook_due_at.eq(due_at.map(Timestamp::as_secs)))
         .execute(c)?;

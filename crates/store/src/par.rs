@@ -71,14 +71,16 @@ pub fn find_par_request(
             dsl::expires_at,
         ));
     let row = fixed!(alive).get_result::<(String, Option<String>, Option<String>, i64, i64)>(c).optional()?;
-    Ok(row.map(|(authorization_request, auth_request_id, correlation_id, created_at, expires_at)| ParRequest {
-        request_uri: request_uri.clone(),
-        client_id: client_id.clone(),
-        authorization_request,
-        auth_request_id: auth_request_id.map(AuthRequestId::new),
-        correlation_id: correlation_id.map(CorrelationId::new),
-        created_at: Timestamp(created_at),
-        expires_at: Timestamp(expires_at),
+    Ok(row.map(|(authorization_request, auth_request_id, correlation_id, created_at, expires_at)| {
+        ParRequest {
+            request_uri: request_uri.clone(),
+            client_id: client_id.clone(),
+            authorization_request,
+            auth_request_id: auth_request_id.map(AuthRequestId::new),
+            correlation_id: correlation_id.map(CorrelationId::new),
+            created_at: Timestamp(created_at),
+            expires_at: Timestamp(expires_at),
+        }
     }))
 }
 

@@ -17,8 +17,8 @@ use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
-    UpstreamSessionId,
+    BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp,
+    UpstreamClientId, UpstreamSessionId,
 };
 use diesel::prelude::*;
 

@@ -125,15 +125,14 @@ impl TestApp {
         };
         tune(&mut parts);
         let ctx = Ctx::new(parts);
-        let api =
-            ApiConfig {
-                page_origin: issuer.clone(),
-                trusted_proxies: Vec::new(),
-                demo: None,
-                workers: 2,
-                admin_token: Some(Secret::new(Self::ADMIN_TOKEN)),
-                stats: HttpStats::default(),
-            };
+        let api = ApiConfig {
+            page_origin: issuer.clone(),
+            trusted_proxies: Vec::new(),
+            demo: None,
+            workers: 2,
+            admin_token: Some(Secret::new(Self::ADMIN_TOKEN)),
+            stats: HttpStats::default(),
+        };
         let server = causeway_api::serve(listener, ctx.clone(), api)?;
         let handle = server.handle();
         tokio::spawn(server);

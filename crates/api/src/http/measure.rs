@@ -44,7 +44,8 @@ impl HttpStats {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
         known.unwrap_or_else(|| {
             let mut routes = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || Arc::new(RouteStats { counts: Default::default(), time: Histogram::new(&MICROSECONDS) });
+            let fresh =
+                || Arc::new(RouteStats { counts: Default::default(), time: Histogram::new(&MICROSECONDS) });
             Arc::clone(routes.entry(route).or_insert_with(fresh))
         })
     }

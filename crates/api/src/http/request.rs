@@ -90,11 +90,8 @@ pub(crate) async fn observe(
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
-    let served = trace::Request {
-        span: span.clone(),
-        request_id: origin.request_id.clone(),
-        address: origin.client,
-    };
+    let served =
+        trace::Request { span: span.clone(), request_id: origin.request_id.clone(), address: origin.client };
     let current = Current {
         id: origin.request_id,
         address: origin.client,

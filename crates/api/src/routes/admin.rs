@@ -6,7 +6,9 @@ use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, put}
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, Timestamp, UpstreamSessionId};
+use causeway_domain::{
+    ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, Timestamp, UpstreamSessionId,
+};
 use causeway_flow::admin::{self, IssuerKey};
 use causeway_flow::limits::{self, Act};
 use causeway_flow::register::Registered;

@@ -63,7 +63,15 @@ async fn next(
         for event in listener.next().await? {
             // Numbers, our own words and identifiers: no line of it ends early.
             let data = serde_json::to_string(&event).unwrap_or_default();
-            text.extend(["id: ", &event.id.to_string(), "\nevent: ", &event.event, "\ndata: ", &data, "\n\n"]);
+            text.extend([
+                "id: ",
+                &event.id.to_string(),
+                "\nevent: ",
+                &event.event,
+                "\ndata: ",
+                &data,
+                "\n\n",
+            ]);
         }
         if text.is_empty() && spoken.elapsed() >= KEEP_ALIVE {
             text.push_str(":\n\n");

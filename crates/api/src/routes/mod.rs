@@ -58,9 +58,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         )
         .service(api("/api/session", "GET").route(get().to(session::show)).wrap(cors()))
         .service(api("/api/session/refresh", "POST").route(post().to(session::refresh)).wrap(cors()))
-        .service(
-            api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)),
-        )
+        .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
         .service(
             api("/xrpc/{nsid}", "GET, POST")
                 .route(get().to(xrpc::call))

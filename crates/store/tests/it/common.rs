@@ -10,9 +10,9 @@ use causeway_domain::grant::{
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, CodeVerifier, Did, Handle, Jkt, OauthState, PlainToken,
-    Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState, SystemRng,
-    TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, Handle, Jkt, OauthState,
+    PlainToken, Prompts, RedirectUri, RequestUri, ResponseMode, Scope, Secret, SessionKind, SessionState,
+    SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::keys::StoredKey;
 use causeway_store::seal::SealingKeyRing;
