@@ -4,6 +4,8 @@
 mod conformance {
     mod access_jwt;
     mod account;
+    mod admin;
+    mod audit;
     mod authorize;
     mod backchannel;
     mod background;
@@ -16,12 +18,14 @@ mod conformance {
     mod dpop_nonce;
     mod dpop_resource;
     mod email;
+    mod events;
     mod exchange;
     mod export;
     mod graphql;
     mod identity;
     mod introspection;
     mod languages;
+    mod limits;
     mod logout;
     mod metadata;
     mod openid;
@@ -49,8 +53,10 @@ mod journeys {
     mod browser;
     mod canary;
     mod confidential;
+    mod correlation;
     mod device;
     mod graphql;
+    mod metrics;
     mod relay;
     mod scopes;
     mod sign_in;

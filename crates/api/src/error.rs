@@ -1,6 +1,7 @@
 //! From the verbs' errors to the wire: one table for JSON, one for pages.
 
 mod export;
+mod operation;
 mod relay;
 
 use std::fmt;
@@ -182,6 +183,7 @@ impl ApiError {
     pub(crate) fn caller(error: CallerError, used_header: bool) -> Self {
         match error {
             CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
+            CallerError::Client(ClientAuthError::TooMany(error)) => error.into(),
             CallerError::Client(error) if error.code() == ErrorCode::TemporarilyUnavailable => {
                 let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string());
                 this.retry_after = Some(BUSY_SECONDS);
@@ -356,6 +358,7 @@ impl From<RegistrationError> for ApiError {
         match error {
             RegistrationError::Internal(error) => Self::internal(&error),
             RegistrationError::Register(error) => error.into(),
+            RegistrationError::TooMany(error) => error.into(),
             error @ RegistrationError::Off => {
                 Self::new(StatusCode::FORBIDDEN, error.code(), error.to_string())
             }
@@ -365,7 +368,9 @@ impl From<RegistrationError> for ApiError {
                 this.challenges = vec![challenge(TokenType::Bearer, Some((error.code(), &this.description)))];
                 this
             }
-            error @ RegistrationError::Differs => Self::bad_request(error.code(), &error),
+            error @ (RegistrationError::Differs | RegistrationError::Document) => {
+                Self::bad_request(error.code(), &error)
+            }
         }
     }
 }
@@ -408,11 +413,12 @@ pub(crate) struct PageError {
     code: ErrorCode,
     problem: Problem,
     detail: Option<String>,
+    retry_after: Option<u64>,
 }
 
 impl PageError {
     pub(crate) const fn new(status: StatusCode, code: ErrorCode, problem: Problem) -> Self {
-        Self { status, code, problem, detail: None }
+        Self { status, code, problem, detail: None, retry_after: None }
     }
 
     /// The app's mistake; `detail` is for its makers.
@@ -483,7 +489,13 @@ impl ResponseError for PageError {
             request_id: request::id(),
         };
         match view.render(request::lang()) {
-            Ok(html) => page(self.status, html, Forms::Stay, None),
+            Ok(html) => {
+                let mut response = page(self.status, html, Forms::Stay, None);
+                if let Some(seconds) = self.retry_after {
+                    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                }
+                response
+            }
             Err(error) => {
                 tracing::error!(%error, "the error page did not render");
                 HttpResponse::build(self.status).body(self.code.as_str())

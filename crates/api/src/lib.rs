@@ -3,6 +3,7 @@
 mod error;
 mod graphql;
 mod http;
+mod metrics;
 pub mod openapi;
 pub mod pages;
 mod routes;
@@ -16,6 +17,8 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use causeway_flow::Ctx;
 
+pub use self::http::measure::HttpStats;
+pub use self::metrics::serve_metrics;
 pub use self::state::ApiConfig;
 use self::state::AppState;
 
@@ -25,9 +28,12 @@ use self::state::AppState;
 /// When the listener cannot be used.
 pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Result<Server> {
     let workers = config.workers;
+    let with_admin = config.admin_token.is_some();
     let state = Data::new(AppState::new(ctx, config));
     let server = HttpServer::new(move || {
-        App::new().app_data(state.clone()).wrap(from_fn(http::request::observe)).configure(routes::configure)
+        let app = App::new().app_data(state.clone()).wrap(from_fn(http::request::observe));
+        let app = if with_admin { app.configure(routes::admin::configure) } else { app };
+        app.configure(routes::configure)
     });
     Ok(server.workers(workers).shutdown_timeout(10).disable_signals().listen(listener)?.run())
 }

@@ -3,6 +3,7 @@
 //!
 //! A test compares it with the route table, so that no endpoint is forgotten or invented.
 
+mod admin;
 mod oauth;
 mod operation;
 mod resources;
@@ -37,6 +38,7 @@ pub fn document(issuer: &str) -> Value {
             { "name": "tokens", "description": "What an authenticated client does with tokens" },
             { "name": "clients", "description": "Registration and its management" },
             { "name": "resources", "description": "What an access token gives" },
+            { "name": "administration", "description": "For whoever runs the server: only with --admin-token-file" },
             { "name": "health", "description": "For probes" },
         ],
         "paths": paths,
@@ -51,6 +53,7 @@ pub fn document(issuer: &str) -> Value {
 fn all() -> Vec<Path> {
     let mut paths = oauth::paths();
     paths.extend(resources::paths());
+    paths.extend(admin::paths());
     paths
 }
 

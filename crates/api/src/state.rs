@@ -1,10 +1,11 @@
 //! What every handler shares.
 
 use actix_web::web::Bytes;
-use causeway_domain::ClientId;
+use causeway_domain::{ClientId, Secret};
 use causeway_flow::Ctx;
 use ipnet::IpNet;
 
+use crate::HttpStats;
 use crate::graphql::{self, RepositorySchema};
 use crate::routes::metadata;
 
@@ -20,6 +21,10 @@ pub struct ApiConfig {
     pub demo: Option<ClientId>,
     /// Worker threads.
     pub workers: usize,
+    /// The operator's token for `/admin`; `None`: there is no such address.
+    pub admin_token: Option<Secret>,
+    /// Counts the requests.
+    pub stats: HttpStats,
 }
 
 /// What every handler shares.

@@ -17,6 +17,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::address::is_public;
+use crate::stats::{UpstreamCounters, UpstreamStats};
 
 /// How the client behaves.
 #[derive(Clone, Debug)]
@@ -120,6 +121,7 @@ pub struct HttpClient {
     pub(crate) client: reqwest::Client,
     dev_mode: bool,
     idle_timeout: Duration,
+    counters: Arc<UpstreamCounters>,
 }
 
 impl fmt::Debug for HttpClient {
@@ -194,7 +196,8 @@ impl HttpClient {
         }
         let client =
             builder.build().map_err(|_| HttpError::Setup("the TLS library refused the configuration"))?;
-        Ok(Self { client, dev_mode: config.dev_mode, idle_timeout: config.idle_timeout })
+        let counters = Arc::default();
+        Ok(Self { client, dev_mode: config.dev_mode, idle_timeout: config.idle_timeout, counters })
     }
 
     /// Whether plain http and private addresses are allowed.
@@ -269,6 +272,28 @@ impl HttpClient {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// Sends JSON to somebody who answers with a status; nothing of the body is read.
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`.
+    pub async fn post_json(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> Result<u16, HttpError> {
+        let mut all = HeaderMap::new();
+        all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in headers {
+            let value =
+                HeaderValue::from_str(value).map_err(|_| HttpError::Blocked("a header is malformed"))?;
+            all.insert(*name, value);
+        }
+        let call =
+            Call { method: Method::POST, url, accept: "*/*", headers: all, body: Some(Bytes::from(body)) };
+        Ok(self.send(call).await?.status().as_u16())
+    }
+
     /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
@@ -282,9 +307,37 @@ impl HttpClient {
             request = request.body(body);
         }
         let outcome = request.send().await.map_err(|error| explain(&error));
-        note_outcome(&call.method, call.url, started, &outcome);
+        self.note_outcome(&call.method, call.url, started, &outcome);
         let response = outcome?;
         if response.status().is_redirection() { Err(HttpError::Redirected) } else { Ok(response) }
+    }
+
+    /// Counts how a request went, and logs it: metadata, and no query.
+    pub(crate) fn note_outcome(
+        &self,
+        method: &Method,
+        url: &Url,
+        started: Instant,
+        outcome: &Result<Response, HttpError>,
+    ) {
+        let elapsed = started.elapsed();
+        self.counters.note(outcome.as_ref().map(|response| response.status().as_u16()), elapsed);
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let (host, path) = (url.host_str(), url.path());
+        match outcome {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
+            }
+            Err(error) => {
+                tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
+            }
+        }
+    }
+
+    /// How requests went so far.
+    pub fn stats(&self) -> UpstreamStats {
+        self.counters.read()
     }
 
     /// What the resolver does not see: schemes, credentials, and addresses written into the URL.
@@ -304,26 +357,6 @@ impl HttpClient {
             None => return Err(HttpError::Blocked("the address names no host")),
         };
         if self.dev_mode || is_public(address) { Ok(()) } else { Err(HttpError::Blocked(PRIVATE)) }
-    }
-}
-
-/// Logs how a request went: metadata, and no query.
-pub(crate) fn note_outcome(
-    method: &Method,
-    url: &Url,
-    started: Instant,
-    outcome: &Result<Response, HttpError>,
-) {
-    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (host, path) = (url.host_str(), url.path());
-    match outcome {
-        Ok(response) => {
-            let status = response.status().as_u16();
-            tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
-        }
-        Err(error) => {
-            tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
-        }
     }
 }
 

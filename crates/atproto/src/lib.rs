@@ -15,6 +15,7 @@ mod metadata;
 mod nonce;
 mod oauth;
 mod open;
+mod stats;
 mod xrpc;
 
 pub use client::{AtprotoClient, AtprotoConfig, Target};
@@ -23,4 +24,5 @@ pub use http::{Document, HttpClient, HttpConfig, HttpError};
 pub use identity::Identity;
 pub use metadata::AuthorizationServer;
 pub use oauth::{PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
+pub use stats::UpstreamStats;
 pub use xrpc::{UploadError, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest};

@@ -12,7 +12,7 @@ use reqwest::{Body, Method, Response, StatusCode};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::http::{HttpClient, HttpError, explain, note_outcome};
+use crate::http::{HttpClient, HttpError, explain};
 use crate::xrpc::OpenBody;
 
 /// Longer than anything that keeps moving takes.
@@ -62,7 +62,7 @@ impl HttpClient {
             }
             seen = now;
         };
-        note_outcome(&call.method, call.url, started, &outcome);
+        self.note_outcome(&call.method, call.url, started, &outcome);
         let response = outcome?;
         let status = response.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {

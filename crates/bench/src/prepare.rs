@@ -153,6 +153,7 @@ fn new_grant(
         created_at: now,
         last_used_at: now,
         verified_at: now,
+        correlation_id: None,
         cooldown: Cooldown::default(),
     };
     let code = AuthorizationCode {

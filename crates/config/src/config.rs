@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::error::{ConfigError, Fault};
 use crate::external_url::ExternalUrl;
+use crate::file::FileConfig;
 use crate::layers::{Layers, Source};
 use crate::parse;
 use crate::secret::{InlineSecret, SecretKeySource};
@@ -79,6 +80,37 @@ impl UpstreamClient {
     }
 }
 
+/// So many in a second, a minute or an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many: at least one.
+    pub count: u32,
+    /// In how many seconds.
+    pub seconds: u32,
+}
+
+impl RateLimit {
+    const UNITS: [(&str, u32); 3] = [("second", 1), ("minute", 60), ("hour", 3600)];
+
+    /// Reads `N/UNIT`, or `off`.
+    pub(crate) fn parse(text: &str) -> Option<Option<Self>> {
+        if text == "off" {
+            return Some(None);
+        }
+        let (count, unit) = text.split_once('/')?;
+        let (_, seconds) = Self::UNITS.into_iter().find(|(name, _)| *name == unit)?;
+        let count = count.parse().ok().filter(|count| *count > 0)?;
+        Some(Some(Self { count, seconds }))
+    }
+
+    /// The form in flags, environment and file.
+    pub(crate) fn in_words(limit: Option<Self>) -> String {
+        let Some(Self { count, seconds }) = limit else { return "off".to_owned() };
+        let unit = Self::UNITS.into_iter().find(|(_, known)| *known == seconds);
+        format!("{count}/{}", unit.map_or("second", |(name, _)| name))
+    }
+}
+
 /// Every setting, merged and checked. `Debug` shows what [`Config::render`] shows: no secret.
 #[derive(Clone)]
 pub struct Config {
@@ -114,6 +146,18 @@ pub struct Config {
     pub registration_token_file: Option<PathBuf>,
     /// Whether clients are taken by the document at their `client_id`.
     pub client_id_documents: bool,
+    /// Sign-ins that are begun, by client and address; `None` = no limit.
+    pub sign_in_limit: Option<RateLimit>,
+    /// Registrations without a token, by address; `None` = no limit.
+    pub registration_limit: Option<RateLimit>,
+    /// Failed client authentications, by client and address; `None` = no limit.
+    pub failed_authentication_limit: Option<RateLimit>,
+    /// The address to serve metrics on; `None` = nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Days for which an act stays in the audit log; `None` = for ever.
+    pub audit_retention_days: Option<u32>,
+    /// The file with the operator's token; `None` = there is no `/admin`.
+    pub admin_token_file: Option<PathBuf>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     pub(crate) file_path: Option<PathBuf>,
@@ -134,11 +178,12 @@ impl Config {
     /// # Errors
     /// The first setting that is refused.
     pub fn load_from(
-        settings: Settings,
+        mut settings: Settings,
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Layers::open(settings.config, environment)?;
-        let file = std::mem::take(&mut layers.file);
+        let mut layers = Layers::open(settings.config.take(), environment)?;
+        let mut file = std::mem::take(&mut layers.file);
+        let operation = Operation::read(&mut layers, &mut settings, &mut file)?;
 
         // Settings with a default always have a value; the fallbacks below are never taken.
         let listen = layers.text(&table::LISTEN, settings.listen, file.listen, parse::listen)?;
@@ -226,6 +271,12 @@ impl Config {
             registration,
             registration_token_file,
             client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
+            sign_in_limit: operation.sign_in_limit,
+            registration_limit: operation.registration_limit,
+            failed_authentication_limit: operation.failed_authentication_limit,
+            metrics_listen: operation.metrics_listen,
+            audit_retention_days: operation.audit_retention_days,
+            admin_token_file: operation.admin_token_file,
             log_format,
             file_path: layers.file_path,
             sources: layers.sources,
@@ -255,6 +306,54 @@ impl Config {
     /// Whether the page at `/` is served.
     pub fn demo_enabled(&self) -> bool {
         self.demo.unwrap_or_else(|| self.is_loopback())
+    }
+}
+
+/// What keeps a server running: limits, metrics, the audit log, the operator's token.
+struct Operation {
+    sign_in_limit: Option<RateLimit>,
+    registration_limit: Option<RateLimit>,
+    failed_authentication_limit: Option<RateLimit>,
+    metrics_listen: Option<SocketAddr>,
+    audit_retention_days: Option<u32>,
+    admin_token_file: Option<PathBuf>,
+}
+
+impl Operation {
+    fn read(
+        layers: &mut Layers<'_>,
+        settings: &mut Settings,
+        file: &mut FileConfig,
+    ) -> Result<Self, ConfigError> {
+        let mut limit = |setting, flag: &mut Option<String>, file: &mut Option<String>| {
+            Ok::<_, ConfigError>(layers.text(setting, flag.take(), file.take(), parse::limit)?.flatten())
+        };
+        let sign_in_limit =
+            limit(&table::SIGN_IN_LIMIT, &mut settings.sign_in_limit, &mut file.sign_in_limit)?;
+        let registration_limit = limit(
+            &table::REGISTRATION_LIMIT,
+            &mut settings.registration_limit,
+            &mut file.registration_limit,
+        )?;
+        let failed_authentication_limit = limit(
+            &table::FAILED_AUTHENTICATION_LIMIT,
+            &mut settings.failed_authentication_limit,
+            &mut file.failed_authentication_limit,
+        )?;
+        let (flag, line) = (settings.metrics_listen.take(), file.metrics_listen.take());
+        let metrics_listen = layers.text(&table::METRICS_LISTEN, flag, line, parse::listen)?;
+        let (flag, line) = (settings.audit_retention_days.take(), file.audit_retention_days.take());
+        let days = layers.text(&table::AUDIT_RETENTION_DAYS, flag, line, parse::days)?;
+        let (flag, line) = (settings.admin_token_file.take(), file.admin_token_file.take());
+        let admin_token_file = layers.text(&table::ADMIN_TOKEN_FILE, flag, line, parse::readable)?;
+        Ok(Self {
+            sign_in_limit,
+            registration_limit,
+            failed_authentication_limit,
+            metrics_listen,
+            audit_retention_days: days.filter(|days| *days > 0),
+            admin_token_file,
+        })
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) struct FileConfig {
     pub(crate) registration: Option<String>,
     pub(crate) registration_token_file: Option<String>,
     pub(crate) client_id_documents: Option<bool>,
+    pub(crate) sign_in_limit: Option<String>,
+    pub(crate) registration_limit: Option<String>,
+    pub(crate) failed_authentication_limit: Option<String>,
+    pub(crate) metrics_listen: Option<String>,
+    pub(crate) audit_retention_days: Option<String>,
+    pub(crate) admin_token_file: Option<String>,
     pub(crate) log_format: Option<String>,
 }
 

@@ -32,7 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, LogFormat, Registration, UpstreamClient};
+pub use config::{Config, LogFormat, RateLimit, Registration, UpstreamClient};
 pub use error::ConfigError;
 pub use external_url::ExternalUrl;
 pub use reference::{json_schema, reference_markdown};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::{LogFormat, Registration, UpstreamClient};
+use crate::config::{LogFormat, RateLimit, Registration, UpstreamClient};
 use crate::error::Fault;
 
 pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
@@ -94,6 +94,24 @@ pub(crate) fn resolve(text: &str) -> Result<(String, IpAddr), Fault> {
 pub(crate) fn registration(text: &str) -> Result<Registration, Fault> {
     Registration::parse(text)
         .ok_or_else(|| Fault::new(format!("{text:?} is not a registration policy"), "use open, token or off"))
+}
+
+pub(crate) fn limit(text: &str) -> Result<Option<RateLimit>, Fault> {
+    RateLimit::parse(text).ok_or_else(|| {
+        Fault::new(
+            format!("{text:?} is not a rate"),
+            "use for example 100/minute (second, minute, hour), or off",
+        )
+    })
+}
+
+pub(crate) fn days(text: &str) -> Result<u32, Fault> {
+    text.parse().ok().filter(|days| *days <= 36_500).ok_or_else(|| {
+        Fault::new(
+            format!("{text:?} is not a number of days"),
+            "use a whole number such as 90, or 0 for ever",
+        )
+    })
 }
 
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {

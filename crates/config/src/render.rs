@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use url::Url;
 
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, RateLimit};
 use crate::layers::Source;
 use crate::secret::SecretKeySource;
 use crate::table::{self, Setting};
@@ -56,6 +56,12 @@ impl Config {
                 self.registration_token_file.as_ref().and_then(|path| text(&path.display()))
             }
             "client-id-documents" => Some(self.client_id_documents.to_string()),
+            "sign-in-limit" => text(&RateLimit::in_words(self.sign_in_limit)),
+            "registration-limit" => text(&RateLimit::in_words(self.registration_limit)),
+            "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),
+            "metrics-listen" => self.metrics_listen.as_ref().and_then(|address| text(address)),
+            "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),
+            "admin-token-file" => self.admin_token_file.as_ref().and_then(|path| text(&path.display())),
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
             _ => None,
         }

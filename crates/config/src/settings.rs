@@ -78,6 +78,29 @@ pub struct Settings {
     /// Take clients that nobody registered: by the metadata document at their client_id, an https URL, and http://localhost for apps under development
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub client_id_documents: Option<String>,
+    /// Sign-ins that are begun by one client and network address: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub sign_in_limit: Option<String>,
+
+    /// Registrations from one network address, where anybody may register: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub registration_limit: Option<String>,
+
+    /// Failed client authentications by one client and network address: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub failed_authentication_limit: Option<String>,
+
+    /// Address and port of their own to serve Prometheus metrics on, at /metrics; not for the public
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub metrics_listen: Option<String>,
+
+    /// Days for which the audit log keeps an act; 0: for ever
+    #[arg(long, global = true, value_name = "DAYS")]
+    pub audit_retention_days: Option<String>,
+
+    /// File with the operator's token for the HTTP API at /admin, which is not there without it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub admin_token_file: Option<String>,
 
     /// Form of log lines, pretty or json; the level is set by RUST_LOG
     #[arg(long, global = true, value_name = "FORMAT")]

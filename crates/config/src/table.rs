@@ -74,6 +74,12 @@ settings! {
     REGISTRATION = "registration", "CAUSEWAY_REGISTRATION", Text, Some("open"), "";
     REGISTRATION_TOKEN_FILE = "registration-token-file", "CAUSEWAY_REGISTRATION_TOKEN_FILE", Text, None, "unset; required for `token`";
     CLIENT_ID_DOCUMENTS = "client-id-documents", "CAUSEWAY_CLIENT_ID_DOCUMENTS", Switch, Some("true"), "";
+    SIGN_IN_LIMIT = "sign-in-limit", "CAUSEWAY_SIGN_IN_LIMIT", Text, Some("100/minute"), "";
+    REGISTRATION_LIMIT = "registration-limit", "CAUSEWAY_REGISTRATION_LIMIT", Text, Some("1000/hour"), "";
+    FAILED_AUTHENTICATION_LIMIT = "failed-authentication-limit", "CAUSEWAY_FAILED_AUTHENTICATION_LIMIT", Text, Some("100/minute"), "";
+    METRICS_LISTEN = "metrics-listen", "CAUSEWAY_METRICS_LISTEN", Text, None, "unset: no metrics";
+    AUDIT_RETENTION_DAYS = "audit-retention-days", "CAUSEWAY_AUDIT_RETENTION_DAYS", Text, Some("90"), "";
+    ADMIN_TOKEN_FILE = "admin-token-file", "CAUSEWAY_ADMIN_TOKEN_FILE", Text, None, "unset: no /admin";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::error_code::ErrorCode;
 pub use crate::grant_type::GrantType;
 use crate::ids::{ClientId, TenantId};
+pub use crate::leave::Leave;
 use crate::logout::{self, LogoutMetadataError};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::resource::{ALLOWED_RESOURCES, Resource};
@@ -490,28 +491,6 @@ const RESERVED: [&str; 6] = [
     Leave::SessionExport.member(),
     ALLOWED_RESOURCES,
 ];
-
-/// What a client does not say of itself: whoever runs the server does, in a member of its metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// To ask for the scope `background_access`.
-    BackgroundAccess,
-    /// To have the tokens of its sessions at people's own servers.
-    SessionExport,
-}
-
-impl Leave {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::BackgroundAccess, Self::SessionExport];
-
-    /// The member's name.
-    pub const fn member(self) -> &'static str {
-        match self {
-            Self::BackgroundAccess => "allow_background_access",
-            Self::SessionExport => "allow_session_export",
-        }
-    }
-}
 
 /// No control characters and none that turn the direction of the text around.
 fn is_honest_text(text: &str, max_chars: usize) -> bool {

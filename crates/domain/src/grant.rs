@@ -3,7 +3,9 @@
 use crate::authorization::{Prompts, ResponseMode};
 use crate::clock::Timestamp;
 use crate::identity::Did;
-use crate::ids::{AuthRequestId, BrowserSessionId, ClientId, Jkt, RequestUri, TenantId, UpstreamSessionId};
+use crate::ids::{
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, RequestUri, TenantId, UpstreamSessionId,
+};
 use crate::pkce::CodeChallenge;
 use crate::resource::Resources;
 use crate::scope::Scope;
@@ -82,6 +84,8 @@ pub struct AuthRequest {
     pub device_code: Option<TokenHash<DeviceCode>>,
     /// How far it has come.
     pub stage: AuthRequestStage,
+    /// The sign-in that it is part of, in log lines; `None` in rows older than the name.
+    pub correlation_id: Option<CorrelationId>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends.
@@ -110,6 +114,8 @@ pub struct ParRequest {
     pub authorization_request: String,
     /// The authorization request that came of it when a browser first brought it.
     pub auth_request_id: Option<AuthRequestId>,
+    /// The sign-in that it is part of, in log lines; `None` in rows older than the name.
+    pub correlation_id: Option<CorrelationId>,
     /// When it was pushed.
     pub created_at: Timestamp,
     /// When it ends.

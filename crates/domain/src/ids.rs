@@ -69,6 +69,13 @@ id! {
 random_id!(AuthRequestId, "ar_");
 
 id! {
+    /// One sign-in from the request that began it to the last token of its session, in log lines: it gives
+    /// nobody anything.
+    CorrelationId
+}
+random_id!(CorrelationId, "c_");
+
+id! {
     /// One proof that a browser's person has an account.
     AccountProofId
 }

@@ -13,7 +13,9 @@ pub mod grant;
 mod grant_type;
 pub mod identity;
 pub mod ids;
+mod leave;
 pub mod logout;
+pub mod measure;
 pub mod nsid;
 pub mod one_use;
 pub mod pkce;
@@ -34,8 +36,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, Jkt, OauthState, RequestUri, TenantId,
-    UpstreamClientId, UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, OauthState, RequestUri,
+    TenantId, UpstreamClientId, UpstreamSessionId,
 };
 pub use nsid::Nsid;
 pub use one_use::OneUse;

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::identity::{Did, Handle};
 use crate::ids::{
-    AuthRequestId, BrowserSessionId, ClientId, OauthState, TenantId, UpstreamClientId, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, OauthState, TenantId, UpstreamClientId,
+    UpstreamSessionId,
 };
 use crate::pkce::CodeVerifier;
 use crate::scope::{OwnScope, Scope, ScopeValue};
@@ -174,6 +175,8 @@ pub struct SessionHead {
     pub verified_at: Timestamp,
     /// The pause after refreshes that failed.
     pub cooldown: Cooldown,
+    /// The sign-in that it came of, in log lines; `None` in rows older than the name.
+    pub correlation_id: Option<CorrelationId>,
 }
 
 impl SessionHead {

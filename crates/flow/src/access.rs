@@ -16,6 +16,7 @@ use crate::dpop::{self, ProofError, ProofRequest, Proven};
 use crate::error::Internal;
 use crate::recent::Seen;
 use crate::tokens::TokenType;
+use crate::trace;
 
 /// A request to a resource, as far as its access token is concerned. Whatever serves a resource fills it in
 /// and asks [`verify`].
@@ -140,6 +141,9 @@ async fn check(
         .await?
         .ok_or(AccessError::Invalid)?;
     let (token, behind) = found;
+    if let Some(Behind { session, .. }) = &behind {
+        trace::correlate(session.correlation_id.as_ref());
+    }
     let serves = behind.as_ref().is_none_or(|Behind { session, .. }| {
         session.is_alive_at(now) && session.client_id == token.client_id
     });

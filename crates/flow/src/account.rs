@@ -10,10 +10,12 @@ use causeway_domain::{
     AccountProof, BrowserSessionId, ClientId, Did, Handle, LiveSession, SessionKind, TenantId, Timestamp,
     UpstreamSessionId,
 };
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::consents::{self, Agreement};
 use causeway_store::{AnyConnection, account_proofs, clients, sessions};
 use futures_util::future::join_all;
 
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
@@ -168,6 +170,7 @@ pub async fn end(
     session_id: &UpstreamSessionId,
 ) -> Result<(), AccountError> {
     let (tenant, holder, id, now) = (ctx.tenant().clone(), browser.clone(), session_id.clone(), ctx.now());
+    let act = audit::act(ctx, Actor::Person, "revocation", "ok");
     let ended = ctx
         .store()
         .write::<_, Internal, _>(move |c| {
@@ -176,7 +179,11 @@ pub async fn end(
                 return Ok(false);
             }
             forget_consent(c, &found.head)?;
-            Ok(sessions::end_session(c, &id, now)?)
+            let ended = sessions::end_session(c, &id, now)?;
+            if ended {
+                insert_audit_event(c, &act.clone().of_session(&found.head))?;
+            }
+            Ok(ended)
         })
         .await?;
     if !ended {
@@ -245,6 +252,7 @@ async fn end_batch(
     reach: Reach,
 ) -> Result<Option<Vec<UpstreamSessionId>>, Internal> {
     let (tenant, browser, did, now) = (ctx.tenant().clone(), browser.clone(), did.clone(), ctx.now());
+    let act = audit::act(ctx, Actor::Person, "revocation", "ok").with("all", true);
     ctx.store()
         .write(move |c| {
             let found = match reach {
@@ -260,6 +268,7 @@ async fn end_batch(
             for LiveSession { head, .. } in found {
                 forget_consent(c, &head)?;
                 if sessions::end_session(c, &head.session_id, now)? {
+                    insert_audit_event(c, &act.clone().of_session(&head))?;
                     ended.push(head.session_id);
                 }
             }

@@ -6,13 +6,14 @@ use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Prompts,
-    Resources, ResponseMode, Scope,
+    AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId,
+    Prompts, Resources, ResponseMode, Scope,
 };
 use causeway_store::{AnyConnection, account_proofs, auth_requests, clients, sessions};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::trace;
 
 /// The client that stands for this server. It has no redirect URI and no grant: nobody can begin a request
 /// in its name but [`begin`], and nobody gets a token.
@@ -54,9 +55,11 @@ pub async fn begin(
         request_uri: None,
         device_code: None,
         stage: AuthRequestStage::SignIn,
+        correlation_id: Some(CorrelationId::random(ctx.rng())),
         created_at: now,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),
     };
+    trace::correlate(request.correlation_id.as_ref());
     let row = request.clone();
     ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await?;
     Ok(request)

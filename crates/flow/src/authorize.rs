@@ -7,8 +7,8 @@ use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, Did, ErrorCode, Jkt,
-    Prompts, RequestUri, Resources, ResponseMode, Scope, Timestamp,
+    AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, CorrelationId, Did,
+    ErrorCode, Jkt, Prompts, RequestUri, Resources, ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ use crate::issuer_keys;
 use crate::request_object;
 use crate::resources;
 use crate::respond::{ClientAnswer, ReplyTo};
+use crate::trace;
 
 /// The parameters of an authorization request as they came, each at most once but `resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,13 +215,16 @@ pub async fn begin(
     if let Some(request_uri) = &params.request_uri {
         return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
     }
+    let correlation_id = Some(CorrelationId::random(ctx.rng()));
+    trace::correlate(correlation_id.as_ref());
     if client.wants("require_pushed_authorization_requests") {
         let refusal = Refusal::Unprotected("pushed: send request_uri");
         return Err(refuse(ctx, &client, &params, refusal));
     }
     let checked = prepare(ctx, &client, &mut params).await?;
     let id = AuthRequestId::random(ctx.rng());
-    let request = checked.into_request(id, &client, browser, None, ctx.now());
+    let mut request = checked.into_request(id, &client, browser, None, ctx.now());
+    request.correlation_id = correlation_id;
     let row = request.clone();
     let stored =
         ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await;
@@ -259,11 +263,14 @@ async fn begin_pushed(
             let params: AuthorizeParams = serde_json::from_str(&pushed.authorization_request)
                 .map_err(|_| Internal::Inconsistent("a pushed request does not parse"))?;
             let checked = check(&rules, &client, &params)?;
-            let request = checked.into_request(id.clone(), &client, &browser, Some(request_uri.clone()), now);
+            let mut request =
+                checked.into_request(id.clone(), &client, &browser, Some(request_uri.clone()), now);
+            request.correlation_id = pushed.correlation_id;
             auth_requests::insert_auth_request(c, &request)?;
             Ok::<_, AuthorizeError>(Some(request))
         })
         .await?;
+    trace::correlate(bound.as_ref().and_then(|request| request.correlation_id.as_ref()));
     // Decided: the reference is used up.
     bound
         .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
@@ -449,6 +456,7 @@ impl Checked {
             request_uri,
             device_code: None,
             stage: AuthRequestStage::SignIn,
+            correlation_id: None,
             created_at: now,
             expires_at: now.plus(AUTH_REQUEST_SECONDS),
         }

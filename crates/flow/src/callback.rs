@@ -14,15 +14,18 @@ use causeway_domain::{
     SessionState, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
 use crate::account_proof;
+use crate::audit;
 use crate::consent::{self, ConsentError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
 use crate::respond::ClientAnswer;
 use crate::sign_in::end_request;
+use crate::trace;
 use crate::upstream::{give_back, token_set};
 
 /// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
@@ -126,6 +129,7 @@ async fn run(
     browser: &BrowserSessionId,
 ) -> Result<CallbackOutcome, CallbackError> {
     let (upstream, request) = consume_state(ctx, state, browser).await?.ok_or(CallbackError::State)?;
+    trace::correlate(request.correlation_id.as_ref());
     let span = tracing::Span::current();
     span.record("auth_request", upstream.auth_request_id.as_str());
     span.record("issuer", upstream.upstream.issuer.as_str());
@@ -146,7 +150,9 @@ async fn run(
         }),
         Err(failure) => {
             tracing::warn!(%failure, "sign-in failed");
-            if !end_request(ctx, &request).await? {
+            let act = audit::act(ctx, Actor::Person, "sign_in", "failed").with("reason", failure.to_string());
+            let act = act.with("issuer", upstream.upstream.issuer.as_str());
+            if !end_request(ctx, &request, act).await? {
                 // Another tab has moved it on meanwhile; its page is the one to look at.
                 return Ok(CallbackOutcome::Consent(request.id));
             }
@@ -301,13 +307,16 @@ async fn store_session(
         last_used_at: now,
         verified_at: now,
         cooldown: Cooldown::default(),
+        correlation_id: request.correlation_id.clone(),
     };
     let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
+    let act = audit::act(ctx, Actor::Person, "sign_in", "ok").of_session(&head);
+    let act = act.with("issuer", head.upstream.issuer.as_str());
     let proof_id = account_proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));
     let stored = ctx
         .write_answer(|| {
             let (ring, request_id) = (ctx.ring(), request.id.clone());
-            let (head, tokens, proof_id) = (head.clone(), tokens.clone(), proof_id.clone());
+            let (head, tokens, proof_id, act) = (head.clone(), tokens.clone(), proof_id.clone(), act.clone());
             move |c: &mut AnyConnection| {
                 if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
                     // Either another tab was first, or an earlier try did commit after all.
@@ -315,6 +324,7 @@ async fn store_session(
                     return Ok(found.is_some());
                 }
                 sessions::insert_session(c, &ring, &head, &tokens)?;
+                insert_audit_event(c, &act)?;
                 if let Some(proof_id) = &proof_id {
                     account_proof::keep(c, proof_id, &request_id, &head)?;
                 }

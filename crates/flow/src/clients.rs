@@ -1,5 +1,7 @@
 //! Client authentication (RFC 6749 section 2.3).
 
+use std::net::IpAddr;
+
 use causeway_domain::client::{Client, TokenEndpointAuthMethod};
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::{ClientId, ErrorCode, OneUse, Secret};
@@ -11,6 +13,7 @@ use crate::assertion::{Assertion, AssertionError};
 use crate::client_documents::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::limits::{self, Act, TooMany};
 
 /// How a request says who its client is.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Credentials {
     pub client_id: Option<ClientId>,
     /// How it proves that.
     pub proof: ClientProof,
+    /// Where the request comes from, as far as that is known.
+    pub address: Option<IpAddr>,
 }
 
 /// The proof of a client's identity.
@@ -68,6 +73,9 @@ pub enum ClientAuthError {
     /// The assertion does not hold.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
+    /// It failed too often.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
@@ -79,6 +87,7 @@ impl ClientAuthError {
         match self {
             Self::Internal(_) => ErrorCode::ServerError,
             Self::Document(trouble) => trouble.code(),
+            Self::TooMany(_) => ErrorCode::TemporarilyUnavailable,
             _ => ErrorCode::InvalidClient,
         }
     }
@@ -137,8 +146,27 @@ pub(crate) async fn authenticate(
         (claimed, named) => named.or(claimed.as_ref()).ok_or(ClientAuthError::UnknownClient)?,
     };
     Span::current().record("client_id", field::display(client_id));
+    let by_whom = (Some(client_id), credentials.address);
+    limits::check(ctx, Act::FailedAuthentication, by_whom.0, by_whom.1)?;
+    let proven = prove(ctx, client_id, &credentials.proof, assertion.as_ref(), endpoint).await;
+    if let Err(error) = &proven
+        && error.code() == ErrorCode::InvalidClient
+    {
+        // What counts is the next one.
+        let _ = limits::permit(ctx, Act::FailedAuthentication, by_whom.0, by_whom.1);
+    }
+    proven
+}
+
+async fn prove(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    proof: &ClientProof,
+    assertion: Option<&Assertion<'_>>,
+    endpoint: &str,
+) -> Result<(Client, Option<OneUse>), ClientAuthError> {
     let client = client_documents::find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
-    let (registered, used) = (client.token_endpoint_auth_method, credentials.proof.method());
+    let (registered, used) = (client.token_endpoint_auth_method, proof.method());
     if !client.accepts(used) {
         return Err(ClientAuthError::WrongMethod { registered: registered.as_str(), used: used.as_str() });
     }
@@ -146,7 +174,7 @@ pub(crate) async fn authenticate(
         let once = assertion.verify(ctx, &client, endpoint).await?;
         return Ok((client, Some(once)));
     }
-    match (&credentials.proof, &client.client_secret) {
+    match (proof, &client.client_secret) {
         (ClientProof::None, _) => Ok((client, None)),
         (ClientProof::Basic(secret) | ClientProof::Post(secret), Some(hash)) if hash.matches(secret) => {
             Ok((client, None))

@@ -10,11 +10,13 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
     UpstreamSessionId,
 };
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::consents::{self, Agreement};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, device_codes, par, sessions, upkeep};
 use futures_util::future::join_all;
 
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
@@ -22,6 +24,7 @@ use crate::remember;
 use crate::respond::ClientAnswer;
 use crate::scopes;
 use crate::sign_in::end_request;
+use crate::trace;
 
 /// What the person is asked.
 #[derive(Debug)]
@@ -96,7 +99,8 @@ pub async fn view(
     browser: &BrowserSessionId,
 ) -> Result<ConsentView, ConsentError> {
     let (ring, id, browser, now) = (ctx.ring(), id.clone(), browser.clone(), ctx.now());
-    ctx.store()
+    let view = ctx
+        .store()
         .read(move |c| {
             let (request, session_id) = find_pending(c, &id, &browser, now)?;
             let client =
@@ -109,7 +113,7 @@ pub async fn view(
                 request.device_code.is_none() && remember::is_its_own(&request.redirect_uri);
             let may_remember = request.device_code.is_none()
                 && remember::may_be_remembered(&client, &request.redirect_uri, &scope);
-            Ok(ConsentView {
+            Ok::<_, ConsentError>(ConsentView {
                 request,
                 client,
                 session,
@@ -119,7 +123,9 @@ pub async fn view(
                 reaches_client_alone,
             })
         })
-        .await
+        .await?;
+    trace::correlate(view.request.correlation_id.as_ref());
+    Ok(view)
 }
 
 /// Carries out the person's decision: with `Allow` the code and everything that it stands for are
@@ -140,6 +146,7 @@ pub async fn decide(
         .read::<_, Internal, _>(move |c| Ok(auth_requests::find_auth_request(c, &id, &holder, now)?))
         .await?
         .ok_or(ConsentError::Gone)?;
+    trace::correlate(request.correlation_id.as_ref());
     match (&request.stage, decision) {
         (AuthRequestStage::SignIn, _) => Err(ConsentError::NotSignedIn),
         (AuthRequestStage::Consent { session_id }, Decision::Allow { remember }) => {
@@ -148,7 +155,8 @@ pub async fn decide(
             answer.ok_or(ConsentError::Gone)
         }
         (AuthRequestStage::Consent { session_id }, Decision::Deny) => {
-            if !end_request(ctx, &request).await? {
+            let act = audit::act(ctx, Actor::Person, "consent", "denied");
+            if !end_request(ctx, &request, act).await? {
                 return Err(ConsentError::Gone);
             }
             maintenance::revoke_soon(ctx, session_id).await;
@@ -203,6 +211,7 @@ async fn allow(
     let code = PlainToken::<Code>::random(ctx.rng());
     let (ring, now, hash, dice) = (ctx.ring(), ctx.now(), code.hash(), ctx.dice());
     let answer = answer_to(ctx, &request, &code);
+    let act = audit::act(ctx, Actor::Person, "consent", "granted");
     let issued = ctx
         .store()
         .write(move |c| {
@@ -221,6 +230,7 @@ async fn allow(
             {
                 return Err(ConsentError::Gone);
             }
+            insert_audit_event(c, &act.clone().of_session(&session).with("scope", scope.to_string()))?;
             if session.kind == SessionKind::Background {
                 let due = keep_alive_at(&session.upstream.auth, now, dice);
                 upkeep::schedule_refresh(c, &session_id, due)?;

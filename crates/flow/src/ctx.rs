@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use causeway_atproto::AtprotoClient;
+use causeway_atproto::{AtprotoClient, UpstreamStats};
 use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
@@ -23,9 +23,12 @@ use crate::error::Internal;
 use crate::flights::Flights;
 use crate::guesses::Guesses;
 use crate::issuer_keys::IssuerKeys;
+use crate::limits::{Limits, RateLimits};
 use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
 use crate::scopes::ScopePolicy;
+use crate::stats::Stats;
+use crate::trace;
 use crate::upstream::UpstreamProfile;
 
 /// How long an upstream answer is offered to a database that does not take it: a full disk takes
@@ -60,6 +63,10 @@ pub struct CtxParts {
     pub registration: RegistrationPolicy,
     /// Whether clients are taken that nobody registered, by the document at their `client_id`.
     pub client_documents: bool,
+    /// How often somebody may do what costs something.
+    pub limits: RateLimits,
+    /// Seconds for which acts stay written down; `None`: for ever.
+    pub audit_seconds: Option<i64>,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -78,6 +85,8 @@ struct Inner {
     recent_proofs: RecentProofs,
     guesses: Guesses,
     flights: Flights,
+    limits: Limits,
+    stats: Stats,
     issuer_keys: IssuerKeys,
     runtime: Handle,
     tasks: TaskTracker,
@@ -90,6 +99,7 @@ impl Ctx {
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
         let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.upstream.declares());
+        let limits = Limits::new(parts.limits);
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -101,6 +111,8 @@ impl Ctx {
             recent_proofs: RecentProofs::default(),
             guesses: Guesses::default(),
             flights: Flights::default(),
+            limits,
+            stats: Stats::default(),
             issuer_keys: IssuerKeys::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -113,7 +125,7 @@ impl Ctx {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.0.tasks.spawn_on(work.in_current_span(), &self.0.runtime)
+        self.0.tasks.spawn_on(trace::carry(work).in_current_span(), &self.0.runtime)
     }
 
     /// Starts such work and waits for its result, as long as somebody can be kept waiting.
@@ -180,6 +192,26 @@ impl Ctx {
     /// Whether clients are taken that nobody registered.
     pub fn accepts_client_documents(&self) -> bool {
         self.0.parts.client_documents
+    }
+
+    /// The rate limits, and what was counted so far.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Seconds for which acts stay written down; `None`: for ever.
+    pub(crate) fn audit_seconds(&self) -> Option<i64> {
+        self.0.parts.audit_seconds
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// How requests to other servers went so far.
+    pub fn upstream_stats(&self) -> UpstreamStats {
+        self.0.parts.atproto.http().stats()
     }
 
     /// The time.

@@ -12,8 +12,8 @@ use causeway_domain::device::{
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::{
-    AccessTokenFormat, AuthRequestId, BrowserSessionId, CodeVerifier, ErrorCode, Jkt, Prompts, ResponseMode,
-    TenantId, Timestamp,
+    AccessTokenFormat, AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, Jkt, Prompts,
+    ResponseMode, TenantId, Timestamp,
 };
 use causeway_store::{AnyConnection, StoreError, auth_requests, clients, device_codes};
 
@@ -223,6 +223,7 @@ pub async fn confirm(
     let id = AuthRequestId::random(ctx.rng());
     // No code will ever come of it.
     let code_challenge = CodeVerifier::random(ctx.rng()).challenge();
+    let correlation_id = CorrelationId::random(ctx.rng());
     let return_to = return_to.to_owned();
     let request = ctx
         .store()
@@ -243,6 +244,7 @@ pub async fn confirm(
                 nonce: None,
                 login_hint: None,
                 required_sub: None,
+                correlation_id: Some(correlation_id.clone()),
                 response_mode: ResponseMode::default(),
                 prompt: Prompts::default(),
                 max_age: None,

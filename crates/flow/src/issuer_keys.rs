@@ -143,7 +143,7 @@ async fn read(ctx: &Ctx, before: Option<Arc<KeySet>>) -> Result<KeySet, Internal
     Ok(keys)
 }
 
-async fn list(ctx: &Ctx) -> Result<Vec<(SigningAlg, StoredKey)>, Internal> {
+pub(crate) async fn list(ctx: &Ctx) -> Result<Vec<(SigningAlg, StoredKey)>, Internal> {
     let ring = ctx.ring();
     ctx.store()
         .read(move |c| {

@@ -212,6 +212,16 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
 }
 
 /// One flight from the iteration that the caller saw: whoever comes second finds it done.
+#[tracing::instrument(
+    name = "flow.session.fly",
+    skip_all,
+    fields(
+        correlation_id = seen.correlation_id.as_ref().map(tracing::field::display),
+        session.kind = seen.kind.as_str(),
+        session.iteration = seen.iteration,
+        refresh.reason = reason.as_str(),
+    )
+)]
 async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let flight = ctx.flights().join(&seen.session_id);
     let mut shared = if let Ok(first) = flight.try_lock() {
@@ -234,12 +244,16 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
     let started = Instant::now();
     loop {
         if let Look::Moved(head) = look(ctx, seen).await? {
+            note_wait(ctx, started);
             return Ok(head);
         }
         if let Some(fence) = acquire(ctx, seen, &holder).await? {
+            note_wait(ctx, started);
+            let leased = Instant::now();
             let outcome = refresh_leased(ctx, seen, fence).await;
             release(ctx, seen, fence).await;
             let said = outcome.as_ref().map_or_else(|error| error.code().as_str(), |_| "refreshed");
+            ctx.stats().note_refresh(reason.as_str(), said, leased.elapsed());
             tracing::info!(
                 session = %seen.session_id,
                 session.iteration = outcome.as_ref().map_or(seen.iteration, |head| head.iteration),
@@ -251,9 +265,18 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
             return outcome;
         }
         if started.elapsed() > LEASE_PATIENCE {
+            note_wait(ctx, started);
             return Err(SessionError::Busy { retry_after: RETRY_SECONDS });
         }
         sleep(LEASE_POLL).await;
+    }
+}
+
+/// Counts a wait, unless the lease was free or the refresh done at the first look.
+fn note_wait(ctx: &Ctx, started: Instant) {
+    let waited = started.elapsed();
+    if waited >= LEASE_POLL {
+        ctx.stats().note_lease_wait(waited);
     }
 }
 

@@ -10,10 +10,12 @@ use causeway_domain::{
     BrowserSessionId, ClientId, Did, ErrorCode, Handle, LiveSession, SessionKind, SignInInput,
     UpstreamSessionId,
 };
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::sessions;
 use futures_util::future::join_all;
 use url::form_urlencoded;
 
+use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -267,6 +269,7 @@ async fn end(
     loop {
         let (tenant, now) = (ctx.tenant().clone(), ctx.now());
         let (client_id, browser, dids) = (client_id.clone(), browser.clone(), dids.clone());
+        let act = audit::act(ctx, Actor::Person, "logout", "ok");
         let ended = ctx
             .store()
             .write(move |c| {
@@ -274,6 +277,7 @@ async fn end(
                 let mut ended: Vec<UpstreamSessionId> = Vec::new();
                 for LiveSession { head, .. } in live {
                     if dids.contains(&head.did) && sessions::end_session(c, &head.session_id, now)? {
+                        insert_audit_event(c, &act.clone().of_session(&head))?;
                         ended.push(head.session_id);
                     }
                 }

@@ -6,12 +6,13 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionState, UpstreamSessionId};
 use causeway_jose::EcKey;
 use causeway_store::sweep::SweepCount;
-use causeway_store::{sessions, sweep};
+use causeway_store::{audit, events, sessions, sweep};
 use futures_util::future::join_all;
 
 use crate::backchannel;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::events::EVENT_SECONDS;
 
 /// Rows that one sweep step deletes of each table: few enough not to hold other writes up.
 const SWEEP_BATCH: i64 = 200;
@@ -41,7 +42,24 @@ pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
 #[tracing::instrument(name = "flow.sweep", skip_all)]
 pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
     let now = ctx.now();
-    ctx.store().write(move |c| sweep::sweep_expired(c, now, SWEEP_BATCH).map_err(Internal::from)).await
+    let acts_until = ctx.audit_seconds().map(|seconds| now.plus(-seconds));
+    let swept = ctx
+        .store()
+        .write(move |c| {
+            let mut swept = sweep::sweep_expired(c, now, SWEEP_BATCH)?;
+            if let Some(until) = acts_until {
+                let acts = audit::sweep_audit_events(c, until, SWEEP_BATCH)?;
+                swept.deleted += acts;
+                swept.more |= i64::try_from(acts).is_ok_and(|acts| acts >= SWEEP_BATCH);
+            }
+            let told = events::sweep_events(c, now.plus(-EVENT_SECONDS), SWEEP_BATCH)?;
+            swept.deleted += told;
+            swept.more |= i64::try_from(told).is_ok_and(|told| told >= SWEEP_BATCH);
+            Ok::<_, Internal>(swept)
+        })
+        .await?;
+    ctx.stats().note_sweep(swept, now);
+    Ok(swept)
 }
 
 /// Revokes ended sessions at their servers, a batch at a time, until none is due. A failure puts its
@@ -64,6 +82,17 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
             outcome?;
         }
     }
+}
+
+/// Begins [`revoke_due`], and does not wait for it; clients are told meanwhile.
+pub(crate) fn revoke_due_soon(ctx: &Ctx) {
+    backchannel::tell_soon(ctx);
+    let detached = ctx.clone();
+    ctx.start(async move {
+        if let Err(error) = revoke_due(&detached).await {
+            tracing::warn!(%error, "upstream revocations are left for later");
+        }
+    });
 }
 
 /// Revokes one ended session at its server right away, and waits a moment for it; its client is told meanwhile. The session is
@@ -94,6 +123,14 @@ async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), In
 }
 
 /// Revokes a session's current tokens at its server, then wipes them; or puts it off.
+#[tracing::instrument(
+    name = "flow.revoke_upstream",
+    skip_all,
+    fields(
+        correlation_id = head.correlation_id.as_ref().map(tracing::field::display),
+        session.kind = head.kind.as_str(),
+    )
+)]
 async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> {
     let id = head.session_id.clone();
     let Err(reason) = try_revoke(ctx, head).await else {

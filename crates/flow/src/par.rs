@@ -1,13 +1,14 @@
 //! Pushed authorization requests (RFC 9126).
 
 use causeway_domain::grant::{PAR_SECONDS, ParRequest};
-use causeway_domain::{ErrorCode, RequestUri};
+use causeway_domain::{CorrelationId, ErrorCode, RequestUri};
 use causeway_store::{StoreError, par};
 
 use crate::authorize::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::trace;
 
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,8 @@ impl From<StoreError> for ParError {
 /// [`ParError`].
 #[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %caller.client.client_id))]
 pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Result<Pushed, ParError> {
+    let correlation_id = Some(CorrelationId::random(ctx.rng()));
+    trace::correlate(correlation_id.as_ref());
     let client = &caller.client;
     if params.request_uri.is_some() {
         return Err(ParError::RequestUri);
@@ -95,6 +98,7 @@ pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Re
         client_id: client.client_id.clone(),
         authorization_request,
         auth_request_id: None,
+        correlation_id,
         created_at: now,
         expires_at: now.plus(PAR_SECONDS),
     };

@@ -1,19 +1,21 @@
 //! The authorization code grant (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
-use causeway_domain::client::GrantType;
-use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
-use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::session::SessionHead;
-use causeway_domain::{CodeVerifier, Resources, Secret, Timestamp, TokenHash};
-use causeway_store::{AnyConnection, codes, sessions};
-
 use crate::access_jwt::{self, Facts};
+use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token;
 use crate::maintenance;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::trace;
+use causeway_domain::client::GrantType;
+use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
+use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{CodeVerifier, Resources, Secret, Timestamp, TokenHash};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::{AnyConnection, admin, codes, sessions};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ pub struct RedeemParams {
 enum Outcome {
     Granted { code: AuthorizationCode, session: SessionHead },
     Refused(TokenRefusal),
-    Revoked(AuthorizationCode),
+    Revoked { code: AuthorizationCode, session: Option<SessionHead> },
 }
 
 /// Turns a code into tokens, once. The client has been authenticated and its key proven.
@@ -54,6 +56,7 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
+        reused: audit::act(ctx, Actor::Client, "code_reuse", "revoked"),
     };
     let issuer = id_token::Issuer::prepare(ctx).await?;
     let facts = attempt.foresee(ctx, &code).await?;
@@ -68,6 +71,7 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         .await?;
     match outcome {
         Outcome::Granted { code, session } => {
+            trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %code.session_id, session.iteration = code.session_iteration, "code redeemed");
             let subject = id_token::Subject {
                 client: &caller.client,
@@ -80,7 +84,8 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
             Ok(pair.issued(code.scope, code.did, id_token))
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
-        Outcome::Revoked(code) => {
+        Outcome::Revoked { code, session } => {
+            trace::correlate(session.and_then(|session| session.correlation_id).as_ref());
             tracing::warn!(session = %code.session_id, "a used code came again: its grant is revoked");
             maintenance::revoke_soon(ctx, &code.session_id).await;
             Err(TokenRefusal::Code.into())
@@ -97,6 +102,8 @@ struct Attempt {
     resources: Resources,
     issuer: String,
     now: Timestamp,
+    /// What is written down when the code has been used.
+    reused: AuditEvent,
 }
 
 impl Attempt {
@@ -208,7 +215,11 @@ impl Attempt {
             CodeReuse::Refuse => Ok(Outcome::Refused(TokenRefusal::Code)),
             CodeReuse::RevokeGrant => {
                 sessions::end_session(c, &code.session_id, self.now)?;
-                Ok(Outcome::Revoked(code))
+                let session = admin::find_session(c, &self.caller.client.tenant_id, &code.session_id)?;
+                if let Some(session) = &session {
+                    insert_audit_event(c, &self.reused.clone().of_session(session))?;
+                }
+                Ok(Outcome::Revoked { code, session })
             }
         }
     }

@@ -2,14 +2,8 @@
 //!
 //! It never calls the person's server: it works while that is down.
 
-use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
-use causeway_domain::secret::{PlainToken, Refresh};
-use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, Scope, Timestamp, TokenHash};
-use causeway_store::{AnyConnection, sessions, tokens};
-
 use crate::access_jwt::{self, Facts};
+use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -17,6 +11,14 @@ use crate::id_token;
 use crate::maintenance;
 use crate::scopes;
 use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::trace;
+use causeway_domain::client::{ClientType, GrantType};
+use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
+use causeway_domain::secret::{PlainToken, Refresh};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{Resources, Scope, Timestamp, TokenHash};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::{AnyConnection, sessions, tokens};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub struct RefreshParams {
 enum Outcome {
     Granted { token: RefreshToken, session: SessionHead, scope: Scope },
     Refused(TokenRefusal),
-    Revoked(RefreshToken),
+    Revoked { token: RefreshToken, session: SessionHead },
 }
 
 /// Turns a refresh token into a new pair. The client has been authenticated and its key proven.
@@ -49,8 +51,14 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     let resources = Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?;
-    let own = ctx.issuer().to_owned();
-    let attempt = Attempt { caller: caller.clone(), asked, resources, issuer: own, now: ctx.now() };
+    let attempt = Attempt {
+        caller: caller.clone(),
+        asked,
+        resources,
+        issuer: ctx.issuer().to_owned(),
+        now: ctx.now(),
+        reused: audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked"),
+    };
     let issuer = id_token::Issuer::prepare(ctx).await?;
     let facts = attempt.foresee(ctx, &token).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
@@ -64,6 +72,7 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
         .await?;
     match outcome {
         Outcome::Granted { token, session, scope } => {
+            trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %token.session_id, session.iteration = token.session_iteration, "tokens rotated");
             // OpenID Connect Core section 12.2: as the first one, without its nonce.
             let access_token = pair.access_token();
@@ -78,7 +87,8 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
             Ok(pair.issued(scope, token.did, id_token))
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
-        Outcome::Revoked(token) => {
+        Outcome::Revoked { token, session } => {
+            trace::correlate(session.correlation_id.as_ref());
             tracing::warn!(session = %token.session_id, "a used refresh token came again: its grant is revoked");
             maintenance::revoke_soon(ctx, &token.session_id).await;
             Err(TokenRefusal::RefreshToken.into())
@@ -95,6 +105,8 @@ struct Attempt {
     resources: Resources,
     issuer: String,
     now: Timestamp,
+    /// What is written down when the token has been used.
+    reused: AuditEvent,
 }
 
 impl Attempt {
@@ -170,7 +182,8 @@ impl Attempt {
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
             RefreshDecision::RevokeGrant => {
                 sessions::end_session(c, &token.session_id, self.now)?;
-                return Ok(Outcome::Revoked(token));
+                insert_audit_event(c, &self.reused.clone().of_session(&session))?;
+                return Ok(Outcome::Revoked { token, session });
             }
         }
         let subject = Subject {

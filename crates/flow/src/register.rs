@@ -4,8 +4,10 @@ use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError, Valid
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode};
 use causeway_jose::{JwkSet, JwsAlgorithm};
+use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::clients;
 
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
@@ -56,7 +58,13 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
         ..valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now())
     };
     let row = client.clone();
-    ctx.store().write(move |c| clients::insert_client(c, &row).map_err(Internal::from)).await?;
+    let act = audit::act(ctx, Actor::Client, "client_registered", "ok").of_client(&client.client_id);
+    ctx.store()
+        .write(move |c| {
+            clients::insert_client(c, &row)?;
+            insert_audit_event(c, &act).map_err(Internal::from)
+        })
+        .await?;
     tracing::info!(client_id = %client.client_id, client_name = %client.client_name, "client registered");
     Ok(Registered { client, client_secret, registration_access_token: Some(token) })
 }

@@ -1,13 +1,17 @@
 //! Managing a registration (RFC 7592), and who may make one (RFC 7591 section 3).
 
-use causeway_domain::client::{Client, ClientMetadata};
+use std::net::IpAddr;
+
+use causeway_domain::client::{Client, ClientMetadata, ValidClientMetadata};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode, Secret};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::clients as rows;
 
-use crate::backchannel;
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::limits::{self, Act, TooMany};
 use crate::maintenance;
 use crate::register::{self, RegisterError, Registered};
 
@@ -38,6 +42,12 @@ pub enum RegistrationError {
     /// The body is about another client, or holds another secret.
     #[error("client_id and client_secret must be those that were registered")]
     Differs,
+    /// It is known by its own document.
+    #[error("this client describes itself: whatever were changed here would be overwritten by its document")]
+    Document,
+    /// Too many of them.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// The metadata does not hold up.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -52,7 +62,8 @@ impl RegistrationError {
         match self {
             Self::Off => ErrorCode::AccessDenied,
             Self::InitialToken | Self::Token => ErrorCode::InvalidToken,
-            Self::Differs => ErrorCode::InvalidClientMetadata,
+            Self::Differs | Self::Document => ErrorCode::InvalidClientMetadata,
+            Self::TooMany(_) => ErrorCode::TemporarilyUnavailable,
             Self::Register(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -62,12 +73,18 @@ impl RegistrationError {
 /// Whether a registration is taken from whoever presents `token`.
 ///
 /// # Errors
-/// [`RegistrationError::Off`] or [`RegistrationError::InitialToken`].
-pub fn permit(ctx: &Ctx, token: Option<&Secret>) -> Result<(), RegistrationError> {
+/// [`RegistrationError::Off`], [`RegistrationError::InitialToken`] or [`RegistrationError::TooMany`].
+pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Result<(), RegistrationError> {
     match ctx.registration() {
-        RegistrationPolicy::Open => Ok(()),
-        RegistrationPolicy::Token(wanted) if token == Some(wanted) => Ok(()),
-        RegistrationPolicy::Token(_) => Err(RegistrationError::InitialToken),
+        RegistrationPolicy::Open => Ok(limits::permit(ctx, Act::Registration, None, address)?),
+        RegistrationPolicy::Token(wanted) => {
+            limits::check(ctx, Act::FailedAuthentication, None, address)?;
+            if token == Some(wanted) {
+                return Ok(());
+            }
+            limits::permit(ctx, Act::FailedAuthentication, None, address)?;
+            Err(RegistrationError::InitialToken)
+        }
         RegistrationPolicy::Off => Err(RegistrationError::Off),
     }
 }
@@ -110,6 +127,19 @@ pub async fn update(
         return Err(RegistrationError::Differs);
     }
     let valid = register::check(ctx, metadata)?.keeping_allowances_of(&client);
+    let act = audit::act(ctx, Actor::Client, "client_updated", "ok");
+    let updated = replace(ctx, client, valid, act).await?;
+    tracing::info!("client updated its registration");
+    Ok(updated)
+}
+
+/// Replaces what is known of a client, whoever says it.
+pub(crate) async fn replace(
+    ctx: &Ctx,
+    client: Client,
+    valid: ValidClientMetadata,
+    act: AuditEvent,
+) -> Result<Registered, RegistrationError> {
     let fresh = match &client.client_secret {
         Some(_) => None,
         None => valid.new_secret(ctx.rng()),
@@ -125,10 +155,20 @@ pub async fn update(
         ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), secret, ctx.now())
     };
     let row = updated.clone();
-    if !ctx.store().write(move |c| rows::update_client(c, &row).map_err(Internal::from)).await? {
+    let act = act.of_client(&row.client_id);
+    let found = ctx
+        .store()
+        .write(move |c| {
+            let found = rows::update_client(c, &row)?;
+            if found {
+                insert_audit_event(c, &act)?;
+            }
+            Ok::<_, Internal>(found)
+        })
+        .await?;
+    if !found {
         return Err(RegistrationError::Token);
     }
-    tracing::info!("client updated its registration");
     Ok(Registered { client: updated, client_secret: fresh, registration_access_token: None })
 }
 
@@ -139,20 +179,29 @@ pub async fn update(
 /// When the database does not answer: nothing was deleted then.
 #[tracing::instrument(name = "flow.registration.delete", skip_all, fields(client_id = %client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
-    let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
-    let deleted = ctx
-        .store()
-        .write(move |c| rows::delete_client(c, &tenant, &client_id, now).map_err(Internal::from))
-        .await?;
-    if deleted {
+    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok");
+    if remove(ctx, client, act).await? {
         tracing::info!("client deleted its registration");
-        backchannel::tell_soon(ctx);
-        let detached = ctx.clone();
-        ctx.start(async move {
-            if let Err(error) = maintenance::revoke_due(&detached).await {
-                tracing::warn!(%error, "upstream revocations are left for later");
-            }
-        });
     }
     Ok(())
+}
+
+/// Deletes a client, whoever says so; `false` when it was gone.
+pub(crate) async fn remove(ctx: &Ctx, client: &Client, act: AuditEvent) -> Result<bool, Internal> {
+    let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
+    let act = act.of_client(&client_id);
+    let deleted = ctx
+        .store()
+        .write(move |c| {
+            let deleted = rows::delete_client(c, &tenant, &client_id, now)?;
+            if deleted {
+                insert_audit_event(c, &act)?;
+            }
+            Ok::<_, Internal>(deleted)
+        })
+        .await?;
+    if deleted {
+        maintenance::revoke_due_soon(ctx);
+    }
+    Ok(deleted)
 }

@@ -2,13 +2,16 @@
 
 use causeway_domain::client::{Client, ClientType};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
-use causeway_domain::{ClientId, SessionKind, Timestamp, UpstreamSessionId};
-use causeway_store::{AnyConnection, StoreError, sessions, tokens};
+use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::{AnyConnection, StoreError, admin, sessions, tokens};
 
+use crate::audit;
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::trace;
 
 /// Why nothing was revoked.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +45,8 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
     let access = PlainToken::<Access>::presented(token).hash();
     let session = UpstreamSessionId::new(token);
     let (caller, now) = (caller.clone(), ctx.now());
-    let ended: Option<UpstreamSessionId> = ctx
+    let act = audit::act(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id);
+    let ended: Option<(UpstreamSessionId, Option<CorrelationId>)> = ctx
         .store()
         .write(move |c| {
             caller.consume::<RevokeError>(c)?;
@@ -53,16 +57,24 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                 }
                 // The client knows: it asked for this itself.
                 let ended = sessions::end_session_quietly(c, &token.session_id, now)?;
-                return Ok(ended.then_some(token.session_id));
+                if !ended {
+                    return Ok(None);
+                }
+                let session = admin::find_session(c, &caller.client.tenant_id, &token.session_id)?;
+                if let Some(session) = &session {
+                    insert_audit_event(c, &act.clone().of_session(session))?;
+                }
+                return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
                 tokens::revoke_access_token(c, &token.token)?;
                 return Ok(None);
             }
-            end_background(c, &caller.client, &session, now).map_err(RevokeError::from)
+            end_background(c, &caller.client, &session, &act, now).map_err(RevokeError::from)
         })
         .await?;
-    if let Some(session_id) = ended {
+    if let Some((session_id, correlation_id)) = ended {
+        trace::correlate(correlation_id.as_ref());
         tracing::info!(session = %session_id, "grant revoked by its client");
         maintenance::revoke_soon(ctx, &session_id).await;
     }
@@ -74,15 +86,20 @@ fn end_background(
     c: &mut AnyConnection,
     client: &Client,
     session_id: &UpstreamSessionId,
+    act: &AuditEvent,
     now: Timestamp,
-) -> Result<Option<UpstreamSessionId>, StoreError> {
+) -> Result<Option<(UpstreamSessionId, Option<CorrelationId>)>, StoreError> {
     if client.client_type() == ClientType::Public {
         return Ok(None);
     }
     let found =
         sessions::find_live_session_of_client(c, &client.tenant_id, &client.client_id, session_id, now)?;
-    match found.filter(|found| found.head.kind == SessionKind::Background) {
-        Some(_) => Ok(sessions::end_session(c, session_id, now)?.then(|| session_id.clone())),
-        None => Ok(None),
+    let Some(found) = found.filter(|found| found.head.kind == SessionKind::Background) else {
+        return Ok(None);
+    };
+    if !sessions::end_session(c, session_id, now)? {
+        return Ok(None);
     }
+    insert_audit_event(c, &act.clone().of_session(&found.head))?;
+    Ok(Some((found.head.session_id, found.head.correlation_id)))
 }

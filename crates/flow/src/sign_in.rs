@@ -1,6 +1,15 @@
 //! Sending a person to their own server: identity resolution, then a pushed request there
 //! (atproto OAuth specification, "Authorization Requests").
 
+use crate::account;
+use crate::audit;
+use crate::clients;
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+use crate::maintenance;
+use crate::negotiate::{self, Outgoing};
+use crate::respond::ClientAnswer;
+use crate::trace;
 use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
@@ -10,16 +19,10 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, CodeVerifier, Did, ErrorCode, Handle, OauthState, Prompt, SignInInput,
 };
 use causeway_jose::EcKey;
-use causeway_store::{auth_requests, device_codes, par, sessions, upstream_requests};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::events::{self, EventKind};
+use causeway_store::{admin, auth_requests, device_codes, par, sessions, upstream_requests};
 use url::Url;
-
-use crate::account;
-use crate::clients;
-use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
-use crate::maintenance;
-use crate::negotiate::{self, Outgoing};
-use crate::respond::ClientAnswer;
 
 /// Why a person could not be sent on. They can try again on the same page.
 #[derive(Debug, thiserror::Error)]
@@ -162,9 +165,12 @@ async fn find_request(
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, SignInError> {
     let (id, browser, now) = (id.clone(), browser.clone(), ctx.now());
-    ctx.store()
+    let found = ctx
+        .store()
         .read(move |c| auth_requests::find_auth_request(c, &id, &browser, now).map_err(Internal::from))
-        .await?
+        .await?;
+    trace::correlate(found.as_ref().and_then(|request| request.correlation_id.as_ref()));
+    found
         .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
         .ok_or(SignInError::Gone)
 }
@@ -176,6 +182,7 @@ async fn find_request(
 /// [`SignInError`].
 #[tracing::instrument(name = "flow.sign_in", skip_all, fields(auth_request = %request.id))]
 pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url, SignInError> {
+    trace::correlate(request.correlation_id.as_ref());
     let input = SignInInput::parse(typed)?;
     let target = ctx.atproto().resolve(&input).await.map_err(SignInError::Resolve)?;
     let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
@@ -217,8 +224,13 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),
     };
     let ring = ctx.ring();
+    let (client_id, correlation_id) = (client.client_id, request.correlation_id.clone());
     ctx.store()
-        .write(move |c| upstream_requests::insert_upstream_request(c, &ring, &row).map_err(Internal::from))
+        .write(move |c| {
+            upstream_requests::insert_upstream_request(c, &ring, &row)?;
+            events::note_sign_in(c, &client_id, correlation_id.as_ref(), EventKind::Started, now)
+                .map_err(Internal::from)
+        })
         .await?;
     tracing::info!(issuer = %target.server.issuer, "person sent to their server");
     Ok(pushed.authorize_url)
@@ -247,7 +259,8 @@ pub async fn cancel(
     browser: &BrowserSessionId,
 ) -> Result<ClientAnswer, SignInError> {
     let request = find_request(ctx, id, browser).await?;
-    if !end_request(ctx, &request).await? {
+    let act = audit::act(ctx, Actor::Person, "sign_in", "cancelled");
+    if !end_request(ctx, &request, act).await? {
         return Err(SignInError::Gone);
     }
     if let AuthRequestStage::Consent { session_id } = &request.stage {
@@ -258,9 +271,11 @@ pub async fn cancel(
 }
 
 /// Ends a request without a grant, unless it has moved on since it was read: its pushed request is
-/// used up, the device that it is for is told, and a session that was made for it is over.
-pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
+/// used up, the device that it is for is told, and a session that was made for it is over. `act`: what it is
+/// written down as.
+pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEvent) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
+    let act = act.of_client(&request.client_id);
     ctx.store()
         .write(move |c| {
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)? {
@@ -272,9 +287,16 @@ pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest) -> Result<bool
             if let Some(code) = &request.device_code {
                 device_codes::deny_device_code(c, code, Some(&request.id))?;
             }
+            let mut act = act.clone();
             if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;
+                if let Some(session) = admin::find_session(c, &request.tenant_id, session_id)? {
+                    act = act.of_session(&session);
+                }
             }
+            let correlation_id = request.correlation_id.as_ref();
+            events::note_sign_in(c, &request.client_id, correlation_id, EventKind::Failed, now)?;
+            insert_audit_event(c, &act)?;
             Ok(true)
         })
         .await

@@ -3,19 +3,20 @@
 //! It succeeds only with a live grant of this client in this browser that covers what is asked for now.
 //! The new code stands for that grant's session: the person's own server is not asked.
 
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
-use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, Scope, SessionKind, SignInInput, Timestamp};
-use causeway_store::{auth_requests, codes, grants, par};
-
+use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::respond::ClientAnswer;
 use crate::scopes;
 use crate::sign_in;
+use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
+use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{ErrorCode, Scope, SessionKind, SignInInput, Timestamp};
+use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_store::{auth_requests, codes, grants, par};
 
 /// Why nothing can be answered in silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,12 +43,14 @@ impl Silence {
 #[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
 pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, Internal> {
     if is_anybody(ctx, request).await? {
-        sign_in::end_request(ctx, request).await?;
+        let act = audit::act(ctx, Actor::Client, "consent", "refused");
+        sign_in::end_request(ctx, request, act).await?;
         let (code, text) = (Silence::Consent.code(), Silence::Consent.to_string());
         return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
     }
     let code = PlainToken::<Code>::random(ctx.rng());
     let (now, hash, row) = (ctx.now(), code.hash(), request.clone());
+    let act = audit::act(ctx, Actor::Client, "consent", "silent");
     let outcome = ctx
         .store()
         .write(move |c| {
@@ -72,6 +75,8 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
                     expires_at: now.plus(CODE_SECONDS),
                     used_at: None,
                 };
+                let act = act.clone().of_session(session).with("scope", row.scope.to_string());
+                insert_audit_event(c, &act)?;
                 codes::insert_code(c, &code)?;
                 let stage = AuthRequestStage::Consent { session_id: session.session_id.clone() };
                 auth_requests::decide_auth_request(c, &row.id, &stage)?;
@@ -81,12 +86,14 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
             if let Some(uri) = &row.request_uri {
                 par::consume_par_request(c, uri)?;
             }
-            Ok::<_, Internal>(found.map(|session| session.session_id))
+            Ok::<_, Internal>(found)
         })
         .await?;
     Ok(match outcome {
         Ok(session) => {
-            tracing::info!(%session, "code issued without asking");
+            // The tokens that come of it go by the name of the sign-in that the session came of.
+            let continues = session.correlation_id.as_ref().map(tracing::field::display);
+            tracing::info!(session = %session.session_id, continues, "code issued without asking");
             ClientAnswer::with_code(request, ctx.issuer(), &code)
         }
         Err(silence) => ClientAnswer::with_error(request, ctx.issuer(), silence.code(), &silence.to_string()),

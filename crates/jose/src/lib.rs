@@ -28,6 +28,7 @@ mod htu;
 mod jwk;
 mod jwt;
 mod key;
+mod mac;
 mod nonce;
 mod p256;
 mod signing;
@@ -43,6 +44,7 @@ pub use dpop::{
 pub use jwk::{JwkError, JwkSet, PublicJwk};
 pub use jwt::{ClientAssertion, client_assertion, sign_jwt};
 pub use key::EcKey;
+pub use mac::hmac_sha256;
 pub use nonce::{DpopNonces, NONCE_SECONDS};
 pub use signing::{RsaKey, SigningKey, left_half_hash};
 pub use verify::{Jws, Verified, VerifyError};

@@ -49,6 +49,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Tell clients what happens to their sign-ins and sessions
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+    /// Look at the audit log: who did what, with what outcome
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Check that this deployment can do its work, and say what to mend
     Doctor,
     /// Print the OpenAPI document, as it is served at /openapi.json
@@ -217,6 +227,43 @@ pub(crate) enum SessionsCommand {
     Revoke {
         /// Its session_id
         session_id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum EventsCommand {
+    /// List who is told, and where
+    List,
+    /// Tell a client from now on; a webhook's secret is printed, once
+    Subscribe {
+        /// Its client_id
+        client_id: String,
+        /// Where to send signed requests; without it the client reads GET /api/events
+        #[arg(long, value_name = "URL")]
+        webhook: Option<String>,
+    },
+    /// Tell a client nothing more
+    Unsubscribe {
+        /// Its client_id
+        client_id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List acts, the latest first: one JSON object a line
+    List {
+        #[command(flatten)]
+        of: Whose,
+        /// The session
+        #[arg(long, value_name = "SESSION_ID")]
+        session: Option<String>,
+        /// The name of the act, such as sign_in, consent, refresh or revocation
+        #[arg(long, value_name = "NAME")]
+        event: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: i64,
     },
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
 use causeway_domain::{Clock, Scope, Secret, SystemClock, SystemRng};
+use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
@@ -117,6 +118,7 @@ pub(crate) async fn context(
     let atproto = outbound(config, issuer, Arc::clone(&clock))?;
     let issuer = issuer.to_string();
     let registration = registration(config)?;
+    let limits = limits(config);
     Ok(Ctx::new(CtxParts {
         store,
         ring,
@@ -128,6 +130,8 @@ pub(crate) async fn context(
         ceiling,
         registration,
         client_documents: config.client_id_documents,
+        limits,
+        audit_seconds: config.audit_retention_days.map(|days| i64::from(days) * 86_400),
     }))
 }
 
@@ -160,17 +164,36 @@ fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
         (Registration::Off, _) => Ok(RegistrationPolicy::Off),
         (Registration::Token, path) => {
             let path = path.as_ref().context("registration-token-file")?;
-            let text = std::fs::read_to_string(path).context("registration-token-file")?;
-            let token = text.trim();
-            if token.len() < 16 || token.contains(char::is_whitespace) {
-                bail!(
-                    "registration-token-file (CAUSEWAY_REGISTRATION_TOKEN_FILE): {} has to hold one token of at \
-                     least 16 characters",
-                    path.display()
-                );
-            }
-            Ok(RegistrationPolicy::Token(Secret::new(token)))
+            let token = read_token(path, "registration-token-file (CAUSEWAY_REGISTRATION_TOKEN_FILE)")?;
+            Ok(RegistrationPolicy::Token(token))
         }
+    }
+}
+
+/// The operator's token for `/admin`, read here, once.
+pub(crate) fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
+    let path = config.admin_token_file.as_deref();
+    path.map(|path| read_token(path, "admin-token-file (CAUSEWAY_ADMIN_TOKEN_FILE)")).transpose()
+}
+
+fn read_token(path: &std::path::Path, setting: &'static str) -> anyhow::Result<Secret> {
+    let text = std::fs::read_to_string(path).context(setting)?;
+    let token = text.trim();
+    if token.len() < 16 || token.contains(char::is_whitespace) {
+        bail!("{setting}: {} has to hold one token of at least 16 characters", path.display());
+    }
+    Ok(Secret::new(token))
+}
+
+fn limits(config: &Config) -> RateLimits {
+    let limit = |limit: Option<causeway_config::RateLimit>| {
+        limit.map(|limit| RateLimit { count: limit.count, seconds: limit.seconds })
+    };
+    RateLimits {
+        sign_in: limit(config.sign_in_limit),
+        registration: limit(config.registration_limit),
+        failed_authentication: limit(config.failed_authentication_limit),
+        ..RateLimits::default()
     }
 }
 

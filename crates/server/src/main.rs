@@ -47,6 +47,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Tokens { command } => compose::runtime()?.block_on(commands::tokens::run(&config, command)),
         Command::Keys { command } => compose::runtime()?.block_on(commands::keys::run(&config, command)),
+        Command::Events { command } => compose::runtime()?.block_on(commands::events::run(&config, command)),
+        Command::Audit { command } => compose::runtime()?.block_on(commands::audit::run(&config, command)),
         Command::Doctor => compose::runtime()?.block_on(commands::doctor::run(&config)),
         Command::Openapi => {
             let issuer = config.external_url.as_ref().map_or("http://127.0.0.1:8080", |url| url.as_str());

@@ -3,12 +3,14 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
-use causeway_api::ApiConfig;
+use causeway_api::{ApiConfig, HttpStats};
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, backchannel, issuer_keys, keep_alive, maintenance, register};
+use causeway_flow::{Ctx, backchannel, events, issuer_keys, keep_alive, maintenance, register};
 use causeway_store::DatabaseUrl;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::compose;
@@ -17,6 +19,8 @@ use crate::compose;
 const SETTLE_PATIENCE: Duration = Duration::from_secs(45);
 /// How often expired rows are looked for, and sessions that are still to be revoked upstream.
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(30);
+/// How often webhooks are looked for.
+const DELIVERY_PERIOD: Duration = Duration::from_secs(2);
 
 pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
@@ -36,7 +40,10 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         trusted_proxies: config.trusted_proxies.clone(),
         demo,
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        admin_token: compose::admin_token(config)?,
+        stats: HttpStats::default(),
     };
+    let metrics = watch(config, &ctx, &api.stats)?;
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
     tracing::info!(%issuer, %bound, database = %url, "listening");
     announce(config, &issuer, &url);
@@ -46,6 +53,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         tokio::spawn(tell(ctx.clone())),
         tokio::spawn(keep(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
+        tokio::spawn(deliver(ctx.clone())),
     ];
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
@@ -57,6 +65,10 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
             serving.await.context("the HTTP server")?.context("the HTTP server")?;
         }
     }
+    if let Some((handle, task)) = metrics {
+        handle.stop(false).await;
+        task.abort();
+    }
     for task in upkeep {
         task.abort();
     }
@@ -67,6 +79,21 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Serves the metrics, if they are wanted, on an address of their own.
+fn watch(
+    config: &Config,
+    ctx: &Ctx,
+    stats: &HttpStats,
+) -> anyhow::Result<Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("metrics-listen (CAUSEWAY_METRICS_LISTEN): cannot bind {address}"))?;
+    let metrics_bound = listener.local_addr().context("the bound address")?;
+    let server = causeway_api::serve_metrics(listener, ctx.clone(), stats.clone()).context("the metrics")?;
+    tracing::info!(%metrics_bound, "metrics at /metrics");
+    Ok(Some((server.handle(), tokio::spawn(server))))
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -131,6 +158,18 @@ async fn keep(ctx: Ctx) {
         ticks.tick().await;
         if let Err(error) = keep_alive::keep_alive(&ctx).await {
             tracing::warn!(%error, "background sessions are kept alive later");
+        }
+    }
+}
+
+/// Sends webhooks as long as the server runs.
+async fn deliver(ctx: Ctx) {
+    let mut ticks = interval(DELIVERY_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = events::deliver_due(&ctx).await {
+            tracing::warn!(%error, "webhooks are put off");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an operator looks at and ends: sessions of whatever kind, whoever they belong to.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Did, SessionKind, TenantId, Timestamp, UpstreamSessionId};
+use causeway_domain::{ClientId, Did, SessionKind, SessionState, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::conn::AnyConnection;
@@ -54,6 +54,25 @@ pub fn list_sessions(
     Ok(heads)
 }
 
+/// How many live sessions there are, by kind and state, of all tenants.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn count_live_sessions(
+    c: &mut AnyConnection,
+) -> Result<Vec<(SessionKind, SessionState, i64)>, StoreError> {
+    let rows: Vec<(String, String, i64)> = dsl::upstream_session
+        .filter(dsl::ended_at.is_null())
+        .group_by((dsl::session_kind, dsl::state))
+        .select((dsl::session_kind, dsl::state, diesel::dsl::count_star()))
+        .order((dsl::session_kind, dsl::state))
+        .load(c)?;
+    let known = |(kind, state, count): (String, String, i64)| {
+        Some((SessionKind::parse(&kind)?, SessionState::parse(&state)?, count))
+    };
+    Ok(rows.into_iter().filter_map(known).collect())
+}
+
 /// One session of a tenant, of whatever kind.
 ///
 /// # Errors
@@ -67,7 +86,7 @@ pub fn find_session(
 }
 
 /// Ends every live session that is meant, at most `limit` at a time: their tokens are dead at once, and
-/// their revocation at the people's own servers is due. Says how many; call it again until it says none.
+/// their revocation at the people's own servers is due. Says which; call it again until it says none.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -77,11 +96,13 @@ pub fn end_sessions(
     filter: &SessionFilter,
     limit: i64,
     now: Timestamp,
-) -> Result<usize, StoreError> {
+) -> Result<Vec<SessionHead>, StoreError> {
     let live = SessionFilter { ended: false, ..filter.clone() };
-    let mut ended = 0;
+    let mut ended = Vec::new();
     for session in list_sessions(c, tenant_id, &live, limit)? {
-        ended += usize::from(sessions::end_session(c, &session.session_id, now)?);
+        if sessions::end_session(c, &session.session_id, now)? {
+            ended.push(session);
+        }
     }
     Ok(ended)
 }

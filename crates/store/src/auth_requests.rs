@@ -2,8 +2,8 @@
 
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, Jkt, Prompts, RequestUri, ResponseMode, TenantId, Timestamp,
-    TokenHash, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, Prompts, RequestUri, ResponseMode,
+    TenantId, Timestamp, TokenHash, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -44,6 +44,7 @@ struct Row {
     resource: Option<String>,
     device_code: Option<String>,
     required_sub: Option<String>,
+    correlation_id: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -85,6 +86,7 @@ impl Row {
             resource: request.resources.to_stored(),
             device_code: request.device_code.as_ref().map(|code| code.as_str().to_owned()),
             required_sub: request.required_sub.as_ref().map(|did| did.as_str().to_owned()),
+            correlation_id: request.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
         }
     }
 
@@ -122,6 +124,7 @@ impl Row {
             request_uri: self.request_uri.map(RequestUri::new),
             device_code: self.device_code.map(TokenHash::from_stored),
             stage,
+            correlation_id: self.correlation_id.map(CorrelationId::new),
             created_at: Timestamp(self.created_at),
             expires_at: Timestamp(self.expires_at),
         })

@@ -21,11 +21,13 @@ mod writer;
 
 pub mod account_proofs;
 pub mod admin;
+pub mod audit;
 pub mod auth_requests;
 pub mod clients;
 pub mod codes;
 pub mod consents;
 pub mod device_codes;
+pub mod events;
 pub mod grants;
 pub mod keys;
 pub mod logouts;

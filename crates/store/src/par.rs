@@ -1,7 +1,7 @@
 //! Pushed authorization requests (RFC 9126): `oauth_par_request`.
 
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, ParRequest};
-use causeway_domain::{AuthRequestId, ClientId, RequestUri, Timestamp};
+use causeway_domain::{AuthRequestId, ClientId, CorrelationId, RequestUri, Timestamp};
 use diesel::prelude::*;
 
 use crate::conn::AnyConnection;
@@ -20,6 +20,7 @@ struct NewRow<'a> {
     metadata: &'a str,
     auth_request_id: Option<&'a str>,
     used: bool,
+    correlation_id: Option<&'a str>,
 }
 
 /// Keeps a pushed request.
@@ -36,6 +37,7 @@ pub fn insert_par_request(c: &mut AnyConnection, request: &ParRequest) -> Result
         metadata: "{}",
         auth_request_id: request.auth_request_id.as_ref().map(AuthRequestId::as_str),
         used: false,
+        correlation_id: request.correlation_id.as_ref().map(CorrelationId::as_str),
     };
     fixed!(diesel::insert_into(oauth_par_request::table).values(&row)).execute(c)?;
     Ok(())
@@ -61,15 +63,24 @@ pub fn find_par_request(
         .filter(dsl::client_id.eq(client_id.as_str()))
         .filter(dsl::used.eq(false))
         .filter(dsl::expires_at.gt(now.as_secs()).or(bound_and_alive))
-        .select((dsl::authorization_request, dsl::auth_request_id, dsl::created_at, dsl::expires_at));
-    let row = fixed!(alive).get_result::<(String, Option<String>, i64, i64)>(c).optional()?;
-    Ok(row.map(|(authorization_request, auth_request_id, created_at, expires_at)| ParRequest {
-        request_uri: request_uri.clone(),
-        client_id: client_id.clone(),
-        authorization_request,
-        auth_request_id: auth_request_id.map(AuthRequestId::new),
-        created_at: Timestamp(created_at),
-        expires_at: Timestamp(expires_at),
+        .select((
+            dsl::authorization_request,
+            dsl::auth_request_id,
+            dsl::correlation_id,
+            dsl::created_at,
+            dsl::expires_at,
+        ));
+    let row = fixed!(alive).get_result::<(String, Option<String>, Option<String>, i64, i64)>(c).optional()?;
+    Ok(row.map(|(authorization_request, auth_request_id, correlation_id, created_at, expires_at)| {
+        ParRequest {
+            request_uri: request_uri.clone(),
+            client_id: client_id.clone(),
+            authorization_request,
+            auth_request_id: auth_request_id.map(AuthRequestId::new),
+            correlation_id: correlation_id.map(CorrelationId::new),
+            created_at: Timestamp(created_at),
+            expires_at: Timestamp(expires_at),
+        }
     }))
 }
 

@@ -97,6 +97,7 @@ diesel::table! {
         metadata -> Text,
         auth_request_id -> Nullable<Text>,
         used -> Bool,
+        correlation_id -> Nullable<Text>,
     }
 }
 
@@ -141,6 +142,7 @@ diesel::table! {
         resource -> Nullable<Text>,
         device_code -> Nullable<Text>,
         required_sub -> Nullable<Text>,
+        correlation_id -> Nullable<Text>,
     }
 }
 
@@ -218,6 +220,7 @@ diesel::table! {
         verified_at -> Nullable<BigInt>,
         refresh_due_at -> Nullable<BigInt>,
         prompted_at -> Nullable<BigInt>,
+        correlation_id -> Nullable<Text>,
     }
 }
 
@@ -267,6 +270,51 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_event (id) {
+        id -> BigInt,
+        at -> BigInt,
+        tenant_id -> Text,
+        actor -> Text,
+        event -> Text,
+        outcome -> Text,
+        client_id -> Nullable<Text>,
+        did -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        correlation_id -> Nullable<Text>,
+        address -> Nullable<Text>,
+        details -> Text,
+    }
+}
+
+diesel::table! {
+    event_subscription (client_id) {
+        client_id -> Text,
+        tenant_id -> Text,
+        webhook_url -> Nullable<Text>,
+        webhook_secret -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    event_outbox (id) {
+        id -> BigInt,
+        at -> BigInt,
+        tenant_id -> Text,
+        client_id -> Text,
+        event -> Text,
+        correlation_id -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        session_kind -> Nullable<Text>,
+        session_iteration -> Nullable<BigInt>,
+        did -> Nullable<Text>,
+        webhook_due_at -> Nullable<BigInt>,
+        webhook_attempts -> BigInt,
+    }
+}
+
+diesel::table! {
     logout_notice (session_id) {
         session_id -> Text,
         client_id -> Text,
@@ -294,3 +342,4 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token, upstream_session);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
+diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);

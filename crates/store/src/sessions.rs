@@ -24,14 +24,15 @@ use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId,
-    UpstreamSessionId,
+    BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp,
+    UpstreamClientId, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::events::{self, EventKind};
 use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
@@ -72,6 +73,7 @@ pub(crate) struct HeadRow {
     refresh_failures: i64,
     refresh_not_before: Option<i64>,
     verified_at: Option<i64>,
+    correlation_id: Option<String>,
 }
 
 const fn head(name: &'static str) -> Column {
@@ -104,6 +106,7 @@ impl HeadRow {
             refresh_failures: session.cooldown.failures,
             refresh_not_before: session.cooldown.not_before.map(Timestamp::as_secs),
             verified_at: Some(session.verified_at.as_secs()),
+            correlation_id: session.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
         })
     }
 
@@ -132,6 +135,7 @@ impl HeadRow {
                 failures: self.refresh_failures,
                 not_before: self.refresh_not_before.map(Timestamp),
             },
+            correlation_id: self.correlation_id.map(CorrelationId::new),
         })
     }
 }
@@ -294,6 +298,9 @@ pub fn activate_session(
             dsl::granted_scope.eq(Some(granted.to_string())),
         ))
         .execute(c)?;
+    if changed == 1 {
+        events::note_session(c, session_id, EventKind::Completed, now)?;
+    }
     Ok(changed == 1)
 }
 
@@ -340,6 +347,7 @@ pub fn advance_session(
         .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
         .filter(oauth_atp_session::iteration.lt(iteration));
     diesel::update(before).set(WIPED).execute(c)?;
+    events::note_session(c, session_id, EventKind::Refreshed, now)?;
     Ok(true)
 }
 

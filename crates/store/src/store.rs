@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use causeway_domain::measure::{Distribution, Histogram, SIZES};
 use diesel::connection::{
     AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus,
 };
@@ -56,7 +57,7 @@ pub struct StoreStats {
     pub retries: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     writes: AtomicU64,
     reads: AtomicU64,
@@ -64,12 +65,28 @@ pub(crate) struct Counters {
     largest_batch: AtomicU64,
     lost_batches: AtomicU64,
     retries: AtomicU64,
+    batch_sizes: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            writes: AtomicU64::default(),
+            reads: AtomicU64::default(),
+            batches: AtomicU64::default(),
+            largest_batch: AtomicU64::default(),
+            lost_batches: AtomicU64::default(),
+            retries: AtomicU64::default(),
+            batch_sizes: Histogram::new(&SIZES),
+        }
+    }
 }
 
 impl Counters {
     pub(crate) fn note_batch(&self, closures: usize) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.largest_batch.fetch_max(closures as u64, Ordering::Relaxed);
+        self.batch_sizes.observe(closures as u64);
     }
 
     pub(crate) fn note_lost(&self) {
@@ -280,6 +297,11 @@ impl Store {
             queue_depth,
             retries: counters.retries.load(Ordering::Relaxed),
         }
+    }
+
+    /// SQLite: how many closures there were in a commit.
+    pub fn batch_sizes(&self) -> Distribution {
+        self.inner.counters.batch_sizes.read()
     }
 
     /// Runs `f` on a blocking thread once a connection is free. It runs to its end even when the

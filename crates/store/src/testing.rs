@@ -316,6 +316,9 @@ pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
         ("oauth_atp_session", &["dpop_key", "access_token", "refresh_token"]),
         ("upstream_session", &["session_id", "browser_id", "upstream_auth"]),
         ("account_proof", &["proof_id", "browser_id", "did", "handle"]),
+        ("audit_event", &["client_id", "did", "session_id", "request_id", "correlation_id", "details"]),
+        ("event_subscription", &["client_id", "webhook_url", "webhook_secret"]),
+        ("event_outbox", &["client_id", "session_id", "did", "correlation_id"]),
         ("signing_key", &["public_jwk", "private_jwk"]),
     ];
     let mut dump = String::new();

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Result;
-use causeway_api::ApiConfig;
+use causeway_api::{ApiConfig, HttpStats};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
-use causeway_domain::{PlainToken, Scope, SystemRng};
+use causeway_domain::{PlainToken, Scope, Secret, SystemRng};
 use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::dpop::ProofRequest;
+use causeway_flow::limits::RateLimits;
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
@@ -56,6 +57,9 @@ pub fn strict_outbound(clock: &MockClock) -> Result<AtprotoClient> {
 }
 
 impl TestApp {
+    /// What its operator presents at `/admin`.
+    pub const ADMIN_TOKEN: &str = "the-operators-own-token";
+
     /// Starts a server on a database.
     ///
     /// # Errors
@@ -127,11 +131,19 @@ impl TestApp {
             ceiling: scope,
             registration: RegistrationPolicy::Open,
             client_documents: true,
+            limits: RateLimits::default(),
+            audit_seconds: Some(90 * 86_400),
         };
         tune(&mut parts);
         let ctx = Ctx::new(parts);
-        let api =
-            ApiConfig { page_origin: issuer.clone(), trusted_proxies: Vec::new(), demo: None, workers: 2 };
+        let api = ApiConfig {
+            page_origin: issuer.clone(),
+            trusted_proxies: Vec::new(),
+            demo: None,
+            workers: 2,
+            admin_token: Some(Secret::new(Self::ADMIN_TOKEN)),
+            stats: HttpStats::default(),
+        };
         let server = causeway_api::serve(listener, ctx.clone(), api)?;
         let handle = server.handle();
         tokio::spawn(server);

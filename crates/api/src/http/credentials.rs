@@ -12,6 +12,7 @@ use causeway_flow::assertion::ASSERTION_TYPE;
 use causeway_flow::clients::{ClientProof, Credentials};
 
 use crate::http::form::{Params, decode};
+use crate::http::request;
 
 /// Why credentials could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,15 +48,16 @@ pub(crate) fn client_credentials(
     if let Some(header) = header {
         return basic_credentials(header, id);
     }
+    let address = request::address();
     let proof = match (secret, assertion) {
         (_, Some(assertion)) => {
             let proof = ClientProof::Assertion(assertion);
-            return Ok(Credentials { client_id: id.map(ClientId::new), proof });
+            return Ok(Credentials { client_id: id.map(ClientId::new), proof, address });
         }
         (Some(secret), None) => ClientProof::Post(PlainToken::presented(secret)),
         (None, None) => ClientProof::None,
     };
-    Ok(Credentials { client_id: Some(ClientId::new(id.ok_or(CredentialsError::Missing)?)), proof })
+    Ok(Credentials { client_id: Some(ClientId::new(id.ok_or(CredentialsError::Missing)?)), proof, address })
 }
 
 /// The assertion of a request (RFC 7521 section 4.2).
@@ -79,7 +81,7 @@ fn basic_credentials(header: &HeaderValue, id: Option<String>) -> Result<Credent
         "" => ClientProof::None,
         _ => ClientProof::Basic(PlainToken::presented(basic_secret)),
     };
-    Ok(Credentials { client_id: Some(ClientId::new(basic_id)), proof })
+    Ok(Credentials { client_id: Some(ClientId::new(basic_id)), proof, address: request::address() })
 }
 
 /// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1).

@@ -6,6 +6,7 @@ pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers;
+pub(crate) mod measure;
 pub(crate) mod own_form;
 pub(crate) mod proof;
 pub(crate) mod relay_headers;

@@ -11,9 +11,11 @@ use actix_web::http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, Head
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use causeway_domain::{Rng, SystemRng};
+use causeway_flow::trace;
 use ipnet::IpNet;
 use tracing::Instrument as _;
 
+use crate::http::measure::{NO_ROUTE, Template};
 use crate::pages::Lang;
 use crate::state::AppState;
 
@@ -23,9 +25,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What is known of the request that a task serves, wherever its answer is made.
 struct Current {
     id: String,
+    address: Option<IpAddr>,
     issuer: String,
     lang: Cell<Lang>,
-    client: Option<IpAddr>,
 }
 
 tokio::task_local! {
@@ -35,6 +37,11 @@ tokio::task_local! {
 /// The id of the request that this task serves.
 pub(crate) fn id() -> String {
     CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
+}
+
+/// Where the request that this task serves comes from, as far as that may be believed.
+pub(crate) fn address() -> Option<IpAddr> {
+    CURRENT.try_with(|current| current.address).unwrap_or_default()
 }
 
 /// Where this server says what it is as a resource (RFC 9728 section 3).
@@ -47,12 +54,6 @@ pub(crate) fn resource_metadata_url() -> String {
 pub(crate) fn lang() -> Lang {
     CURRENT.try_with(|current| current.lang.get()).unwrap_or_default()
 }
-
-/// The address that the request of this task comes from, as far as that may be believed.
-pub(crate) fn client() -> Option<IpAddr> {
-    CURRENT.try_with(|current| current.client).ok().flatten()
-}
-
 /// From here on a client's `ui_locales` decides, if we speak one of them.
 pub(crate) fn prefer(ui_locales: Option<&str>) {
     if let Some(lang) = ui_locales.and_then(Lang::of_ui_locales) {
@@ -72,9 +73,10 @@ pub(crate) async fn observe(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let state = req.app_data::<Data<AppState>>();
-    let trusted = state.map_or(&[][..], |state| &state.config.trusted_proxies);
-    let issuer = state.map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
+    let state = req.app_data::<Data<AppState>>().cloned();
+    let stats = state.as_ref().map(|state| state.config.stats.clone());
+    let trusted = state.as_ref().map_or(&[][..], |state| &state.config.trusted_proxies);
+    let issuer = state.as_ref().map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
     let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
     let span = tracing::info_span!(
         "http.request",
@@ -83,17 +85,29 @@ pub(crate) async fn observe(
         method = %req.method(),
         path = req.path(),
         client = origin.client.map(tracing::field::display),
+        correlation_id = tracing::field::Empty,
     );
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
-    let (id, client, lang) = (origin.request_id, origin.client, Cell::new(accepted(req.headers())));
-    let current = Current { id, issuer, lang, client };
-    let serve = CURRENT.scope(current, next.call(req));
+    let served =
+        trace::Request { span: span.clone(), request_id: origin.request_id.clone(), address: origin.client };
+    let current = Current {
+        id: origin.request_id,
+        address: origin.client,
+        issuer,
+        lang: Cell::new(accepted(req.headers())),
+    };
+    let serve = trace::serve(served, CURRENT.scope(current, next.call(req)));
     async move {
         let mut response = serve.await?;
         response.headers_mut().insert(REQUEST_ID, header);
         let status = response.status().as_u16();
-        let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let elapsed = started.elapsed();
+        if let Some(stats) = stats {
+            let template = response.request().app_data::<Template>().map_or(NO_ROUTE, |template| template.0);
+            stats.note(template, response.request().method(), response.status(), elapsed);
+        }
+        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         if status >= 500 {
             tracing::warn!(status, elapsed_us, "request failed");
         } else {

@@ -13,6 +13,8 @@ pub(super) enum Caller {
     AccessToken,
     /// Whoever holds a registration access token (RFC 7592).
     RegistrationToken,
+    /// Whoever holds the operator's token.
+    Operator,
 }
 
 /// An Operation Object (OpenAPI Specification 3.1, section 4.8.10).
@@ -43,6 +45,7 @@ impl Operation {
             // What stands in the body cannot be said as a security scheme.
             Caller::Client => json!([{ "clientBasic": [] }, {}]),
             Caller::AccessToken => json!([{ "bearer": [] }, { "dpop": [] }]),
+            Caller::Operator => json!([{ "operatorToken": [] }]),
             Caller::RegistrationToken => json!([{ "registrationToken": [] }]),
         };
         self.members.insert("security".to_owned(), security);

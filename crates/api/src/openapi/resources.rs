@@ -9,6 +9,7 @@ use super::schemas;
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = vec![userinfo(), session(), refresh(), sign_in(), xrpc(), graphql()];
     paths.extend(sessions());
+    paths.push(events());
     paths.extend(health());
     paths
 }
@@ -108,6 +109,24 @@ fn sessions() -> [Path; 3] {
         ),
         ("/api/sessions/{session_id}/dpop-proof", vec![("post", posted(proof, "ProofRequest"))]),
     ]
+}
+
+fn events() -> Path {
+    let stream = json!({ "text/event-stream": { "schema": { "type": "string" } } });
+    let op = |id, summary| {
+        Operation::new("resources", id, summary)
+            .by(Caller::Client)
+            .header("Last-Event-ID", "the last event that was seen; 0 for all that are kept")
+            .content(200, "server-sent events, as long as the connection lasts", &stream)
+            .errors(&[400, 401, 403, 429, 503])
+    };
+    (
+        "/api/events",
+        vec![
+            ("get", op("listen", "What happens to the client's sign-ins and sessions")),
+            ("post", op("listenByPost", "The same by POST").form("EventsRequest").errors(&[413, 415])),
+        ],
+    )
 }
 
 fn xrpc() -> Path {

@@ -43,6 +43,9 @@ pub(super) fn security() -> Value {
         "registrationToken": {
             "type": "http", "scheme": "bearer", "description": "the registration access token (RFC 7592)",
         },
+        "operatorToken": {
+            "type": "http", "scheme": "bearer", "description": "the token in the file of --admin-token-file",
+        },
     })
 }
 
@@ -99,6 +102,25 @@ pub(super) fn all() -> Value {
         ("Client", client()),
         ("UserInfo", user_info()),
         ("Session", session()),
+        ("EventsRequest", object(&credentials(), &[])),
+        ("AdminClients", list("clients")),
+        ("AdminSessions", list("sessions")),
+        ("AdminKeys", list("keys")),
+        ("AdminActs", list("events")),
+        ("AdminObject", json!({ "type": "object" })),
+        (
+            "AdminSecret",
+            object(
+                &json!({ "client_id": text("the client"), "client_secret": text("once") }),
+                &["client_secret"],
+            ),
+        ),
+        ("AdminWhose", object(&json!({ "user": text("a DID"), "client": text("a client_id") }), &[])),
+        ("AdminEnded", object(&json!({ "ended_sessions": { "type": "integer" } }), &["ended_sessions"])),
+        (
+            "AdminNewKey",
+            object(&json!({ "alg": { "type": "string", "enum": ["RS256", "ES256"] } }), &["alg"]),
+        ),
         ("GraphQlRequest", graphql_request()),
         (
             "GraphQlAnswer",
@@ -122,6 +144,12 @@ fn error() -> Value {
         }),
         &["error", "error_description", "request_id"],
     )
+}
+
+/// An answer with one list of objects.
+fn list(name: &str) -> Value {
+    let items = json!({ "type": "array", "items": { "type": "object" } });
+    json!({ "type": "object", "properties": { name: items }, "required": [name] })
 }
 
 /// RFC 6749 section 4.1.1 and what the extensions add.

@@ -21,6 +21,8 @@ pub enum Problem {
     Internal,
     /// Ours, for the moment.
     Busy,
+    /// Too many tries in too short a time.
+    TooMany,
     /// There is no such page.
     NotFound,
 }

@@ -426,7 +426,7 @@ fn every_kind_that_has_a_name_has_one_in_german() {
     assert_eq!(kinds(Lang::De), kinds(Lang::En));
 }
 
-const PROBLEMS: [Problem; 10] = [
+const PROBLEMS: [Problem; 11] = [
     Problem::App,
     Problem::OtherBrowser,
     Problem::SignInOver,
@@ -436,6 +436,7 @@ const PROBLEMS: [Problem; 10] = [
     Problem::ForeignForm,
     Problem::Internal,
     Problem::Busy,
+    Problem::TooMany,
     Problem::NotFound,
 ];
 

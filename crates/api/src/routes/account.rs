@@ -7,6 +7,7 @@ use causeway_domain::{
     BrowserSessionId, Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId,
 };
 use causeway_flow::account::{self, AccountError, AccountGroup, AccountSession, Reach};
+use causeway_flow::limits::{self, Act};
 use causeway_flow::{account_proof, sign_in};
 
 use super::sign_in as sign_in_page;
@@ -83,6 +84,7 @@ pub(crate) async fn sign_in(
     let typed = params.take("identifier").unwrap_or_default();
     let locale = request::lang().tag().to_owned();
     let request = account_proof::begin(&state.ctx, &browser, &location(&state, None), Some(locale)).await?;
+    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &typed).await {
         Ok(url) => Ok(see_other(url.as_str(), None)),
         Err(error) => {

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::authorize::{self, AuthorizeError, AuthorizeParams};
+use causeway_flow::limits::{self, Act};
 use causeway_flow::{sign_in, silent};
 
 use super::{consent, sign_in as sign_in_page};
@@ -64,6 +65,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let Some(hint) = request.login_hint.clone() else {
         return sign_in_page::begin(&state, &request, browser).await;
     };
+    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &hint).await {
         Ok(url) => Ok(see_other(url.as_str(), browser.set)),
         Err(error) => sign_in_page::render(&state, &request, &hint, Some(error), browser).await,

@@ -116,7 +116,7 @@ impl Typed {
     }
 
     fn guess(&self) -> Guess<'_> {
-        Guess { browser: &self.browser, address: request::client() }
+        Guess { browser: &self.browser, address: request::address() }
     }
 
     /// The code leads nowhere: the page again, with what is wrong.

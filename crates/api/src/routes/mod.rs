@@ -1,11 +1,13 @@
 //! One file an endpoint: parse, call one verb, render.
 
 mod account;
+pub(crate) mod admin;
 mod authorize;
 mod callback;
 mod client_documents;
 mod consent;
 mod device;
+mod events;
 mod graphql;
 mod health;
 mod home;
@@ -31,6 +33,7 @@ use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
 use crate::http::cors::cors;
+use crate::http::measure::Template;
 
 /// The route table. Whatever is wrapped in [`cors`] may be called by scripts of any origin.
 pub(crate) fn configure(config: &mut ServiceConfig) {
@@ -70,6 +73,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(post().to(sessions::show)),
         )
         .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
+        .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
         .service(
             api("/xrpc/{nsid}", "GET, POST")
                 .route(get().to(xrpc::call))
@@ -143,7 +147,7 @@ fn documents(config: &mut ServiceConfig) {
 fn api(path: &'static str, allow: &'static str) -> Resource {
     #[cfg(test)]
     TABLE.with_borrow_mut(|table| table.push((path, allow)));
-    at(path).default_service(only(allow))
+    at(path).app_data(Template(path)).default_service(only(allow))
 }
 
 #[cfg(test)]
@@ -155,7 +159,7 @@ thread_local! {
 #[cfg(test)]
 pub(crate) fn table() -> Vec<(&'static str, &'static str)> {
     TABLE.take();
-    drop(actix_web::App::new().configure(configure));
+    drop(actix_web::App::new().configure(admin::configure).configure(configure));
     TABLE.take()
 }
 
@@ -175,12 +179,10 @@ fn only(allow: &'static str) -> Route {
     })
 }
 
-async fn not_found(req: HttpRequest) -> HttpResponse {
+pub(crate) async fn not_found(req: HttpRequest) -> HttpResponse {
     let accept = req.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {
         return PageError::not_found().error_response();
     }
-    let text =
-        "there is nothing at this address: /.well-known/oauth-authorization-server lists the endpoints";
-    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text).error_response()
+    ApiError::not_found().error_response()
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::http::form::{InputError, read_body, require_type};
 use crate::http::headers::json_no_store;
+use crate::http::request;
 use crate::state::AppState;
 
 /// The client information response (RFC 7591 section 3.2.1).
@@ -47,7 +48,7 @@ pub(crate) async fn register(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    registration::permit(&state.ctx, presented(&req).map(Secret::new).as_ref())?;
+    registration::permit(&state.ctx, presented(&req).map(Secret::new).as_ref(), request::address())?;
     let metadata = read_metadata(&req, payload).await?;
     let registered = register::register(&state.ctx, metadata).await?;
     Ok(answer(&state, StatusCode::CREATED, &registered))

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{AuthRequestId, Did, Handle};
+use causeway_flow::limits::{self, Act};
 use causeway_flow::sign_in::{self, SignInError};
 
 use super::consent;
@@ -38,6 +39,7 @@ pub(crate) async fn post(
         return render(&state, &request, "", None, BrowserCookie { id: browser, set: None }).await;
     }
     let typed = params.take("identifier").unwrap_or_default();
+    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &typed).await {
         Ok(url) => Ok(see_other(url.as_str(), None)),
         Err(error) => {

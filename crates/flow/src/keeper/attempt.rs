@@ -7,10 +7,13 @@ use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::upkeep::{Cooldown, keep_alive_at};
 use causeway_domain::{SessionKind, Timestamp};
 use causeway_jose::EcKey;
+use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_store::events::{self, EventKind};
 use causeway_store::{AnyConnection, sessions, upkeep};
 use tokio::time::timeout;
 
 use super::{Look, RETRY_SECONDS, look};
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::session::{SessionError, reauth_required};
@@ -160,10 +163,18 @@ impl Attempt<'_> {
     /// The person has to sign in again, unless somebody else has moved the head.
     async fn require_reauth(&self) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence } = self;
-        let (id, iteration, fence) = (head.session_id.clone(), head.iteration, *fence);
+        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
+        let act = audit::act(ctx, Actor::Server, "refresh", "reauth_required").of_session(head);
         let ended = ctx
             .store()
-            .write(move |c| sessions::require_reauth(c, &id, iteration, fence).map_err(Internal::from))
+            .write(move |c| {
+                let ended = sessions::require_reauth(c, &id, iteration, fence)?;
+                if ended {
+                    events::note_session(c, &id, EventKind::ReauthRequired, now)?;
+                    insert_audit_event(c, &act)?;
+                }
+                Ok::<_, Internal>(ended)
+            })
             .await?;
         if ended { Err(reauth_required(ctx, head)) } else { self.look_again().await }
     }
@@ -177,6 +188,7 @@ impl Attempt<'_> {
         let Self { ctx, head, fence } = self;
         let dice = ctx.dice();
         let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
+        let act = audit::act(ctx, Actor::Server, "refresh", "failed").of_session(head);
         let cooldown = ctx
             .store()
             .write(move |c| {
@@ -184,7 +196,11 @@ impl Attempt<'_> {
                     upkeep::note_verified(c, &id, pds, *at)?;
                 }
                 let pause = |before: Cooldown| before.after_failure(now, retry_after, dice);
-                upkeep::note_refresh_failure(c, &id, iteration, fence, pause).map_err(Internal::from)
+                let cooldown = upkeep::note_refresh_failure(c, &id, iteration, fence, pause)?;
+                if let Some(cooldown) = &cooldown {
+                    insert_audit_event(c, &act.clone().with("failures", cooldown.failures))?;
+                }
+                Ok::<_, Internal>(cooldown)
             })
             .await?;
         match cooldown {

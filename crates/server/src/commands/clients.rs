@@ -9,10 +9,11 @@ use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::{ClientId, Clock as _, RedirectUri, Resource, SystemClock, SystemRng, TenantId};
 use causeway_flow::register;
+use causeway_store::audit::insert_audit_event;
 use causeway_store::{Store, StoreError, clients};
 use serde_json::{Map, Value, json};
 
-use super::print;
+use super::{act, print};
 use crate::cli::{ClientsCommand, CreateClient, LogoutOptions, UpdateClient};
 use crate::compose;
 
@@ -141,7 +142,13 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
         SystemClock.now(),
     );
     let row = client.clone();
-    store.write::<_, StoreError, _>(move |c| clients::insert_client(c, &row)).await?;
+    let done = act("client_created").of_client(&row.client_id);
+    store
+        .write::<_, StoreError, _>(move |c| {
+            clients::insert_client(c, &row)?;
+            insert_audit_event(c, &done)
+        })
+        .await?;
     let mut shown = describe(&client);
     if let Some(secret) = &secret {
         shown["client_secret"] = json!(secret.expose());
@@ -206,7 +213,7 @@ async fn update(store: &Store, options: UpdateClient) -> anyhow::Result<()> {
         refresh_token_expiration: before.refresh_token_expiration,
         ..valid.into_client(id, tenant, secret, SystemClock.now())
     };
-    put(store, &client).await?;
+    put(store, &client, "client_updated").await?;
     print(&describe(&client))
 }
 
@@ -222,16 +229,27 @@ async fn rotate_secret(store: &Store, client_id: ClientId) -> anyhow::Result<()>
     }
     let secret = PlainToken::<ClientSecret>::random(&SystemRng);
     let client = Client { client_secret: Some(secret.hash()), updated_at: SystemClock.now(), ..before };
-    put(store, &client).await?;
+    put(store, &client, "client_secret_rotated").await?;
     eprintln!(
         "The client secret is shown this once: only its hash is kept. The old one is refused from now on."
     );
     print(&json!({ "client_id": client.client_id, "client_secret": secret.expose() }))
 }
 
-async fn put(store: &Store, client: &Client) -> anyhow::Result<()> {
+/// Replaces a client's row, and writes that down as `event`.
+async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> {
     let row = client.clone();
-    if !store.write::<_, StoreError, _>(move |c| clients::update_client(c, &row)).await? {
+    let done = act(event).of_client(&row.client_id);
+    let found = store
+        .write::<_, StoreError, _>(move |c| {
+            let found = clients::update_client(c, &row)?;
+            if found {
+                insert_audit_event(c, &done)?;
+            }
+            Ok(found)
+        })
+        .await?;
+    if !found {
         bail!("{} was deleted meanwhile", client.client_id);
     }
     Ok(())
@@ -239,8 +257,15 @@ async fn put(store: &Store, client: &Client) -> anyhow::Result<()> {
 
 async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     let (id, now) = (client_id.clone(), SystemClock.now());
+    let done = act("client_deleted").of_client(&id);
     let deleted = store
-        .write::<_, StoreError, _>(move |c| clients::delete_client(c, &TenantId::default_tenant(), &id, now))
+        .write::<_, StoreError, _>(move |c| {
+            let deleted = clients::delete_client(c, &TenantId::default_tenant(), &id, now)?;
+            if deleted {
+                insert_audit_event(c, &done)?;
+            }
+            Ok(deleted)
+        })
         .await?;
     if !deleted {
         bail!("no client {client_id}");

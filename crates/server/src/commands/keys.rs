@@ -6,9 +6,11 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, Timestamp};
 use causeway_flow::issuer_keys;
+use causeway_store::audit::insert_audit_event;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, StoreError, keys};
 
+use super::act;
 use crate::cli::KeysCommand;
 use crate::{compose, secret_key};
 
@@ -55,7 +57,14 @@ async fn rotate(store: &Store, ring: &Arc<SealingKeyRing>, alg: Option<&str>) ->
     for alg in algs {
         let key = issuer_keys::fresh(alg, SystemClock.now()).await?;
         let (ring, kid) = (Arc::clone(ring), key.kid.clone());
-        let old = store.write::<_, StoreError, _>(move |c| keys::rotate_signing_key(c, &ring, &key)).await?;
+        let done = act("key_rotated").with("alg", alg.as_str()).with("kid", kid.as_str());
+        let old = store
+            .write::<_, StoreError, _>(move |c| {
+                let old = keys::rotate_signing_key(c, &ring, &key)?;
+                insert_audit_event(c, &done)?;
+                Ok(old)
+            })
+            .await?;
         match old {
             Some(old) => println!("{alg}: {kid} signs within a second. {old} stays published for a day."),
             None => println!("{alg}: {kid} signs within a second."),
@@ -66,7 +75,16 @@ async fn rotate(store: &Store, ring: &Arc<SealingKeyRing>, alg: Option<&str>) ->
 
 async fn retire(store: &Store, kid: String) -> anyhow::Result<()> {
     let name = kid.clone();
-    let done = store.write::<_, StoreError, _>(move |c| keys::withdraw_signing_key(c, &name)).await?;
+    let act = act("key_retired").with("kid", kid.as_str());
+    let done = store
+        .write::<_, StoreError, _>(move |c| {
+            let done = keys::withdraw_signing_key(c, &name)?;
+            if done {
+                insert_audit_event(c, &act)?;
+            }
+            Ok(done)
+        })
+        .await?;
     if !done {
         bail!("no key {kid} that was rotated out: `causeway keys list` shows them, `keys rotate` rotates");
     }

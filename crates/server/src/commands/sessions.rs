@@ -4,10 +4,11 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Clock as _, SystemClock, TenantId, Timestamp, UpstreamSessionId};
+use causeway_store::audit::insert_audit_event;
 use causeway_store::{Store, StoreError, admin, sessions};
 use serde_json::json;
 
-use super::{filter, print};
+use super::{act, filter, print};
 use crate::cli::SessionsCommand;
 use crate::compose;
 
@@ -67,8 +68,16 @@ async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()
 async fn revoke(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
     let session = find(store, session_id).await?;
     let now = SystemClock.now();
-    let ended =
-        store.write::<_, StoreError, _>(move |c| sessions::end_session(c, &session.session_id, now)).await?;
+    let act = act("revocation").of_session(&session);
+    let ended = store
+        .write::<_, StoreError, _>(move |c| {
+            let ended = sessions::end_session(c, &session.session_id, now)?;
+            if ended {
+                insert_audit_event(c, &act)?;
+            }
+            Ok(ended)
+        })
+        .await?;
     if !ended {
         bail!("this session has ended before");
     }

@@ -3,9 +3,10 @@
 use anyhow::bail;
 use causeway_config::Config;
 use causeway_domain::{Clock as _, SystemClock, TenantId};
+use causeway_store::audit::insert_audit_event;
 use causeway_store::{Store, StoreError, admin, tokens};
 
-use super::filter;
+use super::{act, filter};
 use crate::cli::TokensCommand;
 use crate::compose;
 
@@ -45,7 +46,13 @@ async fn revoke(store: &Store, wanted: &admin::SessionFilter) -> anyhow::Result<
         let (wanted, now) = (wanted.clone(), SystemClock.now());
         let tenant = TenantId::default_tenant();
         let ended = store
-            .write::<_, StoreError, _>(move |c| admin::end_sessions(c, &tenant, &wanted, BATCH, now))
+            .write::<_, StoreError, _>(move |c| {
+                let ended = admin::end_sessions(c, &tenant, &wanted, BATCH, now)?;
+                for session in &ended {
+                    insert_audit_event(c, &act("revocation").of_session(session))?;
+                }
+                Ok(ended.len())
+            })
             .await?;
         if ended == 0 {
             return Ok(all);

@@ -4,9 +4,10 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use super::{ENDED, HeadRow, WIPED};
+use super::{ENDED, HeadRow, PENDING, WIPED};
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::events::{self, EventKind};
 use crate::logouts;
 use crate::schema::oauth_atp_session;
 use crate::schema::upstream_session::dsl;
@@ -40,8 +41,9 @@ pub fn end_session_quietly(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let live =
-        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let ended = diesel::update(live)
+        || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
+    let state: Option<String> = live().select(dsl::state).first(c).optional()?;
+    let ended = diesel::update(live())
         .set((
             dsl::state.eq(ENDED),
             dsl::ended_at.eq(Some(now.as_secs())),
@@ -53,6 +55,10 @@ pub fn end_session_quietly(
         return Ok(false);
     }
     tokens::revoke_grant(c, session_id)?;
+    // One that nobody agreed to was never theirs.
+    if state.is_some_and(|state| state != PENDING) {
+        events::note_session(c, session_id, EventKind::Ended, now)?;
+    }
     Ok(true)
 }
 

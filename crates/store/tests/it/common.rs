@@ -12,9 +12,9 @@ use causeway_domain::grant::{
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, Did, Handle, Jkt, OauthState, PlainToken,
-    Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope, Secret, SessionKind, SessionState,
-    SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, Handle, Jkt, OauthState,
+    PlainToken, Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope, Secret, SessionKind,
+    SessionState, SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::keys::StoredKey;
 use causeway_store::seal::SealingKeyRing;
@@ -145,6 +145,7 @@ pub(crate) fn session(client: &Client, kind: SessionKind, state: SessionState) -
         last_used_at: NOW,
         verified_at: NOW,
         cooldown: Cooldown::default(),
+        correlation_id: Some(CorrelationId::new("c_1")),
     }
 }
 
@@ -242,6 +243,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         browser_id: BrowserSessionId::new("browser"),
         request_uri: None,
         device_code: Some(hash()),
+        correlation_id: Some(CorrelationId::new("c_1")),
         stage: AuthRequestStage::SignIn,
         created_at: NOW,
         expires_at: NOW.plus(900),
@@ -253,6 +255,7 @@ pub(crate) fn par_request(client: &Client) -> ParRequest {
         request_uri: RequestUri::random(&SystemRng),
         client_id: client.client_id.clone(),
         authorization_request: r#"{"scope":"atproto"}"#.to_owned(),
+        correlation_id: Some(CorrelationId::new("c_1")),
         auth_request_id: None,
         created_at: NOW,
         expires_at: NOW.plus(300),

@@ -412,6 +412,7 @@ fn the_promised_tables_indexes_and_keys() {
             [
                 to_client("consent"),
                 to_client("device_authorization"),
+                to_client("event_subscription"),
                 to_client("oauth_access_token"),
                 to_client("oauth_auth_request"),
                 to_client("oauth_par_request"),

@@ -279,6 +279,8 @@ INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_ve
     dpop_private_key, created_at, expires_at, auth_request_id, browser_id, pds, upstream_client_id, upstream_auth,
     upstream_redirect_uri, dpop_jkt)
 SELECT 's' || n, '', '', '', '', '', 1, 9000 + n, 'ar', 'b', '', '', '{}', '', '' FROM generate_series(1, 20000) AS n;
+INSERT INTO event_subscription (client_id, created_at) SELECT 'c' || n, 1 FROM generate_series(2500, 4999) AS n;
+INSERT INTO audit_event (at, actor, event, outcome) SELECT 9000 + n, 'a', 'e', 'o' FROM generate_series(1, 20000) AS n;
 ANALYZE;
 ";
 

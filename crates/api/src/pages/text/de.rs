@@ -407,6 +407,11 @@ const fn problem(problem: Problem) -> ProblemWords {
         ),
         Problem::Internal => (WRONG, "Auf unserer Seite ist etwas schiefgegangen.", LATER),
         Problem::Busy => (WRONG, "Der Server ist im Augenblick überlastet.", LATER),
+        Problem::TooMany => (
+            "Zu viele Versuche",
+            "Aus deinem Netz gab es in kurzer Zeit zu viele Anmeldungen.",
+            "Warte eine Minute, geh zurück und versuch es noch einmal.",
+        ),
         Problem::NotFound => (
             "Hier ist nichts",
             "Unter dieser Adresse gibt es keine Seite.",

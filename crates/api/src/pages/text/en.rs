@@ -388,6 +388,11 @@ const fn problem(problem: Problem) -> ProblemWords {
         ),
         Problem::Internal => (WRONG, "Something went wrong on our side.", LATER),
         Problem::Busy => (WRONG, "The server is busy at the moment.", LATER),
+        Problem::TooMany => (
+            "Too many tries",
+            "There were too many sign-ins from your network in a short time.",
+            "Wait a minute, go back, and try again.",
+        ),
         Problem::NotFound => (
             "Nothing here",
             "There is no page at this address.",

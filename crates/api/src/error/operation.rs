@@ -1,0 +1,57 @@
+//! The errors of what keeps a server running: limits, events, its operator.
+
+use actix_web::http::StatusCode;
+use causeway_domain::ErrorCode;
+use causeway_flow::events::ListenError;
+use causeway_flow::limits::TooMany;
+
+use super::{ApiError, PageError};
+use crate::pages::Problem;
+
+impl ApiError {
+    /// There is nothing at this address.
+    pub(crate) fn not_found() -> Self {
+        let text =
+            "there is nothing at this address: /.well-known/oauth-authorization-server lists the endpoints";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text)
+    }
+
+    /// The operator's token is missing or wrong.
+    pub(crate) fn no_operator() -> Self {
+        let text = "this takes the operator's token: Authorization: Bearer TOKEN";
+        let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken, text);
+        this.challenges = vec!["Bearer realm=\"causeway-admin\"".to_owned()];
+        this
+    }
+}
+
+/// No specification has a code for it: this one says that it passes (RFC 6585 section 4).
+impl From<TooMany> for ApiError {
+    fn from(error: TooMany) -> Self {
+        let code = ErrorCode::TemporarilyUnavailable;
+        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string());
+        this.retry_after = Some(error.retry_after);
+        this
+    }
+}
+
+impl From<TooMany> for PageError {
+    fn from(error: TooMany) -> Self {
+        let code = ErrorCode::TemporarilyUnavailable;
+        let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, Problem::TooMany);
+        Self { retry_after: Some(error.retry_after), ..this }
+    }
+}
+
+impl From<ListenError> for ApiError {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::Internal(error) => Self::internal(&error),
+            ListenError::Replayed(replayed) => replayed.into(),
+            error @ ListenError::PublicClient => Self::invalid_client(error.to_string(), false),
+            error @ ListenError::NotSubscribed => {
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, error.to_string())
+            }
+        }
+    }
+}

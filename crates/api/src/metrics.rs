@@ -1,0 +1,156 @@
+//! `GET /metrics`, on an address of its own: what Prometheus scrapes (text format 0.0.4).
+
+mod text;
+
+use std::net::TcpListener;
+
+use actix_web::dev::Server;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Data, get, resource};
+use actix_web::{App, HttpResponse, HttpServer};
+use causeway_flow::limits::Act;
+use causeway_flow::{Ctx, stats};
+
+use self::text::{Exposition, Kind};
+use crate::http::measure::{CLASSES, HttpStats, METHODS};
+
+struct Watched {
+    ctx: Ctx,
+    http: HttpStats,
+}
+
+/// Serves the metrics of a server on a bound listener until the returned server is stopped.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve_metrics(listener: TcpListener, ctx: Ctx, http: HttpStats) -> std::io::Result<Server> {
+    let watched = Data::new(Watched { ctx, http });
+    let server = HttpServer::new(move || {
+        App::new().app_data(watched.clone()).service(resource("/metrics").route(get().to(scrape)))
+    });
+    Ok(server.workers(1).shutdown_timeout(1).disable_signals().listen(listener)?.run())
+}
+
+async fn scrape(watched: Data<Watched>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(expose(&watched).await)
+}
+
+async fn expose(watched: &Watched) -> String {
+    let mut out = Exposition::default();
+    out.family("causeway_build_info", Kind::Gauge, "The version that runs.");
+    out.sample("causeway_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    requests(&mut out, &watched.http);
+    sessions(&mut out, &watched.ctx).await;
+    refreshes(&mut out, &watched.ctx);
+    store(&mut out, &watched.ctx);
+    upstream(&mut out, &watched.ctx);
+    out.into_string()
+}
+
+fn requests(out: &mut Exposition, http: &HttpStats) {
+    let routes = http.routes();
+    let name = "causeway_http_requests_total";
+    out.family(name, Kind::Counter, "Requests that were answered.");
+    for (route, stats) in &routes {
+        for (method, counts) in METHODS.iter().zip(&stats.counts) {
+            for (class, count) in CLASSES.iter().zip(counts) {
+                if count.get() > 0 {
+                    out.sample(name, &[("route", route), ("method", method), ("status", class)], count.get());
+                }
+            }
+        }
+    }
+    let name = "causeway_http_request_duration_seconds";
+    out.family(name, Kind::Histogram, "Time from a request's head to its answer's.");
+    for (route, stats) in &routes {
+        out.seconds(name, &[("route", route)], &stats.time.read());
+    }
+}
+
+async fn sessions(out: &mut Exposition, ctx: &Ctx) {
+    let name = "causeway_sessions";
+    out.family(name, Kind::Gauge, "Live sessions at people's servers, in the whole deployment.");
+    match stats::live_sessions(ctx).await {
+        Ok(live) => {
+            for (kind, state, count) in live {
+                let labels = [("kind", kind.as_str()), ("state", state.as_str())];
+                out.sample(name, &labels, u64::try_from(count).unwrap_or_default());
+            }
+        }
+        // Everything else is in memory, and worth having just then.
+        Err(error) => tracing::warn!(%error, "live sessions cannot be counted"),
+    }
+}
+
+fn refreshes(out: &mut Exposition, ctx: &Ctx) {
+    let stats = ctx.stats();
+    let name = "causeway_upstream_refreshes_total";
+    out.family(name, Kind::Counter, "Refreshes at people's servers.");
+    for (reason, outcome, count) in stats.refreshes() {
+        out.sample(name, &[("reason", reason), ("outcome", outcome)], count);
+    }
+    let name = "causeway_upstream_refresh_duration_seconds";
+    out.family(name, Kind::Histogram, "Time that a refresh took under its lease.");
+    out.seconds(name, &[], &stats.refresh_time());
+    let name = "causeway_lease_wait_seconds";
+    out.family(name, Kind::Histogram, "Time waited for another process that refreshed the same session.");
+    out.seconds(name, &[], &stats.lease_wait());
+    let name = "causeway_rate_limited_total";
+    out.family(name, Kind::Counter, "Requests that were refused by a rate limit.");
+    for act in Act::ALL {
+        out.sample(name, &[("act", act.as_str())], ctx.limits().refused(act));
+    }
+    let name = "causeway_swept_rows_total";
+    out.family(name, Kind::Counter, "Expired rows that were deleted.");
+    out.sample(name, &[], stats.swept());
+    let name = "causeway_swept_sessions_total";
+    out.family(
+        name,
+        Kind::Counter,
+        "Sessions that were ended because they were idle, abandoned or out of reach.",
+    );
+    out.sample(name, &[], stats.ended_by_sweep());
+    if let Some(done_at) = stats.sweep_done_at() {
+        let name = "causeway_sweep_lag_seconds";
+        out.family(name, Kind::Gauge, "Time since a sweep left nothing over.");
+        out.sample(name, &[], u64::try_from(ctx.now().since(done_at)).unwrap_or_default());
+    }
+}
+
+fn store(out: &mut Exposition, ctx: &Ctx) {
+    let stats = ctx.store().stats();
+    for (name, help, count) in [
+        ("causeway_store_writes_total", "Write transactions that were asked for.", stats.writes),
+        ("causeway_store_reads_total", "Read transactions that were asked for.", stats.reads),
+        (
+            "causeway_store_commits_lost_total",
+            "SQLite: commits that were lost as a whole.",
+            stats.lost_batches,
+        ),
+        ("causeway_store_retries_total", "PostgreSQL: transactions that were run again.", stats.retries),
+    ] {
+        out.family(name, Kind::Counter, help);
+        out.sample(name, &[], count);
+    }
+    let name = "causeway_store_queue_depth";
+    out.family(name, Kind::Gauge, "SQLite: write transactions that wait for the writer.");
+    out.sample(name, &[], stats.queue_depth);
+    let name = "causeway_store_batch_size";
+    out.family(name, Kind::Histogram, "SQLite: write transactions in one commit.");
+    out.sizes(name, &[], &ctx.store().batch_sizes());
+}
+
+fn upstream(out: &mut Exposition, ctx: &Ctx) {
+    let stats = ctx.upstream_stats();
+    let name = "causeway_upstream_requests_total";
+    out.family(name, Kind::Counter, "Requests to other servers.");
+    for (outcome, count) in stats.outcomes {
+        out.sample(name, &[("outcome", outcome)], count);
+    }
+    let name = "causeway_upstream_request_duration_seconds";
+    out.family(name, Kind::Histogram, "Time from a request to another server to the head of its answer.");
+    out.seconds(name, &[], &stats.time);
+}

@@ -1,0 +1,307 @@
+//! `/admin/...`: what whoever runs the server does to it, by their own credential. Not there without one.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, put};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::client::{Client, ClientMetadata};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{
+    ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, Timestamp, UpstreamSessionId,
+};
+use causeway_flow::admin::{self, IssuerKey};
+use causeway_flow::limits::{self, Act};
+use causeway_flow::register::Registered;
+use causeway_store::admin::SessionFilter;
+use causeway_store::audit::AuditFilter;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::api;
+use crate::error::ApiError;
+use crate::http::form::{InputError, Params, read_body, require_type};
+use crate::http::headers::json_no_store;
+use crate::http::request;
+use crate::state::AppState;
+
+/// What a list has when nobody says how long it may be.
+const LIMIT: i64 = 100;
+/// The longest list.
+const MAX_LIMIT: i64 = 1000;
+
+type Answered = Result<HttpResponse, ApiError>;
+
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    config
+        .service(
+            api("/admin/clients", "GET, POST").route(get().to(list_clients)).route(post().to(create_client)),
+        )
+        .service(
+            api("/admin/clients/{client_id}", "GET, PUT, DELETE")
+                .route(get().to(show_client))
+                .route(put().to(update_client))
+                .route(delete().to(delete_client)),
+        )
+        .service(api("/admin/clients/{client_id}/secret", "POST").route(post().to(rotate_secret)))
+        .service(api("/admin/sessions", "GET").route(get().to(list_sessions)))
+        .service(
+            api("/admin/sessions/{session_id}", "GET, DELETE")
+                .route(get().to(show_session))
+                .route(delete().to(end_session)),
+        )
+        .service(api("/admin/tokens/revoke", "POST").route(post().to(revoke_tokens)))
+        .service(api("/admin/keys", "GET, POST").route(get().to(list_keys)).route(post().to(rotate_key)))
+        .service(api("/admin/keys/{kid}", "DELETE").route(delete().to(retire_key)))
+        .service(api("/admin/audit", "GET").route(get().to(list_acts)));
+}
+
+/// Lets the operator in, and nobody else; a wrong token counts as a failed authentication.
+fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
+    let wanted = state.config.admin_token.as_ref().ok_or_else(ApiError::not_found)?;
+    let operator = ClientId::new("admin");
+    let by_whom = (Some(&operator), request::address());
+    limits::check(&state.ctx, Act::FailedAuthentication, by_whom.0, by_whom.1)?;
+    let header = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let presented = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| Secret::new(token.trim()));
+    if presented.as_ref() == Some(wanted) {
+        return Ok(());
+    }
+    let _ = limits::permit(&state.ctx, Act::FailedAuthentication, by_whom.0, by_whom.1);
+    tracing::warn!("somebody without the operator's token asked for /admin");
+    Err(ApiError::no_operator())
+}
+
+fn gone(what: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, format!("there is no such {what}"))
+}
+
+fn bad(text: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
+}
+
+fn ok(body: &Value) -> HttpResponse {
+    json_no_store(StatusCode::OK, body)
+}
+
+fn nothing() -> HttpResponse {
+    HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish()
+}
+
+async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
+    require_type(req, "application/json")?;
+    let body = read_body(req, payload).await?;
+    Ok(serde_json::from_slice(&body).map_err(|error| InputError::Json(error.to_string()))?)
+}
+
+fn limit(params: &mut Params) -> Result<i64, ApiError> {
+    let Some(text) = params.take("limit") else { return Ok(LIMIT) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| bad(format!("limit must be a number from 1 to {MAX_LIMIT}")))
+}
+
+fn did(text: Option<String>) -> Result<Option<Did>, ApiError> {
+    text.map(|text| Did::parse(&text).map_err(|_| bad("user must be a DID"))).transpose()
+}
+
+fn client(client: &Client) -> Value {
+    let mut shown = json!({
+        "client_id": client.client_id,
+        "client_name": client.client_name,
+        "redirect_uris": client.redirect_uris,
+        "grant_types": client.grant_types,
+        "scope": client.scope,
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "jwks": client.jwks,
+        "allow_background_access": client.allows_background_access(),
+        "access_token_expiration": client.access_token_expiration,
+        "refresh_token_expiration": client.refresh_token_expiration,
+        "created_at": client.created_at,
+        "updated_at": client.updated_at,
+    });
+    for (name, value) in &client.metadata {
+        if let Some(object) = shown.as_object_mut() {
+            object.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    shown
+}
+
+fn registered(status: StatusCode, registered: &Registered) -> HttpResponse {
+    let mut shown = client(&registered.client);
+    if let Some(secret) = &registered.client_secret {
+        shown["client_secret"] = json!(secret.expose());
+    }
+    json_no_store(status, &shown)
+}
+
+fn session(session: &SessionHead, now: Timestamp) -> Value {
+    json!({
+        "session_id": session.session_id,
+        "session_kind": session.kind,
+        "session_state": session.state_at(now),
+        "head_iteration": session.iteration,
+        "did": session.did,
+        "handle": session.handle,
+        "client_id": session.client_id,
+        "pds": session.upstream.pds,
+        "issuer": session.upstream.issuer,
+        "correlation_id": session.correlation_id,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "session_expires_at": session.idle_end(),
+    })
+}
+
+fn key(key: &IssuerKey) -> Value {
+    json!({
+        "kid": key.kid,
+        "alg": key.alg.as_str(),
+        "created_at": key.created_at,
+        "signs": key.published_until.is_none(),
+        "published_until": key.published_until,
+    })
+}
+
+/// The metadata of RFC 7591 section 2, and what only the operator decides.
+fn take_background(metadata: &mut ClientMetadata) -> Result<Option<bool>, ApiError> {
+    match metadata.other.remove("allow_background_access") {
+        None => Ok(None),
+        Some(Value::Bool(allowed)) => Ok(Some(allowed)),
+        Some(_) => Err(bad("allow_background_access must be true or false")),
+    }
+}
+
+async fn list_clients(req: HttpRequest, state: Data<AppState>) -> Answered {
+    require_operator(&req, &state)?;
+    let limit = limit(&mut Params::of_query(&req)?)?;
+    let clients = admin::list_clients(&state.ctx, limit).await?;
+    Ok(ok(&json!({ "clients": clients.iter().map(client).collect::<Vec<_>>() })))
+}
+
+async fn create_client(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
+    require_operator(&req, &state)?;
+    let mut metadata: ClientMetadata = body(&req, payload).await?;
+    let background = take_background(&mut metadata)?.unwrap_or_default();
+    let created = admin::create_client(&state.ctx, metadata, background).await?;
+    Ok(registered(StatusCode::CREATED, &created))
+}
+
+async fn show_client(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
+    require_operator(&req, &state)?;
+    let found = admin::find_client(&state.ctx, &ClientId::new(id.into_inner())).await?;
+    Ok(ok(&client(&found.ok_or_else(|| gone("client"))?)))
+}
+
+async fn update_client(
+    req: HttpRequest,
+    state: Data<AppState>,
+    id: Path<String>,
+    payload: Payload,
+) -> Answered {
+    require_operator(&req, &state)?;
+    let mut metadata: ClientMetadata = body(&req, payload).await?;
+    let background = take_background(&mut metadata)?;
+    let id = ClientId::new(id.into_inner());
+    let updated = admin::update_client(&state.ctx, &id, metadata, background).await?;
+    Ok(registered(StatusCode::OK, &updated.ok_or_else(|| gone("client"))?))
+}
+
+async fn delete_client(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
+    require_operator(&req, &state)?;
+    let deleted = admin::delete_client(&state.ctx, &ClientId::new(id.into_inner())).await?;
+    if deleted { Ok(nothing()) } else { Err(gone("client")) }
+}
+
+async fn rotate_secret(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
+    require_operator(&req, &state)?;
+    let id = ClientId::new(id.into_inner());
+    let secret = admin::rotate_secret(&state.ctx, &id).await?.ok_or_else(|| gone("client with a secret"))?;
+    Ok(ok(&json!({ "client_id": id, "client_secret": PlainToken::expose(&secret) })))
+}
+
+async fn list_sessions(req: HttpRequest, state: Data<AppState>) -> Answered {
+    require_operator(&req, &state)?;
+    let mut params = Params::of_query(&req)?;
+    let wanted = SessionFilter {
+        did: did(params.take("user"))?,
+        client_id: params.take("client").map(ClientId::new),
+        ended: params.take("ended").as_deref() == Some("true"),
+    };
+    let sessions = admin::list_sessions(&state.ctx, wanted, limit(&mut params)?).await?;
+    let now = state.ctx.now();
+    Ok(ok(&json!({ "sessions": sessions.iter().map(|head| session(head, now)).collect::<Vec<_>>() })))
+}
+
+async fn show_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
+    require_operator(&req, &state)?;
+    let found = admin::find_session(&state.ctx, &UpstreamSessionId::new(id.into_inner())).await?;
+    Ok(ok(&session(&found.ok_or_else(|| gone("session"))?, state.ctx.now())))
+}
+
+/// Once it has ended there is nothing left to do, however often it is asked.
+async fn end_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
+    require_operator(&req, &state)?;
+    let ended = admin::end_session(&state.ctx, &UpstreamSessionId::new(id.into_inner())).await?;
+    ended.map(|_| nothing()).ok_or_else(|| gone("session"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    user: Option<String>,
+    client: Option<String>,
+}
+
+async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
+    require_operator(&req, &state)?;
+    let Whose { user, client } = body(&req, payload).await?;
+    if user.is_none() && client.is_none() {
+        return Err(bad("say whose tokens: user, client, or both"));
+    }
+    let wanted = SessionFilter { did: did(user)?, client_id: client.map(ClientId::new), ended: false };
+    let ended = admin::end_sessions(&state.ctx, &wanted).await?;
+    Ok(ok(&json!({ "ended_sessions": ended })))
+}
+
+async fn list_keys(req: HttpRequest, state: Data<AppState>) -> Answered {
+    require_operator(&req, &state)?;
+    let keys = admin::list_keys(&state.ctx).await?;
+    Ok(ok(&json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    alg: String,
+}
+
+async fn rotate_key(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
+    require_operator(&req, &state)?;
+    let NewKey { alg } = body(&req, payload).await?;
+    let alg = SigningAlg::parse(&alg).ok_or_else(|| bad("alg must be RS256 or ES256"))?;
+    let kid = admin::rotate_key(&state.ctx, alg).await?;
+    Ok(json_no_store(StatusCode::CREATED, &json!({ "kid": kid, "alg": alg.as_str() })))
+}
+
+async fn retire_key(req: HttpRequest, state: Data<AppState>, kid: Path<String>) -> Answered {
+    require_operator(&req, &state)?;
+    let retired = admin::retire_key(&state.ctx, &kid).await?;
+    if retired { Ok(nothing()) } else { Err(gone("key that was rotated out")) }
+}
+
+async fn list_acts(req: HttpRequest, state: Data<AppState>) -> Answered {
+    require_operator(&req, &state)?;
+    let mut params = Params::of_query(&req)?;
+    let wanted = AuditFilter {
+        did: did(params.take("user"))?,
+        client_id: params.take("client").map(ClientId::new),
+        session_id: params.take("session").map(UpstreamSessionId::new),
+        event: params.take("event"),
+    };
+    let acts = admin::list_acts(&state.ctx, wanted, limit(&mut params)?).await?;
+    Ok(ok(&json!({ "events": acts })))
+}

@@ -1,0 +1,83 @@
+//! `GET|POST /api/events`: what happens to a client's sign-ins and sessions, as server-sent events (HTML
+//! Living Standard section 9.2).
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::ErrorCode;
+use causeway_flow::events::{self, Listener};
+use futures_util::stream;
+
+use super::token::identify;
+use crate::error::ApiError;
+use crate::http::form::Params;
+use crate::state::AppState;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// How often a line goes out though nothing happens: proxies close what is silent.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// With HTTP Basic: credentials never stand in a query.
+pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    open(&req, &state, Params::default()).await
+}
+
+/// With whatever a client authenticates with at the other endpoints.
+pub(crate) async fn post(
+    req: HttpRequest,
+    state: Data<AppState>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let params = Params::of_body(&req, payload).await?;
+    open(&req, &state, params).await
+}
+
+async fn open(req: &HttpRequest, state: &AppState, mut params: Params) -> Result<HttpResponse, ApiError> {
+    let last = match req.headers().get(LAST_EVENT_ID) {
+        None => None,
+        Some(id) => Some(id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
+            let text = "Last-Event-ID must be the id of an event, or 0 for all that are kept";
+            ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
+        })?),
+    };
+    let caller = identify(req, state, &mut params).await?;
+    let listener = events::listen(&state.ctx, &caller, last).await?;
+    let told = stream::unfold((listener, Instant::now()), |(listener, spoken)| next(listener, spoken));
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(told))
+}
+
+async fn next(
+    mut listener: Listener,
+    spoken: Instant,
+) -> Option<(Result<Bytes, std::convert::Infallible>, (Listener, Instant))> {
+    loop {
+        let mut text = String::new();
+        for event in listener.next().await? {
+            // Numbers, our own words and identifiers: no line of it ends early.
+            let data = serde_json::to_string(&event).unwrap_or_default();
+            text.extend([
+                "id: ",
+                &event.id.to_string(),
+                "\nevent: ",
+                &event.event,
+                "\ndata: ",
+                &data,
+                "\n\n",
+            ]);
+        }
+        if text.is_empty() && spoken.elapsed() >= KEEP_ALIVE {
+            text.push_str(":\n\n");
+        }
+        if !text.is_empty() {
+            return Some((Ok(Bytes::from(text)), (listener, Instant::now())));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! How requests to other servers went.
+
+use std::time::Duration;
+
+use causeway_domain::measure::{Counter, Distribution, Histogram, MICROSECONDS};
+
+use crate::http::HttpError;
+
+const OUTCOMES: [&str; 9] =
+    ["2xx", "3xx", "4xx", "5xx", "timeout", "unreachable", "interrupted", "blocked", "other"];
+
+/// How requests went so far.
+#[derive(Clone, Debug)]
+pub struct UpstreamStats {
+    /// How many came to which outcome: the class of the status, or why there was no answer.
+    pub outcomes: [(&'static str, u64); OUTCOMES.len()],
+    /// The time to the head of the answer, or until there was none, in microseconds.
+    pub time: Distribution,
+}
+
+#[derive(Debug)]
+pub(crate) struct UpstreamCounters {
+    outcomes: [Counter; OUTCOMES.len()],
+    time: Histogram,
+}
+
+impl Default for UpstreamCounters {
+    fn default() -> Self {
+        Self { outcomes: Default::default(), time: Histogram::new(&MICROSECONDS) }
+    }
+}
+
+impl UpstreamCounters {
+    /// Counts a request by the status of its answer.
+    pub(crate) fn note(&self, outcome: Result<u16, &HttpError>, time: Duration) {
+        let index = match outcome {
+            Ok(200..300) => 0,
+            Ok(300..400) => 1,
+            Ok(400..500) => 2,
+            Ok(500..600) => 3,
+            Err(HttpError::Timeout) => 4,
+            Err(HttpError::Unreachable(_)) => 5,
+            Err(HttpError::Interrupted) => 6,
+            Err(HttpError::Blocked(_)) => 7,
+            _ => 8,
+        };
+        self.outcomes[index].add(1);
+        self.time.observe_time(time);
+    }
+
+    pub(crate) fn read(&self) -> UpstreamStats {
+        let mut outcomes = OUTCOMES.map(|name| (name, 0));
+        for ((_, count), counter) in outcomes.iter_mut().zip(&self.outcomes) {
+            *count = counter.get();
+        }
+        UpstreamStats { outcomes, time: self.time.read() }
+    }
+}

@@ -1,0 +1,305 @@
+//! What whoever runs the server does to it over HTTP. Each act is written down, looking at people's data too.
+
+use causeway_domain::client::{Client, ClientMetadata, Leave};
+use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::secret::{ClientSecret, PlainToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
+use causeway_store::admin::{self, SessionFilter};
+use causeway_store::audit::{Actor, AuditEvent, AuditFilter, insert_audit_event, list_audit_events};
+use causeway_store::{clients as rows, keys, sessions};
+
+use crate::audit;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::issuer_keys;
+use crate::maintenance;
+use crate::register::{self, RegisterError, Registered};
+use crate::registration::{self, RegistrationError};
+
+/// Sessions that one transaction ends.
+const BATCH: i64 = 100;
+
+fn act(ctx: &Ctx, event: &str) -> AuditEvent {
+    audit::act(ctx, Actor::Operator, event, "ok").with("by", "http")
+}
+
+/// At most `limit` clients, the newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_clients(ctx: &Ctx, limit: i64) -> Result<Vec<Client>, Internal> {
+    let tenant = ctx.tenant().clone();
+    ctx.store().read(move |c| rows::list_clients(c, &tenant, limit).map_err(Internal::from)).await
+}
+
+/// A client as it is now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_client(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Internal> {
+    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
+    ctx.store().read(move |c| rows::find_client(c, &tenant, &client_id).map_err(Internal::from)).await
+}
+
+/// Registers a client; `background`: it may ask for background access.
+///
+/// # Errors
+/// [`RegisterError`].
+#[tracing::instrument(name = "flow.admin.create_client", skip_all)]
+pub async fn create_client(
+    ctx: &Ctx,
+    metadata: ClientMetadata,
+    background: bool,
+) -> Result<Registered, RegisterError> {
+    let mut valid = register::check(ctx, metadata)?;
+    if background {
+        valid = valid.with_leave(Leave::BackgroundAccess);
+    }
+    let client_secret = valid.new_secret(ctx.rng());
+    let hash = client_secret.as_ref().map(PlainToken::hash);
+    let client = valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now());
+    let (row, act) = (client.clone(), act(ctx, "client_created").of_client(&client.client_id));
+    ctx.store()
+        .write(move |c| {
+            rows::insert_client(c, &row)?;
+            insert_audit_event(c, &act).map_err(Internal::from)
+        })
+        .await?;
+    Ok(Registered { client, client_secret, registration_access_token: None })
+}
+
+/// Replaces what is known of a client; `None`: there is none. `background`: as it was, when left out.
+///
+/// # Errors
+/// [`RegistrationError`].
+#[tracing::instrument(name = "flow.admin.update_client", skip_all, fields(%client_id))]
+pub async fn update_client(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    metadata: ClientMetadata,
+    background: Option<bool>,
+) -> Result<Option<Registered>, RegistrationError> {
+    let Some(client) = find_client(ctx, client_id).await? else { return Ok(None) };
+    if client.origin != ClientOrigin::Registered {
+        return Err(RegistrationError::Document);
+    }
+    let valid = register::check(ctx, metadata)?.keeping_allowances_of(&client);
+    let valid = match background {
+        Some(true) => valid.with_leave(Leave::BackgroundAccess),
+        Some(false) => valid.without_leave(Leave::BackgroundAccess),
+        None => valid,
+    };
+    let act = act(ctx, "client_updated");
+    registration::replace(ctx, client, valid, act).await.map(Some)
+}
+
+/// Gives a client another secret: the old one works no more. `None`: no such client, or it has no secret.
+///
+/// # Errors
+/// When the database does not answer.
+#[tracing::instrument(name = "flow.admin.rotate_secret", skip_all, fields(%client_id))]
+pub async fn rotate_secret(
+    ctx: &Ctx,
+    client_id: &ClientId,
+) -> Result<Option<PlainToken<ClientSecret>>, Internal> {
+    let secret = PlainToken::<ClientSecret>::random(ctx.rng());
+    let (tenant, id, hash, now) = (ctx.tenant().clone(), client_id.clone(), secret.hash(), ctx.now());
+    let act = act(ctx, "client_secret_rotated").of_client(client_id);
+    let done = ctx
+        .store()
+        .write(move |c| {
+            let found = rows::find_client(c, &tenant, &id)?.filter(|client| client.client_secret.is_some());
+            let Some(client) = found else { return Ok(false) };
+            let client = Client { client_secret: Some(hash.clone()), updated_at: now, ..client };
+            insert_audit_event(c, &act)?;
+            rows::update_client(c, &client).map_err(Internal::from)
+        })
+        .await?;
+    Ok(done.then_some(secret))
+}
+
+/// Deletes a client with its tokens; its sessions are revoked at the people's servers. `false`: there is none.
+///
+/// # Errors
+/// When the database does not answer.
+#[tracing::instrument(name = "flow.admin.delete_client", skip_all, fields(%client_id))]
+pub async fn delete_client(ctx: &Ctx, client_id: &ClientId) -> Result<bool, Internal> {
+    let Some(client) = find_client(ctx, client_id).await? else { return Ok(false) };
+    registration::remove(ctx, &client, act(ctx, "client_deleted")).await
+}
+
+/// At most `limit` sessions, the most recently used first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_sessions(
+    ctx: &Ctx,
+    wanted: SessionFilter,
+    limit: i64,
+) -> Result<Vec<SessionHead>, Internal> {
+    let (tenant, act) = (ctx.tenant().clone(), seen(ctx, "sessions_listed", &wanted));
+    ctx.store()
+        .write(move |c| {
+            insert_audit_event(c, &act)?;
+            admin::list_sessions(c, &tenant, &wanted, limit).map_err(Internal::from)
+        })
+        .await
+}
+
+fn seen(ctx: &Ctx, event: &str, wanted: &SessionFilter) -> AuditEvent {
+    let act = act(ctx, event);
+    let act = wanted.did.iter().fold(act, AuditEvent::of_person);
+    wanted.client_id.iter().fold(act, AuditEvent::of_client)
+}
+
+/// One session, of whatever kind and in whatever state.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<SessionHead>, Internal> {
+    let (tenant, id, act) = (ctx.tenant().clone(), id.clone(), act(ctx, "session_shown"));
+    ctx.store()
+        .write(move |c| {
+            let found = admin::find_session(c, &tenant, &id)?;
+            if let Some(session) = &found {
+                insert_audit_event(c, &act.clone().of_session(session))?;
+            }
+            Ok::<_, Internal>(found)
+        })
+        .await
+}
+
+/// Ends a session; `None`: there is none. `Some(false)`: it had ended before.
+///
+/// # Errors
+/// When the database does not answer.
+#[tracing::instrument(name = "flow.admin.end_session", skip_all, fields(session = %id))]
+pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<bool>, Internal> {
+    let (tenant, wanted, now, act) = (ctx.tenant().clone(), id.clone(), ctx.now(), act(ctx, "revocation"));
+    let ended = ctx
+        .store()
+        .write(move |c| {
+            let Some(session) = admin::find_session(c, &tenant, &wanted)? else { return Ok(None) };
+            let ended = sessions::end_session(c, &wanted, now)?;
+            if ended {
+                insert_audit_event(c, &act.clone().of_session(&session))?;
+            }
+            Ok::<_, Internal>(Some(ended))
+        })
+        .await?;
+    if ended == Some(true) {
+        maintenance::revoke_soon(ctx, id).await;
+    }
+    Ok(ended)
+}
+
+/// Ends every live session that is meant, with all its tokens; how many there were.
+///
+/// # Errors
+/// When the database does not answer: some may have ended then.
+#[tracing::instrument(name = "flow.admin.end_sessions", skip_all)]
+pub async fn end_sessions(ctx: &Ctx, wanted: &SessionFilter) -> Result<usize, Internal> {
+    let mut all = 0;
+    loop {
+        let (tenant, wanted, now) = (ctx.tenant().clone(), wanted.clone(), ctx.now());
+        let act = act(ctx, "revocation");
+        let ended = ctx
+            .store()
+            .write(move |c| {
+                let ended = admin::end_sessions(c, &tenant, &wanted, BATCH, now)?;
+                for session in &ended {
+                    insert_audit_event(c, &act.clone().of_session(session))?;
+                }
+                Ok::<_, Internal>(ended.len())
+            })
+            .await?;
+        if ended == 0 {
+            break;
+        }
+        all += ended;
+    }
+    maintenance::revoke_due_soon(ctx);
+    Ok(all)
+}
+
+/// A key that signs, or has signed, answers of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerKey {
+    /// Its name.
+    pub kid: String,
+    /// Its algorithm.
+    pub alg: SigningAlg,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it is published; `None`: it signs.
+    pub published_until: Option<Timestamp>,
+}
+
+/// The keys, the ones that sign first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_keys(ctx: &Ctx) -> Result<Vec<IssuerKey>, Internal> {
+    let all = issuer_keys::list(ctx).await?;
+    Ok(all
+        .into_iter()
+        .map(|(alg, key)| IssuerKey {
+            alg,
+            kid: key.kid,
+            created_at: key.created_at,
+            published_until: key.retired_at.map(|at| at.plus(issuer_keys::PUBLISHED_SECONDS)),
+        })
+        .collect())
+}
+
+/// Signs with a fresh key from now on; its name.
+///
+/// # Errors
+/// When the database does not answer, or another process does the same at this moment.
+#[tracing::instrument(name = "flow.admin.rotate_key", skip_all, fields(%alg))]
+pub async fn rotate_key(ctx: &Ctx, alg: SigningAlg) -> Result<String, Internal> {
+    let key = issuer_keys::fresh(alg, ctx.now()).await?;
+    let (ring, kid) = (ctx.ring(), key.kid.clone());
+    let act = act(ctx, "key_rotated").with("alg", alg.as_str()).with("kid", kid.as_str());
+    ctx.store()
+        .write(move |c| {
+            keys::rotate_signing_key(c, &ring, &key)?;
+            insert_audit_event(c, &act).map_err(Internal::from)
+        })
+        .await?;
+    Ok(kid)
+}
+
+/// Publishes a key no longer: what it signed verifies no longer. `false`: no such key, or it signs still.
+///
+/// # Errors
+/// When the database does not answer.
+#[tracing::instrument(name = "flow.admin.retire_key", skip_all, fields(kid))]
+pub async fn retire_key(ctx: &Ctx, kid: &str) -> Result<bool, Internal> {
+    let (kid, act) = (kid.to_owned(), act(ctx, "key_retired").with("kid", kid));
+    ctx.store()
+        .write(move |c| {
+            let done = keys::withdraw_signing_key(c, &kid)?;
+            if done {
+                insert_audit_event(c, &act)?;
+            }
+            Ok::<_, Internal>(done)
+        })
+        .await
+}
+
+/// At most `limit` acts, the latest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_acts(ctx: &Ctx, wanted: AuditFilter, limit: i64) -> Result<Vec<AuditEvent>, Internal> {
+    let (tenant, act) = (ctx.tenant().clone(), act(ctx, "audit_listed"));
+    ctx.store()
+        .write(move |c| {
+            let acts = list_audit_events(c, &tenant, &wanted, limit)?;
+            insert_audit_event(c, &act)?;
+            Ok::<_, Internal>(acts)
+        })
+        .await
+}

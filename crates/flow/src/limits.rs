@@ -1,0 +1,354 @@
+//! Rate limits: how often somebody may do what costs us, or people's own servers, something before we know
+//! who asks.
+//!
+//! What counts is the client that is named together with the address that asks, so that one noisy client
+//! does not stop another behind the same address; an address has room for a few clients, so that naming
+//! another one each time is no way round. A request that a client authenticates for is never counted.
+//! Each process counts by itself, in bounded memory.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use causeway_domain::{ClientId, Timestamp};
+
+use crate::ctx::Ctx;
+
+/// Clients that an address has room for.
+const CLIENTS_PER_ADDRESS: u32 = 10;
+/// Buckets of one act that are young; as many old ones are kept. Some 5 MB for each act at most.
+const CAPACITY: usize = 65_536;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Sending somebody to their own server: it is looked up and asked.
+    SignIn,
+    /// Registering a client without a token.
+    Registration,
+    /// Failing to authenticate as a client. RFC 6749 section 2.3.1 asks for it.
+    FailedAuthentication,
+    /// Asking for the tokens of a device, and trying user codes (RFC 8628 sections 3.5 and 5.1).
+    Device,
+}
+
+impl Act {
+    /// Every act.
+    pub const ALL: [Self; 4] = [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Device];
+
+    /// The name in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Registration => "registration",
+            Self::FailedAuthentication => "failed_authentication",
+            Self::Device => "device",
+        }
+    }
+}
+
+/// So many in so many seconds: that many at once, then at that rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many; 0 counts as 1.
+    pub count: u32,
+    /// In how many seconds.
+    pub seconds: u32,
+}
+
+/// The limits in force; `None`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Of [`Act::SignIn`].
+    pub sign_in: Option<RateLimit>,
+    /// Of [`Act::Registration`].
+    pub registration: Option<RateLimit>,
+    /// Of [`Act::FailedAuthentication`].
+    pub failed_authentication: Option<RateLimit>,
+    /// Of [`Act::Device`].
+    pub device: Option<RateLimit>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        let per_minute = |count| Some(RateLimit { count, seconds: 60 });
+        Self {
+            sign_in: per_minute(100),
+            registration: Some(RateLimit { count: 1000, seconds: 3600 }),
+            failed_authentication: per_minute(100),
+            device: per_minute(100),
+        }
+    }
+}
+
+impl RateLimits {
+    const fn of(&self, act: Act) -> Option<RateLimit> {
+        match act {
+            Act::SignIn => self.sign_in,
+            Act::Registration => self.registration,
+            Act::FailedAuthentication => self.failed_authentication,
+            Act::Device => self.device,
+        }
+    }
+}
+
+/// A limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests of this kind from this client and address: try again in {retry_after} s")]
+pub struct TooMany {
+    /// Seconds after which a retry makes sense.
+    pub retry_after: u64,
+}
+
+/// Counts an act, or says that there were too many. `address`: where the request comes from, as far as that
+/// is known.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn permit(
+    ctx: &Ctx,
+    act: Act,
+    client: Option<&ClientId>,
+    address: Option<IpAddr>,
+) -> Result<(), TooMany> {
+    ctx.limits().judge(act, client, address, ctx.now(), true)
+}
+
+/// Says whether there were too many of an act, without counting one.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpAddr>) -> Result<(), TooMany> {
+    ctx.limits().judge(act, client, address, ctx.now(), false)
+}
+
+/// The counts of this process.
+#[derive(Debug)]
+pub struct Limits {
+    limits: RateLimits,
+    acts: [Mutex<Buckets>; Act::ALL.len()],
+    refused: [AtomicU64; Act::ALL.len()],
+    /// Keyed: nobody can choose names or addresses that fall together.
+    hasher: RandomState,
+    warned: AtomicBool,
+}
+
+impl Limits {
+    pub(crate) fn new(limits: RateLimits) -> Self {
+        Self {
+            limits,
+            acts: Default::default(),
+            refused: Default::default(),
+            hasher: RandomState::new(),
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// How often an act was refused.
+    pub fn refused(&self, act: Act) -> u64 {
+        self.refused[act as usize].load(Ordering::Relaxed)
+    }
+
+    fn judge(
+        &self,
+        act: Act,
+        client: Option<&ClientId>,
+        address: Option<IpAddr>,
+        now: Timestamp,
+        count: bool,
+    ) -> Result<(), TooMany> {
+        let (Some(limit), Some(address)) = (self.limits.of(act), address) else { return Ok(()) };
+        let network = network(address);
+        let client = client.map_or("", ClientId::as_str);
+        let rates = [
+            (self.hasher.hash_one((network, client)), Rate::of(limit, 1)),
+            (self.hasher.hash_one(network), Rate::of(limit, CLIENTS_PER_ADDRESS)),
+        ];
+        let now = now.as_secs().saturating_mul(MICROS);
+        let verdict =
+            self.acts[act as usize].lock().unwrap_or_else(PoisonError::into_inner).judge(rates, now, count);
+        if let Err(TooMany { retry_after }) = verdict {
+            self.refused[act as usize].fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(act = act.as_str(), client, %address, retry_after, "rate limit");
+            if is_near(address) && !self.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    act = act.as_str(),
+                    %address,
+                    "a rate limit was reached by an address that is not public: if that is a proxy, name it in \
+                     trusted-proxies, or all who come through it are counted as one"
+                );
+            }
+        }
+        verdict
+    }
+}
+
+/// Whoever has one address of an IPv6 network of 64 bits has all of them.
+fn network(address: IpAddr) -> (bool, u64) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => (false, u64::from(address.to_bits())),
+        IpAddr::V6(address) => (true, (address.to_bits() >> 64) as u64),
+    }
+}
+
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
+const MICROS: i64 = 1_000_000;
+
+/// A limit as its bucket sees it, in microseconds.
+#[derive(Clone, Copy)]
+struct Rate {
+    /// In which an empty bucket fills.
+    window: i64,
+    /// In which it gains one.
+    step: i64,
+}
+
+impl Rate {
+    fn of(limit: RateLimit, times: u32) -> Self {
+        let window = i64::from(limit.seconds.max(1)) * MICROS;
+        Self { window, step: (window / i64::from(limit.count.saturating_mul(times).max(1))).max(1) }
+    }
+
+    /// When a bucket that is full at `full_at` is full after one more was taken.
+    fn take(self, full_at: Option<i64>, now: i64) -> Result<i64, TooMany> {
+        // Not later than an empty one: the clock may have been set back.
+        let full_at = full_at.unwrap_or(now).clamp(now, now.saturating_add(self.window));
+        let after = full_at.saturating_add(self.step);
+        let excess = after.saturating_sub(now).saturating_sub(self.window);
+        if excess > 0 {
+            return Err(TooMany { retry_after: u64::try_from((excess + MICROS - 1) / MICROS).unwrap_or(1) });
+        }
+        Ok(after)
+    }
+}
+
+/// When each bucket will be full again: one that is not here is full. The young ones become old when they are
+/// too many, or after the time in which any of them fills; old ones that were not asked for in that time are
+/// forgotten.
+#[derive(Debug, Default)]
+struct Buckets {
+    young: HashMap<u64, i64>,
+    old: HashMap<u64, i64>,
+    turned_at: i64,
+}
+
+impl Buckets {
+    fn judge(&mut self, rates: [(u64, Rate); 2], now: i64, count: bool) -> Result<(), TooMany> {
+        // An empty bucket must not cost the other one anything.
+        let mut after = [0; 2];
+        for (after, (key, rate)) in after.iter_mut().zip(rates) {
+            *after = rate.take(self.find(key), now)?;
+        }
+        if count {
+            for (after, (key, rate)) in after.into_iter().zip(rates) {
+                self.put(key, after, now, rate.window);
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, key: u64) -> Option<i64> {
+        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
+    }
+
+    fn put(&mut self, key: u64, full_at: i64, now: i64, window: i64) {
+        if self.young.len() >= CAPACITY || now.saturating_sub(self.turned_at) >= window {
+            self.old = std::mem::take(&mut self.young);
+            self.turned_at = now;
+        }
+        self.young.insert(key, full_at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: &str = "192.0.2.7";
+
+    fn limits(count: u32) -> Limits {
+        let registration = Some(RateLimit { count, seconds: 60 });
+        Limits::new(RateLimits { registration, ..RateLimits::default() })
+    }
+
+    fn take(limits: &Limits, client: &str, address: &str, now: i64) -> Result<(), TooMany> {
+        let address = Some(address.parse().unwrap());
+        limits.judge(Act::Registration, Some(&ClientId::new(client)), address, Timestamp(now), true)
+    }
+
+    #[test]
+    fn so_many_at_once_then_at_the_rate() {
+        let limits = limits(3);
+        for _ in 0..3 {
+            assert_eq!(take(&limits, "a", V4, 1000), Ok(()));
+        }
+        assert_eq!(take(&limits, "a", V4, 1000), Err(TooMany { retry_after: 20 }));
+        assert_eq!(take(&limits, "a", V4, 1019), Err(TooMany { retry_after: 1 }));
+        assert_eq!(take(&limits, "a", V4, 1020), Ok(()));
+        assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
+        assert_eq!(limits.refused(Act::Registration), 3);
+        assert_eq!(limits.refused(Act::SignIn), 0);
+        assert_eq!(take(&limits, "a", V4, 0), Err(TooMany { retry_after: 20 }), "a clock that was set back");
+    }
+
+    #[test]
+    fn one_client_does_not_stop_another_and_many_names_do_not_help() {
+        let limits = limits(2);
+        for _ in 0..100 {
+            let _ = take(&limits, "noisy", V4, 0);
+        }
+        assert_eq!(take(&limits, "quiet", V4, 0), Ok(()));
+        assert_eq!(take(&limits, "noisy", "192.0.2.8", 0), Ok(()), "elsewhere it is another one");
+        let names = (0..100).filter(|n| take(&limits, &n.to_string(), V4, 0).is_ok()).count();
+        assert_eq!(names, 2 * 10 - 3, "what the address has room for, less what it has had");
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one() {
+        let limits = limits(1);
+        assert_eq!(take(&limits, "a", "2001:db8:0:1::1", 0), Ok(()));
+        assert!(take(&limits, "a", "2001:db8:0:1:ffff::2", 0).is_err());
+        assert_eq!(take(&limits, "a", "2001:db8:0:2::1", 0), Ok(()));
+        assert_eq!(take(&limits, "a", V4, 0), Ok(()));
+        assert!(take(&limits, "a", "::ffff:192.0.2.7", 0).is_err(), "an IPv4 address in disguise");
+    }
+
+    #[test]
+    fn looking_counts_nothing_and_off_is_off() {
+        let limits = Limits::new(RateLimits {
+            sign_in: Some(RateLimit { count: 1, seconds: 60 }),
+            registration: None,
+            ..RateLimits::default()
+        });
+        let at = Some(V4.parse().unwrap());
+        for _ in 0..10 {
+            assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), false), Ok(()));
+            assert_eq!(limits.judge(Act::Registration, None, at, Timestamp(0), true), Ok(()));
+        }
+        assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), true), Ok(()));
+        assert!(limits.judge(Act::SignIn, None, at, Timestamp(0), false).is_err());
+        assert_eq!(limits.judge(Act::SignIn, None, None, Timestamp(0), true), Ok(()), "nobody to count");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut buckets = Buckets::default();
+        let rate = Rate::of(RateLimit { count: 1, seconds: 60 }, 1);
+        for key in 0..3 * CAPACITY as u64 {
+            let _ = buckets.judge([(2 * key, rate), (2 * key + 1, rate)], 0, true);
+        }
+        assert!(buckets.young.len() + buckets.old.len() <= 2 * CAPACITY);
+        let _ = buckets.judge([(0, rate), (1, rate)], 61 * MICROS, true);
+        let _ = buckets.judge([(0, rate), (1, rate)], 122 * MICROS, true);
+        assert!(buckets.young.len() + buckets.old.len() <= 4, "what is full again is forgotten");
+    }
+}

@@ -1,0 +1,116 @@
+//! What the verbs have done so far, for whoever watches the server.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use causeway_domain::measure::{Counter, Distribution, Histogram, MICROSECONDS};
+use causeway_domain::{SessionKind, SessionState, Timestamp};
+use causeway_store::admin;
+use causeway_store::sweep::SweepCount;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+
+/// Seconds for which the count of live sessions serves: it reads an index from end to end.
+const LIVE_SECONDS: i64 = 15;
+
+/// What this process has done so far.
+#[derive(Debug)]
+pub struct Stats {
+    /// By why and how it ended. Each is a request to somebody's server: a lock costs nothing here.
+    refreshes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    refresh_time: Histogram,
+    lease_wait: Histogram,
+    swept: Counter,
+    idle_ended: Counter,
+    sweep_done_at: Mutex<Option<Timestamp>>,
+    live: Mutex<Option<(Timestamp, Vec<Live>)>>,
+}
+
+/// Live sessions of a kind, in a state.
+pub type Live = (SessionKind, SessionState, i64);
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            refreshes: Mutex::default(),
+            refresh_time: Histogram::new(&MICROSECONDS),
+            lease_wait: Histogram::new(&MICROSECONDS),
+            swept: Counter::default(),
+            idle_ended: Counter::default(),
+            sweep_done_at: Mutex::default(),
+            live: Mutex::default(),
+        }
+    }
+}
+
+impl Stats {
+    pub(crate) fn note_refresh(&self, reason: &'static str, outcome: &'static str, time: Duration) {
+        *lock(&self.refreshes).entry((reason, outcome)).or_default() += 1;
+        self.refresh_time.observe_time(time);
+    }
+
+    /// Somebody waited for a lease that another one held.
+    pub(crate) fn note_lease_wait(&self, time: Duration) {
+        self.lease_wait.observe_time(time);
+    }
+
+    pub(crate) fn note_sweep(&self, swept: SweepCount, now: Timestamp) {
+        self.swept.add(swept.deleted as u64);
+        self.idle_ended.add(swept.ended_sessions as u64);
+        if !swept.more {
+            *lock(&self.sweep_done_at) = Some(now);
+        }
+    }
+
+    /// Refreshes at people's servers: why, how they ended, how many.
+    pub fn refreshes(&self) -> Vec<(&'static str, &'static str, u64)> {
+        lock(&self.refreshes).iter().map(|((reason, outcome), count)| (*reason, *outcome, *count)).collect()
+    }
+
+    /// How long they took, in microseconds.
+    pub fn refresh_time(&self) -> Distribution {
+        self.refresh_time.read()
+    }
+
+    /// How long was waited for leases that others held, in microseconds.
+    pub fn lease_wait(&self) -> Distribution {
+        self.lease_wait.read()
+    }
+
+    /// Rows that were swept away.
+    pub fn swept(&self) -> u64 {
+        self.swept.get()
+    }
+
+    /// Sessions that a sweep has ended.
+    pub fn ended_by_sweep(&self) -> u64 {
+        self.idle_ended.get()
+    }
+
+    /// When the last sweep left nothing over.
+    pub fn sweep_done_at(&self) -> Option<Timestamp> {
+        *lock(&self.sweep_done_at)
+    }
+}
+
+/// Live sessions by kind and state, as they were a moment ago.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn live_sessions(ctx: &Ctx) -> Result<Vec<Live>, Internal> {
+    let now = ctx.now();
+    if let Some((at, live)) = &*lock(&ctx.stats().live)
+        && now.since(*at) < LIVE_SECONDS
+    {
+        return Ok(live.clone());
+    }
+    let live = ctx.store().read(|c| admin::count_live_sessions(c).map_err(Internal::from)).await?;
+    *lock(&ctx.stats().live) = Some((now, live.clone()));
+    Ok(live)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,34 @@
+//! `causeway audit`.
+
+use causeway_config::Config;
+use causeway_domain::{Did, TenantId, UpstreamSessionId};
+use causeway_store::audit::{AuditFilter, list_audit_events};
+use causeway_store::{Store, StoreError};
+
+use crate::cli::AuditCommand;
+use crate::compose;
+
+pub(crate) async fn run(config: &Config, command: AuditCommand) -> anyhow::Result<()> {
+    let AuditCommand::List { of, session, event, limit } = command;
+    let wanted = AuditFilter {
+        did: of.user.map(|did| Did::parse(&did)).transpose()?,
+        client_id: of.client.map(causeway_domain::ClientId::new),
+        session_id: session.map(UpstreamSessionId::new),
+        event,
+    };
+    let url = compose::database_url(config)?;
+    let store = compose::open_store(&url).await?;
+    let done = list(&store, wanted, limit).await;
+    store.close().await;
+    done
+}
+
+async fn list(store: &Store, wanted: AuditFilter, limit: i64) -> anyhow::Result<()> {
+    let tenant = TenantId::default_tenant();
+    let found =
+        store.read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &wanted, limit)).await?;
+    for act in found {
+        println!("{}", serde_json::to_string(&act)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! `causeway events`.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use causeway_config::Config;
+use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
+use causeway_flow::events::new_secret;
+use causeway_store::audit::insert_audit_event;
+use causeway_store::events::{self, Webhook};
+use causeway_store::seal::SealingKeyRing;
+use causeway_store::{Store, StoreError};
+use url::Url;
+
+use super::act;
+use crate::cli::EventsCommand;
+use crate::{compose, secret_key};
+
+pub(crate) async fn run(config: &Config, command: EventsCommand) -> anyhow::Result<()> {
+    let url = compose::database_url(config)?;
+    let store = compose::open_store(&url).await?;
+    let ring = Arc::new(secret_key::load(config, &url, &store).await?);
+    let done = match command {
+        EventsCommand::List => list(&store).await,
+        EventsCommand::Subscribe { client_id, webhook } => {
+            let webhook = webhook.map(|url| check(&url, config.dev_mode)).transpose()?;
+            subscribe(&store, ring, ClientId::new(client_id), webhook).await
+        }
+        EventsCommand::Unsubscribe { client_id } => unsubscribe(&store, ClientId::new(client_id)).await,
+    };
+    store.close().await;
+    done
+}
+
+/// Where requests may go: https, or http in dev mode. Addresses are judged when they are sent.
+fn check(url: &str, dev_mode: bool) -> anyhow::Result<String> {
+    let parsed = Url::parse(url).with_context(|| format!("--webhook: {url:?} is not a URL"))?;
+    let secure = parsed.scheme() == "https" || (dev_mode && parsed.scheme() == "http");
+    if !secure || !parsed.username().is_empty() || parsed.password().is_some() {
+        bail!("--webhook: use an https URL without credentials");
+    }
+    Ok(parsed.into())
+}
+
+async fn list(store: &Store) -> anyhow::Result<()> {
+    let tenant = TenantId::default_tenant();
+    let found = store.read::<_, StoreError, _>(move |c| events::list_subscriptions(c, &tenant)).await?;
+    for (client_id, webhook) in found {
+        println!("{client_id}\t{}", webhook.as_deref().unwrap_or("-"));
+    }
+    Ok(())
+}
+
+async fn subscribe(
+    store: &Store,
+    ring: Arc<SealingKeyRing>,
+    client_id: ClientId,
+    webhook: Option<String>,
+) -> anyhow::Result<()> {
+    let webhook = webhook.map(|url| Webhook { url, secret: new_secret(&SystemRng) });
+    let (id, wanted, now) = (client_id.clone(), webhook.clone(), SystemClock.now());
+    let done = act("events_subscribed").of_client(&client_id);
+    let known = store
+        .write::<_, StoreError, _>(move |c| {
+            let tenant = TenantId::default_tenant();
+            let known = events::subscribe(c, &ring, &tenant, &id, wanted.as_ref(), now)?;
+            if known {
+                insert_audit_event(c, &done)?;
+            }
+            Ok(known)
+        })
+        .await?;
+    if !known {
+        bail!("no client {client_id}");
+    }
+    match webhook {
+        Some(webhook) => {
+            eprintln!("The secret is shown this once; {} is told from now on.", webhook.url);
+            println!("{}", webhook.secret.expose());
+        }
+        None => println!("{client_id} may read GET /api/events."),
+    }
+    Ok(())
+}
+
+async fn unsubscribe(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
+    let id = client_id.clone();
+    let act = act("events_unsubscribed").of_client(&client_id);
+    let done = store
+        .write::<_, StoreError, _>(move |c| {
+            let done = events::unsubscribe(c, &TenantId::default_tenant(), &id)?;
+            if done {
+                insert_audit_event(c, &act)?;
+            }
+            Ok(done)
+        })
+        .await?;
+    if !done {
+        bail!("{client_id} is not subscribed");
+    }
+    println!("{client_id} is told nothing more.");
+    Ok(())
+}

@@ -1,0 +1,18 @@
+-- Who did what, with what outcome: written with the act, never changed, deleted when it is old. No secrets.
+CREATE TABLE audit_event (
+    id INTEGER NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL DEFAULT 'default',
+    actor TEXT NOT NULL,
+    event TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    client_id TEXT,
+    did TEXT,
+    session_id TEXT,
+    request_id TEXT,
+    correlation_id TEXT,
+    address TEXT,
+    details TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX idx_audit_event_at ON audit_event (at);
+CREATE INDEX idx_audit_event_did ON audit_event (did);

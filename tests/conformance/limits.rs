@@ -1,0 +1,93 @@
+//! Rate limits (RFC 6585 section 4; RFC 6749 section 2.3.1).
+
+use causeway_flow::limits::{RateLimit, RateLimits};
+use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
+
+use crate::support::{DID, HANDLE, on_each_database};
+
+/// Three of everything in a minute.
+const THREE: Option<RateLimit> = Some(RateLimit { count: 3, seconds: 60 });
+
+async fn limited(
+    database: &causeway_testkit::TestDatabase,
+    limits: RateLimits,
+) -> anyhow::Result<(TestApp, ScriptedUpstream)> {
+    let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+    let app = TestApp::start_tuned(database, &upstream.environment(), |parts| parts.limits = limits).await?;
+    Ok((app, upstream))
+}
+
+async fn introspect(agent: &Agent, client: &OauthClient, secret: &str) -> anyhow::Result<Answer> {
+    let form = [("client_id", &*client.client_id), ("client_secret", secret), ("token", "x")];
+    agent.post(&format!("{}/oauth/introspect", client.issuer), &form).await
+}
+
+on_each_database! {
+    /// A client whose secret is guessed at is refused unheard for a while, at that address; another one is not,
+    /// and requests that are in order are never counted.
+    async fn a_noisy_client_does_not_stop_another(database) {
+        let limits = RateLimits { failed_authentication: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let noisy = OauthClient::register_with(&agent, &app.issuer, "client_secret_post").await?;
+        let quiet = OauthClient::register_with(&agent, &app.issuer, "client_secret_post").await?;
+        let secret = |client: &OauthClient| client.client_secret.clone().unwrap();
+        for _ in 0..10 {
+            assert_eq!(introspect(&agent, &noisy, &secret(&noisy)).await?.status, 200);
+        }
+        for _ in 0..3 {
+            assert_eq!(introspect(&agent, &noisy, "guess").await?.refusal(), "401 invalid_client");
+        }
+        let refused = introspect(&agent, &noisy, "guess").await?;
+        assert_eq!(refused.refusal(), "429 temporarily_unavailable");
+        assert_eq!(refused.header("retry-after"), "20");
+        assert!(refused.json()["request_id"].is_string(), "{refused:?}");
+        let unheard = introspect(&agent, &noisy, &secret(&noisy)).await?;
+        assert_eq!(unheard.refusal(), "429 temporarily_unavailable", "a guess is not tried");
+        for _ in 0..10 {
+            assert_eq!(introspect(&agent, &quiet, &secret(&quiet)).await?.status, 200);
+        }
+        app.clock.advance(20);
+        assert_eq!(introspect(&agent, &noisy, &secret(&noisy)).await?.status, 200);
+        Ok(())
+    }
+
+    /// Sign-ins by client; the person is told, and nobody's server is asked.
+    async fn sign_ins(database) {
+        let limits = RateLimits { sign_in: THREE, ..RateLimits::default() };
+        let (app, upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let noisy = OauthClient::register(&agent, &app.issuer).await?;
+        let quiet = OauthClient::register(&agent, &app.issuer).await?;
+        let begin = |client: &OauthClient| {
+            let url = client.authorization(Some(HANDLE)).url(&app.issuer);
+            let agent = &agent;
+            async move { agent.get(&url).await }
+        };
+        for _ in 0..3 {
+            assert_eq!(begin(&noisy).await?.status, 303);
+        }
+        let page = begin(&noisy).await?;
+        assert_eq!((page.status, page.header("retry-after")), (429, "20"));
+        assert!(page.text.contains("Too many tries"), "{}", page.text);
+        quiet.sign_in(&agent, &upstream, HANDLE).await?;
+        app.clock.advance(20);
+        assert_eq!(begin(&noisy).await?.status, 303);
+        Ok(())
+    }
+
+    /// Registrations by address.
+    async fn registrations(database) {
+        let limits = RateLimits { registration: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        for _ in 0..3 {
+            OauthClient::register(&agent, &app.issuer).await?;
+        }
+        let body = r#"{"redirect_uris": ["https://app.example/cb"]}"#;
+        let answer = agent.post_body(&app.at("/oauth/register"), "application/json", body).await?;
+        assert_eq!(answer.refusal(), "429 temporarily_unavailable");
+        assert_eq!(answer.header("retry-after"), "20");
+        Ok(())
+    }
+}

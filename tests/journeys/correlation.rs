@@ -1,0 +1,120 @@
+//! Log lines of two people who sign in at the same time are told apart by one name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_testkit::{Agent, Causeway, OauthClient, Person as _, ScriptedUpstream, Tokens, decide};
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::support::{
+    DID, HANDLE, OTHER_DID, OTHER_HANDLE, database_arguments, on_each_database, upstream_arguments,
+};
+
+/// The sign-ins that a line names, in whatever span.
+fn names(line: &Value) -> BTreeSet<&str> {
+    let spans = line["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    spans.iter().filter_map(|span| span["correlation_id"].as_str()).collect()
+}
+
+on_each_database! {
+    /// Each step of the one is between two steps of the other: pushed request, browser, server, consent, code,
+    /// refresh on both sides, revocation.
+    async fn two_interleaved_sign_ins(database) {
+        let directory = tempdir()?;
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        upstream.add_account(OTHER_HANDLE, OTHER_DID);
+        let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend(upstream_arguments(&upstream.environment()));
+        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let at = |path: &str| format!("{}{path}", server.address);
+        let client = OauthClient::register(&Agent::default(), &server.address).await?;
+        let people = [(HANDLE, Agent::default()), (OTHER_HANDLE, Agent::default())];
+        let mut ways = Vec::new();
+        for (handle, agent) in &people {
+            let authorization = client.authorization(Some(handle));
+            let pushed = agent.post(&at("/oauth/par"), &authorization.form()).await?;
+            assert_eq!(pushed.status, 201, "{pushed:?}");
+            ways.push((authorization, pushed.json()["request_uri"].as_str().unwrap().to_owned()));
+        }
+        let mut at_their_servers = Vec::new();
+        for ((_, agent), (_, request_uri)) in people.iter().zip(&ways) {
+            let url = url::Url::parse_with_params(
+                &at("/oauth/authorize"),
+                [("client_id", &*client.client_id), ("request_uri", request_uri)],
+            )?;
+            at_their_servers.push(agent.get(url.as_str()).await?.location()?);
+        }
+        let mut consents = Vec::new();
+        for ((_, agent), to_upstream) in people.iter().zip(&at_their_servers) {
+            let callback = upstream.approve(to_upstream).await?;
+            consents.push(agent.get(&callback).await?.location()?);
+        }
+        let mut codes = Vec::new();
+        for ((_, agent), consent) in people.iter().zip(&consents) {
+            codes.push(decide(agent, consent, "allow").await?.redirect_param("code").unwrap());
+        }
+        let mut tokens = Vec::new();
+        for (((_, agent), (authorization, _)), code) in people.iter().zip(&ways).zip(&codes) {
+            tokens.push(Tokens::read(&client.redeem(agent, code, &authorization.verifier).await?)?);
+        }
+        for ((_, agent), tokens) in people.iter().zip(&mut tokens) {
+            *tokens = Tokens::read(&client.refresh(agent, &tokens.refresh_token).await?)?;
+        }
+        for ((_, agent), tokens) in people.iter().zip(&tokens) {
+            let refresh = agent.request("POST".parse()?, &at("/api/session/refresh"));
+            assert_eq!(agent.send(refresh.bearer_auth(&tokens.access_token)).await?.status, 200);
+        }
+        for ((_, agent), tokens) in people.iter().zip(&tokens) {
+            let form = [("client_id", &*client.client_id), ("token", &*tokens.refresh_token)];
+            assert_eq!(agent.post(&at("/oauth/revoke"), &form).await?.status, 200);
+        }
+
+        let log = server.log()?;
+        let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let mut of: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for line in &lines {
+            let names = names(line);
+            assert!(names.len() <= 1, "one line of two sign-ins: {line}");
+            for name in names {
+                of.entry(name).or_default().push(line);
+            }
+        }
+        assert_eq!(of.len(), 2, "{:?}", of.keys());
+        for lines in of.values() {
+            let text = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            let (own, other) = if text.contains(DID) { (DID, OTHER_DID) } else { (OTHER_DID, DID) };
+            assert!(text.contains(own) && !text.contains(other), "both people in one: {text}");
+            for step in [
+                "person sent to their server",
+                "signed in",
+                "consent given, code issued",
+                "code redeemed",
+                "tokens rotated",
+                "upstream refresh",
+                "grant revoked by its client",
+                "session revoked at its server",
+            ] {
+                let said = lines.iter().filter(|line| line["message"] == step).count();
+                assert_eq!(said, 1, "{step} in {text}");
+            }
+            // Discovery, the request there, code, refresh and revocation.
+            let asked = lines.iter().filter(|line| line["message"] == "upstream answered").count();
+            assert!(asked >= 5, "{asked} requests to people's servers in {text}");
+            let refresh = lines.iter().find(|line| line["message"] == "upstream refresh").unwrap();
+            for (field, value) in
+                [("session.kind", "device"), ("refresh.reason", "asked"), ("refresh.outcome", "refreshed")]
+            {
+                assert_eq!(refresh[field], value, "{refresh}");
+            }
+            assert_eq!(refresh["session.iteration"], 2, "{refresh}");
+        }
+        // What happened to people is never without a name.
+        let known = ["client registered", "signing key made"];
+        for line in lines.iter().filter(|line| line["level"] == "INFO") {
+            let of_flow = line["target"].as_str().is_some_and(|target| target.starts_with("causeway_flow"));
+            let message = line["message"].as_str().unwrap_or_default();
+            assert!(!of_flow || known.contains(&message) || names(line).len() == 1, "nameless: {line}");
+        }
+        Ok(())
+    }
+}

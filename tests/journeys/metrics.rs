@@ -1,0 +1,65 @@
+//! `/metrics`, as Prometheus scrapes it from the binary.
+
+use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
+use tempfile::tempdir;
+
+use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream_arguments};
+
+/// The value of a sample, by the whole text before it.
+fn value(metrics: &str, sample: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
+}
+
+on_each_database! {
+    /// A sign-in and an upstream refresh are seen, by route and never by what was sent; the public address has
+    /// no metrics.
+    async fn what_happened_is_counted(database) {
+        let directory = tempdir()?;
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend(upstream_arguments(&upstream.environment()));
+        arguments.push("--metrics-listen=127.0.0.1:0".to_owned());
+        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let log = server.log()?;
+        let bound = log.split("\"metrics_bound\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let agent = Agent::default();
+        let client = OauthClient::register(&agent, &server.address).await?;
+        let tokens = client.sign_in(&agent, &upstream, HANDLE).await?;
+        let refresh = agent.request("POST".parse()?, &format!("{}/api/session/refresh", server.address));
+        assert_eq!(agent.send(refresh.bearer_auth(&tokens.access_token)).await?.status, 200);
+        let read = agent.request("BREW".parse()?, &format!("{}/xrpc/canary.in.path", server.address));
+        assert_eq!(agent.send(read).await?.status, 405);
+        assert_eq!(agent.get(&format!("{}/canary/path", server.address)).await?.status, 404);
+        assert_eq!(agent.get(&format!("{}/metrics", server.address)).await?.status, 404);
+
+        let answer = agent.get(&format!("http://{bound}/metrics")).await?;
+        assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        let metrics = answer.text;
+        let requests = |route: &str, method: &str, status: &str| {
+            let labels = format!("route=\"{route}\",method=\"{method}\",status=\"{status}\"");
+            value(&metrics, &format!("causeway_http_requests_total{{{labels}}}"))
+        };
+        assert_eq!(requests("/oauth/token", "POST", "2xx"), Some(1.0), "{metrics}");
+        assert_eq!(requests("/xrpc/{nsid}", "other", "4xx"), Some(1.0), "{metrics}");
+        assert_eq!(requests("none", "GET", "4xx"), Some(2.0), "{metrics}");
+        for (sample, wanted) in [
+            ("causeway_http_request_duration_seconds_count{route=\"/oauth/token\"}", 1.0),
+            ("causeway_sessions{kind=\"device\",state=\"active\"}", 1.0),
+            ("causeway_upstream_refreshes_total{reason=\"asked\",outcome=\"refreshed\"}", 1.0),
+            ("causeway_upstream_refresh_duration_seconds_count", 1.0),
+            ("causeway_rate_limited_total{act=\"sign_in\"}", 0.0),
+            ("causeway_lease_wait_seconds_count", 0.0),
+            ("causeway_store_queue_depth", 0.0),
+        ] {
+            assert_eq!(value(&metrics, sample), Some(wanted), "{sample} in {metrics}");
+        }
+        for at_least_one in ["causeway_upstream_requests_total{outcome=\"2xx\"}", "causeway_store_writes_total"] {
+            assert!(value(&metrics, at_least_one) >= Some(1.0), "{at_least_one} in {metrics}");
+        }
+        assert!(!metrics.contains("canary"), "a label from what somebody sent: {metrics}");
+        for secret in [&tokens.access_token, &tokens.refresh_token, &client.client_id] {
+            assert!(!metrics.contains(secret.as_str()), "{metrics}");
+        }
+        Ok(())
+    }
+}
