@@ -95,8 +95,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             Ok(exchange::exchange(&state.ctx, caller, params).await?)
         }
         None => {
-            let text =
-                "grant_type is not supported: the metadata lists those that are (grant_types_supported)";
+            let text = "grant_type is not supported: use authorization_code, refresh_token or token exchange";
             Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
         }
     }
