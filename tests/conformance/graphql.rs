@@ -292,12 +292,12 @@ on_each_database! {
         let fragments = format!("query {{ ...A ...B }} fragment A on Query {{ {} }} fragment B on Query {{ g: blobs {{ cids }} }}", calls(19));
         let directives = "@include(if: true) ".repeat(20);
         let nested = format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(9), " } }".repeat(9));
-        let recursive = format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(5000), " } }".repeat(5000));
+        let recursive = format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(29), " } }".repeat(29));
         for (query, says) in [
             (format!("{{ {} }}", calls(20)), "complex"),
             (fragments, "complex"),
             (nested, "deep"),
-            (recursive, "-->"),
+            (recursive, "recursion depth"),
             (format!("{{ viewer {directives} {{ did }} }}"), "directives"),
         ] {
             let (code, message) = error(&ask(&scene, &token, &query, Value::Null).await?);
@@ -308,6 +308,27 @@ on_each_database! {
         let schema = ask(&scene, &token, INTROSPECTION, Value::Null).await?.json();
         let types = schema["data"]["__schema"]["types"].as_array().cloned().unwrap_or_default();
         assert!(types.iter().any(|kind| kind["name"] == "WrittenRecord"), "{schema}");
+        Ok(())
+    }
+
+    /// The parser goes as deep as a document does, and its stack is the process's.
+    async fn deep_documents(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+        for document in [
+            format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(3000), " } }".repeat(3000)),
+            format!("{{record(collection:\"a.b.c\",rkey:{deep}){{uri}}}}"),
+            format!("{{viewer @include(if:{deep}) {{did}}}}"),
+            format!("query($x:[String]={deep}) {{viewer{{did}}}}"),
+        ] {
+            let answer = ask(&scene, &token, &document, Value::Null).await?;
+            assert_eq!(answer.refusal(), "400 invalid_request", "{answer:?}");
+        }
+        let long = format!("{{viewer{{did}}}} # {}", "x".repeat(200_000));
+        assert_eq!(ask(&scene, &token, &long, Value::Null).await?.refusal(), "400 invalid_request");
+        let answer = ask(&scene, &token, "{viewer{did}}", Value::Null).await?;
+        assert!(answer.json()["data"]["viewer"]["did"].is_string(), "the server still answers: {answer:?}");
         Ok(())
     }
 

@@ -87,7 +87,7 @@ on_each_database! {
             for step in [
                 "person sent to their server",
                 "signed in",
-                "consent given, code issued",
+                "consent given",
                 "code redeemed",
                 "tokens rotated",
                 "upstream refresh",

@@ -23,8 +23,8 @@ pub struct ApiConfig {
     pub workers: usize,
     /// The operator's token for `/admin`; `None`: there is no such address.
     pub admin_token: Option<Secret>,
-    /// Counts the requests.
-    pub stats: HttpStats,
+    /// Counts the requests, when somebody looks at the metrics.
+    pub stats: Option<HttpStats>,
 }
 
 /// What every handler shares.

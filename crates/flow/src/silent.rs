@@ -128,7 +128,8 @@ fn choose(
     let is_required =
         |session: &SessionHead| request.required_sub.as_ref().is_none_or(|did| session.did == *did);
     let is_recent = |session: &SessionHead| {
-        request.max_age.is_none_or(|seconds| now.since(session.created_at) <= seconds)
+        // 0 is as good as prompt=login (OpenID Connect Core section 3.1.2.1), also within the same second.
+        request.max_age.is_none_or(|seconds| seconds > 0 && now.since(session.created_at) <= seconds)
     };
     let mut best = Err(Silence::Login);
     for (session, granted) in grants {

@@ -41,9 +41,9 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         demo,
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         admin_token: compose::admin_token(config)?,
-        stats: HttpStats::default(),
+        stats: config.metrics_listen.map(|_| HttpStats::default()),
     };
-    let metrics = watch(config, &ctx, &api.stats)?;
+    let metrics = watch(config, &ctx, api.stats.as_ref())?;
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
     tracing::info!(%issuer, %bound, database = %url, "listening");
     announce(config, &issuer, &url);
@@ -85,9 +85,9 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
 fn watch(
     config: &Config,
     ctx: &Ctx,
-    stats: &HttpStats,
+    stats: Option<&HttpStats>,
 ) -> anyhow::Result<Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>> {
-    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let (Some(address), Some(stats)) = (config.metrics_listen, stats) else { return Ok(None) };
     let listener = TcpListener::bind(address)
         .with_context(|| format!("metrics-listen (CAUSEWAY_METRICS_LISTEN): cannot bind {address}"))?;
     let metrics_bound = listener.local_addr().context("the bound address")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Result;
-use causeway_api::{ApiConfig, HttpStats};
+use causeway_api::ApiConfig;
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_domain::{PlainToken, Scope, Secret, SystemRng};
 use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
@@ -142,7 +142,7 @@ impl TestApp {
             demo: None,
             workers: 2,
             admin_token: Some(Secret::new(Self::ADMIN_TOKEN)),
-            stats: HttpStats::default(),
+            stats: None,
         };
         let server = causeway_api::serve(listener, ctx.clone(), api)?;
         let handle = server.handle();

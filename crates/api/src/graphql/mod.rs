@@ -1,5 +1,6 @@
 //! GraphQL over the person's own repository: each resolver calls one verb.
 
+mod bounds;
 mod error;
 mod mutation;
 mod query;
@@ -77,7 +78,10 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, ApiError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(refuse(&"it is no object"));
     }
-    serde_json::from_slice(body).map_err(|error| refuse(&error))
+    let request: Request = serde_json::from_slice(body).map_err(|error| refuse(&error))?;
+    bounds::check(&request.query)
+        .map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
+    Ok(request)
 }
 
 #[cfg(test)]

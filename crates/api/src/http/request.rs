@@ -74,7 +74,7 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let state = req.app_data::<Data<AppState>>().cloned();
-    let stats = state.as_ref().map(|state| state.config.stats.clone());
+    let stats = state.as_ref().and_then(|state| state.config.stats.clone());
     let trusted = state.as_ref().map_or(&[][..], |state| &state.config.trusted_proxies);
     let issuer = state.as_ref().map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
     let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);

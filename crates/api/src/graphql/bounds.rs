@@ -1,0 +1,120 @@
+//! What a document may be before the library reads it: its parser follows nesting by recursion, and a stack that
+//! ends takes the whole process with it.
+
+/// The longest document, in bytes. Records go into variables, which are not part of it.
+const MAX_BYTES: usize = 128 * 1024;
+/// How deep brackets may be nested. Fields may be nested 16 deep, each with arguments of some depth.
+const MAX_NESTING: usize = 64;
+
+/// Why a document is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum OutOfBounds {
+    #[error("query is longer than {MAX_BYTES} bytes: send values as variables")]
+    Long,
+    #[error("query nests brackets more than {MAX_NESTING} deep")]
+    Deep,
+}
+
+/// Looks at the brackets of a document (GraphQL specification section 2.1.8), skipping strings and comments.
+pub(super) fn check(document: &str) -> Result<(), OutOfBounds> {
+    if document.len() > MAX_BYTES {
+        return Err(OutOfBounds::Long);
+    }
+    let mut depth = 0_usize;
+    let mut rest = document.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match first {
+            b'"' => after_string(rest),
+            b'#' => after(tail, |byte| matches!(byte, b'\n' | b'\r')),
+            b'[' | b'{' | b'(' => {
+                depth += 1;
+                if depth > MAX_NESTING {
+                    return Err(OutOfBounds::Deep);
+                }
+                tail
+            }
+            b']' | b'}' | b')' => {
+                depth = depth.saturating_sub(1);
+                tail
+            }
+            _ => tail,
+        };
+    }
+    Ok(())
+}
+
+/// What comes after the first byte that ends something.
+fn after(text: &[u8], ends: impl Fn(u8) -> bool) -> &[u8] {
+    text.iter().position(|byte| ends(*byte)).and_then(|end| text.get(end + 1..)).unwrap_or_default()
+}
+
+/// What comes after a string (section 2.9.4): a block, or one line. One without an end goes to the end of its line,
+/// so that nothing hides behind it.
+fn after_string(text: &[u8]) -> &[u8] {
+    const BLOCK: &[u8] = b"\"\"\"";
+    if let Some(mut inside) = text.strip_prefix(BLOCK) {
+        while let [_, tail @ ..] = inside {
+            if let Some(escaped) = inside.strip_prefix(b"\\\"\"\"") {
+                inside = escaped;
+            } else if let Some(outside) = inside.strip_prefix(BLOCK) {
+                return outside;
+            } else {
+                inside = tail;
+            }
+        }
+        return inside;
+    }
+    let mut inside = text.get(1..).unwrap_or_default();
+    loop {
+        inside = match inside {
+            [b'\\', _, tail @ ..] => tail,
+            [b'"' | b'\n' | b'\r', tail @ ..] => return tail,
+            [_, tail @ ..] => tail,
+            [] => return inside,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_bounded_in_every_place() {
+        let nested =
+            |open: &str, close: &str, depth| format!("{}{}", open.repeat(depth), close.repeat(depth));
+        for (open, close) in [("[", "]"), ("{", "}"), ("(", ")"), ("[{(", ")}]")] {
+            let each = open.len();
+            assert_eq!(check(&nested(open, close, 63 / each)), Ok(()), "{open}");
+            assert_eq!(check(&nested(open, close, 66 / each)), Err(OutOfBounds::Deep), "{open}");
+        }
+        for place in ["{a(b:X)}", "{a @include(if: X)}", "query($x: T = X) {a}"] {
+            assert_eq!(
+                check(&place.replace('X', &nested("[", "]", 2_000))),
+                Err(OutOfBounds::Deep),
+                "{place}"
+            );
+        }
+        assert_eq!(check(&"{a}".repeat(1_000)), Ok(()), "beside each other");
+        assert_eq!(check(&" ".repeat(MAX_BYTES + 1)), Err(OutOfBounds::Long));
+    }
+
+    #[test]
+    fn brackets_in_text_do_not_count() {
+        let many = "[".repeat(1_000);
+        for text in [
+            format!("{{a(b: \"{many}\")}}"),
+            format!("{{a(b: \"\\\"{many}\")}}"),
+            format!("{{a(b: \"\"\"{many}\\\"\"\"\n\"{many}\"\"\")}}"),
+            format!("# {many}\n{{a}}"),
+        ] {
+            assert_eq!(check(&text), Ok(()), "{text}");
+        }
+        // A string ends at its line's end, a comment too: what follows counts.
+        for text in
+            [format!("\"x\n{many}"), format!("#\n{many}"), format!("\"\" {many}"), format!("\"\\\\\" {many}")]
+        {
+            assert_eq!(check(&text), Err(OutOfBounds::Deep), "{text}");
+        }
+    }
+}
