@@ -67,9 +67,8 @@ fn after_string(text: &[u8]) -> &[u8] {
     let mut inside = text.get(1..).unwrap_or_default();
     loop {
         inside = match inside {
-            [b'\\', _, tail @ ..] => tail,
             [b'"' | b'\n' | b'\r', tail @ ..] => return tail,
-            [_, tail @ ..] => tail,
+            [b'\\', _, tail @ ..] | [_, tail @ ..] => tail,
             [] => return inside,
         };
     }
