@@ -62,14 +62,16 @@ pub(crate) async fn open_served_store(url: &DatabaseUrl) -> anyhow::Result<Store
 }
 
 fn migrate_embedded(url: &DatabaseUrl) -> anyhow::Result<()> {
-    if let SchemaState::Empty | SchemaState::Behind { .. } = migrate::state(url)? {
-        migrate::up(url).with_context(|| format!("database {url}"))?;
+    let named = || format!("database-url (CAUSEWAY_DATABASE_URL): {url}");
+    if let SchemaState::Empty | SchemaState::Behind { .. } = migrate::state(url).with_context(named)? {
+        migrate::up(url).with_context(named)?;
     }
     Ok(())
 }
 
 fn check_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
-    match migrate::state(url).with_context(|| format!("database {url}"))? {
+    let named = || format!("database-url (CAUSEWAY_DATABASE_URL): {url}");
+    match migrate::state(url).with_context(named)? {
         SchemaState::Current => Ok(()),
         SchemaState::Ahead { unknown } => bail!(
             "database {url} was migrated by a newer version of causeway ({}): run that version",
@@ -171,16 +173,22 @@ fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
 }
 
 /// The operator's token for `/admin`, read here, once.
-pub(crate) fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
+pub(crate) fn admin_token(config: &Config) -> Result<Option<Secret>, ConfigError> {
     let path = config.admin_token_file.as_deref();
     path.map(|path| read_token(path, "admin-token-file (CAUSEWAY_ADMIN_TOKEN_FILE)")).transpose()
 }
 
-fn read_token(path: &std::path::Path, setting: &'static str) -> anyhow::Result<Secret> {
-    let text = std::fs::read_to_string(path).context(setting)?;
+fn read_token(path: &std::path::Path, setting: &'static str) -> Result<Secret, ConfigError> {
+    let refuse = |problem: String, mend: &str| ConfigError {
+        setting: setting.to_owned(),
+        problem: format!("{}: {problem}", path.display()),
+        mend: mend.to_owned(),
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| refuse(error.to_string(), "name a file that can be read"))?;
     let token = text.trim();
     if token.len() < 16 || token.contains(char::is_whitespace) {
-        bail!("{setting}: {} has to hold one token of at least 16 characters", path.display());
+        return Err(refuse("no token".to_owned(), "put one token of at least 16 characters into it"));
     }
     Ok(Secret::new(token))
 }

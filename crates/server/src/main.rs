@@ -22,7 +22,9 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("causeway: {error:#}");
+            // What a library says may have several lines.
+            let text = format!("{error:#}");
+            eprintln!("causeway: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
             if error.is::<ConfigError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
