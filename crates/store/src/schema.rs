@@ -237,10 +237,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    consent (tenant_id, client_id, did) {
+    consent (tenant_id, client_id, did, redirect_origin) {
         tenant_id -> Text,
         client_id -> Text,
         did -> Text,
+        redirect_origin -> Text,
         scope -> Text,
         created_at -> BigInt,
         expires_at -> BigInt,
