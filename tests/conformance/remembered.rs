@@ -18,7 +18,7 @@ impl Scene {
         Ok(scene)
     }
 
-    async fn web_app(&self) -> Result<OauthClient> {
+    pub(crate) async fn web_app(&self) -> Result<OauthClient> {
         let metadata = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"});
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, metadata).await?;
         Ok(OauthClient {
@@ -186,6 +186,57 @@ on_each_database! {
             let answer = scene.agent.get(&scene.upstream.approve(&away).await?).await?;
             assert_eq!(is_asked(&answer), asked, "{redirect_uri}: {answer:?}");
         }
+        Ok(())
+    }
+
+    /// An answer that nobody sees goes only where the person agreed that one goes; never to an address that any app on
+    /// the device can claim (RFC 8252 section 8.6).
+    async fn silent_answers_go_where_it_was_agreed(database) {
+        let mut scene = Scene::with_web_app(database).await?;
+        let uris = [REDIRECT, "https://app.example/silent", "https://sibling.example/cb", "http://127.0.0.1/callback"];
+        let metadata = json!({"redirect_uris": uris, "token_endpoint_auth_method": "none"});
+        let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
+        scene.client = OauthClient { client_id: client.client_id, ..scene.client };
+        let silent = async |redirect_uri| {
+            let request = scene.client.authorization(None).with("prompt", Some("none"));
+            let url = request.with("redirect_uri", Some(redirect_uri)).url(&scene.app.issuer);
+            let answer = scene.agent.get(&url).await?;
+            anyhow::Ok(answer.redirect_param("error").or(answer.redirect_param("code").map(|_| "code".to_owned())))
+        };
+        for agreed in [None, Some("http://127.0.0.1/callback"), Some(REDIRECT)] {
+            if let Some(agreed) = agreed {
+                let client = OauthClient { redirect_uri: agreed.to_owned(), ..scene.client.clone() };
+                client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+            }
+            for uri in uris {
+                let answer = silent(uri).await?.unwrap_or_default();
+                let expected = match (agreed, uri) {
+                    (Some(REDIRECT), REDIRECT | "https://app.example/silent") => "code",
+                    (None, uri) if uri.starts_with("https:") => "login_required",
+                    _ => "consent_required",
+                };
+                assert_eq!(answer, expected, "{agreed:?} {uri}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Forms of other sites do nothing.
+    async fn only_forms_of_our_own(database) {
+        let scene = Scene::with_web_app(database).await?;
+        let consent = scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?.location()?;
+        let request = hidden(&scene.agent.get(&consent).await?, "request");
+        for path in ["/oauth/consent", "/oauth/sign-in"] {
+            for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+                for decision in ["allow", "deny"] {
+                    let form = [("request", &*request), ("decision", decision)];
+                    let post = scene.agent.request("POST".parse()?, &scene.app.at(path)).form(&form);
+                    let answer = scene.agent.send(post.header(name, value)).await?;
+                    assert_eq!((answer.status, answer.header("location")), (403, ""), "{path} {name} {decision}");
+                }
+            }
+        }
+        assert!(decide(&scene.agent, &consent, "allow").await?.redirect_param("code").is_some());
         Ok(())
     }
 

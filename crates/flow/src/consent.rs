@@ -220,12 +220,16 @@ async fn allow(
             if !settle_consent(c, &request, &session, &scope, agreed, now)? {
                 return Ok(None);
             }
+            let origin = match request.device_code {
+                None => remember::own_origin(&request.redirect_uri),
+                Some(_) => None,
+            };
             let superseded = match session.kind {
                 SessionKind::Background => sessions::supersede_background(c, &session, now)?,
                 SessionKind::Device => Vec::new(),
             };
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
-                || !sessions::activate_session(c, &session_id, &scope, now)?
+                || !sessions::activate_session(c, &session_id, &scope, origin.as_deref(), now)?
             {
                 return Err(ConsentError::Gone);
             }

@@ -221,6 +221,7 @@ diesel::table! {
         refresh_due_at -> Nullable<BigInt>,
         prompted_at -> Nullable<BigInt>,
         correlation_id -> Nullable<Text>,
+        redirect_origin -> Nullable<Text>,
     }
 }
 
