@@ -112,7 +112,7 @@ impl Scene {
                 (head.session_id, head.kind, head.state) =
                     (new.clone(), SessionKind::Background, SessionState::Pending);
                 sessions::insert_session(c, &ring, &head, &tokens)?;
-                sessions::activate_session(c, &new, &Scope::atproto(), now)?;
+                sessions::activate_session(c, &new, &Scope::atproto(), None, now)?;
                 Ok(())
             })
             .await?;

@@ -320,10 +320,11 @@ on_each_database! {
     async fn the_session_is_the_devices(database) {
         let mut scene = Scene::set(database).await?;
         let both = json!({
-            "redirect_uris": ["http://127.0.0.1/callback"],
+            "redirect_uris": ["https://app.example/cb"],
             "grant_types": ["authorization_code", "refresh_token", GRANT],
         });
         let client = television(&scene, both).await?;
+        let client = OauthClient { redirect_uri: "https://app.example/cb".to_owned(), ..client };
         let begun = begin(&scene, &client).await?;
         let browser = Browser::new(&scene);
         browser.approve(&begun.user_code).await?;

@@ -111,7 +111,8 @@ on_each_database! {
 
     /// Section 5.5.1: a `sub` with a value is answered about that person or not at all.
     async fn claims_name_the_person(database) {
-        let scene = Scene::with_bob(database).await?;
+        let mut scene = Scene::with_bob(database).await?;
+        scene.client = scene.web_app().await?;
         let naming = |did: &str| {
             let claims = json!({"id_token": {"sub": {"value": did}}}).to_string();
             scene.client.authorization(None).with("scope", Some("openid")).with("claims", Some(&claims))

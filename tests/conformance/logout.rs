@@ -20,7 +20,7 @@ impl Scene {
     async fn rp(&self, post_logout_redirect_uris: Value) -> Result<OauthClient> {
         let metadata = json!({
             "client_name": "Relying party",
-            "redirect_uris": ["http://127.0.0.1/callback"],
+            "redirect_uris": ["http://127.0.0.1/callback", "https://app.example/cb"],
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "none",
             "post_logout_redirect_uris": post_logout_redirect_uris,
@@ -86,6 +86,7 @@ on_each_database! {
         assert!(page.text.contains(background.as_str()), "background sessions are never touched");
         assert_eq!(scene.upstream.live_grants(), 3, "two were revoked");
         let silent = scene.client.authorization(Some(DID)).with("prompt", Some("none"));
+        let silent = silent.with("redirect_uri", Some("https://app.example/cb"));
         let answer = scene.agent.get(&silent.url(&scene.app.issuer)).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("login_required"));
         Ok(())

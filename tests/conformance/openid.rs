@@ -91,7 +91,8 @@ on_each_database! {
 
     /// `prompt=none` answers from a live grant of this browser, and from nothing else.
     async fn silent_answers(database) {
-        let scene = Scene::set(database).await?;
+        let mut scene = Scene::set(database).await?;
+        scene.client = scene.web_app().await?;
         let silent = |extra: &[(&str, &str)]| {
             let mut authorization = scene.client.authorization(None).with("prompt", Some("none"));
             for (name, value) in extra {
@@ -126,7 +127,8 @@ on_each_database! {
 
     /// An `id_token_hint` names the person, however old it is; one that we did not sign is refused.
     async fn hints(database) {
-        let scene = Scene::set(database).await?;
+        let mut scene = Scene::set(database).await?;
+        scene.client = scene.web_app().await?;
         let tokens = sign_in(&scene, &[("scope", "openid atproto")]).await?;
         let hint = tokens.answer["id_token"].as_str().unwrap();
         scene.app.clock.advance(7200);

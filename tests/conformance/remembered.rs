@@ -1,7 +1,9 @@
 //! Consent that need not be given again, and the choice of an account.
 
 use anyhow::Result;
-use causeway_testkit::{Agent, Answer, Authorization, OauthClient, Person as _, TestDatabase, Tokens};
+use causeway_testkit::{
+    Agent, Answer, Authorization, OauthClient, Person as _, TestDatabase, Tokens, decide,
+};
 use serde_json::json;
 
 use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, count, hidden, on_each_database};
@@ -16,7 +18,7 @@ impl Scene {
         Ok(scene)
     }
 
-    async fn web_app(&self) -> Result<OauthClient> {
+    pub(crate) async fn web_app(&self) -> Result<OauthClient> {
         let metadata = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"});
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, metadata).await?;
         Ok(OauthClient {
@@ -107,7 +109,11 @@ on_each_database! {
     /// Where any app on the device can be the client, nothing is remembered, whatever the form says.
     async fn never_where_anybody_could_be_the_app(database) {
         let mut scene = Scene::with_web_app(database).await?;
-        for redirect_uri in ["http://127.0.0.1/callback", "http://[::1]/callback", "com.example.app:/cb"] {
+        for redirect_uri in [
+            "http://127.0.0.1/callback", "http://[::1]/callback", "com.example.app:/cb", "https://localhost./cb",
+            "https://app.localhost/cb", "https://[::ffff:127.0.0.1]/cb", "https://0.0.0.0/cb", "https://192.168.1.2/cb",
+            "https://printer.local/cb",
+        ] {
             let metadata = json!({"redirect_uris": [redirect_uri], "token_endpoint_auth_method": "none"});
             let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
             scene.client = OauthClient { redirect_uri: redirect_uri.to_owned(), ..client };
@@ -136,6 +142,115 @@ on_each_database! {
             assert_eq!(scene.agent.post(&scene.app.at(path), &form).await?.status, 303);
             assert!(is_asked(&scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?), "{path}");
         }
+        Ok(())
+    }
+
+    /// What the person saw is where the answer goes: another of the client's addresses, or one that it has come to
+    /// have since, is another question.
+    async fn for_the_address_that_was_seen(database) {
+        let mut scene = Scene::with_bob(database).await?;
+        let mut metadata = json!({
+            "redirect_uris": [REDIRECT, "https://app.example/other", "https://sibling.example/cb"],
+            "token_endpoint_auth_method": "none", "grant_types": ["authorization_code", "refresh_token"],
+        });
+        let url = scene.app.at("/oauth/register");
+        let registered = scene.agent.post_body(&url, "application/json", metadata.to_string()).await?.json();
+        let text = |name: &str| registered[name].as_str().unwrap().to_owned();
+        scene.client = OauthClient {
+            client_id: text("client_id"),
+            redirect_uri: REDIRECT.to_owned(),
+            ..scene.client
+        };
+        let to = |redirect_uri: &str| scene.asks(HANDLE).with("redirect_uri", Some(redirect_uri));
+        scene.remember(&scene.agent, &to(REDIRECT)).await?;
+        for (redirect_uri, asked) in
+            [(REDIRECT, false), ("https://app.example/other", false), ("https://sibling.example/cb", true)]
+        {
+            let answer = scene.back_from_server(&scene.agent, &to(redirect_uri)).await?;
+            assert_eq!(is_asked(&answer), asked, "{redirect_uri}: {answer:?}");
+        }
+        // Both are remembered, and forgotten together.
+        scene.remember(&scene.agent, &to("https://sibling.example/cb")).await?;
+        assert_eq!(count(&scene.app, "consent").await?, 2);
+        assert!(!is_asked(&scene.back_from_server(&scene.agent, &to(REDIRECT)).await?));
+
+        metadata["client_id"] = json!(scene.client.client_id);
+        metadata["redirect_uris"] = json!([REDIRECT, "https://later.example/cb"]);
+        let put = scene.agent.request("PUT".parse()?, &text("registration_client_uri"));
+        let put = put.bearer_auth(text("registration_access_token")).header("content-type", "application/json");
+        assert_eq!(scene.agent.send(put.body(metadata.to_string())).await?.status, 200);
+        // At a server that has not met the client before: clients are kept in memory for half a second.
+        let other = scene.beside(database).await?;
+        for (redirect_uri, asked) in [(REDIRECT, false), ("https://later.example/cb", true)] {
+            let away = scene.agent.get(&to(redirect_uri).url(&other.issuer)).await?.location()?;
+            let answer = scene.agent.get(&scene.upstream.approve(&away).await?).await?;
+            assert_eq!(is_asked(&answer), asked, "{redirect_uri}: {answer:?}");
+        }
+        Ok(())
+    }
+
+    /// An answer that nobody sees goes only where the person agreed that one goes; never to an address that any app on
+    /// the device can claim (RFC 8252 section 8.6).
+    async fn silent_answers_go_where_it_was_agreed(database) {
+        let mut scene = Scene::with_web_app(database).await?;
+        let uris = [REDIRECT, "https://app.example/silent", "https://sibling.example/cb", "http://127.0.0.1/callback"];
+        let metadata = json!({"redirect_uris": uris, "token_endpoint_auth_method": "none"});
+        let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
+        scene.client = OauthClient { client_id: client.client_id, ..scene.client };
+        let silent = async |redirect_uri| {
+            let request = scene.client.authorization(None).with("prompt", Some("none"));
+            let url = request.with("redirect_uri", Some(redirect_uri)).url(&scene.app.issuer);
+            let answer = scene.agent.get(&url).await?;
+            anyhow::Ok(answer.redirect_param("error").or(answer.redirect_param("code").map(|_| "code".to_owned())))
+        };
+        for agreed in [None, Some("http://127.0.0.1/callback"), Some(REDIRECT)] {
+            if let Some(agreed) = agreed {
+                let client = OauthClient { redirect_uri: agreed.to_owned(), ..scene.client.clone() };
+                client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+            }
+            for uri in uris {
+                let answer = silent(uri).await?.unwrap_or_default();
+                let expected = match (agreed, uri) {
+                    (Some(REDIRECT), REDIRECT | "https://app.example/silent") => "code",
+                    (None, uri) if uri.starts_with("https:") => "login_required",
+                    _ => "consent_required",
+                };
+                assert_eq!(answer, expected, "{agreed:?} {uri}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Forms of other sites do nothing.
+    async fn only_forms_of_our_own(database) {
+        let scene = Scene::with_web_app(database).await?;
+        let consent = scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?.location()?;
+        let request = hidden(&scene.agent.get(&consent).await?, "request");
+        for path in ["/oauth/consent", "/oauth/sign-in"] {
+            for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+                for decision in ["allow", "deny"] {
+                    let form = [("request", &*request), ("decision", decision)];
+                    let post = scene.agent.request("POST".parse()?, &scene.app.at(path)).form(&form);
+                    let answer = scene.agent.send(post.header(name, value)).await?;
+                    assert_eq!((answer.status, answer.header("location")), (403, ""), "{path} {name} {decision}");
+                }
+            }
+        }
+        assert!(decide(&scene.agent, &consent, "allow").await?.redirect_param("code").is_some());
+        Ok(())
+    }
+
+    /// Who says no is asked the next time, whatever they said before, and wherever that answer went.
+    async fn forgotten_with_a_denial(database) {
+        let scene = Scene::with_web_app(database).await?;
+        scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
+        scene.remember(&scene.agent, &scene.asks(OTHER_HANDLE)).await?;
+        let wider = scene.asks(HANDLE).with("scope", Some("openid email"));
+        let consent = scene.back_from_server(&scene.agent, &wider).await?.location()?;
+        let denied = decide(&scene.agent, &consent, "deny").await?;
+        assert_eq!(denied.redirect_param("error").as_deref(), Some("access_denied"));
+        assert!(is_asked(&scene.back_from_server(&scene.agent, &scene.asks(HANDLE)).await?));
+        assert!(!is_asked(&scene.back_from_server(&scene.agent, &scene.asks(OTHER_HANDLE)).await?), "another account");
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Redirect URIs: what may be registered, and when a presented one matches.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -123,6 +124,38 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether a URL's host is no one party's everywhere: this machine however it is written, an address or a name that
+/// means another machine in each network (RFC 1918, RFC 4193, RFC 6598, RFC 6761, RFC 6762, RFC 8375).
+pub fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => is_local_v4(ip),
+        Some(Host::Ipv6(ip)) => match ip.to_ipv4() {
+            // Mapped and compatible addresses; `::` and `::1` are among the latter.
+            Some(ip) => ip.octets()[..3] == [0; 3] || is_local_v4(ip),
+            None => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast(),
+        },
+        Some(Host::Domain(name)) => {
+            // The dot at the end only says that the name is whole.
+            let name = name.strip_suffix('.').unwrap_or(name);
+            let is_in = |zone: &str| name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'));
+            !name.contains('.') || ["localhost", "local", "home.arpa"].into_iter().any(is_in)
+        }
+        None => true,
+    }
+}
+
+fn is_local_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    // All of `0.0.0.0/8` is "this network"; `100.64.0.0/10` is a provider's own.
+    first == 0
+        || (first == 100 && second & 0xc0 == 64)
+        || ip.is_loopback()
+        || ip.is_private()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+}
+
 /// The text of a loopback URI without its port: nothing else of it may differ, so nothing else of it
 /// is normalised.
 fn without_loopback_port(value: &str) -> Option<(&str, &str)> {
@@ -167,6 +200,57 @@ mod tests {
             ("https://app.example/a b", RedirectUriError::Wildcard),
         ] {
             assert_eq!(RedirectUri::parse(uri), Err(error), "{uri}");
+        }
+    }
+
+    #[test]
+    fn local_addresses() {
+        for host in [
+            "localhost",
+            "localhost.",
+            "LOCALHOST",
+            "app.localhost",
+            "app.localhost.",
+            "127.0.0.1",
+            "127.1",
+            "0x7f.1",
+            "2130706433",
+            "0.0.0.0",
+            "0",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::127.0.0.1]",
+            "[::ffff:10.0.0.1]",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.0.1",
+            "100.64.0.1",
+            "255.255.255.255",
+            "[fe80::1]",
+            "[fd00::1]",
+            "printer.local",
+            "printer.local.",
+            "router.home.arpa",
+            "intranet",
+            "intranet.",
+        ] {
+            assert!(is_local(&Url::parse(&format!("https://{host}/cb")).unwrap()), "{host}");
+        }
+        for host in [
+            "app.example",
+            "app.example.",
+            "localhost.example",
+            "notlocalhost.example",
+            "mylocal.example",
+            "a.notlocal",
+            "192.0.2.1",
+            "100.128.0.1",
+            "[2001:db8::1]",
+            "[::ffff:192.0.2.1]",
+        ] {
+            assert!(!is_local(&Url::parse(&format!("https://{host}/cb")).unwrap()), "{host}");
         }
     }
 

@@ -11,7 +11,6 @@ use causeway_domain::{
     UpstreamSessionId,
 };
 use causeway_store::audit::{Actor, insert_audit_event};
-use causeway_store::consents::{self, Agreement};
 use causeway_store::{AnyConnection, account_proofs, clients, sessions};
 use futures_util::future::join_all;
 
@@ -19,6 +18,7 @@ use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::remember;
 
 /// The sessions of one account, as far as this browser may see them.
 #[derive(Debug, Clone)]
@@ -178,7 +178,8 @@ pub async fn end(
             if !may_end(c, &found.head, &holder, now)? {
                 return Ok(false);
             }
-            forget_consent(c, &found.head)?;
+            // Who ends an app's access wants to be asked before it has access again.
+            remember::forget(c, &found.head)?;
             let ended = sessions::end_session(c, &id, now)?;
             if ended {
                 insert_audit_event(c, &act.clone().of_session(&found.head))?;
@@ -191,13 +192,6 @@ pub async fn end(
     }
     tracing::info!("session ended by its person");
     maintenance::revoke_soon(ctx, session_id).await;
-    Ok(())
-}
-
-/// Who ends an app's access wants to be asked before it has access again.
-fn forget_consent(c: &mut AnyConnection, head: &SessionHead) -> Result<(), Internal> {
-    let of = Agreement { tenant_id: &head.tenant_id, client_id: &head.client_id, did: &head.did };
-    consents::delete_consent(c, of)?;
     Ok(())
 }
 
@@ -266,7 +260,7 @@ async fn end_batch(
             };
             let mut ended = Vec::new();
             for LiveSession { head, .. } in found {
-                forget_consent(c, &head)?;
+                remember::forget(c, &head)?;
                 if sessions::end_session(c, &head.session_id, now)? {
                     insert_audit_event(c, &act.clone().of_session(&head))?;
                     ended.push(head.session_id);

@@ -110,9 +110,8 @@ pub async fn view(
             let scope = scopes::grantable(&request.scope, &upstream_scope);
             // Whoever holds a device may have any client's identifier.
             let reaches_client_alone =
-                request.device_code.is_none() && remember::is_its_own(&request.redirect_uri);
-            let may_remember = request.device_code.is_none()
-                && remember::may_be_remembered(&client, &request.redirect_uri, &scope);
+                request.device_code.is_none() && remember::own_origin(&request.redirect_uri).is_some();
+            let may_remember = remember::origin_to_remember(&client, &request, &scope).is_some();
             Ok::<_, ConsentError>(ConsentView {
                 request,
                 client,
@@ -221,12 +220,16 @@ async fn allow(
             if !settle_consent(c, &request, &session, &scope, agreed, now)? {
                 return Ok(None);
             }
+            let origin = match request.device_code {
+                None => remember::own_origin(&request.redirect_uri),
+                Some(_) => None,
+            };
             let superseded = match session.kind {
                 SessionKind::Background => sessions::supersede_background(c, &session, now)?,
                 SessionKind::Device => Vec::new(),
             };
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)?
-                || !sessions::activate_session(c, &session_id, &scope, now)?
+                || !sessions::activate_session(c, &session_id, &scope, origin.as_deref(), now)?
             {
                 return Err(ConsentError::Gone);
             }
@@ -294,21 +297,22 @@ fn settle_consent(
     };
     let of = Agreement { tenant_id: &request.tenant_id, client_id: &request.client_id, did: &session.did };
     match agreed {
-        Agreed::Now { remember: true }
-            if remember::may_be_remembered(&client, &request.redirect_uri, scope) =>
-        {
-            // What they agreed to before still holds beside it.
-            let mut all = consents::find_consent(c, of, now)?.unwrap_or_default();
-            scope.iter().for_each(|value| all.insert(value.clone()));
-            consents::put_consent(c, of, &all, now, now.plus(remember::REMEMBERED_SECONDS))?;
+        Agreed::Now { remember: true } => {
+            // Whoever posts the form by hand may tick what was not on offer.
+            if let Some(origin) = remember::origin_to_remember(&client, request, scope) {
+                // What they agreed to before still holds beside it.
+                let mut all = consents::find_consent(c, of, &origin, now)?.unwrap_or_default();
+                scope.iter().for_each(|value| all.insert(value.clone()));
+                consents::put_consent(c, of, &origin, &all, now, now.plus(remember::REMEMBERED_SECONDS))?;
+            }
             Ok(true)
         }
-        Agreed::Now { .. } => Ok(true),
-        Agreed::Before if remember::may_answer(&client, request, scope) => {
-            let remembered = consents::find_consent(c, of, now)?;
+        Agreed::Now { remember: false } => Ok(true),
+        Agreed::Before => {
+            let Some(origin) = remember::origin_of_answer(&client, request, scope) else { return Ok(false) };
+            let remembered = consents::find_consent(c, of, &origin, now)?;
             Ok(remembered.is_some_and(|remembered| scopes::has_all(&remembered, scope)))
         }
-        Agreed::Before => Ok(false),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
 use crate::maintenance;
 use crate::negotiate::{self, Outgoing};
+use crate::remember;
 use crate::respond::ClientAnswer;
 use crate::trace;
 use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
@@ -291,6 +292,8 @@ pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEven
             if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;
                 if let Some(session) = admin::find_session(c, &request.tenant_id, session_id)? {
+                    // Who says no wants to be asked the next time.
+                    remember::forget(c, &session)?;
                     act = act.of_session(&session);
                 }
             }

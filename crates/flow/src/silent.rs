@@ -1,12 +1,14 @@
 //! `prompt=none`: an answer without showing anybody anything (OpenID Connect Core section 3.1.2.1).
 //!
-//! It succeeds only with a live grant of this client in this browser that covers what is asked for now.
+//! It succeeds only with a live grant of this client in this browser that covers what is asked for now, and whose
+//! person agreed to an answer to this very origin: nobody sees now where it goes.
 //! The new code stands for that grant's session: the person's own server is not asked.
 
 use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::remember;
 use crate::respond::ClientAnswer;
 use crate::scopes;
 use crate::sign_in;
@@ -14,8 +16,9 @@ use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, Scope, SessionKind, SignInInput, Timestamp};
+use causeway_domain::{ErrorCode, SessionKind, SignInInput, Timestamp};
 use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_store::grants::Grant;
 use causeway_store::{auth_requests, codes, grants, par};
 
 /// Why nothing can be answered in silence.
@@ -23,7 +26,9 @@ use causeway_store::{auth_requests, codes, grants, par};
 enum Silence {
     #[error("nobody is signed in to this client in this browser: send the request without prompt=none")]
     Login,
-    #[error("the person has not agreed to all of this scope: send the request without prompt=none")]
+    #[error(
+        "the person has not agreed to all of this scope for this redirect_uri: send the request without prompt=none"
+    )]
     Consent,
 }
 
@@ -42,12 +47,14 @@ impl Silence {
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
 pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, Internal> {
-    if is_anybody(ctx, request).await? {
+    let origin =
+        if is_anybody(ctx, request).await? { None } else { remember::own_origin(&request.redirect_uri) };
+    let Some(origin) = origin else {
         let act = audit::act(ctx, Actor::Client, "consent", "refused");
         sign_in::end_request(ctx, request, act).await?;
         let (code, text) = (Silence::Consent.code(), Silence::Consent.to_string());
         return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
-    }
+    };
     let code = PlainToken::<Code>::random(ctx.rng());
     let (now, hash, row) = (ctx.now(), code.hash(), request.clone());
     let act = audit::act(ctx, Actor::Client, "consent", "silent");
@@ -56,7 +63,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
         .write(move |c| {
             let grants =
                 grants::list_grants_of_browser(c, &row.tenant_id, &row.client_id, &row.browser_id, now)?;
-            let found = choose(&row, grants, now);
+            let found = choose(&row, &origin, grants, now);
             if let Ok(session) = &found {
                 auth_requests::begin_consent(c, &row.id, &session.session_id)?;
                 let code = AuthorizationCode {
@@ -108,10 +115,11 @@ async fn is_anybody(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> 
 }
 
 /// The grant that answers the request: of the person that it names, signed in recently enough, for
-/// everything that it asks.
+/// everything that it asks, where its answer goes.
 fn choose(
     request: &AuthRequest,
-    grants: Vec<(SessionHead, Scope)>,
+    origin: &str,
+    grants: Vec<Grant>,
     now: Timestamp,
 ) -> Result<SessionHead, Silence> {
     // Never remembered: each is an authorization and a consent of its own.
@@ -132,11 +140,11 @@ fn choose(
         request.max_age.is_none_or(|seconds| seconds > 0 && now.since(session.created_at) <= seconds)
     };
     let mut best = Err(Silence::Login);
-    for (session, granted) in grants {
+    for Grant { session, scope, redirect_origin } in grants {
         if !is_meant(&session) || !is_required(&session) || !is_recent(&session) {
             continue;
         }
-        if scopes::has_all(&granted, &request.scope) {
+        if redirect_origin.as_deref() == Some(origin) && scopes::has_all(&scope, &request.scope) {
             return Ok(session);
         }
         best = Err(Silence::Consent);

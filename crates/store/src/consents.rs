@@ -14,6 +14,7 @@ struct Row<'a> {
     tenant_id: &'a str,
     client_id: &'a str,
     did: &'a str,
+    redirect_origin: &'a str,
     scope: String,
     created_at: i64,
     expires_at: i64,
@@ -30,19 +31,21 @@ pub struct Agreement<'a> {
     pub did: &'a Did,
 }
 
-/// What the person agreed to for this client, while it holds.
+/// What the person agreed to for this client, while it holds and answers go to `redirect_origin`.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
 pub fn find_consent(
     c: &mut AnyConnection,
     of: Agreement<'_>,
+    redirect_origin: &str,
     now: Timestamp,
 ) -> Result<Option<Scope>, StoreError> {
     let scope: Option<String> = dsl::consent
         .filter(dsl::tenant_id.eq(of.tenant_id.as_str()))
         .filter(dsl::client_id.eq(of.client_id.as_str()))
         .filter(dsl::did.eq(of.did.as_str()))
+        .filter(dsl::redirect_origin.eq(redirect_origin))
         .filter(dsl::expires_at.gt(now.as_secs()))
         .select(dsl::scope)
         .get_result(c)
@@ -50,22 +53,29 @@ pub fn find_consent(
     scope.map(|scope| Column("consent", "scope").scope(Some(&scope))).transpose()
 }
 
-/// Remembers this scope, and no other, until `until`.
+/// Remembers this scope, and no other, until `until`, for answers that go to `redirect_origin`.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
 pub fn put_consent(
     c: &mut AnyConnection,
     of: Agreement<'_>,
+    redirect_origin: &str,
     scope: &Scope,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    delete_consent(c, of)?;
+    let before = dsl::consent
+        .filter(dsl::tenant_id.eq(of.tenant_id.as_str()))
+        .filter(dsl::client_id.eq(of.client_id.as_str()))
+        .filter(dsl::did.eq(of.did.as_str()))
+        .filter(dsl::redirect_origin.eq(redirect_origin));
+    diesel::delete(before).execute(c)?;
     let row = Row {
         tenant_id: of.tenant_id.as_str(),
         client_id: of.client_id.as_str(),
         did: of.did.as_str(),
+        redirect_origin,
         scope: scope.to_string(),
         created_at: now.as_secs(),
         expires_at: until.as_secs(),
@@ -79,7 +89,7 @@ pub fn put_consent(
     Ok(())
 }
 
-/// Forgets what the person agreed to for this client; `false` when there was nothing.
+/// Forgets what the person agreed to for this client, wherever its answers go; `false` when there was nothing.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -10,8 +10,19 @@ use crate::error::StoreError;
 use crate::schema::upstream_session::dsl;
 use crate::sessions::HeadRow;
 
+/// What somebody agreed to.
+#[derive(Debug)]
+pub struct Grant {
+    /// The session that came of it.
+    pub session: SessionHead,
+    /// What the client may.
+    pub scope: Scope,
+    /// The origin that the answer went to; `None`: not known, or nobody's own.
+    pub redirect_origin: Option<String>,
+}
+
 /// What people agreed to in this browser for this client, while it holds: the active sessions, the most
-/// recently used first, each with its scope.
+/// recently used first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -21,8 +32,8 @@ pub fn list_grants_of_browser(
     client_id: &ClientId,
     browser_id: &BrowserSessionId,
     now: Timestamp,
-) -> Result<Vec<(SessionHead, Scope)>, StoreError> {
-    let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
+) -> Result<Vec<Grant>, StoreError> {
+    let rows: Vec<(HeadRow, Option<String>, Option<String>)> = dsl::upstream_session
         .filter(dsl::browser_id.eq(browser_id.as_str()))
         .filter(dsl::tenant_id.eq(tenant_id.as_str()))
         .filter(dsl::client_id.eq(client_id.as_str()))
@@ -30,14 +41,15 @@ pub fn list_grants_of_browser(
         .filter(dsl::state.eq(SessionState::Active.as_str()))
         .filter(dsl::deleted_at.is_null())
         .order((dsl::last_used_at.desc(), dsl::created_at.desc()))
-        .select((HeadRow::as_select(), dsl::granted_scope))
+        .select((HeadRow::as_select(), dsl::granted_scope, dsl::redirect_origin))
         .load(c)?;
     let mut grants = Vec::new();
-    for (row, granted) in rows {
+    for (row, granted, redirect_origin) in rows {
         let session = row.into_domain()?;
         // Sessions that are older than the column say nothing of what was agreed to.
         if let (Some(granted), SessionState::Active) = (granted, session.state_at(now)) {
-            grants.push((session, Column("upstream_session", "granted_scope").scope(Some(&granted))?));
+            let scope = Column("upstream_session", "granted_scope").scope(Some(&granted))?;
+            grants.push(Grant { session, scope, redirect_origin });
         }
     }
     Ok(grants)

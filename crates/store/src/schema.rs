@@ -221,6 +221,7 @@ diesel::table! {
         refresh_due_at -> Nullable<BigInt>,
         prompted_at -> Nullable<BigInt>,
         correlation_id -> Nullable<Text>,
+        redirect_origin -> Nullable<Text>,
     }
 }
 
@@ -237,10 +238,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    consent (tenant_id, client_id, did) {
+    consent (tenant_id, client_id, did, redirect_origin) {
         tenant_id -> Text,
         client_id -> Text,
         did -> Text,
+        redirect_origin -> Text,
         scope -> Text,
         created_at -> BigInt,
         expires_at -> BigInt,

@@ -279,7 +279,8 @@ pub fn find_token_set(
     }))
 }
 
-/// The person consented to `granted`: from pending to active. `false` when it was not pending.
+/// The person consented to `granted`, in an answer that goes to `redirect_origin` if that is anybody's own: from
+/// pending to active. `false` when it was not pending.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -287,6 +288,7 @@ pub fn activate_session(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
     granted: &Scope,
+    redirect_origin: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let pending =
@@ -296,6 +298,7 @@ pub fn activate_session(
             dsl::state.eq(ACTIVE),
             dsl::last_used_at.eq(now.as_secs()),
             dsl::granted_scope.eq(Some(granted.to_string())),
+            dsl::redirect_origin.eq(redirect_origin),
         ))
         .execute(c)?;
     if changed == 1 {

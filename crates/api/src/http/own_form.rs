@@ -27,12 +27,22 @@ pub(crate) fn browser(
 ) -> Result<BrowserSessionId, PageError> {
     let token = params.take(FORM_TOKEN);
     let secret = cookie::secret(req, state).ok_or_else(PageError::unknown_browser)?;
-    let header = |name| req.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-    let is_ours = comes_from_us(header(SEC_FETCH_SITE), header(ORIGIN), &state.config.page_origin);
     match token {
-        Some(token) if is_ours && secret.accepts_form_token(&token) => Ok(BrowserSessionId::of(&secret)),
+        Some(token) if is_from_us(req, state) && secret.accepts_form_token(&token) => {
+            Ok(BrowserSessionId::of(&secret))
+        }
         _ => Err(PageError::foreign_form()),
     }
+}
+
+/// Refuses what the browser says another site made: for forms whose hidden field only this browser's pages know.
+pub(crate) fn require(req: &HttpRequest, state: &AppState) -> Result<(), PageError> {
+    if is_from_us(req, state) { Ok(()) } else { Err(PageError::foreign_form()) }
+}
+
+fn is_from_us(req: &HttpRequest, state: &AppState) -> bool {
+    let header = |name| req.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    comes_from_us(header(SEC_FETCH_SITE), header(ORIGIN), &state.config.page_origin)
 }
 
 /// What the browser says. Old ones say nothing, and under our own `no-referrer` the origin is `null`: the

@@ -11,6 +11,7 @@ use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page};
+use crate::http::own_form;
 use crate::http::request;
 use crate::pages::{AskedScopes, ConsentPage, asking_host, host_of, identity_host};
 use crate::state::AppState;
@@ -50,6 +51,7 @@ pub(crate) async fn post(
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
     let mut params = Params::of_body(&req, payload).await?;
+    own_form::require(&req, &state)?;
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
     let decision = match params.take("decision").as_deref() {

@@ -15,6 +15,7 @@ use crate::http::answer::client_answer;
 use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
+use crate::http::own_form;
 use crate::http::request;
 use crate::pages::{ChoosePage, LogoutAccount, SIGN_IN_ACTION, SignInPage, asking_host};
 use crate::state::AppState;
@@ -25,6 +26,7 @@ pub(crate) async fn post(
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
     let mut params = Params::of_body(&req, payload).await?;
+    own_form::require(&req, &state)?;
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let id = AuthRequestId::new(params.take("request").unwrap_or_default());
     let decision = params.take("decision");

@@ -149,8 +149,8 @@ fn a_session_changes_state_by_compare_and_swap() {
             .write(move |c| {
                 Ok([
                     sessions::require_reauth(c, &id, 1, 0)?, // pending: no
-                    sessions::activate_session(c, &id, &Scope::atproto(), NOW.plus(1))?,
-                    sessions::activate_session(c, &id, &Scope::atproto(), NOW.plus(2))?,
+                    sessions::activate_session(c, &id, &Scope::atproto(), None, NOW.plus(1))?,
+                    sessions::activate_session(c, &id, &Scope::atproto(), None, NOW.plus(2))?,
                     sessions::touch_session(c, &id, NOW.plus(60))?, // 59 s: no
                     sessions::touch_session(c, &id, NOW.plus(61))?,
                     sessions::require_reauth(c, &id, 2, 0)?, // another iteration: no
@@ -224,7 +224,7 @@ fn one_background_session_lives() {
                     .write::<_, StoreError, _>(move |c| {
                         let ended =
                             if supersede { sessions::supersede_background(c, &head, NOW)? } else { vec![] };
-                        sessions::activate_session(c, &head.session_id, &Scope::atproto(), NOW)?;
+                        sessions::activate_session(c, &head.session_id, &Scope::atproto(), None, NOW)?;
                         Ok(ended)
                     })
                     .await

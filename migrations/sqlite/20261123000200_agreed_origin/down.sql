@@ -1,0 +1,1 @@
+ALTER TABLE upstream_session DROP COLUMN redirect_origin;
