@@ -52,7 +52,7 @@ impl DevicePage {
 pub struct DeviceConfirmPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
-    /// Where the client is at home, as far as that is known.
+    /// The host that is the client's identity; empty: its origin is not known.
     pub client_host: String,
     /// The code, as the device shows it.
     pub user_code: String,

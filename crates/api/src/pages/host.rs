@@ -34,11 +34,17 @@ pub fn client_host(client: &Client) -> String {
     identity_host(client).or_else(leads).or_else(home).unwrap_or_else(|| client.client_id.to_string())
 }
 
+/// The host of a client that a device speaks for, if it has one: whoever holds a device may have written any other
+/// address into the registration. Empty: not known.
+pub fn device_host(client: &Client) -> String {
+    identity_host(client).unwrap_or_default()
+}
+
 /// Where the answer to a request goes, as a person should see it: the device of a client that asks for one does
 /// not have an address.
 pub fn asking_host(request: &AuthRequest, client: &Client) -> String {
     match &request.device_code {
-        Some(_) => client_host(client),
+        Some(_) => device_host(client),
         None => host_of(&request.redirect_uri),
     }
 }

@@ -31,7 +31,7 @@ pub use self::choose::ChoosePage;
 pub use self::device::{
     DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble,
 };
-pub use self::host::{asking_host, client_host, host_of, identity_host};
+pub use self::host::{asking_host, client_host, device_host, host_of, identity_host};
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::problem::Problem;
@@ -279,14 +279,18 @@ impl<'a> Client<'a> {
     /// Characters of a name that are shown; a longer one would push the rest of the page out of sight.
     const NAME_CHARS: usize = 60;
 
-    /// A client without a name that can be read goes by its host.
+    /// A client without a name that can be read goes by its host, if that is known.
     fn new(name: &str, host: &'a str) -> Self {
         let mut shown = name.chars().filter(|c| !is_invisible(*c)).collect::<String>().trim().to_owned();
         if let Some((end, _)) = shown.char_indices().nth(Self::NAME_CHARS) {
             shown.truncate(end);
             shown.push('…');
         }
-        let name = if shown.contains(char::is_alphanumeric) { shown } else { host.to_owned() };
+        let name = match (shown.contains(char::is_alphanumeric), host) {
+            (true, _) => shown,
+            (false, "") => "?".to_owned(),
+            (false, host) => host.to_owned(),
+        };
         Self { name, host, on_this_device: is_loopback(host) }
     }
 }

@@ -135,6 +135,7 @@ pub(super) struct Device {
     pub(super) trouble: fn(DeviceTrouble) -> &'static str,
     pub(super) heading: Around,
     pub(super) on_device: &'static str,
+    pub(super) origin_unknown: &'static str,
     pub(super) shown: &'static str,
     pub(super) caution: &'static str,
     pub(super) next: &'static str,

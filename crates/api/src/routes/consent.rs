@@ -16,6 +16,8 @@ use crate::http::request;
 use crate::pages::{AskedScopes, ConsentPage, asking_host, host_of, identity_host};
 use crate::state::AppState;
 
+use super::sign_in::name_of;
+
 /// Where the consent page of a request is.
 pub(crate) fn location(state: &AppState, id: &AuthRequestId) -> String {
     format!("{}/oauth/consent?request={id}", state.config.page_origin)
@@ -31,8 +33,11 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         identity: identity_host(&view.client),
         client_host: asking_host(&view.request, &view.client),
         verified: view.reaches_client_alone,
-        client_name: view.client.client_name,
         device: view.request.device_code.is_some(),
+        client_name: match view.request.device_code {
+            Some(_) => name_of(view.client),
+            None => view.client.client_name,
+        },
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),

@@ -21,7 +21,7 @@ use crate::http::headers::{Forms, json_no_store, page, see_other};
 use crate::http::own_form;
 use crate::http::proof::with_nonce;
 use crate::http::request::{self, canonical_location};
-use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, client_host};
+use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, device_host};
 use crate::state::AppState;
 
 /// Section 3.2.
@@ -146,8 +146,8 @@ pub(crate) async fn post(
         Err(error) => return typed.refuse(error),
     };
     let html = DeviceConfirmPage {
-        client_host: client_host(&question.client),
-        client_name: question.client.client_name,
+        client_host: device_host(&question.client),
+        client_name: sign_in_page::name_of(question.client),
         user_code: question.user_code.to_string(),
         form_token: typed.form_token,
     }

@@ -80,7 +80,7 @@ pub(crate) async fn begin(
 }
 
 /// What a client is called: by the name that it gave itself, or by its identifier.
-fn name_of(client: Client) -> String {
+pub(super) fn name_of(client: Client) -> String {
     if client.client_name.is_empty() { client.client_id.into_string() } else { client.client_name }
 }
 

@@ -123,6 +123,7 @@ pub(in crate::pages) static DE: Text = Text {
         trouble: device_trouble,
         heading: ("", " verbinden?"),
         on_device: "eine App auf einem Gerät",
+        origin_unknown: "niemand weiß, woher diese App kommt",
         shown: "Dein Gerät zeigt",
         caution: "Mach nur weiter, wenn du das eben selbst begonnen hast und das Gerät vor dir genau diesen Code \
                   zeigt. Hat dir jemand den Code oder diese Seite geschickt, will er in dein Konto.",

@@ -122,6 +122,7 @@ pub(in crate::pages) static EN: Text = Text {
         trouble: device_trouble,
         heading: ("Connect ", "?"),
         on_device: "an app on a device",
+        origin_unknown: "nobody knows where this app comes from",
         shown: "Your device shows",
         caution: "Go on only if you started this yourself just now, and the device in front of you shows exactly \
                   this code. If somebody sent you the code or this page, they want to get into your account.",
