@@ -203,15 +203,13 @@ pub(crate) fn has_all(granted: &Scope, asked: &Scope) -> bool {
 }
 
 /// What a refresh asks the new access token to be for, or that it asks for more than was granted. Some
-/// libraries send the scope of the first request again, with what was left out of the grant: that is left out
-/// here, too, and if nothing else is asked for, `atproto` remains.
+/// libraries send the scope of the first request again, with what was left out of the grant; a request that
+/// names nothing else names nothing.
 pub(crate) fn narrow(granted: &Scope, asked: &Scope) -> Option<Scope> {
     let known = |value: &&ScopeValue| value.is_atproto() || granted.has(value);
     let narrowed: Scope = asked.iter().filter(known).cloned().collect();
-    if asked.is_empty() {
+    if narrowed.is_empty() {
         Some(granted.clone())
-    } else if narrowed.is_empty() {
-        Some(Scope::atproto())
     } else {
         narrowed.is_subset_of(granted).then_some(narrowed)
     }
@@ -389,7 +387,7 @@ mod tests {
         let narrowed = |granted, asked| narrow(&scope(granted), &scope(asked)).map(|scope| scope.to_string());
         let granted = "atproto openid transition:generic";
         assert_eq!(narrowed(granted, "").as_deref(), Some(granted));
-        assert_eq!(narrowed(granted, "phone email").as_deref(), Some("atproto"));
+        assert_eq!(narrowed(granted, "phone email").as_deref(), Some(granted));
         assert_eq!(narrowed(granted, "atproto repo:a.b.c").as_deref(), Some("atproto repo:a.b.c"));
         assert_eq!(narrowed(granted, "openid atproto email").as_deref(), Some("openid atproto"));
         assert_eq!(narrowed(granted, "atproto account:email"), None);

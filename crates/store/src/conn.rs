@@ -62,6 +62,14 @@ fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
+/// How a connection is set up. The timeout first: switching to WAL may have to wait for another process.
+const SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000; \
+     PRAGMA wal_autocheckpoint = 4000;";
+/// How often that is tried again, and after how long.
+const SETUP_TRIES: u32 = 100;
+const SETUP_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Opens a SQLite database. A writer makes the file, readable by its owner alone, when there is none;
 /// a reader never does.
 pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnection, StoreError> {
@@ -71,12 +79,15 @@ pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnect
     let name = path.to_str().ok_or_else(|| StoreError::unavailable("the database path is not UTF-8"))?;
     let mut conn = SqliteConnection::establish(name)
         .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))?;
-    // The timeout first: switching to WAL may have to wait for another process.
-    conn.batch_execute(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000; \
-         PRAGMA wal_autocheckpoint = 4000;",
-    )?;
+    let mut tries = 0;
+    loop {
+        match conn.batch_execute(SETUP).map_err(StoreError::from) {
+            // Of two that switch a new file to WAL at the same moment SQLite refuses one at once, whatever the timeout.
+            Err(StoreError::Busy(_)) if tries < SETUP_TRIES => tries += 1,
+            outcome => break outcome?,
+        }
+        std::thread::sleep(SETUP_PAUSE);
+    }
     if role == SqliteRole::Reader {
         conn.batch_execute("PRAGMA query_only = ON;")?;
     }
@@ -137,6 +148,8 @@ impl Health {
 
 /// Opens a connection to a PostgreSQL server; `url` carries its timeouts already.
 pub(crate) fn open_postgres(url: &str) -> Result<(PgConnection, Arc<Health>), StoreError> {
+    // Before libpq does it: libpq has OpenSSL clean up when the process exits, under threads that still use it.
+    openssl::init();
     let mut conn = PgConnection::establish(url)
         .map_err(|error| StoreError::unavailable(format!("PostgreSQL: {error}")))?;
     conn.batch_execute(

@@ -17,7 +17,10 @@ use std::time::Duration;
 use causeway_domain::{Clock as _, Rng as _, SystemClock, SystemRng};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
-use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query};
+use diesel::{
+    Connection as _, ConnectionResult, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
+    sql_query,
+};
 use tempfile::TempDir;
 use url::Url;
 
@@ -156,7 +159,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Some(name) = &self.database
-            && let Ok(mut admin) = PgConnection::establish(&url_of("postgres"))
+            && let Ok(mut admin) = connect(&url_of("postgres"))
         {
             // What stays is dropped with the stale ones.
             let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
@@ -175,8 +178,14 @@ fn url_of(database: &str) -> String {
     DatabaseUrl::with_timeouts(url.as_str())
 }
 
+/// As the store does it: OpenSSL is not to clean up at the process's exit.
+fn connect(url: &str) -> ConnectionResult<PgConnection> {
+    openssl::init();
+    PgConnection::establish(url)
+}
+
 fn connect_to_server() -> Option<PgConnection> {
-    match PgConnection::establish(&url_of("postgres")) {
+    match connect(&url_of("postgres")) {
         Ok(conn) => Some(conn),
         Err(error) => {
             let server = DatabaseUrl::Postgres(server());

@@ -265,8 +265,8 @@ INSERT INTO oauth_client (client_id, client_name, redirect_uris, grant_types, re
     client_type, created_at, updated_at, origin, document_checked_at, document_fresh_until)
 SELECT 'd' || n, 'crowd', '[]', '[]', '[]', 'none', 'public', 1, 1, 'document', 9000 + n, 9000 + n
 FROM generate_series(1, 5000) AS n;
-INSERT INTO consent (tenant_id, client_id, did, scope, created_at, expires_at)
-SELECT 'default', 'c' || (n % 5000), 'd' || n, 'atproto', 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO consent (tenant_id, client_id, did, redirect_origin, scope, created_at, expires_at)
+SELECT 'default', 'c' || (n % 5000), 'd' || n, 'https://a.example', 'atproto', 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO logout_notice (session_id, client_id, uri, alg, did, created_at, expires_at, due_at)
 SELECT 's' || n, 'c', 'https://a.example/', 'RS256', 'd', 1, 9000 + n, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO device_authorization (device_code, user_code, client_id, created_at, expires_at, poll_interval, stage)
