@@ -28,6 +28,7 @@ mod conformance {
     mod limits;
     mod logout;
     mod metadata;
+    mod open_redirect;
     mod openid;
     mod registration;
     mod relay;
@@ -37,12 +38,15 @@ mod conformance {
     mod revocation;
     mod scopes;
     mod token;
+    mod upstream_keys;
+    mod wire;
 }
 mod faults {
     mod bad_input;
     mod crash;
     mod keep_alive;
     mod keeper;
+    mod made_up;
     mod relay;
     mod upstream;
 }
@@ -58,9 +62,11 @@ mod journeys {
     mod graphql;
     mod metrics;
     mod relay;
+    mod rust_client;
     mod scopes;
     mod sign_in;
     mod stock_client;
+    mod traces;
 }
 mod forge;
 mod races;

@@ -11,9 +11,11 @@ use causeway_domain::{
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{DatabaseUrl, Store, StoreError, clients, sessions};
 use causeway_testkit::{
-    Agent, Answer, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp, TestDatabase, Tokens,
+    Agent, Answer, Causeway, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp,
+    TestDatabase, Tokens,
 };
 use serde_json::json;
+use tempfile::TempDir;
 
 /// The one account of the scripted upstream.
 pub(crate) const HANDLE: &str = "alice.test";
@@ -101,7 +103,7 @@ impl Scene {
     pub(crate) async fn background(&self, agent: &Agent) -> Result<UpstreamSessionId> {
         let browser = BrowserSessionId::of(&PlainToken::presented(agent.cookie("causeway").unwrap()));
         let (ring, now, tenant) = (self.app.ring.clone(), self.app.ctx.now(), TenantId::default_tenant());
-        let id = UpstreamSessionId::random(&SystemRng);
+        let id = UpstreamSessionId::issued(&SystemRng, now);
         let new = id.clone();
         self.app
             .store()
@@ -182,6 +184,36 @@ pub(crate) fn upstream_arguments(environment: &Environment) -> Vec<String> {
         format!("--plc-url={}", environment.plc_url),
         format!("--handle-resolver={}", environment.handle_resolver),
     ]
+}
+
+/// The binary on a database, with people's servers; in a directory of its own.
+pub(crate) async fn serve(database: &TestDatabase, environment: &Environment) -> Result<(TempDir, Causeway)> {
+    serve_with(database, environment, &[]).await
+}
+
+/// The same, with more flags.
+pub(crate) async fn serve_with(
+    database: &TestDatabase,
+    environment: &Environment,
+    more: &[String],
+) -> Result<(TempDir, Causeway)> {
+    let directory = tempfile::tempdir()?;
+    let mut arguments = database_arguments(database, directory.path())?;
+    arguments.extend(upstream_arguments(environment));
+    arguments.extend_from_slice(more);
+    let server = Causeway::serve(directory.path(), &arguments).await?;
+    Ok((directory, server))
+}
+
+/// Asks until the server has noticed what others did to its database: it looks within a second.
+pub(crate) async fn within_a_second(mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    for _ in 0..40 {
+        if holds().await? {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("the server has not noticed")
 }
 
 /// Runs a test once on each kind of database.

@@ -50,7 +50,7 @@ on_each_database! {
         let page = scene.account_page(&scene.agent).await?;
         assert_eq!((accounts(&page), apps(&page)), (2, 4), "what waits for consent is nobody's yet");
         for shown in [HANDLE, DID, OTHER_HANDLE, OTHER_DID, "Test client", "an app on this device", "127.0.0.1",
-            "Read and write nearly everything", "runs in the background", "just now"] {
+            "Read and write nearly everything", "Runs in the background", "just now"] {
             assert!(page.text.contains(shown), "{shown}: {}", page.text);
         }
         assert!(!page.text.contains("causeway-account"));
@@ -148,7 +148,7 @@ on_each_database! {
         assert_eq!(scene.upstream.live_grants(), grants, "what it took to sign in is given back");
         let page = scene.account_page(&scene.agent).await?;
         assert_eq!((accounts(&page), apps(&page)), (2, 3), "{}", page.text);
-        for shown in ["another browser or device", "runs in the background", "For 10 minutes"] {
+        for shown in ["another browser or device", "Runs in the background", "For 10 minutes"] {
             assert!(page.text.contains(shown), "{shown}");
         }
         assert_eq!(apps(&scene.account_page(&Agent::default()).await?), 0, "no other browser");

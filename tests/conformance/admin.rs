@@ -3,7 +3,7 @@
 use causeway_testkit::{Agent, Answer, OauthClient, TestApp};
 use serde_json::{Value, json};
 
-use crate::support::{DID, HANDLE, Scene, on_each_database};
+use crate::support::{DID, HANDLE, Scene, on_each_database, within_a_second};
 
 async fn ask(scene: &Scene, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
     let request = scene.agent.request(method.parse()?, &scene.app.at(path)).bearer_auth(TestApp::ADMIN_TOKEN);
@@ -78,8 +78,13 @@ on_each_database! {
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "client_secret_post",
         });
-        let changed = ask(&scene, "PUT", &path, Some(other)).await?.json();
+        let changed = ask(&scene, "PUT", &path, Some(other.clone())).await?.json();
         assert_eq!((&changed["client_name"], &changed["allow_background_access"]), (&json!("Changed here"), &json!(true)));
+        for (named, status) in [("cw_client_another", 400), (id, 200)] {
+            let mut body = other.clone();
+            body["client_id"] = json!(named);
+            assert_eq!(ask(&scene, "PUT", &path, Some(body)).await?.status, status, "{named}");
+        }
         let client = OauthClient {
             client_id: id.to_owned(),
             client_secret: made["client_secret"].as_str().map(str::to_owned),
@@ -87,7 +92,12 @@ on_each_database! {
         };
         let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let rotated = ask(&scene, "POST", &format!("{path}/secret"), None).await?.json();
-        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        let wrong = [("token", "x")];
+        within_a_second(async || {
+            let answer = client.post(&scene.agent, "/oauth/introspect", &wrong).await?;
+            Ok(answer.refusal() == "401 invalid_client")
+        })
+        .await?;
         assert_eq!(client.refresh(&scene.agent, &tokens.refresh_token).await?.refusal(), "401 invalid_client");
         let client_secret = rotated["client_secret"].as_str().map(str::to_owned);
         let client = OauthClient { client_secret, ..client };
@@ -103,7 +113,7 @@ on_each_database! {
         }
         assert_eq!(
             acts(&scene, &format!("?client={id}")).await?,
-            ["client_created", "client_updated", "sign_in", "consent", "client_secret_rotated", "client_deleted"]
+            ["client_created", "client_updated", "client_updated", "sign_in", "consent", "client_secret_rotated", "client_deleted"]
         );
         for (body, refusal) in [
             (json!({"redirect_uris": ["http://evil.example/cb"]}), "400 invalid_redirect_uri"),
@@ -143,6 +153,11 @@ on_each_database! {
             ("DELETE", "/admin/sessions/us_nobody", None, "404 not_found"),
             ("GET", "/admin/sessions?user=alice", None, "400 invalid_request"),
             ("GET", "/admin/sessions?limit=0", None, "400 invalid_request"),
+            ("GET", "/admin/sessions?usr=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", None, "400 invalid_request"),
+            ("GET", "/admin/sessions?ended=yes", None, "400 invalid_request"),
+            ("GET", "/admin/clients?name=x", None, "400 invalid_request"),
+            ("GET", "/admin/keys?alg=RS256", None, "400 invalid_request"),
+            ("GET", "/admin/audit?kind=consent", None, "400 invalid_request"),
             ("POST", "/admin/tokens/revoke", Some(json!({})), "400 invalid_request"),
         ] {
             assert_eq!(ask(&scene, method, path, body).await?.refusal(), refusal, "{method} {path}");

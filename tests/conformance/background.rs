@@ -149,7 +149,7 @@ on_each_database! {
         let tokens = sign_in().await?;
         let id = scene.session_id(&tokens).await?;
         let page = scene.agent.get(&scene.app.at("/account")).await?;
-        assert!(page.text.contains("runs in the background"), "{}", page.text);
+        assert!(page.text.contains("Runs in the background"), "{}", page.text);
         let form = [("form_token", hidden(&page, "form_token")), ("session", id)];
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         scene.agent.post(&scene.app.at("/account/revoke"), &form).await?;

@@ -137,6 +137,11 @@ on_each_database! {
             let answer = push(&scene, &signer.client, &[TYPE, ("client_assertion", &assertion)]).await?;
             assert_eq!(answer.refusal(), "401 invalid_client", "{name}: {answer:?}");
         }
+        // With nothing else that names the client: a database is not asked for what it cannot hold.
+        let nul = with(&[("sub", json!("a\0b")), ("iss", json!("a\0b"))]);
+        let form = [TYPE, ("client_assertion", &*nul), ("grant_type", "client_credentials")];
+        let answer = scene.agent.post(&scene.app.at("/oauth/token"), &form).await?;
+        assert_eq!(answer.refusal(), "401 invalid_client", "{answer:?}");
         for typ in ["JWT", "jwt", "application/client-authentication+jwt"] {
             let assertion = forge::signed(&signer.key, &json!({"typ": typ}), &signer.claims(now, &[]));
             let answer = push(&scene, &signer.client, &[TYPE, ("client_assertion", &assertion)]).await?;

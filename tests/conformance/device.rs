@@ -4,10 +4,12 @@ use anyhow::Result;
 use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceStage, UserCode};
 use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::{Clock as _, TenantId};
+use causeway_jose::EcKey;
 use causeway_store::device_codes;
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Person as _, Tokens, decide};
 use serde_json::{Value, json};
 
+use crate::forge;
 use crate::support::{DID, HANDLE, Scene, hidden, on_each_database};
 
 pub(crate) const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -371,6 +373,55 @@ on_each_database! {
         let granted = client.post_with_proof(&scene.agent, "/oauth/token", &form, &proof(&key, "/oauth/token")).await?;
         let tokens = Tokens::read(&granted)?;
         assert_eq!((&tokens.answer["token_type"], &tokens.answer["expires_in"]), (&json!("DPoP"), &json!(600)));
+        Ok(())
+    }
+
+    /// Section 3.1: a client authenticates as at the token endpoint, and whoever does not gets no code.
+    async fn client_authentication(database) {
+        let scene = Scene::set(database).await?;
+        let (agent, url) = (&scene.agent, scene.app.at("/oauth/device_authorization"));
+        let path = "/oauth/device_authorization";
+        let public = television(&scene, json!({})).await?;
+        assert_eq!(public.post(agent, path, &[]).await?.status, 200);
+        let posing = OauthClient { client_secret: Some("nonsense".to_owned()), ..public };
+        assert_eq!(posing.post(agent, path, &[]).await?.refusal(), "401 invalid_client", "it has no secret");
+
+        let post = television(&scene, json!({"token_endpoint_auth_method": "client_secret_post"})).await?;
+        assert_eq!(post.post(agent, path, &[]).await?.status, 200);
+        for secret in [None, Some("nonsense".to_owned()), Some(post.client_secret.clone().unwrap() + "x")] {
+            let wrong = OauthClient { client_secret: secret, ..post.clone() };
+            assert_eq!(wrong.post(agent, path, &[]).await?.refusal(), "401 invalid_client");
+        }
+
+        let basic = television(&scene, json!({"token_endpoint_auth_method": "client_secret_basic"})).await?;
+        let with = |secret: Option<&str>| agent.request("POST".parse().unwrap(), &url).basic_auth(&basic.client_id, secret).form(&[("scope", "atproto")]);
+        assert_eq!(agent.send(with(basic.client_secret.as_deref())).await?.status, 200);
+        let wrong = agent.send(with(Some("nonsense"))).await?;
+        assert_eq!(wrong.refusal(), "401 invalid_client");
+        assert!(wrong.header("www-authenticate").starts_with("Basic"), "{wrong:?}");
+
+        let key = EcKey::generate()?;
+        let keys = json!({"keys": [key.published_jwk()]});
+        let signing = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": keys});
+        let signing = television(&scene, signing).await?;
+        let now = scene.app.clock.now();
+        let assertion = |key: &EcKey, aud: &str| {
+            forge::signed(key, &json!({}), &json!({
+                "iss": signing.client_id, "sub": signing.client_id, "aud": aud, "jti": forge::jti(),
+                "iat": now.as_secs(), "exp": now.plus(60).as_secs(),
+            }))
+        };
+        let send = async |assertion: &str| {
+            let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+            signing.post(agent, path, &[("client_assertion_type", kind), ("client_assertion", assertion)]).await
+        };
+        let good = assertion(&key, &url);
+        assert_eq!(send(&good).await?.status, 200);
+        assert_eq!(send(&good).await?.refusal(), "401 invalid_client", "it works once");
+        for wrong in [assertion(&EcKey::generate()?, &url), assertion(&key, "https://other.example")] {
+            assert_eq!(send(&wrong).await?.refusal(), "401 invalid_client");
+        }
+        assert_eq!(signing.post(agent, path, &[]).await?.refusal(), "401 invalid_client", "its name is not enough");
         Ok(())
     }
 

@@ -292,10 +292,23 @@ on_each_database! {
         let fragments = format!("query {{ ...A ...B }} fragment A on Query {{ {} }} fragment B on Query {{ g: blobs {{ cids }} }}", calls(19));
         let directives = "@include(if: true) ".repeat(20);
         let nested = format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(9), " } }".repeat(9));
+        // Whoever expands this one never answers.
+        let tower = (0..40).map(|n| format!("fragment f{n} on Query {{ {} }} ", format!("...f{} ", n + 1).repeat(10))).collect::<String>();
+        let tower = format!("{{ ...f0 }} {tower} fragment f40 on Query {{ viewer {{ did }} }}");
+        let small = "{ ...a } fragment a on Query { ...b ...b ...b } fragment b on Query { viewer { ...c ...c } } fragment c on Viewer { did }";
+        assert_eq!(ask(&scene, &token, small, Value::Null).await?.json()["data"], json!({"viewer": {"did": DID}}));
+        let circle = "{ ...a } fragment a on Query { ...b ...b } fragment b on Query { ...a ...a }";
+        // What the overlap of fields is judged by would give an error for each pair.
+        let names = format!("{{ {} }} fragment a on Query {{ {} }}", "... { ...a } ".repeat(2000), "x: viewer x: blobs ".repeat(2000));
+        let long = format!("{{ {}: viewer {{ did }} }}", "a".repeat(256));
+        assert_eq!(ask(&scene, &token, &long, Value::Null).await?.refusal(), "400 invalid_request");
         let recursive = format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(29), " } }".repeat(29));
         for (query, says) in [
             (format!("{{ {} }}", calls(20)), "complex"),
             (fragments, "complex"),
+            (tower, "complex"),
+            (circle.to_owned(), "complex"),
+            (names, "complex"),
             (nested, "deep"),
             (recursive, "recursion depth"),
             (format!("{{ viewer {directives} {{ did }} }}"), "directives"),

@@ -63,6 +63,35 @@ on_each_database! {
         Ok(())
     }
 
+    /// OpenID Connect Core section 2: a `sub` has 255 ASCII characters at most. A `did:web` may be longer: nobody signs in
+    /// with one, however they come by it.
+    async fn longer_than_a_sub(database) {
+        let scene = Scene::set(database).await?;
+        let did = |letters: usize| {
+            let label = "a".repeat(61);
+            format!("did:web:{label}.{label}.{label}.{}.test", "b".repeat(letters))
+        };
+        let (fits, long) = (did(56), did(57));
+        assert_eq!((fits.len(), long.len()), (255, 256));
+        scene.upstream.add_account("long.test", &long);
+        for typed in [&long, "long.test"] {
+            let page = scene.agent.get(&scene.client.authorization(Some(typed)).url(&scene.app.issuer)).await?;
+            assert_eq!(page.status, 400, "{page:?}");
+            assert!(page.text.contains("longer than 255 characters"), "{page:?}");
+        }
+        let page = scene.agent.get(&scene.client.authorization(Some(&fits)).url(&scene.app.issuer)).await?;
+        assert!(!page.text.contains("longer than 255 characters"), "it was looked up: {page:?}");
+
+        scene.upstream.script(|script| script.sub = Some(long.clone()));
+        let answer = come_back(&scene, &scene.upstream.origin).await?;
+        let description = answer.redirect_param("error_description").expect("a description");
+        assert!(description.contains("255 characters"), "{description}");
+        denied(&scene, &answer).await?;
+        assert_eq!(scene.upstream.live_grants(), 0, "the tokens were given back");
+        scene.upstream.script(|script| script.sub = None);
+        scene.still_works().await
+    }
+
     /// The account's PDS names another authorization server than the one that answered.
     async fn pds_names_another_server(database) {
         let scene = Scene::set(database).await?;

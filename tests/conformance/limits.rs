@@ -2,7 +2,9 @@
 
 use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
+use serde_json::json;
 
+use super::device::{GRANT, poll};
 use crate::support::{DID, HANDLE, on_each_database};
 
 /// Three of everything in a minute.
@@ -73,6 +75,36 @@ on_each_database! {
         quiet.sign_in(&agent, &upstream, HANDLE).await?;
         app.clock.advance(20);
         assert_eq!(begin(&noisy).await?.status, 303);
+        Ok(())
+    }
+
+    /// Requests of devices by client (RFC 8628 sections 3.1 and 3.4), long before the person decides; a client that
+    /// authenticates is not counted.
+    async fn devices(database) {
+        let limits = RateLimits { device: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let television = async |method: &str| {
+            let metadata = json!({"token_endpoint_auth_method": method, "grant_types": [GRANT], "redirect_uris": []});
+            OauthClient::register_as(&agent, &app.issuer, metadata).await
+        };
+        let begin = async |client: &OauthClient| client.post(&agent, "/oauth/device_authorization", &[]).await;
+        let (noisy, quiet) = (television("none").await?, television("none").await?);
+        let code = begin(&noisy).await?.json()["device_code"].as_str().expect("a code").to_owned();
+        assert_eq!(poll(&agent, &noisy, &code).await?.refusal(), "400 authorization_pending");
+        assert_eq!(poll(&agent, &noisy, &code).await?.refusal(), "400 slow_down");
+        for refused in [poll(&agent, &noisy, &code).await?, begin(&noisy).await?] {
+            assert_eq!(refused.refusal(), "429 temporarily_unavailable");
+            assert_eq!(refused.header("retry-after"), "20");
+        }
+        let own = begin(&quiet).await?.json()["device_code"].as_str().expect("a code").to_owned();
+        assert_eq!(poll(&agent, &quiet, &own).await?.refusal(), "400 authorization_pending");
+        app.clock.advance(20);
+        assert_eq!(poll(&agent, &noisy, &code).await?.refusal(), "400 authorization_pending", "nothing is lost");
+        let known = television("client_secret_post").await?;
+        for _ in 0..10 {
+            assert_eq!(begin(&known).await?.status, 200);
+        }
         Ok(())
     }
 

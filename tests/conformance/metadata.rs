@@ -30,9 +30,9 @@ on_each_database! {
         assert!(grants.contains(&"urn:ietf:params:oauth:grant-type:token-exchange".into()));
         let resource = scene.agent.get(&scene.app.at("/.well-known/oauth-protected-resource")).await?.json();
         assert_eq!(resource["resource"], scene.app.issuer.as_str());
-        let of_resource = resource["scopes_supported"].as_array().unwrap();
-        assert!(of_resource.contains(&"offline_access".into()), "some clients ask for all that is listed here");
-        assert!(!of_resource.contains(&"background_access".into()), "and would be refused");
+        let mut of_resource: Vec<_> = resource["scopes_supported"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+        of_resource.sort_unstable();
+        assert_eq!(of_resource, ["atproto", "offline_access", "openid", "profile"], "some clients ask for all that is listed here");
         assert_eq!(resource["authorization_servers"][0], scene.app.issuer.as_str());
         let challenge = scene.agent.get(&scene.app.at("/api/session")).await?;
         let way = format!("resource_metadata=\"{}/.well-known/oauth-protected-resource\"", scene.app.issuer);

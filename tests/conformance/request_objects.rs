@@ -152,6 +152,66 @@ on_each_database! {
         Ok(())
     }
 
+    /// RFC 9101 sections 6 and 7: whatever is wrong with an object is said by its own code, also where nobody can be
+    /// redirected, since the redirect URI may be in what cannot be read.
+    async fn without_a_redirect_uri(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let by_a_stranger = sign_jwt(&EcKey::generate()?, Map::new(), &signer.claims())?;
+        for object in ["nonsense", &by_a_stranger] {
+            for beside in [&[][..], &[("redirect_uri", "https://evil.example/cb")]] {
+                let page = signer.ask(object, beside).await?;
+                assert_eq!((page.status, page.text.contains("invalid_request_object")), (400, true), "{page:?}");
+                let form = [&[("request", object)], beside].concat();
+                let pushed = signer.scene.client.post(&signer.scene.agent, "/oauth/par", &form).await?;
+                assert_eq!(pushed.refusal(), "400 invalid_request_object");
+            }
+        }
+        let mut claims = signer.claims();
+        claims.as_object_mut().unwrap().remove("redirect_uri");
+        let page = signer.ask(&signer.sign(&claims)?, &[]).await?;
+        assert!(page.status == 400 && page.text.contains("Redirect_uri is missing"), "this one was read: {page:?}");
+        Ok(())
+    }
+
+    /// OpenID Connect Core section 6.2: a request at an address of the client's is not fetched, and the client is
+    /// told, by a redirect where its redirect URI stands beside it.
+    async fn at_an_address(database) {
+        let scene = Scene::set(database).await?;
+        let document = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?.json();
+        assert_eq!(document["request_uri_parameter_supported"], false, "left out it would be true");
+        for request_uri in ["https://app.example/request.jwt#sha256", "http://127.0.0.1:1/x", "urn:x", "nonsense"] {
+            let authorization = scene.client.authorization(None).with("request_uri", Some(request_uri));
+            let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("request_uri_not_supported"), "{answer:?}");
+            assert_eq!(answer.redirect_param("state"), Some(authorization.state));
+            for beside in [None, Some("https://evil.example/cb")] {
+                let authorization = scene.client.authorization(None).with("request_uri", Some(request_uri));
+                let page = scene.agent.get(&authorization.with("redirect_uri", beside).url(&scene.app.issuer)).await?;
+                assert_eq!((page.status, page.text.contains("request_uri_not_supported")), (400, true), "{page:?}");
+            }
+            let authorization = scene.client.authorization(None).with("request_uri", Some(request_uri));
+            let pushed = scene.client.post(&scene.agent, "/oauth/par", &authorization.form()).await?;
+            assert_eq!(pushed.refusal(), "400 invalid_request", "RFC 9126 section 2.1");
+        }
+        Ok(())
+    }
+
+    /// What no form could bring an object does not bring either: databases refuse NUL, and logs are lines.
+    async fn control_characters(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        for (name, value) in [
+            ("state", json!("a\0b")),
+            ("nonce", json!("a\nb")),
+            ("login_hint", json!("\u{7f}")),
+            ("resource", json!([signer.scene.app.issuer, "urn:a:\0"])),
+        ] {
+            let mut claims = signer.claims();
+            claims[name] = value;
+            assert_eq!(signer.refused(&signer.sign(&claims)?).await?, "invalid_request_object", "{name}");
+        }
+        Ok(())
+    }
+
     /// What may be sent several times is a list in an object, or one text (RFC 8707 section 2); what stands
     /// beside the object does not count.
     async fn resources(database) {

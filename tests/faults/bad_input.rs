@@ -2,7 +2,7 @@
 //! a request id, and nothing lost. The whole table is one place, so that a change of a text shows.
 
 use anyhow::Result;
-use causeway_testkit::Answer;
+use causeway_testkit::{Answer, TestApp};
 use serde_json::Value;
 
 use crate::support::{HANDLE, Scene, on_each_database};
@@ -40,6 +40,10 @@ on_each_database! {
         }
         check(&post(&scene, "/oauth/register", FORM, "a=b").await?, "415 invalid_request", "application/json");
         check(&post(&scene, "/oauth/register", "application/json", "{").await?, "400 invalid_client_metadata", "JSON");
+        let uris = r#""redirect_uris":["https://a.example/cb"]"#;
+        for twice in [format!("{{{uris},{uris}}}"), format!(r#"{{{uris},"x":{{"y":1,"y":1}}}}"#), format!(r#"{{{uris},"z":1,"z":1}}"#)] {
+            check(&post(&scene, "/oauth/register", "application/json", twice).await?, "400 invalid_client_metadata", "more than once");
+        }
         check(&post(&scene, "/oauth/register", "application/json", vec![b' '; 70_000]).await?, "413 invalid_request", "larger than");
         scene.still_works().await
     }
@@ -66,6 +70,32 @@ on_each_database! {
         let registered = post(&scene, "/oauth/register", "application/json", only_code.to_string()).await?.json();
         let body = format!("client_id={}&grant_type=refresh_token&refresh_token=x", registered["client_id"].as_str().unwrap());
         check(&post(&scene, "/oauth/token", FORM, body).await?, "400 unauthorized_client", "grant_type");
+        scene.still_works().await
+    }
+
+    /// U+0000, which PostgreSQL takes nowhere, in a path: it names nothing.
+    async fn nul_in_paths(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        for (method, path) in [
+            ("GET", "/admin/clients/%00"), ("PUT", "/admin/clients/a%00b"), ("DELETE", "/admin/clients/%00"),
+            ("POST", "/admin/clients/%00/secret"), ("GET", "/admin/sessions/%00"), ("DELETE", "/admin/sessions/%00"),
+            ("DELETE", "/admin/keys/%00"), ("GET", "/oauth/register/%00"), ("PUT", "/oauth/register/%00"),
+            ("POST", "/api/sessions/us_%00"), ("POST", "/api/sessions/us_%00/dpop-proof"), ("GET", "/xrpc/%00"),
+            ("GET", "/oauth-client-metadata/clients/%00.json"), ("GET", "/assets/%1b"),
+        ] {
+            let request = || scene.agent.request(method.parse().unwrap(), &scene.app.at(path));
+            for token in [TestApp::ADMIN_TOKEN, &token] {
+                let body = request().bearer_auth(token).header("content-type", "application/json").body(r#"{"redirect_uris":["http://127.0.0.1/cb"]}"#);
+                check(&scene.agent.send(body).await?, "404 not_found", "");
+            }
+        }
+        let request = scene.agent.request("POST".parse()?, &scene.app.at("/admin/tokens/revoke")).bearer_auth(TestApp::ADMIN_TOKEN);
+        let nul = request.header("content-type", "application/json").body(r#"{"client":"\u0000"}"#);
+        check(&scene.agent.send(nul).await?, "400 invalid_request", "client");
+        for body in [r#"{"redirect_uris":["https://a.example/cb"],"x":{"y":["\u0000"]}}"#, r#"{"redirect_uris":["https://a.example/cb"],"\u0000":1}"#] {
+            check(&post(&scene, "/oauth/register", "application/json", body).await?, "400 invalid_client_metadata", "U+0000");
+        }
         scene.still_works().await
     }
 

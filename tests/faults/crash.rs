@@ -56,6 +56,8 @@ impl Rig {
         let key: PathBuf = directory.path().join("ring.key");
         let ring = Arc::new(SealingKeyRing::parse(&std::fs::read_to_string(key)?)?);
         arguments.extend(upstream_arguments(&upstream.environment()));
+        // Hundreds of people of one address.
+        arguments.push("--sign-in-limit=off".to_owned());
         let server = Causeway::serve(directory.path(), &arguments).await?;
         let issuer = server.address.clone();
         let port = issuer.rsplit_once(':').context("port")?.1.to_owned();
@@ -205,6 +207,36 @@ async fn kill_at(rig: &mut Rig, moment: Moment, token: &str) -> Result<()> {
 }
 
 on_each_database! {
+    /// Told to stop while the person's server takes its time: what was begun comes to its end, and nothing is lost,
+    /// whether its caller still waits or has left. The connection was opened for a request, by a worker
+    /// that may be idle by now.
+    async fn told_to_stop_in_the_middle(database) {
+        let mut rig = Rig::set(database).await?;
+        let client = OauthClient::register(&Agent::default(), &rig.issuer).await?;
+        for caller_stays in [false, true] {
+            let tokens = client.sign_in(&Agent::default(), &rig.upstream, HANDLE).await?;
+            let id = rig.session_of(&tokens).await?;
+            rig.upstream.script(|script| script.holds_answer = Some(Duration::from_millis(700)));
+            let issued = rig.upstream.hits("issued");
+            let refresh = tokio::spawn(rig.refresh(&tokens.access_token));
+            rig.until_one_more("issued", issued).await?;
+            if caller_stays {
+                rig.server.take().context("it runs")?.stop().await?;
+                let answer = refresh.await??;
+                assert_eq!(answer.status, 200, "{answer:?}");
+            } else {
+                refresh.abort();
+                rig.server.take().context("it runs")?.stop().await?;
+            }
+            let (state, iteration, _) = rig.look(&id).await?;
+            assert_eq!((state, iteration), (SessionState::Active, 2), "the caller stays: {caller_stays}");
+            rig.upstream.script(|script| script.holds_answer = None);
+            rig.start().await?;
+            assert!(!rig.is_lost(&id, &tokens.access_token).await?, "the caller stays: {caller_stays}");
+        }
+        Ok(())
+    }
+
     /// Killed at every step around a refresh.
     async fn killed_at_every_step(database) {
         let rounds = asked_for("CAUSEWAY_CRASH_ROUNDS", 20);

@@ -6,6 +6,8 @@ use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
 use causeway_flow::keeper::{self, LiveSession};
 use causeway_flow::session::SessionError;
+use causeway_store::StoreError;
+use causeway_store::testing::refuse_token_sets;
 use causeway_testkit::{Fault, ScriptedUpstream, TestApp};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -54,6 +56,31 @@ on_each_database! {
         Ok(())
     }
 
+    /// The database does not take the answer, for a reason that it has words of its own for: the answer, which the
+    /// person's server gives once, is kept until it does.
+    async fn an_answer_that_the_database_refuses(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        let store = scene.app.store();
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
+        scene.app.clock.advance(3590);
+        let asked = scene.upstream.hits("issued");
+        let (ctx, head) = (scene.app.ctx.clone(), session.clone());
+        let using = tokio::spawn(async move { keeper::use_session(&ctx, &head).await });
+        while scene.upstream.hits("issued") == asked {
+            tokio::task::yield_now().await;
+        }
+        // It is offered, and offered again.
+        let before = store.stats().writes;
+        while store.stats().writes < before + 3 && !using.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, false)).await?;
+        assert_eq!(using.await??.head.iteration, 2);
+        assert_eq!(scene.upstream.hits("issued"), asked + 1, "one answer");
+        Ok(())
+    }
+
     /// The pause after a failure holds for all servers, grows, is what `Retry-After` says, and ends.
     async fn a_pause_is_shared(database) {
         let scene = Scene::set(database).await?;
@@ -84,6 +111,19 @@ on_each_database! {
         scene.app.clock.advance(3600);
         scene.upstream.script(|script| script.token = Fault::Status(429));
         assert_eq!(pause(&uses(&scene.app, &session).await), 7, "success ended the row; then Retry-After: 7");
+        Ok(())
+    }
+
+    /// A pause from before the clock was set back is over, not hours away.
+    async fn a_clock_that_was_set_back(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.app.clock.advance(6 * 3600);
+        scene.upstream.script(|script| script.token = Fault::Status(503));
+        pause(&uses(&scene.app, &session).await);
+        scene.app.clock.advance(-5 * 3600);
+        scene.upstream.script(|script| script.token = Fault::None);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
         Ok(())
     }
 
@@ -147,7 +187,7 @@ on_each_database! {
     /// Where old tokens say less: renewed at the age that the profile names, long before their end.
     async fn a_token_that_goes_soft(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
-        let tune = |parts: &mut CtxParts| parts.upstream.set_max_token_age(Some(1500));
+        let tune = |parts: &mut CtxParts| parts.profile.set_max_token_age(Some(1500));
         let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
         let agent = causeway_testkit::Agent::default();
         let client = app.client(&agent).await?;

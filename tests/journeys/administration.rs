@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream, Tokens};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{DID, HANDLE, upstream_arguments};
+use crate::support::{DID, HANDLE, upstream_arguments, within_a_second};
 
 struct Deployment {
     directory: TempDir,
@@ -47,17 +48,6 @@ async fn run(directory: &Path, arguments: &[&str]) -> Result<String> {
     let output = Causeway::run(directory, arguments).await?;
     ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Asks until the server has noticed: it looks at the database within a second.
-async fn within_a_second(mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    for _ in 0..40 {
-        if holds().await? {
-            return Ok(());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    anyhow::bail!("the server has not noticed")
 }
 
 /// What an operator ends is over at once, for one session, and for everything of a person.
@@ -102,7 +92,6 @@ async fn keys_rotate() -> Result<()> {
     let kid_of = |tokens: &Tokens| {
         let id_token = tokens.answer["id_token"].as_str().expect("an id_token");
         let header = id_token.split('.').next().expect("a header");
-        use base64::Engine as _;
         let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).expect("base64url");
         let header: Value = serde_json::from_slice(&header).expect("JSON");
         header["kid"].as_str().expect("a kid").to_owned()

@@ -1,11 +1,15 @@
 //! The binary as an operator meets it.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use causeway_testkit::{Agent, Causeway};
+use anyhow::{Context as _, Result};
+use causeway_testkit::{Agent, Causeway, OauthClient};
 use tempfile::tempdir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::support::{database_arguments, on_each_database};
 
 /// A fresh directory and no configuration: it makes what it needs, says where it is, answers at once.
 #[tokio::test]
@@ -37,6 +41,35 @@ async fn starts_from_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Whoever read the log has gone away: lines are lost, and nothing else.
+#[tokio::test]
+async fn a_log_that_nobody_reads() -> Result<()> {
+    let directory = tempdir()?;
+    let mut server = Causeway::command(directory.path())?
+        .args(["--listen=127.0.0.1:0"])
+        .env("RUST_LOG", "trace")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    drop(server.stderr.take());
+    let mut lines = BufReader::new(server.stdout.take().context("stdout")?).lines();
+    let address = loop {
+        let line = lines.next_line().await?.context("it did not start")?;
+        if let Some(address) = line.trim().strip_prefix("Address") {
+            break address.trim().to_owned();
+        }
+    };
+    let agent = Agent::default();
+    for _ in 0..3 {
+        OauthClient::register(&agent, &address).await?;
+        assert_eq!(agent.get(&format!("{address}/readyz")).await?.status, 200);
+    }
+    server.start_kill()?;
+    Ok(())
+}
+
 /// A mistake in the configuration: exit code 2 and one line that names the setting and the mend.
 #[tokio::test]
 async fn refuses_a_wrong_configuration() -> Result<()> {
@@ -61,6 +94,142 @@ async fn refuses_a_wrong_configuration() -> Result<()> {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "{said}");
         assert!(said.contains(setting), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
+/// A misspelled variable is refused like any other mistake; Kubernetes' own are not ours.
+#[tokio::test]
+async fn refuses_a_variable_that_is_no_setting() -> Result<()> {
+    let directory = tempdir()?;
+    for (name, code, says) in [
+        ("CAUSEWAY_DATABASE_ULR", 2, "did you mean CAUSEWAY_DATABASE_URL?"),
+        ("CAUSEWAY_SERVICE_HOST", 0, ""),
+    ] {
+        let output =
+            Causeway::command(directory.path())?.args(["config", "check"]).env(name, "x").output().await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
+        assert!(said.contains(says) && said.trim_end().lines().count() <= 1, "{said}");
+    }
+    Ok(())
+}
+
+on_each_database! {
+    /// Another key ring than the one that sealed: it does not start, and says what to name. (It would answer 500 to all
+    /// whose session it cannot open.)
+    async fn refuses_another_key_ring(database) {
+        let directory = tempdir()?;
+        let own = database_arguments(database, directory.path())?;
+        let with = |own: &[String], more: &[&str]| -> Vec<String> {
+            more.iter().map(|text| (*text).to_owned()).chain(own.iter().cloned()).collect()
+        };
+        let run = async |arguments: Vec<String>| {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let output = Causeway::run(directory.path(), &arguments).await?;
+            anyhow::Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+        };
+        run(with(&own, &["migrate", "up"])).await?;
+        assert_eq!(run(with(&own, &["keys", "list"])).await?.0, Some(0), "nothing is sealed: any ring serves");
+        assert_eq!(run(with(&own, &["keys", "rotate"])).await?.0, Some(0));
+        let sealed = std::fs::read_to_string(directory.path().join("ring.key"))?;
+        database_arguments(database, directory.path())?;
+        let other = std::fs::read_to_string(directory.path().join("ring.key"))?;
+        let key = |text: &str| text.lines().last().unwrap().to_owned();
+        let (sealed, other) = (key(&sealed), key(&other));
+        let same_name = other.replacen(other.split(':').next().unwrap(), sealed.split(':').next().unwrap(), 1);
+        for (ring, good) in [(&other, false), (&same_name, false), (&format!("{other}\n{sealed}"), true)] {
+            std::fs::write(directory.path().join("ring.key"), ring)?;
+            let (code, said, _) = run(with(&own, &["doctor"])).await?;
+            assert_eq!(said.contains("BAD   sealing key"), !good, "{code:?} {said}");
+            if good {
+                Causeway::serve(directory.path(), &with(&own, &["--listen=127.0.0.1:0"])).await?;
+                continue;
+            }
+            let (code, _, said) = run(with(&own, &["--listen=127.0.0.1:0"])).await?;
+            assert_eq!(code, Some(2), "{said}");
+            assert!(said.lines().last().unwrap().contains("secret-key-file"), "{said}");
+            assert!(said.contains("name the key ring"), "{said}");
+        }
+        Ok(())
+    }
+}
+
+/// In a directory where there is nothing, commands that look make nothing.
+#[tokio::test]
+async fn looking_makes_nothing() -> Result<()> {
+    let directory = tempdir()?;
+    for arguments in [
+        &["clients", "list"][..],
+        &["clients", "show", "x"],
+        &["sessions", "list"],
+        &["audit", "list"],
+        &["keys", "list"],
+        &["events", "list"],
+        &["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"],
+    ] {
+        let output = Causeway::run(directory.path(), arguments).await?;
+        let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("there is no database sqlite://causeway.db"), "{arguments:?}: {said}");
+        assert_eq!(std::fs::read_dir(directory.path())?.count(), 0, "{arguments:?}");
+    }
+    Causeway::run(directory.path(), &["migrate", "up"]).await?;
+    for arguments in [
+        &["keys", "list"][..],
+        &["events", "list"],
+        &["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"],
+    ] {
+        Causeway::run(directory.path(), arguments).await?;
+        assert!(!directory.path().join("causeway.key").exists(), "{arguments:?}");
+    }
+    Ok(())
+}
+
+/// `causeway ... | head -1`: whoever has read enough ends it, quietly.
+#[tokio::test]
+async fn a_closed_pipe_ends_it_quietly() -> Result<()> {
+    let directory = tempdir()?;
+    Causeway::run(directory.path(), &["migrate", "up"]).await?;
+    for arguments in
+        [&["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"][..], &["openapi"], &["config", "print"]]
+    {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = Causeway::command(directory.path())?;
+        let child = command.args(arguments).stdout(writer).stderr(Stdio::piped()).spawn()?;
+        let output = child.wait_with_output().await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!((output.status.code(), &*said), (Some(141), ""), "{arguments:?}");
+    }
+    Ok(())
+}
+
+/// Where no webhook would be sent is said when it is named.
+#[tokio::test]
+async fn webhooks_that_go_nowhere() -> Result<()> {
+    let directory = tempdir()?;
+    Causeway::run(directory.path(), &["migrate", "up"]).await?;
+    let created = ["clients", "create", "--redirect-uri", "https://app.example/cb"];
+    let created: serde_json::Value =
+        serde_json::from_slice(&Causeway::run(directory.path(), &created).await?.stdout)?;
+    let id = created["client_id"].as_str().unwrap();
+    for (url, more, good) in [
+        ("https://127.0.0.1/x", &[][..], false),
+        ("https://[::1]/x", &[], false),
+        ("https://10.0.0.1/x", &[], false),
+        ("http://app.example/x", &[], false),
+        ("https://a:b@app.example/x", &[], false),
+        ("https://app.example/x#y", &[], false),
+        ("https://app.example/x#", &["--dev-mode"], false),
+        ("https://app.example/x", &[], true),
+        ("http://127.0.0.1/x", &["--dev-mode"], true),
+    ] {
+        let arguments = [&["events", "subscribe", id, "--webhook", url][..], more].concat();
+        let output = Causeway::run(directory.path(), &arguments).await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.success(), good, "{url}: {said}");
+        assert!(good || said.contains("--webhook"), "{url}: {said}");
     }
     Ok(())
 }

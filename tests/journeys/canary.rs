@@ -1,8 +1,11 @@
 //! No secret leaves through a side door: a whole sign-in at TRACE, and then every log line, every
-//! error and the database itself are searched for every secret that there was.
+//! error, everything that a collector of traces got and the database itself are searched for every secret that
+//! there was.
 
 use causeway_store::testing;
-use causeway_testkit::{Agent, Causeway, OauthClient, Person as _, ScriptedUpstream, Tokens, decide};
+use causeway_testkit::{
+    Agent, Causeway, Collector, OauthClient, Person as _, ScriptedUpstream, SeenSpan, Tokens, decide,
+};
 use tempfile::tempdir;
 
 use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream_arguments};
@@ -10,11 +13,18 @@ use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream
 on_each_database! {
     /// From the authorization request to the refresh upstream, with a wrong secret and a replay.
     async fn no_secret_in_logs_or_tables(database) {
-        let directory = tempdir()?;
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let directory = tempdir()?;
         let mut arguments = database_arguments(database, directory.path())?;
         arguments.extend(upstream_arguments(&upstream.environment()));
-        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let collector = Collector::start()?;
+        let environment = [
+            ("RUST_LOG", "trace"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.origin.as_str()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=canary-collector-key"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ];
+        let server = Causeway::serve_with(directory.path(), &arguments, &environment).await?;
         let agent = Agent::default();
         let client = OauthClient::register_with(&agent, &server.address, "client_secret_post").await?;
         let authorization = client.authorization(Some(HANDLE));
@@ -58,6 +68,7 @@ on_each_database! {
             ("next refresh token", second.refresh_token),
             ("upstream code", param(&callback, "code").unwrap()),
             ("query of a call", "canary-query".to_owned()),
+            ("key of the collector", "canary-collector-key".to_owned()),
             ("browser cookie", agent.cookie("causeway").unwrap()),
         ];
         secrets.extend(upstream.secrets().into_iter().map(|secret| ("upstream secret", secret)));
@@ -67,7 +78,15 @@ on_each_database! {
         assert!(log.contains("TRACE") && log.contains("code redeemed"), "the log is whole");
         let dump = database.store().await.read(testing::dump_text).await?;
         assert!(dump.contains(&client.client_id), "the dump is whole");
+        let relayed_too = |spans: &[SeenSpan]| spans.iter().any(|span| span.name == "GET /xrpc/{nsid}");
+        collector.until(relayed_too).await?;
+        let traces = String::from_utf8_lossy(&collector.bytes()).into_owned();
+        assert!(traces.contains("atproto.token.exchange") && traces.contains("flow.redeem"), "the traces are whole");
+        for account in [HANDLE, DID] {
+            assert!(!traces.contains(account), "{account} in the traces");
+        }
         for (name, secret) in &secrets {
+            assert!(!traces.contains(secret.as_str()), "{name} in the traces");
             assert!(!log.contains(secret.as_str()), "{name} in the log: {}", line_with(&log, secret));
             assert!(!dump.contains(secret.as_str()), "{name} in the database");
             for page in [&wrong, &replay, &refreshed, &relayed] {

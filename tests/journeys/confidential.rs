@@ -126,7 +126,7 @@ on_each_database! {
 }
 
 /// How the binary is told of a database, of the network, and of its own name.
-fn arguments(
+pub(super) fn arguments(
     database: &TestDatabase,
     directory: &std::path::Path,
     net: &RealNet,
@@ -147,7 +147,11 @@ fn arguments(
 }
 
 /// Starts the binary behind the front; it prints its external address, so the port is in the log.
-async fn serve(directory: &std::path::Path, arguments: &[String], front: &mut TlsProxy) -> Result<Causeway> {
+pub(super) async fn serve(
+    directory: &std::path::Path,
+    arguments: &[String],
+    front: &mut TlsProxy,
+) -> Result<Causeway> {
     let server = Causeway::serve(directory, arguments).await?;
     assert_eq!(server.address, front.url);
     front.point_at(&server.bound()?).await?;

@@ -2,13 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use causeway_testkit::{Agent, Causeway, OauthClient, Person as _, ScriptedUpstream, Tokens, decide};
+use causeway_testkit::{Agent, OauthClient, Person as _, ScriptedUpstream, Tokens, decide};
 use serde_json::Value;
-use tempfile::tempdir;
 
-use crate::support::{
-    DID, HANDLE, OTHER_DID, OTHER_HANDLE, database_arguments, on_each_database, upstream_arguments,
-};
+use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, on_each_database, serve};
 
 /// The sign-ins that a line names, in whatever span.
 fn names(line: &Value) -> BTreeSet<&str> {
@@ -20,12 +17,9 @@ on_each_database! {
     /// Each step of the one is between two steps of the other: pushed request, browser, server, consent, code,
     /// refresh on both sides, revocation.
     async fn two_interleaved_sign_ins(database) {
-        let directory = tempdir()?;
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         upstream.add_account(OTHER_HANDLE, OTHER_DID);
-        let mut arguments = database_arguments(database, directory.path())?;
-        arguments.extend(upstream_arguments(&upstream.environment()));
-        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let (_directory, server) = serve(database, &upstream.environment()).await?;
         let at = |path: &str| format!("{}{path}", server.address);
         let client = OauthClient::register(&Agent::default(), &server.address).await?;
         let people = [(HANDLE, Agent::default()), (OTHER_HANDLE, Agent::default())];

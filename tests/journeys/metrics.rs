@@ -1,9 +1,8 @@
 //! `/metrics`, as Prometheus scrapes it from the binary.
 
-use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
-use tempfile::tempdir;
+use causeway_testkit::{Agent, OauthClient, ScriptedUpstream};
 
-use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream_arguments};
+use crate::support::{DID, HANDLE, on_each_database, serve_with};
 
 /// The value of a sample, by the whole text before it.
 fn value(metrics: &str, sample: &str) -> Option<f64> {
@@ -14,12 +13,9 @@ on_each_database! {
     /// A sign-in and an upstream refresh are seen, by route and never by what was sent; the public address has
     /// no metrics.
     async fn what_happened_is_counted(database) {
-        let directory = tempdir()?;
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
-        let mut arguments = database_arguments(database, directory.path())?;
-        arguments.extend(upstream_arguments(&upstream.environment()));
-        arguments.push("--metrics-listen=127.0.0.1:0".to_owned());
-        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];
+        let (_directory, server) = serve_with(database, &upstream.environment(), &metrics).await?;
         let log = server.log()?;
         let bound = log.split("\"metrics_bound\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         let agent = Agent::default();

@@ -6,12 +6,18 @@ use causeway_testkit::{Account, Causeway, RealNet};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{database_arguments, on_each_database, upstream_arguments};
+use crate::support::{on_each_database, serve};
 
-async fn journey(server: &Causeway, account: &Account, more: &[&str]) -> Result<Value> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/realnet/client-journey.mjs");
+/// Has a script of `tests/realnet` sign somebody in; what it found.
+pub(super) async fn journey(
+    script: &str,
+    server: &Causeway,
+    account: &Account,
+    more: &[&str],
+) -> Result<Value> {
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/realnet/");
     let output = Command::new("node")
-        .arg(script)
+        .arg(format!("{scripts}{script}"))
         .args(["--issuer", &server.address, "--handle", &account.handle, "--password", &account.password])
         .args(more)
         .output()
@@ -28,10 +34,7 @@ on_each_database! {
     /// with nonces of the server and without.
     async fn openid_client(database) {
         let Some(net) = RealNet::start().await? else { return Ok(()) };
-        let directory = tempfile::tempdir()?;
-        let mut arguments = database_arguments(database, directory.path())?;
-        arguments.extend(upstream_arguments(&net.environment()));
-        let server = Causeway::serve(directory.path(), &arguments).await?;
+        let (_directory, server) = serve(database, &net.environment()).await?;
         for (name, more) in [
             ("alice", &["--alg", "ES256"][..]),
             ("bob", &["--alg", "ES256", "--nonce"]),
@@ -40,7 +43,7 @@ on_each_database! {
             ("bob", &["--alg", "Ed25519"]),
         ] {
             let account = net.account(name)?;
-            let said = journey(&server, account, more).await?;
+            let said = journey("client-journey.mjs", &server, account, more).await?;
             let who = json!({"sub": account.did, "preferred_username": account.handle});
             assert_eq!((&said["sub"], &said["userinfo"]), (&who["sub"], &who), "{more:?}");
             assert_eq!(said["token_type"].as_str().map(str::to_lowercase).as_deref(), Some("dpop"));

@@ -2,10 +2,10 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process;
@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &Arguments, root: &Path, caller: &Path) -> Result<E
         "--package",
         "causeway-server",
     ]))?;
-    let scratch = target_dir(root)?;
+    // On a disk, other than most temporary directories.
+    let scratch = process::target_dir(root)?;
     let server = scratch.join("release").join(format!("causeway{}", env::consts::EXE_SUFFIX));
     if !server.is_file() {
         bail!("causeway-server was built, but {} is not there", server.display());
@@ -45,11 +46,4 @@ pub(crate) fn run(arguments: &Arguments, root: &Path, caller: &Path) -> Result<E
             .args(&arguments.flags),
     )?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Where cargo builds: on a disk, other than most temporary directories.
-fn target_dir(root: &Path) -> Result<PathBuf> {
-    let metadata = process::metadata(root)?;
-    let path = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
-    Ok(PathBuf::from(path))
 }

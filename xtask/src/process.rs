@@ -55,7 +55,7 @@ pub(crate) fn build_server(root: &Path) -> Result<PathBuf> {
 }
 
 /// Where cargo builds, which `CARGO_TARGET_DIR` and configuration files can move.
-fn target_dir(root: &Path) -> Result<PathBuf> {
+pub(crate) fn target_dir(root: &Path) -> Result<PathBuf> {
     let metadata = metadata(root)?;
     let path = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
     Ok(PathBuf::from(path))

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use crate::fuzz;
 use crate::network::Network;
 use crate::postgres::{self, Postgres};
 use crate::process;
@@ -18,6 +19,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests against a real AT Protocol network, which need Node
     #[arg(long)]
     no_realnet: bool,
+    /// Add requests that are made up from the OpenAPI document; this needs Python and PyPI, and minutes
+    #[arg(long)]
+    fuzz: bool,
 }
 
 /// Set for the tests when there is no AT Protocol network for them.
@@ -36,10 +40,14 @@ pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
     if let Postgres::Missing { reason } = &postgres {
         skipped.push(format!("PostgreSQL: {reason}"));
     }
+    let schemathesis = arguments.fuzz.then(|| fuzz::install(root)).transpose()?;
+    if schemathesis.is_none() {
+        skipped.push("the made-up requests: --fuzz adds them".to_owned());
+    }
     announce(&skipped);
 
     let networks = if arguments.no_realnet { Vec::new() } else { Network::start_all()? };
-    let setup = Setup { binary, postgres, networks };
+    let setup = Setup { binary, postgres, networks, schemathesis };
     let code = setup.run_all(arguments.filter.as_deref());
     // Before the last words: stopping the server may take a moment.
     drop(setup);
@@ -58,6 +66,7 @@ struct Setup {
     binary: PathBuf,
     postgres: Postgres,
     networks: Vec<Network>,
+    schemathesis: Option<PathBuf>,
 }
 
 impl Setup {
@@ -84,6 +93,10 @@ impl Setup {
         match self.postgres.url() {
             Some(url) => command.env(postgres::VARIABLE, url),
             None => command.env_remove(postgres::VARIABLE),
+        };
+        match &self.schemathesis {
+            Some(program) => command.env(fuzz::VARIABLE, program),
+            None => command.env_remove(fuzz::VARIABLE),
         };
         if self.networks.is_empty() {
             command.env(NO_REALNET, "1");

@@ -31,7 +31,10 @@ pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Res
     let with_admin = config.admin_token.is_some();
     let state = Data::new(AppState::new(ctx, config));
     let server = HttpServer::new(move || {
-        let app = App::new().app_data(state.clone()).wrap(from_fn(http::request::observe));
+        let app = App::new()
+            .app_data(state.clone())
+            .wrap(from_fn(http::path::refuse_controls))
+            .wrap(from_fn(http::request::observe));
         let app = if with_admin { app.configure(routes::admin::configure) } else { app };
         app.configure(routes::configure)
     });

@@ -49,7 +49,7 @@ pub(crate) struct Documents {
 
 impl AppState {
     pub(crate) fn new(ctx: Ctx, config: ApiConfig) -> Self {
-        let profile = ctx.upstream();
+        let profile = ctx.profile();
         let bytes = |value: &serde_json::Value| Bytes::from(value.to_string());
         let documents = Documents {
             server_metadata: bytes(&metadata::server_metadata(&ctx)),

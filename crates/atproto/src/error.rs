@@ -19,6 +19,9 @@ pub enum ResolveError {
     /// There is no such DID, or it was deactivated for good.
     #[error("this DID does not exist")]
     DidNotFound,
+    /// Apps could not take this DID as a person's name (OpenID Connect Core section 2).
+    #[error("this DID is longer than the 255 characters that apps take")]
+    DidTooLong,
     /// What stands where the DID document should be is not that DID's document.
     #[error("the DID document is not valid: {0}")]
     DidDocument(&'static str),
@@ -45,6 +48,7 @@ impl ResolveError {
             | Self::HandleAmbiguous
             | Self::HandleMismatch
             | Self::DidNotFound
+            | Self::DidTooLong
             | Self::NoPds
             | Self::Http(HttpError::Blocked(_) | HttpError::Setup(_)) => false,
             Self::DidDocument(_) | Self::ServerMetadata(_) | Self::Dns | Self::Http(_) => true,

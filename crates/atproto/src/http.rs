@@ -1,11 +1,12 @@
-//! The one way out: every request of Causeway leaves through this client.
+//! The one way out: every request to an address that somebody else may choose leaves through this client.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use causeway_domain::Timestamp;
@@ -13,10 +14,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::address::is_public;
+use crate::home::Home;
+use crate::sent::Sent;
 use crate::stats::{UpstreamCounters, UpstreamStats};
 
 /// How the client behaves.
@@ -119,6 +123,7 @@ impl HttpError {
 #[derive(Clone)]
 pub struct HttpClient {
     pub(crate) client: reqwest::Client,
+    home: Home,
     dev_mode: bool,
     idle_timeout: Duration,
     counters: Arc<UpstreamCounters>,
@@ -146,11 +151,13 @@ pub(crate) struct Call<'a> {
     pub(crate) accept: &'static str,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    /// Whether the path may be a secret between a client and us, as that of a webhook often is.
+    pub(crate) hides_path: bool,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn get(url: &'a Url, accept: &'static str) -> Self {
-        Self { method: Method::GET, url, accept, headers: HeaderMap::new(), body: None }
+        Self { method: Method::GET, url, accept, headers: HeaderMap::new(), body: None, hides_path: false }
     }
 }
 
@@ -168,10 +175,10 @@ impl HttpClient {
     const HTTP2_STREAM_WINDOW: u32 = 512 * 1024;
     const HTTP2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
-    /// Builds the client.
+    /// Builds the client. The runtime that this is called on carries every connection, whoever opens it.
     ///
     /// # Errors
-    /// [`HttpError::Setup`] for a certificate or user agent that cannot be read, or without a TLS library.
+    /// [`HttpError::Setup`] outside of a runtime, for a certificate or user agent that cannot be read, or without a TLS library.
     #[expect(clippy::disallowed_methods, reason = "the one home of the outbound client")]
     pub fn new(config: &HttpConfig) -> Result<Self, HttpError> {
         let user_agent = HeaderValue::from_str(&config.user_agent)
@@ -194,15 +201,21 @@ impl HttpClient {
                 builder = builder.add_root_certificate(certificate);
             }
         }
+        let home = Home::current().ok_or(HttpError::Setup("there is no async runtime"))?;
         let client =
             builder.build().map_err(|_| HttpError::Setup("the TLS library refused the configuration"))?;
         let counters = Arc::default();
-        Ok(Self { client, dev_mode: config.dev_mode, idle_timeout: config.idle_timeout, counters })
+        Ok(Self { client, home, dev_mode: config.dev_mode, idle_timeout: config.idle_timeout, counters })
     }
 
     /// Whether plain http and private addresses are allowed.
     pub const fn dev_mode(&self) -> bool {
         self.dev_mode
+    }
+
+    /// Where connections live.
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
     }
 
     /// How long nothing may move in a request without a total timeout.
@@ -260,7 +273,8 @@ impl HttpClient {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let body = Some(Bytes::from(form));
-        let response = self.send(Call { method: Method::POST, url, accept: "*/*", headers, body }).await?;
+        let call = Call { method: Method::POST, url, accept: "*/*", headers, body, hides_path: true };
+        let response = self.send(call).await?;
         if response.status().is_success() { Ok(()) } else { Err(status_error(&response)) }
     }
 
@@ -289,50 +303,42 @@ impl HttpClient {
                 HeaderValue::from_str(value).map_err(|_| HttpError::Blocked("a header is malformed"))?;
             all.insert(*name, value);
         }
-        let call =
-            Call { method: Method::POST, url, accept: "*/*", headers: all, body: Some(Bytes::from(body)) };
+        let call = Call {
+            method: Method::POST,
+            url,
+            accept: "*/*",
+            headers: all,
+            body: Some(Bytes::from(body)),
+            hides_path: true,
+        };
         Ok(self.send(call).await?.status().as_u16())
     }
 
     /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
-        let started = Instant::now();
+        let sent = Sent::begin(call.method.clone(), call.url, call.hides_path);
         let mut request = self
             .client
-            .request(call.method.clone(), call.url.clone())
+            .request(call.method, call.url.clone())
             .header(ACCEPT, call.accept)
             .headers(call.headers);
         if let Some(body) = call.body {
             request = request.body(body);
         }
-        let outcome = request.send().await.map_err(|error| explain(&error));
-        self.note_outcome(&call.method, call.url, started, &outcome);
+        let sending = pin!(request.send().instrument(sent.span.clone()));
+        let outcome = self.home.of(sending).await.map_err(|error| explain(&error));
+        self.note_outcome(&sent, &outcome);
         let response = outcome?;
         if response.status().is_redirection() { Err(HttpError::Redirected) } else { Ok(response) }
     }
 
-    /// Counts how a request went, and logs it: metadata, and no query.
-    pub(crate) fn note_outcome(
-        &self,
-        method: &Method,
-        url: &Url,
-        started: Instant,
-        outcome: &Result<Response, HttpError>,
-    ) {
-        let elapsed = started.elapsed();
-        self.counters.note(outcome.as_ref().map(|response| response.status().as_u16()), elapsed);
-        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let (host, path) = (url.host_str(), url.path());
-        match outcome {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
-            }
-            Err(error) => {
-                tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
-            }
-        }
+    /// Counts how a request went, and says it in the log and to whoever collects traces: metadata, and no query.
+    pub(crate) fn note_outcome(&self, sent: &Sent<'_>, outcome: &Result<Response, HttpError>) {
+        let elapsed = sent.started.elapsed();
+        let short = outcome.as_ref().map(|response| response.status().as_u16());
+        self.counters.note(short, elapsed);
+        sent.end(short, elapsed);
     }
 
     /// How requests went so far.
@@ -341,7 +347,10 @@ impl HttpClient {
     }
 
     /// What the resolver does not see: schemes, credentials, and addresses written into the URL.
-    pub(crate) fn check(&self, url: &Url) -> Result<(), HttpError> {
+    ///
+    /// # Errors
+    /// [`HttpError::Blocked`], when no request would be sent there.
+    pub fn check(&self, url: &Url) -> Result<(), HttpError> {
         match url.scheme() {
             "https" => {}
             "http" if self.dev_mode => {}

@@ -1,5 +1,6 @@
 //! Handles and DIDs (atproto specifications "Handle" and "DID").
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use causeway_domain::{Clock, Did, Handle};
@@ -147,7 +148,7 @@ impl IdentityResolver {
 
     /// DNS first, then the well-known document of the domain that the handle is.
     async fn ask_the_handle(&self, handle: &Handle) -> Result<Did, ResolveError> {
-        let by_dns = match self.dns.did_of(handle).await {
+        let by_dns = match self.http.home().of(pin!(self.dns.did_of(handle))).await {
             Ok(Some(did)) => return Ok(did),
             Ok(None) => Ok(()),
             Err(ResolveError::HandleAmbiguous) => return Err(ResolveError::HandleAmbiguous),
@@ -172,6 +173,9 @@ impl IdentityResolver {
 
     /// Fetches a DID document and reads it.
     async fn account(&self, did: &Did) -> Result<Account, ResolveError> {
+        if !did.fits_sub() {
+            return Err(ResolveError::DidTooLong);
+        }
         let url = match did.web_host() {
             None => at_path(&self.plc_url, &format!("/{did}")),
             Some(host) => {

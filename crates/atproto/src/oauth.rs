@@ -68,6 +68,19 @@ pub struct Pushed {
     pub expires_in: i64,
 }
 
+/// A code that came back, with what proves that the request was ours (RFC 6749 section 4.1.3, RFC 7636).
+#[derive(Clone, Copy, Debug)]
+pub struct CodeExchange<'a> {
+    /// The code: works once.
+    pub code: &'a Secret,
+    /// PKCE.
+    pub verifier: &'a CodeVerifier,
+    /// Where the person came back.
+    pub redirect_uri: &'a str,
+    /// The newest DPoP nonce that is known from the pushed request.
+    pub nonce: Option<&'a str>,
+}
+
 /// A token set. Its `sub` is what the server claims: believe it only once that DID leads back to this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAnswer {
@@ -143,18 +156,15 @@ impl AtprotoClient {
     /// # Errors
     /// Any [`TokenError`]; [`TokenError::Malformed`] for a token set without `sub`, without `scope`, or whose
     /// scope lacks `atproto`.
-    #[expect(clippy::too_many_arguments, reason = "who, where, and the parameters of the request")]
     #[tracing::instrument(name = "atproto.token.exchange", skip_all, fields(issuer = server.issuer))]
     pub async fn exchange_code(
         &self,
         server: &AuthorizationServer,
         me: &UpstreamIdentity<'_>,
         dpop: &EcKey,
-        nonce: Option<&str>,
-        code: &Secret,
-        verifier: &CodeVerifier,
-        redirect_uri: &str,
+        exchange: &CodeExchange<'_>,
     ) -> Result<TokenAnswer, TokenError> {
+        let CodeExchange { code, verifier, redirect_uri, nonce } = *exchange;
         let params = [
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
@@ -264,6 +274,7 @@ impl AtprotoClient {
             accept: "application/json",
             headers,
             body: Some(form(post, assertion.as_ref())),
+            hides_path: false,
         };
         let response = self.0.http.send(call).await?;
         let given = self.0.nonces.keep(post.endpoint, response.headers(), now);

@@ -3,16 +3,18 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Method, Response, StatusCode};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::http::{HttpClient, HttpError, explain};
+use crate::sent::Sent;
 use crate::xrpc::OpenBody;
 
 /// Longer than anything that keeps moving takes.
@@ -32,12 +34,9 @@ impl HttpClient {
     /// twice at most.
     pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
-        let started = Instant::now();
-        let mut request = self
-            .client
-            .request(call.method.clone(), call.url.clone())
-            .headers(call.headers)
-            .timeout(UNLIMITED);
+        let sent = Sent::begin(call.method.clone(), call.url, false);
+        let mut request =
+            self.client.request(call.method, call.url.clone()).headers(call.headers).timeout(UNLIMITED);
         let moved = Arc::new(AtomicU64::new(0));
         match call.body {
             None => {}
@@ -50,7 +49,8 @@ impl HttpClient {
                 request = request.body(Body::wrap_stream(chunks));
             }
         }
-        let mut sending = pin!(request.send());
+        let sending = pin!(request.send().instrument(sent.span.clone()));
+        let mut sending = self.home().of(sending);
         let mut seen = 0;
         let outcome = loop {
             if let Ok(outcome) = timeout(self.idle_timeout(), &mut sending).await {
@@ -62,7 +62,7 @@ impl HttpClient {
             }
             seen = now;
         };
-        self.note_outcome(&call.method, call.url, started, &outcome);
+        self.note_outcome(&sent, &outcome);
         let response = outcome?;
         let status = response.status();
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {

@@ -30,21 +30,29 @@ impl Default for UpstreamCounters {
     }
 }
 
+fn index(outcome: Result<u16, &HttpError>) -> usize {
+    match outcome {
+        Ok(200..300) => 0,
+        Ok(300..400) => 1,
+        Ok(400..500) => 2,
+        Ok(500..600) => 3,
+        Err(HttpError::Timeout) => 4,
+        Err(HttpError::Unreachable(_)) => 5,
+        Err(HttpError::Interrupted) => 6,
+        Err(HttpError::Blocked(_)) => 7,
+        _ => 8,
+    }
+}
+
+/// The word for how a request went.
+pub(crate) fn outcome_name(outcome: Result<u16, &HttpError>) -> &'static str {
+    OUTCOMES[index(outcome)]
+}
+
 impl UpstreamCounters {
     /// Counts a request by the status of its answer.
     pub(crate) fn note(&self, outcome: Result<u16, &HttpError>, time: Duration) {
-        let index = match outcome {
-            Ok(200..300) => 0,
-            Ok(300..400) => 1,
-            Ok(400..500) => 2,
-            Ok(500..600) => 3,
-            Err(HttpError::Timeout) => 4,
-            Err(HttpError::Unreachable(_)) => 5,
-            Err(HttpError::Interrupted) => 6,
-            Err(HttpError::Blocked(_)) => 7,
-            _ => 8,
-        };
-        self.outcomes[index].add(1);
+        self.outcomes[index(outcome)].add(1);
         self.time.observe_time(time);
     }
 

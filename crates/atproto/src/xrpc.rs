@@ -320,6 +320,7 @@ impl AtprotoClient {
 }
 
 /// What one try brought.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and mostly the large one")]
 enum Tried {
     Answer(XrpcAnswer),
     UseNonce(Option<String>),

@@ -14,7 +14,7 @@ use crate::layers::{Layers, Source};
 use crate::parse;
 use crate::secret::{InlineSecret, SecretKeySource};
 use crate::settings::Settings;
-use crate::table;
+use crate::{table, variables};
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,8 @@ pub struct Config {
     pub registration_limit: Option<RateLimit>,
     /// Failed client authentications, by client and address; `None` = no limit.
     pub failed_authentication_limit: Option<RateLimit>,
+    /// Requests of devices whose client does not authenticate, by client and address; `None` = no limit.
+    pub device_limit: Option<RateLimit>,
     /// The address to serve metrics on; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Days for which an act stays in the audit log; `None` = for ever.
@@ -168,8 +170,9 @@ impl Config {
     /// Merges the flags with the process environment, the file and the defaults, and checks everything.
     ///
     /// # Errors
-    /// The first setting that is refused.
+    /// The first setting that is refused, or a variable named like one that is none.
     pub fn load(settings: Settings) -> Result<Self, ConfigError> {
+        variables::check(std::env::vars_os())?;
         Self::load_from(settings, &|name| std::env::var_os(name))
     }
 
@@ -274,6 +277,7 @@ impl Config {
             sign_in_limit: operation.sign_in_limit,
             registration_limit: operation.registration_limit,
             failed_authentication_limit: operation.failed_authentication_limit,
+            device_limit: operation.device_limit,
             metrics_listen: operation.metrics_listen,
             audit_retention_days: operation.audit_retention_days,
             admin_token_file: operation.admin_token_file,
@@ -314,6 +318,7 @@ struct Operation {
     sign_in_limit: Option<RateLimit>,
     registration_limit: Option<RateLimit>,
     failed_authentication_limit: Option<RateLimit>,
+    device_limit: Option<RateLimit>,
     metrics_listen: Option<SocketAddr>,
     audit_retention_days: Option<u32>,
     admin_token_file: Option<PathBuf>,
@@ -340,6 +345,7 @@ impl Operation {
             &mut settings.failed_authentication_limit,
             &mut file.failed_authentication_limit,
         )?;
+        let device_limit = limit(&table::DEVICE_LIMIT, &mut settings.device_limit, &mut file.device_limit)?;
         let (flag, line) = (settings.metrics_listen.take(), file.metrics_listen.take());
         let metrics_listen = layers.text(&table::METRICS_LISTEN, flag, line, parse::listen)?;
         let (flag, line) = (settings.audit_retention_days.take(), file.audit_retention_days.take());
@@ -350,6 +356,7 @@ impl Operation {
             sign_in_limit,
             registration_limit,
             failed_authentication_limit,
+            device_limit,
             metrics_listen,
             audit_retention_days: days.filter(|days| *days > 0),
             admin_token_file,

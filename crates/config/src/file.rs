@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::error::{ConfigError, Fault};
+use crate::nearest::nearest;
 use crate::table::{self, Kind};
 
 /// The TOML file, under the names of the flags. Every key is optional.
@@ -36,6 +37,7 @@ pub(crate) struct FileConfig {
     pub(crate) sign_in_limit: Option<String>,
     pub(crate) registration_limit: Option<String>,
     pub(crate) failed_authentication_limit: Option<String>,
+    pub(crate) device_limit: Option<String>,
     pub(crate) metrics_listen: Option<String>,
     pub(crate) audit_retention_days: Option<String>,
     pub(crate) admin_token_file: Option<String>,
@@ -81,7 +83,10 @@ fn check_keys(table: Table, path: &Path) -> Result<Table, ConfigError> {
                 "secret-key" => {
                     format!("use secret-key-file, or {} in the environment", table::SECRET_KEY_ENV)
                 }
-                kebab => format!("did you mean {}?", nearest(kebab)),
+                kebab => {
+                    let known = table::file_settings().map(|setting| setting.name);
+                    format!("did you mean {}?", nearest(kebab, known))
+                }
             };
             return Err(refuse(&key, "unknown setting".to_owned(), mend));
         };
@@ -127,28 +132,4 @@ fn example(name: &str, kind: Kind) -> String {
 
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
-}
-
-/// The known key that takes the fewest edits to reach.
-fn nearest(key: &str) -> &'static str {
-    table::file_settings()
-        .map(|setting| setting.name)
-        .min_by_key(|name| distance(key, name))
-        .unwrap_or_default()
-}
-
-/// Levenshtein distance, by characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }

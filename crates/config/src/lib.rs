@@ -3,7 +3,7 @@
 //! A setting has one name everywhere: `--external-url` on the command line, `CAUSEWAY_EXTERNAL_URL` in the
 //! environment, `external-url` (or `external_url`) in the TOML file. Flags win over the environment, the
 //! environment over the file, the file over the default. An environment variable that is set but empty
-//! counts as unset.
+//! counts as unset, and one that begins with `CAUSEWAY_` and is no setting is refused.
 //!
 //! [`Settings`] is what clap parses, [`Config::load`] merges it with the other layers and checks every value,
 //! and each refusal is a [`ConfigError`]: one line that names the setting and the mend.
@@ -23,6 +23,7 @@ mod error;
 mod external_url;
 mod file;
 mod layers;
+mod nearest;
 mod parse;
 mod reference;
 mod render;
@@ -31,6 +32,7 @@ mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 pub use config::{Config, LogFormat, RateLimit, Registration, UpstreamClient};
 pub use error::ConfigError;

@@ -73,7 +73,9 @@ const INTRODUCTION: &str = "\
 
 A setting has one name: `--external-url` on the command line, `CAUSEWAY_EXTERNAL_URL` in the environment,
 `external-url` in the TOML file that `--config` names. Flags win over the environment, the environment over
-the file, the file over the default. An environment variable that is set but empty counts as unset.
+the file, the file over the default. An environment variable that is set but empty counts as unset; one that begins
+with `CAUSEWAY_` and is not in this table is refused, so that a misspelled setting does not go unnoticed. Kubernetes'
+own, such as `CAUSEWAY_SERVICE_HOST`, are let be.
 
 | flag | environment | default | meaning |
 |---|---|---|---|
@@ -87,4 +89,7 @@ directory the server is started in. The schema of the file is [config.schema.jso
 `causeway config check` says whether the configuration is good, and `causeway config print` shows every value,
 where it came from, and no secret. A refused setting ends the program with code 2 and one line that names the
 setting and the mend.
+
+Traces have OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`: [Operating it](../operating.md#traces)
+lists them. `RUST_LOG` sets the level of the log.
 ";

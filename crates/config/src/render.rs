@@ -59,6 +59,7 @@ impl Config {
             "sign-in-limit" => text(&RateLimit::in_words(self.sign_in_limit)),
             "registration-limit" => text(&RateLimit::in_words(self.registration_limit)),
             "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),
+            "device-limit" => text(&RateLimit::in_words(self.device_limit)),
             "metrics-listen" => self.metrics_listen.as_ref().and_then(|address| text(address)),
             "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),
             "admin-token-file" => self.admin_token_file.as_ref().and_then(|path| text(&path.display())),

@@ -90,6 +90,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "LIMIT")]
     pub failed_authentication_limit: Option<String>,
 
+    /// Polls, and requests for codes, of devices of one client that does not authenticate, by network address: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub device_limit: Option<String>,
+
     /// Address and port of their own to serve Prometheus metrics on, at /metrics; not for the public
     #[arg(long, global = true, value_name = "ADDR")]
     pub metrics_listen: Option<String>,

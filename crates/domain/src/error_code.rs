@@ -71,6 +71,8 @@ error_codes! {
     UseDpopNonce = "use_dpop_nonce",
     /// RFC 9101 section 7.
     InvalidRequestObject = "invalid_request_object",
+    /// OpenID Connect Core section 3.1.2.6: a `request_uri` that is the client's own.
+    RequestUriNotSupported = "request_uri_not_supported",
     /// OpenID Connect Core section 3.1.2.6: nobody may be shown anything, and nobody is signed in.
     LoginRequired = "login_required",
     /// OpenID Connect Core section 3.1.2.6: the same, and more is asked for than was agreed to.

@@ -56,6 +56,12 @@ impl Did {
         &self.0
     }
 
+    /// Whether an app can take it as the name of a person: a `sub` has 255 ASCII characters at most (OpenID Connect
+    /// Core section 2).
+    pub const fn fits_sub(&self) -> bool {
+        self.0.len() <= 255
+    }
+
     /// The host, with an optional port, of a `did:web`; `None` for a `did:plc`.
     pub fn web_host(&self) -> Option<String> {
         self.0.strip_prefix("did:web:").map(|id| id.replace("%3A", ":").replace("%3a", ":"))

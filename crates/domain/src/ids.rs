@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::rng::Rng;
 use crate::secret::{Browser, DeviceCode, PlainToken, TokenHash};
+use crate::stamp;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -39,6 +41,19 @@ macro_rules! id {
     };
 }
 
+/// An identifier that we make ourselves for a row of its own, and in order of time: `prefix`, the second of its
+/// making and 16 random bytes in base64url. Rows that are made together lie together in an index.
+macro_rules! stamped_id {
+    ($name:ident, $prefix:literal) => {
+        impl $name {
+            /// A fresh random identifier (128 bits) behind the second of its making.
+            pub fn issued(rng: &dyn Rng, now: Timestamp) -> Self {
+                Self(format!(concat!($prefix, "{}{}"), stamp::of(now), rng.base64url::<16>()))
+            }
+        }
+    };
+}
+
 /// An identifier that we make ourselves: `prefix` and 16 random bytes in base64url.
 macro_rules! random_id {
     ($name:ident, $prefix:literal) => {
@@ -66,7 +81,7 @@ id! {
     /// One authorization request of a client, from `/oauth/authorize` to the decision.
     AuthRequestId
 }
-random_id!(AuthRequestId, "ar_");
+stamped_id!(AuthRequestId, "ar_");
 
 id! {
     /// One sign-in from the request that began it to the last token of its session, in log lines: it gives
@@ -85,7 +100,7 @@ id! {
     /// One session at a user's PDS: a chain of token sets.
     UpstreamSessionId
 }
-random_id!(UpstreamSessionId, "us_");
+stamped_id!(UpstreamSessionId, "us_");
 
 id! {
     /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged. Of a session
@@ -133,9 +148,15 @@ impl RequestUri {
     /// The prefix of every request URI that we hand out.
     pub const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 
-    /// A fresh request URI with 256 random bits.
-    pub fn random(rng: &dyn Rng) -> Self {
-        Self(format!("{}{}", Self::PREFIX, rng.base64url::<32>()))
+    /// Reads the parameter of a request; `None`: it is none of ours, whether pushed or not.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.starts_with(Self::PREFIX).then(|| Self(text.to_owned()))
+    }
+
+    /// A fresh request URI with 256 random bits, behind the second of its making: requests that are pushed
+    /// together lie together in an index.
+    pub fn issued(rng: &dyn Rng, now: Timestamp) -> Self {
+        Self(format!("{}{}{}", Self::PREFIX, stamp::of(now), rng.base64url::<32>()))
     }
 }
 

@@ -26,7 +26,9 @@ pub mod scope;
 pub mod secret;
 pub mod session;
 pub mod signing_alg;
+mod stamp;
 pub mod upkeep;
+mod wire_text;
 pub mod xrpc;
 
 pub use access_format::AccessTokenFormat;
@@ -49,3 +51,4 @@ pub use scope::Scope;
 pub use secret::{PlainToken, Secret, TokenHash, TokenKind};
 pub use session::{SessionKind, SessionState};
 pub use signing_alg::SigningAlg;
+pub use wire_text::WireText;

@@ -29,7 +29,16 @@ pub enum RedirectUriError {
     /// A wildcard, or a character that a URI must percent-encode (RFC 3986 section 2).
     #[error("must be ASCII without wildcards, spaces, backslashes or control characters")]
     Wildcard,
+    /// Its query has a parameter that an answer adds (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2): the
+    /// client could not tell which of the two is ours.
+    #[error(
+        "must not have a query parameter that an answer brings: code, state, iss, error, error_description or error_uri"
+    )]
+    Reserved,
 }
+
+/// The parameters of an authorization response.
+const RESPONSE_PARAMETERS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "error_uri"];
 
 /// A redirect URI as the client registered it, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +82,9 @@ impl RedirectUri {
             scheme if scheme.contains('.') => Ok(()),
             _ => Err(RedirectUriError::Scheme),
         }?;
+        if url.query_pairs().any(|(name, _)| RESPONSE_PARAMETERS.contains(&name.as_ref())) {
+            return Err(RedirectUriError::Reserved);
+        }
         Ok(Self(value.to_owned()))
     }
 
@@ -198,9 +210,13 @@ mod tests {
             ("https://app.example/\u{202e}", RedirectUriError::Wildcard),
             ("https://*.example/cb", RedirectUriError::Wildcard),
             ("https://app.example/a b", RedirectUriError::Wildcard),
+            ("https://app.example/cb?code=1", RedirectUriError::Reserved),
+            ("https://app.example/cb?tenant=1&st%61te=2", RedirectUriError::Reserved),
+            ("com.example.app:/cb?iss", RedirectUriError::Reserved),
         ] {
             assert_eq!(RedirectUri::parse(uri), Err(error), "{uri}");
         }
+        assert!(RedirectUri::parse("https://app.example/cb?tenant=code&barcode=1").is_ok());
     }
 
     #[test]

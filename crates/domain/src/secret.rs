@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::clock::Timestamp;
 use crate::rng::Rng;
+use crate::stamp;
 
 /// A secret that we hold for somebody else: an upstream token, a PKCE verifier, a private key.
 ///
@@ -109,8 +111,8 @@ token_kind! {
 ///
 /// ```
 /// use causeway_domain::secret::{Access, PlainToken};
-/// use causeway_domain::SystemRng;
-/// let token = PlainToken::<Access>::random(&SystemRng);
+/// use causeway_domain::{Clock, SystemClock, SystemRng};
+/// let token = PlainToken::<Access>::issued(&SystemRng, SystemClock.now());
 /// assert!(token.expose().starts_with("cw_at_"));
 /// assert!(token.hash().matches(&token));
 /// assert_eq!(format!("{token:?}"), "PlainToken(cw_at_…)");
@@ -123,6 +125,15 @@ impl<K: TokenKind> PlainToken<K> {
         Self(Zeroizing::new(format!("{}{}", K::PREFIX, rng.base64url::<32>())), PhantomData)
     }
 
+    /// A fresh token with 256 random bits, and with the second of its making in front of them.
+    ///
+    /// What is made together lies together in an index: the rows of one second share a few pages, however many
+    /// rows there are. The second is no secret, `expires_in` tells it as well.
+    pub fn issued(rng: &dyn Rng, now: Timestamp) -> Self {
+        let text = format!("{}{}{}", K::PREFIX, stamp::of(now), rng.base64url::<32>());
+        Self(Zeroizing::new(text), PhantomData)
+    }
+
     /// Takes a token as a client presented it.
     pub fn presented(value: impl Into<String>) -> Self {
         Self(Zeroizing::new(value.into()), PhantomData)
@@ -133,9 +144,11 @@ impl<K: TokenKind> PlainToken<K> {
         &self.0
     }
 
-    /// What may be stored.
+    /// What may be stored: the hash of the whole token, behind the second of its making if the token has one.
     pub fn hash(&self) -> TokenHash<K> {
-        TokenHash(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes())), PhantomData)
+        let stamp = self.0.strip_prefix(K::PREFIX).and_then(stamp::leading).unwrap_or_default();
+        let digest = Sha256::digest(self.0.as_bytes());
+        TokenHash(format!("{stamp}{}", URL_SAFE_NO_PAD.encode(digest)), PhantomData)
     }
 }
 
@@ -174,7 +187,8 @@ impl<K: TokenKind> fmt::Debug for PlainToken<K> {
     }
 }
 
-/// SHA-256 of a bearer secret in unpadded base64url: the only form a table ever holds.
+/// SHA-256 of a bearer secret in unpadded base64url: the only form a table ever holds. What was
+/// [issued](PlainToken::issued) has the second of its making in front, which keeps an index in order of time.
 ///
 /// A plain hash is enough because the secrets have 256 random bits: there is nothing to guess.
 pub struct TokenHash<K>(String, PhantomData<K>);
@@ -227,15 +241,40 @@ mod tests {
     #[test]
     fn a_secret_has_256_random_bits() {
         fn random_part<K: TokenKind>() -> String {
-            let token = PlainToken::<K>::random(&SystemRng);
-            let random = token.expose().strip_prefix(K::PREFIX).unwrap();
-            assert_eq!(URL_SAFE_NO_PAD.decode(random).unwrap().len(), 32, "{}", K::PREFIX);
-            random.to_owned()
+            let (plain, issued) = (
+                PlainToken::<K>::random(&SystemRng),
+                PlainToken::<K>::issued(&SystemRng, Timestamp(1_700_000_000)),
+            );
+            let [plain, issued] =
+                [&plain, &issued].map(|token| token.expose().strip_prefix(K::PREFIX).unwrap().to_owned());
+            for random in [&plain, issued.strip_prefix("6553f100").unwrap()] {
+                assert_eq!(URL_SAFE_NO_PAD.decode(random).unwrap().len(), 32, "{}", K::PREFIX);
+            }
+            assert!(!issued.ends_with(&plain));
+            issued
         }
         assert_ne!(random_part::<Access>(), random_part::<Access>());
         for one in [random_part::<Code>(), random_part::<Refresh>(), random_part::<ClientSecret>()] {
             assert_ne!(one, random_part::<Registration>());
         }
         random_part::<Browser>();
+    }
+    #[test]
+    fn hashes_of_issued_tokens_are_in_the_order_of_time() {
+        let hash = |now| PlainToken::<Access>::issued(&SystemRng, Timestamp(now)).hash();
+        let hashes: Vec<String> =
+            (0..50).map(|minute| hash(1_700_000_000 + 60 * minute).as_str().to_owned()).collect();
+        assert!(hashes.is_sorted(), "{hashes:?}");
+    }
+
+    /// Tokens of releases without a stamp are found as they were stored.
+    #[test]
+    fn a_token_without_a_stamp_has_the_plain_hash() {
+        let token = PlainToken::<Access>::presented("cw_at_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY");
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose().as_bytes()));
+        assert_eq!(token.hash().as_str(), digest);
+        let other =
+            PlainToken::<Access>::presented("cw_at_6553f100MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY");
+        assert!(!token.hash().matches(&other));
     }
 }

@@ -77,10 +77,11 @@ pub struct Cooldown {
 }
 
 impl Cooldown {
-    /// Seconds to wait from `now` on; `None`: a refresh may be tried.
+    /// Seconds to wait from `now` on; `None`: a refresh may be tried. No pause is longer than an hour: one that
+    /// seems to be began before the clock was set back, and is over.
     pub fn seconds_left(&self, now: Timestamp) -> Option<u64> {
         let left = self.not_before?.since(now);
-        u64::try_from(left).ok().filter(|left| *left > 0)
+        if (1..=LONGEST_WISH_SECONDS).contains(&left) { u64::try_from(left).ok() } else { None }
     }
 
     /// The pause after one more failure: 2 s, doubled each time up to 5 minutes, longer by up to a half by
@@ -158,5 +159,8 @@ mod tests {
         assert_eq!(pause(0, Some(u64::MAX), 0), Some(3600));
         let over = Cooldown { failures: 1, not_before: Some(now) };
         assert_eq!(over.seconds_left(now), None);
+        let until =
+            |at: i64| Cooldown { failures: 1, not_before: Some(Timestamp(1000 + at)) }.seconds_left(now);
+        assert_eq!((until(3600), until(3601), until(86_400)), (Some(3600), None, None), "a clock set back");
     }
 }

@@ -34,7 +34,7 @@ pub async fn begin(
     let client = ensure_client(ctx, return_to).await?;
     let now = ctx.now();
     let request = AuthRequest {
-        id: AuthRequestId::random(ctx.rng()),
+        id: AuthRequestId::issued(ctx.rng(), now),
         tenant_id: client.tenant_id,
         client_id: client.client_id,
         redirect_uri: return_to.to_owned(),

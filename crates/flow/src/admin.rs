@@ -6,22 +6,19 @@ use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
 use causeway_store::admin::{self, SessionFilter};
-use causeway_store::audit::{Actor, AuditEvent, AuditFilter, insert_audit_event, list_audit_events};
-use causeway_store::{clients as rows, keys, sessions};
+use causeway_store::audit::{AuditEvent, AuditFilter, insert_audit_event, list_audit_events};
+use causeway_store::clients as rows;
 
-use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::issuer_keys;
 use crate::maintenance;
+use crate::operator::Operator;
 use crate::register::{self, RegisterError, Registered};
 use crate::registration::{self, RegistrationError};
 
-/// Sessions that one transaction ends.
-const BATCH: i64 = 100;
-
 fn act(ctx: &Ctx, event: &str) -> AuditEvent {
-    audit::act(ctx, Actor::Operator, event, "ok").with("by", "http")
+    Operator::over_http(ctx).act(event)
 }
 
 /// At most `limit` clients, the newest first.
@@ -59,13 +56,7 @@ pub async fn create_client(
     let client_secret = valid.new_secret(ctx.rng());
     let hash = client_secret.as_ref().map(PlainToken::hash);
     let client = valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now());
-    let (row, act) = (client.clone(), act(ctx, "client_created").of_client(&client.client_id));
-    ctx.store()
-        .write(move |c| {
-            rows::insert_client(c, &row)?;
-            insert_audit_event(c, &act).map_err(Internal::from)
-        })
-        .await?;
+    Operator::over_http(ctx).insert_client(&client).await.map_err(Internal::from)?;
     Ok(Registered { client, client_secret, registration_access_token: None })
 }
 
@@ -125,8 +116,11 @@ pub async fn rotate_secret(
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.admin.delete_client", skip_all, fields(%client_id))]
 pub async fn delete_client(ctx: &Ctx, client_id: &ClientId) -> Result<bool, Internal> {
-    let Some(client) = find_client(ctx, client_id).await? else { return Ok(false) };
-    registration::remove(ctx, &client, act(ctx, "client_deleted")).await
+    let deleted = Operator::over_http(ctx).delete_client(client_id).await?;
+    if deleted {
+        maintenance::revoke_due_soon(ctx);
+    }
+    Ok(deleted)
 }
 
 /// At most `limit` sessions, the most recently used first.
@@ -176,18 +170,7 @@ pub async fn find_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<Se
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.admin.end_session", skip_all, fields(session = %id))]
 pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<bool>, Internal> {
-    let (tenant, wanted, now, act) = (ctx.tenant().clone(), id.clone(), ctx.now(), act(ctx, "revocation"));
-    let ended = ctx
-        .store()
-        .write(move |c| {
-            let Some(session) = admin::find_session(c, &tenant, &wanted)? else { return Ok(None) };
-            let ended = sessions::end_session(c, &wanted, now)?;
-            if ended {
-                insert_audit_event(c, &act.clone().of_session(&session))?;
-            }
-            Ok::<_, Internal>(Some(ended))
-        })
-        .await?;
+    let ended = Operator::over_http(ctx).end_session(id).await?;
     if ended == Some(true) {
         maintenance::revoke_soon(ctx, id).await;
     }
@@ -200,27 +183,9 @@ pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<boo
 /// When the database does not answer: some may have ended then.
 #[tracing::instrument(name = "flow.admin.end_sessions", skip_all)]
 pub async fn end_sessions(ctx: &Ctx, wanted: &SessionFilter) -> Result<usize, Internal> {
-    let mut all = 0;
-    loop {
-        let (tenant, wanted, now) = (ctx.tenant().clone(), wanted.clone(), ctx.now());
-        let act = act(ctx, "revocation");
-        let ended = ctx
-            .store()
-            .write(move |c| {
-                let ended = admin::end_sessions(c, &tenant, &wanted, BATCH, now)?;
-                for session in &ended {
-                    insert_audit_event(c, &act.clone().of_session(session))?;
-                }
-                Ok::<_, Internal>(ended.len())
-            })
-            .await?;
-        if ended == 0 {
-            break;
-        }
-        all += ended;
-    }
+    let ended = Operator::over_http(ctx).end_sessions(wanted).await?;
     maintenance::revoke_due_soon(ctx);
-    Ok(all)
+    Ok(ended)
 }
 
 /// A key that signs, or has signed, answers of ours.
@@ -260,14 +225,8 @@ pub async fn list_keys(ctx: &Ctx) -> Result<Vec<IssuerKey>, Internal> {
 #[tracing::instrument(name = "flow.admin.rotate_key", skip_all, fields(%alg))]
 pub async fn rotate_key(ctx: &Ctx, alg: SigningAlg) -> Result<String, Internal> {
     let key = issuer_keys::fresh(alg, ctx.now()).await?;
-    let (ring, kid) = (ctx.ring(), key.kid.clone());
-    let act = act(ctx, "key_rotated").with("alg", alg.as_str()).with("kid", kid.as_str());
-    ctx.store()
-        .write(move |c| {
-            keys::rotate_signing_key(c, &ring, &key)?;
-            insert_audit_event(c, &act).map_err(Internal::from)
-        })
-        .await?;
+    let kid = key.kid.clone();
+    Operator::over_http(ctx).rotate_key(&ctx.ring(), key).await?;
     Ok(kid)
 }
 
@@ -277,16 +236,7 @@ pub async fn rotate_key(ctx: &Ctx, alg: SigningAlg) -> Result<String, Internal> 
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.admin.retire_key", skip_all, fields(kid))]
 pub async fn retire_key(ctx: &Ctx, kid: &str) -> Result<bool, Internal> {
-    let (kid, act) = (kid.to_owned(), act(ctx, "key_retired").with("kid", kid));
-    ctx.store()
-        .write(move |c| {
-            let done = keys::withdraw_signing_key(c, &kid)?;
-            if done {
-                insert_audit_event(c, &act)?;
-            }
-            Ok::<_, Internal>(done)
-        })
-        .await
+    Ok(Operator::over_http(ctx).retire_key(kid).await?)
 }
 
 /// At most `limit` acts, the latest first.

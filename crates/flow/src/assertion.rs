@@ -32,8 +32,8 @@ pub enum AssertionError {
     /// Signed with another algorithm than the client registered.
     #[error("the client assertion is not signed with the registered token_endpoint_auth_signing_alg")]
     RegisteredAlg,
-    /// It names no client.
-    #[error("the client assertion has no sub: it must be the client_id, and so must iss")]
+    /// It names no client: nothing, or with control characters.
+    #[error("the client assertion names no client: its sub must be the client_id, and so must iss")]
     NoSubject,
     /// `client_id` in the body names another client.
     #[error("client_id in the body is not the sub of the client assertion")]
@@ -64,7 +64,8 @@ impl<'a> Assertion<'a> {
             return Err(AssertionError::Typ);
         }
         let claims: Claims = jws.unverified_claims()?;
-        let sub = claims.sub.filter(|sub| !sub.is_empty()).ok_or(AssertionError::NoSubject)?;
+        let names = |sub: &String| !sub.is_empty() && !sub.chars().any(char::is_control);
+        let sub = claims.sub.filter(names).ok_or(AssertionError::NoSubject)?;
         Ok(Self { jws, client_id: ClientId::new(sub) })
     }
 

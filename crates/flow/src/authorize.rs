@@ -20,6 +20,7 @@ use crate::error::Internal;
 use crate::id_token::OPENID;
 use crate::id_token_hint;
 use crate::issuer_keys;
+use crate::open_redirect;
 use crate::request_object;
 use crate::resources;
 use crate::respond::{ClientAnswer, ReplyTo};
@@ -72,6 +73,9 @@ pub enum UnsafeRequest {
     /// A `request_uri` that is unknown, expired, used up, or another client's.
     #[error("request_uri is unknown, has expired, or was used: push the request again")]
     RequestUri,
+    /// Anything else, where no redirect URI beside it can be used: one within what cannot be read is none.
+    #[error(transparent)]
+    Refused(Refusal),
 }
 
 impl UnsafeRequest {
@@ -81,7 +85,8 @@ impl UnsafeRequest {
             Self::UnknownClient(_) => ErrorCode::InvalidClient,
             Self::Document(trouble) => trouble.code(),
             Self::RequestUri => ErrorCode::InvalidRequestUri,
-            _ => ErrorCode::InvalidRequest,
+            Self::Refused(refusal) => refusal.code(),
+            Self::NoClientId | Self::NoRedirectUri | Self::RedirectUri(_) => ErrorCode::InvalidRequest,
         }
     }
 }
@@ -137,12 +142,20 @@ pub enum Refusal {
     /// A request object (RFC 9101) that is not believed.
     #[error("{0}")]
     InvalidRequestObject(String),
+    /// A `request_uri` of the client's own (OpenID Connect Core section 6.2).
+    #[error("request_uri must be one of this server's: push the request, or send it in request")]
+    RequestUriNotSupported,
     /// A parameter that is longer than it may be.
     #[error("{0} is longer than {1} characters")]
     TooLong(&'static str, usize),
 }
 
 impl Refusal {
+    /// Whether the request itself could not be read, and its redirect URI may have been in it.
+    const fn hides_request(&self) -> bool {
+        matches!(self, Self::InvalidRequestObject(_) | Self::RequestUriNotSupported)
+    }
+
     /// The code of RFC 6749 section 4.1.2.1.
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -151,6 +164,7 @@ impl Refusal {
             Self::Scope(_) => ErrorCode::InvalidScope,
             Self::Target(_) => ErrorCode::InvalidTarget,
             Self::InvalidRequestObject(_) => ErrorCode::InvalidRequestObject,
+            Self::RequestUriNotSupported => ErrorCode::RequestUriNotSupported,
             _ => ErrorCode::InvalidRequest,
         }
     }
@@ -169,6 +183,8 @@ pub enum AuthorizeError {
         refusal: Refusal,
         /// How the client learns of it.
         answer: ClientAnswer,
+        /// Whether the person has to be asked before they are sent there.
+        ask: bool,
     },
     /// Ours.
     #[error(transparent)]
@@ -212,17 +228,35 @@ pub async fn begin(
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
     let client = find_client(ctx, &params).await?;
+    match begin_for(ctx, client.clone(), &mut params, browser).await {
+        Err(AuthorizeError::Refused { refusal, answer, .. }) => {
+            let ask = open_redirect::needs_asking(ctx, &client, &params, &answer, browser).await?;
+            Err(AuthorizeError::Refused { refusal, answer, ask })
+        }
+        done => done,
+    }
+}
+
+async fn begin_for(
+    ctx: &Ctx,
+    client: Client,
+    params: &mut AuthorizeParams,
+    browser: &BrowserSessionId,
+) -> Result<AuthRequest, AuthorizeError> {
     if let Some(request_uri) = &params.request_uri {
-        return begin_pushed(ctx, client, RequestUri::new(request_uri), browser).await;
+        return match RequestUri::parse(request_uri) {
+            Some(request_uri) => begin_pushed(ctx, client, request_uri, browser).await,
+            None => Err(refuse(ctx, &client, params, Refusal::RequestUriNotSupported)),
+        };
     }
     let correlation_id = Some(CorrelationId::random(ctx.rng()));
     trace::correlate(correlation_id.as_ref());
     if client.wants("require_pushed_authorization_requests") {
         let refusal = Refusal::Unprotected("pushed: send request_uri");
-        return Err(refuse(ctx, &client, &params, refusal));
+        return Err(refuse(ctx, &client, params, refusal));
     }
-    let checked = prepare(ctx, &client, &mut params).await?;
-    let id = AuthRequestId::random(ctx.rng());
+    let checked = prepare(ctx, &client, params).await?;
+    let id = AuthRequestId::issued(ctx.rng(), ctx.now());
     let mut request = checked.into_request(id, &client, browser, None, ctx.now());
     request.correlation_id = correlation_id;
     let row = request.clone();
@@ -245,7 +279,7 @@ async fn begin_pushed(
     request_uri: RequestUri,
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
-    let (now, id, browser) = (ctx.now(), AuthRequestId::random(ctx.rng()), browser.clone());
+    let (now, id, browser) = (ctx.now(), AuthRequestId::issued(ctx.rng(), ctx.now()), browser.clone());
     let rules = ctx.clone();
     let bound = ctx
         .store()
@@ -329,13 +363,15 @@ fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked
 fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal) -> AuthorizeError {
     let redirect_uri = match registered_redirect_uri(client, params) {
         Ok(redirect_uri) => redirect_uri,
+        // What is wrong with the request comes before what is missing beside it (RFC 9101 section 7).
+        Err(_) if refusal.hides_request() => return UnsafeRequest::Refused(refusal).into(),
         Err(error) => return error.into(),
     };
     let (state, issuer) = (params.state.as_deref(), ctx.issuer());
     let mode = response_mode(params).unwrap_or_default();
     let to = ReplyTo { redirect_uri, mode, state, issuer, ui_locales: params.ui_locales.as_deref() };
     let answer = ClientAnswer::error_to(to, refusal.code(), &refusal.to_string());
-    AuthorizeError::Refused { refusal, answer }
+    AuthorizeError::Refused { refusal, answer, ask: false }
 }
 
 fn registered_redirect_uri<'a>(

@@ -5,7 +5,9 @@
 //! DID's own document leads to a PDS whose authorization server is that issuer (atproto OAuth
 //! specification, "Identity Authentication"). If somebody named an account, it must be that one.
 
-use causeway_atproto::{HttpError, Identity, TokenAnswer, TokenError as UpstreamTokenError};
+use causeway_atproto::{
+    CodeExchange, HttpError, Identity, ResolveError, TokenAnswer, TokenError as UpstreamTokenError,
+};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
@@ -18,6 +20,7 @@ use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
 
 use crate::account_proof;
+use crate::atproto::{give_back, token_set};
 use crate::audit;
 use crate::consent::{self, ConsentError};
 use crate::ctx::Ctx;
@@ -26,7 +29,6 @@ use crate::maintenance;
 use crate::respond::ClientAnswer;
 use crate::sign_in::end_request;
 use crate::trace;
-use crate::upstream::{give_back, token_set};
 
 /// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
 #[derive(Clone, Debug, Default)]
@@ -86,6 +88,8 @@ enum Failure {
     OtherAccount,
     #[error("the account does not belong to the server that vouched for it")]
     ForeignAccount,
+    #[error("the account's DID is longer than the 255 characters that apps take")]
+    LongDid,
     #[error("the person's server gave an answer that cannot be used")]
     Malformed,
     #[error("the person's server cannot be reached at the moment")]
@@ -97,9 +101,12 @@ enum Failure {
 impl Failure {
     const fn code(&self) -> ErrorCode {
         match self {
-            Self::Issuer | Self::Declined | Self::OtherAccount | Self::ForeignAccount | Self::Overtaken => {
-                ErrorCode::AccessDenied
-            }
+            Self::Issuer
+            | Self::Declined
+            | Self::OtherAccount
+            | Self::ForeignAccount
+            | Self::LongDid
+            | Self::Overtaken => ErrorCode::AccessDenied,
             Self::Refused | Self::Malformed => ErrorCode::ServerError,
             Self::Unavailable => ErrorCode::TemporarilyUnavailable,
         }
@@ -206,16 +213,16 @@ async fn sign_in(
             return Ok(Err(Failure::Unavailable));
         }
     };
-    let Some(me) = ctx.upstream().identity(&upstream.upstream) else {
+    let Some(me) = ctx.profile().identity(&upstream.upstream) else {
         return Err(Internal::Inconsistent("the client key of this sign-in is not loaded"));
     };
-    let nonce = Some(upstream.nonce.as_str()).filter(|nonce| !nonce.is_empty());
-    let redirect_uri = &upstream.upstream.redirect_uri;
-    let answer = ctx
-        .atproto()
-        .exchange_code(&server, &me, &dpop, nonce, &code, &upstream.pkce_verifier, redirect_uri)
-        .await;
-    let answer = match answer {
+    let exchange = CodeExchange {
+        code: &code,
+        verifier: &upstream.pkce_verifier,
+        redirect_uri: &upstream.upstream.redirect_uri,
+        nonce: Some(upstream.nonce.as_str()).filter(|nonce| !nonce.is_empty()),
+    };
+    let answer = match ctx.atproto().exchange_code(&server, &me, &dpop, &exchange).await {
         Ok(answer) => answer,
         Err(error) => {
             tracing::warn!(%error, "the upstream code was not redeemed");
@@ -264,15 +271,14 @@ async fn prove_identity(
     if named.into_iter().flatten().any(|expected| expected != sub) {
         return Err(Failure::OtherAccount);
     }
-    let unavailable_or = |error: causeway_atproto::ResolveError, otherwise: Failure| {
+    let unavailable_or = |error: ResolveError, otherwise: Failure| {
         tracing::warn!(%error, "the account does not resolve");
         if error.is_upstream_fault() { Failure::Unavailable } else { otherwise }
     };
-    let identity = ctx
-        .atproto()
-        .resolve_did_fresh(sub)
-        .await
-        .map_err(|error| unavailable_or(error, Failure::ForeignAccount))?;
+    let identity = ctx.atproto().resolve_did_fresh(sub).await.map_err(|error| match error {
+        ResolveError::DidTooLong => Failure::LongDid,
+        error => unavailable_or(error, Failure::ForeignAccount),
+    })?;
     let server = ctx
         .atproto()
         .server_of_pds(&identity.pds)
@@ -293,7 +299,7 @@ async fn store_session(
     let mut binding = upstream.upstream.clone();
     binding.pds = origin_of(&identity.pds);
     let head = SessionHead {
-        session_id: UpstreamSessionId::random(ctx.rng()),
+        session_id: UpstreamSessionId::issued(ctx.rng(), now),
         tenant_id: request.tenant_id.clone(),
         client_id: request.client_id.clone(),
         did: identity.did,
@@ -346,4 +352,36 @@ async fn store_session(
 /// The origin of a server's address, without the slash that a URL ends with.
 fn origin_of(url: &url::Url) -> String {
     url.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What apps' developers look up.
+    const REFERENCE: &str = include_str!("../../../docs/src/reference/errors.md");
+
+    #[test]
+    fn every_failure_is_in_the_reference() {
+        use Failure as F;
+        let all = [
+            F::Issuer,
+            F::Declined,
+            F::Refused,
+            F::OtherAccount,
+            F::ForeignAccount,
+            F::LongDid,
+            F::Malformed,
+            F::Unavailable,
+            F::Overtaken,
+        ];
+        for failure in all {
+            let (code, text) = (failure.code(), format!("| {failure} |"));
+            let row = REFERENCE.lines().position(|line| line.contains(&text));
+            let row = row.unwrap_or_else(|| panic!("{text}"));
+            // A row without a code has that of the one above it.
+            let codes = REFERENCE.lines().take(row + 1).filter_map(|line| line.strip_prefix("| `"));
+            assert_eq!(codes.last().and_then(|rest| rest.split('`').next()), Some(code.as_str()), "{text}");
+        }
+    }
 }

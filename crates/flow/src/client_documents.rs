@@ -207,7 +207,7 @@ async fn document(
     let resting = failed.as_ref().filter(|(at, _)| (0..COOL_DOWN_SECONDS).contains(&now.since(*at)));
     let trouble = match resting {
         Some((_, trouble)) => trouble.clone(),
-        None => match read(ctx, client_id, url, known.is_some()).await {
+        None => match read(ctx, client_id, url, known.as_ref()).await {
             Ok(client) => {
                 *failed = None;
                 return Ok(client);
@@ -244,7 +244,12 @@ fn is_fresh(client: &Client, now: Timestamp) -> bool {
 }
 
 /// Reads a document anew, and keeps what it says.
-async fn read(ctx: &Ctx, client_id: &ClientId, url: &Url, known: bool) -> Result<Client, FindError> {
+async fn read(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    url: &Url,
+    known: Option<&Client>,
+) -> Result<Client, FindError> {
     let (metadata, fresh_until) = fetch(ctx, client_id, url, known).await?;
     keep(ctx, client_id, metadata, ClientOrigin::Document { checked_at: ctx.now(), fresh_until }).await
 }
@@ -254,10 +259,10 @@ async fn fetch(
     ctx: &Ctx,
     client_id: &ClientId,
     url: &Url,
-    known: bool,
+    known: Option<&Client>,
 ) -> Result<(ClientMetadata, Timestamp), DocumentTrouble> {
     let documents = ctx.client_documents();
-    if !known && !documents.admit(url, ctx.now()) {
+    if known.is_none() && !documents.admit(url, ctx.now()) {
         tracing::warn!(host = url.host_str(), "too many unknown client documents of one host");
         return Err(DocumentTrouble::Busy);
     }

@@ -7,7 +7,7 @@ use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::upkeep::keep_alive_at;
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
+    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp, TokenHash,
     UpstreamSessionId,
 };
 use causeway_store::audit::{Actor, insert_audit_event};
@@ -207,8 +207,9 @@ async fn allow(
     session_id: UpstreamSessionId,
     agreed: Agreed,
 ) -> Result<Option<ClientAnswer>, ConsentError> {
-    let code = PlainToken::<Code>::random(ctx.rng());
-    let (ring, now, hash, dice) = (ctx.ring(), ctx.now(), code.hash(), ctx.dice());
+    let now = ctx.now();
+    let code = PlainToken::<Code>::issued(ctx.rng(), now);
+    let (ring, hash, dice) = (ctx.ring(), code.hash(), ctx.dice());
     let answer = answer_to(ctx, &request, &code);
     let act = audit::act(ctx, Actor::Person, "consent", "granted");
     let issued = ctx
@@ -244,23 +245,7 @@ async fn allow(
                 let approved = device_codes::approve_device_code(c, device_code, &request.id, &grant, now)?;
                 return if approved { Ok(Some(superseded)) } else { Err(ConsentError::Gone) };
             }
-            let row = AuthorizationCode {
-                code: hash.clone(),
-                client_id: request.client_id.clone(),
-                did: session.did,
-                session_id: session.session_id,
-                session_iteration: session.iteration,
-                redirect_uri: request.redirect_uri.clone(),
-                scope,
-                resources: request.resources.clone(),
-                code_challenge: request.code_challenge.clone(),
-                nonce: request.nonce.clone(),
-                dpop_jkt: request.dpop_jkt.clone(),
-                created_at: now,
-                expires_at: now.plus(CODE_SECONDS),
-                used_at: None,
-            };
-            codes::insert_code(c, &row)?;
+            codes::insert_code(c, &code_for(&request, session, scope, hash.clone(), now))?;
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
@@ -272,6 +257,32 @@ async fn allow(
     // Only now: the new background session is committed, the one before it is of no use.
     join_all(superseded.iter().map(|id| maintenance::revoke_soon(ctx, id))).await;
     Ok(Some(answer))
+}
+
+/// What a code stands for until it is redeemed.
+fn code_for(
+    request: &AuthRequest,
+    session: SessionHead,
+    scope: Scope,
+    code: TokenHash<Code>,
+    now: Timestamp,
+) -> AuthorizationCode {
+    AuthorizationCode {
+        code,
+        client_id: request.client_id.clone(),
+        did: session.did,
+        session_id: session.session_id,
+        session_iteration: session.iteration,
+        redirect_uri: request.redirect_uri.clone(),
+        scope,
+        resources: request.resources.clone(),
+        code_challenge: request.code_challenge.clone(),
+        nonce: request.nonce.clone(),
+        dpop_jkt: request.dpop_jkt.clone(),
+        created_at: now,
+        expires_at: now.plus(CODE_SECONDS),
+        used_at: None,
+    }
 }
 
 /// How the person gets back: with a code, or, when a device waits for this, without one.
@@ -323,8 +334,9 @@ async fn allow_again(
     request: &AuthRequest,
     session_id: UpstreamSessionId,
 ) -> Result<ClientAnswer, ConsentError> {
-    let code = PlainToken::<Code>::random(ctx.rng());
-    let (now, hash, device_code) = (ctx.now(), code.hash(), request.device_code.clone());
+    let now = ctx.now();
+    let code = PlainToken::<Code>::issued(ctx.rng(), now);
+    let (hash, device_code) = (code.hash(), request.device_code.clone());
     let renewed = ctx
         .store()
         .write::<_, Internal, _>(move |c| {

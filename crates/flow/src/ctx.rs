@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::atproto::AtprotoUpstream;
 use crate::client_cache::ClientCache;
 use crate::client_documents::ClientDocuments;
 use crate::client_keys::ClientKeys;
@@ -23,6 +24,7 @@ use crate::error::Internal;
 use crate::flights::Flights;
 use crate::guesses::Guesses;
 use crate::issuer_keys::IssuerKeys;
+use crate::keeper::Upstream;
 use crate::limits::{Limits, RateLimits};
 use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
@@ -56,7 +58,7 @@ pub struct CtxParts {
     /// Our issuer identifier: an origin.
     pub issuer: String,
     /// Who we are to people's own servers.
-    pub upstream: UpstreamProfile,
+    pub profile: UpstreamProfile,
     /// The widest scope that we declare to them.
     pub ceiling: Scope,
     /// Who may register clients.
@@ -98,7 +100,7 @@ impl Ctx {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
-        let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.upstream.declares());
+        let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.profile.declares());
         let limits = Limits::new(parts.limits);
         Self(Arc::new(Inner {
             parts,
@@ -128,12 +130,13 @@ impl Ctx {
         self.0.tasks.spawn_on(trace::carry(work).in_current_span(), &self.0.runtime)
     }
 
-    /// Starts such work and waits for its result, as long as somebody can be kept waiting.
-    pub(crate) async fn finish<T: Send + 'static>(
+    /// Starts such work and waits for its result, as long as somebody can be kept waiting. The work is no part
+    /// of the caller's future, which stays small.
+    pub(crate) fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Internal> {
-        Ok(timeout(CALLER_PATIENCE, self.start(work)).await.map_err(|_| Internal::Slow)??)
+    ) -> impl Future<Output = Result<T, Internal>> {
+        wait_for(self.start(work))
     }
 
     /// Writes what a person's server has answered. It gives that answer once: while the database does
@@ -147,7 +150,7 @@ impl Ctx {
         let mut pause = ANSWER_PAUSE;
         loop {
             match self.store().write(make()).await {
-                Err(error) if error.is_retryable() && started.elapsed() < ANSWER_PATIENCE => {
+                Err(error) if error.may_pass() && started.elapsed() < ANSWER_PATIENCE => {
                     tracing::error!(%error, "an upstream answer is not committed yet: it is kept and tried again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(ANSWER_LONGEST_PAUSE);
@@ -175,8 +178,13 @@ impl Ctx {
     }
 
     /// Who we are to people's own servers.
-    pub fn upstream(&self) -> &UpstreamProfile {
-        &self.0.parts.upstream
+    pub fn profile(&self) -> &UpstreamProfile {
+        &self.0.parts.profile
+    }
+
+    /// Where the sessions live that the keeper keeps.
+    pub(crate) fn upstream(&self) -> impl Upstream {
+        AtprotoUpstream { client: self.atproto(), profile: self.profile(), clock: &*self.0.parts.clock }
     }
 
     /// What may be asked for.
@@ -280,4 +288,8 @@ impl Ctx {
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
     }
+}
+
+async fn wait_for<T>(task: JoinHandle<T>) -> Result<T, Internal> {
+    Ok(timeout(CALLER_PATIENCE, task).await.map_err(|_| Internal::Slow)??)
 }

@@ -5,7 +5,9 @@
 //! Nothing that is shown in the browser gives the device anything before the person has seen who asks and has
 //! confirmed the code (section 5.4), and consent is asked for as in any other sign-in.
 
-use causeway_domain::client::{Client, GrantType};
+use std::net::IpAddr;
+
+use causeway_domain::client::{Client, ClientType, GrantType};
 use causeway_domain::device::{
     DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
 };
@@ -23,6 +25,7 @@ use crate::error::Internal;
 use crate::guesses::Guess;
 use crate::id_token::OPENID;
 use crate::issuer_keys;
+use crate::limits::{self, Act, TooMany};
 use crate::resources;
 use crate::sign_in::{self, SignInError};
 
@@ -97,6 +100,18 @@ pub struct Begun {
     pub interval: i64,
 }
 
+/// Counts a request of a device, for codes or for tokens, unless its client has proven who it is: whoever names a
+/// public client may send them, from as many places as there are devices.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn permit(ctx: &Ctx, caller: &Caller, address: Option<IpAddr>) -> Result<(), TooMany> {
+    match caller.client.client_type() {
+        ClientType::Public => limits::permit(ctx, Act::Device, Some(&caller.client.client_id), address),
+        ClientType::Confidential => Ok(()),
+    }
+}
+
 /// Takes the request of a device whose client has been authenticated (section 3.1).
 ///
 /// # Errors
@@ -114,8 +129,8 @@ pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<B
     if scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
         issuer_keys::ensure(ctx).await?;
     }
-    let (device_code, user_code) = (PlainToken::random(ctx.rng()), UserCode::random(ctx.rng()));
     let now = ctx.now();
+    let (device_code, user_code) = (PlainToken::issued(ctx.rng(), now), UserCode::random(ctx.rng()));
     let row = DeviceAuthorization {
         device_code: device_code.hash(),
         user_code: user_code.hash(),
@@ -220,7 +235,7 @@ pub async fn confirm(
 ) -> Result<AuthRequest, UserCodeError> {
     let user_code = guessed(ctx, typed, guess)?;
     let found = Lookup::new(ctx, &user_code, guess.browser);
-    let id = AuthRequestId::random(ctx.rng());
+    let id = AuthRequestId::issued(ctx.rng(), ctx.now());
     // No code will ever come of it.
     let code_challenge = CodeVerifier::random(ctx.rng()).challenge();
     let correlation_id = CorrelationId::random(ctx.rng());

@@ -1,18 +1,19 @@
 //! A device comes for its tokens (RFC 8628 sections 3.4 and 3.5).
 
-use causeway_domain::client::GrantType;
-use causeway_domain::device::{DeviceAuthorization, DeviceGrant, DeviceStage};
-use causeway_domain::secret::{DeviceCode, PlainToken};
-use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, Timestamp, TokenHash};
-use causeway_store::{AnyConnection, device_codes, sessions};
+use std::sync::Arc;
 
-use crate::access_jwt::{self, Facts};
+use causeway_domain::client::GrantType;
+use causeway_domain::device::{DeviceAuthorization, DeviceStage};
+use causeway_domain::secret::{DeviceCode, PlainToken};
+use causeway_domain::{Resources, Timestamp, TokenHash};
+use causeway_store::{AnyConnection, device_codes};
+
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::id_token;
-use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::id_token::Issuer;
+use crate::redeemed::{self, Allowed, Redeemed};
+use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -21,12 +22,6 @@ pub struct PollParams {
     pub device_code: Option<PlainToken<DeviceCode>>,
     /// Where the access token is to be used, of what the device named at the beginning (RFC 8707 section 2.2).
     pub resource: Vec<String>,
-}
-
-/// What the transaction came to.
-enum Outcome {
-    Granted { grant: DeviceGrant, session: SessionHead },
-    Refused(TokenRefusal),
 }
 
 /// Answers a poll: once the person has agreed, with tokens, once. The client has been authenticated and its key
@@ -41,41 +36,28 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
     }
     caller.check_binding()?;
     let code = params.device_code.ok_or(TokenRefusal::NoDeviceCode)?.hash();
-    let attempt = Attempt {
+    let attempt = Arc::new(Attempt {
         caller: caller.clone(),
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
-    };
-    let issuer = id_token::Issuer::prepare(ctx).await?;
-    let facts = attempt.foresee(ctx, &code).await?;
+    });
+    let issuer = Issuer::prepare(ctx).await?;
+    let (this, hash) = (Arc::clone(&attempt), code.clone());
+    let facts = redeemed::foresee(ctx, &caller.client, move |c| Ok(this.look(c, &hash)?.ok())).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
     let fresh = pair.clone();
-    let outcome = ctx
+    let redeemed = ctx
         .store()
         .write(move |c| {
             attempt.caller.consume::<TokenError>(c)?;
             Ok::<_, TokenError>(attempt.run(c, &code, &fresh)?)
         })
-        .await?;
-    match outcome {
-        Outcome::Granted { grant, session } => {
-            tracing::info!(session = %grant.session_id, "a device has its tokens");
-            let subject = id_token::Subject {
-                client: &caller.client,
-                session: &session,
-                scope: &grant.scope,
-                nonce: None,
-                access_token: pair.access_token(),
-            };
-            let id_token = issuer.issue(ctx, subject).await?;
-            Ok(pair.issued(grant.scope, grant.did, id_token))
-        }
-        Outcome::Refused(refusal) => Err(refusal.into()),
-    }
+        .await??;
+    tracing::info!(session = %redeemed.session.session_id, "a device has its tokens");
+    Ok(redeemed.answer(ctx, &caller.client, &issuer, pair).await?)
 }
 
-#[derive(Clone)]
 struct Attempt {
     caller: Caller,
     /// What the access token is for; none: everything that was granted.
@@ -85,29 +67,34 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// What the access token will say, for a client whose tokens are signed; `None` as long as there is none.
-    async fn foresee(&self, ctx: &Ctx, hash: &TokenHash<DeviceCode>) -> Result<Option<Facts>, Internal> {
-        if !access_jwt::is_wanted(&self.caller.client) {
-            return Ok(None);
-        }
-        let (this, hash) = (self.clone(), hash.clone());
-        ctx.store()
-            .read(move |c| {
-                let Some(device) = device_codes::find_device_code(c, &hash)? else { return Ok(None) };
-                let (Ok(resources), DeviceStage::Approved(grant)) = (this.check(&device), device.stage)
-                else {
-                    return Ok(None);
-                };
-                let tenant = &this.caller.client.tenant_id;
-                let session = sessions::find_session_of_token(c, tenant, &grant.session_id)?;
-                Ok(session.map(|session| Facts {
-                    sub: grant.did.to_string(),
-                    scope: grant.scope,
-                    resources,
-                    auth_time: Some(session.created_at),
-                }))
-            })
-            .await
+    /// What the device's code comes to now.
+    fn look(
+        &self,
+        c: &mut AnyConnection,
+        hash: &TokenHash<DeviceCode>,
+    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+        let Some(device) = device_codes::find_device_code(c, hash)? else {
+            return Ok(Err(TokenRefusal::DeviceCode));
+        };
+        let resources = match self.check(&device) {
+            Ok(resources) => resources,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let grant = match device.stage {
+            DeviceStage::Pending | DeviceStage::Claimed { .. } => return Ok(Err(TokenRefusal::Pending)),
+            DeviceStage::Denied => return Ok(Err(TokenRefusal::Denied)),
+            DeviceStage::Used => return Ok(Err(TokenRefusal::DeviceCode)),
+            DeviceStage::Approved(grant) => grant,
+        };
+        let session = redeemed::find_session(c, &self.caller.client, &grant.session_id, self.now)?;
+        let Some(session) = session else { return Ok(Err(TokenRefusal::SessionEnded)) };
+        Ok(Ok(Redeemed {
+            session,
+            session_iteration: Some(grant.session_iteration),
+            access: Allowed { scope: grant.scope.clone(), resources },
+            granted: Allowed { scope: grant.scope, resources: device.resources },
+            nonce: None,
+        }))
     }
 
     /// Everything that must be right before anything is said about the person's decision; gives what the access
@@ -132,45 +119,20 @@ impl Attempt {
         c: &mut AnyConnection,
         hash: &TokenHash<DeviceCode>,
         pair: &FreshPair,
-    ) -> Result<Outcome, Internal> {
-        let refused = |refusal| Ok(Outcome::Refused(refusal));
-        let Some(device) = device_codes::find_device_code(c, hash)? else {
-            return refused(TokenRefusal::DeviceCode);
-        };
-        let resources = match self.check(&device) {
-            Ok(resources) => resources,
-            Err(refusal) => return refused(refusal),
-        };
-        let grant = match device.stage {
-            DeviceStage::Pending | DeviceStage::Claimed { .. } => {
+    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+        let redeemed = match self.look(c, hash)? {
+            Ok(redeemed) => redeemed,
+            Err(TokenRefusal::Pending) => {
                 let in_time = device_codes::note_poll(c, hash, self.now)?;
-                return refused(if in_time { TokenRefusal::Pending } else { TokenRefusal::SlowDown });
+                return Ok(Err(if in_time { TokenRefusal::Pending } else { TokenRefusal::SlowDown }));
             }
-            DeviceStage::Denied => return refused(TokenRefusal::Denied),
-            DeviceStage::Used => return refused(TokenRefusal::DeviceCode),
-            DeviceStage::Approved(grant) => grant,
-        };
-        let tenant = &self.caller.client.tenant_id;
-        let session = sessions::find_session_of_token(c, tenant, &grant.session_id)?;
-        let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
-            return refused(TokenRefusal::SessionEnded);
+            Err(refusal) => return Ok(Err(refusal)),
         };
         if !device_codes::consume_device_code(c, hash, self.now)? {
             // Another poll was first, between the look and the swap.
-            return refused(TokenRefusal::DeviceCode);
+            return Ok(Err(TokenRefusal::DeviceCode));
         }
-        let subject = Subject {
-            client: &self.caller.client,
-            did: &grant.did,
-            session_id: &grant.session_id,
-            session_iteration: Some(grant.session_iteration),
-            access_scope: &grant.scope,
-            refresh_scope: &grant.scope,
-            access_resources: &resources,
-            refresh_resources: &device.resources,
-            parent: None,
-        };
-        pair.insert(c, &subject)?;
-        Ok(Outcome::Granted { grant, session })
+        pair.insert(c, &self.caller.client, &redeemed, None)?;
+        Ok(Ok(redeemed))
     }
 }

@@ -45,6 +45,12 @@ impl Internal {
         matches!(self, Self::Store(StoreError::Constraint(_)))
     }
 
+    /// Whether what failed may work later: the database does not take it, and may take it when its operator has
+    /// seen to it.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(error) if !error.is_final())
+    }
+
     /// Whether the same request may work when it is sent again.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -3,16 +3,18 @@
 //! What is exchanged is the session's identifier. It is no secret: the client proves who it is, and gets a
 //! token for a background session of its own and for nothing else.
 
+use std::sync::Arc;
+
 use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::{LiveSession, Resources, Scope, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::{Resources, Scope, SessionKind, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, sessions};
 
-use crate::access_jwt::{self, Facts};
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::redeemed::{self, Allowed, Redeemed};
 use crate::resources;
-use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 
 /// The type of a `subject_token` that is the identifier of a session.
 pub const SESSION_TOKEN_TYPE: &str = "urn:causeway:token-type:session";
@@ -60,25 +62,28 @@ pub async fn exchange(
     let resources =
         resources::admit(ctx, client, &params.resource).map_err(|_| TokenRefusal::UnknownTarget)?;
     let (session_id, asked) = read(ctx, params)?;
-    let attempt = Attempt { caller: caller.clone(), session_id, asked, resources, now: ctx.now() };
-    let facts = attempt.foresee(ctx).await?;
+    let attempt = Arc::new(Attempt { caller: caller.clone(), session_id, asked, resources, now: ctx.now() });
+    let this = Arc::clone(&attempt);
+    let facts = redeemed::foresee(ctx, client, move |c| Ok(this.look(c)?.ok())).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?.without_refresh();
     let fresh = pair.clone();
-    let (session, scope) = ctx
+    let Redeemed { session: head, access, .. } = ctx
         .store()
         .write(move |c| {
             attempt.caller.consume::<TokenError>(c)?;
             Ok::<_, TokenError>(attempt.run(c, &fresh)?)
         })
         .await??;
-    let head = session.head;
     tracing::info!(
         session = %head.session_id,
         session.kind = head.kind.as_str(),
         session.iteration = head.iteration,
         "session exchanged for a token"
     );
-    Ok(IssuedTokens { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..pair.issued(scope, head.did, None) })
+    Ok(IssuedTokens {
+        issued_token_type: Some(ACCESS_TOKEN_TYPE),
+        ..pair.issued(access.scope, head.did, None)
+    })
 }
 
 /// Which session is meant, and for which scope; empty: everything.
@@ -100,7 +105,6 @@ fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope),
     Ok((UpstreamSessionId::new(subject_token), asked))
 }
 
-#[derive(Clone)]
 struct Attempt {
     caller: Caller,
     session_id: UpstreamSessionId,
@@ -112,27 +116,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// What the token will say, for a client whose tokens are signed; `None` when there will be none.
-    async fn foresee(&self, ctx: &Ctx) -> Result<Option<Facts>, Internal> {
-        if !access_jwt::is_wanted(&self.caller.client) {
-            return Ok(None);
-        }
-        let this = self.clone();
-        ctx.store()
-            .read(move |c| {
-                let Ok((session, scope)) = this.look(c)? else { return Ok(None) };
-                Ok(Some(Facts {
-                    sub: session.head.did.to_string(),
-                    scope,
-                    resources: this.resources,
-                    auth_time: Some(session.head.created_at),
-                }))
-            })
-            .await
-    }
-
     /// The session that is meant, and what of its scope.
-    fn look(&self, c: &mut AnyConnection) -> Result<Result<(LiveSession, Scope), TokenRefusal>, Internal> {
+    fn look(&self, c: &mut AnyConnection) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
         let client = &self.caller.client;
         let found = sessions::find_live_session_of_client(
             c,
@@ -145,32 +130,27 @@ impl Attempt {
             return Ok(Err(TokenRefusal::SubjectToken));
         };
         let scope = if self.asked.is_empty() { session.granted.clone() } else { self.asked.clone() };
-        Ok(if scope.is_subset_of(&session.granted) { Ok((session, scope)) } else { Err(TokenRefusal::Scope) })
+        if !scope.is_subset_of(&session.granted) {
+            return Ok(Err(TokenRefusal::Scope));
+        }
+        let allowed = Allowed { scope, resources: self.resources.clone() };
+        Ok(Ok(Redeemed {
+            session_iteration: Some(session.head.iteration),
+            session: session.head,
+            granted: allowed.clone(),
+            access: allowed,
+            nonce: None,
+        }))
     }
 
     /// One transaction: look, grant. The proof and the assertion of a request that is refused are used up.
-    fn run(
-        &self,
-        c: &mut AnyConnection,
-        pair: &FreshPair,
-    ) -> Result<Result<(LiveSession, Scope), TokenError>, Internal> {
-        let (session, scope) = match self.look(c)? {
-            Ok(found) => found,
+    fn run(&self, c: &mut AnyConnection, pair: &FreshPair) -> Result<Result<Redeemed, TokenError>, Internal> {
+        let redeemed = match self.look(c)? {
+            Ok(redeemed) => redeemed,
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let subject = Subject {
-            client: &self.caller.client,
-            did: &session.head.did,
-            session_id: &session.head.session_id,
-            session_iteration: Some(session.head.iteration),
-            access_scope: &scope,
-            refresh_scope: &scope,
-            access_resources: &self.resources,
-            refresh_resources: &self.resources,
-            parent: None,
-        };
-        pair.insert(c, &subject)?;
-        sessions::touch_session(c, &session.head.session_id, self.now)?;
-        Ok(Ok((session, scope)))
+        pair.insert(c, &self.caller.client, &redeemed, None)?;
+        sessions::touch_session(c, &redeemed.session.session_id, self.now)?;
+        Ok(Ok(redeemed))
     }
 }

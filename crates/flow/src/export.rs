@@ -40,7 +40,7 @@ pub enum ExportError {
     #[error("htm must be GET, HEAD or POST")]
     Htm,
     /// A proof for another server than the session's, or for another endpoint.
-    #[error("htu must be the address of an XRPC method at the session's own server: {pds}/xrpc/…")]
+    #[error("htu must be the address of an XRPC method at the session's own server: {pds}/xrpc/METHOD")]
     Htu {
         /// The origin of that server.
         pds: String,

@@ -1,4 +1,4 @@
-//! Keeping a session alive at a person's own server.
+//! Keeping a session alive at a person's own server. What that server speaks is an [`Upstream`]'s business.
 //!
 //! [`use_session`] is the door: whoever wants to ask that server something gets tokens there that
 //! work, refreshed before use when their end is near; [`renew_session`] is for tokens that the server
@@ -11,6 +11,7 @@
 //! processes keep.
 
 mod attempt;
+mod upstream;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use causeway_store::{AnyConnection, sessions};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::attempt::Attempt;
+pub(crate) use self::upstream::{Lookup, NoAnswer, RefreshFailure, Upstream};
 use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -241,14 +243,14 @@ async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHea
 /// Waits for the lease, or for the iteration that its holder makes.
 async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let holder = ctx.rng().base64url::<12>();
-    let started = Instant::now();
+    let mut waits = None;
     loop {
         if let Look::Moved(head) = look(ctx, seen).await? {
-            note_wait(ctx, started);
+            note_wait(ctx, waits);
             return Ok(head);
         }
         if let Some(fence) = acquire(ctx, seen, &holder).await? {
-            note_wait(ctx, started);
+            note_wait(ctx, waits);
             let leased = Instant::now();
             let outcome = refresh_leased(ctx, seen, fence).await;
             release(ctx, seen, fence).await;
@@ -264,8 +266,8 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
             );
             return outcome;
         }
-        if started.elapsed() > LEASE_PATIENCE {
-            note_wait(ctx, started);
+        if waits.get_or_insert_with(Instant::now).elapsed() > LEASE_PATIENCE {
+            note_wait(ctx, waits);
             return Err(SessionError::Busy { retry_after: RETRY_SECONDS });
         }
         sleep(LEASE_POLL).await;
@@ -273,10 +275,9 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
 }
 
 /// Counts a wait, unless the lease was free or the refresh done at the first look.
-fn note_wait(ctx: &Ctx, started: Instant) {
-    let waited = started.elapsed();
-    if waited >= LEASE_POLL {
-        ctx.stats().note_lease_wait(waited);
+fn note_wait(ctx: &Ctx, since: Option<Instant>) {
+    if let Some(since) = since {
+        ctx.stats().note_lease_wait(since.elapsed());
     }
 }
 
@@ -285,7 +286,7 @@ async fn refresh_leased(ctx: &Ctx, seen: &SessionHead, fence: i64) -> Result<Ses
     // The last holder may have finished, or failed, between the look and the lease.
     match look(ctx, seen).await? {
         Look::Moved(head) => Ok(head),
-        Look::Same(head) => Attempt { ctx, head, fence }.run().await,
+        Look::Same(head) => Attempt { ctx, upstream: ctx.upstream(), head, fence }.run().await,
     }
 }
 

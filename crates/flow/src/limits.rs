@@ -31,7 +31,8 @@ pub enum Act {
     Registration,
     /// Failing to authenticate as a client. RFC 6749 section 2.3.1 asks for it.
     FailedAuthentication,
-    /// Asking for the tokens of a device, and trying user codes (RFC 8628 sections 3.5 and 5.1).
+    /// Asking for codes for a device, or for its tokens, as a client that does not authenticate (RFC 8628 sections
+    /// 3.1 and 3.4). Wrong user codes are counted on their own.
     Device,
 }
 
@@ -79,7 +80,8 @@ impl Default for RateLimits {
             sign_in: per_minute(100),
             registration: Some(RateLimit { count: 1000, seconds: 3600 }),
             failed_authentication: per_minute(100),
-            device: per_minute(100),
+            // Each device polls twelve times a minute, and many may be behind one address.
+            device: per_minute(600),
         }
     }
 }
@@ -114,7 +116,7 @@ pub fn permit(
     client: Option<&ClientId>,
     address: Option<IpAddr>,
 ) -> Result<(), TooMany> {
-    ctx.limits().judge(act, client, address, ctx.now(), true)
+    ctx.limits().judge(act, client, address, ctx.now(), Buckets::take)
 }
 
 /// Says whether there were too many of an act, without counting one.
@@ -122,7 +124,7 @@ pub fn permit(
 /// # Errors
 /// [`TooMany`].
 pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpAddr>) -> Result<(), TooMany> {
-    ctx.limits().judge(act, client, address, ctx.now(), false)
+    ctx.limits().judge(act, client, address, ctx.now(), Buckets::look)
 }
 
 /// The counts of this process.
@@ -158,7 +160,7 @@ impl Limits {
         client: Option<&ClientId>,
         address: Option<IpAddr>,
         now: Timestamp,
-        count: bool,
+        ask: fn(&mut Buckets, Rates, i64) -> Result<(), TooMany>,
     ) -> Result<(), TooMany> {
         let (Some(limit), Some(address)) = (self.limits.of(act), address) else { return Ok(()) };
         let network = network(address);
@@ -168,8 +170,9 @@ impl Limits {
             (self.hasher.hash_one(network), Rate::of(limit, CLIENTS_PER_ADDRESS)),
         ];
         let now = now.as_secs().saturating_mul(MICROS);
-        let verdict =
-            self.acts[act as usize].lock().unwrap_or_else(PoisonError::into_inner).judge(rates, now, count);
+        let mut buckets = self.acts[act as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = ask(&mut buckets, rates, now);
+        drop(buckets);
         if let Err(TooMany { retry_after }) = verdict {
             self.refused[act as usize].fetch_add(1, Ordering::Relaxed);
             tracing::debug!(act = act.as_str(), client, %address, retry_after, "rate limit");
@@ -218,10 +221,14 @@ impl Rate {
         Self { window, step: (window / i64::from(limit.count.saturating_mul(times).max(1))).max(1) }
     }
 
+    /// When a bucket that is empty now is full.
+    const fn empty(self, now: i64) -> i64 {
+        now.saturating_add(self.window)
+    }
+
     /// When a bucket that is full at `full_at` is full after one more was taken.
     fn take(self, full_at: Option<i64>, now: i64) -> Result<i64, TooMany> {
-        // Not later than an empty one: the clock may have been set back.
-        let full_at = full_at.unwrap_or(now).clamp(now, now.saturating_add(self.window));
+        let full_at = full_at.unwrap_or(now).max(now);
         let after = full_at.saturating_add(self.step);
         let excess = after.saturating_sub(now).saturating_sub(self.window);
         if excess > 0 {
@@ -230,6 +237,9 @@ impl Rate {
         Ok(after)
     }
 }
+
+/// The buckets that an act takes from, and how each fills.
+type Rates = [(u64, Rate); 2];
 
 /// When each bucket will be full again: one that is not here is full. The young ones become old when they are
 /// too many, or after the time in which any of them fills; old ones that were not asked for in that time are
@@ -242,18 +252,39 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn judge(&mut self, rates: [(u64, Rate); 2], now: i64, count: bool) -> Result<(), TooMany> {
-        // An empty bucket must not cost the other one anything.
-        let mut after = [0; 2];
-        for (after, (key, rate)) in after.iter_mut().zip(rates) {
-            *after = rate.take(self.find(key), now)?;
-        }
-        if count {
-            for (after, (key, rate)) in after.into_iter().zip(rates) {
-                self.put(key, after, now, rate.window);
-            }
+    /// Takes one of each; nothing when one of them is empty, which must not cost the other one anything.
+    fn take(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
+        let after = self.after(rates, now)?;
+        for (after, (key, rate)) in after.into_iter().zip(rates) {
+            self.put(key, after, now, rate.window);
         }
         Ok(())
+    }
+
+    /// Whether one of each could be taken.
+    fn look(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
+        self.after(rates, now).map(|_| ())
+    }
+
+    fn after(&mut self, rates: Rates, now: i64) -> Result<[i64; 2], TooMany> {
+        // Both before one refuses: what a clock that was set back did to them is mended at the same moment.
+        let found = rates.map(|(key, rate)| self.find_at(key, rate, now));
+        let mut after = [0; 2];
+        for ((after, (_, rate)), full_at) in after.iter_mut().zip(rates).zip(found) {
+            *after = rate.take(full_at, now)?;
+        }
+        Ok(after)
+    }
+
+    /// One that would be full later than an empty one was filled before the clock was set back: it is empty from
+    /// now on, not until the clock is where it was.
+    fn find_at(&mut self, key: u64, rate: Rate, now: i64) -> Option<i64> {
+        let full_at = self.find(key)?;
+        if full_at <= rate.empty(now) {
+            return Some(full_at);
+        }
+        self.put(key, rate.empty(now), now, rate.window);
+        Some(rate.empty(now))
     }
 
     fn find(&self, key: u64) -> Option<i64> {
@@ -261,6 +292,7 @@ impl Buckets {
     }
 
     fn put(&mut self, key: u64, full_at: i64, now: i64, window: i64) {
+        self.turned_at = self.turned_at.min(now);
         if self.young.len() >= CAPACITY || now.saturating_sub(self.turned_at) >= window {
             self.old = std::mem::take(&mut self.young);
             self.turned_at = now;
@@ -282,7 +314,7 @@ mod tests {
 
     fn take(limits: &Limits, client: &str, address: &str, now: i64) -> Result<(), TooMany> {
         let address = Some(address.parse().unwrap());
-        limits.judge(Act::Registration, Some(&ClientId::new(client)), address, Timestamp(now), true)
+        limits.judge(Act::Registration, Some(&ClientId::new(client)), address, Timestamp(now), Buckets::take)
     }
 
     #[test]
@@ -297,7 +329,29 @@ mod tests {
         assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
         assert_eq!(limits.refused(Act::Registration), 3);
         assert_eq!(limits.refused(Act::SignIn), 0);
-        assert_eq!(take(&limits, "a", V4, 0), Err(TooMany { retry_after: 20 }), "a clock that was set back");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_shuts_nobody_out() {
+        let limits = limits(3);
+        for _ in 0..3 {
+            assert_eq!(take(&limits, "a", V4, 1_000_000), Ok(()));
+        }
+        let look = |now| {
+            let a = ClientId::new("a");
+            limits.judge(
+                Act::Registration,
+                Some(&a),
+                Some(V4.parse().unwrap()),
+                Timestamp(now),
+                Buckets::look,
+            )
+        };
+        assert_eq!(look(1000), Err(TooMany { retry_after: 20 }), "nor is anything gained by it");
+        assert_eq!(look(1019), Err(TooMany { retry_after: 1 }));
+        assert_eq!(look(1020), Ok(()));
+        assert_eq!(take(&limits, "a", V4, 1020), Ok(()));
+        assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
     }
 
     #[test]
@@ -331,12 +385,16 @@ mod tests {
         });
         let at = Some(V4.parse().unwrap());
         for _ in 0..10 {
-            assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), false), Ok(()));
-            assert_eq!(limits.judge(Act::Registration, None, at, Timestamp(0), true), Ok(()));
+            assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), Buckets::look), Ok(()));
+            assert_eq!(limits.judge(Act::Registration, None, at, Timestamp(0), Buckets::take), Ok(()));
         }
-        assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), true), Ok(()));
-        assert!(limits.judge(Act::SignIn, None, at, Timestamp(0), false).is_err());
-        assert_eq!(limits.judge(Act::SignIn, None, None, Timestamp(0), true), Ok(()), "nobody to count");
+        assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), Buckets::take), Ok(()));
+        assert!(limits.judge(Act::SignIn, None, at, Timestamp(0), Buckets::look).is_err());
+        assert_eq!(
+            limits.judge(Act::SignIn, None, None, Timestamp(0), Buckets::take),
+            Ok(()),
+            "nobody to count"
+        );
     }
 
     #[test]
@@ -344,11 +402,11 @@ mod tests {
         let mut buckets = Buckets::default();
         let rate = Rate::of(RateLimit { count: 1, seconds: 60 }, 1);
         for key in 0..3 * CAPACITY as u64 {
-            let _ = buckets.judge([(2 * key, rate), (2 * key + 1, rate)], 0, true);
+            let _ = buckets.take([(2 * key, rate), (2 * key + 1, rate)], 0);
         }
         assert!(buckets.young.len() + buckets.old.len() <= 2 * CAPACITY);
-        let _ = buckets.judge([(0, rate), (1, rate)], 61 * MICROS, true);
-        let _ = buckets.judge([(0, rate), (1, rate)], 122 * MICROS, true);
+        let _ = buckets.take([(0, rate), (1, rate)], 61 * MICROS);
+        let _ = buckets.take([(0, rate), (1, rate)], 122 * MICROS);
         assert!(buckets.young.len() + buckets.old.len() <= 4, "what is full again is forgotten");
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionState, UpstreamSessionId};
-use causeway_jose::EcKey;
 use causeway_store::sweep::SweepCount;
 use causeway_store::{audit, events, sessions, sweep};
 use futures_util::future::join_all;
@@ -13,6 +12,7 @@ use crate::backchannel;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::events::EVENT_SECONDS;
+use crate::keeper::{NoAnswer, Upstream as _};
 
 /// Rows that one sweep step deletes of each table: few enough not to hold other writes up.
 const SWEEP_BATCH: i64 = 200;
@@ -143,10 +143,10 @@ async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> 
         .write(move |c| sessions::postpone_revocation(c, &later, until).map_err(Internal::from))
         .await?;
     if tries < REVOKE_TRIES {
-        tracing::warn!(session = %id, reason, tries, "session not revoked at its server yet");
+        tracing::warn!(session = %id, %reason, tries, "session not revoked at its server yet");
         return Ok(());
     }
-    tracing::error!(session = %id, reason, tries, "session not revoked at its server: given up");
+    tracing::error!(session = %id, %reason, tries, "session not revoked at its server: given up");
     complete(ctx, id).await
 }
 
@@ -154,19 +154,14 @@ async fn complete(ctx: &Ctx, id: UpstreamSessionId) -> Result<(), Internal> {
     ctx.store().write(move |c| sessions::complete_revocation(c, &id).map_err(Internal::from)).await
 }
 
-/// `Ok`: there is nothing left to revoke. The error is for the log.
-async fn try_revoke(ctx: &Ctx, head: &SessionHead) -> Result<(), String> {
+/// `Ok`: there is nothing left to revoke.
+async fn try_revoke(ctx: &Ctx, head: &SessionHead) -> Result<(), NoAnswer> {
     let (ring, id, iteration) = (ctx.ring(), head.session_id.clone(), head.iteration);
     let tokens = ctx
         .store()
         .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(NoAnswer::because)?;
     let Some(tokens) = tokens else { return Ok(()) };
-    let me = ctx.upstream().identity(&head.upstream).ok_or("the client key of this session is not loaded")?;
-    let server =
-        ctx.atproto().server_by_issuer(&head.upstream.issuer).await.map_err(|error| error.to_string())?;
-    let dpop = EcKey::from_private_jwk(&tokens.dpop_key).map_err(|error| error.to_string())?;
-    let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
-    ctx.atproto().revoke(&server, &me, &dpop, token).await.map_err(|error| error.to_string())
+    ctx.upstream().revoke(head, &tokens).await
 }

@@ -34,7 +34,7 @@ pub(crate) async fn push(
     mut outgoing: Outgoing<'_>,
 ) -> Result<(UpstreamBinding, Pushed), SignInError> {
     let Outgoing { client, server, .. } = outgoing;
-    let (policy, profile) = (ctx.scopes(), ctx.upstream());
+    let (policy, profile) = (ctx.scopes(), ctx.profile());
     let asked = std::mem::take(&mut outgoing.push.scope);
     let coarse = profile.asking_coarse(client, policy.upstream_coarse(&asked, &server.scopes_supported));
     if ctx.atproto().knows_transition_scopes_only(&server.issuer) {
@@ -59,7 +59,7 @@ async fn attempt(
     outgoing: &mut Outgoing<'_>,
     asking: Asking,
 ) -> Result<Result<(UpstreamBinding, Pushed), TokenError>, Internal> {
-    let profile = ctx.upstream();
+    let profile = ctx.profile();
     outgoing.push.scope = asking.scope;
     let binding = profile.bind(asking.client_id, &outgoing.server.issuer, outgoing.pds);
     let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;

@@ -1,13 +1,15 @@
 //! The authorization code grant (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
-use crate::access_jwt::{self, Facts};
+use std::sync::Arc;
+
 use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::id_token;
+use crate::id_token::Issuer;
 use crate::maintenance;
-use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::redeemed::{self, Allowed, Redeemed};
+use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 use crate::trace;
 use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
@@ -32,7 +34,7 @@ pub struct RedeemParams {
 
 /// What the transaction came to.
 enum Outcome {
-    Granted { code: AuthorizationCode, session: SessionHead },
+    Granted(Redeemed),
     Refused(TokenRefusal),
     Revoked { code: AuthorizationCode, session: Option<SessionHead> },
 }
@@ -49,7 +51,7 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
     caller.check_binding()?;
     let code = params.code.ok_or(TokenRefusal::NoCode)?.hash();
     let verifier = params.code_verifier.ok_or(TokenRefusal::NoVerifier)?;
-    let attempt = Attempt {
+    let attempt = Arc::new(Attempt {
         caller: caller.clone(),
         verifier: CodeVerifier::parse(verifier.expose()).ok(),
         redirect_uri: params.redirect_uri,
@@ -57,9 +59,10 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
         reused: audit::act(ctx, Actor::Client, "code_reuse", "revoked"),
-    };
-    let issuer = id_token::Issuer::prepare(ctx).await?;
-    let facts = attempt.foresee(ctx, &code).await?;
+    });
+    let issuer = Issuer::prepare(ctx).await?;
+    let (this, hash) = (Arc::clone(&attempt), code.clone());
+    let facts = redeemed::foresee(ctx, &caller.client, move |c| this.foresee(c, &hash)).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
     let fresh = pair.clone();
     let outcome = ctx
@@ -70,18 +73,11 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         })
         .await?;
     match outcome {
-        Outcome::Granted { code, session } => {
+        Outcome::Granted(redeemed) => {
+            let session = &redeemed.session;
             trace::correlate(session.correlation_id.as_ref());
-            tracing::info!(session = %code.session_id, session.iteration = code.session_iteration, "code redeemed");
-            let subject = id_token::Subject {
-                client: &caller.client,
-                session: &session,
-                scope: &code.scope,
-                nonce: code.nonce.as_deref(),
-                access_token: pair.access_token(),
-            };
-            let id_token = issuer.issue(ctx, subject).await?;
-            Ok(pair.issued(code.scope, code.did, id_token))
+            tracing::info!(session = %session.session_id, session.iteration = redeemed.session_iteration, "code redeemed");
+            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked { code, session } => {
@@ -93,7 +89,6 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
     }
 }
 
-#[derive(Clone)]
 struct Attempt {
     caller: Caller,
     verifier: Option<CodeVerifier>,
@@ -107,29 +102,33 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// What the access token of this code will say, for a client whose tokens are signed; `None` as well when
-    /// the code will not be redeemed, so that nothing is signed in vain.
-    async fn foresee(&self, ctx: &Ctx, hash: &TokenHash<Code>) -> Result<Option<Facts>, Internal> {
-        if !access_jwt::is_wanted(&self.caller.client) {
+    /// What the code would come to now; `None`: nothing.
+    fn foresee(&self, c: &mut AnyConnection, hash: &TokenHash<Code>) -> Result<Option<Redeemed>, Internal> {
+        let Some(code) = codes::find_code(c, hash)?.filter(|code| code.used_at.is_none()) else {
             return Ok(None);
-        }
-        let (this, hash) = (self.clone(), hash.clone());
-        ctx.store()
-            .read(move |c| {
-                let Some(code) = codes::find_code(c, &hash)?.filter(|code| code.used_at.is_none()) else {
-                    return Ok(None);
-                };
-                let Ok(resources) = this.check(&code) else { return Ok(None) };
-                let tenant = &this.caller.client.tenant_id;
-                let session = sessions::find_session_of_token(c, tenant, &code.session_id)?;
-                Ok(session.map(|session| Facts {
-                    sub: code.did.to_string(),
-                    scope: code.scope,
-                    resources,
-                    auth_time: Some(session.created_at),
-                }))
-            })
-            .await
+        };
+        Ok(self.look(c, code)?.ok())
+    }
+
+    /// What an unused code comes to.
+    fn look(
+        &self,
+        c: &mut AnyConnection,
+        code: AuthorizationCode,
+    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+        let resources = match self.check(&code) {
+            Ok(resources) => resources,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let session = redeemed::find_session(c, &self.caller.client, &code.session_id, self.now)?;
+        let Some(session) = session else { return Ok(Err(TokenRefusal::SessionEnded)) };
+        Ok(Ok(Redeemed {
+            session,
+            session_iteration: Some(code.session_iteration),
+            access: Allowed { scope: code.scope.clone(), resources },
+            granted: Allowed { scope: code.scope, resources: code.resources },
+            nonce: code.nonce,
+        }))
     }
 
     /// One transaction: look, decide, consume, grant.
@@ -145,35 +144,20 @@ impl Attempt {
         if let Some(used_at) = code.used_at {
             return self.reuse(c, code, used_at);
         }
-        let resources = match self.check(&code) {
-            Ok(resources) => resources,
+        let redeemed = match self.look(c, code)? {
+            Ok(redeemed) => redeemed,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
-        let session = sessions::find_session_of_token(c, &self.caller.client.tenant_id, &code.session_id)?;
-        let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
-            return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
-        };
-        let Some(code) = codes::consume_code(c, hash, self.now)? else {
+        if codes::consume_code(c, hash, self.now)?.is_none() {
             // Somebody else was first, between the look and the swap.
             let code = codes::find_code(c, hash)?;
             return match code.and_then(|code| code.used_at.map(|used_at| (code, used_at))) {
                 Some((code, used_at)) => self.reuse(c, code, used_at),
                 None => Ok(Outcome::Refused(TokenRefusal::Code)),
             };
-        };
-        let subject = Subject {
-            client: &self.caller.client,
-            did: &code.did,
-            session_id: &code.session_id,
-            session_iteration: Some(code.session_iteration),
-            access_scope: &code.scope,
-            refresh_scope: &code.scope,
-            access_resources: &resources,
-            refresh_resources: &code.resources,
-            parent: None,
-        };
-        pair.insert(c, &subject)?;
-        Ok(Outcome::Granted { code, session })
+        }
+        pair.insert(c, &self.caller.client, &redeemed, None)?;
+        Ok(Outcome::Granted(redeemed))
     }
 
     /// Everything that must be right before the code is consumed; gives what the access token will be for.

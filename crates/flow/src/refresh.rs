@@ -2,15 +2,17 @@
 //!
 //! It never calls the person's server: it works while that is down.
 
-use crate::access_jwt::{self, Facts};
+use std::sync::Arc;
+
 use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::id_token;
+use crate::id_token::Issuer;
 use crate::maintenance;
+use crate::redeemed::{self, Allowed, Redeemed};
 use crate::scopes;
-use crate::tokens::{FreshPair, IssuedTokens, Subject, TokenError, TokenRefusal};
+use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 use crate::trace;
 use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
@@ -33,9 +35,9 @@ pub struct RefreshParams {
 
 /// What the transaction came to.
 enum Outcome {
-    Granted { token: RefreshToken, session: SessionHead, scope: Scope },
+    Granted(Redeemed),
     Refused(TokenRefusal),
-    Revoked { token: RefreshToken, session: SessionHead },
+    Revoked(SessionHead),
 }
 
 /// Turns a refresh token into a new pair. The client has been authenticated and its key proven.
@@ -51,16 +53,17 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
     let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     let resources = Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?;
-    let attempt = Attempt {
+    let attempt = Arc::new(Attempt {
         caller: caller.clone(),
         asked,
         resources,
         issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
         reused: audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked"),
-    };
-    let issuer = id_token::Issuer::prepare(ctx).await?;
-    let facts = attempt.foresee(ctx, &token).await?;
+    });
+    let issuer = Issuer::prepare(ctx).await?;
+    let (this, hash) = (Arc::clone(&attempt), token.clone());
+    let facts = redeemed::foresee(ctx, &caller.client, move |c| this.foresee(c, &hash)).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
     let fresh = pair.clone();
     let outcome = ctx
@@ -71,32 +74,22 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
         })
         .await?;
     match outcome {
-        Outcome::Granted { token, session, scope } => {
+        Outcome::Granted(redeemed) => {
+            let session = &redeemed.session;
             trace::correlate(session.correlation_id.as_ref());
-            tracing::info!(session = %token.session_id, session.iteration = token.session_iteration, "tokens rotated");
-            // OpenID Connect Core section 12.2: as the first one, without its nonce.
-            let access_token = pair.access_token();
-            let subject = id_token::Subject {
-                client: &caller.client,
-                session: &session,
-                scope: &scope,
-                nonce: None,
-                access_token,
-            };
-            let id_token = issuer.issue(ctx, subject).await?;
-            Ok(pair.issued(scope, token.did, id_token))
+            tracing::info!(session = %session.session_id, session.iteration = redeemed.session_iteration, "tokens rotated");
+            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
-        Outcome::Revoked { token, session } => {
+        Outcome::Revoked(session) => {
             trace::correlate(session.correlation_id.as_ref());
-            tracing::warn!(session = %token.session_id, "a used refresh token came again: its grant is revoked");
-            maintenance::revoke_soon(ctx, &token.session_id).await;
+            tracing::warn!(session = %session.session_id, "a used refresh token came again: its grant is revoked");
+            maintenance::revoke_soon(ctx, &session.session_id).await;
             Err(TokenRefusal::RefreshToken.into())
         }
     }
 }
 
-#[derive(Clone)]
 struct Attempt {
     caller: Caller,
     /// What the new access token is for; empty: everything.
@@ -110,37 +103,47 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// What the new access token will say, for a client whose tokens are signed; `None` as well when there
-    /// will be none, so that nothing is signed in vain.
-    async fn foresee(&self, ctx: &Ctx, hash: &TokenHash<Refresh>) -> Result<Option<Facts>, Internal> {
-        if !access_jwt::is_wanted(&self.caller.client) {
-            return Ok(None);
+    /// What the token would come to now; `None`: nothing.
+    fn foresee(
+        &self,
+        c: &mut AnyConnection,
+        hash: &TokenHash<Refresh>,
+    ) -> Result<Option<Redeemed>, Internal> {
+        match tokens::find_refresh_token(c, hash)?.filter(|token| token.revoked.is_none()) {
+            Some(token) => Ok(self.look(c, &token)?.ok()),
+            None => Ok(None),
         }
-        let (this, hash) = (self.clone(), hash.clone());
-        ctx.store()
-            .read(move |c| {
-                let own = |token: &RefreshToken| {
-                    token.client_id == this.caller.client.client_id && token.revoked.is_none()
-                };
-                let Some(token) = tokens::find_refresh_token(c, &hash)?.filter(own) else { return Ok(None) };
-                let Ok((scope, resources)) = this.narrow(&token) else { return Ok(None) };
-                let tenant = &this.caller.client.tenant_id;
-                let session = sessions::find_session_of_token(c, tenant, &token.session_id)?;
-                Ok(session.map(|session| Facts {
-                    sub: token.did.to_string(),
-                    scope,
-                    resources,
-                    auth_time: Some(session.created_at),
-                }))
-            })
-            .await
+    }
+
+    /// What a token comes to, if it may still be used.
+    fn look(
+        &self,
+        c: &mut AnyConnection,
+        token: &RefreshToken,
+    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+        if token.client_id != self.caller.client.client_id {
+            return Ok(Err(TokenRefusal::RefreshToken));
+        }
+        // Before anything else: whoever lacks the key learns nothing, and spends and revokes nothing.
+        if token.dpop_jkt.is_some() && token.dpop_jkt != self.caller.dpop_jkt {
+            return Ok(Err(TokenRefusal::RefreshKey));
+        }
+        let session = redeemed::find_session(c, &self.caller.client, &token.session_id, self.now)?;
+        let Some(session) = session else { return Ok(Err(TokenRefusal::SessionEnded)) };
+        Ok(self.narrow(token).map(|access| Redeemed {
+            session,
+            session_iteration: token.session_iteration,
+            granted: Allowed { scope: token.scope.clone(), resources: token.resources.clone() },
+            access,
+            nonce: None,
+        }))
     }
 
     /// What the new access token is for.
-    fn narrow(&self, token: &RefreshToken) -> Result<(Scope, Resources), TokenRefusal> {
+    fn narrow(&self, token: &RefreshToken) -> Result<Allowed, TokenRefusal> {
         let scope = scopes::narrow(&token.scope, &self.asked).ok_or(TokenRefusal::Scope)?;
         let resources = token.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)?;
-        Ok((scope, resources))
+        Ok(Allowed { scope, resources })
     }
 
     /// One transaction: look, decide, consume, grant.
@@ -150,20 +153,11 @@ impl Attempt {
         hash: &TokenHash<Refresh>,
         pair: &FreshPair,
     ) -> Result<Outcome, Internal> {
-        let own = |token: &RefreshToken| token.client_id == self.caller.client.client_id;
-        let Some(token) = tokens::lock_refresh_token(c, hash)?.filter(own) else {
+        let Some(token) = tokens::lock_refresh_token(c, hash)? else {
             return Ok(Outcome::Refused(TokenRefusal::RefreshToken));
         };
-        // Before anything else: whoever lacks the key learns nothing, and spends and revokes nothing.
-        if token.dpop_jkt.is_some() && token.dpop_jkt != self.caller.dpop_jkt {
-            return Ok(Outcome::Refused(TokenRefusal::RefreshKey));
-        }
-        let session = sessions::find_session_of_token(c, &self.caller.client.tenant_id, &token.session_id)?;
-        let Some(session) = session.filter(|session| session.is_alive_at(self.now)) else {
-            return Ok(Outcome::Refused(TokenRefusal::SessionEnded));
-        };
-        let (scope, resources) = match self.narrow(&token) {
-            Ok(narrowed) => narrowed,
+        let redeemed = match self.look(c, &token)? {
+            Ok(redeemed) => redeemed,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         match self.decide(c, &token)? {
@@ -182,23 +176,12 @@ impl Attempt {
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
             RefreshDecision::RevokeGrant => {
                 sessions::end_session(c, &token.session_id, self.now)?;
-                insert_audit_event(c, &self.reused.clone().of_session(&session))?;
-                return Ok(Outcome::Revoked { token, session });
+                insert_audit_event(c, &self.reused.clone().of_session(&redeemed.session))?;
+                return Ok(Outcome::Revoked(redeemed.session));
             }
         }
-        let subject = Subject {
-            client: &self.caller.client,
-            did: &token.did,
-            session_id: &token.session_id,
-            session_iteration: token.session_iteration,
-            access_scope: &scope,
-            refresh_scope: &token.scope,
-            access_resources: &resources,
-            refresh_resources: &token.resources,
-            parent: Some(hash),
-        };
-        pair.insert(c, &subject)?;
-        Ok(Outcome::Granted { token, session, scope })
+        pair.insert(c, &self.caller.client, &redeemed, Some(hash))?;
+        Ok(Outcome::Granted(redeemed))
     }
 
     fn decide(&self, c: &mut AnyConnection, token: &RefreshToken) -> Result<RefreshDecision, Internal> {

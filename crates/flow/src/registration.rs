@@ -179,17 +179,8 @@ pub(crate) async fn replace(
 /// When the database does not answer: nothing was deleted then.
 #[tracing::instrument(name = "flow.registration.delete", skip_all, fields(client_id = %client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
-    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok");
-    if remove(ctx, client, act).await? {
-        tracing::info!("client deleted its registration");
-    }
-    Ok(())
-}
-
-/// Deletes a client, whoever says so; `false` when it was gone.
-pub(crate) async fn remove(ctx: &Ctx, client: &Client, act: AuditEvent) -> Result<bool, Internal> {
     let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
-    let act = act.of_client(&client_id);
+    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok").of_client(&client_id);
     let deleted = ctx
         .store()
         .write(move |c| {
@@ -202,6 +193,7 @@ pub(crate) async fn remove(ctx: &Ctx, client: &Client, act: AuditEvent) -> Resul
         .await?;
     if deleted {
         maintenance::revoke_due_soon(ctx);
+        tracing::info!("client deleted its registration");
     }
-    Ok(deleted)
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! What is in the object is the whole request: parameters beside it are not looked at (section 6.3), save
 //! `client_id`, which says whose keys verify it.
 
+use causeway_domain::ClientId;
 use causeway_domain::client::Client;
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, Jws, VerifyError};
 use serde::Deserialize;
@@ -43,6 +44,9 @@ pub(crate) enum RequestObjectError {
     /// An object within an object.
     #[error("a request object must not hold request or request_uri")]
     Nested,
+    /// A character that no parameter holds: databases refuse NUL, and logs are lines.
+    #[error("a request object must not hold control characters")]
+    Control,
 }
 
 impl From<AssertionError> for RequestObjectError {
@@ -62,6 +66,38 @@ struct Object {
 }
 
 impl Object {
+    /// The request that it holds, as the parameters of a form would have been.
+    fn read(mut self, client_id: &ClientId) -> Result<AuthorizeParams, RequestObjectError> {
+        if self.take("client_id").as_deref() != Some(client_id.as_str()) {
+            return Err(RequestObjectError::OtherClient);
+        }
+        if self.params.contains_key("request") || self.params.contains_key("request_uri") {
+            return Err(RequestObjectError::Nested);
+        }
+        if self.params.values().any(has_controls) {
+            return Err(RequestObjectError::Control);
+        }
+        Ok(AuthorizeParams {
+            client_id: Some(client_id.to_string()),
+            redirect_uri: self.take("redirect_uri"),
+            response_type: self.take("response_type"),
+            response_mode: self.take("response_mode"),
+            scope: self.take("scope"),
+            resource: texts(self.params.remove("resource")),
+            state: self.take("state"),
+            code_challenge: self.take("code_challenge"),
+            code_challenge_method: self.take("code_challenge_method"),
+            nonce: self.take("nonce"),
+            login_hint: self.take("login_hint"),
+            prompt: self.take("prompt"),
+            max_age: self.take("max_age"),
+            id_token_hint: self.take("id_token_hint"),
+            dpop_jkt: self.take("dpop_jkt"),
+            claims: self.take("claims"),
+            ..AuthorizeParams::default()
+        })
+    }
+
     fn take(&mut self, name: &str) -> Option<String> {
         match self.params.remove(name)? {
             Value::String(text) => Some(text).filter(|text| !text.is_empty()),
@@ -70,6 +106,15 @@ impl Object {
             object @ Value::Object(_) => Some(object.to_string()),
             _ => None,
         }
+    }
+}
+
+/// Whether a text, or one of a list, holds what no form could have brought. JSON within JSON escapes it.
+fn has_controls(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.chars().any(char::is_control),
+        Value::Array(values) => values.iter().any(has_controls),
+        _ => false,
     }
 }
 
@@ -110,7 +155,7 @@ pub(crate) async fn unfold(
         },
         Ok(verified) => verified,
     };
-    let mut object: Object = verified.claims()?;
+    let object: Object = verified.claims()?;
     object.registered.check(&ClaimRules {
         now: ctx.now(),
         iss: Some(client.client_id.as_str()),
@@ -121,29 +166,82 @@ pub(crate) async fn unfold(
         skew_seconds: SKEW_SECONDS,
         needs_jti: false,
     })?;
-    if object.take("client_id").as_deref() != Some(client.client_id.as_str()) {
-        return Err(RequestObjectError::OtherClient);
+    object.read(&client.client_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The names that mean something, and one that does not.
+    const NAMES: [&str; 12] = [
+        "iss",
+        "aud",
+        "exp",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "resource",
+        "max_age",
+        "claims",
+        "request_uri",
+        "x",
+    ];
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
     }
-    if object.params.contains_key("request") || object.params.contains_key("request_uri") {
-        return Err(RequestObjectError::Nested);
+
+    fn read(claims: Value) -> Option<AuthorizeParams> {
+        let object: Object = serde_json::from_value(claims).ok()?;
+        object.read(&ClientId::new("app")).ok()
     }
-    Ok(AuthorizeParams {
-        client_id: Some(client.client_id.to_string()),
-        redirect_uri: object.take("redirect_uri"),
-        response_type: object.take("response_type"),
-        response_mode: object.take("response_mode"),
-        scope: object.take("scope"),
-        resource: texts(object.params.remove("resource")),
-        state: object.take("state"),
-        code_challenge: object.take("code_challenge"),
-        code_challenge_method: object.take("code_challenge_method"),
-        nonce: object.take("nonce"),
-        login_hint: object.take("login_hint"),
-        prompt: object.take("prompt"),
-        max_age: object.take("max_age"),
-        id_token_hint: object.take("id_token_hint"),
-        dpop_jkt: object.take("dpop_jkt"),
-        claims: object.take("claims"),
-        ..AuthorizeParams::default()
-    })
+
+    proptest! {
+        #[test]
+        fn any_object_is_read_or_refused(
+            claims in prop::collection::btree_map(prop::sample::select(&NAMES[..]), any_json(), 0..8),
+        ) {
+            let mut claims = json!(claims);
+            let _ = read(claims.clone());
+            claims["client_id"] = json!("app");
+            if let Some(params) = read(claims) {
+                prop_assert_eq!(params.request_uri, None);
+                let texts = [params.redirect_uri, params.scope, params.state, params.max_age, params.claims];
+                for text in texts.into_iter().flatten().chain(params.resource) {
+                    prop_assert!(!text.chars().any(char::is_control), "{text:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn what_a_client_writes_is_what_we_read(state in "\\PC{1,40}", scope in "\\PC{1,40}", age in 0_u32..) {
+            let claims = json!({ "client_id": "app", "state": state, "scope": scope, "max_age": age, "resource": [state] });
+            let params = read(claims).expect("an object");
+            prop_assert_eq!((params.state.as_ref(), params.scope), (Some(&state), Some(scope)));
+            prop_assert_eq!((params.max_age, params.resource), (Some(age.to_string()), vec![state]));
+        }
+
+        #[test]
+        fn any_text_is_a_jws_or_refused(text in ".{0,60}", parts in prop::collection::vec("[A-Za-z0-9_-]{0,30}", 0..5)) {
+            let _ = Jws::parse(&text, MAX_BYTES);
+            let _ = Jws::parse(&parts.join("."), MAX_BYTES);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use causeway_domain::grant::AuthRequest;
 use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::{ErrorCode, ResponseMode};
+use causeway_domain::{ErrorCode, ResponseMode, WireText};
 use url::form_urlencoded;
 
 /// How the browser brings the answer to the client. It may carry a code: it is not for logs.
@@ -60,10 +60,17 @@ impl ClientAnswer {
         Self::error_to(ReplyTo::of(request, issuer), code, description)
     }
 
+    /// Where it goes: the redirect URI, with or without what it carries.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Redirect(address) | Self::FormPost { action: address, .. } => address,
+        }
+    }
+
     /// A refusal before there is a stored request.
     pub(crate) fn error_to(to: ReplyTo<'_>, code: ErrorCode, description: &str) -> Self {
-        let code = code.as_str().to_owned();
-        Self::build(to, vec![("error", code), ("error_description", description.to_owned())])
+        let (code, description) = (code.as_str().to_owned(), WireText::new(description).to_string());
+        Self::build(to, vec![("error", code), ("error_description", description)])
     }
 
     /// Adds to the URI byte for byte as it was registered: a parser would normalise it.

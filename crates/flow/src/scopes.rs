@@ -51,10 +51,21 @@ impl ScopePolicy {
         &self.supported
     }
 
-    /// The same, as far as any client may ask for it: some ask for all that a resource lists.
+    /// What is enough to know who somebody is, and to stay signed in. Some clients (those of MCP among them) ask for
+    /// all that a resource lists: were all of it here, each would ask people for their mail address, their messages
+    /// and the right to write in their name. Who needs more names it, and finds it in the server's own metadata.
     pub fn of_resource(&self) -> impl Iterator<Item = &ScopeValue> {
+        const MODEST: [OwnScope; 3] = [OwnScope::Openid, OwnScope::Profile, OwnScope::OfflineAccess];
+        self.supported.iter().filter(|value| match value {
+            ScopeValue::Own(own) => MODEST.contains(own),
+            value => **value == ScopeValue::Atproto,
+        })
+    }
+
+    /// What any client may ask for.
+    fn within_reach(&self) -> Scope {
         let special = ScopeValue::Own(OwnScope::BackgroundAccess);
-        self.supported.iter().filter(move |value| **value != special)
+        self.supported.iter().filter(|value| **value != special).cloned().collect()
     }
 
     /// What a request for `asked` is about, or why it is refused. Every request is about `atproto` at
@@ -87,7 +98,7 @@ impl ScopePolicy {
         if refused.is_empty() {
             Ok(admitted)
         } else {
-            let within_reach = self.of_resource().cloned().collect();
+            let within_reach = self.within_reach();
             let allowed = client.scope.as_ref().unwrap_or(&within_reach);
             Err(format!("not available to this client: {} (within reach: {allowed})", refused.join(" ")))
         }

@@ -69,6 +69,7 @@ impl SignInError {
             Self::Resolve(ResolveError::HandleAmbiguous) => T::AmbiguousHandle,
             Self::Resolve(ResolveError::HandleMismatch) => T::ForeignHandle,
             Self::Resolve(ResolveError::DidNotFound) => T::UnknownDid,
+            Self::Resolve(ResolveError::DidTooLong) => T::LongDid,
             Self::Resolve(ResolveError::DidDocument(_)) => T::BadDidDocument,
             Self::Resolve(ResolveError::NoPds) => T::NoServer,
             Self::Resolve(ResolveError::ServerMetadata(_)) => T::BadServer,
@@ -108,6 +109,8 @@ pub enum SignInTrouble {
     ForeignHandle,
     /// There is no such DID.
     UnknownDid,
+    /// The DID is longer than apps take.
+    LongDid,
     /// The DID document cannot be used.
     BadDidDocument,
     /// The account has no server.
@@ -196,7 +199,7 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         (_, None) => None,
     };
     let push = PushRequest {
-        redirect_uri: ctx.upstream().redirect_uri().to_owned(),
+        redirect_uri: ctx.profile().redirect_uri().to_owned(),
         scope: request.scope.clone(),
         state: state.clone(),
         code_challenge: verifier.challenge(),

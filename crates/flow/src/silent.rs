@@ -55,8 +55,9 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
         let (code, text) = (Silence::Consent.code(), Silence::Consent.to_string());
         return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
     };
-    let code = PlainToken::<Code>::random(ctx.rng());
-    let (now, hash, row) = (ctx.now(), code.hash(), request.clone());
+    let now = ctx.now();
+    let code = PlainToken::<Code>::issued(ctx.rng(), now);
+    let (hash, row) = (code.hash(), request.clone());
     let act = audit::act(ctx, Actor::Client, "consent", "silent");
     let outcome = ctx
         .store()

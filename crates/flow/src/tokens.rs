@@ -3,7 +3,7 @@
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
-use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp, UpstreamSessionId};
+use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp};
 use causeway_store::{AnyConnection, StoreError, tokens};
 
 use crate::access_jwt::{self, Facts};
@@ -12,6 +12,7 @@ use crate::ctx::Ctx;
 use crate::dpop::ProofError;
 use crate::error::Internal;
 use crate::exchange::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
+use crate::redeemed::Redeemed;
 
 /// A successful token answer: the only copy of the tokens.
 #[derive(Debug)]
@@ -243,19 +244,6 @@ pub(crate) struct FreshPair {
     now: Timestamp,
 }
 
-/// What the tokens of a pair stand for.
-pub(crate) struct Subject<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) did: &'a Did,
-    pub(crate) session_id: &'a UpstreamSessionId,
-    pub(crate) session_iteration: Option<i64>,
-    pub(crate) access_scope: &'a Scope,
-    pub(crate) refresh_scope: &'a Scope,
-    pub(crate) access_resources: &'a Resources,
-    pub(crate) refresh_resources: &'a Resources,
-    pub(crate) parent: Option<&'a TokenHash<Refresh>>,
-}
-
 impl FreshPair {
     /// An access token alone.
     pub(crate) fn without_refresh(self) -> Self {
@@ -272,11 +260,11 @@ impl FreshPair {
         let (client, rng) = (&caller.client, ctx.rng());
         let access = match facts {
             Some(facts) => access_jwt::sign(ctx, client, caller.dpop_jkt.as_ref(), now, facts).await?,
-            None => PlainToken::random(rng),
+            None => PlainToken::issued(rng, now),
         };
         Ok(Self {
             access,
-            refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::random(rng)),
+            refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::issued(rng, now)),
             access_seconds: client.access_token_seconds(),
             refresh_seconds: client.refresh_token_expiration,
             access_jkt: caller.dpop_jkt.clone(),
@@ -290,18 +278,25 @@ impl FreshPair {
         self.access.expose()
     }
 
-    /// Writes both rows.
-    pub(crate) fn insert(&self, c: &mut AnyConnection, subject: &Subject<'_>) -> Result<(), Internal> {
+    /// Writes both rows; `parent` is the refresh token that was spent for them.
+    pub(crate) fn insert(
+        &self,
+        c: &mut AnyConnection,
+        client: &Client,
+        redeemed: &Redeemed,
+        parent: Option<&TokenHash<Refresh>>,
+    ) -> Result<(), Internal> {
+        let Redeemed { session, session_iteration, granted, access, .. } = redeemed;
         let access = AccessToken {
             token: self.access.hash(),
-            client_id: subject.client.client_id.clone(),
+            client_id: client.client_id.clone(),
             subject: AccessSubject::Person(Person {
-                did: subject.did.clone(),
-                session_id: subject.session_id.clone(),
-                session_iteration: subject.session_iteration,
+                did: session.did.clone(),
+                session_id: session.session_id.clone(),
+                session_iteration: *session_iteration,
             }),
-            scope: subject.access_scope.clone(),
-            resources: subject.access_resources.clone(),
+            scope: access.scope.clone(),
+            resources: access.resources.clone(),
             dpop_jkt: self.access_jkt.clone(),
             created_at: self.now,
             expires_at: self.now.plus(self.access_seconds),
@@ -314,15 +309,15 @@ impl FreshPair {
             token: refresh.hash(),
             access_token: access.token,
             client_id: access.client_id,
-            did: subject.did.clone(),
-            session_id: subject.session_id.clone(),
-            session_iteration: subject.session_iteration,
-            scope: subject.refresh_scope.clone(),
-            resources: subject.refresh_resources.clone(),
+            did: session.did.clone(),
+            session_id: session.session_id.clone(),
+            session_iteration: *session_iteration,
+            scope: granted.scope.clone(),
+            resources: granted.resources.clone(),
             dpop_jkt: self.refresh_jkt.clone(),
             created_at: self.now,
             expires_at: (self.refresh_seconds > 0).then(|| self.now.plus(self.refresh_seconds)),
-            parent: subject.parent.cloned(),
+            parent: parent.cloned(),
             used_at: None,
             revoked: None,
         };

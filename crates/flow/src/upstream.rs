@@ -1,21 +1,19 @@
 //! Who we are to people's own servers: the atproto loopback client on a laptop, a confidential
-//! client with published keys everywhere else (atproto OAuth specification, "Clients"). And what
-//! becomes of the tokens that they answer with.
+//! client with published keys everywhere else (atproto OAuth specification, "Clients").
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_atproto::{AuthorizationServer, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
+use causeway_atproto::{UpstreamAuthKey, UpstreamIdentity};
 use causeway_domain::client::Client;
-use causeway_domain::session::{TokenSet, UpstreamAuth, UpstreamBinding};
-use causeway_domain::{ClientId, Clock, Scope, Secret, Timestamp, UpstreamClientId};
+use causeway_domain::session::{UpstreamAuth, UpstreamBinding};
+use causeway_domain::{ClientId, Clock, Scope, UpstreamClientId};
 use causeway_jose::EcKey;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, keys};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::scopes::Declares;
 use crate::upstream_client::{self, Document, UpstreamClient};
@@ -239,31 +237,4 @@ async fn ensure_key(
             keys::list_signing_keys(c, &ring, KEY_PURPOSE).map_err(Internal::from)
         })
         .await
-}
-
-/// The token set that an answer makes.
-pub(crate) fn token_set(answer: &TokenAnswer, dpop_key: &Secret, dpop_jkt: &str, now: Timestamp) -> TokenSet {
-    TokenSet {
-        access_token: answer.access_token.clone(),
-        refresh_token: answer.refresh_token.clone(),
-        created_at: now,
-        expires_at: answer.expires_in.map(|seconds| now.plus(seconds)),
-        scope: answer.scope.clone(),
-        dpop_key: dpop_key.clone(),
-        dpop_jkt: dpop_jkt.to_owned(),
-    }
-}
-
-/// Gives back tokens that nobody will use. Nothing of them is stored, so one try is all there is.
-pub(crate) async fn give_back(
-    ctx: &Ctx,
-    server: &AuthorizationServer,
-    me: &UpstreamIdentity<'_>,
-    dpop: &EcKey,
-    answer: &TokenAnswer,
-) {
-    let token = answer.refresh_token.as_ref().unwrap_or(&answer.access_token);
-    if let Err(error) = ctx.atproto().revoke(server, me, dpop, token).await {
-        tracing::warn!(%error, "unused upstream tokens were not revoked");
-    }
 }

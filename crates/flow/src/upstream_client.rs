@@ -158,7 +158,7 @@ pub(crate) fn document(
 /// # Errors
 /// When the database does not answer.
 pub async fn find_document(ctx: &Ctx, path: &str) -> Result<Option<Value>, Internal> {
-    if ctx.upstream().metadata().is_none() {
+    if ctx.profile().metadata().is_none() {
         return Ok(None);
     }
     let Some(wanted) = Document::at(path) else { return Ok(None) };
@@ -166,7 +166,7 @@ pub async fn find_document(ctx: &Ctx, path: &str) -> Result<Option<Value>, Inter
     let client = match &wanted.client {
         Some(id) => {
             let client = clients::find(ctx, id).await?;
-            let offered = client.is_some() && ctx.upstream().mode() == UpstreamClient::PerClient;
+            let offered = client.is_some() && ctx.profile().mode() == UpstreamClient::PerClient;
             if !offered && !in_use(ctx, id, &client_id).await? {
                 return Ok(None);
             }

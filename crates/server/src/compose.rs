@@ -77,10 +77,18 @@ fn check_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
             "database {url} was migrated by a newer version of causeway ({}): run that version",
             unknown.join(", ")
         ),
+        SchemaState::Empty if is_missing(url) => bail!(
+            "there is no database {url}: run this where the server runs, or name its database with --database-url; \
+             `causeway migrate up` makes a new one"
+        ),
         SchemaState::Empty | SchemaState::Behind { .. } => {
             bail!("database {url} lacks migrations: run `causeway migrate up`")
         }
     }
+}
+
+fn is_missing(url: &DatabaseUrl) -> bool {
+    matches!(url, DatabaseUrl::Sqlite { path } if !path.exists())
 }
 
 /// Where browsers see the pages: PDSes send people back to loopback addresses, never to `localhost`.
@@ -106,7 +114,7 @@ pub(crate) async fn context(
         causeway_config::UpstreamClient::Shared => UpstreamClient::Shared,
         causeway_config::UpstreamClient::PerClient => UpstreamClient::PerClient,
     };
-    let upstream = if issuer.is_https() {
+    let profile = if issuer.is_https() {
         UpstreamProfile::confidential(issuer.as_str(), mode, &ceiling, &store, &ring, &*clock).await?
     } else {
         if mode == UpstreamClient::PerClient {
@@ -116,7 +124,7 @@ pub(crate) async fn context(
         }
         UpstreamProfile::loopback(&page_origin(issuer))
     };
-    warn_of_orphans(&store, &upstream).await?;
+    warn_of_orphans(&store, &profile).await?;
     let atproto = outbound(config, issuer, Arc::clone(&clock))?;
     let issuer = issuer.to_string();
     let registration = registration(config)?;
@@ -128,7 +136,7 @@ pub(crate) async fn context(
         clock,
         rng: random,
         issuer,
-        upstream,
+        profile,
         ceiling,
         registration,
         client_documents: config.client_id_documents,
@@ -201,14 +209,14 @@ fn limits(config: &Config) -> RateLimits {
         sign_in: limit(config.sign_in_limit),
         registration: limit(config.registration_limit),
         failed_authentication: limit(config.failed_authentication_limit),
-        ..RateLimits::default()
+        device: limit(config.device_limit),
     }
 }
 
 /// Sessions whose key is not published any more cannot be refreshed: their PDS would delete them.
-async fn warn_of_orphans(store: &Store, upstream: &UpstreamProfile) -> anyhow::Result<()> {
+async fn warn_of_orphans(store: &Store, profile: &UpstreamProfile) -> anyhow::Result<()> {
     let kids = store.read(sessions::live_upstream_kids).await?;
-    let lost = kids.iter().filter(|kid| !upstream.has_key(kid)).count();
+    let lost = kids.iter().filter(|kid| !profile.has_key(kid)).count();
     if lost > 0 {
         tracing::warn!(
             keys = lost,

@@ -1,18 +1,23 @@
 //! `causeway`: the command line, composition and signals. No logic of its own.
 
+#[macro_use]
+mod out;
 mod cli;
 mod commands;
 mod compose;
 mod logging;
 mod secret_key;
 mod serve;
+mod telemetry;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use causeway_config::{Config, ConfigError};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, ConfigCommand};
+use crate::telemetry::{Telemetry, Traces};
 
 /// The exit code for a mistake in the configuration or on the command line.
 const USAGE: u8 = 2;
@@ -24,7 +29,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // What a library says may have several lines.
             let text = format!("{error:#}");
-            eprintln!("causeway: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+            let _ = writeln!(
+                std::io::stderr(),
+                "causeway: {}",
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            );
             if error.is::<ConfigError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -35,10 +44,18 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     compose::database_url(&config)?;
     compose::ceiling(&config)?;
     secret_key::configured(&config)?;
+    let telemetry = Telemetry::from_environment()?;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            logging::init(&config);
-            compose::runtime()?.block_on(serve::serve(&config))
+            let runtime = compose::runtime()?;
+            let traces = telemetry.map(|telemetry| Traces::start(&telemetry, &runtime)).transpose()?;
+            logging::init(&config, traces.as_ref());
+            let outcome = runtime.block_on(serve::serve(&config));
+            // The runtime still works: what was seen last goes out over it.
+            if let Some(traces) = traces {
+                traces.finish();
+            }
+            outcome
         }
         Command::Migrate { command } => commands::migrate::run(&config, &command),
         Command::Clients { command } => {
@@ -54,15 +71,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor => compose::runtime()?.block_on(commands::doctor::run(&config)),
         Command::Openapi => {
             let issuer = config.external_url.as_ref().map_or("http://127.0.0.1:8080", |url| url.as_str());
-            println!("{:#}", causeway_api::openapi::document(issuer));
+            say!("{:#}", causeway_api::openapi::document(issuer));
             Ok(())
         }
         Command::Config { command: ConfigCommand::Print } => {
-            print!("{}", config.render());
+            say!("{}", config.render().trim_end());
             Ok(())
         }
         Command::Config { command: ConfigCommand::Check } => {
-            println!("The configuration is valid.");
+            say!("The configuration is valid.");
             Ok(())
         }
     }

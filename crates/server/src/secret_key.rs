@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use causeway_config::{Config, ConfigError, SecretKeySource};
 use causeway_domain::SystemRng;
-use causeway_store::seal::SealingKeyRing;
-use causeway_store::{DatabaseUrl, Store, keys};
+use causeway_store::seal::{SealError, SealingKeyRing};
+use causeway_store::{DatabaseUrl, Store, StoreError, keys};
+
+const FILE_SETTING: &str = "secret-key-file (CAUSEWAY_SECRET_KEY_FILE)";
+const INLINE_SETTING: &str = "CAUSEWAY_SECRET_KEY";
 
 /// The key ring that the configuration names, if it names one.
 ///
@@ -18,9 +21,9 @@ use causeway_store::{DatabaseUrl, Store, keys};
 pub(crate) fn configured(config: &Config) -> Result<Option<SealingKeyRing>, ConfigError> {
     match &config.secret_key {
         None => Ok(None),
-        Some(SecretKeySource::Inline(text)) => parse("CAUSEWAY_SECRET_KEY", text.expose()).map(Some),
+        Some(SecretKeySource::Inline(text)) => parse(INLINE_SETTING, text.expose()).map(Some),
         Some(SecretKeySource::File(path)) => {
-            let setting = "secret-key-file (CAUSEWAY_SECRET_KEY_FILE)";
+            let setting = FILE_SETTING;
             let text = fs::read_to_string(path).map_err(|error| ConfigError {
                 setting: setting.to_owned(),
                 problem: format!("{}: {error}", path.display()),
@@ -42,21 +45,61 @@ fn parse(setting: &str, text: &str) -> Result<SealingKeyRing, ConfigError> {
 /// Finds the key ring, or makes one.
 ///
 /// # Errors
-/// When it cannot be read, or is missing while the database holds what was sealed with it: making
-/// another one would lose every session.
+/// Those of [`find`], and when a new one cannot be written.
 pub(crate) async fn load(
     config: &Config,
     url: &DatabaseUrl,
     store: &Store,
 ) -> anyhow::Result<SealingKeyRing> {
+    match find(config, url, store).await? {
+        Some(ring) => Ok(ring),
+        None => create(&beside(url)),
+    }
+}
+
+/// Finds the key ring; `None`: there is none yet, and nothing is sealed.
+///
+/// # Errors
+/// When it cannot be read, or is missing while the database holds what was sealed with it: making
+/// another one would lose every session. When it does not open what the database holds.
+pub(crate) async fn find(
+    config: &Config,
+    url: &DatabaseUrl,
+    store: &Store,
+) -> anyhow::Result<Option<SealingKeyRing>> {
+    let Some(ring) = read(config, url, store).await? else { return Ok(None) };
+    let tried = ring.clone();
+    match store.read(move |c| keys::try_ring(c, &tried)).await {
+        Ok(()) => Ok(Some(ring)),
+        Err(StoreError::Seal { error, .. }) => Err(another_ring(config, url, error).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn another_ring(config: &Config, url: &DatabaseUrl, error: SealError) -> ConfigError {
+    let (setting, used) = match &config.secret_key {
+        Some(SecretKeySource::Inline(_)) => (INLINE_SETTING, "this key ring".to_owned()),
+        Some(SecretKeySource::File(path)) => (FILE_SETTING, path.display().to_string()),
+        None => (FILE_SETTING, beside(url).display().to_string()),
+    };
+    ConfigError {
+        setting: setting.to_owned(),
+        problem: format!("{used} does not open what is sealed in {url}: {error}"),
+        mend: "name the key ring with which this database was used so far (with --secret-key-file): all servers on \
+               one database share it, and keys are added to it, on top"
+            .to_owned(),
+    }
+}
+
+async fn read(config: &Config, url: &DatabaseUrl, store: &Store) -> anyhow::Result<Option<SealingKeyRing>> {
     if let Some(ring) = configured(config)? {
-        return Ok(ring);
+        return Ok(Some(ring));
     }
     let path = beside(url);
     if path.exists() {
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("sealing key file {}", path.display()))?;
-        return SealingKeyRing::parse(&text).with_context(|| format!("sealing key file {}", path.display()));
+        let describe = || format!("sealing key file {}", path.display());
+        let text = fs::read_to_string(&path).with_context(describe)?;
+        return SealingKeyRing::parse(&text).map(Some).with_context(describe);
     }
     if store.read(keys::has_sealed_rows).await? {
         bail!(
@@ -65,7 +108,7 @@ pub(crate) async fn load(
             path.display()
         );
     }
-    create(&path)
+    Ok(None)
 }
 
 /// Only its owner may read it, from its first moment on.

@@ -1,5 +1,6 @@
 //! `causeway serve`: bind, compose, serve, stop.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -201,7 +202,9 @@ fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl) {
     } else {
         ""
     };
-    println!(
+    // Nobody has to read it: the log is elsewhere.
+    let _ = writeln!(
+        std::io::stdout(),
         "\nCauseway {} is running.\n\n  Address    {issuer}\n  Database   {url} ({database})\n  Mode       {mode}{dev}\n  Next       {next}\n",
         env!("CARGO_PKG_VERSION")
     );

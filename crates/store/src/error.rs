@@ -59,6 +59,13 @@ impl StoreError {
         matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::TransactionLost(_) | Self::Conflict(_))
     }
 
+    /// Whether the same call fails whatever becomes of the database: what is wrong is the data, the key, or that
+    /// this store is closed. Everything else may be the state that the database is in just now: it says that
+    /// it has no room, or may not be written, in more words than anybody knows.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Constraint(_) | Self::Corrupt { .. } | Self::Seal { .. } | Self::Closed)
+    }
+
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable(reason.into())
     }
@@ -94,14 +101,29 @@ impl From<DieselError> for StoreError {
 
 /// Sorts the messages for which diesel has no kind.
 fn classify(message: String) -> StoreError {
-    const BUSY: [&str; 5] =
-        ["is locked", "deadlock detected", "lock timeout", "statement timeout", "could not obtain lock"];
-    const DOWN: [&str; 9] = [
+    const BUSY: [&str; 6] = [
+        "is locked",
+        "deadlock detected",
+        "lock timeout",
+        "statement timeout",
+        "could not obtain lock",
+        "canceling statement",
+    ];
+    const DOWN: [&str; 18] = [
         "disk I/O error",
+        "Input/output error",
         "is full",
+        "No space left on device",
+        "could not extend file",
+        "could not write",
+        "Disk quota exceeded",
+        "read-only transaction",
+        "is in recovery",
+        "connection slots",
         "unable to open database file",
         "attempt to write a readonly database",
         "out of memory",
+        "out of shared memory",
         "too many clients",
         "is starting up",
         "is shutting down",

@@ -11,8 +11,10 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 // What `#[derive(MultiConnection)]` itself tells the passes apart by.
 use diesel::internal::derives::multiconnection::AstPassHelper as _;
+use diesel::pg::PgQueryBuilder;
 use diesel::query_builder::{AstPass, Query, QueryBuilder as _, QueryFragment, QueryId};
 use diesel::query_dsl::RunQueryDsl;
+use diesel::sqlite::SqliteQueryBuilder;
 
 use crate::conn::{AnyConnection, MultiBackend};
 
@@ -67,8 +69,8 @@ impl Text {
 
 fn write(backend: &MultiBackend, query: &impl QueryFragment<MultiBackend>) -> QueryResult<String> {
     let mut builder = match backend {
-        MultiBackend::Sqlite(_) => Builder::Sqlite(Default::default()),
-        MultiBackend::Postgres(_) => Builder::Postgres(Default::default()),
+        MultiBackend::Sqlite(_) => Builder::Sqlite(SqliteQueryBuilder::default()),
+        MultiBackend::Postgres(_) => Builder::Postgres(PgQueryBuilder::default()),
     };
     query.to_sql(&mut builder, backend)?;
     Ok(builder.finish())

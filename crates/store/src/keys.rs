@@ -1,6 +1,6 @@
 //! Our own signing keys: `signing_key`.
 
-use causeway_domain::{Secret, Timestamp};
+use causeway_domain::{Secret, Timestamp, UpstreamSessionId};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
@@ -8,6 +8,7 @@ use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::schema::{oauth_atp_request, oauth_atp_session, signing_key};
 use crate::seal::{SealedColumn, SealingKeyRing};
+use crate::sessions;
 
 const PRIVATE_JWK: SealedColumn = SealedColumn { name: "signing_key.private_jwk" };
 
@@ -131,6 +132,29 @@ pub fn withdraw_signing_key(c: &mut AnyConnection, kid: &str) -> Result<bool, St
     let retired =
         signing_key::table.filter(signing_key::kid.eq(kid)).filter(signing_key::retired_at.is_not_null());
     Ok(diesel::update(retired).set(signing_key::retired_at.eq(Some(0_i64))).execute(c)? == 1)
+}
+
+/// Whether a key ring is the one of this database, judged by one sealed row: a signing key, else a token set. One
+/// that holds neither takes any ring.
+///
+/// # Errors
+/// [`StoreError::Seal`] when the row does not open, others when a query fails.
+pub fn try_ring(c: &mut AnyConnection, ring: &SealingKeyRing) -> Result<(), StoreError> {
+    let key = signing_key::table
+        .order((signing_key::retired_at.is_not_null(), signing_key::created_at.desc()))
+        .select((signing_key::kid, signing_key::private_jwk))
+        .first::<(String, String)>(c)
+        .optional()?;
+    if let Some((kid, sealed)) = key {
+        return ring.open_column(PRIVATE_JWK, &kid, &sealed).map(drop);
+    }
+    let set = oauth_atp_session::table
+        .filter(oauth_atp_session::dpop_key.ne(""))
+        .select((oauth_atp_session::session_id, oauth_atp_session::iteration))
+        .first::<(String, i64)>(c)
+        .optional()?;
+    let Some((session_id, iteration)) = set else { return Ok(()) };
+    sessions::find_token_set(c, ring, &UpstreamSessionId::new(session_id), iteration).map(drop)
 }
 
 /// Whether anything is sealed in this database: without the key ring that sealed it, it is lost.

@@ -252,12 +252,18 @@ impl Store {
         self.read(|conn| conn.batch_execute("SELECT 1").map_err(StoreError::from)).await
     }
 
-    /// Whether the database answers and its schema is exactly the one that this program knows.
+    /// Whether the database answers, can be written to, and its schema is exactly the one that this program knows.
     ///
     /// # Errors
     /// [`StoreError::Schema`] when it is another one; the [`StoreError`] that the database answers with.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.inner.file.as_ref().map_or(Ok(()), DatabaseFile::check)?;
+        if let Writer::Sqlite { thread, .. } = &self.inner.writer {
+            let thread = thread.lock().unwrap_or_else(PoisonError::into_inner);
+            if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return Err(StoreError::Closed);
+            }
+        }
         self.read(|conn| match migrate::state_of(conn)? {
             SchemaState::Current => Ok(()),
             other => Err(StoreError::Schema(other)),

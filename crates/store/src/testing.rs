@@ -303,6 +303,26 @@ pub fn expire_leases(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Has the database refuse new token sets, with words that nobody has heard before, or take them again.
+///
+/// # Errors
+/// [`StoreError`] when a statement fails.
+pub fn refuse_token_sets(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
+    let statements = match (&*c, refused) {
+        (AnyConnection::Sqlite(_), true) => {
+            "CREATE TRIGGER refused BEFORE INSERT ON oauth_atp_session BEGIN SELECT RAISE(ABORT, 'not today'); END"
+        }
+        (AnyConnection::Sqlite(_), false) => "DROP TRIGGER refused",
+        (AnyConnection::Postgres(_), true) => {
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '53100'; END $$;
+             CREATE TRIGGER refused BEFORE INSERT ON oauth_atp_session FOR EACH ROW EXECUTE FUNCTION refuse()"
+        }
+        (AnyConnection::Postgres(_), false) => "DROP TRIGGER refused ON oauth_atp_session",
+    };
+    Ok(c.batch_execute(statements)?)
+}
+
 /// Every text of every table whose name begins with `oauth_`, and of the tables beside them: what
 /// somebody sees who steals the database.
 ///

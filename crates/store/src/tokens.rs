@@ -376,11 +376,11 @@ pub fn revoke_client_tokens(c: &mut AnyConnection, client_id: &ClientId) -> Resu
 /// # Errors
 /// [`StoreError`] when a query fails.
 pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<usize, StoreError> {
-    let session_id = Some(session_id.as_str());
+    let own = Some(session_id.as_str());
     if let AnyConnection::Postgres(conn) = c {
         // Waits for whoever is adding a pair now, so that the statements below see it.
         oauth_refresh_token::table
-            .filter(oauth_refresh_token::session_id.eq(session_id))
+            .filter(oauth_refresh_token::session_id.eq(own))
             .select(oauth_refresh_token::token)
             .order(oauth_refresh_token::token)
             .for_update()
@@ -388,12 +388,12 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
     }
     diesel::delete(
         oauth_authorization_code::table
-            .filter(oauth_authorization_code::session_id.eq(session_id))
+            .filter(oauth_authorization_code::session_id.eq(own))
             .filter(oauth_authorization_code::used.eq(false)),
     )
     .execute(c)?;
     let refresh_tokens = oauth_refresh_token::table
-        .filter(oauth_refresh_token::session_id.eq(session_id))
+        .filter(oauth_refresh_token::session_id.eq(own))
         .filter(oauth_refresh_token::revoked.eq(false));
     let revoked = diesel::update(refresh_tokens)
         .set((
@@ -403,11 +403,11 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
         .execute(c)?;
     // By the person, whose index serves for the session too.
     let person = upstream_session::table
-        .filter(upstream_session::session_id.eq(session_id.unwrap_or_default()))
+        .filter(upstream_session::session_id.eq(session_id.as_str()))
         .select(upstream_session::did.nullable());
     let access_tokens = oauth_access_token::table
         .filter(oauth_access_token::user_id.eq_any(person))
-        .filter(oauth_access_token::session_id.eq(session_id))
+        .filter(oauth_access_token::session_id.eq(own))
         .filter(oauth_access_token::revoked.eq(false));
     Ok(revoked + diesel::update(access_tokens).set(oauth_access_token::revoked.eq(true)).execute(c)?)
 }

@@ -90,21 +90,28 @@ pub(crate) fn spawn(
             batch.push(first);
             let late = || waiting.try_recv().ok();
             let outcome = commit_together(&mut conn, &file, &mut batch, batch_limit, late);
-            counters.note_batch(batch.len());
-            if let Err(error) = &outcome {
-                counters.note_lost();
-                tracing::error!(name: "store.batch_lost", %error, closures = batch.len());
-            }
+            let closures = batch.len();
+            counters.note_batch(closures);
             for job in batch.drain(..) {
                 // Dropping what a closure held must not take the writer along.
-                let answered = catch_unwind(AssertUnwindSafe(|| job.answer(outcome.clone())));
-                if answered.is_err() {
-                    tracing::error!(name: "store.answer_panicked", "a closure panicked when it was dropped");
+                if catch_unwind(AssertUnwindSafe(|| job.answer(outcome.clone()))).is_err() {
+                    say(|| {
+                        tracing::error!(name: "store.answer_panicked", "a closure panicked when it was dropped");
+                    });
                 }
+            }
+            if let Err(error) = outcome {
+                counters.note_lost();
+                say(|| tracing::error!(name: "store.batch_lost", %error, closures));
             }
         }
     })?;
     Ok((queue, thread))
+}
+
+/// Says something in the log. A log that cannot be written, or a panic in it, must not take the writer along.
+fn say(words: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(words));
 }
 
 /// Runs the batch and whatever arrives while it runs, up to `limit` closures: who comes before the

@@ -13,7 +13,7 @@ use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::dpop::ProofRequest;
 use causeway_flow::limits::RateLimits;
 use causeway_flow::registration::RegistrationPolicy;
-use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamProfile};
+use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamClient, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{Store, StoreOptions};
@@ -79,7 +79,33 @@ impl TestApp {
         tune: impl FnOnce(&mut CtxParts),
     ) -> Result<Self> {
         let ring = Arc::new(SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng))?);
+        let tune = async |parts: &mut CtxParts| {
+            tune(parts);
+            Ok(())
+        };
         Self::run(database, environment, MockClock::now_or_never(), ring, None, tune).await
+    }
+
+    /// Starts a server that is a confidential client to people's servers, with the key that it finds in its
+    /// database or makes.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn start_confidential(
+        database: &TestDatabase,
+        environment: &Environment,
+        clock: MockClock,
+        ring: Arc<SealingKeyRing>,
+    ) -> Result<Self> {
+        let tune = async |parts: &mut CtxParts| {
+            let CtxParts { issuer, ceiling, store, ring, clock, .. } = &*parts;
+            let shared = UpstreamClient::Shared;
+            let profile =
+                UpstreamProfile::confidential(issuer, shared, ceiling, store, ring, &**clock).await?;
+            parts.profile = profile;
+            Ok(())
+        };
+        Self::run(database, environment, clock, ring, None, tune).await
     }
 
     /// Starts a server beside or after another one: same database, keys and clock, and the same
@@ -94,7 +120,7 @@ impl TestApp {
         ring: Arc<SealingKeyRing>,
         address: Option<SocketAddr>,
     ) -> Result<Self> {
-        Self::run(database, environment, clock, ring, address, |_| {}).await
+        Self::run(database, environment, clock, ring, address, async |_: &mut CtxParts| Ok(())).await
     }
 
     async fn run(
@@ -103,7 +129,7 @@ impl TestApp {
         clock: MockClock,
         ring: Arc<SealingKeyRing>,
         address: Option<SocketAddr>,
-        tune: impl FnOnce(&mut CtxParts),
+        tune: impl AsyncFnOnce(&mut CtxParts) -> Result<()>,
     ) -> Result<Self> {
         let listener = TcpListener::bind(address.unwrap_or(([127, 0, 0, 1], 0).into()))?;
         let issuer = format!("http://{}", listener.local_addr()?);
@@ -127,14 +153,14 @@ impl TestApp {
             clock: Arc::new(clock.clone()),
             rng: random,
             issuer: issuer.clone(),
-            upstream: UpstreamProfile::loopback(&issuer),
+            profile: UpstreamProfile::loopback(&issuer),
             ceiling: scope,
             registration: RegistrationPolicy::Open,
             client_documents: true,
             limits: RateLimits::default(),
             audit_seconds: Some(90 * 86_400),
         };
-        tune(&mut parts);
+        tune(&mut parts).await?;
         let ctx = Ctx::new(parts);
         let api = ApiConfig {
             page_origin: issuer.clone(),

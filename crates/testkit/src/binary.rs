@@ -58,11 +58,23 @@ impl Causeway {
     /// # Errors
     /// With what it said, when it does not run.
     pub async fn serve<S: AsRef<OsStr>>(directory: &Path, arguments: &[S]) -> Result<Self> {
+        Self::serve_with(directory, arguments, &[("RUST_LOG", "trace")]).await
+    }
+
+    /// The same with an environment of one's own.
+    ///
+    /// # Errors
+    /// With what it said, when it does not run.
+    pub async fn serve_with<S: AsRef<OsStr>>(
+        directory: &Path,
+        arguments: &[S],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let log = directory.join(format!("causeway-{}.log", std::process::id()));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let mut process = Self::command(directory)?
             .args(arguments)
-            .env("RUST_LOG", "trace")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)
@@ -113,6 +125,20 @@ impl Causeway {
     /// When it cannot be ended.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.process.kill().await?)
+    }
+
+    /// Asks it to stop, as an operator does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or does not stop well within a minute.
+    pub async fn stop(mut self) -> Result<()> {
+        let pid = self.pid().context("it runs")?.to_string();
+        anyhow::ensure!(
+            Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().await?.success()
+        );
+        let ended = tokio::time::timeout(Duration::from_mins(1), self.process.wait()).await??;
+        anyhow::ensure!(ended.success(), "{ended}: {}", self.log()?);
+        Ok(())
     }
 
     /// The process id.

@@ -413,6 +413,10 @@ fn issue(
     state.secrets.extend(sent.chain(proof));
     // Codes and refresh tokens work once, as at a real PDS.
     let key = form.get("code").or_else(|| form.get("refresh_token")).cloned().unwrap_or_default();
+    // As at a PDS: a session lives and dies with the key that the client authenticated with when it began.
+    if state.grants.get(&key).is_some_and(|begun| client_key(begun) != client_key(form)) {
+        return None;
+    }
     let params = state.grants.remove(&key)?;
     if let (Some(verifier), Some(challenge)) = (form.get("code_verifier"), params.get("code_challenge")) {
         let matches = CodeVerifier::parse(verifier).is_ok_and(|v| v.challenge().as_str() == challenge);
@@ -440,6 +444,11 @@ fn issue(
     });
     state.grants.insert(refresh, params);
     Some((body, state.script.holds_answer))
+}
+
+/// The key that a client authenticates with: the header of its assertion names it. `None`: a public client.
+fn client_key(form: &BTreeMap<String, String>) -> Option<&str> {
+    form.get("client_assertion")?.split('.').next()
 }
 
 async fn revoke(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {

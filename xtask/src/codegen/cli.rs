@@ -19,7 +19,7 @@ pub(super) fn page() -> Result<String> {
 pub(super) fn openapi() -> Result<String> {
     let binary = process::build_server(Path::new("."))?;
     let mut print = Command::new(binary);
-    print.arg("openapi").env_remove("CAUSEWAY_EXTERNAL_URL");
+    print.arg("openapi").env_clear();
     process::output(&mut print)
 }
 

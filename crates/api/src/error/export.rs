@@ -13,11 +13,11 @@ impl From<ExportError> for ApiError {
             ExportError::Replayed(replayed) => replayed.into(),
             ExportError::Session(error) => error.into(),
             ExportError::PublicClient | ExportError::NotAllowed => {
-                Self::new(StatusCode::FORBIDDEN, code, text)
+                Self::new(StatusCode::FORBIDDEN, code, &text)
             }
-            ExportError::NotFound => Self::new(StatusCode::NOT_FOUND, code, text),
+            ExportError::NotFound => Self::new(StatusCode::NOT_FOUND, code, &text),
             ExportError::Question(_) | ExportError::Htm | ExportError::Htu { .. } | ExportError::Nonce => {
-                Self::new(StatusCode::BAD_REQUEST, code, text)
+                Self::new(StatusCode::BAD_REQUEST, code, &text)
             }
         }
     }

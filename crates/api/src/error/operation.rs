@@ -5,8 +5,8 @@ use causeway_domain::ErrorCode;
 use causeway_flow::events::ListenError;
 use causeway_flow::limits::TooMany;
 
-use super::{ApiError, PageError};
-use crate::pages::Problem;
+use super::ApiError;
+use super::challenge::Challenge;
 
 impl ApiError {
     /// There is nothing at this address.
@@ -20,7 +20,7 @@ impl ApiError {
     pub(crate) fn no_operator() -> Self {
         let text = "this takes the operator's token: Authorization: Bearer TOKEN";
         let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken, text);
-        this.challenges = vec!["Bearer realm=\"causeway-admin\"".to_owned()];
+        this.challenges.push(Challenge::new("Bearer", "causeway-admin"));
         this
     }
 }
@@ -29,17 +29,9 @@ impl ApiError {
 impl From<TooMany> for ApiError {
     fn from(error: TooMany) -> Self {
         let code = ErrorCode::TemporarilyUnavailable;
-        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string());
+        let mut this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, &error.to_string());
         this.retry_after = Some(error.retry_after);
         this
-    }
-}
-
-impl From<TooMany> for PageError {
-    fn from(error: TooMany) -> Self {
-        let code = ErrorCode::TemporarilyUnavailable;
-        let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, Problem::TooMany);
-        Self { retry_after: Some(error.retry_after), ..this }
     }
 }
 
@@ -48,9 +40,9 @@ impl From<ListenError> for ApiError {
         match error {
             ListenError::Internal(error) => Self::internal(&error),
             ListenError::Replayed(replayed) => replayed.into(),
-            error @ ListenError::PublicClient => Self::invalid_client(error.to_string(), false),
+            error @ ListenError::PublicClient => Self::invalid_client(&error, false),
             error @ ListenError::NotSubscribed => {
-                Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, error.to_string())
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, &error.to_string())
             }
         }
     }

@@ -13,7 +13,7 @@ impl From<UploadError> for ApiError {
             UploadError::Broken => StatusCode::BAD_REQUEST,
             UploadError::Stalled => StatusCode::REQUEST_TIMEOUT,
         };
-        Self::new(status, ErrorCode::InvalidRequest, error.to_string())
+        Self::new(status, ErrorCode::InvalidRequest, &error.to_string())
     }
 }
 
@@ -27,27 +27,27 @@ impl ApiError {
             RelayError::Internal(error) => Self::internal(&error),
             RelayError::Upload(error) => error.into(),
             RelayError::TokenScope { scope } | RelayError::SessionScope { scope } => {
-                let mut this = Self::token(code, StatusCode::FORBIDDEN, text, scheme);
+                let mut this = Self::token(code, StatusCode::FORBIDDEN, &text, scheme);
                 if let Some(challenge) = this.challenges.first_mut() {
-                    challenge.push_str(&format!(", scope=\"{scope}\""));
+                    challenge.name_scope(&scope);
                 }
                 this
             }
-            RelayError::Never => Self::token(code, StatusCode::FORBIDDEN, text, scheme),
+            RelayError::Never => Self::token(code, StatusCode::FORBIDDEN, &text, scheme),
             RelayError::Query(_) | RelayError::Writes(_) | RelayError::NotPlain | RelayError::Proxy => {
-                Self::new(StatusCode::BAD_REQUEST, code, text)
+                Self::new(StatusCode::BAD_REQUEST, code, &text)
             }
-            RelayError::TooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, text),
-            RelayError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, code, text),
+            RelayError::TooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, &text),
+            RelayError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, code, &text),
             RelayError::Unreachable { retry_after } => {
-                let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, text);
+                let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &text);
                 Self { retry_after: Some(retry_after), ..this }
             }
             RelayError::Interrupted | RelayError::Invalid(_) | RelayError::Refused(_) => {
-                Self::new(StatusCode::BAD_GATEWAY, code, text)
+                Self::new(StatusCode::BAD_GATEWAY, code, &text)
             }
             RelayError::Resend => {
-                let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, text);
+                let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &text);
                 Self { retry_after: Some(1), ..this }
             }
         }

@@ -1,10 +1,13 @@
-//! What a document may be before the library reads it: its parser follows nesting by recursion, and a stack that
-//! ends takes the whole process with it.
+//! What a document may be before the library looks at it: its parser follows nesting by recursion, and a stack that
+//! ends takes the whole process with it; its rules, those that limit what is asked for among them, walk through a
+//! fragment again at each place that spreads it.
 
 /// The longest document, in bytes. Records go into variables, which are not part of it.
 const MAX_BYTES: usize = 128 * 1024;
 /// How deep brackets may be nested. Fields may be nested 16 deep, each with arguments of some depth.
 const MAX_NESTING: usize = 64;
+/// The longest name, in bytes: errors repeat names.
+const MAX_NAME: usize = 255;
 
 /// Why a document is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,9 +16,12 @@ pub(super) enum OutOfBounds {
     Long,
     #[error("query nests brackets more than {MAX_NESTING} deep")]
     Deep,
+    #[error("query has a name of more than {MAX_NAME} bytes")]
+    Name,
 }
 
-/// Looks at the brackets of a document (GraphQL specification section 2.1.8), skipping strings and comments.
+/// Looks at the brackets and names of a document (GraphQL specification sections 2.1.8 and 2.1.9), skipping strings
+/// and comments.
 pub(super) fn check(document: &str) -> Result<(), OutOfBounds> {
     if document.len() > MAX_BYTES {
         return Err(OutOfBounds::Long);
@@ -37,10 +43,21 @@ pub(super) fn check(document: &str) -> Result<(), OutOfBounds> {
                 depth = depth.saturating_sub(1);
                 tail
             }
+            first if is_of_name(*first) => {
+                let length = rest.iter().take_while(|byte| is_of_name(**byte)).count();
+                if length > MAX_NAME {
+                    return Err(OutOfBounds::Name);
+                }
+                rest.get(length..).unwrap_or_default()
+            }
             _ => tail,
         };
     }
     Ok(())
+}
+
+const fn is_of_name(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
 /// What comes after the first byte that ends something.
@@ -96,10 +113,14 @@ mod tests {
         }
         assert_eq!(check(&"{a}".repeat(1_000)), Ok(()), "beside each other");
         assert_eq!(check(&" ".repeat(MAX_BYTES + 1)), Err(OutOfBounds::Long));
+        assert_eq!(check(&format!("{{{}}}", "a".repeat(MAX_NAME))), Ok(()));
+        assert_eq!(check(&format!("{{{}}}", "a".repeat(MAX_NAME + 1))), Err(OutOfBounds::Name));
     }
 
     #[test]
-    fn brackets_in_text_do_not_count() {
+    fn brackets_and_names_in_text_do_not_count() {
+        let word = "a".repeat(1_000);
+        assert_eq!(check(&format!("# {word}\n{{a(b: \"{word}\")}}")), Ok(()));
         let many = "[".repeat(1_000);
         for text in [
             format!("{{a(b: \"{many}\")}}"),

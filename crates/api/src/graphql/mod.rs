@@ -5,6 +5,7 @@ mod error;
 mod mutation;
 mod query;
 mod types;
+mod weight;
 
 use async_graphql::{Context, EmptySubscription, Request, Response, Schema};
 use causeway_domain::ErrorCode;
@@ -14,7 +15,7 @@ use causeway_flow::access::Bearer;
 use self::mutation::Mutation;
 use self::query::Query;
 use crate::error::ApiError;
-use crate::http::request;
+use crate::http::{json, request};
 
 /// How deep fields may be nested. Tools' introspection queries need 15.
 const DEPTH: usize = 16;
@@ -24,6 +25,9 @@ const COMPLEXITY: usize = 400;
 const CALL: usize = 20;
 /// Directives on one field.
 const DIRECTIVES: usize = 8;
+
+/// How many errors one answer says.
+const ERRORS: usize = 100;
 
 /// What can be asked.
 pub(crate) type RepositorySchema = Schema<Query, Mutation, EmptySubscription>;
@@ -54,9 +58,14 @@ pub(crate) async fn execute(
     schema: &RepositorySchema,
     ctx: Ctx,
     bearer: Bearer,
-    request: Request,
+    mut request: Request,
 ) -> Response {
-    let mut response = schema.execute(request.data(Caller { ctx, bearer })).await;
+    let weighed = request.parsed_query().and_then(weight::check);
+    let mut response = match weighed {
+        Ok(()) => schema.execute(request.data(Caller { ctx, bearer })).await,
+        Err(error) => Response::from_errors(vec![error]),
+    };
+    response.errors.truncate(ERRORS);
     for error in &mut response.errors {
         let extensions = error.extensions.get_or_insert_default();
         // What the library itself finds is about the request.
@@ -78,7 +87,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, ApiError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(refuse(&"it is no object"));
     }
-    let request: Request = serde_json::from_slice(body).map_err(|error| refuse(&error))?;
+    let request: Request = json::read(body).map_err(|error| refuse(&error))?;
     bounds::check(&request.query)
         .map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
     Ok(request)

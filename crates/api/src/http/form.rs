@@ -10,6 +10,8 @@ use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+use crate::http::json;
+
 /// The largest body that a form endpoint reads, in bytes.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
@@ -18,6 +20,8 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 pub(crate) enum InputError {
     #[error("the parameter {0} was sent more than once")]
     Duplicate(String),
+    #[error("there is no parameter {0} here")]
+    Unknown(String),
     #[error("the request has more than {MAX_PARAMS} parameters")]
     TooMany,
     #[error("parameters must be percent-encoded UTF-8 without control characters")]
@@ -32,7 +36,7 @@ pub(crate) enum InputError {
     Slow,
     #[error("the body is not the JSON that this endpoint takes: {0}")]
     Json(String),
-    #[error("the body must be a JSON object whose values are strings")]
+    #[error("the body must be a JSON object whose values are strings, with each name once")]
     NotStrings,
 }
 
@@ -85,13 +89,14 @@ impl Params {
             return Self::of_body(req, payload).await;
         }
         let body = read_body(req, payload).await?;
-        let object: BTreeMap<String, String> =
-            serde_json::from_slice(&body).map_err(|_| InputError::NotStrings)?;
+        let object: BTreeMap<String, String> = json::read(&body).map_err(|_| InputError::NotStrings)?;
         if object.len() > MAX_PARAMS {
-            Err(InputError::TooMany)
-        } else {
-            Ok(Self(object.into_iter().collect()))
+            return Err(InputError::TooMany);
         }
+        if object.iter().any(|(name, value)| has_controls(name) || has_controls(value)) {
+            return Err(InputError::Encoding);
+        }
+        Ok(Self(object.into_iter().collect()))
     }
 
     /// Takes a parameter's value out.
@@ -108,6 +113,14 @@ impl Params {
         self.0 = rest;
         let resources: Vec<(String, String)> = resources;
         resources.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty()).collect()
+    }
+
+    /// Refuses what nobody took out: where a parameter that is not understood would change what is asked.
+    pub(crate) fn refuse_rest(self) -> Result<(), InputError> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(InputError::Unknown(name.chars().take(64).collect())),
+        }
     }
 
     /// The parameters as a query, for a redirect.
@@ -172,8 +185,12 @@ pub(crate) fn decode(text: &[u8]) -> Result<String, InputError> {
         }
     }
     let text = String::from_utf8(out).map_err(|_| InputError::Encoding)?;
-    // No parameter of any specification holds one, databases refuse NUL, and logs are lines.
-    if text.chars().any(char::is_control) { Err(InputError::Encoding) } else { Ok(text) }
+    if has_controls(&text) { Err(InputError::Encoding) } else { Ok(text) }
+}
+
+/// No parameter of any specification holds one, databases refuse NUL, and logs are lines.
+pub(crate) fn has_controls(text: &str) -> bool {
+    text.chars().any(char::is_control)
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! HTTP itself: requests, forms, cookies, credentials, response headers.
 
 pub(crate) mod answer;
+pub(crate) mod caller;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 pub(crate) mod credentials;
 pub(crate) mod form;
 pub(crate) mod headers;
+pub(crate) mod json;
 pub(crate) mod measure;
 pub(crate) mod own_form;
+pub(crate) mod path;
 pub(crate) mod proof;
 pub(crate) mod relay_headers;
 pub(crate) mod request;
+mod traced;
 pub(crate) mod upload;

@@ -13,9 +13,10 @@ use actix_web::web::Data;
 use causeway_domain::{Rng, SystemRng};
 use causeway_flow::trace;
 use ipnet::IpNet;
-use tracing::Instrument as _;
+use opentelemetry::trace::SpanContext;
+use tracing::{Instrument as _, Span};
 
-use crate::http::measure::{NO_ROUTE, Template};
+use crate::http::traced;
 use crate::pages::Lang;
 use crate::state::AppState;
 
@@ -81,12 +82,13 @@ pub(crate) async fn observe(
     let span = tracing::info_span!(
         "http.request",
         request_id = %origin.request_id,
-        trace_id = origin.trace_id,
+        trace_id = tracing::field::Empty,
         method = %req.method(),
         path = req.path(),
         client = origin.client.map(tracing::field::display),
         correlation_id = tracing::field::Empty,
     );
+    traced::begin(&span, origin.parent);
     let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
     let started = Instant::now();
     let served =
@@ -103,9 +105,10 @@ pub(crate) async fn observe(
         response.headers_mut().insert(REQUEST_ID, header);
         let status = response.status().as_u16();
         let elapsed = started.elapsed();
+        let route = traced::route(&response);
+        traced::end(&Span::current(), route, status);
         if let Some(stats) = stats {
-            let template = response.request().app_data::<Template>().map_or(NO_ROUTE, |template| template.0);
-            stats.note(template, response.request().method(), response.status(), elapsed);
+            stats.note(route, response.request().method(), response.status(), elapsed);
         }
         let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         if status >= 500 {
@@ -123,7 +126,7 @@ pub(crate) async fn observe(
 #[derive(Debug, PartialEq, Eq)]
 struct Origin {
     request_id: String,
-    trace_id: Option<String>,
+    parent: Option<SpanContext>,
     client: Option<IpAddr>,
 }
 
@@ -135,11 +138,11 @@ impl Origin {
         let header =
             |name: &str| headers.get(name).filter(|_| believed).and_then(|value| value.to_str().ok());
         let request_id = header("x-request-id").filter(|id| is_token(id)).map(str::to_owned);
-        let trace_id = header("traceparent").and_then(trace_id_of);
+        let parent = believed.then(|| traced::parent(headers)).flatten();
         let forwarded = believed.then(|| forwarded_for(headers, is_trusted)).flatten();
         Self {
             request_id: request_id.unwrap_or_else(|| (&SystemRng as &dyn Rng).base64url::<12>()),
-            trace_id,
+            parent,
             client: forwarded.or(peer),
         }
     }
@@ -163,13 +166,6 @@ fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> O
 /// Short, and of characters that no log or page can mistake for anything else.
 fn is_token(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
-}
-
-/// The trace-id of a W3C `traceparent` (Trace Context section 3.2).
-fn trace_id_of(traceparent: &str) -> Option<String> {
-    let mut parts = traceparent.split('-');
-    let (_version, id) = (parts.next()?, parts.next()?);
-    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
 /// Where a page is to be asked for instead, when it was asked for under the other name of the loopback
@@ -208,7 +204,9 @@ mod tests {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let origin = Origin::read(&headers(), Some("10.0.0.1".parse().unwrap()), &trusted);
         assert_eq!(origin.request_id, "edge-1");
-        assert_eq!(origin.trace_id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        let parent = origin.parent.unwrap();
+        assert_eq!(parent.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!((parent.span_id().to_string().as_str(), parent.is_sampled()), ("00f067aa0ba902b7", true));
         assert_eq!(origin.client, Some("198.51.100.7".parse().unwrap()));
     }
 
@@ -222,11 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_traceparent_is_left_out() {
+        let (peer, trusted) = ("10.0.0.1".parse().unwrap(), ["10.0.0.0/8".parse().unwrap()]);
+        for value in [
+            "00-4bf92f3577b34da6a3ce929d0e0e4736",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static("traceparent"), HeaderValue::from_static(value));
+            assert_eq!(Origin::read(&headers, Some(peer), &trusted).parent, None, "{value}");
+        }
+    }
+
+    #[test]
     fn nobody_else_is() {
         let peer = "192.0.2.1".parse().unwrap();
         let origin = Origin::read(&headers(), Some(peer), &["10.0.0.0/8".parse().unwrap()]);
         assert_ne!(origin.request_id, "edge-1");
-        assert_eq!(origin.trace_id, None);
+        assert_eq!(origin.parent, None);
         assert_eq!(origin.client, Some(peer));
     }
 }

@@ -43,7 +43,7 @@ fn clients() -> Vec<Path> {
                     by_operator("createClient", "Registers a client; allow_background_access is said here")
                         .json("ClientMetadata")
                         .answer(201, "the client, with its secret", "AdminObject")
-                        .errors(&[413, 415]),
+                        .errors(&[408, 413, 415]),
                 ),
             ],
         ),
@@ -56,7 +56,7 @@ fn clients() -> Vec<Path> {
                     one("replaceClient", "Replaces what is known of a client")
                         .json("ClientMetadata")
                         .answer(200, "the client", "AdminObject")
-                        .errors(&[413, 415]),
+                        .errors(&[408, 413, 415]),
                 ),
                 (
                     "delete",
@@ -108,7 +108,7 @@ fn sessions() -> Vec<Path> {
                 by_operator("revokeTokens", "Ends every session of a person, of a client, or of both")
                     .json("AdminWhose")
                     .answer(200, "how many have ended", "AdminEnded")
-                    .errors(&[413, 415]),
+                    .errors(&[408, 413, 415]),
             )],
         ),
     ]
@@ -136,7 +136,7 @@ fn keys() -> Vec<Path> {
                     by_operator("rotateKey", "Makes a new key; the old one stays published for a day")
                         .json("AdminNewKey")
                         .answer(201, "the key", "AdminObject")
-                        .errors(&[413, 415]),
+                        .errors(&[408, 413, 415]),
                 ),
             ],
         ),

@@ -65,7 +65,7 @@ fn authorization() -> Vec<Path> {
                     .proof()
                     .form("PushedRequest")
                     .answer(201, "the request can be referred to", "PushedAnswer")
-                    .errors(&[400, 401, 413, 415])
+                    .errors(&[400, 401, 408, 413, 415])
                     .errors(&TROUBLE),
             )],
         ),
@@ -82,7 +82,7 @@ fn authorization() -> Vec<Path> {
                 .proof()
                 .form("DeviceRequest")
                 .answer(200, "what the device shows, and what it polls with", "DeviceAnswer")
-                .errors(&[400, 401, 413, 415])
+                .errors(&[400, 401, 408, 413, 415])
                 .errors(&TROUBLE),
             )],
         ),
@@ -93,7 +93,8 @@ fn authorization() -> Vec<Path> {
                     "get",
                     authorize("authorize", "Begins an authorization, in a browser (RFC 6749 section 4.1.1)")
                         .query(&request["properties"], &[])
-                        .page(browser),
+                        .page(browser)
+                        .error_pages(&[429, 502, 503]),
                 ),
                 (
                     "post",
@@ -102,7 +103,8 @@ fn authorization() -> Vec<Path> {
                         "The same with a form (OpenID Connect Core section 3.1.2.1)",
                     )
                     .form("AuthorizationRequest")
-                    .page(browser),
+                    .page(browser)
+                    .error_pages(&[408, 413, 415, 429, 502, 503]),
                 ),
             ],
         ),
@@ -113,13 +115,15 @@ fn authorization() -> Vec<Path> {
                     "get",
                     authorize("logOut", "Ends a session, in a browser (OpenID Connect RP-Initiated Logout)")
                         .query(&schemas::logout_request()["properties"], &[])
-                        .page("the person is asked, or told that it is done"),
+                        .page("the person is asked, or told that it is done")
+                        .error_pages(&[503]),
                 ),
                 (
                     "post",
                     authorize("logOutByPost", "The same with a form")
                         .form("LogoutRequest")
-                        .page("the person is asked, or told that it is done"),
+                        .page("the person is asked, or told that it is done")
+                        .error_pages(&[408, 413, 415, 503]),
                 ),
             ],
         ),
@@ -131,7 +135,7 @@ fn tokens() -> Vec<Path> {
         Operation::new("tokens", id, summary)
             .by(Caller::Client)
             .proof()
-            .errors(&[400, 401, 413, 415])
+            .errors(&[400, 401, 408, 413, 415])
             .errors(&TROUBLE)
     };
     let signed: Value = json!({
@@ -188,7 +192,7 @@ fn clients() -> Vec<Path> {
                     .by(Caller::Anybody)
                     .json("ClientMetadata")
                     .answer(201, "the client", "Client")
-                    .errors(&[400, 401, 403, 413, 415])
+                    .errors(&[400, 401, 403, 408, 413, 415])
                     .errors(&TROUBLE),
             )],
         ),
@@ -208,7 +212,7 @@ fn clients() -> Vec<Path> {
                     managed("updateClient", "Replaces a registration (RFC 7592 section 2.2)")
                         .json("ClientMetadata")
                         .answer(200, "the client", "Client")
-                        .errors(&[400, 413, 415]),
+                        .errors(&[400, 408, 413, 415]),
                 ),
                 (
                     "delete",

@@ -52,13 +52,13 @@ impl Operation {
         self
     }
 
-    /// A parameter of the path.
+    /// A parameter of the path: what names nothing, or has a control character, leads nowhere.
     pub(super) fn path(mut self, name: &str, description: &str) -> Self {
         let schema = json!({ "type": "string", "minLength": 1 });
         self.parameters.push(json!({
             "name": name, "in": "path", "required": true, "schema": schema, "description": description,
         }));
-        self
+        self.errors(&[404])
     }
 
     /// A header of the request.
@@ -120,14 +120,20 @@ impl Operation {
 
     /// A page or a redirect: what browsers get.
     pub(super) fn page(self, description: &str) -> Self {
-        let html = json!({ "text/html": { "schema": { "type": "string" } } });
-        self.content(200, description, &html)
+        self.content(200, description, &html())
             .empty(303, "on to the person's own server, or back to the client")
             .content(
                 400,
                 "a page that says what is wrong: never a redirect to an address not registered",
-                &html,
+                &html(),
             )
+    }
+
+    /// Errors as pages.
+    pub(super) fn error_pages(self, statuses: &[u16]) -> Self {
+        let page =
+            |this: Self, status: &u16| this.content(*status, "a page that says what is wrong", &html());
+        statuses.iter().fold(self, page)
     }
 
     /// Errors in our own form.
@@ -146,6 +152,10 @@ impl Operation {
         self.members.insert("responses".to_owned(), self.responses.into());
         self.members.into()
     }
+}
+
+fn html() -> Value {
+    json!({ "text/html": { "schema": { "type": "string" } } })
 }
 
 /// A schema by its name.

@@ -39,7 +39,7 @@ fn userinfo() -> Path {
                 "post",
                 op("postUserInfo", "The same by POST")
                     .body("application/x-www-form-urlencoded", &form, false)
-                    .errors(&[413, 415]),
+                    .errors(&[408, 413, 415]),
             ),
         ],
     )
@@ -76,7 +76,7 @@ fn sessions() -> [Path; 3] {
             .proof()
             .errors(&[400, 401, 403, 404, 429, 503])
     };
-    let posted = |op: Operation, schema| op.form(schema).errors(&[413, 415]);
+    let posted = |op: Operation, schema| op.form(schema).errors(&[408, 413, 415]);
     let find = |id, summary| by_client(id, summary).answer(200, "the session", "FoundSession");
     let show = |id, summary| {
         by_client(id, summary).path("session_id", "the session").answer(
@@ -124,7 +124,7 @@ fn events() -> Path {
         "/api/events",
         vec![
             ("get", op("listen", "What happens to the client's sign-ins and sessions")),
-            ("post", op("listenByPost", "The same by POST").form("EventsRequest").errors(&[413, 415])),
+            ("post", op("listenByPost", "The same by POST").form("EventsRequest").errors(&[408, 413, 415])),
         ],
     )
 }
@@ -163,7 +163,7 @@ fn graphql() -> Path {
     let op = by_token("graphql", "The repository of whoever's token it is")
         .json("GraphQlRequest")
         .answer(200, "data, errors, or both (GraphQL over HTTP)", "GraphQlAnswer")
-        .errors(&[413, 415]);
+        .errors(&[408, 413, 415]);
     ("/graphql", vec![("post", op)])
 }
 

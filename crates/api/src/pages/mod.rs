@@ -21,6 +21,7 @@ mod time;
 
 use askama::Template;
 use causeway_domain::Scope;
+use causeway_flow::ClientAnswer;
 use causeway_flow::sign_in::SignInTrouble;
 
 pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
@@ -205,6 +206,32 @@ pub struct ErrorPage {
     pub code: String,
     /// What an operator looks for in the log.
     pub request_id: String,
+    /// Where the person may go on to.
+    pub onward: Option<Onward>,
+}
+
+/// The way on to an app that has to be told something, and that the person need not trust.
+#[derive(Clone)]
+pub struct Onward {
+    /// The host that it leads to.
+    pub host: String,
+    /// The address.
+    pub address: String,
+    /// What a form brings there; `None`: a link.
+    pub fields: Option<Vec<(&'static str, String)>>,
+}
+
+impl Onward {
+    /// The way of an answer.
+    pub fn of(answer: ClientAnswer) -> Self {
+        let host = host_of(answer.address());
+        match answer {
+            ClientAnswer::Redirect(address) => Self { host, address, fields: None },
+            ClientAnswer::FormPost { action, fields, .. } => {
+                Self { host, address: action, fields: Some(fields) }
+            }
+        }
+    }
 }
 
 #[derive(Template)]

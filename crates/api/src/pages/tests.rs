@@ -46,6 +46,7 @@ fn error() -> ErrorPage {
         detail: None,
         code: "invalid_request".into(),
         request_id: "01J9".into(),
+        onward: None,
     }
 }
 
@@ -136,7 +137,13 @@ fn hostile(lang: Lang) -> Vec<String> {
         },
         request: evil(),
     };
-    let error = ErrorPage { detail: Some(evil()), code: evil(), request_id: evil(), ..error() };
+    let error = ErrorPage {
+        detail: Some(evil()),
+        code: evil(),
+        request_id: evil(),
+        onward: Some(Onward { host: evil(), address: evil(), fields: Some(vec![("state", evil())]) }),
+        ..error()
+    };
     let demo = DemoPage { issuer: evil(), client_id: evil() };
     let home = HomePage { issuer: evil() };
     let form = FormPostPage { action: evil(), fields: vec![("state", evil())] };

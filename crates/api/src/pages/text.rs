@@ -207,6 +207,9 @@ pub(super) struct Error {
     /// Stands before what only the makers of an app understand.
     pub(super) detail: &'static str,
     pub(super) back: &'static str,
+    /// Where the app wants the person to be sent.
+    pub(super) onward: Around,
+    pub(super) onward_note: &'static str,
     pub(super) advice: &'static str,
     pub(super) status: &'static str,
     pub(super) code: &'static str,

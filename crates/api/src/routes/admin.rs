@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::api;
 use crate::error::ApiError;
-use crate::http::form::{InputError, Params, read_body, require_type};
+use crate::http::form::{InputError, Params, has_controls, read_body, require_type};
 use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
@@ -76,11 +76,11 @@ fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError>
 }
 
 fn gone(what: &str) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, format!("there is no such {what}"))
+    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, &format!("there is no such {what}"))
 }
 
-fn bad(text: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
+fn bad(text: impl AsRef<str>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text.as_ref())
 }
 
 fn ok(body: &Value) -> HttpResponse {
@@ -94,13 +94,25 @@ fn nothing() -> HttpResponse {
 async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
     require_type(req, "application/json")?;
     let body = read_body(req, payload).await?;
-    Ok(serde_json::from_slice(&body).map_err(|error| InputError::Json(error.to_string()))?)
+    Ok(crate::http::json::read(&body).map_err(|error| InputError::Json(error.to_string()))?)
 }
 
-fn limit(params: &mut Params) -> Result<i64, ApiError> {
-    let Some(text) = params.take("limit") else { return Ok(LIMIT) };
+/// How long a list may be; the last parameter to be taken. A filter with a slip in its name is refused, and does not
+/// list everything.
+fn limit(mut params: Params) -> Result<i64, ApiError> {
+    let text = params.take("limit");
+    params.refuse_rest()?;
+    let Some(text) = text else { return Ok(LIMIT) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| bad(format!("limit must be a number from 1 to {MAX_LIMIT}")))
+}
+
+fn flag(params: &mut Params, name: &str) -> Result<bool, ApiError> {
+    match params.take(name).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(bad(format!("{name} must be true or false"))),
+    }
 }
 
 fn did(text: Option<String>) -> Result<Option<Did>, ApiError> {
@@ -177,7 +189,7 @@ fn take_background(metadata: &mut ClientMetadata) -> Result<Option<bool>, ApiErr
 
 async fn list_clients(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
-    let limit = limit(&mut Params::of_query(&req)?)?;
+    let limit = limit(Params::of_query(&req)?)?;
     let clients = admin::list_clients(&state.ctx, limit).await?;
     Ok(ok(&json!({ "clients": clients.iter().map(client).collect::<Vec<_>>() })))
 }
@@ -204,8 +216,11 @@ async fn update_client(
 ) -> Answered {
     require_operator(&req, &state)?;
     let mut metadata: ClientMetadata = body(&req, payload).await?;
-    let background = take_background(&mut metadata)?;
     let id = ClientId::new(id.into_inner());
+    if metadata.other.get("client_id").is_some_and(|named| named.as_str() != Some(id.as_str())) {
+        return Err(bad("client_id in the body is not that of the path: leave it out, or send the same"));
+    }
+    let background = take_background(&mut metadata)?;
     let updated = admin::update_client(&state.ctx, &id, metadata, background).await?;
     Ok(registered(StatusCode::OK, &updated.ok_or_else(|| gone("client"))?))
 }
@@ -229,9 +244,9 @@ async fn list_sessions(req: HttpRequest, state: Data<AppState>) -> Answered {
     let wanted = SessionFilter {
         did: did(params.take("user"))?,
         client_id: params.take("client").map(ClientId::new),
-        ended: params.take("ended").as_deref() == Some("true"),
+        ended: flag(&mut params, "ended")?,
     };
-    let sessions = admin::list_sessions(&state.ctx, wanted, limit(&mut params)?).await?;
+    let sessions = admin::list_sessions(&state.ctx, wanted, limit(params)?).await?;
     let now = state.ctx.now();
     Ok(ok(&json!({ "sessions": sessions.iter().map(|head| session(head, now)).collect::<Vec<_>>() })))
 }
@@ -262,6 +277,9 @@ async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload
     if user.is_none() && client.is_none() {
         return Err(bad("say whose tokens: user, client, or both"));
     }
+    if client.as_deref().is_some_and(has_controls) {
+        return Err(bad("client must be a client_id"));
+    }
     let wanted = SessionFilter { did: did(user)?, client_id: client.map(ClientId::new), ended: false };
     let ended = admin::end_sessions(&state.ctx, &wanted).await?;
     Ok(ok(&json!({ "ended_sessions": ended })))
@@ -269,6 +287,7 @@ async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload
 
 async fn list_keys(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
+    Params::of_query(&req)?.refuse_rest()?;
     let keys = admin::list_keys(&state.ctx).await?;
     Ok(ok(&json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() })))
 }
@@ -302,6 +321,6 @@ async fn list_acts(req: HttpRequest, state: Data<AppState>) -> Answered {
         session_id: params.take("session").map(UpstreamSessionId::new),
         event: params.take("event"),
     };
-    let acts = admin::list_acts(&state.ctx, wanted, limit(&mut params)?).await?;
+    let acts = admin::list_acts(&state.ctx, wanted, limit(params)?).await?;
     Ok(ok(&json!({ "events": acts })))
 }

@@ -51,6 +51,9 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let browser = cookie::known_or_new(&req, &state);
     let request = match authorize::begin(&state.ctx, params, &browser.id).await {
         Ok(request) => request,
+        Err(AuthorizeError::Refused { refusal, answer, ask: true }) => {
+            return Err(PageError::refused(&refusal, answer));
+        }
         Err(AuthorizeError::Refused { answer, .. }) => return client_answer(answer, browser.set),
         Err(AuthorizeError::Unsafe(error)) => return Err(error.into()),
         Err(AuthorizeError::Internal(error)) => return Err(error.into()),

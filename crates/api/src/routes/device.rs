@@ -12,14 +12,13 @@ use causeway_flow::caller::Caller;
 use causeway_flow::device::{self, DeviceParams, UserCodeError};
 use serde::Serialize;
 
-use super::token::identify;
 use super::{consent, sign_in as sign_in_page};
 use crate::error::{ApiError, PageError};
+use crate::http::caller;
 use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, json_no_store, page, see_other};
 use crate::http::own_form;
-use crate::http::proof::with_nonce;
 use crate::http::request::{self, canonical_location};
 use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, device_host};
 use crate::state::AppState;
@@ -40,10 +39,7 @@ pub(crate) async fn authorize(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    let caller = identify(&req, &state, &mut params).await?;
-    let outcome = begin(&state, &caller, params).await;
-    Ok(with_nonce(outcome, caller.dpop_nonce))
+    caller::answer_form(&req, &state, payload, begin).await
 }
 
 async fn begin(state: &AppState, caller: &Caller, mut params: Params) -> Result<HttpResponse, ApiError> {
@@ -52,6 +48,7 @@ async fn begin(state: &AppState, caller: &Caller, mut params: Params) -> Result<
         resource: params.take_resources(),
         dpop_jkt: params.take("dpop_jkt"),
     };
+    device::permit(&state.ctx, caller, request::address())?;
     let begun = device::begin(&state.ctx, caller, params).await?;
     let (user_code, verification_uri) = (begun.user_code.to_string(), location(state));
     let answer = Answer {

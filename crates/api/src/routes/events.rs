@@ -11,8 +11,8 @@ use causeway_domain::ErrorCode;
 use causeway_flow::events::{self, Listener};
 use futures_util::stream;
 
-use super::token::identify;
 use crate::error::ApiError;
+use crate::http::caller::identify;
 use crate::http::form::Params;
 use crate::state::AppState;
 

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
 use causeway_flow::introspect;
 
-use super::token::identify;
 use crate::error::ApiError;
+use crate::http::caller::identify;
 use crate::http::form::Params;
 use crate::http::headers::{json_no_store, jwt_no_store};
 use crate::state::AppState;

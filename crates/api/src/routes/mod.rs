@@ -172,7 +172,7 @@ fn read() -> Route {
 fn only(allow: &'static str) -> Route {
     web::to(move |req: HttpRequest| async move {
         let text = format!("{} is not served with the method {}: use {allow}", req.path(), req.method());
-        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, text);
+        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, &text);
         let mut response = error.error_response();
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         response

@@ -8,11 +8,10 @@ use causeway_flow::par;
 use serde::Serialize;
 
 use super::authorize::authorize_params;
-use super::token::identify;
 use crate::error::ApiError;
+use crate::http::caller;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
-use crate::http::proof::with_nonce;
 use crate::state::AppState;
 
 #[derive(Serialize)]
@@ -26,10 +25,7 @@ pub(crate) async fn par(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    let caller = identify(&req, &state, &mut params).await?;
-    let outcome = push(&state, &caller, params).await;
-    Ok(with_nonce(outcome, caller.dpop_nonce))
+    caller::answer_form(&req, &state, payload, push).await
 }
 
 async fn push(state: &AppState, caller: &Caller, mut params: Params) -> Result<HttpResponse, ApiError> {

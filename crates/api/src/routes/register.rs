@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::http::form::{InputError, read_body, require_type};
 use crate::http::headers::json_no_store;
-use crate::http::request;
+use crate::http::{json, request};
 use crate::state::AppState;
 
 /// The client information response (RFC 7591 section 3.2.1).
@@ -102,7 +102,7 @@ fn presented(req: &HttpRequest) -> Option<String> {
 async fn read_metadata(req: &HttpRequest, payload: Payload) -> Result<ClientMetadata, ApiError> {
     require_type(req, "application/json")?;
     let body = read_body(req, payload).await?;
-    Ok(serde_json::from_slice(&body).map_err(|error| InputError::Json(error.to_string()))?)
+    Ok(json::read(&body).map_err(|error| InputError::Json(error.to_string()))?)
 }
 
 fn answer(state: &AppState, status: StatusCode, registered: &Registered) -> HttpResponse {

@@ -12,8 +12,8 @@ use causeway_flow::caller::Caller;
 use causeway_flow::export::{self, ProofParams, Question};
 use serde::Serialize;
 
-use super::token::identify;
 use crate::error::ApiError;
+use crate::http::caller::identify;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::http::proof::with_nonce;

@@ -1,15 +1,15 @@
 //! `POST /oauth/token` (RFC 6749 section 3.2, RFC 9449 section 5).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::GrantType;
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
-use causeway_flow::caller::{self, Caller};
+use causeway_flow::caller::Caller;
 use causeway_flow::client_credentials::{self, ClientParams};
+use causeway_flow::device;
 use causeway_flow::device_token::{self, PollParams};
 use causeway_flow::exchange::{self, ExchangeParams};
 use causeway_flow::redeem::{self, RedeemParams};
@@ -17,10 +17,10 @@ use causeway_flow::refresh::{self, RefreshParams};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::http::credentials::client_credentials;
+use crate::http::caller;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
-use crate::http::proof::{Proofs, with_nonce};
+use crate::http::request;
 use crate::state::AppState;
 
 /// The token answer (RFC 6749 section 5.1), and who it is about.
@@ -41,28 +41,15 @@ struct Answer<'a> {
     sub: Option<&'a Did>,
 }
 
-/// Lets the client of a request in and checks its DPoP proof, before anything of the request is looked at.
-pub(crate) async fn identify(
-    req: &HttpRequest,
-    state: &AppState,
-    params: &mut Params,
-) -> Result<Caller, ApiError> {
-    let used_header = req.headers().contains_key(AUTHORIZATION);
-    let credentials = client_credentials(req, params)?;
-    caller::identify(&state.ctx, &credentials, &Proofs::of(req, state).request())
-        .await
-        .map_err(|error| ApiError::caller(error, used_header))
-}
-
 pub(crate) async fn token(
     req: HttpRequest,
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    let caller = identify(&req, &state, &mut params).await?;
-    let outcome = grant(&state, &caller, params).await;
-    Ok(with_nonce(outcome.map(|issued| answer(&issued)), caller.dpop_nonce))
+    caller::answer_form(&req, &state, payload, async |state, caller, params| {
+        Ok(answer(&grant(state, caller, params).await?))
+    })
+    .await
 }
 
 fn known_grants() -> String {
@@ -72,7 +59,7 @@ fn known_grants() -> String {
 async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
         let text = format!("grant_type is missing: use one of {}", known_grants());
-        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
+        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, &text)
     })?;
     match GrantType::parse(&grant_type) {
         Some(GrantType::AuthorizationCode) => {
@@ -97,6 +84,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
             Ok(client_credentials::grant(&state.ctx, caller, params).await?)
         }
         Some(GrantType::DeviceCode) => {
+            device::permit(&state.ctx, caller, request::address())?;
             let params = PollParams {
                 device_code: params.take("device_code").map(PlainToken::presented),
                 resource: params.take_resources(),
@@ -117,7 +105,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
         }
         None => {
             let text = format!("grant_type is not supported: use one of {}", known_grants());
-            Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, text))
+            Err(ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::UnsupportedGrantType, &text))
         }
     }
 }

@@ -4,7 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::access::{self, AccessRequest, Bearer};
+use causeway_flow::Ctx;
+use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::userinfo::{self, UserInfoAnswer};
 
 use crate::error::ApiError;
@@ -20,19 +21,19 @@ pub(crate) async fn require_access(
     state: &AppState,
     body: Option<String>,
 ) -> Result<Bearer, ApiError> {
-    check_access(req, state, body, false).await
+    check_access(req, state, body, access::verify).await
 }
 
 /// The same for a request that goes on to the person's own server.
 pub(crate) async fn require_access_to_call(req: &HttpRequest, state: &AppState) -> Result<Bearer, ApiError> {
-    check_access(req, state, None, true).await
+    check_access(req, state, None, access::verify_to_call).await
 }
 
 async fn check_access(
     req: &HttpRequest,
     state: &AppState,
     body: Option<String>,
-    to_call: bool,
+    verify: impl AsyncFnOnce(&Ctx, &AccessRequest<'_>) -> Result<Bearer, AccessError>,
 ) -> Result<Bearer, ApiError> {
     let (scheme, token) = match access_token(req, body) {
         Presented::Nothing => return Err(ApiError::no_token()),
@@ -41,12 +42,7 @@ async fn check_access(
     };
     let proofs = Proofs::of(req, state);
     let request = AccessRequest { token, scheme, proof: proofs.request() };
-    let checked = if to_call {
-        access::verify_to_call(&state.ctx, &request).await
-    } else {
-        access::verify(&state.ctx, &request).await
-    };
-    checked.map_err(|error| ApiError::access(&error, scheme))
+    verify(&state.ctx, &request).await.map_err(|error| ApiError::access(&error, scheme))
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {

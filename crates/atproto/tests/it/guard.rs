@@ -164,8 +164,9 @@ async fn statuses_and_retry_after() {
     assert!(matches!(get_in_dev(&upstream, "/created").await, Err(HttpError::Status { status: 201, .. })));
 }
 
-#[test]
-fn a_configuration_that_cannot_work_is_refused() {
+#[tokio::test]
+async fn a_configuration_that_cannot_work_is_refused() {
+    assert!(HttpClient::new(&HttpConfig::default()).is_ok());
     for config in [
         HttpConfig { extra_ca_pem: Some(b"not a certificate".to_vec()), ..HttpConfig::default() },
         HttpConfig { user_agent: "two\nlines".to_owned(), ..HttpConfig::default() },

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use causeway_atproto::{
-    AtprotoClient, AuthorizationServer, HttpError, PushRequest, Pushed, TokenAnswer, TokenError,
-    UpstreamAuthKey, UpstreamIdentity,
+    AtprotoClient, AuthorizationServer, CodeExchange, HttpError, PushRequest, Pushed, TokenAnswer,
+    TokenError, UpstreamAuthKey, UpstreamIdentity,
 };
 use causeway_domain::{CodeVerifier, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
 use causeway_jose::EcKey;
@@ -59,10 +59,9 @@ impl Us {
     async fn exchange(&self, nonce: Option<&str>) -> Result<TokenAnswer, TokenError> {
         let verifier = CodeVerifier::parse("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
         let code = Secret::new("the code");
-        let callback = "https://causeway.example/callback";
-        self.client
-            .exchange_code(&self.server, &self.public(), &self.dpop, nonce, &code, &verifier, callback)
-            .await
+        let redirect_uri = "https://causeway.example/callback";
+        let exchange = CodeExchange { code: &code, verifier: &verifier, redirect_uri, nonce };
+        self.client.exchange_code(&self.server, &self.public(), &self.dpop, &exchange).await
     }
 
     async fn refresh(&self) -> Result<TokenAnswer, TokenError> {

@@ -28,7 +28,7 @@ async fn list(store: &Store, wanted: AuditFilter, limit: i64) -> anyhow::Result<
     let found =
         store.read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &wanted, limit)).await?;
     for act in found {
-        println!("{}", serde_json::to_string(&act)?);
+        say!("{}", serde_json::to_string(&act)?);
     }
     Ok(())
 }

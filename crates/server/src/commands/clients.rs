@@ -9,11 +9,10 @@ use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::{ClientId, Clock as _, RedirectUri, Resource, SystemClock, SystemRng, TenantId};
 use causeway_flow::register;
-use causeway_store::audit::insert_audit_event;
 use causeway_store::{Store, StoreError, clients};
 use serde_json::{Map, Value, json};
 
-use super::{act, print};
+use super::{operator, print};
 use crate::cli::{ClientsCommand, CreateClient, LogoutOptions, UpdateClient};
 use crate::compose;
 
@@ -38,7 +37,7 @@ async fn list(store: &Store, limit: i64) -> anyhow::Result<()> {
         .await?;
     for client in clients {
         let method = client.token_endpoint_auth_method.as_str();
-        println!("{}\t{method}\t{}", client.client_id, client.client_name);
+        say!("{}\t{method}\t{}", client.client_id, client.client_name);
     }
     Ok(())
 }
@@ -141,14 +140,7 @@ async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
         secret.as_ref().map(PlainToken::hash),
         SystemClock.now(),
     );
-    let row = client.clone();
-    let done = act("client_created").of_client(&row.client_id);
-    store
-        .write::<_, StoreError, _>(move |c| {
-            clients::insert_client(c, &row)?;
-            insert_audit_event(c, &done)
-        })
-        .await?;
+    operator(store).insert_client(&client).await?;
     let mut shown = describe(&client);
     if let Some(secret) = &secret {
         shown["client_secret"] = json!(secret.expose());
@@ -238,17 +230,7 @@ async fn rotate_secret(store: &Store, client_id: ClientId) -> anyhow::Result<()>
 
 /// Replaces a client's row, and writes that down as `event`.
 async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> {
-    let row = client.clone();
-    let done = act(event).of_client(&row.client_id);
-    let found = store
-        .write::<_, StoreError, _>(move |c| {
-            let found = clients::update_client(c, &row)?;
-            if found {
-                insert_audit_event(c, &done)?;
-            }
-            Ok(found)
-        })
-        .await?;
+    let found = operator(store).replace_client(client, event).await?;
     if !found {
         bail!("{} was deleted meanwhile", client.client_id);
     }
@@ -256,21 +238,10 @@ async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> 
 }
 
 async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
-    let (id, now) = (client_id.clone(), SystemClock.now());
-    let done = act("client_deleted").of_client(&id);
-    let deleted = store
-        .write::<_, StoreError, _>(move |c| {
-            let deleted = clients::delete_client(c, &TenantId::default_tenant(), &id, now)?;
-            if deleted {
-                insert_audit_event(c, &done)?;
-            }
-            Ok(deleted)
-        })
-        .await?;
-    if !deleted {
+    if !operator(store).delete_client(&client_id).await? {
         bail!("no client {client_id}");
     }
-    println!("Deleted {client_id}. A running server revokes its sessions at the people's servers.");
+    say!("Deleted {client_id}. A running server revokes its sessions at the people's servers.");
     Ok(())
 }
 

@@ -44,7 +44,7 @@ impl Report {
                 ("BAD ", text)
             }
         };
-        println!("{mark}  {what}: {text}");
+        say!("{mark}  {what}: {text}");
     }
 }
 
@@ -76,8 +76,9 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<()> {
         }
     };
     report.add("database", Good(format!("{url} has the schema that this version knows")));
-    match secret_key::load(config, &url, &store).await {
-        Ok(ring) => {
+    match secret_key::find(config, &url, &store).await {
+        Ok(None) => report.add("sealing key", Note("is made at the first start".to_owned())),
+        Ok(Some(ring)) => {
             report.add("sealing key", Good("loaded".to_owned()));
             let ring = Arc::new(ring);
             for alg in SigningAlg::ALL {

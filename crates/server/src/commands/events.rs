@@ -12,18 +12,18 @@ use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, StoreError};
 use url::Url;
 
-use super::act;
+use super::operator;
 use crate::cli::EventsCommand;
 use crate::{compose, secret_key};
 
 pub(crate) async fn run(config: &Config, command: EventsCommand) -> anyhow::Result<()> {
     let url = compose::database_url(config)?;
     let store = compose::open_store(&url).await?;
-    let ring = Arc::new(secret_key::load(config, &url, &store).await?);
     let done = match command {
         EventsCommand::List => list(&store).await,
         EventsCommand::Subscribe { client_id, webhook } => {
-            let webhook = webhook.map(|url| check(&url, config.dev_mode)).transpose()?;
+            let webhook = webhook.map(|url| check(&url, config)).transpose()?;
+            let ring = Arc::new(secret_key::load(config, &url, &store).await?);
             subscribe(&store, ring, ClientId::new(client_id), webhook).await
         }
         EventsCommand::Unsubscribe { client_id } => unsubscribe(&store, ClientId::new(client_id)).await,
@@ -32,12 +32,17 @@ pub(crate) async fn run(config: &Config, command: EventsCommand) -> anyhow::Resu
     done
 }
 
-/// Where requests may go: https, or http in dev mode. Addresses are judged when they are sent.
-fn check(url: &str, dev_mode: bool) -> anyhow::Result<String> {
+/// Where requests may go, by the rules by which they are sent: https (http in dev mode), no credentials, no address that
+/// is not public. What a name leads to is judged when they are sent.
+fn check(url: &str, config: &Config) -> anyhow::Result<String> {
     let parsed = Url::parse(url).with_context(|| format!("--webhook: {url:?} is not a URL"))?;
-    let secure = parsed.scheme() == "https" || (dev_mode && parsed.scheme() == "http");
-    if !secure || !parsed.username().is_empty() || parsed.password().is_some() {
-        bail!("--webhook: use an https URL without credentials");
+    let issuer = config.issuer(config.listen)?;
+    compose::outbound(config, &issuer, Arc::new(SystemClock))?
+        .http()
+        .check(&parsed)
+        .map_err(|error| anyhow::anyhow!("--webhook: {error}: use a public https URL without credentials"))?;
+    if parsed.fragment().is_some() {
+        bail!("--webhook: what is behind # is not sent: leave it out");
     }
     Ok(parsed.into())
 }
@@ -46,7 +51,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     let tenant = TenantId::default_tenant();
     let found = store.read::<_, StoreError, _>(move |c| events::list_subscriptions(c, &tenant)).await?;
     for (client_id, webhook) in found {
-        println!("{client_id}\t{}", webhook.as_deref().unwrap_or("-"));
+        say!("{client_id}\t{}", webhook.as_deref().unwrap_or("-"));
     }
     Ok(())
 }
@@ -59,7 +64,7 @@ async fn subscribe(
 ) -> anyhow::Result<()> {
     let webhook = webhook.map(|url| Webhook { url, secret: new_secret(&SystemRng) });
     let (id, wanted, now) = (client_id.clone(), webhook.clone(), SystemClock.now());
-    let done = act("events_subscribed").of_client(&client_id);
+    let done = operator(store).act("events_subscribed").of_client(&client_id);
     let known = store
         .write::<_, StoreError, _>(move |c| {
             let tenant = TenantId::default_tenant();
@@ -76,16 +81,16 @@ async fn subscribe(
     match webhook {
         Some(webhook) => {
             eprintln!("The secret is shown this once; {} is told from now on.", webhook.url);
-            println!("{}", webhook.secret.expose());
+            say!("{}", webhook.secret.expose());
         }
-        None => println!("{client_id} may read GET /api/events."),
+        None => say!("{client_id} may read GET /api/events."),
     }
     Ok(())
 }
 
 async fn unsubscribe(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     let id = client_id.clone();
-    let act = act("events_unsubscribed").of_client(&client_id);
+    let act = operator(store).act("events_unsubscribed").of_client(&client_id);
     let done = store
         .write::<_, StoreError, _>(move |c| {
             let done = events::unsubscribe(c, &TenantId::default_tenant(), &id)?;
@@ -98,6 +103,6 @@ async fn unsubscribe(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     if !done {
         bail!("{client_id} is not subscribed");
     }
-    println!("{client_id} is told nothing more.");
+    say!("{client_id} is told nothing more.");
     Ok(())
 }

@@ -6,21 +6,25 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, Timestamp};
 use causeway_flow::issuer_keys;
-use causeway_store::audit::insert_audit_event;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, StoreError, keys};
 
-use super::act;
+use super::operator;
 use crate::cli::KeysCommand;
 use crate::{compose, secret_key};
 
 pub(crate) async fn run(config: &Config, command: KeysCommand) -> anyhow::Result<()> {
     let url = compose::database_url(config)?;
     let store = compose::open_store(&url).await?;
-    let ring = Arc::new(secret_key::load(config, &url, &store).await?);
     let done = match command {
-        KeysCommand::List => list(&store, &ring).await,
-        KeysCommand::Rotate { alg } => rotate(&store, &ring, alg.as_deref()).await,
+        KeysCommand::List => match secret_key::find(config, &url, &store).await? {
+            Some(ring) => list(&store, &Arc::new(ring)).await,
+            None => Ok(()),
+        },
+        KeysCommand::Rotate { alg } => {
+            let ring = Arc::new(secret_key::load(config, &url, &store).await?);
+            rotate(&store, &ring, alg.as_deref()).await
+        }
         KeysCommand::Retire { kid } => retire(&store, kid).await,
     };
     store.close().await;
@@ -35,7 +39,7 @@ async fn list(store: &Store, ring: &Arc<SealingKeyRing>) -> anyhow::Result<()> {
             .read::<_, StoreError, _>(move |c| keys::list_signing_keys(c, &ring, issuer_keys::purpose(alg)))
             .await?;
         for key in stored {
-            println!("{}\t{alg}\t{}", key.kid, state(key.retired_at, now));
+            say!("{}\t{alg}\t{}", key.kid, state(key.retired_at, now));
         }
     }
     Ok(())
@@ -56,38 +60,20 @@ async fn rotate(store: &Store, ring: &Arc<SealingKeyRing>, alg: Option<&str>) ->
     };
     for alg in algs {
         let key = issuer_keys::fresh(alg, SystemClock.now()).await?;
-        let (ring, kid) = (Arc::clone(ring), key.kid.clone());
-        let done = act("key_rotated").with("alg", alg.as_str()).with("kid", kid.as_str());
-        let old = store
-            .write::<_, StoreError, _>(move |c| {
-                let old = keys::rotate_signing_key(c, &ring, &key)?;
-                insert_audit_event(c, &done)?;
-                Ok(old)
-            })
-            .await?;
+        let kid = key.kid.clone();
+        let old = operator(store).rotate_key(ring, key).await?;
         match old {
-            Some(old) => println!("{alg}: {kid} signs within a second. {old} stays published for a day."),
-            None => println!("{alg}: {kid} signs within a second."),
+            Some(old) => say!("{alg}: {kid} signs within a second. {old} stays published for a day."),
+            None => say!("{alg}: {kid} signs within a second."),
         }
     }
     Ok(())
 }
 
 async fn retire(store: &Store, kid: String) -> anyhow::Result<()> {
-    let name = kid.clone();
-    let act = act("key_retired").with("kid", kid.as_str());
-    let done = store
-        .write::<_, StoreError, _>(move |c| {
-            let done = keys::withdraw_signing_key(c, &name)?;
-            if done {
-                insert_audit_event(c, &act)?;
-            }
-            Ok(done)
-        })
-        .await?;
-    if !done {
+    if !operator(store).retire_key(&kid).await? {
         bail!("no key {kid} that was rotated out: `causeway keys list` shows them, `keys rotate` rotates");
     }
-    println!("{kid} is not published any more: what it signed verifies no longer.");
+    say!("{kid} is not published any more: what it signed verifies no longer.");
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) fn run(config: &Config, command: &MigrateCommand) -> anyhow::Result<(
         }
         MigrateCommand::Status => {
             for migration in migrate::status(&url).with_context(describe)? {
-                println!("{} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
+                say!("{} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
             }
         }
     }
@@ -26,9 +26,9 @@ pub(crate) fn run(config: &Config, command: &MigrateCommand) -> anyhow::Result<(
 
 fn report(what: &str, names: &[String]) {
     if names.is_empty() {
-        println!("Nothing to do.");
+        say!("Nothing to do.");
     }
     for name in names {
-        println!("{what} {name}");
+        say!("{what} {name}");
     }
 }

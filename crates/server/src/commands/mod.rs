@@ -9,9 +9,10 @@ pub(crate) mod migrate;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 
-use causeway_domain::{ClientId, Clock as _, Did, SystemClock, TenantId};
+use causeway_domain::{ClientId, Did, SystemClock};
+use causeway_flow::operator::Operator;
+use causeway_store::Store;
 use causeway_store::admin::SessionFilter;
-use causeway_store::audit::{Actor, AuditEvent};
 
 use crate::cli::Whose;
 
@@ -21,13 +22,12 @@ fn filter(of: Whose) -> anyhow::Result<SessionFilter> {
     Ok(SessionFilter { did, client_id: of.client.map(ClientId::new), ended: false })
 }
 
-/// An act of the operator, at the command line.
-fn act(event: &str) -> AuditEvent {
-    let tenant = TenantId::default_tenant();
-    AuditEvent::new(tenant, SystemClock.now(), Actor::Operator, event, "ok").with("by", "command line")
+/// Whoever runs the command.
+fn operator(store: &Store) -> Operator<'_> {
+    Operator::at_command_line(store, &SystemClock)
 }
 
 fn print(value: &serde_json::Value) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -4,11 +4,10 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Clock as _, SystemClock, TenantId, Timestamp, UpstreamSessionId};
-use causeway_store::audit::insert_audit_event;
-use causeway_store::{Store, StoreError, admin, sessions};
+use causeway_store::{Store, StoreError, admin};
 use serde_json::json;
 
-use super::{act, filter, print};
+use super::{filter, operator, print};
 use crate::cli::SessionsCommand;
 use crate::compose;
 
@@ -34,7 +33,7 @@ async fn list(store: &Store, wanted: admin::SessionFilter, limit: i64) -> anyhow
     let now = SystemClock.now();
     for session in found {
         let who = session.handle.as_ref().map_or(session.did.to_string(), ToString::to_string);
-        println!(
+        say!(
             "{}\t{}\t{}\t{who}\t{}\tlast used {} s ago",
             session.session_id,
             session.kind.as_str(),
@@ -66,22 +65,11 @@ async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()
 }
 
 async fn revoke(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
-    let session = find(store, session_id).await?;
-    let now = SystemClock.now();
-    let act = act("revocation").of_session(&session);
-    let ended = store
-        .write::<_, StoreError, _>(move |c| {
-            let ended = sessions::end_session(c, &session.session_id, now)?;
-            if ended {
-                insert_audit_event(c, &act)?;
-            }
-            Ok(ended)
-        })
-        .await?;
-    if !ended {
-        bail!("this session has ended before");
+    match operator(store).end_session(&session_id).await? {
+        None => bail!("no session {session_id}"),
+        Some(false) => bail!("this session has ended before"),
+        Some(true) => say!("Ended. A running server revokes it at the person's server."),
     }
-    println!("Ended. A running server revokes it at the person's server.");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use causeway_store::seal::{SealError, SealingKeyRing};
 use causeway_store::{StoreError, sessions};
 use diesel::connection::SimpleConnection as _;
 
-use crate::common::{NOW, on_each, signing_key, token_set};
+use crate::common::{NOW, World, on_each, signing_key, token_set};
 
 #[test]
 fn swapped_rows_do_not_open() {
@@ -56,6 +56,36 @@ fn a_rotated_ring_opens_old_rows() {
         assert_eq!(find(format!("{new}{old}")).await.unwrap(), Some(token_set("1")));
         let refused = find(new).await;
         assert!(matches!(refused, Err(StoreError::Seal { error: SealError::UnknownKey, .. })), "{refused:?}");
+    });
+}
+
+/// A signing key is tried first, then a token set; a database without either takes any ring.
+#[test]
+fn another_ring_is_found_out() {
+    on_each(|mut world| async move {
+        let (own, other) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
+        world.ring = SealingKeyRing::parse(&own).unwrap();
+        let key = |text: &str| text.lines().last().unwrap().to_owned();
+        let name = |text: &str| key(text).split(':').next().unwrap().to_owned();
+        let same_name = key(&other).replacen(&name(&other), &name(&own), 1);
+        let tried = async |world: &World, text: &str| {
+            let ring = SealingKeyRing::parse(text).unwrap();
+            match world.store.read(move |c| keys::try_ring(c, &ring)).await {
+                Ok(()) => None,
+                Err(StoreError::Seal { error, .. }) => Some(error),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(tried(&world, &other).await, None);
+        world.client_and_session().await;
+        for round in ["a token set", "a signing key"] {
+            assert_eq!(tried(&world, &own).await, None, "{round}");
+            assert_eq!(tried(&world, &format!("{other}{own}")).await, None, "{round}");
+            assert_eq!(tried(&world, &other).await, Some(SealError::UnknownKey), "{round}");
+            assert_eq!(tried(&world, &same_name).await, Some(SealError::Broken), "{round}");
+            let ring = world.ring.clone();
+            world.write(move |c| keys::insert_signing_key(c, &ring, &signing_key("k", None)).map(drop)).await;
+        }
     });
 }
 

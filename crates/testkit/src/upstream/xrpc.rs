@@ -97,6 +97,8 @@ pub struct XrpcSeen {
 
 /// The most that is kept of a call's body, in bytes.
 const BODY_KEPT: usize = 64 * 1024;
+/// The bytes that an answer's filler comes in.
+const PART: usize = 64 * 1024;
 
 pub(super) async fn call(
     req: HttpRequest,
@@ -157,13 +159,13 @@ fn answer(reply: XrpcReply) -> HttpResponse {
         });
         return builder.body(BodyStream::new(Box::pin(begin.chain(end))));
     }
-    const PART: usize = 64 * 1024;
     let parts = (0..reply.filler.div_ceil(PART))
         .map(move |n| Ok::<_, Broken>(Bytes::from(vec![b'x'; PART.min(reply.filler - n * PART)])));
     builder.body(BodyStream::new(begin.chain(stream::iter(parts))))
 }
 
 /// The door: token, then proof, as a PDS looks at them.
+#[expect(clippy::result_large_err, reason = "the answer itself, once a request")]
 fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
     let header =
         |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();

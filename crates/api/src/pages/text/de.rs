@@ -76,9 +76,9 @@ pub(in crate::pages) static DE: Text = Text {
         notice,
         nothing: "In diesem Browser hat keine App Zugriff bekommen.",
         nothing_of_account: "Keine App hat Zugriff auf dieses Konto.",
-        device: "angemeldet",
-        background: "läuft im Hintergrund",
-        needs_sign_in: "dein Server möchte, dass du dich noch einmal anmeldest",
+        device: "Angemeldet",
+        background: "Läuft im Hintergrund",
+        needs_sign_in: "Dein Server möchte, dass du dich noch einmal anmeldest.",
         here: "dieser Browser",
         elsewhere: "ein anderer Browser oder ein anderes Gerät",
         since: "Seit",
@@ -227,6 +227,9 @@ pub(in crate::pages) static DE: Text = Text {
         problem,
         detail: "Für die Entwickler der App, auf Englisch:",
         back: "Zurück zum Anfang",
+        onward: ("Weiter zu ", ""),
+        onward_note: "Du bist nicht angemeldet. Die App möchte davon erfahren, unter einer Adresse, die wir nicht kennen: \
+                      Geh nur dorthin, wenn du von ihr kommst.",
         advice: "Was du tun kannst",
         status: "Status",
         code: "Fehler",
@@ -362,6 +365,10 @@ const fn trouble(trouble: SignInTrouble) -> &'static str {
         SignInTrouble::AmbiguousHandle => "Die DNS-Einträge des Handles nennen mehr als ein Konto.",
         SignInTrouble::ForeignHandle => "Das Handle führt zu einem Konto, das dieses Handle nicht verwendet.",
         SignInTrouble::UnknownDid => "Diese DID gibt es nicht.",
+        SignInTrouble::LongDid => {
+            "Diese DID ist länger als 255 Zeichen, und so lange nehmen Apps keine an. \
+             Melde dich mit einem anderen Konto an."
+        }
         SignInTrouble::BadDidDocument => "Das DID-Dokument dieses Kontos ist ungültig.",
         SignInTrouble::NoServer => "Das DID-Dokument des Kontos nennt keinen Server, der es führt.",
         SignInTrouble::BadServer => "Der Server dieses Kontos erlaubt keine sichere Anmeldung.",

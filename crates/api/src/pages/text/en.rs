@@ -75,9 +75,9 @@ pub(in crate::pages) static EN: Text = Text {
         notice,
         nothing: "No app has been given access in this browser.",
         nothing_of_account: "No app has access to this account.",
-        device: "signed in",
-        background: "runs in the background",
-        needs_sign_in: "your server wants you to sign in again",
+        device: "Signed in",
+        background: "Runs in the background",
+        needs_sign_in: "Your server wants you to sign in again.",
         here: "this browser",
         elsewhere: "another browser or device",
         since: "Since",
@@ -223,6 +223,9 @@ pub(in crate::pages) static EN: Text = Text {
         problem,
         detail: "For the makers of the app:",
         back: "Back to the start",
+        onward: ("Go on to ", ""),
+        onward_note: "You are not signed in. The app wants to be told, at an address that we do not know: go there only \
+                      if you came from it.",
         advice: "What to do",
         status: "Status",
         code: "Error",
@@ -349,6 +352,10 @@ const fn trouble(trouble: SignInTrouble) -> &'static str {
         SignInTrouble::AmbiguousHandle => "The handle’s DNS records name more than one account.",
         SignInTrouble::ForeignHandle => "The handle leads to an account that does not use this handle.",
         SignInTrouble::UnknownDid => "This DID does not exist.",
+        SignInTrouble::LongDid => {
+            "This DID is longer than 255 characters, and apps take none that long. \
+             Sign in with another account."
+        }
         SignInTrouble::BadDidDocument => "The DID document of this account is not valid.",
         SignInTrouble::NoServer => "The account’s DID document names no server that keeps it.",
         SignInTrouble::BadServer => "The server of this account does not allow a safe sign-in.",

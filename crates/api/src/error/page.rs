@@ -1,0 +1,227 @@
+//! From the verbs' errors to the pages that a person sees.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, ResponseError};
+use causeway_domain::ErrorCode;
+use causeway_flow::authorize::{Refusal, UnsafeRequest};
+use causeway_flow::callback::CallbackError;
+use causeway_flow::consent::ConsentError;
+use causeway_flow::limits::TooMany;
+use causeway_flow::logout::LogoutError;
+use causeway_flow::sign_in::SignInError;
+use causeway_flow::{Class, ClientAnswer, Internal};
+
+use super::ApiError;
+use crate::http::form::InputError;
+use crate::http::headers::{Forms, page};
+use crate::http::request;
+use crate::pages::{ErrorPage, Onward, Problem};
+
+/// An error as a person sees it.
+#[derive(Debug)]
+pub(crate) struct PageError {
+    pub(super) status: StatusCode,
+    pub(super) code: ErrorCode,
+    pub(super) problem: Problem,
+    pub(super) detail: Option<String>,
+    retry_after: Option<u64>,
+    /// Where the person may go on to, if they want to.
+    onward: Option<ClientAnswer>,
+}
+
+impl PageError {
+    pub(crate) const fn new(status: StatusCode, code: ErrorCode, problem: Problem) -> Self {
+        Self { status, code, problem, detail: None, retry_after: None, onward: None }
+    }
+
+    /// The app's mistake; `detail` is for its makers.
+    pub(crate) fn app(code: ErrorCode, detail: &impl fmt::Display) -> Self {
+        let detail = Some(sentence(&detail.to_string()));
+        Self { detail, ..Self::new(StatusCode::BAD_REQUEST, code, Problem::App) }
+    }
+
+    /// The same, where the app could be told; the person decides whether to go there (RFC 9700 section 4.11.2).
+    pub(crate) fn refused(refusal: &Refusal, answer: ClientAnswer) -> Self {
+        Self { onward: Some(answer), ..Self::app(refusal.code(), refusal) }
+    }
+
+    const fn over(code: ErrorCode, problem: Problem) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, problem)
+    }
+
+    /// The answer came to a browser that we have not met.
+    pub(crate) const fn unknown_browser() -> Self {
+        Self::over(ErrorCode::NonceInvalidOrReused, Problem::OtherBrowser)
+    }
+
+    fn internal(error: &Internal) -> Self {
+        if error.is_retryable() {
+            tracing::warn!(%error, "temporarily unavailable");
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Self::new(status, ErrorCode::TemporarilyUnavailable, Problem::Busy)
+        } else {
+            tracing::error!(%error, "internal error");
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ServerError, Problem::Internal)
+        }
+    }
+
+    /// A form came back without a decision.
+    pub(crate) const fn undecided() -> Self {
+        Self::over(ErrorCode::InvalidRequest, Problem::Undecided)
+    }
+
+    /// A form that no page of ours made for this browser.
+    pub(crate) const fn foreign_form() -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::AccessDenied, Problem::ForeignForm)
+    }
+
+    /// There is nothing at this address.
+    pub(crate) const fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, Problem::NotFound)
+    }
+
+    /// A template failed: nothing of the request can be at fault.
+    pub(crate) fn render(error: &askama::Error) -> Self {
+        tracing::error!(%error, "a page did not render");
+        Self::internal(&Internal::Inconsistent("a page did not render"))
+    }
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.code, self.problem)
+    }
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let view = ErrorPage {
+            status: self.status.as_u16(),
+            problem: self.problem,
+            detail: self.detail.clone(),
+            code: self.code.to_string(),
+            request_id: request::id(),
+            onward: self.onward.clone().map(Onward::of),
+        };
+        let forms = if self.onward.is_some() { Forms::Leave } else { Forms::Stay };
+        match view.render(request::lang()) {
+            Ok(html) => {
+                let mut response = page(self.status, html, forms, None);
+                if let Some(seconds) = self.retry_after {
+                    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                }
+                response
+            }
+            Err(error) => {
+                tracing::error!(%error, "the error page did not render");
+                HttpResponse::build(self.status).body(self.code.as_str())
+            }
+        }
+    }
+}
+
+/// An error's text as a sentence: a capital first, unless a parameter's name stands there; a full stop last.
+fn sentence(text: &str) -> String {
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    if text.split(' ').next().is_some_and(|word| word.contains('_')) {
+        return format!("{text}{stop}");
+    }
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}{stop}", chars.as_str())
+}
+
+#[test]
+fn sentences() {
+    for (text, said) in [
+        ("no client of this name", "No client of this name."),
+        ("code_challenge_method must be S256", "code_challenge_method must be S256."),
+        ("Is it there?", "Is it there?"),
+    ] {
+        assert_eq!(sentence(text), said);
+    }
+}
+
+impl From<InputError> for PageError {
+    fn from(error: InputError) -> Self {
+        let mut this = Self::app(ErrorCode::InvalidRequest, &error);
+        this.status = ApiError::from(error).status;
+        this
+    }
+}
+
+impl From<UnsafeRequest> for PageError {
+    fn from(error: UnsafeRequest) -> Self {
+        if error.code() == ErrorCode::TemporarilyUnavailable {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), Problem::Busy);
+        }
+        Self::app(error.code(), &error)
+    }
+}
+
+impl From<Internal> for PageError {
+    fn from(error: Internal) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<CallbackError> for PageError {
+    fn from(error: CallbackError) -> Self {
+        match error {
+            CallbackError::Internal(error) => Self::internal(&error),
+            error @ CallbackError::State => Self::over(error.code(), Problem::SignInOver),
+        }
+    }
+}
+
+impl From<ConsentError> for PageError {
+    fn from(error: ConsentError) -> Self {
+        match error {
+            ConsentError::Internal(error) => Self::internal(&error),
+            ConsentError::Gone => Self::over(error.code(), Problem::ConsentOver),
+            ConsentError::NotSignedIn => Self::over(error.code(), Problem::NotSignedIn),
+        }
+    }
+}
+
+impl From<LogoutError> for PageError {
+    fn from(error: LogoutError) -> Self {
+        match error {
+            LogoutError::Internal(error) => Self::internal(&error),
+            error => Self::app(error.code(), &error),
+        }
+    }
+}
+
+impl From<SignInError> for PageError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Internal(error) => Self::internal(&error),
+            error => Self::over(error.code(), Problem::SignInOver),
+        }
+    }
+}
+
+impl From<TooMany> for PageError {
+    fn from(error: TooMany) -> Self {
+        let code = ErrorCode::TemporarilyUnavailable;
+        let this = Self::new(StatusCode::TOO_MANY_REQUESTS, code, Problem::TooMany);
+        Self { retry_after: Some(error.retry_after), ..this }
+    }
+}
+
+/// The status of the sign-in page when it shows an error.
+pub(crate) fn sign_in_status(error: &SignInError) -> StatusCode {
+    match error.class() {
+        Class::Upstream => StatusCode::BAD_GATEWAY,
+        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Class::Client | Class::Denied => StatusCode::BAD_REQUEST,
+    }
+}

@@ -1,0 +1,335 @@
+//! Every error that a verb can end in, as it goes over the wire: `wire.txt` beside this file. A variant without a
+//! line here does not compile, and a line that says something else than `wire.txt` fails.
+//!
+//! After a change that is meant: `CAUSEWAY_WRITE_WIRE=1 cargo test -p causeway-api every_error`, and read the diff.
+
+use actix_web::ResponseError;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use causeway_atproto::ResolveError;
+use causeway_domain::WireText;
+use causeway_domain::authorization::PromptError;
+use causeway_domain::client::ClientMetadataError;
+use causeway_domain::client_document::ClientDocumentError;
+use causeway_domain::identity::IdentityError;
+use causeway_domain::xrpc::{NeedError, WritesError};
+use causeway_flow::access::AccessError;
+use causeway_flow::assertion::AssertionError;
+use causeway_flow::authorize::{Refusal, UnsafeRequest};
+use causeway_flow::callback::CallbackError;
+use causeway_flow::caller::{CallerError, Replayed};
+use causeway_flow::client_documents::DocumentTrouble;
+use causeway_flow::clients::ClientAuthError;
+use causeway_flow::consent::ConsentError;
+use causeway_flow::device::DeviceError;
+use causeway_flow::dpop::ProofError;
+use causeway_flow::events::ListenError;
+use causeway_flow::export::ExportError;
+use causeway_flow::introspect::IntrospectError;
+use causeway_flow::limits::TooMany;
+use causeway_flow::logout::LogoutError;
+use causeway_flow::par::ParError;
+use causeway_flow::register::RegisterError;
+use causeway_flow::registration::RegistrationError;
+use causeway_flow::relay::{RelayError, UploadError};
+use causeway_flow::revoke::RevokeError;
+use causeway_flow::session::SessionError;
+use causeway_flow::sign_in::SignInError;
+use causeway_flow::{Internal, TokenError, TokenRefusal, TokenType};
+use causeway_jose::{ClaimError, DpopError, JwkError, VerifyError};
+
+use super::{ApiError, PageError, sign_in_status};
+use crate::http::credentials::CredentialsError;
+use crate::http::form::InputError;
+
+const EXPECTED: &str = include_str!("wire.txt");
+
+/// What must never get out.
+const DETAIL: &str = "a detail of the inside";
+
+const fn inside() -> Internal {
+    Internal::Inconsistent(DETAIL)
+}
+
+const TOO_MANY: TooMany = TooMany { retry_after: 20 };
+
+/// Adds each variant of an enum to the book, with one example of what it holds.
+macro_rules! every {
+    ($book:ident, $wire:expr, $enum:ident {
+        $($variant:ident $(($($item:expr),*))? $({$($field:ident: $value:expr),*})?),* $(,)?
+    }) => {{
+        const fn name_of(error: &$enum) -> &'static str {
+            match error {
+                $($enum::$variant { .. } => concat!(stringify!($enum), "::", stringify!($variant))),*
+            }
+        }
+        $(
+            let error = $enum::$variant $(($($item),*))? $({$($field: $value),*})?;
+            let (name, said) = (name_of(&error), error.to_string());
+            $book.add(name, &said, &$wire(error));
+        )*
+    }};
+}
+
+/// The lines so far.
+#[derive(Default)]
+struct Book(String);
+
+impl Book {
+    fn add(&mut self, name: &str, said: &str, wire: &[String]) {
+        assert!(
+            said.contains(DETAIL) || said.contains('"') || WireText::unchanged(said).is_some(),
+            "{name}: {said}"
+        );
+        self.0.extend([name, "\n"]);
+        for line in wire {
+            self.0.extend(["  ", line, "\n"]);
+        }
+    }
+
+    fn section(&mut self, title: &str) {
+        self.0.extend(["\n# ", title, "\n"]);
+    }
+}
+
+/// The answer of an API endpoint: status, code and text, and the headers that say more.
+fn json(error: impl Into<ApiError>) -> Vec<String> {
+    let error = error.into();
+    let mut lines = vec![format!("{} {}: {}", error.status.as_u16(), error.code, error.description)];
+    lines.extend(headers(&error, &[WWW_AUTHENTICATE, RETRY_AFTER, HeaderName::from_static("dpop-nonce")]));
+    lines
+}
+
+/// The page that a person sees.
+fn page(error: impl Into<PageError>) -> Vec<String> {
+    let error = error.into();
+    let mut lines = vec![format!("page {} {}: {:?}", error.status.as_u16(), error.code, error.problem)];
+    lines.extend(error.detail.iter().cloned());
+    lines.extend(headers(&error, &[RETRY_AFTER]));
+    let response = error.error_response();
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    assert!(kind.is_some_and(|kind| kind.starts_with("text/html")), "{error}");
+    lines
+}
+
+fn headers(error: &dyn ResponseError, names: &[HeaderName]) -> Vec<String> {
+    let response = error.error_response();
+    let all = names.iter().flat_map(|name| response.headers().get_all(name).map(move |value| (name, value)));
+    all.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+}
+
+/// What the redirect URI gets.
+fn redirect(refusal: &Refusal) -> Vec<String> {
+    vec![format!("redirect {}: {}", refusal.code(), WireText::new(&refusal.to_string()))]
+}
+
+fn client(error: ClientAuthError) -> Vec<String> {
+    json(ApiError::caller(error.into(), true))
+}
+
+fn text() -> String {
+    "what is wrong with it".to_owned()
+}
+
+fn requests(book: &mut Book) {
+    book.section("Reading a request");
+    every!(book, json, InputError {
+        Duplicate("x\"é".to_owned()), Unknown("x\"é".to_owned()), TooMany, Encoding, ContentType("application/json"), TooLarge(65_536), Incomplete,
+        Slow, Json(text()), NotStrings,
+    });
+    book.section("Clients: at every endpoint that they authenticate at");
+    every!(book, json, CredentialsError { Missing, Basic, Several, Differ, AssertionType, NoAssertion });
+    every!(book, client, ClientAuthError {
+        UnknownClient, WrongMethod { registered: "none", used: "client_secret_basic" }, WrongSecret,
+        Document(DocumentTrouble::Unreachable), Assertion(AssertionError::Typ), TooMany(TOO_MANY), Internal(inside()),
+    });
+    every!(book, |trouble: DocumentTrouble| client(trouble.into()), DocumentTrouble {
+        Invalid(ClientDocumentError::Form), Answer("answered 404".to_owned()), Unreachable, Busy,
+    });
+    let assertion = |error: AssertionError| client(error.into());
+    every!(book, assertion, AssertionError {
+        Jws(VerifyError::Signature), Typ, RegisteredAlg, NoSubject, OtherClient, Claim(ClaimError::Expired),
+        Keys(JwkError::Private), Unreachable,
+    });
+    every!(book, |error: VerifyError| assertion(error.into()), VerifyError {
+        TooLong(16_384), Malformed, Algorithm, Critical, Jwk(JwkError::Symmetric), UnknownKey, Signature, Claims,
+    });
+    every!(book, |error: ClaimError| assertion(error.into()), ClaimError {
+        Issuer, Subject, Audience, NoExpiry, Expired, TooLong(3600), Future, Jti,
+    });
+    every!(book, |error: JwkError| assertion(error.into()), JwkError {
+        Private, Symmetric, Unsupported("the curve P-192"), Malformed("x"),
+    });
+    every!(book, |error: CallerError| json(ApiError::caller(error, false)), CallerError {
+        Client(ClientAuthError::UnknownClient), Proof(ProofError::Several),
+    });
+    every!(book, json, Replayed { Assertion, Proof });
+    every!(book, json, ProofError {
+        Missing, MissingAtResource, Several, Invalid(DpopError::Typ), Replayed, Nonce { fresh: "NONCE".to_owned() },
+        Internal(inside()),
+    });
+    every!(book, |error: DpopError| json(ProofError::from(error)), DpopError {
+        Jws(VerifyError::Signature), Typ, Jti, Htm, Htu, Old, Future, Ath,
+    });
+}
+
+fn authorization(book: &mut Book) {
+    let refusals = |book: &mut Book, wire: &dyn Fn(Refusal) -> Vec<String>| {
+        every!(book, wire, Refusal {
+            NoResponseType, ResponseType, ResponseMode, Prompt(PromptError), IdTokenHint, Claims(text()), MaxAge, Grant,
+            NoCodeChallenge, CodeChallengeMethod, CodeChallenge, DpopJkt, Scope(text()), Target(text()),
+            Unprotected("pushed: send request_uri"), InvalidRequestObject(text()), RequestUriNotSupported,
+            TooLong("state", 2048),
+        });
+    };
+    book.section("Authorization requests: told to the client");
+    refusals(book, &|refusal| redirect(&refusal));
+    book.section("Authorization requests: shown to the person");
+    every!(book, page, UnsafeRequest {
+        NoClientId, UnknownClient("nobody".to_owned()), Document(DocumentTrouble::Busy), NoRedirectUri,
+        RedirectUri("https://x.example".to_owned()), RequestUri, Refused(Refusal::RequestUriNotSupported),
+    });
+    book.section("Pushed requests");
+    every!(book, json, ParError {
+        RequestUri, DpopJkt, Replayed(Replayed::Proof), Client, Unsafe(UnsafeRequest::NoRedirectUri),
+        Refused(Refusal::NoResponseType), Internal(inside()),
+    });
+    refusals(book, &|refusal| json(ParError::Refused(refusal)));
+    every!(book, |error: UnsafeRequest| json(ParError::Unsafe(error)), UnsafeRequest {
+        NoClientId, UnknownClient("nobody".to_owned()), Document(DocumentTrouble::Busy), NoRedirectUri,
+        RedirectUri("https://x.example".to_owned()), RequestUri,
+        Refused(Refusal::InvalidRequestObject(text())),
+    });
+    book.section("Devices");
+    every!(book, json, DeviceError {
+        Grant, Scope(text()), Target(text()), DpopJkt, Replayed(Replayed::Assertion), Client, Internal(inside()),
+    });
+    book.section("A person's way: pages");
+    let sign_in = |error: SignInError| {
+        let status = sign_in_status(&error).as_u16();
+        match error.trouble() {
+            Some(trouble) => vec![format!("sign-in page {status} {}: {trouble:?}", error.code())],
+            None => page(error),
+        }
+    };
+    every!(book, sign_in, SignInError {
+        Input(IdentityError::Empty), Resolve(ResolveError::HandleNotFound),
+        Upstream(causeway_atproto::TokenError::Malformed("x")), Gone, Internal(inside()),
+    });
+    every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
+        HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidTooLong, DidDocument("x"), NoPds,
+        ServerMetadata("x"), Dns, Http(causeway_atproto::HttpError::Timeout),
+    });
+    every!(book, page, CallbackError { State, Internal(inside()) });
+    every!(book, page, ConsentError { Gone, NotSignedIn, Internal(inside()) });
+    every!(book, page, LogoutError { OtherClient, UnknownClient, NoClient, RedirectUri, State, Internal(inside()) });
+}
+
+fn tokens(book: &mut Book) {
+    book.section("Token requests");
+    every!(book, json, TokenError {
+        Refused(TokenRefusal::Code), Proof(ProofError::Missing), Replayed(Replayed::Assertion), Internal(inside()),
+    });
+    every!(
+        book,
+        |refusal: TokenRefusal| json(TokenError::from(refusal)),
+        TokenRefusal {
+            NoCode,
+            NoVerifier,
+            NoRefreshToken,
+            NoDeviceCode,
+            Pending,
+            SlowDown,
+            Denied,
+            DeviceExpired,
+            DeviceCode,
+            DeviceKey,
+            Grant,
+            Code,
+            CodeExpired,
+            Verifier,
+            RedirectUri,
+            CodeKey,
+            RefreshKey,
+            RefreshToken,
+            RefreshTokenExpired,
+            SessionEnded,
+            Scope,
+            NobodysScope,
+            UnknownTarget,
+            Target,
+            NoSubjectToken,
+            SubjectTokenType,
+            RequestedTokenType,
+            ActorToken,
+            SubjectToken,
+            Audience,
+            PublicClient,
+            NoBackground,
+        }
+    );
+    book.section("Revocation, introspection, registration");
+    every!(book, json, RevokeError { Replayed(Replayed::Assertion), Internal(inside()) });
+    every!(book, json, IntrospectError { PublicClient, Replayed(Replayed::Assertion), Internal(inside()) });
+    every!(book, json, RegisterError { Metadata(ClientMetadataError::NoRedirectUri), Internal(inside()) });
+    every!(book, json, RegistrationError {
+        Off, InitialToken, Token, Differs, Document, TooMany(TOO_MANY),
+        Register(RegisterError::Metadata(ClientMetadataError::NoRedirectUri)), Internal(inside()),
+    });
+}
+
+fn resources(book: &mut Book) {
+    book.section("Access tokens at resources");
+    book.add("no access token", "", &json(ApiError::no_token()));
+    book.add("an unreadable one", "", &json(ApiError::malformed_token("more than one Authorization header")));
+    every!(book, |error: AccessError| json(ApiError::access(&error, TokenType::Dpop)), AccessError {
+        Invalid, OtherResource("https://x.example".to_owned()), NoPerson, Bound, Unbound, OtherKey,
+        Proof(ProofError::Nonce { fresh: "NONCE".to_owned() }), Internal(inside()),
+    });
+    every!(book, json, SessionError {
+        ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
+        Internal(inside()),
+    });
+    book.section("Calls to people's servers");
+    every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
+        TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
+        SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
+        NotPlain, TooLong, Proxy, Session(SessionError::Ended), Timeout, Unreachable { retry_after: 7 }, Interrupted,
+        Invalid("500".to_owned()), Refused("401".to_owned()), Resend, Upload(UploadError::Broken), Internal(inside()),
+    });
+    every!(book, json, UploadError { Broken, Stalled });
+    book.section("Sessions and events of a client");
+    every!(book, json, ExportError {
+        PublicClient, NotAllowed, NotFound, Question("sub is missing"), Htm, Htu { pds: "https://pds.example".to_owned() },
+        Nonce, Session(SessionError::Ended), Replayed(Replayed::Assertion), Internal(inside()),
+    });
+    every!(book, json, ListenError {
+        PublicClient, NotSubscribed, Replayed(Replayed::Assertion), Internal(inside()),
+    });
+    book.section("Anywhere");
+    book.add("a limit", "", &[json(TOO_MANY), page(TOO_MANY)].concat());
+    book.add("ours", "", &[json(inside()), page(inside())].concat());
+    book.add("ours, for a moment", "", &[json(Internal::Slow), page(Internal::Slow)].concat());
+    book.add("nothing there", "", &[json(ApiError::not_found()), page(PageError::not_found())].concat());
+    book.add("not the operator", "", &json(ApiError::no_operator()));
+}
+
+#[test]
+fn every_error() {
+    let mut book =
+        Book("Every error as it goes over the wire. Made by crates/api/src/error/wire.rs.\n".to_owned());
+    requests(&mut book);
+    authorization(&mut book);
+    tokens(&mut book);
+    resources(&mut book);
+    let Book(said) = book;
+    assert!(!said.contains(DETAIL), "what is inside stays inside");
+    if std::env::var_os("CAUSEWAY_WRITE_WIRE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/error/wire.txt"), &said).unwrap();
+        return;
+    }
+    let mut lines = EXPECTED.lines();
+    for line in said.lines() {
+        assert_eq!(lines.next(), Some(line), "wire.txt (left) is not what goes over the wire (right)");
+    }
+    assert_eq!(lines.next(), None, "wire.txt says more than goes over the wire");
+}

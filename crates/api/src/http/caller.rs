@@ -1,0 +1,39 @@
+//! Requests of clients that say who they are: at the token endpoint and wherever else one authenticates as there.
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::caller::{self, Caller};
+
+use super::credentials::client_credentials;
+use super::form::Params;
+use super::proof::{Proofs, with_nonce};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// Lets the client of a request in and checks its DPoP proof, before anything of the request is looked at.
+pub(crate) async fn identify(
+    req: &HttpRequest,
+    state: &AppState,
+    params: &mut Params,
+) -> Result<Caller, ApiError> {
+    let used_header = req.headers().contains_key(AUTHORIZATION);
+    let credentials = client_credentials(req, params)?;
+    caller::identify(&state.ctx, &credentials, &Proofs::of(req, state).request())
+        .await
+        .map_err(|error| ApiError::caller(error, used_header))
+}
+
+/// Answers a form that a client posts: lets it in, does what it asks for, and gives it the nonce for its next
+/// proof, whatever the answer is (RFC 9449 section 8.2).
+pub(crate) async fn answer_form(
+    req: &HttpRequest,
+    state: &AppState,
+    payload: Payload,
+    grant: impl AsyncFnOnce(&AppState, &Caller, Params) -> Result<HttpResponse, ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    let mut params = Params::of_body(req, payload).await?;
+    let caller = identify(req, state, &mut params).await?;
+    let outcome = grant(state, &caller, params).await;
+    Ok(with_nonce(outcome, caller.dpop_nonce))
+}

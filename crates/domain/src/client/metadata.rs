@@ -1,0 +1,390 @@
+//! What a client says of itself when it registers (RFC 7591 section 2), and what of it holds up.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::auth_method::TokenEndpointAuthMethod;
+use super::metadata_error::ClientMetadataError;
+use super::{Client, GrantType, Leave};
+use crate::access_format;
+use crate::client_document::ClientOrigin;
+use crate::client_keys::take_keys;
+use crate::clock::Timestamp;
+use crate::ids::{ClientId, TenantId};
+use crate::logout;
+use crate::redirect_uri::RedirectUri;
+use crate::resource::{ALLOWED_RESOURCES, Resource};
+use crate::rng::Rng;
+use crate::scope::Scope;
+use crate::secret::{ClientSecret, PlainToken, TokenHash};
+use crate::signing_alg::SigningAlg;
+
+/// More redirect URIs are refused.
+const MAX_REDIRECT_URIS: usize = 32;
+/// A longer name is refused.
+const MAX_NAME_CHARS: usize = 100;
+pub(super) const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
+pub(super) const USERINFO_ALG: &str = "userinfo_signed_response_alg";
+pub(super) const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
+
+/// Members that are not a client's to set. Those of the server's answer are among them: a client that
+/// sends its old registration again does not get them stored, and its old secret least of all.
+const RESERVED: [&str; 6] = [
+    "client_id",
+    "client_secret",
+    "registration_",
+    Leave::BackgroundAccess.member(),
+    Leave::SessionExport.member(),
+    ALLOWED_RESOURCES,
+];
+
+/// A registration request's body (RFC 7591 section 2): what we understand, and the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMetadata {
+    /// Where answers may go.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// How the client will authenticate; `client_secret_basic` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<String>,
+    /// `authorization_code` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_types: Option<Vec<String>>,
+    /// `code` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_types: Option<Vec<String>>,
+    /// The name that people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// The client's home page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<String>,
+    /// The widest scope that it will ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Everything else, kept and given back.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A [`ClientMetadata`] that holds up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidClientMetadata {
+    /// Where answers may go: at least one, for a client that is answered by redirects.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// How the client authenticates.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// What it may ask for.
+    pub grant_types: Vec<GrantType>,
+    /// The name that people see.
+    pub client_name: String,
+    /// The widest scope, if it named one.
+    pub scope: Option<Scope>,
+    /// Its public keys, if they are in the metadata itself.
+    pub jwks: Option<serde_json::Value>,
+    /// `client_uri` and everything else.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ValidClientMetadata {
+    /// The client that this metadata describes, with the default lifetimes.
+    pub fn into_client(
+        self,
+        client_id: ClientId,
+        tenant_id: TenantId,
+        client_secret: Option<TokenHash<ClientSecret>>,
+        now: Timestamp,
+    ) -> Client {
+        Client {
+            client_id,
+            tenant_id,
+            origin: ClientOrigin::Registered,
+            client_secret,
+            client_name: self.client_name,
+            redirect_uris: self.redirect_uris,
+            grant_types: self.grant_types,
+            scope: self.scope,
+            token_endpoint_auth_method: self.token_endpoint_auth_method,
+            access_token_expiration: Client::DEFAULT_ACCESS_TOKEN_EXPIRATION,
+            refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
+            registration_access_token: None,
+            jwks: self.jwks,
+            metadata: self.metadata,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Gives the client leave: for whoever runs the server to say.
+    #[must_use]
+    pub fn with_leave(mut self, leave: Leave) -> Self {
+        self.metadata.insert(leave.member().to_owned(), true.into());
+        self
+    }
+
+    /// Takes a leave back.
+    #[must_use]
+    pub fn without_leave(mut self, leave: Leave) -> Self {
+        self.metadata.remove(leave.member());
+        self
+    }
+
+    /// Lets the client ask for tokens for these resources of others: for whoever runs the server to say.
+    #[must_use]
+    pub fn allowing_resources<'a>(mut self, resources: impl IntoIterator<Item = &'a Resource>) -> Self {
+        let names: Vec<_> = resources.into_iter().map(|resource| resource.as_str().into()).collect();
+        if !names.is_empty() {
+            self.metadata.insert(ALLOWED_RESOURCES.to_owned(), serde_json::Value::Array(names));
+        }
+        self
+    }
+
+    /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
+    #[must_use]
+    pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
+        for member in Leave::ALL.map(Leave::member).into_iter().chain([ALLOWED_RESOURCES]) {
+            if let Some(value) = client.metadata.get(member) {
+                self.metadata.insert(member.to_owned(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// A fresh secret, if a client of this kind has one.
+    pub fn new_secret(&self, rng: &dyn Rng) -> Option<PlainToken<ClientSecret>> {
+        self.token_endpoint_auth_method.has_secret().then(|| PlainToken::random(rng))
+    }
+}
+
+impl ClientMetadata {
+    /// Checks everything that can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// The first [`ClientMetadataError`] found.
+    pub fn validate(self) -> Result<ValidClientMetadata, ClientMetadataError> {
+        use ClientMetadataError as E;
+        let redirect_uris = parse_redirect_uris(self.redirect_uris)?;
+        let token_endpoint_auth_method = match self.token_endpoint_auth_method {
+            None => TokenEndpointAuthMethod::ClientSecretBasic,
+            Some(name) => TokenEndpointAuthMethod::parse(&name).ok_or(E::AuthMethod(name))?,
+        };
+        let grant_types = parse_grant_types(self.grant_types)?;
+        let is_public = token_endpoint_auth_method == TokenEndpointAuthMethod::None;
+        if grant_types.contains(&GrantType::ClientCredentials) && is_public {
+            return Err(E::PublicClientCredentials);
+        }
+        if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
+            return Err(E::NoRedirectUri);
+        }
+        if let Some(other) = self.response_types.unwrap_or_default().into_iter().find(|name| name != "code") {
+            return Err(E::ResponseType(other));
+        }
+        let scope = self.scope.map(|scope| Scope::parse(&scope)).transpose()?;
+        let client_name = self.client_name.filter(|name| !name.is_empty());
+        if client_name.as_deref().is_some_and(|name| !is_honest_text(name, MAX_NAME_CHARS)) {
+            return Err(E::Text("client_name", MAX_NAME_CHARS));
+        }
+        if client_name.as_deref().is_some_and(|name| name.chars().all(shows_nothing)) {
+            return Err(E::BlankName);
+        }
+        if self.client_uri.as_deref().is_some_and(|uri| uri.contains('\0')) || self.other.iter().any(has_nul)
+        {
+            return Err(E::Nul);
+        }
+        let mut metadata = self.other;
+        metadata.retain(|name, _| !RESERVED.iter().any(|reserved| name.starts_with(reserved)));
+        for member in [ID_TOKEN_ALG, USERINFO_ALG, INTROSPECTION_ALG] {
+            if metadata.get(member).is_some_and(|alg| alg.as_str().and_then(SigningAlg::parse).is_none()) {
+                return Err(E::SigningAlg(member));
+            }
+        }
+        let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
+        logout::check_metadata(&metadata)?;
+        access_format::check_metadata(&mut metadata)?;
+        if let Some(uri) = self.client_uri {
+            if !is_web_address(&uri) {
+                return Err(E::ClientUri);
+            }
+            metadata.insert("client_uri".to_owned(), uri.into());
+        }
+        Ok(ValidClientMetadata {
+            redirect_uris,
+            token_endpoint_auth_method,
+            grant_types,
+            client_name: client_name.unwrap_or_default().trim().to_owned(),
+            scope,
+            jwks,
+            metadata,
+        })
+    }
+}
+
+fn parse_redirect_uris(uris: Vec<String>) -> Result<Vec<RedirectUri>, ClientMetadataError> {
+    if uris.len() > MAX_REDIRECT_URIS {
+        return Err(ClientMetadataError::TooMany("redirect_uris", MAX_REDIRECT_URIS));
+    }
+    uris.into_iter()
+        .map(|uri| RedirectUri::parse(&uri).map_err(|error| ClientMetadataError::RedirectUri { uri, error }))
+        .collect()
+}
+
+/// Each once, and one among them by which a client gets its first token.
+fn parse_grant_types(names: Option<Vec<String>>) -> Result<Vec<GrantType>, ClientMetadataError> {
+    let mut grants = Vec::new();
+    for name in names.unwrap_or_else(|| vec!["authorization_code".to_owned()]) {
+        let grant = GrantType::parse(&name).ok_or(ClientMetadataError::GrantType(name))?;
+        if !grants.contains(&grant) {
+            grants.push(grant);
+        }
+    }
+    if grants.iter().all(|grant| *grant == GrantType::RefreshToken) {
+        return Err(ClientMetadataError::NoFirstGrant);
+    }
+    Ok(grants)
+}
+
+/// No control characters, no separators of lines, and none that turn the direction of the text around.
+fn is_honest_text(text: &str, max_chars: usize) -> bool {
+    let deceives = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().count() <= max_chars && !text.chars().any(deceives)
+}
+
+/// White space, and what looks like it or like nothing: soft hyphen, joiners, fillers, the empty Braille pattern,
+/// variation selectors.
+fn shows_nothing(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether a name, or a text at any depth of its value, holds U+0000: no database is asked to keep one.
+fn has_nul((name, value): (&String, &Value)) -> bool {
+    fn within(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(values) => values.iter().any(within),
+            Value::Object(members) => members.iter().any(has_nul),
+            _ => false,
+        }
+    }
+    name.contains('\0') || within(value)
+}
+
+pub(crate) fn is_web_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| match url.scheme() {
+        "https" => url.has_host(),
+        "http" => crate::redirect_uri::is_loopback(&url),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error_code::ErrorCode;
+
+    fn metadata(json: serde_json::Value) -> Result<ValidClientMetadata, ClientMetadataError> {
+        serde_json::from_value::<ClientMetadata>(json).unwrap_or_default().validate()
+    }
+
+    #[test]
+    fn defaults_of_rfc_7591() {
+        let valid = metadata(
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"]}),
+        );
+        let valid = valid.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
+        assert_eq!(valid.grant_types, [GrantType::AuthorizationCode]);
+        assert_eq!(valid.metadata["software_id"], "x");
+        assert_eq!(valid.metadata.len(), 1, "what is not the client's to say is not kept");
+        let client = |valid: ValidClientMetadata| {
+            valid.into_client(ClientId::new("c"), TenantId::default_tenant(), None, Timestamp(0))
+        };
+        assert!(!client(valid.clone()).allows_background_access());
+        assert!(client(valid.clone().with_leave(Leave::BackgroundAccess)).allows_background_access());
+        let registered = ValidClientMetadata {
+            scope: Some(Scope::atproto()),
+            ..valid.with_leave(Leave::BackgroundAccess)
+        };
+        assert!(!client(registered).allows_background_access(), "it registered a scope without it");
+    }
+
+    #[test]
+    fn a_device_needs_no_redirect_uri() {
+        let device = GrantType::DeviceCode.as_str();
+        let with = |grants: &[&str]| {
+            metadata(serde_json::json!({ "grant_types": grants })).map_err(|error| error.code())
+        };
+        assert_eq!(with(&[device, "refresh_token"]).map(|valid| valid.redirect_uris), Ok(Vec::new()));
+        assert_eq!(with(&[device, "authorization_code"]), Err(ErrorCode::InvalidRedirectUri));
+        assert_eq!(
+            with(&["client_credentials"]).map(|valid| valid.grant_types),
+            Ok(vec![GrantType::ClientCredentials])
+        );
+        let public = serde_json::json!({ "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none" });
+        assert_eq!(metadata(public), Err(ClientMetadataError::PublicClientCredentials));
+        for grant in GrantType::ALL {
+            assert_eq!(
+                serde_json::to_value(grant).ok(),
+                Some(grant.as_str().into()),
+                "one name in tables and on the wire"
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_show_something() {
+        let named = |name: &str| {
+            let body = serde_json::json!({"redirect_uris": ["https://a.example/cb"], "client_name": name});
+            metadata(body).map(|valid| valid.client_name)
+        };
+        for (name, kept) in [("", ""), (" App ", "App"), ("\u{200d}a", "\u{200d}a"), ("한글", "한글")] {
+            assert_eq!(named(name), Ok(kept.to_owned()));
+        }
+        assert_eq!(named(" "), Err(ClientMetadataError::BlankName));
+    }
+
+    #[test]
+    fn refusals() {
+        let with = |name: &str, value: serde_json::Value| {
+            let mut body = serde_json::json!({"redirect_uris": ["https://a.example/cb"]});
+            body[name] = value;
+            metadata(body).map_err(|error| error.code())
+        };
+        assert_eq!(with("redirect_uris", serde_json::json!([])), Err(ErrorCode::InvalidRedirectUri));
+        assert_eq!(with("redirect_uris", serde_json::json!(["data:x"])), Err(ErrorCode::InvalidRedirectUri));
+        for (name, value) in [
+            ("token_endpoint_auth_method", serde_json::json!("tls_client_auth")),
+            ("grant_types", serde_json::json!(["password"])),
+            ("grant_types", serde_json::json!(["refresh_token"])),
+            ("grant_types", serde_json::json!([])),
+            ("response_types", serde_json::json!(["token"])),
+            ("scope", serde_json::json!("\"")),
+            ("client_name", serde_json::json!("evil\u{202e}")),
+            ("client_name", serde_json::json!("evil\u{61c}")),
+            ("client_name", serde_json::json!("two\u{2028}lines")),
+            ("client_name", serde_json::json!("two\u{2029}lines")),
+            ("client_name", serde_json::json!("   ")),
+            ("client_name", serde_json::json!("\u{3164}")),
+            ("client_name", serde_json::json!("\u{115f} \u{1160}")),
+            ("client_name", serde_json::json!("\u{2800}\u{200b}\u{feff}")),
+            ("client_uri", serde_json::json!("https://a.example/\0")),
+            ("logo_uri", serde_json::json!("https://a.example/\0")),
+            ("contacts", serde_json::json!([{"a": ["\0"]}])),
+            ("jwks", serde_json::json!({"keys": [{"kid": "\0"}]})),
+            ("a\0b", serde_json::json!(1)),
+            ("x", serde_json::json!({"\0": 1})),
+            ("client_uri", serde_json::json!("javascript:alert(1)")),
+            ("id_token_signed_response_alg", serde_json::json!("none")),
+            ("userinfo_signed_response_alg", serde_json::json!(["RS256"])),
+        ] {
+            assert_eq!(with(name, value), Err(ErrorCode::InvalidClientMetadata), "{name}");
+        }
+    }
+}

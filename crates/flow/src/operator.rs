@@ -1,0 +1,174 @@
+//! What whoever runs the server does to clients, sessions and keys, from wherever: over HTTP ([`admin`](crate::admin))
+//! or at the command line, which has a database and no server. Each act is written down with what it does.
+
+use std::sync::Arc;
+
+use causeway_domain::client::Client;
+use causeway_domain::{ClientId, Clock, TenantId, Timestamp, UpstreamSessionId};
+use causeway_store::admin::{self, SessionFilter};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::keys::{self, StoredKey};
+use causeway_store::seal::SealingKeyRing;
+use causeway_store::{Store, StoreError, clients, sessions};
+
+use crate::audit;
+use crate::ctx::Ctx;
+
+/// Sessions that one transaction ends: few enough not to hold a running server up.
+const BATCH: i64 = 100;
+
+/// Whoever runs the server, at one moment.
+#[derive(Debug)]
+pub struct Operator<'a> {
+    store: &'a Store,
+    /// What all that they do now has in common.
+    by: AuditEvent,
+}
+
+impl<'a> Operator<'a> {
+    /// At the command line, beside a running server or without one.
+    pub fn at_command_line(store: &'a Store, clock: &dyn Clock) -> Self {
+        let by = AuditEvent::new(TenantId::default_tenant(), clock.now(), Actor::Operator, "", "ok");
+        Self { store, by: by.with("by", "command line") }
+    }
+
+    /// Over HTTP, by the request that is served now.
+    pub(crate) fn over_http(ctx: &'a Ctx) -> Self {
+        Self { store: ctx.store(), by: audit::act(ctx, Actor::Operator, "", "ok").with("by", "http") }
+    }
+
+    /// An act of theirs, to be written down with what it does.
+    pub fn act(&self, event: &str) -> AuditEvent {
+        AuditEvent { event: event.to_owned(), ..self.by.clone() }
+    }
+
+    fn about(&self, event: &str) -> (TenantId, Timestamp, AuditEvent) {
+        (self.by.tenant_id.clone(), self.by.at, self.act(event))
+    }
+
+    /// Writes a new client down.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn insert_client(&self, client: &Client) -> Result<(), StoreError> {
+        let (row, act) = (client.clone(), self.act("client_created").of_client(&client.client_id));
+        self.store
+            .write(move |c| {
+                clients::insert_client(c, &row)?;
+                insert_audit_event(c, &act)
+            })
+            .await
+    }
+
+    /// Replaces a client's row, which is written down as `event`; `false`: it is gone.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn replace_client(&self, client: &Client, event: &str) -> Result<bool, StoreError> {
+        let (row, act) = (client.clone(), self.act(event).of_client(&client.client_id));
+        self.store
+            .write(move |c| {
+                let found = clients::update_client(c, &row)?;
+                if found {
+                    insert_audit_event(c, &act)?;
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// Deletes a client with its tokens, and ends its sessions; `false`: there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn delete_client(&self, client_id: &ClientId) -> Result<bool, StoreError> {
+        let (tenant, now, act) = self.about("client_deleted");
+        let (id, act) = (client_id.clone(), act.of_client(client_id));
+        self.store
+            .write(move |c| {
+                let deleted = clients::delete_client(c, &tenant, &id, now)?;
+                if deleted {
+                    insert_audit_event(c, &act)?;
+                }
+                Ok(deleted)
+            })
+            .await
+    }
+
+    /// Ends a session; `None`: there is none. `Some(false)`: it had ended before.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_session(&self, id: &UpstreamSessionId) -> Result<Option<bool>, StoreError> {
+        let ((tenant, now, act), wanted) = (self.about("revocation"), id.clone());
+        self.store
+            .write(move |c| {
+                let Some(session) = admin::find_session(c, &tenant, &wanted)? else { return Ok(None) };
+                let ended = sessions::end_session(c, &wanted, now)?;
+                if ended {
+                    insert_audit_event(c, &act.clone().of_session(&session))?;
+                }
+                Ok(Some(ended))
+            })
+            .await
+    }
+
+    /// Ends every live session that is meant, with all its tokens; how many there were.
+    ///
+    /// # Errors
+    /// When the database does not answer: some may have ended then.
+    pub async fn end_sessions(&self, wanted: &SessionFilter) -> Result<usize, StoreError> {
+        let mut all = 0;
+        loop {
+            let ((tenant, now, act), wanted) = (self.about("revocation"), wanted.clone());
+            let end = move |c: &mut _| {
+                let ended = admin::end_sessions(c, &tenant, &wanted, BATCH, now)?;
+                for session in &ended {
+                    insert_audit_event(c, &act.clone().of_session(session))?;
+                }
+                Ok::<_, StoreError>(ended.len())
+            };
+            match self.store.write(end).await? {
+                0 => return Ok(all),
+                ended => all += ended,
+            }
+        }
+    }
+
+    /// Signs with a fresh key from now on; the name of the one before.
+    ///
+    /// # Errors
+    /// When the database does not answer, or another process does the same at this moment.
+    pub async fn rotate_key(
+        &self,
+        ring: &Arc<SealingKeyRing>,
+        fresh: StoredKey,
+    ) -> Result<Option<String>, StoreError> {
+        let (ring, act) = (Arc::clone(ring), self.act("key_rotated"));
+        let act = act.with("alg", fresh.alg.as_str()).with("kid", fresh.kid.as_str());
+        self.store
+            .write(move |c| {
+                let old = keys::rotate_signing_key(c, &ring, &fresh)?;
+                insert_audit_event(c, &act)?;
+                Ok(old)
+            })
+            .await
+    }
+
+    /// Publishes a key no longer: what it signed verifies no longer. `false`: no such key, or it signs still.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn retire_key(&self, kid: &str) -> Result<bool, StoreError> {
+        let (kid, act) = (kid.to_owned(), self.act("key_retired").with("kid", kid));
+        self.store
+            .write(move |c| {
+                let done = keys::withdraw_signing_key(c, &kid)?;
+                if done {
+                    insert_audit_event(c, &act)?;
+                }
+                Ok(done)
+            })
+            .await
+    }
+}

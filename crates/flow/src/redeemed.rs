@@ -1,0 +1,91 @@
+//! A grant that is redeemed: what a code, a refresh token, a device or a session comes to at the token endpoint.
+
+use causeway_domain::client::Client;
+use causeway_domain::session::SessionHead;
+use causeway_domain::{Resources, Scope, Timestamp, UpstreamSessionId};
+use causeway_store::{AnyConnection, sessions};
+
+use crate::access_jwt::{self, Facts};
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::id_token::{self, Issuer};
+use crate::tokens::{FreshPair, IssuedTokens};
+
+/// Whom the tokens of a grant are about, and what they allow.
+#[derive(Clone, Debug)]
+pub(crate) struct Redeemed {
+    /// The session that they give use of.
+    pub(crate) session: SessionHead,
+    /// The upstream token set that the grant came from.
+    pub(crate) session_iteration: Option<i64>,
+    /// What was granted, and goes on with the refresh token.
+    pub(crate) granted: Allowed,
+    /// What of it the access token is for.
+    pub(crate) access: Allowed,
+    /// The nonce of the authorization request, for the first `id_token` (OpenID Connect Core section 12.2).
+    pub(crate) nonce: Option<String>,
+}
+
+/// What a token allows, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowed {
+    pub(crate) scope: Scope,
+    pub(crate) resources: Resources,
+}
+
+impl Redeemed {
+    /// The answer, once the rows of `pair` are committed.
+    pub(crate) async fn answer(
+        self,
+        ctx: &Ctx,
+        client: &Client,
+        issuer: &Issuer,
+        pair: FreshPair,
+    ) -> Result<IssuedTokens, Internal> {
+        let subject = id_token::Subject {
+            client,
+            session: &self.session,
+            scope: &self.access.scope,
+            nonce: self.nonce.as_deref(),
+            access_token: pair.access_token(),
+        };
+        let id_token = issuer.issue(ctx, subject).await?;
+        Ok(pair.issued(self.access.scope, self.session.did, id_token))
+    }
+}
+
+impl From<Redeemed> for Facts {
+    fn from(redeemed: Redeemed) -> Self {
+        let Redeemed { session, access, .. } = redeemed;
+        Self {
+            sub: session.did.to_string(),
+            scope: access.scope,
+            resources: access.resources,
+            auth_time: Some(session.created_at),
+        }
+    }
+}
+
+/// What the access token of a grant will say, for a client whose tokens are signed. `look` finds the grant as it
+/// stands; `None` as well when it will not be redeemed, so that nothing is signed in vain.
+pub(crate) async fn foresee(
+    ctx: &Ctx,
+    client: &Client,
+    look: impl FnOnce(&mut AnyConnection) -> Result<Option<Redeemed>, Internal> + Send + 'static,
+) -> Result<Option<Facts>, Internal> {
+    if !access_jwt::is_wanted(client) {
+        return Ok(None);
+    }
+    ctx.store().read(move |c| Ok(look(c)?.map(Facts::from))).await
+}
+
+/// The session behind a grant of this client, as long as such grants hold.
+pub(crate) fn find_session(
+    c: &mut AnyConnection,
+    client: &Client,
+    id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<Option<SessionHead>, Internal> {
+    let session = sessions::find_session_of_token(c, &client.tenant_id, id)?;
+    Ok(session.filter(|session| session.is_alive_at(now)))
+}

@@ -1,0 +1,100 @@
+//! Made-up requests: whatever is sent, the server does what its OpenAPI document says, and nothing breaks. They
+//! are made by schemathesis, which `cargo xtask test --fuzz` installs; without it this is left out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use causeway_domain::client::GrantType;
+use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::support::{DID, HANDLE, on_each_database, serve_with};
+
+/// How often each endpoint is tried with what it takes, and as often with what it does not.
+const EXAMPLES: &str = "40";
+/// What must hold of each answer. That all well-formed data is taken and everything else refused is no promise of
+/// OAuth: much of it is about a code or a token that somebody would have to have.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+    response_schema_conformance,response_headers_conformance,unsupported_method,allow_header_conformance,\
+    ignored_auth,use_after_free";
+
+/// The program, unless these tests were left out.
+#[expect(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
+fn schemathesis() -> Option<PathBuf> {
+    let program = std::env::var_os("CAUSEWAY_TEST_SCHEMATHESIS");
+    if program.is_none() {
+        eprintln!("SKIPPED: made-up requests need schemathesis: cargo xtask test --fuzz");
+    }
+    program.map(PathBuf::from)
+}
+
+/// Tries the endpoints whose path matches, with what a caller has to show.
+async fn attack(
+    (program, directory): (&Path, &Path),
+    server: &Causeway,
+    paths: &str,
+    shown: &[&str],
+) -> Result<()> {
+    let output = Command::new(program)
+        .current_dir(directory)
+        .args(["--no-color", "run", &format!("{}/openapi.json", server.address)])
+        .args(["--checks", CHECKS, "--max-examples", EXAMPLES, "--include-path-regex", paths])
+        .args(["--workers", "2", "--generation-database", "none", "--max-redirects", "0"])
+        .args(["--request-timeout", "30", "--continue-on-failure"])
+        .args(shown)
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{paths}: {said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let log = server.log()?;
+    // What the HTTP library says of requests that it cannot parse is not about us.
+    let ours = |line: &&str| line.contains("\"level\":\"ERROR\"") && line.contains("\"target\":\"causeway");
+    let bad = log.lines().find(|line| ours(line) || line.contains("panicked at"));
+    ensure!(bad.is_none(), "{paths}: {bad:?}");
+    Ok(())
+}
+
+on_each_database! {
+    /// From nobody, from the operator, from a client that authenticates and from a person with an access token.
+    async fn the_document_holds(database) {
+        let Some(program) = schemathesis() else { return Ok(()) };
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let file = tempfile::NamedTempFile::new()?;
+        let operator = "the-operators-own-token";
+        std::fs::write(file.path(), operator)?;
+        let mut more: Vec<String> =
+            ["sign-in", "registration", "failed-authentication"].map(|limit| format!("--{limit}-limit=off")).into();
+        more.push(format!("--admin-token-file={}", file.path().display()));
+        let (directory, server) = serve_with(database, &upstream.environment(), &more).await?;
+
+        let agent = Agent::default();
+        let url = format!("{}/admin/clients", server.address);
+        let metadata = json!({
+            "redirect_uris": ["http://127.0.0.1/callback"],
+            "token_endpoint_auth_method": "client_secret_basic",
+            "grant_types": GrantType::ALL.map(GrantType::as_str),
+            "allow_background_access": true,
+        });
+        let request = agent.request("POST".parse()?, &url).bearer_auth(operator);
+        let request = request.header("content-type", "application/json").body(metadata.to_string());
+        let made = agent.send(request).await?.json();
+        let client = [&made["client_id"], &made["client_secret"]].map(|text| text.as_str().unwrap());
+        let person = OauthClient::register(&agent, &server.address).await?;
+        let tokens = person.sign_in(&agent, &upstream, HANDLE).await?;
+
+        let fuzzer = (program.as_path(), directory.path());
+        let bearer = |token: &str| format!("Authorization: Bearer {token}");
+        attack(fuzzer, &server, "^/", &[]).await?;
+        let clients = "^/(oauth/(par|device_authorization|token|revoke|introspect)|api/sessions)";
+        attack(fuzzer, &server, clients, &["--auth", &client.join(":")]).await?;
+        let people = "^/(oauth/userinfo|api/session(/|$)|xrpc/|graphql)";
+        // A header that is no credential at all is answered by 400 there (RFC 6750 section 3.1), not by 401.
+        let shown = ["--header", &bearer(&tokens.access_token), "--exclude-checks", "ignored_auth"];
+        attack(fuzzer, &server, people, &shown).await?;
+        // Last, since it deletes what it can.
+        attack(fuzzer, &server, "^/admin/", &["--header", &bearer(operator)]).await?;
+        assert_eq!(agent.get(&format!("{}/readyz", server.address)).await?.status, 200);
+        Ok(())
+    }
+}
