@@ -229,7 +229,7 @@ impl ScriptedUpstream {
         Environment {
             plc_url: self.origin.clone(),
             handle_resolver: self.origin.clone(),
-            timeout: Duration::from_millis(700),
+            timeout: Duration::from_secs(2),
         }
     }
 
