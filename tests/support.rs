@@ -103,7 +103,7 @@ impl Scene {
     pub(crate) async fn background(&self, agent: &Agent) -> Result<UpstreamSessionId> {
         let browser = BrowserSessionId::of(&PlainToken::presented(agent.cookie("causeway").unwrap()));
         let (ring, now, tenant) = (self.app.ring.clone(), self.app.ctx.now(), TenantId::default_tenant());
-        let id = UpstreamSessionId::issued(&SystemRng, now);
+        let id = UpstreamSessionId::issued(&SystemRng, now.into());
         let new = id.clone();
         self.app
             .store()

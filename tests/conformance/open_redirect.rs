@@ -44,7 +44,7 @@ on_each_database! {
         let link = format!("href=\"{SITE}?error=unsupported_response_type&#38;error_description=");
         assert!(page.text.contains(&link) && page.text.contains("Go on to app.example"), "{}", page.text);
         assert!(page.text.contains(&format!("&#38;state={}&#38;", authorization.state)), "{}", page.text);
-        assert!(page.text.contains("Response_type is not supported"), "{}", page.text);
+        assert!(page.text.contains("response_type is not supported"), "{}", page.text);
 
         let form = wrong(&client).with("response_mode", Some("form_post"));
         let page = ask(&scene, &form).await?;

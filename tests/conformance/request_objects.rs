@@ -169,7 +169,7 @@ on_each_database! {
         let mut claims = signer.claims();
         claims.as_object_mut().unwrap().remove("redirect_uri");
         let page = signer.ask(&signer.sign(&claims)?, &[]).await?;
-        assert!(page.status == 400 && page.text.contains("Redirect_uri is missing"), "this one was read: {page:?}");
+        assert!(page.status == 400 && page.text.contains("redirect_uri is missing"), "this one was read: {page:?}");
         Ok(())
     }
 

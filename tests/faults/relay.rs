@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_testkit::{Answer, Fault, Nonces, XrpcReply};
+use causeway_testkit::{Answer, Fault, Nonces, Person as _, XrpcReply};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};
@@ -150,6 +150,25 @@ on_each_database! {
         assert!(url.starts_with(&scene.app.at("/oauth/authorize?")), "{url}");
         assert!(answer.header("www-authenticate").contains("error=\"reauth_required\""));
         assert!(scene.upstream.calls().is_empty());
+        Ok(())
+    }
+
+    /// The account is taken down at its server, with a token that looks good: the app is told, nobody signs in, and
+    /// when the account is back a sign-in helps.
+    async fn taken_down(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        scene.upstream.script(|script| script.takedown = true);
+        let answer = scene.read(&token).await?;
+        assert_eq!(answer.refusal(), "401 reauth_required");
+        let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
+        let callback = scene.upstream.approve(&scene.agent.get(&start).await?.location()?).await?;
+        let back = scene.agent.get(&callback).await?;
+        assert_eq!(back.redirect_param("error").as_deref(), Some("access_denied"), "{back:?}");
+        scene.upstream.script(|script| script.takedown = false);
+        assert_eq!(scene.read(&token).await?.refusal(), "401 reauth_required", "what was deleted is gone");
+        let token = scene.access_token().await?;
+        assert_eq!(scene.read(&token).await?.status, 200);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod postgres;
 mod process;
 mod test;
 mod tidy;
+mod upstream;
 
 use std::env;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure the server, and the machine beside it
     Bench(bench::Arguments),
+    /// Serve an upstream that fails as it is told, for trying what happens then
+    Upstream(upstream::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tidy => tidy::run(&root),
         Command::Test(arguments) => test::run(&arguments, &root),
         Command::Bench(arguments) => bench::run(&arguments, &root, &caller),
+        Command::Upstream(arguments) => upstream::run(&arguments),
     }
 }
 

@@ -35,8 +35,8 @@ pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Res
             .app_data(state.clone())
             .wrap(from_fn(http::path::refuse_controls))
             .wrap(from_fn(http::request::observe));
-        let app = if with_admin { app.configure(routes::admin::configure) } else { app };
-        app.configure(routes::configure)
+        let app = app.configure(routes::configure);
+        if with_admin { app.configure(routes::admin::configure) } else { app }
     });
     Ok(server.workers(workers).shutdown_timeout(10).disable_signals().listen(listener)?.run())
 }

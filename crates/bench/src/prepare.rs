@@ -78,7 +78,7 @@ pub(crate) async fn prepare(
         while codes.len() < count {
             let mut rows = Vec::with_capacity(CHUNK);
             for _ in 0..CHUNK.min(count - codes.len()) {
-                let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.now());
+                let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.moment());
                 rows.push(new_grant(&client, pds, &code, &verifier, scope)?);
                 codes.push(code.expose().to_owned());
             }
@@ -134,7 +134,7 @@ fn new_grant(
 ) -> Result<(SessionHead, AuthorizationCode)> {
     let now = SystemClock.now();
     let session = SessionHead {
-        session_id: UpstreamSessionId::issued(&SystemRng, now),
+        session_id: UpstreamSessionId::issued(&SystemRng, now.into()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
         did: new_did()?,

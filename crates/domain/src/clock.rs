@@ -34,21 +34,53 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A moment in whole milliseconds since 1970-01-01T00:00:00Z, for names that are in the order of their making.
+/// Nothing is compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+}
+
+/// The beginning of the second.
+impl From<Timestamp> for Moment {
+    fn from(second: Timestamp) -> Self {
+        Self(u64::try_from(second.0).unwrap_or_default().saturating_mul(1000))
+    }
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// The time now, as exactly as the clock knows it.
+    fn moment(&self) -> Moment {
+        self.now().into()
+    }
 }
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one home of the machine's clock")]
+    fn since_epoch() -> Duration {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO)
+    }
+}
+
+impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        Timestamp(i64::try_from(Self::since_epoch().as_secs()).unwrap_or(i64::MAX))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(u64::try_from(Self::since_epoch().as_millis()).unwrap_or(u64::MAX))
     }
 }

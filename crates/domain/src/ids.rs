@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::Moment;
 use crate::rng::Rng;
 use crate::secret::{Browser, DeviceCode, PlainToken, TokenHash};
 use crate::stamp;
@@ -41,14 +41,14 @@ macro_rules! id {
     };
 }
 
-/// An identifier that we make ourselves for a row of its own, and in order of time: `prefix`, the second of its
+/// An identifier that we make ourselves for a row of its own, and in order of time: `prefix`, the moment of its
 /// making and 16 random bytes in base64url. Rows that are made together lie together in an index.
 macro_rules! stamped_id {
     ($name:ident, $prefix:literal) => {
         impl $name {
-            /// A fresh random identifier (128 bits) behind the second of its making.
-            pub fn issued(rng: &dyn Rng, now: Timestamp) -> Self {
-                Self(format!(concat!($prefix, "{}{}"), stamp::of(now), rng.base64url::<16>()))
+            /// A fresh random identifier (128 bits) behind the moment of its making.
+            pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
+                Self(format!(concat!($prefix, "{}{}"), stamp::of(at), rng.base64url::<16>()))
             }
         }
     };
@@ -153,10 +153,10 @@ impl RequestUri {
         text.starts_with(Self::PREFIX).then(|| Self(text.to_owned()))
     }
 
-    /// A fresh request URI with 256 random bits, behind the second of its making: requests that are pushed
+    /// A fresh request URI with 256 random bits, behind the moment of its making: requests that are pushed
     /// together lie together in an index.
-    pub fn issued(rng: &dyn Rng, now: Timestamp) -> Self {
-        Self(format!("{}{}{}", Self::PREFIX, stamp::of(now), rng.base64url::<32>()))
+    pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
+        Self(format!("{}{}{}", Self::PREFIX, stamp::of(at), rng.base64url::<32>()))
     }
 }
 

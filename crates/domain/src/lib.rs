@@ -34,7 +34,7 @@ pub mod xrpc;
 pub use access_format::AccessTokenFormat;
 pub use account::{AccountProof, LiveSession};
 pub use authorization::{Prompt, Prompts, ResponseMode};
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Clock, Moment, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{

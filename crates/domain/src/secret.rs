@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::clock::Timestamp;
+use crate::clock::Moment;
 use crate::rng::Rng;
 use crate::stamp;
 
@@ -112,7 +112,7 @@ token_kind! {
 /// ```
 /// use causeway_domain::secret::{Access, PlainToken};
 /// use causeway_domain::{Clock, SystemClock, SystemRng};
-/// let token = PlainToken::<Access>::issued(&SystemRng, SystemClock.now());
+/// let token = PlainToken::<Access>::issued(&SystemRng, SystemClock.moment());
 /// assert!(token.expose().starts_with("cw_at_"));
 /// assert!(token.hash().matches(&token));
 /// assert_eq!(format!("{token:?}"), "PlainToken(cw_at_…)");
@@ -125,12 +125,12 @@ impl<K: TokenKind> PlainToken<K> {
         Self(Zeroizing::new(format!("{}{}", K::PREFIX, rng.base64url::<32>())), PhantomData)
     }
 
-    /// A fresh token with 256 random bits, and with the second of its making in front of them.
+    /// A fresh token with 256 random bits, and with the moment of its making in front of them.
     ///
-    /// What is made together lies together in an index: the rows of one second share a few pages, however many
-    /// rows there are. The second is no secret, `expires_in` tells it as well.
-    pub fn issued(rng: &dyn Rng, now: Timestamp) -> Self {
-        let text = format!("{}{}{}", K::PREFIX, stamp::of(now), rng.base64url::<32>());
+    /// What is made together lies together in an index: rows of one commit share a page or two, however many
+    /// rows there are. The moment is no secret, `expires_in` tells the second as well.
+    pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
+        let text = format!("{}{}{}", K::PREFIX, stamp::of(at), rng.base64url::<32>());
         Self(Zeroizing::new(text), PhantomData)
     }
 
@@ -144,7 +144,7 @@ impl<K: TokenKind> PlainToken<K> {
         &self.0
     }
 
-    /// What may be stored: the hash of the whole token, behind the second of its making if the token has one.
+    /// What may be stored: the hash of the whole token, behind the moment of its making if the token has one.
     pub fn hash(&self) -> TokenHash<K> {
         let stamp = self.0.strip_prefix(K::PREFIX).and_then(stamp::leading).unwrap_or_default();
         let digest = Sha256::digest(self.0.as_bytes());
@@ -188,7 +188,7 @@ impl<K: TokenKind> fmt::Debug for PlainToken<K> {
 }
 
 /// SHA-256 of a bearer secret in unpadded base64url: the only form a table ever holds. What was
-/// [issued](PlainToken::issued) has the second of its making in front, which keeps an index in order of time.
+/// [issued](PlainToken::issued) has the moment of its making in front, which keeps an index in order of time.
 ///
 /// A plain hash is enough because the secrets have 256 random bits: there is nothing to guess.
 pub struct TokenHash<K>(String, PhantomData<K>);
@@ -236,6 +236,7 @@ impl<K> fmt::Debug for TokenHash<K> {
 mod tests {
     use super::*;
     use crate::SystemRng;
+    use crate::clock::Timestamp;
 
     /// RFC 6749 section 10.10: nothing to guess.
     #[test]
@@ -243,11 +244,11 @@ mod tests {
         fn random_part<K: TokenKind>() -> String {
             let (plain, issued) = (
                 PlainToken::<K>::random(&SystemRng),
-                PlainToken::<K>::issued(&SystemRng, Timestamp(1_700_000_000)),
+                PlainToken::<K>::issued(&SystemRng, Timestamp(1_700_000_000).into()),
             );
             let [plain, issued] =
                 [&plain, &issued].map(|token| token.expose().strip_prefix(K::PREFIX).unwrap().to_owned());
-            for random in [&plain, issued.strip_prefix("6553f100").unwrap()] {
+            for random in [&plain, issued.strip_prefix("18bcfe56800").unwrap()] {
                 assert_eq!(URL_SAFE_NO_PAD.decode(random).unwrap().len(), 32, "{}", K::PREFIX);
             }
             assert!(!issued.ends_with(&plain));
@@ -261,7 +262,7 @@ mod tests {
     }
     #[test]
     fn hashes_of_issued_tokens_are_in_the_order_of_time() {
-        let hash = |now| PlainToken::<Access>::issued(&SystemRng, Timestamp(now)).hash();
+        let hash = |now| PlainToken::<Access>::issued(&SystemRng, Timestamp(now).into()).hash();
         let hashes: Vec<String> =
             (0..50).map(|minute| hash(1_700_000_000 + 60 * minute).as_str().to_owned()).collect();
         assert!(hashes.is_sorted(), "{hashes:?}");
@@ -274,7 +275,7 @@ mod tests {
         let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose().as_bytes()));
         assert_eq!(token.hash().as_str(), digest);
         let other =
-            PlainToken::<Access>::presented("cw_at_6553f100MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY");
+            PlainToken::<Access>::presented("cw_at_18bcfe56800MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY");
         assert!(!token.hash().matches(&other));
     }
 }

@@ -1,17 +1,16 @@
-//! The second in which something was made, at the front of its name: an index over such names grows at its end.
+//! The moment in which something was made, at the front of its name: an index over such names grows at its end.
 
-use crate::clock::Timestamp;
+use crate::clock::Moment;
 
 /// Characters of a stamp.
-const LENGTH: usize = 8;
+const LENGTH: usize = 11;
 
 /// Characters of a name behind its stamp: 256 bits in unpadded base64url.
 const RANDOM: usize = 43;
 
-/// The second as eight hexadecimal digits, which are in order until the year 2106.
-pub(crate) fn of(now: Timestamp) -> String {
-    let second = u32::try_from(now.as_secs()).unwrap_or_default();
-    format!("{second:08x}")
+/// The millisecond as eleven hexadecimal digits, which are in order until the year 2527.
+pub(crate) fn of(at: Moment) -> String {
+    format!("{:011x}", at.as_millis() & 0xfff_ffff_ffff)
 }
 
 /// The stamp at the front of a name, if it has the length and the letters of one with a stamp.
@@ -23,24 +22,26 @@ pub(crate) fn leading(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     #[test]
     fn stamps_are_in_the_order_of_time() {
-        let moments = [0, 9, 10, 255, 256, 1_700_000_000, 1_700_000_001, i64::from(u32::MAX)];
-        let stamps: Vec<String> = moments.into_iter().map(|s| of(Timestamp(s))).collect();
+        let moments = [0, 9, 10, 255, 256, 1_700_000_000, 1_700_000_001, 4_294_967_296, 17_592_186_044];
+        let stamps: Vec<String> = moments.into_iter().map(|s| of(Timestamp(s).into())).collect();
         assert!(stamps.is_sorted(), "{stamps:?}");
         assert!(stamps.iter().all(|s| s.len() == LENGTH));
+        assert_eq!(of(Timestamp(i64::MAX).into()).len(), LENGTH);
     }
 
     #[test]
     fn a_name_without_a_stamp_has_none() {
         let random = "r".repeat(RANDOM);
-        assert_eq!(leading(&format!("65a0f00d{random}")), Some("65a0f00d"));
+        assert_eq!(leading(&format!("018bcfe5680{random}")), Some("018bcfe5680"));
         for other in [
             random.clone(),
-            format!("65A0F00D{random}"),
-            format!("65a0f00{random}"),
-            format!("é5a0f00{random}"),
+            format!("018BCFE5680{random}"),
+            format!("018bcfe568{random}"),
+            format!("é18bcfe56{random}"),
             String::new(),
         ] {
             assert_eq!(leading(&other), None, "{other}");

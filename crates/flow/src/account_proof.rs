@@ -1,6 +1,8 @@
 //! The proof that an account is somebody's, for seeing all of its sessions: a fresh sign-in with this
 //! server itself as the client. The session that it makes at their own server is ended at once.
 
+use std::sync::Arc;
+
 use causeway_domain::account::ACCOUNT_PROOF_SECONDS;
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
@@ -34,9 +36,9 @@ pub async fn begin(
     let client = ensure_client(ctx, return_to).await?;
     let now = ctx.now();
     let request = AuthRequest {
-        id: AuthRequestId::issued(ctx.rng(), now),
-        tenant_id: client.tenant_id,
-        client_id: client.client_id,
+        id: AuthRequestId::issued(ctx.rng(), ctx.moment()),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
         redirect_uri: return_to.to_owned(),
         scope: Scope::atproto(),
         resources: Resources::default(),
@@ -66,7 +68,7 @@ pub async fn begin(
 }
 
 /// The client that stands for this server, made when it is not there.
-async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Client, Internal> {
+async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Arc<Client>, Internal> {
     let id = ClientId::new(CLIENT_ID);
     if let Some(client) = crate::clients::find(ctx, &id).await? {
         return Ok(client);
@@ -82,7 +84,8 @@ async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Client, Internal> {
     let mut client = valid.into_client(id, ctx.tenant().clone(), None, ctx.now());
     client.redirect_uris.clear();
     client.grant_types.clear();
-    let row = client.clone();
+    let client = Arc::new(client);
+    let row = Arc::clone(&client);
     let made = ctx.store().write(move |c| clients::insert_client(c, &row).map_err(Internal::from)).await;
     match made {
         // Another request was first.

@@ -3,6 +3,8 @@
 //! What is wrong with the client or its redirect URI is shown to the person and never redirected;
 //! everything else goes to the client (RFC 6749 section 4.1.2.1).
 
+use std::sync::Arc;
+
 use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
@@ -228,7 +230,7 @@ pub async fn begin(
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
     let client = find_client(ctx, &params).await?;
-    match begin_for(ctx, client.clone(), &mut params, browser).await {
+    match begin_for(ctx, Arc::clone(&client), &mut params, browser).await {
         Err(AuthorizeError::Refused { refusal, answer, .. }) => {
             let ask = open_redirect::needs_asking(ctx, &client, &params, &answer, browser).await?;
             Err(AuthorizeError::Refused { refusal, answer, ask })
@@ -239,7 +241,7 @@ pub async fn begin(
 
 async fn begin_for(
     ctx: &Ctx,
-    client: Client,
+    client: Arc<Client>,
     params: &mut AuthorizeParams,
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
@@ -256,7 +258,7 @@ async fn begin_for(
         return Err(refuse(ctx, &client, params, refusal));
     }
     let checked = prepare(ctx, &client, params).await?;
-    let id = AuthRequestId::issued(ctx.rng(), ctx.now());
+    let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
     let mut request = checked.into_request(id, &client, browser, None, ctx.now());
     request.correlation_id = correlation_id;
     let row = request.clone();
@@ -275,11 +277,11 @@ async fn begin_for(
 /// reload there finds the same request again.
 async fn begin_pushed(
     ctx: &Ctx,
-    client: Client,
+    client: Arc<Client>,
     request_uri: RequestUri,
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
-    let (now, id, browser) = (ctx.now(), AuthRequestId::issued(ctx.rng(), ctx.now()), browser.clone());
+    let (now, id, browser) = (ctx.now(), AuthRequestId::issued(ctx.rng(), ctx.moment()), browser.clone());
     let rules = ctx.clone();
     let bound = ctx
         .store()
@@ -311,7 +313,7 @@ async fn begin_pushed(
         .ok_or(AuthorizeError::Unsafe(UnsafeRequest::RequestUri))
 }
 
-async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Client, AuthorizeError> {
+async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Arc<Client>, AuthorizeError> {
     let client_id =
         params.client_id.as_deref().filter(|id| !id.is_empty()).ok_or(UnsafeRequest::NoClientId)?;
     let client = match client_documents::find(ctx, &ClientId::new(client_id)).await {

@@ -299,7 +299,7 @@ async fn store_session(
     let mut binding = upstream.upstream.clone();
     binding.pds = origin_of(&identity.pds);
     let head = SessionHead {
-        session_id: UpstreamSessionId::issued(ctx.rng(), now),
+        session_id: UpstreamSessionId::issued(ctx.rng(), ctx.moment()),
         tenant_id: request.tenant_id.clone(),
         client_id: request.client_id.clone(),
         did: identity.did,

@@ -1,5 +1,7 @@
 //! Who sends a request to the token, PAR or revocation endpoint, and what of the request works once.
 
+use std::sync::Arc;
+
 use causeway_domain::client::{Client, ClientType};
 use causeway_domain::{ErrorCode, Jkt, OneUse};
 use causeway_store::{AnyConnection, StoreError, replay};
@@ -13,7 +15,7 @@ use crate::error::Internal;
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The client.
-    pub client: Client,
+    pub client: Arc<Client>,
     /// The key of the request's DPoP proof; `None`: it has none.
     pub dpop_jkt: Option<Jkt>,
     /// The nonce that goes with the answer, if this client's proofs need one.

@@ -5,7 +5,7 @@
 //! a change is seen everywhere within one; no notification can get lost.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use causeway_domain::ClientId;
@@ -18,26 +18,26 @@ const LIFETIME: Duration = Duration::from_millis(500);
 const CAPACITY: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(crate) struct ClientCache(RwLock<HashMap<ClientId, (Client, Instant)>>);
+pub(crate) struct ClientCache(RwLock<HashMap<ClientId, (Arc<Client>, Instant)>>);
 
 impl ClientCache {
     /// The client, if it was looked up within the last half second.
-    pub(crate) fn get(&self, client_id: &ClientId) -> Option<Client> {
+    pub(crate) fn get(&self, client_id: &ClientId) -> Option<Arc<Client>> {
         let clients = self.0.read().unwrap_or_else(PoisonError::into_inner);
         clients
             .get(client_id)
             .filter(|(_, since)| since.elapsed() < LIFETIME)
-            .map(|(client, _)| client.clone())
+            .map(|(client, _)| Arc::clone(client))
     }
 
     /// Keeps a client as it was when the look-up began.
-    pub(crate) fn put(&self, client: &Client, since: Instant) {
+    pub(crate) fn put(&self, client: &Arc<Client>, since: Instant) {
         let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= CAPACITY {
             clients.retain(|_, (_, since)| since.elapsed() < LIFETIME);
         }
         if clients.len() < CAPACITY {
-            clients.insert(client.client_id.clone(), (client.clone(), since));
+            clients.insert(client.client_id.clone(), (Arc::clone(client), since));
         }
     }
 }

@@ -152,7 +152,7 @@ impl ClientDocuments {
 ///
 /// # Errors
 /// [`FindError`].
-pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, FindError> {
+pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>, FindError> {
     let known = clients::find(ctx, client_id).await?;
     if known.as_ref().is_some_and(|client| client.origin == ClientOrigin::Registered) {
         return Ok(known);
@@ -175,8 +175,8 @@ async fn loopback(
     ctx: &Ctx,
     client_id: &ClientId,
     metadata: ClientMetadata,
-    known: Option<Client>,
-) -> Result<Client, FindError> {
+    known: Option<Arc<Client>>,
+) -> Result<Arc<Client>, FindError> {
     let now = ctx.now();
     if let Some(client) = known
         && let ClientOrigin::Loopback { checked_at } = client.origin
@@ -191,8 +191,8 @@ async fn document(
     ctx: &Ctx,
     client_id: &ClientId,
     url: &Url,
-    known: Option<Client>,
-) -> Result<Client, FindError> {
+    known: Option<Arc<Client>>,
+) -> Result<Arc<Client>, FindError> {
     if let Some(client) = known.filter(|client| is_fresh(client, ctx.now())) {
         return Ok(client);
     }
@@ -202,12 +202,12 @@ async fn document(
     // Whoever had the flight before, here or in another process, may have brought it.
     let known = clients::find_now(ctx, client_id).await?;
     if let Some(client) = known.as_ref().filter(|client| is_fresh(client, now)) {
-        return Ok(client.clone());
+        return Ok(Arc::clone(client));
     }
     let resting = failed.as_ref().filter(|(at, _)| (0..COOL_DOWN_SECONDS).contains(&now.since(*at)));
     let trouble = match resting {
         Some((_, trouble)) => trouble.clone(),
-        None => match read(ctx, client_id, url, known.as_ref()).await {
+        None => match read(ctx, client_id, url, known.as_deref()).await {
             Ok(client) => {
                 *failed = None;
                 return Ok(client);
@@ -220,7 +220,7 @@ async fn document(
         },
     };
     drop(failed);
-    let is_good = |client: &Client| match client.origin {
+    let is_good = |client: &Arc<Client>| match client.origin {
         ClientOrigin::Document { checked_at, .. } => now.since(checked_at) < GRACE_SECONDS,
         _ => false,
     };
@@ -249,7 +249,7 @@ async fn read(
     client_id: &ClientId,
     url: &Url,
     known: Option<&Client>,
-) -> Result<Client, FindError> {
+) -> Result<Arc<Client>, FindError> {
     let (metadata, fresh_until) = fetch(ctx, client_id, url, known).await?;
     keep(ctx, client_id, metadata, ClientOrigin::Document { checked_at: ctx.now(), fresh_until }).await
 }
@@ -303,7 +303,7 @@ async fn keep(
     client_id: &ClientId,
     metadata: ClientMetadata,
     origin: ClientOrigin,
-) -> Result<Client, FindError> {
+) -> Result<Arc<Client>, FindError> {
     let invalid = |error| FindError::Document(ClientDocumentError::Metadata(error).into());
     let valid = metadata.validate().map_err(invalid)?;
     register::check_keys(&valid).map_err(invalid)?;
@@ -327,6 +327,7 @@ async fn keep(
         Err(Internal::Store(StoreError::Constraint(_))) => put(client).await?,
         done => done?,
     };
+    let kept = Arc::new(kept);
     ctx.clients().put(&kept, since);
     tracing::debug!(%client_id, "client document taken");
     Ok(kept)

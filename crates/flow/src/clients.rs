@@ -1,6 +1,7 @@
 //! Client authentication (RFC 6749 section 2.3).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use causeway_domain::client::{Client, TokenEndpointAuthMethod};
 use causeway_domain::secret::{ClientSecret, PlainToken};
@@ -106,7 +107,7 @@ impl From<FindError> for ClientAuthError {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Internal> {
+pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>, Internal> {
     if let Some(client) = ctx.clients().get(client_id) {
         return Ok(Some(client));
     }
@@ -119,9 +120,11 @@ pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Int
 }
 
 /// The same, as it is now.
-pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Internal> {
+pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>, Internal> {
     let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
-    ctx.store().read(move |c| clients::find_client(c, &tenant, &client_id).map_err(Internal::from)).await
+    let found =
+        ctx.store().read(move |c| clients::find_client(c, &tenant, &client_id).map_err(Internal::from));
+    Ok(found.await?.map(Arc::new))
 }
 
 /// Lets a client in, or says why not. Nothing is consumed before this, and nothing by this: the assertion
@@ -135,7 +138,7 @@ pub(crate) async fn authenticate(
     ctx: &Ctx,
     credentials: &Credentials,
     endpoint: &str,
-) -> Result<(Client, Option<OneUse>), ClientAuthError> {
+) -> Result<(Arc<Client>, Option<OneUse>), ClientAuthError> {
     let assertion = match &credentials.proof {
         ClientProof::Assertion(text) => Some(Assertion::read(text.expose())?),
         _ => None,
@@ -164,7 +167,7 @@ async fn prove(
     proof: &ClientProof,
     assertion: Option<&Assertion<'_>>,
     endpoint: &str,
-) -> Result<(Client, Option<OneUse>), ClientAuthError> {
+) -> Result<(Arc<Client>, Option<OneUse>), ClientAuthError> {
     let client = client_documents::find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
     let (registered, used) = (client.token_endpoint_auth_method, proof.method());
     if !client.accepts(used) {

@@ -208,7 +208,7 @@ async fn allow(
     agreed: Agreed,
 ) -> Result<Option<ClientAnswer>, ConsentError> {
     let now = ctx.now();
-    let code = PlainToken::<Code>::issued(ctx.rng(), now);
+    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
     let (ring, hash, dice) = (ctx.ring(), code.hash(), ctx.dice());
     let answer = answer_to(ctx, &request, &code);
     let act = audit::act(ctx, Actor::Person, "consent", "granted");
@@ -335,7 +335,7 @@ async fn allow_again(
     session_id: UpstreamSessionId,
 ) -> Result<ClientAnswer, ConsentError> {
     let now = ctx.now();
-    let code = PlainToken::<Code>::issued(ctx.rng(), now);
+    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
     let (hash, device_code) = (code.hash(), request.device_code.clone());
     let renewed = ctx
         .store()

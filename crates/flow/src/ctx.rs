@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use causeway_atproto::{AtprotoClient, UpstreamStats};
-use causeway_domain::{Clock, Rng, Scope, TenantId, Timestamp};
+use causeway_domain::{Clock, Moment, Rng, Scope, TenantId, Timestamp};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, Store};
@@ -225,6 +225,11 @@ impl Ctx {
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.0.parts.clock.now()
+    }
+
+    /// The time, for names that are in the order of their making.
+    pub(crate) fn moment(&self) -> Moment {
+        self.0.parts.clock.moment()
     }
 
     pub(crate) fn tenant(&self) -> &TenantId {

@@ -130,7 +130,7 @@ pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<B
         issuer_keys::ensure(ctx).await?;
     }
     let now = ctx.now();
-    let (device_code, user_code) = (PlainToken::issued(ctx.rng(), now), UserCode::random(ctx.rng()));
+    let (device_code, user_code) = (PlainToken::issued(ctx.rng(), ctx.moment()), UserCode::random(ctx.rng()));
     let row = DeviceAuthorization {
         device_code: device_code.hash(),
         user_code: user_code.hash(),
@@ -235,7 +235,7 @@ pub async fn confirm(
 ) -> Result<AuthRequest, UserCodeError> {
     let user_code = guessed(ctx, typed, guess)?;
     let found = Lookup::new(ctx, &user_code, guess.browser);
-    let id = AuthRequestId::issued(ctx.rng(), ctx.now());
+    let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
     // No code will ever come of it.
     let code_challenge = CodeVerifier::random(ctx.rng()).challenge();
     let correlation_id = CorrelationId::random(ctx.rng());

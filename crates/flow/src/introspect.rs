@@ -1,5 +1,7 @@
 //! Token introspection (RFC 7662), and its signed answer (RFC 9701).
 
+use std::sync::Arc;
+
 use causeway_domain::client::{Client, ClientType};
 use causeway_domain::grant::AccessSubject;
 use causeway_domain::secret::{Access, PlainToken, Refresh};
@@ -163,7 +165,7 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
 }
 
 struct Question {
-    client: Client,
+    client: Arc<Client>,
     now: Timestamp,
 }
 

@@ -5,6 +5,8 @@
 //! shows an `id_token` of a session which began in this browser has it done at once; otherwise the person
 //! is asked. They are sent on only to an address that the client has registered for that.
 
+use std::sync::Arc;
+
 use causeway_domain::client::Client;
 use causeway_domain::{
     BrowserSessionId, ClientId, Did, ErrorCode, Handle, LiveSession, SessionKind, SignInInput,
@@ -51,7 +53,7 @@ pub enum Logout {
 #[derive(Debug)]
 pub struct LoggedOut {
     /// The client that asked; `None` when it was deleted since.
-    pub client: Option<Client>,
+    pub client: Option<Arc<Client>>,
     /// Where the person goes now: an address of the client's. It carries the client's `state`.
     pub redirect: Option<String>,
 }
@@ -60,7 +62,7 @@ pub struct LoggedOut {
 #[derive(Debug)]
 pub struct LogoutQuestion {
     /// Who asks.
-    pub client: Client,
+    pub client: Arc<Client>,
     /// The accounts that it is about, at least one.
     pub accounts: Vec<(Did, Option<Handle>)>,
 }
@@ -102,7 +104,7 @@ impl LogoutError {
 /// A request that passed all checks.
 struct Checked {
     /// Who asks, and whose `id_token` it showed.
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     hint: Option<IdTokenHint>,
     logout_hint: Option<SignInInput>,
     redirect: Option<String>,
@@ -190,7 +192,7 @@ async fn find_client(
     ctx: &Ctx,
     params: &LogoutParams,
     hint: Option<&IdTokenHint>,
-) -> Result<Option<Client>, LogoutError> {
+) -> Result<Option<Arc<Client>>, LogoutError> {
     if let Some(id) = &params.client_id {
         if hint.is_some_and(|hint| !hint.audience.contains(id)) {
             return Err(LogoutError::OtherClient);

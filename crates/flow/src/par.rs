@@ -94,7 +94,7 @@ pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Re
     let authorization_request =
         serde_json::to_string(&params).map_err(|_| Internal::Inconsistent("parameters do not serialize"))?;
     let row = ParRequest {
-        request_uri: RequestUri::issued(ctx.rng(), now),
+        request_uri: RequestUri::issued(ctx.rng(), ctx.moment()),
         client_id: client.client_id.clone(),
         authorization_request,
         auth_request_id: None,

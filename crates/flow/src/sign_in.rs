@@ -12,6 +12,8 @@ use crate::remember;
 use crate::respond::ClientAnswer;
 use crate::trace;
 use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
+use std::sync::Arc;
+
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::identity::IdentityError;
@@ -129,7 +131,7 @@ pub struct SignInView {
     /// The request that it is for.
     pub request: AuthRequest,
     /// Who asks.
-    pub client: Client,
+    pub client: Arc<Client>,
 }
 
 /// What the sign-in page of a request shows.
@@ -228,7 +230,7 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),
     };
     let ring = ctx.ring();
-    let (client_id, correlation_id) = (client.client_id, request.correlation_id.clone());
+    let (client_id, correlation_id) = (client.client_id.clone(), request.correlation_id.clone());
     ctx.store()
         .write(move |c| {
             upstream_requests::insert_upstream_request(c, &ring, &row)?;

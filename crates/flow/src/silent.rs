@@ -56,7 +56,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
         return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
     };
     let now = ctx.now();
-    let code = PlainToken::<Code>::issued(ctx.rng(), now);
+    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
     let (hash, row) = (code.hash(), request.clone());
     let act = audit::act(ctx, Actor::Client, "consent", "silent");
     let outcome = ctx

@@ -260,11 +260,11 @@ impl FreshPair {
         let (client, rng) = (&caller.client, ctx.rng());
         let access = match facts {
             Some(facts) => access_jwt::sign(ctx, client, caller.dpop_jkt.as_ref(), now, facts).await?,
-            None => PlainToken::issued(rng, now),
+            None => PlainToken::issued(rng, ctx.moment()),
         };
         Ok(Self {
             access,
-            refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::issued(rng, now)),
+            refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::issued(rng, ctx.moment())),
             access_seconds: client.access_token_seconds(),
             refresh_seconds: client.refresh_token_expiration,
             access_jkt: caller.dpop_jkt.clone(),

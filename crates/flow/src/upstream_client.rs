@@ -179,9 +179,9 @@ pub async fn find_document(ctx: &Ctx, path: &str) -> Result<Option<Value>, Inter
             let coarse = coarse.iter().copied().map(ScopeValue::Transition);
             [ScopeValue::Atproto].into_iter().chain(coarse).collect()
         }
-        None => ctx.scopes().declared(client.as_ref()),
+        None => ctx.scopes().declared(client.as_deref()),
     };
-    Ok(Some(document(ctx.issuer(), &client_id, client.as_ref().map(shown_name), &scope)))
+    Ok(Some(document(ctx.issuer(), &client_id, client.as_deref().map(shown_name), &scope)))
 }
 
 /// What people read of a client at their own server.

@@ -1,19 +1,27 @@
 //! The one writer of a SQLite database: what waits together is committed together.
 //!
 //! The closures that wait when the writer looks, and those that come while these run, run one after the
-//! other, each in a savepoint of one `BEGIN IMMEDIATE`; one `COMMIT` makes all of them durable, and only then is any caller answered,
-//! because what a closure saw may be the work of the closure before it. An error or a panic rolls
-//! back its own savepoint. SQLite itself may end the transaction (disk full, I/O error, no memory):
-//! then the savepoint is gone too, and every caller of the batch gets a retryable error.
+//! other in one `BEGIN IMMEDIATE`; one `COMMIT` makes all of them durable, and only then is any caller answered,
+//! because what a closure saw may be the work of the closure before it.
+//!
+//! A savepoint has SQLite copy every page that a closure touches, which takes as long as what the closure does, and
+//! nearly all succeed. So a batch runs without savepoints. When one of its closures fails, all that the batch did is
+//! rolled back and it runs again, each closure in a savepoint now: an error or a panic rolls back its own alone. So do
+//! the batches after it for a while: who fails on purpose does not make everybody's work twice as long.
+//!
+//! SQLite itself may end the transaction (disk full, I/O error, no memory): then the savepoint is gone too, and every
+//! caller of the batch gets a retryable error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use diesel::connection::{
-    AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus,
+    AnsiTransactionManager, InstrumentationEvent, SimpleConnection, TransactionManager,
+    TransactionManagerStatus,
 };
-use diesel::{RunQueryDsl as _, SqliteConnection, sql_query};
+use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection, sql_query};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::conn::{AnyConnection, DatabaseFile};
@@ -83,15 +91,17 @@ pub(crate) fn spawn(
 ) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (queue, mut waiting) = mpsc::channel::<Box<dyn Job>>(queue_limit.max(1));
     let batch_limit = batch_limit.max(1);
-    let mut conn = AnyConnection::Sqlite(conn);
+    let mut writer = Writer::new(conn, file, batch_limit);
     let thread = std::thread::Builder::new().name("causeway-writer".to_owned()).spawn(move || {
         let mut batch = Vec::with_capacity(batch_limit);
         while let Some(first) = waiting.blocking_recv() {
             batch.push(first);
-            let late = || waiting.try_recv().ok();
-            let outcome = commit_together(&mut conn, &file, &mut batch, batch_limit, late);
+            let outcome = writer.commit_together(&mut batch, || waiting.try_recv().ok());
             let closures = batch.len();
             counters.note_batch(closures);
+            if outcome.is_err() {
+                counters.note_lost();
+            }
             for job in batch.drain(..) {
                 // Dropping what a closure held must not take the writer along.
                 if catch_unwind(AssertUnwindSafe(|| job.answer(outcome.clone()))).is_err() {
@@ -101,7 +111,6 @@ pub(crate) fn spawn(
                 }
             }
             if let Err(error) = outcome {
-                counters.note_lost();
                 say(|| tracing::error!(name: "store.batch_lost", %error, closures));
             }
         }
@@ -114,36 +123,105 @@ fn say(words: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(words));
 }
 
-/// Runs the batch and whatever arrives while it runs, up to `limit` closures: who comes before the
-/// commit shares it.
-fn commit_together(
-    conn: &mut AnyConnection,
-    file: &DatabaseFile,
-    batch: &mut Vec<Box<dyn Job>>,
-    limit: usize,
-    mut late: impl FnMut() -> Option<Box<dyn Job>>,
-) -> Result<(), StoreError> {
-    file.check()?;
-    begin(conn)?;
-    let mut done = 0;
-    while let Some(job) = batch.get_mut(done) {
-        if let Err(error) = run_in_savepoint(conn, job.as_mut()) {
-            abandon(conn);
+/// Batches with savepoints after one that had to run again.
+const CAREFUL_BATCHES: u32 = 64;
+
+struct Writer {
+    conn: AnyConnection,
+    file: DatabaseFile,
+    batch_limit: usize,
+    /// Whether a statement failed, whatever its closure made of the error.
+    failed: Arc<AtomicBool>,
+    /// Batches that are still to have savepoints.
+    careful: u32,
+}
+
+impl Writer {
+    fn new(mut conn: SqliteConnection, file: DatabaseFile, batch_limit: usize) -> Self {
+        let failed = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&failed);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::FinishQuery { error: Some(_), .. } = event {
+                noted.store(true, Ordering::Relaxed);
+            }
+        });
+        Self { conn: AnyConnection::Sqlite(conn), file, batch_limit, failed, careful: 0 }
+    }
+
+    /// Runs the batch and whatever arrives while it runs, up to the limit: who comes before the commit shares it.
+    fn commit_together(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        mut late: impl FnMut() -> Option<Box<dyn Job>>,
+    ) -> Result<(), StoreError> {
+        self.file.check()?;
+        if self.careful == 0 {
+            begin(&mut self.conn)?;
+            if self.run_plainly(batch, &mut late) {
+                return self.commit();
+            }
+            abandon(&mut self.conn);
+            self.careful = CAREFUL_BATCHES;
+        }
+        self.careful -= 1;
+        begin(&mut self.conn)?;
+        if let Err(error) = self.run_in_savepoints(batch, &mut late) {
+            abandon(&mut self.conn);
             return Err(lost(error));
         }
-        done += 1;
-        while batch.len() < limit {
-            let Some(job) = late() else { break };
-            batch.push(job);
+        self.commit()
+    }
+
+    /// Whether all went well. Otherwise nothing of it may be committed.
+    fn run_plainly(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        late: &mut impl FnMut() -> Option<Box<dyn Job>>,
+    ) -> bool {
+        self.failed.store(false, Ordering::Relaxed);
+        let mut done = 0;
+        while let Some(job) = batch.get_mut(done) {
+            // What failed may have ended the transaction, though the closure succeeds without it.
+            if !job.run(&mut self.conn) || self.failed.load(Ordering::Relaxed) {
+                return false;
+            }
+            done += 1;
+            fill(batch, self.batch_limit, late);
         }
+        true
     }
-    let committed = conn.batch_execute("COMMIT");
-    if let Err(error) = committed {
-        abandon(conn);
-        return Err(lost(error));
+
+    /// An error from here means that the transaction is gone.
+    fn run_in_savepoints(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        late: &mut impl FnMut() -> Option<Box<dyn Job>>,
+    ) -> diesel::QueryResult<()> {
+        let mut done = 0;
+        while let Some(job) = batch.get_mut(done) {
+            run_in_savepoint(&mut self.conn, job.as_mut())?;
+            done += 1;
+            fill(batch, self.batch_limit, late);
+        }
+        Ok(())
     }
-    forget_transaction(conn);
-    Ok(())
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if let Err(error) = self.conn.batch_execute("COMMIT") {
+            abandon(&mut self.conn);
+            return Err(lost(error));
+        }
+        forget_transaction(&mut self.conn);
+        Ok(())
+    }
+}
+
+/// Takes in who has come meanwhile.
+fn fill(batch: &mut Vec<Box<dyn Job>>, limit: usize, late: &mut impl FnMut() -> Option<Box<dyn Job>>) {
+    while batch.len() < limit {
+        let Some(job) = late() else { break };
+        batch.push(job);
+    }
 }
 
 /// An error from here means that the transaction is gone.

@@ -1,5 +1,5 @@
 //! A scripted upstream: PLC directory, handle resolver, PDS and authorization server in one, which
-//! does on request what a real one does only on a bad day.
+//! does on request what a real one does only on a bad day. `cargo xtask upstream` runs it by hand.
 
 mod xrpc;
 
@@ -88,6 +88,8 @@ pub struct Script {
     pub holds_answer: Option<Duration>,
     /// How far its clock is ahead of ours, in seconds. Without one it does not look at the time of proofs.
     pub clock_offset: Option<i64>,
+    /// All accounts were taken down: their sessions are deleted, and nobody signs in.
+    pub takedown: bool,
 }
 
 #[derive(Debug, Default)]
@@ -110,13 +112,16 @@ struct State {
     access: BTreeMap<String, String>,
     /// Every pair that it has issued: refresh token by access token.
     issued: BTreeMap<String, String>,
-    /// When each refresh token was spent.
-    spent: BTreeMap<String, Instant>,
+    /// When each code and refresh token was spent, and the session that it was of.
+    spent: BTreeMap<String, (Instant, String)>,
     /// The calls of methods that passed the door.
     calls: Vec<XrpcSeen>,
     /// The nonces that it has asked for.
     nonces_given: usize,
 }
+
+/// What the session's name is kept as, among the parameters of its request.
+const SESSION: &str = "session";
 
 /// What breaks a connection.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +145,14 @@ impl ScriptedUpstream {
     /// # Errors
     /// When there is no port.
     pub fn start(handle: &str, did: &str) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_on(TcpListener::bind("127.0.0.1:0")?, handle, did)
+    }
+
+    /// The same on a bound listener.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn start_on(listener: TcpListener, handle: &str, did: &str) -> Result<Self> {
         let origin = format!("http://localhost:{}", listener.local_addr()?.port());
         let accounts = [(handle.to_owned(), did.to_owned())].into();
         let state = Data::new(Mutex::new(State { origin: origin.clone(), accounts, ..State::default() }));
@@ -175,7 +187,12 @@ impl ScriptedUpstream {
 
     /// Changes what it does from now on.
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
-        change(&mut self.state().script);
+        let mut state = self.state();
+        change(&mut state.script);
+        if state.script.takedown {
+            state.grants.clear();
+            state.access.clear();
+        }
     }
 
     /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `xrpc`; and how often
@@ -206,7 +223,7 @@ impl ScriptedUpstream {
 
     /// When this refresh token was spent.
     pub fn spent_at(&self, refresh: &str) -> Option<Instant> {
-        self.state().spent.get(refresh).copied()
+        self.state().spent.get(refresh).map(|(at, _)| *at)
     }
 
     /// Takes no access token any more that is out: they are over before their time.
@@ -374,9 +391,10 @@ async fn authorize(state: Shared, query: Query<BTreeMap<String, String>>) -> Htt
     let sub = state.accounts.get(&hint).cloned().unwrap_or(hint);
     let sub = if sub.is_empty() { state.accounts.values().next().cloned().unwrap_or_default() } else { sub };
     params.insert("sub".to_owned(), sub);
+    params.insert(SESSION.to_owned(), random("session-"));
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("iss", &iss).append_pair("state", params.get("state").map_or("", String::as_str));
-    if state.script.deny {
+    if state.script.deny || state.script.takedown {
         query.append_pair("error", "access_denied");
     } else {
         query.append_pair("code", &code);
@@ -417,6 +435,10 @@ fn issue(
     if state.grants.get(&key).is_some_and(|begun| client_key(begun) != client_key(form)) {
         return None;
     }
+    // As at a PDS: what comes twice was stolen once, and its session is over.
+    if let Some((_, session)) = state.spent.get(&key).cloned() {
+        end_session(state, &session);
+    }
     let params = state.grants.remove(&key)?;
     if let (Some(verifier), Some(challenge)) = (form.get("code_verifier"), params.get("code_challenge")) {
         let matches = CodeVerifier::parse(verifier).is_ok_and(|v| v.challenge().as_str() == challenge);
@@ -432,7 +454,7 @@ fn issue(
     state.access.insert(access.clone(), refresh.clone());
     state.secrets.extend([access.clone(), refresh.clone()]);
     state.issued.insert(access.clone(), refresh.clone());
-    state.spent.insert(key, Instant::now());
+    state.spent.insert(key, (Instant::now(), field(SESSION)));
     *state.hits.entry("issued".to_owned()).or_default() += 1;
     let body: Value = json!({
         "access_token": access,
@@ -444,6 +466,13 @@ fn issue(
     });
     state.grants.insert(refresh, params);
     Some((body, state.script.holds_answer))
+}
+
+/// Takes no token of a session any more.
+fn end_session(state: &mut State, session: &str) {
+    state.grants.retain(|_, params| params.get(SESSION).is_none_or(|known| known != session));
+    let State { grants, access, .. } = state;
+    access.retain(|_, refresh| grants.contains_key(refresh));
 }
 
 /// The key that a client authenticates with: the header of its assertion names it. `None`: a public client.

@@ -2,27 +2,33 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, PRAGMA, REFERRER_POLICY, SET_COOKIE,
-    VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, PRAGMA, REFERRER_POLICY,
+    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+/// A value that is not copied for each answer.
+const fn fixed(value: &'static str) -> HeaderValue {
+    HeaderValue::from_static(value)
+}
+
 /// A JSON answer that nobody may keep (RFC 6749 section 5.1).
 pub(crate) fn json_no_store(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status)
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((PRAGMA, "no-cache"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((CONTENT_TYPE, fixed("application/json")))
+        .insert_header((CACHE_CONTROL, fixed("no-store")))
+        .insert_header((PRAGMA, fixed("no-cache")))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
         .json(body)
 }
 
 /// A signed answer that nobody may keep.
 pub(crate) fn jwt_no_store(content_type: &'static str, jwt: String) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, content_type))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((CONTENT_TYPE, fixed(content_type)))
+        .insert_header((CACHE_CONTROL, fixed("no-store")))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
         .body(jwt)
 }
 
@@ -32,8 +38,8 @@ pub(crate) fn see_other(location: &str, set_cookie: Option<String>) -> HttpRespo
     let mut response = HttpResponse::build(StatusCode::SEE_OTHER);
     response
         .insert_header((LOCATION, location))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((REFERRER_POLICY, "no-referrer"));
+        .insert_header((CACHE_CONTROL, fixed("no-store")))
+        .insert_header((REFERRER_POLICY, fixed("no-referrer")));
     add_cookie(&mut response, set_cookie);
     response.finish()
 }
@@ -64,13 +70,13 @@ pub(crate) fn page(
     };
     let mut response = HttpResponse::build(status);
     response
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_TYPE, fixed("text/html; charset=utf-8")))
         .insert_header((CONTENT_SECURITY_POLICY, policy))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((VARY, "Accept-Language"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((X_FRAME_OPTIONS, "DENY"));
+        .insert_header((CACHE_CONTROL, fixed("no-store")))
+        .insert_header((VARY, fixed("Accept-Language")))
+        .insert_header((REFERRER_POLICY, fixed("no-referrer")))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
+        .insert_header((X_FRAME_OPTIONS, fixed("DENY")));
     add_cookie(&mut response, set_cookie);
     response.body(html)
 }

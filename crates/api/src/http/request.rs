@@ -27,7 +27,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct Current {
     id: String,
     address: Option<IpAddr>,
-    issuer: String,
+    state: Option<Data<AppState>>,
     lang: Cell<Lang>,
 }
 
@@ -47,8 +47,9 @@ pub(crate) fn address() -> Option<IpAddr> {
 
 /// Where this server says what it is as a resource (RFC 9728 section 3).
 pub(crate) fn resource_metadata_url() -> String {
-    let issuer = CURRENT.try_with(|current| current.issuer.clone()).unwrap_or_default();
-    format!("{issuer}/.well-known/oauth-protected-resource")
+    let url = |issuer: &str| format!("{issuer}/.well-known/oauth-protected-resource");
+    let of_current = |current: &Current| current.state.as_ref().map(|state| url(state.ctx.issuer()));
+    CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| url(""))
 }
 
 /// The language of whatever page this request is answered with.
@@ -77,7 +78,6 @@ pub(crate) async fn observe(
     let state = req.app_data::<Data<AppState>>().cloned();
     let stats = state.as_ref().and_then(|state| state.config.stats.clone());
     let trusted = state.as_ref().map_or(&[][..], |state| &state.config.trusted_proxies);
-    let issuer = state.as_ref().map(|state| state.ctx.issuer().to_owned()).unwrap_or_default();
     let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
     let span = tracing::info_span!(
         "http.request",
@@ -96,7 +96,7 @@ pub(crate) async fn observe(
     let current = Current {
         id: origin.request_id,
         address: origin.client,
-        issuer,
+        state,
         lang: Cell::new(accepted(req.headers())),
     };
     let serve = trace::serve(served, CURRENT.scope(current, next.call(req)));

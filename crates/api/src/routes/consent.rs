@@ -35,7 +35,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         verified: view.reaches_client_alone,
         device: view.request.device_code.is_some(),
         client_name: match view.request.device_code {
-            Some(_) => name_of(view.client),
+            Some(_) => name_of(&view.client),
             None => view.client.client_name,
         },
         handle: view.session.handle.map(|handle| handle.to_string()),

@@ -144,7 +144,7 @@ pub(crate) async fn post(
     };
     let html = DeviceConfirmPage {
         client_host: device_host(&question.client),
-        client_name: sign_in_page::name_of(question.client),
+        client_name: sign_in_page::name_of(&question.client),
         user_code: question.user_code.to_string(),
         form_token: typed.form_token,
     }

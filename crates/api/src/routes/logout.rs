@@ -86,12 +86,12 @@ fn ask(
         None => client_host(&client),
     };
     let html = LogoutPage {
-        client_name: client.client_name,
+        client_name: client.client_name.clone(),
         client_host,
         accounts: question.accounts.into_iter().map(account).collect(),
         form_token,
         fields: [
-            ("client_id", Some(client.client_id.into_string())),
+            ("client_id", Some(client.client_id.to_string())),
             ("id_token_hint", params.id_token_hint),
             ("logout_hint", params.logout_hint),
             ("post_logout_redirect_uri", params.post_logout_redirect_uri),
@@ -112,8 +112,8 @@ fn finish(done: LoggedOut) -> Result<HttpResponse, PageError> {
         return Ok(see_other(location, None));
     }
     let html = SignedOutPage {
-        client_host: done.client.as_ref().map(client_host),
-        client_name: done.client.map(|client| client.client_name).unwrap_or_default(),
+        client_host: done.client.as_deref().map(client_host),
+        client_name: done.client.map(|client| client.client_name.clone()).unwrap_or_default(),
     }
     .render(request::lang())
     .map_err(|error| PageError::render(&error))?;

@@ -41,13 +41,6 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     documents(config);
     config
         .service(api("/oauth/register", "POST").route(post().to(register::register)).wrap(cors()))
-        .service(
-            api("/oauth/register/{client_id}", "GET, PUT, DELETE")
-                .route(get().to(register::show))
-                .route(put().to(register::update))
-                .route(delete().to(register::delete))
-                .wrap(cors()),
-        )
         .service(api("/oauth/par", "POST").route(post().to(par::par)).wrap(cors()))
         .service(api("/oauth/device_authorization", "POST").route(post().to(device::authorize)).wrap(cors()))
         .service(api("/oauth/token", "POST").route(post().to(token::token)).wrap(cors()))
@@ -67,28 +60,16 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
                 .route(get().to(sessions::find))
                 .route(post().to(sessions::find)),
         )
-        .service(
-            api("/api/sessions/{session_id}", "GET, POST")
-                .route(get().to(sessions::show))
-                .route(post().to(sessions::show)),
-        )
-        .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
-        .service(
-            api("/xrpc/{nsid}", "GET, POST")
-                .route(get().to(xrpc::call))
-                .route(post().to(xrpc::call))
-                .wrap(cors()),
-        )
-        .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()))
-        .default_service(web::to(not_found));
+        .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
+    with_names(config);
+    config.default_service(web::to(not_found));
 }
 
 /// What people see, and what browsers and probes ask for.
 fn pages(config: &mut ServiceConfig) {
     config
         .service(api("/", "GET, HEAD").route(read().to(home::home)))
-        .service(api("/assets/{name}", "GET, HEAD").route(read().to(home::asset)))
         .service(api("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(api("/readyz", "GET, HEAD").route(read().to(health::readyz)))
         .service(
@@ -136,11 +117,37 @@ fn documents(config: &mut ServiceConfig) {
         .service(api("/oauth/jwks", "GET, HEAD").route(read().to(metadata::jwks)).wrap(cors()))
         .service(api("/openapi.json", "GET, HEAD").route(read().to(metadata::openapi)).wrap(cors()))
         .service(api("/oauth-client-metadata.json", "GET, HEAD").route(read().to(client_documents::metadata)))
+        .service(api("/oauth/atp/jwks", "GET, HEAD").route(read().to(client_documents::jwks)));
+}
+
+/// Whatever has a name in its path. These come last: the router tries one after the other, and theirs are regular
+/// expressions.
+fn with_names(config: &mut ServiceConfig) {
+    config
+        .service(
+            api("/xrpc/{nsid}", "GET, POST")
+                .route(get().to(xrpc::call))
+                .route(post().to(xrpc::call))
+                .wrap(cors()),
+        )
+        .service(api("/assets/{name}", "GET, HEAD").route(read().to(home::asset)))
+        .service(
+            api("/api/sessions/{session_id}", "GET, POST")
+                .route(get().to(sessions::show))
+                .route(post().to(sessions::show)),
+        )
+        .service(api("/api/sessions/{session_id}/dpop-proof", "POST").route(post().to(sessions::dpop_proof)))
+        .service(
+            api("/oauth/register/{client_id}", "GET, PUT, DELETE")
+                .route(get().to(register::show))
+                .route(put().to(register::update))
+                .route(delete().to(register::delete))
+                .wrap(cors()),
+        )
         .service(
             api("/oauth-client-metadata/{document:.*}", "GET, HEAD")
                 .route(read().to(client_documents::other_metadata)),
-        )
-        .service(api("/oauth/atp/jwks", "GET, HEAD").route(read().to(client_documents::jwks)));
+        );
 }
 
 /// A resource that says which methods it has when it is asked with another.

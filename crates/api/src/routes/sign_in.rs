@@ -70,7 +70,7 @@ pub(crate) async fn begin(
     let client = view.client;
     let html = ChoosePage {
         client_host: asking_host(request, &client),
-        client_name: name_of(client),
+        client_name: name_of(&client),
         accounts: choices.into_iter().map(account).collect(),
         request: request.id.to_string(),
     }
@@ -80,8 +80,8 @@ pub(crate) async fn begin(
 }
 
 /// What a client is called: by the name that it gave itself, or by its identifier.
-pub(super) fn name_of(client: Client) -> String {
-    if client.client_name.is_empty() { client.client_id.into_string() } else { client.client_name }
+pub(super) fn name_of(client: &Client) -> String {
+    if client.client_name.is_empty() { client.client_id.to_string() } else { client.client_name.clone() }
 }
 
 /// The page, empty or with what was wrong with the last try.
@@ -106,7 +106,7 @@ pub(crate) async fn render(
     let client = view.client;
     let html = SignInPage {
         client_host: asking_host(request, &client),
-        client_name: name_of(client),
+        client_name: name_of(&client),
         identifier: typed.chars().take(512).collect(),
         error,
         request: request.id.to_string(),

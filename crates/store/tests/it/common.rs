@@ -87,7 +87,7 @@ impl World {
 }
 
 pub(crate) fn hash<K: TokenKind>() -> TokenHash<K> {
-    PlainToken::issued(&SystemRng, NOW).hash()
+    PlainToken::issued(&SystemRng, NOW.into()).hash()
 }
 
 pub(crate) fn did() -> Did {
@@ -131,7 +131,7 @@ pub(crate) fn binding() -> UpstreamBinding {
 
 pub(crate) fn session(client: &Client, kind: SessionKind, state: SessionState) -> SessionHead {
     SessionHead {
-        session_id: UpstreamSessionId::issued(&SystemRng, NOW),
+        session_id: UpstreamSessionId::issued(&SystemRng, NOW.into()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
         did: did(),
@@ -224,7 +224,7 @@ pub(crate) fn refresh_token(
 
 pub(crate) fn auth_request(client: &Client) -> AuthRequest {
     AuthRequest {
-        id: AuthRequestId::issued(&SystemRng, NOW),
+        id: AuthRequestId::issued(&SystemRng, NOW.into()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
         redirect_uri: "https://app.example/cb".to_owned(),
@@ -252,7 +252,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
 
 pub(crate) fn par_request(client: &Client) -> ParRequest {
     ParRequest {
-        request_uri: RequestUri::issued(&SystemRng, NOW),
+        request_uri: RequestUri::issued(&SystemRng, NOW.into()),
         client_id: client.client_id.clone(),
         authorization_request: r#"{"scope":"atproto"}"#.to_owned(),
         correlation_id: Some(CorrelationId::new("c_1")),

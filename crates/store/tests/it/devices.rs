@@ -48,7 +48,7 @@ fn each_step_once() {
                 let other = TenantId::new("other");
                 assert_eq!(devices::find_user_code(c, &other, "one", NOW)?, None, "another tenant's");
 
-                let [first, second] = [(); 2].map(|()| AuthRequestId::issued(&SystemRng, NOW));
+                let [first, second] = [(); 2].map(|()| AuthRequestId::issued(&SystemRng, NOW.into()));
                 let granted = grant(&session);
                 assert!(
                     !devices::approve_device_code(c, &code, &first, &granted, NOW)?,

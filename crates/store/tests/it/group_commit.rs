@@ -45,7 +45,8 @@ async fn in_one_batch(store: &Store, jobs: Vec<Job>) -> Vec<Result<(), StoreErro
             tokio::task::yield_now().await;
         }
     }
-    release.send(()).unwrap();
+    // Once and for all: whoever shares its fate may have it run again.
+    drop(release);
     // It shares the batch of those that came while it ran, and their fate.
     let _ = holder.await.unwrap();
     let mut results = Vec::new();
@@ -126,7 +127,9 @@ fn when_the_transaction_is_lost_everybody_is_told_to_retry() {
                 insert(&rows[0]),
                 // What SQLite does by itself when the disk is full.
                 Box::new(move |c| {
-                    c.batch_execute("ROLLBACK")?;
+                    let ended =
+                        c.batch_execute("INSERT OR ROLLBACK INTO oauth_client SELECT * FROM oauth_client");
+                    assert!(ended.is_err());
                     if loses == "ok" { Ok(()) } else { Err(StoreError::Conflict("on purpose")) }
                 }),
                 insert(&rows[2]),

@@ -1,0 +1,215 @@
+//! The scripted upstream by hand: a person's server with whatever is wrong with it, for whoever wants to see what
+//! Causeway and an app do then. `cargo xtask upstream --help`.
+
+use std::io::{BufRead as _, stdin};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use causeway_testkit::{Fault, Nonces, Script, ScriptedUpstream, XrpcReply};
+use clap::{Args, Parser};
+use serde_json::json;
+
+/// Serve a PLC directory, a PDS and its authorization server in one, whose people allow everything at once
+///
+/// Each line on standard input is a new script: the flags of that part, or nothing for a server that is well. A FAULT is
+/// none, a status (503: with Retry-After), a code of OAuth (invalid_grant: with status 400), html, silence, late:MS,
+/// huge:BYTES, redirect:URL, or hang-up (it does what it was asked and hangs up instead of answering).
+#[derive(Parser)]
+#[command(name = "cargo xtask upstream", bin_name = "cargo xtask upstream", no_binary_name = true)]
+struct Cli {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2600")]
+    listen: SocketAddr,
+    /// An account; may be given several times
+    #[arg(long = "account", value_name = "HANDLE=DID", default_value = "alice.test=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", value_parser = account)]
+    accounts: Vec<(String, String)>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// A script that replaces the one before.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct Line {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Script")]
+struct Flags {
+    /// What is wrong with DID documents
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    directory: Fault,
+    /// What is wrong with the authorization server's metadata
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    metadata: Fault,
+    /// What is wrong with its PAR endpoint
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    par: Fault,
+    /// What is wrong with its token endpoint
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    token: Fault,
+    /// What is wrong with its revocation endpoint
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    revoke: Fault,
+    /// What is wrong with the methods
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    xrpc: Fault,
+    /// Milliseconds for which the token endpoint keeps an answer back when it has done what it was asked
+    #[arg(long, value_name = "MS")]
+    holds_answer: Option<u64>,
+    /// Seconds that access tokens live, instead of an hour
+    #[arg(long, value_name = "SECONDS")]
+    expires_in: Option<i64>,
+    /// The `sub` of token answers, instead of the account that was asked for
+    #[arg(long, value_name = "DID")]
+    sub: Option<String>,
+    /// The `iss` of callbacks, instead of its own
+    #[arg(long, value_name = "URL")]
+    iss: Option<String>,
+    /// The scope of token answers, instead of what was asked for
+    #[arg(long)]
+    scope: Option<String>,
+    /// The handle that DID documents show, instead of the account's
+    #[arg(long, value_name = "HANDLE")]
+    also_known_as: Option<String>,
+    /// People deny instead of allowing
+    #[arg(long)]
+    deny: bool,
+    /// The DPoP nonces that methods take: any, newest (a new one with each answer), never (a storm: it always asks for another)
+    #[arg(long, default_value = "any", value_parser = nonces)]
+    nonces: Nonces,
+    /// Seconds that its clock is ahead; without this it does not look at the time of proofs
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    clock_offset: Option<i64>,
+    /// Methods take no token, new or old
+    #[arg(long)]
+    refuses_tokens: bool,
+    /// The status of what methods answer
+    #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..600))]
+    answer: u16,
+    /// All accounts were taken down: their sessions are deleted, and nobody signs in
+    #[arg(long)]
+    takedown: bool,
+}
+
+impl Flags {
+    fn script(self) -> Script {
+        let answer = if self.answer < 300 {
+            json!({"ok": true})
+        } else {
+            json!({"error": "Scripted", "message": "as the script says"})
+        };
+        Script {
+            directory: self.directory,
+            metadata: self.metadata,
+            par: self.par,
+            token: self.token,
+            revoke: self.revoke,
+            xrpc: self.xrpc,
+            holds_answer: self.holds_answer.map(Duration::from_millis),
+            expires_in: self.expires_in,
+            sub: self.sub,
+            iss: self.iss,
+            scope: self.scope,
+            also_known_as: self.also_known_as,
+            deny: self.deny,
+            nonces: self.nonces,
+            clock_offset: self.clock_offset,
+            refuses_tokens: self.refuses_tokens,
+            answer: Some(XrpcReply::json(self.answer, &answer)),
+            takedown: self.takedown,
+            ..Script::default()
+        }
+    }
+}
+
+fn account(text: &str) -> Result<(String, String)> {
+    let (handle, did) = text.split_once('=').context("HANDLE=DID is wanted")?;
+    Ok((handle.to_owned(), did.to_owned()))
+}
+
+fn nonces(text: &str) -> Result<Nonces, &'static str> {
+    match text {
+        "any" => Ok(Nonces::Any),
+        "newest" => Ok(Nonces::Newest),
+        "never" => Ok(Nonces::Never),
+        _ => Err("any, newest or never is wanted"),
+    }
+}
+
+/// The scripts of tests hold texts that live as long as the program; so do the few that are typed.
+fn fault(text: &str) -> Result<Fault> {
+    let (kind, value) = text.split_once(':').unwrap_or((text, ""));
+    Ok(match kind {
+        "none" => Fault::None,
+        "html" => Fault::Html,
+        "silence" => Fault::Silence,
+        "hang-up" => Fault::HangUp,
+        "late" => Fault::Late(Duration::from_millis(value.parse().context("late:MS is wanted")?)),
+        "huge" => Fault::Huge(value.parse().context("huge:BYTES is wanted")?),
+        "redirect" => Fault::Redirect(value.to_owned().leak()),
+        status if status.starts_with(|c: char| c.is_ascii_digit()) => Fault::Status(
+            status.parse().ok().filter(|status| (200..600).contains(status)).context("a status is wanted")?,
+        ),
+        code if !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
+            Fault::OAuth(code.to_owned().leak())
+        }
+        _ => anyhow::bail!("no such fault"),
+    })
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse_from(std::env::args_os().skip(1));
+    let listener =
+        TcpListener::bind(cli.listen).with_context(|| format!("cannot listen on {}", cli.listen))?;
+    let mut accounts = cli.accounts.into_iter();
+    let (handle, did) = accounts.next().context("an account is wanted")?;
+    let upstream = ScriptedUpstream::start_on(listener, &handle, &did)?;
+    accounts.for_each(|(handle, did)| upstream.add_account(&handle, &did));
+    upstream.script(|script| *script = cli.flags.script());
+    let origin = &upstream.origin;
+    println!("A scripted upstream at {origin}. In another terminal:\n");
+    println!("  cargo run --release -- --dev-mode --plc-url {origin} --handle-resolver {origin}\n");
+    println!("and sign in as {handle}. Each line here is a new script; control-C ends it.");
+    std::thread::spawn(move || read_scripts(&upstream));
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// Takes scripts until standard input ends.
+fn read_scripts(upstream: &ScriptedUpstream) {
+    for line in stdin().lock().lines().map_while(Result::ok) {
+        match Line::try_parse_from(line.split_whitespace()) {
+            Ok(line) => {
+                upstream.script(|script| *script = line.flags.script());
+                println!("done");
+            }
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_scripts() {
+        let line = Line::try_parse_from(
+            "--token 503 --par late:20 --xrpc hang-up --expires-in 3 --nonces never".split(' '),
+        );
+        let script = line.unwrap_or_else(|error| panic!("{error}")).flags.script();
+        assert_eq!(script.token, Fault::Status(503));
+        assert_eq!(script.par, Fault::Late(Duration::from_millis(20)));
+        assert_eq!(script.xrpc, Fault::HangUp);
+        assert_eq!((script.expires_in, script.nonces), (Some(3), Nonces::Never));
+        assert_eq!(fault("invalid_grant").unwrap(), Fault::OAuth("invalid_grant"));
+        for wrong in ["", "99", "1000", "late:x", "Nothing"] {
+            assert!(fault(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask upstream`: the scripted upstream of the tests, by hand.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::process;
+
+// Its own command line says what there is.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// What it takes: `cargo xtask upstream --help`
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    flags: Vec<OsString>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let program = ["run", "--quiet", "--package", "causeway-testkit", "--bin", "scripted-upstream", "--"];
+    let status = process::show_and_run(process::cargo().args(program).args(&arguments.flags))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
