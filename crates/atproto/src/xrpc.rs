@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use causeway_domain::{Nsid, Secret};
@@ -14,6 +15,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response};
 use serde::Deserialize;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::client::AtprotoClient;
@@ -129,7 +131,7 @@ pub struct XrpcAnswer {
 }
 
 enum AnswerBody {
-    Open(Response, std::time::Duration),
+    Open(Response, Duration),
     Whole(Bytes),
 }
 
@@ -185,6 +187,8 @@ impl XrpcAnswer {
 const NONCE_SECONDS: i64 = 60;
 /// The most that is read of a refusal, in bytes.
 const REFUSAL_CAP: usize = 64 * 1024;
+/// Answers of at most this many bytes are read before they are passed on: whole, in one packet, or not at all.
+const SMALL: u64 = 16 * 1024;
 /// The method that tells whether token and nonce are good; it needs no permission.
 const PROBE: &str = "com.atproto.server.getSession";
 
@@ -295,13 +299,15 @@ impl AtprotoClient {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let idle = self.0.http.idle_timeout();
         if status != 400 && status != 401 {
-            let body = AnswerBody::Open(response, idle);
+            let body = if response.content_length().is_some_and(|length| length <= SMALL) {
+                AnswerBody::Whole(whole(response, idle).await?)
+            } else {
+                AnswerBody::Open(response, idle)
+            };
             return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
         }
         // What the server says of our credentials is for us, not for whoever calls.
-        let body = tokio::time::timeout(idle, read(response, REFUSAL_CAP))
-            .await
-            .map_err(|_| HttpError::Timeout)??;
+        let body = whole(response, idle).await?;
         match refusal(status, &headers, &body).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
             Some("invalid_token") => Err(XrpcError::InvalidToken),
@@ -312,11 +318,17 @@ impl AtprotoClient {
                 Err(XrpcError::InvalidProof(other.chars().filter(|c| !c.is_control()).take(64).collect()))
             }
             None => {
-                let body = AnswerBody::Whole(Bytes::copy_from_slice(&body));
+                let body = AnswerBody::Whole(body);
                 Ok(Tried::Answer(XrpcAnswer { status, headers, body }))
             }
         }
     }
+}
+
+/// Reads a body that is not long.
+async fn whole(response: Response, idle: Duration) -> Result<Bytes, HttpError> {
+    let body = timeout(idle, read(response, REFUSAL_CAP)).await.map_err(|_| HttpError::Timeout)??;
+    Ok(Bytes::copy_from_slice(&body))
 }
 
 /// What one try brought.

@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 /// A value that is not copied for each answer.
-const fn fixed(value: &'static str) -> HeaderValue {
+pub(crate) const fn fixed(value: &'static str) -> HeaderValue {
     HeaderValue::from_static(value)
 }
 

@@ -1,7 +1,10 @@
 //! Who asks, and by which id the request goes in logs, answers and error pages.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
@@ -10,7 +13,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use causeway_domain::{Rng, SystemRng};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_flow::trace;
 use ipnet::IpNet;
 use opentelemetry::trace::SpanContext;
@@ -65,6 +69,9 @@ pub(crate) fn prefer(ui_locales: Option<&str>) {
 
 /// The language that the browser asks for.
 fn accepted(headers: &HeaderMap) -> Lang {
+    if !headers.contains_key(ACCEPT_LANGUAGE) {
+        return Lang::default();
+    }
     let lines: Vec<&str> = headers.get_all(ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok()).collect();
     Lang::of_accept_language(&lines.join(","))
 }
@@ -140,12 +147,18 @@ impl Origin {
         let request_id = header("x-request-id").filter(|id| is_token(id)).map(str::to_owned);
         let parent = believed.then(|| traced::parent(headers)).flatten();
         let forwarded = believed.then(|| forwarded_for(headers, is_trusted)).flatten();
-        Self {
-            request_id: request_id.unwrap_or_else(|| (&SystemRng as &dyn Rng).base64url::<12>()),
-            parent,
-            client: forwarded.or(peer),
-        }
+        Self { request_id: request_id.unwrap_or_else(fresh_id), parent, client: forwarded.or(peer) }
     }
+}
+
+/// An id that no other request has, and that tells nothing of how many there are: 96 bits of a count under a key of
+/// this process. Reading the system's random bytes would be the most expensive part of a small request.
+fn fresh_id() -> String {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let halves = [0_u8, 1].map(|half| KEY.hash_one((half, count)).to_be_bytes());
+    URL_SAFE_NO_PAD.encode(&halves.concat()[..12])
 }
 
 /// The nearest hop that is no proxy of ours. What stands further left is that hop's own claim, and
@@ -185,6 +198,8 @@ pub(crate) fn canonical_location(req: &HttpRequest, origin: &str) -> Option<Stri
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn headers() -> HeaderMap {
@@ -197,6 +212,13 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         headers
+    }
+
+    #[test]
+    fn ids_differ_and_fit_into_a_header() {
+        let ids: BTreeSet<String> = (0..10_000).map(|_| fresh_id()).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.len() == 16 && is_token(id)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use causeway_flow::{Ctx, dpop, issuer_keys};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::http::headers::fixed;
 use crate::pages::Lang;
 use crate::state::AppState;
 
@@ -95,8 +96,8 @@ fn claims(ctx: &Ctx) -> Vec<&'static str> {
 /// A document that may be kept for five minutes.
 pub(crate) fn cached_json(body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((CONTENT_TYPE, fixed("application/json")))
+        .insert_header((CACHE_CONTROL, fixed("public, max-age=300")))
         .body(body)
 }
 
