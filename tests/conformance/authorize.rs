@@ -197,8 +197,8 @@ on_each_database! {
         let pushed = push(authorization).await?;
         assert_eq!((pushed.status, pushed.json()["expires_in"].as_i64() >= Some(60)), (201, true));
         let uri = pushed.json()["request_uri"].as_str().unwrap().to_owned();
-        let (second, random) = uri.strip_prefix("urn:ietf:params:oauth:request_uri:").unwrap().split_at(8);
-        assert_eq!(i64::from_str_radix(second, 16)?, scene.app.ctx.now().as_secs());
+        let (moment, random) = uri.strip_prefix("urn:ietf:params:oauth:request_uri:").unwrap().split_at(11);
+        assert_eq!(i64::from_str_radix(moment, 16)? / 1000, scene.app.ctx.now().as_secs());
         assert_eq!(random.len(), 43, "256 bits");
         let url = |client_id: &str| {
             Url::parse_with_params(&scene.app.at("/oauth/authorize"), [("client_id", client_id), ("request_uri", &*uri)])

@@ -210,8 +210,10 @@ async fn only_idleness_ends_a_call() {
     us.upstream.script_path(GET, [Reply::json(200, &json!({})).late(Duration::from_mins(1))]);
     assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout));
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).stalled()]);
+    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout), "whole or not at all");
+    us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(20_000)).stalled()]);
     let answer = us.get().await.unwrap();
-    assert_eq!(answer.length(), Some(100));
+    assert_eq!(answer.length(), Some(20_000));
     assert_eq!(text(answer).await, Err(HttpError::Timeout));
     us.upstream.script_path(GET, [Reply::hang_up()]);
     assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Interrupted));
