@@ -64,7 +64,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tidy => tidy::run(&root),
         Command::Test(arguments) => test::run(&arguments, &root),
         Command::Bench(arguments) => bench::run(&arguments, &root, &caller),
-        Command::Upstream(arguments) => upstream::run(&arguments),
+        Command::Upstream(arguments) => upstream::run(&arguments, &root),
     }
 }
 

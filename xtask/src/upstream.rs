@@ -1,7 +1,9 @@
 //! `cargo xtask upstream`: the scripted upstream of the tests, by hand.
 
+use std::env;
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -17,8 +19,13 @@ pub(crate) struct Arguments {
     flags: Vec<OsString>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let program = ["run", "--quiet", "--package", "causeway-testkit", "--bin", "scripted-upstream", "--"];
-    let status = process::show_and_run(process::cargo().args(program).args(&arguments.flags))?;
+pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
+    // Of the whole workspace: alone it would be built with other features, and everything below it again.
+    let build = ["build", "--quiet", "--workspace", "--bin", "scripted-upstream"];
+    process::must_run(process::cargo().args(build))?;
+    let program = process::target_dir(root)?
+        .join("debug")
+        .join(format!("scripted-upstream{}", env::consts::EXE_SUFFIX));
+    let status = process::show_and_run(Command::new(program).args(&arguments.flags))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -30,7 +30,7 @@ struct Cli {
 
 /// A script that replaces the one before.
 #[derive(Parser)]
-#[command(no_binary_name = true)]
+#[command(no_binary_name = true, override_usage = "[FLAGS]")]
 struct Line {
     #[command(flatten)]
     flags: Flags,
