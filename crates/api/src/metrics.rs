@@ -130,7 +130,11 @@ fn store(out: &mut Exposition, ctx: &Ctx) {
             "SQLite: commits that were lost as a whole.",
             stats.lost_batches,
         ),
-        ("causeway_store_retries_total", "PostgreSQL: transactions that were run again.", stats.retries),
+        (
+            "causeway_store_retries_total",
+            "SQLite: commits, PostgreSQL: transactions that were run again.",
+            stats.retries,
+        ),
     ] {
         out.family(name, Kind::Counter, help);
         out.sample(name, &[], count);

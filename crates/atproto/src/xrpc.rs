@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use causeway_domain::{Nsid, Secret};
 use causeway_jose::{DpopClaims, EcKey, JoseError, dpop_proof};
 use futures_util::stream::{BoxStream, StreamExt as _, unfold};
@@ -15,11 +15,10 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response};
 use serde::Deserialize;
-use tokio::time::timeout;
 use url::Url;
 
 use crate::client::AtprotoClient;
-use crate::http::{HttpError, is_json, read};
+use crate::http::{HttpError, is_json};
 use crate::oauth::{DPOP, USE_DPOP_NONCE};
 use crate::open::{OpenCall, next_chunk};
 
@@ -185,8 +184,8 @@ impl XrpcAnswer {
 /// Seconds for which a nonce is taken to be good. Servers change theirs every minute or so and take the last
 /// ones, too.
 const NONCE_SECONDS: i64 = 60;
-/// The most that is read of a refusal, in bytes.
-const REFUSAL_CAP: usize = 64 * 1024;
+/// The most that is read of an answer that is not streamed, in bytes.
+const SHORT: usize = 64 * 1024;
 /// Answers of at most this many bytes are read before they are passed on: whole, in one packet, or not at all.
 const SMALL: u64 = 16 * 1024;
 /// The method that tells whether token and nonce are good; it needs no permission.
@@ -299,15 +298,17 @@ impl AtprotoClient {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let idle = self.0.http.idle_timeout();
         if status != 400 && status != 401 {
-            let body = if response.content_length().is_some_and(|length| length <= SMALL) {
-                AnswerBody::Whole(whole(response, idle).await?)
-            } else {
-                AnswerBody::Open(response, idle)
+            let body = match response.content_length() {
+                // 304 announces the length of what it does not bring.
+                Some(length) if length <= SMALL && status != 304 => {
+                    AnswerBody::Whole(whole(response, idle, Some(length)).await?)
+                }
+                _ => AnswerBody::Open(response, idle),
             };
             return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
         }
         // What the server says of our credentials is for us, not for whoever calls.
-        let body = whole(response, idle).await?;
+        let body = whole(response, idle, None).await?;
         match refusal(status, &headers, &body).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
             Some("invalid_token") => Err(XrpcError::InvalidToken),
@@ -325,10 +326,17 @@ impl AtprotoClient {
     }
 }
 
-/// Reads a body that is not long.
-async fn whole(response: Response, idle: Duration) -> Result<Bytes, HttpError> {
-    let body = timeout(idle, read(response, REFUSAL_CAP)).await.map_err(|_| HttpError::Timeout)??;
-    Ok(Bytes::copy_from_slice(&body))
+/// Reads a body that is not long, and as long as it has to be: over HTTP/2 one may end early without an error.
+async fn whole(mut response: Response, idle: Duration, length: Option<u64>) -> Result<Bytes, HttpError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = next_chunk(&mut response, idle).await? {
+        if body.len() + chunk.len() > SHORT {
+            return Err(HttpError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let is_whole = length.is_none_or(|length| u64::try_from(body.len()).is_ok_and(|read| read == length));
+    if is_whole { Ok(body.freeze()) } else { Err(HttpError::Interrupted) }
 }
 
 /// What one try brought.

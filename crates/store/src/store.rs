@@ -53,7 +53,8 @@ pub struct StoreStats {
     pub lost_batches: u64,
     /// SQLite: closures that wait for the writer now.
     pub queue_depth: u64,
-    /// PostgreSQL: transactions that were run again because another one was first.
+    /// SQLite: batches that were run again because a closure failed; PostgreSQL: transactions that were run again
+    /// because another one was first.
     pub retries: u64,
 }
 
@@ -87,6 +88,10 @@ impl Counters {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.largest_batch.fetch_max(closures as u64, Ordering::Relaxed);
         self.batch_sizes.observe(closures as u64);
+    }
+
+    pub(crate) fn note_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn note_lost(&self) {
@@ -210,8 +215,9 @@ impl Store {
     /// Writes: one transaction; an error of the closure rolls it back.
     ///
     /// The closure is short and synchronous, touches no network or file and never calls the store.
-    /// It may run more than once (PostgreSQL, when another transaction was first), so it must not
-    /// leave anything behind but what it does to the connection. Once it waits in line it runs and
+    /// It may run more than once (SQLite, when another closure of its commit failed; PostgreSQL, when another
+    /// transaction was first), so it must not leave anything behind but what it does to the connection. It hands on
+    /// the error of each statement: an error may mean that the transaction is over. Once it waits in line it runs and
     /// commits even when the returned future is dropped. The answer comes after the commit.
     ///
     /// # Errors
@@ -414,7 +420,7 @@ where
             return result;
         }
         attempt += 1;
-        counters.retries.fetch_add(1, Ordering::Relaxed);
+        counters.note_retry();
         std::thread::sleep(Duration::from_millis(u64::from(attempt) * 3));
     }
 }

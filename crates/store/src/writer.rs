@@ -91,7 +91,7 @@ pub(crate) fn spawn(
 ) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (queue, mut waiting) = mpsc::channel::<Box<dyn Job>>(queue_limit.max(1));
     let batch_limit = batch_limit.max(1);
-    let mut writer = Writer::new(conn, file, batch_limit);
+    let mut writer = Writer::new(conn, file, batch_limit, Arc::clone(&counters));
     let thread = std::thread::Builder::new().name("causeway-writer".to_owned()).spawn(move || {
         let mut batch = Vec::with_capacity(batch_limit);
         while let Some(first) = waiting.blocking_recv() {
@@ -130,14 +130,21 @@ struct Writer {
     conn: AnyConnection,
     file: DatabaseFile,
     batch_limit: usize,
-    /// Whether a statement failed, whatever its closure made of the error.
+    /// Whether a statement that changes rows failed, whatever its closure made of the error. Diesel does not tell
+    /// of those that give rows back: closures hand on their errors.
     failed: Arc<AtomicBool>,
     /// Batches that are still to have savepoints.
     careful: u32,
+    counters: Arc<Counters>,
 }
 
 impl Writer {
-    fn new(mut conn: SqliteConnection, file: DatabaseFile, batch_limit: usize) -> Self {
+    fn new(
+        mut conn: SqliteConnection,
+        file: DatabaseFile,
+        batch_limit: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
         let failed = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&failed);
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
@@ -145,7 +152,7 @@ impl Writer {
                 noted.store(true, Ordering::Relaxed);
             }
         });
-        Self { conn: AnyConnection::Sqlite(conn), file, batch_limit, failed, careful: 0 }
+        Self { conn: AnyConnection::Sqlite(conn), file, batch_limit, failed, careful: 0, counters }
     }
 
     /// Runs the batch and whatever arrives while it runs, up to the limit: who comes before the commit shares it.
@@ -162,6 +169,7 @@ impl Writer {
             }
             abandon(&mut self.conn);
             self.careful = CAREFUL_BATCHES;
+            self.counters.note_retry();
         }
         self.careful -= 1;
         begin(&mut self.conn)?;

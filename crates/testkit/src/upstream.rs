@@ -290,9 +290,26 @@ async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Opt
         }
         Fault::Huge(bytes) => HttpResponse::Ok().json(json!({"filler": "x".repeat(bytes)})),
         Fault::Redirect(to) => HttpResponse::Found().insert_header((LOCATION, to)).finish(),
-        // A body that breaks before its first part: nothing of the answer is sent.
-        Fault::HangUp => HttpResponse::Ok().body(BodyStream::new(stream::iter([Err::<Bytes, _>(Broken)]))),
+        Fault::HangUp => hang_up(),
     })
+}
+
+/// A body that breaks before its first part: nothing of the answer is sent.
+fn hang_up() -> HttpResponse {
+    HttpResponse::Ok().body(BodyStream::new(stream::iter([Err::<Bytes, _>(Broken)])))
+}
+
+/// As [`fault`], for an endpoint that does something: whether it hangs up when that is done.
+async fn fault_or_end(
+    state: &Shared,
+    endpoint: &str,
+    of: fn(&Script) -> &Fault,
+) -> Result<bool, HttpResponse> {
+    let hangs_up = *of(&lock(state).script) == Fault::HangUp;
+    match fault(state, endpoint, of).await {
+        Some(response) if !hangs_up => Err(response),
+        _ => Ok(hangs_up),
+    }
 }
 
 async fn resolve_handle(state: Shared, query: Query<BTreeMap<String, String>>) -> HttpResponse {
@@ -357,9 +374,10 @@ async fn metadata(state: Shared) -> HttpResponse {
 
 async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
     lock(&state).last_pushed.clone_from(&form);
-    if let Some(response) = fault(&state, "par", |script| &script.par).await {
-        return response;
-    }
+    let hangs_up = match fault_or_end(&state, "par", |script| &script.par).await {
+        Ok(hangs_up) => hangs_up,
+        Err(response) => return response,
+    };
     if let Some(knows) = lock(&state).script.knows.clone() {
         // The loopback client has its document in its name.
         let client = form.get("client_id").and_then(|id| url::Url::parse(id).ok());
@@ -376,6 +394,9 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
     }
     let request_uri = random("urn:ietf:params:oauth:request_uri:");
     lock(&state).pushed.insert(request_uri.clone(), form.into_inner());
+    if hangs_up {
+        return hang_up();
+    }
     HttpResponse::Created().json(json!({"request_uri": request_uri, "expires_in": 300}))
 }
 
@@ -405,9 +426,10 @@ async fn authorize(state: Shared, query: Query<BTreeMap<String, String>>) -> Htt
 }
 
 async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
-    if let Some(response) = fault(&state, "token", |script| &script.token).await {
-        return response;
-    }
+    let hangs_up = match fault_or_end(&state, "token", |script| &script.token).await {
+        Ok(hangs_up) => hangs_up,
+        Err(response) => return response,
+    };
     let refused = || HttpResponse::BadRequest().json(json!({"error": "invalid_grant"}));
     if !req.headers().contains_key("dpop") {
         return HttpResponse::BadRequest().json(json!({"error": "invalid_dpop_proof"}));
@@ -415,6 +437,9 @@ async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, Stri
     let Some((body, held)) = issue(&mut lock(&state), &req, &form) else { return refused() };
     if let Some(pause) = held {
         tokio::time::sleep(pause).await;
+    }
+    if hangs_up {
+        return hang_up();
     }
     HttpResponse::Ok().json(body)
 }
@@ -481,13 +506,17 @@ fn client_key(form: &BTreeMap<String, String>) -> Option<&str> {
 }
 
 async fn revoke(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
-    if let Some(response) = fault(&state, "revoke", |script| &script.revoke).await {
-        return response;
-    }
+    let hangs_up = match fault_or_end(&state, "revoke", |script| &script.revoke).await {
+        Ok(hangs_up) => hangs_up,
+        Err(response) => return response,
+    };
     if let Some(token) = form.get("token") {
         let mut state = lock(&state);
         state.grants.remove(token);
         state.access.retain(|access, refresh| access != token && refresh != token);
+    }
+    if hangs_up {
+        return hang_up();
     }
     HttpResponse::Ok().finish()
 }
