@@ -81,6 +81,23 @@ on_each_database! {
         Ok(())
     }
 
+    /// The person's server spends the refresh token and hangs up instead of answering: the access token serves to its
+    /// end. Then the one retry is a replay, for which such a server ends the session, and the person has to come back.
+    async fn an_answer_that_got_lost(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.upstream.script(|script| script.token = Fault::HangUp);
+        scene.app.clock.advance(3550);
+        let issued = scene.upstream.hits("issued");
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1);
+        assert_eq!(scene.upstream.hits("issued"), issued + 1, "it did what it was asked");
+        scene.upstream.script(|script| script.token = Fault::None);
+        scene.app.clock.advance(50);
+        assert!(prompt(uses(&scene.app, &session).await).is_some());
+        assert_eq!((scene.upstream.hits("issued"), scene.upstream.live_grants()), (issued + 1, 0));
+        Ok(())
+    }
+
     /// The pause after a failure holds for all servers, grows, is what `Retry-After` says, and ends.
     async fn a_pause_is_shared(database) {
         let scene = Scene::set(database).await?;
