@@ -152,6 +152,19 @@ pub(crate) async fn give_leave(store: &Store, client: &OauthClient, leaves: &[Le
     Ok(())
 }
 
+/// Makes a client one that whoever runs the server has entered: nobody has a token for its registration.
+pub(crate) async fn enter(app: &TestApp, client: &OauthClient) -> Result<()> {
+    let id = ClientId::new(&*client.client_id);
+    app.store()
+        .write::<_, StoreError, _>(move |c| {
+            let mut client = clients::find_client(c, &TenantId::default_tenant(), &id)?.unwrap();
+            client.registration_access_token = None;
+            clients::update_client(c, &client)
+        })
+        .await?;
+    Ok(())
+}
+
 /// The value of the first hidden field of this name.
 pub(crate) fn hidden(page: &Answer, name: &str) -> String {
     let at = page.text.find(&format!("name=\"{name}\"")).expect("the field");

@@ -173,15 +173,17 @@ impl ApiError {
         }
     }
 
-    /// A client's credentials did not hold (RFC 6749 section 5.2).
-    fn invalid_client(error: &impl fmt::Display, used_header: bool) -> Self {
+    /// A client's credentials did not hold (RFC 6749 section 5.2). However it sent them, a 401 names a scheme (RFC 9110
+    /// section 15.5.2).
+    fn invalid_client(error: &impl fmt::Display) -> Self {
         let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, &error.to_string());
-        this.challenges.extend(used_header.then(|| Challenge::new("Basic", "causeway")));
+        let challenge = Challenge::new("Basic", "causeway").because(this.code, &this.description);
+        this.challenges.push(challenge);
         this
     }
 
-    /// From the endpoints of clients; `used_header`: the client tried HTTP Basic.
-    pub(crate) fn caller(error: CallerError, used_header: bool) -> Self {
+    /// From the endpoints of clients.
+    pub(crate) fn caller(error: CallerError) -> Self {
         match error {
             CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
             CallerError::Client(ClientAuthError::TooMany(error)) => error.into(),
@@ -190,7 +192,7 @@ impl ApiError {
                 this.retry_after = Some(BUSY_SECONDS);
                 this
             }
-            CallerError::Client(error) => Self::invalid_client(&error, used_header),
+            CallerError::Client(error) => Self::invalid_client(&error),
             CallerError::Proof(error) => error.into(),
         }
     }
@@ -253,8 +255,7 @@ impl From<InputError> for ApiError {
 impl From<CredentialsError> for ApiError {
     fn from(error: CredentialsError) -> Self {
         match error {
-            CredentialsError::Basic => Self::invalid_client(&error, true),
-            CredentialsError::Missing => Self::invalid_client(&error, false),
+            CredentialsError::Basic | CredentialsError::Missing => Self::invalid_client(&error),
             _ => Self::bad_request(ErrorCode::InvalidRequest, &error),
         }
     }
@@ -284,7 +285,7 @@ impl From<ProofError> for ApiError {
 impl From<Replayed> for ApiError {
     fn from(replayed: Replayed) -> Self {
         match replayed {
-            Replayed::Assertion => Self::invalid_client(&replayed, false),
+            Replayed::Assertion => Self::invalid_client(&replayed),
             Replayed::Proof => Self::bad_request(replayed.code(), &replayed),
         }
     }
@@ -315,7 +316,7 @@ impl From<ParError> for ApiError {
         match error {
             ParError::Internal(error) => Self::internal(&error),
             ParError::Replayed(replayed) => replayed.into(),
-            error @ ParError::Client => Self::invalid_client(&error, false),
+            error @ ParError::Client => Self::invalid_client(&error),
             error => Self::bad_request(error.code(), &error),
         }
     }
@@ -326,7 +327,7 @@ impl From<DeviceError> for ApiError {
         match error {
             DeviceError::Internal(error) => Self::internal(&error),
             DeviceError::Replayed(replayed) => replayed.into(),
-            error @ DeviceError::Client => Self::invalid_client(&error, false),
+            error @ DeviceError::Client => Self::invalid_client(&error),
             error => Self::bad_request(error.code(), &error),
         }
     }
@@ -369,7 +370,7 @@ impl From<IntrospectError> for ApiError {
         match error {
             IntrospectError::Internal(error) => Self::internal(&error),
             IntrospectError::Replayed(replayed) => replayed.into(),
-            error @ IntrospectError::PublicClient => Self::invalid_client(&error, false),
+            error @ IntrospectError::PublicClient => Self::invalid_client(&error),
         }
     }
 }

@@ -98,6 +98,9 @@ fn refreshes(out: &mut Exposition, ctx: &Ctx) {
     let name = "causeway_lease_wait_seconds";
     out.family(name, Kind::Histogram, "Time waited for another process that refreshed the same session.");
     out.seconds(name, &[], &stats.lease_wait());
+    let name = "causeway_lease_takeovers_total";
+    out.family(name, Kind::Counter, "Leases that ran out because whoever refreshed never gave them back.");
+    out.sample(name, &[], stats.lease_takeovers());
     let name = "causeway_rate_limited_total";
     out.family(name, Kind::Counter, "Requests that were refused by a rate limit.");
     for act in Act::ALL {

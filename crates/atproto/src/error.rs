@@ -16,9 +16,12 @@ pub enum ResolveError {
     /// The handle leads to an account that goes by another handle.
     #[error("the handle leads to an account that does not use this handle")]
     HandleMismatch,
-    /// There is no such DID, or it was deactivated for good.
+    /// There is no such DID.
     #[error("this DID does not exist")]
     DidNotFound,
+    /// The DID was deactivated for good.
+    #[error("this DID was deactivated")]
+    DidDeactivated,
     /// Apps could not take this DID as a person's name (OpenID Connect Core section 2).
     #[error("this DID is longer than the 255 characters that apps take")]
     DidTooLong,
@@ -40,6 +43,12 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
+    /// Whether an account that was somewhere is nowhere now, by its own document or the directory's word. Any other
+    /// error says nothing about the account: a setting of ours or a name server may be wrong for a while.
+    pub const fn is_gone(&self) -> bool {
+        matches!(self, Self::DidDeactivated | Self::NoPds)
+    }
+
     /// Whether somebody's server failed us: a later try may succeed, and what was known before stands.
     /// Otherwise the answer is definite: what was typed leads nowhere.
     pub const fn is_upstream_fault(&self) -> bool {
@@ -48,6 +57,7 @@ impl ResolveError {
             | Self::HandleAmbiguous
             | Self::HandleMismatch
             | Self::DidNotFound
+            | Self::DidDeactivated
             | Self::DidTooLong
             | Self::NoPds
             | Self::Http(HttpError::Blocked(_) | HttpError::Setup(_)) => false,

@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use causeway_domain::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -20,8 +20,9 @@ use zeroize::Zeroizing;
 
 use crate::address::is_public;
 use crate::home::Home;
-use crate::sent::Sent;
+use crate::sent::{Sent, Shows};
 use crate::stats::{UpstreamCounters, UpstreamStats};
+use crate::times;
 
 /// How the client behaves.
 #[derive(Clone, Debug)]
@@ -140,6 +141,8 @@ impl fmt::Debug for HttpClient {
 pub struct Document {
     /// What it says.
     pub json: serde_json::Value,
+    /// Its media type, without parameters, in lower case.
+    pub media_type: String,
     /// Seconds for which it may be kept; `None`: the server did not say.
     pub max_age: Option<u64>,
 }
@@ -151,13 +154,19 @@ pub(crate) struct Call<'a> {
     pub(crate) accept: &'static str,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
-    /// Whether the path may be a secret between a client and us, as that of a webhook often is.
-    pub(crate) hides_path: bool,
+    pub(crate) shows: Shows,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn get(url: &'a Url, accept: &'static str) -> Self {
-        Self { method: Method::GET, url, accept, headers: HeaderMap::new(), body: None, hides_path: false }
+        Self {
+            method: Method::GET,
+            url,
+            accept,
+            headers: HeaderMap::new(),
+            body: None,
+            shows: Shows::Address,
+        }
     }
 }
 
@@ -228,7 +237,17 @@ impl HttpClient {
     /// # Errors
     /// Any [`HttpError`] but `Setup`.
     pub async fn get_json<T: DeserializeOwned>(&self, url: &Url, cap: usize) -> Result<T, HttpError> {
-        let response = self.send(Call::get(url, "application/json")).await?;
+        self.get_json_unseen(url, cap, Shows::Address).await
+    }
+
+    /// The same, from where not everybody may see that we asked.
+    pub(crate) async fn get_json_unseen<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        cap: usize,
+        shows: Shows,
+    ) -> Result<T, HttpError> {
+        let response = self.send(Call { shows, ..Call::get(url, "application/json") }).await?;
         expect_ok(&response)?;
         if !is_json(response.headers()) {
             return Err(HttpError::NotJson);
@@ -243,9 +262,9 @@ impl HttpClient {
     /// Any [`HttpError`] but `Setup`; [`HttpError::NotJson`] when it does not say.
     pub async fn time_at(&self, url: &Url) -> Result<Timestamp, HttpError> {
         let response = self.send(Call::get(url, "*/*")).await?;
-        let date =
-            response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).ok_or(HttpError::NotJson)?;
+        let since = times::date(response.headers())
+            .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
+            .ok_or(HttpError::NotJson)?;
         Ok(Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)))
     }
 
@@ -260,9 +279,10 @@ impl HttpClient {
         if !is_json(response.headers()) {
             return Err(HttpError::NotJson);
         }
-        let max_age = max_age(response.headers());
+        let (media_type, max_age) = (media_type(response.headers()), times::max_age(response.headers()));
         let body = read(response, cap).await?;
-        Ok(Document { json: serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)?, max_age })
+        let json = serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)?;
+        Ok(Document { json, media_type, max_age })
     }
 
     /// Posts a form; any status that is not a success is an error. What the answer says is not read.
@@ -273,14 +293,14 @@ impl HttpClient {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let body = Some(Bytes::from(form));
-        let call = Call { method: Method::POST, url, accept: "*/*", headers, body, hides_path: true };
+        let call = Call { method: Method::POST, url, accept: "*/*", headers, body, shows: Shows::Host };
         let response = self.send(call).await?;
         if response.status().is_success() { Ok(()) } else { Err(status_error(&response)) }
     }
 
     /// Fetches a text of at most `cap` bytes; anything but status 200 is an error.
-    pub(crate) async fn get_text(&self, url: &Url, cap: usize) -> Result<String, HttpError> {
-        let response = self.send(Call::get(url, "text/plain")).await?;
+    pub(crate) async fn get_text(&self, url: &Url, cap: usize, shows: Shows) -> Result<String, HttpError> {
+        let response = self.send(Call { shows, ..Call::get(url, "text/plain") }).await?;
         expect_ok(&response)?;
         let body = read(response, cap).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
@@ -309,7 +329,7 @@ impl HttpClient {
             accept: "*/*",
             headers: all,
             body: Some(Bytes::from(body)),
-            hides_path: true,
+            shows: Shows::Host,
         };
         Ok(self.send(call).await?.status().as_u16())
     }
@@ -317,7 +337,7 @@ impl HttpClient {
     /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
-        let sent = Sent::begin(call.method.clone(), call.url, call.hides_path);
+        let sent = Sent::begin(call.method.clone(), call.url, call.shows);
         let mut request = self
             .client
             .request(call.method, call.url.clone())
@@ -386,32 +406,21 @@ pub(crate) async fn read(mut response: Response, cap: usize) -> Result<Zeroizing
     Ok(body)
 }
 
-/// Whether the headers announce `application/json` or a type built on it (`+json`).
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+/// The media type that the headers announce, without parameters, in lower case.
+fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// What `Cache-Control` says (RFC 9111 section 5.2.2): 0 for `no-store` and `no-cache`.
-fn max_age(headers: &HeaderMap) -> Option<u64> {
-    let lines = headers.get_all(CACHE_CONTROL).into_iter().filter_map(|line| line.to_str().ok());
-    let mut seconds = None;
-    for directive in lines.flat_map(|line| line.split(',')) {
-        let (name, value) = directive.trim().split_once('=').unwrap_or((directive.trim(), ""));
-        match name.to_ascii_lowercase().as_str() {
-            "no-store" | "no-cache" => return Some(0),
-            "max-age" => seconds = value.trim_matches('"').parse().ok(),
-            _ => {}
-        }
-    }
-    seconds
+/// Whether the headers announce `application/json` or a type built on it (`+json`).
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let essence = media_type(headers);
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// The error for an answer whose status is not what it should be.
 pub(crate) fn status_error(response: &Response) -> HttpError {
-    let retry_after =
-        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let retry_after = times::retry_after(response.headers());
     HttpError::Status { status: response.status().as_u16(), retry_after }
 }
 

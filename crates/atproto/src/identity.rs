@@ -12,6 +12,7 @@ use crate::cache::TtlCache;
 use crate::dns::Dns;
 use crate::error::ResolveError;
 use crate::http::{HttpClient, HttpError};
+use crate::sent::Shows;
 
 /// Who somebody is and where their account lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl IdentityResolver {
         };
         let url = Url::parse(&format!("https://{handle}/.well-known/atproto-did"))
             .map_err(|_| ResolveError::HandleNotFound)?;
-        match self.http.get_text(&url, 4096).await {
+        match self.http.get_text(&url, 4096, Shows::Nobody).await {
             Ok(text) => {
                 let line = text.lines().next().unwrap_or_default().trim();
                 Did::parse(line).map_err(|_| ResolveError::HandleNotFound)
@@ -176,19 +177,21 @@ impl IdentityResolver {
         if !did.fits_sub() {
             return Err(ResolveError::DidTooLong);
         }
-        let url = match did.web_host() {
-            None => at_path(&self.plc_url, &format!("/{did}")),
+        let (url, shows) = match did.web_host() {
+            None => (at_path(&self.plc_url, &format!("/{did}")), Shows::Address),
             Some(host) => {
                 let local = host == "localhost" || host.starts_with("localhost:");
                 let scheme = if self.http.dev_mode() && local { "http" } else { "https" };
-                Url::parse(&format!("{scheme}://{host}/.well-known/did.json"))
-                    .map_err(|_| ResolveError::DidNotFound)?
+                let url = Url::parse(&format!("{scheme}://{host}/.well-known/did.json"))
+                    .map_err(|_| ResolveError::DidNotFound)?;
+                (url, Shows::Nobody)
             }
         };
-        match self.http.get_json::<DidDocument>(&url, HttpClient::DOCUMENT_CAP).await {
+        match self.http.get_json_unseen::<DidDocument>(&url, HttpClient::DOCUMENT_CAP, shows).await {
             Ok(document) => read_document(did, &document, self.http.dev_mode()),
-            // 410: the directory's word for a DID that was deactivated.
-            Err(HttpError::Status { status: 404 | 410, .. }) => Err(ResolveError::DidNotFound),
+            Err(HttpError::Status { status: 404, .. }) => Err(ResolveError::DidNotFound),
+            // The directory's word for a DID that was deactivated.
+            Err(HttpError::Status { status: 410, .. }) => Err(ResolveError::DidDeactivated),
             Err(error) => Err(error.into()),
         }
     }

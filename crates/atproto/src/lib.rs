@@ -18,6 +18,7 @@ mod oauth;
 mod open;
 mod sent;
 mod stats;
+mod times;
 mod xrpc;
 
 pub use client::{AtprotoClient, AtprotoConfig, Target};

@@ -15,6 +15,7 @@ use crate::client::AtprotoClient;
 use crate::error::TokenError;
 use crate::http::{Call, HttpClient, HttpError, is_json, read, status_error};
 use crate::metadata::AuthorizationServer;
+use crate::sent::Shows;
 
 /// Who we are at an authorization server.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,21 @@ pub struct TokenAnswer {
     pub sub: Did,
     /// The server's newest DPoP nonce.
     pub dpop_nonce: Option<String>,
+}
+
+impl TokenAnswer {
+    /// What may be known of the tokens, in the log. Fingerprints tell one from the next.
+    fn note(&self) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            tracing::debug!(
+                access_token = self.access_token.fingerprint(),
+                refresh_token = self.refresh_token.as_ref().map(Secret::fingerprint),
+                expires_in = self.expires_in,
+                scope = %self.scope,
+                "tokens answered"
+            );
+        }
+    }
 }
 
 /// The assertion type of RFC 7523 section 2.2.
@@ -274,7 +290,7 @@ impl AtprotoClient {
             accept: "application/json",
             headers,
             body: Some(form(post, assertion.as_ref())),
-            hides_path: false,
+            shows: Shows::Address,
         };
         let response = self.0.http.send(call).await?;
         let given = self.0.nonces.keep(post.endpoint, response.headers(), now);
@@ -358,14 +374,16 @@ impl Answer {
         }
         let sub = body.sub.ok_or(TokenError::Malformed("sub is missing"))?;
         let sub = Did::parse(&sub).map_err(|_| TokenError::Malformed("sub is not a DID"))?;
-        Ok(TokenAnswer {
+        let answer = TokenAnswer {
             access_token,
             refresh_token: refresh_token.filter(|token| !token.expose().is_empty()),
             expires_in: seconds(&body.expires_in),
             scope,
             sub,
             dpop_nonce: self.nonce,
-        })
+        };
+        answer.note();
+        Ok(answer)
     }
 }
 

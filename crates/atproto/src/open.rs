@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use url::Url;
 
 use crate::http::{HttpClient, HttpError, explain};
-use crate::sent::Sent;
+use crate::sent::{Sent, Shows};
 use crate::xrpc::OpenBody;
 
 /// Longer than anything that keeps moving takes.
@@ -34,7 +34,7 @@ impl HttpClient {
     /// twice at most.
     pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
-        let sent = Sent::begin(call.method.clone(), call.url, false);
+        let sent = Sent::begin(call.method.clone(), call.url, Shows::Address);
         let mut request =
             self.client.request(call.method, call.url.clone()).headers(call.headers).timeout(UNLIMITED);
         let moved = Arc::new(AtomicU64::new(0));

@@ -9,6 +9,17 @@ use url::Url;
 use crate::http::HttpError;
 use crate::stats::outcome_name;
 
+/// Who may see where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// The log and whoever collects traces, host and path; a path that names an account is for the log alone.
+    Address,
+    /// Both see the host. The path may be a secret between a client and us, as that of a webhook often is.
+    Host,
+    /// The host is somebody's name: the log alone.
+    Nobody,
+}
+
 /// The empty fields of the span that say how it ended.
 const STATUS: &str = "http.response.status_code";
 const ERROR: &str = "error.type";
@@ -17,30 +28,32 @@ const ERROR: &str = "error.type";
 pub(crate) struct Sent<'a> {
     method: Method,
     url: &'a Url,
+    shows: Shows,
     pub(crate) started: Instant,
     /// For traces, which see it always; log lines are within it from level TRACE on.
     pub(crate) span: Span,
 }
 
 impl<'a> Sent<'a> {
-    pub(crate) fn begin(method: Method, url: &'a Url, hides_path: bool) -> Self {
+    pub(crate) fn begin(method: Method, url: &'a Url, shows: Shows) -> Self {
         let span = tracing::trace_span!(
             "http.client",
             otel.kind = "client",
             http.request.method = method.as_str(),
-            server.address = url.host_str(),
+            server.address = url.host_str().filter(|_| shows != Shows::Nobody),
             server.port = url.port_or_known_default().map(i64::from),
-            url.path = shown_path(url, hides_path),
+            url.path = traced_path(url, shows),
             { STATUS } = field::Empty,
             { ERROR } = field::Empty,
         );
-        Self { method, url, started: Instant::now(), span }
+        Self { method, url, shows, started: Instant::now(), span }
     }
 
     /// Notes how it went: the status of the answer, or why there was none.
     pub(crate) fn end(&self, outcome: Result<u16, &HttpError>, elapsed: Duration) {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let (method, host, path) = (&self.method, self.url.host_str(), self.url.path());
+        let (method, host) = (&self.method, self.url.host_str());
+        let path = (self.shows != Shows::Host).then(|| self.url.path());
         self.span.in_scope(|| match outcome {
             Ok(status) => {
                 self.span.record(STATUS, i64::from(status));
@@ -54,10 +67,10 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// The path as traces may see it. That of a look-up names an account, which is for the log alone.
-fn shown_path(url: &Url, hides_path: bool) -> Option<&str> {
+/// The path as traces may see it.
+fn traced_path(url: &Url, shows: Shows) -> Option<&str> {
     let names_account = url.path().split('/').any(|segment| segment.starts_with("did:"));
-    (!hides_path && !names_account).then(|| url.path())
+    (shows == Shows::Address && !names_account).then(|| url.path())
 }
 
 #[cfg(test)]
@@ -66,16 +79,17 @@ mod tests {
 
     #[test]
     fn a_path_that_names_an_account_is_not_shown() {
-        for (address, hides_path, shown) in [
+        for (address, shows, traced) in [
             (
                 "https://pds.example/xrpc/com.atproto.server.getSession?a=b",
-                false,
+                Shows::Address,
                 Some("/xrpc/com.atproto.server.getSession"),
             ),
-            ("https://plc.directory/did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", false, None),
-            ("https://app.example/hooks/secret", true, None),
+            ("https://plc.directory/did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", Shows::Address, None),
+            ("https://app.example/hooks/secret", Shows::Host, None),
+            ("https://alice.example/.well-known/did.json", Shows::Nobody, None),
         ] {
-            assert_eq!(shown_path(&address.parse().unwrap(), hides_path), shown, "{address}");
+            assert_eq!(traced_path(&address.parse().unwrap(), shows), traced, "{address}");
         }
     }
 }

@@ -15,6 +15,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response};
 use serde::Deserialize;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::client::AtprotoClient;
@@ -188,6 +189,8 @@ const NONCE_SECONDS: i64 = 60;
 const SHORT: usize = 64 * 1024;
 /// Answers of at most this many bytes are read before they are passed on: whole, in one packet, or not at all.
 const SMALL: u64 = 16 * 1024;
+/// Names another service that the PDS is to ask (AT Protocol XRPC, "Service Proxying").
+const PROXY: &str = "atproto-proxy";
 /// The method that tells whether token and nonce are good; it needs no permission.
 const PROBE: &str = "com.atproto.server.getSession";
 
@@ -291,10 +294,16 @@ impl AtprotoClient {
             Err(error) => return Err(broken.get().map_or(error.into(), |broken| (*broken).into())),
         };
         let given = self.0.nonces.keep(request.pds, response.headers(), self.0.clock.now());
-        self.read_answer(response, given).await
+        let is_proxied = request.headers.iter().any(|(name, _)| *name == PROXY);
+        self.read_answer(response, given, is_proxied).await
     }
 
-    async fn read_answer(&self, response: Response, given: Option<String>) -> Result<Tried, XrpcError> {
+    async fn read_answer(
+        &self,
+        response: Response,
+        given: Option<String>,
+        is_proxied: bool,
+    ) -> Result<Tried, XrpcError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let idle = self.0.http.idle_timeout();
         if status != 400 && status != 401 {
@@ -309,7 +318,7 @@ impl AtprotoClient {
         }
         // What the server says of our credentials is for us, not for whoever calls.
         let body = whole(response, idle, None).await?;
-        match refusal(status, &headers, &body).as_deref() {
+        match refusal(status, &headers, &body, is_proxied).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
             Some("invalid_token") => Err(XrpcError::InvalidToken),
             Some(other) => {
@@ -326,15 +335,20 @@ impl AtprotoClient {
     }
 }
 
-/// Reads a body that is not long, and as long as it has to be: over HTTP/2 one may end early without an error.
-async fn whole(mut response: Response, idle: Duration, length: Option<u64>) -> Result<Bytes, HttpError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = next_chunk(&mut response, idle).await? {
-        if body.len() + chunk.len() > SHORT {
-            return Err(HttpError::TooLarge);
+/// Reads a body that is not long, within the time in which something would have to move of a long one, and as long as
+/// it has to be: over HTTP/2 one may end early without an error.
+async fn whole(mut response: Response, patience: Duration, length: Option<u64>) -> Result<Bytes, HttpError> {
+    let reading = async {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = next_chunk(&mut response, patience).await? {
+            if body.len() + chunk.len() > SHORT {
+                return Err(HttpError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
         }
-        body.extend_from_slice(&chunk);
-    }
+        Ok(body)
+    };
+    let body = timeout(patience, reading).await.map_err(|_| HttpError::Timeout)??;
     let is_whole = length.is_none_or(|length| u64::try_from(body.len()).is_ok_and(|read| read == length));
     if is_whole { Ok(body.freeze()) } else { Err(HttpError::Interrupted) }
 }
@@ -370,8 +384,9 @@ fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcErro
     Ok(headers)
 }
 
-/// What the server has against our credentials; `None` when it is about something else.
-fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<String> {
+/// What the server has against our credentials; `None` when it is about something else. A PDS hands on the status and
+/// the body of a service that it was to ask, and never its challenge: what that body says is no word about our token.
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8], is_proxied: bool) -> Option<String> {
     #[derive(Deserialize)]
     struct Body {
         error: String,
@@ -390,5 +405,5 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<String> {
         // A method may have errors of its own by such a name, with status 400.
         (is_ours(&body.error) && (status == 401 || body.error == USE_DPOP_NONCE)).then_some(body.error)
     };
-    challenged.filter(|_| status == 401).or_else(said)
+    challenged.filter(|_| status == 401).or_else(|| if is_proxied { None } else { said() })
 }

@@ -56,6 +56,7 @@ impl Tally {
             count: self.rows.into(),
             per_second: self.per_second(),
             p50_ms: None,
+            p95_ms: None,
             p99_ms: None,
             max_ms: None,
             cpu_us: None,

@@ -98,6 +98,8 @@ pub(crate) enum Row {
     Userinfo,
     /// POST /oauth/token with a fresh code each time, answered with an id_token signed RS256
     OpenidExchange,
+    /// POST /api/session/refresh, each connection about its own session: a refresh at a PDS on loopback
+    UpstreamRefresh,
     /// A small read at a PDS on loopback, directly, by one connection
     PdsRead,
     /// The same through GET /xrpc/{nsid}
@@ -119,6 +121,7 @@ impl Row {
             Self::Introspection => "introspection",
             Self::Userinfo => "userinfo",
             Self::OpenidExchange => "openid exchange",
+            Self::UpstreamRefresh => "upstream refresh",
             Self::PdsRead => "pds read",
             Self::RelayRead => "relay read",
         }
@@ -128,7 +131,12 @@ impl Row {
     pub(crate) const fn is_durable(self) -> bool {
         matches!(
             self,
-            Self::Par | Self::CodeExchange | Self::DpopCodeExchange | Self::Refresh | Self::OpenidExchange
+            Self::Par
+                | Self::CodeExchange
+                | Self::DpopCodeExchange
+                | Self::Refresh
+                | Self::OpenidExchange
+                | Self::UpstreamRefresh
         )
     }
 }

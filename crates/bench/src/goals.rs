@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::BATCHED_ROWS;
 use crate::cli;
 use crate::report::{Kind, Report};
-use crate::signatures::VERIFICATION;
+use crate::signatures::{SIGNATURE, VERIFICATION};
 
 /// The most that a new process may take to its first answer, in milliseconds.
 const START_UP_MS: f64 = 300.0;
@@ -26,6 +26,11 @@ const OF_THE_EMPTY_HANDLER: [(cli::Row, f64); 3] =
 
 /// CPU time that a DPoP proof may add to a code exchange, in verifications of its signature.
 const PROOF_VERIFICATIONS: f64 = 2.5;
+/// CPU time that an id_token may add to a code exchange, in signatures like its own.
+const ID_TOKEN_SIGNATURES: f64 = 1.5;
+/// The 95th percentile of an upstream refresh, in milliseconds. It has no other goal of latency: another server takes
+/// part in it.
+const UPSTREAM_REFRESH_P95_MS: f64 = 500.0;
 
 /// A goal, and how it went.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -79,6 +84,15 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
         let what = format!("CPU of a DPoP proof / {VERIFICATION}");
         goals.push(Goal::below(what, (bound - plain) / one, PROOF_VERIFICATIONS));
     }
+    let (plain, signed) = (cli::Row::CodeExchange.name(), cli::Row::OpenidExchange.name());
+    if let (Some(plain), Some(signed), Some(one)) = (cpu_us(plain), cpu_us(signed), cpu_us(SIGNATURE)) {
+        let what = format!("CPU of an id_token / {SIGNATURE}");
+        goals.push(Goal::below(what, (signed - plain) / one, ID_TOKEN_SIGNATURES));
+    }
+    let refresh = cli::Row::UpstreamRefresh.name();
+    if let Some(p95) = report.row(refresh).and_then(|row| row.p95_ms) {
+        goals.push(Goal::below(format!("{refresh} p95, ms"), p95, UPSTREAM_REFRESH_P95_MS));
+    }
     if let (Some(direct), Some(relayed)) =
         (report.row(cli::Row::PdsRead.name()), report.row(cli::Row::RelayRead.name()))
     {
@@ -93,7 +107,7 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
             goals.push(Goal::below("relay CPU, us".to_owned(), cpu, RELAY_CPU_US));
         }
     }
-    for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint) {
+    for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint && row.name != refresh) {
         if let Some(p99) = row.p99_ms {
             goals.push(Goal::below(format!("{} p99, ms", row.name), p99, P99_MS));
         }
@@ -134,6 +148,34 @@ mod tests {
         let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
         assert_eq!((of("userinfo /"), of("introspection /")), (Some(false), Some(true)));
         assert_eq!(of("metadata /"), None, "it was not measured");
+    }
+
+    #[test]
+    fn an_upstream_refresh_has_its_own_bound() {
+        let goals_of = |p95| {
+            let slow = Row { p95_ms: Some(p95), p99_ms: Some(900.0), ..row("upstream refresh", 100.0) };
+            judge(&report(vec![slow]))
+        };
+        let of = |p95| {
+            goals_of(p95).iter().find(|goal| goal.what == "upstream refresh p95, ms").map(|goal| goal.met)
+        };
+        assert_eq!((of(499.0), of(501.0)), (Some(true), Some(false)));
+        assert!(goals_of(1.0).iter().all(|goal| goal.what != "upstream refresh p99, ms"));
+    }
+
+    #[test]
+    fn an_id_token_is_weighed_in_signatures() {
+        let with_cpu = |name, cpu_us| Row { cpu_us: Some(cpu_us), ..row(name, 1000.0) };
+        let of = |openid| {
+            let rows = vec![
+                with_cpu(SIGNATURE, 800.0),
+                with_cpu("code exchange", 300.0),
+                with_cpu("openid exchange", openid),
+            ];
+            let goals = judge(&report(rows));
+            goals.iter().find(|goal| goal.what.starts_with("CPU of an id_token")).map(|goal| goal.met)
+        };
+        assert_eq!((of(1499.0), of(1501.0)), (Some(true), Some(false)));
     }
 
     #[test]

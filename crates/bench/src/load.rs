@@ -76,6 +76,7 @@ pub(crate) async fn run(
         count: count.into(),
         per_second: f64::from(count) / (after.at - before.at).as_secs_f64(),
         p50_ms: percentile(&latencies, 500).map(millis),
+        p95_ms: percentile(&latencies, 950).map(millis),
         p99_ms: percentile(&latencies, 990).map(millis),
         max_ms: percentile(&latencies, 1000).map(millis),
         cpu_us: cpu_us(before.server_cpu, after.server_cpu),

@@ -81,7 +81,11 @@ impl Run<'_> {
         let mut measured = Vec::new();
         if self.arguments.wants(Name::DpopCodeExchange) {
             say(signatures::VERIFICATION);
-            measured.push(signatures::measure(self.arguments.span() / 5)?);
+            measured.push(signatures::measure_verification(self.arguments.span() / 5)?);
+        }
+        if self.arguments.wants(Name::OpenidExchange) {
+            say(signatures::SIGNATURE);
+            measured.push(signatures::measure_signature(self.arguments.span() / 5)?);
         }
         if self.arguments.wants(Name::EmptyHandler) {
             let server = empty_handler::start()?;
@@ -129,18 +133,18 @@ impl Run<'_> {
             Name::OpenidExchange,
             Name::Introspection,
             Name::Userinfo,
+            Name::UpstreamRefresh,
             Name::RelayRead,
         ];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
         }
         let count = self.codes(batched.last().copied().unwrap_or_default());
-        let prepared =
-            prepare(&self.url, self.scratch, &format!("http://{}", pds.address), count, self.openid_codes())
-                .await?;
+        let home = format!("http://{}", pds.address);
+        let prepared = prepare(&self.url, self.scratch, &home, count, self.openid_codes()).await?;
         let (codes, openid) = Codes::new(prepared);
         let (codes, openid) = (Arc::new(codes), Arc::new(openid));
-        let server = server::start(self.program, self.scratch, &self.url_text)?;
+        let server = server::start(self.program, self.scratch, &self.url_text, Some(&home))?;
         http::get(&server.address, "/readyz").await?;
         let (mut rows, mut around) = (Vec::new(), None);
         for name in endpoints.into_iter().filter(wanted) {
@@ -212,7 +216,7 @@ impl Run<'_> {
                 self.each(|| Exchange { codes: Arc::clone(openid), host: host.clone(), key: None })
             }
             Name::Introspection => {
-                codes.allot(1, self.chains() + 1);
+                codes.allot(1, 2 * self.chains() + 1);
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     clients.push(Box::new(Repeated::introspection(host, codes).await?));
@@ -220,10 +224,18 @@ impl Run<'_> {
                 clients
             }
             Name::Userinfo => {
-                codes.allot(1, 1);
+                codes.allot(1, self.chains() + 1);
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     clients.push(Box::new(Repeated::with_token(host, "/oauth/userinfo", codes).await?));
+                }
+                clients
+            }
+            Name::UpstreamRefresh => {
+                codes.allot(1, 1);
+                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
+                for _ in 0..self.arguments.connections {
+                    clients.push(Box::new(Repeated::upstream_refresh(host, codes).await?));
                 }
                 clients
             }
@@ -255,9 +267,9 @@ impl Run<'_> {
         usize::from(self.arguments.connections)
     }
 
-    /// Codes that rows after the exchanges begin with: one for each connection of three rows, one for the relay.
+    /// Codes that rows after the exchanges begin with: one for each connection of four rows, one for the relay.
     fn kept(&self) -> usize {
-        3 * self.chains() + 1
+        4 * self.chains() + 1
     }
 
     /// How many codes of OpenID Connect to prepare.

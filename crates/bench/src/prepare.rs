@@ -15,8 +15,7 @@ use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBind
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Resources, Rng as _, Scope, Secret,
-    SessionKind, SessionState, SystemClock, SystemRng, TenantId, Timestamp, UpstreamClientId,
-    UpstreamSessionId,
+    SessionKind, SessionState, SystemClock, SystemRng, TenantId, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
 use causeway_store::seal::SealingKeyRing;
@@ -86,7 +85,7 @@ pub(crate) async fn prepare(
             store
                 .write(move |c| {
                     rows.iter().try_for_each(|(session, code)| {
-                        sessions::insert_session(c, &ring, session, &token_set(&dpop, session.created_at))?;
+                        sessions::insert_session(c, &ring, session, &token_set(&dpop, session))?;
                         codes::insert_code(c, code)
                     })
                 })
@@ -184,10 +183,12 @@ fn new_did() -> Result<Did> {
     Ok(Did::parse(&format!("did:plc:{}", name.collect::<String>()))?)
 }
 
-fn token_set(dpop: &EcKey, now: Timestamp) -> TokenSet {
+/// Its refresh token names the person: the loopback PDS keeps no list of them.
+fn token_set(dpop: &EcKey, session: &SessionHead) -> TokenSet {
+    let now = session.created_at;
     TokenSet {
         access_token: Secret::new("upstream-access"),
-        refresh_token: Some(Secret::new("upstream-refresh")),
+        refresh_token: Some(Secret::new(session.did.as_str())),
         created_at: now,
         expires_at: Some(now.plus(LIFETIME_SECONDS)),
         scope: Scope::atproto(),

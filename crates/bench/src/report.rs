@@ -71,6 +71,8 @@ pub(crate) struct Row {
     pub(crate) per_second: f64,
     /// Latency that half of the requests stay below, in milliseconds.
     pub(crate) p50_ms: Option<f64>,
+    /// Latency that 95 of 100 requests stay below, in milliseconds.
+    pub(crate) p95_ms: Option<f64>,
     /// Latency that 99 of 100 requests stay below, in milliseconds.
     pub(crate) p99_ms: Option<f64>,
     /// The longest latency, in milliseconds.
@@ -110,6 +112,7 @@ pub(crate) mod tests {
             count: 10,
             per_second,
             p50_ms: Some(1.0),
+            p95_ms: Some(1.5),
             p99_ms: Some(2.0),
             max_ms: Some(3.0),
             cpu_us: Some(40.0),

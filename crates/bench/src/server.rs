@@ -11,11 +11,12 @@ use crate::process::Running;
 
 /// Starts `causeway serve` on a free port, with nothing of our environment.
 ///
-/// `directory` takes its sealing key and its log. The key is made when it is not there.
+/// `directory` takes its sealing key and its log. The key is made when it is not there. `plc` is the directory of
+/// accounts, when there is one.
 ///
 /// # Errors
 /// With what it logged, when it does not run.
-pub(crate) fn start(program: &Path, directory: &Path, url: &str) -> Result<Running> {
+pub(crate) fn start(program: &Path, directory: &Path, url: &str, plc: Option<&str>) -> Result<Running> {
     let log = directory.join("causeway.log");
     let mut command = Command::new(program);
     command
@@ -25,6 +26,9 @@ pub(crate) fn start(program: &Path, directory: &Path, url: &str) -> Result<Runni
         // The PDS that calls are relayed to has no TLS.
         .args(["serve", "--dev-mode", "--listen", "127.0.0.1:0", "--database-url", url])
         .stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
+    if let Some(plc) = plc {
+        command.args(["--plc-url", plc]);
+    }
     let key = directory.join(KEY_FILE);
     if key.exists() {
         command.arg("--secret-key-file").arg(key);

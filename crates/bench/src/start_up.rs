@@ -26,7 +26,8 @@ pub(crate) async fn measure(program: &Path, scratch: &Path) -> Result<StartUp> {
     for _ in 0..STARTS {
         let directory = tempfile::tempdir_in(scratch)?;
         let began = Instant::now();
-        let server = server::start(program, directory.path(), &server::sqlite_url(directory.path()))?;
+        let url = server::sqlite_url(directory.path());
+        let server = server::start(program, directory.path(), &url, None)?;
         http::get(&server.address, "/healthz").await?;
         took.push(began.elapsed());
         tokio::time::sleep(IDLE).await;

@@ -34,6 +34,22 @@ impl Repeated {
         ))
     }
 
+    /// `POST /api/session/refresh` with the access token of a code: its session is refreshed at its server.
+    ///
+    /// # Errors
+    /// When the server does not take the code.
+    pub(crate) async fn upstream_refresh(host: &str, codes: &Codes) -> Result<Self> {
+        let answer = redeem(host, codes).await?;
+        let token = member(&answer, "access_token")?;
+        Ok(Self(
+            format!(
+                "POST /api/session/refresh HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Length: 0\r\n\r\n"
+            )
+            .into_bytes(),
+        ))
+    }
+
     /// `POST /oauth/introspect` about the access token of a code.
     ///
     /// # Errors

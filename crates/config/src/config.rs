@@ -146,6 +146,8 @@ pub struct Config {
     pub registration_token_file: Option<PathBuf>,
     /// Whether clients are taken by the document at their `client_id`.
     pub client_id_documents: bool,
+    /// Resources of others that every client may ask tokens for: absolute URIs without a fragment.
+    pub resources: Vec<String>,
     /// Sign-ins that are begun, by client and address; `None` = no limit.
     pub sign_in_limit: Option<RateLimit>,
     /// Registrations without a token, by address; `None` = no limit.
@@ -186,6 +188,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut layers = Layers::open(settings.config.take(), environment)?;
         let mut file = std::mem::take(&mut layers.file);
+        let clients = Clients::read(&mut layers, &mut settings, &mut file)?;
         let operation = Operation::read(&mut layers, &mut settings, &mut file)?;
 
         // Settings with a default always have a value; the fallbacks below are never taken.
@@ -229,31 +232,6 @@ impl Config {
             layers.text(&table::EXTRA_CA, settings.extra_ca, file.extra_ca, parse::certificates)?;
         let resolve = layers.list(&table::RESOLVE, settings.resolve, file.resolve, parse::resolve)?;
         let demo = layers.switch(&table::DEMO, settings.demo, file.demo)?;
-        let registration = layers.text(
-            &table::REGISTRATION,
-            settings.registration,
-            file.registration,
-            parse::registration,
-        )?;
-        let registration = required(registration, &table::REGISTRATION)?;
-        let registration_token_file = layers.text(
-            &table::REGISTRATION_TOKEN_FILE,
-            settings.registration_token_file,
-            file.registration_token_file,
-            parse::readable,
-        )?;
-        if registration == Registration::Token && registration_token_file.is_none() {
-            let fault = Fault::new(
-                "required for the registration policy token",
-                "name a file that holds the initial access token",
-            );
-            return Err(table::REGISTRATION_TOKEN_FILE.refuse(fault));
-        }
-        let client_id_documents = layers.switch(
-            &table::CLIENT_ID_DOCUMENTS,
-            settings.client_id_documents,
-            file.client_id_documents,
-        )?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
 
@@ -271,9 +249,10 @@ impl Config {
             extra_ca,
             resolve,
             demo,
-            registration,
-            registration_token_file,
-            client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
+            registration: clients.registration,
+            registration_token_file: clients.registration_token_file,
+            client_id_documents: clients.client_id_documents,
+            resources: clients.resources,
             sign_in_limit: operation.sign_in_limit,
             registration_limit: operation.registration_limit,
             failed_authentication_limit: operation.failed_authentication_limit,
@@ -310,6 +289,46 @@ impl Config {
     /// Whether the page at `/` is served.
     pub fn demo_enabled(&self) -> bool {
         self.demo.unwrap_or_else(|| self.is_loopback())
+    }
+}
+
+/// Who is a client, and what every client may have.
+struct Clients {
+    registration: Registration,
+    registration_token_file: Option<PathBuf>,
+    client_id_documents: bool,
+    resources: Vec<String>,
+}
+
+impl Clients {
+    fn read(
+        layers: &mut Layers<'_>,
+        settings: &mut Settings,
+        file: &mut FileConfig,
+    ) -> Result<Self, ConfigError> {
+        let (flag, line) = (settings.registration.take(), file.registration.take());
+        let registration = layers.text(&table::REGISTRATION, flag, line, parse::registration)?;
+        let registration = required(registration, &table::REGISTRATION)?;
+        let (flag, line) = (settings.registration_token_file.take(), file.registration_token_file.take());
+        let registration_token_file =
+            layers.text(&table::REGISTRATION_TOKEN_FILE, flag, line, parse::readable)?;
+        if registration == Registration::Token && registration_token_file.is_none() {
+            let fault = Fault::new(
+                "required for the registration policy token",
+                "name a file that holds the initial access token",
+            );
+            return Err(table::REGISTRATION_TOKEN_FILE.refuse(fault));
+        }
+        let (flag, line) = (settings.client_id_documents.take(), file.client_id_documents.take());
+        let client_id_documents = layers.switch(&table::CLIENT_ID_DOCUMENTS, flag, line)?;
+        let (flag, line) = (settings.resources.take(), file.resources.take());
+        let resources = layers.list(&table::RESOURCES, flag, line, parse::resource)?;
+        Ok(Self {
+            registration,
+            registration_token_file,
+            client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
+            resources,
+        })
     }
 }
 

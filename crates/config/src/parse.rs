@@ -47,6 +47,15 @@ pub(crate) fn scopes(text: &str) -> Result<String, Fault> {
     Ok(scopes.join(" "))
 }
 
+/// RFC 8707 section 2.
+pub(crate) fn resource(text: &str) -> Result<String, Fault> {
+    if Url::parse(text).is_err() || text.contains('#') || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        let problem = format!("{text:?} is not an absolute URI without a fragment");
+        return Err(Fault::new(problem, "use a URI such as https://api.example.com/mcp"));
+    }
+    Ok(text.to_owned())
+}
+
 pub(crate) fn database_url(text: &str) -> Result<String, Fault> {
     let known = ["sqlite://", "postgres://", "postgresql://"];
     if known.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {

@@ -56,6 +56,7 @@ impl Config {
                 self.registration_token_file.as_ref().and_then(|path| text(&path.display()))
             }
             "client-id-documents" => Some(self.client_id_documents.to_string()),
+            "resources" => self.list(setting, self.resources.iter().cloned()),
             "sign-in-limit" => text(&RateLimit::in_words(self.sign_in_limit)),
             "registration-limit" => text(&RateLimit::in_words(self.registration_limit)),
             "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),

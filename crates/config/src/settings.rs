@@ -78,6 +78,11 @@ pub struct Settings {
     /// Take clients that nobody registered: by the metadata document at their client_id, an https URL, and http://localhost for apps under development
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub client_id_documents: Option<String>,
+
+    /// Resources of others, such as an MCP server, that every client may ask tokens for (RFC 8707): URIs, byte for byte
+    #[arg(long, global = true, value_name = "URI", value_delimiter = ',')]
+    pub resources: Option<Vec<String>>,
+
     /// Sign-ins that are begun by one client and network address: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub sign_in_limit: Option<String>,
@@ -90,7 +95,7 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "LIMIT")]
     pub failed_authentication_limit: Option<String>,
 
-    /// Polls, and requests for codes, of devices of one client that does not authenticate, by network address: N/second, N/minute, N/hour or off
+    /// Polls, and requests for codes, of devices of one client, by network address, save for clients of the operator that authenticate: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub device_limit: Option<String>,
 

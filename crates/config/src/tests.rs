@@ -332,6 +332,10 @@ fn each_malformed_value_is_refused_in_one_line() {
             "listen (CAUSEWAY_LISTEN): \"8080\" is not an IP address with a port; use for example 127.0.0.1:8080",
         ),
         (
+            ["--resources", "https://api.example/mcp,api"],
+            "resources (CAUSEWAY_RESOURCES): \"api\" is not an absolute URI without a fragment; use a URI such as https://api.example.com/mcp",
+        ),
+        (
             ["--trusted-proxies", "10.0.0.0/8,proxy"],
             "trusted-proxies (CAUSEWAY_TRUSTED_PROXIES): \"proxy\" is not a network; use CIDR such as 10.0.0.0/8 or fd00::/8",
         ),

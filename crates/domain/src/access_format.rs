@@ -55,16 +55,12 @@ impl Client {
 }
 
 /// Checks what metadata says of the format.
-pub(crate) fn check_metadata(metadata: &mut Map<String, Value>) -> Result<(), ClientMetadataError> {
+pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), ClientMetadataError> {
+    let is_format = |format: &Value| format.as_str().and_then(AccessTokenFormat::parse).is_some();
     match metadata.get(ACCESS_TOKEN_FORMAT) {
-        // A client that sends its registration again sends what it left out as null.
-        Some(Value::Null) => drop(metadata.remove(ACCESS_TOKEN_FORMAT)),
-        Some(format) if format.as_str().and_then(AccessTokenFormat::parse).is_none() => {
-            return Err(ClientMetadataError::AccessTokenFormat);
-        }
-        _ => {}
+        Some(format) if !is_format(format) => Err(ClientMetadataError::AccessTokenFormat),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

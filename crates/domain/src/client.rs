@@ -1,8 +1,10 @@
 //! Clients: registered applications, and what they may do.
 
 mod auth_method;
+mod demands;
 mod metadata;
 mod metadata_error;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,7 @@ pub(crate) use self::metadata::is_web_address;
 pub use self::metadata::{ClientMetadata, ValidClientMetadata};
 use self::metadata::{ID_TOKEN_ALG, INTROSPECTION_ALG, USERINFO_ALG};
 pub use self::metadata_error::ClientMetadataError;
+pub use self::terms::{ClientTerms, ClientTermsError};
 use crate::client_document::ClientOrigin;
 use crate::clock::Timestamp;
 pub use crate::grant_type::GrantType;
@@ -79,10 +82,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Seconds that an access token lives unless the client says otherwise.
+    /// Seconds that an access token lives unless whoever runs the server says otherwise.
     pub const DEFAULT_ACCESS_TOKEN_EXPIRATION: i64 = 86_400;
-    /// Seconds that a refresh token lives unless the client says otherwise.
+    /// Seconds that a refresh token lives unless whoever runs the server says otherwise.
     pub const DEFAULT_REFRESH_TOKEN_EXPIRATION: i64 = 1_209_600;
+    /// The longest life of an access token, in seconds: a year.
+    pub const MAX_ACCESS_TOKEN_EXPIRATION: i64 = 31_536_000;
+    /// The longest life of a refresh token that has an end, in seconds: ten years.
+    pub const MAX_REFRESH_TOKEN_EXPIRATION: i64 = 315_360_000;
 
     /// Whether it may authenticate in this way. A client with a secret may send it either way, since
     /// stock libraries choose for themselves; any other uses the method that it registered.

@@ -68,13 +68,12 @@ pub(crate) fn take_keys(
     method: TokenEndpointAuthMethod,
 ) -> Result<Option<Value>, ClientMetadataError> {
     use ClientMetadataError as E;
-    // A client that sends its registration again sends what it left out as null.
-    for name in [JWKS, JWKS_URI, SIGNING_ALG, DPOP_BOUND, NONCE_POLICY] {
-        if metadata.get(name).is_some_and(Value::is_null) {
-            metadata.remove(name);
-        }
+    let mut jwks = metadata.remove(JWKS);
+    // As everywhere in metadata, what is null is left out.
+    let keys = jwks.as_mut().and_then(|jwks| jwks.get_mut("keys")).and_then(Value::as_array_mut);
+    for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
+        key.retain(|_, value| !value.is_null());
     }
-    let jwks = metadata.remove(JWKS);
     match (&jwks, metadata.get(JWKS_URI)) {
         (Some(_), Some(_)) => return Err(E::JwksTwice),
         (None, None) if method == TokenEndpointAuthMethod::PrivateKeyJwt => return Err(E::NoJwks),

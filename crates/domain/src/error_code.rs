@@ -77,6 +77,8 @@ error_codes! {
     LoginRequired = "login_required",
     /// OpenID Connect Core section 3.1.2.6: the same, and more is asked for than was agreed to.
     ConsentRequired = "consent_required",
+    /// OpenID Connect Core Error Code `unmet_authentication_requirements` 1.0: an essential `acr` that is not to be had.
+    UnmetAuthenticationRequirements = "unmet_authentication_requirements",
     /// Ours: a callback whose state is unknown, expired, used, or of another browser.
     NonceInvalidOrReused = "nonce_invalid_or_reused",
     /// Ours: the session at the person's own server is over; they have to sign in again.

@@ -74,8 +74,8 @@ pub struct AuthRequest {
     pub dpop_jkt: Option<Jkt>,
     /// The languages that the client wants the person to be spoken to in, best first.
     pub ui_locales: Option<String>,
-    /// Who has to sign in, if the client says (OpenID Connect Core section 5.5.1).
-    pub required_sub: Option<Did>,
+    /// Which of these has to sign in, if the client says (OpenID Connect Core section 5.5.1); empty: whoever they are.
+    pub required_subs: Vec<Did>,
     /// The browser that it is bound to.
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.

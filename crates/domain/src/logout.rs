@@ -39,13 +39,12 @@ pub enum LogoutMetadataError {
 /// # Errors
 /// The first [`LogoutMetadataError`] found.
 pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), LogoutMetadataError> {
-    let said = |name: &str| metadata.get(name).filter(|value| !value.is_null());
-    let uri = said(BACKCHANNEL_URI);
+    let uri = metadata.get(BACKCHANNEL_URI);
     let is_address = |uri: &str| is_web_address(uri) && !uri.contains('#');
     if uri.is_some_and(|uri| !uri.as_str().is_some_and(is_address)) {
         return Err(LogoutMetadataError::Backchannel);
     }
-    if let Some(required) = said(BACKCHANNEL_SESSION)
+    if let Some(required) = metadata.get(BACKCHANNEL_SESSION)
         && (uri.is_none() || !required.is_boolean())
     {
         return Err(LogoutMetadataError::BackchannelSession);

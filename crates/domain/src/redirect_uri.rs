@@ -189,7 +189,126 @@ fn without_loopback_port(value: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// URIs, and texts that are nearly some: put together of what parsers disagree on.
+    fn nearly_a_uri() -> impl Strategy<Value = String> {
+        let parts = prop::sample::select(vec![
+            "https",
+            "http",
+            "javascript",
+            "data",
+            "file",
+            "com.example.app",
+            "HTTPS",
+            ":",
+            "/",
+            "//",
+            "///",
+            "\\",
+            "@",
+            "user",
+            "user:pw@",
+            "app.example",
+            "evil.example",
+            "localhost",
+            "127.0.0.1",
+            "127.1",
+            "[::1]",
+            "[",
+            "]",
+            ".",
+            "*",
+            "*.",
+            "#",
+            "?",
+            "=",
+            "&",
+            "%",
+            "%2f",
+            "%00",
+            "code",
+            "state",
+            ":0",
+            ":80",
+            ":49152",
+            ":99999",
+            "cb",
+            " ",
+            "\t",
+            "\n",
+            "\0",
+            "é",
+            "\u{202e}",
+        ]);
+        let pieces = prop::collection::vec(parts, 0..10).prop_map(|parts| parts.concat());
+        prop_oneof![pieces, "(https|http|com\\.example\\.app)://[ -~]{0,30}", any::<String>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_registered_is_somewhere(text in nearly_a_uri()) {
+            let Ok(registered) = RedirectUri::parse(&text) else { return Ok(()) };
+            prop_assert_eq!(registered.as_str(), &text);
+            prop_assert!(text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '*' | '\\' | '#')), "{}", text);
+            let url = Url::parse(&text).unwrap();
+            prop_assert!(url.username().is_empty() && url.password().is_none(), "{}", text);
+            match url.scheme() {
+                "https" => prop_assert!(url.has_host() && text.starts_with("https://"), "{}", text),
+                "http" => prop_assert!(is_loopback(&url) && text.starts_with("http://"), "{}", text),
+                scheme => prop_assert!(scheme.contains('.'), "{}", text),
+            }
+        }
+
+        #[test]
+        fn nothing_else_matches(text in nearly_a_uri(), presented in nearly_a_uri(), more in nearly_a_uri()) {
+            let Ok(registered) = RedirectUri::parse(&text) else { return Ok(()) };
+            prop_assert!(registered.matches(&text));
+            for other in [presented, format!("{text}{more}"), format!("{more}{text}")] {
+                if other == text || !registered.matches(&other) {
+                    continue;
+                }
+                // What matches without being the same differs in the port of this device.
+                let (own, url) = (Url::parse(&text).unwrap(), Url::parse(&other).unwrap());
+                prop_assert!(own.scheme() == "http" && is_loopback(&own), "{} {}", text, other);
+                let rest = |url: &Url| {
+                    let mut url = url.clone();
+                    url.set_port(None).unwrap();
+                    url.to_string()
+                };
+                prop_assert_eq!(rest(&own), rest(&url));
+                prop_assert!(RedirectUri::parse(&other).is_ok(), "it could be registered: {}", other);
+            }
+        }
+
+        #[test]
+        fn any_port_of_this_device(
+            [host, other] in prop::sample::subsequence(vec!["127.0.0.1", "[::1]", "localhost"], 2)
+                .prop_shuffle()
+                .prop_map(|hosts| [hosts[0], hosts[1]]),
+            port in 1_u16..,
+            path in "(/[a-z%0-9]{0,8})?(\\?[a-b]=[a-z]{0,4})?",
+        ) {
+            let registered = RedirectUri::parse(&format!("http://{host}{path}"));
+            prop_assume!(registered.is_ok());
+            let registered = registered.unwrap();
+            for (presented, expected) in [
+                (format!("http://{host}:{port}{path}"), true),
+                (format!("http://{other}:{port}{path}"), false),
+                (format!("https://{host}:{port}{path}"), false),
+                (format!("http://{host}.evil.example:{port}{path}"), false),
+                (format!("http://{host}@evil.example:{port}{path}"), false),
+                (format!("http://{host}:{port}@evil.example{path}"), false),
+                (format!("http://{host}:{port}{path}#x"), false),
+            ] {
+                prop_assert_eq!(registered.matches(&presented), expected, "{}", presented);
+            }
+        }
+    }
 
     #[test]
     fn refused_at_registration() {

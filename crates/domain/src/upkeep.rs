@@ -13,6 +13,8 @@ const FIRST_PAUSE_SECONDS: i64 = 2;
 const LONGEST_PAUSE_SECONDS: i64 = 300;
 /// The longest pause that a server may ask for (`Retry-After`), in seconds.
 const LONGEST_WISH_SECONDS: i64 = 3600;
+/// How far the clocks of servers on one database may be apart, in seconds.
+const CLOCKS_DIFFER_SECONDS: i64 = 300;
 /// Seconds for which a binding that was verified serves while it cannot be looked up again.
 pub const VERIFIED_SECONDS: i64 = 86_400;
 
@@ -78,10 +80,14 @@ pub struct Cooldown {
 
 impl Cooldown {
     /// Seconds to wait from `now` on; `None`: a refresh may be tried. No pause is longer than an hour: one that
-    /// seems to be began before the clock was set back, and is over.
+    /// seems to be, by more than clocks differ, began before the clock was set back, and is over.
     pub fn seconds_left(&self, now: Timestamp) -> Option<u64> {
         let left = self.not_before?.since(now);
-        if (1..=LONGEST_WISH_SECONDS).contains(&left) { u64::try_from(left).ok() } else { None }
+        if (1..=LONGEST_WISH_SECONDS + CLOCKS_DIFFER_SECONDS).contains(&left) {
+            u64::try_from(left).ok()
+        } else {
+            None
+        }
     }
 
     /// The pause after one more failure: 2 s, doubled each time up to 5 minutes, longer by up to a half by
@@ -161,6 +167,7 @@ mod tests {
         assert_eq!(over.seconds_left(now), None);
         let until =
             |at: i64| Cooldown { failures: 1, not_before: Some(Timestamp(1000 + at)) }.seconds_left(now);
-        assert_eq!((until(3600), until(3601), until(86_400)), (Some(3600), None, None), "a clock set back");
+        assert_eq!((until(3600), until(3900)), (Some(3600), Some(3900)), "by the clock of another server");
+        assert_eq!((until(3901), until(86_400)), (None, None), "a clock set back");
     }
 }

@@ -51,7 +51,7 @@ pub async fn begin(
         prompt: Prompts::parse("login").unwrap_or_default(),
         max_age: None,
         dpop_jkt: None,
-        required_sub: None,
+        required_subs: Vec::new(),
         ui_locales,
         browser_id: browser.clone(),
         request_uri: None,

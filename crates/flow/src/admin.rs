@@ -1,7 +1,6 @@
 //! What whoever runs the server does to it over HTTP. Each act is written down, looking at people's data too.
 
-use causeway_domain::client::{Client, ClientMetadata, Leave};
-use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::client::Client;
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
@@ -13,9 +12,9 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::issuer_keys;
 use crate::maintenance;
-use crate::operator::Operator;
-use crate::register::{self, RegisterError, Registered};
-use crate::registration::{self, RegistrationError};
+use crate::operator::{ClientDescription, Operator, Revoked};
+use crate::register::{RegisterError, Registered};
+use crate::registration::RegistrationError;
 
 fn act(ctx: &Ctx, event: &str) -> AuditEvent {
     Operator::over_http(ctx).act(event)
@@ -35,32 +34,19 @@ pub async fn list_clients(ctx: &Ctx, limit: i64) -> Result<Vec<Client>, Internal
 /// # Errors
 /// When the database does not answer.
 pub async fn find_client(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Client>, Internal> {
-    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
-    ctx.store().read(move |c| rows::find_client(c, &tenant, &client_id).map_err(Internal::from)).await
+    Operator::over_http(ctx).find_client(client_id).await
 }
 
-/// Registers a client; `background`: it may ask for background access.
+/// Registers a client.
 ///
 /// # Errors
 /// [`RegisterError`].
 #[tracing::instrument(name = "flow.admin.create_client", skip_all)]
-pub async fn create_client(
-    ctx: &Ctx,
-    metadata: ClientMetadata,
-    background: bool,
-) -> Result<Registered, RegisterError> {
-    let mut valid = register::check(ctx, metadata)?;
-    if background {
-        valid = valid.with_leave(Leave::BackgroundAccess);
-    }
-    let client_secret = valid.new_secret(ctx.rng());
-    let hash = client_secret.as_ref().map(PlainToken::hash);
-    let client = valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now());
-    Operator::over_http(ctx).insert_client(&client).await.map_err(Internal::from)?;
-    Ok(Registered { client, client_secret, registration_access_token: None })
+pub async fn create_client(ctx: &Ctx, description: ClientDescription) -> Result<Registered, RegisterError> {
+    Operator::over_http(ctx).create_client(ctx.rng(), ctx.scopes().ceiling(), description).await
 }
 
-/// Replaces what is known of a client; `None`: there is none. `background`: as it was, when left out.
+/// Replaces what is known of a client; `None`: there is none.
 ///
 /// # Errors
 /// [`RegistrationError`].
@@ -68,21 +54,10 @@ pub async fn create_client(
 pub async fn update_client(
     ctx: &Ctx,
     client_id: &ClientId,
-    metadata: ClientMetadata,
-    background: Option<bool>,
+    description: ClientDescription,
 ) -> Result<Option<Registered>, RegistrationError> {
-    let Some(client) = find_client(ctx, client_id).await? else { return Ok(None) };
-    if client.origin != ClientOrigin::Registered {
-        return Err(RegistrationError::Document);
-    }
-    let valid = register::check(ctx, metadata)?.keeping_allowances_of(&client);
-    let valid = match background {
-        Some(true) => valid.with_leave(Leave::BackgroundAccess),
-        Some(false) => valid.without_leave(Leave::BackgroundAccess),
-        None => valid,
-    };
-    let act = act(ctx, "client_updated");
-    registration::replace(ctx, client, valid, act).await.map(Some)
+    let ceiling = ctx.scopes().ceiling();
+    Operator::over_http(ctx).update_client(ctx.rng(), ceiling, client_id, description).await
 }
 
 /// Gives a client another secret: the old one works no more. `None`: no such client, or it has no secret.
@@ -177,15 +152,16 @@ pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<boo
     Ok(ended)
 }
 
-/// Ends every live session that is meant, with all its tokens; how many there were.
+/// Ends every live session that is meant, with all its tokens. What a client has without a person is meant
+/// when no person is named.
 ///
 /// # Errors
 /// When the database does not answer: some may have ended then.
-#[tracing::instrument(name = "flow.admin.end_sessions", skip_all)]
-pub async fn end_sessions(ctx: &Ctx, wanted: &SessionFilter) -> Result<usize, Internal> {
-    let ended = Operator::over_http(ctx).end_sessions(wanted).await?;
+#[tracing::instrument(name = "flow.admin.revoke_tokens", skip_all)]
+pub async fn revoke_tokens(ctx: &Ctx, wanted: &SessionFilter) -> Result<Revoked, Internal> {
+    let revoked = Operator::over_http(ctx).revoke_tokens(wanted).await?;
     maintenance::revoke_due_soon(ctx);
-    Ok(ended)
+    Ok(revoked)
 }
 
 /// A key that signs, or has signed, answers of ours.

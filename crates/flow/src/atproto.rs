@@ -6,7 +6,6 @@ use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::{Clock, Secret, Timestamp};
 use causeway_jose::EcKey;
 
-use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::keeper::{Lookup, NoAnswer, RefreshFailure, Upstream};
 use crate::upstream::UpstreamProfile;
@@ -38,11 +37,11 @@ impl Upstream for AtprotoUpstream<'_> {
         match current.await {
             Ok((server, host)) if server.issuer == head.upstream.issuer => Lookup::Same { server, host },
             Ok(_) => Lookup::Gone,
-            Err(error) if error.is_upstream_fault() => Lookup::Unknown(NoAnswer::because(error)),
-            Err(error) => {
-                tracing::warn!(%error, "the account does not resolve any more");
+            Err(error) if error.is_gone() => {
+                tracing::warn!(%error, "the account is gone");
                 Lookup::Gone
             }
+            Err(error) => Lookup::Unknown(NoAnswer::because(error)),
         }
     }
 
@@ -63,8 +62,9 @@ impl Upstream for AtprotoUpstream<'_> {
             Ok(answer) if answer.sub == head.did => {
                 Ok(token_set(&answer, &tokens.dpop_key, &tokens.dpop_jkt, self.clock.now()))
             }
-            Ok(_) => {
+            Ok(answer) => {
                 tracing::error!("a refresh answered with another account");
+                give_back(self.client, server, &me, &dpop, &answer).await;
                 Err(RefreshFailure::Over)
             }
             Err(error) if error.is_invalid_grant() => Err(RefreshFailure::Over),
@@ -99,14 +99,14 @@ pub(crate) fn token_set(answer: &TokenAnswer, dpop_key: &Secret, dpop_jkt: &str,
 
 /// Gives back tokens that nobody will use. Nothing of them is stored, so one try is all there is.
 pub(crate) async fn give_back(
-    ctx: &Ctx,
+    client: &AtprotoClient,
     server: &AuthorizationServer,
     me: &UpstreamIdentity<'_>,
     dpop: &EcKey,
     answer: &TokenAnswer,
 ) {
     let token = answer.refresh_token.as_ref().unwrap_or(&answer.access_token);
-    if let Err(error) = ctx.atproto().revoke(server, me, dpop, token).await {
+    if let Err(error) = client.revoke(server, me, dpop, token).await {
         tracing::warn!(%error, "unused upstream tokens were not revoked");
     }
 }

@@ -1,7 +1,7 @@
 //! Acts that are written down with what they do ([`causeway_store::audit`]).
 //!
-//! Sign-ins, decisions, failed refreshes, revocations, reuse of what works once, registrations and whatever an
-//! operator does. Not each code that is redeemed and each token that is rotated: they are as many as
+//! Sign-ins, decisions, failed refreshes, revocations, reuse of what works once, sessions that are exchanged or
+//! exported, registrations and whatever an operator does. Not each code that is redeemed and each token that is rotated: they are as many as
 //! requests, and their session's sign-in is here.
 
 use causeway_store::audit::{Actor, AuditEvent};

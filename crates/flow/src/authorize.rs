@@ -15,7 +15,7 @@ use causeway_domain::{
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
 
-use crate::claims::{self, RequestedClaims};
+use crate::claims::{self, ClaimsError, RequestedClaims};
 use crate::client_documents::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -114,6 +114,11 @@ pub enum Refusal {
     /// A `claims` parameter that cannot be read.
     #[error("{0}")]
     Claims(String),
+    /// An `acr` that has to be, and that nobody here can vouch for (OpenID Connect Core section 5.5.1.1).
+    #[error(
+        "claims asks for an essential acr, and this server cannot say how a person signed in: leave it out"
+    )]
+    Acr,
     /// A `max_age` that is no number of seconds.
     #[error("max_age must be a whole number of seconds")]
     MaxAge,
@@ -162,12 +167,22 @@ impl Refusal {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
+            Self::Acr => ErrorCode::UnmetAuthenticationRequirements,
             Self::Grant => ErrorCode::UnauthorizedClient,
             Self::Scope(_) => ErrorCode::InvalidScope,
             Self::Target(_) => ErrorCode::InvalidTarget,
             Self::InvalidRequestObject(_) => ErrorCode::InvalidRequestObject,
             Self::RequestUriNotSupported => ErrorCode::RequestUriNotSupported,
             _ => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl From<ClaimsError> for Refusal {
+    fn from(error: ClaimsError) -> Self {
+        match error {
+            ClaimsError::Acr => Self::Acr,
+            ClaimsError::Form | ClaimsError::Sub => Self::Claims(error.to_string()),
         }
     }
 }
@@ -214,7 +229,7 @@ pub(crate) struct Checked {
     max_age: Option<i64>,
     dpop_jkt: Option<Jkt>,
     ui_locales: Option<String>,
-    required_sub: Option<Did>,
+    required_subs: Vec<Did>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -411,7 +426,7 @@ fn check_rest(
     }
     let response_mode = response_mode(params)?;
     let prompt = Prompts::parse(params.prompt.as_deref().unwrap_or_default())?;
-    let max_age = params.max_age.as_deref().map(parse_seconds).transpose()?;
+    let max_age = params.max_age.as_deref().map(parse_seconds).transpose()?.or(client.default_max_age());
     if !client.allows(GrantType::AuthorizationCode) {
         return Err(Refusal::Grant);
     }
@@ -425,13 +440,14 @@ fn check_rest(
         Some(jkt) => Some(Jkt::parse(jkt).ok_or(Refusal::DpopJkt)?),
     };
     let claims = params.claims.as_deref().map(RequestedClaims::read).transpose();
-    let claims = claims.map_err(|error| Refusal::Claims(error.to_string()))?.unwrap_or_default();
+    let claims = claims.map_err(Refusal::from)?.unwrap_or_default();
     let mut asked = params.scope.clone().unwrap_or_default();
     if claims.email {
         asked.push_str(" email");
     }
     let scope = ctx.scopes().admit(asked.trim(), client).map_err(Refusal::Scope)?;
-    let required = claims.sub.as_ref().map(Did::to_string);
+    // One of several is for the person to choose.
+    let required = if let [did] = &*claims.subs { Some(did.to_string()) } else { None };
     let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
@@ -447,7 +463,7 @@ fn check_rest(
         dpop_jkt,
         // A wish, never a reason to refuse.
         ui_locales: params.ui_locales.clone().filter(|locales| locales.len() <= 256),
-        required_sub: claims.sub,
+        required_subs: claims.subs,
     })
 }
 
@@ -489,7 +505,7 @@ impl Checked {
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt,
             ui_locales: self.ui_locales,
-            required_sub: self.required_sub,
+            required_subs: self.required_subs,
             browser_id: browser.clone(),
             request_uri,
             device_code: None,

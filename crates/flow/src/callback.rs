@@ -242,7 +242,7 @@ async fn sign_in(
         Err(failure) => Ok(Err(failure)),
     };
     if !matches!(stored, Ok(Ok(()))) {
-        give_back(ctx, &server, &me, &dpop, &answer).await;
+        give_back(ctx.atproto(), &server, &me, &dpop, &answer).await;
     }
     stored
 }
@@ -267,8 +267,9 @@ async fn prove_identity(
     request: &AuthRequest,
     sub: &Did,
 ) -> Result<Identity, Failure> {
-    let named = [&upstream.expected_did, &request.required_sub];
-    if named.into_iter().flatten().any(|expected| expected != sub) {
+    let is_expected = upstream.expected_did.as_ref().is_none_or(|expected| expected == sub);
+    let is_required = request.required_subs.is_empty() || request.required_subs.contains(sub);
+    if !is_expected || !is_required {
         return Err(Failure::OtherAccount);
     }
     let unavailable_or = |error: ResolveError, otherwise: Failure| {

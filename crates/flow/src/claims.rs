@@ -1,7 +1,10 @@
 //! The `claims` parameter of an authorization request (OpenID Connect Core section 5.5).
 //!
-//! What an `id_token` and the userinfo endpoint say by themselves needs no asking. That leaves two things:
-//! the email address, which is asked for as the scope `email` is, and a `sub` that has to be a certain one.
+//! What an `id_token` and the userinfo endpoint say by themselves needs no asking. That leaves three things:
+//! the email address, which is asked for as the scope `email` is, a `sub` that has to be a certain one, and an
+//! `acr` that has to be: how the person's own server has them sign in is not known here, so that is refused.
+
+use std::slice;
 
 use causeway_domain::Did;
 use serde_json::{Map, Value};
@@ -14,8 +17,8 @@ pub(crate) const MAX_BYTES: usize = 4096;
 pub(crate) struct RequestedClaims {
     /// The email address, from the userinfo endpoint.
     pub(crate) email: bool,
-    /// Who has to sign in: anybody else is refused (section 5.5.1).
-    pub(crate) sub: Option<Did>,
+    /// Which of these has to sign in: anybody else is refused (section 5.5.1). Empty: whoever they are.
+    pub(crate) subs: Vec<Did>,
 }
 
 /// Why the parameter was not understood.
@@ -24,9 +27,12 @@ pub(crate) enum ClaimsError {
     /// Not JSON of the form that the specification gives it.
     #[error("claims must be a JSON object with the members userinfo and id_token, objects of claims")]
     Form,
-    /// A `sub` that nobody has, or two of them.
-    #[error("claims asks for a sub that is not one DID")]
+    /// A `sub` that nobody has.
+    #[error("claims asks for a sub that nobody has: name DIDs, and the same one wherever you ask for it")]
     Sub,
+    /// An essential `acr` with a value (section 5.5.1.1).
+    #[error("claims asks for an essential acr")]
+    Acr,
 }
 
 impl RequestedClaims {
@@ -35,18 +41,35 @@ impl RequestedClaims {
         let Ok(Value::Object(request)) = serde_json::from_str(text) else { return Err(ClaimsError::Form) };
         let (userinfo, id_token) = (section(&request, "userinfo")?, section(&request, "id_token")?);
         let email = ["email", "email_verified"].iter().any(|name| userinfo.contains_key(*name));
-        let mut sub: Option<Did> = None;
-        for wanted in [&userinfo, &id_token].into_iter().filter_map(|section| section.get("sub")) {
-            for value in wanted.get("value").into_iter().filter(|value| !value.is_null()) {
-                let did = value.as_str().and_then(|did| Did::parse(did).ok()).ok_or(ClaimsError::Sub)?;
-                if sub.as_ref().is_some_and(|other| *other != did) {
-                    return Err(ClaimsError::Sub);
-                }
-                sub = Some(did);
-            }
+        if id_token.get("acr").is_some_and(|acr| acr["essential"] == true && wanted(acr).next().is_some()) {
+            return Err(ClaimsError::Acr);
         }
-        Ok(Self { email, sub })
+        let mut subs: Option<Vec<Did>> = None;
+        for values in
+            [&userinfo, &id_token].into_iter().filter_map(|section| section.get("sub")).flat_map(wanted)
+        {
+            let mut these = values.iter().map(read_did).collect::<Result<Vec<_>, _>>()?;
+            these.retain(|did| subs.as_ref().is_none_or(|others| others.contains(did)));
+            subs = Some(these);
+        }
+        if subs.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ClaimsError::Sub);
+        }
+        Ok(Self { email, subs: subs.unwrap_or_default() })
     }
+}
+
+/// What a claim has to be one of: its `value`, and its `values`.
+fn wanted(claim: &Value) -> impl Iterator<Item = &[Value]> {
+    let said = |name: &str| claim.get(name).filter(|value| !value.is_null());
+    let value = said("value").map(slice::from_ref);
+    let values =
+        said("values").map(|values| values.as_array().map_or(slice::from_ref(values), Vec::as_slice));
+    value.into_iter().chain(values)
+}
+
+fn read_did(value: &Value) -> Result<Did, ClaimsError> {
+    value.as_str().and_then(|did| Did::parse(did).ok()).ok_or(ClaimsError::Sub)
 }
 
 /// One of the two members, with each claim's request checked to be `null` or an object.
@@ -62,6 +85,8 @@ fn section(request: &Map<String, Value>, name: &str) -> Result<Map<String, Value
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const DID: &str = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa";
@@ -69,7 +94,7 @@ mod tests {
     #[test]
     fn what_is_understood() {
         let read = RequestedClaims::read;
-        let email = RequestedClaims { email: true, sub: None };
+        let email = RequestedClaims { email: true, subs: Vec::new() };
         for text in [
             r#"{"userinfo":{"email":null}}"#,
             r#"{"userinfo":{"email":{"essential":true},"picture":null},"id_token":null}"#,
@@ -84,22 +109,62 @@ mod tests {
         ] {
             assert_eq!(read(nothing), Ok(RequestedClaims::default()), "{nothing}");
         }
-        let text = format!(r#"{{"id_token":{{"sub":{{"value":"{DID}"}}}}}}"#);
-        assert_eq!(read(&text).unwrap().sub, Some(Did::parse(DID).unwrap()));
+    }
+
+    #[test]
+    fn who_has_to_sign_in() {
+        const OTHER: &str = "did:web:a.example";
+        let subs = |claims: Value| {
+            let subs = RequestedClaims::read(&claims.to_string())?.subs;
+            Ok(subs.iter().map(Did::to_string).collect::<Vec<_>>())
+        };
+        for (claims, whose) in [
+            (json!({"id_token": {"sub": {"value": DID}}}), vec![DID]),
+            (json!({"userinfo": {"sub": {"values": [DID, OTHER]}}}), vec![DID, OTHER]),
+            (
+                json!({"userinfo": {"sub": {"values": [DID, OTHER]}}, "id_token": {"sub": {"value": OTHER}}}),
+                vec![OTHER],
+            ),
+            (json!({"id_token": {"sub": {"value": DID, "values": [OTHER, DID]}}}), vec![DID]),
+            (json!({"id_token": {"sub": {"essential": true, "value": null, "values": null}}}), vec![]),
+        ] {
+            assert_eq!(subs(claims.clone()), Ok(whose.into_iter().map(str::to_owned).collect()), "{claims}");
+        }
+        for claims in [
+            json!({"id_token": {"sub": {"value": DID}}, "userinfo": {"sub": {"value": OTHER}}}),
+            json!({"id_token": {"sub": {"value": "alice"}}}),
+            json!({"id_token": {"sub": {"value": 1}}}),
+            json!({"id_token": {"sub": {"values": []}}}),
+            json!({"id_token": {"sub": {"values": [DID, "alice"]}}}),
+        ] {
+            assert_eq!(subs(claims.clone()), Err(ClaimsError::Sub), "{claims}");
+        }
+    }
+
+    #[test]
+    fn an_acr_that_has_to_be() {
+        let read = |acr: Value| RequestedClaims::read(&json!({"id_token": {"acr": acr}}).to_string());
+        for acr in [
+            json!({"essential": true, "values": ["urn:mfa"]}),
+            json!({"essential": true, "value": "urn:mfa"}),
+        ] {
+            assert_eq!(read(acr.clone()), Err(ClaimsError::Acr), "{acr}");
+        }
+        for acr in [
+            json!(null),
+            json!({"essential": true}),
+            json!({"essential": true, "value": null}),
+            json!({"essential": false, "values": ["urn:mfa"]}),
+            json!({"values": ["urn:mfa"]}),
+        ] {
+            assert_eq!(read(acr.clone()), Ok(RequestedClaims::default()), "{acr}");
+        }
     }
 
     #[test]
     fn what_is_not() {
         for text in ["", "x", "[]", "null", r#"{"userinfo":[]}"#, r#"{"id_token":{"email":true}}"#] {
             assert_eq!(RequestedClaims::read(text), Err(ClaimsError::Form), "{text}");
-        }
-        let two = format!(
-            r#"{{"id_token":{{"sub":{{"value":"{DID}"}}}},"userinfo":{{"sub":{{"value":"did:web:a.example"}}}}}}"#
-        );
-        for text in
-            [&*two, r#"{"id_token":{"sub":{"value":"alice"}}}"#, r#"{"id_token":{"sub":{"value":1}}}"#]
-        {
-            assert_eq!(RequestedClaims::read(text), Err(ClaimsError::Sub), "{text}");
         }
     }
 }

@@ -149,14 +149,18 @@ pub(crate) async fn authenticate(
         (claimed, named) => named.or(claimed.as_ref()).ok_or(ClientAuthError::UnknownClient)?,
     };
     Span::current().record("client_id", field::display(client_id));
-    let by_whom = (Some(client_id), credentials.address);
-    limits::check(ctx, Act::FailedAuthentication, by_whom.0, by_whom.1)?;
+    let address = credentials.address;
+    limits::check_client(ctx, Act::FailedAuthentication, client_id, address)?;
+    if find(ctx, client_id).await?.is_none() {
+        // Names that somebody makes up use up their address. A client that there is is heard there all the same.
+        limits::check(ctx, Act::FailedAuthentication, Some(client_id), address)?;
+    }
     let proven = prove(ctx, client_id, &credentials.proof, assertion.as_ref(), endpoint).await;
     if let Err(error) = &proven
         && error.code() == ErrorCode::InvalidClient
     {
         // What counts is the next one.
-        let _ = limits::permit(ctx, Act::FailedAuthentication, by_whom.0, by_whom.1);
+        limits::count(ctx, Act::FailedAuthentication, client_id, address);
     }
     proven
 }

@@ -10,7 +10,7 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp, TokenHash,
     UpstreamSessionId,
 };
-use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::consents::{self, Agreement};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, auth_requests, clients, codes, device_codes, par, sessions, upkeep};
@@ -212,6 +212,7 @@ async fn allow(
     let (ring, hash, dice) = (ctx.ring(), code.hash(), ctx.dice());
     let answer = answer_to(ctx, &request, &code);
     let act = audit::act(ctx, Actor::Person, "consent", "granted");
+    let ended = audit::act(ctx, Actor::Person, "revocation", "superseded");
     let issued = ctx
         .store()
         .write(move |c| {
@@ -235,6 +236,10 @@ async fn allow(
                 return Err(ConsentError::Gone);
             }
             insert_audit_event(c, &act.clone().of_session(&session).with("scope", scope.to_string()))?;
+            for before in &superseded {
+                let ended = ended.clone().of_session(&session).with("superseded_by", session_id.as_str());
+                insert_audit_event(c, &AuditEvent { session_id: Some(before.clone()), ..ended })?;
+            }
             if session.kind == SessionKind::Background {
                 let due = keep_alive_at(&session.upstream.auth, now, dice);
                 upkeep::schedule_refresh(c, &session_id, due)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use causeway_atproto::{AtprotoClient, UpstreamStats};
-use causeway_domain::{Clock, Moment, Rng, Scope, TenantId, Timestamp};
+use causeway_domain::{Clock, Moment, Resource, Rng, Scope, TenantId, Timestamp};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{AnyConnection, Store};
@@ -65,6 +65,8 @@ pub struct CtxParts {
     pub registration: RegistrationPolicy,
     /// Whether clients are taken that nobody registered, by the document at their `client_id`.
     pub client_documents: bool,
+    /// Resources of others that every client may ask tokens for.
+    pub resources: Vec<Resource>,
     /// How often somebody may do what costs something.
     pub limits: RateLimits,
     /// Seconds for which acts stay written down; `None`: for ever.
@@ -200,6 +202,11 @@ impl Ctx {
     /// Whether clients are taken that nobody registered.
     pub fn accepts_client_documents(&self) -> bool {
         self.0.parts.client_documents
+    }
+
+    /// Resources of others that every client may ask tokens for.
+    pub(crate) fn resources(&self) -> &[Resource] {
+        &self.0.parts.resources
     }
 
     /// The rate limits, and what was counted so far.

@@ -26,6 +26,7 @@ use crate::guesses::Guess;
 use crate::id_token::OPENID;
 use crate::issuer_keys;
 use crate::limits::{self, Act, TooMany};
+use crate::open_redirect::is_the_operators;
 use crate::resources;
 use crate::sign_in::{self, SignInError};
 
@@ -100,15 +101,17 @@ pub struct Begun {
     pub interval: i64,
 }
 
-/// Counts a request of a device, for codes or for tokens, unless its client has proven who it is: whoever names a
-/// public client may send them, from as many places as there are devices.
+/// Counts a request of a device, for codes or for tokens: whoever names a public client may send them, and whoever
+/// registers one that authenticates. Only a client that the operator has entered, and that has proven who it is, is
+/// not counted.
 ///
 /// # Errors
 /// [`TooMany`].
 pub fn permit(ctx: &Ctx, caller: &Caller, address: Option<IpAddr>) -> Result<(), TooMany> {
-    match caller.client.client_type() {
-        ClientType::Public => limits::permit(ctx, Act::Device, Some(&caller.client.client_id), address),
-        ClientType::Confidential => Ok(()),
+    let client = &caller.client;
+    match client.client_type() {
+        ClientType::Confidential if is_the_operators(client) => Ok(()),
+        _ => limits::permit(ctx, Act::Device, Some(&client.client_id), address),
     }
 }
 
@@ -247,6 +250,7 @@ pub async fn confirm(
             if let Some(begun) = begun {
                 return Ok(begun);
             }
+            let client = clients::find_client(c, &device.tenant_id, &device.client_id)?;
             let request = AuthRequest {
                 id: id.clone(),
                 tenant_id: device.tenant_id,
@@ -258,11 +262,11 @@ pub async fn confirm(
                 code_challenge: code_challenge.clone(),
                 nonce: None,
                 login_hint: None,
-                required_sub: None,
+                required_subs: Vec::new(),
                 correlation_id: Some(correlation_id.clone()),
                 response_mode: ResponseMode::default(),
                 prompt: Prompts::default(),
-                max_age: None,
+                max_age: client.and_then(|client| client.default_max_age()),
                 dpop_jkt: None,
                 ui_locales: ui_locales.clone(),
                 browser_id: found.browser.clone(),

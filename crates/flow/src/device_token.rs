@@ -8,6 +8,7 @@ use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::{Resources, Timestamp, TokenHash};
 use causeway_store::{AnyConnection, device_codes};
 
+use crate::access_jwt;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -46,12 +47,13 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
     let (this, hash) = (Arc::clone(&attempt), code.clone());
     let facts = redeemed::foresee(ctx, &caller.client, move |c| Ok(this.look(c, &hash)?.ok())).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
-    let fresh = pair.clone();
+    let is_ready = facts.is_some() || !access_jwt::is_wanted(&caller.client);
+    let fresh = is_ready.then(|| pair.clone());
     let redeemed = ctx
         .store()
         .write(move |c| {
             attempt.caller.consume::<TokenError>(c)?;
-            Ok::<_, TokenError>(attempt.run(c, &code, &fresh)?)
+            Ok::<_, TokenError>(attempt.run(c, &code, fresh.as_ref())?)
         })
         .await??;
     tracing::info!(session = %redeemed.session.session_id, "a device has its tokens");
@@ -113,12 +115,13 @@ impl Attempt {
         device.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)
     }
 
-    /// One transaction: look, decide, consume, grant.
+    /// One transaction: look, decide, consume, grant. `pair` is `None` when it would have to be signed and nothing
+    /// was there to sign.
     fn run(
         &self,
         c: &mut AnyConnection,
         hash: &TokenHash<DeviceCode>,
-        pair: &FreshPair,
+        pair: Option<&FreshPair>,
     ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
         let redeemed = match self.look(c, hash)? {
             Ok(redeemed) => redeemed,
@@ -128,6 +131,8 @@ impl Attempt {
             }
             Err(refusal) => return Ok(Err(refusal)),
         };
+        // The person agreed a moment ago, between the look and here: the next poll brings the tokens.
+        let Some(pair) = pair else { return Ok(Err(TokenRefusal::Pending)) };
         if !device_codes::consume_device_code(c, hash, self.now)? {
             // Another poll was first, between the look and the swap.
             return Ok(Err(TokenRefusal::DeviceCode));

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::{Resources, Scope, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{AnyConnection, sessions};
 
+use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::redeemed::{self, Allowed, Redeemed};
 use crate::resources;
+use crate::scopes::with_atproto;
 use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 
 /// The type of a `subject_token` that is the identifier of a session.
@@ -62,7 +65,14 @@ pub async fn exchange(
     let resources =
         resources::admit(ctx, client, &params.resource).map_err(|_| TokenRefusal::UnknownTarget)?;
     let (session_id, asked) = read(ctx, params)?;
-    let attempt = Arc::new(Attempt { caller: caller.clone(), session_id, asked, resources, now: ctx.now() });
+    let attempt = Arc::new(Attempt {
+        caller: caller.clone(),
+        session_id,
+        asked,
+        resources,
+        now: ctx.now(),
+        act: audit::act(ctx, Actor::Client, "token_exchange", "ok"),
+    });
     let this = Arc::clone(&attempt);
     let facts = redeemed::foresee(ctx, client, move |c| Ok(this.look(c)?.ok())).await?;
     let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?.without_refresh();
@@ -101,7 +111,8 @@ fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope),
     if params.audience.is_some_and(|target| target.trim_end_matches('/') != ctx.issuer()) {
         return Err(TokenRefusal::Audience);
     }
-    let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
+    let asked =
+        Scope::parse_asked(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     Ok((UpstreamSessionId::new(subject_token), asked))
 }
 
@@ -113,6 +124,7 @@ struct Attempt {
     /// Where it is to be used.
     resources: Resources,
     now: Timestamp,
+    act: AuditEvent,
 }
 
 impl Attempt {
@@ -130,7 +142,7 @@ impl Attempt {
             return Ok(Err(TokenRefusal::SubjectToken));
         };
         let scope = if self.asked.is_empty() { session.granted.clone() } else { self.asked.clone() };
-        if !scope.is_subset_of(&session.granted) {
+        if !scope.is_subset_of(&with_atproto(&session.granted)) {
             return Ok(Err(TokenRefusal::Scope));
         }
         let allowed = Allowed { scope, resources: self.resources.clone() };
@@ -151,6 +163,8 @@ impl Attempt {
         };
         pair.insert(c, &self.caller.client, &redeemed, None)?;
         sessions::touch_session(c, &redeemed.session.session_id, self.now)?;
+        let act = self.act.clone().of_session(&redeemed.session);
+        insert_audit_event(c, &act.with("scope", redeemed.access.scope.to_string()))?;
         Ok(Ok(redeemed))
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! A client that is trusted like this server (`allow_session_export`) may call a person's own server itself:
 //! it gets the session's access token there, and a proof by the session's key for each call. The key never
-//! leaves. Each use of this is in the log with the target `audit`.
+//! leaves. Each use of this is in the audit log before it is answered, and in the log with the target `audit`.
 
 use causeway_domain::client::ClientType;
 use causeway_domain::{Did, ErrorCode, LiveSession as FoundSession, SessionKind, UpstreamSessionId};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{StoreError, sessions};
 use url::Url;
 
+use crate::audit;
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -137,7 +139,8 @@ pub async fn find(ctx: &Ctx, caller: &Caller, question: Question) -> Result<Foun
 pub async fn tokens(ctx: &Ctx, caller: &Caller, id: &UpstreamSessionId) -> Result<LiveSession, ExportError> {
     let found = find_exportable(ctx, caller, id).await?;
     let live = keeper::use_session(ctx, &found.head).await?;
-    audit(caller, &live, "upstream access token exported");
+    write_down(ctx, &live, "session_export").await?;
+    tell(caller, &live, "upstream access token exported");
     Ok(live)
 }
 
@@ -195,7 +198,8 @@ pub async fn proof(
         access_token: Some(&live.tokens.access_token),
     };
     let proof = dpop_proof(&key, &claims).map_err(Internal::from)?;
-    audit(caller, &live, "DPoP proof signed");
+    write_down(ctx, &live, "proof_signed").await?;
+    tell(caller, &live, "DPoP proof signed");
     Ok(SignedProof { proof, live })
 }
 
@@ -230,6 +234,9 @@ async fn find_exportable(
     let client = &caller.client;
     if !client.allows_session_export() {
         tracing::warn!(target: "audit", client_id = %client.client_id, session = %id, "session export refused");
+        // Without the session: whether there is one that the client named is not known.
+        let act = audit::act(ctx, Actor::Client, "session_export", "refused").of_client(&client.client_id);
+        keep(ctx, act).await?;
         return Err(ExportError::NotAllowed);
     }
     let (tenant, client_id, id, now) =
@@ -243,7 +250,17 @@ async fn find_exportable(
     found.ok_or(ExportError::NotFound)
 }
 
-fn audit(caller: &Caller, live: &LiveSession, what: &'static str) {
+/// What a client was given is written down before it gets it: without the row there is no answer.
+async fn write_down(ctx: &Ctx, live: &LiveSession, event: &str) -> Result<(), StoreError> {
+    let act = audit::act(ctx, Actor::Client, event, "ok").of_session(&live.head);
+    keep(ctx, act.with("session_iteration", live.head.iteration)).await
+}
+
+async fn keep(ctx: &Ctx, act: AuditEvent) -> Result<(), StoreError> {
+    ctx.store().write(move |c| insert_audit_event(c, &act)).await
+}
+
+fn tell(caller: &Caller, live: &LiveSession, what: &'static str) {
     tracing::info!(
         target: "audit",
         client_id = %caller.client.client_id,

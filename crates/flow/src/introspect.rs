@@ -6,7 +6,9 @@ use causeway_domain::client::{Client, ClientType};
 use causeway_domain::grant::AccessSubject;
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, ErrorCode, Handle, Jkt, Scope, SigningAlg, Timestamp, UpstreamSessionId};
+use causeway_domain::{
+    ClientId, ErrorCode, Handle, Jkt, Resource, Resources, Scope, SigningAlg, Timestamp, UpstreamSessionId,
+};
 use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -98,7 +100,8 @@ impl From<StoreError> for IntrospectError {
     }
 }
 
-/// Tells an authenticated client about a token that it may see: one of its own.
+/// Tells an authenticated client about a token that it may see: one of its own, or an access token for a resource of
+/// which whoever runs the server says that it is the client's business (RFC 7662 section 4).
 ///
 /// # Errors
 /// [`IntrospectError`].
@@ -119,11 +122,14 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
                 let holds = !token.revoked && token.expires_at > question.now;
                 let (sub, username, sid) = match token.subject {
                     AccessSubject::Person(person) => {
-                        let found = question.session(c, holds, &token.client_id, &person.session_id)?;
+                        let holds = holds && question.may_see(&token.client_id, &token.resources);
+                        let found = question.session(c, holds, &person.session_id)?;
                         let Some(session) = found else { return Ok::<_, Internal>(None) };
                         (person.did.to_string(), session.handle, Some(person.session_id))
                     }
-                    AccessSubject::Client if holds && question.is_owner(&token.client_id) => {
+                    AccessSubject::Client
+                        if holds && question.may_see(&token.client_id, &token.resources) =>
+                    {
                         (token.client_id.to_string(), None, None)
                     }
                     AccessSubject::Client => return Ok(None),
@@ -145,7 +151,8 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
             let Some(token) = tokens::find_refresh_token(c, &refresh)? else { return Ok(None) };
             let fresh = token.used_at.is_none() && token.revoked.is_none();
             let holds = fresh && token.expires_at.is_none_or(|end| end > question.now);
-            let session = question.session(c, holds, &token.client_id, &token.session_id)?;
+            let holds = holds && question.is_owner(&token.client_id);
+            let session = question.session(c, holds, &token.session_id)?;
             Ok(session.map(|session| ActiveToken {
                 aud: token.resources.audience(&issuer),
                 iss: issuer,
@@ -174,15 +181,21 @@ impl Question {
         *owner == self.client.client_id
     }
 
-    /// The session behind a token, if the token holds and the caller may know.
+    /// Whether an access token is the caller's, or for a resource that is.
+    fn may_see(&self, owner: &ClientId, resources: &Resources) -> bool {
+        let is_its_own =
+            |resource: &Resource| self.client.allowed_resources().any(|allowed| allowed == resource.as_str());
+        self.is_owner(owner) || resources.iter().any(is_its_own)
+    }
+
+    /// The session behind a token that holds and that the caller may see.
     fn session(
         &self,
         c: &mut AnyConnection,
         holds: bool,
-        owner: &ClientId,
         session_id: &UpstreamSessionId,
     ) -> Result<Option<SessionHead>, Internal> {
-        if !holds || !self.is_owner(owner) {
+        if !holds {
             return Ok(None);
         }
         let session = sessions::find_session_of_token(c, &self.client.tenant_id, session_id)?;

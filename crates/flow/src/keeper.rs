@@ -29,9 +29,8 @@ use crate::error::Internal;
 use crate::flights::Failed;
 use crate::session::{SessionError, limit_prompts, reauth_required};
 
-/// Seconds that a lease lasts. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most, the
-/// request with its one repetition 20 s, the commit of its answer 10 s of pauses and what the
-/// database adds.
+/// Seconds that a lease lasts. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most and the request with
+/// its one repetition 20 s. While the database does not take the answer the lease is renewed.
 const LEASE_SECONDS: i64 = 120;
 /// How often a process that lost the lease looks whether the winner is done.
 const LEASE_POLL: Duration = Duration::from_millis(50);
@@ -316,9 +315,18 @@ async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
 async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Result<Option<i64>, Internal> {
     let (id, holder, now) = (head.session_id.clone(), holder.to_owned(), ctx.now());
     let until = now.plus(LEASE_SECONDS);
-    ctx.store()
+    let lease = ctx
+        .store()
         .write(move |c| sessions::acquire_lease(c, &id, &holder, now, until).map_err(Internal::from))
-        .await
+        .await?;
+    if lease.is_some_and(|lease| lease.taken_over) {
+        ctx.stats().note_lease_takeover();
+        tracing::warn!(
+            session = %head.session_id,
+            "the lease of a refresh that did not end is taken over: what the person's server answered it, if it did, is lost"
+        );
+    }
+    Ok(lease.map(|lease| lease.fence))
 }
 
 /// Gives the lease back. When that fails it runs out by itself.

@@ -70,6 +70,7 @@ pub mod stats;
 mod tokens;
 pub mod trace;
 mod upstream;
+pub mod upstream_check;
 pub mod upstream_client;
 pub mod userinfo;
 

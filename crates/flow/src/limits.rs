@@ -3,8 +3,9 @@
 //!
 //! What counts is the client that is named together with the address that asks, so that one noisy client
 //! does not stop another behind the same address; an address has room for a few clients, so that naming
-//! another one each time is no way round. A request that a client authenticates for is never counted.
-//! Each process counts by itself, in bounded memory.
+//! another one each time is no way round. A client that there is may authenticate although others have used up
+//! its address. A request that a client authenticates for is never counted, save for devices, since anybody may
+//! register a client that authenticates. Each process counts by itself, in bounded memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -29,10 +30,10 @@ pub enum Act {
     SignIn,
     /// Registering a client without a token.
     Registration,
-    /// Failing to authenticate as a client. RFC 6749 section 2.3.1 asks for it.
+    /// Failing to authenticate as a client (RFC 6749 section 2.3.1 asks for it), or to manage its registration.
     FailedAuthentication,
-    /// Asking for codes for a device, or for its tokens, as a client that does not authenticate (RFC 8628 sections
-    /// 3.1 and 3.4). Wrong user codes are counted on their own.
+    /// Asking for codes for a device, or for its tokens (RFC 8628 sections 3.1 and 3.4), unless the operator has
+    /// entered the client and it authenticates. Wrong user codes are counted on their own.
     Device,
 }
 
@@ -125,6 +126,25 @@ pub fn permit(
 /// [`TooMany`].
 pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpAddr>) -> Result<(), TooMany> {
     ctx.limits().judge(act, client, address, ctx.now(), Buckets::look)
+}
+
+/// Says whether there were too many of an act by this one client at this address, whatever others there did.
+///
+/// # Errors
+/// [`TooMany`].
+pub(crate) fn check_client(
+    ctx: &Ctx,
+    act: Act,
+    client: &ClientId,
+    address: Option<IpAddr>,
+) -> Result<(), TooMany> {
+    ctx.limits().judge(act, Some(client), address, ctx.now(), Buckets::look_at_own)
+}
+
+/// Counts an act that has happened, of the client and of the address, whichever of them has room for it.
+pub(crate) fn count(ctx: &Ctx, act: Act, client: &ClientId, address: Option<IpAddr>) {
+    // It refuses nothing.
+    let _ = ctx.limits().judge(act, Some(client), address, ctx.now(), Buckets::take_what_is_there);
 }
 
 /// The counts of this process.
@@ -266,6 +286,24 @@ impl Buckets {
         self.after(rates, now).map(|_| ())
     }
 
+    /// Whether one of the first could be taken.
+    fn look_at_own(&mut self, [(key, rate), _]: Rates, now: i64) -> Result<(), TooMany> {
+        let full_at = self.find_at(key, rate, now);
+        rate.take(full_at, now).map(|_| ())
+    }
+
+    /// Takes one of each that is not empty.
+    #[expect(clippy::unnecessary_wraps, reason = "as the others")]
+    fn take_what_is_there(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
+        for (key, rate) in rates {
+            let full_at = self.find_at(key, rate, now);
+            if let Ok(after) = rate.take(full_at, now) {
+                self.put(key, after, now, rate.window);
+            }
+        }
+        Ok(())
+    }
+
     fn after(&mut self, rates: Rates, now: i64) -> Result<[i64; 2], TooMany> {
         // Both before one refuses: what a clock that was set back did to them is mended at the same moment.
         let found = rates.map(|(key, rate)| self.find_at(key, rate, now));
@@ -364,6 +402,23 @@ mod tests {
         assert_eq!(take(&limits, "noisy", "192.0.2.8", 0), Ok(()), "elsewhere it is another one");
         let names = (0..100).filter(|n| take(&limits, &n.to_string(), V4, 0).is_ok()).count();
         assert_eq!(names, 2 * 10 - 3, "what the address has room for, less what it has had");
+    }
+
+    #[test]
+    fn one_that_is_empty_keeps_nothing_out_of_the_other() {
+        let limits = limits(1);
+        let ask = |client: &str, ask| {
+            let (client, address) = (ClientId::new(client), Some(V4.parse().unwrap()));
+            limits.judge(Act::Registration, Some(&client), address, Timestamp(0), ask)
+        };
+        for name in 0..10 {
+            assert_eq!(ask(&name.to_string(), Buckets::take), Ok(()));
+        }
+        assert!(ask("a", Buckets::look).is_err(), "the address is used up");
+        assert_eq!(ask("a", Buckets::look_at_own), Ok(()), "the client is not");
+        assert_eq!(ask("a", Buckets::take_what_is_there), Ok(()));
+        assert!(ask("a", Buckets::look_at_own).is_err());
+        assert_eq!(ask("a", Buckets::take_what_is_there), Ok(()), "it counts, and refuses nothing");
     }
 
     #[test]

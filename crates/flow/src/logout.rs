@@ -3,7 +3,9 @@
 //! It ends this client's device sessions in this browser, of the account that is meant, at the person's
 //! own server too; never a background session, never another client's or another browser's. A client that
 //! shows an `id_token` of a session which began in this browser has it done at once; otherwise the person
-//! is asked. They are sent on only to an address that the client has registered for that.
+//! is asked. They are sent on only to an address that the client has registered for that, and when nothing was
+//! ended, only by their own click: anybody may register a client, and would have a link of ours that leads to
+//! their site (RFC 9700 section 4.11.2).
 
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token_hint::{self, IdTokenHint};
 use crate::maintenance;
+use crate::open_redirect::is_the_operators;
+use crate::remember;
 
 /// The longest `state`, as at the authorization endpoint.
 const MAX_STATE: usize = 2048;
@@ -54,8 +58,44 @@ pub enum Logout {
 pub struct LoggedOut {
     /// The client that asked; `None` when it was deleted since.
     pub client: Option<Arc<Client>>,
-    /// Where the person goes now: an address of the client's. It carries the client's `state`.
-    pub redirect: Option<String>,
+    /// Where the person goes now.
+    pub onward: Onward,
+}
+
+/// The way from here: an address of the client's, which carries its `state`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Onward {
+    /// The client named none.
+    Nowhere,
+    /// At once.
+    Redirect(String),
+    /// If the person wants to.
+    Link(String),
+}
+
+impl Onward {
+    /// After a logout.
+    fn at_once(address: Option<String>) -> Self {
+        address.map_or(Self::Nowhere, Self::Redirect)
+    }
+
+    /// When there was nothing to end. Whose app the operator knows, or runs on this device, may have them at once.
+    fn if_wanted(client: &Client, address: Option<String>) -> Self {
+        match address {
+            Some(address) if !is_the_operators(client) && remember::own_origin(&address).is_some() => {
+                Self::Link(address)
+            }
+            address => Self::at_once(address),
+        }
+    }
+}
+
+impl LoggedOut {
+    /// Nothing of this client was in this browser.
+    fn nothing(client: Arc<Client>, address: Option<String>) -> Self {
+        let onward = Onward::if_wanted(&client, address);
+        Self { client: Some(client), onward }
+    }
 }
 
 /// What the person is asked.
@@ -123,22 +163,22 @@ pub async fn begin(
     let Checked { client, hint, logout_hint, redirect } = check(ctx, params).await?;
     let Some(client) = client else {
         // A client that is gone has no session left.
-        let known = hint.is_some();
-        return Ok(if known { Logout::Done(LoggedOut { client, redirect }) } else { Logout::WhichClient });
+        let done = LoggedOut { client, onward: Onward::Nowhere };
+        return Ok(if hint.is_some() { Logout::Done(done) } else { Logout::WhichClient });
     };
     tracing::Span::current().record("client_id", client.client_id.as_str());
     let Some(browser) = browser else {
-        return Ok(Logout::Done(LoggedOut { client: Some(client), redirect }));
+        return Ok(Logout::Done(LoggedOut::nothing(client, redirect)));
     };
     if let Some(hint) = &hint
         && began_here(ctx, &client.client_id, hint, browser).await?
     {
         end(ctx, &client.client_id, browser, vec![hint.did.clone()]).await?;
-        return Ok(Logout::Done(LoggedOut { client: Some(client), redirect }));
+        return Ok(Logout::Done(LoggedOut { client: Some(client), onward: Onward::at_once(redirect) }));
     }
     let accounts = accounts(ctx, &client.client_id, browser, hint, logout_hint).await?;
     Ok(if accounts.is_empty() {
-        Logout::Done(LoggedOut { client: Some(client), redirect })
+        Logout::Done(LoggedOut::nothing(client, redirect))
     } else {
         Logout::Ask(LogoutQuestion { client, accounts })
     })
@@ -159,7 +199,7 @@ pub async fn confirm(
     tracing::Span::current().record("client_id", client.client_id.as_str());
     let accounts = accounts(ctx, &client.client_id, browser, hint, logout_hint).await?;
     end(ctx, &client.client_id, browser, accounts.into_iter().map(|(did, _)| did).collect()).await?;
-    Ok(LoggedOut { client: Some(client), redirect })
+    Ok(LoggedOut { client: Some(client), onward: Onward::at_once(redirect) })
 }
 
 async fn check(ctx: &Ctx, params: &LogoutParams) -> Result<Checked, LogoutError> {

@@ -135,7 +135,7 @@ async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> 
     let id = head.session_id.clone();
     let Err(reason) = try_revoke(ctx, head).await else {
         tracing::info!(session = %id, "session revoked at its server");
-        return complete(ctx, id).await;
+        return complete(ctx, head).await;
     };
     let (later, until) = (id.clone(), ctx.now().plus(REVOKE_RETRY_SECONDS));
     let tries = ctx
@@ -147,11 +147,12 @@ async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> 
         return Ok(());
     }
     tracing::error!(session = %id, %reason, tries, "session not revoked at its server: given up");
-    complete(ctx, id).await
+    complete(ctx, head).await
 }
 
-async fn complete(ctx: &Ctx, id: UpstreamSessionId) -> Result<(), Internal> {
-    ctx.store().write(move |c| sessions::complete_revocation(c, &id).map_err(Internal::from)).await
+async fn complete(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> {
+    let (id, iteration) = (head.session_id.clone(), head.iteration);
+    ctx.store().write(move |c| sessions::complete_revocation(c, &id, iteration).map_err(Internal::from)).await
 }
 
 /// `Ok`: there is nothing left to revoke.

@@ -31,7 +31,7 @@ pub(crate) async fn needs_asking(
 }
 
 /// Whether the client is one that the operator has entered: whoever registers by themselves has a token for it.
-fn is_the_operators(client: &Client) -> bool {
+pub(crate) fn is_the_operators(client: &Client) -> bool {
     matches!(client.origin, ClientOrigin::Registered) && client.registration_access_token.is_none()
 }
 

@@ -1,6 +1,11 @@
 //! What whoever runs the server does to clients, sessions and keys, from wherever: over HTTP ([`admin`](crate::admin))
 //! or at the command line, which has a database and no server. Each act is written down with what it does.
 
+mod clients;
+mod reseal;
+
+pub use self::reseal::{Progress, Resealed, Unreadable};
+
 use std::sync::Arc;
 
 use causeway_domain::client::Client;
@@ -9,13 +14,24 @@ use causeway_store::admin::{self, SessionFilter};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::keys::{self, StoredKey};
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{Store, StoreError, clients, sessions};
+use causeway_store::{Store, StoreError, clients as rows, sessions, tokens};
+
+pub use self::clients::{ClientDescription, client_document, shown_client};
 
 use crate::audit;
 use crate::ctx::Ctx;
 
 /// Sessions that one transaction ends: few enough not to hold a running server up.
 const BATCH: i64 = 100;
+
+/// What was alive until it was revoked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revoked {
+    /// Sessions, which have ended with all their tokens.
+    pub sessions: usize,
+    /// Tokens that a client had for itself.
+    pub client_tokens: usize,
+}
 
 /// Whoever runs the server, at one moment.
 #[derive(Debug)]
@@ -46,20 +62,6 @@ impl<'a> Operator<'a> {
         (self.by.tenant_id.clone(), self.by.at, self.act(event))
     }
 
-    /// Writes a new client down.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn insert_client(&self, client: &Client) -> Result<(), StoreError> {
-        let (row, act) = (client.clone(), self.act("client_created").of_client(&client.client_id));
-        self.store
-            .write(move |c| {
-                clients::insert_client(c, &row)?;
-                insert_audit_event(c, &act)
-            })
-            .await
-    }
-
     /// Replaces a client's row, which is written down as `event`; `false`: it is gone.
     ///
     /// # Errors
@@ -68,7 +70,7 @@ impl<'a> Operator<'a> {
         let (row, act) = (client.clone(), self.act(event).of_client(&client.client_id));
         self.store
             .write(move |c| {
-                let found = clients::update_client(c, &row)?;
+                let found = rows::update_client(c, &row)?;
                 if found {
                     insert_audit_event(c, &act)?;
                 }
@@ -86,7 +88,7 @@ impl<'a> Operator<'a> {
         let (id, act) = (client_id.clone(), act.of_client(client_id));
         self.store
             .write(move |c| {
-                let deleted = clients::delete_client(c, &tenant, &id, now)?;
+                let deleted = rows::delete_client(c, &tenant, &id, now)?;
                 if deleted {
                     insert_audit_event(c, &act)?;
                 }
@@ -113,11 +115,34 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Ends every live session that is meant, with all its tokens; how many there were.
+    /// Ends every live session that is meant, with all its tokens. What a client has without a person is meant
+    /// when no person is named.
     ///
     /// # Errors
     /// When the database does not answer: some may have ended then.
-    pub async fn end_sessions(&self, wanted: &SessionFilter) -> Result<usize, StoreError> {
+    pub async fn revoke_tokens(&self, wanted: &SessionFilter) -> Result<Revoked, StoreError> {
+        let client_tokens = match (&wanted.did, &wanted.client_id) {
+            (None, Some(client_id)) => self.revoke_client_tokens(client_id).await?,
+            _ => 0,
+        };
+        Ok(Revoked { sessions: self.end_sessions(wanted).await?, client_tokens })
+    }
+
+    async fn revoke_client_tokens(&self, client_id: &ClientId) -> Result<usize, StoreError> {
+        let (tenant, _, act) = self.about("revocation");
+        let (id, act) = (client_id.clone(), act.of_client(client_id));
+        self.store
+            .write(move |c| {
+                let revoked = tokens::revoke_client_tokens(c, &tenant, &id)?;
+                if revoked > 0 {
+                    insert_audit_event(c, &act.clone().with("client_tokens", revoked))?;
+                }
+                Ok(revoked)
+            })
+            .await
+    }
+
+    async fn end_sessions(&self, wanted: &SessionFilter) -> Result<usize, StoreError> {
         let mut all = 0;
         loop {
             let ((tenant, now, act), wanted) = (self.about("revocation"), wanted.clone());

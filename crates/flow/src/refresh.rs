@@ -51,7 +51,8 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     }
     caller.check_binding()?;
     let token = params.refresh_token.ok_or(TokenRefusal::NoRefreshToken)?.hash();
-    let asked = Scope::parse(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
+    let asked =
+        Scope::parse_asked(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     let resources = Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?;
     let attempt = Arc::new(Attempt {
         caller: caller.clone(),
@@ -166,7 +167,6 @@ impl Attempt {
                     // Somebody else was first, between the look and the swap: look again.
                     return self.run(c, hash, pair);
                 }
-                sessions::touch_session(c, &token.session_id, self.now)?;
             }
             RefreshDecision::Sibling => {}
             RefreshDecision::Replace => {
@@ -180,6 +180,7 @@ impl Attempt {
                 return Ok(Outcome::Revoked(redeemed.session));
             }
         }
+        sessions::touch_session(c, &token.session_id, self.now)?;
         pair.insert(c, &self.caller.client, &redeemed, Some(hash))?;
         Ok(Outcome::Granted(redeemed))
     }

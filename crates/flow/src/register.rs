@@ -10,6 +10,7 @@ use causeway_store::clients;
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::scopes;
 
 /// A client that has just been registered, with the only copy of its secret.
 #[derive(Debug)]
@@ -74,26 +75,41 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
 /// # Errors
 /// [`RegisterError::Metadata`].
 pub(crate) fn check(ctx: &Ctx, metadata: ClientMetadata) -> Result<ValidClientMetadata, RegisterError> {
-    let valid = metadata.validate()?;
-    check_keys(&valid)?;
+    let valid = check_alone(metadata)?;
     if let Some(scope) = &valid.scope {
-        ctx.scopes().admit_registration(scope).map_err(ClientMetadataError::ScopeNotGranted)?;
+        scopes::admit_registration(ctx.scopes().ceiling(), scope)
+            .map_err(ClientMetadataError::ScopeNotGranted)?;
     }
     Ok(valid)
 }
 
-/// Checks what needs cryptography: that an inline key set is public and has a key that we verify with, and
-/// that the algorithm of its signatures is one of ours.
+/// The same, whatever scopes this server grants.
 ///
 /// # Errors
 /// The first [`ClientMetadataError`] found.
-pub fn check_keys(metadata: &ValidClientMetadata) -> Result<(), ClientMetadataError> {
+pub(crate) fn check_alone(metadata: ClientMetadata) -> Result<ValidClientMetadata, ClientMetadataError> {
+    let valid = metadata.validate()?;
+    check_keys(&valid)?;
+    Ok(valid)
+}
+
+/// Checks what needs cryptography: that an inline key set is public and has a key that we verify with, and
+/// that the algorithms of its signatures are among ours.
+///
+/// # Errors
+/// The first [`ClientMetadataError`] found.
+pub(crate) fn check_keys(metadata: &ValidClientMetadata) -> Result<(), ClientMetadataError> {
     if let Some(jwks) = &metadata.jwks {
         JwkSet::parse(jwks).map_err(|error| ClientMetadataError::Jwks(error.to_string()))?;
     }
-    let alg = metadata.metadata.get("token_endpoint_auth_signing_alg").and_then(serde_json::Value::as_str);
-    if alg.is_some_and(|alg| JwsAlgorithm::parse(alg).is_none()) {
-        return Err(ClientMetadataError::AssertionAlg);
+    let is_ours = |alg: &serde_json::Value| alg.as_str().and_then(JwsAlgorithm::parse).is_some();
+    for (name, error) in [
+        ("token_endpoint_auth_signing_alg", ClientMetadataError::AssertionAlg),
+        ("request_object_signing_alg", ClientMetadataError::RequestObjectAlg),
+    ] {
+        if metadata.metadata.get(name).is_some_and(|alg| !is_ours(alg)) {
+            return Err(error);
+        }
     }
     Ok(())
 }

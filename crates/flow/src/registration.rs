@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use causeway_domain::client::{Client, ClientMetadata, ValidClientMetadata};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
-use causeway_domain::{ClientId, ErrorCode, Secret};
+use causeway_domain::{ClientId, ErrorCode, Rng, Secret, Timestamp};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::clients as rows;
 
@@ -89,22 +89,30 @@ pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Res
     }
 }
 
-/// The client behind a registration access token (RFC 7592 section 2.1), as it is now.
+/// The client behind a registration access token (RFC 7592 section 2.1), as it is now. `address`: where the request
+/// comes from, as far as that is known.
 ///
 /// # Errors
-/// [`RegistrationError::Token`]; comparison takes constant time.
+/// [`RegistrationError::Token`] or [`RegistrationError::TooMany`]; comparison takes constant time.
 #[tracing::instrument(name = "flow.registration", skip_all, fields(%client_id))]
 pub async fn find(
     ctx: &Ctx,
     client_id: &ClientId,
     token: &PlainToken<Registration>,
+    address: Option<IpAddr>,
 ) -> Result<Client, RegistrationError> {
-    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
-    let found =
-        ctx.store().read::<_, Internal, _>(move |c| Ok(rows::find_client(c, &tenant, &client_id)?)).await?;
-    found
-        .filter(|client| client.registration_access_token.as_ref().is_some_and(|hash| hash.matches(token)))
-        .ok_or(RegistrationError::Token)
+    limits::check_client(ctx, Act::FailedAuthentication, client_id, address)?;
+    let (tenant, id) = (ctx.tenant().clone(), client_id.clone());
+    let found = ctx.store().read::<_, Internal, _>(move |c| Ok(rows::find_client(c, &tenant, &id)?)).await?;
+    let Some(client) = found else {
+        limits::permit(ctx, Act::FailedAuthentication, Some(client_id), address)?;
+        return Err(RegistrationError::Token);
+    };
+    if client.registration_access_token.as_ref().is_some_and(|hash| hash.matches(token)) {
+        return Ok(client);
+    }
+    limits::count(ctx, Act::FailedAuthentication, client_id, address);
+    Err(RegistrationError::Token)
 }
 
 /// Replaces what a client said of itself (RFC 7592 section 2.2). Its identifier and its tokens stay; a
@@ -133,27 +141,37 @@ pub async fn update(
     Ok(updated)
 }
 
-/// Replaces what is known of a client, whoever says it.
-pub(crate) async fn replace(
+/// A client that describes itself otherwise now, and its secret if it needs one and had none.
+pub(crate) fn changed(
+    client: &Client,
+    valid: ValidClientMetadata,
+    rng: &dyn Rng,
+    now: Timestamp,
+) -> (Client, Option<PlainToken<ClientSecret>>) {
+    let needed = valid.new_secret(rng);
+    let hash = match (&needed, &client.client_secret) {
+        (None, _) => None,
+        (Some(_), Some(hash)) => Some(hash.clone()),
+        (Some(fresh), None) => Some(fresh.hash()),
+    };
+    let changed = Client {
+        created_at: client.created_at,
+        registration_access_token: client.registration_access_token.clone(),
+        access_token_expiration: client.access_token_expiration,
+        refresh_token_expiration: client.refresh_token_expiration,
+        ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), hash, now)
+    };
+    (changed, needed.filter(|_| client.client_secret.is_none()))
+}
+
+/// Replaces what a client said of itself, which is written down as `act`.
+async fn replace(
     ctx: &Ctx,
     client: Client,
     valid: ValidClientMetadata,
     act: AuditEvent,
 ) -> Result<Registered, RegistrationError> {
-    let fresh = match &client.client_secret {
-        Some(_) => None,
-        None => valid.new_secret(ctx.rng()),
-    };
-    let keeps_secret = valid.new_secret(ctx.rng()).is_some();
-    let secret =
-        fresh.as_ref().map(PlainToken::hash).or(client.client_secret.clone()).filter(|_| keeps_secret);
-    let updated = Client {
-        created_at: client.created_at,
-        registration_access_token: client.registration_access_token.clone(),
-        access_token_expiration: client.access_token_expiration,
-        refresh_token_expiration: client.refresh_token_expiration,
-        ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), secret, ctx.now())
-    };
+    let (updated, fresh) = changed(&client, valid, ctx.rng(), ctx.now());
     let row = updated.clone();
     let act = act.of_client(&row.client_id);
     let found = ctx

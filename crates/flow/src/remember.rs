@@ -94,7 +94,7 @@ mod tests {
             max_age: None,
             dpop_jkt: None,
             ui_locales: None,
-            required_sub: None,
+            required_subs: Vec::new(),
             browser_id: BrowserSessionId::new("b"),
             request_uri: None,
             device_code: device_code.map(|code| PlainToken::presented(code).hash()),

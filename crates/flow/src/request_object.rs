@@ -93,6 +93,7 @@ impl Object {
             max_age: self.take("max_age"),
             id_token_hint: self.take("id_token_hint"),
             dpop_jkt: self.take("dpop_jkt"),
+            ui_locales: self.take("ui_locales"),
             claims: self.take("claims"),
             ..AuthorizeParams::default()
         })

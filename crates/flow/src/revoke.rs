@@ -1,6 +1,7 @@
 //! Token revocation (RFC 7009).
 
 use causeway_domain::client::{Client, ClientType};
+use causeway_domain::grant::{AccessSubject, AccessToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
@@ -67,7 +68,10 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                 return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
-                tokens::revoke_access_token(c, &token.token)?;
+                if tokens::revoke_access_token(c, &token.token)? {
+                    let act = of_access_token(c, &caller.client, &act, &token)?;
+                    insert_audit_event(c, &act)?;
+                }
                 return Ok(None);
             }
             end_background(c, &caller.client, &session, &act, now).map_err(RevokeError::from)
@@ -79,6 +83,24 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
         maintenance::revoke_soon(ctx, &session_id).await;
     }
     Ok(())
+}
+
+/// The act on one access token, whose session lives on. A client's own token has none.
+fn of_access_token(
+    c: &mut AnyConnection,
+    client: &Client,
+    act: &AuditEvent,
+    token: &AccessToken,
+) -> Result<AuditEvent, StoreError> {
+    let session = match &token.subject {
+        AccessSubject::Person(person) => admin::find_session(c, &client.tenant_id, &person.session_id)?,
+        AccessSubject::Client => None,
+    };
+    let act = act.clone().with("token_type", "access_token");
+    Ok(match &session {
+        Some(session) => act.of_session(session),
+        None => act,
+    })
 }
 
 /// Ends a background session of a client that has authenticated.

@@ -4,7 +4,7 @@
 //! ceiling is compared by what it allows, and what goes upstream is made of what the document names.
 
 use causeway_domain::Scope;
-use causeway_domain::client::Client;
+use causeway_domain::client::{Client, GrantType};
 use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
 
 /// What our client document at a person's server names.
@@ -68,11 +68,12 @@ impl ScopePolicy {
         self.supported.iter().filter(|value| **value != special).cloned().collect()
     }
 
-    /// What a request for `asked` is about, or why it is refused. Every request is about `atproto` at
-    /// least: it is who somebody is. Scopes of OpenID Connect that are not to be had here are left out,
-    /// which RFC 6749 section 3.3 provides for: stock clients send them by habit.
+    /// What a request for `asked` is about, or why it is refused. Every request is about who somebody is: one that
+    /// does not say `openid` is about `atproto`. Scopes of OpenID Connect that are not to be had here are left out,
+    /// which RFC 6749 section 3.3 provides for: stock clients send them by habit. Nothing else is added: some
+    /// take a scope that they did not ask for as an error.
     pub(crate) fn admit(&self, asked: &str, client: &Client) -> Result<Scope, String> {
-        let asked = Scope::parse(asked).map_err(|error| error.to_string())?;
+        let asked = Scope::parse_asked(asked).map_err(|error| error.to_string())?;
         let declared = (self.declares != Declares::Asked).then(|| self.declared(Some(client)));
         let can_deliver = |value: &ScopeValue| match (&declared, value) {
             (None, value) => self.ceiling.covers(value),
@@ -80,7 +81,8 @@ impl ScopePolicy {
             (Some(declared), ScopeValue::Include(_)) => declared.has(value),
             (Some(declared), value) => declared.covers(value),
         };
-        let mut admitted = Scope::atproto();
+        let says_who = asked.has(&ScopeValue::Own(OwnScope::Openid));
+        let mut admitted = if says_who { Scope::default() } else { Scope::atproto() };
         let mut refused = Vec::new();
         for value in asked.iter() {
             match value {
@@ -104,14 +106,9 @@ impl ScopePolicy {
         }
     }
 
-    /// Whether a registration may name these scopes, or those that no client can be granted.
-    pub(crate) fn admit_registration(&self, scope: &Scope) -> Result<(), String> {
-        let refused: Vec<_> = scope
-            .iter()
-            .filter(|value| value.is_atproto() && !self.ceiling.covers(value))
-            .map(ToString::to_string)
-            .collect();
-        if refused.is_empty() { Ok(()) } else { Err(refused.join(" ")) }
+    /// The most that any client can be granted at people's servers.
+    pub(crate) const fn ceiling(&self) -> &Scope {
+        &self.ceiling
     }
 
     /// What the full client document for a client names; without a client, that for all of them.
@@ -168,7 +165,8 @@ impl ScopePolicy {
     /// Whether a value that is between us and the client is to be had.
     fn has_own(&self, own: OwnScope, client: &Client) -> bool {
         match own {
-            OwnScope::Openid | OwnScope::Profile | OwnScope::OfflineAccess => true,
+            OwnScope::Openid | OwnScope::Profile => true,
+            OwnScope::OfflineAccess => client.allows(GrantType::RefreshToken),
             OwnScope::Email => {
                 let registered = client
                     .scope
@@ -197,6 +195,16 @@ fn wanted(asked: &Scope) -> Scope {
     [ScopeValue::Atproto].into_iter().chain(asked.iter().filter_map(of)).collect()
 }
 
+/// Whether a registration may name these scopes, or those that no client can be granted.
+pub(crate) fn admit_registration(ceiling: &Scope, scope: &Scope) -> Result<(), String> {
+    let refused: Vec<_> = scope
+        .iter()
+        .filter(|value| value.is_atproto() && !ceiling.covers(value))
+        .map(ToString::to_string)
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(refused.join(" ")) }
+}
+
 /// What is granted: what was asked for, as far as the person's server granted it.
 pub(crate) fn grantable(asked: &Scope, granted: &Scope) -> Scope {
     let email = granted.permits_account(AccountAttr::Email, AccountAction::Read);
@@ -207,10 +215,12 @@ pub(crate) fn grantable(asked: &Scope, granted: &Scope) -> Scope {
     asked.bounded_by(&granted.iter().chain(own).cloned().collect())
 }
 
-/// Whether a grant has all that is asked for now. `offline_access` allows nothing and is missing from none.
+/// Whether a grant has all that is asked for now. `offline_access` allows nothing and is missing from none; nor is
+/// `atproto`: every grant says who somebody is.
 pub(crate) fn has_all(granted: &Scope, asked: &Scope) -> bool {
-    let nothing = ScopeValue::Own(OwnScope::OfflineAccess);
-    asked.iter().all(|value| *value == nothing || granted.covers(value))
+    let is_in_all =
+        |value: &ScopeValue| [ScopeValue::Atproto, ScopeValue::Own(OwnScope::OfflineAccess)].contains(value);
+    asked.iter().all(|value| is_in_all(value) || granted.covers(value))
 }
 
 /// What a refresh asks the new access token to be for, or that it asks for more than was granted. Some
@@ -222,8 +232,18 @@ pub(crate) fn narrow(granted: &Scope, asked: &Scope) -> Option<Scope> {
     if narrowed.is_empty() {
         Some(granted.clone())
     } else {
-        narrowed.is_subset_of(granted).then_some(narrowed)
+        narrowed.is_subset_of(&with_atproto(granted)).then_some(narrowed)
     }
+}
+
+/// The same, with `atproto` beside `openid`: between us and a client they say the same, and people's servers know only the
+/// first.
+pub(crate) fn with_atproto(scope: &Scope) -> Scope {
+    let mut scope = scope.clone();
+    if scope.has(&ScopeValue::Own(OwnScope::Openid)) {
+        scope.insert(ScopeValue::Atproto);
+    }
+    scope
 }
 
 #[cfg(test)]
@@ -248,6 +268,7 @@ mod tests {
         let metadata = ClientMetadata {
             redirect_uris: vec!["https://app.example/cb".to_owned()],
             scope: registered.map(str::to_owned),
+            grant_types: Some(vec!["authorization_code".to_owned(), "refresh_token".to_owned()]),
             ..ClientMetadata::default()
         };
         let (id, tenant) = (ClientId::new("c"), TenantId::default_tenant());
@@ -286,12 +307,17 @@ mod tests {
         let admit = |policy: &ScopePolicy, asked, registered| {
             policy.admit(asked, &client(registered)).map(|scope| scope.to_string())
         };
-        assert_eq!(
-            admit(&with_email, all, None).as_deref(),
-            Ok("atproto openid profile email offline_access")
-        );
-        assert_eq!(admit(&without, all, None).as_deref(), Ok("atproto openid profile offline_access"));
-        assert_eq!(admit(&with_email, "openid email", Some("atproto")).as_deref(), Ok("atproto openid"));
+        assert_eq!(admit(&with_email, all, None).as_deref(), Ok("openid profile email offline_access"));
+        assert_eq!(admit(&without, all, None).as_deref(), Ok("openid profile offline_access"));
+        assert_eq!(admit(&with_email, "openid email", Some("atproto")).as_deref(), Ok("openid"));
+        assert_eq!(admit(&with_email, "openid atproto", None).as_deref(), Ok("openid atproto"));
+        assert_eq!(admit(&with_email, "openid groups notes:read", None).as_deref(), Ok("openid"));
+        assert!(admit(&with_email, "openid transition:nonsense", None).is_err());
+        assert!(admit(&with_email, "openid repo:nonsense", None).is_err());
+        let mut once = client(None);
+        once.grant_types = vec![GrantType::AuthorizationCode];
+        let admitted = with_email.admit("openid offline_access", &once).unwrap();
+        assert_eq!(admitted.to_string(), "openid", "it gets no refresh token");
         assert_eq!(admit(&with_email, "email", Some("atproto email")).as_deref(), Ok("atproto email"));
         assert!(admit(&with_email, "background_access", None).is_err());
         let mut automation = client(None);

@@ -70,7 +70,7 @@ impl SignInError {
             Self::Resolve(ResolveError::HandleNotFound) => T::UnknownHandle,
             Self::Resolve(ResolveError::HandleAmbiguous) => T::AmbiguousHandle,
             Self::Resolve(ResolveError::HandleMismatch) => T::ForeignHandle,
-            Self::Resolve(ResolveError::DidNotFound) => T::UnknownDid,
+            Self::Resolve(ResolveError::DidNotFound | ResolveError::DidDeactivated) => T::UnknownDid,
             Self::Resolve(ResolveError::DidTooLong) => T::LongDid,
             Self::Resolve(ResolveError::DidDocument(_)) => T::BadDidDocument,
             Self::Resolve(ResolveError::NoPds) => T::NoServer,

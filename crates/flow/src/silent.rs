@@ -30,13 +30,17 @@ enum Silence {
         "the person has not agreed to all of this scope for this redirect_uri: send the request without prompt=none"
     )]
     Consent,
+    #[error(
+        "any app on the person's device can claim this redirect_uri, so they are asked each time: send the request without prompt=none"
+    )]
+    Anybody,
 }
 
 impl Silence {
     const fn code(self) -> ErrorCode {
         match self {
             Self::Login => ErrorCode::LoginRequired,
-            Self::Consent => ErrorCode::ConsentRequired,
+            Self::Consent | Self::Anybody => ErrorCode::ConsentRequired,
         }
     }
 }
@@ -52,7 +56,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
     let Some(origin) = origin else {
         let act = audit::act(ctx, Actor::Client, "consent", "refused");
         sign_in::end_request(ctx, request, act).await?;
-        let (code, text) = (Silence::Consent.code(), Silence::Consent.to_string());
+        let (code, text) = (Silence::Anybody.code(), Silence::Anybody.to_string());
         return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
     };
     let now = ctx.now();
@@ -134,8 +138,9 @@ fn choose(
         Some(Ok(SignInInput::Handle(handle))) => session.handle.as_ref() == Some(handle),
         Some(_) => false,
     };
-    let is_required =
-        |session: &SessionHead| request.required_sub.as_ref().is_none_or(|did| session.did == *did);
+    let is_required = |session: &SessionHead| {
+        request.required_subs.is_empty() || request.required_subs.contains(&session.did)
+    };
     let is_recent = |session: &SessionHead| {
         // 0 is as good as prompt=login (OpenID Connect Core section 3.1.2.1), also within the same second.
         request.max_age.is_none_or(|seconds| seconds > 0 && now.since(session.created_at) <= seconds)

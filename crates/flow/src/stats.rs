@@ -22,6 +22,7 @@ pub struct Stats {
     refreshes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     refresh_time: Histogram,
     lease_wait: Histogram,
+    lease_takeovers: Counter,
     swept: Counter,
     idle_ended: Counter,
     sweep_done_at: Mutex<Option<Timestamp>>,
@@ -37,6 +38,7 @@ impl Default for Stats {
             refreshes: Mutex::default(),
             refresh_time: Histogram::new(&MICROSECONDS),
             lease_wait: Histogram::new(&MICROSECONDS),
+            lease_takeovers: Counter::default(),
             swept: Counter::default(),
             idle_ended: Counter::default(),
             sweep_done_at: Mutex::default(),
@@ -54,6 +56,11 @@ impl Stats {
     /// Somebody waited for a lease that another one held.
     pub(crate) fn note_lease_wait(&self, time: Duration) {
         self.lease_wait.observe_time(time);
+    }
+
+    /// A lease had run out whose holder never gave it back.
+    pub(crate) fn note_lease_takeover(&self) {
+        self.lease_takeovers.add(1);
     }
 
     pub(crate) fn note_sweep(&self, swept: SweepCount, now: Timestamp) {
@@ -77,6 +84,11 @@ impl Stats {
     /// How long was waited for leases that others held, in microseconds.
     pub fn lease_wait(&self) -> Distribution {
         self.lease_wait.read()
+    }
+
+    /// Leases that were taken over because they ran out.
+    pub fn lease_takeovers(&self) -> u64 {
+        self.lease_takeovers.get()
     }
 
     /// Rows that were swept away.

@@ -104,6 +104,18 @@ impl UpstreamProfile {
         })
     }
 
+    /// The name of the key that a session which begins now authenticates with; `None`: it is made at the first start.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a stored key cannot be opened.
+    pub async fn key_in_use(store: &Store, ring: &Arc<SealingKeyRing>) -> Result<Option<String>, SetUpError> {
+        let ring = Arc::clone(ring);
+        let stored = store
+            .read(move |c| keys::list_signing_keys(c, &ring, KEY_PURPOSE).map_err(Internal::from))
+            .await?;
+        Ok(stored.into_iter().find(|key| key.retired_at.is_none()).map(|key| key.kid))
+    }
+
     /// Where people come back to.
     pub(crate) fn redirect_uri(&self) -> &str {
         &self.redirect_uri

@@ -44,7 +44,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TokensCommand,
     },
-    /// Manage the keys that ID tokens and other answers are signed with
+    /// Manage the keys that ID tokens and other answers are signed with, and change the key that seals secrets
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -92,15 +92,16 @@ pub(crate) enum ClientsCommand {
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: i64,
     },
-    /// Show one client
+    /// Show all that is known of one client, as a document that --metadata reads
     Show {
         /// Its client_id
         client_id: String,
     },
     /// Register a client and print its secret, once
-    Create(CreateClient),
-    /// Change a client: what is not named stays as it is, and so do its tokens
-    Update(UpdateClient),
+    Create(Box<ClientOptions>),
+    /// Change a client: what is not named, as a flag or in the document, stays as it is, and so do its tokens; what is
+    /// null in the document is taken away
+    Update(Box<UpdateClient>),
     /// Give a client a new secret and print it, once; the old one is refused from then on
     RotateSecret {
         /// Its client_id
@@ -113,8 +114,13 @@ pub(crate) enum ClientsCommand {
     },
 }
 
+/// What a client is to be. Each flag is a member of the document of `--metadata`.
 #[derive(Args)]
-pub(crate) struct CreateClient {
+pub(crate) struct ClientOptions {
+    /// A JSON document of its metadata, with the members of RFC 7591 and those that POST /admin/clients takes; - reads
+    /// standard input. Flags win over it. Of what neither names, a new client has the defaults of RFC 7591
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata: Option<PathBuf>,
     /// The name that people see
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
@@ -135,33 +141,33 @@ pub(crate) struct CreateClient {
     #[arg(long, value_name = "URI")]
     pub(crate) jwks_uri: Option<String>,
     /// Refuse it tokens that are not bound to a DPoP key
-    #[arg(long)]
-    pub(crate) dpop_bound: bool,
-    /// Whether its DPoP proofs must carry a nonce of this server: off or required
-    #[arg(long, default_value = "off", value_name = "POLICY")]
-    pub(crate) dpop_nonce_policy: String,
-    /// The widest scope that it may ask for
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) dpop_bound: Option<bool>,
+    /// Whether its DPoP proofs must carry a nonce of this server: off or required [default: off]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) dpop_nonce_policy: Option<String>,
+    /// The widest scope that it may ask for; empty: as much as the server allows
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
     /// A resource of others that it may ask tokens for (RFC 8707); may be repeated
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Vec<String>,
-    /// What its access tokens look like: opaque, or jwt (RFC 9068), which live 600 seconds at most
-    #[arg(long, default_value = "opaque", value_name = "FORMAT")]
-    pub(crate) access_token_format: String,
+    /// What its access tokens look like: opaque, or jwt (RFC 9068), which live 600 seconds at most [default: opaque]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) access_token_format: Option<String>,
+    /// Seconds that its access tokens live [default: 86400]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) access_token_expiration: Option<i64>,
+    /// Seconds that a refresh token of it lives, from its rotation; 0: without end [default: 1209600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) refresh_token_expiration: Option<i64>,
     /// Let it ask for background_access: sessions for automation. With --scope, name it there too
-    #[arg(long)]
-    pub(crate) allow_background_access: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) allow_background_access: Option<bool>,
     /// Let it have the tokens of its sessions at people's servers and proofs by their keys; for clients that
     /// you trust like this server
-    #[arg(long)]
-    pub(crate) allow_session_export: bool,
-    #[command(flatten)]
-    pub(crate) logout: LogoutOptions,
-}
-
-#[derive(Args)]
-pub(crate) struct LogoutOptions {
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) allow_session_export: Option<bool>,
     /// Where people may be sent after a logout; may be repeated
     #[arg(long, value_name = "URI")]
     pub(crate) post_logout_redirect_uri: Vec<String>,
@@ -177,32 +183,8 @@ pub(crate) struct LogoutOptions {
 pub(crate) struct UpdateClient {
     /// Its client_id
     pub(crate) client_id: String,
-    /// The name that people see
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) name: Option<String>,
-    /// Where answers may go, instead of where they went; may be repeated
-    #[arg(long, value_name = "URI")]
-    pub(crate) redirect_uri: Vec<String>,
-    /// Its public keys: a file with a JWK set, instead of what it had
-    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
-    pub(crate) jwks: Option<PathBuf>,
-    /// Where its public keys are published, instead of what it had
-    #[arg(long, value_name = "URI")]
-    pub(crate) jwks_uri: Option<String>,
-    /// Refuse it tokens that are not bound to a DPoP key, or not
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) dpop_bound: Option<bool>,
-    /// Whether its DPoP proofs must carry a nonce of this server: off or required
-    #[arg(long, value_name = "POLICY")]
-    pub(crate) dpop_nonce_policy: Option<String>,
-    /// The widest scope that it may ask for; empty: as much as the server allows
-    #[arg(long, value_name = "SCOPES")]
-    pub(crate) scope: Option<String>,
-    /// Let it ask for background_access, or not any more
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) allow_background_access: Option<bool>,
     #[command(flatten)]
-    pub(crate) logout: LogoutOptions,
+    pub(crate) options: ClientOptions,
 }
 
 #[derive(Subcommand)]
@@ -288,18 +270,31 @@ pub(crate) struct Whose {
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
-    /// List the keys, the ones that sign first
+    /// List the signing keys, the ones that sign first
     List,
     /// Sign with a fresh key; what the old one signed verifies for another day
+    ///
+    /// This is about signing keys, which clients see. What seals secrets in the database is the key ring of
+    /// --secret-key-file: see `causeway keys reseal`.
     Rotate {
         /// RS256 or ES256; both when left out
         #[arg(long, value_name = "ALG")]
         alg: Option<String>,
     },
-    /// Stop publishing a key that was rotated out: what it signed verifies no longer
+    /// Stop publishing a signing key that was rotated out: what it signed verifies no longer
     Retire {
         /// Its kid
         kid: String,
+    },
+    /// Seal secrets in the database anew, with the first key of the sealing key ring
+    ///
+    /// This is about the key ring of --secret-key-file, which no client ever sees, not about signing keys. Run it
+    /// beside the servers, after all of them were restarted with the new key on top; what older keys sealed is
+    /// sealed anew then, and it says which of them nothing needs any more. It may be interrupted and run again.
+    Reseal {
+        /// Only say what there is to do
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

@@ -1,11 +1,13 @@
 //! From a configuration to the parts of a server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
-use causeway_domain::{Clock, Scope, Secret, SystemClock, SystemRng};
+use causeway_domain::resource::ResourceError;
+use causeway_domain::{Clock, Resource, Scope, Secret, SystemClock, SystemRng};
 use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
@@ -42,6 +44,15 @@ pub(crate) fn ceiling(config: &Config) -> Result<Scope, ConfigError> {
         return Err(refuse(format!("{own} is no scope of a PDS"), "leave it out: it needs no ceiling"));
     }
     Ok(ceiling)
+}
+
+fn resources(config: &Config) -> Result<Vec<Resource>, ConfigError> {
+    let refuse = |error: ResourceError| ConfigError {
+        setting: "resources (CAUSEWAY_RESOURCES)".to_owned(),
+        problem: error.to_string(),
+        mend: "use URIs such as https://api.example.com/mcp".to_owned(),
+    };
+    config.resources.iter().map(|text| Resource::parse(text).map_err(refuse)).collect()
 }
 
 /// Opens a database whose schema is the one that this program knows.
@@ -124,7 +135,7 @@ pub(crate) async fn context(
         }
         UpstreamProfile::loopback(&page_origin(issuer))
     };
-    warn_of_orphans(&store, &profile).await?;
+    warn_of_orphans(&store, &profile, issuer).await?;
     let atproto = outbound(config, issuer, Arc::clone(&clock))?;
     let issuer = issuer.to_string();
     let registration = registration(config)?;
@@ -140,6 +151,7 @@ pub(crate) async fn context(
         ceiling,
         registration,
         client_documents: config.client_id_documents,
+        resources: resources(config)?,
         limits,
         audit_seconds: config.audit_retention_days.map(|days| i64::from(days) * 86_400),
     }))
@@ -213,8 +225,12 @@ fn limits(config: &Config) -> RateLimits {
     }
 }
 
-/// Sessions whose key is not published any more cannot be refreshed: their PDS would delete them.
-async fn warn_of_orphans(store: &Store, profile: &UpstreamProfile) -> anyhow::Result<()> {
+/// Sessions whose key or client document is not published any more cannot be refreshed: their PDS would delete them.
+async fn warn_of_orphans(
+    store: &Store,
+    profile: &UpstreamProfile,
+    issuer: &ExternalUrl,
+) -> anyhow::Result<()> {
     let kids = store.read(sessions::live_upstream_kids).await?;
     let lost = kids.iter().filter(|kid| !profile.has_key(kid)).count();
     if lost > 0 {
@@ -224,5 +240,28 @@ async fn warn_of_orphans(store: &Store, profile: &UpstreamProfile) -> anyhow::Re
              refreshed until those keys are back"
         );
     }
+    let (mut sessions, mut origins) = (0, BTreeSet::new());
+    for (client, count) in store.read(sessions::count_by_upstream_client).await? {
+        if let Some(origin) = document_origin(client.as_str()).filter(|origin| origin != issuer.as_str()) {
+            sessions += count;
+            origins.insert(origin);
+        }
+    }
+    if sessions > 0 {
+        let origins = origins.into_iter().collect::<Vec<_>>().join(" ");
+        tracing::warn!(
+            sessions,
+            origins,
+            external_url = %issuer,
+            "live sessions began under another external URL: they cannot be refreshed unless their client \
+             documents are still served there"
+        );
+    }
     Ok(())
+}
+
+/// Where the document of a client of ours is looked for; `None`: the loopback client has its document in its name.
+fn document_origin(client_id: &str) -> Option<String> {
+    let url = url::Url::parse(client_id).ok()?;
+    (url.path() != "/").then(|| url.origin().ascii_serialization())
 }

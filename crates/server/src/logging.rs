@@ -1,6 +1,8 @@
 //! Log lines on standard error: their form by `--log-format`, their level by `RUST_LOG`. Traces see the same spans.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, stderr};
+use std::panic::PanicHookInfo;
 
 use causeway_config::{Config, LogFormat};
 use tracing_subscriber::filter::filter_fn;
@@ -12,6 +14,7 @@ use crate::telemetry::{Traces, goes_out};
 
 /// Starts logging, and tracing if it is wanted. Called once.
 pub(crate) fn init(config: &Config, traces: Option<&Traces>) {
+    std::panic::set_hook(Box::new(log_panic));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = stderr().is_terminal();
     let format = config.log_format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
@@ -35,5 +38,54 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) {
                 .with_filter(filter_fn(goes_out));
             registry().with(lines.with_filter(filter)).with(traces).init();
         }
+    }
+}
+
+/// A panic is a line like any other, in the request that it happened in. It has the place and not the words: those may
+/// quote what was worked on, such as a token. `RUST_BACKTRACE=1` adds the way there.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let trace = Backtrace::capture();
+    let trace = (trace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&trace));
+    let place = panic.location().map(tracing::field::display);
+    tracing::error!(place, backtrace = trace, "panicked: this is a mistake of ours");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+    /// Writes to memory.
+    struct Kept;
+
+    impl Write for Kept {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            WRITTEN.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// As when a store's closure cuts a text at a wrong place: the standard library quotes it.
+    #[test]
+    fn a_panic_is_a_line_of_its_request_and_quotes_nothing() {
+        let lines = fmt::layer().json().flatten_event(true).with_writer(|| Kept);
+        std::panic::set_hook(Box::new(log_panic));
+        tracing::subscriber::with_default(registry().with(lines), || {
+            let span = tracing::error_span!("http.request", request_id = "r-1");
+            let secret = "canary-\u{e9}".to_owned();
+            let _ = span.in_scope(|| std::panic::catch_unwind(|| secret[..8].len()));
+        });
+        let _ = std::panic::take_hook();
+        let written = String::from_utf8(WRITTEN.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().count(), 1, "{written}");
+        assert!(written.contains("\"r-1\"") && written.contains("logging.rs:"), "{written}");
+        assert!(!written.contains("canary"), "{written}");
     }
 }

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod compose;
 mod logging;
+mod progress;
 mod secret_key;
 mod serve;
 mod telemetry;

@@ -1,15 +1,15 @@
 //! The sealing key ring: given by configuration, or made beside an embedded database on loopback.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use causeway_config::{Config, ConfigError, SecretKeySource};
-use causeway_domain::SystemRng;
+use causeway_domain::{Rng, SystemRng};
 use causeway_store::seal::{SealError, SealingKeyRing};
-use causeway_store::{DatabaseUrl, Store, StoreError, keys};
+use causeway_store::{DatabaseUrl, Store, StoreError, keys, reseal};
 
 const FILE_SETTING: &str = "secret-key-file (CAUSEWAY_SECRET_KEY_FILE)";
 const INLINE_SETTING: &str = "CAUSEWAY_SECRET_KEY";
@@ -101,7 +101,7 @@ async fn read(config: &Config, url: &DatabaseUrl, store: &Store) -> anyhow::Resu
         let text = fs::read_to_string(&path).with_context(describe)?;
         return SealingKeyRing::parse(&text).map(Some).with_context(describe);
     }
-    if store.read(keys::has_sealed_rows).await? {
+    if store.read(reseal::has_sealed_rows).await? {
         bail!(
             "the sealing key file {} is missing, but the database holds sessions sealed with it: \
              restore the file, or name it with --secret-key-file",
@@ -111,14 +111,29 @@ async fn read(config: &Config, url: &DatabaseUrl, store: &Store) -> anyhow::Resu
     Ok(None)
 }
 
-/// Only its owner may read it, from its first moment on.
+/// Makes a key ring, unless somebody else does at this moment; then theirs.
 fn create(path: &Path) -> anyhow::Result<SealingKeyRing> {
-    let text = SealingKeyRing::generate(&SystemRng);
     let describe = || format!("sealing key file {}", path.display());
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(describe)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(describe)?;
+    match write_new(path, &SealingKeyRing::generate(&SystemRng)) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        done => done.with_context(describe)?,
+    }
+    let text = fs::read_to_string(path).with_context(describe)?;
     SealingKeyRing::parse(&text).with_context(describe)
+}
+
+/// The file is there as a whole and for good, or not at all. Only its owner may read it, from its first moment on.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let rng: &dyn Rng = &SystemRng;
+    let fresh = path.with_extension(format!("key.{}", rng.base64url::<9>()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    let named = fs::hard_link(&fresh, path);
+    fs::remove_file(&fresh)?;
+    named?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// `causeway.db` has its key in `causeway.key`; a PostgreSQL database has it in the working directory.
@@ -126,5 +141,29 @@ fn beside(url: &DatabaseUrl) -> PathBuf {
     match url {
         DatabaseUrl::Sqlite { path } => path.with_extension("key"),
         DatabaseUrl::Postgres(_) => PathBuf::from("causeway.key"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// Many that begin at once have one key ring, which is there as a whole, and nothing else is left.
+    #[test]
+    fn whoever_comes_second_takes_the_first_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("causeway.key");
+        let sealed: Vec<_> = std::thread::scope(|scope| {
+            let start = || create(&path).unwrap().active_kid().to_owned();
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(sealed.iter().all(|kid| *kid == sealed[0]), "{sealed:?}");
+        let left: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left == [&*path], "{left:?}");
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

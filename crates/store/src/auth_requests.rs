@@ -2,7 +2,7 @@
 
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, Prompts, RequestUri, ResponseMode,
+    AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Did, Jkt, Prompts, RequestUri, ResponseMode,
     TenantId, Timestamp, TokenHash, UpstreamSessionId,
 };
 use diesel::prelude::*;
@@ -14,7 +14,7 @@ use crate::schema::oauth_auth_request::{self, dsl};
 
 const SIGN_IN: &str = "sign_in";
 const CONSENT: &str = "consent";
-const DECIDED: &str = "decided";
+pub(crate) const DECIDED: &str = "decided";
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = oauth_auth_request)]
@@ -51,6 +51,12 @@ const fn column(name: &'static str) -> Column {
     Column("oauth_auth_request", name)
 }
 
+/// No DID holds a space.
+fn join(dids: &[Did]) -> Option<String> {
+    let dids: Vec<_> = dids.iter().map(Did::as_str).collect();
+    (!dids.is_empty()).then(|| dids.join(" "))
+}
+
 impl Row {
     fn of(request: &AuthRequest) -> Self {
         let (stage, upstream_session_id) = match &request.stage {
@@ -85,7 +91,7 @@ impl Row {
             ui_locales: request.ui_locales.clone(),
             resource: request.resources.to_stored(),
             device_code: request.device_code.as_ref().map(|code| code.as_str().to_owned()),
-            required_sub: request.required_sub.as_ref().map(|did| did.as_str().to_owned()),
+            required_sub: join(&request.required_subs),
             correlation_id: request.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
         }
     }
@@ -119,7 +125,12 @@ impl Row {
             max_age: self.max_age,
             dpop_jkt: self.dpop_jkt.map(Jkt::new),
             ui_locales: self.ui_locales,
-            required_sub: self.required_sub.map(|did| column("required_sub").did(&did)).transpose()?,
+            required_subs: self
+                .required_sub
+                .iter()
+                .flat_map(|dids| dids.split(' '))
+                .map(|did| column("required_sub").did(did))
+                .collect::<Result<_, _>>()?,
             browser_id: BrowserSessionId::new(self.browser_id),
             request_uri: self.request_uri.map(RequestUri::new),
             device_code: self.device_code.map(TokenHash::from_stored),

@@ -10,9 +10,8 @@ use serde::Serialize;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::schema::{event_outbox, event_subscription, upstream_session};
-use crate::seal::{SealedColumn, SealingKeyRing};
-
-const WEBHOOK_SECRET: SealedColumn = SealedColumn { name: "event_subscription.webhook_secret" };
+use crate::seal::SealingKeyRing;
+use crate::sealed::WEBHOOK_SECRET;
 
 /// Ids are microseconds at least, so that they grow even when the table was emptied.
 const MICROS: i64 = 1_000_000;

@@ -1,16 +1,14 @@
 //! Our own signing keys: `signing_key`.
 
 use causeway_domain::{Secret, Timestamp, UpstreamSessionId};
-use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
-use crate::schema::{oauth_atp_request, oauth_atp_session, signing_key};
-use crate::seal::{SealedColumn, SealingKeyRing};
+use crate::schema::{oauth_atp_session, signing_key};
+use crate::seal::SealingKeyRing;
+use crate::sealed::PRIVATE_JWK;
 use crate::sessions;
-
-const PRIVATE_JWK: SealedColumn = SealedColumn { name: "signing_key.private_jwk" };
 
 /// A signing key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,22 +153,4 @@ pub fn try_ring(c: &mut AnyConnection, ring: &SealingKeyRing) -> Result<(), Stor
         .optional()?;
     let Some((session_id, iteration)) = set else { return Ok(()) };
     sessions::find_token_set(c, ring, &UpstreamSessionId::new(session_id), iteration).map(drop)
-}
-
-/// Whether anything is sealed in this database: without the key ring that sealed it, it is lost.
-///
-/// # Errors
-/// [`StoreError`] when a query fails.
-pub fn has_sealed_rows(c: &mut AnyConnection) -> Result<bool, StoreError> {
-    let keys: bool = diesel::select(exists(signing_key::table.select(signing_key::kid))).get_result(c)?;
-    if keys {
-        return Ok(true);
-    }
-    let sets = oauth_atp_session::table.filter(oauth_atp_session::dpop_key.ne(""));
-    let sets: bool = diesel::select(exists(sets)).get_result(c)?;
-    if sets {
-        return Ok(true);
-    }
-    let requests = oauth_atp_request::table.filter(oauth_atp_request::dpop_private_key.ne(""));
-    Ok(diesel::select(exists(requests)).get_result(c)?)
 }

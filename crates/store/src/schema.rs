@@ -213,7 +213,6 @@ diesel::table! {
         revocation_due_at -> Nullable<BigInt>,
         revocation_attempts -> BigInt,
         deleted_at -> Nullable<BigInt>,
-        next_check_at -> BigInt,
         granted_scope -> Nullable<Text>,
         refresh_failures -> BigInt,
         refresh_not_before -> Nullable<BigInt>,
@@ -342,6 +341,7 @@ diesel::table! {
     }
 }
 
+diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token, upstream_session);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);

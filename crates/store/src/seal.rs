@@ -18,6 +18,7 @@ use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::StoreError;
+use crate::sealed::SealedColumn;
 
 const VERSION: &str = "v1";
 const KEY_BYTES: usize = 32;
@@ -71,11 +72,10 @@ impl Drop for SealingKey {
 /// ```
 /// use causeway_domain::SystemRng;
 /// use causeway_store::seal::SealingKeyRing;
-/// let text = SealingKeyRing::generate(&SystemRng);
-/// let ring = SealingKeyRing::parse(&text)?;
-/// let sealed = ring.seal("oauth_atp_session.dpop_key", "us_1/1", b"secret").unwrap();
-/// assert_eq!(ring.open("oauth_atp_session.dpop_key", "us_1/1", &sealed).unwrap().as_slice(), b"secret");
-/// assert!(ring.open("oauth_atp_session.dpop_key", "us_2/1", &sealed).is_err());
+/// let (new, old) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
+/// let ring = SealingKeyRing::parse(&format!("{new}{old}"))?;
+/// assert_eq!(ring.active_kid(), SealingKeyRing::parse(&new)?.active_kid());
+/// assert_eq!(ring.older_kids().collect::<Vec<_>>(), [SealingKeyRing::parse(&old)?.active_kid()]);
 /// # Ok::<(), causeway_store::seal::KeyRingError>(())
 /// ```
 #[derive(Clone)]
@@ -135,6 +135,11 @@ impl SealingKeyRing {
         self.keys.first().map_or("", |key| key.kid.as_str())
     }
 
+    /// The names of the keys that only open.
+    pub fn older_kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().skip(1).map(|key| key.kid.as_str())
+    }
+
     /// Keys for another purpose, one from each key of the ring and in their order: HKDF-SHA256 (RFC 5869)
     /// with `purpose` as its `info`. Who learns one of them learns nothing about the ring or the others.
     ///
@@ -159,7 +164,7 @@ impl SealingKeyRing {
     ///
     /// # Errors
     /// [`SealError::Refused`] when OpenSSL fails.
-    pub fn seal(&self, column: &str, row_key: &str, plaintext: &[u8]) -> Result<String, SealError> {
+    fn seal(&self, column: &str, row_key: &str, plaintext: &[u8]) -> Result<String, SealError> {
         let key = self.keys.first().ok_or(SealError::UnknownKey)?;
         let mut sealed = vec![0_u8; NONCE_BYTES];
         openssl::rand::rand_bytes(&mut sealed).map_err(|_| SealError::Refused)?;
@@ -170,14 +175,14 @@ impl SealingKeyRing {
                 .map_err(|_| SealError::Refused)?;
         sealed.extend_from_slice(&ciphertext);
         sealed.extend_from_slice(&tag);
-        Ok(format!("{VERSION}.{}.{}", key.kid, URL_SAFE_NO_PAD.encode(sealed)))
+        Ok(prefix(&key.kid) + &URL_SAFE_NO_PAD.encode(sealed))
     }
 
     /// Opens what [`Self::seal`] sealed for the same place.
     ///
     /// # Errors
     /// The [`SealError`] that says why it does not open.
-    pub fn open(&self, column: &str, row_key: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    fn open(&self, column: &str, row_key: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let mut parts = sealed.split('.');
         let (Some(VERSION), Some(kid), Some(encoded), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -203,8 +208,19 @@ impl SealingKeyRing {
         row_key: &str,
         plaintext: &str,
     ) -> Result<String, StoreError> {
-        self.seal(column.name, row_key, plaintext.as_bytes())
-            .map_err(|error| StoreError::Seal { table: column.name, error })
+        self.seal(column.name(), row_key, plaintext.as_bytes())
+            .map_err(|error| StoreError::Seal { table: column.name(), error })
+    }
+
+    /// What any key of the ring has sealed, sealed by the first one.
+    pub(crate) fn reseal_column(
+        &self,
+        column: SealedColumn,
+        row_key: &str,
+        sealed: &str,
+    ) -> Result<String, SealError> {
+        let plaintext = self.open(column.name(), row_key, sealed)?;
+        self.seal(column.name(), row_key, &plaintext)
     }
 
     pub(crate) fn open_column(
@@ -213,8 +229,8 @@ impl SealingKeyRing {
         row_key: &str,
         sealed: &str,
     ) -> Result<Secret, StoreError> {
-        let fail = |error| StoreError::Seal { table: column.name, error };
-        let bytes = self.open(column.name, row_key, sealed).map_err(fail)?;
+        let fail = |error| StoreError::Seal { table: column.name(), error };
+        let bytes = self.open(column.name(), row_key, sealed).map_err(fail)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| fail(SealError::Malformed))?;
         Ok(Secret::new(text))
     }
@@ -226,10 +242,16 @@ impl fmt::Debug for SealingKeyRing {
     }
 }
 
-/// A column that holds sealed values, as `table.column`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SealedColumn {
-    pub(crate) name: &'static str,
+/// How every value begins that this key has sealed.
+pub(crate) fn prefix(kid: &str) -> String {
+    format!("{VERSION}.{kid}.")
+}
+
+/// The name of the key that sealed a value, if it says so.
+pub(crate) fn kid_of(sealed: &str) -> Option<&str> {
+    let (version, rest) = sealed.split_once('.')?;
+    let (kid, _) = rest.split_once('.')?;
+    (version == VERSION).then_some(kid)
 }
 
 /// Neither part can hold the separator, so no two places share their additional data.

@@ -12,7 +12,8 @@ mod live;
 
 pub use self::background::supersede_background;
 pub use self::ending::{
-    complete_revocation, due_revocations, end_session, end_session_quietly, postpone_revocation,
+    complete_revocation, due_revocations, end_session, end_session_quietly, owe_revocation,
+    postpone_revocation,
 };
 pub use self::live::{
     LIVE_LIMIT, find_live_session, find_live_session_of_client, find_session_of_token,
@@ -20,7 +21,6 @@ pub use self::live::{
     list_live_sessions_of_browser, list_live_sessions_of_client,
 };
 
-use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
@@ -36,14 +36,11 @@ use crate::events::{self, EventKind};
 use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
-use crate::seal::{SealedColumn, SealingKeyRing};
+use crate::seal::SealingKeyRing;
+use crate::sealed::{ACCESS_TOKEN, DPOP_KEY, REFRESH_TOKEN};
 
 /// Seconds by which `last_used_at` may lag behind.
 pub const TOUCH_SECONDS: i64 = 60;
-
-const DPOP_KEY: SealedColumn = SealedColumn { name: "oauth_atp_session.dpop_key" };
-const ACCESS_TOKEN: SealedColumn = SealedColumn { name: "oauth_atp_session.access_token" };
-const REFRESH_TOKEN: SealedColumn = SealedColumn { name: "oauth_atp_session.refresh_token" };
 
 const PENDING: &str = SessionState::Pending.as_str();
 const ACTIVE: &str = SessionState::Active.as_str();
@@ -204,6 +201,20 @@ fn insert_iteration(
     Ok(())
 }
 
+/// Adds an iteration, and wipes the secrets of those before it.
+fn replace_secrets(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    new: NewIteration<'_>,
+    set: &TokenSet,
+) -> Result<(), StoreError> {
+    let before = oauth_atp_session::table
+        .filter(oauth_atp_session::session_id.eq(new.session_id.as_str()))
+        .filter(oauth_atp_session::iteration.lt(new.iteration));
+    diesel::update(before).set(WIPED).execute(c)?;
+    insert_iteration(c, ring, new, set)
+}
+
 /// Keeps a session: its head, and the token set that its `iteration` names.
 ///
 /// # Errors
@@ -214,10 +225,7 @@ pub fn insert_session(
     session: &SessionHead,
     set: &TokenSet,
 ) -> Result<(), StoreError> {
-    let next_check_at = session.created_at.plus(AUTH_REQUEST_SECONDS).as_secs();
-    diesel::insert_into(upstream_session::table)
-        .values((&HeadRow::of(session)?, dsl::next_check_at.eq(next_check_at)))
-        .execute(c)?;
+    diesel::insert_into(upstream_session::table).values(&HeadRow::of(session)?).execute(c)?;
     let new = NewIteration {
         session_id: &session.session_id,
         iteration: session.iteration,
@@ -345,11 +353,7 @@ pub fn advance_session(
         diesel::update(revived).set(dsl::state.eq(ACTIVE)).execute(c)?;
     }
     let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
-    insert_iteration(c, ring, new, set)?;
-    let before = oauth_atp_session::table
-        .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
-        .filter(oauth_atp_session::iteration.lt(iteration));
-    diesel::update(before).set(WIPED).execute(c)?;
+    replace_secrets(c, ring, new, set)?;
     events::note_session(c, session_id, EventKind::Refreshed, now)?;
     Ok(true)
 }
@@ -365,31 +369,49 @@ struct Wiped {
 
 const WIPED: Wiped = Wiped { dpop_key: "", access_token: None, refresh_token: None };
 
-/// Takes the lease of a live session when nobody holds it; returns its fence.
+/// A lease that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which taking it is: a later one has a larger fence.
+    pub fence: i64,
+    /// Whether it ran out instead of being given back: its holder is gone, or could not write. What that one was
+    /// answered, and had not committed, is lost.
+    pub taken_over: bool,
+}
+
+/// Takes the lease of a live session when nobody holds it.
 ///
 /// # Errors
-/// [`StoreError`] when the query fails.
+/// [`StoreError`] when a query fails.
 pub fn acquire_lease(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
     holder: &str,
     now: Timestamp,
     until: Timestamp,
-) -> Result<Option<i64>, StoreError> {
-    let free = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(PENDING)))
-        .filter(dsl::lease_until.is_null().or(dsl::lease_until.le(now.as_secs()).assume_not_null()));
-    let fence = diesel::update(free)
-        .set((
+) -> Result<Option<Lease>, StoreError> {
+    let live = || {
+        dsl::upstream_session
+            .filter(dsl::session_id.eq(session_id.as_str()))
+            .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(PENDING)))
+    };
+    let mine = || {
+        (
             dsl::lease_holder.eq(Some(holder)),
             dsl::lease_fence.eq(dsl::lease_fence + 1),
             dsl::lease_until.eq(Some(until.as_secs())),
-        ))
-        .returning(dsl::lease_fence)
-        .get_result::<i64>(c)
-        .optional()?;
-    Ok(fence)
+        )
+    };
+    let free = live().filter(dsl::lease_until.is_null());
+    let fence =
+        diesel::update(free).set(mine()).returning(dsl::lease_fence).get_result::<i64>(c).optional()?;
+    if let Some(fence) = fence {
+        return Ok(Some(Lease { fence, taken_over: false }));
+    }
+    let ran_out = live().filter(dsl::lease_until.le(now.as_secs()));
+    let fence =
+        diesel::update(ran_out).set(mine()).returning(dsl::lease_fence).get_result::<i64>(c).optional()?;
+    Ok(fence.map(|fence| Lease { fence, taken_over: true }))
 }
 
 /// Holds a lease until later; `false` when it was given back or somebody else has taken it since.
@@ -482,6 +504,19 @@ pub fn any_began_as(
         .first::<String>(c)
         .optional()?;
     Ok(found.is_some())
+}
+
+/// As whom live sessions began at people's servers, and how many of each.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn count_by_upstream_client(c: &mut AnyConnection) -> Result<Vec<(UpstreamClientId, i64)>, StoreError> {
+    let counts: Vec<(String, i64)> = dsl::upstream_session
+        .filter(dsl::state.ne(ENDED))
+        .group_by(dsl::upstream_client_id)
+        .select((dsl::upstream_client_id, diesel::dsl::count_star()))
+        .load(c)?;
+    Ok(counts.into_iter().map(|(id, count)| (UpstreamClientId::new(id), count)).collect())
 }
 
 /// The keys by which live sessions authenticate upstream, and sessions that are about to begin or to

@@ -11,6 +11,7 @@ use diesel::connection::{
     AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus,
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::conn::{self, AnyConnection, DatabaseFile, SqliteRole};
 use crate::error::{OpenError, StoreError};
@@ -327,8 +328,10 @@ impl Store {
         let permit = self.inner.pool.permit().await?;
         let pool = Arc::clone(&self.inner.pool);
         let counters = Arc::clone(&self.inner.counters);
+        // What is said there belongs to whoever asked.
+        let span = Span::current();
         let running = tokio::task::spawn_blocking(move || {
-            let result = f(&pool, &counters);
+            let result = span.in_scope(|| f(&pool, &counters));
             drop(permit);
             result
         });
@@ -377,7 +380,9 @@ fn begin(pool: &Pool, how: Begin) -> Result<Pooled, StoreError> {
             Ok(()) => return Ok(pooled),
             Err(error) if new => return Err(error.into()),
             // Dropped, whatever ails it; the pool has fewer of them each time.
-            Err(error) => tracing::debug!(name: "store.connection_replaced", %error),
+            Err(error) => {
+                tracing::debug!(name: "store.connection_replaced", %error, "a dead connection is replaced");
+            }
         }
     }
 }

@@ -2,18 +2,18 @@
 //! are ended. Every query of it is served by an index and bounded by the size of a batch.
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
-use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use crate::auth_requests::DECIDED;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
-use crate::schema::oauth_client;
-use crate::schema::upstream_session::dsl;
+use crate::events::{self, EventKind};
+use crate::schema::{oauth_auth_request, oauth_client};
 use crate::sessions;
 
-const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
 
 /// Seconds for which the rows of an ended session stay after its revocation.
@@ -22,8 +22,6 @@ pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
 pub const UNUSED_CLIENT_SECONDS: i64 = 30 * DAY;
 /// Seconds for which a client stays that nobody registered and nobody signs in to.
 pub const UNUSED_DOCUMENT_SECONDS: i64 = DAY;
-/// Seconds after which a session is looked at again that some token still led to.
-pub const REACH_CHECK_SECONDS: i64 = HOUR;
 
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +43,7 @@ struct Expired {
 
 /// Codes stay for a day, so that reuse is noticed, and a device learns that its code has expired; tokens too, so
 /// that "expired" can be told from "unknown". A pushed request stays as long as what came of it can.
-const EXPIRED: [Expired; 12] = [
-    Expired { table: "oauth_auth_request", key: "session_id", grace: 0 },
+const EXPIRED: [Expired; 11] = [
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
     Expired { table: "oauth_authorization_code", key: "code", grace: DAY },
@@ -86,6 +83,9 @@ const OF_SESSION: [OfSession; 4] = [
 // Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance. Literals
 // stand in the text so that the partial indexes serve.
 
+/// Sign-ins whose time is over.
+const REQUESTS: &str = "SELECT session_id AS id, client_id, correlation_id, stage FROM oauth_auth_request \
+    WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";
 /// Nobody consented in time.
 const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE state = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
@@ -93,18 +93,6 @@ const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
 const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
     ORDER BY last_used_at LIMIT $2";
-/// To be looked at.
-const UNCHECKED: &str = "SELECT session_id AS id FROM upstream_session \
-    WHERE session_kind = 'device' AND state IN ('active', 'reauth_required') AND next_check_at <= $1 \
-    ORDER BY next_check_at LIMIT $2";
-/// Until when a token or code leads to a session, unless it is revoked before.
-const REACHABLE_UNTIL: &str = "SELECT MAX(expires_at) AS seconds FROM ( \
-    SELECT expires_at FROM oauth_access_token WHERE session_id = $1 AND NOT revoked \
-        AND user_id = (SELECT did FROM upstream_session WHERE session_id = $1) \
-    UNION ALL SELECT COALESCE(expires_at, 9223372036854775807) FROM oauth_refresh_token \
-        WHERE session_id = $1 AND NOT revoked \
-    UNION ALL SELECT expires_at FROM oauth_authorization_code WHERE session_id = $1 AND NOT used \
-    ) AS reach";
 /// Registered over HTTP long ago, and nobody ever signed in to it, or not for as long as anything is kept.
 /// Each subquery reads one entry of an index.
 const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
@@ -130,9 +118,15 @@ struct Id {
 }
 
 #[derive(QueryableByName)]
-struct Until {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    seconds: Option<i64>,
+struct Request {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    client_id: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    correlation_id: Option<String>,
+    #[diesel(sql_type = Text)]
+    stage: String,
 }
 
 /// One sweep: at most `limit` of everything.
@@ -143,25 +137,49 @@ struct Sweep<'a> {
     count: SweepCount,
 }
 
-/// Deletes what has expired, and ends device sessions that were abandoned before consent, are past
-/// their idle end, or can be reached by no token and no code any more; at most `limit` of each.
+/// Deletes what has expired, and ends sessions that were abandoned before consent and device sessions that are past
+/// their idle end; at most `limit` of each.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
 pub fn sweep_expired(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Result<SweepCount, StoreError> {
     let mut sweep = Sweep { c, now, limit, count: SweepCount::default() };
+    sweep.delete_requests()?;
     sweep.delete_expired()?;
     sweep.end_stale(ABANDONED, AUTH_REQUEST_SECONDS)?;
     if let Some(idle_seconds) = SessionKind::Device.idle_seconds() {
         sweep.end_stale(IDLE, idle_seconds)?;
     }
-    sweep.end_unreachable()?;
     sweep.delete_bygone()?;
     sweep.delete_unused_clients()?;
     Ok(sweep.count)
 }
 
 impl Sweep<'_> {
+    /// Deletes sign-ins whose time is over; of those that nobody has decided, clients that want to know are told that they
+    /// failed: once, whoever else sweeps, and not when somebody decides at this very moment.
+    fn delete_requests(&mut self) -> Result<(), StoreError> {
+        let rows: Vec<Request> = sql_query(REQUESTS)
+            .bind::<BigInt, _>(self.now.as_secs())
+            .bind::<BigInt, _>(self.limit)
+            .load(self.c)?;
+        self.note_batch(rows.len());
+        for Request { id, client_id, correlation_id, stage } in rows {
+            let over = oauth_auth_request::table
+                .filter(oauth_auth_request::session_id.eq(id))
+                .filter(oauth_auth_request::stage.eq(&stage));
+            let deleted = diesel::delete(over).execute(self.c)?;
+            self.count.deleted += deleted;
+            if deleted == 0 || stage == DECIDED {
+                continue;
+            }
+            let (client_id, correlation_id) =
+                (ClientId::new(client_id), correlation_id.map(CorrelationId::new));
+            events::note_sign_in(self.c, &client_id, correlation_id.as_ref(), EventKind::Failed, self.now)?;
+        }
+        Ok(())
+    }
+
     fn delete_expired(&mut self) -> Result<(), StoreError> {
         for Expired { table, key, grace } in EXPIRED {
             let old =
@@ -175,25 +193,6 @@ impl Sweep<'_> {
     fn end_stale(&mut self, query: &str, seconds: i64) -> Result<(), StoreError> {
         for session_id in self.find(query, seconds)? {
             self.end(&session_id)?;
-        }
-        Ok(())
-    }
-
-    /// Ends sessions that nothing leads to any more; the others are looked at again when what leads
-    /// to them now has expired, or a while later.
-    fn end_unreachable(&mut self) -> Result<(), StoreError> {
-        for session_id in self.find(UNCHECKED, 0)? {
-            let until: Until =
-                sql_query(REACHABLE_UNTIL).bind::<Text, _>(session_id.as_str()).get_result(self.c)?;
-            match until.seconds.map(Timestamp).filter(|until| *until > self.now) {
-                None => self.end(&session_id)?,
-                Some(until) => {
-                    let again = until.min(self.now.plus(REACH_CHECK_SECONDS)).as_secs();
-                    diesel::update(dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())))
-                        .set(dsl::next_check_at.eq(again))
-                        .execute(self.c)?;
-                }
-            }
         }
         Ok(())
     }

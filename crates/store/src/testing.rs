@@ -303,24 +303,65 @@ pub fn expire_leases(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// When the last lease runs out, in seconds since 1970; 0: nobody holds one.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn leased_until(c: &mut AnyConnection) -> Result<i64, StoreError> {
+    #[derive(QueryableByName)]
+    struct Lease {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        until: i64,
+    }
+    Ok(sql_query("SELECT COALESCE(MAX(lease_until), 0) AS until FROM upstream_session")
+        .get_result::<Lease>(c)?
+        .until)
+}
+
 /// Has the database refuse new token sets, with words that nobody has heard before, or take them again.
 ///
 /// # Errors
 /// [`StoreError`] when a statement fails.
 pub fn refuse_token_sets(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
+    refuse_rows(c, "oauth_atp_session", refused)
+}
+
+/// Has the database refuse new rows of the audit log, or take them again.
+///
+/// # Errors
+/// [`StoreError`] when a statement fails.
+pub fn refuse_audit_events(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
+    refuse_rows(c, "audit_event", refused)
+}
+
+fn refuse_rows(c: &mut AnyConnection, table: &str, refused: bool) -> Result<(), StoreError> {
     let statements = match (&*c, refused) {
-        (AnyConnection::Sqlite(_), true) => {
-            "CREATE TRIGGER refused BEFORE INSERT ON oauth_atp_session BEGIN SELECT RAISE(ABORT, 'not today'); END"
-        }
-        (AnyConnection::Sqlite(_), false) => "DROP TRIGGER refused",
-        (AnyConnection::Postgres(_), true) => {
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        (AnyConnection::Sqlite(_), true) => format!(
+            "CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'not today'); END"
+        ),
+        (AnyConnection::Sqlite(_), false) => "DROP TRIGGER refused".to_owned(),
+        (AnyConnection::Postgres(_), true) => format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '53100'; END $$;
-             CREATE TRIGGER refused BEFORE INSERT ON oauth_atp_session FOR EACH ROW EXECUTE FUNCTION refuse()"
-        }
-        (AnyConnection::Postgres(_), false) => "DROP TRIGGER refused ON oauth_atp_session",
+             CREATE TRIGGER refused BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ),
+        (AnyConnection::Postgres(_), false) => format!("DROP TRIGGER refused ON {table}"),
     };
-    Ok(c.batch_execute(statements)?)
+    Ok(c.batch_execute(&statements)?)
+}
+
+/// Cuts all other connections to a PostgreSQL database, as a restart of its server does. Those to a SQLite file cannot be cut.
+///
+/// # Errors
+/// [`StoreError`] when the statement fails.
+pub fn cut_other_connections(c: &mut AnyConnection) -> Result<(), StoreError> {
+    if let AnyConnection::Postgres(_) = c {
+        c.batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )?;
+    }
+    Ok(())
 }
 
 /// Every text of every table whose name begins with `oauth_`, and of the tables beside them: what

@@ -2,7 +2,7 @@
 
 use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshRevocation, RefreshToken};
 use causeway_domain::secret::{Access, Refresh};
-use causeway_domain::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_domain::{ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
@@ -10,7 +10,9 @@ use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::fixed::fixed;
-use crate::schema::{oauth_access_token, oauth_authorization_code, oauth_refresh_token, upstream_session};
+use crate::schema::{
+    oauth_access_token, oauth_authorization_code, oauth_client, oauth_refresh_token, upstream_session,
+};
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = oauth_access_token, treat_none_as_default_value = false)]
@@ -358,13 +360,21 @@ pub fn revoke_access_token(c: &mut AnyConnection, token: &TokenHash<Access>) -> 
     Ok(fixed!(diesel::update(live).set(oauth_access_token::revoked.eq(true))).execute(c)? == 1)
 }
 
-/// Revokes the tokens that a client has for itself, without a person; returns how many were alive.
+/// Revokes the tokens that a client of this tenant has for itself, without a person; returns how many were alive.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn revoke_client_tokens(c: &mut AnyConnection, client_id: &ClientId) -> Result<usize, StoreError> {
+pub fn revoke_client_tokens(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<usize, StoreError> {
+    let client = oauth_client::table
+        .filter(oauth_client::client_id.eq(client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+        .select(oauth_client::client_id);
     let live = oauth_access_token::table
-        .filter(oauth_access_token::client_id.eq(client_id.as_str()))
+        .filter(oauth_access_token::client_id.eq_any(client))
         .filter(oauth_access_token::session_id.is_null())
         .filter(oauth_access_token::revoked.eq(false));
     Ok(diesel::update(live).set(oauth_access_token::revoked.eq(true)).execute(c)?)

@@ -10,10 +10,8 @@ use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::schema::oauth_atp_request::{self, dsl};
-use crate::seal::{SealedColumn, SealingKeyRing};
-
-const PKCE_VERIFIER: SealedColumn = SealedColumn { name: "oauth_atp_request.pkce_verifier" };
-const DPOP_PRIVATE_KEY: SealedColumn = SealedColumn { name: "oauth_atp_request.dpop_private_key" };
+use crate::seal::SealingKeyRing;
+use crate::sealed::{DPOP_PRIVATE_KEY, PKCE_VERIFIER};
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = oauth_atp_request)]

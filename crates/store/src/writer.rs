@@ -6,8 +6,9 @@
 //!
 //! A savepoint has SQLite copy every page that a closure touches, which takes as long as what the closure does, and
 //! nearly all succeed. So a batch runs without savepoints. When one of its closures fails, all that the batch did is
-//! rolled back and it runs again, each closure in a savepoint now: an error or a panic rolls back its own alone. So do
-//! the batches after it for a while: who fails on purpose does not make everybody's work twice as long.
+//! rolled back and it runs again, each closure in a savepoint now: an error or a panic rolls back its own alone. When
+//! the next one fails as well, more and more batches have savepoints from the start ([`Caution`]): who fails on purpose
+//! does not make everybody's work three times as long.
 //!
 //! SQLite itself may end the transaction (disk full, I/O error, no memory): then the savepoint is gone too, and every
 //! caller of the batch gets a retryable error.
@@ -123,8 +124,48 @@ fn say(words: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(words));
 }
 
-/// Batches with savepoints after one that had to run again.
-const CAREFUL_BATCHES: u32 = 64;
+/// The most batches that have savepoints from the start before it is tried again without.
+const LONGEST_CAUTION: u32 = 64;
+
+/// For how many batches the writer takes savepoints. A failure once in a while costs its own batch and no more; each
+/// one that follows at once doubles the number.
+#[derive(Debug, Default)]
+struct Caution {
+    /// Batches that are still to have savepoints.
+    left: u32,
+    /// Batches that had to, the last time.
+    last: u32,
+}
+
+impl Caution {
+    /// Whether the next batch has savepoints, and counts it if so.
+    fn takes_one(&mut self) -> bool {
+        let is_on = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_on
+    }
+
+    /// A batch without savepoints failed.
+    fn rise(&mut self) {
+        self.last = (self.last * 2).clamp(1, LONGEST_CAUTION);
+        self.left = self.last;
+    }
+
+    /// A batch without savepoints went well.
+    fn fall(&mut self) {
+        self.last = 0;
+    }
+}
+
+/// What became of a batch that ran without savepoints.
+enum Plain {
+    /// All went well: it may be committed.
+    Well,
+    /// Its only closure failed: there is nothing else to keep.
+    Alone,
+    /// One of several failed, or a statement of one that succeeded. Nothing of it may be committed.
+    Failed,
+}
 
 struct Writer {
     conn: AnyConnection,
@@ -133,8 +174,7 @@ struct Writer {
     /// Whether a statement that changes rows failed, whatever its closure made of the error. Diesel does not tell
     /// of those that give rows back: closures hand on their errors.
     failed: Arc<AtomicBool>,
-    /// Batches that are still to have savepoints.
-    careful: u32,
+    caution: Caution,
     counters: Arc<Counters>,
 }
 
@@ -152,7 +192,14 @@ impl Writer {
                 noted.store(true, Ordering::Relaxed);
             }
         });
-        Self { conn: AnyConnection::Sqlite(conn), file, batch_limit, failed, careful: 0, counters }
+        Self {
+            conn: AnyConnection::Sqlite(conn),
+            file,
+            batch_limit,
+            failed,
+            caution: Caution::default(),
+            counters,
+        }
     }
 
     /// Runs the batch and whatever arrives while it runs, up to the limit: who comes before the commit shares it.
@@ -162,41 +209,48 @@ impl Writer {
         mut late: impl FnMut() -> Option<Box<dyn Job>>,
     ) -> Result<(), StoreError> {
         self.file.check()?;
-        if self.careful == 0 {
+        if !self.caution.takes_one() {
             begin(&mut self.conn)?;
-            if self.run_plainly(batch, &mut late) {
-                return self.commit();
+            match self.run_plainly(batch, &mut late) {
+                Plain::Well => {
+                    self.caution.fall();
+                    return self.end("COMMIT");
+                }
+                Plain::Alone => return self.end("ROLLBACK"),
+                Plain::Failed => abandon(&mut self.conn),
             }
-            abandon(&mut self.conn);
-            self.careful = CAREFUL_BATCHES;
+            self.caution.rise();
+            self.caution.takes_one();
             self.counters.note_retry();
         }
-        self.careful -= 1;
         begin(&mut self.conn)?;
         if let Err(error) = self.run_in_savepoints(batch, &mut late) {
             abandon(&mut self.conn);
             return Err(lost(error));
         }
-        self.commit()
+        self.end("COMMIT")
     }
 
-    /// Whether all went well. Otherwise nothing of it may be committed.
     fn run_plainly(
         &mut self,
         batch: &mut Vec<Box<dyn Job>>,
         late: &mut impl FnMut() -> Option<Box<dyn Job>>,
-    ) -> bool {
+    ) -> Plain {
         self.failed.store(false, Ordering::Relaxed);
         let mut done = 0;
         while let Some(job) = batch.get_mut(done) {
+            let stays = job.run(&mut self.conn);
+            if !stays && batch.len() == 1 {
+                return Plain::Alone;
+            }
             // What failed may have ended the transaction, though the closure succeeds without it.
-            if !job.run(&mut self.conn) || self.failed.load(Ordering::Relaxed) {
-                return false;
+            if !stays || self.failed.load(Ordering::Relaxed) {
+                return Plain::Failed;
             }
             done += 1;
             fill(batch, self.batch_limit, late);
         }
-        true
+        Plain::Well
     }
 
     /// An error from here means that the transaction is gone.
@@ -214,8 +268,9 @@ impl Writer {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
-        if let Err(error) = self.conn.batch_execute("COMMIT") {
+    /// Ends the transaction. An error means that it was gone already, or is now.
+    fn end(&mut self, with: &str) -> Result<(), StoreError> {
+        if let Err(error) = self.conn.batch_execute(with) {
             abandon(&mut self.conn);
             return Err(lost(error));
         }
@@ -271,5 +326,32 @@ fn lost(error: diesel::result::Error) -> StoreError {
     match StoreError::from(error) {
         error if error.is_retryable() => error,
         error => StoreError::TransactionLost(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caution, LONGEST_CAUTION};
+
+    #[test]
+    fn a_failure_once_in_a_while_costs_its_own_batch_and_no_more() {
+        let mut caution = Caution::default();
+        for _ in 0..3 {
+            caution.rise();
+            assert!(caution.takes_one(), "the batch that runs again");
+            assert!(!caution.takes_one());
+            caution.fall();
+        }
+    }
+
+    #[test]
+    fn failure_upon_failure_is_met_with_more_and_more_caution() {
+        let mut caution = Caution::default();
+        let mut batches = || {
+            caution.rise();
+            std::iter::from_fn(|| caution.takes_one().then_some(())).count()
+        };
+        let found: Vec<_> = (0..9).map(|_| batches()).collect();
+        assert_eq!(found, [1, 2, 4, 8, 16, 32, 64, 64, LONGEST_CAUTION as usize]);
     }
 }

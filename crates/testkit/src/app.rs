@@ -157,6 +157,7 @@ impl TestApp {
             ceiling: scope,
             registration: RegistrationPolicy::Open,
             client_documents: true,
+            resources: Vec::new(),
             limits: RateLimits::default(),
             audit_seconds: Some(90 * 86_400),
         };

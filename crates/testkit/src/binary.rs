@@ -105,9 +105,21 @@ impl Causeway {
     /// # Errors
     /// When it has not logged it.
     pub fn bound(&self) -> Result<String> {
+        self.logged("bound")
+    }
+
+    /// Where it serves its metrics, if it was asked to.
+    ///
+    /// # Errors
+    /// When it has not logged it.
+    pub fn metrics_url(&self) -> Result<String> {
+        Ok(format!("http://{}/metrics", self.logged("metrics_bound")?))
+    }
+
+    /// The last value of a text member of the log.
+    fn logged(&self, member: &str) -> Result<String> {
         let log = self.log()?;
-        let at = log.rfind("\"bound\":\"").context("the bound address is not in the log")?;
-        let rest = &log[at + "\"bound\":\"".len()..];
+        let (_, rest) = log.rsplit_once(&format!("\"{member}\":\"")).context("it is not in the log")?;
         Ok(rest.split('"').next().unwrap_or_default().to_owned())
     }
 

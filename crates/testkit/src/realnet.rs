@@ -321,7 +321,19 @@ impl TlsProxy {
     /// # Errors
     /// When it has ended.
     pub async fn point_at(&mut self, address: &str) -> Result<()> {
-        self.input.write_all(format!("{}\n", json!({"to": address})).as_bytes()).await?;
+        self.tell(&json!({"to": address})).await
+    }
+
+    /// Refuses one path from now on, as a proxy does that was told too little of the server behind it.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn block(&mut self, path: &str) -> Result<()> {
+        self.tell(&json!({"block": path})).await
+    }
+
+    async fn tell(&mut self, what: &Value) -> Result<()> {
+        self.input.write_all(format!("{what}\n").as_bytes()).await?;
         self.input.flush().await?;
         self.output.next_line().await?.context("the TLS proxy ended")?;
         Ok(())

@@ -40,7 +40,7 @@ impl From<ListenError> for ApiError {
         match error {
             ListenError::Internal(error) => Self::internal(&error),
             ListenError::Replayed(replayed) => replayed.into(),
-            error @ ListenError::PublicClient => Self::invalid_client(&error, false),
+            error @ ListenError::PublicClient => Self::invalid_client(&error),
             error @ ListenError::NotSubscribed => {
                 Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, &error.to_string())
             }

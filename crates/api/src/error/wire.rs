@@ -123,7 +123,7 @@ fn redirect(refusal: &Refusal) -> Vec<String> {
 }
 
 fn client(error: ClientAuthError) -> Vec<String> {
-    json(ApiError::caller(error.into(), true))
+    json(ApiError::caller(error.into()))
 }
 
 fn text() -> String {
@@ -159,7 +159,7 @@ fn requests(book: &mut Book) {
     every!(book, |error: JwkError| assertion(error.into()), JwkError {
         Private, Symmetric, Unsupported("the curve P-192"), Malformed("x"),
     });
-    every!(book, |error: CallerError| json(ApiError::caller(error, false)), CallerError {
+    every!(book, |error: CallerError| json(ApiError::caller(error)), CallerError {
         Client(ClientAuthError::UnknownClient), Proof(ProofError::Several),
     });
     every!(book, json, Replayed { Assertion, Proof });
@@ -175,7 +175,7 @@ fn requests(book: &mut Book) {
 fn authorization(book: &mut Book) {
     let refusals = |book: &mut Book, wire: &dyn Fn(Refusal) -> Vec<String>| {
         every!(book, wire, Refusal {
-            NoResponseType, ResponseType, ResponseMode, Prompt(PromptError), IdTokenHint, Claims(text()), MaxAge, Grant,
+            NoResponseType, ResponseType, ResponseMode, Prompt(PromptError), IdTokenHint, Claims(text()), Acr, MaxAge, Grant,
             NoCodeChallenge, CodeChallengeMethod, CodeChallenge, DpopJkt, Scope(text()), Target(text()),
             Unprotected("pushed: send request_uri"), InvalidRequestObject(text()), RequestUriNotSupported,
             TooLong("state", 2048),
@@ -216,7 +216,7 @@ fn authorization(book: &mut Book) {
         Upstream(causeway_atproto::TokenError::Malformed("x")), Gone, Internal(inside()),
     });
     every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
-        HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidTooLong, DidDocument("x"), NoPds,
+        HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidDeactivated, DidTooLong, DidDocument("x"), NoPds,
         ServerMetadata("x"), Dns, Http(causeway_atproto::HttpError::Timeout),
     });
     every!(book, page, CallbackError { State, Internal(inside()) });

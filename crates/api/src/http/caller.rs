@@ -1,6 +1,5 @@
 //! Requests of clients that say who they are: at the token endpoint and wherever else one authenticates as there.
 
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::caller::{self, Caller};
@@ -17,11 +16,10 @@ pub(crate) async fn identify(
     state: &AppState,
     params: &mut Params,
 ) -> Result<Caller, ApiError> {
-    let used_header = req.headers().contains_key(AUTHORIZATION);
     let credentials = client_credentials(req, params)?;
     caller::identify(&state.ctx, &credentials, &Proofs::of(req, state).request())
         .await
-        .map_err(|error| ApiError::caller(error, used_header))
+        .map_err(ApiError::caller)
 }
 
 /// Answers a form that a client posts: lets it in, does what it asks for, and gives it the nonce for its next

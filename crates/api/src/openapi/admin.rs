@@ -40,9 +40,9 @@ fn clients() -> Vec<Path> {
                 ),
                 (
                     "post",
-                    by_operator("createClient", "Registers a client; allow_background_access is said here")
-                        .json("ClientMetadata")
-                        .answer(201, "the client, with its secret", "AdminObject")
+                    by_operator("createClient", "Registers a client, with what only the operator says of one")
+                        .json("AdminClientMetadata")
+                        .answer(201, "the client, with its secret", "AdminClient")
                         .errors(&[408, 413, 415]),
                 ),
             ],
@@ -50,12 +50,12 @@ fn clients() -> Vec<Path> {
         (
             "/admin/clients/{client_id}",
             vec![
-                ("get", one("readClient", "One client").answer(200, "the client", "AdminObject")),
+                ("get", one("readClient", "One client").answer(200, "the client", "AdminClient")),
                 (
                     "put",
-                    one("replaceClient", "Replaces what is known of a client")
-                        .json("ClientMetadata")
-                        .answer(200, "the client", "AdminObject")
+                    one("replaceClient", "Replaces what is known of a client; what only the operator says stays when it is left out")
+                        .json("AdminClientMetadata")
+                        .answer(200, "the client", "AdminClient")
                         .errors(&[408, 413, 415]),
                 ),
                 (
@@ -105,9 +105,9 @@ fn sessions() -> Vec<Path> {
             "/admin/tokens/revoke",
             vec![(
                 "post",
-                by_operator("revokeTokens", "Ends every session of a person, of a client, or of both")
+                by_operator("revokeTokens", "Ends every session of a person, of a client, or of both, and revokes what a client has for itself")
                     .json("AdminWhose")
-                    .answer(200, "how many have ended", "AdminEnded")
+                    .answer(200, "how many there were", "AdminRevoked")
                     .errors(&[408, 413, 415]),
             )],
         ),

@@ -167,7 +167,7 @@ fn tokens() -> Vec<Path> {
             "/oauth/introspect",
             vec![(
                 "post",
-                by_client("introspectToken", "Tells a client about a token of its own (RFC 7662, RFC 9701)")
+                by_client("introspectToken", "Tells a client about a token of its own, or for a resource named for it (RFC 7662, RFC 9701)")
                     .form("TokenQuestion")
                     .content(200, "what the token is", &signed),
             )],

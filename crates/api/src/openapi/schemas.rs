@@ -1,5 +1,7 @@
 //! What goes in and comes out, as JSON Schema.
 
+mod admin;
+
 use causeway_domain::ErrorCode;
 use serde_json::{Map, Value, json};
 
@@ -103,31 +105,14 @@ pub(super) fn all() -> Value {
         ("UserInfo", user_info()),
         ("Session", session()),
         ("EventsRequest", object(&credentials(), &[])),
-        ("AdminClients", list("clients")),
-        ("AdminSessions", list("sessions")),
-        ("AdminKeys", list("keys")),
-        ("AdminActs", list("events")),
-        ("AdminObject", json!({ "type": "object" })),
-        (
-            "AdminSecret",
-            object(
-                &json!({ "client_id": text("the client"), "client_secret": text("once") }),
-                &["client_secret"],
-            ),
-        ),
-        ("AdminWhose", object(&json!({ "user": text("a DID"), "client": text("a client_id") }), &[])),
-        ("AdminEnded", object(&json!({ "ended_sessions": { "type": "integer" } }), &["ended_sessions"])),
-        (
-            "AdminNewKey",
-            object(&json!({ "alg": { "type": "string", "enum": ["RS256", "ES256"] } }), &["alg"]),
-        ),
         ("GraphQlRequest", graphql_request()),
         (
             "GraphQlAnswer",
             json!({ "type": "object", "properties": { "data": {}, "errors": { "type": "array" } } }),
         ),
     ];
-    Value::Object(named.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect::<Map<_, _>>())
+    let named = named.into_iter().chain(admin::all());
+    Value::Object(named.map(|(name, schema)| (name.to_owned(), schema)).collect::<Map<_, _>>())
 }
 
 fn document(required: &[&str]) -> Value {
@@ -144,12 +129,6 @@ fn error() -> Value {
         }),
         &["error", "error_description", "request_id"],
     )
-}
-
-/// An answer with one list of objects.
-fn list(name: &str) -> Value {
-    let items = json!({ "type": "array", "items": { "type": "object" } });
-    json!({ "type": "object", "properties": { name: items }, "required": [name] })
 }
 
 /// RFC 6749 section 4.1.1 and what the extensions add.
@@ -391,6 +370,10 @@ fn client_members() -> Value {
         "dpop_nonce_policy": { "type": "string", "enum": ["off", "required"] },
         "id_token_signed_response_alg": { "type": "string", "enum": ["RS256", "ES256"] },
         "userinfo_signed_response_alg": { "type": "string", "enum": ["RS256", "ES256"] },
+        "introspection_signed_response_alg": { "type": "string", "enum": ["RS256", "ES256"] },
+        "request_object_signing_alg": text("the one algorithm of its request objects"),
+        "subject_type": { "type": "string", "const": "public" },
+        "default_max_age": { "type": "integer", "minimum": 0, "description": "seconds; max_age of requests that have none" },
         "post_logout_redirect_uris": { "type": "array", "items": { "type": "string", "format": "uri" } },
         "require_pushed_authorization_requests": { "type": "boolean" },
         "require_signed_request_object": { "type": "boolean" },
@@ -407,9 +390,16 @@ fn client() -> Value {
         "client_secret": text("once: in the answer that made it"),
         "client_secret_expires_at": seconds("0: never"),
         "registration_client_uri": uri("where the registration is managed"),
-        "registration_access_token": text("once: in the answer that made it"),
+        "registration_access_token": text("what the registration is managed with"),
     });
-    let required = ["client_id", "client_id_issued_at", "redirect_uris", "token_endpoint_auth_method"];
+    let required = [
+        "client_id",
+        "client_id_issued_at",
+        "redirect_uris",
+        "registration_access_token",
+        "registration_client_uri",
+        "token_endpoint_auth_method",
+    ];
     object(&with(client_members(), &own), &required)
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Client, Lang, Shell};
+use super::{Client, Lang, Onward, Shell};
 
 /// Where the question's form posts to.
 pub const LOGOUT_ACTION: &str = "/oauth/logout/confirm";
@@ -49,13 +49,15 @@ impl LogoutPage {
     }
 }
 
-/// Says that the person is signed out of an app, when that names nowhere to go.
+/// Says that the person is signed out of an app, when that names nowhere to go, or nowhere that they are sent unasked.
 #[derive(Clone)]
 pub struct SignedOutPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
     /// Where its answers go; `None`: the client is gone.
     pub client_host: Option<String>,
+    /// Where the person may go on to: a link.
+    pub onward: Option<Onward>,
 }
 
 #[derive(Template)]
@@ -63,12 +65,13 @@ pub struct SignedOutPage {
 struct SignedOutView<'a> {
     shell: Shell,
     client: Option<Client<'a>>,
+    onward: Option<&'a Onward>,
 }
 
 impl SignedOutPage {
     /// The page as HTML.
     pub fn render(&self, lang: Lang) -> Result<String, askama::Error> {
         let client = self.client_host.as_deref().map(|host| Client::new(&self.client_name, host));
-        SignedOutView { shell: Shell::of(lang), client }.render()
+        SignedOutView { shell: Shell::of(lang), client, onward: self.onward.as_ref() }.render()
     }
 }

@@ -222,13 +222,17 @@ pub struct Onward {
 }
 
 impl Onward {
+    /// A link.
+    pub fn to(address: String) -> Self {
+        Self { host: host_of(&address), address, fields: None }
+    }
+
     /// The way of an answer.
     pub fn of(answer: ClientAnswer) -> Self {
-        let host = host_of(answer.address());
         match answer {
-            ClientAnswer::Redirect(address) => Self { host, address, fields: None },
+            ClientAnswer::Redirect(address) => Self::to(address),
             ClientAnswer::FormPost { action, fields, .. } => {
-                Self { host, address: action, fields: Some(fields) }
+                Self { fields: Some(fields), ..Self::to(action) }
             }
         }
     }

@@ -100,7 +100,11 @@ fn logout() -> LogoutPage {
 }
 
 fn signed_out() -> SignedOutPage {
-    SignedOutPage { client_name: "Statusphere".into(), client_host: Some("statusphere.example.com".into()) }
+    SignedOutPage {
+        client_name: "Statusphere".into(),
+        client_host: Some("statusphere.example.com".into()),
+        onward: Some(Onward::to("https://statusphere.example.com/out?state=x".into())),
+    }
 }
 
 /// Every page, with everything that comes from outside hostile.
@@ -154,7 +158,8 @@ fn hostile(lang: Lang) -> Vec<String> {
         form_token: evil(),
         fields: vec![("state", evil())],
     };
-    let signed_out = SignedOutPage { client_name: evil(), client_host: Some(evil()) };
+    let onward = Onward { host: evil(), address: evil(), fields: None };
+    let signed_out = SignedOutPage { client_name: evil(), client_host: Some(evil()), onward: Some(onward) };
     let mut account = account();
     account.form_token = evil();
     for card in &mut account.accounts {

@@ -121,6 +121,7 @@ pub(super) struct Logout {
     pub(super) done: &'static str,
     pub(super) done_of: Around,
     pub(super) others: &'static str,
+    pub(super) onward_note: &'static str,
     pub(super) account: &'static str,
 }
 

@@ -4,13 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, put};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::client::{Client, ClientMetadata};
+use causeway_domain::client::ClientMetadata;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
     ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, Timestamp, UpstreamSessionId,
 };
 use causeway_flow::admin::{self, IssuerKey};
 use causeway_flow::limits::{self, Act};
+use causeway_flow::operator::{ClientDescription, shown_client};
 use causeway_flow::register::Registered;
 use causeway_store::admin::SessionFilter;
 use causeway_store::audit::AuditFilter;
@@ -119,31 +120,8 @@ fn did(text: Option<String>) -> Result<Option<Did>, ApiError> {
     text.map(|text| Did::parse(&text).map_err(|_| bad("user must be a DID"))).transpose()
 }
 
-fn client(client: &Client) -> Value {
-    let mut shown = json!({
-        "client_id": client.client_id,
-        "client_name": client.client_name,
-        "redirect_uris": client.redirect_uris,
-        "grant_types": client.grant_types,
-        "scope": client.scope,
-        "token_endpoint_auth_method": client.token_endpoint_auth_method,
-        "jwks": client.jwks,
-        "allow_background_access": client.allows_background_access(),
-        "access_token_expiration": client.access_token_expiration,
-        "refresh_token_expiration": client.refresh_token_expiration,
-        "created_at": client.created_at,
-        "updated_at": client.updated_at,
-    });
-    for (name, value) in &client.metadata {
-        if let Some(object) = shown.as_object_mut() {
-            object.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    shown
-}
-
 fn registered(status: StatusCode, registered: &Registered) -> HttpResponse {
-    let mut shown = client(&registered.client);
+    let mut shown = shown_client(&registered.client);
     if let Some(secret) = &registered.client_secret {
         shown["client_secret"] = json!(secret.expose());
     }
@@ -179,33 +157,28 @@ fn key(key: &IssuerKey) -> Value {
 }
 
 /// The metadata of RFC 7591 section 2, and what only the operator decides.
-fn take_background(metadata: &mut ClientMetadata) -> Result<Option<bool>, ApiError> {
-    match metadata.other.remove("allow_background_access") {
-        None => Ok(None),
-        Some(Value::Bool(allowed)) => Ok(Some(allowed)),
-        Some(_) => Err(bad("allow_background_access must be true or false")),
-    }
+fn described(metadata: ClientMetadata) -> Result<ClientDescription, ApiError> {
+    ClientDescription::read(metadata).map_err(|error| bad(error.to_string()))
 }
 
 async fn list_clients(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
     let limit = limit(Params::of_query(&req)?)?;
     let clients = admin::list_clients(&state.ctx, limit).await?;
-    Ok(ok(&json!({ "clients": clients.iter().map(client).collect::<Vec<_>>() })))
+    Ok(ok(&json!({ "clients": clients.iter().map(shown_client).collect::<Vec<_>>() })))
 }
 
 async fn create_client(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
     require_operator(&req, &state)?;
-    let mut metadata: ClientMetadata = body(&req, payload).await?;
-    let background = take_background(&mut metadata)?.unwrap_or_default();
-    let created = admin::create_client(&state.ctx, metadata, background).await?;
+    let description = described(body(&req, payload).await?)?;
+    let created = admin::create_client(&state.ctx, description).await?;
     Ok(registered(StatusCode::CREATED, &created))
 }
 
 async fn show_client(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let found = admin::find_client(&state.ctx, &ClientId::new(id.into_inner())).await?;
-    Ok(ok(&client(&found.ok_or_else(|| gone("client"))?)))
+    Ok(ok(&shown_client(&found.ok_or_else(|| gone("client"))?)))
 }
 
 async fn update_client(
@@ -217,11 +190,10 @@ async fn update_client(
     require_operator(&req, &state)?;
     let mut metadata: ClientMetadata = body(&req, payload).await?;
     let id = ClientId::new(id.into_inner());
-    if metadata.other.get("client_id").is_some_and(|named| named.as_str() != Some(id.as_str())) {
+    if metadata.other.remove("client_id").is_some_and(|named| named.as_str() != Some(id.as_str())) {
         return Err(bad("client_id in the body is not that of the path: leave it out, or send the same"));
     }
-    let background = take_background(&mut metadata)?;
-    let updated = admin::update_client(&state.ctx, &id, metadata, background).await?;
+    let updated = admin::update_client(&state.ctx, &id, described(metadata)?).await?;
     Ok(registered(StatusCode::OK, &updated.ok_or_else(|| gone("client"))?))
 }
 
@@ -281,8 +253,11 @@ async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload
         return Err(bad("client must be a client_id"));
     }
     let wanted = SessionFilter { did: did(user)?, client_id: client.map(ClientId::new), ended: false };
-    let ended = admin::end_sessions(&state.ctx, &wanted).await?;
-    Ok(ok(&json!({ "ended_sessions": ended })))
+    let revoked = admin::revoke_tokens(&state.ctx, &wanted).await?;
+    Ok(ok(&json!({
+        "ended_sessions": revoked.sessions,
+        "revoked_client_tokens": revoked.client_tokens,
+    })))
 }
 
 async fn list_keys(req: HttpRequest, state: Data<AppState>) -> Answered {

@@ -12,7 +12,7 @@ use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::own_form;
 use crate::http::request::{self, canonical_location};
-use crate::pages::{LogoutAccount, LogoutPage, SignedOutPage, client_host, host_of};
+use crate::pages::{LogoutAccount, LogoutPage, Onward, SignedOutPage, client_host, host_of};
 use crate::state::AppState;
 
 /// The parameters, and the client's `ui_locales`, which hold from here on.
@@ -108,12 +108,15 @@ fn ask(
 }
 
 fn finish(done: LoggedOut) -> Result<HttpResponse, PageError> {
-    if let Some(location) = &done.redirect {
-        return Ok(see_other(location, None));
-    }
+    let onward = match done.onward {
+        logout::Onward::Redirect(location) => return Ok(see_other(&location, None)),
+        logout::Onward::Link(address) => Some(Onward::to(address)),
+        logout::Onward::Nowhere => None,
+    };
     let html = SignedOutPage {
         client_host: done.client.as_deref().map(client_host),
         client_name: done.client.map(|client| client.client_name.clone()).unwrap_or_default(),
+        onward,
     }
     .render(request::lang())
     .map_err(|error| PageError::render(&error))?;

@@ -5,6 +5,7 @@ use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::{Client, ClientMetadata, GrantType};
+use causeway_domain::secret::Registration;
 use causeway_domain::{ClientId, PlainToken, RedirectUri, Scope, Secret};
 use causeway_flow::register::{self, Registered};
 use causeway_flow::registration::{self, RegistrationError};
@@ -59,8 +60,8 @@ pub(crate) async fn show(
     state: Data<AppState>,
     client_id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let client = find(&req, &state, client_id).await?;
-    let registered = Registered { client, client_secret: None, registration_access_token: None };
+    let (client, token) = find(&req, &state, client_id).await?;
+    let registered = Registered { client, client_secret: None, registration_access_token: Some(token) };
     Ok(answer(&state, StatusCode::OK, &registered))
 }
 
@@ -70,10 +71,10 @@ pub(crate) async fn update(
     client_id: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let client = find(&req, &state, client_id).await?;
+    let (client, token) = find(&req, &state, client_id).await?;
     let metadata = read_metadata(&req, payload).await?;
-    let registered = registration::update(&state.ctx, client, metadata).await?;
-    Ok(answer(&state, StatusCode::OK, &registered))
+    let updated = registration::update(&state.ctx, client, metadata).await?;
+    Ok(answer(&state, StatusCode::OK, &Registered { registration_access_token: Some(token), ..updated }))
 }
 
 pub(crate) async fn delete(
@@ -81,15 +82,22 @@ pub(crate) async fn delete(
     state: Data<AppState>,
     client_id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let client = find(&req, &state, client_id).await?;
+    let (client, _) = find(&req, &state, client_id).await?;
     registration::delete(&state.ctx, &client).await?;
     Ok(HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish())
 }
 
-async fn find(req: &HttpRequest, state: &AppState, client_id: Path<String>) -> Result<Client, ApiError> {
-    let token = presented(req).ok_or(RegistrationError::Token)?;
+/// The client that is managed, and the token that it is managed with: every answer repeats it (RFC 7592 section 3),
+/// and we have its hash only.
+async fn find(
+    req: &HttpRequest,
+    state: &AppState,
+    client_id: Path<String>,
+) -> Result<(Client, PlainToken<Registration>), ApiError> {
+    let token = PlainToken::presented(presented(req).ok_or(RegistrationError::Token)?);
     let client_id = ClientId::new(client_id.into_inner());
-    Ok(registration::find(&state.ctx, &client_id, &PlainToken::presented(token)).await?)
+    let client = registration::find(&state.ctx, &client_id, &token, request::address()).await?;
+    Ok((client, token))
 }
 
 /// The bearer token of the header.

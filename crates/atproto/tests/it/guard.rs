@@ -153,7 +153,12 @@ async fn statuses_and_retry_after() {
     let upstream = Upstream::empty().await;
     for (reply, retry_after) in [
         (Reply::html(503).header("retry-after", "7"), Some(7)),
-        (Reply::html(503).header("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), None),
+        (
+            Reply::html(503)
+                .header("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")
+                .header("date", "Wed, 21 Oct 2015 07:27:00 GMT"),
+            Some(60),
+        ),
         (Reply::html(503), None),
     ] {
         upstream.script_path("/busy", [reply]);

@@ -75,7 +75,7 @@ async fn what_does_not_exist_is_told_apart_from_what_does_not_answer() {
         (RESOLVE_HANDLE, Reply::html(502), HttpError::Status { status: 502, retry_after: None }.into()),
         (RESOLVE_HANDLE, Reply::html(200), HttpError::NotJson.into()),
         (&document, Reply::json(404, &json!({})), ResolveError::DidNotFound),
-        (&document, Reply::json(410, &json!({})), ResolveError::DidNotFound),
+        (&document, Reply::json(410, &json!({})), ResolveError::DidDeactivated),
         (&document, Reply::hang_up(), HttpError::Interrupted.into()),
         (
             &document,
@@ -93,7 +93,10 @@ async fn what_does_not_exist_is_told_apart_from_what_does_not_answer() {
         assert_eq!(resolve(&upstream.client(), "alice.test").await, Err(expected.clone()));
         let definite = matches!(
             expected,
-            ResolveError::HandleNotFound | ResolveError::DidNotFound | ResolveError::NoPds
+            ResolveError::HandleNotFound
+                | ResolveError::DidNotFound
+                | ResolveError::DidDeactivated
+                | ResolveError::NoPds
         );
         assert_eq!(expected.is_upstream_fault(), !definite, "{expected}");
     }

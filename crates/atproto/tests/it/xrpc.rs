@@ -37,9 +37,19 @@ impl Us {
     }
 
     async fn call(&self, method: XrpcMethod, body: &mut XrpcBody) -> Result<XrpcAnswer, XrpcError> {
+        self.call_with(&[], method, body).await
+    }
+
+    async fn call_with(
+        &self,
+        further: &[(&'static str, Vec<u8>)],
+        method: XrpcMethod,
+        body: &mut XrpcBody,
+    ) -> Result<XrpcAnswer, XrpcError> {
         let token = Secret::new("the-token");
         let nsid = if method == XrpcMethod::Query { "a.b.get" } else { "a.b.put" };
-        let headers = [("accept-language", b"de".to_vec()), ("content-type", b"text/x".to_vec())];
+        let own = [("accept-language", b"de".to_vec()), ("content-type", b"text/x".to_vec())];
+        let headers = [&own, further].concat();
         let request = XrpcRequest {
             pds: &self.pds,
             method,
@@ -141,6 +151,23 @@ async fn whose_refusal_it_is() {
         assert_eq!(answer.status(), status);
         assert!(text(answer).await.unwrap().contains(error), "{error}");
     }
+}
+
+/// A service behind the PDS may answer whatever it likes: only a challenge is the PDS's own word.
+#[tokio::test]
+async fn whose_refusal_it_is_when_another_service_answers() {
+    let us = Us::new().await;
+    let proxied = [("atproto-proxy", b"did:web:a.example#service".to_vec())];
+    let get = async || us.call_with(&proxied, XrpcMethod::Query, &mut XrpcBody::Empty).await;
+    for error in ["invalid_token", "invalid_dpop_proof", "use_dpop_nonce"] {
+        us.upstream.script_path(GET, [Reply::json(401, &json!({ "error": error }))]);
+        let answer = get().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        assert!(text(answer).await.unwrap().contains(error), "{error}");
+    }
+    let challenge = r#"DPoP error="invalid_token""#;
+    us.upstream.script_path(GET, [Reply::json(401, &json!({})).header("www-authenticate", challenge)]);
+    assert_eq!(get().await.unwrap_err(), XrpcError::InvalidToken);
 }
 
 /// A body that is kept is sent again; one that is not is held back until token and nonce are known to be good.

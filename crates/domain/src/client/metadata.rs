@@ -1,11 +1,13 @@
 //! What a client says of itself when it registers (RFC 7591 section 2), and what of it holds up.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use super::auth_method::TokenEndpointAuthMethod;
+use super::demands;
 use super::metadata_error::ClientMetadataError;
+use super::terms::{ACCESS_TOKEN_EXPIRATION, REFRESH_TOKEN_EXPIRATION};
 use super::{Client, GrantType, Leave};
 use crate::access_format;
 use crate::client_document::ClientOrigin;
@@ -14,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ClientId, TenantId};
 use crate::logout;
 use crate::redirect_uri::RedirectUri;
-use crate::resource::{ALLOWED_RESOURCES, Resource};
+use crate::resource::ALLOWED_RESOURCES;
 use crate::rng::Rng;
 use crate::scope::Scope;
 use crate::secret::{ClientSecret, PlainToken, TokenHash};
@@ -30,20 +32,28 @@ pub(super) const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// Members that are not a client's to set. Those of the server's answer are among them: a client that
 /// sends its old registration again does not get them stored, and its old secret least of all.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 8] = [
     "client_id",
     "client_secret",
     "registration_",
     Leave::BackgroundAccess.member(),
     Leave::SessionExport.member(),
     ALLOWED_RESOURCES,
+    ACCESS_TOKEN_EXPIRATION,
+    REFRESH_TOKEN_EXPIRATION,
 ];
 
-/// A registration request's body (RFC 7591 section 2): what we understand, and the rest.
+/// Whether a member is not a client's to set.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|reserved| name.starts_with(reserved))
+}
+
+/// A registration request's body (RFC 7591 section 2): what we understand, and the rest. A member that is null counts
+/// as left out (RFC 7592 section 2.2), whichever it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMetadata {
     /// Where answers may go.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_list")]
     pub redirect_uris: Vec<String>,
     /// How the client will authenticate; `client_secret_basic` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +76,10 @@ pub struct ClientMetadata {
     /// Everything else, kept and given back.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+fn read_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A [`ClientMetadata`] that holds up.
@@ -116,30 +130,6 @@ impl ValidClientMetadata {
         }
     }
 
-    /// Gives the client leave: for whoever runs the server to say.
-    #[must_use]
-    pub fn with_leave(mut self, leave: Leave) -> Self {
-        self.metadata.insert(leave.member().to_owned(), true.into());
-        self
-    }
-
-    /// Takes a leave back.
-    #[must_use]
-    pub fn without_leave(mut self, leave: Leave) -> Self {
-        self.metadata.remove(leave.member());
-        self
-    }
-
-    /// Lets the client ask for tokens for these resources of others: for whoever runs the server to say.
-    #[must_use]
-    pub fn allowing_resources<'a>(mut self, resources: impl IntoIterator<Item = &'a Resource>) -> Self {
-        let names: Vec<_> = resources.into_iter().map(|resource| resource.as_str().into()).collect();
-        if !names.is_empty() {
-            self.metadata.insert(ALLOWED_RESOURCES.to_owned(), serde_json::Value::Array(names));
-        }
-        self
-    }
-
     /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
     #[must_use]
     pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
@@ -177,10 +167,13 @@ impl ClientMetadata {
         if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
             return Err(E::NoRedirectUri);
         }
-        if let Some(other) = self.response_types.unwrap_or_default().into_iter().find(|name| name != "code") {
-            return Err(E::ResponseType(other));
+        let response_types = self.response_types.unwrap_or_default();
+        if let Some(other) =
+            response_types.first().filter(|_| !response_types.iter().any(|name| name == "code"))
+        {
+            return Err(E::ResponseType(other.clone()));
         }
-        let scope = self.scope.map(|scope| Scope::parse(&scope)).transpose()?;
+        let scope = self.scope.map(|scope| Scope::parse_asked(&scope)).transpose()?;
         let client_name = self.client_name.filter(|name| !name.is_empty());
         if client_name.as_deref().is_some_and(|name| !is_honest_text(name, MAX_NAME_CHARS)) {
             return Err(E::Text("client_name", MAX_NAME_CHARS));
@@ -193,7 +186,8 @@ impl ClientMetadata {
             return Err(E::Nul);
         }
         let mut metadata = self.other;
-        metadata.retain(|name, _| !RESERVED.iter().any(|reserved| name.starts_with(reserved)));
+        metadata.retain(|name, value| !is_reserved(name) && !value.is_null());
+        demands::check(&mut metadata)?;
         for member in [ID_TOKEN_ALG, USERINFO_ALG, INTROSPECTION_ALG] {
             if metadata.get(member).is_some_and(|alg| alg.as_str().and_then(SigningAlg::parse).is_none()) {
                 return Err(E::SigningAlg(member));
@@ -201,7 +195,7 @@ impl ClientMetadata {
         }
         let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
         logout::check_metadata(&metadata)?;
-        access_format::check_metadata(&mut metadata)?;
+        access_format::check_metadata(&metadata)?;
         if let Some(uri) = self.client_uri {
             if !is_web_address(&uri) {
                 return Err(E::ClientUri);
@@ -229,14 +223,19 @@ fn parse_redirect_uris(uris: Vec<String>) -> Result<Vec<RedirectUri>, ClientMeta
         .collect()
 }
 
-/// Each once, and one among them by which a client gets its first token.
+/// Each once, and one among them by which a client gets its first token. What we do not have is left out: stock
+/// clients name all that they can do, and the answer says what is registered (RFC 7591 section 3.2.1).
 fn parse_grant_types(names: Option<Vec<String>>) -> Result<Vec<GrantType>, ClientMetadataError> {
-    let mut grants = Vec::new();
+    let (mut grants, mut unknown) = (Vec::new(), None);
     for name in names.unwrap_or_else(|| vec!["authorization_code".to_owned()]) {
-        let grant = GrantType::parse(&name).ok_or(ClientMetadataError::GrantType(name))?;
-        if !grants.contains(&grant) {
-            grants.push(grant);
+        match GrantType::parse(&name) {
+            Some(grant) if grants.contains(&grant) => {}
+            Some(grant) => grants.push(grant),
+            None => unknown = Some(name),
         }
+    }
+    if let Some(name) = unknown.filter(|_| grants.is_empty()) {
+        return Err(ClientMetadataError::GrantType(name));
     }
     if grants.iter().all(|grant| *grant == GrantType::RefreshToken) {
         return Err(ClientMetadataError::NoFirstGrant);
@@ -287,6 +286,7 @@ pub(crate) fn is_web_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ClientTerms;
     use crate::error_code::ErrorCode;
 
     fn metadata(json: serde_json::Value) -> Result<ValidClientMetadata, ClientMetadataError> {
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn defaults_of_rfc_7591() {
         let valid = metadata(
-            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"]}),
+            serde_json::json!({"redirect_uris": ["https://a.example/cb"], "software_id": "x", "client_id": "y", "client_secret": "z", "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"], "access_token_expiration": 1, "refresh_token_expiration": 0}),
         );
         let valid = valid.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(valid.token_endpoint_auth_method, TokenEndpointAuthMethod::ClientSecretBasic);
@@ -306,13 +306,13 @@ mod tests {
         let client = |valid: ValidClientMetadata| {
             valid.into_client(ClientId::new("c"), TenantId::default_tenant(), None, Timestamp(0))
         };
-        assert!(!client(valid.clone()).allows_background_access());
-        assert!(client(valid.clone().with_leave(Leave::BackgroundAccess)).allows_background_access());
-        let registered = ValidClientMetadata {
-            scope: Some(Scope::atproto()),
-            ..valid.with_leave(Leave::BackgroundAccess)
-        };
-        assert!(!client(registered).allows_background_access(), "it registered a scope without it");
+        let terms = ClientTerms { background_access: Some(true), ..ClientTerms::default() };
+        let mut client = client(valid);
+        assert!(!client.allows_background_access());
+        terms.apply_to(&mut client);
+        assert!(client.allows_background_access());
+        client.scope = Some(Scope::atproto());
+        assert!(!client.allows_background_access(), "it registered a scope without it");
     }
 
     #[test]
@@ -339,6 +339,43 @@ mod tests {
     }
 
     #[test]
+    fn null_is_left_out() {
+        let names = [
+            "redirect_uris",
+            "token_endpoint_auth_method",
+            "response_types",
+            "client_name",
+            "client_uri",
+            "scope",
+            "jwks",
+            "jwks_uri",
+            "token_endpoint_auth_signing_alg",
+            "id_token_signed_response_alg",
+            "id_token_encrypted_response_alg",
+            "request_object_signing_alg",
+            "require_signed_request_object",
+            "subject_type",
+            "default_max_age",
+            "dpop_bound_access_tokens",
+            "dpop_nonce_policy",
+            "access_token_format",
+            "post_logout_redirect_uris",
+            "backchannel_logout_uri",
+            "backchannel_logout_session_required",
+            "software_id",
+        ];
+        let grants = serde_json::json!({"grant_types": ["client_credentials"]});
+        let mut nulls = grants.clone();
+        for name in names {
+            nulls[name] = serde_json::Value::Null;
+        }
+        let read = |json| serde_json::from_value::<ClientMetadata>(json).unwrap().validate();
+        assert_eq!(read(nulls).unwrap(), read(grants).unwrap());
+        let defaults = serde_json::json!({"grant_types": null, "redirect_uris": ["https://a.example/cb"]});
+        assert_eq!(read(defaults).unwrap().grant_types, [GrantType::AuthorizationCode]);
+    }
+
+    #[test]
     fn names_that_show_something() {
         let named = |name: &str| {
             let body = serde_json::json!({"redirect_uris": ["https://a.example/cb"], "client_name": name});
@@ -348,6 +385,17 @@ mod tests {
             assert_eq!(named(name), Ok(kept.to_owned()));
         }
         assert_eq!(named(" "), Err(ClientMetadataError::BlankName));
+    }
+
+    #[test]
+    fn what_a_client_can_do_and_we_cannot_is_left_out() {
+        let valid = metadata(serde_json::json!({
+            "redirect_uris": ["https://a.example/cb"],
+            "grant_types": ["authorization_code", "implicit", "refresh_token"],
+            "response_types": ["id_token", "code", "code id_token"],
+        }));
+        let client = valid.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(client.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
     }
 
     #[test]

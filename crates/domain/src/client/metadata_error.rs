@@ -42,6 +42,11 @@ pub enum ClientMetadataError {
         "grant_types: client_credentials is for clients that authenticate: not with token_endpoint_auth_method none"
     )]
     PublicClientCredentials,
+    /// Tokens of people's own servers for whoever says that they are the client.
+    #[error(
+        "allow_session_export is for clients that authenticate: not with token_endpoint_auth_method none"
+    )]
+    PublicSessionExport,
     /// A response type other than `code`.
     #[error("response_types: {0:?} is not supported; use code")]
     ResponseType(String),
@@ -93,6 +98,21 @@ pub enum ClientMetadataError {
     /// `dpop_nonce_policy` is none that we know.
     #[error("dpop_nonce_policy must be \"off\" or \"required\"")]
     DpopNoncePolicy,
+    /// A protection that is not given here.
+    #[error("{0} asks for what this server does not do: leave it out, or use another server")]
+    Unserved(&'static str),
+    /// No boolean.
+    #[error("{0} must be true or false")]
+    Boolean(&'static str),
+    /// A subject that is another one for each client (OpenID Connect Core section 8).
+    #[error("subject_type must be public: every client sees the same sub")]
+    SubjectType,
+    /// No number of seconds.
+    #[error("default_max_age must be a whole number of seconds")]
+    DefaultMaxAge,
+    /// An algorithm that we do not verify.
+    #[error("request_object_signing_alg is not supported; use ES256, RS256, PS256 or EdDSA")]
+    RequestObjectAlg,
     /// `access_token_format` is none that we know.
     #[error("access_token_format must be \"opaque\" or \"jwt\"")]
     AccessTokenFormat,

@@ -85,6 +85,24 @@ impl Scope {
         Ok(scope)
     }
 
+    /// Parses what a client asks for. Where `openid` is among it, values that are no scope here, such as `groups` or
+    /// `notes:read`, are left out (OpenID Connect Core section 3.1.2.1); not those that begin as one of AT Protocol does.
+    ///
+    /// # Errors
+    /// [`ScopeError`]: every other value has to be known and well-formed.
+    pub fn parse_asked(text: &str) -> Result<Self, ScopeError> {
+        let is_unheard_of = |token: &str| {
+            !token.starts_with("transition:")
+                && matches!(ScopeValue::parse(token), Err(ScopeValueError::Unknown))
+        };
+        let tokens = tokens(text)?;
+        if !tokens.contains(&OwnScope::Openid.as_str()) {
+            return Self::parse(text);
+        }
+        let known: Vec<_> = tokens.into_iter().filter(|token| !is_unheard_of(token)).collect();
+        Self::parse(&known.join(" "))
+    }
+
     /// Parses what another server says of its scopes: values that are unknown or malformed allow
     /// nothing and are left out, as the specification asks for.
     ///

@@ -1,24 +1,31 @@
 //! One try to refresh a session, by whoever holds its lease.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
 use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::upkeep::{Cooldown, keep_alive_at};
-use causeway_domain::{Secret, SessionKind, Timestamp};
+use causeway_domain::{SessionKind, Timestamp};
 use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::events::{self, EventKind};
 use causeway_store::{AnyConnection, sessions, upkeep};
-use tokio::time::timeout;
+use futures_util::future::{Either, select};
+use tokio::time::{sleep, timeout};
 
 use super::upstream::{Lookup, NoAnswer, RefreshFailure, Upstream};
-use super::{Look, RETRY_SECONDS, look};
+use super::{LEASE_SECONDS, Look, RETRY_SECONDS, look};
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::maintenance;
 use crate::session::{SessionError, reauth_required};
 
 /// How long the look-ups before a refresh may take together.
 pub(super) const LOOKUP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often the lease is renewed meanwhile.
+const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 
 /// What a try needs.
 pub(super) struct Attempt<'a, U> {
@@ -70,10 +77,12 @@ impl<U: Upstream> Attempt<'_, U> {
             }
         };
         match upstream.refresh(&way.server, head, &tokens, refresh_token).await {
-            Ok(answer) => {
-                let kept = self.keep(&answer, refresh_token, way.verified).await;
+            Ok(mut answer) => {
+                // Without one of its own, the one that was sent goes on.
+                answer.refresh_token.get_or_insert_with(|| refresh_token.clone());
+                let kept = self.keep(&answer, way.verified).await;
                 if let Err(SessionError::Ended) = &kept {
-                    self.give_back(&answer).await;
+                    self.give_back(&answer).await?;
                 }
                 kept
             }
@@ -102,23 +111,16 @@ impl<U: Upstream> Attempt<'_, U> {
     }
 
     /// Commits the answer before anybody uses it.
-    async fn keep(
-        &self,
-        answer: &TokenSet,
-        spent: &Secret,
-        verified: Option<Verified>,
-    ) -> Result<SessionHead, SessionError> {
+    async fn keep(&self, answer: &TokenSet, verified: Option<Verified>) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
-        let mut fresh = answer.clone();
-        fresh.refresh_token.get_or_insert_with(|| spent.clone());
         let keep = (head.kind == SessionKind::Background)
             .then(|| keep_alive_at(&head.upstream.auth, now, ctx.dice()));
         // Not advanced: an earlier try did commit after all, somebody else moved the head, or the session
         // has ended. The head tells which.
-        ctx.write_answer(|| {
+        let writing = ctx.write_answer(|| {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
-            let (fresh, verified) = (fresh.clone(), verified.clone());
+            let (fresh, verified) = (answer.clone(), verified.clone());
             move |c: &mut AnyConnection| {
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;
                 if let Some(Verified { host, at }) = verified.as_ref().filter(|_| advanced) {
@@ -129,20 +131,43 @@ impl<U: Upstream> Attempt<'_, U> {
                 }
                 Ok(())
             }
-        })
-        .await?;
+        });
+        match select(pin!(writing), pin!(self.hold_lease())).await {
+            Either::Left((written, _)) => written?,
+            Either::Right((never, _)) => match never {},
+        }
         match look(ctx, head).await? {
             Look::Moved(head) => Ok(head),
             Look::Same(_) => Err(Internal::Inconsistent("the head did not move").into()),
         }
     }
 
-    /// Gives tokens back that nobody holds: the session ended while the answer was under way. Nothing of them
-    /// is stored, so one try is all there is.
-    async fn give_back(&self, answer: &TokenSet) {
-        if let Err(error) = self.upstream.revoke(&self.head, answer).await {
-            tracing::warn!(%error, "unused upstream tokens were not revoked");
+    /// Renews the lease for as long as the database does not take the answer: whoever took it over would send the
+    /// refresh token that is spent. Where the lease is not written either, nobody can take it over.
+    async fn hold_lease(&self) -> Infallible {
+        let Self { ctx, head, fence, .. } = self;
+        loop {
+            sleep(LEASE_RENEWAL).await;
+            let (id, fence, until) = (head.session_id.clone(), *fence, ctx.now().plus(LEASE_SECONDS));
+            let renew = move |c: &mut _| sessions::renew_lease(c, &id, fence, until).map_err(Internal::from);
+            if let Err(error) = ctx.store().write(renew).await {
+                tracing::warn!(%error, "the lease of a refresh was not renewed");
+            }
         }
+    }
+
+    /// The session ended while the answer was under way: its tokens are revoked in place of those that they follow.
+    async fn give_back(&self, answer: &TokenSet) -> Result<(), Internal> {
+        let Self { ctx, head, .. } = self;
+        let now = ctx.now();
+        ctx.write_answer(|| {
+            let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
+            let answer = answer.clone();
+            move |c: &mut AnyConnection| Ok(sessions::owe_revocation(c, &ring, &id, from, &answer, now)?)
+        })
+        .await?;
+        maintenance::revoke_due_soon(ctx);
+        Ok(())
     }
 
     /// The person has to sign in again, unless somebody else has moved the head.

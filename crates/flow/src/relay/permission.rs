@@ -5,6 +5,7 @@ use causeway_domain::xrpc::{Need, Writes, XrpcCall, missing};
 use causeway_domain::{Nsid, Scope};
 
 use super::{PROXY, RelayError, RelayRequest, XrpcBody};
+use crate::scopes::with_atproto;
 
 /// Refuses a call that one of the two scopes does not allow. Takes `atproto-proxy` off one that is not for
 /// a service.
@@ -14,7 +15,7 @@ pub(super) fn check(token: &Scope, session: &Scope, request: &mut RelayRequest) 
         Some(value) => Some(value.and_then(Service::parse).ok_or(RelayError::Proxy)?),
     };
     // What is in a permission set only the person's server knows: it answered with the contents.
-    let mut own = token.clone();
+    let mut own = with_atproto(token);
     token.resolved_by(session).iter().for_each(|value| own.insert(value.clone()));
     let scopes = [own, session.clone()];
     let mut call = XrpcCall {
@@ -128,6 +129,20 @@ mod tests {
     }
 
     /// Whatever somebody else might read differently is not read at all.
+    /// What says who somebody is to a client says it here, too; a PDS knows one of the two.
+    #[test]
+    fn openid_is_as_good_as_atproto() {
+        let own = "repo:a.b.c";
+        for (token, allowed) in [("openid", true), ("atproto", true), ("profile", false)] {
+            let request = create(&[("content-type", "application/json")]);
+            let outcome = checked(&format!("{token} {own}"), &format!("atproto {own}"), request);
+            assert_eq!(outcome.is_ok(), allowed, "{token}");
+        }
+        let session_lacks =
+            checked("atproto repo:a.b.c", "openid", create(&[("content-type", "application/json")]));
+        assert!(session_lacks.is_err(), "a person's server never grants it");
+    }
+
     #[test]
     fn a_body_that_must_be_read_is_plain() {
         let own = "atproto repo:a.b.c";

@@ -1,29 +1,30 @@
 //! `causeway clients`: works on the database, beside a running server or without one.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
-use causeway_domain::client::{Client, ClientMetadata, GrantType, Leave, TokenEndpointAuthMethod};
+use causeway_domain::client::{Client, ClientMetadataError};
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::{ClientSecret, PlainToken};
-use causeway_domain::{ClientId, Clock as _, RedirectUri, Resource, SystemClock, SystemRng, TenantId};
-use causeway_flow::register;
+use causeway_domain::{ClientId, Clock as _, Scope, SystemClock, SystemRng, TenantId};
+use causeway_flow::operator::{client_document, shown_client};
+use causeway_flow::register::{RegisterError, Registered};
+use causeway_flow::registration::RegistrationError;
 use causeway_store::{Store, StoreError, clients};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use super::{operator, print};
-use crate::cli::{ClientsCommand, CreateClient, LogoutOptions, UpdateClient};
+use super::{client_options, operator, print};
+use crate::cli::{ClientOptions, ClientsCommand, UpdateClient};
 use crate::compose;
 
 pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Result<()> {
+    let ceiling = compose::ceiling(config)?;
     let url = compose::database_url(config)?;
     let store = compose::open_store(&url).await?;
     let done = match command {
         ClientsCommand::List { limit } => list(&store, limit).await,
         ClientsCommand::Show { client_id } => show(&store, ClientId::new(client_id)).await,
-        ClientsCommand::Create(options) => create(&store, options).await,
-        ClientsCommand::Update(options) => update(&store, options).await,
+        ClientsCommand::Create(options) => create(&store, &ceiling, *options).await,
+        ClientsCommand::Update(options) => update(&store, &ceiling, *options).await,
         ClientsCommand::RotateSecret { client_id } => rotate_secret(&store, ClientId::new(client_id)).await,
         ClientsCommand::Delete { client_id } => delete(&store, ClientId::new(client_id)).await,
     };
@@ -43,7 +44,7 @@ async fn list(store: &Store, limit: i64) -> anyhow::Result<()> {
 }
 
 async fn show(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
-    print(&describe(&find(store, client_id).await?))
+    print(&shown_client(&find(store, client_id).await?))
 }
 
 async fn find(store: &Store, client_id: ClientId) -> anyhow::Result<Client> {
@@ -63,150 +64,61 @@ async fn find_registered(store: &Store, client_id: ClientId) -> anyhow::Result<C
     Ok(client)
 }
 
-fn read_jwks(file: &Path) -> anyhow::Result<Value> {
-    let name = file.display();
-    let text = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
-    serde_json::from_slice(&text).with_context(|| format!("{name} is not JSON"))
+async fn create(store: &Store, ceiling: &Scope, options: ClientOptions) -> anyhow::Result<()> {
+    let usual = options.metadata.is_none();
+    let mut document = client_options::overlay(Map::new(), options)?;
+    if usual {
+        client_options::put_usual(&mut document);
+    }
+    let description = client_options::read(document)?;
+    let made = operator(store)
+        .create_client(&SystemRng, ceiling, description)
+        .await
+        .map_err(|error| about_ceiling(error, ceiling))?;
+    print_with_secret(&made)
 }
 
-impl LogoutOptions {
-    /// Puts what is named into a client's metadata.
-    fn put_into(self, metadata: &mut Map<String, Value>) {
-        if !self.post_logout_redirect_uri.is_empty() {
-            metadata.insert("post_logout_redirect_uris".to_owned(), self.post_logout_redirect_uri.into());
-        }
-        if let Some(uri) = self.backchannel_logout_uri {
-            metadata.insert("backchannel_logout_uri".to_owned(), uri.into());
-        }
-        if let Some(required) = self.backchannel_logout_session_required {
-            metadata.insert("backchannel_logout_session_required".to_owned(), required.into());
-        }
+/// Changes what is named, and checks the whole as at a registration.
+async fn update(store: &Store, ceiling: &Scope, options: UpdateClient) -> anyhow::Result<()> {
+    let UpdateClient { client_id, options } = options;
+    let client_id = ClientId::new(client_id);
+    let before = find(store, client_id.clone()).await?;
+    let mut document = client_options::overlay(client_document(&before), options)?;
+    if document.remove("client_id").is_some_and(|named| named != client_id.as_str()) {
+        bail!("--metadata is about another client: its client_id is not {client_id}");
     }
+    let description = client_options::read(document)?;
+    let changed = operator(store)
+        .update_client(&SystemRng, ceiling, &client_id, description)
+        .await
+        .map_err(|error| match error {
+            RegistrationError::Register(error) => about_ceiling(error, ceiling),
+            error => error.into(),
+        })?
+        .with_context(|| format!("{client_id} was deleted meanwhile"))?;
+    print_with_secret(&changed)
 }
 
-async fn create(store: &Store, options: CreateClient) -> anyhow::Result<()> {
-    let has_keys = options.jwks.is_some() || options.jwks_uri.is_some();
-    let default_method = if has_keys { "private_key_jwt" } else { "client_secret_basic" };
-    let mut other = Map::new();
-    if let Some(file) = &options.jwks {
-        other.insert("jwks".to_owned(), read_jwks(file)?);
+/// What is above the ceiling here need not be so for the server, which may have been told of another one.
+fn about_ceiling(error: RegisterError, ceiling: &Scope) -> anyhow::Error {
+    let is_scope = matches!(&error, RegisterError::Metadata(ClientMetadataError::ScopeNotGranted(_)));
+    let error = anyhow::Error::from(error);
+    if !is_scope {
+        return error;
     }
-    if let Some(uri) = options.jwks_uri {
-        other.insert("jwks_uri".to_owned(), uri.into());
-    }
-    if options.dpop_bound {
-        other.insert("dpop_bound_access_tokens".to_owned(), true.into());
-    }
-    other.insert("dpop_nonce_policy".to_owned(), options.dpop_nonce_policy.into());
-    if options.access_token_format != "opaque" {
-        other.insert("access_token_format".to_owned(), options.access_token_format.into());
-    }
-    let parse = |uri: &String| Resource::parse(uri).with_context(|| format!("--resource {uri}"));
-    let resources = options.resource.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut grant_types = options.grant_type;
-    if grant_types.is_empty() {
-        let usual = [GrantType::AuthorizationCode, GrantType::RefreshToken];
-        // What background_access is for.
-        let exchange = options.allow_background_access.then_some(GrantType::TokenExchange);
-        grant_types = usual.into_iter().chain(exchange).map(|grant| grant.as_str().to_owned()).collect();
-    }
-    options.logout.put_into(&mut other);
-    let metadata = ClientMetadata {
-        redirect_uris: options.redirect_uri,
-        token_endpoint_auth_method: Some(options.auth_method.unwrap_or_else(|| default_method.to_owned())),
-        grant_types: Some(grant_types),
-        client_name: options.name,
-        scope: options.scope,
-        other,
-        ..ClientMetadata::default()
-    };
-    let mut valid = metadata.validate()?.allowing_resources(&resources);
-    for (given, leave) in [
-        (options.allow_background_access, Leave::BackgroundAccess),
-        (options.allow_session_export, Leave::SessionExport),
-    ] {
-        if given {
-            valid = valid.with_leave(leave);
-        }
-    }
-    if options.allow_session_export && valid.token_endpoint_auth_method == TokenEndpointAuthMethod::None {
-        bail!("--allow-session-export is for clients that authenticate: choose another --auth-method");
-    }
-    register::check_keys(&valid)?;
-    let secret = valid.new_secret(&SystemRng);
-    let client = valid.into_client(
-        ClientId::random(&SystemRng),
-        TenantId::default_tenant(),
-        secret.as_ref().map(PlainToken::hash),
-        SystemClock.now(),
-    );
-    operator(store).insert_client(&client).await?;
-    let mut shown = describe(&client);
-    if let Some(secret) = &secret {
+    let text =
+        format!("atp-scopes is \"{ceiling}\" here: give this command the settings that the server has");
+    error.context(text)
+}
+
+/// Prints a client, with the only copy of its secret if it has a new one.
+fn print_with_secret(registered: &Registered) -> anyhow::Result<()> {
+    let mut shown = shown_client(&registered.client);
+    if let Some(secret) = &registered.client_secret {
         shown["client_secret"] = json!(secret.expose());
         eprintln!("The client secret is shown this once: only its hash is kept.");
     }
     print(&shown)
-}
-
-/// Changes what is named, and checks the whole as at a registration.
-async fn update(store: &Store, options: UpdateClient) -> anyhow::Result<()> {
-    let before = find_registered(store, ClientId::new(options.client_id)).await?;
-    let mut other = before.metadata.clone();
-    if options.jwks.is_some() || options.jwks_uri.is_some() {
-        other.remove("jwks_uri");
-    } else if let Some(jwks) = &before.jwks {
-        other.insert("jwks".to_owned(), jwks.clone());
-    }
-    if let Some(file) = &options.jwks {
-        other.insert("jwks".to_owned(), read_jwks(file)?);
-    }
-    if let Some(uri) = options.jwks_uri {
-        other.insert("jwks_uri".to_owned(), uri.into());
-    }
-    if let Some(bound) = options.dpop_bound {
-        other.insert("dpop_bound_access_tokens".to_owned(), bound.into());
-    }
-    if let Some(policy) = options.dpop_nonce_policy {
-        other.insert("dpop_nonce_policy".to_owned(), policy.into());
-    }
-    options.logout.put_into(&mut other);
-    let redirect_uris = if options.redirect_uri.is_empty() {
-        before.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect()
-    } else {
-        options.redirect_uri
-    };
-    let scope = match options.scope {
-        Some(scope) => Some(scope).filter(|scope| !scope.trim().is_empty()),
-        None => before.scope.as_ref().map(ToString::to_string),
-    };
-    let metadata = ClientMetadata {
-        redirect_uris,
-        token_endpoint_auth_method: Some(before.token_endpoint_auth_method.as_str().to_owned()),
-        grant_types: Some(before.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect()),
-        client_name: Some(options.name.unwrap_or_else(|| before.client_name.clone())),
-        scope,
-        other,
-        ..ClientMetadata::default()
-    };
-    let mut valid = metadata.validate()?.keeping_allowances_of(&before);
-    valid = match options.allow_background_access {
-        Some(true) => valid.with_leave(Leave::BackgroundAccess),
-        Some(false) => valid.without_leave(Leave::BackgroundAccess),
-        None => valid,
-    };
-    register::check_keys(&valid)?;
-    let (id, tenant, secret) =
-        (before.client_id.clone(), before.tenant_id.clone(), before.client_secret.clone());
-    let client = Client {
-        created_at: before.created_at,
-        registration_access_token: before.registration_access_token,
-        access_token_expiration: before.access_token_expiration,
-        refresh_token_expiration: before.refresh_token_expiration,
-        ..valid.into_client(id, tenant, secret, SystemClock.now())
-    };
-    put(store, &client, "client_updated").await?;
-    print(&describe(&client))
 }
 
 /// Replaces a client's secret at once: two that work would be one too many when the old one is in wrong hands.
@@ -243,29 +155,4 @@ async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     }
     say!("Deleted {client_id}. A running server revokes its sessions at the people's servers.");
     Ok(())
-}
-
-fn describe(client: &Client) -> serde_json::Value {
-    json!({
-        "client_id": client.client_id,
-        "client_name": client.client_name,
-        "redirect_uris": client.redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
-        "grant_types": client.grant_types,
-        "scope": client.scope,
-        "allow_background_access": client.allows_background_access(),
-        "allowed_resources": client.allowed_resources().collect::<Vec<_>>(),
-        "access_token_format": client.access_token_format().as_str(),
-        "allow_session_export": client.allows_session_export(),
-        "token_endpoint_auth_method": client.token_endpoint_auth_method,
-        "jwks": client.jwks,
-        "jwks_uri": client.jwks_uri(),
-        "dpop_bound_access_tokens": client.dpop_bound_access_tokens(),
-        "dpop_nonce_policy": client.dpop_nonce_policy().as_str(),
-        "post_logout_redirect_uris": client.metadata.get("post_logout_redirect_uris"),
-        "backchannel_logout_uri": client.backchannel_logout_uri(),
-        "origin": client.origin.as_str(),
-        "access_token_expiration": client.access_token_expiration,
-        "refresh_token_expiration": client.refresh_token_expiration,
-        "created_at": client.created_at,
-    })
 }

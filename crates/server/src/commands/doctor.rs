@@ -1,22 +1,34 @@
 //! `causeway doctor`: whether this deployment can do its work, as far as that can be seen from here.
 
+mod upstream;
+
 use std::sync::Arc;
 
 use anyhow::bail;
 use causeway_atproto::{AtprotoClient, HttpClient};
 use causeway_config::{Config, ExternalUrl};
-use causeway_domain::{Clock as _, SigningAlg, SystemClock};
-use causeway_flow::issuer_keys;
+use causeway_domain::client::Client;
+use causeway_domain::{Clock as _, SigningAlg, SystemClock, TenantId};
+use causeway_flow::{UpstreamProfile, issuer_keys};
+use causeway_store::clients::list_clients;
 use causeway_store::{Store, StoreError, keys};
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{compose, secret_key};
 
 /// Seconds by which our clock may be off: people's servers refuse proofs from the future.
 const CLOCK_SECONDS: i64 = 10;
-/// Names under which no PDS looks for a client's metadata.
-const LOCAL_NAMES: [&str; 6] = ["local", "localhost", "test", "example", "invalid", "onion"];
+const RING: &str = "was it sealed with another key ring?";
+
+/// What the database knows of that people's servers have to find.
+#[derive(Default)]
+struct Known {
+    /// The name of the key that new sessions authenticate with.
+    kid: Option<String>,
+    /// The client that was registered last.
+    client: Option<Client>,
+}
 
 /// What became of a check.
 enum Finding {
@@ -51,11 +63,11 @@ impl Report {
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let mut report = Report::default();
     let issuer = config.issuer(config.listen)?;
-    database(config, &mut report).await?;
+    let known = database(config, &mut report).await?;
     let outbound = compose::outbound(config, &issuer, Arc::new(SystemClock))?;
     clock(config, &outbound, &mut report).await;
     report.add("external URL", external_url(&issuer, outbound.http()).await);
-    report.add("upstream client", upstream_client(&issuer, outbound.http()).await);
+    upstream::check(config, &issuer, outbound.http(), &known, &mut report).await?;
     if config.dev_mode {
         report.add("dev mode", Note("http and private addresses are allowed upstream".to_owned()));
     }
@@ -66,13 +78,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The database, and whether what is sealed in it opens.
-async fn database(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known> {
+    let mut known = Known::default();
     let url = compose::database_url(config)?;
     let store = match compose::open_store(&url).await {
         Ok(store) => store,
         Err(error) => {
             report.add("database", Bad(format!("{error:#}")));
-            return Ok(());
+            return Ok(known);
         }
     };
     report.add("database", Good(format!("{url} has the schema that this version knows")));
@@ -84,11 +97,17 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<()> {
             for alg in SigningAlg::ALL {
                 report.add(&format!("signing key {alg}"), signing_key(&store, &ring, alg).await);
             }
+            match UpstreamProfile::key_in_use(&store, &ring).await {
+                Ok(kid) => known.kid = kid,
+                Err(error) => report.add("client key", Bad(format!("{error}: {RING}"))),
+            }
         }
         Err(error) => report.add("sealing key", Bad(format!("{error:#}"))),
     }
+    let newest = store.read::<_, StoreError, _>(|c| list_clients(c, &TenantId::default_tenant(), 1)).await?;
+    known.client = newest.into_iter().next();
     store.close().await;
-    Ok(())
+    Ok(known)
 }
 
 async fn signing_key(
@@ -105,7 +124,7 @@ async fn signing_key(
             Some(key) => Good(key.kid.clone()),
             None => Note("is made at the first start".to_owned()),
         },
-        Err(error) => Bad(format!("{error}: was it sealed with another key ring?")),
+        Err(error) => Bad(format!("{error}: {RING}")),
     }
 }
 
@@ -144,75 +163,7 @@ async fn external_url(issuer: &ExternalUrl, http: &HttpClient) -> Finding {
     }
 }
 
-/// What a PDS would say of our client metadata.
-async fn upstream_client(issuer: &ExternalUrl, http: &HttpClient) -> Finding {
-    if !issuer.is_https() {
-        return Note(
-            "the atproto loopback client: public, so people's servers end its sessions after two weeks; an \
-             https external URL makes it confidential, with sessions of up to two years"
-                .to_owned(),
-        );
-    }
-    if let Some(problem) = unsuitable_name(issuer) {
-        return Bad(problem);
-    }
-    match fetch(issuer, "/oauth-client-metadata.json", http).await {
-        Ok(document) => {
-            let wanted = format!("{issuer}/oauth-client-metadata.json");
-            if document["client_id"] == wanted.as_str() {
-                Good(format!("{wanted} is served as a PDS wants it"))
-            } else {
-                Bad(format!("{wanted} has the client_id {}", document["client_id"]))
-            }
-        }
-        Err(problem) => Bad(format!("the client metadata cannot be read: {problem}")),
-    }
-}
-
-/// Why no PDS would fetch metadata from this origin.
-fn unsuitable_name(issuer: &ExternalUrl) -> Option<String> {
-    let url = Url::parse(issuer.as_str()).ok()?;
-    match url.host()? {
-        Host::Ipv4(_) | Host::Ipv6(_) => {
-            Some("people's servers fetch client metadata by name, not by address".to_owned())
-        }
-        Host::Domain(name) => {
-            let last = name.rsplit('.').next().unwrap_or_default();
-            if !name.contains('.') || LOCAL_NAMES.contains(&last) {
-                return Some(format!(
-                    "{name} is a local name: people's servers do not fetch client metadata from it"
-                ));
-            }
-            url.port().map(|port| {
-                format!("people's servers do not fetch client metadata from port {port}: use 443")
-            })
-        }
-    }
-}
-
 async fn fetch(issuer: &ExternalUrl, path: &str, http: &HttpClient) -> Result<Value, String> {
     let url = Url::parse(&format!("{issuer}{path}")).map_err(|error| error.to_string())?;
     http.get_json(&url, HttpClient::DOCUMENT_CAP).await.map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_no_pds_asks() {
-        let problem = |url: &str| {
-            let settings =
-                causeway_config::Settings { external_url: Some(url.to_owned()), ..Default::default() };
-            let environment = |name: &str| (name == "CAUSEWAY_SECRET_KEY").then(|| "k:AAAA".into());
-            let config = Config::load_from(settings, &environment).unwrap();
-            unsuitable_name(&config.external_url.unwrap())
-        };
-        assert_eq!(problem("https://auth.example.com"), None);
-        for url in
-            ["https://auth.test", "https://intranet", "https://192.0.2.1", "https://auth.example.com:8443"]
-        {
-            assert!(problem(url).is_some(), "{url}");
-        }
-    }
 }

@@ -9,7 +9,7 @@ use causeway_flow::issuer_keys;
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, StoreError, keys};
 
-use super::operator;
+use super::{operator, reseal};
 use crate::cli::KeysCommand;
 use crate::{compose, secret_key};
 
@@ -26,6 +26,10 @@ pub(crate) async fn run(config: &Config, command: KeysCommand) -> anyhow::Result
             rotate(&store, &ring, alg.as_deref()).await
         }
         KeysCommand::Retire { kid } => retire(&store, kid).await,
+        KeysCommand::Reseal { dry_run } => {
+            let ring = secret_key::find(config, &url, &store).await?;
+            reseal::run(&store, ring, dry_run).await
+        }
     };
     store.close().await;
     done

@@ -1,11 +1,13 @@
 //! The commands beside `serve`. They work on the database, beside a running server or without one.
 
 pub(crate) mod audit;
+mod client_options;
 pub(crate) mod clients;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod migrate;
+mod reseal;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 

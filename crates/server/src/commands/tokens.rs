@@ -2,7 +2,6 @@
 
 use anyhow::bail;
 use causeway_config::Config;
-use causeway_store::{StoreError, tokens};
 
 use super::{filter, operator};
 use crate::cli::TokensCommand;
@@ -16,21 +15,15 @@ pub(crate) async fn run(config: &Config, command: TokensCommand) -> anyhow::Resu
     }
     let url = compose::database_url(config)?;
     let store = compose::open_store(&url).await?;
-    let ended = operator(&store).end_sessions(&wanted).await;
-    // What a client has without a person is meant when no person is named.
-    let own = match (&wanted.did, wanted.client_id.clone()) {
-        (None, Some(client_id)) => {
-            store.write::<_, StoreError, _>(move |c| tokens::revoke_client_tokens(c, &client_id)).await
-        }
-        _ => Ok(0),
-    };
+    let revoked = operator(&store).revoke_tokens(&wanted).await;
     store.close().await;
-    if own? > 0 {
-        say!("Revoked the tokens that the client had for itself.");
+    let revoked = revoked?;
+    if revoked.client_tokens > 0 {
+        say!("Revoked {} tokens that the client had for itself.", revoked.client_tokens);
     }
     say!(
         "Ended {} sessions with all their tokens. A running server revokes them at the people's servers.",
-        ended?
+        revoked.sessions
     );
     Ok(())
 }

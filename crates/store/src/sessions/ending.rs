@@ -1,16 +1,17 @@
 //! The end of a session: our tokens at once, those at the person's server as soon as it takes that.
 
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use super::{ENDED, HeadRow, PENDING, WIPED};
+use super::{ENDED, HeadRow, NewIteration, PENDING, WIPED, replace_secrets};
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::events::{self, EventKind};
 use crate::logouts;
 use crate::schema::oauth_atp_session;
 use crate::schema::upstream_session::dsl;
+use crate::seal::SealingKeyRing;
 use crate::tokens;
 
 /// Ends a session: our tokens and codes of it are revoked, its upstream tokens are due to be, and a client
@@ -82,6 +83,39 @@ pub fn due_revocations(
         .collect()
 }
 
+/// A refresh from `from_iteration` brought tokens after the session had ended: they take the place of those that it
+/// spent, and are due to be revoked. `false` when the session has not ended, or is past that iteration.
+///
+/// # Errors
+/// [`StoreError`] when sealing or a query fails.
+pub fn owe_revocation(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    session_id: &UpstreamSessionId,
+    from_iteration: i64,
+    set: &TokenSet,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let ended = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::iteration.eq(from_iteration))
+        .filter(dsl::state.eq(ENDED));
+    let iteration = from_iteration.saturating_add(1);
+    let owing = diesel::update(ended)
+        .set((
+            dsl::iteration.eq(iteration),
+            dsl::revocation_due_at.eq(Some(now.as_secs())),
+            dsl::revocation_attempts.eq(0),
+        ))
+        .returning((dsl::did, dsl::created_at))
+        .get_result::<(String, i64)>(c)
+        .optional()?;
+    let Some((did, session_created_at)) = owing else { return Ok(false) };
+    let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
+    replace_secrets(c, ring, new, set)?;
+    Ok(true)
+}
+
 /// A revocation failed: it is due again at `until`. Returns how often it has failed so far.
 ///
 /// # Errors
@@ -105,13 +139,20 @@ pub fn postpone_revocation(
     Ok(attempts.unwrap_or(0))
 }
 
-/// A revocation is done, or given up: nothing is due any more and no secret of the session is left.
+/// The revocation of the tokens of `iteration` is done, or given up: nothing is due any more and no secret of the
+/// session is left. Nothing changes when other tokens have come since ([`owe_revocation`]).
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
-pub fn complete_revocation(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<(), StoreError> {
-    let ended =
-        dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.eq(ENDED));
+pub fn complete_revocation(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    iteration: i64,
+) -> Result<(), StoreError> {
+    let ended = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::iteration.eq(iteration))
+        .filter(dsl::state.eq(ENDED));
     if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
         let sets = oauth_atp_session::table.filter(oauth_atp_session::session_id.eq(session_id.as_str()));
         diesel::update(sets).set(WIPED).execute(c)?;

@@ -238,7 +238,7 @@ pub(crate) fn auth_request(client: &Client) -> AuthRequest {
         prompt: Prompts::parse("login consent").unwrap(),
         max_age: Some(300),
         dpop_jkt: Some(Jkt::new("jkt-of-request")),
-        required_sub: None,
+        required_subs: Vec::new(),
         ui_locales: Some("de-AT en".to_owned()),
         browser_id: BrowserSessionId::new("browser"),
         request_uri: None,

@@ -1,6 +1,7 @@
 //! The one writer: what waits together is committed together, and nobody pays for another's fault.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use causeway_domain::client::Client;
 use causeway_store::testing::TestDatabase;
@@ -115,6 +116,27 @@ fn an_error_or_a_panic_rolls_back_its_own_closure_alone() {
             assert_eq!(exists(&store, &rows[index]).await, there, "{index}");
         }
         assert!(store.write(|_| Ok::<_, StoreError>(())).await.is_ok(), "the writer lives");
+    });
+}
+
+/// Nobody else is concerned: it need not run again.
+#[test]
+fn who_fails_alone_is_rolled_back_at_once() {
+    on_sqlite(|store| async move {
+        let (row, runs) = (client(), Arc::new(AtomicUsize::new(0)));
+        let (failing, counted) = (row.clone(), Arc::clone(&runs));
+        let outcome = store
+            .write(move |c| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                clients::insert_client(c, &failing)?;
+                Err::<(), _>(StoreError::Conflict("on purpose"))
+            })
+            .await;
+        assert!(matches!(outcome, Err(StoreError::Conflict("on purpose"))), "{outcome:?}");
+        assert!(!exists(&store, &row).await);
+        assert_eq!((runs.load(Ordering::Relaxed), store.stats().retries), (1, 0));
+        store.write(insert(&row)).await.unwrap();
+        assert!(exists(&store, &row).await);
     });
 }
 

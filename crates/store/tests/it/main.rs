@@ -10,6 +10,7 @@ mod migrations;
 mod postgres;
 mod races;
 mod replay;
+mod reseal;
 mod sealing;
 mod sessions;
 mod sweep;

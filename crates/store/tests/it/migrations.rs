@@ -94,8 +94,8 @@ fn up_down_and_up_with_rows_in_every_table() {
         execute(
             url,
             "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, \
-             issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at, \
-             next_check_at) VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1, 1); \
+             issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
+             VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1); \
              INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'sealed', 1, NULL);",
         );
         assert_eq!(migrate::down(url, 1).unwrap(), last);

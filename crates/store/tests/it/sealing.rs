@@ -3,7 +3,7 @@
 use causeway_domain::SystemRng;
 use causeway_store::keys::{self, StoredKey};
 use causeway_store::seal::{SealError, SealingKeyRing};
-use causeway_store::{StoreError, sessions};
+use causeway_store::{StoreError, reseal, sessions};
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{NOW, World, on_each, signing_key, token_set};
@@ -92,7 +92,7 @@ fn another_ring_is_found_out() {
 #[test]
 fn signing_keys_are_sealed_and_one_signs() {
     on_each(|world| async move {
-        assert!(!world.read(keys::has_sealed_rows).await);
+        assert!(!world.read(reseal::has_sealed_rows).await);
         let ring = world.ring.clone();
         world
             .write(move |c| {
@@ -113,7 +113,7 @@ fn signing_keys_are_sealed_and_one_signs() {
                 Ok(())
             })
             .await;
-        assert!(world.read(keys::has_sealed_rows).await);
+        assert!(world.read(reseal::has_sealed_rows).await);
         let dump = world.read(causeway_store::testing::dump_text).await;
         assert!(dump.contains("v1.") && !dump.contains("canary"), "{dump}");
     });

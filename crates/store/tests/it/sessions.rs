@@ -3,6 +3,7 @@
 use causeway_domain::session::SessionHead;
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{Scope, SessionKind, SessionState};
+use causeway_store::sessions::Lease;
 use causeway_store::{StoreError, clients, sessions, upkeep};
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
@@ -13,9 +14,13 @@ impl World {
         self.read(move |c| sessions::find_session(c, &tenant, &id, kind)).await.unwrap()
     }
 
-    async fn lease(&self, session: &SessionHead, now: i64, until: i64) -> Option<i64> {
+    async fn take_lease(&self, session: &SessionHead, now: i64, until: i64) -> Option<Lease> {
         let id = session.session_id.clone();
         self.write(move |c| sessions::acquire_lease(c, &id, "me", NOW.plus(now), NOW.plus(until))).await
+    }
+
+    async fn lease(&self, session: &SessionHead, now: i64, until: i64) -> Option<i64> {
+        self.take_lease(session, now, until).await.map(|lease| lease.fence)
     }
 
     async fn advance(&self, session: &SessionHead, from: i64) -> bool {
@@ -23,6 +28,22 @@ impl World {
         let set = token_set(&(from + 1).to_string());
         self.write(move |c| sessions::advance_session(c, &ring, &id, from, &set, NOW.plus(5))).await
     }
+}
+
+/// Who takes a lease knows whether it was given back or ran out.
+#[test]
+fn a_lease_that_was_never_given_back() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let first = world.take_lease(&session, 0, 30).await.unwrap();
+        assert!(!first.taken_over, "the first one");
+        assert_eq!(world.take_lease(&session, 29, 60).await, None, "held");
+        let second = world.take_lease(&session, 30, 60).await.unwrap();
+        assert!(second.taken_over && second.fence > first.fence, "{second:?}");
+        let (id, fence) = (session.session_id.clone(), second.fence);
+        assert!(world.write(move |c| sessions::release_lease(c, &id, fence)).await);
+        assert!(!world.take_lease(&session, 100, 160).await.unwrap().taken_over, "given back");
+    });
 }
 
 #[test]
@@ -192,12 +213,44 @@ fn an_ended_session_is_revoked_upstream_sooner_or_later() {
         let (id, ring) = (session.session_id.clone(), world.ring.clone());
         let after = world
             .write(move |c| {
-                sessions::complete_revocation(c, &id)?;
+                sessions::complete_revocation(c, &id, 1)?;
                 sessions::find_token_set(c, &ring, &id, 1)
             })
             .await;
         assert_eq!((after, due(9999).await), (None, 0));
         assert!(kids().await.is_empty());
+    });
+}
+
+/// Tokens that come when the session is over are revoked in place of those that were spent for them.
+#[test]
+fn tokens_that_come_too_late_are_revoked() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let (id, ring) = (session.session_id.clone(), world.ring.clone());
+        world
+            .write(move |c| {
+                let late =
+                    |c: &mut _| sessions::owe_revocation(c, &ring, &id, 1, &token_set("late"), NOW.plus(20));
+                assert!(!late(c)?, "it lives");
+                sessions::end_session(c, &id, NOW.plus(10))?;
+                sessions::postpone_revocation(c, &id, NOW.plus(9999))?;
+                assert!(late(c)?);
+                assert!(!late(c)?, "once");
+                let due = sessions::due_revocations(c, NOW.plus(20), 10)?;
+                assert_eq!(due.iter().map(|head| head.iteration).collect::<Vec<_>>(), [2]);
+                assert_eq!(due[0].state, SessionState::Ended);
+                assert_eq!(sessions::find_token_set(c, &ring, &id, 1)?, None);
+                // Whoever revoked the spent ones meanwhile is not done.
+                sessions::complete_revocation(c, &id, 1)?;
+                assert_eq!(sessions::due_revocations(c, NOW.plus(20), 10)?.len(), 1);
+                assert_eq!(sessions::find_token_set(c, &ring, &id, 2)?, Some(token_set("late")));
+                sessions::complete_revocation(c, &id, 2)?;
+                assert_eq!(sessions::due_revocations(c, NOW.plus(99_999), 10)?, []);
+                assert_eq!(sessions::find_token_set(c, &ring, &id, 2)?, None);
+                Ok(())
+            })
+            .await;
     });
 }
 

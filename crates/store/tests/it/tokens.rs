@@ -1,5 +1,6 @@
 //! Families of refresh tokens.
 
+use causeway_domain::TenantId;
 use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::session::SessionHead;
 use causeway_store::{AnyConnection, StoreError, codes, sessions, tokens};
@@ -56,7 +57,10 @@ fn what_a_client_has_for_itself_is_revoked_alone() {
                 let own = AccessToken { subject: AccessSubject::Client, ..access_token(&session) };
                 tokens::insert_access_token(c, &own)?;
                 assert_eq!(tokens::find_access_token(c, &own.token)?.as_ref(), Some(&own));
-                assert_eq!(tokens::revoke_client_tokens(c, &session.client_id)?, 1);
+                let mut revoke = |tenant: &str| {
+                    tokens::revoke_client_tokens(c, &TenantId::new(tenant), &session.client_id)
+                };
+                assert_eq!((revoke("another")?, revoke("default")?), (0, 1));
                 let revoked = AccessToken { revoked: true, ..own };
                 assert_eq!(tokens::find_access_token(c, &revoked.token)?, Some(revoked));
                 assert_eq!(tokens::find_access_token(c, &persons.token)?, Some(persons));

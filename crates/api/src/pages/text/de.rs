@@ -110,6 +110,8 @@ pub(in crate::pages) static DE: Text = Text {
         done: "Du bist abgemeldet",
         done_of: ("In diesem Browser bist du von ", " abgemeldet."),
         others: "Bei anderen Apps bleibst du angemeldet, und bei deinem eigenen Server vielleicht auch.",
+        onward_note: "Die App möchte, dass es von hier weitergeht, zu einer Adresse, die wir nicht kennen: Geh nur \
+                      weiter, wenn du von dieser App kommst.",
         account: "Alle Apps mit Zugriff ansehen",
     },
     device: Device {

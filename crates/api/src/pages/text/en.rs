@@ -109,6 +109,8 @@ pub(in crate::pages) static EN: Text = Text {
         done: "You are signed out",
         done_of: ("You are signed out of ", " in this browser."),
         others: "Other apps stay signed in, and so may you at your own server.",
+        onward_note: "The app wants you to be sent on from here, to an address that we do not know: go there only if \
+                      you came from that app.",
         account: "See all apps with access",
     },
     device: Device {

@@ -1,0 +1,87 @@
+//! What the operator sends and gets.
+
+use causeway_domain::client::Client;
+use serde_json::{Value, json};
+
+use super::{client_members, object, seconds, text, texts, with};
+
+pub(super) fn all() -> [(&'static str, Value); 11] {
+    [
+        ("AdminClientMetadata", client_metadata()),
+        ("AdminClient", client()),
+        ("AdminClients", list("clients")),
+        ("AdminSessions", list("sessions")),
+        ("AdminKeys", list("keys")),
+        ("AdminActs", list("events")),
+        ("AdminObject", json!({ "type": "object" })),
+        (
+            "AdminSecret",
+            object(
+                &json!({ "client_id": text("the client"), "client_secret": text("once") }),
+                &["client_secret"],
+            ),
+        ),
+        ("AdminWhose", object(&json!({ "user": text("a DID"), "client": text("a client_id") }), &[])),
+        ("AdminRevoked", revoked()),
+        (
+            "AdminNewKey",
+            object(&json!({ "alg": { "type": "string", "enum": ["RS256", "ES256"] } }), &["alg"]),
+        ),
+    ]
+}
+
+/// An answer with one list of objects.
+fn list(name: &str) -> Value {
+    let items = json!({ "type": "array", "items": { "type": "object" } });
+    json!({ "type": "object", "properties": { name: items }, "required": [name] })
+}
+
+/// What only the operator says of a client.
+fn operator_members() -> Value {
+    json!({
+        "allow_background_access": { "type": "boolean" },
+        "allow_session_export": { "type": "boolean" },
+        "allowed_resources": texts("resources of others that it may ask tokens for (RFC 8707)"),
+        "access_token_expiration": {
+            "type": "integer", "minimum": 1, "maximum": Client::MAX_ACCESS_TOKEN_EXPIRATION,
+            "description": "seconds",
+        },
+        "refresh_token_expiration": {
+            "type": "integer", "minimum": 0, "maximum": Client::MAX_REFRESH_TOKEN_EXPIRATION,
+            "description": "seconds; 0: without end",
+        },
+    })
+}
+
+/// RFC 7591 section 2, and that.
+fn client_metadata() -> Value {
+    object(&with(client_members(), &operator_members()), &["redirect_uris"])
+}
+
+/// A client with all that is known of it. Members of its metadata that it left out are null, so only those are named
+/// that never are.
+fn client() -> Value {
+    let own = json!({
+        "client_id": text("the client"),
+        "client_secret": text("once: in the answer that made it"),
+        "client_name": text("what people see"),
+        "redirect_uris": texts("where answers may go"),
+        "grant_types": texts("what it may ask of the token endpoint"),
+        "origin": text("how it is known"),
+        "created_at": seconds("Unix time"),
+        "updated_at": seconds("Unix time"),
+    });
+    object(&with(own, &operator_members()), &["client_id", "redirect_uris", "grant_types"])
+}
+
+fn revoked() -> Value {
+    object(
+        &json!({
+            "ended_sessions": { "type": "integer", "description": "with all their tokens" },
+            "revoked_client_tokens": {
+                "type": "integer", "description": "that the client had for itself; 0 when a user is named",
+            },
+        }),
+        &["ended_sessions", "revoked_client_tokens"],
+    )
+}

@@ -1,0 +1,134 @@
+//! What a client asks of this server by its metadata (RFC 7591 section 2, OpenID Connect Dynamic Client Registration
+//! section 2). The answer to a registration confirms what it repeats: a member that asks for protection which is not
+//! given here is refused, and any other one that is not honoured is left out of the answer.
+
+use serde_json::{Map, Value};
+
+use super::{Client, ClientMetadataError};
+
+const DEFAULT_MAX_AGE: &str = "default_max_age";
+const SUBJECT_TYPE: &str = "subject_type";
+/// RFC 8705 section 3.4.
+const TLS_BOUND: &str = "tls_client_certificate_bound_access_tokens";
+/// As `max_age` of a request: no more digits than a person lives seconds.
+const MOST_SECONDS: i64 = 9_999_999_999;
+
+/// Nothing is encrypted here, and nothing decrypted.
+const ENCRYPTION: [&str; 10] = [
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
+    "introspection_encrypted_response_alg",
+    "introspection_encrypted_response_enc",
+    "authorization_encrypted_response_alg",
+    "authorization_encrypted_response_enc",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
+];
+
+/// True or false, and kept to.
+const BOOLEANS: [&str; 4] = [
+    "require_auth_time",
+    "require_pushed_authorization_requests",
+    "require_signed_request_object",
+    TLS_BOUND,
+];
+
+/// Of features that are not here. Stock clients send some of them by habit.
+const LEFT_OUT: [&str; 17] = [
+    "authorization_details_types",
+    "authorization_signed_response_alg",
+    "backchannel_authentication_request_signing_alg",
+    "backchannel_client_notification_endpoint",
+    "backchannel_token_delivery_mode",
+    "backchannel_user_code_parameter",
+    "default_acr_values",
+    "frontchannel_logout_session_required",
+    "frontchannel_logout_uri",
+    "request_uris",
+    "sector_identifier_uri",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_email",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_uri",
+    "tls_client_auth_subject_dn",
+    "use_mtls_endpoint_aliases",
+];
+
+impl Client {
+    /// Seconds that may have passed since the person signed in, where a request does not say.
+    pub fn default_max_age(&self) -> Option<i64> {
+        self.metadata.get(DEFAULT_MAX_AGE).and_then(Value::as_i64)
+    }
+}
+
+/// Checks what a client asks for, and leaves out what means nothing here.
+pub(super) fn check(metadata: &mut Map<String, Value>) -> Result<(), ClientMetadataError> {
+    use ClientMetadataError as E;
+    if let Some(name) = ENCRYPTION.into_iter().find(|name| metadata.contains_key(*name)) {
+        return Err(E::Unserved(name));
+    }
+    let is_boolean = |name: &&str| metadata.get(*name).is_none_or(Value::is_boolean);
+    if let Some(name) = BOOLEANS.into_iter().find(|name| !is_boolean(name)) {
+        return Err(E::Boolean(name));
+    }
+    if metadata.get(TLS_BOUND) == Some(&Value::Bool(true)) {
+        return Err(E::Unserved(TLS_BOUND));
+    }
+    if metadata.get(SUBJECT_TYPE).is_some_and(|kind| kind != "public") {
+        return Err(E::SubjectType);
+    }
+    let is_age = |age: &Value| age.as_i64().is_some_and(|age| (0..=MOST_SECONDS).contains(&age));
+    if metadata.get(DEFAULT_MAX_AGE).is_some_and(|age| !is_age(age)) {
+        return Err(E::DefaultMaxAge);
+    }
+    metadata.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn checked(mut metadata: Value) -> Result<Value, ClientMetadataError> {
+        let members = metadata.as_object_mut().unwrap();
+        check(members).map(|()| metadata)
+    }
+
+    #[test]
+    fn what_is_not_protected_here_is_refused() {
+        for name in ENCRYPTION {
+            assert_eq!(checked(json!({ name: "A256GCM" })), Err(ClientMetadataError::Unserved(name)));
+        }
+        assert_eq!(checked(json!({ TLS_BOUND: true })), Err(ClientMetadataError::Unserved(TLS_BOUND)));
+        for name in BOOLEANS {
+            assert_eq!(checked(json!({ name: "true" })), Err(ClientMetadataError::Boolean(name)));
+        }
+        for kind in [json!("pairwise"), json!(["public"]), json!("")] {
+            assert_eq!(checked(json!({ SUBJECT_TYPE: kind })), Err(ClientMetadataError::SubjectType));
+        }
+        for age in [json!(-1), json!("60"), json!(1.5), json!(MOST_SECONDS + 1)] {
+            assert_eq!(
+                checked(json!({ DEFAULT_MAX_AGE: age })),
+                Err(ClientMetadataError::DefaultMaxAge),
+                "{age}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_here_is_left_out() {
+        let kept = json!({
+            TLS_BOUND: false, SUBJECT_TYPE: "public", DEFAULT_MAX_AGE: 0, "require_auth_time": true,
+            "require_signed_request_object": true, "software_id": "x",
+        });
+        let mut sent = kept.clone();
+        for name in LEFT_OUT {
+            sent[name] = json!("x");
+        }
+        assert_eq!(checked(sent), Ok(kept));
+    }
+}

@@ -1,0 +1,215 @@
+//! What whoever runs the server says of a client, and no client says of itself.
+
+use serde_json::{Map, Value};
+
+use super::metadata::is_reserved;
+use super::{Client, ClientMetadata, Leave};
+use crate::resource::{ALLOWED_RESOURCES, Resource, ResourceError};
+
+pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
+pub(super) const REFRESH_TOKEN_EXPIRATION: &str = "refresh_token_expiration";
+/// What is shown beside a client's metadata and is nobody's to set. Whoever sends back what they read sends it, too.
+const SHOWN: [&str; 3] = ["origin", "created_at", "updated_at"];
+
+/// Why something that only whoever runs the server says cannot be said. The texts name the member.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientTermsError {
+    /// A leave is given or it is not.
+    #[error("{0} must be true or false")]
+    Leave(&'static str),
+    /// Not a list of texts.
+    #[error("{ALLOWED_RESOURCES} must be a list of URIs")]
+    Resources,
+    /// One that no token can be for.
+    #[error("{ALLOWED_RESOURCES}: {resource:?}: {error}")]
+    Resource {
+        /// The resource in question.
+        resource: String,
+        /// What is wrong with it.
+        error: ResourceError,
+    },
+    /// An access token lives for some time, and not for ever.
+    #[error(
+        "{ACCESS_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}",
+        Client::MAX_ACCESS_TOKEN_EXPIRATION
+    )]
+    AccessTokenExpiration,
+    /// A refresh token may live for ever.
+    #[error(
+        "{REFRESH_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}, or 0 for no end",
+        Client::MAX_REFRESH_TOKEN_EXPIRATION
+    )]
+    RefreshTokenExpiration,
+    /// Something that the server says.
+    #[error("{0} cannot be set: this server gives it. Leave it out")]
+    Reserved(String),
+}
+
+/// What whoever runs the server says of a client beside its metadata; `None`: it stays as it is, and as it is by
+/// default for a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTerms {
+    /// Whether it may ask for the scope `background_access`.
+    pub background_access: Option<bool>,
+    /// Whether it may have the tokens of its sessions at people's own servers.
+    pub session_export: Option<bool>,
+    /// The resources of others that it may ask tokens for.
+    pub allowed_resources: Option<Vec<Resource>>,
+    /// Seconds that its access tokens live.
+    pub access_token_expiration: Option<i64>,
+    /// Seconds that its refresh tokens live; 0: without end.
+    pub refresh_token_expiration: Option<i64>,
+}
+
+impl ClientTerms {
+    /// Takes them out of what whoever runs the server sends as a client's metadata. Nothing is dropped in silence.
+    ///
+    /// # Errors
+    /// The first [`ClientTermsError`] found, also for a member that is nobody's to set.
+    pub fn take_from(metadata: &mut ClientMetadata) -> Result<Self, ClientTermsError> {
+        use ClientTermsError as E;
+        let members = &mut metadata.other;
+        let terms = Self {
+            background_access: take_leave(members, Leave::BackgroundAccess)?,
+            session_export: take_leave(members, Leave::SessionExport)?,
+            allowed_resources: members.remove(ALLOWED_RESOURCES).as_ref().map(parse_resources).transpose()?,
+            access_token_expiration: take_seconds(
+                members,
+                ACCESS_TOKEN_EXPIRATION,
+                1..=Client::MAX_ACCESS_TOKEN_EXPIRATION,
+                E::AccessTokenExpiration,
+            )?,
+            refresh_token_expiration: take_seconds(
+                members,
+                REFRESH_TOKEN_EXPIRATION,
+                0..=Client::MAX_REFRESH_TOKEN_EXPIRATION,
+                E::RefreshTokenExpiration,
+            )?,
+        };
+        members.retain(|name, _| !SHOWN.contains(&name.as_str()));
+        match members.keys().find(|name| is_reserved(name)) {
+            Some(name) => Err(E::Reserved(name.clone())),
+            None => Ok(terms),
+        }
+    }
+
+    /// Puts them into force for a client.
+    pub fn apply_to(&self, client: &mut Client) {
+        let leaves =
+            [(Leave::BackgroundAccess, self.background_access), (Leave::SessionExport, self.session_export)];
+        for (leave, given) in leaves {
+            match given {
+                Some(true) => drop(client.metadata.insert(leave.member().to_owned(), true.into())),
+                Some(false) => drop(client.metadata.remove(leave.member())),
+                None => {}
+            }
+        }
+        if let Some(resources) = &self.allowed_resources {
+            let names: Value = resources.iter().map(Resource::as_str).collect();
+            client.metadata.insert(ALLOWED_RESOURCES.to_owned(), names);
+        }
+        client.access_token_expiration =
+            self.access_token_expiration.unwrap_or(client.access_token_expiration);
+        client.refresh_token_expiration =
+            self.refresh_token_expiration.unwrap_or(client.refresh_token_expiration);
+    }
+
+    /// The terms that are in force for a client, all of them, as the members of a document.
+    pub fn shown(client: &Client) -> Map<String, Value> {
+        let leaves = Leave::ALL.map(|leave| (leave.member(), client.has_leave(leave).into()));
+        let others = [
+            (ALLOWED_RESOURCES, client.allowed_resources().collect()),
+            (ACCESS_TOKEN_EXPIRATION, client.access_token_expiration.into()),
+            (REFRESH_TOKEN_EXPIRATION, client.refresh_token_expiration.into()),
+        ];
+        leaves.into_iter().chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+fn take_leave(members: &mut Map<String, Value>, leave: Leave) -> Result<Option<bool>, ClientTermsError> {
+    match members.remove(leave.member()) {
+        None => Ok(None),
+        Some(Value::Bool(given)) => Ok(Some(given)),
+        Some(_) => Err(ClientTermsError::Leave(leave.member())),
+    }
+}
+
+fn parse_resources(value: &Value) -> Result<Vec<Resource>, ClientTermsError> {
+    let parse = |name: &Value| {
+        let text = name.as_str().ok_or(ClientTermsError::Resources)?;
+        let refuse = |error| ClientTermsError::Resource { resource: text.to_owned(), error };
+        Resource::parse(text).map_err(refuse)
+    };
+    value.as_array().ok_or(ClientTermsError::Resources)?.iter().map(parse).collect()
+}
+
+fn take_seconds(
+    members: &mut Map<String, Value>,
+    name: &str,
+    range: std::ops::RangeInclusive<i64>,
+    error: ClientTermsError,
+) -> Result<Option<i64>, ClientTermsError> {
+    let Some(value) = members.remove(name) else { return Ok(None) };
+    value.as_i64().filter(|seconds| range.contains(seconds)).map(Some).ok_or(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{ClientId, TenantId, Timestamp};
+
+    fn take(more: &Value) -> Result<(ClientMetadata, ClientTerms), ClientTermsError> {
+        let mut document = json!({"redirect_uris": ["https://a.example/cb"]});
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut metadata: ClientMetadata = serde_json::from_value(document).unwrap();
+        let terms = ClientTerms::take_from(&mut metadata)?;
+        Ok((metadata, terms))
+    }
+
+    #[test]
+    fn said_then_shown() {
+        let said = json!({
+            "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"],
+            "access_token_expiration": 60, "refresh_token_expiration": 0,
+        });
+        let (metadata, terms) = take(&said).unwrap();
+        let id = ClientId::new("c");
+        let mut client =
+            metadata.validate().unwrap().into_client(id, TenantId::default_tenant(), None, Timestamp(0));
+        let before = ClientTerms::shown(&client);
+        ClientTerms::default().apply_to(&mut client);
+        assert_eq!(ClientTerms::shown(&client), before, "what is not said stays");
+        terms.apply_to(&mut client);
+        assert_eq!(Value::Object(ClientTerms::shown(&client)), said);
+        let (_, default) = take(&Value::Object(before.clone())).unwrap();
+        default.apply_to(&mut client);
+        assert_eq!(ClientTerms::shown(&client), before, "and all of it can be taken back");
+    }
+
+    #[test]
+    fn refusals_name_the_member() {
+        for (name, value) in [
+            ("allow_background_access", json!("yes")),
+            ("allow_session_export", json!(null)),
+            ("allowed_resources", json!("urn:a:b")),
+            ("allowed_resources", json!([1])),
+            ("allowed_resources", json!(["/here"])),
+            ("access_token_expiration", json!(0)),
+            ("access_token_expiration", json!("60")),
+            ("access_token_expiration", json!(i64::MAX)),
+            ("refresh_token_expiration", json!(-1)),
+            ("refresh_token_expiration", json!(1.5)),
+            ("client_id", json!("x")),
+            ("client_secret", json!("x")),
+            ("client_secret_expires_at", json!(0)),
+            ("registration_access_token", json!("x")),
+        ] {
+            let error = take(&json!({ name: value.clone() })).unwrap_err().to_string();
+            assert!(error.contains(name), "{name}: {value}: {error}");
+        }
+        let (metadata, _) = take(&json!({"created_at": 1, "updated_at": 2, "origin": "registered"})).unwrap();
+        assert!(metadata.other.is_empty(), "what was read may be sent back");
+    }
+}

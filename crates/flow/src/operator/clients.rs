@@ -1,0 +1,178 @@
+//! Clients as whoever runs the server makes and changes them: at the command line and over HTTP by the same rules.
+
+use causeway_domain::client::{
+    Client, ClientMetadata, ClientMetadataError, ClientTerms, ClientTermsError, TokenEndpointAuthMethod,
+    ValidClientMetadata,
+};
+use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::secret::PlainToken;
+use causeway_domain::{ClientId, Rng, Scope};
+use causeway_store::audit::insert_audit_event;
+use causeway_store::clients;
+use serde_json::{Map, Value, json};
+
+use super::Operator;
+use crate::error::Internal;
+use crate::register::{self, RegisterError, Registered};
+use crate::registration::{self, RegistrationError};
+use crate::scopes;
+
+/// A client as whoever runs the server describes it: what it would say of itself, and what only they say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientDescription {
+    metadata: ClientMetadata,
+    terms: ClientTerms,
+}
+
+impl ClientDescription {
+    /// Reads a document with the members of RFC 7591 section 2 and those of [`ClientTerms`].
+    ///
+    /// # Errors
+    /// The first [`ClientTermsError`] found.
+    pub fn read(mut metadata: ClientMetadata) -> Result<Self, ClientTermsError> {
+        let terms = ClientTerms::take_from(&mut metadata)?;
+        // Whoever sends back what they read sends what is not there as null.
+        metadata.other.retain(|_, value| !value.is_null());
+        Ok(Self { metadata, terms })
+    }
+
+    /// What holds up of it. A scope is within `ceiling`, or the one that the client had `before`: what was lowered
+    /// since is no reason not to change something else.
+    fn check(
+        self,
+        ceiling: &Scope,
+        before: Option<&Client>,
+    ) -> Result<(ValidClientMetadata, ClientTerms), ClientMetadataError> {
+        let valid = register::check_alone(self.metadata)?;
+        let had = before.and_then(|client| client.scope.as_ref());
+        if let Some(scope) = valid.scope.as_ref().filter(|scope| Some(*scope) != had) {
+            scopes::admit_registration(ceiling, scope).map_err(ClientMetadataError::ScopeNotGranted)?;
+        }
+        let is_public = valid.token_endpoint_auth_method == TokenEndpointAuthMethod::None;
+        if is_public && self.terms.session_export == Some(true) {
+            return Err(ClientMetadataError::PublicSessionExport);
+        }
+        Ok((valid, self.terms))
+    }
+}
+
+impl Operator<'_> {
+    /// Registers a client.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub async fn create_client(
+        &self,
+        rng: &dyn Rng,
+        ceiling: &Scope,
+        description: ClientDescription,
+    ) -> Result<Registered, RegisterError> {
+        let (valid, terms) = description.check(ceiling, None)?;
+        let client_secret = valid.new_secret(rng);
+        let hash = client_secret.as_ref().map(PlainToken::hash);
+        let (tenant, now, act) = self.about("client_created");
+        let mut client = valid.into_client(ClientId::random(rng), tenant, hash, now);
+        terms.apply_to(&mut client);
+        let (row, act) = (client.clone(), act.of_client(&client.client_id));
+        self.store
+            .write(move |c| {
+                clients::insert_client(c, &row)?;
+                insert_audit_event(c, &act).map_err(Internal::from)
+            })
+            .await?;
+        Ok(Registered { client, client_secret, registration_access_token: None })
+    }
+
+    /// Replaces what is known of a client; its terms stay where the description does not say them. Its identifier
+    /// and its tokens stay; a secret comes with the answer if it needs one now and had none. `None`: there is no such
+    /// client.
+    ///
+    /// # Errors
+    /// [`RegistrationError`].
+    pub async fn update_client(
+        &self,
+        rng: &dyn Rng,
+        ceiling: &Scope,
+        client_id: &ClientId,
+        description: ClientDescription,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        let Some(before) = self.find_client(client_id).await? else { return Ok(None) };
+        if before.origin != ClientOrigin::Registered {
+            return Err(RegistrationError::Document);
+        }
+        let (valid, terms) = description.check(ceiling, Some(&before)).map_err(RegisterError::from)?;
+        let valid = valid.keeping_allowances_of(&before);
+        let (mut client, client_secret) = registration::changed(&before, valid, rng, self.by.at);
+        terms.apply_to(&mut client);
+        let found = self.replace_client(&client, "client_updated").await.map_err(Internal::from)?;
+        Ok(found.then_some(Registered { client, client_secret, registration_access_token: None }))
+    }
+
+    /// A client as it is now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_client(&self, client_id: &ClientId) -> Result<Option<Client>, Internal> {
+        let (tenant, client_id) = (self.by.tenant_id.clone(), client_id.clone());
+        self.store.read(move |c| clients::find_client(c, &tenant, &client_id).map_err(Internal::from)).await
+    }
+}
+
+/// What a client says of itself, as a document: of what is left out the default holds. It can be read again.
+pub fn client_document(client: &Client) -> Map<String, Value> {
+    let mut document = client.metadata.clone();
+    let known = json!({
+        "redirect_uris": client.redirect_uris,
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "grant_types": client.grant_types,
+        "client_name": client.client_name,
+        "scope": client.scope,
+        "jwks": client.jwks,
+    });
+    document.extend(members(known));
+    for term in ClientTerms::shown(client).keys() {
+        document.remove(term);
+    }
+    document.retain(|_, value| !value.is_null());
+    document
+}
+
+/// All that is known of a client, with the defaults that hold for it. Read as a [`ClientDescription`], without its
+/// `client_id`, it describes the same client.
+pub fn shown_client(client: &Client) -> Value {
+    let defaults = json!({
+        "client_uri": null,
+        "scope": null,
+        "jwks": null,
+        "jwks_uri": null,
+        "token_endpoint_auth_signing_alg": null,
+        "dpop_bound_access_tokens": client.dpop_bound_access_tokens(),
+        "dpop_nonce_policy": client.dpop_nonce_policy().as_str(),
+        "access_token_format": client.access_token_format().as_str(),
+        "id_token_signed_response_alg": client.id_token_signed_response_alg().as_str(),
+        "userinfo_signed_response_alg": null,
+        "introspection_signed_response_alg": null,
+        "require_pushed_authorization_requests": client.wants("require_pushed_authorization_requests"),
+        "require_signed_request_object": client.wants("require_signed_request_object"),
+        "post_logout_redirect_uris": [],
+        "backchannel_logout_uri": null,
+        "backchannel_logout_session_required": null,
+    });
+    let ours = json!({
+        "client_id": client.client_id,
+        "origin": client.origin.as_str(),
+        "created_at": client.created_at,
+        "updated_at": client.updated_at,
+    });
+    members(defaults)
+        .chain(client_document(client))
+        .chain(ClientTerms::shown(client))
+        .chain(members(ours))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn members(object: Value) -> impl Iterator<Item = (String, Value)> {
+    let members = if let Value::Object(members) = object { members } else { Map::new() };
+    members.into_iter()
+}

@@ -1,0 +1,75 @@
+//! `causeway keys reseal`.
+
+use anyhow::{Context as _, bail};
+use causeway_domain::SystemClock;
+use causeway_flow::operator::{Progress, Resealed};
+use causeway_store::Store;
+use causeway_store::seal::SealingKeyRing;
+
+use super::operator;
+use crate::progress::ProgressLine;
+
+pub(crate) async fn run(store: &Store, ring: Option<SealingKeyRing>, dry_run: bool) -> anyhow::Result<()> {
+    let Some(ring) = ring else {
+        say!("Nothing is sealed in this database yet.");
+        return Ok(());
+    };
+    let mut line = ProgressLine::new();
+    let tell = |at: Progress| {
+        line.tell(at.rows, at.all, || {
+            let again = if at.look > 1 { ", looking again" } else { "" };
+            format!("{} of {} rows, {} sealed anew, at {}{again}", at.rows, at.all, at.resealed, at.column)
+        });
+    };
+    let operator = operator(store);
+    let done = if dry_run {
+        operator.preview_reseal(&ring, tell).await
+    } else {
+        operator.reseal(&ring, &SystemClock, tell).await
+    };
+    line.end();
+    let done = done.context("it stopped; run it again, and it goes on from there")?;
+    report(&done, ring.active_kid(), dry_run);
+    judge(&done, ring.active_kid())
+}
+
+/// What was done, and what the keys hold.
+fn report(done: &Resealed, kid: &str, dry_run: bool) {
+    let verb = if dry_run { "to be sealed anew" } else { "sealed anew" };
+    for (column, count) in &done.columns {
+        say!("{column}\t{count} {verb}");
+    }
+    for (key, count) in &done.by_key {
+        let key = if key.is_empty() { "no key that it names" } else { key };
+        say!("{key}\tseals {count} values");
+    }
+    for value in &done.examples {
+        say!("{} of {}\tdoes not open: {}", value.column, value.row, value.error);
+    }
+    for old in &done.unneeded {
+        say!(
+            "Nothing here needs {old} any more. Once every server was restarted with {kid} on top of its key ring, \
+             take the line of {old} out, and keep it with the backups from before."
+        );
+    }
+}
+
+/// Whether everything is under the first key now, or would be.
+fn judge(done: &Resealed, kid: &str) -> anyhow::Result<()> {
+    if done.unreadable > 0 {
+        bail!(
+            "{} sealed values open with no key of the ring and were left as they are: add the key that sealed them \
+             below the others, and run this again",
+            done.unreadable
+        );
+    }
+    if !done.in_use.is_empty() {
+        let old: Vec<_> = done.in_use.iter().map(String::as_str).collect();
+        bail!(
+            "values came under {} while this ran: a server seals with it still. Put {kid} on top of every server's \
+             key ring, restart it, and run this again",
+            old.join(", ")
+        );
+    }
+    Ok(())
+}

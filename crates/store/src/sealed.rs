@@ -1,0 +1,64 @@
+//! Every column that holds sealed values.
+//!
+//! Nothing is sealed but for a column of this list: no other file can make a [`SealedColumn`]. So what goes
+//! through all of them, as sealing anew does, forgets none.
+
+use diesel::Column;
+
+use crate::schema;
+
+/// A column that holds sealed values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedColumn {
+    name: &'static str,
+    table: &'static str,
+    column: &'static str,
+    key: &'static [&'static str],
+}
+
+impl SealedColumn {
+    /// `table.column`.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Its table.
+    pub const fn table(self) -> &'static str {
+        self.table
+    }
+
+    /// Its name in the table.
+    pub const fn column(self) -> &'static str {
+        self.column
+    }
+
+    /// The table's primary key: a text, and for token sets the number of the iteration.
+    pub const fn key(self) -> &'static [&'static str] {
+        self.key
+    }
+}
+
+/// One line a column: the name that the code has for it, its table and column, and the table's primary key.
+macro_rules! sealed_columns {
+    ($($name:ident: $table:ident . $column:ident by $($key:ident),+;)+) => {
+        $(pub(crate) const $name: SealedColumn = SealedColumn {
+            name: concat!(stringify!($table), ".", stringify!($column)),
+            table: stringify!($table),
+            column: <schema::$table::$column as Column>::NAME,
+            key: &[$(<schema::$table::$key as Column>::NAME),+],
+        };)+
+
+        /// All of them.
+        pub const SEALED_COLUMNS: &[SealedColumn] = &[$($name),+];
+    };
+}
+
+sealed_columns! {
+    PRIVATE_JWK: signing_key.private_jwk by kid;
+    DPOP_KEY: oauth_atp_session.dpop_key by session_id, iteration;
+    ACCESS_TOKEN: oauth_atp_session.access_token by session_id, iteration;
+    REFRESH_TOKEN: oauth_atp_session.refresh_token by session_id, iteration;
+    PKCE_VERIFIER: oauth_atp_request.pkce_verifier by oauth_state;
+    DPOP_PRIVATE_KEY: oauth_atp_request.dpop_private_key by oauth_state;
+    WEBHOOK_SECRET: event_subscription.webhook_secret by client_id;
+}

@@ -1,0 +1,365 @@
+//! What an old key has sealed comes under a new one, beside those who write.
+
+use std::collections::BTreeSet;
+
+use causeway_domain::session::{SessionHead, UpstreamRequest};
+use causeway_domain::{Secret, SystemRng};
+use causeway_store::events::{self, Webhook};
+use causeway_store::reseal::{self, OldValue, Place};
+use causeway_store::seal::{SealError, SealingKeyRing};
+use causeway_store::sealed::{SEALED_COLUMNS, SealedColumn};
+use causeway_store::{AnyConnection, StoreError, auth_requests, keys, sessions, upstream_requests};
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
+
+use crate::common::{NOW, World, auth_request, on_each, signing_key, token_set, upstream_request};
+
+/// An old key, and a ring that has it below a new one.
+struct Rings {
+    old: SealingKeyRing,
+    both: SealingKeyRing,
+    new: SealingKeyRing,
+}
+
+impl Rings {
+    fn fresh() -> Self {
+        let (old, new) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
+        Self {
+            both: SealingKeyRing::parse(&format!("{new}{old}")).unwrap(),
+            old: SealingKeyRing::parse(&old).unwrap(),
+            new: SealingKeyRing::parse(&new).unwrap(),
+        }
+    }
+}
+
+fn column(name: &str) -> SealedColumn {
+    *SEALED_COLUMNS.iter().find(|column| column.name() == name).unwrap()
+}
+
+/// Everything in a column that the ring's first key has not sealed, read a row at a time.
+async fn old_values(world: &World, ring: &SealingKeyRing, column: SealedColumn) -> Vec<OldValue> {
+    let (mut after, mut all) = (Some(Place::default()), Vec::new());
+    while let Some(place) = after {
+        let ring = ring.clone();
+        let page = world.read(move |c| reseal::list_old_values(c, &ring, column, &place, 1)).await;
+        assert!(page.rows <= 1);
+        all.extend(page.old);
+        after = page.next;
+    }
+    all
+}
+
+/// Seals values anew; how many were swapped, and which do not open.
+async fn reseal_values(
+    world: &World,
+    ring: &SealingKeyRing,
+    values: Vec<OldValue>,
+) -> (usize, Vec<(String, SealError)>) {
+    let (mut swaps, mut unreadable) = (Vec::new(), Vec::new());
+    for value in values {
+        let row = value.row();
+        match value.reseal(ring) {
+            Ok(swap) => swaps.push(swap),
+            Err(error) => unreadable.push((row, error)),
+        }
+    }
+    (world.write(move |c| reseal::swap_sealed(c, &swaps)).await, unreadable)
+}
+
+async fn reseal_all(world: &World, ring: &SealingKeyRing) -> (usize, Vec<(String, SealError)>) {
+    let (mut swapped, mut unreadable) = (0, Vec::new());
+    for column in SEALED_COLUMNS {
+        let values = old_values(world, ring, *column).await;
+        let (more, failed) = reseal_values(world, ring, values).await;
+        swapped += more;
+        unreadable.extend(failed);
+    }
+    (swapped, unreadable)
+}
+
+fn webhook(secret: &str) -> Webhook {
+    Webhook { url: "https://app.example/hook".to_owned(), secret: Secret::new(secret) }
+}
+
+/// Everything that is ever sealed, by the ring of this world.
+async fn fill(world: &World) -> (SessionHead, UpstreamRequest) {
+    let (client, session) = world.client_and_session().await;
+    let request = auth_request(&client);
+    let upstream = upstream_request(&request);
+    let (row, ring) = (upstream.clone(), world.ring.clone());
+    world
+        .write(move |c| {
+            auth_requests::insert_auth_request(c, &request)?;
+            upstream_requests::insert_upstream_request(c, &ring, &row)?;
+            assert!(keys::insert_signing_key(c, &ring, &signing_key("k", None))?);
+            let hook = webhook("told");
+            assert!(events::subscribe(c, &ring, &client.tenant_id, &client.client_id, Some(&hook), NOW)?);
+            Ok(())
+        })
+        .await;
+    (session, upstream)
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    of: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Every column of the database as it is, and the columns of its primary keys in their order.
+fn columns(c: &mut AnyConnection, keys_only: bool) -> Result<Vec<Name>, StoreError> {
+    let query = match (&*c, keys_only) {
+        (AnyConnection::Sqlite(_), false) => {
+            "SELECT t.name AS of, p.name AS name FROM sqlite_master t JOIN pragma_table_info(t.name) p \
+             WHERE t.type = 'table'"
+        }
+        (AnyConnection::Sqlite(_), true) => {
+            "SELECT t.name AS of, p.name AS name FROM sqlite_master t JOIN pragma_table_info(t.name) p \
+             WHERE t.type = 'table' AND p.pk > 0 ORDER BY t.name, p.pk"
+        }
+        (AnyConnection::Postgres(_), false) => {
+            "SELECT table_name::text AS of, column_name::text AS name FROM information_schema.columns \
+             WHERE table_schema = 'public'"
+        }
+        (AnyConnection::Postgres(_), true) => {
+            "SELECT k.table_name::text AS of, k.column_name::text AS name \
+             FROM information_schema.key_column_usage k \
+             JOIN information_schema.table_constraints t USING (constraint_schema, constraint_name) \
+             WHERE t.constraint_type = 'PRIMARY KEY' ORDER BY k.table_name, k.ordinal_position"
+        }
+    };
+    Ok(sql_query(query).load(c)?)
+}
+
+fn holds_sealed(c: &mut AnyConnection, Name { of, name }: &Name) -> Result<bool, StoreError> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        found: i64,
+    }
+    let query =
+        format!("SELECT COUNT(*) AS found FROM \"{of}\" WHERE CAST(\"{name}\" AS TEXT) LIKE 'v1.%.%'");
+    Ok(sql_query(query).get_result::<Count>(c)?.found > 0)
+}
+
+/// The list of sealed columns is what the store seals, and their keys are the tables' own.
+#[test]
+fn no_sealed_column_is_forgotten() {
+    on_each(|world| async move {
+        fill(&world).await;
+        let (sealed, keys) = world
+            .read(|c| {
+                let mut sealed = BTreeSet::new();
+                for name in columns(c, false)? {
+                    if holds_sealed(c, &name)? {
+                        sealed.insert(format!("{}.{}", name.of, name.name));
+                    }
+                }
+                let keys = columns(c, true)?;
+                Ok((sealed, keys.into_iter().map(|key| (key.of, key.name)).collect::<Vec<_>>()))
+            })
+            .await;
+        let listed: BTreeSet<_> = SEALED_COLUMNS.iter().map(|column| column.name().to_owned()).collect();
+        assert_eq!(sealed, listed, "{}", world.kind);
+        for column in SEALED_COLUMNS {
+            let own: Vec<_> =
+                keys.iter().filter(|(of, _)| of == column.table()).map(|(_, name)| name).collect();
+            assert_eq!(own, column.key(), "{}", column.name());
+        }
+    });
+}
+
+/// Every value, and nothing is lost: the new key alone opens what the old one had sealed.
+#[test]
+fn everything_comes_under_the_new_key() {
+    on_each(|mut world| async move {
+        let rings = Rings::fresh();
+        world.ring = rings.old.clone();
+        let (session, upstream) = fill(&world).await;
+        // A token set whose secrets are wiped stays as it is.
+        let (id, ring) = (session.session_id.clone(), rings.old.clone());
+        assert!(
+            world.write(move |c| sessions::advance_session(c, &ring, &id, 1, &token_set("2"), NOW)).await
+        );
+
+        let (swapped, unreadable) = reseal_all(&world, &rings.both).await;
+        assert_eq!((swapped, unreadable), (SEALED_COLUMNS.len(), vec![]), "{}", world.kind);
+        assert_eq!(reseal_all(&world, &rings.both).await.0, 0, "done is done");
+
+        let (new, client) = (rings.new.clone(), session.client_id.clone());
+        world
+            .write(move |c| {
+                assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 2)?, Some(token_set("2")));
+                assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 1)?, None);
+                let keys = keys::list_signing_keys(c, &new, "client_assertion")?;
+                assert_eq!(keys, [signing_key("k", None)]);
+                let (state, browser) = (&upstream.oauth_state, &upstream.browser_id);
+                let found = upstream_requests::consume_upstream_request(c, &new, state, browser, NOW)?;
+                let found = found.unwrap();
+                assert_eq!(found.pkce_verifier.expose(), upstream.pkce_verifier.expose());
+                assert_eq!(found.dpop_private_key, upstream.dpop_private_key);
+                assert_eq!(told(c, &new, &session)?, "told");
+                assert_eq!(client, session.client_id);
+                Ok(())
+            })
+            .await;
+    });
+}
+
+/// The secret with which the client of a session is told next.
+fn told(c: &mut AnyConnection, ring: &SealingKeyRing, session: &SessionHead) -> Result<String, StoreError> {
+    let (id, kind) = (&session.session_id, events::EventKind::Completed);
+    events::note_session(c, id, kind, NOW)?;
+    let due = events::take_due_deliveries(c, ring, NOW, NOW.plus(60), 1)?;
+    Ok(due.first().unwrap().webhook.secret.expose().to_owned())
+}
+
+/// Between the look at a value and its swap a server refreshes, consumes and replaces: what it did stays.
+#[test]
+fn a_change_meanwhile_is_never_overwritten() {
+    on_each(|mut world| async move {
+        let rings = Rings::fresh();
+        world.ring = rings.old.clone();
+        let (session, upstream) = fill(&world).await;
+        let mut seen = Vec::new();
+        for column in SEALED_COLUMNS.iter().filter(|column| column.table() != "signing_key") {
+            seen.extend(old_values(&world, &rings.both, *column).await);
+        }
+        assert_eq!(seen.len(), SEALED_COLUMNS.len() - 1);
+        let (head, ring) = (session.clone(), rings.both.clone());
+        world
+            .write(move |c| {
+                assert!(sessions::advance_session(c, &ring, &head.session_id, 1, &token_set("2"), NOW)?);
+                let (state, browser) = (&upstream.oauth_state, &upstream.browser_id);
+                assert!(
+                    upstream_requests::consume_upstream_request(c, &ring, state, browser, NOW)?.is_some()
+                );
+                let hook = webhook("another");
+                events::subscribe(c, &ring, &head.tenant_id, &head.client_id, Some(&hook), NOW).map(drop)
+            })
+            .await;
+
+        let (swapped, unreadable) = reseal_values(&world, &rings.both, seen).await;
+        assert_eq!((swapped, unreadable), (0, vec![]), "{}", world.kind);
+        let new = rings.new.clone();
+        world
+            .write(move |c| {
+                assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 1)?, None, "still wiped");
+                assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 2)?, Some(token_set("2")));
+                assert_eq!(told(c, &new, &session)?, "another");
+                Ok(())
+            })
+            .await;
+        let (swapped, unreadable) = reseal_all(&world, &rings.both).await;
+        assert_eq!((swapped, unreadable), (1, vec![]), "the signing key; wiped rows stay wiped");
+    });
+}
+
+/// Sessions are refreshed as fast as they can be, while everything is sealed anew again and again.
+#[test]
+fn refreshes_race_with_it() {
+    const REFRESHES: i64 = 30;
+    on_each(|mut world| async move {
+        let rings = Rings::fresh();
+        world.ring = rings.old.clone();
+        let mut refreshing = Vec::new();
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            let (_, session) = world.client_and_session().await;
+            all.push(session.session_id.clone());
+            let world = world.clone();
+            refreshing.push(tokio::spawn(async move {
+                for iteration in 1..=REFRESHES {
+                    // As a server that has not got the new ring yet.
+                    let (id, ring) = (session.session_id.clone(), world.ring.clone());
+                    let set = token_set(&(iteration + 1).to_string());
+                    let advance =
+                        move |c: &mut _| sessions::advance_session(c, &ring, &id, iteration, &set, NOW);
+                    assert!(world.write(advance).await);
+                }
+            }));
+        }
+        while refreshing.iter().any(|one| !one.is_finished()) {
+            assert_eq!(reseal_all(&world, &rings.both).await.1, []);
+        }
+        for one in refreshing {
+            one.await.unwrap();
+        }
+        reseal_all(&world, &rings.both).await;
+        for id in all {
+            let new = rings.new.clone();
+            let found: Vec<_> = world
+                .read(move |c| {
+                    let sets = 1..=REFRESHES + 1;
+                    sets.map(|iteration| sessions::find_token_set(c, &new, &id, iteration)).collect()
+                })
+                .await;
+            let (last, wiped) = found.split_last().unwrap();
+            assert_eq!(last, &Some(token_set("31")), "{}", world.kind);
+            assert!(wiped.iter().all(Option::is_none), "{}: a wiped secret came back", world.kind);
+        }
+    });
+}
+
+/// Interrupted after one value, it goes on with the rest: what is done is not even read again.
+#[test]
+fn an_interruption_costs_nothing() {
+    on_each(|mut world| async move {
+        let rings = Rings::fresh();
+        world.ring = rings.old.clone();
+        for _ in 0..3 {
+            world.client_and_session().await;
+        }
+        let tokens = column("oauth_atp_session.access_token");
+        let mut values = old_values(&world, &rings.both, tokens).await;
+        assert_eq!(values.len(), 3);
+        values.truncate(1);
+        assert_eq!(reseal_values(&world, &rings.both, values).await, (1, vec![]));
+        let ring = rings.both.clone();
+        let page =
+            world.read(move |c| reseal::list_old_values(c, &ring, tokens, &Place::default(), 10)).await;
+        assert_eq!((page.rows, page.current, page.old.len()), (3, 1, 2), "{}", world.kind);
+        assert!(page.next.is_none());
+        assert_eq!(reseal_all(&world, &rings.both).await, (8, vec![]));
+    });
+}
+
+/// What no key of the ring opens is told, and left as it is.
+#[test]
+fn what_does_not_open_stays() {
+    on_each(|mut world| async move {
+        let (rings, foreign) = (Rings::fresh(), Rings::fresh());
+        world.ring = foreign.old.clone();
+        let (_, lost) = world.client_and_session().await;
+        world.ring = rings.old.clone();
+        let (_, broken) = world.client_and_session().await;
+        let sql = format!(
+            "UPDATE oauth_atp_session SET refresh_token = dpop_key, dpop_key = 'nonsense' \
+             WHERE session_id = '{}'",
+            broken.session_id
+        );
+        world.write(move |c| Ok(c.batch_execute(&sql)?)).await;
+        let dump = world.read(causeway_store::testing::dump_text).await;
+
+        let (swapped, mut unreadable) = reseal_all(&world, &rings.both).await;
+        assert_eq!(swapped, 1, "the one value that opens");
+        let (lost, broken) = (format!("{}/1", lost.session_id), format!("{}/1", broken.session_id));
+        let key = |(row, error): &(String, SealError)| (row.clone(), error.to_string());
+        unreadable.sort_by_key(key);
+        let mut expected = vec![
+            (lost.clone(), SealError::UnknownKey),
+            (lost.clone(), SealError::UnknownKey),
+            (lost, SealError::UnknownKey),
+            (broken.clone(), SealError::Malformed),
+            (broken, SealError::Broken),
+        ];
+        expected.sort_by_key(key);
+        assert_eq!(unreadable, expected, "{}", world.kind);
+        let after = world.read(causeway_store::testing::dump_text).await;
+        let words = |dump: &str| dump.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(words(&dump).difference(&words(&after)).count(), 1, "nothing else was touched");
+    });
+}
