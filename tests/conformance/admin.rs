@@ -14,6 +14,15 @@ async fn ask(scene: &Scene, method: &str, path: &str, body: Option<Value>) -> an
     scene.agent.send(request).await
 }
 
+/// The client that an answer is about, with its secret.
+fn registered(scene: &Scene, made: &Value) -> OauthClient {
+    OauthClient {
+        client_id: made["client_id"].as_str().unwrap().to_owned(),
+        client_secret: made["client_secret"].as_str().map(str::to_owned),
+        ..scene.client.clone()
+    }
+}
+
 /// The names of what was written down, the first one first.
 async fn acts(scene: &Scene, query: &str) -> anyhow::Result<Vec<String>> {
     let acts = ask(scene, "GET", &format!("/admin/audit{query}"), None).await?.json();
@@ -85,11 +94,7 @@ on_each_database! {
             body["client_id"] = json!(named);
             assert_eq!(ask(&scene, "PUT", &path, Some(body)).await?.status, status, "{named}");
         }
-        let client = OauthClient {
-            client_id: id.to_owned(),
-            client_secret: made["client_secret"].as_str().map(str::to_owned),
-            ..scene.client.clone()
-        };
+        let client = registered(&scene, &made);
         let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let rotated = ask(&scene, "POST", &format!("{path}/secret"), None).await?.json();
         let wrong = [("token", "x")];
@@ -164,6 +169,133 @@ on_each_database! {
         }
         let acts = acts(&scene, "?event=revocation").await?;
         assert_eq!(acts.len(), 3, "{acts:?}");
+        Ok(())
+    }
+
+    /// Revoking the tokens of a client revokes those that it has for itself; those of a person there are another's.
+    async fn what_a_client_has_for_itself(database) {
+        let scene = Scene::set(database).await?;
+        let body = json!({
+            "redirect_uris": [], "grant_types": ["client_credentials"],
+            "token_endpoint_auth_method": "client_secret_post",
+        });
+        let made = ask(&scene, "POST", "/admin/clients", Some(body)).await?.json();
+        let client = registered(&scene, &made);
+        let form = [("grant_type", "client_credentials")];
+        let token = client.post(&scene.agent, "/oauth/token", &form).await?.json();
+        let token = token["access_token"].as_str().unwrap();
+        let is_active = async || {
+            let told = client.post(&scene.agent, "/oauth/introspect", &[("token", token)]).await?.json();
+            anyhow::Ok(told["active"] == true)
+        };
+        let revoke = async |of: Value| {
+            anyhow::Ok(ask(&scene, "POST", "/admin/tokens/revoke", Some(of)).await?.json())
+        };
+        let id = &client.client_id;
+        let answer = |revoked: usize| json!({ "ended_sessions": 0, "revoked_client_tokens": revoked });
+        assert_eq!(revoke(json!({ "client": id, "user": DID })).await?, answer(0));
+        assert_eq!(revoke(json!({ "client": scene.client.client_id })).await?, answer(0));
+        assert!(is_active().await?);
+        assert_eq!(revoke(json!({ "client": id })).await?, answer(1));
+        assert!(!is_active().await?);
+        assert_eq!(revoke(json!({ "client": id })).await?, answer(0), "nothing is left to do");
+        let query = format!("?client={id}");
+        assert_eq!(acts(&scene, &query).await?, ["client_created", "revocation"]);
+        let written = ask(&scene, "GET", &format!("/admin/audit{query}"), None).await?.json();
+        assert_eq!(written["events"][0]["details"]["client_tokens"], 1, "{written}");
+        Ok(())
+    }
+
+    /// Leaves, resources and lifetimes: said, in force, kept when left out, taken back; and sent back as they were read.
+    async fn what_only_the_operator_says(database) {
+        let scene = Scene::set(database).await?;
+        let plain = json!({
+            "redirect_uris": ["http://127.0.0.1/callback"],
+            "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+            "token_endpoint_auth_method": "client_secret_post",
+        });
+        let with = |more: Value| {
+            let mut body = plain.clone();
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Some(body)
+        };
+        let terms = json!({
+            "allow_background_access": false, "allow_session_export": true,
+            "allowed_resources": ["https://api.example/v1"],
+            "access_token_expiration": 60, "refresh_token_expiration": 0,
+        });
+        let of = |shown: &Value| -> Value {
+            terms.as_object().unwrap().keys().map(|name| (name.clone(), shown[name].clone())).collect()
+        };
+        let made = ask(&scene, "POST", "/admin/clients", with(terms.clone())).await?.json();
+        assert_eq!(of(&made), terms);
+        let client = registered(&scene, &made);
+        let path = format!("/admin/clients/{}", client.client_id);
+
+        let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        assert_eq!(tokens.answer["expires_in"], 60);
+        let told = client.post(&scene.agent, "/oauth/introspect", &[("token", &tokens.refresh_token)]).await?.json();
+        assert_eq!((&told["active"], told.get("exp")), (&json!(true), None), "{told}");
+        let own = [("grant_type", "client_credentials"), ("resource", "https://api.example/v1")];
+        assert_eq!(client.post(&scene.agent, "/oauth/token", &own).await?.status, 200);
+
+        let kept = ask(&scene, "PUT", &path, with(json!({ "client_name": "Other" }))).await?.json();
+        assert_eq!(of(&kept), terms, "left out");
+        let mut again = ask(&scene, "PUT", &path, Some(kept.clone())).await?.json();
+        let mut read = kept;
+        for shown in [&mut again, &mut read] {
+            shown.as_object_mut().unwrap().remove("updated_at");
+        }
+        assert_eq!(again, read, "sent back as it was read");
+        let others = json!({
+            "allow_background_access": true, "allow_session_export": false, "allowed_resources": [],
+            "access_token_expiration": 120, "refresh_token_expiration": 3600,
+        });
+        assert_eq!(of(&ask(&scene, "PUT", &path, with(others.clone())).await?.json()), others);
+        assert_eq!(of(&ask(&scene, "GET", &path, None).await?.json()), others);
+        within_a_second(async || {
+            let answer = client.post(&scene.agent, "/oauth/token", &own).await?;
+            Ok(answer.refusal() == "400 invalid_target")
+        })
+        .await?;
+
+        for (name, value, refusal) in [
+            ("allow_session_export", json!("yes"), "400 invalid_request"),
+            ("allowed_resources", json!(["/here"]), "400 invalid_request"),
+            ("access_token_expiration", json!(0), "400 invalid_request"),
+            ("refresh_token_expiration", json!(-1), "400 invalid_request"),
+            ("client_secret", json!("of-my-own"), "400 invalid_request"),
+            ("registration_access_token", json!("of-my-own"), "400 invalid_request"),
+            ("scope", json!("identity:*"), "400 invalid_client_metadata"),
+        ] {
+            for (method, path) in [("POST", "/admin/clients"), ("PUT", &*path)] {
+                let answer = ask(&scene, method, path, with(json!({ name: value.clone() }))).await?;
+                assert_eq!(answer.refusal(), refusal, "{method} {name}");
+                assert!(answer.json()["error_description"].as_str().unwrap().contains(name), "{answer:?}");
+            }
+        }
+        let public = with(json!({
+            "grant_types": ["authorization_code"], "token_endpoint_auth_method": "none", "allow_session_export": true,
+        }));
+        let public = ask(&scene, "POST", "/admin/clients", public).await?;
+        assert_eq!(public.refusal(), "400 invalid_client_metadata");
+        Ok(())
+    }
+
+    /// A client that registers by itself gives itself nothing of that.
+    async fn what_no_client_says_of_itself(database) {
+        let scene = Scene::set(database).await?;
+        let more = json!({
+            "allow_session_export": true, "allowed_resources": ["urn:a:b"], "access_token_expiration": 1,
+            "refresh_token_expiration": 0,
+        });
+        let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, more).await?;
+        let shown = ask(&scene, "GET", &format!("/admin/clients/{}", client.client_id), None).await?.json();
+        assert_eq!(
+            (&shown["allow_session_export"], &shown["allowed_resources"], &shown["access_token_expiration"]),
+            (&json!(false), &json!([]), &json!(86_400))
+        );
+        assert_eq!(shown["refresh_token_expiration"], 1_209_600);
         Ok(())
     }
 

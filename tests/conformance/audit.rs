@@ -1,8 +1,10 @@
 //! What is written down with what happens.
 
 use causeway_domain::TenantId;
+use causeway_domain::client::Leave;
 use causeway_store::StoreError;
 use causeway_store::audit::{AuditEvent, AuditFilter, list_audit_events};
+use causeway_store::testing::refuse_audit_events;
 use causeway_testkit::{Fault, Person as _, TestApp, Tokens, decide};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -83,6 +85,106 @@ on_each_database! {
         scene.upstream.script(|script| script.token = Fault::Status(503));
         assert_eq!(refresh().await?.status, 503);
         assert_eq!(names(&acts(&scene.app).await?).last().unwrap(), "server refresh failed");
+        Ok(())
+    }
+
+    /// Whatever a client gets of a session without its person: the upstream token, a proof by its key, a token of
+    /// ours. Each is written down with the session, before the answer; refusals of ill-formed requests are not.
+    async fn exports_and_exchanges(database) {
+        let scene = Scene::set(database).await?;
+        let trusted = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
+        let tokens = trusted.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let id = scene.session_id(&tokens).await?;
+        let known = acts(&scene.app).await?.len();
+        let path = format!("/api/sessions/{id}");
+        let exported = trusted.post(&scene.agent, &path, &[]).await?;
+        let htu = format!("{}/xrpc/com.atproto.server.getSession", scene.upstream.origin);
+        let proof = [("htm", "GET"), ("htu", &*htu)];
+        let signed = trusted.post(&scene.agent, &format!("{path}/dpop-proof"), &proof).await?;
+        let refused = trusted.post(&scene.agent, &format!("{path}/dpop-proof"), &[("htm", "GET")]).await?;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        let exchange = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", &*id),
+            ("subject_token_type", "urn:causeway:token-type:session"),
+            ("scope", "atproto"),
+        ];
+        let exchanged = trusted.post(&scene.agent, "/oauth/token", &exchange).await?;
+        let plain = scene.client_with_leave(&[]).await?;
+        assert_eq!(plain.post(&scene.agent, &path, &[]).await?.refusal(), "403 unauthorized_client");
+
+        let acts = acts(&scene.app).await?.split_off(known);
+        assert_eq!(
+            names(&acts),
+            [
+                "client session_export ok",
+                "client proof_signed ok",
+                "client token_exchange ok",
+                "client client_registered ok",
+                "client session_export refused",
+            ]
+        );
+        for (act, answer) in acts.iter().zip([&exported, &signed, &exchanged]) {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(act.session_id.as_ref().unwrap().as_str(), id, "{act:?}");
+            assert_eq!(act.client_id.as_ref().unwrap().as_str(), trusted.client_id, "{act:?}");
+            assert_eq!(act.did.as_ref().unwrap().as_str(), DID, "{act:?}");
+            assert_eq!(act.request_id.as_deref(), Some(answer.header("x-request-id")), "{act:?}");
+            assert_eq!(act.details["session_kind"], "background", "{act:?}");
+        }
+        assert_eq!(acts[0].details["session_iteration"], 1);
+        assert_eq!(acts[2].details["scope"], "atproto");
+        assert_eq!((acts[4].client_id.as_ref().unwrap().as_str(), &acts[4].session_id), (&*plain.client_id, &None));
+        Ok(())
+    }
+
+    /// What does not get its row is not given.
+    async fn no_export_without_its_row(database) {
+        let scene = Scene::set(database).await?;
+        let trusted = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
+        let tokens = trusted.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let path = format!("/api/sessions/{}", scene.session_id(&tokens).await?);
+        let htu = format!("{}/xrpc/com.atproto.server.getSession", scene.upstream.origin);
+        let store = scene.app.store();
+        store.write::<_, StoreError, _>(|c| refuse_audit_events(c, true)).await?;
+        let exported = trusted.post(&scene.agent, &path, &[]).await?;
+        assert!(exported.status >= 500 && !exported.text.contains("upstream-access-"), "{exported:?}");
+        let proof = [("htm", "GET"), ("htu", &*htu)];
+        let signed = trusted.post(&scene.agent, &format!("{path}/dpop-proof"), &proof).await?;
+        assert!(signed.status >= 500 && !signed.text.contains("eyJ"), "{signed:?}");
+        store.write::<_, StoreError, _>(|c| refuse_audit_events(c, false)).await?;
+        assert_eq!(trusted.post(&scene.agent, &path, &[]).await?.status, 200);
+        Ok(())
+    }
+
+    /// A token that its client revokes alone, once; and the background session whose place another one takes.
+    async fn smaller_ends(database) {
+        let scene = Scene::set(database).await?;
+        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let first = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let before = scene.session_id(&first).await?;
+        for _ in 0..2 {
+            let revoked = client.post(&scene.agent, "/oauth/revoke", &[("token", &first.access_token)]).await?;
+            assert_eq!(revoked.status, 200, "{revoked:?}");
+        }
+        let second = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let after = scene.session_id(&second).await?;
+        let acts = acts(&scene.app).await?;
+        assert_eq!(
+            names(&acts)[2..],
+            [
+                "person sign_in ok",
+                "person consent granted",
+                "client revocation ok",
+                "person sign_in ok",
+                "person consent granted",
+                "person revocation superseded",
+            ]
+        );
+        let session = |act: &AuditEvent| act.session_id.as_ref().unwrap().as_str().to_owned();
+        assert_eq!((session(&acts[4]), &acts[4].details["token_type"]), (before.clone(), &"access_token".into()));
+        assert_eq!((session(&acts[7]), &acts[7].details["superseded_by"]), (before, &after.into()));
+        assert_eq!((acts[7].did.as_ref().unwrap().as_str(), &acts[7].client_id), (DID, &acts[4].client_id));
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! The device authorization grant (RFC 8628).
 
+use std::time::Duration;
+
 use anyhow::Result;
 use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceStage, UserCode};
 use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::{Clock as _, TenantId};
 use causeway_jose::EcKey;
-use causeway_store::device_codes;
+use causeway_store::{StoreError, device_codes};
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Person as _, Tokens, decide};
 use serde_json::{Value, json};
 
@@ -99,6 +101,57 @@ async fn stage(scene: &Scene, begun: &Begun) -> Result<DeviceStage> {
 }
 
 on_each_database! {
+    /// A poll that the person's decision overtakes gets the next time what it has to get: a signed token is signed
+    /// before the transaction that grants it, and nothing was there to sign.
+    async fn a_decision_during_a_poll(database) {
+        let scene = Scene::set(database).await?;
+        if scene.app.store().is_shared() {
+            // The queue in which they stand is that of SQLite's writer.
+            return Ok(());
+        }
+        let client = television(&scene, json!({"access_token_format": "jwt"})).await?;
+        let begun = begin(&scene, &client).await?;
+        let browser = Browser::new(&scene);
+        let consent = browser.sign_in(&browser.confirm(&begun.user_code, "continue").await?).await?;
+
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Mutex::new(held);
+        let hold = scene.app.store().write(move |_| {
+            let _ = held.lock().unwrap().recv();
+            Ok::<_, StoreError>(())
+        });
+        let stand_in_line = async |how_many| {
+            while scene.app.store().stats().queue_depth < how_many {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let busy = async {
+            // The first is not in line: it is being run.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let decided = async {
+            busy.await;
+            decide(&browser.agent, &consent, "allow").await
+        };
+        let polled = async {
+            stand_in_line(1).await;
+            poll(&scene.agent, &client, &begun.device_code).await
+        };
+        let released = async {
+            stand_in_line(2).await;
+            drop(release);
+        };
+        let all = async { tokio::join!(hold, decided, polled, released) };
+        let (held, decided, polled, ()) = tokio::time::timeout(Duration::from_secs(20), all).await?;
+        held?;
+        assert_eq!(decided?.location()?, scene.app.at("/device/done"));
+        assert_eq!(polled?.refusal(), "400 authorization_pending");
+        scene.app.clock.advance(5);
+        let tokens = Tokens::read(&poll(&scene.agent, &client, &begun.device_code).await?)?;
+        assert_eq!(tokens.access_token.split('.').count(), 3, "signed: {}", tokens.answer);
+        Ok(())
+    }
+
     /// Sections 3.1 to 3.5, with everything that the person gets to see.
     async fn whole_way(database) {
         let scene = Scene::set(database).await?;

@@ -37,7 +37,7 @@ on_each_database! {
         scene.account(&json!({"did": DID, "handle": HANDLE, "email": "alice@mail.example", "emailConfirmed": true}));
         let with = scene.sign_in_by(&asking("openid email")).await?;
         assert_eq!(scene.upstream.last_pushed()["scope"], "atproto account:email");
-        assert_eq!(with.answer["scope"], "atproto openid email");
+        assert_eq!(with.answer["scope"], "openid email");
         let plain = json!({"sub": DID, "preferred_username": HANDLE});
         let mut whole = plain.clone();
         (whole["email"], whole["email_verified"]) = (json!("alice@mail.example"), json!(true));
@@ -72,7 +72,7 @@ on_each_database! {
         scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
         scene.upstream.script(|script| script.scope = Some("atproto".to_owned()));
         let tokens = scene.sign_in_by(&scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"))).await?;
-        assert_eq!(tokens.answer["scope"], "atproto openid");
+        assert_eq!(tokens.answer["scope"], "openid");
         assert_eq!(scene.userinfo(&tokens).await?.get("email"), None);
         Ok(())
     }
@@ -97,7 +97,7 @@ on_each_database! {
         let asking = || scene.client.authorization(Some(HANDLE)).with("scope", Some("openid")).with("claims", Some(claims));
         scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
         let tokens = scene.sign_in_by(&asking()).await?;
-        assert_eq!(tokens.answer["scope"], "atproto openid email");
+        assert_eq!(tokens.answer["scope"], "openid email");
         assert_eq!(scene.userinfo(&tokens).await?["email"], "alice@mail.example");
         let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &asking().form()).await?;
         assert_eq!(pushed.status, 201, "{pushed:?}");
@@ -135,6 +135,21 @@ on_each_database! {
         let back = causeway_testkit::Person::approve(&scene.upstream, &away).await?;
         let answer = scene.agent.get(&back).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"), "{answer:?}");
+        // One of several: the person chooses among them.
+        let naming_one_of = |dids: &[&str]| {
+            let claims = json!({"id_token": {"sub": {"values": dids}}}).to_string();
+            scene.client.authorization(Some(HANDLE)).with("scope", Some("openid")).with("claims", Some(&claims))
+        };
+        assert_eq!(scene.sign_in_by(&naming_one_of(&[OTHER_DID, DID])).await?.answer["sub"], DID);
+        let away = scene.agent.get(&naming_one_of(&[OTHER_DID, "did:web:a.example"]).url(&scene.app.issuer)).await?;
+        let back = causeway_testkit::Person::approve(&scene.upstream, &away.location()?).await?;
+        let answer = scene.agent.get(&back).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"), "{answer:?}");
+        for (dids, error) in [(&[OTHER_DID, DID][..], None), (&[OTHER_DID], Some("login_required"))] {
+            let silent = naming_one_of(dids).with("login_hint", None).with("prompt", Some("none"));
+            let answer = scene.agent.get(&silent.url(&scene.app.issuer)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), error, "{answer:?}");
+        }
         // In silence, too.
         for (did, error) in [(DID, None), (OTHER_DID, Some("login_required"))] {
             let silent = naming(did).with("prompt", Some("none")).url(&scene.app.issuer);

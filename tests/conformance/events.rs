@@ -101,6 +101,18 @@ on_each_database! {
         let callback = scene.upstream.approve(&away).await?;
         decide(&scene.agent, &scene.agent.get(&callback).await?.location()?, "deny").await?;
         assert_eq!(names(&read(&scene, &other, "0", 2).await?), ["started", "failed"]);
+        // Somebody who never comes back, and somebody who comes back and never decides.
+        let last = read(&scene, &other, "0", 2).await?[1].1["id"].to_string();
+        scene.agent.get(&authorization.url(&scene.app.issuer)).await?.location()?;
+        let away = scene.agent.get(&authorization.url(&scene.app.issuer)).await?.location()?;
+        scene.agent.get(&scene.upstream.approve(&away).await?).await?.location()?;
+        scene.app.clock.advance(900);
+        scene.upkeep().await?;
+        let given_up = read(&scene, &other, &last, 4).await?;
+        assert_eq!(names(&given_up), ["started", "started", "failed", "failed"]);
+        let of = |index: usize| &given_up[index].1["correlation_id"];
+        assert!((of(0), of(1)) == (of(2), of(3)) || (of(0), of(1)) == (of(3), of(2)), "{given_up:?}");
+        assert_eq!(names(&read(&scene, &own, "0", 4).await?), names(&all), "what was decided has not failed");
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
 use serde_json::json;
 
 use super::device::{GRANT, poll};
-use crate::support::{DID, HANDLE, on_each_database};
+use crate::support::{DID, HANDLE, enter, on_each_database};
 
 /// Three of everything in a minute.
 const THREE: Option<RateLimit> = Some(RateLimit { count: 3, seconds: 60 });
@@ -78,8 +78,61 @@ on_each_database! {
         Ok(())
     }
 
-    /// Requests of devices by client (RFC 8628 sections 3.1 and 3.4), long before the person decides; a client that
-    /// authenticates is not counted.
+    /// Names that somebody makes up use up their address, and not the clients behind it that there are: what those
+    /// fail at is counted for each.
+    async fn made_up_names_stop_nobody(database) {
+        let limits = RateLimits { failed_authentication: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let client = OauthClient::register_with(&agent, &app.issuer, "client_secret_post").await?;
+        let secret = client.client_secret.clone().unwrap();
+        let nobody = |n: u32| OauthClient { client_id: format!("nobody-{n}"), ..client.clone() };
+        for n in 0..30 {
+            assert_eq!(introspect(&agent, &nobody(n), "guess").await?.refusal(), "401 invalid_client", "{n}");
+        }
+        assert_eq!(introspect(&agent, &nobody(30), "guess").await?.refusal(), "429 temporarily_unavailable");
+        for _ in 0..5 {
+            assert_eq!(introspect(&agent, &client, &secret).await?.status, 200);
+        }
+        for _ in 0..3 {
+            assert_eq!(introspect(&agent, &client, "guess").await?.refusal(), "401 invalid_client");
+        }
+        assert_eq!(introspect(&agent, &client, "guess").await?.refusal(), "429 temporarily_unavailable", "it is counted");
+        Ok(())
+    }
+
+    /// Tokens of registrations are guessed at no faster than secrets (RFC 7592).
+    async fn registration_tokens(database) {
+        let limits = RateLimits { failed_authentication: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let url = app.at("/oauth/register");
+        let body = r#"{"redirect_uris": ["https://app.example/cb"]}"#;
+        let client = agent.post_body(&url, "application/json", body).await?.json();
+        let uri = client["registration_client_uri"].as_str().unwrap();
+        let token = client["registration_access_token"].as_str().unwrap();
+        let show = async |uri: &str, token: &str| agent.get_with(uri, token).await;
+        for _ in 0..3 {
+            assert_eq!(show(uri, "cw_rg_guess").await?.refusal(), "401 invalid_token");
+        }
+        for token in ["cw_rg_guess", token] {
+            assert_eq!(show(uri, token).await?.refusal(), "429 temporarily_unavailable", "a guess is not tried");
+        }
+        app.clock.advance(20);
+        assert_eq!(show(uri, token).await?.status, 200);
+        // Names that somebody makes up use up the address, and not the clients that there are.
+        let stranger = |n: u32| app.at(&format!("/oauth/register/nobody-{n}"));
+        let mut refused = 0;
+        for n in 0..40 {
+            refused += u32::from(show(&stranger(n), token).await?.status == 429);
+        }
+        assert_eq!(refused, 10, "an address has room for ten clients");
+        assert_eq!(show(uri, token).await?.status, 200);
+        Ok(())
+    }
+
+    /// Requests of devices by client (RFC 8628 sections 3.1 and 3.4), long before the person decides. Anybody may
+    /// register a client that authenticates: only one that the operator has entered is not counted.
     async fn devices(database) {
         let limits = RateLimits { device: THREE, ..RateLimits::default() };
         let (app, _upstream) = limited(database, limits).await?;
@@ -101,7 +154,12 @@ on_each_database! {
         assert_eq!(poll(&agent, &quiet, &own).await?.refusal(), "400 authorization_pending");
         app.clock.advance(20);
         assert_eq!(poll(&agent, &noisy, &code).await?.refusal(), "400 authorization_pending", "nothing is lost");
+        let registered = television("client_secret_post").await?;
+        for status in [200, 200, 200, 429] {
+            assert_eq!(begin(&registered).await?.status, status);
+        }
         let known = television("client_secret_post").await?;
+        enter(&app, &known).await?;
         for _ in 0..10 {
             assert_eq!(begin(&known).await?.status, 200);
         }

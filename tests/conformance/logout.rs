@@ -5,7 +5,7 @@ use causeway_testkit::{Agent, Answer, OauthClient, TestDatabase, Tokens, decide}
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{DID, HANDLE, OTHER_HANDLE, Scene, hidden, on_each_database};
+use crate::support::{DID, HANDLE, OTHER_HANDLE, Scene, enter, hidden, on_each_database};
 
 const OUT: &str = "https://app.example/out?from=causeway";
 
@@ -151,6 +151,35 @@ on_each_database! {
         Ok(())
     }
 
+    /// RFC 9700 section 4.11.2: anybody may register a client. Where nothing of it was ended, the person decides
+    /// whether to go where it wants them to be; not where the operator knows it, nor where nobody leaves the device.
+    async fn no_open_redirector(database) {
+        let mut scene = Scene::with_rp(database).await?;
+        let id = scene.client.client_id.clone();
+        let params = [("client_id", &*id), ("post_logout_redirect_uri", OUT), ("state", "s&1")];
+        let stranger = Agent::default();
+        for agent in [&stranger, &scene.agent] {
+            let page = scene.logout(agent, &params).await?;
+            assert_eq!((page.status, page.header("location")), (200, ""), "{page:?}");
+            let link = "href=\"https://app.example/out?from=causeway&#38;state=s%261\"";
+            assert!(page.text.contains(link) && page.text.contains("Go on to app.example"), "{}", page.text);
+        }
+        let here = [("client_id", &*id), ("post_logout_redirect_uri", "http://127.0.0.1:49152/out")];
+        assert_eq!(scene.logout(&stranger, &here).await?.location()?, here[1].1);
+
+        let tokens = scene.sign_in_as(&scene.agent, HANDLE).await?;
+        scene.logout(&scene.agent, &[("id_token_hint", id_token(&tokens))]).await?;
+        let twice = [("id_token_hint", id_token(&tokens)), ("post_logout_redirect_uri", OUT)];
+        assert_eq!(scene.logout(&scene.agent, &twice).await?.location()?, OUT, "it began here, and is over");
+        assert_eq!(scene.logout(&stranger, &twice).await?.status, 200);
+
+        scene.client = scene.rp(json!([OUT])).await?;
+        enter(&scene.app, &scene.client).await?;
+        let params = [("client_id", &*scene.client.client_id), ("post_logout_redirect_uri", OUT)];
+        assert_eq!(scene.logout(&stranger, &params).await?.location()?, OUT);
+        Ok(())
+    }
+
     /// An id_token is no power over another browser.
     async fn never_another_browser(database) {
         let scene = Scene::with_rp(database).await?;
@@ -159,7 +188,8 @@ on_each_database! {
         let params = [("id_token_hint", id_token(&theirs)), ("post_logout_redirect_uri", OUT)];
         for stranger in [&Agent::default(), &scene.agent] {
             let answer = scene.logout(stranger, &params).await?;
-            assert_eq!(answer.location()?, OUT, "nothing of this client is in this browser");
+            assert_eq!((answer.status, answer.header("location")), (200, ""), "nothing of this client is in this browser");
+            assert!(answer.text.contains("Go on to app.example"), "{}", answer.text);
             assert!(scene.works(&theirs).await?);
         }
         let mine = scene.sign_in_as(&scene.agent, HANDLE).await?;

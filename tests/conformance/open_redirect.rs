@@ -2,12 +2,10 @@
 //! signed in or decided to go there.
 
 use anyhow::Result;
-use causeway_domain::{ClientId, TenantId};
-use causeway_store::{StoreError, clients};
 use causeway_testkit::{Agent, Answer, Authorization, OauthClient};
 use serde_json::json;
 
-use crate::support::{HANDLE, Scene, on_each_database};
+use crate::support::{HANDLE, Scene, enter, on_each_database};
 
 const SITE: &str = "https://app.example/cb";
 
@@ -70,12 +68,7 @@ on_each_database! {
         assert_eq!(ask(&scene, &wrong(&client)).await?.status, 400, "in another browser nobody is signed in");
 
         let known = stranger(&scene).await?;
-        let id = ClientId::new(&*known.client_id);
-        scene.app.store().write::<_, StoreError, _>(move |c| {
-            let mut client = clients::find_client(c, &TenantId::default_tenant(), &id)?.expect("the client");
-            client.registration_access_token = None;
-            clients::update_client(c, &client)
-        }).await?;
+        enter(&scene.app, &known).await?;
         is_redirect(&ask(&scene, &wrong(&known)).await?);
         Ok(())
     }

@@ -71,7 +71,8 @@ on_each_database! {
 
         let shown = manage(&scene, "GET", &client, &token, None).await?;
         assert_eq!((shown.status, &shown.json()["client_name"]), (200, &json!("One")));
-        assert_eq!(shown.json().get("registration_access_token"), None, "it is kept as a hash");
+        assert_eq!(shown.json()["registration_access_token"], *token, "section 3: it is in every answer");
+        assert_eq!(shown.json()["registration_client_uri"], client["registration_client_uri"]);
         for wrong in ["cw_rg_wrong", &tokens.access_token] {
             for method in ["GET", "PUT", "DELETE"] {
                 assert_eq!(manage(&scene, method, &client, wrong, Some(&metadata)).await?.refusal(), "401 invalid_token");
@@ -84,6 +85,9 @@ on_each_database! {
         changed["client_id"] = client["client_id"].clone();
         let answer = manage(&scene, "PUT", &client, &token, Some(&changed)).await?;
         assert_eq!((answer.status, &answer.json()["client_name"]), (200, &json!("Two")));
+        for member in ["registration_access_token", "registration_client_uri", "client_id_issued_at"] {
+            assert_eq!(answer.json()[member], client[member], "{member}");
+        }
         changed["redirect_uris"] = json!(["javascript:alert(1)"]);
         assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_redirect_uri");
         assert_eq!(manage(&scene, "GET", &client, &token, None).await?.json()["client_name"], "Two");
@@ -106,6 +110,48 @@ on_each_database! {
         assert_eq!(manage(&scene, "GET", &client, &token, None).await?.refusal(), "401 invalid_token");
         let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
         assert_eq!(userinfo.status, 401);
+        Ok(())
+    }
+
+    /// The answer confirms what is honoured: what asks for a protection that is not given here is refused, and what
+    /// means nothing here is not in it. What is null is left out, as when a client sends back what it was shown.
+    async fn only_what_is_honoured(database) {
+        let scene = Scene::set(database).await?;
+        let url = scene.app.at("/oauth/register");
+        let register = |more: Value| {
+            let mut body = json!({"redirect_uris": ["https://app.example/cb"]});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            scene.agent.post_body(&url, "application/json", body.to_string())
+        };
+        for (name, value) in [
+            ("subject_type", json!("pairwise")),
+            ("id_token_encrypted_response_alg", json!("RSA-OAEP")),
+            ("userinfo_encrypted_response_enc", json!("A256GCM")),
+            ("request_object_encryption_alg", json!("RSA-OAEP")),
+            ("request_object_signing_alg", json!("none")),
+            ("request_object_signing_alg", json!("HS256")),
+            ("require_signed_request_object", json!("true")),
+            ("require_pushed_authorization_requests", json!(1)),
+            ("tls_client_certificate_bound_access_tokens", json!(true)),
+            ("default_max_age", json!("60")),
+        ] {
+            assert_eq!(register(json!({ name: value })).await?.refusal(), "400 invalid_client_metadata", "{name}");
+        }
+        let answer = register(json!({
+            "frontchannel_logout_uri": "https://app.example/out", "authorization_signed_response_alg": "RS256",
+            "jwks_uri": null, "scope": null, "client_name": null, "grant_types": null, "logo_uri": null,
+            "jwks": null, "post_logout_redirect_uris": null, "backchannel_logout_uri": null,
+            "default_max_age": 60, "subject_type": "public", "request_object_signing_alg": "ES256",
+        })).await?;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let body = answer.json();
+        for kept in [("default_max_age", json!(60)), ("subject_type", json!("public")), ("request_object_signing_alg", json!("ES256"))] {
+            assert_eq!(body[kept.0], kept.1, "{kept:?}");
+        }
+        for gone in ["frontchannel_logout_uri", "authorization_signed_response_alg", "logo_uri", "jwks_uri", "scope"] {
+            assert_eq!(body.get(gone), None, "{gone}");
+        }
+        assert_eq!(register(json!({"redirect_uris": null})).await?.refusal(), "400 invalid_redirect_uri", "left out");
         Ok(())
     }
 

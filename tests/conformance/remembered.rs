@@ -68,7 +68,7 @@ on_each_database! {
         let code = answer.redirect_param("code").unwrap_or_else(|| panic!("{answer:?}"));
         assert_eq!(answer.redirect_param("state").as_ref(), Some(&again.state));
         let tokens = Tokens::read(&scene.client.redeem(&elsewhere, &code, &again.verifier).await?)?;
-        assert_eq!((&tokens.answer["sub"], &tokens.answer["scope"]), (&json!(DID), &json!("atproto openid transition:generic")));
+        assert_eq!((&tokens.answer["sub"], &tokens.answer["scope"]), (&json!(DID), &json!("openid transition:generic")));
         assert!(scene.works(&tokens).await?);
         Ok(())
     }

@@ -100,6 +100,24 @@ on_each_database! {
         signer.finish(&answer.location()?).await
     }
 
+    /// What only concerns the person's pages is in the object, too: their languages.
+    async fn languages(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let mut claims = signer.claims();
+        claims.as_object_mut().unwrap().remove("login_hint");
+        claims["ui_locales"] = json!("de");
+        let object = signer.sign(&claims)?;
+        let page = signer.ask(&object, &[]).await?;
+        assert!(page.text.contains("<html lang=\"de\">"), "{page:?}");
+        let client = &signer.scene.client;
+        let pushed = client.post(&signer.scene.agent, "/oauth/par", &[("request", &object)]).await?.json();
+        let query = [("client_id", &*client.client_id), ("request_uri", pushed["request_uri"].as_str().unwrap())];
+        let url = Url::parse_with_params(&signer.scene.app.at("/oauth/authorize"), query)?;
+        let page = signer.scene.agent.get(url.as_str()).await?;
+        assert!(page.text.contains("<html lang=\"de\">"), "{page:?}");
+        Ok(())
+    }
+
     /// RFC 9126 section 3: a pushed object is checked like any other. What was made for something else is none.
     async fn pushed_and_refused(database) {
         let signer = Signer::set(database, json!({})).await?;

@@ -1,9 +1,12 @@
 //! Resource indicators (RFC 8707): a token says where it is to be used, and is refused elsewhere.
 
 use anyhow::Result;
-use causeway_domain::{ClientId, Resources, TenantId};
+use causeway_domain::{ClientId, Resource, Resources, TenantId};
+use causeway_flow::CtxParts;
 use causeway_store::clients;
-use causeway_testkit::{Answer, Authorization, OauthClient, Tokens, decide};
+use causeway_testkit::{
+    Agent, Answer, Authorization, OauthClient, ScriptedUpstream, TestApp, Tokens, decide,
+};
 use serde_json::{Value, json};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -115,6 +118,49 @@ on_each_database! {
             assert!(answer.text.contains("another resource"), "{answer:?}");
         }
         assert_eq!(scene.upstream.calls().len(), 0);
+        Ok(())
+    }
+
+    /// The resource asks about the tokens that it is shown (RFC 7662): those that name it, and no others; nobody else does.
+    async fn a_resource_asks_about_its_tokens(database) {
+        let scene = Scene::set(database).await?;
+        let (app, api) = (trusted(&scene, json!({})).await?, trusted(&scene, json!({})).await?);
+        let anybody =
+            OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_post").await?;
+        let code = code_for(&scene, &app, &[API, &scene.app.issuer]).await?;
+        let tokens = Tokens::read(&redeem(&scene, &app, &code, &[API]).await?)?;
+        let asks = async |who: &OauthClient, token: &str| {
+            anyhow::Ok(who.post(&scene.agent, "/oauth/introspect", &[("token", token)]).await?.json())
+        };
+        let told = asks(&api, &tokens.access_token).await?;
+        assert_eq!((&told["active"], &told["sub"], &told["aud"]), (&json!(true), &json!(DID), &json!(API)));
+        assert_eq!(told["client_id"], app.client_id);
+        let nothing = json!({"active": false});
+        assert_eq!(asks(&api, &tokens.refresh_token).await?, nothing, "no business of a resource");
+        assert_eq!(asks(&anybody, &tokens.access_token).await?, nothing);
+        let elsewhere = refresh(&scene, &app, &tokens.refresh_token, &[&scene.app.issuer]).await?;
+        assert_eq!(asks(&api, &Tokens::read(&elsewhere)?.access_token).await?, nothing, "not for it");
+        Ok(())
+    }
+
+    /// A resource that the operator names for every client, as an MCP server needs it whose clients register themselves: it
+    /// asks about the tokens that it is shown, and they open nothing here.
+    async fn a_resource_for_every_client(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let tune = |parts: &mut CtxParts| parts.resources = vec![Resource::parse(API).expect("a resource")];
+        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
+        let agent = Agent::default();
+        let client = app.client(&agent).await?;
+        let scene = Scene { app, upstream, agent, client };
+        let api = trusted(&scene, json!({})).await?;
+        let code = code_for(&scene, &scene.client, &[API]).await?;
+        let tokens = Tokens::read(&redeem(&scene, &scene.client, &code, &[API]).await?)?;
+        let token = [("token", &*tokens.access_token)];
+        let told = api.post(&scene.agent, "/oauth/introspect", &token).await?.json();
+        assert_eq!((&told["active"], &told["aud"]), (&json!(true), &json!(API)));
+        assert_eq!(userinfo(&scene, &tokens.access_token).await?.refusal(), "401 invalid_token");
+        let other = naming(&scene.client, &["https://api.example/v2"]).url(&scene.app.issuer);
+        assert_eq!(scene.agent.get(&other).await?.redirect_param("error").as_deref(), Some("invalid_target"));
         Ok(())
     }
 

@@ -66,10 +66,10 @@ on_each_database! {
     async fn openid_scopes(database) {
         let mut scene = Scene::set(database).await?;
         let all = "openid profile email offline_access address phone";
-        assert_eq!(granted(&mut scene, all).await?, "atproto openid profile email offline_access");
+        assert_eq!(granted(&mut scene, all).await?, "openid profile email offline_access");
         assert_eq!(asked_upstream(&scene), "atproto account:email");
         scene.upstream.script(|script| script.scope = Some("atproto".to_owned()));
-        assert_eq!(granted(&mut scene, all).await?, "atproto openid profile offline_access");
+        assert_eq!(granted(&mut scene, all).await?, "openid profile offline_access");
         Ok(())
     }
 
@@ -106,7 +106,7 @@ on_each_database! {
             });
             scene.agent.post_body(&url, "application/json", body.to_string())
         };
-        for refused in ["atproto identity:*", "atproto repo:a.b", "openid nonsense"] {
+        for refused in ["atproto identity:*", "atproto repo:a.b", "atproto nonsense", "openid repo:nonsense"] {
             assert_eq!(register(refused).await?.refusal(), "400 invalid_client_metadata", "{refused}");
         }
         let registered = register("openid repo?collection=app.a.b").await?.json();
@@ -153,7 +153,7 @@ on_each_database! {
         assert_eq!(scene.agent.send(request).await?.status, 200);
         scene.client.client_id = id.into_string();
         let granted = granted(&mut scene, "openid background_access").await?;
-        assert_eq!(granted, "atproto openid background_access");
+        assert_eq!(granted, "openid background_access");
         assert_eq!(asked_upstream(&scene), "atproto");
         Ok(())
     }
@@ -164,13 +164,15 @@ on_each_database! {
         "openid repo:app.a.b blob:image/*".clone_into(&mut scene.client.scope);
         let mut tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         for (asked, answer) in [
-            ("atproto repo:app.a.b?action=create", Ok("atproto repo:app.a.b?action=create")),
+            ("openid repo:app.a.b?action=create", Ok("openid repo:app.a.b?action=create")),
             ("blob:image/png", Ok("blob:image/png")),
             ("repo:*", Err("400 invalid_scope")),
             ("transition:generic", Err("400 invalid_scope")),
             ("repo:app", Err("400 invalid_scope")),
             ("openid profile repo:app.a.b", Ok("openid repo:app.a.b")),
-            ("email phone", Ok("atproto openid repo:app.a.b blob:image/*")),
+            ("email phone", Ok("openid repo:app.a.b blob:image/*")),
+            ("openid groups repo:app.a.b", Ok("openid repo:app.a.b")),
+            ("atproto repo:app.a.b", Ok("atproto repo:app.a.b")),
         ] {
             let params =
                 [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh_token), ("scope", asked)];

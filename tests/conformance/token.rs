@@ -4,6 +4,7 @@ use anyhow::Result;
 use causeway_domain::grant::{AccessSubject, CODE_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
 use causeway_domain::secret::{Access, Code, PlainToken, Refresh};
 use causeway_domain::{CodeVerifier, SystemRng};
+use causeway_flow::assertion::ASSERTION_TYPE;
 use causeway_store::{StoreError, codes, tokens};
 use causeway_testkit::{Agent, OauthClient, TestApp, Tokens};
 
@@ -236,8 +237,13 @@ on_each_database! {
         let second = Tokens::read(&scene.client.refresh(&scene.agent, &first.refresh_token).await?)?;
         scene.app.clock.advance(6 * 86_400);
         let third = Tokens::read(&scene.client.refresh(&scene.agent, &second.refresh_token).await?)?;
+        scene.app.clock.advance(6 * 86_400);
+        let again = Tokens::read(&scene.client.refresh(&scene.agent, &second.refresh_token).await?)?;
+        assert_ne!(again.refresh_token, third.refresh_token, "the answer that got lost is replaced, and is use as well");
+        scene.app.clock.advance(6 * 86_400);
+        let fourth = Tokens::read(&scene.client.refresh(&scene.agent, &again.refresh_token).await?)?;
         scene.app.clock.advance(7 * 86_400);
-        assert_eq!(scene.client.refresh(&scene.agent, &third.refresh_token).await?.refusal(), "400 invalid_grant");
+        assert_eq!(scene.client.refresh(&scene.agent, &fourth.refresh_token).await?.refusal(), "400 invalid_grant");
         scene.upkeep().await?;
         assert_eq!(scene.upstream.live_grants(), 0, "an idle session is revoked at the person's server");
         scene.still_works().await
@@ -270,6 +276,15 @@ on_each_database! {
         assert_eq!(agent.send(empty).await?.refusal(), "401 invalid_client", "a secret is not empty");
         assert_eq!(agent.post(&url, &[&form[..], &[("client_id", id)]].concat()).await?.refusal(), "401 invalid_client");
         assert_eq!(agent.post(&url, &form).await?.refusal(), "401 invalid_client");
+        // RFC 9110 section 15.5.2: a 401 names a way in, whichever way was tried.
+        let in_the_body = [&form[..], &[("client_id", id), ("client_secret", "nonsense")]].concat();
+        let assertion = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", "nonsense")];
+        for tried in [in_the_body, [&form[..], &assertion].concat(), form.to_vec()] {
+            let wrong = agent.post(&url, &tried).await?;
+            assert_eq!(wrong.status, 401, "{tried:?}");
+            let named = wrong.header("www-authenticate").starts_with("Basic realm=\"causeway\", error=\"invalid_client\"");
+            assert!(named, "{wrong:?}");
+        }
         Ok(())
     }
 

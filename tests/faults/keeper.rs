@@ -1,16 +1,21 @@
 //! A session is needed while the person's server has a bad day: what still works is used, what does not is
 //! said, and nobody knocks on a door that is known to be shut.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use causeway_domain::Clock as _;
 use causeway_domain::session::SessionHead;
-use causeway_flow::CtxParts;
 use causeway_flow::keeper::{self, LiveSession};
 use causeway_flow::session::SessionError;
-use causeway_store::StoreError;
-use causeway_store::testing::refuse_token_sets;
-use causeway_testkit::{Fault, ScriptedUpstream, TestApp};
+use causeway_flow::{CtxParts, maintenance};
+use causeway_store::testing::{leased_until, refuse_token_sets};
+use causeway_store::{StoreError, sessions};
+use causeway_testkit::{Agent, Environment, Fault, ScriptedUpstream, TestApp};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::support::{DID, HANDLE, Scene, on_each_database};
+use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, on_each_database};
 
 /// Signs in and looks at the session.
 async fn signed_in(scene: &Scene) -> Result<SessionHead> {
@@ -20,6 +25,17 @@ async fn signed_in(scene: &Scene) -> Result<SessionHead> {
 
 async fn uses(app: &TestApp, session: &SessionHead) -> Result<LiveSession, SessionError> {
     keeper::use_session(&app.ctx, session).await
+}
+
+/// A use of the session whose refresh the person's server has answered just now.
+async fn answered(scene: &Scene, session: &SessionHead) -> JoinHandle<Result<LiveSession, SessionError>> {
+    let asked = scene.upstream.hits("issued");
+    let (ctx, head) = (scene.app.ctx.clone(), session.clone());
+    let using = tokio::spawn(async move { keeper::use_session(&ctx, &head).await });
+    while scene.upstream.hits("issued") == asked {
+        tokio::task::yield_now().await;
+    }
+    using
 }
 
 /// Seconds that a caller is told to wait.
@@ -36,6 +52,16 @@ fn prompt(outcome: Result<LiveSession, SessionError>) -> Option<String> {
         Err(SessionError::ReauthRequired { sign_in_url }) => sign_in_url,
         other => panic!("not over: {other:?}"),
     }
+}
+
+/// A call with the refresh that it needs, a refresh that was asked for, a call without any, a sign-in.
+async fn others_go_on(scene: &Scene, token: &str) -> Result<()> {
+    assert_eq!(scene.read(token).await?.status, 200);
+    let refresh = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
+    let refreshed = scene.agent.send(refresh.bearer_auth(token)).await?;
+    assert_eq!(refreshed.json()["head_iteration"], 3, "{refreshed:?}");
+    assert_eq!(scene.read(token).await?.status, 200);
+    scene.still_works().await
 }
 
 on_each_database! {
@@ -56,6 +82,47 @@ on_each_database! {
         Ok(())
     }
 
+    /// The server of many people has gone silent, in the middle of their refreshes: more of them than there are
+    /// connections to the database. Nobody else waits: calls of another session, its own refresh, a sign-in.
+    async fn refreshes_that_hang_keep_nobody_else_waiting(database) {
+        const HANGING: usize = 12;
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        upstream.add_account(OTHER_HANDLE, OTHER_DID);
+        // Nothing gives up before all of this is over.
+        let environment = Environment { timeout: Duration::from_mins(5), ..upstream.environment() };
+        let app = TestApp::start(database, &environment).await?;
+        let agent = Agent::default();
+        let client = app.client(&agent).await?;
+        let scene = Scene { app, upstream, agent, client };
+        let mut theirs = Vec::new();
+        for _ in 0..HANGING {
+            theirs.push(signed_in(&scene).await?);
+        }
+        let other = Agent::default();
+        let mine = scene.client.sign_in(&other, &scene.upstream, OTHER_HANDLE).await?;
+        scene.app.clock.advance(3600);
+
+        scene.upstream.script(|script| script.token = Fault::Late(Duration::from_mins(5)));
+        let before = scene.upstream.hits("token");
+        let hanging: Vec<_> = theirs
+            .into_iter()
+            .map(|session| {
+                let ctx = scene.app.ctx.clone();
+                tokio::spawn(async move { keeper::use_session(&ctx, &session).await })
+            })
+            .collect();
+        let all_hang = async {
+            while scene.upstream.hits("token") < before + HANGING {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_mins(1), all_hang).await?;
+        scene.upstream.script(|script| script.token = Fault::None);
+        timeout(Duration::from_mins(1), others_go_on(&scene, &mine.access_token)).await??;
+        assert!(hanging.iter().all(|refresh| !refresh.is_finished()), "all of this went past them");
+        Ok(())
+    }
+
     /// The database does not take the answer, for a reason that it has words of its own for: the answer, which the
     /// person's server gives once, is kept until it does.
     async fn an_answer_that_the_database_refuses(database) {
@@ -63,12 +130,20 @@ on_each_database! {
         let session = signed_in(&scene).await?;
         let store = scene.app.store();
         store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
-        scene.app.clock.advance(3590);
+        scene.app.clock.advance(3600);
         let asked = scene.upstream.hits("issued");
-        let (ctx, head) = (scene.app.ctx.clone(), session.clone());
-        let using = tokio::spawn(async move { keeper::use_session(&ctx, &head).await });
-        while scene.upstream.hits("issued") == asked {
-            tokio::task::yield_now().await;
+        let using = answered(&scene, &session).await;
+        // However long that takes, the lease holds: nobody else sends the token that is spent.
+        for _ in 0..2 {
+            scene.app.clock.advance(100);
+            let wanted = scene.app.clock.now().plus(100).as_secs();
+            let renewed = async {
+                while store.read(leased_until).await? < wanted {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Ok::<_, StoreError>(())
+            };
+            timeout(Duration::from_secs(20), renewed).await.context("not renewed")??;
         }
         // It is offered, and offered again.
         let before = store.stats().writes;
@@ -206,7 +281,7 @@ on_each_database! {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let tune = |parts: &mut CtxParts| parts.profile.set_max_token_age(Some(1500));
         let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
-        let agent = causeway_testkit::Agent::default();
+        let agent = Agent::default();
         let client = app.client(&agent).await?;
         let scene = Scene { app, upstream, agent, client };
         let session = signed_in(&scene).await?;
@@ -215,6 +290,57 @@ on_each_database! {
         scene.app.clock.advance(1);
         assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
         assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        Ok(())
+    }
+
+    /// The directory does not know the account: that may be the directory's mistake, and the session goes on. When it
+    /// says that the account is gone for good, the session is over.
+    async fn an_account_that_is_not_found(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.upstream.script(|script| script.directory = Fault::Status(404));
+        scene.app.clock.advance(3600);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        scene.upstream.script(|script| script.directory = Fault::Status(410));
+        scene.app.clock.advance(3600);
+        let before = scene.upstream.hits("token");
+        assert!(prompt(uses(&scene.app, &session).await).is_some());
+        assert_eq!(scene.upstream.hits("token"), before, "no token was sent");
+        Ok(())
+    }
+
+    /// A refresh is answered for somebody else: those tokens are given back, and the session is over.
+    async fn a_refresh_for_another_account(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        scene.upstream.script(|script| script.sub = Some(OTHER_DID.to_owned()));
+        scene.app.clock.advance(3600);
+        let before = scene.upstream.hits("revoke");
+        assert!(prompt(uses(&scene.app, &session).await).is_some());
+        assert_eq!((scene.upstream.hits("revoke") - before, scene.upstream.live_grants()), (1, 0));
+        Ok(())
+    }
+
+    /// The person signs out while a refresh is under way, and the server is slow to say what it gave: nobody is left
+    /// with tokens that live.
+    async fn signed_out_in_the_middle_of_a_refresh(database) {
+        let scene = Scene::set(database).await?;
+        let session = signed_in(&scene).await?;
+        let store = scene.app.store();
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
+        scene.app.clock.advance(3590);
+        let using = answered(&scene, &session).await;
+        let (id, now) = (session.session_id.clone(), scene.app.clock.now());
+        assert!(store.write::<_, StoreError, _>(move |c| sessions::end_session(c, &id, now)).await?);
+        scene.upstream.script(|script| script.revoke = Fault::Status(503));
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, false)).await?;
+        assert!(matches!(using.await?, Err(SessionError::Ended)));
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.upstream.live_grants(), 1, "its server does not take it yet");
+        scene.upstream.script(|script| script.revoke = Fault::None);
+        scene.app.clock.advance(300);
+        maintenance::revoke_due(&scene.app.ctx).await?;
+        assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }
 

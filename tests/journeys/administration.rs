@@ -4,9 +4,12 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
+use causeway_domain::SystemRng;
+use causeway_store::seal::SealingKeyRing;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream, Tokens};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{DID, HANDLE, upstream_arguments, within_a_second};
 
@@ -115,6 +118,79 @@ async fn keys_rotate() -> Result<()> {
     Ok(())
 }
 
+/// What an old sealing key has sealed comes under a new one beside a running server, which loses nothing; and a
+/// server that has the new key alone goes on.
+#[tokio::test]
+async fn the_sealing_key_changes() -> Result<()> {
+    let Deployment { directory, server, upstream, agent } = Deployment::start().await?;
+    let path = directory.path();
+    let key_file = path.join("causeway.key");
+    let line = |text: &str| text.lines().last().expect("a line").to_owned();
+    let old = line(&std::fs::read_to_string(&key_file)?);
+    let new = line(&SealingKeyRing::generate(&SystemRng));
+    let (old_kid, new_kid) = (kid(&old), kid(&new));
+    let mut arguments = upstream_arguments(&upstream.environment());
+    arguments.retain(|argument| argument != "--listen=127.0.0.1:0");
+    arguments.push(format!("--listen={}", server.address.trim_start_matches("http://")));
+    let reseal = async |more: &[&str]| Causeway::run(path, &[&["keys", "reseal"], more].concat()).await;
+
+    let client = OauthClient::register(&agent, &server.address).await?;
+    let tokens = client.sign_in(&agent, &upstream, HANDLE).await?;
+    server.stop().await?;
+    std::fs::write(&key_file, format!("{new}\n{old}\n"))?;
+    let server = Causeway::serve(path, &arguments).await?;
+    let refresh = async |server: &Causeway| {
+        let url = format!("{}/api/session/refresh", server.address);
+        agent.send(agent.request("POST".parse()?, &url).bearer_auth(&tokens.access_token)).await
+    };
+
+    let looked = String::from_utf8(reseal(&["--dry-run"]).await?.stdout)?;
+    ensure!(looked.contains(&format!("{old_kid}\tseals")) && !looked.contains("Nothing here"), "{looked}");
+    let output = reseal(&[]).await?;
+    let said = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(said.contains("oauth_atp_session.access_token\t1 sealed anew"), "{said}");
+    ensure!(said.contains(&format!("Nothing here needs {old_kid} any more")), "{said}");
+    ensure!(
+        said.contains(&format!("{new_kid}\tseals")) && !said.contains(&format!("{old_kid}\tseals")),
+        "{said}"
+    );
+    let audited = run(path, &["audit", "list", "--event", "secrets_resealed"]).await?;
+    ensure!(audited.contains("\"begun\"") && audited.contains("\"ok\""), "{audited}");
+    assert_eq!(refresh(&server).await?.json()["head_iteration"], 2, "the running server");
+    server.stop().await?;
+
+    std::fs::write(&key_file, format!("{new}\n"))?;
+    let server = Causeway::serve(path, &arguments).await?;
+    assert_eq!(refresh(&server).await?.json()["head_iteration"], 3, "with the new key alone");
+    let again = reseal(&[]).await?;
+    ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+
+    // A line that was taken out too early: of what it sealed, nothing is dropped.
+    let newest = line(&SealingKeyRing::generate(&SystemRng));
+    std::fs::write(&key_file, format!("{newest}\n{new}\n"))?;
+    for alg in ["RS256", "ES256"] {
+        run(path, &["keys", "rotate", "--alg", alg]).await?;
+    }
+    std::fs::write(&key_file, format!("{newest}\n"))?;
+    let refused = reseal(&[]).await?;
+    assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
+    let said = String::from_utf8(refused.stdout)?;
+    ensure!(said.contains("does not open") && said.contains(&format!("{new_kid}\tseals")), "{said}");
+    std::fs::write(&key_file, format!("{newest}\n{new}\n"))?;
+    ensure!(reseal(&[]).await?.status.success());
+    server.stop().await?;
+    std::fs::write(&key_file, format!("{newest}\n"))?;
+    let server = Causeway::serve(path, &arguments).await?;
+    assert_eq!(refresh(&server).await?.json()["head_iteration"], 4);
+    Ok(())
+}
+
+/// The name of a key of a ring.
+fn kid(line: &str) -> String {
+    line.split(':').next().unwrap_or_default().to_owned()
+}
+
 /// The doctor finds a healthy deployment healthy, and says what is wrong with another.
 #[tokio::test]
 async fn doctor_looks() -> Result<()> {
@@ -144,10 +220,10 @@ async fn doctor_looks() -> Result<()> {
 async fn clients_change() -> Result<()> {
     let deployment = Deployment::start().await?;
     let directory = deployment.directory.path();
-    let json = async |arguments: &[&str]| -> Result<Value> {
+    let read = async |arguments: &[&str]| -> Result<Value> {
         Ok(serde_json::from_str(&run(directory, arguments).await?)?)
     };
-    let created = json(&[
+    let created = read(&[
         "clients",
         "create",
         "--name",
@@ -164,15 +240,15 @@ async fn clients_change() -> Result<()> {
     .await?;
     let id = created["client_id"].as_str().expect("client_id");
     let old = created["client_secret"].as_str().expect("client_secret");
-    assert_eq!(created["post_logout_redirect_uris"], serde_json::json!(["https://app.example/out"]));
+    assert_eq!(created["post_logout_redirect_uris"], json!(["https://app.example/out"]));
     let mut updated =
-        json(&["clients", "update", id, "--name", "Other", "--redirect-uri", "https://b.example/cb"]).await?;
+        read(&["clients", "update", id, "--name", "Other", "--redirect-uri", "https://b.example/cb"]).await?;
     assert_eq!(
         (&updated["client_name"], &updated["redirect_uris"][0]),
         (&"Other".into(), &"https://b.example/cb".into())
     );
     let mut before = created.clone();
-    for named in ["client_name", "redirect_uris", "client_secret"] {
+    for named in ["client_name", "redirect_uris", "client_secret", "updated_at"] {
         for value in [&mut updated, &mut before] {
             value.as_object_mut().expect("an object").remove(named);
         }
@@ -191,14 +267,170 @@ async fn clients_change() -> Result<()> {
         anyhow::Ok(deployment.agent.post(&endpoint, &form).await?.status)
     };
     assert_eq!(status(old).await?, 200);
-    let rotated = json(&["clients", "rotate-secret", id]).await?;
+    let rotated = read(&["clients", "rotate-secret", id]).await?;
     let new = rotated["client_secret"].as_str().expect("client_secret");
     within_a_second(async || Ok(status(old).await? == 401 && status(new).await? == 200)).await?;
     let public =
-        json(&["clients", "create", "--auth-method", "none", "--redirect-uri", "https://app.example/cb"])
+        read(&["clients", "create", "--auth-method", "none", "--redirect-uri", "https://app.example/cb"])
             .await?;
     let public = public["client_id"].as_str().expect("client_id");
     let output = Causeway::run(directory, &["clients", "rotate-secret", public]).await?;
     ensure!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("has no secret"));
+    Ok(())
+}
+
+/// A document describes a client here as it does over HTTP: all of it, by the same checks; flags win over it.
+#[tokio::test]
+async fn clients_by_document() -> Result<()> {
+    let directory = tempdir()?;
+    run(directory.path(), &["migrate", "up"]).await?;
+    let write = |document: &Value| std::fs::write(directory.path().join("client.json"), document.to_string());
+    let read = async |arguments: &[&str]| -> Result<Value> {
+        Ok(serde_json::from_str(&run(directory.path(), arguments).await?)?)
+    };
+    let document = json!({
+        "client_name": "Documented", "client_uri": "https://app.example/",
+        "redirect_uris": ["https://app.example/cb"], "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": "client_secret_post", "scope": "atproto openid",
+        "dpop_bound_access_tokens": true, "access_token_format": "jwt",
+        "id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "RS256",
+        "introspection_signed_response_alg": "ES256", "require_pushed_authorization_requests": true,
+        "require_signed_request_object": false, "post_logout_redirect_uris": ["https://app.example/out"],
+        "backchannel_logout_uri": "https://app.example/told", "backchannel_logout_session_required": true,
+        "allow_background_access": true, "allow_session_export": true,
+        "allowed_resources": ["https://api.example/v1"], "access_token_expiration": 60,
+        "refresh_token_expiration": 0, "contacts": ["ops@app.example"],
+    });
+    write(&document)?;
+    let created = read(&[
+        "clients",
+        "create",
+        "--metadata",
+        "client.json",
+        "--name",
+        "Named",
+        "--allow-session-export=false",
+    ])
+    .await?;
+    let id = created["client_id"].as_str().expect("client_id");
+    assert!(created["client_secret"].as_str().is_some_and(|secret| secret.starts_with("cw_cs_")));
+    let shown = read(&["clients", "show", id]).await?;
+    assert_eq!(shown.get("client_secret"), None);
+    let mut expected = document.clone();
+    (expected["client_name"], expected["allow_session_export"]) = (json!("Named"), json!(false));
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!((name, &shown[name]), (name, value), "{name}");
+    }
+
+    // What was read describes the same client; standard input is a file, too.
+    let arguments = ["clients", "update", id, "--metadata", "-", "--refresh-token-expiration", "3600"];
+    let mut update = Causeway::command(directory.path())?
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    update.stdin.take().expect("stdin").write_all(shown.to_string().as_bytes()).await?;
+    let updated: Value = serde_json::from_slice(&update.wait_with_output().await?.stdout)?;
+    expected["refresh_token_expiration"] = json!(3600);
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!((name, &updated[name]), (name, value), "{name}");
+    }
+    assert_eq!(updated.get("client_secret"), None, "it has one");
+
+    // What is not named stays, what is null is taken away; a public client has no secret any more.
+    write(&json!({
+        "client_uri": null, "scope": null, "token_endpoint_auth_method": "none", "allowed_resources": [],
+    }))?;
+    let updated = read(&["clients", "update", id, "--metadata", "client.json"]).await?;
+    for (name, value) in [
+        ("client_uri", Value::Null),
+        ("scope", Value::Null),
+        ("token_endpoint_auth_method", json!("none")),
+        ("allowed_resources", json!([])),
+        ("contacts", document["contacts"].clone()),
+        ("access_token_expiration", json!(60)),
+    ] {
+        assert_eq!((name, &updated[name]), (name, &value));
+    }
+    let again = read(&["clients", "update", id, "--auth-method", "client_secret_basic"]).await?;
+    assert!(again["client_secret"].as_str().is_some_and(|secret| secret.starts_with("cw_cs_")), "{again}");
+
+    // Another document's defaults are those of RFC 7591, as over HTTP.
+    write(&json!({ "redirect_uris": ["https://app.example/cb"] }))?;
+    let plain = read(&["clients", "create", "--metadata", "client.json"]).await?;
+    assert_eq!(plain["grant_types"], json!(["authorization_code"]));
+    Ok(())
+}
+
+/// What does not hold up in a document is refused, and said by its name.
+#[tokio::test]
+async fn client_documents_refused() -> Result<()> {
+    let directory = tempdir()?;
+    run(directory.path(), &["migrate", "up"]).await?;
+    let read = async |arguments: &[&str]| -> Result<Value> {
+        Ok(serde_json::from_str(&run(directory.path(), arguments).await?)?)
+    };
+    let created = read(&["clients", "create", "--redirect-uri", "https://app.example/cb"]).await?;
+    let id = created["client_id"].as_str().expect("client_id");
+    for (document, more, reason) in [
+        (json!({ "client_secret": "of-my-own" }), &[][..], "client_secret cannot be set"),
+        (json!({ "client_id": "another" }), &[], "client_id"),
+        (json!({ "scope": "atproto identity:*" }), &[], "atp-scopes is"),
+        (json!({ "refresh_token_expiration": -1 }), &[], "refresh_token_expiration"),
+        (
+            json!({ "token_endpoint_auth_method": "none" }),
+            &["--allow-session-export"],
+            "allow_session_export",
+        ),
+        (json!([]), &[], "JSON object"),
+        (json!({ "redirect_uris": 1 }), &[], "metadata of the client"),
+    ] {
+        std::fs::write(directory.path().join("client.json"), document.to_string())?;
+        for command in [&["create", "--redirect-uri", "https://app.example/cb"][..], &["update", id]] {
+            let arguments = [&["clients"], command, &["--metadata", "client.json"], more].concat();
+            if reason.starts_with("metadata of") && command[0] == "create" {
+                continue;
+            }
+            let output = Causeway::run(directory.path(), &arguments).await?;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                output.status.code() == Some(1) && said.contains(reason),
+                "{arguments:?} {document}: {said}"
+            );
+        }
+    }
+    let wider =
+        ["clients", "update", id, "--scope", "atproto identity:*", "--atp-scopes", "atproto identity:*"];
+    assert_eq!(read(&wider).await?["scope"], "atproto identity:*");
+    let renamed = read(&["clients", "update", id, "--name", "Third"]).await?;
+    assert_eq!(
+        renamed["scope"], "atproto identity:*",
+        "what it had is no reason not to change something else"
+    );
+    Ok(())
+}
+
+/// What a client has for itself is revoked with the rest of it, and that is written down.
+#[tokio::test]
+async fn tokens_of_a_client() -> Result<()> {
+    let deployment = Deployment::start().await?;
+    let (directory, agent) = (deployment.directory.path(), &deployment.agent);
+    let created =
+        run(directory, &["clients", "create", "--grant-type", "client_credentials", "--name", "Job"]).await?;
+    let created: Value = serde_json::from_str(&created)?;
+    let id = created["client_id"].as_str().expect("client_id");
+    let secret = created["client_secret"].as_str().expect("client_secret");
+    let post = async |path: &str, name: &str, value: &str| -> Result<Value> {
+        let form = [("client_id", id), ("client_secret", secret), (name, value)];
+        Ok(agent.post(&format!("{}{path}", deployment.server.address), &form).await?.json())
+    };
+    let token = post("/oauth/token", "grant_type", "client_credentials").await?;
+    let token = token["access_token"].as_str().expect("a token");
+    assert_eq!(post("/oauth/introspect", "token", token).await?["active"], true);
+    assert!(run(directory, &["tokens", "revoke", "--client", id]).await?.contains("Revoked 1"));
+    assert_eq!(post("/oauth/introspect", "token", token).await?["active"], false);
+    let written = run(directory, &["audit", "list", "--client", id, "--event", "revocation"]).await?;
+    let written: Value = serde_json::from_str(&written)?;
+    assert_eq!(written["details"], json!({ "by": "command line", "client_tokens": 1 }));
     Ok(())
 }

@@ -5,11 +5,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use causeway_testkit::{Agent, Causeway, OauthClient};
+use causeway_store::seal::SealingKeyRing;
+use causeway_testkit::{Agent, Causeway, MockClock, OauthClient, ScriptedUpstream, TestApp};
 use tempfile::tempdir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::{database_arguments, on_each_database};
+use crate::support::{DID, HANDLE, database_arguments, on_each_database};
 
 /// A fresh directory and no configuration: it makes what it needs, says where it is, answers at once.
 #[tokio::test]
@@ -116,6 +117,43 @@ async fn refuses_a_variable_that_is_no_setting() -> Result<()> {
 }
 
 on_each_database! {
+    /// Sessions that began under another external URL: at the start it says how many and where their documents have to
+    /// stay. Under the same one, and of sessions in which nobody is looked for anywhere, it says nothing.
+    async fn warns_of_sessions_that_would_be_orphaned(database) {
+        let directory = tempdir()?;
+        let own = database_arguments(database, directory.path())?;
+        let ring = std::fs::read_to_string(directory.path().join("ring.key"))?;
+        let ring = std::sync::Arc::new(SealingKeyRing::parse(&ring)?);
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let environment = upstream.environment();
+        let before =
+            TestApp::start_confidential(database, &environment, MockClock::now_or_never(), ring.clone()).await?;
+        let agent = Agent::default();
+        let client = OauthClient::register(&agent, &before.issuer).await?;
+        for _ in 0..2 {
+            client.sign_in(&agent, &upstream, HANDLE).await?;
+        }
+        let issuer = before.issuer.clone();
+        before.stop().await;
+        let loopback =
+            TestApp::start_with(database, &environment, MockClock::now_or_never(), ring, None).await?;
+        OauthClient::register(&agent, &loopback.issuer).await?.sign_in(&agent, &upstream, HANDLE).await?;
+        loopback.stop().await;
+        let start = async |url: &str| {
+            let mut arguments = own.clone();
+            arguments.extend(["--listen=127.0.0.1:0".to_owned(), format!("--external-url={url}")]);
+            let directory = tempdir()?;
+            let log = Causeway::serve(directory.path(), &arguments).await?.log()?;
+            anyhow::Ok(log.lines().find(|line| line.contains("another external URL")).map(str::to_owned))
+        };
+        assert_eq!(start(&issuer).await?, None);
+        let warned = start("https://moved.example").await?.context("a warning")?;
+        let warned: serde_json::Value = serde_json::from_str(&warned)?;
+        assert_eq!((&warned["level"], &warned["sessions"]), (&"WARN".into(), &2.into()), "{warned}");
+        assert_eq!((&warned["origins"], &warned["external_url"]), (&issuer.into(), &"https://moved.example".into()));
+        Ok(())
+    }
+
     /// Another key ring than the one that sealed: it does not start, and says what to name. (It would answer 500 to all
     /// whose session it cannot open.)
     async fn refuses_another_key_ring(database) {

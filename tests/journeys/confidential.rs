@@ -59,7 +59,7 @@ on_each_database! {
         assert_eq!(document, format!("{}/oauth-client-metadata/transition/generic.json", front.url));
         assert_eq!(agent.get(&document).await?.json()["scope"], "atproto transition:generic");
         let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
-        assert_eq!(tokens.answer["scope"], "atproto openid repo:app.bsky.feed.post?action=create");
+        assert_eq!(tokens.answer["scope"], "openid repo:app.bsky.feed.post?action=create");
         assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
         assert_eq!(server.log()?.matches("asking again for transition scopes").count(), 1);
         Ok(())
@@ -100,7 +100,7 @@ on_each_database! {
         assert!(page.text.contains("Garden of Forking Paths"), "{page:?}");
 
         let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
-        assert_eq!(tokens.answer["scope"], "atproto openid email repo:app.bsky.feed.post?action=create");
+        assert_eq!(tokens.answer["scope"], "openid email repo:app.bsky.feed.post?action=create");
         server.kill().await?;
         let server = serve(directory.path(), &arguments, &mut front).await?;
         net.control("forget-clients", &json!({})).await?;
@@ -121,6 +121,40 @@ on_each_database! {
         };
         tokio::time::timeout(Duration::from_secs(20), gone).await??;
         assert!(server.log()?.contains("session revoked at its server"));
+        Ok(())
+    }
+
+    /// The doctor reads what a PDS reads, and names what is in the way.
+    async fn doctor_reads_what_a_pds_reads(database) {
+        let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
+        let mut front = TlsProxy::start(&net).await?;
+        let directory = tempfile::tempdir()?;
+        let mut arguments = arguments(database, directory.path(), &net, &front)?;
+        arguments.extend(["--upstream-client=per_client", "--dev-mode", "--resolve=causeway.apps.internal=127.0.0.1"].map(str::to_owned));
+        let _server = serve(directory.path(), &arguments, &mut front).await?;
+        let client = OauthClient::register(&Agent::new(Some(&net.ca()?)), &front.url).await?;
+        let doctor = async |more: &[&str]| {
+            let arguments: Vec<&str> =
+                ["doctor"].into_iter().chain(arguments.iter().map(String::as_str)).chain(more.iter().copied()).collect();
+            let output = Causeway::run(directory.path(), &arguments).await?;
+            anyhow::Ok((output.status.code(), String::from_utf8(output.stdout)?))
+        };
+        let (code, said) = doctor(&[]).await?;
+        assert_eq!(code, Some(0), "{said}");
+        let own = format!("{}/oauth-client-metadata/clients/{}.json is served", front.url, client.client_id);
+        for line in ["ok    upstream client:", "ok    upstream client keys:", "has the key in use", &own] {
+            assert!(said.contains(line), "{said}");
+        }
+        let (code, said) = doctor(&["--atp-scopes", "atproto repo:app.bsky.feed.post"]).await?;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("scope lacks repo:app.bsky.feed.post"), "{said}");
+        front.block("/oauth/atp/jwks").await?;
+        let (code, said) = doctor(&[]).await?;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("BAD   upstream client keys: jwks_uri") && said.contains("status 403"), "{said}");
+        front.block(&format!("/oauth-client-metadata/clients/{}.json", client.client_id)).await?;
+        let (code, said) = doctor(&[]).await?;
+        assert!(code == Some(1) && said.contains("BAD   upstream client of a client"), "{said}");
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! `/metrics`, as Prometheus scrapes it from the binary.
 
+use causeway_domain::{Clock as _, SystemClock, UpstreamSessionId};
+use causeway_store::{StoreError, sessions};
 use causeway_testkit::{Agent, OauthClient, ScriptedUpstream};
 
 use crate::support::{DID, HANDLE, on_each_database, serve_with};
@@ -16,8 +18,6 @@ on_each_database! {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];
         let (_directory, server) = serve_with(database, &upstream.environment(), &metrics).await?;
-        let log = server.log()?;
-        let bound = log.split("\"metrics_bound\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         let agent = Agent::default();
         let client = OauthClient::register(&agent, &server.address).await?;
         let tokens = client.sign_in(&agent, &upstream, HANDLE).await?;
@@ -28,7 +28,7 @@ on_each_database! {
         assert_eq!(agent.get(&format!("{}/canary/path", server.address)).await?.status, 404);
         assert_eq!(agent.get(&format!("{}/metrics", server.address)).await?.status, 404);
 
-        let answer = agent.get(&format!("http://{bound}/metrics")).await?;
+        let answer = agent.get(&server.metrics_url()?).await?;
         assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
         let metrics = answer.text;
         let requests = |route: &str, method: &str, status: &str| {
@@ -45,6 +45,7 @@ on_each_database! {
             ("causeway_upstream_refresh_duration_seconds_count", 1.0),
             ("causeway_rate_limited_total{act=\"sign_in\"}", 0.0),
             ("causeway_lease_wait_seconds_count", 0.0),
+            ("causeway_lease_takeovers_total", 0.0),
             ("causeway_store_queue_depth", 0.0),
         ] {
             assert_eq!(value(&metrics, sample), Some(wanted), "{sample} in {metrics}");
@@ -56,6 +57,39 @@ on_each_database! {
         for secret in [&tokens.access_token, &tokens.refresh_token, &client.client_id] {
             assert!(!metrics.contains(secret.as_str()), "{metrics}");
         }
+        Ok(())
+    }
+
+    /// A process that ended in the middle of a refresh has left its lease behind: whoever takes it over says so, and
+    /// which session may have lost its tokens.
+    async fn a_lease_that_nobody_gave_back(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];
+        let (_directory, server) = serve_with(database, &upstream.environment(), &metrics).await?;
+        let agent = Agent::default();
+        let client = OauthClient::register(&agent, &server.address).await?;
+        let tokens = client.sign_in(&agent, &upstream, HANDLE).await?;
+        let session = agent.get_with(&format!("{}/api/session", server.address), &tokens.access_token).await?;
+        let id = session.json()["session_id"].as_str().unwrap().to_owned();
+        let (left, now) = (UpstreamSessionId::new(&*id), SystemClock.now());
+        let lease = database
+            .store()
+            .await
+            .write::<_, StoreError, _>(move |c| {
+                sessions::acquire_lease(c, &left, "killed", now.plus(-200), now.plus(-80))
+            })
+            .await?;
+        assert!(lease.is_some());
+        for refreshed in 2..=3 {
+            let refresh = agent.request("POST".parse()?, &format!("{}/api/session/refresh", server.address));
+            let answer = agent.send(refresh.bearer_auth(&tokens.access_token)).await?;
+            assert_eq!(answer.json()["head_iteration"], refreshed, "{answer:?}");
+            let metrics = agent.get(&server.metrics_url()?).await?.text;
+            assert_eq!(value(&metrics, "causeway_lease_takeovers_total"), Some(1.0), "{metrics}");
+        }
+        let log = server.log()?;
+        let said: Vec<&str> = log.lines().filter(|line| line.contains("is taken over")).collect();
+        assert!(said.len() == 1 && said[0].contains("\"WARN\"") && said[0].contains(&id), "{said:?}");
         Ok(())
     }
 }

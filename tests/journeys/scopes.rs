@@ -187,7 +187,7 @@ on_each_database! {
         "openid email repo?collection=app.bsky.feed.post&action=delete&action=create \
                         blob?accept=image/svg%2Bxml&accept=image/png \
                         rpc:app.bsky.feed.getTimeline?aud=did:web:localhost%253A9%23bsky_appview".clone_into(&mut client.scope);
-        let granted = "atproto openid email repo:app.bsky.feed.post?action=create&action=delete \
+        let granted = "openid email repo:app.bsky.feed.post?action=create&action=delete \
                        blob?accept=image/png&accept=image/svg%2Bxml \
                        rpc:app.bsky.feed.getTimeline?aud=did:web:localhost%253A9%23bsky_appview";
         let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;

@@ -114,7 +114,7 @@ on_each_database! {
             let consent = client.reach_consent(&agent, &net.person("alice")?, &authorization).await?;
             let code = causeway_testkit::decide(&agent, &consent, "allow").await?.redirect_param("code").unwrap();
             let tokens = Tokens::read(&client.redeem(&agent, &code, &authorization.verifier).await?)?;
-            assert_eq!(tokens.answer["scope"], "atproto openid email");
+            assert_eq!(tokens.answer["scope"], "openid email");
             let userinfo = agent.get_with(&app.at("/oauth/userinfo"), &tokens.access_token).await?.json();
             assert_eq!(userinfo, json!({
                 "sub": account.did, "preferred_username": account.handle,

@@ -30,7 +30,7 @@ pub(super) async fn journey(
 }
 
 on_each_database! {
-    /// Registration, PAR, sign-in, id_token, userinfo, refresh and revocation, with keys of every kind, and
+    /// Registration, PAR, sign-in, id_token, userinfo, refresh, logout and revocation, with keys of every kind, and
     /// with nonces of the server and without.
     async fn openid_client(database) {
         let Some(net) = RealNet::start().await? else { return Ok(()) };
@@ -49,6 +49,8 @@ on_each_database! {
             assert_eq!(said["token_type"].as_str().map(str::to_lowercase).as_deref(), Some("dpop"));
             assert_eq!(said["session"]["pds"], account.pds.as_str());
             assert_eq!((&said["stolen"], &said["over"]), (&json!(401), &json!("invalid_grant")));
+            let out = "https://app.example/logged-out?state=a+b";
+            assert_eq!(said["left"], json!({"first": out, "second": out, "stranger": 200}), "{more:?}");
         }
         Ok(())
     }

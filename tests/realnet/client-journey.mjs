@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // A stock client, openid-client, goes the whole way: registration, PAR, sign-in, tokens, userinfo, refresh,
-// revocation, with private_key_jwt and DPoP. Prints one JSON line. See README.md.
+// revocation, logout, with private_key_jwt and DPoP. Prints one JSON line. See README.md.
 import { parseArgs } from 'node:util'
 import * as client from 'openid-client'
 import { HttpAgent } from './lib/http-agent.mjs'
@@ -8,6 +8,7 @@ import { writeLine } from './lib/json-lines.mjs'
 import { signInAndDecide } from './lib/pds-sign-in.mjs'
 
 const REDIRECT_URI = 'http://127.0.0.1:49152/callback'
+const LOGGED_OUT_URI = 'https://app.example/logged-out'
 
 function parseOptions() {
   const { values } = parseArgs({
@@ -26,8 +27,7 @@ function parseOptions() {
 }
 
 // The person's browser: Causeway's pages by their forms, the PDS' pages by its own.
-async function throughBrowser(start, { handle, password }) {
-  const browser = new HttpAgent()
+async function throughBrowser(browser, start, { handle, password }) {
   const toPds = await browser.send('GET', start)
   if (!toPds.location) throw new Error(`the authorization endpoint answered ${toPds.status}: ${toPds.text.slice(0, 500)}`)
   const callback = await signInAndDecide({ url: toPds.location, handle, password, decision: 'consent' })
@@ -43,6 +43,18 @@ async function throughBrowser(start, { handle, password }) {
   return new URL(decided.location)
 }
 
+// From the client's page to the logout, twice, as a second click does: where the browser ends up each time.
+async function logOut(browser, config, tokens) {
+  const url = client.buildEndSessionUrl(config, {
+    id_token_hint: tokens.id_token,
+    post_logout_redirect_uri: LOGGED_OUT_URI,
+    state: 'a b',
+  })
+  const [first, second] = [await browser.send('GET', url.href), await browser.send('GET', url.href)]
+  const stranger = await new HttpAgent().send('GET', url.href)
+  return { first: first.location, second: second.location, stranger: stranger.location ?? stranger.status }
+}
+
 async function keyOf(alg) {
   const pair = await client.randomDPoPKeyPair(alg, { extractable: true })
   const { kty, crv, x, y, n, e } = await crypto.subtle.exportKey('jwk', pair.publicKey)
@@ -56,6 +68,7 @@ async function journey({ issuer, handle, password, alg, nonce }) {
     {
       client_name: 'openid-client',
       redirect_uris: [REDIRECT_URI],
+      post_logout_redirect_uris: [LOGGED_OUT_URI],
       grant_types: ['authorization_code', 'refresh_token'],
       token_endpoint_auth_method: 'private_key_jwt',
       jwks: { keys: [signing.jwk] },
@@ -82,7 +95,8 @@ async function journey({ issuer, handle, password, alg, nonce }) {
     },
     { DPoP },
   )
-  const answer = await throughBrowser(start.href, { handle, password })
+  const browser = new HttpAgent()
+  const answer = await throughBrowser(browser, start.href, { handle, password })
   const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce, idTokenExpected: true }
   const tokens = await client.authorizationCodeGrant(config, answer, checks, undefined, { DPoP })
   const { sub } = tokens.claims()
@@ -95,10 +109,12 @@ async function journey({ issuer, handle, password, alg, nonce }) {
   const stolen = await fetch(new URL('/oauth/userinfo', issuer), {
     headers: { authorization: `Bearer ${refreshed.access_token}` },
   })
-  await client.tokenRevocation(config, refreshed.refresh_token)
+  const left = await logOut(browser, config, tokens)
   const over = await client.refreshTokenGrant(config, refreshed.refresh_token, undefined, { DPoP }).then(
     () => 'refreshed', (error) => error.error,
   )
+  // Nothing is left of it, and that is no error (RFC 7009 section 2.2).
+  await client.tokenRevocation(config, refreshed.refresh_token)
   return {
     token_type: tokens.token_type,
     sub,
@@ -106,6 +122,7 @@ async function journey({ issuer, handle, password, alg, nonce }) {
     session: await session.json(),
     stolen: stolen.status,
     over,
+    left,
   }
 }
 

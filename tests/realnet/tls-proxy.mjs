@@ -36,12 +36,13 @@ function endToEnd(headersDistinct) {
   return Object.fromEntries(Object.entries(headersDistinct).filter(([name]) => !HOP_BY_HOP.includes(name)))
 }
 
-function forward(req, res, target) {
+function forward(req, res, { target, blocked }) {
   const fail = (message) => {
     if (res.headersSent) res.destroy()
     else res.writeHead(502, { 'content-type': 'text/plain' }).end(`tls-proxy: ${message}\n`)
   }
   if (!target) return fail('no target yet')
+  if (req.url.split('?')[0] === blocked) return res.writeHead(403, { 'content-type': 'text/plain' }).end('blocked\n')
 
   const forwardedFor = [...(req.headersDistinct['x-forwarded-for'] ?? []), req.socket.remoteAddress]
   const upstream = http.request({
@@ -70,10 +71,10 @@ function forward(req, res, target) {
 
 try {
   const { name, listen, target: firstTarget, 'tls-dir': tlsDir } = parseOptions()
-  let target = firstTarget
+  const front = { target: firstTarget, blocked: undefined }
   const { cert, key, caFile } = sharedCertificates(tlsDir)
 
-  const server = https.createServer({ cert, key }, (req, res) => forward(req, res, target))
+  const server = https.createServer({ cert, key }, (req, res) => forward(req, res, front))
   server.once('error', (error) => {
     console.error(`tls-proxy: ${error.message}`)
     process.exit(1)
@@ -84,10 +85,11 @@ try {
   })
 
   readLines({
-    onValue: ({ to }) => {
+    onValue: ({ to, block }) => {
       try {
-        target = parseTarget(to)
-        writeLine({ to })
+        if (to) front.target = parseTarget(to)
+        front.blocked = block
+        writeLine({ to, block })
       } catch (error) {
         writeLine({ error: error.message })
       }
