@@ -1,11 +1,14 @@
 //! What only PostgreSQL does: lost connections and lost races between transactions.
 
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 
-use causeway_store::testing::TestDatabase;
-use causeway_store::{AnyConnection, Store, StoreError, clients, tokens};
+use causeway_store::testing::{TestDatabase, cut_other_connections};
+use causeway_store::{Store, StoreError, clients, tokens};
 use diesel::connection::SimpleConnection as _;
+use tracing::Instrument as _;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::common::{World, access_token, client, refresh_token, ring, runtime};
 
@@ -17,9 +20,6 @@ fn on_postgres<Fut: Future<Output = ()>>(test: impl FnOnce(Store) -> Fut) {
         store.close().await;
     });
 }
-
-const CUT_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-    WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
 #[test]
 fn cut_connections_are_replaced() {
@@ -44,8 +44,7 @@ fn cut_connections_are_replaced() {
         for read in held {
             read.await.unwrap().unwrap();
         }
-        let cut = |c: &mut AnyConnection| -> Result<(), StoreError> { Ok(c.batch_execute(CUT_OTHERS)?) };
-        executioner.write(cut).await.unwrap();
+        executioner.write(cut_other_connections).await.unwrap();
         for _ in 0..4 {
             let row = client();
             store.write(move |c| clients::insert_client(c, &row)).await.unwrap();
@@ -63,6 +62,44 @@ fn cut_connections_are_replaced() {
         store.ping().await.unwrap();
         store.write(|_| Ok::<_, StoreError>(())).await.unwrap();
     });
+}
+
+/// The log, line by line.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the store says on a thread of its own belongs to whoever asked.
+#[test]
+fn a_lost_connection_is_said_of_the_request_that_found_it() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let store = database.store().await;
+        store.ping().await.unwrap();
+        database.store().await.write(cut_other_connections).await.unwrap();
+        store.ping().instrument(tracing::info_span!("asked", by = "mallory")).await.unwrap();
+        store.close().await;
+    });
+    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let is_named = |line: &str| line.contains("asked{by=\"mallory\"}") && line.contains("dead connection");
+    assert!(said.lines().any(is_named), "{said}");
 }
 
 #[test]
