@@ -1,14 +1,19 @@
-//! The runtime that connections live on.
+//! The runtimes that connections live on.
+//!
+//! A connection is driven by the runtime that it was opened on. What nobody may cut short, a refresh above all, goes
+//! over connections of the process, which all share ([`Home`]): opened on the runtime of an HTTP worker they would end
+//! with that worker, in the middle of somebody else's refresh. A call that somebody waits for at a worker anyway goes
+//! over connections of that worker ([`PerRuntime`]): to wake another thread and be woken by it, for each part of
+//! request and answer, takes longer than all that we do for a small call.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{PoisonError, RwLock};
 use std::task::{Context, Poll};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 
-/// The runtime of the process. A connection is driven by the runtime that it was opened on, and goes back to a
-/// pool that all share: opened on the runtime of an HTTP worker it would end with that worker, in the middle of
-/// somebody else's refresh.
+/// The runtime of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Home(Handle);
 
@@ -16,6 +21,11 @@ impl Home {
     /// The runtime that this is called on; `None` outside of one.
     pub(crate) fn current() -> Option<Self> {
         Handle::try_current().ok().map(Self)
+    }
+
+    /// Which runtime that is.
+    pub(crate) fn id(&self) -> Id {
+        self.0.id()
     }
 
     /// The same future, wherever it is awaited: what it starts, opens or waits for belongs to this runtime.
@@ -39,9 +49,39 @@ impl<F: Future + Unpin> Future for At<'_, F> {
     }
 }
 
+/// One value for each runtime that asks for it, kept as long as this. A process has one runtime for each of its HTTP
+/// workers, and its own.
+pub(crate) struct PerRuntime<T> {
+    make: Box<dyn Fn() -> T + Send + Sync>,
+    made: RwLock<Vec<(Id, T)>>,
+}
+
+impl<T: Clone> PerRuntime<T> {
+    /// Values by `make`.
+    pub(crate) fn new(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        Self { make: Box::new(make), made: RwLock::default() }
+    }
+
+    /// That of the runtime with this name.
+    pub(crate) fn of(&self, runtime: Id) -> T {
+        let find =
+            |made: &[(Id, T)]| made.iter().find(|(id, _)| *id == runtime).map(|(_, value)| value.clone());
+        if let Some(value) = find(&self.made.read().unwrap_or_else(PoisonError::into_inner)) {
+            return value;
+        }
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        find(&made).unwrap_or_else(|| {
+            let value = (self.make)();
+            made.push((runtime, value.clone()));
+            value
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use tokio::runtime::Builder;
 
@@ -60,5 +100,14 @@ mod tests {
         let ran_on = process.block_on(task).unwrap();
         assert_eq!(ran_on, process.handle().id());
         assert_ne!(ran_on, there);
+    }
+
+    #[test]
+    fn each_runtime_has_its_own() {
+        let count = AtomicU32::new(0);
+        let values = PerRuntime::new(move || count.fetch_add(1, Ordering::Relaxed));
+        let runtimes = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
+        let of = |n: usize| values.of(runtimes[n].handle().id());
+        assert_eq!([of(0), of(1), of(0), of(1)], [0, 1, 0, 1]);
     }
 }

@@ -10,16 +10,18 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use causeway_domain::Timestamp;
+use native_tls::{Certificate, Protocol, TlsConnector};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 use tracing::Instrument as _;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::address::is_public;
-use crate::home::Home;
+use crate::home::{Home, PerRuntime};
 use crate::sent::{Sent, Shows};
 use crate::stats::{UpstreamCounters, UpstreamStats};
 use crate::times;
@@ -123,8 +125,8 @@ impl HttpError {
 /// name lookup, bodies capped, everything timed.
 #[derive(Clone)]
 pub struct HttpClient {
-    pub(crate) client: reqwest::Client,
     home: Home,
+    clients: Arc<PerRuntime<Result<reqwest::Client, HttpError>>>,
     dev_mode: bool,
     idle_timeout: Duration,
     counters: Arc<UpstreamCounters>,
@@ -179,42 +181,19 @@ impl HttpClient {
     /// closes at that moment is lost without a trace, and a refresh token with it; Node.js servers
     /// close after 5.
     const IDLE_SECONDS: u64 = 3;
-    /// Bytes of an answer that wait here for a slow reader, over HTTP/2: of one answer, and of all that share a
-    /// connection.
-    const HTTP2_STREAM_WINDOW: u32 = 512 * 1024;
-    const HTTP2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
-    /// Builds the client. The runtime that this is called on carries every connection, whoever opens it.
+    /// Builds the client. The runtime that this is called on carries the connections of all requests but open ones,
+    /// whoever opens them.
     ///
     /// # Errors
     /// [`HttpError::Setup`] outside of a runtime, for a certificate or user agent that cannot be read, or without a TLS library.
-    #[expect(clippy::disallowed_methods, reason = "the one home of the outbound client")]
     pub fn new(config: &HttpConfig) -> Result<Self, HttpError> {
-        let user_agent = HeaderValue::from_str(&config.user_agent)
-            .map_err(|_| HttpError::Setup("the user agent holds characters that headers cannot"))?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .https_only(!config.dev_mode)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.total_timeout)
-            .pool_idle_timeout(Duration::from_secs(Self::IDLE_SECONDS))
-            .http2_initial_stream_window_size(Self::HTTP2_STREAM_WINDOW)
-            .http2_initial_connection_window_size(Self::HTTP2_CONNECTION_WINDOW)
-            .min_tls_version(reqwest::tls::Version::TLS_1_2)
-            .dns_resolver(Arc::new(GuardedResolver::new(config)));
-        if let Some(pem) = &config.extra_ca_pem {
-            for certificate in certificates(pem)? {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
         let home = Home::current().ok_or(HttpError::Setup("there is no async runtime"))?;
-        let client =
-            builder.build().map_err(|_| HttpError::Setup("the TLS library refused the configuration"))?;
-        let counters = Arc::default();
-        Ok(Self { client, home, dev_mode: config.dev_mode, idle_timeout: config.idle_timeout, counters })
+        let (dev_mode, idle_timeout) = (config.dev_mode, config.idle_timeout);
+        let (tls, config) = (tls(config)?, config.clone());
+        let clients = PerRuntime::new(move || client(&config, tls.clone()));
+        clients.of(home.id())?;
+        Ok(Self { home, clients: Arc::new(clients), dev_mode, idle_timeout, counters: Arc::default() })
     }
 
     /// Whether plain http and private addresses are allowed.
@@ -222,9 +201,14 @@ impl HttpClient {
         self.dev_mode
     }
 
-    /// Where connections live.
+    /// Where the connections of the process live.
     pub(crate) const fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// The client whose connections live, and end, with the runtime that this is called on.
+    pub(crate) fn here(&self) -> Result<reqwest::Client, HttpError> {
+        self.clients.of(Handle::try_current().map_or(self.home.id(), |here| here.id()))
     }
 
     /// How long nothing may move in a request without a total timeout.
@@ -339,7 +323,8 @@ impl HttpClient {
         self.check(call.url)?;
         let sent = Sent::begin(call.method.clone(), call.url, call.shows);
         let mut request = self
-            .client
+            .clients
+            .of(self.home.id())?
             .request(call.method, call.url.clone())
             .header(ACCEPT, call.accept)
             .headers(call.headers);
@@ -428,18 +413,41 @@ fn expect_ok(response: &Response) -> Result<(), HttpError> {
     if response.status().as_u16() == 200 { Ok(()) } else { Err(status_error(response)) }
 }
 
-/// Splits a PEM bundle: the TLS library reads one certificate at a time.
-fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, HttpError> {
+/// What all connections begin with. To read the system's certificates takes 20 ms: it is done once.
+fn tls(config: &HttpConfig) -> Result<TlsConnector, HttpError> {
     const UNREADABLE: HttpError = HttpError::Setup("the extra certificates are not PEM");
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    let text = std::str::from_utf8(pem).map_err(|_| UNREADABLE)?;
-    let certificates = text
-        .split(BEGIN)
-        .skip(1)
-        .map(|rest| reqwest::Certificate::from_pem(format!("{BEGIN}{rest}").as_bytes()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| UNREADABLE)?;
-    if certificates.is_empty() { Err(UNREADABLE) } else { Ok(certificates) }
+    let mut builder = TlsConnector::builder();
+    builder.min_protocol_version(Some(Protocol::Tlsv12));
+    if let Some(pem) = &config.extra_ca_pem {
+        let certificates = Certificate::stack_from_pem(pem).map_err(|_| UNREADABLE)?;
+        if certificates.is_empty() {
+            return Err(UNREADABLE);
+        }
+        for certificate in certificates {
+            builder.add_root_certificate(certificate);
+        }
+    }
+    builder.build().map_err(|_| HttpError::Setup("the TLS library refused the configuration"))
+}
+
+/// One client, with connections of its own.
+#[expect(clippy::disallowed_methods, reason = "the one home of the outbound client")]
+fn client(config: &HttpConfig, tls: TlsConnector) -> Result<reqwest::Client, HttpError> {
+    let user_agent = HeaderValue::from_str(&config.user_agent)
+        .map_err(|_| HttpError::Setup("the user agent holds characters that headers cannot"))?;
+    reqwest::Client::builder()
+        .use_preconfigured_tls(tls)
+        .user_agent(user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .https_only(!config.dev_mode)
+        .connect_timeout(config.connect_timeout)
+        .timeout(config.total_timeout)
+        .pool_idle_timeout(Duration::from_secs(HttpClient::IDLE_SECONDS))
+        .dns_resolver(Arc::new(GuardedResolver::new(config)))
+        .build()
+        .map_err(|_| HttpError::Setup("the HTTP library refused the configuration"))
 }
 
 const PRIVATE: &str = "the address is not on the public internet";

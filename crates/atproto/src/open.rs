@@ -29,14 +29,15 @@ pub(crate) struct OpenCall<'a> {
 }
 
 impl HttpClient {
-    /// Sends a request and gives the answer before its body, whatever its status is unless it is a redirect.
+    /// Sends a request and gives the answer before its body, whatever its status is unless it is a redirect. Its
+    /// connection lives with the runtime that this is called on.
     /// Between two parts of the request's body, and from its end to the answer, the idle time may pass,
     /// twice at most.
     pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
         let sent = Sent::begin(call.method.clone(), call.url, Shows::Address);
         let mut request =
-            self.client.request(call.method, call.url.clone()).headers(call.headers).timeout(UNLIMITED);
+            self.here()?.request(call.method, call.url.clone()).headers(call.headers).timeout(UNLIMITED);
         let moved = Arc::new(AtomicU64::new(0));
         match call.body {
             None => {}
@@ -49,8 +50,7 @@ impl HttpClient {
                 request = request.body(Body::wrap_stream(chunks));
             }
         }
-        let sending = pin!(request.send().instrument(sent.span.clone()));
-        let mut sending = self.home().of(sending);
+        let mut sending = pin!(request.send().instrument(sent.span.clone()));
         let mut seen = 0;
         let outcome = loop {
             if let Ok(outcome) = timeout(self.idle_timeout(), &mut sending).await {

@@ -310,14 +310,14 @@ impl AtprotoClient {
             let body = match response.content_length() {
                 // 304 announces the length of what it does not bring.
                 Some(length) if length <= SMALL && status != 304 => {
-                    AnswerBody::Whole(whole(response, idle, Some(length)).await?)
+                    AnswerBody::Whole(whole(response, idle).await?)
                 }
                 _ => AnswerBody::Open(response, idle),
             };
             return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
         }
         // What the server says of our credentials is for us, not for whoever calls.
-        let body = whole(response, idle, None).await?;
+        let body = whole(response, idle).await?;
         match refusal(status, &headers, &body, is_proxied).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
             Some("invalid_token") => Err(XrpcError::InvalidToken),
@@ -335,9 +335,8 @@ impl AtprotoClient {
     }
 }
 
-/// Reads a body that is not long, within the time in which something would have to move of a long one, and as long as
-/// it has to be: over HTTP/2 one may end early without an error.
-async fn whole(mut response: Response, patience: Duration, length: Option<u64>) -> Result<Bytes, HttpError> {
+/// Reads a body that is not long, within the time in which something would have to move of a long one.
+async fn whole(mut response: Response, patience: Duration) -> Result<Bytes, HttpError> {
     let reading = async {
         let mut body = BytesMut::new();
         while let Some(chunk) = next_chunk(&mut response, patience).await? {
@@ -346,11 +345,9 @@ async fn whole(mut response: Response, patience: Duration, length: Option<u64>) 
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(body.freeze())
     };
-    let body = timeout(patience, reading).await.map_err(|_| HttpError::Timeout)??;
-    let is_whole = length.is_none_or(|length| u64::try_from(body.len()).is_ok_and(|read| read == length));
-    if is_whole { Ok(body.freeze()) } else { Err(HttpError::Interrupted) }
+    timeout(patience, reading).await.map_err(|_| HttpError::Timeout)?
 }
 
 /// What one try brought.

@@ -38,6 +38,8 @@ enum Fault {
     HangUp,
     /// Half of the body, then nothing more.
     Stall,
+    /// Half of the body, then the connection closes.
+    Break,
 }
 
 impl Reply {
@@ -71,6 +73,11 @@ impl Reply {
 
     pub(crate) fn stalled(mut self) -> Self {
         self.fault = Fault::Stall;
+        self
+    }
+
+    pub(crate) fn broken(mut self) -> Self {
+        self.fault = Fault::Break;
         self
     }
 
@@ -237,9 +244,11 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) -> Option<()> {
             let _ = write!(head, "{name}: {value}\r\n");
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).await.ok()?;
-        if reply.fault == Fault::Stall {
+        if matches!(reply.fault, Fault::Stall | Fault::Break) {
             stream.write_all(&reply.body[..reply.body.len() / 2]).await.ok()?;
-            tokio::time::sleep(Duration::from_mins(1)).await;
+            if reply.fault == Fault::Stall {
+                tokio::time::sleep(Duration::from_mins(1)).await;
+            }
             return None;
         }
         stream.write_all(&reply.body).await.ok()?;

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use causeway_atproto::{
     AtprotoClient, HttpError, UploadError, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest,
 };
-use causeway_domain::{Nsid, Secret};
+use causeway_domain::{Did, Nsid, Secret};
 use causeway_jose::EcKey;
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use url::Url;
 
-use crate::upstream::{Reply, TestClock, Upstream};
+use crate::upstream::{ALICE, Reply, TestClock, Upstream};
 
 const PROBE: &str = "/xrpc/com.atproto.server.getSession";
 const GET: &str = "/xrpc/a.b.get";
@@ -238,6 +238,8 @@ async fn only_idleness_ends_a_call() {
     assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout));
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).stalled()]);
     assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout), "whole or not at all");
+    us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).broken()]);
+    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Interrupted), "whole or not at all");
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(20_000)).stalled()]);
     let answer = us.get().await.unwrap();
     assert_eq!(answer.length(), Some(20_000));
@@ -277,4 +279,22 @@ async fn a_pds_on_a_private_address_is_not_called() {
         assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(blocked), "{address}");
     }
     assert_eq!(us.upstream.connections(), 0);
+}
+
+/// What a call opens lives and ends with the worker that makes it, and no other worker meets a dead connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_worker_has_connections_of_its_own() {
+    let us = Us::new().await;
+    us.upstream.on(GET, &json!({}));
+    for connections in 1..=2 {
+        let call = async { assert_eq!(text(us.get().await.unwrap()).await.unwrap(), "{}") };
+        std::thread::scope(|scope| {
+            let worker = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            scope.spawn(move || worker.block_on(call));
+        });
+        assert_eq!(us.upstream.connections(), connections);
+    }
+    // Nor are they those of the process.
+    us.client.resolve_did(&Did::parse(ALICE).unwrap()).await.unwrap_err();
+    assert_eq!(us.upstream.connections(), 3);
 }
