@@ -5,6 +5,7 @@ use std::time::Duration;
 use causeway_domain::{ClientId, Clock as _, TenantId};
 use causeway_store::{StoreError, clients};
 use causeway_testkit::Tokens;
+use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};
 
@@ -18,7 +19,8 @@ on_each_database! {
             let (client, agent) = (&scene.client, &scene.agent);
             async move { client.post(agent, "/oauth/revoke", &[("token", &*token)]).await }
         };
-        assert_eq!(revoke(tokens.access_token.clone()).await?.status, 200);
+        let revoked = revoke(tokens.access_token.clone()).await?;
+        assert_eq!((revoked.status, revoked.json()), (200, json!({})), "some libraries read it as JSON");
         assert_eq!(scene.agent.get_with(&userinfo, &tokens.access_token).await?.refusal(), "401 invalid_token");
         let tokens = Tokens::read(&scene.client.refresh(&scene.agent, &tokens.refresh_token).await?)?;
         assert_eq!(scene.agent.get_with(&userinfo, &tokens.access_token).await?.status, 200);

@@ -6,11 +6,16 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
 use causeway_flow::revoke;
+use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::http::caller::identify;
 use crate::http::form::Params;
 use crate::state::AppState;
+
+/// `{}`.
+#[derive(Serialize)]
+struct Empty {}
 
 pub(crate) async fn revoke(
     req: HttpRequest,
@@ -23,5 +28,6 @@ pub(crate) async fn revoke(
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
     })?;
     revoke::revoke(&state.ctx, &caller, &token).await?;
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
+    // RFC 7009 section 2.2 gives the body no meaning; some libraries read every answer as JSON.
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Empty {}))
 }
