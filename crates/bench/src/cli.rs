@@ -104,6 +104,8 @@ pub(crate) enum Row {
     PdsRead,
     /// The same through GET /xrpc/{nsid}
     RelayRead,
+    /// GET /xrpc/{nsid} by all connections, each with its own access token
+    RelayReads,
 }
 
 impl Row {
@@ -124,6 +126,7 @@ impl Row {
             Self::UpstreamRefresh => "upstream refresh",
             Self::PdsRead => "pds read",
             Self::RelayRead => "relay read",
+            Self::RelayReads => "relay reads",
         }
     }
 

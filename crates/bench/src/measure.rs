@@ -135,6 +135,7 @@ impl Run<'_> {
             Name::Userinfo,
             Name::UpstreamRefresh,
             Name::RelayRead,
+            Name::RelayReads,
         ];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
@@ -216,7 +217,7 @@ impl Run<'_> {
                 self.each(|| Exchange { codes: Arc::clone(openid), host: host.clone(), key: None })
             }
             Name::Introspection => {
-                codes.allot(1, 2 * self.chains() + 1);
+                codes.allot(1, 3 * self.chains() + 1);
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     clients.push(Box::new(Repeated::introspection(host, codes).await?));
@@ -224,15 +225,11 @@ impl Run<'_> {
                 clients
             }
             Name::Userinfo => {
-                codes.allot(1, self.chains() + 1);
-                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
-                for _ in 0..self.arguments.connections {
-                    clients.push(Box::new(Repeated::with_token(host, "/oauth/userinfo", codes).await?));
-                }
-                clients
+                codes.allot(1, 2 * self.chains() + 1);
+                self.with_tokens(host, "/oauth/userinfo", codes).await?
             }
             Name::UpstreamRefresh => {
-                codes.allot(1, 1);
+                codes.allot(1, self.chains() + 1);
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
                 for _ in 0..self.arguments.connections {
                     clients.push(Box::new(Repeated::upstream_refresh(host, codes).await?));
@@ -241,10 +238,28 @@ impl Run<'_> {
             }
             // One at a time: what the way through us adds, not what a full machine does.
             Name::PdsRead | Name::RelayRead => {
-                codes.allot(1, 0);
+                codes.allot(1, self.chains());
                 vec![Box::new(Repeated::with_token(host, loopback_pds::PATH, codes).await?)]
             }
+            Name::RelayReads => {
+                codes.allot(1, 0);
+                self.with_tokens(host, loopback_pds::PATH, codes).await?
+            }
         })
+    }
+
+    /// Each connection reads with an access token of its own.
+    async fn with_tokens(
+        &self,
+        host: &str,
+        path: &'static str,
+        codes: &Arc<Codes>,
+    ) -> Result<Vec<Box<dyn Traffic>>> {
+        let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
+        for _ in 0..self.arguments.connections {
+            clients.push(Box::new(Repeated::with_token(host, path, codes).await?));
+        }
+        Ok(clients)
     }
 
     fn repeat(&self, ask: impl Fn(&str) -> Repeated, server: &Running) -> Vec<Box<dyn Traffic>> {
@@ -267,9 +282,9 @@ impl Run<'_> {
         usize::from(self.arguments.connections)
     }
 
-    /// Codes that rows after the exchanges begin with: one for each connection of four rows, one for the relay.
+    /// Codes that rows after the exchanges begin with: one for each connection of five rows, one for the lone call.
     fn kept(&self) -> usize {
-        4 * self.chains() + 1
+        5 * self.chains() + 1
     }
 
     /// How many codes of OpenID Connect to prepare.

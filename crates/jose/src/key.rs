@@ -1,6 +1,7 @@
 //! P-256 keys (RFC 7517, RFC 7518 section 6.2).
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,7 +22,8 @@ pub struct EcKey {
     private_jwk: Secret,
     x: String,
     y: String,
-    thumbprint: String,
+    /// Most keys sign and are forgotten before anybody asks.
+    thumbprint: OnceLock<String>,
 }
 
 /// The order of the curve's base point (SEC 2 section 2.4.2): private keys lie between 1 and this, exclusive.
@@ -96,8 +98,7 @@ impl EcKey {
     }
 
     fn new(signer: P256Signer, private_jwk: Secret, x: String, y: String) -> Self {
-        let thumbprint = thumbprint(&x, &y);
-        Self { signer, private_jwk, x, y, thumbprint }
+        Self { signer, private_jwk, x, y, thumbprint: OnceLock::new() }
     }
 
     /// The private JWK as JSON: for sealing, nowhere else.
@@ -114,13 +115,13 @@ impl EcKey {
     pub fn published_jwk(&self) -> Value {
         json!({
             "kty": "EC", "crv": "P-256", "x": self.x, "y": self.y,
-            "kid": self.thumbprint, "use": "sig", "alg": "ES256",
+            "kid": self.thumbprint(), "use": "sig", "alg": "ES256",
         })
     }
 
     /// The JWK thumbprint (RFC 7638) in unpadded base64url: the `jkt` of DPoP.
     pub fn thumbprint(&self) -> &str {
-        &self.thumbprint
+        self.thumbprint.get_or_init(|| thumbprint(&self.x, &self.y))
     }
 
     pub(crate) fn signer(&self) -> &P256Signer {
@@ -136,7 +137,7 @@ fn thumbprint(x: &str, y: &str) -> String {
 
 impl fmt::Debug for EcKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EcKey").field("thumbprint", &self.thumbprint).finish_non_exhaustive()
+        f.debug_struct("EcKey").field("thumbprint", &self.thumbprint()).finish_non_exhaustive()
     }
 }
 

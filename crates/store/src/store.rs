@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use causeway_domain::measure::{Distribution, Histogram, SIZES};
 use diesel::connection::{
-    AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus,
+    AnsiTransactionManager, SimpleConnection, TransactionDepthChange, TransactionManager,
+    TransactionManagerStatus,
 };
+use diesel::{QueryResult, RunQueryDsl as _, sql_query};
 use tokio::sync::oneshot;
 use tracing::Span;
 
 use crate::conn::{self, AnyConnection, DatabaseFile, SqliteRole};
 use crate::error::{OpenError, StoreError};
+use crate::fixed::fixed;
 use crate::migrate::{self, SchemaState};
 use crate::pool::{Pool, Pooled};
 use crate::url::DatabaseUrl;
@@ -353,30 +356,16 @@ fn read_on<T, E: From<StoreError>>(
     result
 }
 
-/// How a transaction begins on SQLite's readers and on PostgreSQL.
-#[derive(Clone, Copy)]
-struct Begin {
-    sqlite: &'static str,
-    postgres: &'static str,
-}
-
-const BEGIN_READ: Begin =
-    Begin { sqlite: "BEGIN", postgres: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" };
-const BEGIN_WRITE: Begin =
-    Begin { sqlite: "BEGIN IMMEDIATE", postgres: "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE" };
+/// How a transaction begins on PostgreSQL.
+const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 /// Begins a transaction. That is the moment at which a connection turns out to be dead: nothing has
 /// happened yet, so another one takes its place.
-fn begin(pool: &Pool, how: Begin) -> Result<Pooled, StoreError> {
+fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
     loop {
         let (mut pooled, new) = pool.take()?;
-        let begun = match &mut pooled.conn {
-            AnyConnection::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, how.sqlite),
-            AnyConnection::Postgres(conn) => {
-                AnsiTransactionManager::begin_transaction_sql(conn, how.postgres)
-            }
-        };
-        match begun {
+        match begin_on(&mut pooled.conn, on_postgres) {
             Ok(()) => return Ok(pooled),
             Err(error) if new => return Err(error.into()),
             // Dropped, whatever ails it; the pool has fewer of them each time.
@@ -387,17 +376,40 @@ fn begin(pool: &Pool, how: Begin) -> Result<Pooled, StoreError> {
     }
 }
 
+/// Begins a transaction on a connection of the pool, which on SQLite only reads. There it is prepared once: to parse
+/// `BEGIN` takes as long as to find a row.
+fn begin_on(conn: &mut AnyConnection, on_postgres: &str) -> QueryResult<()> {
+    if let AnyConnection::Postgres(conn) = conn {
+        return AnsiTransactionManager::begin_transaction_sql(conn, on_postgres);
+    }
+    fixed!(sql_query("BEGIN")).execute(conn)?;
+    match transaction_status(conn) {
+        TransactionManagerStatus::Valid(status) => {
+            status.change_transaction_depth(TransactionDepthChange::IncreaseDepth)
+        }
+        TransactionManagerStatus::InError => Err(diesel::result::Error::BrokenTransactionManager),
+    }
+}
+
+/// Diesel's count of transactions within each other.
+fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus {
+    match conn {
+        AnyConnection::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+        AnyConnection::Postgres(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+    }
+}
+
 /// Ends the transaction with `sql`, and settles diesel's count whatever the closure did to it.
 fn end(pooled: &mut Pooled, sql: &str) -> Result<(), StoreError> {
-    let ended = pooled.conn.batch_execute(sql);
+    let ended = match &mut pooled.conn {
+        // A reader has nothing to roll back.
+        conn @ AnyConnection::Sqlite(_) => fixed!(sql_query("COMMIT")).execute(conn).map(drop),
+        AnyConnection::Postgres(conn) => conn.batch_execute(sql),
+    };
     if ended.is_err() && !pooled.health.is_closed() {
         let _ = pooled.conn.batch_execute("ROLLBACK");
     }
-    let status = match &mut pooled.conn {
-        AnyConnection::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
-        AnyConnection::Postgres(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
-    };
-    *status = TransactionManagerStatus::default();
+    *transaction_status(&mut pooled.conn) = TransactionManagerStatus::default();
     ended.map_err(StoreError::from)
 }
 
