@@ -12,6 +12,7 @@ use std::sync::{PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use tokio::runtime::{Handle, Id};
+use tokio::task::JoinHandle;
 
 /// The runtime of the process.
 #[derive(Clone, Debug)]
@@ -26,6 +27,14 @@ impl Home {
     /// Which runtime that is.
     pub(crate) fn id(&self) -> Id {
         self.0.id()
+    }
+
+    /// Does something on a thread of this runtime that may wait.
+    pub(crate) fn spawn_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.spawn_blocking(work)
     }
 
     /// The same future, wherever it is awaited: what it starts, opens or waits for belongs to this runtime.
@@ -50,7 +59,8 @@ impl<F: Future + Unpin> Future for At<'_, F> {
 }
 
 /// One value for each runtime that asks for it, kept as long as this. A process has one runtime for each of its HTTP
-/// workers, and its own.
+/// workers, and its own. Should tokio give the name of one that ended to another, that one finds dead connections and
+/// opens others.
 pub(crate) struct PerRuntime<T> {
     make: Box<dyn Fn() -> T + Send + Sync>,
     made: RwLock<Vec<(Id, T)>>,

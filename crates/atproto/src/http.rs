@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -16,6 +16,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -190,8 +191,9 @@ impl HttpClient {
     pub fn new(config: &HttpConfig) -> Result<Self, HttpError> {
         let home = Home::current().ok_or(HttpError::Setup("there is no async runtime"))?;
         let (dev_mode, idle_timeout) = (config.dev_mode, config.idle_timeout);
-        let (tls, config) = (tls(config)?, config.clone());
-        let clients = PerRuntime::new(move || client(&config, tls.clone()));
+        let (tls, names) = (tls(config)?, Arc::new(GuardedResolver::new(config, home.clone())));
+        let config = config.clone();
+        let clients = PerRuntime::new(move || client(&config, tls.clone(), Arc::clone(&names)));
         clients.of(home.id())?;
         Ok(Self { home, clients: Arc::new(clients), dev_mode, idle_timeout, counters: Arc::default() })
     }
@@ -432,7 +434,11 @@ fn tls(config: &HttpConfig) -> Result<TlsConnector, HttpError> {
 
 /// One client, with connections of its own.
 #[expect(clippy::disallowed_methods, reason = "the one home of the outbound client")]
-fn client(config: &HttpConfig, tls: TlsConnector) -> Result<reqwest::Client, HttpError> {
+fn client(
+    config: &HttpConfig,
+    tls: TlsConnector,
+    names: Arc<GuardedResolver>,
+) -> Result<reqwest::Client, HttpError> {
     let user_agent = HeaderValue::from_str(&config.user_agent)
         .map_err(|_| HttpError::Setup("the user agent holds characters that headers cannot"))?;
     reqwest::Client::builder()
@@ -445,7 +451,7 @@ fn client(config: &HttpConfig, tls: TlsConnector) -> Result<reqwest::Client, Htt
         .connect_timeout(config.connect_timeout)
         .timeout(config.total_timeout)
         .pool_idle_timeout(Duration::from_secs(HttpClient::IDLE_SECONDS))
-        .dns_resolver(Arc::new(GuardedResolver::new(config)))
+        .dns_resolver(names)
         .build()
         .map_err(|_| HttpError::Setup("the HTTP library refused the configuration"))
 }
@@ -457,18 +463,24 @@ const PRIVATE: &str = "the address is not on the public internet";
 #[error("{PRIVATE}")]
 struct BlockedAddress;
 
+/// Names that are looked up at the same time: half of the threads that a runtime has for work that may wait. A lookup
+/// that nobody waits for any more still has its thread, and the database needs threads, too.
+const LOOKUPS: usize = 256;
+
 /// Looks names up and drops the addresses that are not on the public internet. What passes here is what
 /// is connected to, so a second lookup cannot bring another address (DNS rebinding).
 struct GuardedResolver {
     dev_mode: bool,
     fixed: HashMap<String, IpAddr>,
+    home: Home,
+    lookups: Arc<Semaphore>,
 }
 
 impl GuardedResolver {
-    fn new(config: &HttpConfig) -> Self {
+    fn new(config: &HttpConfig, home: Home) -> Self {
         let fixed =
             config.resolve.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address)).collect();
-        Self { dev_mode: config.dev_mode, fixed }
+        Self { dev_mode: config.dev_mode, fixed, home, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 }
 
@@ -478,9 +490,15 @@ impl Resolve for GuardedResolver {
             let addresses: Addrs = Box::new(std::iter::once(SocketAddr::new(*address, 0)));
             return Box::pin(std::future::ready(Ok(addresses)));
         }
-        let dev_mode = self.dev_mode;
+        let (dev_mode, home, lookups) = (self.dev_mode, self.home.clone(), Arc::clone(&self.lookups));
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let permit = lookups.acquire_owned().await?;
+            let lookup = home.spawn_blocking(move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                drop(permit);
+                found
+            });
+            let found = lookup.await??;
             let open: Vec<SocketAddr> = found.filter(|address| dev_mode || is_public(address.ip())).collect();
             if open.is_empty() {
                 return Err(BlockedAddress.into());

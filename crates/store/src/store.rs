@@ -399,12 +399,12 @@ fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus
     }
 }
 
-/// Ends the transaction with `sql`, and settles diesel's count whatever the closure did to it.
-fn end(pooled: &mut Pooled, sql: &str) -> Result<(), StoreError> {
+/// Ends the transaction, on PostgreSQL with `on_postgres`, and settles diesel's count whatever the closure did to it.
+fn end(pooled: &mut Pooled, on_postgres: &str) -> Result<(), StoreError> {
     let ended = match &mut pooled.conn {
-        // A reader has nothing to roll back.
+        // What only read may as well be committed.
         conn @ AnyConnection::Sqlite(_) => fixed!(sql_query("COMMIT")).execute(conn).map(drop),
-        AnyConnection::Postgres(conn) => conn.batch_execute(sql),
+        AnyConnection::Postgres(conn) => conn.batch_execute(on_postgres),
     };
     if ended.is_err() && !pooled.health.is_closed() {
         let _ = pooled.conn.batch_execute("ROLLBACK");

@@ -23,8 +23,8 @@ pub(crate) type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Reads up to `kept` bytes of a body. What is longer comes as a stream, which a pump has to feed.
 ///
-/// The two halves run on different kinds of threads: this side's body cannot leave the thread of its
-/// connection, the other side's has to be able to.
+/// This side's body cannot leave the thread of its connection; the HTTP client takes only what could. So the two halves
+/// are apart.
 pub(crate) async fn read(
     req: &HttpRequest,
     mut payload: Payload,

@@ -138,6 +138,7 @@ fn tokens() -> Vec<Path> {
             .errors(&[400, 401, 408, 413, 415])
             .errors(&TROUBLE)
     };
+    let nothing = json!({ "application/json": { "schema": { "type": "object" } } });
     let signed: Value = json!({
         "application/json": { "schema": super::operation::reference("Introspection") },
         "application/token-introspection+jwt": { "schema": { "type": "string" } },
@@ -160,7 +161,7 @@ fn tokens() -> Vec<Path> {
                 "post",
                 by_client("revokeToken", "Revokes a token and what it came with (RFC 7009)")
                     .form("TokenQuestion")
-                    .empty(200, "the token does not hold any more, if it ever did"),
+                    .content(200, "the token does not hold any more, if it ever did: {}", &nothing),
             )],
         ),
         (

@@ -11,6 +11,7 @@ use causeway_domain::{Did, Nsid, Secret};
 use causeway_jose::EcKey;
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 use crate::upstream::{ALICE, Reply, TestClock, Upstream};
@@ -281,20 +282,53 @@ async fn a_pds_on_a_private_address_is_not_called() {
     assert_eq!(us.upstream.connections(), 0);
 }
 
-/// What a call opens lives and ends with the worker that makes it, and no other worker meets a dead connection.
+/// As HTTP workers have it: a runtime on one thread.
+fn worker() -> Runtime {
+    Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap()
+}
+
+/// Calls as that worker does.
+fn call_at(worker: &Runtime, us: &Us) {
+    let call = async {
+        assert_eq!(text(us.get().await.unwrap()).await.unwrap(), "{}");
+        // What is left to do with the connection.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(|| worker.block_on(call)).join().unwrap());
+}
+
+/// What a call opens lives and ends with the worker that makes it: nobody else waits for a worker that does something
+/// else at the moment, or is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_worker_has_connections_of_its_own() {
     let us = Us::new().await;
     us.upstream.on(GET, &json!({}));
-    for connections in 1..=2 {
-        let call = async { assert_eq!(text(us.get().await.unwrap()).await.unwrap(), "{}") };
-        std::thread::scope(|scope| {
-            let worker = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            scope.spawn(move || worker.block_on(call));
-        });
-        assert_eq!(us.upstream.connections(), connections);
+    let workers = [worker(), worker()];
+    for (n, worker) in workers.iter().enumerate() {
+        call_at(worker, &us);
+        assert_eq!(us.upstream.connections(), n + 1);
     }
     // Nor are they those of the process.
     us.client.resolve_did(&Did::parse(ALICE).unwrap()).await.unwrap_err();
     assert_eq!(us.upstream.connections(), 3);
+    let [one, other] = workers;
+    one.shutdown_background();
+    call_at(&other, &us);
+    other.shutdown_background();
+}
+
+/// A worker has few threads for what may wait, and the database needs them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn names_are_looked_up_by_the_process() {
+    let mut us = Us::new().await;
+    us.upstream.on(GET, &json!({}));
+    us.pds.set_host(Some("localhost")).unwrap();
+    let worker = worker();
+    let (free, busy) = std::sync::mpsc::channel::<()>();
+    worker.spawn_blocking(move || busy.recv());
+    call_at(&worker, &us);
+    drop(free);
+    worker.shutdown_background();
 }
