@@ -15,7 +15,7 @@ async fn get(config: &HttpConfig, url: &str) -> Result<Value, HttpError> {
 }
 
 async fn get_in_dev(upstream: &Upstream, path: &str) -> Result<Value, HttpError> {
-    let total_timeout = Duration::from_millis(300);
+    let total_timeout = Duration::from_secs(1);
     let config = HttpConfig { dev_mode: true, total_timeout, ..HttpConfig::default() };
     get(&config, &format!("{}{path}", upstream.origin)).await
 }

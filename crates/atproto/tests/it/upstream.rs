@@ -189,8 +189,8 @@ impl Upstream {
     pub(crate) fn client_at(&self, clock: &Arc<TestClock>) -> AtprotoClient {
         let http = HttpConfig {
             dev_mode: true,
-            total_timeout: Duration::from_millis(500),
-            idle_timeout: Duration::from_millis(500),
+            total_timeout: Duration::from_millis(1500),
+            idle_timeout: Duration::from_millis(1500),
             ..HttpConfig::default()
         };
         let config = AtprotoConfig { http, plc_url: self.url(), handle_resolver: Some(self.url()) };

@@ -227,13 +227,13 @@ async fn a_broken_upload_is_not_completed() {
 async fn only_idleness_ends_a_call() {
     let us = Us::new().await;
     us.upstream.script_path(PUT, [Reply::json(200, &json!({}))]);
-    let slowly = stream::iter(0..8).then(|_| async {
+    let slowly = stream::iter(0..12).then(|_| async {
         tokio::time::sleep(Duration::from_millis(150)).await;
         Ok(Bytes::from_static(b"part"))
     });
     let mut body = XrpcBody::Stream { length: None, chunks: slowly.boxed() };
     us.put(&mut body).await.unwrap();
-    assert_eq!(us.upstream.seen(PUT)[0].body.len(), 32);
+    assert_eq!(us.upstream.seen(PUT)[0].body.len(), 48);
 
     us.upstream.script_path(GET, [Reply::json(200, &json!({})).late(Duration::from_mins(1))]);
     assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout));
