@@ -529,3 +529,20 @@ pub(crate) fn explain(error: &reqwest::Error) -> HttpError {
         HttpError::Interrupted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While as many lookups as may be have threads, the next one waits.
+    #[tokio::test]
+    async fn lookups_leave_threads_to_others() {
+        let config = HttpConfig { dev_mode: true, ..HttpConfig::default() };
+        let names = GuardedResolver::new(&config, Home::current().unwrap());
+        let others = Arc::clone(&names.lookups).acquire_many_owned(256).await.unwrap();
+        let mut lookup = names.resolve("localhost".parse().unwrap());
+        tokio::time::timeout(Duration::from_millis(200), &mut lookup).await.map(drop).unwrap_err();
+        drop(others);
+        assert!(lookup.await.unwrap().next().is_some());
+    }
+}

@@ -9,6 +9,7 @@ mod group_commit;
 mod migrations;
 mod postgres;
 mod races;
+mod reads;
 mod replay;
 mod reseal;
 mod sealing;
