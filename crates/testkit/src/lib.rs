@@ -28,7 +28,7 @@ pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
 pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy, scope_reference};
 pub use reqwest::RequestBuilder;
-pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, XrpcReply, XrpcSeen};
+pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
 use std::future::Future;
 

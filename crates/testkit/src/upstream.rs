@@ -1,6 +1,10 @@
 //! A scripted upstream: PLC directory, handle resolver, PDS and authorization server in one, which
 //! does on request what a real one does only on a bad day. `cargo xtask upstream` runs it by hand.
 
+mod grants;
+mod script;
+#[cfg(test)]
+mod tests;
 mod xrpc;
 
 use std::collections::BTreeMap;
@@ -18,79 +22,10 @@ use causeway_domain::{CodeVerifier, SystemRng};
 use futures_util::stream;
 use serde_json::{Value, json};
 
+pub use self::script::{Fault, Script, TokenRefusal};
 pub use self::xrpc::{Nonces, XrpcReply, XrpcSeen};
 use crate::app::Environment;
 use crate::{Agent, Person};
-
-/// What is wrong with an endpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// It answers with this status, and `Retry-After: 7`.
-    Status(u16),
-    /// It answers with this OAuth error.
-    OAuth(&'static str),
-    /// It answers 200 with a web page.
-    Html,
-    /// It does not answer.
-    Silence,
-    /// All is well, but it takes this long.
-    Late(Duration),
-    /// It answers with this many bytes of JSON.
-    Huge(usize),
-    /// It redirects.
-    Redirect(&'static str),
-    /// It does what it was asked and hangs up instead of answering.
-    HangUp,
-}
-
-/// What the upstream does. Everything is well by default.
-#[derive(Debug, Clone, Default)]
-pub struct Script {
-    /// What is wrong with the directory of DID documents.
-    pub directory: Fault,
-    /// What is wrong with the metadata.
-    pub metadata: Fault,
-    /// What is wrong with the PAR endpoint.
-    pub par: Fault,
-    /// What is wrong with the token endpoint.
-    pub token: Fault,
-    /// What is wrong with the revocation endpoint.
-    pub revoke: Fault,
-    /// The `sub` of token answers, instead of the account that was asked for.
-    pub sub: Option<String>,
-    /// The `iss` of callbacks, instead of its own.
-    pub iss: Option<String>,
-    /// The authorization servers that its PDS names, instead of itself.
-    pub authorization_servers: Option<Vec<String>>,
-    /// The handle that DID documents show, instead of the account's.
-    pub also_known_as: Option<String>,
-    /// The scope of token answers, instead of what was asked for.
-    pub scope: Option<String>,
-    /// The only scopes that it knows, as a server from before the permission grammar: it refuses requests
-    /// and client documents with others. `None`: it takes all.
-    pub knows: Option<Vec<&'static str>>,
-    /// Seconds that access tokens live, instead of an hour.
-    pub expires_in: Option<i64>,
-    /// How often the person clicks "deny" from now on.
-    pub deny: bool,
-    /// What is wrong with the methods.
-    pub xrpc: Fault,
-    /// What they answer, instead of `{"ok":true}`.
-    pub answer: Option<XrpcReply>,
-    /// Which DPoP nonces they take.
-    pub nonces: Nonces,
-    /// Its methods take no token, new or old.
-    pub refuses_tokens: bool,
-    /// How long the token endpoint keeps an answer back when it has done what it was asked.
-    pub holds_answer: Option<Duration>,
-    /// How far its clock is ahead of ours, in seconds. Without one it does not look at the time of proofs.
-    pub clock_offset: Option<i64>,
-    /// All accounts were taken down: their sessions are deleted, and nobody signs in.
-    pub takedown: bool,
-}
 
 #[derive(Debug, Default)]
 struct State {
@@ -165,8 +100,8 @@ impl ScriptedUpstream {
                 .route("/.well-known/oauth-authorization-server", web::get().to(metadata))
                 .route("/oauth/par", web::post().to(par))
                 .route("/oauth/authorize", web::get().to(authorize))
-                .route("/oauth/token", web::post().to(token))
-                .route("/oauth/revoke", web::post().to(revoke))
+                .route("/oauth/token", web::post().to(grants::token))
+                .route("/oauth/revoke", web::post().to(grants::revoke))
                 .route("/xrpc/{nsid}", web::route().to(xrpc::call))
                 .route("/{did}", web::get().to(did_document))
         });
@@ -278,8 +213,10 @@ async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Opt
         Fault::Status(status) => HttpResponse::build(status.try_into().ok()?)
             .insert_header(("Retry-After", "7"))
             .json(json!({"error": "server_error"})),
-        Fault::OAuth(error) => HttpResponse::BadRequest().json(json!({"error": error})),
-        Fault::Html => HttpResponse::Ok().content_type("text/html").body("<h1>Hello</h1>"),
+        Fault::OAuth(error) => refusal((400, error)),
+        Fault::Error(status, error) => refusal((status, error)),
+        Fault::Html => page(200),
+        Fault::Page(status) => page(status),
         Fault::Late(pause) => {
             tokio::time::sleep(pause).await;
             return None;
@@ -292,6 +229,15 @@ async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Opt
         Fault::Redirect(to) => HttpResponse::Found().insert_header((LOCATION, to)).finish(),
         Fault::HangUp => hang_up(),
     })
+}
+
+fn refusal((status, error): (u16, &str)) -> HttpResponse {
+    HttpResponse::build(status.try_into().unwrap_or_default()).json(json!({"error": error}))
+}
+
+fn page(status: u16) -> HttpResponse {
+    let mut builder = HttpResponse::build(status.try_into().unwrap_or_default());
+    builder.content_type("text/html").body("<h1>Hello</h1>")
 }
 
 /// A body that breaks before its first part: nothing of the answer is sent.
@@ -329,10 +275,11 @@ async fn did_document(state: Shared, did: Path<String>) -> HttpResponse {
         return HttpResponse::NotFound().json(json!({"message": "DID not registered"}));
     };
     let shown = state.script.also_known_as.as_ref().unwrap_or(handle);
+    let pds = state.script.pds.as_ref().unwrap_or(&state.origin);
     HttpResponse::Ok().json(json!({
         "id": *did,
         "alsoKnownAs": [format!("at://{shown}")],
-        "service": [{"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": state.origin}],
+        "service": [{"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": pds}],
     }))
 }
 
@@ -413,112 +360,29 @@ async fn authorize(state: Shared, query: Query<BTreeMap<String, String>>) -> Htt
     let sub = if sub.is_empty() { state.accounts.values().next().cloned().unwrap_or_default() } else { sub };
     params.insert("sub".to_owned(), sub);
     params.insert(SESSION.to_owned(), random("session-"));
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("iss", &iss).append_pair("state", params.get("state").map_or("", String::as_str));
-    if state.script.deny || state.script.takedown {
-        query.append_pair("error", "access_denied");
-    } else {
-        query.append_pair("code", &code);
+    let mut answer = BTreeMap::from([("iss", iss)]);
+    answer.insert("state", params.get("state").cloned().unwrap_or_default());
+    match refusal_of(&state.script, params.get("prompt")) {
+        Some(error) => answer.insert("error", error.to_owned()),
+        None => answer.insert("code", code.clone()),
+    };
+    answer.extend(state.script.callback.iter().map(|(name, value)| (*name, value.clone())));
+    if answer.contains_key("error") {
+        answer.remove("code");
     }
-    let location = format!("{}?{}", params.get("redirect_uri").map_or("", String::as_str), query.finish());
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(answer).finish();
+    let location = format!("{}?{}", params.get("redirect_uri").map_or("", String::as_str), query);
     state.grants.insert(code, params);
     HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
 }
 
-async fn token(req: HttpRequest, state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
-    let hangs_up = match fault_or_end(&state, "token", |script| &script.token).await {
-        Ok(hangs_up) => hangs_up,
-        Err(response) => return response,
-    };
-    let refused = || HttpResponse::BadRequest().json(json!({"error": "invalid_grant"}));
-    if !req.headers().contains_key("dpop") {
-        return HttpResponse::BadRequest().json(json!({"error": "invalid_dpop_proof"}));
+/// The error of the callback; `None`: the user allows.
+fn refusal_of(script: &Script, prompt: Option<&String>) -> Option<&'static str> {
+    if script.deny || script.takedown {
+        return Some("access_denied");
     }
-    let Some((body, held)) = issue(&mut lock(&state), &req, &form) else { return refused() };
-    if let Some(pause) = held {
-        tokio::time::sleep(pause).await;
-    }
-    if hangs_up {
-        return hang_up();
-    }
-    HttpResponse::Ok().json(body)
-}
-
-/// Spends a code or a refresh token: the answer, and how long it is kept back. `None`: it is not taken.
-fn issue(
-    state: &mut State,
-    req: &HttpRequest,
-    form: &BTreeMap<String, String>,
-) -> Option<(Value, Option<Duration>)> {
-    let sent =
-        ["code", "refresh_token", "code_verifier"].into_iter().filter_map(|name| form.get(name).cloned());
-    let proof = req.headers().get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    state.secrets.extend(sent.chain(proof));
-    // Codes and refresh tokens work once, as at a real PDS.
-    let key = form.get("code").or_else(|| form.get("refresh_token")).cloned().unwrap_or_default();
-    // As at a PDS: a session lives and dies with the key that the client authenticated with when it began.
-    if state.grants.get(&key).is_some_and(|begun| client_key(begun) != client_key(form)) {
-        return None;
-    }
-    // As at a PDS: what comes twice was stolen once, and its session is over.
-    if let Some((_, session)) = state.spent.get(&key).cloned() {
-        end_session(state, &session);
-    }
-    let params = state.grants.remove(&key)?;
-    if let (Some(verifier), Some(challenge)) = (form.get("code_verifier"), params.get("code_challenge")) {
-        let matches = CodeVerifier::parse(verifier).is_ok_and(|v| v.challenge().as_str() == challenge);
-        if !matches {
-            return None;
-        }
-    }
-    let refresh = random("refresh-");
-    let field = |name: &str| params.get(name).cloned().unwrap_or_default();
-    let access = random("upstream-access-");
-    // As at a PDS: a new access token is the end of the old one.
-    state.access.retain(|_, grant| *grant != key);
-    state.access.insert(access.clone(), refresh.clone());
-    state.secrets.extend([access.clone(), refresh.clone()]);
-    state.issued.insert(access.clone(), refresh.clone());
-    state.spent.insert(key, (Instant::now(), field(SESSION)));
-    *state.hits.entry("issued".to_owned()).or_default() += 1;
-    let body: Value = json!({
-        "access_token": access,
-        "token_type": "DPoP",
-        "refresh_token": refresh,
-        "expires_in": state.script.expires_in.unwrap_or(3600),
-        "scope": state.script.scope.clone().unwrap_or_else(|| field("scope")),
-        "sub": state.script.sub.clone().unwrap_or_else(|| field("sub")),
-    });
-    state.grants.insert(refresh, params);
-    Some((body, state.script.holds_answer))
-}
-
-/// Takes no token of a session any more.
-fn end_session(state: &mut State, session: &str) {
-    state.grants.retain(|_, params| params.get(SESSION).is_none_or(|known| known != session));
-    let State { grants, access, .. } = state;
-    access.retain(|_, refresh| grants.contains_key(refresh));
-}
-
-/// The key that a client authenticates with: the header of its assertion names it. `None`: a public client.
-fn client_key(form: &BTreeMap<String, String>) -> Option<&str> {
-    form.get("client_assertion")?.split('.').next()
-}
-
-async fn revoke(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpResponse {
-    let hangs_up = match fault_or_end(&state, "revoke", |script| &script.revoke).await {
-        Ok(hangs_up) => hangs_up,
-        Err(response) => return response,
-    };
-    if let Some(token) = form.get("token") {
-        let mut state = lock(&state);
-        state.grants.remove(token);
-        state.access.retain(|access, refresh| access != token && refresh != token);
-    }
-    if hangs_up {
-        return hang_up();
-    }
-    HttpResponse::Ok().finish()
+    let asked = |value: &str| prompt.is_some_and(|prompt| prompt.split(' ').any(|asked| asked == value));
+    script.prompts.iter().find(|(value, _)| asked(value)).map(|(_, error)| *error)
 }
 
 fn random(prefix: &str) -> String {

@@ -6,15 +6,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use causeway_testkit::{Fault, Nonces, Script, ScriptedUpstream, XrpcReply};
+use causeway_testkit::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply};
 use clap::{Args, Parser};
 use serde_json::json;
 
 /// Serve a PLC directory, a PDS and its authorization server in one, whose people allow everything at once
 ///
 /// Each line on standard input is a new script: the flags of that part, or nothing for a server that is well. A FAULT is
-/// none, a status (503: with Retry-After), a code of OAuth (invalid_grant: with status 400), html, silence, late:MS,
-/// huge:BYTES, redirect:URL, or hang-up (it does what it was asked and hangs up instead of answering).
+/// none, a status (503: with Retry-After), a code of OAuth (invalid_grant: with status 400), a status with an error
+/// (400:InvalidRequest), html, html:STATUS, silence, late:MS, huge:BYTES, redirect:URL, or hang-up (it does what it was asked and hangs up instead of answering).
 #[derive(Parser)]
 #[command(name = "cargo xtask upstream", bin_name = "cargo xtask upstream", no_binary_name = true)]
 struct Cli {
@@ -60,8 +60,14 @@ struct Flags {
     /// Milliseconds for which the token endpoint keeps an answer back when it has done what it was asked
     #[arg(long, value_name = "MS")]
     holds_answer: Option<u64>,
-    /// Seconds that access tokens live, instead of an hour
-    #[arg(long, value_name = "SECONDS")]
+    /// Status and error with which it refuses a code or refresh token that is not live, instead of 400:invalid_grant
+    #[arg(long, value_name = "STATUS:ERROR", value_parser = error)]
+    dead_grant: Option<(u16, &'static str)>,
+    /// A member that answers to a refresh lack, as scope or refresh_token; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = text)]
+    refresh_omits: Vec<&'static str>,
+    /// Seconds that access tokens live, instead of an hour; 0 and less, too
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     expires_in: Option<i64>,
     /// The `sub` of token answers, instead of the account that was asked for
     #[arg(long, value_name = "DID")]
@@ -69,6 +75,16 @@ struct Flags {
     /// The `iss` of callbacks, instead of its own
     #[arg(long, value_name = "URL")]
     iss: Option<String>,
+    /// A parameter of callbacks, beside its own or instead of one, in the form of a query (note=a%0Ab); with an error there is
+    /// no code; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
+    callback: Vec<(&'static str, String)>,
+    /// The error with which a callback answers a prompt (select_account=account_selection_required); may be given several times
+    #[arg(long, value_name = "PROMPT=ERROR", value_parser = prompt)]
+    prompt: Vec<(&'static str, &'static str)>,
+    /// The PDS that DID documents name, instead of itself
+    #[arg(long, value_name = "URL")]
+    pds: Option<String>,
     /// The scope of token answers, instead of what was asked for
     #[arg(long)]
     scope: Option<String>,
@@ -87,8 +103,12 @@ struct Flags {
     /// Methods take no token, new or old
     #[arg(long)]
     refuses_tokens: bool,
+    /// How methods refuse a token: challenge (as RFC 9449 has it), unquoted (DPoP error=invalid_token), or an error of XRPC that
+    /// comes with status 400 (ExpiredToken)
+    #[arg(long, value_name = "FORM", default_value = "challenge", value_parser = token_refusal)]
+    token_refusal: TokenRefusal,
     /// The status of what methods answer
-    #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..600))]
+    #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(101..1000))]
     answer: u16,
     /// All accounts were taken down: their sessions are deleted, and nobody signs in
     #[arg(long)]
@@ -110,15 +130,21 @@ impl Flags {
             revoke: self.revoke,
             xrpc: self.xrpc,
             holds_answer: self.holds_answer.map(Duration::from_millis),
+            dead_grant: self.dead_grant,
+            refresh_omits: self.refresh_omits,
             expires_in: self.expires_in,
             sub: self.sub,
             iss: self.iss,
+            callback: self.callback,
+            prompts: self.prompt,
+            pds: self.pds,
             scope: self.scope,
             also_known_as: self.also_known_as,
             deny: self.deny,
             nonces: self.nonces,
             clock_offset: self.clock_offset,
             refuses_tokens: self.refuses_tokens,
+            token_refusal: self.token_refusal,
             answer: Some(XrpcReply::json(self.answer, &answer)),
             takedown: self.takedown,
             ..Script::default()
@@ -141,19 +167,56 @@ fn nonces(text: &str) -> Result<Nonces, &'static str> {
 }
 
 /// The scripts of tests hold texts that live as long as the program; so do the few that are typed.
+fn text(text: &str) -> Result<&'static str> {
+    Ok(text.to_owned().leak())
+}
+
+fn parameter(pair: &str) -> Result<(&'static str, String)> {
+    let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
+    let (name, value) = pairs.next().context("NAME=VALUE is wanted")?;
+    Ok((text(&name)?, value.into_owned()))
+}
+
+fn prompt(pair: &str) -> Result<(&'static str, &'static str)> {
+    let (prompt, error) = pair.split_once('=').context("PROMPT=ERROR is wanted")?;
+    Ok((text(prompt)?, text(error)?))
+}
+
+fn token_refusal(form: &str) -> Result<TokenRefusal> {
+    Ok(match form {
+        "challenge" => TokenRefusal::Challenge,
+        "unquoted" => TokenRefusal::Unquoted,
+        error => TokenRefusal::Xrpc(text(error)?),
+    })
+}
+
+fn status(text: &str) -> Result<u16> {
+    text.parse().ok().filter(|status| (200..1000).contains(status)).context("a status is wanted")
+}
+
+fn error(pair: &str) -> Result<(u16, &'static str)> {
+    let (code, error) = pair.split_once(':').context("STATUS:ERROR is wanted")?;
+    Ok((status(code)?, text(error)?))
+}
+
 fn fault(text: &str) -> Result<Fault> {
     let (kind, value) = text.split_once(':').unwrap_or((text, ""));
     Ok(match kind {
         "none" => Fault::None,
-        "html" => Fault::Html,
+        "html" if value.is_empty() => Fault::Html,
+        "html" => Fault::Page(status(value)?),
         "silence" => Fault::Silence,
         "hang-up" => Fault::HangUp,
         "late" => Fault::Late(Duration::from_millis(value.parse().context("late:MS is wanted")?)),
         "huge" => Fault::Huge(value.parse().context("huge:BYTES is wanted")?),
         "redirect" => Fault::Redirect(value.to_owned().leak()),
-        status if status.starts_with(|c: char| c.is_ascii_digit()) => Fault::Status(
-            status.parse().ok().filter(|status| (200..600).contains(status)).context("a status is wanted")?,
-        ),
+        digits if digits.starts_with(|c: char| c.is_ascii_digit()) => {
+            if value.is_empty() {
+                Fault::Status(status(digits)?)
+            } else {
+                error(text).map(|(status, error)| Fault::Error(status, error))?
+            }
+        }
         code if !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
             Fault::OAuth(code.to_owned().leak())
         }
@@ -208,7 +271,21 @@ mod tests {
         assert_eq!(script.xrpc, Fault::HangUp);
         assert_eq!((script.expires_in, script.nonces), (Some(3), Nonces::Never));
         assert_eq!(fault("invalid_grant").unwrap(), Fault::OAuth("invalid_grant"));
-        for wrong in ["", "99", "1000", "late:x", "Nothing"] {
+        assert_eq!(fault("400:InvalidRequest").unwrap(), Fault::Error(400, "InvalidRequest"));
+        assert_eq!(fault("html:403").unwrap(), Fault::Page(403));
+        let line = Line::try_parse_from(
+            "--dead-grant 400:InvalidRequest --refresh-omits scope --refresh-omits sub --token-refusal ExpiredToken \
+             --callback note=a%0Ab --prompt select_account=account_selection_required --expires-in -1"
+                .split_whitespace(),
+        );
+        let script = line.unwrap_or_else(|error| panic!("{error}")).flags.script();
+        assert_eq!(script.dead_grant, Some((400, "InvalidRequest")));
+        assert_eq!(script.refresh_omits, ["scope", "sub"]);
+        assert_eq!(script.token_refusal, TokenRefusal::Xrpc("ExpiredToken"));
+        assert_eq!(script.callback, [("note", "a\nb".to_owned())]);
+        assert_eq!(script.prompts, [("select_account", "account_selection_required")]);
+        assert_eq!(script.expires_in, Some(-1));
+        for wrong in ["html:x", "", "99", "1000", "late:x", "Nothing"] {
             assert!(fault(wrong).is_err(), "{wrong}");
         }
     }

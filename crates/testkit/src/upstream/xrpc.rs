@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Broken, Shared, State, fault, lock};
+use super::{Broken, Shared, State, TokenRefusal, fault, lock};
 
 /// Which DPoP nonces the methods take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -193,7 +193,7 @@ fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
         return Err(refuse("use_dpop_nonce", Some(&next_nonce(state))));
     }
     if state.script.refuses_tokens || !state.access.contains_key(token) {
-        return Err(refuse("invalid_token", None));
+        return Err(refuse_token(state.script.token_refusal));
     }
     Ok(())
 }
@@ -211,6 +211,17 @@ fn refuse(error: &str, nonce: Option<&str>) -> HttpResponse {
         insert(&mut response, "dpop-nonce", nonce);
     }
     response
+}
+
+pub(super) fn refuse_token(form: TokenRefusal) -> HttpResponse {
+    let body = |error: &str| json!({"error": error, "message": "refused"});
+    match form {
+        TokenRefusal::Challenge => refuse("invalid_token", None),
+        TokenRefusal::Unquoted => HttpResponse::Unauthorized()
+            .insert_header(("www-authenticate", "DPoP error=invalid_token"))
+            .json(body("InvalidToken")),
+        TokenRefusal::Xrpc(error) => HttpResponse::BadRequest().json(body(error)),
+    }
 }
 
 fn insert(response: &mut HttpResponse, name: &'static str, value: &str) {
