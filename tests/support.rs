@@ -1,5 +1,7 @@
 //! What many tests begin with.
 
+mod networks;
+
 use std::path::Path;
 
 use anyhow::Result;
@@ -255,4 +257,5 @@ macro_rules! on_each_database {
         }
     )+};
 }
+pub(crate) use networks::on_each_network;
 pub(crate) use on_each_database;

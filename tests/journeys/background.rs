@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use causeway_testkit::{Agent, Answer, Causeway, OauthClient, RealNet};
 use serde_json::{Value, json};
 
-use crate::support::{database_arguments, on_each_database, upstream_arguments};
+use crate::support::{database_arguments, on_each_network, upstream_arguments};
 
 /// The most time that the network's clock may take past a second's end.
 const A_SECOND: Duration = Duration::from_millis(1200);
@@ -72,12 +72,12 @@ fn post(text: &str) -> Value {
     json!({"$type": "app.bsky.feed.post", "text": text, "createdAt": "2026-11-21T00:00:00Z"})
 }
 
-on_each_database! {
+on_each_network! {
     /// Sign in, write both ways; write with tokens that are over, fifty times at once, after the server was killed;
     /// sign out, and see the background session live on; write with nobody there; take the permission back, and
     /// see it end at the PDS.
-    async fn goes_on_when_its_person_has_signed_out(database) {
-        let Some(net) = RealNet::start_own().await? else { return Ok(()) };
+    async fn goes_on_when_its_person_has_signed_out(database, release) {
+        let Some(net) = RealNet::start_own(release).await? else { return Ok(()) };
         let account = net.new_account("alice").await?;
         let directory = tempfile::tempdir()?;
         let mut arguments = database_arguments(database, directory.path())?;

@@ -2,7 +2,7 @@
 //! desktop, in light and in dark.
 
 use anyhow::{Result, ensure};
-use causeway_testkit::{Causeway, RealNet};
+use causeway_testkit::{Causeway, PdsRelease, RealNet};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -42,7 +42,18 @@ async fn journey(
 
 #[tokio::test]
 async fn sign_in_refresh_sign_out() -> Result<()> {
-    let (Some(net), Some(_)) = (RealNet::start().await?, chromium()) else { return Ok(()) };
+    at(PdsRelease::V0_4).await
+}
+
+mod extended {
+    #[tokio::test]
+    async fn sign_in_refresh_sign_out() -> anyhow::Result<()> {
+        super::at(super::PdsRelease::V0_5).await
+    }
+}
+
+async fn at(release: PdsRelease) -> Result<()> {
+    let (Some(net), Some(_)) = (RealNet::start(release).await?, chromium()) else { return Ok(()) };
     let directory = tempfile::tempdir()?;
     let arguments = crate::support::upstream_arguments(&net.environment());
     let server = Causeway::serve(directory.path(), &arguments).await?;

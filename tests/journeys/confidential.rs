@@ -7,12 +7,12 @@ use anyhow::Result;
 use causeway_testkit::{Agent, Causeway, OauthClient, RealNet, TestDatabase, TlsProxy, Tokens};
 use serde_json::json;
 
-use crate::support::{database_arguments, on_each_database};
+use crate::support::{database_arguments, on_each_network};
 
-on_each_database! {
+on_each_network! {
     /// Sign in, refresh at the PDS, kill the server, come back, refresh again, revoke.
-    async fn over_tls_names(database) {
-        let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
+    async fn over_tls_names(database, release) {
+        let Some(net) = RealNet::start_tls(release).await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
         let arguments = arguments(database, directory.path(), &net, &front)?;
@@ -39,8 +39,8 @@ on_each_database! {
 
     /// A PDS that refuses a scope (it still has our document from before the ceiling was changed) is asked
     /// for transition scopes, as a document that names no others; that is a session like any other.
-    async fn as_the_transition_client(database) {
-        let Some(net) = RealNet::start_own_tls().await? else { return Ok(()) };
+    async fn as_the_transition_client(database, release) {
+        let Some(net) = RealNet::start_own_tls(release).await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
         let arguments = arguments(database, directory.path(), &net, &front)?;
@@ -67,8 +67,8 @@ on_each_database! {
 
     /// One upstream client for each of ours: the PDS shows its name and is asked for its scopes. A session
     /// keeps the client that it began as, through a change of the setting, until it is revoked.
-    async fn as_its_own_client(database) {
-        let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
+    async fn as_its_own_client(database, release) {
+        let Some(net) = RealNet::start_tls(release).await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
         let arguments = arguments(database, directory.path(), &net, &front)?;
@@ -125,8 +125,8 @@ on_each_database! {
     }
 
     /// The doctor reads what a PDS reads, and names what is in the way.
-    async fn doctor_reads_what_a_pds_reads(database) {
-        let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
+    async fn doctor_reads_what_a_pds_reads(database, release) {
+        let Some(net) = RealNet::start_tls(release).await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
         let mut arguments = arguments(database, directory.path(), &net, &front)?;

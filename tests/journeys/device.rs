@@ -2,18 +2,20 @@
 //! network, while a person confirms its code.
 
 use anyhow::Result;
-use causeway_testkit::{Causeway, RealNet};
+use causeway_testkit::{Causeway, PdsRelease, RealNet};
 use serde_json::json;
 
 use super::stock_client::journey;
-use crate::support::{on_each_database, serve, upstream_arguments};
+use crate::support::{on_each_network, serve, upstream_arguments};
 
 const SCRIPT: &str = "device-journey.mjs";
 
 /// In Chromium, on a telephone in the dark and on a desktop: nothing that the browser complains about.
 #[tokio::test]
 async fn in_chromium() -> Result<()> {
-    let (Some(net), Some(_)) = (RealNet::start().await?, super::browser::chromium()) else { return Ok(()) };
+    let (Some(net), Some(_)) = (RealNet::start(PdsRelease::V0_4).await?, super::browser::chromium()) else {
+        return Ok(());
+    };
     let directory = tempfile::tempdir()?;
     let server = Causeway::serve(directory.path(), &upstream_arguments(&net.environment())).await?;
     let screenshots = directory.path().join("screenshots").display().to_string();
@@ -27,10 +29,10 @@ async fn in_chromium() -> Result<()> {
     Ok(())
 }
 
-on_each_database! {
+on_each_network! {
     /// From the device's first request to its tokens, with opaque ones and with JWTs; and a person who says no.
-    async fn openid_client(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn openid_client(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let (_directory, server) = serve(database, &net.environment()).await?;
         for (name, more, parts) in [("alice", &[][..], 1), ("bob", &["--jwt"], 3)] {
             let account = net.account(name)?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use causeway_testkit::{Agent, OauthClient, RealNet, TestApp, Tokens};
 use serde_json::{Value, json};
 
-use crate::support::on_each_database;
+use crate::support::on_each_network;
 
 const POST: &str = "app.bsky.feed.post";
 /// The most time that the network's clock may take past a second's end.
@@ -62,11 +62,11 @@ fn post(text: &str) -> Value {
     json!({"$type": POST, "text": text, "createdAt": "2026-11-21T00:00:00Z"})
 }
 
-on_each_database! {
+on_each_network! {
     /// A mutation with an OAuth token works: before anything was refreshed, after the client refreshed its
     /// token, after the session was refreshed, by hand and because its token was over, and after both.
-    async fn mutations_work_whatever_was_refreshed(database) {
-        let Some(net) = RealNet::start_own().await? else { return Ok(()) };
+    async fn mutations_work_whatever_was_refreshed(database, release) {
+        let Some(net) = RealNet::start_own(release).await? else { return Ok(()) };
         let account = net.new_account("alice").await?;
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
@@ -110,8 +110,8 @@ on_each_database! {
     }
 
     /// Each field, as a real server takes and answers it.
-    async fn every_field(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn every_field(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let account = net.new_account("alice").await?;
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use causeway_testkit::{Agent, Answer, Causeway, OauthClient, RealNet, ScriptedUpstream, TestApp, XrpcReply};
 use serde_json::{Value, json};
 
-use crate::support::{DID, HANDLE, on_each_database, upstream_arguments};
+use crate::support::{DID, HANDLE, on_each_network, upstream_arguments};
 
 /// A file of 50 MB, up and down, past somebody who does not read at once: the server keeps none of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,12 +98,12 @@ impl Caller<'_> {
 /// The most time that the network's clock may take past a second's end.
 const A_SECOND: Duration = Duration::from_millis(1200);
 
-on_each_database! {
+on_each_network! {
     /// Sign in, write; write with a token that has died at the PDS, with one of our own that was refreshed,
     /// fifty times at once, after a restart, with stale nonces; upload, ask for service tokens; end it, and
     /// see it end at the PDS.
-    async fn acting_for_somebody(database) {
-        let Some(net) = RealNet::start_own().await? else { return Ok(()) };
+    async fn acting_for_somebody(database, release) {
+        let Some(net) = RealNet::start_own(release).await? else { return Ok(()) };
         let account = net.new_account("bob").await?;
         let directory = tempfile::tempdir()?;
         let mut arguments = crate::support::database_arguments(database, directory.path())?;
@@ -207,8 +207,8 @@ on_each_database! {
     }
 
     /// The PDS ends the session: the app is told where to send the person.
-    async fn ended_at_the_pds(database) {
-        let Some(net) = RealNet::start_own().await? else { return Ok(()) };
+    async fn ended_at_the_pds(database, release) {
+        let Some(net) = RealNet::start_own(release).await? else { return Ok(()) };
         let account = net.new_account("carol").await?;
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();

@@ -26,7 +26,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 
 use super::confidential::{arguments, serve};
-use crate::support::{hidden, on_each_database};
+use crate::support::{hidden, on_each_network};
 
 const CALLBACK: &str = "http://127.0.0.1:49152/callback";
 const OUT: &str = "https://app.example/out";
@@ -118,11 +118,11 @@ async fn confirm(net: &RealNet, account: &Account, issuer: &str, user_code: &str
     Ok(())
 }
 
-on_each_database! {
+on_each_network! {
     /// Discovery, registration, code with PKCE and nonce, id_token, userinfo, refresh, logout; then a device, and
     /// revocation.
-    async fn from_discovery_to_revocation(database) {
-        let Some(net) = RealNet::start_tls().await? else { return Ok(()) };
+    async fn from_discovery_to_revocation(database, release) {
+        let Some(net) = RealNet::start_tls(release).await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
         let directory = tempfile::tempdir()?;
         let arguments = arguments(database, directory.path(), &net, &front)?;

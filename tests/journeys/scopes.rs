@@ -1,12 +1,12 @@
 //! Scopes as real PDSes have them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use causeway_domain::scope::{AccountAction, AccountAttr, IdentityAttr, RepoAction, ScopeValue};
 use causeway_domain::{Nsid, Scope};
-use causeway_testkit::{Agent, RealNet, TestApp, decide, scope_reference};
+use causeway_testkit::{Agent, PdsRelease, RealNet, TestApp, decide, scope_reference};
 use serde_json::{Value, json};
 
-use crate::support::on_each_database;
+use crate::support::on_each_network;
 
 /// Values in every form, good and bad.
 fn values() -> Vec<String> {
@@ -140,16 +140,23 @@ fn questions() -> Vec<Question> {
     questions
 }
 
-/// A value means here what it means to the package that PDSes use: the same ones are ignored, each has the
-/// same canonical text, and a set allows the same.
+/// A value means here what it means to the package that PDSes of each release use: the same ones are ignored, each has
+/// the same canonical text, and a set allows the same.
 #[tokio::test]
 async fn mean_what_they_mean_to_a_pds() -> Result<()> {
+    for release in PdsRelease::ALL {
+        compare_with(release).await.with_context(|| format!("{release:?}"))?;
+    }
+    Ok(())
+}
+
+async fn compare_with(release: PdsRelease) -> Result<()> {
     let (values, questions) = (values(), questions());
     let asked: Vec<&Value> = questions.iter().map(|(question, _)| question).collect();
     let sets: Vec<[&String; 2]> =
         values.iter().zip(values.iter().rev().chain(&values)).map(|(a, b)| [a, b]).collect();
     let input = json!({"values": values, "sets": sets, "questions": asked});
-    let Some(reference) = scope_reference(&input).await? else { return Ok(()) };
+    let Some(reference) = scope_reference(release, &input).await? else { return Ok(()) };
     let mut known = 0;
     for (value, theirs) in values.iter().zip(reference["values"].as_array().unwrap()) {
         let ours = ScopeValue::parse(value).ok().map(|value| value.to_string());
@@ -177,10 +184,10 @@ async fn mean_what_they_mean_to_a_pds() -> Result<()> {
     Ok(())
 }
 
-on_each_database! {
+on_each_network! {
     /// Narrow scopes, as a PDS of today takes them: it is asked for them and nothing else, and grants them.
-    async fn narrow_at_a_real_pds(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn narrow_at_a_real_pds(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let mut client = app.client(&agent).await?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use causeway_testkit::{Agent, RealNet, TestApp, TestDatabase, Tokens};
 use serde_json::json;
 
-use crate::support::on_each_database;
+use crate::support::on_each_network;
 
 /// Stops a server and starts it again: same database, keys, clock and address.
 async fn restart(app: TestApp, database: &TestDatabase, net: &RealNet) -> Result<TestApp> {
@@ -17,12 +17,12 @@ async fn restart(app: TestApp, database: &TestDatabase, net: &RealNet) -> Result
     TestApp::start_with(database, &net.environment(), clock, ring, Some(address)).await
 }
 
-on_each_database! {
+on_each_network! {
     /// Alice by handle on one PDS, Bob by DID on the other: code, tokens, userinfo, refresh on both
     /// sides, revocation that the PDS notices; with a restart between code and tokens and another
     /// between tokens and refresh.
-    async fn whole_way(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn whole_way(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let mut app = TestApp::start(database, &net.environment()).await?;
         for (name, by_did) in [("alice", false), ("bob", true)] {
             let account = net.account(name)?.clone();
@@ -59,8 +59,8 @@ on_each_database! {
     }
 
     /// The person declines at their own PDS.
-    async fn declined(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn declined(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
@@ -75,8 +75,8 @@ on_each_database! {
     }
 
     /// Carol was named, Alice signs in: both live on the same PDS, and still nobody gets in.
-    async fn somebody_else(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn somebody_else(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
@@ -90,8 +90,8 @@ on_each_database! {
     }
 
     /// By the PDS's own address: whoever signs in there is who it is.
-    async fn by_server(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn by_server(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
@@ -102,8 +102,8 @@ on_each_database! {
     }
 
     /// The email address, as the PDS has it at that moment, by scope and by `claims`.
-    async fn email(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn email(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let account = net.account("alice")?.clone();

@@ -6,7 +6,7 @@ use causeway_testkit::{Account, Causeway, RealNet};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{on_each_database, serve};
+use crate::support::{on_each_network, serve};
 
 /// Has a script of `tests/realnet` sign somebody in; what it found.
 pub(super) async fn journey(
@@ -29,11 +29,11 @@ pub(super) async fn journey(
     Ok(said)
 }
 
-on_each_database! {
+on_each_network! {
     /// Registration, PAR, sign-in, id_token, userinfo, refresh, logout and revocation, with keys of every kind, and
     /// with nonces of the server and without.
-    async fn openid_client(database) {
-        let Some(net) = RealNet::start().await? else { return Ok(()) };
+    async fn openid_client(database, release) {
+        let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let (_directory, server) = serve(database, &net.environment()).await?;
         for (name, more) in [
             ("alice", &["--alg", "ES256"][..]),

@@ -1,19 +1,21 @@
 #!/usr/bin/env node
-// Brings node_modules to the state of package-lock.json. Costs minutes the first time (better-sqlite3
-// is compiled) and nothing when the stamp of the last good install still fits.
-import { spawnSync } from 'node:child_process'
+// Brings node_modules of every PDS release to the state of its package-lock.json, all at once. Costs minutes the
+// first time (better-sqlite3 is compiled) and nothing when the stamp of the last good install still fits.
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
+import { RELEASES, nodeOf } from './lib/releases.mjs'
 
-const here = import.meta.dirname
-const stampFile = join(here, 'node_modules', '.installed')
+const OLDEST_NODE = { '0.4': 20, '0.5': 22 }
 
-// The compiled addon fits one module version of Node on one kind of machine, so these count as well.
-function wantedStamp() {
-  const lock = createHash('sha256').update(readFileSync(join(here, 'package-lock.json'))).digest('hex')
-  return `${lock} ${process.platform}-${process.arch} modules-${process.versions.modules}\n`
+// The compiled addon fits one module version of Node on one kind of machine, so these count as well. A packaged Node
+// has its version in the lockfile.
+function wantedStamp({ directory, packagedNode }) {
+  const lock = createHash('sha256').update(readFileSync(join(directory, 'package-lock.json'))).digest('hex')
+  const packaged = packagedNode && existsSync(packagedNode)
+  const node = packaged ? 'packaged-node' : `modules-${process.versions.modules}`
+  return `${lock} ${process.platform}-${process.arch} ${node}\n`
 }
 
 function headersIn(prefix) {
@@ -21,8 +23,9 @@ function headersIn(prefix) {
   return existsSync(file) ? readFileSync(file, 'utf8').match(/#define NODE_MODULE_VERSION (\d+)/)?.[1] : undefined
 }
 
-// Where the headers of the running Node lie. Headers of another Node would compile and then crash.
-function findHeaders() {
+// Where the headers of the Node lie that runs the release. Headers of another Node would compile and then crash.
+function findHeaders({ packagedNode }) {
+  if (packagedNode && existsSync(packagedNode)) return packagedNode
   const places = process.env.NODE_HEADERS ? [process.env.NODE_HEADERS] : ['/usr', dirname(dirname(process.execPath))]
   const found = places.find((prefix) => headersIn(prefix) === process.versions.modules)
   if (found) return found
@@ -38,31 +41,57 @@ function findHeaders() {
   )
 }
 
-function npmCi(headers) {
-  // There is no prebuilt binary to be had offline; asking for a build at once saves the failing try.
-  const env = { ...process.env, npm_config_nodedir: headers, npm_config_build_from_source: 'true' }
-  // npm's own output goes to stderr, so that stdout stays free for whoever calls us.
-  const { status, error } = spawnSync('npm', ['ci'], { cwd: here, env, stdio: ['ignore', 2, 2] })
-  if (error) throw new Error(`npm: ${error.message}`)
-  if (status !== 0) throw new Error(`npm ci ended with code ${status}; compiling needs g++, make and python3`)
+// Output goes to stderr, so that stdout stays free for whoever calls us.
+function run(program, args, options) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 2, 2], ...options })
+    child.once('error', (error) => reject(new Error(`${program}: ${error.message}`)))
+    child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${program} ${args.join(' ')} ended with code ${code}`))))
+  })
 }
 
-function tryAddon() {
-  const Database = createRequire(join(here, 'package.json'))('better-sqlite3')
-  new Database(':memory:').close()
-}
-
-try {
-  const stamp = wantedStamp()
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
-    console.error('realnet: node_modules is up to date')
-  } else {
-    npmCi(findHeaders())
-    tryAddon()
-    writeFileSync(stampFile, stamp)
-    console.error('realnet: installed')
+async function install(name, { directory, packagedNode }) {
+  // What npm says of engines is about the Node that runs npm.
+  await run('npm', ['ci', '--ignore-scripts', '--loglevel=error'], { cwd: directory })
+  const node = nodeOf({ packagedNode })
+  if (node === process.execPath && Number(process.versions.node.split('.')[0]) < OLDEST_NODE[name]) {
+    throw new Error(`needs Node ${OLDEST_NODE[name]} or later here (this is ${process.version})`)
   }
-} catch (error) {
-  console.error(`realnet: ${error.message}`)
+  const env = {
+    ...process.env,
+    PATH: [dirname(node), process.env.PATH].join(delimiter),
+    npm_config_nodedir: findHeaders({ packagedNode }),
+    // There is no prebuilt binary to be had offline; asking for a build at once saves the failing try.
+    npm_config_build_from_source: 'true',
+    // These come after the -O3 of SQLite's build, which takes three times as long. The tests' databases are small.
+    CFLAGS: '-O1',
+    CXXFLAGS: '-O1',
+  }
+  await run('npm', ['rebuild', 'better-sqlite3', '--loglevel=error'], { cwd: directory, env })
+  const tryIt = "new (require('better-sqlite3'))(':memory:').close()"
+  await run(node, ['-e', tryIt], { cwd: directory })
+}
+
+async function bringUpToDate([name, release]) {
+  const stampFile = join(release.directory, 'node_modules/.installed')
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wantedStamp(release)) {
+    console.error(`realnet: PDS ${name} is up to date`)
+    return
+  }
+  console.error(`realnet: installing PDS ${name}; better-sqlite3 is compiled, which takes a minute or two`)
+  await install(name, release)
+  writeFileSync(stampFile, wantedStamp(release))
+  console.error(`realnet: installed PDS ${name}`)
+}
+
+const outcomes = await Promise.allSettled(
+  Object.entries(RELEASES).map((entry) =>
+    bringUpToDate(entry).catch((error) => {
+      throw new Error(`PDS ${entry[0]}: ${error.message} (compiling needs g++, make and python3)`)
+    }),
+  ),
+)
+for (const { reason } of outcomes.filter(({ status }) => status === 'rejected')) {
+  console.error(`realnet: ${reason.message}`)
   process.exitCode = 1
 }

@@ -1,12 +1,16 @@
 #!/usr/bin/env node
-// What the PDS' own package makes of scope values: one JSON line in, {"values", "sets", "questions"}; one
+// What the own package of a PDS release (--release 0.4) makes of scope values: one JSON line in, {"values", "sets", "questions"}; one
 // JSON line out, the canonical text of each value (null: it is ignored), and which of the questions each set
 // says yes to.
-import { createRequire } from 'node:module'
+import { parseArgs } from 'node:util'
 import { readLines, writeLine } from './lib/json-lines.mjs'
+import { loadFrom, release } from './lib/releases.mjs'
 
-const ofPds = createRequire(createRequire(import.meta.url).resolve('@atproto/pds'))
-const { ScopePermissionsTransition, normalizeAtprotoOauthScopeValue } = ofPds('@atproto/oauth-scopes')
+const { values: options } = parseArgs({ options: { release: { type: 'string', default: '0.4' } } })
+const { ScopePermissionsTransition, normalizeAtprotoOauthScopeValue } = await loadFrom(
+  release(options.release).directory,
+  '@atproto/oauth-scopes',
+)
 
 function canonical(value) {
   try {

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { sharedCertificates } from './lib/certificates.mjs'
 import { writeLine } from './lib/json-lines.mjs'
 import { onEndOfLife } from './lib/lifetime.mjs'
+import { nodeOf, release } from './lib/releases.mjs'
 
 const KILL_AFTER_MS = 8000
 
@@ -17,6 +18,7 @@ function parseOptions() {
     options: {
       port: { type: 'string', default: '0' },
       pds: { type: 'string', default: '2' },
+      release: { type: 'string', default: '0.4' },
       tls: { type: 'boolean', default: false },
       strict: { type: 'boolean', default: false },
       'tls-dir': { type: 'string' },
@@ -35,6 +37,7 @@ function parseOptions() {
   if (values.strict && !values.tls) throw new Error('--strict needs --tls: outside of its dev mode a PDS insists on https')
   return {
     ...values,
+    release: release(values.release),
     port: number('port', 0),
     pds: number('pds', 1),
     tokenMaxAge: number('token-max-age', 1),
@@ -54,9 +57,10 @@ function startNetwork(options) {
   writeFileSync(trusted, [caFile, ...options.ca].map((file) => readFileSync(file, 'utf8')).join('\n'))
   const log = join(data, 'network.log')
 
-  const { port, pds, tls, strict, tokenMaxAge, dpopRotation } = options
-  const settings = { port, pds, tls, strict, tokenMaxAge, dpopRotation, tlsDir, data }
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'network/main.mjs'), JSON.stringify(settings)], {
+  const { port, pds, tls, strict, tokenMaxAge, dpopRotation, release } = options
+  const packages = release.directory
+  const settings = { port, pds, tls, strict, tokenMaxAge, dpopRotation, tlsDir, data, packages }
+  const child = spawn(nodeOf(release), [join(import.meta.dirname, 'network/main.mjs'), JSON.stringify(settings)], {
     // Our stdout carries the one line and nothing else.
     stdio: ['ignore', 2, 2, 'ipc'],
     env: {

@@ -7,37 +7,48 @@ use anyhow::{Context as _, Result};
 
 /// A running network. It stops when its standard input closes, which is when this is dropped.
 pub(crate) struct Network {
-    variable: &'static str,
+    variable: String,
     description: String,
     process: Child,
 }
 
+/// The releases of the PDS that there are networks of.
+const RELEASES: [&str; 2] = ["0.4", "0.5"];
+
 impl Network {
-    /// Starts one over http, and one over https with everything that a production PDS checks.
+    /// Starts one of each release over http, and one over https with everything that a production PDS checks.
     pub(crate) fn start_all() -> Result<Vec<Self>> {
-        let kinds: [(&'static str, &[&str]); 2] =
-            [("CAUSEWAY_TEST_REALNET", &[]), ("CAUSEWAY_TEST_REALNET_TLS", &["--tls", "--strict"])];
-        kinds.into_iter().map(|(variable, arguments)| Self::start(variable, arguments)).collect()
+        let kinds: [(&str, &[&str]); 2] = [("", &[]), ("_TLS", &["--tls", "--strict"])];
+        let all = RELEASES.into_iter().flat_map(|release| kinds.map(|kind| (release, kind)));
+        // All begin before any is waited for.
+        let started: Vec<Self> =
+            all.map(|(release, kind)| Self::start(release, kind)).collect::<Result<_>>()?;
+        started.into_iter().map(Self::ready).collect()
     }
 
-    fn start(variable: &'static str, arguments: &[&str]) -> Result<Self> {
-        let mut process = Command::new("node")
-            .arg("tests/realnet/start.mjs")
+    fn start(release: &str, (suffix, arguments): (&str, &[&str])) -> Result<Self> {
+        let process = Command::new("node")
+            .args(["tests/realnet/start.mjs", "--release", release])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("node tests/realnet/start.mjs")?;
-        let mut description = String::new();
-        let output = process.stdout.take().context("its output")?;
-        BufReader::new(output).read_line(&mut description).context("its first line")?;
-        anyhow::ensure!(description.starts_with('{'), "the AT Protocol network did not start");
-        Ok(Self { variable, description: description.trim().to_owned(), process })
+        let variable = format!("CAUSEWAY_TEST_REALNET_{}{suffix}", release.replace('.', "_"));
+        Ok(Self { variable, description: String::new(), process })
+    }
+
+    /// Waits for its description.
+    fn ready(mut self) -> Result<Self> {
+        let output = self.process.stdout.take().context("its output")?;
+        BufReader::new(output).read_line(&mut self.description).context("its first line")?;
+        anyhow::ensure!(self.description.starts_with('{'), "an AT Protocol network did not start");
+        Ok(self)
     }
 
     /// The environment variable by which tests find it.
-    pub(crate) fn variable(&self) -> (&'static str, &str) {
-        (self.variable, &self.description)
+    pub(crate) fn variable(&self) -> (&str, &str) {
+        (&self.variable, self.description.trim())
     }
 }
 

@@ -26,7 +26,7 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
-pub use realnet::{Account, Driver, PersonAt, RealNet, TlsProxy, scope_reference};
+pub use realnet::{Account, Driver, PdsRelease, PersonAt, RealNet, TlsProxy, scope_reference};
 pub use reqwest::RequestBuilder;
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 

@@ -39,6 +39,33 @@ struct Ready {
     ca: String,
 }
 
+/// A release of the official PDS, which a network is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PdsRelease {
+    /// 0.4, with oauth-provider 0.15.
+    V0_4,
+    /// 0.5, with oauth-provider 0.22.
+    V0_5,
+}
+
+impl PdsRelease {
+    /// Every release.
+    pub const ALL: [Self; 2] = [Self::V0_4, Self::V0_5];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::V0_4 => "0.4",
+            Self::V0_5 => "0.5",
+        }
+    }
+
+    /// The variable by which `cargo xtask test` tells of a network that runs.
+    fn variable(self, tls: bool) -> String {
+        let tls = if tls { "_TLS" } else { "" };
+        format!("CAUSEWAY_TEST_REALNET_{}{tls}", self.name().replace('.', "_"))
+    }
+}
+
 /// A running network.
 #[derive(Debug)]
 pub struct RealNet {
@@ -74,16 +101,22 @@ async fn first_line(child: &mut Child) -> Result<(Value, Lines<BufReader<ChildSt
     Ok((serde_json::from_str(&line.context("it ended at once")?)?, lines))
 }
 
-/// What the package that PDSes use makes of scopes: see `tests/realnet/scope-reference.mjs`. `None` when
+/// Https, and everything that a production PDS checks.
+const STRICT: [&str; 2] = ["--tls", "--strict"];
+
+/// What the package that PDSes of a release use makes of scopes: see `tests/realnet/scope-reference.mjs`. `None` when
 /// these tests were left out.
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn scope_reference(input: &Value) -> Result<Option<Value>> {
+pub async fn scope_reference(release: PdsRelease, input: &Value) -> Result<Option<Value>> {
     if left_out() {
         return Ok(None);
     }
-    let mut process = node("scope-reference.mjs").spawn().context("node: is it installed?")?;
+    let mut process = node("scope-reference.mjs")
+        .args(["--release", release.name()])
+        .spawn()
+        .context("node: is it installed?")?;
     let mut pipe = process.stdin.take().context("stdin")?;
     pipe.write_all(format!("{input}\n").as_bytes()).await?;
     drop(pipe);
@@ -96,35 +129,39 @@ impl RealNet {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start() -> Result<Option<Self>> {
-        Self::start_as(Some("CAUSEWAY_TEST_REALNET"), &[]).await
+    pub async fn start(release: PdsRelease) -> Result<Option<Self>> {
+        Self::start_as(release, &[], Some(release.variable(false))).await
     }
 
     /// The same, for a test that changes how its PDSes behave.
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start_own() -> Result<Option<Self>> {
-        Self::start_as(None, &[]).await
+    pub async fn start_own(release: PdsRelease) -> Result<Option<Self>> {
+        Self::start_as(release, &[], None).await
     }
 
     /// The network over https with everything that a production PDS checks.
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start_tls() -> Result<Option<Self>> {
-        Self::start_as(Some("CAUSEWAY_TEST_REALNET_TLS"), &["--tls", "--strict"]).await
+    pub async fn start_tls(release: PdsRelease) -> Result<Option<Self>> {
+        Self::start_as(release, &STRICT, Some(release.variable(true))).await
     }
 
     /// As [`RealNet::start_tls`], for a test that depends on what the PDSes remember of clients.
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start_own_tls() -> Result<Option<Self>> {
-        Self::start_as(None, &["--tls", "--strict"]).await
+    pub async fn start_own_tls(release: PdsRelease) -> Result<Option<Self>> {
+        Self::start_as(release, &STRICT, None).await
     }
 
-    async fn start_as(variable: Option<&str>, arguments: &[&str]) -> Result<Option<Self>> {
+    async fn start_as(
+        release: PdsRelease,
+        arguments: &[&str],
+        variable: Option<String>,
+    ) -> Result<Option<Self>> {
         if left_out() {
             return Ok(None);
         }
@@ -132,7 +169,9 @@ impl RealNet {
         let (ready, process) = if let Some(running) = running {
             (serde_json::from_str(&running)?, None)
         } else {
-            let mut child = node("start.mjs").args(arguments).spawn().context("node: is it installed?")?;
+            let mut command = node("start.mjs");
+            command.args(["--release", release.name()]).args(arguments);
+            let mut child = command.spawn().context("node: is it installed?")?;
             (first_line(&mut child).await.context("the network")?.0, Some(child))
         };
         let ready: Ready = serde_json::from_value(ready)?;

@@ -16,11 +16,11 @@ use actix_web::body::BodyStream;
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Bytes, Data, Form, Path, Query};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer};
 use anyhow::{Context as _, Result};
 use causeway_domain::{CodeVerifier, SystemRng};
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use self::script::{Fault, Script, TokenRefusal};
 pub use self::xrpc::{Nonces, XrpcReply, XrpcSeen};

@@ -20,8 +20,9 @@ export async function signInAndDecide({ url, handle, password, decision }) {
 
 async function consent(agent, page, { handle, password }) {
   const signedIn = await callApi(agent, page, 'sign-in', { username: handle, password, locale: 'en', remember: false })
-  const { sub } = signedIn.account
-  return (await callApi(agent, page, 'consent', { sub }, signedIn.ephemeralToken)).url
+  // PDS 0.4 names the account by `sub`, 0.5 by `did`; each refuses the other's name.
+  const { did, sub } = signedIn.account
+  return (await callApi(agent, page, 'consent', did ? { did } : { sub }, signedIn.ephemeralToken)).url
 }
 
 async function reject(agent, page) {

@@ -11,7 +11,7 @@ import { startPlc } from './plc.mjs'
 const STOP_DEADLINE_MS = 6000
 
 const settings = JSON.parse(process.argv[2])
-const { data, tls } = settings
+const { data, packages, tls } = settings
 const running = []
 let stopping = false
 
@@ -40,7 +40,7 @@ async function start() {
   const certificates = tls ? sharedCertificates(settings.tlsDir) : undefined
   const origin = (name, port) => (tls ? `https://${name}.realnet.internal:${port}` : `http://localhost:${port}`)
   const portAt = (offset) => (settings.port ? settings.port + offset : 0)
-  const common = { origin, certificates }
+  const common = { origin, certificates, packages }
   const started = (part) => {
     running.push(part)
     return part

@@ -2,12 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import pdsPackage from '@atproto/pds'
+import { loadFrom } from '../lib/releases.mjs'
 import { reserve, serve } from './listen.mjs'
 
 const secret = (bytes) => randomBytes(bytes).toString('hex')
 
-export async function startPds({ index, port, origin, certificates, strict, data, plcUrl, directoryUrl }) {
+export async function startPds({ index, port, origin, certificates, strict, data, packages, plcUrl, directoryUrl }) {
+  const pdsPackage = await loadFrom(packages, '@atproto/pds')
   const reserved = await reserve(port)
   const url = origin(`pds${index}`, reserved.port)
   const { hostname } = new URL(url)
@@ -76,10 +77,7 @@ function insides({ oauthProvider, accountManager, plcClient, plcRotationKey }) {
     },
 
     // Client metadata and key sets are otherwise kept for ten minutes.
-    forgetClients() {
-      clientManager.metadataGetter.store.clear()
-      clientManager.jwks.store.clear()
-    },
+    forgetClients: forgetful([clientManager.metadataGetter, clientManager.jwks]),
 
     // Moves OAuth sessions into the past; returns how many.
     async ageSessions(seconds, did) {
@@ -103,4 +101,21 @@ function insides({ oauthProvider, accountManager, plcClient, plcRotationKey }) {
         }),
       })),
   }
+}
+
+// Makes caches forget on request: what is called asks them to fetch each value anew, once. The values themselves are
+// out of reach.
+function forgetful(getters) {
+  let generation = 0
+  for (const getter of getters) {
+    const get = getter.get.bind(getter)
+    const fetchedIn = new Map()
+    getter.get = async (key, options) => {
+      const noCache = (fetchedIn.get(key) ?? 0) < generation
+      const value = await get(key, { ...options, ...(noCache && { noCache }) })
+      fetchedIn.set(key, generation)
+      return value
+    }
+  }
+  return () => void generation++
 }

@@ -1,8 +1,9 @@
 // The DID registry: the official PLC server with its in-memory database.
-import plc from '@did-plc/server'
+import { loadFrom } from '../lib/releases.mjs'
 import { reserve, serve } from './listen.mjs'
 
-export async function startPlc({ port, origin, certificates }) {
+export async function startPlc({ port, origin, certificates, packages }) {
+  const plc = await loadFrom(packages, '@did-plc/server')
   const reserved = await reserve(port)
   const server = plc.PlcServer.create({ db: new plc.MockDatabase() })
   // Left alone, the server would listen on every interface.

@@ -35,8 +35,10 @@ fn name_of(path: &Path) -> Option<&str> {
     names.map(|name| name.strip_suffix(".rs").unwrap_or(name)).find(|name| !STAND_INS.contains(name))
 }
 
-/// The functions of a file that are tests: by an attribute, or by a place in `on_each_database!`, whose
-/// tests take a `database` without a type.
+/// The parameters of tests in `on_each_database!` and `on_each_network!`: they have no types.
+const CASES: [&str; 2] = ["database)", "database, release)"];
+
+/// The functions of a file that are tests: by an attribute, or by a place in a macro that runs them in several cases.
 fn tests_in(text: &str) -> Vec<&str> {
     let mut tests = Vec::new();
     let mut marked = false;
@@ -44,7 +46,7 @@ fn tests_in(text: &str) -> Vec<&str> {
         marked |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
         let declared = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
         if let Some((name, rest)) = declared.and_then(|declared| declared.split_once('(')) {
-            if marked || rest.starts_with("database)") {
+            if marked || CASES.iter().any(|parameters| rest.starts_with(parameters)) {
                 tests.push(name);
             }
             marked = false;
@@ -135,8 +137,9 @@ mod tests {
         let text = "#[test]\nfn one() {\nfn inner() {}\n}\n\
                     /// Two.\n#[tokio::test(start_paused = true)]\nasync fn two() -> Result<()> {\n\
                     on_each_database! {\n    async fn three(database) {\n}\n}\n\
+                    on_each_network! {\n    async fn four(database, release) {\n}\n}\n\
                     async fn helper(database: &TestDatabase) -> Result<()> {\n\
-                    proptest! {\n    #[test]\n    fn four(text in \".*\") {\n";
-        assert_eq!(tests_in(text), ["one", "two", "three", "four"]);
+                    proptest! {\n    #[test]\n    fn five(text in \".*\") {\n";
+        assert_eq!(tests_in(text), ["one", "two", "three", "four", "five"]);
     }
 }
