@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: rules of the house that no compiler checks. Each failure is one line: where, what, mend.
 
 mod conformance;
+mod dependencies;
 mod layers;
 mod manifests;
 mod migrations;
@@ -38,6 +39,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     findings.extend(migrations::check(root)?);
     findings.extend(sources::check(root)?);
     findings.extend(conformance::check(root)?);
+    findings.extend(dependencies::check(root)?);
     for finding in &findings {
         println!("{finding}");
     }
