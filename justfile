@@ -7,7 +7,7 @@ _default:
 run *flags:
     cargo run --release -- {{flags}}
 
-# Run every test, with whatever they need
+# Run every test, with whatever they need; --extended adds what takes long
 test *flags:
     cargo xtask test {{flags}}
 

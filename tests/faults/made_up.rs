@@ -1,5 +1,8 @@
 //! Made-up requests: whatever is sent, the server does what its OpenAPI document says, and nothing breaks. They
 //! are made by schemathesis, which `cargo xtask test --fuzz` installs; without it this is left out.
+//!
+//! By default there are few, and the same ones each time. With `CAUSEWAY_FUZZ_SECONDS` each database is tried for that
+//! long, with others each time; what schemathesis prints on a failure has the seed.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +14,19 @@ use tokio::process::Command;
 
 use crate::support::{DID, HANDLE, on_each_database, serve_with};
 
-/// How often each endpoint is tried with what it takes, and as often with what it does not.
-const EXAMPLES: &str = "40";
+/// How many callers there are, and so how many parts a run has.
+const CALLERS: u64 = 4;
+
+/// How much is made up, in the words of schemathesis.
+fn effort() -> Vec<String> {
+    let seconds = std::env::var("CAUSEWAY_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let arguments = match seconds.unwrap_or(0_u64) {
+        0 => "--max-examples 6 --seed 1".to_owned(),
+        seconds => format!("--max-examples 40 --max-time {}", (seconds / CALLERS).max(1)),
+    };
+    arguments.split(' ').map(str::to_owned).collect()
+}
+
 /// What must hold of each answer. That all well-formed data is taken and everything else refused is no promise of
 /// OAuth: much of it is about a code or a token that somebody would have to have.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
@@ -39,7 +53,8 @@ async fn attack(
     let output = Command::new(program)
         .current_dir(directory)
         .args(["--no-color", "run", &format!("{}/openapi.json", server.address)])
-        .args(["--checks", CHECKS, "--max-examples", EXAMPLES, "--include-path-regex", paths])
+        .args(["--checks", CHECKS, "--include-path-regex", paths])
+        .args(effort())
         .args(["--workers", "2", "--generation-database", "none", "--max-redirects", "0"])
         .args(["--request-timeout", "30", "--continue-on-failure"])
         .args(shown)

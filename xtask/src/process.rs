@@ -44,14 +44,27 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("the output of {program} is not UTF-8"))
 }
 
-/// Builds the server and answers where the binary is.
+/// Builds the server and answers where the binary is. Cargo gives packages the features that all packages and targets of
+/// one call want together; so everything here builds the whole workspace, tests included: anything less would be built
+/// with other features, and everything below it again. (There are no examples; asking for them counts as a test.)
 pub(crate) fn build_server(root: &Path) -> Result<PathBuf> {
-    must_run(cargo().args(["build", "--quiet", "--package", "causeway-server"]))?;
-    let binary = target_dir(root)?.join("debug").join(format!("causeway{}", env::consts::EXE_SUFFIX));
-    if !binary.is_file() {
-        bail!("causeway-server was built, but {} is not there", binary.display());
+    must_run(cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
+    program(root, "causeway")
+}
+
+/// Builds the server and every test, and answers where the server's binary is.
+pub(crate) fn build_all(root: &Path) -> Result<PathBuf> {
+    must_run(cargo().args(["build", "--workspace", "--all-targets"]))?;
+    program(root, "causeway")
+}
+
+/// A program of the workspace that was built for debugging.
+pub(crate) fn program(root: &Path, name: &str) -> Result<PathBuf> {
+    let program = target_dir(root)?.join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    if !program.is_file() {
+        bail!("{name} was built, but {} is not there", program.display());
     }
-    Ok(binary)
+    Ok(program)
 }
 
 /// Where cargo builds, which `CARGO_TARGET_DIR` and configuration files can move.

@@ -1,15 +1,22 @@
-//! `cargo xtask test`: the one command that runs every test, with what they need.
+//! `cargo xtask test`: the one command that runs every test, with what they need. It goes part by part, says which one
+//! is under way, and ends with a table of them all.
+//!
+//! There are two tiers. What runs always has to pass before a change is sent; `--extended` adds what takes too long for
+//! that, and has to pass before an issue is closed or a release is made.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
+mod parts;
+mod report;
+mod stage;
 
-use anyhow::{Context as _, Result};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::Args;
 
-use crate::fuzz;
-use crate::network::Network;
-use crate::postgres::{self, Postgres};
-use crate::process;
+use self::parts::{PARTS, Tier};
+use self::report::Report;
+use self::stage::Stage;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -19,97 +26,38 @@ pub(crate) struct Arguments {
     /// Leave out the tests against a real AT Protocol network, which need Node
     #[arg(long)]
     no_realnet: bool,
-    /// Add requests that are made up from the OpenAPI document; this needs Python and PyPI, and minutes
+    /// Add requests that are made up from the OpenAPI document, for a minute; this needs Python and PyPI
     #[arg(long)]
     fuzz: bool,
+    /// Add what takes too long for every day: see the table at the end
+    #[arg(long)]
+    extended: bool,
 }
-
-/// Set for the tests when there is no AT Protocol network for them.
-const NO_REALNET: &str = "CAUSEWAY_TEST_NO_REALNET";
 
 pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
-    let mut skipped = Vec::new();
-    if arguments.no_realnet {
-        skipped.push("the tests against a real AT Protocol network: --no-realnet".to_owned());
-    } else {
-        process::must_run(Command::new("node").arg("tests/realnet/install.mjs"))
-            .context("the AT Protocol network for the tests (--no-realnet leaves it out)")?;
+    let mut report = Report::begin();
+    let mut stage = Stage::new(root, arguments);
+    let prepared = stage.prepare(&mut report);
+    if let Err(error) = prepared {
+        report.print();
+        return Err(error);
     }
-    let binary = process::build_server(root)?;
-    let postgres = Postgres::find().context("PostgreSQL for the tests")?;
-    if let Postgres::Missing { reason } = &postgres {
-        skipped.push(format!("PostgreSQL: {reason}"));
+    for part in PARTS.iter().filter(|part| wanted(arguments, part.tier)) {
+        report.run(part.name, part.about, || (part.run)(&stage))?;
     }
-    let schemathesis = arguments.fuzz.then(|| fuzz::install(root)).transpose()?;
-    if schemathesis.is_none() {
-        skipped.push("the made-up requests: --fuzz adds them".to_owned());
-    }
-    announce(&skipped);
-
-    let networks = if arguments.no_realnet { Vec::new() } else { Network::start_all()? };
-    let setup = Setup { binary, postgres, networks, schemathesis };
-    let code = setup.run_all(arguments.filter.as_deref());
-    // Before the last words: stopping the server may take a moment.
-    drop(setup);
-    announce(&skipped);
-    code
+    // Before the last words: stopping the servers may take a moment.
+    drop(stage);
+    report.print();
+    Ok(if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Says loudly what is not tested; a green run must not look like a whole one.
-fn announce(skipped: &[String]) {
-    for what in skipped {
-        eprintln!("\n*** SKIPPED: {what}\n");
+/// Whether a part of this tier is asked for. With a filter there is one part: the tests that it names.
+fn wanted(arguments: &Arguments, tier: Tier) -> bool {
+    match tier {
+        Tier::Tests => true,
+        _ if arguments.filter.is_some() => false,
+        Tier::Always => true,
+        Tier::Fuzz => arguments.fuzz && !arguments.extended,
+        Tier::Extended => arguments.extended,
     }
-}
-
-struct Setup {
-    binary: PathBuf,
-    postgres: Postgres,
-    networks: Vec<Network>,
-    schemathesis: Option<PathBuf>,
-}
-
-impl Setup {
-    fn run_all(&self, filter: Option<&str>) -> Result<ExitCode> {
-        let filter = filter.into_iter();
-        if process::find_in_path("cargo-nextest").is_none() {
-            let mut command = self.command(&["test", "--workspace"]);
-            return Ok(exit_code(process::show_and_run(command.args(filter))?));
-        }
-        let filtered = filter.len() > 0;
-        let mut command = self.command(&["nextest", "run", "--workspace", "--no-fail-fast"]);
-        let status = process::show_and_run(command.args(filter))?;
-        if !status.success() || filtered {
-            return Ok(exit_code(status));
-        }
-        // nextest leaves the examples in the documentation out.
-        Ok(exit_code(process::show_and_run(&mut self.command(&["test", "--workspace", "--doc"]))?))
-    }
-
-    /// A cargo command whose tests find what they need.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = process::cargo();
-        command.args(arguments).env("CAUSEWAY_BIN", &self.binary);
-        match self.postgres.url() {
-            Some(url) => command.env(postgres::VARIABLE, url),
-            None => command.env_remove(postgres::VARIABLE),
-        };
-        match &self.schemathesis {
-            Some(program) => command.env(fuzz::VARIABLE, program),
-            None => command.env_remove(fuzz::VARIABLE),
-        };
-        if self.networks.is_empty() {
-            command.env(NO_REALNET, "1");
-        } else {
-            command.env_remove(NO_REALNET);
-        }
-        command.envs(self.networks.iter().map(Network::variable));
-        command
-    }
-}
-
-/// The tests' own code, or 1 when a signal ended them.
-fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    ExitCode::from(code)
 }

@@ -1,6 +1,5 @@
 //! `cargo xtask upstream`: the scripted upstream of the tests, by hand.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -20,12 +19,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
-    // Of the whole workspace: alone it would be built with other features, and everything below it again.
-    let build = ["build", "--quiet", "--workspace", "--bin", "scripted-upstream"];
-    process::must_run(process::cargo().args(build))?;
-    let program = process::target_dir(root)?
-        .join("debug")
-        .join(format!("scripted-upstream{}", env::consts::EXE_SUFFIX));
+    process::build_server(root)?;
+    let program = process::program(root, "scripted-upstream")?;
     let status = process::show_and_run(Command::new(program).args(&arguments.flags))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,0 +1,146 @@
+//! The parts of a run. To add one, add an entry to [`PARTS`].
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::report::Outcome;
+use super::stage::Stage;
+use crate::{fuzz, process};
+
+/// When a part runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tier {
+    /// Always, and alone when a filter is given.
+    Tests,
+    /// Always, unless a filter is given.
+    Always,
+    /// With `--fuzz`; `--extended` has a longer one.
+    Fuzz,
+    /// With `--extended`.
+    Extended,
+}
+
+/// A part: its name in the table, what it is, when it runs, and how.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) tier: Tier,
+    pub(super) run: fn(&Stage<'_>) -> Result<Outcome>,
+}
+
+/// Every part, in the order in which they run.
+pub(super) const PARTS: &[Part] = &[
+    Part { name: "tests", about: "every test of the workspace", tier: Tier::Tests, run: tests },
+    Part {
+        name: "examples",
+        about: "those in the documentation of the crates",
+        tier: Tier::Always,
+        run: examples,
+    },
+    Part {
+        name: "fuzz",
+        about: "a few made-up requests at every endpoint",
+        tier: Tier::Fuzz,
+        run: short_fuzz,
+    },
+    Part {
+        name: "all pairs",
+        about: "the journeys of every release of the PDS on every database",
+        tier: Tier::Extended,
+        run: all_pairs,
+    },
+    Part {
+        name: "kills",
+        about: "the server is killed 200 times around a refresh, and again and again for two minutes of work",
+        tier: Tier::Extended,
+        run: kills,
+    },
+    Part {
+        name: "long fuzz",
+        about: "ten minutes of made-up requests, on each database",
+        tier: Tier::Extended,
+        run: long_fuzz,
+    },
+];
+
+/// Tests in modules of this name run with `--extended` only.
+const EXTENDED: &str = "::extended::";
+
+fn tests(stage: &Stage<'_>) -> Result<Outcome> {
+    let filter = stage.arguments.filter.as_deref();
+    // A part of their own runs them, unless a filter names some.
+    let leave_out = !(stage.arguments.extended && filter.is_some());
+    let mut command;
+    if has_nextest() {
+        command = stage.cargo(&NEXTEST);
+        if leave_out {
+            command.args(["-E", &format!("not test({EXTENDED})")]);
+        }
+        command.args(filter);
+    } else {
+        command = stage.cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast", "--"]);
+        if leave_out {
+            command.args(["--skip", EXTENDED]);
+        }
+        command.args(filter);
+    }
+    ended(&mut command)
+}
+
+/// nextest leaves them out.
+fn examples(stage: &Stage<'_>) -> Result<Outcome> {
+    ended(&mut stage.cargo(&["test", "--quiet", "--workspace", "--doc"]))
+}
+
+fn short_fuzz(stage: &Stage<'_>) -> Result<Outcome> {
+    made_up(stage, 0)
+}
+
+fn long_fuzz(stage: &Stage<'_>) -> Result<Outcome> {
+    made_up(stage, 600)
+}
+
+/// Made-up requests for at least so many seconds on each database; 0: one short round.
+fn made_up(stage: &Stage<'_>, seconds: u32) -> Result<Outcome> {
+    let mut command = suite(stage, &["made_up::"]);
+    command.env(fuzz::VARIABLE, stage.schemathesis()?);
+    ended(command.env("CAUSEWAY_FUZZ_SECONDS", seconds.to_string()))
+}
+
+fn all_pairs(stage: &Stage<'_>) -> Result<Outcome> {
+    if stage.arguments.no_realnet {
+        return Ok(Outcome::Skipped("--no-realnet".to_owned()));
+    }
+    ended(&mut suite(stage, &[EXTENDED]))
+}
+
+fn kills(stage: &Stage<'_>) -> Result<Outcome> {
+    let mut command = suite(stage, &["killed_at_every_step", "crash::soak"]);
+    ended(command.env("CAUSEWAY_CRASH_ROUNDS", "200").env("CAUSEWAY_SOAK_SECONDS", "120"))
+}
+
+const NEXTEST: [&str; 6] =
+    ["nextest", "run", "--workspace", "--no-fail-fast", "--status-level=slow", "--final-status-level=slow"];
+
+fn has_nextest() -> bool {
+    process::find_in_path("cargo-nextest").is_some()
+}
+
+/// Tests of the whole server whose names contain one of these; what they say is shown. Of the whole workspace: alone they
+/// would be built with other features, and everything below them again.
+fn suite(stage: &Stage<'_>, names: &[&str]) -> Command {
+    if has_nextest() {
+        let mut command = stage.cargo(&NEXTEST);
+        command.args(["--test", "suite", "--success-output=final"]).args(names);
+        return command;
+    }
+    let mut command = stage.cargo(&["test", "--workspace", "--test", "suite", "--", "--nocapture"]);
+    command.args(names);
+    command
+}
+
+fn ended(command: &mut Command) -> Result<Outcome> {
+    let status = process::show_and_run(command)?;
+    Ok(if status.success() { Outcome::Passed } else { Outcome::Failed(format!("it ended with {status}")) })
+}

@@ -1,0 +1,91 @@
+//! What the tests need: the server's binary, PostgreSQL, AT Protocol networks, schemathesis.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::Arguments;
+use super::report::{Outcome, Report};
+use crate::fuzz;
+use crate::network::Network;
+use crate::postgres::{self, Postgres};
+use crate::process;
+
+/// Set for the tests when there is no AT Protocol network for them.
+const NO_REALNET: &str = "CAUSEWAY_TEST_NO_REALNET";
+
+/// Everything that is made for the tests, as long as this value lives.
+pub(super) struct Stage<'a> {
+    pub(super) root: &'a Path,
+    pub(super) arguments: &'a Arguments,
+    binary: PathBuf,
+    postgres: Postgres,
+    networks: Vec<Network>,
+    schemathesis: Option<PathBuf>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(root: &'a Path, arguments: &'a Arguments) -> Self {
+        let postgres = Postgres::Missing { reason: "not looked for".to_owned() };
+        Self { root, arguments, binary: PathBuf::new(), postgres, networks: Vec::new(), schemathesis: None }
+    }
+
+    /// Makes all of it.
+    pub(super) fn prepare(&mut self, report: &mut Report) -> Result<()> {
+        let realnet = !self.arguments.no_realnet;
+        if realnet {
+            report.run("install", "the AT Protocol networks, from npm", || {
+                process::must_run(Command::new("node").arg("tests/realnet/install.mjs"))
+                    .context("the AT Protocol networks for the tests (--no-realnet leaves them out)")?;
+                Ok(Outcome::Passed)
+            })?;
+        } else {
+            report.skip("networks", "the tests against real AT Protocol networks: --no-realnet");
+        }
+        if self.arguments.fuzz || self.arguments.extended {
+            report.run("schemathesis", "which makes requests up, from PyPI", || {
+                self.schemathesis = Some(fuzz::install(self.root)?);
+                Ok(Outcome::Passed)
+            })?;
+        }
+        report.run("build", "the server and every test", || {
+            self.binary = process::build_all(self.root)?;
+            Ok(Outcome::Passed)
+        })?;
+        self.postgres = Postgres::find().context("PostgreSQL for the tests")?;
+        if let Postgres::Missing { reason } = &self.postgres {
+            report.skip("PostgreSQL", reason);
+        }
+        if realnet {
+            report.run("networks", "two releases of the PDS, over http and over https", || {
+                self.networks = Network::start_all()?;
+                Ok(Outcome::Passed)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A cargo command whose tests find what they need.
+    pub(super) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = process::cargo();
+        command.args(arguments).env("CAUSEWAY_BIN", &self.binary);
+        match self.postgres.url() {
+            Some(url) => command.env(postgres::VARIABLE, url),
+            None => command.env_remove(postgres::VARIABLE),
+        };
+        command.env_remove(fuzz::VARIABLE);
+        if self.networks.is_empty() {
+            command.env(NO_REALNET, "1");
+        } else {
+            command.env_remove(NO_REALNET);
+        }
+        command.envs(self.networks.iter().map(Network::variable));
+        command
+    }
+
+    /// The program that makes requests up.
+    pub(super) fn schemathesis(&self) -> Result<&Path> {
+        self.schemathesis.as_deref().context("schemathesis is not installed")
+    }
+}
