@@ -47,6 +47,7 @@ mod faults {
     mod keep_alive;
     mod keeper;
     mod made_up;
+    mod moved;
     mod relay;
     mod upstream;
 }

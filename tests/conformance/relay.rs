@@ -1,10 +1,10 @@
 //! `/xrpc/{nsid}`: what passes to the person's own server and back, what does not, and who may call what.
 
 use causeway_domain::Clock as _;
-use causeway_testkit::{DpopKey, Tokens, XrpcReply};
+use causeway_testkit::{DpopKey, Tokens, XrpcReply, decide};
 use serde_json::json;
 
-use crate::support::{HANDLE, Scene, on_each_database};
+use crate::support::{DID, HANDLE, Scene, on_each_database};
 
 /// Headers of a request that pass, with what arrives.
 const PASS: [(&str, &str); 11] = [
@@ -164,6 +164,144 @@ on_each_database! {
             let answer = scene.read(&token).await?;
             assert_eq!((answer.status, &*answer.text, answer.header("etag")), (status, "", "\"1\""));
         }
+        Ok(())
+    }
+
+    /// What an answer says to our connection is not said to anybody else's: to speak another protocol, to go elsewhere, to
+    /// come again. The status of every call that ends is one that the client can do something with.
+    async fn only_final_answers_pass(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let answer = async |status: u16| {
+            let reply = XrpcReply { status, ..XrpcReply::default() }.header("upgrade", "websocket");
+            scene.upstream.script(|script| script.answer = Some(reply));
+            scene.read(&token).await
+        };
+        for status in [101, 300, 301, 302, 303, 305, 307, 308, 399, 407, 408, 421, 425, 600, 700, 999] {
+            let refused = answer(status).await?;
+            assert_eq!(refused.refusal(), "502 upstream_invalid", "{status} {refused:?}");
+            assert_eq!((refused.header("upgrade"), refused.header("connection")), ("", ""), "{status}");
+        }
+        for status in [200, 201, 203, 206, 400, 402, 404, 406, 409, 410, 422, 426, 428, 429, 451, 499, 500, 505, 511, 599] {
+            let passed = answer(status).await?;
+            assert_eq!((passed.status, &*passed.text, passed.header("upgrade")), (status, r#"{"ok":true}"#, ""));
+        }
+        for status in [204, 205] {
+            let passed = answer(status).await?;
+            assert_eq!((passed.status, &*passed.text), (status, ""), "some readers expect no body");
+        }
+        Ok(())
+    }
+
+    /// What a client names in `Connection` it says to us, and an upgrade is between it and us.
+    async fn what_stays_at_its_hop(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let request = scene.xrpc("GET", "app.bsky.feed.getTimeline", &token);
+        let request = request.header("connection", "Upgrade, Accept-Language,atproto-PROXY").header("upgrade", "websocket");
+        let request = request.header("accept-language", "de").header("atproto-repo-rev", "3jzfcijpj2z2a");
+        let answer = scene.agent.send(request.header("atproto-proxy", "did:web:api.bsky.app#bsky_appview")).await?;
+        assert_eq!((answer.status, answer.header("upgrade")), (200, ""), "{answer:?}");
+        let calls = scene.upstream.calls();
+        let seen = &calls[0].headers;
+        for name in ["connection", "upgrade", "accept-language", "atproto-proxy"] {
+            assert_eq!(seen.get(name), None, "{name}");
+        }
+        assert_eq!(seen["atproto-repo-rev"], "3jzfcijpj2z2a");
+        Ok(())
+    }
+
+    /// A PDS tells a session its user's email address; a token for less than that is not told.
+    async fn account_data_beyond_the_scope(database) {
+        let scene = Scene::set(database).await?;
+        let account = json!({
+            "handle": HANDLE, "did": DID, "email": "alice@mail.example", "emailConfirmed": true,
+            "emailAuthFactor": false, "active": true,
+        });
+        let less = json!({"handle": HANDLE, "did": DID, "active": true});
+        let answers = |reply: XrpcReply| scene.upstream.script(|script| script.answer = Some(reply));
+        answers(XrpcReply::json(200, &account).header("etag", "\"1\""));
+        let asked = scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email transition:email"));
+        let consent = scene.client.reach_consent(&scene.agent, &scene.upstream, &asked).await?;
+        let code = decide(&scene.agent, &consent, "allow").await?.redirect_param("code").unwrap();
+        let tokens = Tokens::read(&scene.client.redeem(&scene.agent, &code, &asked.verifier).await?)?;
+        let with = async |scope: &str| {
+            let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token), ("scope", scope)];
+            anyhow::Ok(Tokens::read(&scene.client.post(&scene.agent, "/oauth/token", &form).await?)?.access_token)
+        };
+        for (scope, expected) in [
+            ("openid email transition:email", &account),
+            ("openid transition:email", &account),
+            ("openid email", &account),
+            ("openid", &less),
+            ("atproto", &less),
+        ] {
+            let token = with(scope).await?;
+            for method in ["com.atproto.server.getSession", "com.atproto.SERVER.getsession"] {
+                let request = scene.xrpc("GET", method, &token).header("accept-encoding", "gzip");
+                let answer = scene.agent.send(request.header("if-none-match", "\"1\"")).await?;
+                assert_eq!((answer.status, &answer.json()), (200, expected), "{scope}");
+                let seen = scene.upstream.calls().pop().unwrap();
+                let is_whole = expected == &account;
+                assert_eq!(seen.headers.contains_key("accept-encoding"), is_whole, "it has to be read");
+                assert_eq!(answer.header("etag").is_empty(), !is_whole, "it is another one");
+            }
+        }
+        let narrow = with("openid").await?;
+        for unreadable in [
+            XrpcReply::json(200, &account).header("content-encoding", "gzip"),
+            XrpcReply::json(200, &json!([account])),
+            XrpcReply { body: "alice@mail.example".to_owned(), ..XrpcReply::default() },
+            XrpcReply { filler: 100_000, ..XrpcReply::json(200, &account) },
+        ] {
+            answers(unreadable);
+            let refused = scene.read(&narrow).await?;
+            assert_eq!(refused.refusal(), "502 upstream_invalid");
+            assert!(!refused.text.contains("alice@"), "{refused:?}");
+        }
+        answers(XrpcReply::json(400, &json!({"error": "InvalidRequest", "message": "m"})));
+        assert_eq!(scene.read(&narrow).await?.refusal(), "400 InvalidRequest");
+        Ok(())
+    }
+
+    /// A PDS finds a method by its name without regard to case: so does every rule.
+    async fn methods_in_any_spelling(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        for (method, call) in [
+            ("GET", "CHAT.bsky.convo.listConvos"),
+            ("POST", "chat.BSKY.convo.sendMessage"),
+            ("GET", "com.atproto.server.getServiceAuth?aud=did:web:api.bsky.chat&lxm=CHAT.bsky.convo.getLog"),
+            ("GET", "com.atproto.server.GETSERVICEAUTH?aud=did:web:api.bsky.chat&lxm=chat.Bsky.convo.getLog"),
+            ("POST", "com.atproto.Server.createAppPassword"),
+            ("POST", "COM.atproto.server.DELETEACCOUNT"),
+            ("POST", "Com.atproto.identity.signPlcOperation"),
+        ] {
+            let answer = scene.agent.send(scene.xrpc(method, call, &token)).await?;
+            assert_eq!(answer.refusal(), "403 insufficient_scope", "{call}");
+        }
+        assert!(scene.upstream.calls().is_empty());
+        Ok(())
+    }
+
+    /// Nobody but us would read an array as a record: it is not read, and not sent.
+    async fn an_array_is_no_record(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let scope = "atproto repo:app.bsky.feed.post";
+        let form = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh_token), ("scope", scope)];
+        let narrow = Tokens::read(&scene.client.post(&scene.agent, "/oauth/token", &form).await?)?.access_token;
+        for (method, body) in [
+            ("createRecord", r#"["app.bsky.feed.post"]"#),
+            ("putRecord", r#"["app.bsky.feed.post"]"#),
+            ("applyWrites", r#"[[["com.atproto.repo.applyWrites#create","app.bsky.feed.post"]]]"#),
+            ("applyWrites", r#"{"writes":[["com.atproto.repo.applyWrites#create","app.bsky.feed.post"]]}"#),
+        ] {
+            let request = scene.xrpc("POST", &format!("com.atproto.repo.{method}"), &narrow);
+            let answer = scene.agent.send(request.header("content-type", "application/json").body(body)).await?;
+            assert_eq!(answer.refusal(), "400 invalid_request", "{body}");
+        }
+        assert!(scene.upstream.calls().is_empty());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_testkit::{Answer, Fault, Nonces, Person as _, XrpcReply};
+use causeway_testkit::{Answer, Fault, Nonces, Person as _, TokenRefusal, XrpcReply};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};
@@ -117,9 +117,48 @@ on_each_database! {
         scene.upstream.expire_access_tokens();
         let again = upload(&scene, &token, LARGE).await?;
         assert_eq!((&*again.refusal(), again.header("retry-after")), ("503 resend_request", "1"));
+        assert!(again.text.contains("the session was renewed"), "{again:?}");
         assert_eq!(iteration(&scene, &token).await?, 5, "everything is ready for it");
         assert_eq!(upload(&scene, &token, LARGE).await?.status, 200);
         assert_eq!(iteration(&scene, &token).await?, 5);
+        Ok(())
+    }
+
+    /// The server changes its nonce: what happened is said, and nothing is renewed. A nonce that was first seen a minute
+    /// ago is asked for again first, however often the server has repeated it since.
+    async fn a_nonce_that_changes(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        scene.upstream.script(|script| script.nonces = Nonces::Current);
+        assert_eq!(scene.read(&token).await?.status, 200);
+        scene.upstream.change_nonce();
+        let refused = upload(&scene, &token, LARGE).await?;
+        assert_eq!((&*refused.refusal(), refused.header("retry-after")), ("503 resend_request", "1"));
+        assert!(refused.text.contains("asked for a proof with another nonce"), "{refused:?}");
+        assert!(!refused.text.contains("renewed"), "{refused:?}");
+        assert_eq!(upload(&scene, &token, LARGE).await?.status, 200);
+        for _ in 0..3 {
+            scene.app.clock.advance(20);
+            assert_eq!(scene.read(&token).await?.status, 200);
+        }
+        scene.upstream.change_nonce();
+        assert_eq!(upload(&scene, &token, LARGE).await?.status, 200, "the old one was a minute old");
+        assert_eq!((scene.upstream.hits("token"), iteration(&scene, &token).await?), (1, json!(1)));
+        Ok(())
+    }
+
+    /// XRPC's own words for a token that is over, with status 400; an answer about a token from a mail is the method's.
+    async fn a_token_that_is_over_in_the_words_of_xrpc(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        for (n, refused) in [TokenRefusal::Xrpc("ExpiredToken"), TokenRefusal::Xrpc("InvalidToken"), TokenRefusal::Unquoted].into_iter().enumerate() {
+            scene.upstream.script(|script| script.token_refusal = refused);
+            scene.upstream.expire_access_tokens();
+            assert_eq!(upload(&scene, &token, 1000).await?.status, 200, "{refused:?}");
+            assert_eq!(iteration(&scene, &token).await?, n + 2, "{refused:?}");
+        }
+        scene.upstream.script(|script| script.refuses_tokens = true);
+        assert_eq!(scene.read(&token).await?.refusal(), "502 upstream_refused");
         Ok(())
     }
 

@@ -21,9 +21,28 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+        self.get_younger(key, now, Self::SECONDS)
+    }
+
+    /// An entry that is less than `seconds` old.
+    pub(crate) fn get_younger(&self, key: &K, now: Timestamp, seconds: i64) -> Option<V> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (value, since) = entries.get(key)?;
-        is_live(*since, now, Self::SECONDS).then(|| value.clone())
+        is_live(*since, now, seconds.min(Self::SECONDS)).then(|| value.clone())
+    }
+
+    /// Drops an entry, and gives it back whatever its age is.
+    pub(crate) fn forget(&self, key: &K) -> Option<V> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.remove(key).map(|(value, _)| value)
+    }
+
+    /// Drops the entries with this value.
+    pub(crate) fn forget_value(&self, value: &V)
+    where
+        V: PartialEq,
+    {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (own, _)| own != value);
     }
 
     pub(crate) fn put(&self, key: K, value: V, now: Timestamp) {
@@ -56,6 +75,20 @@ mod tests {
         assert_eq!(cache.get(&"a", Timestamp(1_300)), None);
         assert_eq!(cache.get(&"a", Timestamp(999)), None);
         assert_eq!(cache.get(&"b", Timestamp(1_000)), None);
+        assert_eq!(cache.get_younger(&"a", Timestamp(1_059), 60), Some(1));
+        assert_eq!(cache.get_younger(&"a", Timestamp(1_060), 60), None);
+        assert_eq!(cache.get_younger(&"a", Timestamp(1_300), 1_000), None);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone() {
+        let (cache, now) = (TtlCache::new(), Timestamp(0));
+        for (key, value) in [("a", 1), ("b", 2), ("c", 1)] {
+            cache.put(key, value, now);
+        }
+        assert_eq!((cache.forget(&"b"), cache.forget(&"b")), (Some(2), None));
+        cache.forget_value(&1);
+        assert_eq!((cache.get(&"a", now), cache.get(&"c", now)), (None, None));
     }
 
     #[test]

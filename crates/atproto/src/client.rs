@@ -79,7 +79,8 @@ impl AtprotoClient {
         &self.0.http
     }
 
-    /// From what somebody typed to the server that can sign them in.
+    /// From what somebody typed to the server that can sign them in. The document of an account is fetched now: one
+    /// that moved a moment ago signs in where it is.
     ///
     /// A handle has to verify in both directions. A server may be a personal data server or an authorization
     /// server; whoever comes back from there has to be checked with [`AtprotoClient::resolve_did`] and
@@ -99,7 +100,7 @@ impl AtprotoClient {
                     outcome => outcome?,
                 }
             }
-            SignInInput::Did(did) => self.resolve_did(did).await?,
+            SignInInput::Did(did) => self.resolve_did_fresh(did).await?,
             SignInInput::Server(url) => {
                 return Ok(Target { identity: None, server: self.0.metadata.of_server(url).await? });
             }
@@ -115,6 +116,23 @@ impl AtprotoClient {
     #[tracing::instrument(name = "atproto.resolve_did", skip_all, fields(%did))]
     pub async fn resolve_did(&self, did: &Did) -> Result<Identity, ResolveError> {
         self.0.identities.by_did(did, Freshness::Cached).await
+    }
+
+    /// As [`AtprotoClient::resolve_did`], for when the account may have moved: less than a minute old.
+    ///
+    /// # Errors
+    /// As [`AtprotoClient::resolve_did`].
+    #[tracing::instrument(name = "atproto.resolve_did_lately", skip_all, fields(%did))]
+    pub async fn resolve_did_lately(&self, did: &Did) -> Result<Identity, ResolveError> {
+        self.0.identities.by_did(did, Freshness::Younger(60)).await
+    }
+
+    /// Drops what is cached about an account, its PDS and its authorization server: something there did not match, or
+    /// refused a credential.
+    pub fn forget(&self, did: &Did) {
+        if let Some(identity) = self.0.identities.forget(did) {
+            self.0.metadata.forget(&identity.pds);
+        }
     }
 
     /// As [`AtprotoClient::resolve_did`], but nothing is taken from the cache.

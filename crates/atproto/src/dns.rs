@@ -56,17 +56,14 @@ fn limit(options: &mut ResolverOpts) {
     options.attempts = 1;
 }
 
-/// The DID among TXT records. Records without `did=` don't count; two that differ name nobody.
+/// The DID among TXT records. Records that hold none don't count; two that differ name nobody.
 fn did_in(texts: impl Iterator<Item = String>) -> Result<Option<Did>, ResolveError> {
-    let mut found: Option<String> = None;
-    for text in texts {
-        let Some(value) = text.strip_prefix("did=") else { continue };
-        match &found {
-            Some(other) if other != value => return Err(ResolveError::HandleAmbiguous),
-            _ => found = Some(value.to_owned()),
-        }
+    let mut dids = texts.filter_map(|text| Did::parse(text.trim().strip_prefix("did=")?.trim()).ok());
+    let found = dids.next();
+    match dids.find(|other| Some(other) != found.as_ref()) {
+        Some(_) => Err(ResolveError::HandleAmbiguous),
+        None => Ok(found),
     }
-    Ok(found.and_then(|value| Did::parse(value.trim()).ok()))
 }
 
 #[cfg(test)]
@@ -90,10 +87,14 @@ mod tests {
         assert_eq!(found(&[]), Ok(None));
         assert_eq!(found(&["v=spf1 -all"]), Ok(None));
         assert_eq!(found(&["v=spf1 -all", &alice]), Ok(did.clone()));
-        assert_eq!(found(&[&alice, &alice]), Ok(did));
+        assert_eq!(found(&[&alice, &format!("did= {ALICE} ")]), Ok(did.clone()));
         assert_eq!(found(&["did=nonsense"]), Ok(None));
         assert_eq!(found(&[&alice, &bob]), Err(ResolveError::HandleAmbiguous));
-        assert_eq!(found(&[&alice, "did=nonsense"]), Err(ResolveError::HandleAmbiguous));
+        for placeholder in ["did=nonsense", "did=did:plc:xxx", "did=", "did=did:key:zQ3sh"] {
+            assert_eq!(found(&[&alice, placeholder]), Ok(did.clone()), "{placeholder}");
+            assert_eq!(found(&[placeholder, &alice]), Ok(did.clone()), "{placeholder}");
+            assert_eq!(found(&[placeholder, &alice, &bob]), Err(ResolveError::HandleAmbiguous), "{placeholder}");
+        }
     }
 
     /// A DNS server for one question: answers every query with these TXT records, or with this error code.

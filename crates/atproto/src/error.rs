@@ -34,6 +34,9 @@ pub enum ResolveError {
     /// A server's OAuth metadata does not allow a safe sign-in.
     #[error("the server's OAuth metadata is not valid: {0}")]
     ServerMetadata(&'static str),
+    /// The handle's own domain does not say whether it is somebody's: it may not be asked, or not now.
+    #[error("the domain of the handle could not be asked: {0}")]
+    HandleUnanswered(#[source] HttpError),
     /// The DNS servers gave no answer.
     #[error("the DNS lookup of the handle failed")]
     Dns,
@@ -61,7 +64,11 @@ impl ResolveError {
             | Self::DidTooLong
             | Self::NoPds
             | Self::Http(HttpError::Blocked(_) | HttpError::Setup(_)) => false,
-            Self::DidDocument(_) | Self::ServerMetadata(_) | Self::Dns | Self::Http(_) => true,
+            Self::DidDocument(_)
+            | Self::ServerMetadata(_)
+            | Self::HandleUnanswered(_)
+            | Self::Dns
+            | Self::Http(_) => true,
         }
     }
 }

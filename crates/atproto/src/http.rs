@@ -12,7 +12,7 @@ use bytes::Bytes;
 use causeway_domain::Timestamp;
 use native_tls::{Certificate, Protocol, TlsConnector};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -78,7 +78,7 @@ pub enum HttpError {
     /// The connection broke before the answer was complete. The request may have been carried out.
     #[error("the connection broke before the answer was complete")]
     Interrupted,
-    /// The answer is a redirect (3xx), which is never followed.
+    /// The answer is a redirect (3xx) that is not followed.
     #[error("answered with a redirect, which is not followed")]
     Redirected,
     /// The answer is longer than we read.
@@ -284,12 +284,27 @@ impl HttpClient {
         if response.status().is_success() { Ok(()) } else { Err(status_error(&response)) }
     }
 
-    /// Fetches a text of at most `cap` bytes; anything but status 200 is an error.
-    pub(crate) async fn get_text(&self, url: &Url, cap: usize, shows: Shows) -> Result<String, HttpError> {
-        let response = self.send(Call { shows, ..Call::get(url, "text/plain") }).await?;
-        expect_ok(&response)?;
-        let body = read(response, cap).await?;
-        Ok(String::from_utf8_lossy(&body).into_owned())
+    /// Fetches a text of at most `cap` bytes; any status that is not a success is an error. Up to `redirects` redirects
+    /// are followed, each to an address that this client may connect to ([`HttpClient::check`], and the addresses of
+    /// its host).
+    ///
+    /// # Errors
+    /// Any [`HttpError`] but `Setup`; [`HttpError::Redirected`] for one redirect too many, or one that leads nowhere.
+    pub async fn get_text(&self, url: &Url, cap: usize, redirects: u8) -> Result<String, HttpError> {
+        let mut url = url.clone();
+        for _ in 0..=redirects {
+            let response = self.send_once(Call { shows: Shows::Nobody, ..Call::get(&url, "text/plain, */*;q=0.5") }).await?;
+            if let Some(next) = redirect(&url, &response)? {
+                url = next;
+                continue;
+            }
+            if !response.status().is_success() {
+                return Err(status_error(&response));
+            }
+            let body = read(response, cap).await?;
+            return Ok(String::from_utf8_lossy(&body).into_owned());
+        }
+        Err(HttpError::Redirected)
     }
 
     /// Sends JSON to somebody who answers with a status; nothing of the body is read.
@@ -322,6 +337,14 @@ impl HttpClient {
 
     /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
+        match final_answer(self.send_once(call).await?)? {
+            response if response.status().is_redirection() => Err(HttpError::Redirected),
+            response => Ok(response),
+        }
+    }
+
+    /// Sends a request; gives the answer before its body.
+    async fn send_once(&self, call: Call<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
         let sent = Sent::begin(call.method.clone(), call.url, call.shows);
         let mut request = self
@@ -336,8 +359,7 @@ impl HttpClient {
         let sending = pin!(request.send().instrument(sent.span.clone()));
         let outcome = self.home.of(sending).await.map_err(|error| explain(&error));
         self.note_outcome(&sent, &outcome);
-        let response = outcome?;
-        if response.status().is_redirection() { Err(HttpError::Redirected) } else { Ok(response) }
+        outcome
     }
 
     /// Counts how a request went, and says it in the log and to whoever collects traces: metadata, and no query.
@@ -373,6 +395,29 @@ impl HttpClient {
             None => return Err(HttpError::Blocked("the address names no host")),
         };
         if self.dev_mode || is_public(address) { Ok(()) } else { Err(HttpError::Blocked(PRIVATE)) }
+    }
+}
+
+/// Where a redirect (RFC 9110 section 15.4) leads; `None` when the answer is none.
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    location.and_then(|location| from.join(location).ok()).map(Some).ok_or(HttpError::Redirected)
+}
+
+/// An answer that ends a request and says something to whoever made it. What remains says something to a connection:
+/// to use it for another protocol (1xx), to come elsewhere (3xx but 304), to authenticate at a proxy (407), to send the
+/// request on another one or again (408, 421, 425), or nothing that HTTP knows (600 and above). Its connection is
+/// dropped with it.
+pub(crate) fn final_answer(response: Response) -> Result<Response, HttpError> {
+    match response.status().as_u16() {
+        200..300 | 304 => Ok(response),
+        300..400 => Err(HttpError::Redirected),
+        407 | 408 | 421 | 425 => Err(status_error(&response)),
+        400..600 => Ok(response),
+        _ => Err(status_error(&response)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use causeway_domain::identity::in_at_uri;
 use causeway_domain::{Clock, Did, Handle};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,7 +49,19 @@ struct DidDocument {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
     Cached,
+    /// If it is less than this many seconds old.
+    Younger(i64),
     Fresh,
+}
+
+impl Freshness {
+    const fn seconds(self) -> i64 {
+        match self {
+            Self::Cached => i64::MAX,
+            Self::Younger(seconds) => seconds,
+            Self::Fresh => 0,
+        }
+    }
 }
 
 /// Looks handles and DIDs up.
@@ -73,19 +86,13 @@ impl IdentityResolver {
         Self { http, clock, plc_url, handle_resolver, dns: Dns::default(), dids, identities }
     }
 
-    /// Who has this handle: the handle leads to a DID, and its document back to the handle.
+    /// Who has this handle: the handle leads to a DID, and its document, which is always fetched, back to the handle.
     pub(crate) async fn by_handle(
         &self,
         handle: &Handle,
         freshness: Freshness,
     ) -> Result<Identity, ResolveError> {
         let did = self.did_of(handle, freshness).await?;
-        if freshness == Freshness::Cached
-            && let Some(identity) = self.identities.get(&did, self.clock.now())
-            && identity.handle.as_ref() == Some(handle)
-        {
-            return Ok(identity);
-        }
         let account = self.account(&did).await?;
         if account.claimed_handle.as_ref() != Some(handle) {
             return Err(ResolveError::HandleMismatch);
@@ -97,9 +104,7 @@ impl IdentityResolver {
 
     /// Where this account lives, and its handle if that verifies.
     pub(crate) async fn by_did(&self, did: &Did, freshness: Freshness) -> Result<Identity, ResolveError> {
-        if freshness == Freshness::Cached
-            && let Some(identity) = self.identities.get(did, self.clock.now())
-        {
+        if let Some(identity) = self.identities.get_younger(did, self.clock.now(), freshness.seconds()) {
             return Ok(identity);
         }
         let account = self.account(did).await?;
@@ -117,11 +122,15 @@ impl IdentityResolver {
         Ok(identity)
     }
 
+    /// Drops what is cached about an account, and gives what it was.
+    pub(crate) fn forget(&self, did: &Did) -> Option<Identity> {
+        self.dids.forget_value(did);
+        self.identities.forget(did)
+    }
+
     /// The DID that a handle leads to; whether that DID leads back is not checked here.
     async fn did_of(&self, handle: &Handle, freshness: Freshness) -> Result<Did, ResolveError> {
-        if freshness == Freshness::Cached
-            && let Some(did) = self.dids.get(handle, self.clock.now())
-        {
+        if let Some(did) = self.dids.get_younger(handle, self.clock.now(), freshness.seconds()) {
             return Ok(did);
         }
         let did = match &self.handle_resolver {
@@ -157,18 +166,10 @@ impl IdentityResolver {
         };
         let url = Url::parse(&format!("https://{handle}/.well-known/atproto-did"))
             .map_err(|_| ResolveError::HandleNotFound)?;
-        match self.http.get_text(&url, 4096, Shows::Nobody).await {
-            Ok(text) => {
-                let line = text.lines().next().unwrap_or_default().trim();
-                Did::parse(line).map_err(|_| ResolveError::HandleNotFound)
-            }
-            Err(
-                error @ (HttpError::Timeout
-                | HttpError::Interrupted
-                | HttpError::Status { status: 429 | 500.., .. }),
-            ) => Err(error.into()),
+        match well_known(self.http.get_text(&url, WELL_KNOWN_CAP, WELL_KNOWN_REDIRECTS).await)? {
+            Some(did) => Ok(did),
             // Nothing there. It is no account if DNS said so too; else we don't know.
-            Err(_) => by_dns.and(Err(ResolveError::HandleNotFound)),
+            None => by_dns.and(Err(ResolveError::HandleNotFound)),
         }
     }
 
@@ -197,6 +198,29 @@ impl IdentityResolver {
     }
 }
 
+/// The most that is read of `/.well-known/atproto-did`, in bytes.
+const WELL_KNOWN_CAP: usize = 4096;
+/// How many redirects lead to it.
+const WELL_KNOWN_REDIRECTS: u8 = 3;
+
+/// What a domain says of the DID behind its handle; `None`: nothing. That we may not ask, or not now, says nothing about
+/// the handle, and is an error.
+fn well_known(answer: Result<String, HttpError>) -> Result<Option<Did>, ResolveError> {
+    match answer {
+        Ok(text) => {
+            let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+            Ok(Did::parse(text.lines().next().unwrap_or_default().trim()).ok())
+        }
+        Err(
+            error @ (HttpError::Timeout
+            | HttpError::Interrupted
+            | HttpError::Redirected
+            | HttpError::Status { status: ..=399 | 401 | 403 | 407 | 408 | 421 | 425 | 429 | 500.., .. }),
+        ) => Err(ResolveError::HandleUnanswered(error)),
+        Err(_) => Ok(None),
+    }
+}
+
 /// What a DID document says about the account.
 fn read_document(did: &Did, document: &DidDocument, dev_mode: bool) -> Result<Account, ResolveError> {
     if document.id != did.as_str() {
@@ -205,7 +229,7 @@ fn read_document(did: &Did, document: &DidDocument, dev_mode: bool) -> Result<Ac
     let claimed_handle = document
         .also_known_as
         .iter()
-        .filter_map(|alias| alias.as_str()?.strip_prefix("at://"))
+        .filter_map(|alias| in_at_uri(alias.as_str()?))
         .find_map(|handle| Handle::parse(handle).ok());
     let own_id = format!("{did}#atproto_pds");
     let service = document.service.iter().find(|service| {
@@ -259,7 +283,7 @@ mod tests {
         let account = read(json!({
             "@context": ["https://www.w3.org/ns/did/v1"],
             "id": DID,
-            "alsoKnownAs": [7, "https://alice.example", "at://not a handle", "at://Alice.Example", "at://b.example"],
+            "alsoKnownAs": [7, "https://alice.example", "at://not a handle", "AT://Alice.Example", "at://b.example"],
             "service": [
                 { "id": "#atproto_labeler", "type": "AtprotoLabeler", "serviceEndpoint": "https://l.example" },
                 { "id": "#atproto_pds", "type": "Other", "serviceEndpoint": "https://other.example" },
@@ -295,6 +319,45 @@ mod tests {
             assert!(matches!(read(document), Err(ResolveError::DidDocument(_))), "{endpoint}");
         }
         assert!(parse_origin("http://localhost:2583", true).is_some());
+    }
+
+    #[test]
+    fn a_domain_says_whose_handle_it_is() {
+        let did = Did::parse(DID).ok();
+        for text in [
+            DID.to_owned(),
+            format!("{DID}\n"),
+            format!("\r\n\n  {DID}\t\r\nmore"),
+            format!("\u{feff}{DID}"),
+            format!("\n\u{feff} {DID} "),
+        ] {
+            assert_eq!(well_known(Ok(text.clone())), Ok(did.clone()), "{text:?}");
+        }
+        for text in ["", "\n", "<!doctype html>", "did:key:zQ3sh"] {
+            assert_eq!(well_known(Ok(text.to_owned())), Ok(None), "{text:?}");
+        }
+    }
+
+    /// "There is none" is an answer; "you may not ask" is none.
+    #[test]
+    fn a_domain_that_could_not_be_asked_has_not_said_no() {
+        let status = |status| HttpError::Status { status, retry_after: None };
+        for error in [401, 403, 429, 500, 502, 503, 599, 101, 304].map(status).into_iter().chain([
+            HttpError::Timeout,
+            HttpError::Interrupted,
+            HttpError::Redirected,
+        ]) {
+            let outcome = well_known(Err(error.clone()));
+            assert_eq!(outcome, Err(ResolveError::HandleUnanswered(error.clone())));
+            assert!(outcome.is_err_and(|error| error.is_upstream_fault()), "{error}");
+        }
+        for error in [400, 404, 405, 410].map(status).into_iter().chain([
+            HttpError::Unreachable("no such host".to_owned()),
+            HttpError::TooLarge,
+            HttpError::Blocked("x"),
+        ]) {
+            assert_eq!(well_known(Err(error.clone())), Ok(None), "{error}");
+        }
     }
 
     #[test]

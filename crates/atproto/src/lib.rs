@@ -6,6 +6,7 @@
 
 mod address;
 mod cache;
+mod challenge;
 mod client;
 mod dns;
 mod error;

@@ -98,6 +98,13 @@ impl MetadataResolver {
         }
     }
 
+    /// Drops what is cached about the way from a personal data server to its authorization server.
+    pub(crate) fn forget(&self, pds: &Url) {
+        if let Some(issuer) = self.issuers.forget(&pds.origin().ascii_serialization()) {
+            self.servers.forget(&issuer);
+        }
+    }
+
     /// The authorization server behind a server's address: that of the PDS there, or the server itself.
     pub(crate) async fn of_server(&self, url: &Url) -> Result<AuthorizationServer, ResolveError> {
         match self.of_pds(url).await {

@@ -23,14 +23,15 @@ impl NonceMemory {
         nonces.get(&url.origin().ascii_serialization()).map(|(nonce, _)| nonce.clone())
     }
 
-    /// Whether `url`'s origin has given a nonce in the last `seconds`.
+    /// Whether the nonce of `url`'s origin is less than `seconds` old.
     pub(crate) fn is_fresh(&self, url: &Url, now: Timestamp, seconds: i64) -> bool {
         let nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let given = nonces.get(&url.origin().ascii_serialization());
         given.is_some_and(|(_, at)| (0..seconds).contains(&now.since(*at)))
     }
 
-    /// Keeps the nonce of an answer from `url`, and gives it back.
+    /// Keeps the nonce of an answer from `url`, and gives it back. It is as old as the first answer that had it: servers
+    /// repeat one until they change it, and then take the old one for a while only.
     pub(crate) fn keep(&self, url: &Url, headers: &HeaderMap, now: Timestamp) -> Option<String> {
         let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
         if nonce.is_empty() || nonce.len() > Self::MAX_LENGTH {
@@ -40,7 +41,10 @@ impl NonceMemory {
         if nonces.len() >= Self::CAPACITY {
             nonces.clear();
         }
-        nonces.insert(url.origin().ascii_serialization(), (nonce.to_owned(), now));
+        let origin = url.origin().ascii_serialization();
+        if nonces.get(&origin).is_none_or(|(known, _)| known != nonce) {
+            nonces.insert(origin, (nonce.to_owned(), now));
+        }
         Some(nonce.to_owned())
     }
 }

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use causeway_domain::{CodeChallenge, CodeVerifier, Did, OauthState, Scope, Secret, UpstreamClientId};
 use causeway_jose::{ClientAssertion, DpopClaims, EcKey, client_assertion, dpop_proof};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
+use crate::challenge;
 use crate::client::AtprotoClient;
 use crate::error::TokenError;
 use crate::http::{Call, HttpClient, HttpError, is_json, read, status_error};
@@ -415,8 +416,8 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> 
         let description = body.error_description.as_ref().and_then(Value::as_str).map(|text| tame(text, 200));
         return Some(TokenError::OAuth { status, error: tame(&body.error, 64), description });
     }
-    let challenge = headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
-    (status == 401 && challenge.contains(&format!("error=\"{USE_DPOP_NONCE}\""))).then(|| TokenError::OAuth {
+    let wants_nonce = || challenge::errors(headers).iter().any(|error| error == USE_DPOP_NONCE);
+    (status == 401 && wants_nonce()).then(|| TokenError::OAuth {
         status,
         error: USE_DPOP_NONCE.to_owned(),
         description: None,

@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use reqwest::header::HeaderMap;
-use reqwest::{Body, Method, Response, StatusCode};
+use reqwest::{Body, Method, Response};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 use url::Url;
 
-use crate::http::{HttpClient, HttpError, explain};
+use crate::http::{HttpClient, HttpError, explain, final_answer};
 use crate::sent::{Sent, Shows};
 use crate::xrpc::OpenBody;
 
@@ -29,8 +29,8 @@ pub(crate) struct OpenCall<'a> {
 }
 
 impl HttpClient {
-    /// Sends a request and gives the answer before its body, whatever its status is unless it is a redirect. Its
-    /// connection lives with the runtime that this is called on.
+    /// Sends a request and gives the answer before its body, if it is a [`final_answer`]. Its connection lives with the
+    /// runtime that this is called on.
     /// Between two parts of the request's body, and from its end to the answer, the idle time may pass,
     /// twice at most.
     pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
@@ -63,13 +63,7 @@ impl HttpClient {
             seen = now;
         };
         self.note_outcome(&sent, &outcome);
-        let response = outcome?;
-        let status = response.status();
-        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-            Err(HttpError::Redirected)
-        } else {
-            Ok(response)
-        }
+        final_answer(outcome?)
     }
 }
 

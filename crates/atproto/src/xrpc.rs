@@ -6,18 +6,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use causeway_domain::{Nsid, Secret};
+use causeway_domain::{JsonObject, Nsid, Secret};
 use causeway_jose::{DpopClaims, EcKey, JoseError, dpop_proof};
 use futures_util::stream::{BoxStream, StreamExt as _, unfold};
 use futures_util::{Stream, stream};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    LAST_MODIFIED,
 };
 use reqwest::{Method, Response};
 use serde::Deserialize;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::challenge;
 use crate::client::AtprotoClient;
 use crate::http::{HttpError, is_json};
 use crate::oauth::{DPOP, USE_DPOP_NONCE};
@@ -165,6 +167,32 @@ impl XrpcAnswer {
         }
     }
 
+    /// The whole body, which may have `cap` bytes.
+    ///
+    /// # Errors
+    /// [`HttpError`]; [`HttpError::NotJson`] for one that is encoded in a way that we did not ask for.
+    pub async fn read(self, cap: usize) -> Result<Bytes, HttpError> {
+        if self.header(CONTENT_ENCODING.as_str()).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            return Err(HttpError::NotJson);
+        }
+        match self.body {
+            AnswerBody::Whole(body) if body.len() <= cap => Ok(body),
+            AnswerBody::Whole(_) => Err(HttpError::TooLarge),
+            AnswerBody::Open(response, idle) => whole(response, idle, cap).await,
+        }
+    }
+
+    /// An answer like this one with another body.
+    #[must_use]
+    pub fn with_body(&self, body: Bytes) -> Self {
+        let mut headers = self.headers.clone();
+        // These are about the body that it had.
+        for name in [CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
+            headers.remove(name);
+        }
+        Self { status: self.status, headers, body: AnswerBody::Whole(body) }
+    }
+
     /// The body's parts. It ends with an error when nothing came for the idle time, or the connection broke.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
         match self.body {
@@ -294,15 +322,14 @@ impl AtprotoClient {
             Err(error) => return Err(broken.get().map_or(error.into(), |broken| (*broken).into())),
         };
         let given = self.0.nonces.keep(request.pds, response.headers(), self.0.clock.now());
-        let is_proxied = request.headers.iter().any(|(name, _)| *name == PROXY);
-        self.read_answer(response, given, is_proxied).await
+        self.read_answer(request, response, given).await
     }
 
     async fn read_answer(
         &self,
+        request: &XrpcRequest<'_>,
         response: Response,
         given: Option<String>,
-        is_proxied: bool,
     ) -> Result<Tried, XrpcError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let idle = self.0.http.idle_timeout();
@@ -310,17 +337,17 @@ impl AtprotoClient {
             let body = match response.content_length() {
                 // 304 announces the length of what it does not bring.
                 Some(length) if length <= SMALL && status != 304 => {
-                    AnswerBody::Whole(whole(response, idle).await?)
+                    AnswerBody::Whole(whole(response, idle, SHORT).await?)
                 }
                 _ => AnswerBody::Open(response, idle),
             };
             return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
         }
         // What the server says of our credentials is for us, not for whoever calls.
-        let body = whole(response, idle).await?;
-        match refusal(status, &headers, &body, is_proxied).as_deref() {
+        let body = whole(response, idle, SHORT).await?;
+        match refusal(request, status, &headers, &body).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
-            Some("invalid_token") => Err(XrpcError::InvalidToken),
+            Some(INVALID_TOKEN) => Err(XrpcError::InvalidToken),
             Some(other) => {
                 let date = headers.get(DATE).and_then(|date| date.to_str().ok());
                 let now = self.0.clock.now().as_secs();
@@ -336,11 +363,11 @@ impl AtprotoClient {
 }
 
 /// Reads a body that is not long, within the time in which something would have to move of a long one.
-async fn whole(mut response: Response, patience: Duration) -> Result<Bytes, HttpError> {
+async fn whole(mut response: Response, patience: Duration, cap: usize) -> Result<Bytes, HttpError> {
     let reading = async {
         let mut body = BytesMut::new();
         while let Some(chunk) = next_chunk(&mut response, patience).await? {
-            if body.len() + chunk.len() > SHORT {
+            if body.len() + chunk.len() > cap {
                 return Err(HttpError::TooLarge);
             }
             body.extend_from_slice(&chunk);
@@ -381,26 +408,40 @@ fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcErro
     Ok(headers)
 }
 
+/// The server does not take our token.
+const INVALID_TOKEN: &str = "invalid_token";
+/// The words of XRPC for that.
+const XRPC_INVALID_TOKEN: [&str; 2] = ["ExpiredToken", "InvalidToken"];
+/// The methods that take a token of their own, from a mail: these words are about that one.
+const TAKE_A_TOKEN: [&str; 5] = [
+    "com.atproto.server.confirmEmail",
+    "com.atproto.server.updateEmail",
+    "com.atproto.server.resetPassword",
+    "com.atproto.server.deleteAccount",
+    "com.atproto.identity.signPlcOperation",
+];
+
 /// What the server has against our credentials; `None` when it is about something else. A PDS hands on the status and
 /// the body of a service that it was to ask, and never its challenge: what that body says is no word about our token.
-fn refusal(status: u16, headers: &HeaderMap, body: &[u8], is_proxied: bool) -> Option<String> {
+fn refusal(request: &XrpcRequest<'_>, status: u16, headers: &HeaderMap, body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Body {
         error: String,
     }
-    let is_ours = |error: &str| {
-        [USE_DPOP_NONCE, "invalid_token", "invalid_dpop_proof"].into_iter().any(|known| known == error)
-    };
-    let challenged = headers
-        .get_all(WWW_AUTHENTICATE)
-        .into_iter()
-        .filter_map(|challenge| challenge.to_str().ok())
-        .filter_map(|challenge| Some(challenge.split_once("error=\"")?.1.split('"').next()?.to_owned()))
-        .find(|error| is_ours(error));
-    let said = || {
-        let body = is_json(headers).then(|| serde_json::from_slice::<Body>(body).ok()).flatten()?;
-        // A method may have errors of its own by such a name, with status 400.
-        (is_ours(&body.error) && (status == 401 || body.error == USE_DPOP_NONCE)).then_some(body.error)
-    };
-    challenged.filter(|_| status == 401).or_else(|| if is_proxied { None } else { said() })
+    let is_ours = |error: &str| [USE_DPOP_NONCE, INVALID_TOKEN, "invalid_dpop_proof"].contains(&error);
+    if status == 401
+        && let Some(challenged) = challenge::errors(headers).into_iter().find(|error| is_ours(error))
+    {
+        return Some(challenged);
+    }
+    if request.headers.iter().any(|(name, _)| *name == PROXY) || !is_json(headers) {
+        return None;
+    }
+    let JsonObject(Body { error }) = serde_json::from_slice(body).ok()?;
+    if XRPC_INVALID_TOKEN.contains(&&*error) {
+        let is_its_own = TAKE_A_TOKEN.iter().any(|method| request.nsid.is(method));
+        return (!is_its_own).then(|| INVALID_TOKEN.to_owned());
+    }
+    // A method may have errors of its own by such a name, with status 400.
+    (is_ours(&error) && (status == 401 || error == USE_DPOP_NONCE)).then_some(error)
 }

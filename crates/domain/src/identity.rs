@@ -192,7 +192,7 @@ impl SignInInput {
     pub fn parse(input: &str) -> Result<Self, IdentityError> {
         let cleaned: String = input.chars().filter(|c| !is_invisible(*c)).collect();
         let text = cleaned.trim();
-        let text = text.strip_prefix("at://").unwrap_or(text).trim_end_matches('/');
+        let text = in_at_uri(text).unwrap_or(text).trim_end_matches('/');
         let text = text.strip_prefix('@').unwrap_or(text);
         if text.is_empty() {
             Err(IdentityError::Empty)
@@ -204,6 +204,12 @@ impl SignInInput {
             Handle::parse(text).map(Self::Handle)
         }
     }
+}
+
+/// What follows `at://` (RFC 3986 section 3.1: schemes in any case); `None` when the text is no such URI.
+pub fn in_at_uri(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    scheme.eq_ignore_ascii_case("at").then_some(rest)
 }
 
 /// Controls, zero-width characters and direction marks.
@@ -236,6 +242,7 @@ mod tests {
             ("  ALICE.test\t", handle("alice.test")),
             ("\u{202a}alice.test\u{202c}", handle("alice.test")),
             ("at://alice.test/", handle("alice.test")),
+            ("At://ALICE.test", handle("alice.test")),
         ] {
             assert_eq!(SignInInput::parse(typed), Ok(meant), "{typed:?}");
         }

@@ -13,6 +13,7 @@ pub mod grant;
 mod grant_type;
 pub mod identity;
 pub mod ids;
+mod json_object;
 mod leave;
 pub mod logout;
 pub mod measure;
@@ -41,6 +42,7 @@ pub use ids::{
     AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, OauthState, RequestUri,
     TenantId, UpstreamClientId, UpstreamSessionId,
 };
+pub use json_object::JsonObject;
 pub use nsid::Nsid;
 pub use one_use::OneUse;
 pub use pkce::{CodeChallenge, CodeVerifier};

@@ -1,6 +1,8 @@
 //! Names of record types, methods and permission sets in the AT Protocol.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// Not a namespaced identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,13 +11,18 @@ pub struct NsidError;
 
 /// A namespaced identifier, case kept (atproto specification "Namespaced Identifiers").
 ///
+/// Two that differ in case only are equal: a PDS finds a method by its name without regard to case, so a rule that is
+/// about one spelling has to be about all of them. Equality, order and hash go by [`Nsid::folded`], and so do
+/// [`Nsid::is`] and [`Nsid::is_within`].
+///
 /// ```
 /// use causeway_domain::Nsid;
 /// assert!(Nsid::parse("app.bsky.feed.post").is_ok());
+/// assert_eq!(Nsid::parse("app.bsky.feed.post"), Nsid::parse("APP.bsky.feed.Post"));
 /// assert!(Nsid::parse("app.bsky").is_err());
 /// assert!(Nsid::parse("app.bsky.*").is_err());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug)]
 pub struct Nsid(String);
 
 impl Nsid {
@@ -50,12 +57,61 @@ impl Nsid {
         &self.0
     }
 
+    /// The bytes of the name in lower case: what every comparison of names goes by.
+    fn folded(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
+
+    /// Whether this is the name `name`.
+    pub fn is(&self, name: &str) -> bool {
+        self.folded().eq(name.bytes().map(|byte| byte.to_ascii_lowercase()))
+    }
+
+    /// Whether this name is in a group or below it; `group` ends with a dot: `app.bsky.feed.post` is within
+    /// `app.bsky.` and within `app.bsky.feed.`.
+    pub fn is_within(&self, group: &str) -> bool {
+        let mut own = self.folded();
+        let is_below = group.bytes().all(|byte| own.next() == Some(byte.to_ascii_lowercase()));
+        is_below && group.ends_with('.') && own.next().is_some()
+    }
+
+    /// The name in lower case, for tables of names.
+    pub fn to_lower(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
     /// Whether `other` is in the group of this name or below it: `app.example.authFull` has authority
     /// over `app.example.post` and `app.example.feed.post`, not over `app.other.post` (atproto
     /// specification "Permissions", "Namespace Authority").
     pub fn has_authority_over(&self, other: &Self) -> bool {
-        let group = self.0.rfind('.').map_or("", |dot| &self.0[..=dot]);
-        !group.is_empty() && other.0.len() > group.len() && other.0.starts_with(group)
+        self.0.rfind('.').is_some_and(|dot| other.is_within(&self.0[..=dot]))
+    }
+}
+
+impl PartialEq for Nsid {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded().eq(other.folded())
+    }
+}
+
+impl Eq for Nsid {}
+
+impl PartialOrd for Nsid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Nsid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+impl Hash for Nsid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().for_each(|byte| state.write_u8(byte));
+        state.write_u8(0xff);
     }
 }
 
@@ -96,5 +152,21 @@ mod tests {
             assert!(!set.has_authority_over(&nsid(beside)), "{beside}");
         }
         assert!(!nsid("app.example.feed.auth").has_authority_over(&nsid("app.example.post")));
+    }
+
+    #[test]
+    fn case_says_nothing() {
+        let nsid = |text| Nsid::parse(text).unwrap();
+        let (one, other) = (nsid("chat.bsky.convo.listConvos"), nsid("CHAT.Bsky.convo.LISTCONVOS"));
+        assert_eq!(one, other);
+        assert_eq!(one.cmp(&other), Ordering::Equal);
+        let hash = |nsid: &Nsid| std::hash::BuildHasher::hash_one(&std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(), nsid);
+        assert_eq!(hash(&one), hash(&other));
+        assert!(other.is("chat.bsky.Convo.listConvos") && !other.is("chat.bsky.convo.listConvo"));
+        assert!(other.is_within("chat.bsky.") && !other.is_within("chat.bsky") && !other.is_within("chat.bs."));
+        assert!(!nsid("a.b.c").is_within("a.b.c.") && !nsid("a.b.c").is_within(""));
+        assert!(nsid("app.Example.auth").has_authority_over(&nsid("APP.example.post")));
+        assert_eq!(other.to_string(), "CHAT.Bsky.convo.LISTCONVOS", "as it was written");
+        assert!(nsid("a.b.Z") > nsid("a.b.a") && nsid("a.b.c") < nsid("a.b.c.d"));
     }
 }

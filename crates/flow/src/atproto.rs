@@ -27,15 +27,21 @@ impl Upstream for AtprotoUpstream<'_> {
         self.profile.max_token_age()
     }
 
-    /// Follows the account's own document to its authorization server.
+    /// Follows the account's own document to its authorization server. What is cached is not enough to end a session.
     async fn find_server(&self, head: &SessionHead) -> Lookup<AuthorizationServer> {
-        let current = async {
+        let current = async || {
             let identity = self.client.resolve_did(&head.did).await?;
             let server = self.client.server_of_pds(&identity.pds).await?;
             Ok::<_, ResolveError>((server, identity.pds.origin().ascii_serialization()))
         };
-        match current.await {
-            Ok((server, host)) if server.issuer == head.upstream.issuer => Lookup::Same { server, host },
+        let is_there = |(server, _): &(AuthorizationServer, _)| server.issuer == head.upstream.issuer;
+        let mut found = current().await;
+        if found.as_ref().is_ok_and(|found| !is_there(found)) {
+            self.client.forget(&head.did);
+            found = current().await;
+        }
+        match found {
+            Ok(found) if is_there(&found) => Lookup::Same { server: found.0, host: found.1 },
             Ok(_) => Lookup::Gone,
             Err(error) if error.is_gone() => {
                 tracing::warn!(%error, "the account is gone");

@@ -276,16 +276,21 @@ async fn prove_identity(
         tracing::warn!(%error, "the account does not resolve");
         if error.is_upstream_fault() { Failure::Unavailable } else { otherwise }
     };
-    let identity = ctx.atproto().resolve_did_fresh(sub).await.map_err(|error| match error {
-        ResolveError::DidTooLong => Failure::LongDid,
-        error => unavailable_or(error, Failure::ForeignAccount),
-    })?;
-    let server = ctx
-        .atproto()
-        .server_of_pds(&identity.pds)
-        .await
-        .map_err(|error| unavailable_or(error, Failure::ForeignAccount))?;
-    if server.issuer == upstream.upstream.issuer { Ok(identity) } else { Err(Failure::ForeignAccount) }
+    let find = async || {
+        let identity = ctx.atproto().resolve_did_fresh(sub).await.map_err(|error| match error {
+            ResolveError::DidTooLong => Failure::LongDid,
+            error => unavailable_or(error, Failure::ForeignAccount),
+        })?;
+        let server = ctx.atproto().server_of_pds(&identity.pds).await;
+        let server = server.map_err(|error| unavailable_or(error, Failure::ForeignAccount))?;
+        Ok::<_, Failure>((server.issuer == upstream.upstream.issuer).then_some(identity))
+    };
+    if let Some(identity) = find().await? {
+        return Ok(identity);
+    }
+    // Which server its PDS names may be what is cached and wrong.
+    ctx.atproto().forget(sub);
+    find().await?.ok_or(Failure::ForeignAccount)
 }
 
 /// Stores the session as pending and asks for consent, in one transaction.

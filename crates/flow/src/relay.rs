@@ -3,7 +3,10 @@
 //! Whoever calls holds nothing but our token. The call goes out with the session's own token and proof,
 //! and only if both the scope of our token and what that server granted allow it.
 
+mod account;
 mod permission;
+
+use std::fmt;
 
 use causeway_atproto::{HttpError, XrpcError, XrpcRequest};
 use causeway_domain::xrpc::{NeedError, Writes, WritesError};
@@ -113,14 +116,35 @@ pub enum RelayError {
     #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
     Refused(String),
     /// Everything is ready now, but the body is gone.
-    #[error("the session was renewed while the body was under way: send the same request again")]
-    Resend,
+    #[error("{0}: send the same request again")]
+    Resend(Resend),
     /// The body did not arrive.
     #[error(transparent)]
     Upload(UploadError),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+/// What made a body come for nothing that can be sent only once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// The server changed its DPoP nonce (RFC 9449 section 8).
+    Nonce,
+    /// The server refused the session's access token. There is another one now.
+    Token,
+    /// The account has moved. The session follows it.
+    Moved,
+}
+
+impl fmt::Display for Resend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nonce => "the PDS asked for a proof with another nonce while the body was under way",
+            Self::Token => "the PDS refused the session's access token while the body was under way, and the session was renewed",
+            Self::Moved => "the account has moved to another PDS",
+        })
+    }
 }
 
 impl RelayError {
@@ -140,7 +164,7 @@ impl RelayError {
             Self::Interrupted => ErrorCode::UpstreamInterrupted,
             Self::Invalid(_) => ErrorCode::UpstreamInvalid,
             Self::Refused(_) => ErrorCode::UpstreamRefused,
-            Self::Resend => ErrorCode::ResendRequest,
+            Self::Resend(_) => ErrorCode::ResendRequest,
             Self::Internal(_) => ErrorCode::ServerError,
         }
     }
@@ -161,28 +185,75 @@ impl RelayError {
 pub async fn relay(ctx: &Ctx, bearer: &Bearer, mut request: RelayRequest) -> Result<XrpcAnswer, RelayError> {
     let found = keeper::of_bearer(ctx, bearer).await?;
     permission::check(&bearer.token.scope, &found.tokens.scope, &mut request)?;
-    let mut live = keeper::freshen(ctx, found).await?;
-    let outcome = match call(ctx, &live, &mut request).await {
-        Err(Trouble::Call(XrpcError::InvalidToken)) => {
-            live = keeper::renew_session(ctx, &live).await?;
-            call(ctx, &live, &mut request).await
-        }
-        outcome => outcome,
-    };
-    let answer = match outcome {
-        Ok(answer) => answer,
-        Err(Trouble::Call(error)) => return Err(error.into()),
-        Err(Trouble::Internal(error)) => return Err(error.into()),
+    let hides_email = account::hides_email(&bearer.token.scope, &request.nsid);
+    if hides_email {
+        account::ask_readably(&mut request);
+    }
+    let live = keeper::freshen(ctx, found).await?;
+    let answer = match call(ctx, &live, &mut request).await {
+        Err(Trouble::Call(error)) => match second_chance(ctx, &live, &error).await {
+            Some(reason) => again(ctx, &live, &mut request, reason).await?,
+            None => return Err(error.into()),
+        },
+        outcome => outcome?,
     };
     if is_page(&answer) && !may_be_page(&request) {
         return Err(RelayError::Invalid(format!("status {} with a web page", answer.status())));
     }
-    Ok(answer)
+    if hides_email { account::without_email(answer).await } else { Ok(answer) }
 }
 
 enum Trouble {
     Call(XrpcError),
     Internal(Internal),
+}
+
+impl From<Trouble> for RelayError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Call(error) => error.into(),
+            Trouble::Internal(error) => error.into(),
+        }
+    }
+}
+
+/// Why a call that failed is made once more, with a renewed session; `None`: it is not.
+///
+/// What is cached about the account is dropped when its server refuses what we hold: before the session is renewed, the
+/// account's own document says where it is now.
+async fn second_chance(ctx: &Ctx, live: &LiveSession, error: &XrpcError) -> Option<Resend> {
+    match error {
+        XrpcError::InvalidToken => {
+            ctx.atproto().forget(&live.head.did);
+            Some(Resend::Token)
+        }
+        XrpcError::InvalidProof(_) | XrpcError::Http(HttpError::Unreachable(_)) => {
+            has_moved(ctx, live).await.then_some(Resend::Moved)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the account is not where the session has it. Nobody knows: it is.
+async fn has_moved(ctx: &Ctx, live: &LiveSession) -> bool {
+    match ctx.atproto().resolve_did_lately(&live.head.did).await {
+        Ok(identity) => identity.pds.origin().ascii_serialization() != live.head.upstream.pds,
+        Err(error) => error.is_gone(),
+    }
+}
+
+/// Renews the session where its account is now, and makes the call again if its body is still there.
+async fn again(
+    ctx: &Ctx,
+    refused: &LiveSession,
+    request: &mut RelayRequest,
+    reason: Resend,
+) -> Result<XrpcAnswer, RelayError> {
+    let live = keeper::renew_session(ctx, refused).await?;
+    match call(ctx, &live, request).await {
+        Err(Trouble::Call(XrpcError::BodySpent)) => Err(RelayError::Resend(reason)),
+        outcome => Ok(outcome?),
+    }
 }
 
 async fn call(ctx: &Ctx, live: &LiveSession, request: &mut RelayRequest) -> Result<XrpcAnswer, Trouble> {
@@ -206,7 +277,7 @@ impl From<XrpcError> for RelayError {
         match error {
             XrpcError::InvalidToken => Self::Refused("invalid_token".to_owned()),
             XrpcError::InvalidProof(reason) => Self::Refused(reason),
-            XrpcError::BodySpent => Self::Resend,
+            XrpcError::BodySpent => Self::Resend(Resend::Nonce),
             XrpcError::Upload(error) => Self::Upload(error),
             XrpcError::Sign(error) => Self::Internal(error.into()),
             XrpcError::Http(error) => match error {
@@ -234,5 +305,5 @@ fn is_page(answer: &XrpcAnswer) -> bool {
 fn may_be_page(request: &RelayRequest) -> bool {
     let accept = request.header("accept").flatten().unwrap_or_default();
     accept.to_ascii_lowercase().contains("text/html")
-        || request.nsid.as_str().eq_ignore_ascii_case("com.atproto.sync.getBlob")
+        || request.nsid.is("com.atproto.sync.getBlob")
 }

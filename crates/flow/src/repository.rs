@@ -6,7 +6,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use causeway_domain::{Did, Nsid, Scope};
+use causeway_domain::{Did, JsonObject, Nsid};
+use causeway_domain::scope::ScopeValue;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ use url::form_urlencoded;
 use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::scopes;
 use crate::relay::{self, RelayError, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
 
 /// The most that is read of an answer, in bytes. A page of a hundred records may be long.
@@ -170,7 +172,7 @@ async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, Repositor
     };
     // It is our own question: what the token may be used for is not asked here.
     let mut own = bearer.clone();
-    own.token.scope = Scope::atproto();
+    own.token.scope = [ScopeValue::Atproto, scopes::EMAIL].into_iter().collect();
     result(relay::relay(ctx, &own, request).await?).await
 }
 
@@ -233,10 +235,13 @@ async fn result<T: DeserializeOwned>(answer: XrpcAnswer) -> Result<T, Repository
     let body = body(answer).await?;
     let invalid = |what| RelayError::Invalid(format!("status {status} {what}"));
     if status == 200 {
-        return serde_json::from_slice(&body).map_err(|_| invalid("without the method's result").into());
+        return match serde_json::from_slice::<JsonObject<T>>(&body) {
+            Ok(JsonObject(result)) => Ok(result),
+            Err(_) => Err(invalid("without the method's result").into()),
+        };
     }
-    Err(match serde_json::from_slice::<MethodError>(&body) {
-        Ok(said) if status >= 400 => {
+    Err(match serde_json::from_slice::<JsonObject<MethodError>>(&body) {
+        Ok(JsonObject(said)) if status >= 400 => {
             let cut = |text: String| text.chars().take(ERROR_CAP).collect::<String>();
             let error = cut(said.error);
             let message = said.message.map_or_else(|| error.clone(), cut);

@@ -19,7 +19,7 @@ pub(crate) enum Declares {
 }
 
 /// What the email address takes upstream.
-const EMAIL: ScopeValue =
+pub(crate) const EMAIL: ScopeValue =
     ScopeValue::Account(AccountScope { attr: AccountAttr::Email, action: AccountAction::Read });
 
 /// Which scopes a client may ask for, and what a person's own server is asked for.
@@ -129,10 +129,12 @@ impl ScopePolicy {
             return wanted.collect();
         }
         let declared = self.declared(Some(client));
-        let named = |value: ScopeValue| match value {
-            ScopeValue::Include(_) => Scope::from_iter(declared.has(&value).then_some(value)),
-            value if declared.has(&value) => Scope::from_iter([value]),
-            value => declared.least_covering(&value).unwrap_or_default(),
+        // As the document spells it: names that differ in case are equal here, and not in the text that a server compares.
+        let spelled = |value: &ScopeValue| declared.iter().find(|own| *own == value).cloned();
+        let named = |value: ScopeValue| match spelled(&value) {
+            Some(own) => Scope::from_iter([own]),
+            None if matches!(value, ScopeValue::Include(_)) => Scope::default(),
+            None => declared.least_covering(&value).unwrap_or_default(),
         };
         wanted.flat_map(named).collect()
     }
@@ -356,6 +358,7 @@ mod tests {
             upstream(Registered, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
             "atproto repo:a.b.c blob:*/* account:email"
         );
+        assert_eq!(upstream(Registered, CEILING, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"), "atproto repo:a.b.fooBar");
         assert_eq!(
             upstream(Registered, CEILING, None, narrow),
             "atproto transition:generic transition:email"

@@ -75,7 +75,8 @@ impl SignInError {
             Self::Resolve(ResolveError::DidDocument(_)) => T::BadDidDocument,
             Self::Resolve(ResolveError::NoPds) => T::NoServer,
             Self::Resolve(ResolveError::ServerMetadata(_)) => T::BadServer,
-            Self::Resolve(ResolveError::Http(_) | ResolveError::Dns) => T::Unreachable,
+            Self::Resolve(ResolveError::HandleUnanswered(_) | ResolveError::Dns) => T::UnansweredHandle,
+            Self::Resolve(ResolveError::Http(_)) => T::Unreachable,
             Self::Upstream(_) => T::NotAccepted,
         })
     }
@@ -105,6 +106,8 @@ pub enum SignInTrouble {
     NotAServer,
     /// Nobody has this handle.
     UnknownHandle,
+    /// Whether somebody has this handle could not be asked.
+    UnansweredHandle,
     /// The handle's DNS records contradict each other.
     AmbiguousHandle,
     /// The handle's account goes by another one.

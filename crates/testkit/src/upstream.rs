@@ -166,6 +166,11 @@ impl ScriptedUpstream {
         self.state().access.clear();
     }
 
+    /// Takes another DPoP nonce from now on.
+    pub fn change_nonce(&self) {
+        self.state().nonces_given += 1;
+    }
+
     /// The calls of methods so far that it let in.
     pub fn calls(&self) -> Vec<XrpcSeen> {
         self.state().calls.clone()

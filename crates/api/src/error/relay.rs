@@ -46,7 +46,7 @@ impl ApiError {
             RelayError::Interrupted | RelayError::Invalid(_) | RelayError::Refused(_) => {
                 Self::new(StatusCode::BAD_GATEWAY, code, &text)
             }
-            RelayError::Resend => {
+            RelayError::Resend(_) => {
                 let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &text);
                 Self { retry_after: Some(1), ..this }
             }

@@ -30,7 +30,7 @@ use causeway_flow::logout::LogoutError;
 use causeway_flow::par::ParError;
 use causeway_flow::register::RegisterError;
 use causeway_flow::registration::RegistrationError;
-use causeway_flow::relay::{RelayError, UploadError};
+use causeway_flow::relay::{RelayError, Resend, UploadError};
 use causeway_flow::revoke::RevokeError;
 use causeway_flow::session::SessionError;
 use causeway_flow::sign_in::SignInError;
@@ -217,7 +217,7 @@ fn authorization(book: &mut Book) {
     });
     every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
         HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidDeactivated, DidTooLong, DidDocument("x"), NoPds,
-        ServerMetadata("x"), Dns, Http(causeway_atproto::HttpError::Timeout),
+        ServerMetadata("x"), HandleUnanswered(causeway_atproto::HttpError::Timeout), Dns, Http(causeway_atproto::HttpError::Timeout),
     });
     every!(book, page, CallbackError { State, Internal(inside()) });
     every!(book, page, ConsentError { Gone, NotSignedIn, Internal(inside()) });
@@ -294,7 +294,7 @@ fn resources(book: &mut Book) {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
         NotPlain, TooLong, Proxy, Session(SessionError::Ended), Timeout, Unreachable { retry_after: 7 }, Interrupted,
-        Invalid("500".to_owned()), Refused("401".to_owned()), Resend, Upload(UploadError::Broken), Internal(inside()),
+        Invalid("500".to_owned()), Refused("401".to_owned()), Resend(Resend::Nonce), Upload(UploadError::Broken), Internal(inside()),
     });
     every!(book, json, UploadError { Broken, Stalled });
     book.section("Sessions and events of a client");

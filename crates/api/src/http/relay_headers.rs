@@ -1,8 +1,10 @@
-//! Which headers pass between a client and a person's own server. Whatever is not named here does not:
-//! connections, cookies, credentials and where a request comes from are each side's own.
+//! Which headers pass between a client and the PDS. Whatever is not named here does not: connections, cookies,
+//! credentials and where a request comes from are each side's own. Nor does what one side names in `Connection`: that it
+//! says to us (RFC 9110 section 7.6.1).
 
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 
 /// To the server.
@@ -51,8 +53,9 @@ pub(crate) fn of_request(
     has_body: bool,
 ) -> Result<Vec<(&'static str, Vec<u8>)>, Repeated> {
     let mut passing = Vec::new();
+    let connection: Vec<_> = headers.get_all(CONNECTION).map(HeaderValue::as_bytes).collect();
     for name in REQUEST {
-        if !has_body && OF_BODY.contains(&name) {
+        if (!has_body && OF_BODY.contains(&name)) || is_named(&connection, name) {
             continue;
         }
         let mut lines = headers.get_all(name).map(HeaderValue::as_bytes);
@@ -70,16 +73,29 @@ pub(crate) fn of_request(
     Ok(passing)
 }
 
+/// Whether the lines of `Connection` name this header.
+fn is_named(connection: &[&[u8]], name: &str) -> bool {
+    let mut options = connection.iter().flat_map(|line| line.split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
 /// The headers of an answer that go along, with ours: nothing in it may run as a page of this site, and
 /// nobody may keep it.
 pub(crate) fn of_answer<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut passing = HeaderMap::new();
+    let headers: Vec<_> = headers.collect();
+    let connection = headers.iter().filter(|(name, _)| *name == CONNECTION.as_str());
+    let connection: Vec<_> = connection.map(|(_, value)| *value).collect();
     for (name, value) in headers {
-        if !ANSWER.contains(&name) && !name.starts_with(ANSWER_PREFIX) {
+        let may_pass = ANSWER.contains(&name) || name.starts_with(ANSWER_PREFIX);
+        if !may_pass || is_named(&connection, name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value)) {
-            passing.append(name, value);
+            let is_said = ONCE.contains(&name.as_str()) && passing.contains_key(&name);
+            if !is_said {
+                passing.append(name, value);
+            }
         }
     }
     for (name, value) in [
@@ -90,4 +106,45 @@ pub(crate) fn of_answer<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) 
         passing.insert(name, HeaderValue::from_static(value));
     }
     passing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_stays_at_its_hop() {
+        let lines = [
+            ("connection", "close, ATPROTO-Proxy"),
+            ("connection", "x, Accept-Language ,"),
+            ("atproto-proxy", "did:web:a.example#b"),
+            ("accept-language", "de"),
+            ("accept", "application/json"),
+            ("upgrade", "websocket"),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let passing = of_request(&headers, true).unwrap();
+        assert_eq!(passing, [("accept", b"application/json".to_vec())]);
+
+        let answer = [
+            ("connection", "ETag, upgrade"),
+            ("connection", "ratelimit-limit"),
+            ("upgrade", "websocket"),
+            ("etag", "\"1\""),
+            ("ratelimit-limit", "1"),
+            ("ratelimit-reset", "2"),
+            ("content-type", "text/plain"),
+            ("content-type", "text/html"),
+        ];
+        let passing = of_answer(answer.iter().map(|(name, value)| (*name, value.as_bytes())));
+        assert_eq!(passing.get_all("content-type").map(HeaderValue::as_bytes).collect::<Vec<_>>(), [b"text/plain"]);
+        let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let ours = ["cache-control", "content-security-policy"];
+        let expected = [&ours[..], &["content-type", "ratelimit-reset", "x-content-type-options"]].concat();
+        assert_eq!(names, expected);
+    }
 }

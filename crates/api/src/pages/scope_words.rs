@@ -250,7 +250,7 @@ fn index(actions: &[RepoAction]) -> usize {
 }
 
 fn item(name: &Nsid, kinds: &[(&str, &str)]) -> ScopeItem {
-    let words = kinds.iter().find(|(kind, _)| *kind == name.as_str()).map_or("", |(_, words)| words);
+    let words = kinds.iter().find(|(kind, _)| name.is(kind)).map_or("", |(_, words)| words);
     ScopeItem { words: words.to_owned(), name: name.to_string() }
 }
 

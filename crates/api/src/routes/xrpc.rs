@@ -78,7 +78,8 @@ fn render(answer: XrpcAnswer, pump: Option<Pump>) -> HttpResponse<BoxBody> {
     let headers = relay_headers::of_answer(answer.headers());
     let length = answer.length();
     let body = match status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => ().boxed(),
+        // Whatever came with them: some readers would take it for the next answer.
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => ().boxed(),
         _ => {
             let parts = Both { answer: Box::pin(answer.into_stream()), pump };
             match length {

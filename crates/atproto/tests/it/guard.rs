@@ -89,6 +89,42 @@ async fn a_redirect_is_an_error_and_never_followed() {
     assert!(upstream.seen("/target").is_empty());
 }
 
+/// A text may be elsewhere: three steps away, each of them to an address that we connect to.
+#[tokio::test]
+async fn a_text_is_followed_as_far_as_it_may_be() {
+    let upstream = Upstream::empty().await;
+    let to = |status: u16, location: &str| Reply::html(status).header("location", location);
+    let text = async |path: &str, config: HttpConfig| {
+        let url = Url::parse(&format!("{}{path}", upstream.origin)).unwrap();
+        HttpClient::new(&config).unwrap().get_text(&url, 16, 3).await
+    };
+    let dev = || HttpConfig { dev_mode: true, ..HttpConfig::default() };
+    for (status, n) in [(301, 1), (302, 2), (307, 3), (308, 4)] {
+        upstream.script_path(&format!("/{n}"), [to(status, &format!("{}", n - 1))]);
+    }
+    for status in [200, 203, 299] {
+        upstream.script_path("/0", [Reply::new(status, "text/html", " text\n")]);
+        assert_eq!(text("/3", dev()).await.as_deref(), Ok(" text\n"), "{status}");
+    }
+    assert_eq!(text("/4", dev()).await, Err(HttpError::Redirected));
+    upstream.script_path("/absolute", [to(303, &format!("{}/0", upstream.origin))]);
+    assert!(text("/absolute", dev()).await.is_ok());
+    for (path, location) in [("/a", "http://"), ("/b", "http://[::1")] {
+        upstream.script_path(path, [to(302, location)]);
+        assert_eq!(text(path, dev()).await, Err(HttpError::Redirected), "{location}");
+    }
+    upstream.script_path("/nowhere", [Reply::html(302)]);
+    assert_eq!(text("/nowhere", dev()).await, Err(HttpError::Redirected));
+    for location in ["ftp://a.example/", "https://user@a.example/", "file:///etc/passwd"] {
+        upstream.script_path("/off", [to(302, location)]);
+        assert!(matches!(text("/off", dev()).await, Err(HttpError::Blocked(_))), "{location}");
+    }
+    upstream.script_path("/0", [Reply::html(304)]);
+    assert!(matches!(text("/0", dev()).await, Err(HttpError::Status { status: 304, .. })));
+    upstream.script_path("/0", [Reply::new(200, "text/plain", "more than sixteen")]);
+    assert_eq!(text("/0", dev()).await, Err(HttpError::TooLarge));
+}
+
 #[tokio::test]
 async fn only_json_is_read_as_json() {
     let upstream = Upstream::empty().await;

@@ -172,18 +172,45 @@ async fn what_is_known_is_asked_again_after_minutes_or_on_demand() {
 
     resolve(&client, "alice.test").await.unwrap();
     resolve(&client, "alice.test").await.unwrap();
-    resolve(&client, ALICE).await.unwrap();
-    assert_eq!(asked(), [1, 1, 1, 1]);
+    client.resolve_did(&alice()).await.unwrap();
+    client.resolve_did_lately(&alice()).await.unwrap();
+    assert_eq!(asked(), [1, 2, 1, 1], "a sign-in always reads the document");
 
     let moved = did_document(ALICE, "alice.test", "http://moved.example");
     upstream.on(&document, &moved);
     assert_eq!(client.resolve_did(&alice()).await.unwrap().pds, upstream.url());
     assert_eq!(client.resolve_did_fresh(&alice()).await.unwrap().pds.as_str(), "http://moved.example/");
-    assert_eq!(asked(), [2, 2, 1, 1]);
+    assert_eq!(asked(), [2, 3, 1, 1]);
 
-    clock.advance(300);
+    clock.advance(59);
+    client.resolve_did_lately(&alice()).await.unwrap();
+    assert_eq!(asked(), [2, 3, 1, 1]);
+    clock.advance(1);
+    client.resolve_did_lately(&alice()).await.unwrap();
+    client.resolve_did(&alice()).await.unwrap();
+    assert_eq!(asked()[1], 4);
+
+    clock.advance(240);
     client.server_of_pds(&upstream.url()).await.unwrap();
-    assert_eq!(asked(), [2, 2, 2, 2]);
+    assert_eq!(asked()[2..], [2, 2]);
+}
+
+/// Something does not match, or was refused: the whole way is walked again, before its time.
+#[tokio::test]
+async fn what_is_forgotten_is_asked_again() {
+    let upstream = Upstream::good().await;
+    let client = upstream.client();
+    let document = format!("/{ALICE}");
+    let asked = || [RESOLVE_HANDLE, &document, RESOURCE, SERVER].map(|path| upstream.seen(path).len());
+    for n in 1..=2 {
+        for _ in 0..2 {
+            let identity = client.resolve_did(&alice()).await.unwrap();
+            client.server_of_pds(&identity.pds).await.unwrap();
+            assert_eq!(asked(), [n; 4]);
+        }
+        client.forget(&alice());
+        client.forget(&Did::parse(BOB).unwrap());
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub(crate) struct Reply {
     body: Vec<u8>,
     delay: Duration,
     fault: Fault,
+    /// Sent before the answer.
+    interim: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,14 @@ enum Fault {
 impl Reply {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self { status, headers, body: body.into(), delay: Duration::ZERO, fault: Fault::None }
+        Self {
+            status,
+            headers,
+            body: body.into(),
+            delay: Duration::ZERO,
+            fault: Fault::None,
+            interim: String::new(),
+        }
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -58,6 +67,12 @@ impl Reply {
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// With an interim answer before it (RFC 9110 section 15.2).
+    pub(crate) fn after(mut self, interim: u16) -> Self {
+        let _ = write!(self.interim, "HTTP/1.1 {interim} Whatever\r\nlink: </x>\r\n\r\n");
         self
     }
 
@@ -234,7 +249,7 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) -> Option<()> {
         if reply.fault == Fault::HangUp {
             return None;
         }
-        let mut head = format!("HTTP/1.1 {} Whatever\r\n", reply.status);
+        let mut head = format!("{}HTTP/1.1 {} Whatever\r\n", reply.interim, reply.status);
         if reply.fault == Fault::Unannounced {
             head.push_str("connection: close\r\n");
         } else {

@@ -154,6 +154,80 @@ async fn whose_refusal_it_is() {
     }
 }
 
+/// The words of XRPC for a token that is over; and a method that takes a token of its own.
+#[tokio::test]
+async fn a_refused_token_in_the_words_of_xrpc() {
+    let us = Us::new().await;
+    for error in ["ExpiredToken", "InvalidToken"] {
+        for status in [400, 401] {
+            us.upstream.script_path(GET, [Reply::json(status, &json!({ "error": error, "message": "m" }))]);
+            assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken, "{status} {error}");
+        }
+        for status in [403, 500] {
+            us.upstream.script_path(GET, [Reply::json(status, &json!({ "error": error }))]);
+            assert_eq!(us.get().await.unwrap().status(), status);
+        }
+        let token = Secret::new("the-token");
+        for method in ["com.atproto.server.confirmEmail", "com.atproto.SERVER.updateEmail", "com.atproto.identity.signPlcOperation"] {
+            let path = format!("/xrpc/{method}");
+            us.upstream.script_path(&path, [Reply::json(400, &json!({ "error": error }))]);
+            let nsid = Nsid::parse(method).unwrap();
+            let request = XrpcRequest {
+                pds: &us.pds,
+                method: XrpcMethod::Procedure,
+                nsid: &nsid,
+                query: "",
+                headers: &[],
+                access_token: &token,
+                dpop: &us.dpop,
+            };
+            let answer = us.client.xrpc(&request, &mut XrpcBody::Empty).await.unwrap();
+            assert_eq!(answer.status(), 400, "about the token from the mail");
+        }
+    }
+}
+
+/// By the grammar of challenges, not by their usual look.
+#[tokio::test]
+async fn challenges_as_they_may_be() {
+    let us = Us::new().await;
+    for challenge in ["DPoP error=invalid_token", "Basic realm=a, dpop Error = \"invalid_token\"", "Negotiate YWI=, DPoP error=invalid_token"] {
+        us.upstream.script_path(GET, [Reply::html(401).header("www-authenticate", challenge)]);
+        assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken, "{challenge}");
+    }
+    let lines = Reply::html(401).header("www-authenticate", "Bearer").header("www-authenticate", "DPoP error=use_dpop_nonce");
+    us.upstream.script_path(GET, [lines.header("dpop-nonce", "n1"), Reply::json(200, &json!({}))]);
+    assert_eq!(us.get().await.unwrap().status(), 200);
+    let other = Reply::html(401).header("www-authenticate", "DPoP error_description=\"error=invalid_token\"");
+    us.upstream.script_path(GET, [other]);
+    assert_eq!(us.get().await.unwrap().status(), 401);
+}
+
+/// A server that hints, or begins another protocol: hints are passed over, and the connection is not used again.
+#[tokio::test]
+async fn interim_answers_are_no_answers() {
+    let us = Us::new().await;
+    for interim in [100, 102, 103, 199] {
+        us.upstream.script_path(GET, [Reply::json(200, &json!({})).after(interim).after(interim)]);
+        let answer = us.get().await.unwrap();
+        assert_eq!((answer.status(), answer.header("link")), (200, None), "{interim}");
+    }
+    for _ in 0..2 {
+        let before = us.upstream.connections();
+        us.upstream.script_path(GET, [Reply::new(101, "text/x", "").header("upgrade", "x").header("connection", "upgrade")]);
+        let switched = us.get().await.unwrap_err();
+        assert_eq!(switched, XrpcError::Http(HttpError::Status { status: 101, retry_after: None }));
+        us.upstream.script_path(GET, [Reply::json(200, &json!({})).header("connection", "etag").header("etag", "e")]);
+        let answer = us.get().await.unwrap();
+        assert_eq!(answer.header("connection"), Some("etag"), "whoever passes it on has to know");
+        assert_eq!(us.upstream.connections(), before + 1, "nothing is sent on that connection any more");
+    }
+    for status in [407, 408, 421, 425, 600, 999] {
+        us.upstream.script_path(GET, [Reply::new(status, "text/x", "")]);
+        assert!(matches!(us.get().await, Err(XrpcError::Http(HttpError::Status { .. }))), "{status}");
+    }
+}
+
 /// A service behind the PDS may answer whatever it likes: only a challenge is the PDS's own word.
 #[tokio::test]
 async fn whose_refusal_it_is_when_another_service_answers() {
@@ -188,7 +262,11 @@ async fn bodies() {
     assert_eq!((&*seen[2].body, &*seen[2].headers["content-length"]), (&b"onetwo"[..], "6"));
     assert_eq!(us.upstream.seen(PROBE).len(), 0, "the nonce was fresh");
 
-    us.clock.advance(60);
+    // The server repeats its nonce, which makes it no younger.
+    us.clock.advance(40);
+    us.upstream.script_path(GET, [Reply::json(200, &json!({})).header("dpop-nonce", "n1")]);
+    us.get().await.unwrap();
+    us.clock.advance(20);
     us.upstream.script_path(PROBE, [use_nonce("n2"), Reply::json(200, &json!({}))]);
     us.put(&mut streamed(None, vec![Ok("one"), Ok("two")])).await.unwrap();
     assert_eq!(us.upstream.seen(PROBE).len(), 2);

@@ -43,7 +43,7 @@ impl Scope {
                     _ => false,
                 });
                 // Whatever is in the set: records, and calls in its own namespace.
-                let chat = include.nsid().as_str().starts_with(CHAT);
+                let chat = include.nsid().is_within(CHAT);
                 let coarse = self.has_transition(Transition::Generic)
                     && (!chat || self.has_transition(Transition::ChatBsky));
                 named || coarse
@@ -147,7 +147,7 @@ impl Scope {
         let chat = self.has_transition(Transition::ChatBsky);
         match method {
             None => generic && chat,
-            Some(method) if method.as_str().starts_with(CHAT) => chat,
+            Some(method) if method.is_within(CHAT) => chat,
             Some(_) => generic,
         }
     }

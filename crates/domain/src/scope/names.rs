@@ -51,9 +51,11 @@ impl Names {
         }
     }
 
-    /// The names as the texts that a scope has.
+    /// The names as the texts that a scope has, sorted as the reference implementation does.
     pub(super) fn texts(&self) -> Vec<&str> {
-        self.each().into_iter().map(|name| name.map_or("*", Nsid::as_str)).collect()
+        let mut texts: Vec<_> = self.each().into_iter().map(|name| name.map_or("*", Nsid::as_str)).collect();
+        texts.sort_unstable();
+        texts
     }
 
     pub(super) fn parse(values: &[&str], name: &'static str) -> Result<Self, ScopeValueError> {

@@ -356,6 +356,25 @@ fn permits_one_thing() {
     assert!(!scope("include:app.bsky.authFull").permits_repo(RepoAction::Create, &post));
 }
 
+/// A PDS finds methods and permission sets without regard to case, and so do all rules.
+#[test]
+fn names_are_one_in_any_spelling() {
+    let message = nsid("CHAT.bsky.convo.sendMessage");
+    let generic = scope("transition:generic");
+    assert!(!generic.permits_rpc(&message, "did:web:api.bsky.chat#bsky_chat"));
+    assert!(scope("transition:chat.bsky").permits_rpc(&message, "did:web:api.bsky.chat#bsky_chat"));
+    for chat in ["rpc:CHAT.bsky.a.b?aud=*", "include:Chat.bsky.authFull", "rpc?lxm=a.b.c&lxm=chat.BSKY.a.b&aud=*"] {
+        assert!(!generic.covers(&value(chat)), "{chat}");
+        assert!(scope("transition:generic transition:chat.bsky").covers(&value(chat)), "{chat}");
+    }
+    let asked = scope("rpc?lxm=a.b.c&lxm=Chat.bsky.x.y&aud=*");
+    assert_eq!(asked.bounded_by(&generic).to_string(), "rpc:a.b.c?aud=*");
+    assert!(scope("include:a.B.auth").covers(&value("include:A.b.AUTH")));
+    let set = scope("atproto include:A.b.auth").resolved_by(&scope("atproto repo:a.B.c repo:x.y.z"));
+    assert_eq!(set.to_string(), "atproto include:A.b.auth repo:a.B.c");
+    assert_eq!(value("repo?collection=a.b.c&collection=A.b.C").to_string(), "repo:a.b.c", "once, as it came first");
+}
+
 #[test]
 fn the_scope_that_one_thing_needs() {
     let needed = ScopeValue::Repo(RepoScope::one(RepoAction::Create, nsid("app.bsky.feed.post")));

@@ -44,6 +44,6 @@ impl XrpcCall<'_> {
     /// Whether the PDS may pass the call on to a service: never what it serves itself, so that nobody
     /// gets there by another way than the one whose permission was looked at.
     pub fn may_be_proxied(&self) -> bool {
-        !is_local(&self.nsid.as_str().to_ascii_lowercase())
+        !is_local(&self.nsid.to_lower())
     }
 }

@@ -98,7 +98,7 @@ impl XrpcCall<'_> {
     /// # Errors
     /// [`NeedError`] when the call is malformed in a way that hides what it is about.
     pub fn needs(&self) -> Result<Vec<Need>, NeedError> {
-        let lower = self.nsid.as_str().to_ascii_lowercase();
+        let lower = self.nsid.to_lower();
         Ok(match lower.as_str() {
             "com.atproto.repo.createrecord" => self.records(&[RepoAction::Create]),
             "com.atproto.repo.putrecord" => self.records(&[RepoAction::Create, RepoAction::Update]),

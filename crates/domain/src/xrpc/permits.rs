@@ -136,6 +136,17 @@ mod tests {
             assert_eq!(lacks(everything, &proxied), "repo:*?action=create", "{nsid}");
         }
         assert_eq!(lacks(everything, &call("com.atproto.Admin.deleteAccount")), "nothing allows it");
+        assert_eq!(lacks(everything, &call("com.atproto.SERVER.createSession")), "nothing allows it");
+        assert_eq!(lacks(GENERIC, &call("Com.atproto.identity.signPlcOperation")), "identity:*");
+        for chat in ["CHAT.bsky.convo.listConvos", "chat.Bsky.convo.listConvos"] {
+            assert_eq!(lacks(GENERIC, &call(chat)), format!("rpc:{chat}?aud=*"));
+            let proxied = Call { proxy: Some("did:web:api.bsky.chat#bsky_chat"), ..call(chat) };
+            assert_eq!(lacks(GENERIC, &proxied), format!("rpc:{chat}?aud=did:web:api.bsky.chat%23bsky_chat"));
+            assert_eq!(lacks("atproto transition:chat.bsky", &call(chat)), "");
+            assert_eq!(lacks("atproto rpc:chat.bsky.convo.listConvos?aud=*", &call(chat)), "");
+        }
+        let labeler = "atproto rpc:tools.ozone.moderation.getEvent?aud=did:web:mod.example%23atproto_labeler";
+        assert_eq!(lacks(labeler, &call("TOOLS.ozone.moderation.GETEVENT")), "", "the same service, too");
     }
 
     #[test]
@@ -185,7 +196,14 @@ mod tests {
             "nothing of the query that a header cannot hold"
         );
         assert!(permits(&scope(GENERIC), &asked("aud=did:web:x.example")));
-        assert!(!permits(&scope(GENERIC), &asked("aud=did:web:x.example&lxm=chat.bsky.a.b")));
+        for chat in [
+            "aud=did:web:x.example&lxm=chat.bsky.a.b",
+            "aud=did:web:x.example&lxm=CHAT.bsky.a.b",
+            "aud=did:web:x.example&lxm=chat.BSKY.a.B",
+        ] {
+            assert!(!permits(&scope(GENERIC), &asked(chat)), "{chat}");
+        }
+        assert!(permits(&feed, &asked("aud=did:web:x.example%23svc&lxm=A.b.C")));
         for hidden in
             ["", "lxm=a.b.c", "aud=a&aud=b", "aud=a&lxm=a.b.c&lxm=a.b.d", "aud=a&lxm[]=a.b.c", "aud=a&lxm=x"]
         {

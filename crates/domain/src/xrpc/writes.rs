@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::json_object::JsonObject;
 use crate::nsid::Nsid;
 use crate::scope::RepoAction;
 
@@ -30,7 +31,7 @@ struct One {
 
 #[derive(Deserialize)]
 struct Many {
-    writes: Vec<Write>,
+    writes: Vec<JsonObject<Write>>,
 }
 
 #[derive(Deserialize)]
@@ -55,8 +56,8 @@ impl Writes {
         let actions = match Kind::of(nsid).ok_or(WritesError::Json)? {
             Kind::One(actions) => actions,
             Kind::Many => {
-                let body: Many = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
-                let writes = body.writes.iter().map(|write| {
+                let JsonObject(body): JsonObject<Many> = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
+                let writes = body.writes.iter().map(|JsonObject(write)| {
                     let action = write.kind.strip_prefix("com.atproto.repo.applyWrites#");
                     let action = RepoAction::ALL.into_iter().find(|known| action == Some(known.as_str()));
                     Ok((action.ok_or(WritesError::Kind)?, collection(&write.collection)?))
@@ -64,7 +65,7 @@ impl Writes {
                 return writes.collect::<Result<_, _>>().map(Self);
             }
         };
-        let body: One = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
+        let JsonObject(body): JsonObject<One> = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
         let collection = collection(&body.collection)?;
         Ok(Self(actions.iter().map(|action| (*action, collection.clone())).collect()))
     }
@@ -77,7 +78,7 @@ enum Kind {
 
 impl Kind {
     fn of(nsid: &Nsid) -> Option<Self> {
-        Some(match nsid.as_str().to_ascii_lowercase().as_str() {
+        Some(match nsid.to_lower().as_str() {
             "com.atproto.repo.createrecord" => Self::One(&[RepoAction::Create]),
             "com.atproto.repo.putrecord" => Self::One(&[RepoAction::Create, RepoAction::Update]),
             "com.atproto.repo.deleterecord" => Self::One(&[RepoAction::Delete]),
@@ -100,6 +101,7 @@ mod tests {
         for (body, error) in [
             ("", WritesError::Json),
             ("[]", WritesError::Json),
+            (r#"["a.b.c"]"#, WritesError::Json),
             (r#"{"collection":7}"#, WritesError::Json),
             (r#"{"collection":"a.b.c"} {}"#, WritesError::Json),
             (r#"{"collection":"a.b.c","collection":"a.b.d"}"#, WritesError::Json),
@@ -110,6 +112,8 @@ mod tests {
         }
         for (body, error) in [
             (r#"{"writes":[],"writes":[]}"#, WritesError::Json),
+            (r#"[[]]"#, WritesError::Json),
+            (r#"{"writes":[["com.atproto.repo.applyWrites#create","a.b.c"]]}"#, WritesError::Json),
             (r#"{"writes":[{"collection":"a.b.c"}]}"#, WritesError::Json),
             (r#"{"writes":[{"$type":"x#create","collection":"a.b.c"}]}"#, WritesError::Kind),
         ] {

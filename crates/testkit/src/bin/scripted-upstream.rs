@@ -161,6 +161,7 @@ fn nonces(text: &str) -> Result<Nonces, &'static str> {
     match text {
         "any" => Ok(Nonces::Any),
         "newest" => Ok(Nonces::Newest),
+        "current" => Ok(Nonces::Current),
         "never" => Ok(Nonces::Never),
         _ => Err("any, newest or never is wanted"),
     }

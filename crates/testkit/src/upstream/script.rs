@@ -83,6 +83,8 @@ pub struct Script {
     pub refuses_tokens: bool,
     /// How they refuse a token.
     pub token_refusal: TokenRefusal,
+    /// Its methods take tokens of other servers: it is a PDS behind one of those.
+    pub takes_foreign_tokens: bool,
     /// How long the token endpoint keeps an answer back when it has done what it was asked.
     pub holds_answer: Option<Duration>,
     /// How far its clock is ahead of ours, in seconds. Without one it does not look at the time of proofs.

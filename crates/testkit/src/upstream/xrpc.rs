@@ -25,6 +25,8 @@ pub enum Nonces {
     Any,
     /// The one that it gave last. It gives a new one with each answer.
     Newest,
+    /// One, which it gives with each answer until it changes.
+    Current,
     /// None: it asks for another one each time.
     Never,
 }
@@ -138,6 +140,10 @@ pub(super) async fn call(
         let nonce = next_nonce(&mut lock(&state));
         insert(&mut response, "dpop-nonce", &nonce);
     }
+    if lock(&state).script.nonces == Nonces::Current {
+        let nonce = newest_nonce(&lock(&state));
+        insert(&mut response, "dpop-nonce", &nonce);
+    }
     response
 }
 
@@ -183,16 +189,18 @@ fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
     if claims["ath"] != ath || claims["htu"] != htu || claims["htm"] != method || late {
         return Err(refuse("invalid_dpop_proof", None));
     }
-    let newest = format!("nonce-{}", state.nonces_given);
+    let newest = newest_nonce(state);
     let welcome = match state.script.nonces {
         Nonces::Any => true,
-        Nonces::Newest => claims["nonce"] == newest.as_str(),
+        Nonces::Newest | Nonces::Current => claims["nonce"] == newest.as_str(),
         Nonces::Never => false,
     };
     if !welcome {
-        return Err(refuse("use_dpop_nonce", Some(&next_nonce(state))));
+        let given = if state.script.nonces == Nonces::Current { newest } else { next_nonce(state) };
+        return Err(refuse("use_dpop_nonce", Some(&given)));
     }
-    if state.script.refuses_tokens || !state.access.contains_key(token) {
+    let is_good = state.script.takes_foreign_tokens || state.access.contains_key(token);
+    if state.script.refuses_tokens || !is_good {
         return Err(refuse_token(state.script.token_refusal));
     }
     Ok(())
@@ -200,6 +208,10 @@ fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
 
 fn next_nonce(state: &mut State) -> String {
     state.nonces_given += 1;
+    newest_nonce(state)
+}
+
+fn newest_nonce(state: &State) -> String {
     format!("nonce-{}", state.nonces_given)
 }
 

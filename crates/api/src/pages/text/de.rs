@@ -364,6 +364,10 @@ const fn trouble(trouble: SignInTrouble) -> &'static str {
         SignInTrouble::NotAHandle => "Kein Handle: Ein Handle ist ein Domainname wie alice.example.com.",
         SignInTrouble::NotAServer => "Keine Serveradresse: Gib sie als https://pds.example.com ein.",
         SignInTrouble::UnknownHandle => "Kein Konto hat dieses Handle.",
+        SignInTrouble::UnansweredHandle => {
+            "Die Domain dieses Handles war nicht zu fragen, wem es gehört. \
+             Versuch es später noch einmal oder gib deine DID ein (did:plc:…)."
+        }
         SignInTrouble::AmbiguousHandle => "Die DNS-Einträge des Handles nennen mehr als ein Konto.",
         SignInTrouble::ForeignHandle => "Das Handle führt zu einem Konto, das dieses Handle nicht verwendet.",
         SignInTrouble::UnknownDid => "Diese DID gibt es nicht.",

@@ -351,6 +351,10 @@ const fn trouble(trouble: SignInTrouble) -> &'static str {
         SignInTrouble::NotAHandle => "Not a handle: a handle is a domain name such as alice.example.com.",
         SignInTrouble::NotAServer => "Not a server address: give it as https://pds.example.com.",
         SignInTrouble::UnknownHandle => "No account has this handle.",
+        SignInTrouble::UnansweredHandle => {
+            "The domain of this handle could not be asked whose it is. \
+             Try again later, or type your DID (did:plc:…)."
+        }
         SignInTrouble::AmbiguousHandle => "The handle’s DNS records name more than one account.",
         SignInTrouble::ForeignHandle => "The handle leads to an account that does not use this handle.",
         SignInTrouble::UnknownDid => "This DID does not exist.",

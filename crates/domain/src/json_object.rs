@@ -1,0 +1,44 @@
+//! Records that are read from JSON.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+/// A value that only a JSON object is read as. `serde` takes an array for a record, too, with its members in the order of
+/// their declaration; nobody else does, and what two readers read differently must not be judged by one of them.
+///
+/// ```
+/// use causeway_domain::JsonObject;
+/// #[derive(serde::Deserialize)]
+/// struct Post {
+///     collection: String,
+/// }
+/// let read = |text| serde_json::from_str::<JsonObject<Post>>(text);
+/// assert_eq!(read(r#"{"collection":"a.b.c"}"#)?.0.collection, "a.b.c");
+/// assert!(read(r#"["a.b.c"]"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JsonObject<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
+    }
+}

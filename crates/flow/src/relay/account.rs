@@ -1,0 +1,47 @@
+//! Account data in answers that a PDS gives to every session, whatever our token's scope is.
+
+use bytes::Bytes;
+use causeway_atproto::{XrpcAnswer, XrpcError};
+use causeway_domain::scope::{AccountAction, AccountAttr, OwnScope, ScopeValue};
+use causeway_domain::{Nsid, Scope};
+use serde_json::{Map, Value};
+
+use super::{RelayError, RelayRequest};
+
+/// The method whose answer says who the user is, with their email address if the *session* may see it.
+const GET_SESSION: &str = "com.atproto.server.getSession";
+/// The members of that answer that are about the email address.
+const EMAIL: [&str; 3] = ["email", "emailConfirmed", "emailAuthFactor"];
+/// Headers with which an answer could come encoded, or not come at all.
+const MAKE_UNREADABLE: [&str; 3] = ["accept-encoding", "if-modified-since", "if-none-match"];
+/// The most that is read of such an answer, in bytes.
+const CAP: usize = 64 * 1024;
+
+/// Whether the answer has to be narrowed to what the token's scope covers.
+pub(super) fn hides_email(token: &Scope, nsid: &Nsid) -> bool {
+    let covers = token.permits_account(AccountAttr::Email, AccountAction::Read)
+        || token.has(&ScopeValue::Own(OwnScope::Email));
+    nsid.is(GET_SESSION) && !covers
+}
+
+/// Asks for an answer that can be read.
+pub(super) fn ask_readably(request: &mut RelayRequest) {
+    request.headers.retain(|(name, _)| !MAKE_UNREADABLE.contains(name));
+}
+
+/// The answer without the members about the email address; errors pass as they are.
+///
+/// # Errors
+/// [`RelayError::Invalid`] for a result that cannot be read.
+pub(super) async fn without_email(answer: XrpcAnswer) -> Result<XrpcAnswer, RelayError> {
+    let status = answer.status();
+    if status >= 400 {
+        return Ok(answer);
+    }
+    let same = answer.with_body(Bytes::new());
+    let body = answer.read(CAP).await.map_err(XrpcError::from)?;
+    let unreadable = || RelayError::Invalid(format!("status {status} without the method's result"));
+    let mut result: Map<String, Value> = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+    result.retain(|name, _| !EMAIL.contains(&name.as_str()));
+    Ok(same.with_body(Value::Object(result).to_string().into()))
+}
