@@ -17,7 +17,9 @@ fn errors_in(line: &str) -> Vec<String> {
     let (mut errors, mut is_for_tokens) = (Vec::new(), false);
     while let Some(item) = reader.next() {
         match item {
-            Item::Scheme(scheme) => is_for_tokens = SCHEMES.iter().any(|own| scheme.eq_ignore_ascii_case(own)),
+            Item::Scheme(scheme) => {
+                is_for_tokens = SCHEMES.iter().any(|own| scheme.eq_ignore_ascii_case(own))
+            }
             Item::Parameter(name, value) => {
                 if is_for_tokens && name.eq_ignore_ascii_case("error") {
                     errors.push(value);
@@ -134,15 +136,18 @@ mod tests {
             ("DPoP error=invalid_token", &["invalid_token"]),
             ("dpop ERROR=invalid_token", &["invalid_token"]),
             ("DPOP Error = \"invalid_token\" , realm=x", &["invalid_token"]),
-            (r#"DPoP algs="ES256 ES384", error=use_dpop_nonce, error_description="a, b=\"c\""#, &["use_dpop_nonce"]),
+            (
+                r#"DPoP algs="ES256 ES384", error=use_dpop_nonce, error_description="a, b=\"c\""#,
+                &["use_dpop_nonce"],
+            ),
             (r#"DPoP error_description="error=\"x\", error=\"y\"", error="z""#, &["z"]),
             (r#"DPoP realm="a\\", error="z""#, &["z"]),
             ("Bearer, DPoP error=z", &["z"]),
             ("Bearer realm=\"a\", DPoP error=z", &["z"]),
-            ("Negotiate, Basic realm=x, Bearer error=invalid_token, DPoP error=use_dpop_nonce", &[
-                "invalid_token",
-                "use_dpop_nonce",
-            ]),
+            (
+                "Negotiate, Basic realm=x, Bearer error=invalid_token, DPoP error=use_dpop_nonce",
+                &["invalid_token", "use_dpop_nonce"],
+            ),
             ("Negotiate YWJj/+==, DPoP error=z", &["z"]),
             ("NTLM YWJj,DPoP error=z", &["z"]),
             (",, DPoP ,error=z,", &["z"]),

@@ -93,7 +93,11 @@ mod tests {
         for placeholder in ["did=nonsense", "did=did:plc:xxx", "did=", "did=did:key:zQ3sh"] {
             assert_eq!(found(&[&alice, placeholder]), Ok(did.clone()), "{placeholder}");
             assert_eq!(found(&[placeholder, &alice]), Ok(did.clone()), "{placeholder}");
-            assert_eq!(found(&[placeholder, &alice, &bob]), Err(ResolveError::HandleAmbiguous), "{placeholder}");
+            assert_eq!(
+                found(&[placeholder, &alice, &bob]),
+                Err(ResolveError::HandleAmbiguous),
+                "{placeholder}"
+            );
         }
     }
 

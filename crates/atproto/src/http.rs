@@ -293,7 +293,9 @@ impl HttpClient {
     pub async fn get_text(&self, url: &Url, cap: usize, redirects: u8) -> Result<String, HttpError> {
         let mut url = url.clone();
         for _ in 0..=redirects {
-            let response = self.send_once(Call { shows: Shows::Nobody, ..Call::get(&url, "text/plain, */*;q=0.5") }).await?;
+            let response = self
+                .send_once(Call { shows: Shows::Nobody, ..Call::get(&url, "text/plain, */*;q=0.5") })
+                .await?;
             if let Some(next) = redirect(&url, &response)? {
                 url = next;
                 continue;

@@ -215,7 +215,10 @@ fn well_known(answer: Result<String, HttpError>) -> Result<Option<Did>, ResolveE
             error @ (HttpError::Timeout
             | HttpError::Interrupted
             | HttpError::Redirected
-            | HttpError::Status { status: ..=399 | 401 | 403 | 407 | 408 | 421 | 425 | 429 | 500.., .. }),
+            | HttpError::Status {
+                status: ..=399 | 401 | 403 | 407 | 408 | 421 | 425 | 429 | 500..,
+                ..
+            }),
         ) => Err(ResolveError::HandleUnanswered(error)),
         Err(_) => Ok(None),
     }

@@ -172,7 +172,10 @@ impl XrpcAnswer {
     /// # Errors
     /// [`HttpError`]; [`HttpError::NotJson`] for one that is encoded in a way that we did not ask for.
     pub async fn read(self, cap: usize) -> Result<Bytes, HttpError> {
-        if self.header(CONTENT_ENCODING.as_str()).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        if self
+            .header(CONTENT_ENCODING.as_str())
+            .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+        {
             return Err(HttpError::NotJson);
         }
         match self.body {

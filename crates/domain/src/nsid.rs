@@ -160,10 +160,17 @@ mod tests {
         let (one, other) = (nsid("chat.bsky.convo.listConvos"), nsid("CHAT.Bsky.convo.LISTCONVOS"));
         assert_eq!(one, other);
         assert_eq!(one.cmp(&other), Ordering::Equal);
-        let hash = |nsid: &Nsid| std::hash::BuildHasher::hash_one(&std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(), nsid);
+        let hash = |nsid: &Nsid| {
+            std::hash::BuildHasher::hash_one(
+                &std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(),
+                nsid,
+            )
+        };
         assert_eq!(hash(&one), hash(&other));
         assert!(other.is("chat.bsky.Convo.listConvos") && !other.is("chat.bsky.convo.listConvo"));
-        assert!(other.is_within("chat.bsky.") && !other.is_within("chat.bsky") && !other.is_within("chat.bs."));
+        assert!(
+            other.is_within("chat.bsky.") && !other.is_within("chat.bsky") && !other.is_within("chat.bs.")
+        );
         assert!(!nsid("a.b.c").is_within("a.b.c.") && !nsid("a.b.c").is_within(""));
         assert!(nsid("app.Example.auth").has_authority_over(&nsid("APP.example.post")));
         assert_eq!(other.to_string(), "CHAT.Bsky.convo.LISTCONVOS", "as it was written");

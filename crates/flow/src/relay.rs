@@ -304,6 +304,5 @@ fn is_page(answer: &XrpcAnswer) -> bool {
 /// Whether a web page is what was asked for: a file may be one.
 fn may_be_page(request: &RelayRequest) -> bool {
     let accept = request.header("accept").flatten().unwrap_or_default();
-    accept.to_ascii_lowercase().contains("text/html")
-        || request.nsid.is("com.atproto.sync.getBlob")
+    accept.to_ascii_lowercase().contains("text/html") || request.nsid.is("com.atproto.sync.getBlob")
 }

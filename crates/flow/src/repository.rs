@@ -6,8 +6,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use causeway_domain::{Did, JsonObject, Nsid};
 use causeway_domain::scope::ScopeValue;
+use causeway_domain::{Did, JsonObject, Nsid};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,8 +18,8 @@ use url::form_urlencoded;
 use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::scopes;
 use crate::relay::{self, RelayError, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
+use crate::scopes;
 
 /// The most that is read of an answer, in bytes. A page of a hundred records may be long.
 const ANSWER_CAP: usize = 16 * 1024 * 1024;

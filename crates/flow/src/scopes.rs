@@ -358,7 +358,10 @@ mod tests {
             upstream(Registered, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
             "atproto repo:a.b.c blob:*/* account:email"
         );
-        assert_eq!(upstream(Registered, CEILING, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"), "atproto repo:a.b.fooBar");
+        assert_eq!(
+            upstream(Registered, CEILING, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"),
+            "atproto repo:a.b.fooBar"
+        );
         assert_eq!(
             upstream(Registered, CEILING, None, narrow),
             "atproto transition:generic transition:email"

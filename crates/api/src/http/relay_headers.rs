@@ -140,7 +140,10 @@ mod tests {
             ("content-type", "text/html"),
         ];
         let passing = of_answer(answer.iter().map(|(name, value)| (*name, value.as_bytes())));
-        assert_eq!(passing.get_all("content-type").map(HeaderValue::as_bytes).collect::<Vec<_>>(), [b"text/plain"]);
+        assert_eq!(
+            passing.get_all("content-type").map(HeaderValue::as_bytes).collect::<Vec<_>>(),
+            [b"text/plain"]
+        );
         let mut names: Vec<_> = passing.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let ours = ["cache-control", "content-security-policy"];

@@ -168,7 +168,11 @@ async fn a_refused_token_in_the_words_of_xrpc() {
             assert_eq!(us.get().await.unwrap().status(), status);
         }
         let token = Secret::new("the-token");
-        for method in ["com.atproto.server.confirmEmail", "com.atproto.SERVER.updateEmail", "com.atproto.identity.signPlcOperation"] {
+        for method in [
+            "com.atproto.server.confirmEmail",
+            "com.atproto.SERVER.updateEmail",
+            "com.atproto.identity.signPlcOperation",
+        ] {
             let path = format!("/xrpc/{method}");
             us.upstream.script_path(&path, [Reply::json(400, &json!({ "error": error }))]);
             let nsid = Nsid::parse(method).unwrap();
@@ -191,11 +195,17 @@ async fn a_refused_token_in_the_words_of_xrpc() {
 #[tokio::test]
 async fn challenges_as_they_may_be() {
     let us = Us::new().await;
-    for challenge in ["DPoP error=invalid_token", "Basic realm=a, dpop Error = \"invalid_token\"", "Negotiate YWI=, DPoP error=invalid_token"] {
+    for challenge in [
+        "DPoP error=invalid_token",
+        "Basic realm=a, dpop Error = \"invalid_token\"",
+        "Negotiate YWI=, DPoP error=invalid_token",
+    ] {
         us.upstream.script_path(GET, [Reply::html(401).header("www-authenticate", challenge)]);
         assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken, "{challenge}");
     }
-    let lines = Reply::html(401).header("www-authenticate", "Bearer").header("www-authenticate", "DPoP error=use_dpop_nonce");
+    let lines = Reply::html(401)
+        .header("www-authenticate", "Bearer")
+        .header("www-authenticate", "DPoP error=use_dpop_nonce");
     us.upstream.script_path(GET, [lines.header("dpop-nonce", "n1"), Reply::json(200, &json!({}))]);
     assert_eq!(us.get().await.unwrap().status(), 200);
     let other = Reply::html(401).header("www-authenticate", "DPoP error_description=\"error=invalid_token\"");
@@ -214,10 +224,16 @@ async fn interim_answers_are_no_answers() {
     }
     for _ in 0..2 {
         let before = us.upstream.connections();
-        us.upstream.script_path(GET, [Reply::new(101, "text/x", "").header("upgrade", "x").header("connection", "upgrade")]);
+        us.upstream.script_path(
+            GET,
+            [Reply::new(101, "text/x", "").header("upgrade", "x").header("connection", "upgrade")],
+        );
         let switched = us.get().await.unwrap_err();
         assert_eq!(switched, XrpcError::Http(HttpError::Status { status: 101, retry_after: None }));
-        us.upstream.script_path(GET, [Reply::json(200, &json!({})).header("connection", "etag").header("etag", "e")]);
+        us.upstream.script_path(
+            GET,
+            [Reply::json(200, &json!({})).header("connection", "etag").header("etag", "e")],
+        );
         let answer = us.get().await.unwrap();
         assert_eq!(answer.header("connection"), Some("etag"), "whoever passes it on has to know");
         assert_eq!(us.upstream.connections(), before + 1, "nothing is sent on that connection any more");

@@ -363,7 +363,9 @@ fn names_are_one_in_any_spelling() {
     let generic = scope("transition:generic");
     assert!(!generic.permits_rpc(&message, "did:web:api.bsky.chat#bsky_chat"));
     assert!(scope("transition:chat.bsky").permits_rpc(&message, "did:web:api.bsky.chat#bsky_chat"));
-    for chat in ["rpc:CHAT.bsky.a.b?aud=*", "include:Chat.bsky.authFull", "rpc?lxm=a.b.c&lxm=chat.BSKY.a.b&aud=*"] {
+    for chat in
+        ["rpc:CHAT.bsky.a.b?aud=*", "include:Chat.bsky.authFull", "rpc?lxm=a.b.c&lxm=chat.BSKY.a.b&aud=*"]
+    {
         assert!(!generic.covers(&value(chat)), "{chat}");
         assert!(scope("transition:generic transition:chat.bsky").covers(&value(chat)), "{chat}");
     }
@@ -372,7 +374,11 @@ fn names_are_one_in_any_spelling() {
     assert!(scope("include:a.B.auth").covers(&value("include:A.b.AUTH")));
     let set = scope("atproto include:A.b.auth").resolved_by(&scope("atproto repo:a.B.c repo:x.y.z"));
     assert_eq!(set.to_string(), "atproto include:A.b.auth repo:a.B.c");
-    assert_eq!(value("repo?collection=a.b.c&collection=A.b.C").to_string(), "repo:a.b.c", "once, as it came first");
+    assert_eq!(
+        value("repo?collection=a.b.c&collection=A.b.C").to_string(),
+        "repo:a.b.c",
+        "once, as it came first"
+    );
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl Writes {
         let actions = match Kind::of(nsid).ok_or(WritesError::Json)? {
             Kind::One(actions) => actions,
             Kind::Many => {
-                let JsonObject(body): JsonObject<Many> = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
+                let JsonObject(body): JsonObject<Many> =
+                    serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
                 let writes = body.writes.iter().map(|JsonObject(write)| {
                     let action = write.kind.strip_prefix("com.atproto.repo.applyWrites#");
                     let action = RepoAction::ALL.into_iter().find(|known| action == Some(known.as_str()));
@@ -65,7 +66,8 @@ impl Writes {
                 return writes.collect::<Result<_, _>>().map(Self);
             }
         };
-        let JsonObject(body): JsonObject<One> = serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
+        let JsonObject(body): JsonObject<One> =
+            serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
         let collection = collection(&body.collection)?;
         Ok(Self(actions.iter().map(|action| (*action, collection.clone())).collect()))
     }
