@@ -9,6 +9,7 @@ mod conformance {
     mod authorize;
     mod backchannel;
     mod background;
+    mod callback;
     mod client_assertion;
     mod client_credentials;
     mod client_documents;
@@ -30,11 +31,13 @@ mod conformance {
     mod metadata;
     mod open_redirect;
     mod openid;
+    mod pkce;
     mod registration;
     mod relay;
     mod remembered;
     mod request_objects;
     mod resources;
+    mod reuse;
     mod revocation;
     mod scopes;
     mod token;

@@ -28,7 +28,7 @@ pub(crate) const OTHER_HANDLE: &str = "bob.test";
 /// Another DID, of nobody unless a test says so.
 pub(crate) const OTHER_DID: &str = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb";
 
-/// A server, a scripted upstream, a browser and a registered public client.
+/// A server, a scripted upstream, a browser and a public client that the operator has entered.
 pub(crate) struct Scene {
     pub(crate) app: TestApp,
     pub(crate) upstream: ScriptedUpstream,
@@ -42,6 +42,7 @@ impl Scene {
         let app = TestApp::start(database, &upstream.environment()).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
+        enter(&app, &client).await?;
         Ok(Self { app, upstream, agent, client })
     }
 
@@ -132,6 +133,7 @@ impl Scene {
         });
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, more).await?;
         give_leave(self.app.store(), &client, leaves).await?;
+        enter(&self.app, &client).await?;
         Ok(OauthClient { scope: "atproto transition:generic background_access".to_owned(), ..client })
     }
 

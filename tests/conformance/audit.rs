@@ -56,7 +56,7 @@ on_each_database! {
     async fn refusals_reuse_and_failures(database) {
         let scene = Scene::set(database).await?;
         let authorization = scene.client.authorization(Some(HANDLE));
-        let to_upstream = scene.agent.get(&authorization.url(&scene.app.issuer)).await?.location()?;
+        let to_upstream = scene.agent.set_out(&authorization.url(&scene.app.issuer)).await?.location()?;
         let callback = scene.upstream.approve(&to_upstream).await?;
         let consent = scene.agent.get(&callback).await?.location()?;
         decide(&scene.agent, &consent, "deny").await?;

@@ -3,12 +3,31 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_testkit::{Authorization, Fault, Tokens, XrpcReply, decide};
+use causeway_domain::client::Leave;
+use causeway_flow::CtxParts;
+use causeway_testkit::{
+    Agent, Authorization, Fault, ScriptedUpstream, TestApp, TestDatabase, Tokens, XrpcReply, decide,
+};
 use serde_json::{Value, json};
 
-use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, on_each_database};
+use super::openid;
+use crate::support::{
+    DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, enter, give_leave, on_each_database, within_a_second,
+};
 
 impl Scene {
+    /// Where the operator trusts what the PDS says of addresses, and another one does not.
+    async fn trusting(database: &TestDatabase, trusted: &str) -> Result<Self> {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let trusted = trusted.replace("ORIGIN", &upstream.origin);
+        let tune = |parts: &mut CtxParts| parts.trusted_email_issuers = vec![trusted];
+        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
+        let agent = Agent::default();
+        let client = app.client(&agent).await?;
+        enter(&app, &client).await?;
+        Ok(Self { app, upstream, agent, client })
+    }
+
     async fn sign_in_by(&self, authorization: &Authorization) -> Result<Tokens> {
         let consent = self.client.reach_consent(&self.agent, &self.upstream, authorization).await?;
         let answer = decide(&self.agent, &consent, "allow").await?;
@@ -32,7 +51,7 @@ impl Scene {
 on_each_database! {
     /// At request time, from the person's own server, with the scope alone; what that does not say is left out.
     async fn email_comes_from_the_persons_server(database) {
-        let scene = Scene::set(database).await?;
+        let scene = Scene::trusting(database, "ORIGIN").await?;
         let asking = |scope| scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
         scene.account(&json!({"did": DID, "handle": HANDLE, "email": "alice@mail.example", "emailConfirmed": true}));
         let with = scene.sign_in_by(&asking("openid email")).await?;
@@ -63,6 +82,78 @@ on_each_database! {
             assert!(metadata["claims_supported"].as_array().unwrap().contains(&json!(claim)), "{claim}");
         }
         assert_eq!(metadata["claims_parameter_supported"], true);
+        Ok(())
+    }
+
+    /// Anybody's PDS can name any address: that it is verified is said only of one that the operator trusts, by the issuer
+    /// that the sign-in was proven with, byte for byte.
+    async fn verified_only_where_the_operator_trusts(database) {
+        for (trusted, verified) in [
+            ("ORIGIN", true),
+            ("https://bsky.social", false),
+            ("ORIGIN/", false),
+            ("ORIGIN.evil.example", false),
+        ] {
+            let scene = Scene::trusting(database, trusted).await?;
+            scene.account(&json!({"did": DID, "email": "victim@mail.example", "emailConfirmed": true}));
+            let request = scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"));
+            let info = scene.userinfo(&scene.sign_in_by(&request).await?).await?;
+            assert_eq!((&info["email"], &info["email_verified"]), (&json!("victim@mail.example"), &json!(verified)), "{trusted}");
+            scene.app.stop().await;
+        }
+        Ok(())
+    }
+
+    /// What is no address is left out, and what says that it was confirmed with it.
+    async fn no_address_no_claim(database) {
+        let scene = Scene::trusting(database, "ORIGIN").await?;
+        let request = scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"));
+        let tokens = scene.sign_in_by(&request).await?;
+        for email in [
+            "alice@mail.example\r\nBcc: bob@mail.example",
+            "alice@mail.example\u{0}",
+            "Alice <alice@mail.example>",
+            "alice",
+            "",
+            &format!("{}@mail.example", "a".repeat(100_000)),
+            &format!("alice@{}mail.example", "a.".repeat(130)),
+        ] {
+            scene.account(&json!({"did": DID, "email": email, "emailConfirmed": true}));
+            let info = scene.userinfo(&tokens).await?;
+            assert_eq!((info.get("email"), info.get("email_verified")), (None, None), "{info}");
+            assert_eq!(info["sub"], DID);
+        }
+        Ok(())
+    }
+
+    /// With the leave of the operator an `id_token` says what the userinfo endpoint says; one from a refresh does not wait
+    /// for the PDS, and one without that leave never holds an address.
+    async fn claims_in_the_id_token(database) {
+        let scene = Scene::trusting(database, "ORIGIN").await?;
+        scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
+        let request = || scene.client.authorization(Some(HANDLE)).with("scope", Some("openid profile email"));
+        let said = |tokens: &Tokens| {
+            let claims = openid::claims(&tokens.answer["id_token"]);
+            ["name", "email", "email_verified"].map(|name| claims[name].clone())
+        };
+        let without = scene.sign_in_by(&request()).await?;
+        assert_eq!(said(&without), [Value::Null, Value::Null, Value::Null]);
+        assert_eq!(scene.userinfo(&without).await?["name"], HANDLE);
+
+        give_leave(scene.app.store(), &scene.client, &[Leave::IdTokenClaims]).await?;
+        within_a_second(async || {
+            let with = scene.sign_in_by(&request()).await?;
+            Ok(said(&with) == [json!(HANDLE), json!("alice@mail.example"), json!(true)])
+        }).await?;
+        let narrow = scene.sign_in_by(&request().with("scope", Some("openid"))).await?;
+        assert_eq!(said(&narrow), [Value::Null, Value::Null, Value::Null], "the scope says so");
+        let with = scene.sign_in_by(&request()).await?;
+        let calls = scene.upstream.hits("xrpc");
+        let next = Tokens::read(&scene.client.refresh(&scene.agent, &with.refresh_token).await?)?;
+        assert_eq!(said(&next), [json!(HANDLE), Value::Null, Value::Null]);
+        assert_eq!(scene.upstream.hits("xrpc"), calls, "a refresh asks nobody");
+        scene.upstream.script(|script| script.xrpc = Fault::Silence);
+        assert_eq!(said(&scene.sign_in_by(&request()).await?), [json!(HANDLE), Value::Null, Value::Null]);
         Ok(())
     }
 

@@ -97,14 +97,14 @@ on_each_database! {
         assert_eq!(rest, all[2..]);
         // Nothing of it is the other one's: what that reads first is its own.
         let authorization = other.authorization(Some(HANDLE));
-        let away = scene.agent.get(&authorization.url(&scene.app.issuer)).await?.location()?;
+        let away = scene.agent.set_out(&authorization.url(&scene.app.issuer)).await?.location()?;
         let callback = scene.upstream.approve(&away).await?;
         decide(&scene.agent, &scene.agent.get(&callback).await?.location()?, "deny").await?;
         assert_eq!(names(&read(&scene, &other, "0", 2).await?), ["started", "failed"]);
         // Somebody who never comes back, and somebody who comes back and never decides.
         let last = read(&scene, &other, "0", 2).await?[1].1["id"].to_string();
-        scene.agent.get(&authorization.url(&scene.app.issuer)).await?.location()?;
-        let away = scene.agent.get(&authorization.url(&scene.app.issuer)).await?.location()?;
+        scene.agent.set_out(&authorization.url(&scene.app.issuer)).await?.location()?;
+        let away = scene.agent.set_out(&authorization.url(&scene.app.issuer)).await?.location()?;
         scene.agent.get(&scene.upstream.approve(&away).await?).await?.location()?;
         scene.app.clock.advance(900);
         scene.upkeep().await?;

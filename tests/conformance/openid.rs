@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{DID, HANDLE, OTHER_DID, Scene, on_each_database};
 
 /// A claim set, unverified: signatures are verified by clients that we did not write, in the journeys.
-fn claims(jwt: &Value) -> Value {
+pub(super) fn claims(jwt: &Value) -> Value {
     let payload = jwt.as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
@@ -82,7 +82,7 @@ on_each_database! {
         let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
         assert_eq!((userinfo.status, userinfo.header("content-type")), (200, "application/jwt"));
         let jwt = json!(userinfo.text);
-        assert_eq!(header(&jwt)["alg"], "RS256");
+        assert_eq!((&header(&jwt)["alg"], &header(&jwt)["typ"]), (&json!("RS256"), &json!("userinfo+jwt")));
         assert_eq!(claims(&jwt), json!({
             "iss": scene.app.issuer, "aud": client["client_id"], "sub": DID, "preferred_username": HANDLE,
         }));
@@ -151,6 +151,41 @@ on_each_database! {
         let url = url::Url::parse_with_params(&scene.app.at("/oauth/authorize"), query)?;
         scene.agent.get(url.as_str()).await?;
         assert_eq!(scene.upstream.last_pushed().get("login_hint").map(String::as_str), Some(DID));
+        Ok(())
+    }
+
+    /// What we sign about a user says what it is, and is taken for nothing else: not by us, and not by a client that
+    /// looks at `typ` (RFC 8725 section 3.11).
+    async fn nothing_stands_in_for_an_id_token(database) {
+        let mut scene = Scene::set(database).await?;
+        let metadata = json!({
+            "redirect_uris": ["https://app.example/cb"], "post_logout_redirect_uris": ["https://app.example/out"],
+            "userinfo_signed_response_alg": "RS256", "access_token_format": "jwt",
+            "introspection_signed_response_alg": "RS256", "token_endpoint_auth_method": "client_secret_post",
+        });
+        let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
+        scene.client = OauthClient { redirect_uri: "https://app.example/cb".to_owned(), ..client };
+        let tokens = sign_in(&scene, &[("scope", "openid atproto")]).await?;
+        let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?.text;
+        let form = scene.client.form(&[("token", &tokens.access_token)]);
+        let request = scene.agent.request("POST".parse()?, &scene.app.at("/oauth/introspect")).form(&form);
+        let request = request.header("accept", "application/token-introspection+jwt");
+        let introspected = scene.agent.send(request).await?.text;
+        let id_token = tokens.answer["id_token"].as_str().unwrap();
+        let types = [id_token, &userinfo, &tokens.access_token, &introspected].map(|token| header(&json!(token))["typ"].clone());
+        assert_eq!(types, [json!("JWT"), json!("userinfo+jwt"), json!("at+jwt"), json!("token-introspection+jwt")]);
+        let asks = |hint: &str| {
+            let request = scene.client.authorization(None).with("id_token_hint", Some(hint)).with("prompt", Some("none"));
+            request.with("scope", Some("atproto")).url(&scene.app.issuer)
+        };
+        let elsewhere = causeway_testkit::Agent::default();
+        for (hint, error) in [(&userinfo, true), (&tokens.access_token, true), (&introspected, true), (&id_token.to_owned(), false)] {
+            let answer = scene.agent.get(&asks(hint)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request").filter(|_| error), "{answer:?}");
+            let out = url::Url::parse_with_params(&scene.app.at("/oauth/logout"), [("id_token_hint", &**hint), ("post_logout_redirect_uri", "https://app.example/out")])?;
+            let page = elsewhere.get(out.as_str()).await?;
+            assert_eq!(page.text.contains("needs an id_token_hint of this issuer"), error, "{}", page.text);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use causeway_testkit::{
 };
 use serde_json::json;
 
-use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, count, hidden, on_each_database};
+use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, count, enter, hidden, on_each_database};
 
 const REDIRECT: &str = "https://app.example/cb";
 
@@ -21,6 +21,7 @@ impl Scene {
     pub(crate) async fn web_app(&self) -> Result<OauthClient> {
         let metadata = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"});
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, metadata).await?;
+        enter(&self.app, &client).await?;
         Ok(OauthClient {
             redirect_uri: REDIRECT.to_owned(),
             scope: "openid transition:generic".to_owned(),
@@ -34,7 +35,7 @@ impl Scene {
 
     /// Where somebody who comes back from their own server is sent.
     async fn back_from_server(&self, agent: &Agent, authorization: &Authorization) -> Result<Answer> {
-        let away = agent.get(&authorization.url(&self.app.issuer)).await?.location()?;
+        let away = agent.set_out(&authorization.url(&self.app.issuer)).await?.location()?;
         agent.get(&self.upstream.approve(&away).await?).await
     }
 
@@ -182,7 +183,7 @@ on_each_database! {
         // At a server that has not met the client before: clients are kept in memory for half a second.
         let other = scene.beside(database).await?;
         for (redirect_uri, asked) in [(REDIRECT, false), ("https://later.example/cb", true)] {
-            let away = scene.agent.get(&to(redirect_uri).url(&other.issuer)).await?.location()?;
+            let away = scene.agent.set_out(&to(redirect_uri).url(&other.issuer)).await?.location()?;
             let answer = scene.agent.get(&scene.upstream.approve(&away).await?).await?;
             assert_eq!(is_asked(&answer), asked, "{redirect_uri}: {answer:?}");
         }

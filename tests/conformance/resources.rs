@@ -160,7 +160,20 @@ on_each_database! {
         assert_eq!((&told["active"], &told["aud"]), (&json!(true), &json!(API)));
         assert_eq!(userinfo(&scene, &tokens.access_token).await?.refusal(), "401 invalid_token");
         let other = naming(&scene.client, &["https://api.example/v2"]).url(&scene.app.issuer);
-        assert_eq!(scene.agent.get(&other).await?.redirect_param("error").as_deref(), Some("invalid_target"));
+        let refused = scene.agent.get(&other).await?;
+        assert_eq!(refused.redirect_param("error").as_deref(), Some("invalid_target"));
+        let said = refused.redirect_param("error_description").unwrap();
+        assert!(said.contains(API) && said.contains(&scene.app.issuer), "it names all that is in reach: {said}");
+
+        // With a slash at the end, as many URL libraries write it: the token is for what the operator wrote.
+        let slash = format!("{API}/");
+        let code = code_for(&scene, &scene.client, &[&slash]).await?;
+        let tokens = Tokens::read(&redeem(&scene, &scene.client, &code, &[&slash]).await?)?;
+        let told = api.post(&scene.agent, "/oauth/introspect", &[("token", &*tokens.access_token)]).await?.json();
+        assert_eq!((&told["active"], &told["aud"]), (&json!(true), &json!(API)));
+        for again in [&*slash, API] {
+            assert_eq!(refresh(&scene, &scene.client, &tokens.refresh_token, &[again]).await?.status, 200, "{again}");
+        }
         Ok(())
     }
 

@@ -127,16 +127,15 @@ on_each_database! {
         Ok(())
     }
 
-    /// A late retry whose pair was never used gets a new one; the unused pair is dead, and presenting
-    /// it is an error that revokes nothing.
+    /// A late retry whose pair was never used gets a new one, again and again, and goes on with it.
     async fn lost_answer_of_a_refresh(database) {
         let scene = Scene::set(database).await?;
         let first = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
-        let lost = Tokens::read(&scene.client.refresh(&scene.agent, &first.refresh_token).await?)?;
-        scene.app.clock.advance(REFRESH_RETRY_SECONDS_UNPROVEN + 1);
+        for _lost in 0..3 {
+            Tokens::read(&scene.client.refresh(&scene.agent, &first.refresh_token).await?)?;
+            scene.app.clock.advance(REFRESH_RETRY_SECONDS_UNPROVEN + 1);
+        }
         let retried = Tokens::read(&scene.client.refresh(&scene.agent, &first.refresh_token).await?)?;
-        assert_eq!(scene.client.refresh(&scene.agent, &lost.refresh_token).await?.refusal(), "400 invalid_grant");
-        assert_eq!(userinfo(&scene, &lost.access_token).await?, 401);
         assert_eq!(userinfo(&scene, &retried.access_token).await?, 200);
         Tokens::read(&scene.client.refresh(&scene.agent, &retried.refresh_token).await?)?;
         Ok(())

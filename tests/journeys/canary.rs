@@ -93,7 +93,7 @@ on_each_database! {
         pages.push(agent.get(&client.authorization(None).url(&server.address)).await?);
         assert!(pages[2].text.contains("name=\"identifier\""), "{:?}", pages[2]);
         let authorization = client.authorization(Some(HANDLE));
-        let to_upstream = agent.get(&authorization.url(&server.address)).await?.location()?;
+        let to_upstream = agent.set_out(&authorization.url(&server.address)).await?.location()?;
         let callback = upstream.approve(&to_upstream).await?;
         let consent = agent.get(&callback).await?.location()?;
         pages.push(agent.get(&consent).await?);

@@ -54,7 +54,7 @@ on_each_network! {
         let changed = [&arguments[..], &[ceiling]].concat();
         let server = serve(directory.path(), &changed, &mut front).await?;
         "openid repo:app.bsky.feed.post?action=create".clone_into(&mut client.scope);
-        let to_pds = agent.get(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
+        let to_pds = agent.set_out(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
         let document = url::Url::parse(&to_pds)?.query_pairs().find(|(name, _)| name == "client_id").unwrap().1.into_owned();
         assert_eq!(document, format!("{}/oauth-client-metadata/transition/generic.json", front.url));
         assert_eq!(agent.get(&document).await?.json()["scope"], "atproto transition:generic");
@@ -94,7 +94,7 @@ on_each_network! {
         assert_eq!(published["scope"], "atproto account:email repo:app.bsky.feed.post");
 
         "openid email repo:app.bsky.feed.post?action=create".clone_into(&mut client.scope);
-        let to_pds = agent.get(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
+        let to_pds = agent.set_out(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
         let page = agent.request("GET".parse()?, &to_pds).header("sec-fetch-mode", "navigate");
         let page = agent.send(page.header("sec-fetch-dest", "document").header("sec-fetch-site", "cross-site")).await?;
         assert!(page.text.contains("Garden of Forking Paths"), "{page:?}");

@@ -156,7 +156,7 @@ on_each_network! {
             .set_pkce_challenge(challenge)
             .set_login_hint(LoginHint::new(alice.handle.clone()))
             .url();
-        let to_pds = agent.get(url.as_str()).await?.location()?;
+        let to_pds = agent.set_out(url.as_str()).await?.location()?;
         let consent = agent.get(&net.person("alice")?.approve(&to_pds).await?).await?.location()?;
         let answer = decide(agent, &consent, "allow").await?;
         assert_eq!(answer.redirect_param("state").as_ref(), Some(state.secret()));

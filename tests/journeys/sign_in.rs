@@ -65,7 +65,7 @@ on_each_network! {
         let agent = Agent::default();
         let client = app.client(&agent).await?;
         let authorization = client.authorization(Some("alice.test"));
-        let to_pds = agent.get(&authorization.url(&app.issuer)).await?.location()?;
+        let to_pds = agent.set_out(&authorization.url(&app.issuer)).await?.location()?;
         let callback = net.person("alice")?.reject(&to_pds).await?;
         let answer = agent.get(&callback).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));
@@ -81,7 +81,7 @@ on_each_network! {
         let agent = Agent::default();
         let client = app.client(&agent).await?;
         let authorization = client.authorization(Some("carol.test"));
-        let to_pds = agent.get(&authorization.url(&app.issuer)).await?.location()?;
+        let to_pds = agent.set_out(&authorization.url(&app.issuer)).await?.location()?;
         let callback = causeway_testkit::Person::approve(&net.person("alice")?, &to_pds).await?;
         let answer = agent.get(&callback).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));

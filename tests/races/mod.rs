@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use causeway_domain::Clock as _;
 use causeway_domain::client::Leave;
+use causeway_domain::grant::REFRESH_RETRY_SECONDS_UNPROVEN;
 use causeway_flow::keeper;
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens, decide};
 
@@ -118,6 +119,38 @@ on_each_database! {
         }
         assert_eq!(distinct.len(), RACERS);
         assert_eq!(scene.sessions().await?, 1);
+        Ok(())
+    }
+
+    /// A late retry races with the first use of the pair that it would supersede. Whichever is first, two hold the grant,
+    /// and it ends: never do both go on.
+    async fn one_holder(database) {
+        let scene = Scene::set(database).await?;
+        for by_access in [true, false].repeat(8) {
+            let (agent, app) = (Arc::new(Agent::default()), &scene.app);
+            let first = scene.client.sign_in(&agent, &scene.upstream, HANDLE).await?;
+            let second = Tokens::read(&scene.client.refresh(&agent, &first.refresh_token).await?)?;
+            app.clock.advance(REFRESH_RETRY_SECONDS_UNPROVEN + 1);
+            let (client, token) = (scene.client.clone(), first.refresh_token.clone());
+            let retry = tokio::spawn(async move { client.refresh(&Agent::default(), &token).await });
+            let (client, pair, url) = (scene.client.clone(), second.clone(), app.at("/oauth/userinfo"));
+            let owner = tokio::spawn(async move {
+                if by_access {
+                    Agent::default().get_with(&url, &pair.access_token).await
+                } else {
+                    client.refresh(&Agent::default(), &pair.refresh_token).await
+                }
+            });
+            let (retry, owner) = (retry.await??, owner.await??);
+            for answer in [&retry, &owner] {
+                assert!(matches!(answer.status, 200 | 400 | 401), "{answer:?}");
+                if let Ok(pair) = Tokens::read(answer) {
+                    assert!(!scene.works(&pair).await?, "{by_access}: {retry:?} {owner:?}");
+                }
+            }
+            assert!(!scene.works(&second).await?, "{by_access}: {retry:?} {owner:?}");
+            assert_eq!(scene.upstream.live_grants(), 0, "{by_access}");
+        }
         Ok(())
     }
 

@@ -28,8 +28,15 @@ function parseOptions() {
 
 // The person's browser: Causeway's pages by their forms, the PDS' pages by its own.
 async function throughBrowser(browser, start, { handle, password }) {
-  const toPds = await browser.send('GET', start)
-  if (!toPds.location) throw new Error(`the authorization endpoint answered ${toPds.status}: ${toPds.text.slice(0, 500)}`)
+  // The client has registered itself, so a page names the host first; one press goes on.
+  const named = await browser.send('GET', start)
+  const request = /name="request" value="([^"]+)"/.exec(named.text)?.[1]
+  if (!request) throw new Error(`the authorization endpoint answered ${named.status}: ${named.text.slice(0, 500)}`)
+  const toPds = await browser.send('POST', new URL('/oauth/sign-in', start).href, {
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ request, identifier: handle }).toString(),
+  })
+  if (!toPds.location) throw new Error(`the sign-in page answered ${toPds.status}: ${toPds.text.slice(0, 500)}`)
   const callback = await signInAndDecide({ url: toPds.location, handle, password, decision: 'consent' })
   const toConsent = await browser.send('GET', callback)
   if (!toConsent.location) throw new Error(`the callback answered ${toConsent.status}: ${toConsent.text.slice(0, 500)}`)

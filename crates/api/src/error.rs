@@ -297,7 +297,9 @@ impl From<TokenError> for ApiError {
             TokenError::Internal(error) => Self::internal(&error),
             TokenError::Replayed(replayed) => replayed.into(),
             TokenError::Proof(error) => error.into(),
-            error @ TokenError::Refused(_) => Self::bad_request(error.code(), &error),
+            error @ (TokenError::Refused(_) | TokenError::Target(_)) => {
+                Self::bad_request(error.code(), &error)
+            }
         }
     }
 }

@@ -164,7 +164,7 @@ fn new_grant(
         redirect_uri: REDIRECT_URI.to_owned(),
         scope: Scope::parse(scope)?,
         resources: Resources::default(),
-        code_challenge: verifier.challenge(),
+        code_challenge: Some(verifier.challenge()),
         nonce: None,
         dpop_jkt: None,
         created_at: now,

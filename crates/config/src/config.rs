@@ -148,6 +148,8 @@ pub struct Config {
     pub client_id_documents: bool,
     /// Resources of others that every client may ask tokens for: absolute URIs without a fragment.
     pub resources: Vec<String>,
+    /// Issuers whose word on a confirmed email address is passed on.
+    pub trusted_email_issuers: Vec<String>,
     /// Sign-ins that are begun, by client and address; `None` = no limit.
     pub sign_in_limit: Option<RateLimit>,
     /// Registrations without a token, by address; `None` = no limit.
@@ -253,6 +255,7 @@ impl Config {
             registration_token_file: clients.registration_token_file,
             client_id_documents: clients.client_id_documents,
             resources: clients.resources,
+            trusted_email_issuers: clients.trusted_email_issuers,
             sign_in_limit: operation.sign_in_limit,
             registration_limit: operation.registration_limit,
             failed_authentication_limit: operation.failed_authentication_limit,
@@ -298,6 +301,7 @@ struct Clients {
     registration_token_file: Option<PathBuf>,
     client_id_documents: bool,
     resources: Vec<String>,
+    trusted_email_issuers: Vec<String>,
 }
 
 impl Clients {
@@ -323,11 +327,15 @@ impl Clients {
         let client_id_documents = layers.switch(&table::CLIENT_ID_DOCUMENTS, flag, line)?;
         let (flag, line) = (settings.resources.take(), file.resources.take());
         let resources = layers.list(&table::RESOURCES, flag, line, parse::resource)?;
+        let (flag, line) = (settings.trusted_email_issuers.take(), file.trusted_email_issuers.take());
+        let trusted_email_issuers =
+            layers.list(&table::TRUSTED_EMAIL_ISSUERS, flag, line, parse::upstream_issuer)?;
         Ok(Self {
             registration,
             registration_token_file,
             client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
             resources,
+            trusted_email_issuers,
         })
     }
 }

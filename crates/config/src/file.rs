@@ -35,6 +35,7 @@ pub(crate) struct FileConfig {
     pub(crate) registration_token_file: Option<String>,
     pub(crate) client_id_documents: Option<bool>,
     pub(crate) resources: Option<Vec<String>>,
+    pub(crate) trusted_email_issuers: Option<Vec<String>>,
     pub(crate) sign_in_limit: Option<String>,
     pub(crate) registration_limit: Option<String>,
     pub(crate) failed_authentication_limit: Option<String>,

@@ -90,8 +90,8 @@ impl<'a> Layers<'a> {
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Result<Vec<T>, ConfigError> {
         let environment = self.variable(setting.env).map_err(|fault| setting.refuse(fault))?;
-        let environment = environment.map(|text| text.split(',').map(ToOwned::to_owned).collect());
-        let default = None;
+        let split = |text: &str| text.split(',').map(ToOwned::to_owned).collect();
+        let (environment, default) = (environment.as_deref().map(split), setting.default.map(split));
         let list = self.first(setting, [flag, environment, file, default], |items: Vec<String>| {
             items.iter().map(|item| item.trim()).filter(|item| !item.is_empty()).map(&parse).collect()
         })?;

@@ -8,6 +8,7 @@ use url::{Host, Url};
 
 use crate::config::{LogFormat, RateLimit, Registration, UpstreamClient};
 use crate::error::Fault;
+use crate::external_url::ExternalUrl;
 
 pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
     match text {
@@ -54,6 +55,12 @@ pub(crate) fn resource(text: &str) -> Result<String, Fault> {
         return Err(Fault::new(problem, "use a URI such as https://api.example.com/mcp"));
     }
     Ok(text.to_owned())
+}
+
+/// The issuer of an account's authorization server: an origin (atproto OAuth specification, "Authorization Servers"),
+/// compared byte by byte.
+pub(crate) fn upstream_issuer(text: &str) -> Result<String, Fault> {
+    ExternalUrl::parse(text).map(|issuer| issuer.to_string())
 }
 
 pub(crate) fn database_url(text: &str) -> Result<String, Fault> {

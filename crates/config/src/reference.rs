@@ -39,8 +39,11 @@ fn describe(property: &mut Map<String, Value>, setting: &Setting, meaning: &str)
     property.insert("description".to_owned(), json!(meaning));
     property.remove("default");
     if let Some(default) = setting.default {
-        let value =
-            if setting.kind == table::Kind::Switch { json!(default == "true") } else { json!(default) };
+        let value = match setting.kind {
+            table::Kind::Switch => json!(default == "true"),
+            table::Kind::List => json!(default.split(',').collect::<Vec<_>>()),
+            table::Kind::Text => json!(default),
+        };
         property.insert("default".to_owned(), value);
     }
     if setting.name == table::LOG_FORMAT.name {

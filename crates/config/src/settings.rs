@@ -83,6 +83,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URI", value_delimiter = ',')]
     pub resources: Option<Vec<String>>,
 
+    /// Authorization servers of accounts, such as https://bsky.social, whose word is passed on as email_verified: issuers, byte for byte. Of any other server's word it is false. Empty: of every server's
+    #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
+    pub trusted_email_issuers: Option<Vec<String>>,
+
     /// Sign-ins that are begun by one client and network address: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub sign_in_limit: Option<String>,

@@ -77,6 +77,10 @@ error_codes! {
     LoginRequired = "login_required",
     /// OpenID Connect Core section 3.1.2.6: the same, and more is asked for than was agreed to.
     ConsentRequired = "consent_required",
+    /// OpenID Connect Core section 3.1.2.6: the user has to choose an account.
+    AccountSelectionRequired = "account_selection_required",
+    /// OpenID Connect Core section 3.1.2.6: something has to be shown to the user.
+    InteractionRequired = "interaction_required",
     /// OpenID Connect Core Error Code `unmet_authentication_requirements` 1.0: an essential `acr` that is not to be had.
     UnmetAuthenticationRequirements = "unmet_authentication_requirements",
     /// Ours: a callback whose state is unknown, expired, used, or of another browser.

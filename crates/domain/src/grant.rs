@@ -58,8 +58,8 @@ pub struct AuthRequest {
     pub resources: Resources,
     /// The client's own state, given back unchanged.
     pub state: Option<String>,
-    /// PKCE.
-    pub code_challenge: CodeChallenge,
+    /// PKCE; `None`: waived for a client that checks the `nonce` (OAuth 2.1 section 7.5.1).
+    pub code_challenge: Option<CodeChallenge>,
     /// OpenID Connect `nonce`.
     pub nonce: Option<String>,
     /// Who the client thinks the person is.
@@ -141,8 +141,8 @@ pub struct AuthorizationCode {
     pub scope: Scope,
     /// Where the tokens are to be used.
     pub resources: Resources,
-    /// PKCE.
-    pub code_challenge: CodeChallenge,
+    /// PKCE; `None`: waived for a client that checks the `nonce` (OAuth 2.1 section 7.5.1).
+    pub code_challenge: Option<CodeChallenge>,
     /// OpenID Connect `nonce`.
     pub nonce: Option<String>,
     /// The key that whoever redeems it must prove to hold (RFC 9449 section 10).
@@ -305,9 +305,10 @@ pub enum RefreshDecision {
     Replace,
     /// Too old.
     Expired,
-    /// Dead already; presenting it harms nobody.
+    /// Dead already, as is its grant.
     Dead,
-    /// Used again by somebody while its successor is in use: theft. The whole grant is revoked.
+    /// Two holders: its successor is in use, or it was superseded by a retry of somebody else. The whole grant is
+    /// revoked.
     RevokeGrant,
 }
 
@@ -315,7 +316,9 @@ pub enum RefreshDecision {
 pub fn decide_refresh(facts: RefreshFacts) -> RefreshDecision {
     let retry_seconds = if facts.proven { REFRESH_RETRY_SECONDS } else { REFRESH_RETRY_SECONDS_UNPROVEN };
     match (facts.revoked, facts.used_at) {
-        (Some(_), _) => RefreshDecision::Dead,
+        (Some(RefreshRevocation::Grant), _) => RefreshDecision::Dead,
+        // Its parent was presented again after it was issued, so its answer was lost, or somebody else has it.
+        (Some(RefreshRevocation::Superseded), _) => RefreshDecision::RevokeGrant,
         (None, _) if facts.expires_at.is_some_and(|end| end <= facts.now) => RefreshDecision::Expired,
         (None, None) => RefreshDecision::Rotate,
         (None, Some(used_at)) if facts.now.since(used_at) <= retry_seconds => RefreshDecision::Sibling,
@@ -352,9 +355,14 @@ mod tests {
         assert_eq!(at(31, RefreshFacts { successor_used: true, ..used }), RefreshDecision::RevokeGrant);
         assert_eq!(at(10, RefreshFacts { proven: false, ..used }), RefreshDecision::Sibling);
         assert_eq!(at(11, RefreshFacts { proven: false, ..used }), RefreshDecision::Replace);
-        for revoked in [RefreshRevocation::Superseded, RefreshRevocation::Grant] {
-            let dead = RefreshFacts { revoked: Some(revoked), successor_used: true, ..used };
-            assert_eq!(at(31, dead), RefreshDecision::Dead);
+        for (revoked, decision) in [
+            (RefreshRevocation::Superseded, RefreshDecision::RevokeGrant),
+            (RefreshRevocation::Grant, RefreshDecision::Dead),
+        ] {
+            for facts in [FRESH, used, RefreshFacts { successor_used: true, ..used }] {
+                let dead = RefreshFacts { revoked: Some(revoked), ..facts };
+                assert_eq!((at(0, dead), at(9_000, dead)), (decision, decision), "{dead:?}");
+            }
         }
     }
 

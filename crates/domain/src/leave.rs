@@ -7,17 +7,20 @@ pub enum Leave {
     BackgroundAccess,
     /// To have the tokens of its sessions at people's own servers.
     SessionExport,
+    /// To have in its `id_token`s what the userinfo endpoint says.
+    IdTokenClaims,
 }
 
 impl Leave {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::BackgroundAccess, Self::SessionExport];
+    pub const ALL: [Self; 3] = [Self::BackgroundAccess, Self::SessionExport, Self::IdTokenClaims];
 
     /// The member's name.
     pub const fn member(self) -> &'static str {
         match self {
             Self::BackgroundAccess => "allow_background_access",
             Self::SessionExport => "allow_session_export",
+            Self::IdTokenClaims => "id_token_claims",
         }
     }
 }

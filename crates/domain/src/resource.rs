@@ -58,6 +58,14 @@ impl Resource {
         &self.0
     }
 
+    /// Whether it is the same but for a slash at the end, which clients add and leave out as their URL libraries do.
+    pub fn is_same(&self, other: &Self) -> bool {
+        fn bare(text: &str) -> &str {
+            if text.contains('?') { text } else { text.strip_suffix('/').unwrap_or(text) }
+        }
+        bare(&self.0) == bare(&other.0)
+    }
+
     /// Whether it is the server with this issuer, or something below it. An issuer is an origin.
     pub fn is_of(&self, issuer: &str) -> bool {
         Url::parse(&self.0).is_ok_and(|url| {
@@ -90,14 +98,7 @@ impl Resources {
         if named.len() > Self::MAX {
             return Err(ResourceError::TooMany);
         }
-        let mut resources = Self::default();
-        for resource in named {
-            let resource = Resource::parse(resource.as_ref())?;
-            if !resources.0.contains(&resource) {
-                resources.0.push(resource);
-            }
-        }
-        Ok(resources)
+        named.iter().map(|resource| Resource::parse(resource.as_ref())).collect()
     }
 
     /// Reads the form of tables, as [`Resources::to_stored`] writes it.
@@ -133,14 +134,15 @@ impl Resources {
     }
 
     /// What a token is for when `asked` is asked of what was granted, `self` (RFC 8707 section 2.2): all of
-    /// it when nothing is named. A grant that names nothing is for the server itself and what is below it.
+    /// it when nothing is named, and in the form in which it was granted. A grant that names nothing is for the server itself and what is below it.
     pub fn narrow(&self, asked: &Self, issuer: &str) -> Option<Self> {
-        let granted = |resource: &Resource| {
-            if self.is_empty() { resource.is_of(issuer) } else { self.0.contains(resource) }
+        let granted = |resource: &Resource| match self.is_empty() {
+            true => resource.is_of(issuer).then(|| resource.clone()),
+            false => self.0.iter().find(|granted| granted.is_same(resource)).cloned(),
         };
         match asked {
             nothing if nothing.is_empty() => Some(self.clone()),
-            asked => asked.iter().all(granted).then(|| asked.clone()),
+            asked => asked.iter().map(granted).collect(),
         }
     }
 
@@ -151,6 +153,19 @@ impl Resources {
             [one] => one.as_str().into(),
             several => several.iter().map(Resource::as_str).collect(),
         }
+    }
+}
+
+impl FromIterator<Resource> for Resources {
+    /// Repeats count once.
+    fn from_iter<I: IntoIterator<Item = Resource>>(resources: I) -> Self {
+        let mut all = Self::default();
+        for resource in resources {
+            if !all.0.contains(&resource) {
+                all.0.push(resource);
+            }
+        }
+        all
     }
 }
 
@@ -168,11 +183,6 @@ impl Client {
     pub fn allowed_resources(&self) -> impl Iterator<Item = &str> {
         let listed = self.metadata.get(ALLOWED_RESOURCES).and_then(Value::as_array);
         listed.into_iter().flatten().filter_map(Value::as_str)
-    }
-
-    /// Whether it may ask for tokens for this resource: those of the server itself always.
-    pub fn may_name(&self, resource: &Resource, issuer: &str) -> bool {
-        resource.is_of(issuer) || self.allowed_resources().any(|allowed| allowed == resource.as_str())
     }
 }
 
@@ -242,6 +252,14 @@ mod tests {
         assert_eq!(narrowed(&["urn:a:b", "urn:c:d"], &["urn:c:d"]), Some(Some("urn:c:d".to_owned())));
         assert_eq!(narrowed(&["urn:a:b"], &[]), Some(Some("urn:a:b".to_owned())));
         assert_eq!(narrowed(&["urn:a:b"], &["https://as.example"]), None, "it was not granted");
+        for (granted, asked) in
+            [("https://api.example/mcp", "https://api.example/mcp/"), ("urn:a:b/", "urn:a:b")]
+        {
+            assert_eq!(narrowed(&[granted], &[asked]), Some(Some(granted.to_owned())), "as it was granted");
+        }
+        for other in ["https://api.example/mcp//", "https://api.example/MCP", "https://api.example/mcp?a=/"] {
+            assert_eq!(narrowed(&["https://api.example/mcp"], &[other]), None, "{other}");
+        }
     }
 
     #[test]

@@ -138,6 +138,8 @@ pub struct UpstreamRequest {
     pub dpop_private_key: Secret,
     /// The thumbprint of that key (RFC 7638).
     pub dpop_jkt: String,
+    /// Whether it is the second one, because the PDS wanted to show something that the first had not asked for.
+    pub asked_again: bool,
     /// When the person was sent.
     pub created_at: Timestamp,
     /// When the state ends.

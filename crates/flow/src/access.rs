@@ -15,6 +15,7 @@ use crate::ctx::Ctx;
 use crate::dpop::{self, ProofError, ProofRequest, Proven};
 use crate::error::Internal;
 use crate::recent::Seen;
+use crate::superseded;
 use crate::tokens::TokenType;
 use crate::trace;
 
@@ -114,6 +115,8 @@ struct Behind {
     person: Person,
     session: SessionHead,
     upstream: Option<TokenSet>,
+    /// A late retry took the token's place before it was ever used.
+    superseded: bool,
 }
 
 #[tracing::instrument(name = "flow.access", skip_all)]
@@ -136,7 +139,8 @@ async fn check(
                 None => None,
                 Some(ring) => sessions::find_token_set(c, &ring, &session.session_id, session.iteration)?,
             };
-            Ok(Some((token, Some(Behind { person, session, upstream }))))
+            let superseded = tokens::is_superseded(c, &token)?;
+            Ok(Some((token, Some(Behind { person, session, upstream, superseded }))))
         })
         .await?
         .ok_or(AccessError::Invalid)?;
@@ -147,22 +151,27 @@ async fn check(
     let serves = behind.as_ref().is_none_or(|Behind { session, .. }| {
         session.is_alive_at(now) && session.client_id == token.client_id
     });
-    if token.revoked || token.expires_at <= now || !serves {
+    let superseded = serves && behind.as_ref().is_some_and(|behind| behind.superseded);
+    if !superseded && (token.revoked || token.expires_at <= now || !serves) {
         return Err(AccessError::Invalid);
     }
     if !token.resources.admit(ctx.issuer()) {
         return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
     }
+    // Whoever lacks the key of a superseded token ends nothing.
     let dpop_nonce = match (&token.dpop_jkt, request.scheme) {
         (None, TokenType::Bearer) => None,
         (None, TokenType::Dpop) => return Err(AccessError::Unbound),
         (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
         (Some(_), TokenType::Dpop) => verify_possession(ctx, &token, request).await?,
     };
-    let Some(Behind { person, session, upstream }) = behind else { return Err(AccessError::NoPerson) };
+    let Some(Behind { person, session, upstream, .. }) = behind else { return Err(AccessError::NoPerson) };
+    if superseded {
+        superseded::show_up(ctx, &session.session_id).await?;
+        return Err(AccessError::Invalid);
+    }
     let bearer = Bearer { token, person, session, upstream, dpop_nonce };
-    note_use(ctx, &bearer).await?;
-    Ok(bearer)
+    if note_use(ctx, &bearer).await? { Ok(bearer) } else { Err(AccessError::Invalid) }
 }
 
 /// Checks the proof beside a token that is bound to a key; gives the nonce for the answer.
@@ -194,20 +203,14 @@ async fn verify_possession(
     }
 }
 
-async fn note_use(ctx: &Ctx, bearer: &Bearer) -> Result<(), Internal> {
-    let now = ctx.now();
-    let first = bearer.token.first_used_at.is_none();
-    if !first && now.since(bearer.session.last_used_at) < sessions::TOUCH_SECONDS {
-        return Ok(());
+/// Notes the use of a token and its session; `false`: the token was superseded meanwhile.
+async fn note_use(ctx: &Ctx, bearer: &Bearer) -> Result<bool, Internal> {
+    if bearer.token.first_used_at.is_none() {
+        return superseded::note_use(ctx, &bearer.token).await;
     }
-    let (hash, session_id) = (bearer.token.token.clone(), bearer.session.session_id.clone());
-    ctx.store()
-        .write(move |c| {
-            if first {
-                tokens::mark_access_token_used(c, &hash, now)?;
-            }
-            sessions::touch_session(c, &session_id, now)?;
-            Ok(())
-        })
-        .await
+    let (id, now) = (bearer.session.session_id.clone(), ctx.now());
+    if now.since(bearer.session.last_used_at) >= sessions::TOUCH_SECONDS {
+        ctx.store().write(move |c| sessions::touch_session(c, &id, now).map_err(Internal::from)).await?;
+    }
+    Ok(true)
 }

@@ -44,7 +44,7 @@ pub async fn begin(
         resources: Resources::default(),
         state: None,
         // No code will ever come of it.
-        code_challenge: CodeVerifier::random(ctx.rng()).challenge(),
+        code_challenge: Some(CodeVerifier::random(ctx.rng()).challenge()),
         nonce: None,
         login_hint: None,
         response_mode: ResponseMode::default(),

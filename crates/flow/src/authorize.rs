@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use causeway_domain::authorization::PromptError;
-use causeway_domain::client::{Client, GrantType};
+use causeway_domain::client::{Client, GrantType, Leave};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::{
     AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, CorrelationId, Did,
-    ErrorCode, Jkt, Prompts, RequestUri, Resources, ResponseMode, Scope, Timestamp,
+    ErrorCode, Jkt, PkcePolicy, Prompts, RequestUri, Resources, ResponseMode, Scope, Timestamp,
 };
 use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,9 @@ pub enum Refusal {
     /// PKCE is missing (RFC 7636 section 4.4.1).
     #[error("code_challenge is missing: PKCE with the method S256 is required")]
     NoCodeChallenge,
+    /// Neither PKCE nor what may stand for it (OAuth 2.1 section 7.5.1).
+    #[error("code_challenge is missing: without PKCE this client has to send a nonce and the scope openid")]
+    NoNonce,
     /// A challenge method other than `S256`.
     #[error("code_challenge_method must be S256: plain is not supported")]
     CodeChallengeMethod,
@@ -221,7 +224,7 @@ pub(crate) struct Checked {
     scope: Scope,
     resources: Resources,
     state: Option<String>,
-    code_challenge: CodeChallenge,
+    code_challenge: Option<CodeChallenge>,
     nonce: Option<String>,
     login_hint: Option<String>,
     response_mode: ResponseMode,
@@ -247,7 +250,8 @@ pub async fn begin(
     let client = find_client(ctx, &params).await?;
     match begin_for(ctx, Arc::clone(&client), &mut params, browser).await {
         Err(AuthorizeError::Refused { refusal, answer, .. }) => {
-            let ask = open_redirect::needs_asking(ctx, &client, &params, &answer, browser).await?;
+            let silent = open_redirect::wants_silence(params.prompt.as_deref().unwrap_or_default());
+            let ask = open_redirect::needs_asking(ctx, &client, silent, &answer, browser).await?;
             Err(AuthorizeError::Refused { refusal, answer, ask })
         }
         done => done,
@@ -430,11 +434,7 @@ fn check_rest(
     if !client.allows(GrantType::AuthorizationCode) {
         return Err(Refusal::Grant);
     }
-    let challenge = params.code_challenge.as_deref().ok_or(Refusal::NoCodeChallenge)?;
-    if params.code_challenge_method.as_deref() != Some("S256") {
-        return Err(Refusal::CodeChallengeMethod);
-    }
-    let code_challenge = CodeChallenge::parse(challenge).map_err(|_| Refusal::CodeChallenge)?;
+    let code_challenge = code_challenge(params)?;
     let dpop_jkt = match params.dpop_jkt.as_deref() {
         None => None,
         Some(jkt) => Some(Jkt::parse(jkt).ok_or(Refusal::DpopJkt)?),
@@ -442,10 +442,13 @@ fn check_rest(
     let claims = params.claims.as_deref().map(RequestedClaims::read).transpose();
     let claims = claims.map_err(Refusal::from)?.unwrap_or_default();
     let mut asked = params.scope.clone().unwrap_or_default();
-    if claims.email {
+    if claims.email || (claims.email_in_id_token && client.has_leave(Leave::IdTokenClaims)) {
         asked.push_str(" email");
     }
     let scope = ctx.scopes().admit(asked.trim(), client).map_err(Refusal::Scope)?;
+    if code_challenge.is_none() {
+        check_nonce_instead(client, params, &scope)?;
+    }
     // One of several is for the person to choose.
     let required = if let [did] = &*claims.subs { Some(did.to_string()) } else { None };
     let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;
@@ -465,6 +468,28 @@ fn check_rest(
         ui_locales: params.ui_locales.clone().filter(|locales| locales.len() <= 256),
         required_subs: claims.subs,
     })
+}
+
+/// The challenge; none at all may be right, too.
+fn code_challenge(params: &AuthorizeParams) -> Result<Option<CodeChallenge>, Refusal> {
+    match (params.code_challenge.as_deref(), params.code_challenge_method.as_deref()) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Refusal::NoCodeChallenge),
+        (Some(challenge), Some("S256")) => {
+            CodeChallenge::parse(challenge).map(Some).map_err(|_| Refusal::CodeChallenge)
+        }
+        (Some(_), _) => Err(Refusal::CodeChallengeMethod),
+    }
+}
+
+/// OAuth 2.1 section 7.5.1: a confidential OpenID Connect client that checks its `nonce` needs no PKCE, if the operator
+/// says so.
+fn check_nonce_instead(client: &Client, params: &AuthorizeParams, scope: &Scope) -> Result<(), Refusal> {
+    match client.pkce_policy() {
+        PkcePolicy::Required => Err(Refusal::NoCodeChallenge),
+        PkcePolicy::Nonce if params.nonce.is_some() && scope.contains(OPENID) => Ok(()),
+        PkcePolicy::Nonce => Err(Refusal::NoNonce),
+    }
 }
 
 fn response_mode(params: &AuthorizeParams) -> Result<ResponseMode, Refusal> {

@@ -12,12 +12,13 @@ use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
-    AccountProofId, AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Secret, SessionKind,
+    AccountProofId, AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Prompt, Secret, SessionKind,
     SessionState, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
 use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::{AnyConnection, auth_requests, sessions, upstream_requests};
+use url::Url;
 
 use crate::account_proof;
 use crate::atproto::{give_back, token_set};
@@ -26,8 +27,9 @@ use crate::consent::{self, ConsentError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::required::Required;
 use crate::respond::ClientAnswer;
-use crate::sign_in::end_request;
+use crate::sign_in::{self, SignInError, end_request};
 use crate::trace;
 
 /// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
@@ -50,6 +52,8 @@ pub enum CallbackOutcome {
     Consent(AuthRequestId),
     /// They have proven that an account is theirs: the account page shows it.
     Account,
+    /// They have to go to their PDS once more.
+    Upstream(Url),
     /// The client is told: that nobody has signed in, or who has and had agreed before.
     Client(ClientAnswer),
 }
@@ -96,6 +100,8 @@ enum Failure {
     Unavailable,
     #[error("another tab has completed this sign-in")]
     Overtaken,
+    #[error("the PDS insists on showing the user something, and does not when it is asked to")]
+    Required(Required),
 }
 
 impl Failure {
@@ -109,6 +115,7 @@ impl Failure {
             | Self::Overtaken => ErrorCode::AccessDenied,
             Self::Refused | Self::Malformed => ErrorCode::ServerError,
             Self::Unavailable => ErrorCode::TemporarilyUnavailable,
+            Self::Required(required) => required.code(),
         }
     }
 }
@@ -146,7 +153,7 @@ async fn run(
         AuthRequestStage::Consent { .. } => return Ok(CallbackOutcome::Consent(request.id)),
         AuthRequestStage::Decided { .. } => return Err(CallbackError::State),
     }
-    match sign_in(ctx, params, &upstream, &request).await? {
+    match redeem(ctx, params, &upstream, &request).await? {
         Ok(()) if account_proof::is_for_proof(&request) => Ok(CallbackOutcome::Account),
         Ok(()) => Ok(match consent::allow_remembered(ctx, &request.id, browser).await {
             Ok(Some(answer)) => CallbackOutcome::Client(answer),
@@ -155,23 +162,41 @@ async fn run(
             }
             Err(ConsentError::Internal(error)) => return Err(error.into()),
         }),
-        Err(failure) => {
-            tracing::warn!(%failure, "sign-in failed");
-            let act = audit::act(ctx, Actor::Person, "sign_in", "failed").with("reason", failure.to_string());
-            let act = act.with("issuer", upstream.upstream.issuer.as_str());
-            if !end_request(ctx, &request, act).await? {
-                // Another tab has moved it on meanwhile; its page is the one to look at.
-                return Ok(CallbackOutcome::Consent(request.id));
+        Err(Failure::Required(required)) if may_ask_again(&upstream, &request) => {
+            match sign_in::start_again(ctx, &request, &upstream, required).await {
+                Ok(url) => Ok(CallbackOutcome::Upstream(url)),
+                Err(SignInError::Internal(error)) => Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, "the PDS was not asked again");
+                    fail(ctx, &request, &upstream, Failure::Unavailable).await
+                }
             }
-            let text = failure.to_string();
-            Ok(CallbackOutcome::Client(ClientAnswer::with_error(
-                &request,
-                ctx.issuer(),
-                failure.code(),
-                &text,
-            )))
         }
+        Err(failure) => fail(ctx, &request, &upstream, failure).await,
     }
+}
+
+/// Once, and never where nobody may be shown anything.
+fn may_ask_again(upstream: &UpstreamRequest, request: &AuthRequest) -> bool {
+    !upstream.asked_again && !request.prompt.contains(Prompt::None)
+}
+
+/// The sign-in has failed: the client is told.
+async fn fail(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    upstream: &UpstreamRequest,
+    failure: Failure,
+) -> Result<CallbackOutcome, CallbackError> {
+    tracing::warn!(%failure, "sign-in failed");
+    let act = audit::act(ctx, Actor::Person, "sign_in", "failed").with("reason", failure.to_string());
+    let act = act.with("issuer", upstream.upstream.issuer.as_str());
+    if !end_request(ctx, request, act).await? {
+        // Another tab has moved it on meanwhile; its page is the one to look at.
+        return Ok(CallbackOutcome::Consent(request.id.clone()));
+    }
+    let (code, text) = (failure.code(), failure.to_string());
+    Ok(CallbackOutcome::Client(ClientAnswer::with_error(request, ctx.issuer(), code, &text)))
 }
 
 /// Uses the state up, and finds the client's request that it was for.
@@ -195,7 +220,7 @@ async fn consume_state(
 }
 
 /// Redeems the upstream's code, proves the identity, stores the session.
-async fn sign_in(
+async fn redeem(
     ctx: &Ctx,
     params: CallbackParams,
     upstream: &UpstreamRequest,
@@ -255,7 +280,7 @@ fn read_answer(params: CallbackParams, issuer: &str) -> Result<Secret, Failure> 
     match params.error.as_deref() {
         Some("access_denied") => Err(Failure::Declined),
         Some("temporarily_unavailable") => Err(Failure::Unavailable),
-        Some(_) => Err(Failure::Refused),
+        Some(error) => Err(Required::parse(error).map_or(Failure::Refused, Failure::Required)),
         None => params.code.ok_or(Failure::Refused),
     }
 }
@@ -380,6 +405,7 @@ mod tests {
             F::Malformed,
             F::Unavailable,
             F::Overtaken,
+            F::Required(Required::Login),
         ];
         for failure in all {
             let (code, text) = (failure.code(), format!("| {failure} |"));

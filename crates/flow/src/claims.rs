@@ -17,6 +17,8 @@ pub(crate) const MAX_BYTES: usize = 4096;
 pub(crate) struct RequestedClaims {
     /// The email address, from the userinfo endpoint.
     pub(crate) email: bool,
+    /// The same, in the `id_token`, which only some clients have it from.
+    pub(crate) email_in_id_token: bool,
     /// Which of these has to sign in: anybody else is refused (section 5.5.1). Empty: whoever they are.
     pub(crate) subs: Vec<Did>,
 }
@@ -40,7 +42,9 @@ impl RequestedClaims {
     pub(crate) fn read(text: &str) -> Result<Self, ClaimsError> {
         let Ok(Value::Object(request)) = serde_json::from_str(text) else { return Err(ClaimsError::Form) };
         let (userinfo, id_token) = (section(&request, "userinfo")?, section(&request, "id_token")?);
-        let email = ["email", "email_verified"].iter().any(|name| userinfo.contains_key(*name));
+        let email_in = |section: &Map<String, Value>| {
+            ["email", "email_verified"].iter().any(|name| section.contains_key(*name))
+        };
         if id_token.get("acr").is_some_and(|acr| acr["essential"] == true && wanted(acr).next().is_some()) {
             return Err(ClaimsError::Acr);
         }
@@ -55,7 +59,8 @@ impl RequestedClaims {
         if subs.as_ref().is_some_and(Vec::is_empty) {
             return Err(ClaimsError::Sub);
         }
-        Ok(Self { email, subs: subs.unwrap_or_default() })
+        let (email, email_in_id_token) = (email_in(&userinfo), email_in(&id_token));
+        Ok(Self { email, email_in_id_token, subs: subs.unwrap_or_default() })
     }
 }
 
@@ -94,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_understood() {
         let read = RequestedClaims::read;
-        let email = RequestedClaims { email: true, subs: Vec::new() };
+        let email = RequestedClaims { email: true, ..RequestedClaims::default() };
         for text in [
             r#"{"userinfo":{"email":null}}"#,
             r#"{"userinfo":{"email":{"essential":true},"picture":null},"id_token":null}"#,

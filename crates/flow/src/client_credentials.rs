@@ -35,8 +35,7 @@ pub async fn grant(ctx: &Ctx, caller: &Caller, params: ClientParams) -> Result<I
     if params.scope.as_deref().is_some_and(|scope| !scope.trim().is_empty()) {
         return Err(TokenRefusal::NobodysScope.into());
     }
-    let resources =
-        resources::admit(ctx, client, &params.resource).map_err(|_| TokenRefusal::UnknownTarget)?;
+    let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
     let facts = access_jwt::is_wanted(client).then(|| facts(caller, &resources));
     let pair = FreshPair::make(ctx, caller, ctx.now(), facts.as_ref()).await?;
     let (fresh, once) = (pair.clone(), caller.clone());

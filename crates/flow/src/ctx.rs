@@ -67,6 +67,8 @@ pub struct CtxParts {
     pub client_documents: bool,
     /// Resources of others that every client may ask tokens for.
     pub resources: Vec<Resource>,
+    /// The issuers whose word on a confirmed email address is passed on.
+    pub trusted_email_issuers: Vec<String>,
     /// How often somebody may do what costs something.
     pub limits: RateLimits,
     /// Seconds for which acts stay written down; `None`: for ever.
@@ -205,6 +207,10 @@ impl Ctx {
     }
 
     /// Resources of others that every client may ask tokens for.
+    pub(crate) fn trusts_email_of(&self, issuer: &str) -> bool {
+        self.0.parts.trusted_email_issuers.iter().any(|trusted| trusted == issuer)
+    }
+
     pub(crate) fn resources(&self) -> &[Resource] {
         &self.0.parts.resources
     }

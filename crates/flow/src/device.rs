@@ -240,7 +240,7 @@ pub async fn confirm(
     let found = Lookup::new(ctx, &user_code, guess.browser);
     let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
     // No code will ever come of it.
-    let code_challenge = CodeVerifier::random(ctx.rng()).challenge();
+    let code_challenge = Some(CodeVerifier::random(ctx.rng()).challenge());
     let correlation_id = CorrelationId::random(ctx.rng());
     let return_to = return_to.to_owned();
     let request = ctx

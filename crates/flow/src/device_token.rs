@@ -15,6 +15,7 @@ use crate::error::Internal;
 use crate::id_token::Issuer;
 use crate::redeemed::{self, Allowed, Redeemed};
 use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
+use crate::user_claims::Asking;
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
         })
         .await??;
     tracing::info!(session = %redeemed.session.session_id, "a device has its tokens");
-    Ok(redeemed.answer(ctx, &caller.client, &issuer, pair).await?)
+    Ok(redeemed.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
 }
 
 struct Attempt {

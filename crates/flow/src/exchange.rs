@@ -62,8 +62,7 @@ pub async fn exchange(
         return Err(TokenRefusal::NoBackground.into());
     }
     caller.check_binding()?;
-    let resources =
-        resources::admit(ctx, client, &params.resource).map_err(|_| TokenRefusal::UnknownTarget)?;
+    let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
     let (session_id, asked) = read(ctx, params)?;
     let attempt = Arc::new(Attempt {
         caller: caller.clone(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::issuer_keys::{self, KeySet};
+use crate::user_claims::UserClaims;
 
 /// Seconds that an `id_token` is good for.
 pub(crate) const ID_TOKEN_SECONDS: i64 = 3600;
@@ -33,7 +34,12 @@ struct Claims<'a> {
     at_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     preferred_username: Option<&'a Handle>,
+    #[serde(flatten)]
+    claims: &'a UserClaims,
 }
+
+/// The `typ` of an `id_token`: nothing else that we sign has it (RFC 8725 section 3.11).
+pub(crate) const TYP: &str = "JWT";
 
 /// Signs `id_token`s. Fetched before anything is consumed, so that signing cannot fail for want of a key.
 #[derive(Debug, Clone)]
@@ -46,6 +52,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) nonce: Option<&'a str>,
     pub(crate) access_token: &'a str,
+    /// What the userinfo endpoint says, where the operator wants it here.
+    pub(crate) claims: &'a UserClaims,
 }
 
 impl Issuer {
@@ -76,9 +84,10 @@ impl Issuer {
             nonce: subject.nonce,
             at_hash: left_half_hash(subject.access_token),
             preferred_username: subject.session.handle.as_ref(),
+            claims: subject.claims,
         });
         let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;
-        self.sign(subject.client.id_token_signed_response_alg(), "JWT", claims).await.map(Some)
+        self.sign(subject.client.id_token_signed_response_alg(), TYP, claims).await.map(Some)
     }
 
     /// Signs; an RSA signature takes most of a millisecond, so it is made off the async workers.

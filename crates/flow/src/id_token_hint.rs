@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::id_token;
 use crate::issuer_keys;
 
 /// The longest that is read, in bytes.
@@ -37,11 +38,15 @@ pub async fn read(ctx: &Ctx, token: &str) -> Result<Option<IdTokenHint>, Interna
     let keys = issuer_keys::current(ctx).await?;
     Ok(keys.verifying().and_then(|keys| {
         let jws = Jws::parse(token, MAX_BYTES).ok()?;
-        // The same keys sign access tokens, which whoever serves a resource gets to see.
-        if jws.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        // The same keys sign access tokens, which whoever serves a resource gets to see, and answers about a user.
+        if !jws.typ().is_some_and(|typ| typ.eq_ignore_ascii_case(id_token::TYP)) {
             return None;
         }
         let claims: HintClaims = jws.verify_with(keys).ok()?.claims().ok()?;
+        // Answers of the userinfo endpoint were of the same type once, and had none of these.
+        if claims.registered.exp.is_none() || claims.registered.iat.is_none() {
+            return None;
+        }
         let rules = ClaimRules {
             now: ctx.now(),
             iss: Some(ctx.issuer()),

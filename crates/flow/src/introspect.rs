@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use causeway_domain::client::{Client, ClientType};
-use causeway_domain::grant::AccessSubject;
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    ClientId, ErrorCode, Handle, Jkt, Resource, Resources, Scope, SigningAlg, Timestamp, UpstreamSessionId,
+    ClientId, ErrorCode, Handle, Jkt, Resource, Resources, Scope, SigningAlg, Timestamp, TokenHash,
+    UpstreamSessionId,
 };
 use causeway_store::{AnyConnection, StoreError, sessions, tokens};
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::Issuer;
+use crate::superseded;
 use crate::tokens::TokenType;
 
 /// What a token is, as far as the caller may know (RFC 7662 section 2.2).
@@ -115,60 +117,28 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
     let access = PlainToken::<Access>::presented(token).hash();
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
-    let token = ctx
-        .store()
-        .find(move |c| {
-            if let Some(token) = tokens::find_access_token(c, &access)? {
-                let holds = !token.revoked && token.expires_at > question.now;
-                let (sub, username, sid) = match token.subject {
-                    AccessSubject::Person(person) => {
-                        let holds = holds && question.may_see(&token.client_id, &token.resources);
-                        let found = question.session(c, holds, &person.session_id)?;
-                        let Some(session) = found else { return Ok::<_, Internal>(None) };
-                        (person.did.to_string(), session.handle, Some(person.session_id))
-                    }
-                    AccessSubject::Client
-                        if holds && question.may_see(&token.client_id, &token.resources) =>
-                    {
-                        (token.client_id.to_string(), None, None)
-                    }
-                    AccessSubject::Client => return Ok(None),
-                };
-                return Ok(Some(ActiveToken {
-                    aud: token.resources.audience(&issuer),
-                    iss: issuer,
-                    sub,
-                    username,
-                    client_id: token.client_id,
-                    scope: token.scope,
-                    token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
-                    iat: token.created_at,
-                    exp: Some(token.expires_at),
-                    cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
-                    sid,
-                }));
-            }
-            let Some(token) = tokens::find_refresh_token(c, &refresh)? else { return Ok(None) };
-            let fresh = token.used_at.is_none() && token.revoked.is_none();
-            let holds = fresh && token.expires_at.is_none_or(|end| end > question.now);
-            let holds = holds && question.is_owner(&token.client_id);
-            let session = question.session(c, holds, &token.session_id)?;
-            Ok(session.map(|session| ActiveToken {
-                aud: token.resources.audience(&issuer),
-                iss: issuer,
-                sub: token.did.to_string(),
-                username: session.handle,
-                client_id: token.client_id,
-                scope: token.scope,
-                token_type: None,
-                iat: token.created_at,
-                exp: token.expires_at,
-                cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
-                sid: Some(token.session_id),
-            }))
-        })
-        .await?;
-    Ok(Introspection { active: token.is_some(), token })
+    let found = ctx.store().find(move |c| question.look_up(c, &issuer, &access, &refresh)).await?;
+    let token = match found {
+        Found::Nothing => None,
+        Found::Active(token) => Some(token),
+        Found::Unused(token, row) => superseded::note_use(ctx, &row).await?.then_some(token),
+        Found::Superseded(session_id) => {
+            superseded::show_up(ctx, &session_id).await?;
+            None
+        }
+    };
+    Ok(Introspection { active: token.is_some(), token: token.map(|token| *token) })
+}
+
+/// What a token is to the caller.
+enum Found {
+    /// Nothing that it may know of.
+    Nothing,
+    Active(Box<ActiveToken>),
+    /// The same, of an access token that no resource has presented yet.
+    Unused(Box<ActiveToken>, Box<AccessToken>),
+    /// A late retry took its place before it was ever used; nobody should have it.
+    Superseded(UpstreamSessionId),
 }
 
 struct Question {
@@ -177,6 +147,94 @@ struct Question {
 }
 
 impl Question {
+    fn look_up(
+        &self,
+        c: &mut AnyConnection,
+        issuer: &str,
+        access: &TokenHash<Access>,
+        refresh: &TokenHash<Refresh>,
+    ) -> Result<Found, Internal> {
+        if let Some(token) = tokens::find_access_token(c, access)? {
+            return self.look_at_access(c, issuer, token);
+        }
+        match tokens::find_refresh_token(c, refresh)? {
+            Some(token) => self.look_at_refresh(c, issuer, token),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    fn look_at_access(
+        &self,
+        c: &mut AnyConnection,
+        issuer: &str,
+        token: AccessToken,
+    ) -> Result<Found, Internal> {
+        if !self.may_see(&token.client_id, &token.resources) {
+            return Ok(Found::Nothing);
+        }
+        let (sub, username, sid) = match &token.subject {
+            AccessSubject::Person(person) => {
+                let Some(session) = self.session(c, &person.session_id)? else { return Ok(Found::Nothing) };
+                // Whoever asks has seen the token, and proves nothing about the key that it may be bound to.
+                if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
+                    return Ok(Found::Superseded(session.session_id));
+                }
+                (person.did.to_string(), session.handle, Some(person.session_id.clone()))
+            }
+            AccessSubject::Client => (token.client_id.to_string(), None, None),
+        };
+        if token.revoked || token.expires_at <= self.now {
+            return Ok(Found::Nothing);
+        }
+        let active = Box::new(ActiveToken {
+            aud: token.resources.audience(issuer),
+            iss: issuer.to_owned(),
+            sub,
+            username,
+            client_id: token.client_id.clone(),
+            scope: token.scope.clone(),
+            token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
+            iat: token.created_at,
+            exp: Some(token.expires_at),
+            cnf: token.dpop_jkt.clone().map(|jkt| Confirmation { jkt }),
+            sid,
+        });
+        let unused = token.first_used_at.is_none() && token.dpop_jkt.is_none();
+        Ok(if unused { Found::Unused(active, Box::new(token)) } else { Found::Active(active) })
+    }
+
+    fn look_at_refresh(
+        &self,
+        c: &mut AnyConnection,
+        issuer: &str,
+        token: RefreshToken,
+    ) -> Result<Found, Internal> {
+        if !self.is_owner(&token.client_id) {
+            return Ok(Found::Nothing);
+        }
+        let Some(session) = self.session(c, &token.session_id)? else { return Ok(Found::Nothing) };
+        if token.revoked == Some(RefreshRevocation::Superseded) && token.dpop_jkt.is_none() {
+            return Ok(Found::Superseded(session.session_id));
+        }
+        let ended = token.expires_at.is_some_and(|end| end <= self.now);
+        if token.used_at.is_some() || token.revoked.is_some() || ended {
+            return Ok(Found::Nothing);
+        }
+        Ok(Found::Active(Box::new(ActiveToken {
+            aud: token.resources.audience(issuer),
+            iss: issuer.to_owned(),
+            sub: token.did.to_string(),
+            username: session.handle,
+            client_id: token.client_id,
+            scope: token.scope,
+            token_type: None,
+            iat: token.created_at,
+            exp: token.expires_at,
+            cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
+            sid: Some(token.session_id),
+        })))
+    }
+
     fn is_owner(&self, owner: &ClientId) -> bool {
         *owner == self.client.client_id
     }
@@ -188,16 +246,12 @@ impl Question {
         self.is_owner(owner) || resources.iter().any(is_its_own)
     }
 
-    /// The session behind a token that holds and that the caller may see.
+    /// The live session behind a token.
     fn session(
         &self,
         c: &mut AnyConnection,
-        holds: bool,
         session_id: &UpstreamSessionId,
     ) -> Result<Option<SessionHead>, Internal> {
-        if !holds {
-            return Ok(None);
-        }
         let session = sessions::find_session_of_token(c, &self.client.tenant_id, session_id)?;
         Ok(session.filter(|session| session.is_alive_at(self.now)))
     }

@@ -1,33 +1,34 @@
-//! Whether a browser may be sent to a client when nobody has signed in and nobody will: an error of the request itself
-//! (RFC 9700 section 4.11.2). Anybody may register a client, and would have a link of ours that leads to their site.
+//! Where a browser may be sent without anybody seeing where: neither to a client nor to the PDS of an account that a
+//! stranger's link names (RFC 9700 section 4.11.2). Anybody may register a client, or be one under development, and
+//! anybody's PDS may name any authorization server; both would have a link of ours that leads to their site.
 
 use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::{BrowserSessionId, Prompt};
-use causeway_store::sessions;
+use causeway_store::grants;
 
-use crate::authorize::AuthorizeParams;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::remember;
 use crate::respond::ClientAnswer;
 
-/// Whether the person has to be asked. Not where nothing may be shown, where the operator knows the client, where the
-/// answer stays on this device, or where somebody is signed in.
+/// Whether the user has to be asked before a browser brings an error to a client. Not where the operator knows the
+/// client, where this browser has completed a sign-in with it, or where the answer stays on this device: that it does, no
+/// link with `prompt=none` decides.
 pub(crate) async fn needs_asking(
     ctx: &Ctx,
     client: &Client,
-    params: &AuthorizeParams,
+    silent: bool,
     answer: &ClientAnswer,
     browser: &BrowserSessionId,
 ) -> Result<bool, Internal> {
-    let is_silent = wants_silence(params.prompt.as_deref().unwrap_or_default());
-    if is_silent || is_the_operators(client) || remember::own_origin(answer.address()).is_none() {
+    let stays_here = !silent && remember::own_origin(answer.address()).is_none();
+    if is_the_operators(client) || stays_here {
         return Ok(false);
     }
-    let (tenant, browser, now) = (ctx.tenant().clone(), browser.clone(), ctx.now());
-    let live = ctx.store().read(move |c| sessions::list_live_sessions_of_browser(c, &tenant, &browser, now));
-    Ok(live.await?.is_empty())
+    let (tenant, client, browser) = (ctx.tenant().clone(), client.client_id.clone(), browser.clone());
+    let has_signed_in = ctx.store().read(move |c| grants::has_signed_in(c, &tenant, &client, &browser));
+    Ok(!has_signed_in.await?)
 }
 
 /// Whether the client is one that the operator has entered: whoever registers by themselves has a token for it.
@@ -35,8 +36,13 @@ pub(crate) fn is_the_operators(client: &Client) -> bool {
     matches!(client.origin, ClientOrigin::Registered) && client.registration_access_token.is_none()
 }
 
+/// Whether somebody answers for what a client asks: the operator, or whoever has the https address of its document.
+pub(crate) fn is_vouched_for(client: &Client) -> bool {
+    is_the_operators(client) || matches!(client.origin, ClientOrigin::Document { .. })
+}
+
 /// `none`, alone or beside what makes it an error: nobody may be shown anything (OpenID Connect Core section 3.1.2.3).
-fn wants_silence(prompt: &str) -> bool {
+pub(crate) fn wants_silence(prompt: &str) -> bool {
     prompt.split(' ').any(|value| value == Prompt::None.as_str())
 }
 

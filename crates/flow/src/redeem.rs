@@ -11,11 +11,12 @@ use crate::maintenance;
 use crate::redeemed::{self, Allowed, Redeemed};
 use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 use crate::trace;
+use crate::user_claims::Asking;
 use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{CodeVerifier, Resources, Secret, Timestamp, TokenHash};
+use causeway_domain::{CodeVerifier, PkcePolicy, Resources, Secret, Timestamp, TokenHash};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::{AnyConnection, admin, codes, sessions};
 
@@ -50,10 +51,12 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
     }
     caller.check_binding()?;
     let code = params.code.ok_or(TokenRefusal::NoCode)?.hash();
-    let verifier = params.code_verifier.ok_or(TokenRefusal::NoVerifier)?;
+    if params.code_verifier.is_none() && caller.client.pkce_policy() == PkcePolicy::Required {
+        return Err(TokenRefusal::NoVerifier.into());
+    }
     let attempt = Arc::new(Attempt {
         caller: caller.clone(),
-        verifier: CodeVerifier::parse(verifier.expose()).ok(),
+        verifier: Verifier::read(params.code_verifier.as_ref()),
         redirect_uri: params.redirect_uri,
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         issuer: ctx.issuer().to_owned(),
@@ -77,7 +80,7 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
             let session = &redeemed.session;
             trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %session.session_id, session.iteration = redeemed.session_iteration, "code redeemed");
-            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair).await?)
+            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked { code, session } => {
@@ -89,9 +92,26 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
     }
 }
 
+/// The `code_verifier` of a token request.
+enum Verifier {
+    Missing,
+    Malformed,
+    Given(CodeVerifier),
+}
+
+impl Verifier {
+    fn read(sent: Option<&Secret>) -> Self {
+        match sent.map(|sent| CodeVerifier::parse(sent.expose())) {
+            None => Self::Missing,
+            Some(Err(_)) => Self::Malformed,
+            Some(Ok(verifier)) => Self::Given(verifier),
+        }
+    }
+}
+
 struct Attempt {
     caller: Caller,
-    verifier: Option<CodeVerifier>,
+    verifier: Verifier,
     redirect_uri: Option<String>,
     /// What the access token is for; none: everything that was granted.
     resources: Resources,
@@ -171,13 +191,27 @@ impl Attempt {
         if self.redirect_uri.as_ref().is_some_and(|uri| *uri != code.redirect_uri) {
             return Err(TokenRefusal::RedirectUri);
         }
-        if !self.verifier.as_ref().is_some_and(|verifier| code.code_challenge.verify(verifier)) {
-            return Err(TokenRefusal::Verifier);
-        }
+        self.check_verifier(code)?;
         if !self.has_key(code) {
             return Err(TokenRefusal::CodeKey);
         }
         code.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)
+    }
+
+    /// PKCE, or what stands for it. A verifier without a challenge means that somebody took the challenge out of the
+    /// request (RFC 9700 section 2.1.1).
+    fn check_verifier(&self, code: &AuthorizationCode) -> Result<(), TokenRefusal> {
+        let waived = code.nonce.is_some() && self.caller.client.pkce_policy() == PkcePolicy::Nonce;
+        match (&code.code_challenge, &self.verifier) {
+            (Some(challenge), Verifier::Given(verifier)) if challenge.verify(verifier) => Ok(()),
+            (Some(_), Verifier::Missing) => Err(TokenRefusal::NoVerifier),
+            // Without PKCE the redirect URI is what binds the code (RFC 6749 section 4.1.3).
+            (None, Verifier::Missing) if waived && self.redirect_uri.is_none() => {
+                Err(TokenRefusal::RedirectUri)
+            }
+            (None, Verifier::Missing) if waived => Ok(()),
+            _ => Err(TokenRefusal::Verifier),
+        }
     }
 
     /// Whether the code's key was proven, if it has one (RFC 9449 section 10).
@@ -194,7 +228,7 @@ impl Attempt {
     ) -> Result<Outcome, Internal> {
         let proven = code.client_id == self.caller.client.client_id
             && self.has_key(&code)
-            && self.verifier.as_ref().is_some_and(|verifier| code.code_challenge.verify(verifier));
+            && self.check_verifier(&code).is_ok();
         match decide_code_reuse(used_at, self.now, proven) {
             CodeReuse::Refuse => Ok(Outcome::Refused(TokenRefusal::Code)),
             CodeReuse::RevokeGrant => {

@@ -1,15 +1,18 @@
 //! A grant that is redeemed: what a code, a refresh token, a device or a session comes to at the token endpoint.
 
-use causeway_domain::client::Client;
+use causeway_domain::client::{Client, Leave};
+use causeway_domain::grant::Person;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Resources, Scope, Timestamp, UpstreamSessionId};
 use causeway_store::{AnyConnection, sessions};
 
+use crate::access::Bearer;
 use crate::access_jwt::{self, Facts};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::id_token::{self, Issuer};
+use crate::id_token::{self, Issuer, OPENID};
 use crate::tokens::{FreshPair, IssuedTokens};
+use crate::user_claims::{self, Asking, UserClaims};
 
 /// Whom the tokens of a grant are about, and what they allow.
 #[derive(Clone, Debug)]
@@ -41,16 +44,43 @@ impl Redeemed {
         client: &Client,
         issuer: &Issuer,
         pair: FreshPair,
+        asking: Asking,
     ) -> Result<IssuedTokens, Internal> {
+        let claims = self.user_claims(ctx, client, &pair, asking).await;
         let subject = id_token::Subject {
             client,
             session: &self.session,
             scope: &self.access.scope,
             nonce: self.nonce.as_deref(),
             access_token: pair.access_token(),
+            claims: &claims,
         };
         let id_token = issuer.issue(ctx, subject).await?;
         Ok(pair.issued(self.access.scope, self.session.did, id_token))
+    }
+
+    /// What the `id_token` says beside who signed in: nothing, unless the operator wants it.
+    async fn user_claims(&self, ctx: &Ctx, client: &Client, pair: &FreshPair, asking: Asking) -> UserClaims {
+        if !client.has_leave(Leave::IdTokenClaims) || !self.access.scope.contains(OPENID) {
+            return UserClaims::default();
+        }
+        let bearer = Bearer {
+            person: self.person(),
+            token: pair.access_row(client, self),
+            session: self.session.clone(),
+            upstream: None,
+            dpop_nonce: None,
+        };
+        user_claims::of(ctx, &bearer, self.session.handle.as_ref(), asking).await
+    }
+
+    /// Whom the tokens speak for.
+    pub(crate) fn person(&self) -> Person {
+        Person {
+            did: self.session.did.clone(),
+            session_id: self.session.session_id.clone(),
+            session_iteration: self.session_iteration,
+        }
     }
 }
 

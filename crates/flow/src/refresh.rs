@@ -4,22 +4,22 @@
 
 use std::sync::Arc;
 
-use crate::audit;
 use crate::caller::Caller;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::Issuer;
-use crate::maintenance;
 use crate::redeemed::{self, Allowed, Redeemed};
 use crate::scopes;
+use crate::superseded;
 use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 use crate::trace;
+use crate::user_claims::Asking;
 use causeway_domain::client::{ClientType, GrantType};
 use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Resources, Scope, Timestamp, TokenHash};
-use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::audit::AuditEvent;
 use causeway_store::{AnyConnection, sessions, tokens};
 
 /// The parameters of the request.
@@ -60,7 +60,7 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
         resources,
         issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
-        reused: audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked"),
+        reused: superseded::audit_event(ctx),
     });
     let issuer = Issuer::prepare(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), token.clone());
@@ -79,13 +79,11 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
             let session = &redeemed.session;
             trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %session.session_id, session.iteration = redeemed.session_iteration, "tokens rotated");
-            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair).await?)
+            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair, Asking::Nobody).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(session) => {
-            trace::correlate(session.correlation_id.as_ref());
-            tracing::warn!(session = %session.session_id, "a used refresh token came again: its grant is revoked");
-            maintenance::revoke_soon(ctx, &session.session_id).await;
+            superseded::follow_up(ctx, &session).await;
             Err(TokenRefusal::RefreshToken.into())
         }
     }
@@ -171,18 +169,24 @@ impl Attempt {
             RefreshDecision::Sibling => {}
             RefreshDecision::Replace => {
                 tokens::revoke_unused_successors(c, &token)?;
+                // On PostgreSQL one of them may have been used between the look and the update.
+                if tokens::successor_used(c, &token)? {
+                    return self.revoke(c, redeemed.session);
+                }
             }
             RefreshDecision::Expired => return Ok(Outcome::Refused(TokenRefusal::RefreshTokenExpired)),
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
-            RefreshDecision::RevokeGrant => {
-                sessions::end_session(c, &token.session_id, self.now)?;
-                insert_audit_event(c, &self.reused.clone().of_session(&redeemed.session))?;
-                return Ok(Outcome::Revoked(redeemed.session));
-            }
+            RefreshDecision::RevokeGrant => return self.revoke(c, redeemed.session),
         }
         sessions::touch_session(c, &token.session_id, self.now)?;
         pair.insert(c, &self.caller.client, &redeemed, Some(hash))?;
         Ok(Outcome::Granted(redeemed))
+    }
+
+    /// Two hold the grant: it ends.
+    fn revoke(&self, c: &mut AnyConnection, session: SessionHead) -> Result<Outcome, Internal> {
+        superseded::end_grant(c, &session, &self.reused, self.now)?;
+        Ok(Outcome::Revoked(session))
     }
 
     fn decide(&self, c: &mut AnyConnection, token: &RefreshToken) -> Result<RefreshDecision, Internal> {

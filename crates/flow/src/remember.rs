@@ -86,7 +86,7 @@ mod tests {
             scope: Scope::atproto(),
             resources: Resources::default(),
             state: None,
-            code_challenge: CodeVerifier::random(&SystemRng).challenge(),
+            code_challenge: Some(CodeVerifier::random(&SystemRng).challenge()),
             nonce: None,
             login_hint: None,
             response_mode: ResponseMode::default(),

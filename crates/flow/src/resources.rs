@@ -7,20 +7,33 @@ use crate::ctx::Ctx;
 
 /// The resources of a request, or why it is refused: those of this server are for every client, since its own
 /// metadata names them (RFC 9728), those of others for the clients that the operator lets name them, or for every
-/// client as well.
+/// client as well. A slash at the end makes no difference: the token is for the resource as the operator wrote it.
 pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Resources, String> {
-    let resources = Resources::parse(named).map_err(|error| error.to_string())?;
-    let may_name =
-        |resource: &Resource| client.may_name(resource, ctx.issuer()) || ctx.resources().contains(resource);
-    match resources.iter().find(|resource| !may_name(resource)) {
-        None => Ok(resources),
-        Some(refused) => {
-            let shown: String =
-                refused.as_str().chars().filter(|c| !matches!(c, '"' | '\\')).take(200).collect();
-            Err(format!(
-                "resource is not known for this client: {shown} (within reach: {} and what is below it)",
-                ctx.issuer()
-            ))
+    let asked = Resources::parse(named).map_err(|error| error.to_string())?;
+    let in_reach = in_reach(ctx, client);
+    let find = |resource: &Resource| match resource.is_of(ctx.issuer()) {
+        true => Ok(resource.clone()),
+        false => {
+            in_reach.iter().find(|known| known.is_same(resource)).cloned().ok_or_else(|| resource.clone())
+        }
+    };
+    asked.iter().map(find).collect::<Result<_, _>>().map_err(|refused| {
+        let others = in_reach.iter().map(|resource| format!(", {resource}")).collect::<String>();
+        let shown: String =
+            refused.as_str().chars().filter(|c| !matches!(c, '"' | '\\')).take(200).collect();
+        let issuer = ctx.issuer();
+        format!("resource is not known for this client: {shown} (within reach: {issuer} and what is below it{others})")
+    })
+}
+
+/// The resources of others that a client may name: its own, and those of every client.
+fn in_reach(ctx: &Ctx, client: &Client) -> Vec<Resource> {
+    let own = client.allowed_resources().filter_map(|name| Resource::parse(name).ok());
+    let mut all: Vec<Resource> = Vec::new();
+    for resource in own.chain(ctx.resources().iter().cloned()) {
+        if !all.contains(&resource) {
+            all.push(resource);
         }
     }
+    all
 }

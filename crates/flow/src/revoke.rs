@@ -1,7 +1,7 @@
 //! Token revocation (RFC 7009).
 
 use causeway_domain::client::{Client, ClientType};
-use causeway_domain::grant::{AccessSubject, AccessToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation};
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
@@ -12,6 +12,7 @@ use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::maintenance;
+use crate::superseded;
 use crate::trace;
 
 /// Why nothing was revoked.
@@ -47,13 +48,17 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
     let session = UpstreamSessionId::new(token);
     let (caller, now) = (caller.clone(), ctx.now());
     let act = audit::act(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id);
+    let reused = superseded::audit_event(ctx);
     let ended: Option<(UpstreamSessionId, Option<CorrelationId>)> = ctx
         .store()
         .write(move |c| {
             caller.consume::<RevokeError>(c)?;
             let own = |owner: &ClientId| *owner == caller.client.client_id;
             if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| own(&t.client_id)) {
-                if token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now) {
+                let superseded = token.revoked == Some(RefreshRevocation::Superseded);
+                let ended = token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now);
+                // A superseded one shows that two hold the grant, or that its client does not know better.
+                if ended && !superseded {
                     return Ok::<_, RevokeError>(None);
                 }
                 // The client knows: it asked for this itself.
@@ -68,6 +73,9 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                 return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
             }
             if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
+                if tokens::is_superseded(c, &token)? {
+                    return Ok(end_superseded(c, &caller.client, &token, &reused, now)?);
+                }
                 if tokens::revoke_access_token(c, &token.token)? {
                     let act = of_access_token(c, &caller.client, &act, &token)?;
                     insert_audit_event(c, &act)?;
@@ -83,6 +91,21 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
         maintenance::revoke_soon(ctx, &session_id).await;
     }
     Ok(())
+}
+
+/// Ends the grant that a superseded access token was of: two hold it.
+fn end_superseded(
+    c: &mut AnyConnection,
+    client: &Client,
+    token: &AccessToken,
+    event: &AuditEvent,
+    now: Timestamp,
+) -> Result<Option<(UpstreamSessionId, Option<CorrelationId>)>, Internal> {
+    let AccessSubject::Person(person) = &token.subject else { return Ok(None) };
+    let session = sessions::find_session_of_token(c, &client.tenant_id, &person.session_id)?;
+    let Some(session) = session else { return Ok(None) };
+    let ended = superseded::end_grant(c, &session, event, now)?;
+    Ok(ended.then_some((session.session_id, session.correlation_id)))
 }
 
 /// The act on one access token, whose session lives on. A client's own token has none.

@@ -8,7 +8,9 @@ use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
 use crate::maintenance;
 use crate::negotiate::{self, Outgoing};
+use crate::open_redirect;
 use crate::remember;
+use crate::required::Required;
 use crate::respond::ClientAnswer;
 use crate::trace;
 use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
@@ -192,7 +194,57 @@ async fn find_request(
 #[tracing::instrument(name = "flow.sign_in", skip_all, fields(auth_request = %request.id))]
 pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url, SignInError> {
     trace::correlate(request.correlation_id.as_ref());
-    let input = SignInInput::parse(typed)?;
+    send(ctx, request, SignInInput::parse(typed)?, None).await
+}
+
+/// The host that an account is sent to, where a page has to name it first: for a client that nobody answers for, whose
+/// link must not lead straight to whatever the account's documents say (RFC 9700 section 4.11.2). `None`: it need not.
+///
+/// # Errors
+/// [`SignInError`].
+pub async fn host_to_show(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    hint: &str,
+) -> Result<Option<String>, SignInError> {
+    let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
+    if open_redirect::is_vouched_for(&client) {
+        return Ok(None);
+    }
+    let target = ctx.atproto().resolve(&SignInInput::parse(hint)?).await.map_err(SignInError::Resolve)?;
+    let issuer = target.server.issuer;
+    let host = Url::parse(&issuer).ok().and_then(|url| {
+        let host = url.host_str()?.to_owned();
+        Some(url.port().map_or(host.clone(), |port| format!("{host}:{port}")))
+    });
+    Ok(Some(host.unwrap_or(issuer)))
+}
+
+/// Sends somebody to the same PDS once more, which had something to show them that was not asked for.
+///
+/// # Errors
+/// [`SignInError`].
+pub(crate) async fn start_again(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    before: &UpstreamRequest,
+    required: Required,
+) -> Result<Url, SignInError> {
+    let input = match (&before.typed_handle, &before.expected_did) {
+        (Some(handle), _) => SignInInput::Handle(handle.clone()),
+        (None, Some(did)) => SignInInput::Did(did.clone()),
+        (None, None) => SignInInput::parse(&before.upstream.issuer)?,
+    };
+    send(ctx, request, input, Some(required)).await
+}
+
+/// `again`: what the PDS wanted to show when it was asked the first time.
+async fn send(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    input: SignInInput,
+    mut again: Option<Required>,
+) -> Result<Url, SignInError> {
     let target = ctx.atproto().resolve(&input).await.map_err(SignInError::Resolve)?;
     let client = clients::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
     let dpop = EcKey::generate().map_err(Internal::from)?;
@@ -209,11 +261,24 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         state: state.clone(),
         code_challenge: verifier.challenge(),
         login_hint,
-        prompt: upstream_prompt(request, target.identity.is_some()).map(str::to_owned),
+        prompt: None,
     };
     let pds = target.identity.as_ref().map(|identity| identity.pds.as_str());
-    let outgoing = Outgoing { client: &client, server: &target.server, pds, dpop: &dpop, push };
-    let (upstream, pushed) = negotiate::push(ctx, outgoing).await?;
+    let (upstream, pushed) = loop {
+        let prompt = match again {
+            None => upstream_prompt(request, target.identity.is_some()),
+            Some(required) => Some(prompt_again(request, required)),
+        };
+        let push = PushRequest { prompt: prompt.map(|prompt| prompt.as_str().to_owned()), ..push.clone() };
+        let outgoing = Outgoing { client: &client, server: &target.server, pds, dpop: &dpop, push };
+        match negotiate::push(ctx, outgoing).await {
+            Err(SignInError::Upstream(error)) if again.is_none() => {
+                again =
+                    Some(error.oauth_error().and_then(Required::parse).ok_or(SignInError::Upstream(error))?);
+            }
+            pushed => break pushed?,
+        }
+    };
     let now = ctx.now();
     let row = UpstreamRequest {
         oauth_state: state,
@@ -229,6 +294,7 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
         pkce_verifier: verifier,
         dpop_private_key: dpop.private_jwk(),
         dpop_jkt: dpop.thumbprint().to_owned(),
+        asked_again: again.is_some(),
         created_at: now,
         expires_at: now.plus(AUTH_REQUEST_SECONDS),
     };
@@ -247,14 +313,23 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
 
 /// What the person's own server has to show them. It alone knows when they last proved who they are, so
 /// a `max_age` asks for that anew. Who has named an account on our page has chosen one.
-fn upstream_prompt(request: &AuthRequest, named: bool) -> Option<&'static str> {
-    let asked = |prompt| request.prompt.contains(prompt);
+fn upstream_prompt(request: &AuthRequest, named: bool) -> Option<Prompt> {
     let chosen = named && request.login_hint.is_none();
-    if asked(Prompt::Login) || request.max_age.is_some() {
-        Some(Prompt::Login.as_str())
+    if wants_login(request) {
+        Some(Prompt::Login)
     } else {
-        (asked(Prompt::SelectAccount) && !chosen).then_some(Prompt::SelectAccount.as_str())
+        (request.prompt.contains(Prompt::SelectAccount) && !chosen).then_some(Prompt::SelectAccount)
     }
+}
+
+/// What it has to show them after all. There is nothing to choose from where nobody is signed in: a PDS says so, instead
+/// of showing them how to sign in.
+fn prompt_again(request: &AuthRequest, required: Required) -> Prompt {
+    if required == Required::Consent && !wants_login(request) { Prompt::Consent } else { Prompt::Login }
+}
+
+fn wants_login(request: &AuthRequest) -> bool {
+    request.prompt.contains(Prompt::Login) || request.max_age.is_some()
 }
 
 /// The person does not want to sign in: the client is told.

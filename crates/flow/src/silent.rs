@@ -8,10 +8,12 @@ use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::open_redirect;
 use crate::remember;
 use crate::respond::ClientAnswer;
 use crate::scopes;
 use crate::sign_in;
+use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
@@ -45,19 +47,37 @@ impl Silence {
     }
 }
 
+/// What comes of a request that must not show anything.
+#[derive(Debug)]
+pub enum SilentAnswer {
+    /// The client is told.
+    Client(ClientAnswer),
+    /// Nobody is, since this browser knows nothing of the client: the user sees why, and may go on.
+    Stranger {
+        /// What the client would be told.
+        code: ErrorCode,
+        /// The same in words.
+        text: String,
+        /// How it would be told.
+        answer: ClientAnswer,
+    },
+}
+
 /// Answers a request that has just begun.
 ///
 /// # Errors
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
-pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, Internal> {
-    let origin =
-        if is_anybody(ctx, request).await? { None } else { remember::own_origin(&request.redirect_uri) };
+pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, Internal> {
+    let client = clients::find(ctx, &request.client_id).await?;
+    let anybody =
+        client.as_ref().is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. }));
+    // What a user agreed to for one app on their device they did not agree to for the next (RFC 8252 section 8.6).
+    let origin = if anybody { None } else { remember::own_origin(&request.redirect_uri) };
     let Some(origin) = origin else {
         let act = audit::act(ctx, Actor::Client, "consent", "refused");
         sign_in::end_request(ctx, request, act).await?;
-        let (code, text) = (Silence::Anybody.code(), Silence::Anybody.to_string());
-        return Ok(ClientAnswer::with_error(request, ctx.issuer(), code, &text));
+        return refuse(ctx, client.as_deref(), request, Silence::Anybody).await;
     };
     let now = ctx.now();
     let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
@@ -101,22 +121,31 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<ClientAnswer, In
             Ok::<_, Internal>(found)
         })
         .await?;
-    Ok(match outcome {
+    match outcome {
         Ok(session) => {
             // The tokens that come of it go by the name of the sign-in that the session came of.
             let continues = session.correlation_id.as_ref().map(tracing::field::display);
             tracing::info!(session = %session.session_id, continues, "code issued without asking");
-            ClientAnswer::with_code(request, ctx.issuer(), &code)
+            Ok(SilentAnswer::Client(ClientAnswer::with_code(request, ctx.issuer(), &code)))
         }
-        Err(silence) => ClientAnswer::with_error(request, ctx.issuer(), silence.code(), &silence.to_string()),
-    })
+        Err(silence) => refuse(ctx, client.as_deref(), request, silence).await,
+    }
 }
 
-/// Whether the client is whatever app runs on the person's machine: what they agreed to for one of them they
-/// did not agree to for the next (RFC 8252 section 8.6).
-async fn is_anybody(ctx: &Ctx, request: &AuthRequest) -> Result<bool, Internal> {
-    let client = clients::find(ctx, &request.client_id).await?;
-    Ok(client.is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. })))
+/// Tells the client, if this browser may be sent there.
+async fn refuse(
+    ctx: &Ctx,
+    client: Option<&Client>,
+    request: &AuthRequest,
+    silence: Silence,
+) -> Result<SilentAnswer, Internal> {
+    let (code, text) = (silence.code(), silence.to_string());
+    let answer = ClientAnswer::with_error(request, ctx.issuer(), code, &text);
+    let ask = match client {
+        Some(client) => open_redirect::needs_asking(ctx, client, true, &answer, &request.browser_id).await?,
+        None => true,
+    };
+    Ok(if ask { SilentAnswer::Stranger { code, text, answer } } else { SilentAnswer::Client(answer) })
 }
 
 /// The grant that answers the request: of the person that it names, signed in recently enough, for

@@ -1,7 +1,7 @@
 //! What a token request ends in (RFC 6749 sections 5.1 and 5.2), shared by the grants.
 
 use causeway_domain::client::{Client, GrantType};
-use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshToken};
 use causeway_domain::secret::{Access, PlainToken, Refresh, TokenHash};
 use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp};
 use causeway_store::{AnyConnection, StoreError, tokens};
@@ -128,9 +128,6 @@ pub enum TokenRefusal {
     /// A scope in a request without a person.
     #[error("scope must be left out: every scope of this server is something that a person allows")]
     NobodysScope,
-    /// A malformed resource, or one that is not known for the client.
-    #[error("resource may only name this server, or what its operator lets this client name")]
-    UnknownTarget,
     /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
     #[error("resource may only name what was granted before, as absolute URIs without a fragment")]
     Target,
@@ -180,7 +177,7 @@ impl TokenRefusal {
             Self::DeviceExpired => ErrorCode::ExpiredToken,
             Self::Grant | Self::PublicClient | Self::NoBackground => ErrorCode::UnauthorizedClient,
             Self::Scope | Self::NobodysScope => ErrorCode::InvalidScope,
-            Self::Target | Self::UnknownTarget | Self::Audience => ErrorCode::InvalidTarget,
+            Self::Target | Self::Audience => ErrorCode::InvalidTarget,
             Self::Code
             | Self::CodeExpired
             | Self::Verifier
@@ -202,6 +199,9 @@ pub enum TokenError {
     /// The client's doing.
     #[error(transparent)]
     Refused(#[from] TokenRefusal),
+    /// A malformed resource, or one that is not known for the client: the text names those that are.
+    #[error("{0}")]
+    Target(String),
     /// A DPoP proof is missing.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -218,6 +218,7 @@ impl TokenError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(refusal) => refusal.code(),
+            Self::Target(_) => ErrorCode::InvalidTarget,
             Self::Proof(error) => error.code(),
             Self::Replayed(replayed) => replayed.code(),
             Self::Internal(_) => ErrorCode::ServerError,
@@ -278,6 +279,22 @@ impl FreshPair {
         self.access.expose()
     }
 
+    /// The row of the access token.
+    pub(crate) fn access_row(&self, client: &Client, redeemed: &Redeemed) -> AccessToken {
+        AccessToken {
+            token: self.access.hash(),
+            client_id: client.client_id.clone(),
+            subject: AccessSubject::Person(redeemed.person()),
+            scope: redeemed.access.scope.clone(),
+            resources: redeemed.access.resources.clone(),
+            dpop_jkt: self.access_jkt.clone(),
+            created_at: self.now,
+            expires_at: self.now.plus(self.access_seconds),
+            revoked: false,
+            first_used_at: None,
+        }
+    }
+
     /// Writes both rows; `parent` is the refresh token that was spent for them.
     pub(crate) fn insert(
         &self,
@@ -286,23 +303,8 @@ impl FreshPair {
         redeemed: &Redeemed,
         parent: Option<&TokenHash<Refresh>>,
     ) -> Result<(), Internal> {
-        let Redeemed { session, session_iteration, granted, access, .. } = redeemed;
-        let access = AccessToken {
-            token: self.access.hash(),
-            client_id: client.client_id.clone(),
-            subject: AccessSubject::Person(Person {
-                did: session.did.clone(),
-                session_id: session.session_id.clone(),
-                session_iteration: *session_iteration,
-            }),
-            scope: access.scope.clone(),
-            resources: access.resources.clone(),
-            dpop_jkt: self.access_jkt.clone(),
-            created_at: self.now,
-            expires_at: self.now.plus(self.access_seconds),
-            revoked: false,
-            first_used_at: None,
-        };
+        let Redeemed { session, session_iteration, granted, .. } = redeemed;
+        let access = self.access_row(client, redeemed);
         tokens::insert_access_token(c, &access)?;
         let Some(refresh) = &self.refresh else { return Ok(()) };
         let refresh = RefreshToken {

@@ -168,6 +168,14 @@ pub(crate) struct ClientOptions {
     /// you trust like this server
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) allow_session_export: Option<bool>,
+    /// Put into its id_tokens what the userinfo endpoint says by the scopes profile and email, for libraries that look
+    /// nowhere else
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) id_token_claims: Option<bool>,
+    /// Whether its requests need PKCE: required, or nonce: a request with the scope openid and a nonce, which the client
+    /// checks, does without. For clients that authenticate [default: required]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) pkce: Option<String>,
     /// Where people may be sent after a logout; may be repeated
     #[arg(long, value_name = "URI")]
     pub(crate) post_logout_redirect_uri: Vec<String>,

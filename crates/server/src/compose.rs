@@ -152,6 +152,7 @@ pub(crate) async fn context(
         registration,
         client_documents: config.client_id_documents,
         resources: resources(config)?,
+        trusted_email_issuers: config.trusted_email_issuers.clone(),
         limits,
         audit_seconds: config.audit_retention_days.map(|days| i64::from(days) * 86_400),
     }))

@@ -44,9 +44,12 @@ impl Column {
         self,
         method: Option<&str>,
         challenge: Option<&str>,
-    ) -> Result<CodeChallenge, StoreError> {
+    ) -> Result<Option<CodeChallenge>, StoreError> {
         match (method, challenge) {
-            (Some(S256), Some(challenge)) => CodeChallenge::parse(challenge).map_err(|_| self.corrupt()),
+            (None, None) => Ok(None),
+            (Some(S256), Some(challenge)) => {
+                CodeChallenge::parse(challenge).map(Some).map_err(|_| self.corrupt())
+            }
             _ => Err(self.corrupt()),
         }
     }

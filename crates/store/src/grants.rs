@@ -2,6 +2,7 @@
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use crate::column::Column;
@@ -53,4 +54,23 @@ pub fn list_grants_of_browser(
         }
     }
     Ok(grants)
+}
+
+/// Whether somebody has ever signed in to this client in this browser and agreed to what it asked for, as long as the
+/// session's row is kept: also when it has ended.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn has_signed_in(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    browser_id: &BrowserSessionId,
+) -> Result<bool, StoreError> {
+    let agreed = dsl::upstream_session
+        .filter(dsl::browser_id.eq(browser_id.as_str()))
+        .filter(dsl::tenant_id.eq(tenant_id.as_str()))
+        .filter(dsl::client_id.eq(client_id.as_str()))
+        .filter(dsl::granted_scope.is_not_null());
+    Ok(diesel::select(exists(agreed)).get_result(c)?)
 }

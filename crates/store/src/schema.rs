@@ -185,6 +185,7 @@ diesel::table! {
         typed_handle -> Nullable<Text>,
         dpop_jkt -> Text,
         used -> Bool,
+        asked_again -> Bool,
     }
 }
 

@@ -184,8 +184,8 @@ pub fn find_access_token(
         .transpose()
 }
 
-/// Notes the first use of an access token at a resource; `false` when it was used before. The refresh
-/// token that came with it notes it too, because it outlives the access token's row.
+/// Notes the first use of an access token at a resource; `false` when it was used before, or has been revoked. The
+/// refresh token that came with it notes it too, because it outlives the access token's row.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -205,14 +205,31 @@ pub fn mark_access_token_used(
         .filter(oauth_refresh_token::session_id.eq(session_id))
         .filter(oauth_refresh_token::created_at.eq(created_at))
         .filter(oauth_refresh_token::access_token.eq(token.as_str()))
+        .filter(oauth_refresh_token::revoked.eq(false))
         .filter(oauth_refresh_token::access_used_at.is_null());
     let noted = oauth_refresh_token::access_used_at.eq(Some(now.as_secs()));
     fixed!(diesel::update(issued_with).set(noted)).execute(c)?;
     let unused = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
+        .filter(oauth_access_token::revoked.eq(false))
         .filter(oauth_access_token::first_used_at.is_null());
     let used = oauth_access_token::first_used_at.eq(Some(now.as_secs()));
     Ok(fixed!(diesel::update(unused).set(used)).execute(c)? == 1)
+}
+
+/// Whether an access token was superseded with the refresh token that came with it: a late retry of that token's
+/// parent took the place of both before either was used.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn is_superseded(c: &mut AnyConnection, token: &AccessToken) -> Result<bool, StoreError> {
+    let AccessSubject::Person(person) = &token.subject else { return Ok(false) };
+    let superseded = oauth_refresh_token::table
+        .filter(oauth_refresh_token::session_id.eq(Some(person.session_id.as_str())))
+        .filter(oauth_refresh_token::created_at.eq(token.created_at.as_secs()))
+        .filter(oauth_refresh_token::access_token.eq(token.token.as_str()))
+        .filter(oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Superseded.as_str())));
+    Ok(token.revoked && fixed!(diesel::select(exists(superseded))).get_result::<bool>(c)?)
 }
 
 /// Keeps a refresh token that is about to be sent.

@@ -34,6 +34,7 @@ struct Row {
     typed_handle: Option<String>,
     dpop_jkt: String,
     used: bool,
+    asked_again: bool,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -74,6 +75,7 @@ pub fn insert_upstream_request(
         typed_handle: request.typed_handle.as_ref().map(|handle| handle.as_str().to_owned()),
         dpop_jkt: request.dpop_jkt.clone(),
         used: false,
+        asked_again: request.asked_again,
     };
     diesel::insert_into(oauth_atp_request::table).values(&row).execute(c)?;
     Ok(())
@@ -126,6 +128,7 @@ fn into_domain(row: Row, ring: &SealingKeyRing) -> Result<UpstreamRequest, Store
         typed_handle: column("typed_handle").handle(row.typed_handle.as_deref())?,
         nonce: row.nonce,
         dpop_jkt: row.dpop_jkt,
+        asked_again: row.asked_again,
         created_at: Timestamp(row.created_at),
         expires_at: Timestamp(row.expires_at),
     })

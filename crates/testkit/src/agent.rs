@@ -143,6 +143,26 @@ impl Agent {
         self.send(self.request(Method::GET, url)).await
     }
 
+    /// GET of an authorization request for somebody who is named in it: where a page names the host that they are sent
+    /// to, its button is pressed.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn set_out(&self, url: &str) -> Result<Answer> {
+        let page = self.get(url).await?;
+        if !page.text.contains("data-testid=\"server-host\"") {
+            return Ok(page);
+        }
+        let value = |name: &str| {
+            let field = page.text.split(&format!("name=\"{name}\"")).nth(1)?;
+            field.split("value=\"").nth(1)?.split('"').next()
+        };
+        let form = [("request", value("request")), ("identifier", value("identifier"))];
+        let form = form.map(|(name, value)| (name, value.unwrap_or_default()));
+        let action = Url::parse(url)?.join("/oauth/sign-in")?;
+        self.post(action.as_str(), &form).await
+    }
+
     /// GET with an access token.
     ///
     /// # Errors

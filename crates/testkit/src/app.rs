@@ -158,6 +158,7 @@ impl TestApp {
             registration: RegistrationPolicy::Open,
             client_documents: true,
             resources: Vec::new(),
+            trusted_email_issuers: Vec::new(),
             limits: RateLimits::default(),
             audit_seconds: Some(90 * 86_400),
         };

@@ -160,7 +160,7 @@ impl OauthClient {
         person: &impl Person,
         authorization: &Authorization,
     ) -> Result<String> {
-        let to_upstream = agent.get(&authorization.url(&self.issuer)).await?;
+        let to_upstream = agent.set_out(&authorization.url(&self.issuer)).await?;
         let callback = person.approve(&to_upstream.location()?).await?;
         agent.get(&callback).await?.location()
     }

@@ -344,6 +344,13 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
             return HttpResponse::BadRequest().json(json!({"error": "invalid_scope"}));
         }
     }
+    let refusal = {
+        let script = &lock(&state).script;
+        prompt_error(script, form.get("prompt")).filter(|_| script.prompts_at_par)
+    };
+    if let Some(error) = refusal {
+        return HttpResponse::BadRequest().json(json!({ "error": error }));
+    }
     let request_uri = random("urn:ietf:params:oauth:request_uri:");
     lock(&state).pushed.insert(request_uri.clone(), form.into_inner());
     if hangs_up {
@@ -386,7 +393,12 @@ fn refusal_of(script: &Script, prompt: Option<&String>) -> Option<&'static str> 
     if script.deny || script.takedown {
         return Some("access_denied");
     }
-    let asked = |value: &str| prompt.is_some_and(|prompt| prompt.split(' ').any(|asked| asked == value));
+    prompt_error(script, prompt).filter(|_| !script.prompts_at_par)
+}
+
+fn prompt_error(script: &Script, prompt: Option<&String>) -> Option<&'static str> {
+    let prompt = prompt.map_or("", String::as_str);
+    let asked = |value: &str| prompt.split(' ').any(|asked| asked == value);
     script.prompts.iter().find(|(value, _)| asked(value)).map(|(_, error)| *error)
 }
 

@@ -48,6 +48,11 @@ impl PageError {
         Self { onward: Some(answer), ..Self::app(refusal.code(), refusal) }
     }
 
+    /// Nobody may be shown anything, and the app is unknown to this browser; the person decides whether to go there.
+    pub(crate) fn silent(code: ErrorCode, detail: &str, answer: ClientAnswer) -> Self {
+        Self { onward: Some(answer), problem: Problem::NotSignedInHere, ..Self::app(code, &detail) }
+    }
+
     const fn over(code: ErrorCode, problem: Problem) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, problem)
     }

@@ -227,7 +227,8 @@ fn authorization(book: &mut Book) {
 fn tokens(book: &mut Book) {
     book.section("Token requests");
     every!(book, json, TokenError {
-        Refused(TokenRefusal::Code), Proof(ProofError::Missing), Replayed(Replayed::Assertion), Internal(inside()),
+        Refused(TokenRefusal::Code),
+        Target("resource is not known for this client: urn:a:b (within reach: https://as.example and what is below it)".to_owned()), Proof(ProofError::Missing), Replayed(Replayed::Assertion), Internal(inside()),
     });
     every!(
         book,
@@ -255,7 +256,6 @@ fn tokens(book: &mut Book) {
             SessionEnded,
             Scope,
             NobodysScope,
-            UnknownTarget,
             Target,
             NoSubjectToken,
             SubjectTokenType,

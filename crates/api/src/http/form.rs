@@ -77,6 +77,25 @@ impl Params {
         Self::parse(req.query_string().as_bytes())
     }
 
+    /// The parameters of these names out of a query that somebody else's server wrote and a browser brought: there is
+    /// nobody to tell what is wrong with it. The rest is left out, and what does not belong into a text; one that is
+    /// said twice, and differently, counts as not said.
+    pub(crate) fn of_answer(req: &HttpRequest, names: &[&str]) -> Self {
+        let mut params: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(req.query_string().as_bytes()) {
+            if !names.contains(&&*name) {
+                continue;
+            }
+            let value: String = value.chars().filter(|c| !c.is_control()).collect();
+            match params.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) if *known == value => {}
+                Some((_, known)) => known.clear(),
+                None => params.push((name.into_owned(), value)),
+            }
+        }
+        Self(params)
+    }
+
     /// The parameters of a request's body.
     pub(crate) async fn of_body(req: &HttpRequest, payload: Payload) -> Result<Self, InputError> {
         require_type(req, "application/x-www-form-urlencoded")?;
@@ -216,6 +235,21 @@ mod tests {
         for bad in [&b"a=%ff"[..], b"a=%4", b"a=%zz", b"\xff=1", b"a=%00", b"a=x%0Ay"] {
             assert_eq!(Params::parse(bad).err(), Some(InputError::Encoding), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn answers_of_others_are_cleaned() {
+        let query =
+            "code=a%0Ab&state=s&state=s&iss=x&iss=y&iss=&error_description=%0A&%ff=1&junk=%00&error=e%ff";
+        let req = TestRequest::with_uri(&format!("/callback?{query}")).to_http_request();
+        let mut params = Params::of_answer(&req, &["state", "code", "iss", "error"]);
+        assert_eq!(
+            (params.take("code").as_deref(), params.take("state").as_deref()),
+            (Some("ab"), Some("s"))
+        );
+        assert_eq!(params.take("iss"), None, "it says two things");
+        assert_eq!(params.take("error").as_deref(), Some("e\u{fffd}"));
+        assert_eq!(params.0.len(), 0);
     }
 
     /// A body that never comes: neither its announcement nor its silence is waited for.

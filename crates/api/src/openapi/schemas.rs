@@ -408,8 +408,12 @@ fn user_info() -> Value {
         &json!({
             "sub": text("the person's DID"),
             "preferred_username": text("their handle, verified in both directions"),
-            "email": text("with the scope email, if the person's own server says it"),
-            "email_verified": { "type": "boolean" },
+            "name": text("with the scope profile: the handle again"),
+            "email": text("with the scope email, if the PDS says it and it is an address"),
+            "email_verified": {
+                "type": "boolean",
+                "description": "true only of an address that a PDS which the operator trusts has confirmed",
+            },
         }),
         &["sub"],
     )

@@ -69,6 +69,8 @@ pub struct SignInPage {
     pub client_host: String,
     /// What the field holds already.
     pub identifier: String,
+    /// Where the account that the field holds already signs in: the host that the button leads to.
+    pub server_host: Option<String>,
     /// What was wrong with the last attempt.
     pub error: Option<SignInTrouble>,
     /// Names the pending authorization request; sent back in the hidden field `request`.

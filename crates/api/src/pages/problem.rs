@@ -5,6 +5,8 @@
 pub enum Problem {
     /// The app's request is at fault.
     App,
+    /// The app asks whether somebody is signed in, and nobody ever was in this browser.
+    NotSignedInHere,
     /// The answer came to a browser that we have not met.
     OtherBrowser,
     /// The sign-in is over, expired, or another browser's.

@@ -6,6 +6,7 @@ const HOSTILE: &str = "\"><script>alert(1)</script><b x='&";
 
 fn sign_in() -> SignInPage {
     SignInPage {
+        server_host: None,
         client_name: "Statusphere".into(),
         client_host: "statusphere.example.com".into(),
         identifier: String::new(),
@@ -438,8 +439,9 @@ fn every_kind_that_has_a_name_has_one_in_german() {
     assert_eq!(kinds(Lang::De), kinds(Lang::En));
 }
 
-const PROBLEMS: [Problem; 11] = [
+const PROBLEMS: [Problem; 12] = [
     Problem::App,
+    Problem::NotSignedInHere,
     Problem::OtherBrowser,
     Problem::SignInOver,
     Problem::ConsentOver,

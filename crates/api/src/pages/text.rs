@@ -42,6 +42,7 @@ pub(super) struct SignIn {
     pub(super) server_note: &'static str,
     pub(super) label: &'static str,
     pub(super) hint: Around,
+    pub(super) leads_to: Around,
     pub(super) example: &'static str,
     pub(super) submit: &'static str,
     pub(super) cancel: &'static str,

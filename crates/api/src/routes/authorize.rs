@@ -6,7 +6,8 @@ use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::authorize::{self, AuthorizeError, AuthorizeParams};
 use causeway_flow::limits::{self, Act};
-use causeway_flow::{sign_in, silent};
+use causeway_flow::sign_in;
+use causeway_flow::silent::{self, SilentAnswer};
 
 use super::{consent, sign_in as sign_in_page};
 use crate::error::PageError;
@@ -60,7 +61,10 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     };
     request::prefer(request.ui_locales.as_deref());
     if request.prompt.contains(Prompt::None) {
-        return client_answer(silent::answer(&state.ctx, &request).await?, browser.set);
+        return match silent::answer(&state.ctx, &request).await? {
+            SilentAnswer::Client(answer) => client_answer(answer, browser.set),
+            SilentAnswer::Stranger { code, text, answer } => Err(PageError::silent(code, &text, answer)),
+        };
     }
     if let AuthRequestStage::Consent { .. } = request.stage {
         return Ok(see_other(&consent::location(&state, &request.id), browser.set));
@@ -69,7 +73,12 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         return sign_in_page::begin(&state, &request, browser).await;
     };
     limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
-    match sign_in::start(&state.ctx, &request, &hint).await {
+    let sent = match sign_in::host_to_show(&state.ctx, &request, &hint).await {
+        Ok(Some(host)) => return sign_in_page::announce(&state, &request, &hint, host, browser).await,
+        Ok(None) => sign_in::start(&state.ctx, &request, &hint).await,
+        Err(error) => Err(error),
+    };
+    match sent {
         Ok(url) => Ok(see_other(url.as_str(), browser.set)),
         Err(error) => sign_in_page::render(&state, &request, &hint, Some(error), browser).await,
     }

@@ -14,7 +14,7 @@ use crate::http::headers::see_other;
 use crate::state::AppState;
 
 pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    let mut params = Params::of_query(&req)?;
+    let mut params = Params::of_answer(&req, &["state", "code", "iss", "error"]);
     let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
     let params = CallbackParams {
         state: params.take("state"),
@@ -25,6 +25,7 @@ pub(crate) async fn callback(req: HttpRequest, state: Data<AppState>) -> Result<
     match callback::complete(&state.ctx, params, &browser).await? {
         CallbackOutcome::Consent(id) => Ok(see_other(&consent::location(&state, &id), None)),
         CallbackOutcome::Account => Ok(see_other(&account::location(&state, None), None)),
+        CallbackOutcome::Upstream(url) => Ok(see_other(url.as_str(), None)),
         CallbackOutcome::Client(answer) => client_answer(answer, None),
     }
 }

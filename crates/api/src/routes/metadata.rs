@@ -84,8 +84,20 @@ pub(crate) fn resource_metadata(ctx: &Ctx) -> Value {
 }
 
 /// What an `id_token` or the userinfo endpoint may say.
-const CLAIMS: [&str; 11] =
-    ["iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "preferred_username"];
+const CLAIMS: [&str; 12] = [
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "at_hash",
+    "sid",
+    "preferred_username",
+    "name",
+];
 
 /// The same, and the email address where the ceiling of scopes allows it.
 fn claims(ctx: &Ctx) -> Vec<&'static str> {

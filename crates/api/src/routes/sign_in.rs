@@ -7,7 +7,7 @@ use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{AuthRequestId, Did, Handle};
 use causeway_flow::limits::{self, Act};
-use causeway_flow::sign_in::{self, SignInError};
+use causeway_flow::sign_in::{self, SignInError, SignInTrouble};
 
 use super::consent;
 use crate::error::{PageError, sign_in_status};
@@ -84,6 +84,19 @@ pub(super) fn name_of(client: &Client) -> String {
     if client.client_name.is_empty() { client.client_id.to_string() } else { client.client_name.clone() }
 }
 
+/// The page, filled in with the account that the app named; one press leads to this host.
+pub(crate) async fn announce(
+    state: &AppState,
+    request: &AuthRequest,
+    hint: &str,
+    host: String,
+    browser: BrowserCookie,
+) -> Result<HttpResponse, PageError> {
+    let view = sign_in::view(&state.ctx, &request.id, &browser.id).await?;
+    let html = page_for(request, &view.client, hint, Some(host), None)?;
+    Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
+}
+
 /// The page, empty or with what was wrong with the last try.
 pub(crate) async fn render(
     state: &AppState,
@@ -103,16 +116,25 @@ pub(crate) async fn render(
         None => None,
     };
     let view = sign_in::view(&state.ctx, &request.id, &browser.id).await?;
-    let client = view.client;
-    let html = SignInPage {
-        client_host: asking_host(request, &client),
-        client_name: name_of(&client),
-        identifier: typed.chars().take(512).collect(),
+    let html = page_for(request, &view.client, typed, None, error)?;
+    Ok(page(status, html, Forms::Leave, browser.set))
+}
+
+fn page_for(
+    request: &AuthRequest,
+    client: &Client,
+    identifier: &str,
+    server_host: Option<String>,
+    error: Option<SignInTrouble>,
+) -> Result<String, PageError> {
+    let page = SignInPage {
+        client_host: asking_host(request, client),
+        client_name: name_of(client),
+        identifier: identifier.chars().take(512).collect(),
+        server_host,
         error,
         request: request.id.to_string(),
         action: SIGN_IN_ACTION,
-    }
-    .render(request::lang())
-    .map_err(|error| PageError::render(&error))?;
-    Ok(page(status, html, Forms::Leave, browser.set))
+    };
+    page.render(request::lang()).map_err(|error| PageError::render(&error))
 }

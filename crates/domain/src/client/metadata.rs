@@ -15,6 +15,7 @@ use crate::client_keys::take_keys;
 use crate::clock::Timestamp;
 use crate::ids::{ClientId, TenantId};
 use crate::logout;
+use crate::pkce_policy::PKCE;
 use crate::redirect_uri::RedirectUri;
 use crate::resource::ALLOWED_RESOURCES;
 use crate::rng::Rng;
@@ -32,12 +33,14 @@ pub(super) const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// Members that are not a client's to set. Those of the server's answer are among them: a client that
 /// sends its old registration again does not get them stored, and its old secret least of all.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 10] = [
     "client_id",
     "client_secret",
     "registration_",
     Leave::BackgroundAccess.member(),
     Leave::SessionExport.member(),
+    Leave::IdTokenClaims.member(),
+    PKCE,
     ALLOWED_RESOURCES,
     ACCESS_TOKEN_EXPIRATION,
     REFRESH_TOKEN_EXPIRATION,
@@ -133,7 +136,7 @@ impl ValidClientMetadata {
     /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
     #[must_use]
     pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
-        for member in Leave::ALL.map(Leave::member).into_iter().chain([ALLOWED_RESOURCES]) {
+        for member in Leave::ALL.map(Leave::member).into_iter().chain([PKCE, ALLOWED_RESOURCES]) {
             if let Some(value) = client.metadata.get(member) {
                 self.metadata.insert(member.to_owned(), value.clone());
             }

@@ -47,6 +47,9 @@ pub enum ClientMetadataError {
         "allow_session_export is for clients that authenticate: not with token_endpoint_auth_method none"
     )]
     PublicSessionExport,
+    /// A nonce is checked by whoever can be told from others.
+    #[error("pkce nonce is for clients that authenticate: not with token_endpoint_auth_method none")]
+    PublicPkce,
     /// A response type other than `code`.
     #[error("response_types: {0:?} is not supported; use code")]
     ResponseType(String),

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::metadata::is_reserved;
 use super::{Client, ClientMetadata, Leave};
+use crate::pkce_policy::{PKCE, PkcePolicy};
 use crate::resource::{ALLOWED_RESOURCES, Resource, ResourceError};
 
 pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
@@ -14,6 +15,9 @@ const SHOWN: [&str; 3] = ["origin", "created_at", "updated_at"];
 /// Why something that only whoever runs the server says cannot be said. The texts name the member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientTermsError {
+    /// A word that is none of those that there are.
+    #[error("{PKCE} must be required or nonce")]
+    Pkce,
     /// A leave is given or it is not.
     #[error("{0} must be true or false")]
     Leave(&'static str),
@@ -53,6 +57,10 @@ pub struct ClientTerms {
     pub background_access: Option<bool>,
     /// Whether it may have the tokens of its sessions at people's own servers.
     pub session_export: Option<bool>,
+    /// Whether its `id_token`s say what the userinfo endpoint says.
+    pub id_token_claims: Option<bool>,
+    /// Whether it may do without PKCE.
+    pub pkce: Option<PkcePolicy>,
     /// The resources of others that it may ask tokens for.
     pub allowed_resources: Option<Vec<Resource>>,
     /// Seconds that its access tokens live.
@@ -72,6 +80,8 @@ impl ClientTerms {
         let terms = Self {
             background_access: take_leave(members, Leave::BackgroundAccess)?,
             session_export: take_leave(members, Leave::SessionExport)?,
+            id_token_claims: take_leave(members, Leave::IdTokenClaims)?,
+            pkce: members.remove(PKCE).as_ref().map(parse_pkce).transpose()?,
             allowed_resources: members.remove(ALLOWED_RESOURCES).as_ref().map(parse_resources).transpose()?,
             access_token_expiration: take_seconds(
                 members,
@@ -95,14 +105,22 @@ impl ClientTerms {
 
     /// Puts them into force for a client.
     pub fn apply_to(&self, client: &mut Client) {
-        let leaves =
-            [(Leave::BackgroundAccess, self.background_access), (Leave::SessionExport, self.session_export)];
+        let leaves = [
+            (Leave::BackgroundAccess, self.background_access),
+            (Leave::SessionExport, self.session_export),
+            (Leave::IdTokenClaims, self.id_token_claims),
+        ];
         for (leave, given) in leaves {
             match given {
                 Some(true) => drop(client.metadata.insert(leave.member().to_owned(), true.into())),
                 Some(false) => drop(client.metadata.remove(leave.member())),
                 None => {}
             }
+        }
+        match self.pkce {
+            Some(PkcePolicy::Required) => drop(client.metadata.remove(PKCE)),
+            Some(policy) => drop(client.metadata.insert(PKCE.to_owned(), policy.as_str().into())),
+            None => {}
         }
         if let Some(resources) = &self.allowed_resources {
             let names: Value = resources.iter().map(Resource::as_str).collect();
@@ -118,6 +136,7 @@ impl ClientTerms {
     pub fn shown(client: &Client) -> Map<String, Value> {
         let leaves = Leave::ALL.map(|leave| (leave.member(), client.has_leave(leave).into()));
         let others = [
+            (PKCE, client.pkce_policy().as_str().into()),
             (ALLOWED_RESOURCES, client.allowed_resources().collect()),
             (ACCESS_TOKEN_EXPIRATION, client.access_token_expiration.into()),
             (REFRESH_TOKEN_EXPIRATION, client.refresh_token_expiration.into()),
@@ -132,6 +151,10 @@ fn take_leave(members: &mut Map<String, Value>, leave: Leave) -> Result<Option<b
         Some(Value::Bool(given)) => Ok(Some(given)),
         Some(_) => Err(ClientTermsError::Leave(leave.member())),
     }
+}
+
+fn parse_pkce(value: &Value) -> Result<PkcePolicy, ClientTermsError> {
+    value.as_str().and_then(PkcePolicy::parse).ok_or(ClientTermsError::Pkce)
 }
 
 fn parse_resources(value: &Value) -> Result<Vec<Resource>, ClientTermsError> {
@@ -171,7 +194,8 @@ mod tests {
     #[test]
     fn said_then_shown() {
         let said = json!({
-            "allow_background_access": true, "allow_session_export": true, "allowed_resources": ["urn:a:b"],
+            "allow_background_access": true, "allow_session_export": true, "id_token_claims": true,
+            "pkce": "nonce", "allowed_resources": ["urn:a:b"],
             "access_token_expiration": 60, "refresh_token_expiration": 0,
         });
         let (metadata, terms) = take(&said).unwrap();
@@ -193,6 +217,9 @@ mod tests {
         for (name, value) in [
             ("allow_background_access", json!("yes")),
             ("allow_session_export", json!(null)),
+            ("id_token_claims", json!(["email"])),
+            ("pkce", json!("off")),
+            ("pkce", json!(false)),
             ("allowed_resources", json!("urn:a:b")),
             ("allowed_resources", json!([1])),
             ("allowed_resources", json!(["/here"])),

@@ -6,7 +6,7 @@ use causeway_domain::client::{
 };
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::PlainToken;
-use causeway_domain::{ClientId, Rng, Scope};
+use causeway_domain::{ClientId, PkcePolicy, Rng, Scope};
 use causeway_store::audit::insert_audit_event;
 use causeway_store::clients;
 use serde_json::{Map, Value, json};
@@ -51,6 +51,9 @@ impl ClientDescription {
         let is_public = valid.token_endpoint_auth_method == TokenEndpointAuthMethod::None;
         if is_public && self.terms.session_export == Some(true) {
             return Err(ClientMetadataError::PublicSessionExport);
+        }
+        if is_public && self.terms.pkce == Some(PkcePolicy::Nonce) {
+            return Err(ClientMetadataError::PublicPkce);
         }
         Ok((valid, self.terms))
     }

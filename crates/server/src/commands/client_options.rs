@@ -58,6 +58,8 @@ fn flags(options: ClientOptions) -> anyhow::Result<Map<String, Value>> {
         ("refresh_token_expiration", options.refresh_token_expiration.map(Value::from)),
         ("allow_background_access", options.allow_background_access.map(Value::from)),
         ("allow_session_export", options.allow_session_export.map(Value::from)),
+        ("id_token_claims", options.id_token_claims.map(Value::from)),
+        ("pkce", options.pkce.map(Value::from)),
         ("post_logout_redirect_uris", list(options.post_logout_redirect_uri)),
         ("backchannel_logout_uri", options.backchannel_logout_uri.map(Value::from)),
         ("backchannel_logout_session_required", options.backchannel_logout_session_required.map(Value::from)),

@@ -51,8 +51,10 @@ pub struct Script {
     pub iss: Option<String>,
     /// Parameters of callbacks, beside its own or instead of them. With an `error` there is no `code`.
     pub callback: Vec<(&'static str, String)>,
-    /// The errors with which callbacks answer a `prompt`, by its value.
+    /// The errors with which callbacks answer a `prompt`, by its value, empty where there is none.
     pub prompts: Vec<(&'static str, &'static str)>,
+    /// They come when the request is pushed, and not in the callback.
+    pub prompts_at_par: bool,
     /// The PDS that DID documents name, instead of itself.
     pub pds: Option<String>,
     /// The authorization servers that its PDS names, instead of itself.

@@ -41,6 +41,8 @@ fn operator_members() -> Value {
     json!({
         "allow_background_access": { "type": "boolean" },
         "allow_session_export": { "type": "boolean" },
+        "id_token_claims": { "type": "boolean" },
+        "pkce": { "type": "string", "enum": ["required", "nonce"] },
         "allowed_resources": texts("resources of others that it may ask tokens for (RFC 8707)"),
         "access_token_expiration": {
             "type": "integer", "minimum": 1, "maximum": Client::MAX_ACCESS_TOKEN_EXPIRATION,

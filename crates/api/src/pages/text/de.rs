@@ -23,6 +23,10 @@ pub(in crate::pages) static DE: Text = Text {
         server_note: "fragt nach deinem Passwort; wir sehen es nie",
         label: "Dein Handle",
         hint: ("Zum Beispiel ", ", oder deine eigene Domain."),
+        leads_to: (
+            "Dieses Konto meldet sich bei ",
+            " an. Geh nur weiter, wenn es deines ist und du die Adresse kennst.",
+        ),
         example: "alice.bsky.social",
         submit: "Weiter",
         cancel: "Abbrechen",
@@ -396,6 +400,11 @@ const fn problem(problem: Problem) -> ProblemWords {
             "Diese Anfrage ist ungültig",
             "Die App, die dich hierher geschickt hat, hat in ihrer Anfrage einen Fehler gemacht.",
             "Es ist nicht dein Fehler. Sag es denen, die die App machen; sie brauchen das, was unten steht.",
+        ),
+        Problem::NotSignedInHere => (
+            "Du bist bei dieser App nicht angemeldet",
+            "Die App, die dich hierher geschickt hat, fragt, ob du angemeldet bist, und in diesem Browser warst du es nie.",
+            "Öffne die App selbst, wenn du sie benutzen willst, und melde dich dort an.",
         ),
         Problem::OtherBrowser => {
             (CANNOT_GO_ON, "Sie hat in einem anderen Browser begonnen, oder Cookies sind gesperrt.", AGAIN)

@@ -23,6 +23,7 @@ pub(in crate::pages) static EN: Text = Text {
         server_note: "asks for your password; we never see it",
         label: "Your handle",
         hint: ("For example ", ", or your own domain."),
+        leads_to: ("This account signs in at ", ". Go on only if it is yours and you know that address."),
         example: "alice.bsky.social",
         submit: "Continue",
         cancel: "Cancel",
@@ -383,6 +384,11 @@ const fn problem(problem: Problem) -> ProblemWords {
             "This request is not valid",
             "The app that sent you here made a mistake in its request.",
             "It is not your mistake. Tell the app’s makers; they will want what stands below.",
+        ),
+        Problem::NotSignedInHere => (
+            "You are not signed in to this app",
+            "The app that sent you here asks whether you are signed in, and in this browser you never were.",
+            "Open the app yourself if you want to use it, and sign in there.",
         ),
         Problem::OtherBrowser => {
             (CANNOT_GO_ON, "It was started in another browser, or cookies are blocked.", AGAIN)

@@ -1,0 +1,101 @@
+//! Use of access tokens, and the end of a grant that two hold (RFC 9700 section 4.14.2).
+//!
+//! A late retry of a refresh token gets a pair of its own, and the pair before it is superseded if it was never used:
+//! its answer was lost. Where a superseded token shows up after all, its answer was not lost, and whoever sent the retry
+//! is somebody else. Which of the two is the client, nobody can say, so the grant ends for both.
+
+use causeway_domain::grant::{AccessSubject, AccessToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{TenantId, Timestamp, UpstreamSessionId};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::{AnyConnection, sessions, tokens};
+
+use crate::audit;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::maintenance;
+use crate::trace;
+
+/// The audit event of a token that came again.
+pub(crate) fn audit_event(ctx: &Ctx) -> AuditEvent {
+    audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked")
+}
+
+/// Ends the grant of a session; `false`: it had ended before.
+pub(crate) fn end_grant(
+    c: &mut AnyConnection,
+    session: &SessionHead,
+    event: &AuditEvent,
+    now: Timestamp,
+) -> Result<bool, Internal> {
+    let ended = sessions::end_session(c, &session.session_id, now)?;
+    if ended {
+        insert_audit_event(c, &event.clone().of_session(session))?;
+    }
+    Ok(ended)
+}
+
+/// Follows up, once it is committed that a grant has ended.
+pub(crate) async fn follow_up(ctx: &Ctx, session: &SessionHead) {
+    trace::correlate(session.correlation_id.as_ref());
+    tracing::warn!(session = %session.session_id, "a used or superseded token came again: its grant is revoked");
+    maintenance::revoke_soon(ctx, &session.session_id).await;
+}
+
+/// Notes that an access token was presented to a resource; `false`: it was superseded, also a moment ago, and its
+/// grant has ended now.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn note_use(ctx: &Ctx, token: &AccessToken) -> Result<bool, Internal> {
+    let AccessSubject::Person(person) = &token.subject else { return Ok(true) };
+    let (tenant, hash, session_id) = (ctx.tenant().clone(), token.token.clone(), person.session_id.clone());
+    let (event, now) = (audit_event(ctx), ctx.now());
+    let ended = ctx
+        .store()
+        .write(move |c| {
+            if !tokens::mark_access_token_used(c, &hash, now)? {
+                let token = tokens::find_access_token(c, &hash)?;
+                let superseded = token.map(|token| tokens::is_superseded(c, &token)).transpose()?;
+                if superseded == Some(true) {
+                    return end_by_id(c, &tenant, &session_id, &event, now);
+                }
+            }
+            sessions::touch_session(c, &session_id, now)?;
+            Ok(None)
+        })
+        .await?;
+    match ended {
+        None => Ok(true),
+        Some(session) => {
+            follow_up(ctx, &session).await;
+            Ok(false)
+        }
+    }
+}
+
+/// Ends the grant that a superseded token was of.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn show_up(ctx: &Ctx, session_id: &UpstreamSessionId) -> Result<(), Internal> {
+    let (tenant, id) = (ctx.tenant().clone(), session_id.clone());
+    let (event, now) = (audit_event(ctx), ctx.now());
+    let ended = ctx.store().write(move |c| end_by_id(c, &tenant, &id, &event, now)).await?;
+    if let Some(session) = ended {
+        follow_up(ctx, &session).await;
+    }
+    Ok(())
+}
+
+/// The session that was ended; `None`: it had ended before.
+fn end_by_id(
+    c: &mut AnyConnection,
+    tenant: &TenantId,
+    id: &UpstreamSessionId,
+    event: &AuditEvent,
+    now: Timestamp,
+) -> Result<Option<SessionHead>, Internal> {
+    let Some(session) = sessions::find_session_of_token(c, tenant, id)? else { return Ok(None) };
+    Ok(if end_grant(c, &session, event, now)? { Some(session) } else { None })
+}

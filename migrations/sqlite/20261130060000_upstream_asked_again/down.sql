@@ -1,0 +1,1 @@
+ALTER TABLE oauth_atp_request DROP COLUMN asked_again;
