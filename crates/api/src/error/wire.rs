@@ -176,7 +176,7 @@ fn authorization(book: &mut Book) {
     let refusals = |book: &mut Book, wire: &dyn Fn(Refusal) -> Vec<String>| {
         every!(book, wire, Refusal {
             NoResponseType, ResponseType, ResponseMode, Prompt(PromptError), IdTokenHint, Claims(text()), Acr, MaxAge, Grant,
-            NoCodeChallenge, CodeChallengeMethod, CodeChallenge, DpopJkt, Scope(text()), Target(text()),
+            NoCodeChallenge, NoNonce, CodeChallengeMethod, CodeChallenge, DpopJkt, Scope(text()), Target(text()),
             Unprotected("pushed: send request_uri"), InvalidRequestObject(text()), RequestUriNotSupported,
             TooLong("state", 2048),
         });
