@@ -19,7 +19,8 @@ mod conformance {
     mod dpop_nonce;
     mod dpop_resource;
     mod email;
-    mod events;
+    mod event_streams;
+    pub(crate) mod events;
     mod exchange;
     mod export;
     mod graphql;
@@ -51,6 +52,7 @@ mod faults {
     mod keeper;
     mod made_up;
     mod moved;
+    mod receivers;
     mod relay;
     mod upstream;
 }
@@ -69,6 +71,7 @@ mod journeys {
     mod rust_client;
     mod scopes;
     mod sign_in;
+    mod start_and_stop;
     mod stock_client;
     mod traces;
 }

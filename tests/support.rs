@@ -186,6 +186,7 @@ pub(crate) async fn count(app: &TestApp, table: &'static str) -> Result<i64> {
 pub(crate) fn database_arguments(database: &TestDatabase, directory: &Path) -> Result<Vec<String>> {
     let key = directory.join("ring.key");
     std::fs::write(&key, SealingKeyRing::generate(&SystemRng))?;
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let url = match database.url() {
         DatabaseUrl::Sqlite { path } => format!("sqlite://{}", path.display()),
         DatabaseUrl::Postgres(url) => url.clone(),

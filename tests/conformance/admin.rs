@@ -61,6 +61,8 @@ on_each_database! {
             assert_eq!(guess().await?.status, 401);
         }
         assert_eq!(guess().await?.refusal(), "429 temporarily_unavailable");
+        assert_eq!(ask(&scene, "GET", "/admin/clients", None).await?.status, 200, "the operator at the same address");
+        assert_eq!(guess().await?.refusal(), "429 temporarily_unavailable", "which gives guesses no room");
         Ok(())
     }
 

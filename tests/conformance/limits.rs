@@ -1,6 +1,8 @@
 //! Rate limits (RFC 6585 section 4; RFC 6749 section 2.3.1).
 
+use causeway_domain::Secret;
 use causeway_flow::limits::{RateLimit, RateLimits};
+use causeway_flow::registration::RegistrationPolicy;
 use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
 use serde_json::json;
 
@@ -51,6 +53,30 @@ on_each_database! {
         }
         app.clock.advance(20);
         assert_eq!(introspect(&agent, &noisy, &secret(&noisy)).await?.status, 200);
+        Ok(())
+    }
+
+    /// Whoever guesses at the initial access token locks nobody out who has it.
+    async fn the_right_initial_token_is_heard(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let right = "the initial access token";
+        let app = TestApp::start_tuned(database, &upstream.environment(), |parts| {
+            parts.limits = RateLimits { failed_authentication: THREE, ..RateLimits::default() };
+            parts.registration = RegistrationPolicy::Token(Secret::new(right));
+        })
+        .await?;
+        let agent = Agent::default();
+        let register = async |token: &str| {
+            let request = agent.request("POST".parse()?, &app.at("/oauth/register")).bearer_auth(token);
+            let body = json!({"redirect_uris": ["https://a.example/cb"]}).to_string();
+            agent.send(request.header("content-type", "application/json").body(body)).await
+        };
+        for _ in 0..3 {
+            assert_eq!(register("a guess").await?.status, 401);
+        }
+        assert_eq!(register("a guess").await?.refusal(), "429 temporarily_unavailable");
+        assert_eq!(register(right).await?.status, 201);
+        assert_eq!(register("a guess").await?.refusal(), "429 temporarily_unavailable");
         Ok(())
     }
 

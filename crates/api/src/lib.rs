@@ -27,7 +27,7 @@ use self::state::AppState;
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Result<Server> {
-    let workers = config.workers;
+    let (workers, keep_alive) = (config.workers, config.keep_alive);
     let with_admin = config.admin_token.is_some();
     let state = Data::new(AppState::new(ctx, config));
     let server = HttpServer::new(move || {
@@ -39,6 +39,6 @@ pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Res
         if with_admin { app.configure(routes::admin::configure) } else { app }
     });
     // Where an answer streams, its next part would wait 40 ms for the client to acknowledge the one before.
-    let server = server.workers(workers).shutdown_timeout(10).tcp_nodelay(true);
+    let server = server.workers(workers).keep_alive(keep_alive).shutdown_timeout(10).tcp_nodelay(true);
     Ok(server.disable_signals().listen(listener)?.run())
 }

@@ -8,6 +8,8 @@ use actix_web::dev::Server;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, get, resource};
 use actix_web::{App, HttpResponse, HttpServer};
+use causeway_domain::Timestamp;
+use causeway_flow::deliveries::Outcome;
 use causeway_flow::limits::Act;
 use causeway_flow::{Ctx, stats};
 
@@ -45,6 +47,7 @@ async fn expose(watched: &Watched) -> String {
     requests(&mut out, &watched.http);
     sessions(&mut out, &watched.ctx).await;
     refreshes(&mut out, &watched.ctx);
+    deliveries(&mut out, &watched.ctx).await;
     store(&mut out, &watched.ctx);
     upstream(&mut out, &watched.ctx);
     out.into_string()
@@ -120,6 +123,41 @@ fn refreshes(out: &mut Exposition, ctx: &Ctx) {
         let name = "causeway_sweep_lag_seconds";
         out.family(name, Kind::Gauge, "Time since a sweep left nothing over.");
         out.sample(name, &[], u64::try_from(ctx.now().since(done_at)).unwrap_or_default());
+    }
+}
+
+/// What clients are told: how much, and what waits for whom.
+async fn deliveries(out: &mut Exposition, ctx: &Ctx) {
+    let name = "causeway_event_streams";
+    out.family(name, Kind::Gauge, "Streams of events that are open.");
+    out.sample(name, &[], ctx.open_streams());
+    let backlogs = stats::backlogs(ctx).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what waits for clients cannot be counted");
+        stats::Backlogs::default()
+    });
+    let now = ctx.now();
+    for (what, queues, backlog) in [
+        ("webhook", ctx.webhooks(), backlogs.webhooks),
+        ("logout_notice", ctx.logout_notices(), backlogs.logouts),
+    ] {
+        let name = format!("causeway_{what}_requests_total");
+        out.family(&name, Kind::Counter, "Requests to clients.");
+        for (client, counts) in queues.counts() {
+            for (outcome, count) in Outcome::ALL.iter().zip(counts) {
+                out.sample(&name, &[("client_id", &client), ("outcome", outcome.as_str())], count);
+            }
+        }
+        let name = format!("causeway_{what}_backlog");
+        out.family(&name, Kind::Gauge, "Requests that clients have not taken yet, in the whole deployment.");
+        for client in &backlog {
+            out.sample(&name, &[("client_id", &client.client_id)], client.waiting);
+        }
+        let name = format!("causeway_{what}_backlog_age_seconds");
+        out.family(&name, Kind::Gauge, "Time since the oldest of them was written.");
+        for client in &backlog {
+            let age = now.since(Timestamp(client.oldest_at)).max(0);
+            out.sample(&name, &[("client_id", &client.client_id)], age);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every handler shares.
 
+use std::time::Duration;
+
 use actix_web::web::Bytes;
 use causeway_domain::{ClientId, Secret};
 use causeway_flow::Ctx;
@@ -19,6 +21,8 @@ pub struct ApiConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// The client of the page at `/`; `None`: the page is off.
     pub demo: Option<ClientId>,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
     /// Worker threads.
     pub workers: usize,
     /// The operator's token for `/admin`; `None`: there is no such address.

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::error::{ConfigError, Fault};
+use crate::exposed;
 use crate::external_url::ExternalUrl;
 use crate::file::FileConfig;
 use crate::layers::{Layers, Source};
@@ -162,10 +163,19 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Days for which an act stays in the audit log; `None` = for ever.
     pub audit_retention_days: Option<u32>,
+    /// Seconds for which an idle connection is kept.
+    pub keep_alive_seconds: u32,
+    /// Seconds between the signal to stop and the end of the listener.
+    pub drain_seconds: u32,
     /// The file with the operator's token; `None` = there is no `/admin`.
     pub admin_token_file: Option<PathBuf>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
+    /// The level of log lines, where `RUST_LOG` does not say another one.
+    pub log_level: String,
+    /// Files of keys and tokens that every user of the machine can read or change. Refused unless the issuer is on this
+    /// machine only.
+    pub exposed_files: Vec<PathBuf>,
     pub(crate) file_path: Option<PathBuf>,
     pub(crate) sources: Vec<(&'static str, Source)>,
 }
@@ -236,6 +246,17 @@ impl Config {
         let demo = layers.switch(&table::DEMO, settings.demo, file.demo)?;
         let log_format =
             layers.text(&table::LOG_FORMAT, settings.log_format, file.log_format, parse::log_format)?;
+        let log_level =
+            layers.text(&table::LOG_LEVEL, settings.log_level, file.log_level, parse::log_level)?;
+        let exposed_files = exposed::check(
+            &layers,
+            loopback,
+            [
+                (&table::SECRET_KEY_FILE, secret_key.as_ref().and_then(SecretKeySource::file)),
+                (&table::REGISTRATION_TOKEN_FILE, clients.registration_token_file.as_deref()),
+                (&table::ADMIN_TOKEN_FILE, operation.admin_token_file.as_deref()),
+            ],
+        )?;
 
         Ok(Self {
             listen,
@@ -262,8 +283,12 @@ impl Config {
             device_limit: operation.device_limit,
             metrics_listen: operation.metrics_listen,
             audit_retention_days: operation.audit_retention_days,
+            keep_alive_seconds: operation.keep_alive_seconds,
+            drain_seconds: operation.drain_seconds,
             admin_token_file: operation.admin_token_file,
             log_format,
+            log_level: required(log_level, &table::LOG_LEVEL)?,
+            exposed_files,
             file_path: layers.file_path,
             sources: layers.sources,
         })
@@ -340,7 +365,7 @@ impl Clients {
     }
 }
 
-/// What keeps a server running: limits, metrics, the audit log, the operator's token.
+/// What keeps a server running: limits, metrics, the audit log, start and stop, the operator's token.
 struct Operation {
     sign_in_limit: Option<RateLimit>,
     registration_limit: Option<RateLimit>,
@@ -348,6 +373,8 @@ struct Operation {
     device_limit: Option<RateLimit>,
     metrics_listen: Option<SocketAddr>,
     audit_retention_days: Option<u32>,
+    keep_alive_seconds: u32,
+    drain_seconds: u32,
     admin_token_file: Option<PathBuf>,
 }
 
@@ -377,6 +404,10 @@ impl Operation {
         let metrics_listen = layers.text(&table::METRICS_LISTEN, flag, line, parse::listen)?;
         let (flag, line) = (settings.audit_retention_days.take(), file.audit_retention_days.take());
         let days = layers.text(&table::AUDIT_RETENTION_DAYS, flag, line, parse::days)?;
+        let (flag, line) = (settings.keep_alive_seconds.take(), file.keep_alive_seconds.take());
+        let keep_alive = layers.text(&table::KEEP_ALIVE_SECONDS, flag, line, parse::keep_alive)?;
+        let (flag, line) = (settings.drain_seconds.take(), file.drain_seconds.take());
+        let drain = layers.text(&table::DRAIN_SECONDS, flag, line, parse::drain)?;
         let (flag, line) = (settings.admin_token_file.take(), file.admin_token_file.take());
         let admin_token_file = layers.text(&table::ADMIN_TOKEN_FILE, flag, line, parse::readable)?;
         Ok(Self {
@@ -386,6 +417,8 @@ impl Operation {
             device_limit,
             metrics_listen,
             audit_retention_days: days.filter(|days| *days > 0),
+            keep_alive_seconds: required(keep_alive, &table::KEEP_ALIVE_SECONDS)?,
+            drain_seconds: required(drain, &table::DRAIN_SECONDS)?,
             admin_token_file,
         })
     }

@@ -42,8 +42,11 @@ pub(crate) struct FileConfig {
     pub(crate) device_limit: Option<String>,
     pub(crate) metrics_listen: Option<String>,
     pub(crate) audit_retention_days: Option<String>,
+    pub(crate) keep_alive_seconds: Option<String>,
+    pub(crate) drain_seconds: Option<String>,
     pub(crate) admin_token_file: Option<String>,
     pub(crate) log_format: Option<String>,
+    pub(crate) log_level: Option<String>,
 }
 
 impl FileConfig {

@@ -20,6 +20,7 @@
 
 mod config;
 mod error;
+mod exposed;
 mod external_url;
 mod file;
 mod layers;
@@ -36,6 +37,7 @@ mod variables;
 
 pub use config::{Config, LogFormat, RateLimit, Registration, UpstreamClient};
 pub use error::ConfigError;
+pub use exposed::is_exposed;
 pub use external_url::ExternalUrl;
 pub use reference::{json_schema, reference_markdown};
 pub use secret::{InlineSecret, SecretKeySource};

@@ -1,6 +1,7 @@
 //! Checks of single values.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -128,6 +129,27 @@ pub(crate) fn days(text: &str) -> Result<u32, Fault> {
             "use a whole number such as 90, or 0 for ever",
         )
     })
+}
+
+pub(crate) fn keep_alive(text: &str) -> Result<u32, Fault> {
+    seconds(text, 1..=3600, "use a whole number from 1 to 3600, such as 75")
+}
+
+pub(crate) fn drain(text: &str) -> Result<u32, Fault> {
+    seconds(text, 0..=3600, "use a whole number up to 3600, or 0 to stop at once")
+}
+
+fn seconds(text: &str, range: RangeInclusive<u32>, mend: &'static str) -> Result<u32, Fault> {
+    let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
+    seconds.ok_or_else(|| Fault::new(format!("{text:?} is not a number of seconds that serves here"), mend))
+}
+
+pub(crate) fn log_level(text: &str) -> Result<String, Fault> {
+    let level = text.to_ascii_lowercase();
+    if ["error", "warn", "info", "debug", "trace"].contains(&&*level) {
+        return Ok(level);
+    }
+    Err(Fault::new(format!("{text:?} is not a log level"), "use error, warn, info, debug or trace"))
 }
 
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {

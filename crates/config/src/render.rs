@@ -64,8 +64,11 @@ impl Config {
             "device-limit" => text(&RateLimit::in_words(self.device_limit)),
             "metrics-listen" => self.metrics_listen.as_ref().and_then(|address| text(address)),
             "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),
+            "keep-alive-seconds" => text(&self.keep_alive_seconds),
+            "drain-seconds" => text(&self.drain_seconds),
             "admin-token-file" => self.admin_token_file.as_ref().and_then(|path| text(&path.display())),
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
+            "log-level" => text(&self.log_level),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Where the sealing key ring comes from.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -12,6 +12,16 @@ pub enum SecretKeySource {
     File(PathBuf),
     /// The text itself, from `CAUSEWAY_SECRET_KEY`.
     Inline(InlineSecret),
+}
+
+impl SecretKeySource {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Inline(_) => None,
+        }
+    }
 }
 
 /// Secret text that neither `Debug` nor `config print` shows; wiped from memory when dropped.

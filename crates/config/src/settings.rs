@@ -111,13 +111,25 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "DAYS")]
     pub audit_retention_days: Option<String>,
 
+    /// Seconds for which an idle connection of a client or proxy is kept: longer than a proxy pools its own
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub keep_alive_seconds: Option<String>,
+
+    /// Seconds between SIGTERM and the end of the listener, in which /readyz answers 503 and all else is served
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub drain_seconds: Option<String>,
+
     /// File with the operator's token for the HTTP API at /admin, which is not there without it
     #[arg(long, global = true, value_name = "FILE")]
     pub admin_token_file: Option<String>,
 
-    /// Form of log lines, pretty or json; the level is set by RUST_LOG
+    /// Form of log lines, pretty or json
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
+
+    /// Level of log lines: error, warn, info, debug or trace; RUST_LOG, if it is set, wins. SIGHUP reads it again
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
 
     /// TOML file with these settings under the same names; flags and environment win over it
     #[arg(long, global = true, value_name = "FILE")]

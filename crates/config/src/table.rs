@@ -82,8 +82,11 @@ settings! {
     DEVICE_LIMIT = "device-limit", "CAUSEWAY_DEVICE_LIMIT", Text, Some("600/minute"), "";
     METRICS_LISTEN = "metrics-listen", "CAUSEWAY_METRICS_LISTEN", Text, None, "unset: no metrics";
     AUDIT_RETENTION_DAYS = "audit-retention-days", "CAUSEWAY_AUDIT_RETENTION_DAYS", Text, Some("90"), "";
+    KEEP_ALIVE_SECONDS = "keep-alive-seconds", "CAUSEWAY_KEEP_ALIVE_SECONDS", Text, Some("75"), "";
+    DRAIN_SECONDS = "drain-seconds", "CAUSEWAY_DRAIN_SECONDS", Text, Some("0"), "";
     ADMIN_TOKEN_FILE = "admin-token-file", "CAUSEWAY_ADMIN_TOKEN_FILE", Text, None, "unset: no /admin";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
+    LOG_LEVEL = "log-level", "CAUSEWAY_LOG_LEVEL", Text, Some("info"), "";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }
 

@@ -53,8 +53,52 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("causeway.toml");
     std::fs::write(&path, text).unwrap();
+    set_mode(&path, 0o600);
     let path = path.to_str().unwrap().to_owned();
     (dir, path)
+}
+
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Off loopback they are refused, with what to do; on loopback they are named. A group may read them.
+#[test]
+fn files_of_secrets_that_everybody_can_read() {
+    let (_dir, path) = file("k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let (_ring, ring) = file("k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    for setting in ["secret-key-file", "registration-token-file", "admin-token-file"] {
+        let public = || {
+            let mut case = flags(&["--external-url=https://auth.example.com", &format!("--{setting}={path}")]);
+            if setting != "secret-key-file" {
+                case.flags.push(format!("--secret-key-file={ring}"));
+            }
+            case
+        };
+        let file = std::path::Path::new(&path);
+        for mode in [0o604, 0o602, 0o644] {
+            set_mode(file, mode);
+            let refusal = public().refusal();
+            assert!(refusal.starts_with(setting) && refusal.contains(&format!("chmod o= {path}")), "{refusal}");
+            let local = flags(&[&format!("--{setting}={path}")]).load().unwrap();
+            assert_eq!(local.exposed_files, [file], "{mode:o}");
+        }
+        for mode in [0o600, 0o640, 0o400] {
+            set_mode(file, mode);
+            assert!(public().load().unwrap().exposed_files.is_empty(), "{setting} {mode:o}");
+        }
+    }
+}
+
+#[test]
+fn seconds_and_levels() {
+    let config = flags(&["--keep-alive-seconds=90", "--drain-seconds=15", "--log-level=DEBUG"]).load().unwrap();
+    assert_eq!((config.keep_alive_seconds, config.drain_seconds, &*config.log_level), (90, 15, "debug"));
+    for bad in ["--keep-alive-seconds=0", "--keep-alive-seconds=x", "--drain-seconds=-1", "--log-level=loud"] {
+        let refusal = flags(&[bad]).refusal();
+        assert!(refusal.starts_with(bad[2..].split('=').next().unwrap()), "{refusal}");
+    }
 }
 
 #[test]
@@ -69,6 +113,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.plc_url.as_str(), "https://plc.directory/");
     assert!(config.trusted_proxies.is_empty() && config.resolve.is_empty());
     assert!(!config.dev_mode && config.is_loopback() && config.demo_enabled());
+    assert_eq!((config.keep_alive_seconds, config.drain_seconds, &*config.log_level), (75, 0, "info"));
     assert_eq!(
         (config.demo, config.log_format, config.extra_ca, config.handle_resolver),
         (None, None, None, None)

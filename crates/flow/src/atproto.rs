@@ -69,7 +69,7 @@ impl Upstream for AtprotoUpstream<'_> {
                 Ok(token_set(&answer, &tokens.dpop_key, &tokens.dpop_jkt, self.clock.now()))
             }
             Ok(answer) => {
-                tracing::error!("a refresh answered with another account");
+                tracing::warn!("a refresh answered with another account");
                 give_back(self.client, server, &me, &dpop, &answer).await;
                 Err(RefreshFailure::Over)
             }

@@ -1,21 +1,20 @@
 //! Telling clients that a person is signed out (OpenID Connect Back-Channel Logout 1.0).
 //!
 //! The end of a session and the note that its client is to be told are one transaction. Here the notes are
-//! worked off: at once after the end, and from time to time. A node that takes one holds it for a while; what it
-//! could not deliver is due again later and later, for a day.
+//! worked off, in one queue a client: at once after the end, and from time to time. A node that takes one holds it for a
+//! while; what it could not deliver is due again later and later, for a day.
 
-use causeway_domain::{Rng, Timestamp};
+use causeway_domain::{ClientId, Rng, Timestamp};
 use causeway_store::logouts::{self, LogoutNotice};
-use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use url::{Url, form_urlencoded};
 
 use crate::ctx::Ctx;
+use crate::deliveries::{Courier, Outcome, Queues, start};
 use crate::error::Internal;
 use crate::id_token::Issuer;
 
-/// Clients that one step tells, all at once.
-const BATCH: i64 = 20;
 /// Seconds that a node has for it: longer than a request may take.
 const LEASE_SECONDS: i64 = 60;
 /// Seconds until the second try; doubled each time, up to the longest.
@@ -28,57 +27,81 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// The type of a logout token (section 2.4).
 const TYP: &str = "logout+jwt";
 
-/// Tells every client that is to be told now, a batch at a time. A failure puts its own client off and no other.
+/// Begins to tell each client what it is to be told now, and does not wait for any of them.
 ///
 /// # Errors
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.backchannel", skip_all)]
+pub async fn start_due(ctx: &Ctx) -> Result<Vec<JoinHandle<()>>, Internal> {
+    let now = ctx.now();
+    let due = ctx.store().read(move |c| logouts::clients_with_due_logouts(c, now).map_err(Internal::from));
+    Ok(start::<Logouts>(ctx, due.await?))
+}
+
+/// Tells every client that is to be told now.
+///
+/// # Errors
+/// When the database does not answer.
 pub async fn tell_due(ctx: &Ctx) -> Result<(), Internal> {
-    loop {
-        let now = ctx.now();
-        let claimed = ctx
-            .store()
-            .write(move |c| {
-                logouts::claim_logouts(c, now, now.plus(LEASE_SECONDS), BATCH).map_err(Internal::from)
-            })
-            .await?;
-        if claimed.is_empty() {
-            return Ok(());
-        }
-        let issuer = Issuer::ensure(ctx).await?;
-        for told in join_all(claimed.iter().map(|notice| tell(ctx, &issuer, notice))).await {
-            told?;
-        }
+    for queue in start_due(ctx).await? {
+        queue.await?;
     }
+    Ok(())
 }
 
 /// The same soon, for whoever has just ended a session and does not wait.
 pub(crate) fn tell_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
-        if let Err(error) = tell_due(&detached).await {
+        if let Err(error) = start_due(&detached).await {
             tracing::warn!(%error, "clients are told of a logout later");
         }
     });
 }
 
-async fn tell(ctx: &Ctx, issuer: &Issuer, notice: &LogoutNotice) -> Result<(), Internal> {
-    let (id, client_id, attempts) = (notice.session_id.clone(), &notice.client_id, notice.attempts);
-    let token = issuer.sign(notice.alg, TYP, claims(ctx.issuer(), notice, ctx.now(), ctx.rng())).await?;
-    let form = form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
-    let sent = match Url::parse(&notice.uri) {
-        Ok(url) => ctx.atproto().http().post_form(&url, form).await.map_err(|error| error.to_string()),
-        Err(_) => Err("backchannel_logout_uri is no URL".to_owned()),
-    };
-    match sent {
-        Ok(()) => {
-            tracing::info!(%client_id, session = %id, "client told of a logout");
-            ctx.store().write(move |c| logouts::complete_logout(c, &id).map_err(Internal::from)).await
-        }
-        Err(error) => {
-            tracing::warn!(%client_id, session = %id, error, attempts, "client not told of a logout yet");
-            let until = ctx.now().plus(pause(attempts));
-            ctx.store().write(move |c| logouts::postpone_logout(c, &id, until).map_err(Internal::from)).await
+/// Logout tokens.
+struct Logouts;
+
+impl Courier for Logouts {
+    type Parcel = LogoutNotice;
+
+    fn queues(ctx: &Ctx) -> &Queues {
+        ctx.logout_notices()
+    }
+
+    async fn claim(ctx: &Ctx, client_id: &ClientId, limit: i64) -> Result<Vec<LogoutNotice>, Internal> {
+        let (client_id, now) = (client_id.clone(), ctx.now());
+        let until = now.plus(LEASE_SECONDS);
+        let claim =
+            move |c: &mut _| logouts::claim_logouts(c, &client_id, now, until, limit).map_err(Internal::from);
+        ctx.store().write(claim).await
+    }
+
+    async fn deliver(ctx: &Ctx, notice: &LogoutNotice) -> Result<Outcome, Internal> {
+        let (id, client_id, attempts) = (notice.session_id.clone(), &notice.client_id, notice.attempts);
+        let issuer = Issuer::ensure(ctx).await?;
+        let claims = claims(ctx.issuer(), notice, ctx.now(), ctx.rng());
+        let token = issuer.sign(notice.alg, TYP, claims).await?;
+        let form =
+            form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
+        let sent = match Url::parse(&notice.uri) {
+            Ok(url) => ctx.atproto().http().post_form(&url, form).await.map_err(|error| error.to_string()),
+            Err(_) => Err("backchannel_logout_uri is no URL".to_owned()),
+        };
+        match sent {
+            Ok(()) => {
+                tracing::info!(%client_id, session = %id, "client told of a logout");
+                ctx.store().write(move |c| logouts::complete_logout(c, &id).map_err(Internal::from)).await?;
+                Ok(Outcome::Delivered)
+            }
+            Err(error) => {
+                tracing::warn!(%client_id, session = %id, error, attempts, "client not told of a logout yet");
+                let until = ctx.now().plus(pause(attempts));
+                let put_off =
+                    move |c: &mut _| logouts::postpone_logout(c, &id, until).map_err(Internal::from);
+                ctx.store().write(put_off).await?;
+                Ok(Outcome::Failed)
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What every verb needs, composed once.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use causeway_atproto::{AtprotoClient, UpstreamStats};
@@ -20,11 +20,14 @@ use crate::atproto::AtprotoUpstream;
 use crate::client_cache::ClientCache;
 use crate::client_documents::ClientDocuments;
 use crate::client_keys::ClientKeys;
+use crate::deliveries::Queues;
 use crate::error::Internal;
+use crate::events::Hub;
 use crate::flights::Flights;
 use crate::guesses::Guesses;
 use crate::issuer_keys::IssuerKeys;
 use crate::keeper::Upstream;
+use crate::lifecycle::Lifecycle;
 use crate::limits::{Limits, RateLimits};
 use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
@@ -87,15 +90,34 @@ struct Inner {
     clients: ClientCache,
     client_keys: ClientKeys,
     client_documents: ClientDocuments,
-    nonces: OnceLock<Result<DpopNonces, JoseError>>,
+    keys: RwLock<RingKeys>,
     recent_proofs: RecentProofs,
     guesses: Guesses,
     flights: Flights,
     limits: Limits,
     stats: Stats,
     issuer_keys: IssuerKeys,
+    hub: Hub,
+    webhooks: Queues,
+    logout_notices: Queues,
+    lifecycle: Lifecycle,
     runtime: Handle,
     tasks: TaskTracker,
+}
+
+/// The key ring, and what is derived from it. Both are replaced together.
+#[derive(Debug)]
+struct RingKeys {
+    ring: Arc<SealingKeyRing>,
+    nonces: Result<Arc<DpopNonces>, JoseError>,
+}
+
+impl RingKeys {
+    fn of(ring: Arc<SealingKeyRing>) -> Self {
+        let keys = ring.derive_keys("causeway dpop nonce").map_err(|_| JoseError::Crypto("derive a key"));
+        let nonces = keys.and_then(|keys| DpopNonces::new(&keys)).map(Arc::new);
+        Self { ring, nonces }
+    }
 }
 
 impl Ctx {
@@ -106,6 +128,7 @@ impl Ctx {
     pub fn new(parts: CtxParts) -> Self {
         let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.profile.declares());
         let limits = Limits::new(parts.limits);
+        let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -113,13 +136,17 @@ impl Ctx {
             clients: ClientCache::default(),
             client_keys: ClientKeys::default(),
             client_documents: ClientDocuments::default(),
-            nonces: OnceLock::new(),
+            keys,
             recent_proofs: RecentProofs::default(),
             guesses: Guesses::default(),
             flights: Flights::default(),
             limits,
             stats: Stats::default(),
             issuer_keys: IssuerKeys::default(),
+            hub: Hub::default(),
+            webhooks: Queues::default(),
+            logout_notices: Queues::default(),
+            lifecycle: Lifecycle::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
         }))
@@ -250,7 +277,41 @@ impl Ctx {
     }
 
     pub(crate) fn ring(&self) -> Arc<SealingKeyRing> {
-        Arc::clone(&self.0.parts.ring)
+        Arc::clone(&self.keys().ring)
+    }
+
+    /// Puts another key ring in the place of the one in use, which has to open what that sealed.
+    pub fn replace_ring(&self, ring: Arc<SealingKeyRing>) {
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = RingKeys::of(ring);
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, RingKeys> {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The streams of events.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Streams of events that are open in this process.
+    pub fn open_streams(&self) -> usize {
+        self.0.hub.open()
+    }
+
+    /// The queues of webhook requests.
+    pub fn webhooks(&self) -> &Queues {
+        &self.0.webhooks
+    }
+
+    /// The queues of logout tokens (OpenID Connect Back-Channel Logout 1.0).
+    pub fn logout_notices(&self) -> &Queues {
+        &self.0.logout_notices
+    }
+
+    /// Whether the server runs, is about to stop, or stops.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.0.lifecycle
     }
 
     pub(crate) fn atproto(&self) -> &AtprotoClient {
@@ -295,12 +356,8 @@ impl Ctx {
     }
 
     /// The nonces of this deployment: every process with the same key ring has the same.
-    pub(crate) fn nonces(&self) -> Result<&DpopNonces, Internal> {
-        let make = || {
-            let keys = self.0.parts.ring.derive_keys("causeway dpop nonce");
-            DpopNonces::new(&keys.map_err(|_| JoseError::Crypto("derive a key"))?)
-        };
-        self.0.nonces.get_or_init(make).as_ref().map_err(|error| Internal::Jose(*error))
+    pub(crate) fn nonces(&self) -> Result<Arc<DpopNonces>, Internal> {
+        self.keys().nonces.clone().map_err(Internal::Jose)
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -146,7 +146,7 @@ async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> 
         tracing::warn!(session = %id, %reason, tries, "session not revoked at its server yet");
         return Ok(());
     }
-    tracing::error!(session = %id, %reason, tries, "session not revoked at its server: given up");
+    tracing::warn!(session = %id, %reason, tries, "session not revoked at its server: given up");
     complete(ctx, head).await
 }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use causeway_domain::measure::{Counter, Distribution, Histogram, MICROSECONDS};
 use causeway_domain::{SessionKind, SessionState, Timestamp};
-use causeway_store::admin;
+use causeway_store::deliveries::{Backlog, webhook_backlog};
+use causeway_store::{admin, logouts};
 use causeway_store::sweep::SweepCount;
 
 use crate::ctx::Ctx;
+use crate::deliveries::{NAMED_CLIENTS, OTHERS};
 use crate::error::Internal;
 
-/// Seconds for which the count of live sessions serves: it reads an index from end to end.
-const LIVE_SECONDS: i64 = 15;
+/// Seconds for which a count serves that reads an index from end to end.
+const COUNT_SECONDS: i64 = 15;
 
 /// What this process has done so far.
 #[derive(Debug)]
@@ -26,8 +28,12 @@ pub struct Stats {
     swept: Counter,
     idle_ended: Counter,
     sweep_done_at: Mutex<Option<Timestamp>>,
-    live: Mutex<Option<(Timestamp, Vec<Live>)>>,
+    live: Kept<Vec<Live>>,
+    backlogs: Kept<Backlogs>,
 }
+
+/// What was counted, and when.
+type Kept<T> = Mutex<Option<(Timestamp, T)>>;
 
 /// Live sessions of a kind, in a state.
 pub type Live = (SessionKind, SessionState, i64);
@@ -43,6 +49,7 @@ impl Default for Stats {
             idle_ended: Counter::default(),
             sweep_done_at: Mutex::default(),
             live: Mutex::default(),
+            backlogs: Mutex::default(),
         }
     }
 }
@@ -107,20 +114,61 @@ impl Stats {
     }
 }
 
+/// Deliveries that wait, by client.
+#[derive(Clone, Debug, Default)]
+pub struct Backlogs {
+    /// Webhook requests.
+    pub webhooks: Vec<Backlog>,
+    /// Logout tokens.
+    pub logouts: Vec<Backlog>,
+}
+
 /// Live sessions by kind and state, as they were a moment ago.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn live_sessions(ctx: &Ctx) -> Result<Vec<Live>, Internal> {
-    let now = ctx.now();
-    if let Some((at, live)) = &*lock(&ctx.stats().live)
-        && now.since(*at) < LIVE_SECONDS
-    {
-        return Ok(live.clone());
+    if let Some(live) = kept(&ctx.stats().live, ctx.now()) {
+        return Ok(live);
     }
     let live = ctx.store().read(|c| admin::count_live_sessions(c).map_err(Internal::from)).await?;
-    *lock(&ctx.stats().live) = Some((now, live.clone()));
+    *lock(&ctx.stats().live) = Some((ctx.now(), live.clone()));
     Ok(live)
+}
+
+/// Deliveries that wait, as they were a moment ago.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn backlogs(ctx: &Ctx) -> Result<Backlogs, Internal> {
+    if let Some(backlogs) = kept(&ctx.stats().backlogs, ctx.now()) {
+        return Ok(backlogs);
+    }
+    let read = ctx.store().read(|c| {
+        let (webhooks, logouts) = (webhook_backlog(c)?, logouts::logout_backlog(c)?);
+        Ok::<_, Internal>(Backlogs { webhooks: bounded(webhooks), logouts: bounded(logouts) })
+    });
+    let backlogs = read.await?;
+    *lock(&ctx.stats().backlogs) = Some((ctx.now(), backlogs.clone()));
+    Ok(backlogs)
+}
+
+fn kept<T: Clone>(kept: &Kept<T>, now: Timestamp) -> Option<T> {
+    let kept = lock(kept);
+    kept.as_ref().filter(|(at, _)| now.since(*at) < COUNT_SECONDS).map(|(_, count)| count.clone())
+}
+
+/// Names those for whom most waits, and counts the others together: anybody may register a client.
+fn bounded(mut backlogs: Vec<Backlog>) -> Vec<Backlog> {
+    backlogs.sort_unstable_by_key(|backlog| std::cmp::Reverse(backlog.waiting));
+    let others = backlogs.split_off(backlogs.len().min(NAMED_CLIENTS));
+    let others = others.into_iter().reduce(|sum, other| Backlog {
+        client_id: OTHERS.to_owned(),
+        waiting: sum.waiting + other.waiting,
+        oldest_at: sum.oldest_at.min(other.oldest_at),
+    });
+    backlogs.extend(others.map(|others| Backlog { client_id: OTHERS.to_owned(), ..others }));
+    backlogs
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,21 +1,49 @@
-//! Log lines on standard error: their form by `--log-format`, their level by `RUST_LOG`. Traces see the same spans.
+//! Log lines on standard error: their form by `--log-format`, their level by `--log-level` or `RUST_LOG`. Lines that
+//! repeat are [sampled](Sampler). Traces see the same spans.
+
+pub(crate) mod sampling;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, stderr};
 use std::panic::PanicHookInfo;
 
 use causeway_config::{Config, LogFormat};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt, registry};
+use tracing_subscriber::{EnvFilter, Registry, fmt, registry, reload};
 
+pub(crate) use self::sampling::Sampler;
 use crate::telemetry::{Traces, goes_out};
 
+/// The log of this process, for changing its level.
+pub(crate) struct Logging {
+    filter: reload::Handle<EnvFilter, Registry>,
+    /// Lines that were left out.
+    pub(crate) sampler: Sampler,
+}
+
+impl Logging {
+    /// Takes the level of a configuration.
+    ///
+    /// # Errors
+    /// When the log is gone.
+    pub(crate) fn set_level(&self, config: &Config) -> Result<(), reload::Error> {
+        self.filter.reload(filter(config))
+    }
+}
+
+fn filter(config: &Config) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&config.log_level))
+}
+
 /// Starts logging, and tracing if it is wanted. Called once.
-pub(crate) fn init(config: &Config, traces: Option<&Traces>) {
+pub(crate) fn init(config: &Config, traces: Option<&Traces>) -> Logging {
     std::panic::set_hook(Box::new(log_panic));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter(config));
+    let sampler = Sampler::default();
+    let logging = Logging { filter: handle, sampler: sampler.clone() };
+    let filter = filter.and(sampler);
     let terminal = stderr().is_terminal();
     let format = config.log_format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
     // A log that cannot be written is no reason for anything else to fail: without this, a line that fails is
@@ -26,7 +54,7 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
     match traces {
-        None => registry().with(lines).with(filter).init(),
+        None => registry().with(lines.with_filter(filter)).init(),
         Some(traces) => {
             let traces = tracing_opentelemetry::layer()
                 .with_tracer(traces.tracer())
@@ -39,6 +67,7 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) {
             registry().with(lines.with_filter(filter)).with(traces).init();
         }
     }
+    logging
 }
 
 /// A panic is a line like any other, in the request that it happened in. It has the place and not the words: those may

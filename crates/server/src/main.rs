@@ -7,8 +7,10 @@ mod commands;
 mod compose;
 mod logging;
 mod progress;
+mod reread;
 mod secret_key;
 mod serve;
+mod signals;
 mod telemetry;
 
 use std::io::Write as _;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = cli.settings.clone();
     let config = Config::load(cli.settings)?;
     compose::database_url(&config)?;
     compose::ceiling(&config)?;
@@ -50,8 +53,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve => {
             let runtime = compose::runtime()?;
             let traces = telemetry.map(|telemetry| Traces::start(&telemetry, &runtime)).transpose()?;
-            logging::init(&config, traces.as_ref());
-            let outcome = runtime.block_on(serve::serve(&config));
+            let logging = logging::init(&config, traces.as_ref());
+            let load = || Config::load(settings.clone());
+            let outcome = runtime.block_on(serve::serve(&config, &load, &logging));
+            logging.sampler.report();
             // The runtime still works: what was seen last goes out over it.
             if let Some(traces) = traces {
                 traces.finish();

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use causeway_config::{Config, ConfigError, SecretKeySource};
+use causeway_config::{Config, ConfigError, SecretKeySource, is_exposed};
 use causeway_domain::{Rng, SystemRng};
 use causeway_store::seal::{SealError, SealingKeyRing};
 use causeway_store::{DatabaseUrl, Store, StoreError, keys, reseal};
@@ -32,6 +32,12 @@ pub(crate) fn configured(config: &Config) -> Result<Option<SealingKeyRing>, Conf
             parse(setting, &text).map(Some)
         }
     }
+}
+
+/// Files of keys and tokens that every user of the machine can read or change.
+pub(crate) fn exposed(config: &Config, url: &DatabaseUrl) -> Vec<PathBuf> {
+    let made = config.secret_key.is_none().then(|| beside(url)).filter(|path| is_exposed(path));
+    config.exposed_files.iter().cloned().chain(made).collect()
 }
 
 fn parse(setting: &str, text: &str) -> Result<SealingKeyRing, ConfigError> {

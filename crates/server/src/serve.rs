@@ -10,20 +10,27 @@ use causeway_api::{ApiConfig, HttpStats};
 use causeway_config::{Config, ExternalUrl};
 use causeway_flow::{Ctx, backchannel, events, issuer_keys, keep_alive, maintenance, register};
 use causeway_store::DatabaseUrl;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::compose;
+use crate::logging::{Logging, Sampler, sampling};
+use crate::reread::{Load, reread};
+use crate::signals::{Signals, Wish};
+use crate::{compose, secret_key};
 
 /// How long work that outlives requests may take when the server stops.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(45);
 /// How often expired rows are looked for, and sessions that are still to be revoked upstream.
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(30);
 /// How often webhooks are looked for.
-const DELIVERY_PERIOD: Duration = Duration::from_secs(2);
+const DELIVERY_PERIOD: Duration = Duration::from_secs(1);
 
-pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
+/// Serves until a signal stops it. `load` reads the configuration anew.
+///
+/// # Errors
+/// When it cannot start, or the HTTP server fails.
+pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("listen (CAUSEWAY_LISTEN): cannot bind {}", config.listen))?;
     let bound = listener.local_addr().context("the bound address")?;
@@ -40,6 +47,7 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         page_origin: compose::page_origin(&issuer),
         trusted_proxies: config.trusted_proxies.clone(),
         demo,
+        keep_alive: Duration::from_secs(config.keep_alive_seconds.into()),
         workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         admin_token: compose::admin_token(config)?,
         stats: config.metrics_listen.map(|_| HttpStats::default()),
@@ -47,6 +55,10 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
     let metrics = watch(config, &ctx, api.stats.as_ref())?;
     let server = causeway_api::serve(listener, ctx.clone(), api).context("the HTTP server")?;
     tracing::info!(%issuer, %bound, database = %url, "listening");
+    for path in secret_key::exposed(config, &url) {
+        let path = path.display();
+        tracing::warn!(%path, "every user of this machine can read or change this file of secrets: chmod o= it");
+    }
     announce(config, &issuer, &url);
     let upkeep = [
         tokio::spawn(sweep(ctx.clone())),
@@ -55,17 +67,30 @@ pub(crate) async fn serve(config: &Config) -> anyhow::Result<()> {
         tokio::spawn(keep(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
         tokio::spawn(deliver(ctx.clone())),
+        tokio::spawn(report(logging.sampler.clone())),
     ];
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
-    tokio::select! {
-        ended = &mut serving => ended.context("the HTTP server")?.context("the HTTP server")?,
-        () = stop_signal()? => {
-            tracing::info!("stopping: requests under way are finished first");
-            handle.stop(true).await;
-            serving.await.context("the HTTP server")?.context("the HTTP server")?;
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                ended.context("the HTTP server")?.context("the HTTP server")?;
+                break;
+            }
+            wish = signals.next() => match wish {
+                Wish::Reread => reread(load, logging, &ctx, &url).await,
+                Wish::Stop => {
+                    drain(&ctx, config.drain_seconds, &mut signals).await;
+                    tracing::info!("stopping: requests under way are finished first");
+                    ctx.lifecycle().stop();
+                    handle.stop(true).await;
+                    serving.await.context("the HTTP server")?.context("the HTTP server")?;
+                    break;
+                }
+            },
         }
     }
+    ctx.lifecycle().stop();
     if let Some((handle, task)) = metrics {
         handle.stop(false).await;
         task.abort();
@@ -97,16 +122,23 @@ fn watch(
     Ok(Some((server.handle(), tokio::spawn(server))))
 }
 
-/// Resolves at SIGTERM or SIGINT.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// Lets those who spread requests notice that this server is about to stop; a second signal ends the wait.
+async fn drain(ctx: &Ctx, seconds: u32, signals: &mut Signals) {
+    if seconds == 0 {
+        return;
+    }
+    tracing::info!(seconds, "about to stop: /readyz answers 503, all else is served");
+    ctx.lifecycle().drain();
+    let _ = tokio::time::timeout(Duration::from_secs(seconds.into()), signals.stop()).await;
+}
+
+/// Says what was left out of the log, as long as the server runs.
+async fn report(sampler: Sampler) {
+    let mut ticks = interval(sampling::PERIOD);
+    loop {
+        ticks.tick().await;
+        sampler.report();
+    }
 }
 
 /// Makes the signing keys of a new deployment beside its first requests, which do not wait for them.
@@ -145,7 +177,7 @@ async fn tell(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
-        if let Err(error) = backchannel::tell_due(&ctx).await {
+        if let Err(error) = backchannel::start_due(&ctx).await {
             tracing::warn!(%error, "telling clients of logouts is put off");
         }
     }
@@ -169,7 +201,7 @@ async fn deliver(ctx: Ctx) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = events::deliver_due(&ctx).await {
+        if let Err(error) = events::start_due(&ctx).await {
             tracing::warn!(%error, "webhooks are put off");
         }
     }

@@ -1,10 +1,12 @@
 //! What clients are told of their sign-ins and sessions: `event_subscription` and `event_outbox`.
 //!
-//! An event is written in the transaction of what happens, and only for a client that has subscribed.
+//! An event is written in the transaction of what happens, and only for a client that has subscribed. The row takes no
+//! lock but its own: it has no place in the client's order yet, which it gets once it is committed
+//! ([`crate::event_order`]).
 
 use causeway_domain::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
+use diesel::dsl::AssumeNotNull;
 use diesel::prelude::*;
-use diesel::sql_query;
 use serde::Serialize;
 
 use crate::conn::AnyConnection;
@@ -12,9 +14,6 @@ use crate::error::StoreError;
 use crate::schema::{event_outbox, event_subscription, upstream_session};
 use crate::seal::SealingKeyRing;
 use crate::sealed::WEBHOOK_SECRET;
-
-/// Ids are microseconds at least, so that they grow even when the table was emptied.
-const MICROS: i64 = 1_000_000;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +50,9 @@ impl EventKind {
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]
 #[diesel(table_name = event_outbox)]
 pub struct Event {
-    /// Grows from one event of a deployment to the next.
+    /// Place in the client's order: grows from one event to the next, and no other event of the deployment has it.
+    #[diesel(select_expression = event_outbox::position.assume_not_null())]
+    #[diesel(select_expression_type = AssumeNotNull<event_outbox::position>)]
     pub id: i64,
     /// What happened ([`EventKind`]).
     pub event: String,
@@ -69,7 +70,7 @@ pub struct Event {
     /// Its token set then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_iteration: Option<i64>,
-    /// The person.
+    /// The account.
     #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
     pub did: Option<String>,
 }
@@ -77,7 +78,6 @@ pub struct Event {
 #[derive(Insertable)]
 #[diesel(table_name = event_outbox)]
 struct NewRow {
-    id: i64,
     at: i64,
     tenant_id: String,
     client_id: String,
@@ -121,7 +121,6 @@ pub fn note_session(
         return Ok(());
     };
     let row = NewRow {
-        id: next_id(c, at)?,
         at: at.as_secs(),
         tenant_id,
         client_id,
@@ -155,7 +154,6 @@ pub fn note_sign_in(
         .optional()?;
     let Some((tenant_id, webhook)) = found else { return Ok(()) };
     let row = NewRow {
-        id: next_id(c, at)?,
         at: at.as_secs(),
         tenant_id,
         client_id: client_id.as_str().to_owned(),
@@ -171,37 +169,15 @@ pub fn note_sign_in(
     Ok(())
 }
 
-/// The next id. Whoever has read up to an id must never miss a smaller one that commits later: events are
-/// written one transaction after the other.
-fn next_id(c: &mut AnyConnection, at: Timestamp) -> Result<i64, StoreError> {
-    if let AnyConnection::Postgres(_) = c {
-        // Held to the end of the transaction. On SQLite there is one writer anyway.
-        sql_query("SELECT pg_advisory_xact_lock(7126543210)").execute(c)?;
-    }
-    let last: Option<i64> = event_outbox::table.select(diesel::dsl::max(event_outbox::id)).first(c)?;
-    Ok(last.unwrap_or(0).saturating_add(1).max(at.as_secs().saturating_mul(MICROS)))
-}
-
-/// The largest id so far.
-///
-/// # Errors
-/// [`StoreError`] when the query fails.
-pub fn last_event_id(c: &mut AnyConnection) -> Result<i64, StoreError> {
-    let last: Option<i64> = event_outbox::table.select(diesel::dsl::max(event_outbox::id)).first(c)?;
-    Ok(last.unwrap_or(0))
-}
-
-/// At most `limit` events of a client after `id`, in order; `None`: it has not subscribed.
+/// The id of a client's latest event, 0 before the first one; `None`: it has not subscribed.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
-pub fn list_events_after(
+pub fn latest_event_id(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
     client_id: &ClientId,
-    id: i64,
-    limit: i64,
-) -> Result<Option<Vec<Event>>, StoreError> {
+) -> Result<Option<i64>, StoreError> {
     let subscribed = event_subscription::table
         .filter(event_subscription::client_id.eq(client_id.as_str()))
         .filter(event_subscription::tenant_id.eq(tenant_id.as_str()))
@@ -210,15 +186,32 @@ pub fn list_events_after(
     if subscribed == 0 {
         return Ok(None);
     }
-    let events = event_outbox::table
+    let latest: Option<i64> = event_outbox::table
+        .filter(event_outbox::client_id.eq(client_id.as_str()))
+        .select(diesel::dsl::max(event_outbox::position))
+        .first(c)?;
+    Ok(Some(latest.unwrap_or(0)))
+}
+
+/// At most `limit` events of a client after `id`, in order.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn list_events_after(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    id: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    Ok(event_outbox::table
         .filter(event_outbox::client_id.eq(client_id.as_str()))
         .filter(event_outbox::tenant_id.eq(tenant_id.as_str()))
-        .filter(event_outbox::id.gt(id))
-        .order(event_outbox::id.asc())
+        .filter(event_outbox::position.gt(id))
+        .order(event_outbox::position.asc())
         .limit(limit)
         .select(Event::as_select())
-        .load(c)?;
-    Ok(Some(events))
+        .load(c)?)
 }
 
 /// Where and how a client is told.
@@ -290,81 +283,6 @@ pub fn list_subscriptions(
         .select((event_subscription::client_id, event_subscription::webhook_url))
         .load(c)?;
     Ok(rows.into_iter().map(|(id, url)| (ClientId::new(id), url)).collect())
-}
-
-/// A webhook request that is due, and whose turn it is to send it.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// What is told.
-    pub event: Event,
-    /// Where.
-    pub webhook: Webhook,
-    /// How often it was tried before.
-    pub attempts: i64,
-}
-
-/// Takes at most `limit` webhook requests that are due: nobody else takes them before `until`.
-///
-/// # Errors
-/// [`StoreError`] when a query fails or a secret does not open.
-pub fn take_due_deliveries(
-    c: &mut AnyConnection,
-    ring: &SealingKeyRing,
-    now: Timestamp,
-    until: Timestamp,
-    limit: i64,
-) -> Result<Vec<Delivery>, StoreError> {
-    type Due = (Event, String, i64, i64);
-    let due: Vec<Due> = event_outbox::table
-        .filter(event_outbox::webhook_due_at.is_not_null())
-        .filter(event_outbox::webhook_due_at.assume_not_null().le(now.as_secs()))
-        .order(event_outbox::id.asc())
-        .limit(limit)
-        .select((
-            Event::as_select(),
-            event_outbox::client_id,
-            event_outbox::webhook_due_at.assume_not_null(),
-            event_outbox::webhook_attempts,
-        ))
-        .load(c)?;
-    let mut taken = Vec::new();
-    for (event, client_id, due_at, attempts) in due {
-        let webhook = event_subscription::table
-            .filter(event_subscription::client_id.eq(&client_id))
-            .select((event_subscription::webhook_url, event_subscription::webhook_secret))
-            .first::<(Option<String>, Option<String>)>(c)
-            .optional()?;
-        let Some((Some(url), Some(sealed))) = webhook else {
-            // Nobody is told any more.
-            settle_delivery(c, event.id, None)?;
-            continue;
-        };
-        let same = event_outbox::table
-            .filter(event_outbox::id.eq(event.id))
-            .filter(event_outbox::webhook_due_at.eq(Some(due_at)));
-        let claimed = diesel::update(same)
-            .set((
-                event_outbox::webhook_due_at.eq(Some(until.as_secs())),
-                event_outbox::webhook_attempts.eq(event_outbox::webhook_attempts + 1),
-            ))
-            .execute(c)?;
-        if claimed == 1 {
-            let secret = ring.open_column(WEBHOOK_SECRET, &client_id, &sealed)?;
-            taken.push(Delivery { event, webhook: Webhook { url, secret }, attempts });
-        }
-    }
-    Ok(taken)
-}
-
-/// A webhook request is done or given up (`None`), or is due again.
-///
-/// # Errors
-/// [`StoreError`] when the query fails.
-pub fn settle_delivery(c: &mut AnyConnection, id: i64, due_at: Option<Timestamp>) -> Result<(), StoreError> {
-    diesel::update(event_outbox::table.filter(event_outbox::id.eq(id)))
-        .set(event_outbox::webhook_due_at.eq(due_at.map(Timestamp::as_secs)))
-        .execute(c)?;
-    Ok(())
 }
 
 /// Deletes events of before `until`, at most `limit`; how many there were.

@@ -3,10 +3,13 @@
 
 use causeway_domain::{ClientId, Did, Scope, SigningAlg, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 
 use crate::clients;
 use crate::column::Column;
 use crate::conn::AnyConnection;
+use crate::deliveries::{Backlog, Id};
 use crate::error::StoreError;
 use crate::schema::logout_notice::{self, dsl};
 use crate::schema::upstream_session;
@@ -93,20 +96,50 @@ pub(crate) fn note_logout(
     Ok(())
 }
 
-/// Takes what is due for whoever calls, until `until`: nobody else gets it before then.
+/// Clients to whom a notice is due. Each step reads one or two entries of an index, however much waits.
+const DUE: &str = "WITH RECURSIVE noted (client_id) AS ( \
+    SELECT min(client_id) FROM logout_notice \
+    UNION ALL SELECT (SELECT min(n.client_id) FROM logout_notice n WHERE n.client_id > noted.client_id) \
+    FROM noted WHERE noted.client_id IS NOT NULL) \
+    SELECT client_id AS id FROM noted WHERE client_id IS NOT NULL \
+    AND EXISTS (SELECT 1 FROM logout_notice n WHERE n.client_id = noted.client_id AND n.due_at <= $1)";
+
+const BACKLOG: &str = "SELECT client_id, count(*) AS waiting, min(created_at) AS oldest_at FROM logout_notice \
+    GROUP BY client_id";
+
+/// Clients to whom a notice is due.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn clients_with_due_logouts(c: &mut AnyConnection, now: Timestamp) -> Result<Vec<ClientId>, StoreError> {
+    let due: Vec<Id> = sql_query(DUE).bind::<BigInt, _>(now.as_secs()).load(c)?;
+    Ok(due.into_iter().map(|Id { id }| ClientId::new(id)).collect())
+}
+
+/// What waits for clients.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn logout_backlog(c: &mut AnyConnection) -> Result<Vec<Backlog>, StoreError> {
+    Ok(sql_query(BACKLOG).load(c)?)
+}
+
+/// Takes at most `limit` notices that are due to a client, the longest due first: nobody else takes them before `until`.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or a row is corrupt.
 pub fn claim_logouts(
     c: &mut AnyConnection,
+    client_id: &ClientId,
     now: Timestamp,
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<LogoutNotice>, StoreError> {
     let due: Vec<Row> = dsl::logout_notice
+        .filter(dsl::client_id.eq(client_id.as_str()))
         .filter(dsl::due_at.le(now.as_secs()))
         .filter(dsl::expires_at.gt(now.as_secs()))
-        .order(dsl::due_at.asc())
+        .order((dsl::due_at.asc(), dsl::session_id.asc()))
         .limit(limit)
         .load(c)?;
     let mut claimed = Vec::new();

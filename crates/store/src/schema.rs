@@ -313,6 +313,7 @@ diesel::table! {
         did -> Nullable<Text>,
         webhook_due_at -> Nullable<BigInt>,
         webhook_attempts -> BigInt,
+        position -> Nullable<BigInt>,
     }
 }
 

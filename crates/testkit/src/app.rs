@@ -168,6 +168,7 @@ impl TestApp {
             page_origin: issuer.clone(),
             trusted_proxies: Vec::new(),
             demo: None,
+            keep_alive: Duration::from_secs(75),
             workers: 2,
             admin_token: Some(Secret::new(Self::ADMIN_TOKEN)),
             stats: None,

@@ -27,7 +27,7 @@ pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
 pub use realnet::{Account, Driver, PdsRelease, PersonAt, RealNet, TlsProxy, scope_reference};
-pub use reqwest::RequestBuilder;
+pub use reqwest::{RequestBuilder, Response};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
 use std::future::Future;

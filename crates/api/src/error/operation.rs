@@ -5,7 +5,7 @@ use causeway_domain::ErrorCode;
 use causeway_flow::events::ListenError;
 use causeway_flow::limits::TooMany;
 
-use super::ApiError;
+use super::{ApiError, BUSY_SECONDS};
 use super::challenge::Challenge;
 
 impl ApiError {
@@ -41,6 +41,12 @@ impl From<ListenError> for ApiError {
             ListenError::Internal(error) => Self::internal(&error),
             ListenError::Replayed(replayed) => replayed.into(),
             error @ ListenError::PublicClient => Self::invalid_client(&error),
+            error @ ListenError::Crowded => {
+                let code = ErrorCode::TemporarilyUnavailable;
+                let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string());
+                this.retry_after = Some(BUSY_SECONDS);
+                this
+            }
             error @ ListenError::NotSubscribed => {
                 Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, &error.to_string())
             }

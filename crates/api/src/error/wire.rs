@@ -303,7 +303,7 @@ fn resources(book: &mut Book) {
         Nonce, Session(SessionError::Ended), Replayed(Replayed::Assertion), Internal(inside()),
     });
     every!(book, json, ListenError {
-        PublicClient, NotSubscribed, Replayed(Replayed::Assertion), Internal(inside()),
+        PublicClient, NotSubscribed, Crowded, Replayed(Replayed::Assertion), Internal(inside()),
     });
     book.section("Anywhere");
     book.add("a limit", "", &[json(TOO_MANY), page(TOO_MANY)].concat());

@@ -2,11 +2,13 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, PRAGMA, REFERRER_POLICY,
-    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, CROSS_ORIGIN_OPENER_POLICY, HeaderName,
+    HeaderValue, LOCATION, PRAGMA, REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
+
+use crate::http::request::is_secure;
 
 /// A value that is not copied for each answer.
 pub(crate) const fn fixed(value: &'static str) -> HeaderValue {
@@ -45,17 +47,25 @@ pub(crate) fn see_other(location: &str, set_cookie: Option<String>) -> HttpRespo
 }
 
 /// Whether a page's forms may only be sent to ourselves. A form whose answer is a redirect to
-/// another origin is refused by browsers under `form-action 'self'`.
+/// another origin is refused by browsers under `form-action 'self'`. A page on the way of a sign-in may be in a window
+/// that an app has opened and waits for: `Cross-Origin-Opener-Policy` would cut the two apart, so only the others have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forms {
     /// The page has no form that leads elsewhere.
     Stay,
-    /// Its form leads to a PDS or to a client.
+    /// Its form leads to a PDS or to a client, and an app may wait for it.
     Leave,
+    /// Its form leads to a PDS, and no app waits for it.
+    LeaveAlone,
 }
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What no page of ours needs, and nothing that gets into one may use.
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), \
+                           fullscreen=(), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), \
+                           midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()";
 
 /// A page: never framed, never kept, nothing from elsewhere.
 pub(crate) fn page(
@@ -66,7 +76,7 @@ pub(crate) fn page(
 ) -> HttpResponse {
     let policy = match forms {
         Forms::Stay => format!("{POLICY}; form-action 'self'"),
-        Forms::Leave => POLICY.to_owned(),
+        Forms::Leave | Forms::LeaveAlone => POLICY.to_owned(),
     };
     let mut response = HttpResponse::build(status);
     response
@@ -77,6 +87,12 @@ pub(crate) fn page(
         .insert_header((REFERRER_POLICY, fixed("no-referrer")))
         .insert_header((X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
         .insert_header((X_FRAME_OPTIONS, fixed("DENY")));
+    if is_secure() {
+        response.insert_header((HeaderName::from_static("permissions-policy"), fixed(PERMISSIONS)));
+        if forms != Forms::Leave {
+            response.insert_header((CROSS_ORIGIN_OPENER_POLICY, fixed("same-origin")));
+        }
+    }
     add_cookie(&mut response, set_cookie);
     response.body(html)
 }

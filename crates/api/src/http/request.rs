@@ -10,7 +10,10 @@ use std::time::Instant;
 use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{
+    ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY,
+};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use base64::Engine as _;
@@ -20,12 +23,16 @@ use ipnet::IpNet;
 use opentelemetry::trace::SpanContext;
 use tracing::{Instrument as _, Span};
 
+use crate::http::headers::fixed;
 use crate::http::traced;
 use crate::pages::Lang;
 use crate::state::AppState;
 
 /// The header that carries the id back.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// For a year browsers ask for nothing of this host but by https (RFC 6797). Other hosts below it are not ours to bind.
+const TRANSPORT: &str = "max-age=31536000";
 
 /// What is known of the request that a task serves, wherever its answer is made.
 struct Current {
@@ -56,6 +63,12 @@ pub(crate) fn resource_metadata_url() -> String {
     CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| url(""))
 }
 
+/// Whether browsers see https, as far as this task knows of a request.
+pub(crate) fn is_secure() -> bool {
+    let secure = |current: &Current| current.state.as_ref().is_some_and(|state| state.secure);
+    CURRENT.try_with(secure).unwrap_or_default()
+}
+
 /// The language of whatever page this request is answered with.
 pub(crate) fn lang() -> Lang {
     CURRENT.try_with(|current| current.lang.get()).unwrap_or_default()
@@ -83,6 +96,7 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let state = req.app_data::<Data<AppState>>().cloned();
+    let seen = state.clone();
     let stats = state.as_ref().and_then(|state| state.config.stats.clone());
     let trusted = state.as_ref().map_or(&[][..], |state| &state.config.trusted_proxies);
     let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
@@ -110,6 +124,14 @@ pub(crate) async fn observe(
     async move {
         let mut response = serve.await?;
         response.headers_mut().insert(REQUEST_ID, header);
+        if let Some(state) = seen {
+            if state.secure {
+                response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, fixed(TRANSPORT));
+            }
+            if state.ctx.lifecycle().is_draining() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+        }
         let status = response.status().as_u16();
         let elapsed = started.elapsed();
         let route = traced::route(&response);

@@ -1,5 +1,6 @@
 //! The text format of Prometheus.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use causeway_domain::measure::Distribution;
@@ -22,7 +23,7 @@ impl Kind {
     }
 }
 
-/// Labels of a sample. All of them are our own words, which need no escaping.
+/// Labels of a sample.
 type Labels<'a> = [(&'a str, &'a str)];
 
 const MICROS: f64 = 1e6;
@@ -40,7 +41,7 @@ impl Exposition {
     pub(super) fn sample(&mut self, name: &str, labels: &Labels<'_>, value: impl Display) {
         self.0.push_str(name);
         for (n, (label, text)) in labels.iter().enumerate() {
-            let _ = write!(self.0, "{}{label}=\"{text}\"", if n == 0 { '{' } else { ',' });
+            let _ = write!(self.0, "{}{label}=\"{}\"", if n == 0 { '{' } else { ',' }, escaped(text));
         }
         let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
@@ -72,6 +73,15 @@ impl Exposition {
     }
 }
 
+/// A label's value: most need no escaping.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if text.contains(['\\', '"', '\n']) {
+        text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").into()
+    } else {
+        text.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use causeway_domain::measure::{Histogram, MICROSECONDS};
@@ -84,6 +94,7 @@ mod tests {
         out.family("a_total", Kind::Counter, "What.");
         out.sample("a_total", &[], 3);
         out.sample("a_total", &[("x", "1"), ("y", "2")], 4);
+        out.sample("a_total", &[("x", "\"1\n\\")], 5);
         let times = Histogram::new(&MICROSECONDS);
         times.observe(200);
         times.observe(40_000_000);
@@ -91,6 +102,7 @@ mod tests {
         let text = out.into_string();
         assert!(text.starts_with(
             "# HELP a_total What.\n# TYPE a_total counter\na_total 3\na_total{x=\"1\",y=\"2\"} 4\n\
+             a_total{x=\"\\\"1\\n\\\\\"} 5\n\
              t_bucket{route=\"/r\",le=\"0.0001\"} 0\nt_bucket{route=\"/r\",le=\"0.00025\"} 1\n"
         ));
         assert!(text.ends_with(

@@ -46,7 +46,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let html = AccountPage { form_token, accounts, notice, now }
         .render(request::lang())
         .map_err(|error| PageError::render(&error))?;
-    Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
+    Ok(page(StatusCode::OK, html, Forms::LeaveAlone, browser.set))
 }
 
 fn card(group: AccountGroup, now: Timestamp) -> AccountCard {

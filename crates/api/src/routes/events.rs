@@ -1,7 +1,7 @@
 //! `GET|POST /api/events`: what happens to a client's sign-ins and sessions, as server-sent events (HTML
 //! Living Standard section 9.2).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
 use causeway_flow::events::{self, Listener};
 use futures_util::stream;
+use tokio::time::timeout;
 
 use crate::error::ApiError;
 use crate::http::caller::identify;
@@ -45,7 +46,7 @@ async fn open(req: &HttpRequest, state: &AppState, mut params: Params) -> Result
     };
     let caller = identify(req, state, &mut params).await?;
     let listener = events::listen(&state.ctx, &caller, last).await?;
-    let told = stream::unfold((listener, Instant::now()), |(listener, spoken)| next(listener, spoken));
+    let told = stream::unfold(listener, next);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -56,28 +57,15 @@ async fn open(req: &HttpRequest, state: &AppState, mut params: Params) -> Result
 
 async fn next(
     mut listener: Listener,
-    spoken: Instant,
-) -> Option<(Result<Bytes, std::convert::Infallible>, (Listener, Instant))> {
-    loop {
-        let mut text = String::new();
-        for event in listener.next().await? {
-            // Numbers, our own words and identifiers: no line of it ends early.
-            let data = serde_json::to_string(&event).unwrap_or_default();
-            text.extend([
-                "id: ",
-                &event.id.to_string(),
-                "\nevent: ",
-                &event.event,
-                "\ndata: ",
-                &data,
-                "\n\n",
-            ]);
-        }
-        if text.is_empty() && spoken.elapsed() >= KEEP_ALIVE {
-            text.push_str(":\n\n");
-        }
-        if !text.is_empty() {
-            return Some((Ok(Bytes::from(text)), (listener, Instant::now())));
-        }
+) -> Option<(Result<Bytes, std::convert::Infallible>, Listener)> {
+    let Ok(events) = timeout(KEEP_ALIVE, listener.next()).await else {
+        return Some((Ok(Bytes::from_static(b":\n\n")), listener));
+    };
+    let mut text = String::new();
+    for event in events? {
+        // Numbers, our own words and identifiers: no line of it ends early.
+        let data = serde_json::to_string(&event).unwrap_or_default();
+        text.extend(["id: ", &event.id.to_string(), "\nevent: ", &event.event, "\ndata: ", &data, "\n\n"]);
     }
+    Some((Ok(Bytes::from(text)), listener))
 }

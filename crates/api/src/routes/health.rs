@@ -1,4 +1,4 @@
-//! `GET /healthz`: the process serves. `GET /readyz`: so does the database.
+//! `GET /healthz`: the process serves. `GET /readyz`: so does the database, and the server is not about to stop.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -16,6 +16,9 @@ pub(crate) async fn healthz() -> HttpResponse {
 pub(crate) async fn readyz(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let unready =
         |text: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
+    if state.ctx.lifecycle().is_draining() {
+        return Err(unready("the server is about to stop: send requests to another one"));
+    }
     match state.ctx.store().ready().await {
         Ok(()) => Ok(HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))

@@ -64,6 +64,11 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let mut report = Report::default();
     let issuer = config.issuer(config.listen)?;
     let known = database(config, &mut report).await?;
+    for path in secret_key::exposed(config, &compose::database_url(config)?) {
+        let path = path.display();
+        let text = format!("every user of this machine can read or change {path}: chmod o= {path}");
+        report.add("file of secrets", Note(text));
+    }
     let outbound = compose::outbound(config, &issuer, Arc::new(SystemClock))?;
     clock(config, &outbound, &mut report).await;
     report.add("external URL", external_url(&issuer, outbound.http()).await);

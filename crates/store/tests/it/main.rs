@@ -5,6 +5,7 @@ mod common;
 
 mod boundaries;
 mod devices;
+mod events;
 mod group_commit;
 mod migrations;
 mod postgres;

@@ -8,7 +8,9 @@ use causeway_store::events::{self, Webhook};
 use causeway_store::reseal::{self, OldValue, Place};
 use causeway_store::seal::{SealError, SealingKeyRing};
 use causeway_store::sealed::{SEALED_COLUMNS, SealedColumn};
-use causeway_store::{AnyConnection, StoreError, auth_requests, keys, sessions, upstream_requests};
+use causeway_store::{
+    AnyConnection, StoreError, auth_requests, deliveries, event_order, keys, sessions, upstream_requests,
+};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
@@ -213,7 +215,8 @@ fn everything_comes_under_the_new_key() {
 fn told(c: &mut AnyConnection, ring: &SealingKeyRing, session: &SessionHead) -> Result<String, StoreError> {
     let (id, kind) = (&session.session_id, events::EventKind::Completed);
     events::note_session(c, id, kind, NOW)?;
-    let due = events::take_due_deliveries(c, ring, NOW, NOW.plus(60), 1)?;
+    event_order::order_events(c)?;
+    let due = deliveries::claim_webhooks(c, ring, &session.client_id, NOW, NOW.plus(60), 1)?;
     Ok(due.first().unwrap().webhook.secret.expose().to_owned())
 }
 

@@ -1,0 +1,10 @@
+DROP INDEX idx_logout_notice_client_id;
+DROP INDEX idx_event_outbox_webhook;
+DROP INDEX idx_event_outbox_unordered;
+DROP INDEX idx_event_outbox_position;
+UPDATE event_outbox SET id = -id;
+UPDATE event_outbox SET id = coalesce(position, -id);
+ALTER TABLE event_outbox DROP COLUMN position;
+CREATE INDEX idx_event_outbox_client_id ON event_outbox (client_id, id);
+CREATE INDEX idx_event_outbox_webhook_due_at ON event_outbox (webhook_due_at) WHERE webhook_due_at IS NOT NULL;
+CREATE INDEX idx_logout_notice_due_at ON logout_notice (due_at);

@@ -1,0 +1,120 @@
+//! Streams of events: what they cost, how many there are, when they end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use causeway_domain::ClientId;
+use causeway_flow::events::PER_CLIENT;
+use causeway_store::StoreError;
+use causeway_store::events::{EventKind, note_sign_in};
+use causeway_testkit::{Agent, OauthClient};
+
+use super::events::subscribe;
+use crate::support::{Scene, on_each_database, within_a_second};
+
+/// A stream as its client reads it.
+struct Stream(causeway_testkit::Response);
+
+impl Stream {
+    async fn open(scene: &Scene, client: &OauthClient) -> Result<Self> {
+        // Each on a connection of its own.
+        let agent = Agent::default();
+        let request = agent.request("GET".parse()?, &scene.app.at("/api/events"));
+        let response = request.basic_auth(&client.client_id, client.client_secret.clone()).send().await?;
+        anyhow::ensure!(response.status() == 200, "{}", response.status());
+        Ok(Self(response))
+    }
+
+    /// The next part; `None`: it has ended.
+    async fn next(&mut self) -> Result<Option<String>> {
+        let chunk = tokio::time::timeout(Duration::from_secs(8), self.0.chunk()).await.context("silent")??;
+        Ok(chunk.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()))
+    }
+}
+
+async fn subscribed(scene: &Scene) -> Result<OauthClient> {
+    let client = OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_basic").await?;
+    subscribe(scene, &client, None).await?;
+    Ok(client)
+}
+
+async fn happen(scene: &Scene, client: &OauthClient) -> Result<()> {
+    let (id, now) = (ClientId::new(&*client.client_id), scene.app.ctx.now());
+    let write = move |c: &mut _| note_sign_in(c, &id, None, EventKind::Started, now);
+    Ok(scene.app.store().write::<_, StoreError, _>(write).await?)
+}
+
+on_each_database! {
+    /// The process looks for news once a second, whoever listens: streams of which nothing is to be told read nothing.
+    async fn idle_streams_cost_nothing(database) {
+        let scene = Scene::set(database).await?;
+        let (idle, busy) = (subscribed(&scene).await?, subscribed(&scene).await?);
+        let mut streams = Vec::new();
+        for _ in 0..10 {
+            streams.push(Stream::open(&scene, &idle).await?);
+        }
+        let mut told = Stream::open(&scene, &busy).await?;
+        happen(&scene, &busy).await?;
+        told.next().await?.context("an event")?;
+        let before = scene.app.store().stats().reads;
+        for _ in 0..3 {
+            happen(&scene, &busy).await?;
+            told.next().await?.context("an event")?;
+        }
+        let reads = scene.app.store().stats().reads - before;
+        assert!(reads <= 15, "{reads} reads in which three events were told to one of eleven streams");
+        for stream in &mut streams {
+            happen(&scene, &idle).await?;
+            assert!(stream.next().await?.context("an event")?.contains("event: started"));
+        }
+        Ok(())
+    }
+
+    /// A further stream takes the place of the oldest of its client; others keep theirs.
+    async fn a_client_has_so_many(database) {
+        let scene = Scene::set(database).await?;
+        let (greedy, other) = (subscribed(&scene).await?, subscribed(&scene).await?);
+        let mut others = Stream::open(&scene, &other).await?;
+        let mut streams = Vec::new();
+        for _ in 0..=PER_CLIENT {
+            streams.push(Stream::open(&scene, &greedy).await?);
+        }
+        assert_eq!(streams[0].next().await?, None, "the oldest has ended");
+        assert_eq!(scene.app.ctx.open_streams(), PER_CLIENT + 1);
+        happen(&scene, &greedy).await?;
+        happen(&scene, &other).await?;
+        for stream in &mut streams[1..] {
+            assert!(stream.next().await?.context("an event")?.contains("started"));
+        }
+        assert!(others.next().await?.context("an event")?.contains("started"));
+        drop((streams, others));
+        // The server notices with the next thing that it has to say.
+        happen(&scene, &greedy).await?;
+        happen(&scene, &other).await?;
+        within_a_second(async || Ok(scene.app.ctx.open_streams() == 0)).await?;
+        Ok(())
+    }
+
+    /// Streams end with the subscription, and at once when the server stops, which then has nothing to wait for.
+    async fn streams_end(database) {
+        let scene = Scene::set(database).await?;
+        let client = subscribed(&scene).await?;
+        let mut stream = Stream::open(&scene, &client).await?;
+        let id = ClientId::new(&*client.client_id);
+        let unsubscribe = move |c: &mut _| {
+            causeway_store::events::unsubscribe(c, &causeway_domain::TenantId::default_tenant(), &id)
+        };
+        assert!(scene.app.store().write::<_, StoreError, _>(unsubscribe).await?);
+        assert_eq!(stream.next().await?, None);
+        subscribe(&scene, &client, None).await?;
+        let mut stream = Stream::open(&scene, &client).await?;
+        let (begun, lifecycle) = (Instant::now(), scene.app.ctx.clone());
+        lifecycle.lifecycle().stop();
+        assert_eq!(stream.next().await?, None);
+        assert_eq!(scene.agent.get(&scene.app.at("/readyz")).await?.refusal(), "503 temporarily_unavailable");
+        drop(stream);
+        scene.app.stop().await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        Ok(())
+    }
+}

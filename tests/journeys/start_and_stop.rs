@@ -1,0 +1,174 @@
+//! The binary under an operator's signals, and what it says to browsers and proxies from the start.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use causeway_domain::SystemRng;
+use causeway_store::seal::SealingKeyRing;
+use causeway_testkit::{Agent, Causeway};
+use tempfile::tempdir;
+use tokio::process::Command;
+
+use crate::support::{database_arguments, on_each_database, within_a_second};
+
+/// Sends the server a signal.
+async fn signal(server: &Causeway, name: &str) -> Result<()> {
+    let pid = server.pid().context("it runs")?;
+    ensure!(Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await?.success());
+    Ok(())
+}
+
+/// Before it stops it says so where those look who spread requests, and serves what comes meanwhile. A second signal
+/// ends the wait.
+#[tokio::test]
+async fn drains_before_it_stops() -> Result<()> {
+    let directory = tempdir()?;
+    let server =
+        Causeway::serve(directory.path(), &["--listen=127.0.0.1:0", "--drain-seconds=600"]).await?;
+    let agent = Agent::default();
+    let ready = format!("{}/readyz", server.address);
+    assert_eq!(agent.get(&ready).await?.status, 200);
+    signal(&server, "TERM").await?;
+    within_a_second(async || Ok(agent.get(&ready).await?.refusal() == "503 temporarily_unavailable")).await?;
+    let metadata = agent.get(&format!("{}/.well-known/oauth-authorization-server", server.address)).await?;
+    assert_eq!((metadata.status, metadata.header("connection")), (200, "close"));
+    let begun = Instant::now();
+    server.stop().await?;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+/// Idle connections are kept for longer than proxies pool them, and as long as the operator says; they do not delay the
+/// end.
+#[tokio::test]
+async fn idle_connections_are_kept() -> Result<()> {
+    let directories = [tempdir()?, tempdir()?];
+    let short = ["--listen=127.0.0.1:0", "--keep-alive-seconds=7"];
+    let short = Causeway::serve(directories[0].path(), &short).await?;
+    let long = Causeway::serve(directories[1].path(), &["--listen=127.0.0.1:0"]).await?;
+    let ask = |stream: &mut TcpStream| -> Result<bool> {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")?;
+        let (mut answer, mut part) = (Vec::new(), [0; 1024]);
+        while !answer.ends_with(b"ok\n") {
+            let read = stream.read(&mut part)?;
+            if read == 0 {
+                return Ok(false);
+            }
+            answer.extend_from_slice(&part[..read]);
+        }
+        Ok(answer.starts_with(b"HTTP/1.1 200"))
+    };
+    let (bound, pooled) = (short.bound()?, long.bound()?);
+    let pooled = tokio::task::spawn_blocking(move || -> Result<TcpStream> {
+        let (mut ends, mut pooled) = (TcpStream::connect(bound)?, TcpStream::connect(pooled)?);
+        ensure!(ask(&mut ends)? && ask(&mut pooled)?);
+        ends.set_read_timeout(Some(Duration::from_secs(20)))?;
+        ensure!(ends.read(&mut [0; 16])? == 0, "it ends after its time");
+        ensure!(ask(&mut pooled)?, "the other one is still there");
+        Ok(pooled)
+    });
+    let pooled = pooled.await??;
+    let begun = Instant::now();
+    long.stop().await?;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(pooled);
+    Ok(())
+}
+
+on_each_database! {
+    /// SIGHUP kills nobody: the level of the log and the key ring are read anew, and what does not hold is left.
+    async fn reads_anew(database) {
+        let directory = tempdir()?;
+        let mut arguments = database_arguments(database, directory.path())?;
+        let (ring, file) = (directory.path().join("ring.key"), directory.path().join("causeway.toml"));
+        std::fs::write(&file, "log-level = \"warn\"\n")?;
+        arguments.extend(["--listen=127.0.0.1:0".to_owned(), format!("--config={}", file.display())]);
+        let run: Vec<&str> = arguments.iter().map(String::as_str).chain(["migrate", "up"]).collect();
+        Causeway::run(directory.path(), &run).await?;
+        let server = Causeway::serve_with(directory.path(), &arguments, &[]).await?;
+        let agent = Agent::default();
+        let healthy = async || {
+            anyhow::Ok(agent.get(&format!("{}/readyz", server.address)).await?.status == 200)
+        };
+        ensure!(healthy().await?);
+        let before = server.log()?;
+        ensure!(!before.contains("listening"), "{before}");
+
+        let (old, new) = (std::fs::read_to_string(&ring)?, SealingKeyRing::generate(&SystemRng));
+        let kid = SealingKeyRing::parse(&new)?.active_kid().to_owned();
+        std::fs::write(&ring, format!("{new}\n{old}"))?;
+        std::fs::write(&file, "log-level = \"debug\"\n")?;
+        signal(&server, "HUP").await?;
+        within_a_second(async || Ok(server.log()?.contains(&format!("\"kid\":\"{kid}\"")))).await?;
+        ensure!(healthy().await?);
+        within_a_second(async || Ok(server.log()?.contains("request served"))).await?;
+
+        for (broken, name) in [("no key ring", &ring), ("log-level = \"loud\"\n", &file)] {
+            let good = std::fs::read(name)?;
+            std::fs::write(name, broken)?;
+            let failures = async || anyhow::Ok(server.log()?.matches("nothing was read anew").count());
+            let so_far = failures().await?;
+            signal(&server, "HUP").await?;
+            within_a_second(async || Ok(failures().await? == so_far + 1)).await?;
+            ensure!(healthy().await?);
+            std::fs::write(name, good)?;
+        }
+        server.stop().await?;
+        Ok(())
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
+}
+
+/// A key that every user of the machine can read: a warning on loopback, a line of the doctor, and no start elsewhere.
+#[tokio::test]
+async fn secrets_that_everybody_can_read() -> Result<()> {
+    let directory = tempdir()?;
+    let listen = "--listen=127.0.0.1:0";
+    Causeway::serve(directory.path(), &[listen]).await?.stop().await?;
+    let key = directory.path().join("causeway.key");
+    set_mode(&key, 0o644)?;
+    let server = Causeway::serve(directory.path(), &[listen]).await?;
+    let log = server.log()?;
+    assert!(log.lines().any(|line| line.contains("WARN") && line.contains("causeway.key")), "{log}");
+    let doctor = ["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"];
+    let said = String::from_utf8(Causeway::run(directory.path(), &doctor).await?.stdout)?;
+    assert!(said.contains("note  file of secrets") && said.contains("causeway.key"), "{said}");
+    let public = [listen, "--external-url=https://auth.example", "--secret-key-file=causeway.key"];
+    let output = Causeway::run(directory.path(), &public).await?;
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("secret-key-file") && said.contains("chmod o= causeway.key"), "{said}");
+    Ok(())
+}
+
+/// Under https browsers are told to stay there, to keep other windows apart, and what no page needs; on loopback not.
+#[tokio::test]
+async fn https_is_said_to_browsers() -> Result<()> {
+    let directory = tempdir()?;
+    let ring = directory.path().join("ring.key");
+    std::fs::write(&ring, SealingKeyRing::generate(&SystemRng))?;
+    set_mode(&ring, 0o600)?;
+    let agent = Agent::default();
+    let local = Causeway::serve(directory.path(), &["--listen=127.0.0.1:0"]).await?;
+    let names = ["strict-transport-security", "cross-origin-opener-policy", "permissions-policy"];
+    let account = agent.get(&format!("http://{}/account", local.bound()?)).await?;
+    assert_eq!((account.status, names.map(|name| account.header(name))), (200, [""; 3]));
+    local.stop().await?;
+    let public = ["--listen=127.0.0.1:0", "--external-url=https://auth.example", "--secret-key-file=ring.key"];
+    let public = Causeway::serve(directory.path(), &public).await?;
+    let at = |path: &str| Ok::<_, anyhow::Error>(format!("http://{}{path}", public.bound()?));
+    let account = agent.get(&at("/account")?).await?;
+    let [transport, opener, permissions] = names.map(|name| account.header(name).to_owned());
+    assert_eq!((account.status, &*transport, &*opener), (200, "max-age=31536000", "same-origin"));
+    assert!(permissions.contains("camera=()") && permissions.contains("geolocation=()"), "{permissions}");
+    let json = agent.get(&at("/.well-known/oauth-authorization-server")?).await?;
+    assert_eq!(names.map(|name| json.header(name)), ["max-age=31536000", "", ""]);
+    Ok(())
+}
