@@ -144,9 +144,12 @@ fn seconds(text: &str, range: RangeInclusive<u32>, mend: &'static str) -> Result
     seconds.ok_or_else(|| Fault::new(format!("{text:?} is not a number of seconds that serves here"), mend))
 }
 
+/// The levels of log lines, from the fewest to the most.
+pub(crate) const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
 pub(crate) fn log_level(text: &str) -> Result<String, Fault> {
     let level = text.to_ascii_lowercase();
-    if ["error", "warn", "info", "debug", "trace"].contains(&&*level) {
+    if LOG_LEVELS.contains(&&*level) {
         return Ok(level);
     }
     Err(Fault::new(format!("{text:?} is not a log level"), "use error, warn, info, debug or trace"))

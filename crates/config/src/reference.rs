@@ -6,6 +6,7 @@ use clap::{Args as _, Command};
 use serde_json::{Map, Value, json};
 
 use crate::file::FileConfig;
+use crate::parse;
 use crate::settings::{self, Settings};
 use crate::table::{self, Setting};
 
@@ -48,6 +49,9 @@ fn describe(property: &mut Map<String, Value>, setting: &Setting, meaning: &str)
     }
     if setting.name == table::LOG_FORMAT.name {
         property.insert("enum".to_owned(), json!(["pretty", "json"]));
+    }
+    if setting.name == table::LOG_LEVEL.name {
+        property.insert("enum".to_owned(), json!(parse::LOG_LEVELS));
     }
 }
 
@@ -94,5 +98,5 @@ where it came from, and no secret. A refused setting ends the program with code 
 setting and the mend.
 
 Traces have OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`: [Operating it](../operating.md#traces)
-lists them. `RUST_LOG` sets the level of the log.
+lists them. `RUST_LOG`, if it is set, wins over `--log-level`.
 ";

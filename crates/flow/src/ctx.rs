@@ -161,6 +161,19 @@ impl Ctx {
         self.0.tasks.spawn_on(trace::carry(work).in_current_span(), &self.0.runtime)
     }
 
+    /// Starts such work that is no part of the request in which it begins: its log lines name none.
+    pub(crate) fn start_apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.tasks.spawn_on(work, &self.0.runtime)
+    }
+
+    /// Starts work that lasts as long as the server runs; nobody waits for its end.
+    pub(crate) fn start_for_good(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.runtime.spawn(work);
+    }
+
     /// Starts such work and waits for its result, as long as somebody can be kept waiting. The work is no part
     /// of the caller's future, which stays small.
     pub(crate) fn finish<T: Send + 'static>(

@@ -156,7 +156,7 @@ pub(crate) fn start<C: Courier>(ctx: &Ctx, clients: Vec<ClientId>) -> Vec<JoinHa
     let idle = clients.into_iter().filter(|client_id| C::queues(ctx).begin(client_id));
     let work = idle.map(|client_id| {
         let detached = ctx.clone();
-        ctx.start(async move { Queue { ctx: detached, client_id }.work_off::<C>().await })
+        ctx.start_apart(async move { Queue { ctx: detached, client_id }.work_off::<C>().await })
     });
     work.collect()
 }

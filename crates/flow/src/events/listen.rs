@@ -67,7 +67,7 @@ pub async fn listen(ctx: &Ctx, caller: &Caller, last: Option<i64>) -> Result<Lis
     let (listener, must_poll) = ctx.hub().join(ctx, client_id, last.unwrap_or(latest), latest)?;
     if must_poll {
         let detached = ctx.clone();
-        ctx.start(async move { poll(&detached).await });
+        ctx.start_for_good(async move { poll(&detached).await });
     }
     Ok(listener)
 }
