@@ -27,7 +27,8 @@ impl Stream {
 
     /// The next part; `None`: it has ended.
     async fn next(&mut self) -> Result<Option<String>> {
-        let chunk = tokio::time::timeout(Duration::from_secs(8), self.0.chunk()).await.context("silent")??;
+        let chunk =
+            tokio::time::timeout(Duration::from_secs(8), self.0.chunk()).await.context("silent")??;
         Ok(chunk.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()))
     }
 }

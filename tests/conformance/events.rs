@@ -14,7 +14,11 @@ use serde_json::Value;
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database};
 
-pub(crate) async fn subscribe(scene: &Scene, client: &OauthClient, webhook: Option<Webhook>) -> anyhow::Result<()> {
+pub(crate) async fn subscribe(
+    scene: &Scene,
+    client: &OauthClient,
+    webhook: Option<Webhook>,
+) -> anyhow::Result<()> {
     let (ring, now) = (scene.app.ring.clone(), scene.app.ctx.now());
     let client_id = ClientId::new(&*client.client_id);
     let done = scene

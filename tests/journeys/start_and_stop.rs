@@ -27,8 +27,7 @@ async fn signal(server: &Causeway, name: &str) -> Result<()> {
 #[tokio::test]
 async fn drains_before_it_stops() -> Result<()> {
     let directory = tempdir()?;
-    let server =
-        Causeway::serve(directory.path(), &["--listen=127.0.0.1:0", "--drain-seconds=600"]).await?;
+    let server = Causeway::serve(directory.path(), &["--listen=127.0.0.1:0", "--drain-seconds=600"]).await?;
     let agent = Agent::default();
     let ready = format!("{}/readyz", server.address);
     assert_eq!(agent.get(&ready).await?.status, 200);
@@ -161,7 +160,8 @@ async fn https_is_said_to_browsers() -> Result<()> {
     let account = agent.get(&format!("http://{}/account", local.bound()?)).await?;
     assert_eq!((account.status, names.map(|name| account.header(name))), (200, [""; 3]));
     local.stop().await?;
-    let public = ["--listen=127.0.0.1:0", "--external-url=https://auth.example", "--secret-key-file=ring.key"];
+    let public =
+        ["--listen=127.0.0.1:0", "--external-url=https://auth.example", "--secret-key-file=ring.key"];
     let public = Causeway::serve(directory.path(), &public).await?;
     let at = |path: &str| Ok::<_, anyhow::Error>(format!("http://{}{path}", public.bound()?));
     let account = agent.get(&at("/account")?).await?;

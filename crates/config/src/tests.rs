@@ -70,7 +70,8 @@ fn files_of_secrets_that_everybody_can_read() {
     let (_ring, ring) = file("k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     for setting in ["secret-key-file", "registration-token-file", "admin-token-file"] {
         let public = || {
-            let mut case = flags(&["--external-url=https://auth.example.com", &format!("--{setting}={path}")]);
+            let mut case =
+                flags(&["--external-url=https://auth.example.com", &format!("--{setting}={path}")]);
             if setting != "secret-key-file" {
                 case.flags.push(format!("--secret-key-file={ring}"));
             }
@@ -80,7 +81,10 @@ fn files_of_secrets_that_everybody_can_read() {
         for mode in [0o604, 0o602, 0o644] {
             set_mode(file, mode);
             let refusal = public().refusal();
-            assert!(refusal.starts_with(setting) && refusal.contains(&format!("chmod o= {path}")), "{refusal}");
+            assert!(
+                refusal.starts_with(setting) && refusal.contains(&format!("chmod o= {path}")),
+                "{refusal}"
+            );
             let local = flags(&[&format!("--{setting}={path}")]).load().unwrap();
             assert_eq!(local.exposed_files, [file], "{mode:o}");
         }
@@ -93,9 +97,11 @@ fn files_of_secrets_that_everybody_can_read() {
 
 #[test]
 fn seconds_and_levels() {
-    let config = flags(&["--keep-alive-seconds=90", "--drain-seconds=15", "--log-level=DEBUG"]).load().unwrap();
+    let config =
+        flags(&["--keep-alive-seconds=90", "--drain-seconds=15", "--log-level=DEBUG"]).load().unwrap();
     assert_eq!((config.keep_alive_seconds, config.drain_seconds, &*config.log_level), (90, 15, "debug"));
-    for bad in ["--keep-alive-seconds=0", "--keep-alive-seconds=x", "--drain-seconds=-1", "--log-level=loud"] {
+    for bad in ["--keep-alive-seconds=0", "--keep-alive-seconds=x", "--drain-seconds=-1", "--log-level=loud"]
+    {
         let refusal = flags(&[bad]).refusal();
         assert!(refusal.starts_with(bad[2..].split('=').next().unwrap()), "{refusal}");
     }

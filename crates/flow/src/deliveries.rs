@@ -193,13 +193,13 @@ impl Queue {
                 let places = queues.places(failures > 0, free, under_way.is_empty()).await;
                 let limit = i64::try_from(places.len()).unwrap_or(1);
                 match C::claim(&self.ctx, &self.client_id, limit).await {
-                    Ok(parcels) => under_way.extend(parcels.into_iter().zip(places).map(
-                        |(parcel, place)| async move {
+                    Ok(parcels) => {
+                        under_way.extend(parcels.into_iter().zip(places).map(|(parcel, place)| async move {
                             let delivered = C::deliver(&self.ctx, &parcel).await;
                             drop(place);
                             delivered
-                        },
-                    )),
+                        }))
+                    }
                     Err(error) => outcome = Err(error),
                 }
             }

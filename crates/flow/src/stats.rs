@@ -7,8 +7,8 @@ use std::time::Duration;
 use causeway_domain::measure::{Counter, Distribution, Histogram, MICROSECONDS};
 use causeway_domain::{SessionKind, SessionState, Timestamp};
 use causeway_store::deliveries::{Backlog, webhook_backlog};
-use causeway_store::{admin, logouts};
 use causeway_store::sweep::SweepCount;
+use causeway_store::{admin, logouts};
 
 use crate::ctx::Ctx;
 use crate::deliveries::{NAMED_CLIENTS, OTHERS};

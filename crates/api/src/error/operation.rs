@@ -5,8 +5,8 @@ use causeway_domain::ErrorCode;
 use causeway_flow::events::ListenError;
 use causeway_flow::limits::TooMany;
 
-use super::{ApiError, BUSY_SECONDS};
 use super::challenge::Challenge;
+use super::{ApiError, BUSY_SECONDS};
 
 impl ApiError {
     /// There is nothing at this address.

@@ -55,9 +55,7 @@ async fn open(req: &HttpRequest, state: &AppState, mut params: Params) -> Result
         .streaming(told))
 }
 
-async fn next(
-    mut listener: Listener,
-) -> Option<(Result<Bytes, std::convert::Infallible>, Listener)> {
+async fn next(mut listener: Listener) -> Option<(Result<Bytes, std::convert::Infallible>, Listener)> {
     let Ok(events) = timeout(KEEP_ALIVE, listener.next()).await else {
         return Some((Ok(Bytes::from_static(b":\n\n")), listener));
     };

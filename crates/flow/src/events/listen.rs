@@ -175,9 +175,10 @@ impl Hub {
         if *open >= PER_PROCESS && of_client < PER_CLIENT {
             return Err(ListenError::Crowded);
         }
-        let listening = clients
-            .entry(client_id.clone())
-            .or_insert_with(|| Listening { latest: watch::Sender::new(Some(latest)), streams: VecDeque::new() });
+        let listening = clients.entry(client_id.clone()).or_insert_with(|| Listening {
+            latest: watch::Sender::new(Some(latest)),
+            streams: VecDeque::new(),
+        });
         listening.tell(Some(latest));
         if of_client >= PER_CLIENT
             && let Some((_, oldest)) = listening.streams.pop_front()

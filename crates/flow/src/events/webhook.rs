@@ -39,7 +39,8 @@ pub fn new_secret(rng: &dyn Rng) -> Secret {
 pub async fn start_due(ctx: &Ctx) -> Result<Vec<JoinHandle<()>>, Internal> {
     order(ctx).await?;
     let now = ctx.now();
-    let due = ctx.store().read(move |c| deliveries::clients_with_due_webhooks(c, now).map_err(Internal::from));
+    let due =
+        ctx.store().read(move |c| deliveries::clients_with_due_webhooks(c, now).map_err(Internal::from));
     Ok(start::<Webhooks>(ctx, due.await?))
 }
 

@@ -23,7 +23,12 @@ async fn subscribed(world: &World) -> SessionHead {
     head
 }
 
-fn note(c: &mut AnyConnection, client_id: &ClientId, kind: EventKind, at: Timestamp) -> Result<(), StoreError> {
+fn note(
+    c: &mut AnyConnection,
+    client_id: &ClientId,
+    kind: EventKind,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     events::note_sign_in(c, client_id, None, kind, at)
 }
 
