@@ -51,6 +51,7 @@ mod faults {
     mod keep_alive;
     mod keeper;
     mod made_up;
+    mod memory;
     mod moved;
     mod receivers;
     mod relay;

@@ -227,6 +227,40 @@ on_each_database! {
         Ok(())
     }
 
+    /// Eighteen connections name 180 hosts that never answer: a new client gets in meanwhile.
+    async fn slow_hosts_keep_nobody_out(database) {
+        let (scene, _server) = documented(database).await?;
+        let hosts: Vec<TcpListener> = (0..180)
+            .map(|n| TcpListener::bind((std::net::Ipv4Addr::new(127, 0, 1, n), 0)))
+            .collect::<std::io::Result<_>>()?;
+        let slow: Vec<String> = hosts.iter().map(|host| Ok(format!("http://{}/c", host.local_addr()?))).collect::<std::io::Result<_>>()?;
+        let naming = slow.chunks(10).map(async |ids| {
+            for id in ids.iter().cycle().take(15) {
+                let client = scene.by_name(id, &scene.client.redirect_uri);
+                scene.agent.post(&scene.app.at("/oauth/par"), &client.authorization(None).form()).await?;
+            }
+            anyhow::Ok(())
+        });
+        let attack = futures_util::future::join_all(naming);
+        let good = async {
+            for _ in 0..3 {
+                // Each one is new, at a host of its own.
+                let server = DocumentServer::start()?;
+                let client = scene.by_name(&server.client_id(), &scene.client.redirect_uri);
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                let asked = std::time::Instant::now();
+                let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &client.authorization(None).form()).await?;
+                assert_eq!(pushed.status, 201, "{pushed:?}");
+                assert!(asked.elapsed() < std::time::Duration::from_secs(6), "{:?}", asked.elapsed());
+            }
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            outcome = good => outcome,
+            _ = attack => anyhow::bail!("the attack ended first"),
+        }
+    }
+
     /// Off, they are unknown like any other name, and nothing is fetched.
     async fn can_be_switched_off(database) {
         let upstream = causeway_testkit::ScriptedUpstream::start(HANDLE, DID)?;

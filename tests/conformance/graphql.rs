@@ -363,12 +363,17 @@ on_each_database! {
             XrpcReply::json(200, &json!({"ok": true})),
             XrpcReply::json(500, &json!({"ok": true})),
             XrpcReply { body: "<h1>".to_owned(), ..XrpcReply::default() },
-            XrpcReply { filler: 20_000_000, body: "\"".to_owned(), ..XrpcReply::default() },
             XrpcReply { headers: vec![("content-type", "text/html".to_owned())], ..XrpcReply::default() },
         ] {
             scene.upstream.script(|script| script.answer = Some(reply.clone()));
             assert_eq!(error(&read().await?).0, "upstream_invalid", "{reply:?}");
         }
+        scene.upstream.script(|script| script.answer = Some(XrpcReply { filler: 20_000_000, body: "\"".to_owned(), ..XrpcReply::default() }));
+        assert_eq!(error(&read().await?).0, "answer_too_large");
+        let crowd = vec![json!({"uri": URI, "value": 1}); 101];
+        answers(&scene, 200, &json!({"records": crowd}));
+        let page = ask(&scene, &token, "{ records(collection: \"a.b.c\") { cursor } }", Value::Null).await?;
+        assert_eq!(error(&page).0, "upstream_invalid", "a page has a hundred records at most");
         scene.upstream.script(|script| script.answer = Some(XrpcReply { breaks: true, body: "{".to_owned(), ..XrpcReply::default() }));
         assert_eq!(error(&read().await?).0, "upstream_interrupted");
         scene.upstream.expire_access_tokens();
@@ -377,6 +382,29 @@ on_each_database! {
         assert_eq!(error(&over).0, "reauth_required");
         let url = over.json()["errors"][0]["extensions"]["sign_in_url"].as_str().unwrap_or_default().to_owned();
         assert!(url.contains(&scene.client.client_id), "{over:?}");
+        Ok(())
+    }
+
+    /// An argument that no server could take is refused here, and nobody is asked.
+    async fn arguments_have_bounds(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let long = "a".repeat(20_000);
+        let nsid = format!("a.b.{long}");
+        for (query, variables) in [
+            ("query($v: String!) { record(collection: $v, rkey: \"k\") { uri } }", json!({"v": nsid})),
+            ("query($v: String!) { records(collection: $v) { cursor } }", json!({"v": nsid})),
+            ("query($v: String!) { record(collection: \"a.b.c\", rkey: $v) { uri } }", json!({"v": long})),
+            ("query($v: String!) { record(collection: \"a.b.c\", rkey: $v) { uri } }", json!({"v": ".."})),
+            ("query($v: String!) { blobs(cursor: $v) { cursor } }", json!({"v": long})),
+            ("mutation($v: String!) { createRecord(collection: $v, record: {}) { uri } }", json!({"v": nsid})),
+            ("mutation($v: String!) { putRecord(collection: \"a.b.c\", rkey: \"k\", swapRecord: $v, record: {}) { uri } }", json!({"v": long})),
+            ("mutation($v: String!) { applyWrites(writes: [{delete: {collection: \"a.b.c\", rkey: $v}}]) { commit { cid } } }", json!({"v": long})),
+        ] {
+            let answer = ask(&scene, &token, query, variables).await?;
+            assert_eq!(error(&answer).0, "invalid_request", "{query}");
+        }
+        assert!(scene.upstream.calls().is_empty());
         Ok(())
     }
 

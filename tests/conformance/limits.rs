@@ -7,7 +7,7 @@ use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
 use serde_json::json;
 
 use super::device::{GRANT, poll};
-use crate::support::{DID, HANDLE, enter, on_each_database};
+use crate::support::{DID, HANDLE, count, enter, on_each_database};
 
 /// Three of everything in a minute.
 const THREE: Option<RateLimit> = Some(RateLimit { count: 3, seconds: 60 });
@@ -189,6 +189,77 @@ on_each_database! {
         for _ in 0..10 {
             assert_eq!(begin(&known).await?.status, 200);
         }
+        Ok(())
+    }
+
+    /// Rows of authorization requests, pushed or not: whoever sends them proves nothing. Only a client that the operator
+    /// has entered and that authenticates is not counted.
+    async fn authorization_requests(database) {
+        let limits = RateLimits { authorization: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let noisy = OauthClient::register(&agent, &app.issuer).await?;
+        let begin = async |client: &OauthClient| agent.get(&client.authorization(None).url(&app.issuer)).await;
+        let push = async |client: &OauthClient| {
+            let authorization = client.authorization(None);
+            let mut form = authorization.form();
+            if let Some(secret) = &client.client_secret {
+                form.push(("client_secret", secret));
+            }
+            agent.post(&app.at("/oauth/par"), &form).await
+        };
+        let wrong = noisy.authorization(None).with("response_type", Some("token")).url(&app.issuer);
+        for _ in 0..5 {
+            assert_eq!(agent.get(&wrong).await?.redirect_param("error").as_deref(), Some("unsupported_response_type"));
+        }
+        assert_eq!(begin(&noisy).await?.status, 200, "what is refused is no row, and does not count");
+        assert_eq!((push(&noisy).await?.status, push(&noisy).await?.status), (201, 201));
+        let refused = begin(&noisy).await?;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "20"));
+        let refused = push(&noisy).await?;
+        assert_eq!((&*refused.refusal(), refused.header("retry-after")), ("429 temporarily_unavailable", "20"));
+        assert_eq!((count(&app, "oauth_auth_request").await?, count(&app, "oauth_par_request").await?), (1, 2));
+        let known = OauthClient::register_with(&agent, &app.issuer, "client_secret_post").await?;
+        for status in [201, 201, 201, 429] {
+            assert_eq!(push(&known).await?.status, status, "anybody may register one that authenticates");
+        }
+        enter(&app, &known).await?;
+        for _ in 0..5 {
+            assert_eq!(push(&known).await?.status, 201);
+        }
+        app.clock.advance(20);
+        assert_eq!(begin(&noisy).await?.status, 200);
+        Ok(())
+    }
+
+    /// Clients that describe themselves in their name: no row before a request of theirs is valid, and new ones count as
+    /// registrations.
+    async fn rows_of_loopback_clients(database) {
+        let limits = RateLimits { registration: THREE, ..RateLimits::default() };
+        let (app, _upstream) = limited(database, limits).await?;
+        let agent = Agent::default();
+        let registered = OauthClient::register(&agent, &app.issuer).await?;
+        let named = |n: u32, redirect_uri: &str| OauthClient {
+            client_id: format!("http://localhost?redirect_uri=http://127.0.0.1/{n}"),
+            redirect_uri: redirect_uri.to_owned(),
+            scope: "atproto".to_owned(),
+            ..registered.clone()
+        };
+        for n in 0..10 {
+            let wrong = named(n, "http://127.0.0.1/other").authorization(None);
+            assert_eq!(agent.get(&wrong.url(&app.issuer)).await?.status, 400);
+            assert_eq!(agent.post(&app.at("/oauth/par"), &wrong.form()).await?.refusal(), "400 invalid_request");
+        }
+        assert_eq!(count(&app, "oauth_client").await?, 1);
+        let begin = async |n: u32| {
+            let authorization = named(n, &format!("http://127.0.0.1/{n}")).authorization(None);
+            agent.get(&authorization.url(&app.issuer)).await.map(|page| page.status)
+        };
+        assert_eq!((begin(1).await?, begin(2).await?), (200, 200));
+        assert_eq!((begin(3).await?, begin(1).await?), (429, 200), "who is known is heard");
+        let pushed = agent.post(&app.at("/oauth/par"), &named(4, "http://127.0.0.1/4").authorization(None).form()).await?;
+        assert_eq!(pushed.refusal(), "429 temporarily_unavailable");
+        assert_eq!(count(&app, "oauth_client").await?, 3);
         Ok(())
     }
 

@@ -40,6 +40,9 @@ pub(crate) use self::page::{PageError, sign_in_status};
 /// Seconds after which it makes sense to come back to what too many want at the moment.
 const BUSY_SECONDS: u64 = 60;
 
+/// The same where what is held is let go of soon.
+const NO_ROOM_SECONDS: u64 = 2;
+
 /// An error as an API client sees it (RFC 6749 section 5.2).
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -239,16 +242,19 @@ impl ResponseError for ApiError {
 impl From<InputError> for ApiError {
     fn from(error: InputError) -> Self {
         let status = match error {
-            InputError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            InputError::TooLarge(_) | InputError::Dense => StatusCode::PAYLOAD_TOO_LARGE,
+            InputError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             InputError::Slow => StatusCode::REQUEST_TIMEOUT,
             InputError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
         };
         let code = match error {
             InputError::Json(_) => ErrorCode::InvalidClientMetadata,
+            InputError::NoRoom => ErrorCode::TemporarilyUnavailable,
             _ => ErrorCode::InvalidRequest,
         };
-        Self::new(status, code, &error.to_string())
+        let this = Self::new(status, code, &error.to_string());
+        Self { retry_after: (error == InputError::NoRoom).then_some(NO_ROOM_SECONDS), ..this }
     }
 }
 
@@ -318,6 +324,7 @@ impl From<ParError> for ApiError {
         match error {
             ParError::Internal(error) => Self::internal(&error),
             ParError::Replayed(replayed) => replayed.into(),
+            ParError::TooMany(error) => error.into(),
             error @ ParError::Client => Self::invalid_client(&error),
             error => Self::bad_request(error.code(), &error),
         }

@@ -1,14 +1,13 @@
 //! A small cache whose entries live a fixed time.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::Timestamp;
+use causeway_domain::{BoundedMap, Timestamp};
 
 /// At most [`TtlCache::CAPACITY`] entries, each for [`TtlCache::SECONDS`].
 #[derive(Debug)]
-pub(crate) struct TtlCache<K, V>(Mutex<HashMap<K, (V, Timestamp)>>);
+pub(crate) struct TtlCache<K, V>(Mutex<BoundedMap<K, (V, Timestamp)>>);
 
 impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
     /// Entries kept: the oldest makes room for one more.
@@ -17,7 +16,7 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
     pub(crate) const SECONDS: i64 = 300;
 
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
+        Self(Mutex::new(BoundedMap::new(Self::CAPACITY)))
     }
 
     pub(crate) fn get(&self, key: &K, now: Timestamp) -> Option<V> {
@@ -46,15 +45,7 @@ impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
     }
 
     pub(crate) fn put(&self, key: K, value: V, now: Timestamp) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= Self::CAPACITY && !entries.contains_key(&key) {
-            entries.retain(|_, (_, since)| is_live(*since, now, Self::SECONDS));
-            if entries.len() >= Self::CAPACITY {
-                let oldest = entries.iter().min_by_key(|(_, (_, since))| *since).map(|(key, _)| key.clone());
-                oldest.map(|key| entries.remove(&key));
-            }
-        }
-        entries.insert(key, (value, now));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (value, now));
     }
 }
 

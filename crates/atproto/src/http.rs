@@ -19,9 +19,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use url::{Host, Url};
-use zeroize::Zeroizing;
 
 use crate::address::is_public;
+use crate::budget::Budgets;
 use crate::home::{Home, PerRuntime};
 use crate::sent::{Sent, Shows};
 use crate::stats::{UpstreamCounters, UpstreamStats};
@@ -44,6 +44,8 @@ pub struct HttpConfig {
     pub total_timeout: Duration,
     /// How long nothing may move in a request without a total timeout.
     pub idle_timeout: Duration,
+    /// What may be held whole.
+    pub budgets: Budgets,
 }
 
 impl Default for HttpConfig {
@@ -56,6 +58,7 @@ impl Default for HttpConfig {
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(1),
+            budgets: Budgets::default(),
         }
     }
 }
@@ -84,6 +87,12 @@ pub enum HttpError {
     /// The answer is longer than we read.
     #[error("the answer is too large")]
     TooLarge,
+    /// The process holds as much as it may: there is no room for the answer at the moment.
+    #[error("there is no room for the answer at the moment")]
+    NoRoom {
+        /// Whether the request was sent.
+        sent: bool,
+    },
     /// The answer is not JSON of the form that was expected.
     #[error("the answer is not the JSON that was expected")]
     NotJson,
@@ -104,6 +113,7 @@ impl HttpError {
     pub const fn may_have_arrived(&self) -> bool {
         match self {
             Self::Setup(_) | Self::Blocked(_) | Self::Unreachable(_) => false,
+            Self::NoRoom { sent } => *sent,
             Self::Timeout
             | Self::Interrupted
             | Self::Redirected
@@ -130,6 +140,7 @@ pub struct HttpClient {
     clients: Arc<PerRuntime<Result<reqwest::Client, HttpError>>>,
     dev_mode: bool,
     idle_timeout: Duration,
+    budgets: Budgets,
     counters: Arc<UpstreamCounters>,
 }
 
@@ -192,15 +203,21 @@ impl HttpClient {
         let home = Home::current().ok_or(HttpError::Setup("there is no async runtime"))?;
         let (dev_mode, idle_timeout) = (config.dev_mode, config.idle_timeout);
         let (tls, names) = (tls(config)?, Arc::new(GuardedResolver::new(config, home.clone())));
-        let config = config.clone();
+        let (config, budgets) = (config.clone(), config.budgets.clone());
         let clients = PerRuntime::new(move || client(&config, tls.clone(), Arc::clone(&names)));
         clients.of(home.id())?;
-        Ok(Self { home, clients: Arc::new(clients), dev_mode, idle_timeout, counters: Arc::default() })
+        let (clients, counters) = (Arc::new(clients), Arc::default());
+        Ok(Self { home, clients, dev_mode, idle_timeout, budgets, counters })
     }
 
     /// Whether plain http and private addresses are allowed.
     pub const fn dev_mode(&self) -> bool {
         self.dev_mode
+    }
+
+    /// What this process may hold whole: one client has the budgets of all.
+    pub const fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// Where the connections of the process live.
@@ -238,7 +255,7 @@ impl HttpClient {
         if !is_json(response.headers()) {
             return Err(HttpError::NotJson);
         }
-        let body = read(response, cap).await?;
+        let body = self.read(response, cap).await?;
         serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)
     }
 
@@ -266,7 +283,7 @@ impl HttpClient {
             return Err(HttpError::NotJson);
         }
         let (media_type, max_age) = (media_type(response.headers()), times::max_age(response.headers()));
-        let body = read(response, cap).await?;
+        let body = self.read(response, cap).await?;
         let json = serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)?;
         Ok(Document { json, media_type, max_age })
     }
@@ -303,7 +320,7 @@ impl HttpClient {
             if !response.status().is_success() {
                 return Err(status_error(&response));
             }
-            let body = read(response, cap).await?;
+            let body = self.read(response, cap).await?;
             return Ok(String::from_utf8_lossy(&body).into_owned());
         }
         Err(HttpError::Redirected)
@@ -421,23 +438,6 @@ pub(crate) fn final_answer(response: Response) -> Result<Response, HttpError> {
         400..600 => Ok(response),
         _ => Err(status_error(&response)),
     }
-}
-
-/// Reads a body of at most `cap` bytes.
-pub(crate) async fn read(mut response: Response, cap: usize) -> Result<Zeroizing<Vec<u8>>, HttpError> {
-    let announced =
-        response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    if announced > cap {
-        return Err(HttpError::TooLarge);
-    }
-    let mut body = Zeroizing::new(Vec::with_capacity(announced));
-    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-        if body.len() + chunk.len() > cap {
-            return Err(HttpError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// The media type that the headers announce, without parameters, in lower case.

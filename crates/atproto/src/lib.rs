@@ -5,6 +5,8 @@
 //! connect to addresses that are not on the public internet.
 
 mod address;
+mod body;
+pub mod budget;
 mod cache;
 mod challenge;
 mod client;

@@ -1,18 +1,23 @@
 //! The DPoP nonces that servers gave us (RFC 9449 section 8), by origin.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::Timestamp;
+use causeway_domain::{BoundedMap, Timestamp};
 use reqwest::header::HeaderMap;
 use url::Url;
 
 /// The newest nonce of each origin. Kept in memory only: a lost nonce costs one more round trip.
-#[derive(Debug, Default)]
-pub(crate) struct NonceMemory(Mutex<HashMap<String, (String, Timestamp)>>);
+#[derive(Debug)]
+pub(crate) struct NonceMemory(Mutex<BoundedMap<String, (String, Timestamp)>>);
+
+impl Default for NonceMemory {
+    fn default() -> Self {
+        Self(Mutex::new(BoundedMap::new(Self::CAPACITY)))
+    }
+}
 
 impl NonceMemory {
-    /// When more origins than this are known, all are forgotten.
+    /// The most origins that are known: that of the oldest nonce makes room.
     const CAPACITY: usize = 10_000;
     /// Longer ones are not kept.
     const MAX_LENGTH: usize = 512;
@@ -38,12 +43,9 @@ impl NonceMemory {
             return None;
         }
         let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if nonces.len() >= Self::CAPACITY {
-            nonces.clear();
-        }
         let origin = url.origin().ascii_serialization();
         if nonces.get(&origin).is_none_or(|(known, _)| known != nonce) {
-            nonces.insert(origin, (nonce.to_owned(), now));
+            nonces.put(origin, (nonce.to_owned(), now));
         }
         Some(nonce.to_owned())
     }

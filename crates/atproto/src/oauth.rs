@@ -11,10 +11,12 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
+use crate::body::read_into;
+use crate::budget::Held;
 use crate::challenge;
 use crate::client::AtprotoClient;
 use crate::error::TokenError;
-use crate::http::{Call, HttpClient, HttpError, is_json, read, status_error};
+use crate::http::{Call, HttpClient, HttpError, is_json, status_error};
 use crate::metadata::AuthorizationServer;
 use crate::sent::Shows;
 
@@ -293,6 +295,7 @@ impl AtprotoClient {
             body: Some(form(post, assertion.as_ref())),
             shows: Shows::Address,
         };
+        let room = self.0.http.room_for_tokens()?;
         let response = self.0.http.send(call).await?;
         let given = self.0.nonces.keep(post.endpoint, response.headers(), now);
         let status = response.status();
@@ -301,7 +304,7 @@ impl AtprotoClient {
             return Err(status_says.into());
         }
         let headers = response.headers().clone();
-        let body = read(response, HttpClient::TOKEN_CAP).await;
+        let body = read_into(room, response, HttpClient::TOKEN_CAP).await;
         if status.is_success() {
             let nonce = given.or_else(|| nonce.map(str::to_owned));
             return Ok(Attempt::Done(Answer { is_json: is_json(&headers), body: body?, nonce }));
@@ -334,7 +337,7 @@ enum Attempt {
 /// A 2xx answer.
 struct Answer {
     is_json: bool,
-    body: Zeroizing<Vec<u8>>,
+    body: Held,
     nonce: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use causeway_domain::{JsonObject, Nsid, Secret};
 use causeway_jose::{DpopClaims, EcKey, JoseError, dpop_proof};
 use futures_util::stream::{BoxStream, StreamExt as _, unfold};
@@ -16,9 +16,10 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response};
 use serde::Deserialize;
-use tokio::time::timeout;
 use url::Url;
 
+use crate::body::read_short;
+use crate::budget::Budget;
 use crate::challenge;
 use crate::client::AtprotoClient;
 use crate::http::{HttpError, is_json};
@@ -71,6 +72,9 @@ pub enum UploadError {
     /// It stopped for too long.
     #[error("the body stopped arriving")]
     Stalled,
+    /// The process holds as much as it may.
+    #[error("there is no room for the body at the moment: try again in a moment")]
+    NoRoom,
 }
 
 /// A request's body.
@@ -167,11 +171,11 @@ impl XrpcAnswer {
         }
     }
 
-    /// The whole body, which may have `cap` bytes.
+    /// The whole body, which may have `cap` bytes, within a budget.
     ///
     /// # Errors
     /// [`HttpError`]; [`HttpError::NotJson`] for one that is encoded in a way that we did not ask for.
-    pub async fn read(self, cap: usize) -> Result<Bytes, HttpError> {
+    pub async fn read(self, cap: usize, budget: &Budget) -> Result<Bytes, HttpError> {
         if self
             .header(CONTENT_ENCODING.as_str())
             .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
@@ -181,7 +185,7 @@ impl XrpcAnswer {
         match self.body {
             AnswerBody::Whole(body) if body.len() <= cap => Ok(body),
             AnswerBody::Whole(_) => Err(HttpError::TooLarge),
-            AnswerBody::Open(response, idle) => whole(response, idle, cap).await,
+            AnswerBody::Open(response, idle) => read_short(response, idle, cap, budget).await,
         }
     }
 
@@ -335,19 +339,19 @@ impl AtprotoClient {
         given: Option<String>,
     ) -> Result<Tried, XrpcError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let idle = self.0.http.idle_timeout();
+        let (idle, documents) = (self.0.http.idle_timeout(), &self.0.http.budgets().documents);
         if status != 400 && status != 401 {
             let body = match response.content_length() {
                 // 304 announces the length of what it does not bring.
                 Some(length) if length <= SMALL && status != 304 => {
-                    AnswerBody::Whole(whole(response, idle, SHORT).await?)
+                    AnswerBody::Whole(read_short(response, idle, SHORT, documents).await?)
                 }
                 _ => AnswerBody::Open(response, idle),
             };
             return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
         }
         // What the server says of our credentials is for us, not for whoever calls.
-        let body = whole(response, idle, SHORT).await?;
+        let body = read_short(response, idle, SHORT, documents).await?;
         match refusal(request, status, &headers, &body).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
             Some(INVALID_TOKEN) => Err(XrpcError::InvalidToken),
@@ -363,21 +367,6 @@ impl AtprotoClient {
             }
         }
     }
-}
-
-/// Reads a body that is not long, within the time in which something would have to move of a long one.
-async fn whole(mut response: Response, patience: Duration, cap: usize) -> Result<Bytes, HttpError> {
-    let reading = async {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = next_chunk(&mut response, patience).await? {
-            if body.len() + chunk.len() > cap {
-                return Err(HttpError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
-    };
-    timeout(patience, reading).await.map_err(|_| HttpError::Timeout)?
 }
 
 /// What one try brought.

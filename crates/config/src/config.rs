@@ -157,8 +157,12 @@ pub struct Config {
     pub registration_limit: Option<RateLimit>,
     /// Failed client authentications, by client and address; `None` = no limit.
     pub failed_authentication_limit: Option<RateLimit>,
+    /// Authorization requests, by client and address; `None` = no limit.
+    pub authorization_limit: Option<RateLimit>,
     /// Requests of devices whose client does not authenticate, by client and address; `None` = no limit.
     pub device_limit: Option<RateLimit>,
+    /// Memory for bodies that are held whole, in MiB.
+    pub body_memory: u32,
     /// The address to serve metrics on; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Days for which an act stays in the audit log; `None` = for ever.
@@ -280,7 +284,9 @@ impl Config {
             sign_in_limit: operation.sign_in_limit,
             registration_limit: operation.registration_limit,
             failed_authentication_limit: operation.failed_authentication_limit,
+            authorization_limit: operation.authorization_limit,
             device_limit: operation.device_limit,
+            body_memory: operation.body_memory,
             metrics_listen: operation.metrics_listen,
             audit_retention_days: operation.audit_retention_days,
             keep_alive_seconds: operation.keep_alive_seconds,
@@ -370,7 +376,9 @@ struct Operation {
     sign_in_limit: Option<RateLimit>,
     registration_limit: Option<RateLimit>,
     failed_authentication_limit: Option<RateLimit>,
+    authorization_limit: Option<RateLimit>,
     device_limit: Option<RateLimit>,
+    body_memory: u32,
     metrics_listen: Option<SocketAddr>,
     audit_retention_days: Option<u32>,
     keep_alive_seconds: u32,
@@ -399,7 +407,14 @@ impl Operation {
             &mut settings.failed_authentication_limit,
             &mut file.failed_authentication_limit,
         )?;
+        let authorization_limit = limit(
+            &table::AUTHORIZATION_LIMIT,
+            &mut settings.authorization_limit,
+            &mut file.authorization_limit,
+        )?;
         let device_limit = limit(&table::DEVICE_LIMIT, &mut settings.device_limit, &mut file.device_limit)?;
+        let (flag, line) = (settings.body_memory.take(), file.body_memory.take());
+        let body_memory = layers.text(&table::BODY_MEMORY, flag, line, parse::mebibytes)?;
         let (flag, line) = (settings.metrics_listen.take(), file.metrics_listen.take());
         let metrics_listen = layers.text(&table::METRICS_LISTEN, flag, line, parse::listen)?;
         let (flag, line) = (settings.audit_retention_days.take(), file.audit_retention_days.take());
@@ -414,7 +429,9 @@ impl Operation {
             sign_in_limit,
             registration_limit,
             failed_authentication_limit,
+            authorization_limit,
             device_limit,
+            body_memory: required(body_memory, &table::BODY_MEMORY)?,
             metrics_listen,
             audit_retention_days: days.filter(|days| *days > 0),
             keep_alive_seconds: required(keep_alive, &table::KEEP_ALIVE_SECONDS)?,

@@ -155,6 +155,13 @@ pub(crate) fn log_level(text: &str) -> Result<String, Fault> {
     Err(Fault::new(format!("{text:?} is not a log level"), "use error, warn, info, debug or trace"))
 }
 
+/// Enough for what one request may hold, and within what a counter counts.
+pub(crate) fn mebibytes(text: &str) -> Result<u32, Fault> {
+    text.parse().ok().filter(|mebibytes| (64..=1024 * 1024).contains(mebibytes)).ok_or_else(|| {
+        Fault::new(format!("{text:?} is not a number of MiB"), "use a whole number from 64 on, such as 128")
+    })
+}
+
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {
     match text {
         "pretty" => Ok(LogFormat::Pretty),

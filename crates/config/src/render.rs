@@ -61,6 +61,8 @@ impl Config {
             "sign-in-limit" => text(&RateLimit::in_words(self.sign_in_limit)),
             "registration-limit" => text(&RateLimit::in_words(self.registration_limit)),
             "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),
+            "authorization-limit" => text(&RateLimit::in_words(self.authorization_limit)),
+            "body-memory" => text(&self.body_memory.to_string()),
             "device-limit" => text(&RateLimit::in_words(self.device_limit)),
             "metrics-listen" => self.metrics_listen.as_ref().and_then(|address| text(address)),
             "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),

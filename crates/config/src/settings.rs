@@ -99,9 +99,17 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "LIMIT")]
     pub failed_authentication_limit: Option<String>,
 
+    /// Authorization requests that are begun or pushed by one client and network address, save for pushed ones of clients of the operator that authenticate: N/second, N/minute, N/hour or off
+    #[arg(long, global = true, value_name = "LIMIT")]
+    pub authorization_limit: Option<String>,
+
     /// Polls, and requests for codes, of devices of one client, by network address, save for clients of the operator that authenticate: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub device_limit: Option<String>,
+
+    /// Memory in MiB for bodies that are held whole, of requests and of the answers of PDSes: beyond it they are refused for a moment
+    #[arg(long, global = true, value_name = "MIB")]
+    pub body_memory: Option<String>,
 
     /// Address and port of their own to serve Prometheus metrics on, at /metrics; not for the public
     #[arg(long, global = true, value_name = "ADDR")]

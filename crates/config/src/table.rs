@@ -79,7 +79,9 @@ settings! {
     SIGN_IN_LIMIT = "sign-in-limit", "CAUSEWAY_SIGN_IN_LIMIT", Text, Some("100/minute"), "";
     REGISTRATION_LIMIT = "registration-limit", "CAUSEWAY_REGISTRATION_LIMIT", Text, Some("1000/hour"), "";
     FAILED_AUTHENTICATION_LIMIT = "failed-authentication-limit", "CAUSEWAY_FAILED_AUTHENTICATION_LIMIT", Text, Some("100/minute"), "";
+    AUTHORIZATION_LIMIT = "authorization-limit", "CAUSEWAY_AUTHORIZATION_LIMIT", Text, Some("120/minute"), "";
     DEVICE_LIMIT = "device-limit", "CAUSEWAY_DEVICE_LIMIT", Text, Some("600/minute"), "";
+    BODY_MEMORY = "body-memory", "CAUSEWAY_BODY_MEMORY", Text, Some("128"), "";
     METRICS_LISTEN = "metrics-listen", "CAUSEWAY_METRICS_LISTEN", Text, None, "unset: no metrics";
     AUDIT_RETENTION_DAYS = "audit-retention-days", "CAUSEWAY_AUDIT_RETENTION_DAYS", Text, Some("90"), "";
     KEEP_ALIVE_SECONDS = "keep-alive-seconds", "CAUSEWAY_KEEP_ALIVE_SECONDS", Text, Some("75"), "";

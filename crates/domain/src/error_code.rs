@@ -99,6 +99,8 @@ error_codes! {
     UpstreamInvalid = "upstream_invalid",
     /// Ours: the person's own server takes our token or proof not even when they are new.
     UpstreamRefused = "upstream_refused",
+    /// Ours: the answer of a PDS is longer than what is held of it.
+    AnswerTooLarge = "answer_too_large",
     /// Ours: the request has to be sent again, since its body was too large to be kept.
     ResendRequest = "resend_request",
     /// Ours: the address does not exist here.

@@ -3,6 +3,7 @@
 pub mod access_format;
 pub mod account;
 pub mod authorization;
+pub mod bounded_map;
 pub mod client;
 pub mod client_document;
 pub mod client_keys;
@@ -37,6 +38,7 @@ pub mod xrpc;
 pub use access_format::AccessTokenFormat;
 pub use account::{AccountProof, LiveSession};
 pub use authorization::{Prompt, Prompts, ResponseMode};
+pub use bounded_map::BoundedMap;
 pub use clock::{Clock, Moment, SystemClock, Timestamp};
 pub use email::EmailAddress;
 pub use error_code::ErrorCode;

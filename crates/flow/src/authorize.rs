@@ -16,12 +16,13 @@ use causeway_store::{auth_requests, par};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{self, ClaimsError, RequestedClaims};
-use crate::client_documents::{self, DocumentTrouble, FindError};
+use crate::client_documents::{self, DocumentTrouble, FindError, KeepError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::id_token::OPENID;
 use crate::id_token_hint;
 use crate::issuer_keys;
+use crate::limits::{self, Act, TooMany};
 use crate::open_redirect;
 use crate::request_object;
 use crate::resources;
@@ -206,9 +207,21 @@ pub enum AuthorizeError {
         /// Whether the person has to be asked before they are sent there.
         ask: bool,
     },
+    /// Too many were begun: nothing of this one is kept.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+impl From<KeepError> for AuthorizeError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::TooMany(error) => error.into(),
+            KeepError::Internal(error) => error.into(),
+        }
+    }
 }
 
 impl From<causeway_store::StoreError> for AuthorizeError {
@@ -277,6 +290,8 @@ async fn begin_for(
         return Err(refuse(ctx, &client, params, refusal));
     }
     let checked = prepare(ctx, &client, params).await?;
+    limits::permit(ctx, Act::Authorization, Some(&client.client_id), trace::origin().1)?;
+    client_documents::keep_loopback(ctx, &client).await?;
     let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
     let mut request = checked.into_request(id, &client, browser, None, ctx.now());
     request.correlation_id = correlation_id;

@@ -4,21 +4,26 @@
 //! Other processes change and delete clients in the same database. So an entry lives half a second, and
 //! a change is seen everywhere within one; no notification can get lost.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use causeway_domain::ClientId;
 use causeway_domain::client::Client;
+use causeway_domain::{BoundedMap, ClientId};
 use tokio::time::Instant;
 
 /// How long a client is believed to be as it was.
 const LIFETIME: Duration = Duration::from_millis(500);
-/// The most clients that are kept.
+/// The most clients that are kept: the one that was looked up longest ago makes room.
 const CAPACITY: usize = 4096;
 
-#[derive(Debug, Default)]
-pub(crate) struct ClientCache(RwLock<HashMap<ClientId, (Arc<Client>, Instant)>>);
+#[derive(Debug)]
+pub(crate) struct ClientCache(RwLock<BoundedMap<ClientId, (Arc<Client>, Instant)>>);
+
+impl Default for ClientCache {
+    fn default() -> Self {
+        Self(RwLock::new(BoundedMap::new(CAPACITY)))
+    }
+}
 
 impl ClientCache {
     /// The client, if it was looked up within the last half second.
@@ -33,11 +38,6 @@ impl ClientCache {
     /// Keeps a client as it was when the look-up began.
     pub(crate) fn put(&self, client: &Arc<Client>, since: Instant) {
         let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if clients.len() >= CAPACITY {
-            clients.retain(|_, (_, since)| since.elapsed() < LIFETIME);
-        }
-        if clients.len() < CAPACITY {
-            clients.insert(client.client_id.clone(), (Arc::clone(client), since));
-        }
+        clients.put(client.client_id.clone(), (Arc::clone(client), since));
     }
 }

@@ -3,31 +3,28 @@
 //! development on the person's own machine.
 //!
 //! Anybody can send a `client_id`, and so have us fetch what it names. So a document is fetched by the guarded
-//! client alone, by one at a time, not again for a moment after it failed, and unknown ones only so often from
-//! one host and so many at once.
+//! client alone, by one at a time, not again for a moment after it failed, unknown ones only so often from
+//! one host, and so many at once for each who asks. Nothing is kept for a request that is refused.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use causeway_atproto::HttpError;
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::client_document::{ClientDocumentError, ClientName, ClientOrigin, read_document};
-use causeway_domain::{ClientId, ErrorCode, Timestamp};
+use causeway_domain::{BoundedMap, ClientId, ErrorCode, Timestamp};
 use causeway_store::{StoreError, clients as rows};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::limits::{self, Act, Network, TooMany, network};
 use crate::register;
+use crate::trace;
 
 /// The most that is read of a document, in bytes.
 const DOCUMENT_CAP: usize = 32 * 1024;
-/// How long a document may take: somebody waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds that a document is kept at least and at most, and when its server does not say.
 const KEPT_SECONDS: (i64, i64) = (60, 86_400);
 const KEPT_SECONDS_UNSAID: i64 = 600;
@@ -37,12 +34,11 @@ const COOL_DOWN_SECONDS: i64 = 10;
 const GRACE_SECONDS: i64 = 86_400;
 /// Seconds after which a loopback client is noted as seen again.
 const SEEN_SECONDS: i64 = 3600;
-/// The most documents that are fetched at once.
-const FETCHES: usize = 16;
-/// Documents that nobody has used before, from one host within a minute.
-const NEW_PER_HOST: u32 = 20;
+/// Documents that nobody has used before, from one host within a minute: for all who ask, and for one address.
+const NEW_PER_HOST: u32 = 100;
+const NEW_PER_HOST_AND_ADDRESS: u32 = 20;
 const HOST_WINDOW_SECONDS: i64 = 60;
-/// The most addresses, and the most hosts, that are remembered.
+/// The most documents, and half the most hosts, that are remembered: what came first makes room.
 const CAPACITY: usize = 4096;
 
 /// Why a client of this kind is not let in.
@@ -105,45 +101,45 @@ struct Window {
 /// What this process is fetching, and has tried to.
 #[derive(Debug)]
 pub(crate) struct ClientDocuments {
-    slots: Mutex<HashMap<ClientId, Arc<Slot>>>,
-    hosts: Mutex<HashMap<String, Window>>,
-    fetches: Semaphore,
+    slots: Mutex<BoundedMap<ClientId, Arc<Slot>>>,
+    hosts: Mutex<BoundedMap<Asked, Window>>,
 }
+
+/// A host, and who asks for its documents: anybody, or one address.
+type Asked = (String, Option<Network>);
 
 impl Default for ClientDocuments {
     fn default() -> Self {
-        Self { slots: Mutex::default(), hosts: Mutex::default(), fetches: Semaphore::new(FETCHES) }
+        let hosts = Mutex::new(BoundedMap::new(2 * CAPACITY));
+        Self { slots: Mutex::new(BoundedMap::new(CAPACITY)), hosts }
     }
 }
 
 impl ClientDocuments {
     fn slot(&self, client_id: &ClientId) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= CAPACITY && !slots.contains_key(client_id) {
-            // Whoever waits for one holds it; the others are at most a moment's rest after a failure.
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        if let Some(slot) = slots.get(client_id) {
+            return Arc::clone(slot);
         }
-        Arc::clone(slots.entry(client_id.clone()).or_default())
+        let slot = Arc::<Slot>::default();
+        slots.put(client_id.clone(), Arc::clone(&slot));
+        slot
     }
 
-    /// Whether one more unknown document may be fetched from this host now.
-    fn admit(&self, url: &Url, now: Timestamp) -> bool {
-        let is_live = |window: &Window| (0..HOST_WINDOW_SECONDS).contains(&now.since(window.since));
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= CAPACITY {
-            hosts.retain(|_, window| is_live(window));
-        }
+    /// Whether one more unknown document may be fetched from this host now, for whoever is at this address.
+    fn admit(&self, url: &Url, address: Option<Network>, now: Timestamp) -> bool {
         let host = url.host_str().unwrap_or_default();
-        if hosts.len() >= CAPACITY && !hosts.contains_key(host) {
-            return false;
-        }
-        let fresh = Window { since: now, fetches: 0 };
-        let window = hosts.entry(host.to_owned()).or_insert(fresh);
-        if !is_live(window) {
-            *window = fresh;
-        }
-        window.fetches += 1;
-        window.fetches <= NEW_PER_HOST
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = |asked: Asked, most: u32| {
+            let is_live = |window: &&Window| (0..HOST_WINDOW_SECONDS).contains(&now.since(window.since));
+            let window = hosts.get(&asked).filter(is_live).copied();
+            let Window { since, fetches } = window.unwrap_or(Window { since: now, fetches: 0 });
+            hosts.put(asked, Window { since, fetches: fetches.saturating_add(1) });
+            fetches < most
+        };
+        // One address that asks too often takes nothing of what all have.
+        (address.is_none() || count((host.to_owned(), address), NEW_PER_HOST_AND_ADDRESS))
+            && count((host.to_owned(), None), NEW_PER_HOST)
     }
 }
 
@@ -164,14 +160,14 @@ pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<C
         Err(error) => return Err(DocumentTrouble::from(error).into()),
     };
     match name {
-        ClientName::Loopback(metadata) => loopback(ctx, client_id, metadata, known).await.map(Some),
+        ClientName::Loopback(metadata) => loopback(ctx, client_id, metadata, known).map(Some),
         ClientName::Document(url) => document(ctx, client_id, &url, known).await.map(Some),
         ClientName::Opaque => Ok(known),
     }
 }
 
-/// A client that describes itself in its name: kept like any other, since all that follows refers to it.
-async fn loopback(
+/// A client that describes itself in its name. It is kept when a request of it is: see [`keep_loopback`].
+fn loopback(
     ctx: &Ctx,
     client_id: &ClientId,
     metadata: ClientMetadata,
@@ -184,7 +180,35 @@ async fn loopback(
     {
         return Ok(client);
     }
-    keep(ctx, client_id, metadata, ClientOrigin::Loopback { checked_at: now }).await
+    described(ctx, client_id, metadata, ClientOrigin::Loopback { checked_at: now }).map(Arc::new)
+}
+
+/// Why a client is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// Too many new ones.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+/// Keeps a client that describes itself in its name, unless it was just kept: the request of it that is kept next
+/// refers to it. A new one counts as a registration. All others are kept already.
+///
+/// # Errors
+/// [`KeepError`].
+pub(crate) async fn keep_loopback(ctx: &Ctx, client: &Client) -> Result<(), KeepError> {
+    let ClientOrigin::Loopback { checked_at } = client.origin else { return Ok(()) };
+    let known = clients::find(ctx, &client.client_id).await?;
+    match &known {
+        Some(known) if known.origin == (ClientOrigin::Loopback { checked_at }) => return Ok(()),
+        Some(_) => {}
+        None => limits::permit(ctx, Act::Registration, None, trace::origin().1)?,
+    }
+    put(ctx, client.clone()).await?;
+    Ok(())
 }
 
 async fn document(
@@ -251,7 +275,8 @@ async fn read(
     known: Option<&Client>,
 ) -> Result<Arc<Client>, FindError> {
     let (metadata, fresh_until) = fetch(ctx, client_id, url, known).await?;
-    keep(ctx, client_id, metadata, ClientOrigin::Document { checked_at: ctx.now(), fresh_until }).await
+    let origin = ClientOrigin::Document { checked_at: ctx.now(), fresh_until };
+    keep(ctx, client_id, metadata, origin, known.is_none()).await
 }
 
 /// Fetches a document, and how long it may be kept.
@@ -261,13 +286,13 @@ async fn fetch(
     url: &Url,
     known: Option<&Client>,
 ) -> Result<(ClientMetadata, Timestamp), DocumentTrouble> {
-    let documents = ctx.client_documents();
-    if known.is_none() && !documents.admit(url, ctx.now()) {
-        tracing::warn!(host = url.host_str(), "too many unknown client documents of one host");
+    let address = trace::origin().1;
+    if known.is_none() && !ctx.client_documents().admit(url, address.map(network), ctx.now()) {
+        tracing::debug!(host = url.host_str(), "too many unknown client documents of one host");
         return Err(DocumentTrouble::Busy);
     }
-    let _permit = documents.fetches.try_acquire().map_err(|_| DocumentTrouble::Busy)?;
-    let fetched = timeout(PATIENCE, ctx.atproto().http().get_document(url, DOCUMENT_CAP));
+    let turn = ctx.fetch_turns().wait(url).await.ok_or(DocumentTrouble::Busy)?;
+    let fetched = timeout(turn.patience, ctx.atproto().http().get_document(url, DOCUMENT_CAP));
     let document = match fetched.await.unwrap_or(Err(HttpError::Timeout)) {
         Ok(document) => document,
         Err(error) => {
@@ -297,20 +322,38 @@ fn trouble_of(error: &HttpError) -> DocumentTrouble {
     }
 }
 
-/// Keeps a client as it describes itself now, if that holds up.
+/// A client as it describes itself now, if that holds up.
+fn described(
+    ctx: &Ctx,
+    client_id: &ClientId,
+    metadata: ClientMetadata,
+    origin: ClientOrigin,
+) -> Result<Client, FindError> {
+    let invalid = |error| FindError::Document(ClientDocumentError::Metadata(error).into());
+    let valid = metadata.validate().map_err(invalid)?;
+    register::check_keys(&valid).map_err(invalid)?;
+    let client = valid.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
+    Ok(Client { origin, ..client })
+}
+
+/// Keeps a client as it describes itself now, if that holds up. One that is new counts as a registration.
 async fn keep(
     ctx: &Ctx,
     client_id: &ClientId,
     metadata: ClientMetadata,
     origin: ClientOrigin,
+    is_new: bool,
 ) -> Result<Arc<Client>, FindError> {
-    let invalid = |error| FindError::Document(ClientDocumentError::Metadata(error).into());
-    let valid = metadata.validate().map_err(invalid)?;
-    register::check_keys(&valid).map_err(invalid)?;
+    let client = described(ctx, client_id, metadata, origin)?;
+    if is_new {
+        limits::permit(ctx, Act::Registration, None, trace::origin().1).map_err(|_| DocumentTrouble::Busy)?;
+    }
+    Ok(put(ctx, client).await?)
+}
+
+/// Keeps a client that nobody registered.
+async fn put(ctx: &Ctx, client: Client) -> Result<Arc<Client>, Internal> {
     let since = Instant::now();
-    let (tenant, now) = (ctx.tenant().clone(), ctx.now());
-    let mut client = valid.into_client(client_id.clone(), tenant, None, now);
-    client.origin = origin;
     let put = async |client: Client| {
         ctx.store()
             .write(move |c| {
@@ -329,7 +372,7 @@ async fn keep(
     };
     let kept = Arc::new(kept);
     ctx.clients().put(&kept, since);
-    tracing::debug!(%client_id, "client document taken");
+    tracing::debug!(client_id = %kept.client_id, "client kept as it describes itself");
     Ok(kept)
 }
 
@@ -337,26 +380,37 @@ async fn keep(
 mod tests {
     use super::*;
 
+    fn url(host: &str) -> Url {
+        Url::parse(&format!("https://{host}/c")).unwrap()
+    }
+
     #[test]
     fn one_host_is_not_asked_without_end() {
         let documents = ClientDocuments::default();
-        let url = |host: &str| Url::parse(&format!("https://{host}/c")).unwrap();
-        let busy = (0..NEW_PER_HOST).all(|_| documents.admit(&url("a.example"), Timestamp(0)));
-        assert!(busy && !documents.admit(&url("a.example"), Timestamp(59)));
-        assert!(documents.admit(&url("b.example"), Timestamp(59)), "others are not held up");
-        assert!(documents.admit(&url("a.example"), Timestamp(60)));
+        let admit = |host: &str, address: u64, now: i64| {
+            documents.admit(&url(host), Some((false, address)), Timestamp(now))
+        };
+        assert!((0..NEW_PER_HOST_AND_ADDRESS).all(|_| admit("a.example", 1, 0)));
+        assert!((0..1000).all(|_| !admit("a.example", 1, 59)));
+        assert!(admit("b.example", 1, 59) && admit("a.example", 2, 59), "others are not held up");
+        assert!(admit("a.example", 1, 60));
+        let admitted = (0..1000).filter(|address| admit("c.example", *address, 0)).count();
+        assert_eq!(admitted, 100, "nor by many together");
     }
 
+    /// What is full forgets what came first, and counts on.
     #[test]
     fn memory_is_bounded() {
         let documents = ClientDocuments::default();
         for n in 0..CAPACITY + 10 {
             documents.slot(&ClientId::new(format!("https://a.example/{n}")));
-            documents.admit(&Url::parse(&format!("https://h{n}.example/")).unwrap(), Timestamp(0));
+            documents.admit(&url(&format!("h{n}.example")), Some((false, 1)), Timestamp(0));
         }
         assert!(documents.slots.lock().unwrap().len() <= CAPACITY);
-        assert!(documents.hosts.lock().unwrap().len() <= CAPACITY);
-        assert!(documents.admit(&Url::parse("https://new.example/").unwrap(), Timestamp(60)));
+        assert!(documents.hosts.lock().unwrap().len() <= 2 * CAPACITY);
+        let admit = || documents.admit(&url("new.example"), Some((false, 1)), Timestamp(0));
+        assert!((0..NEW_PER_HOST_AND_ADDRESS).all(|_| admit()));
+        assert!(!admit());
     }
 
     /// What is told apart must not tell a stranger what our network looks like.

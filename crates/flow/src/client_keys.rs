@@ -1,13 +1,13 @@
 //! The public keys of clients: those that stand in their registration, and those behind their `jwks_uri`,
 //! kept as long as the answer says.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use causeway_atproto::HttpClient;
+use causeway_atproto::{HttpClient, HttpError};
 use causeway_domain::client::Client;
-use causeway_domain::{ClientId, Timestamp};
+use causeway_domain::{BoundedMap, ClientId, Timestamp};
 use causeway_jose::JwkSet;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::assertion::AssertionError;
@@ -18,7 +18,7 @@ const KEPT_SECONDS: (i64, i64) = (60, 86_400);
 const KEPT_SECONDS_UNSAID: i64 = 600;
 /// Seconds between two fetches of the same keys: whoever sends unknown `kid`s causes no more.
 const COOL_DOWN_SECONDS: i64 = 10;
-/// The most key sets that are kept.
+/// The most key sets that are kept: the one that was asked for first makes room.
 const CAPACITY: usize = 1024;
 
 /// Keys as they were fetched last.
@@ -43,8 +43,14 @@ impl Slot {
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct ClientKeys(Mutex<HashMap<(ClientId, String), Arc<Slot>>>);
+#[derive(Debug)]
+pub(crate) struct ClientKeys(Mutex<BoundedMap<(ClientId, String), Arc<Slot>>>);
+
+impl Default for ClientKeys {
+    fn default() -> Self {
+        Self(Mutex::new(BoundedMap::new(CAPACITY)))
+    }
+}
 
 impl ClientKeys {
     /// The keys of a client, as fresh as their server wants them to be.
@@ -53,7 +59,7 @@ impl ClientKeys {
             let inline = client.jwks.as_ref().unwrap_or(&serde_json::Value::Null);
             return Ok(Arc::new(JwkSet::parse(inline)?));
         };
-        let (slot, now) = (self.slot(client, uri, ctx.now()), ctx.now());
+        let (slot, now) = (self.slot(client, uri), ctx.now());
         let fresh = slot.last().filter(|last| last.fresh_until > now).and_then(|last| last.keys);
         match fresh {
             Some(keys) => Ok(keys),
@@ -69,23 +75,19 @@ impl ClientKeys {
         known: &Arc<JwkSet>,
     ) -> Result<Option<Arc<JwkSet>>, AssertionError> {
         let Some(uri) = client.jwks_uri() else { return Ok(None) };
-        let slot = self.slot(client, uri, ctx.now());
+        let slot = self.slot(client, uri);
         Ok(fetch(ctx, &slot, uri).await?.filter(|keys| keys != known))
     }
 
-    fn slot(&self, client: &Client, uri: &str, now: Timestamp) -> Arc<Slot> {
+    fn slot(&self, client: &Client, uri: &str) -> Arc<Slot> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (client.client_id.clone(), uri.to_owned());
         if let Some(slot) = slots.get(&key) {
             return Arc::clone(slot);
         }
-        if slots.len() >= CAPACITY {
-            slots.retain(|_, slot| slot.last().is_some_and(|last| last.fresh_until > now));
-        }
-        if slots.len() >= CAPACITY {
-            slots.clear();
-        }
-        Arc::clone(slots.entry(key).or_default())
+        let slot = Arc::<Slot>::default();
+        slots.put(key, Arc::clone(&slot));
+        slot
     }
 }
 
@@ -98,7 +100,12 @@ async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>,
         return Ok(last.keys.clone());
     }
     let url = Url::parse(uri).map_err(|_| AssertionError::Unreachable)?;
-    let (keys, kept) = match ctx.atproto().http().get_document(&url, HttpClient::DOCUMENT_CAP).await {
+    // Whoever finds no turn has asked nobody: the next one may.
+    let turn = ctx.fetch_turns().wait(&url).await.ok_or(AssertionError::Unreachable)?;
+    let fetching = timeout(turn.patience, ctx.atproto().http().get_document(&url, HttpClient::DOCUMENT_CAP));
+    let fetched = fetching.await.unwrap_or(Err(HttpError::Timeout));
+    drop(turn);
+    let (keys, kept) = match fetched {
         Ok(document) => {
             let kept = document.max_age.map_or(KEPT_SECONDS_UNSAID, |age| age.try_into().unwrap_or(i64::MAX));
             (JwkSet::parse(&document.json).map(Arc::new), kept.clamp(KEPT_SECONDS.0, KEPT_SECONDS.1))

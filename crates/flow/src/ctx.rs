@@ -17,12 +17,14 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::atproto::AtprotoUpstream;
+use crate::budget::Budgets;
 use crate::client_cache::ClientCache;
 use crate::client_documents::ClientDocuments;
 use crate::client_keys::ClientKeys;
 use crate::deliveries::Queues;
 use crate::error::Internal;
 use crate::events::Hub;
+use crate::fetch_turns::FetchTurns;
 use crate::flights::Flights;
 use crate::guesses::Guesses;
 use crate::issuer_keys::IssuerKeys;
@@ -91,6 +93,7 @@ struct Inner {
     client_keys: ClientKeys,
     client_documents: ClientDocuments,
     keys: RwLock<RingKeys>,
+    fetch_turns: FetchTurns,
     recent_proofs: RecentProofs,
     guesses: Guesses,
     flights: Flights,
@@ -137,6 +140,7 @@ impl Ctx {
             client_keys: ClientKeys::default(),
             client_documents: ClientDocuments::default(),
             keys,
+            fetch_turns: FetchTurns::default(),
             recent_proofs: RecentProofs::default(),
             guesses: Guesses::default(),
             flights: Flights::default(),
@@ -331,6 +335,11 @@ impl Ctx {
         &self.0.parts.atproto
     }
 
+    /// What this process may hold whole.
+    pub fn budgets(&self) -> &Budgets {
+        self.atproto().http().budgets()
+    }
+
     pub(crate) fn rng(&self) -> &dyn Rng {
         &*self.0.parts.rng
     }
@@ -352,6 +361,11 @@ impl Ctx {
 
     pub(crate) fn client_documents(&self) -> &ClientDocuments {
         &self.0.client_documents
+    }
+
+    /// Whose turn it is to have something fetched.
+    pub(crate) fn fetch_turns(&self) -> &FetchTurns {
+        &self.0.fetch_turns
     }
 
     pub(crate) fn client_keys(&self) -> &ClientKeys {

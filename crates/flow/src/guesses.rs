@@ -3,11 +3,10 @@
 //! Each process counts for itself, in memory. A user code has 34 bits and lives ten minutes, so what a
 //! deployment of several processes allows is still nothing.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{BrowserSessionId, Timestamp};
+use causeway_domain::{BoundedMap, BrowserSessionId, Timestamp};
 
 /// Seconds for which wrong guesses count.
 const WINDOW_SECONDS: i64 = 600;
@@ -15,7 +14,8 @@ const WINDOW_SECONDS: i64 = 600;
 const OF_BROWSER: u32 = 10;
 /// The same by one address, behind which several people may be.
 const OF_ADDRESS: u32 = 30;
-/// The most guessers that are remembered.
+/// The most guessers that are remembered. The one that has not guessed for the longest time makes room: each guess is
+/// counted, however many have guessed.
 const CAPACITY: usize = 65_536;
 
 /// Who guesses.
@@ -26,8 +26,14 @@ enum Guesser {
 }
 
 /// Who has guessed, since when, and how often.
-#[derive(Debug, Default)]
-pub(crate) struct Guesses(Mutex<HashMap<Guesser, (Timestamp, u32)>>);
+#[derive(Debug)]
+pub(crate) struct Guesses(Mutex<BoundedMap<Guesser, (Timestamp, u32)>>);
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self(Mutex::new(BoundedMap::new(CAPACITY)))
+    }
+}
 
 /// Somebody who is about to guess.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +65,6 @@ impl Guesses {
     /// which there is another one.
     pub(crate) fn take(&self, guess: &Guess<'_>, now: Timestamp) -> Result<(), i64> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= CAPACITY {
-            known.retain(|_, (since, _)| now.since(*since) < WINDOW_SECONDS);
-        }
         let mut wait = None;
         for (guesser, most) in guess.guessers() {
             let Some((since, count)) = known.get(&guesser) else { continue };
@@ -74,13 +77,9 @@ impl Guesses {
             return Err(wait);
         }
         for (guesser, _) in guess.guessers() {
-            if known.len() < CAPACITY || known.contains_key(&guesser) {
-                let entry = known.entry(guesser).or_insert((now, 0));
-                if now.since(entry.0) >= WINDOW_SECONDS {
-                    *entry = (now, 0);
-                }
-                entry.1 += 1;
-            }
+            let counted = known.get(&guesser).filter(|(since, _)| now.since(*since) < WINDOW_SECONDS);
+            let (since, count) = counted.copied().unwrap_or((now, 0));
+            known.put(guesser, (since, count + 1));
         }
         Ok(())
     }
@@ -119,6 +118,24 @@ mod tests {
         let later = Guess { browser: &browsers[0], address };
         assert_eq!(guesses.take(&later, T.plus(599)), Err(1));
         assert_eq!(guesses.take(&later, T.plus(600)), Ok(()));
+    }
+
+    /// A full table counts all the same.
+    #[test]
+    fn a_crowd_makes_guessing_free_for_nobody() {
+        let guesses = Guesses::default();
+        for n in 0..40_000_u32 {
+            let browser = BrowserSessionId::new(n.to_string());
+            let address = Some(IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n)));
+            assert_eq!(guesses.take(&Guess { browser: &browser, address }, T), Ok(()));
+        }
+        assert!(guesses.0.lock().unwrap().len() <= CAPACITY);
+        let browser = BrowserSessionId::new("guesser");
+        let guess = Guess { browser: &browser, address: Some(IpAddr::from([192, 0, 2, 1])) };
+        for _ in 0..10 {
+            assert_eq!(guesses.take(&guess, T), Ok(()));
+        }
+        assert_eq!(guesses.take(&guess, T), Err(600));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub enum Act {
     Registration,
     /// Failing to authenticate as a client (RFC 6749 section 2.3.1 asks for it), or to manage its registration.
     FailedAuthentication,
+    /// Beginning an authorization, pushed or not: a row is kept for it. Clients that the operator has entered and that
+    /// authenticate are not counted.
+    Authorization,
     /// Asking for codes for a device, or for its tokens (RFC 8628 sections 3.1 and 3.4), unless the operator has
     /// entered the client and it authenticates. Wrong user codes are counted on their own.
     Device,
@@ -39,7 +42,8 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 4] = [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Device];
+    pub const ALL: [Self; 5] =
+        [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Authorization, Self::Device];
 
     /// The name in logs and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +51,7 @@ impl Act {
             Self::SignIn => "sign_in",
             Self::Registration => "registration",
             Self::FailedAuthentication => "failed_authentication",
+            Self::Authorization => "authorization",
             Self::Device => "device",
         }
     }
@@ -70,6 +75,8 @@ pub struct RateLimits {
     pub registration: Option<RateLimit>,
     /// Of [`Act::FailedAuthentication`].
     pub failed_authentication: Option<RateLimit>,
+    /// Of [`Act::Authorization`].
+    pub authorization: Option<RateLimit>,
     /// Of [`Act::Device`].
     pub device: Option<RateLimit>,
 }
@@ -81,6 +88,7 @@ impl Default for RateLimits {
             sign_in: per_minute(100),
             registration: Some(RateLimit { count: 1000, seconds: 3600 }),
             failed_authentication: per_minute(100),
+            authorization: per_minute(120),
             // Each device polls twelve times a minute, and many may be behind one address.
             device: per_minute(600),
         }
@@ -93,6 +101,7 @@ impl RateLimits {
             Act::SignIn => self.sign_in,
             Act::Registration => self.registration,
             Act::FailedAuthentication => self.failed_authentication,
+            Act::Authorization => self.authorization,
             Act::Device => self.device,
         }
     }
@@ -209,8 +218,11 @@ impl Limits {
     }
 }
 
+/// An address of IPv4, or a network of IPv6.
+pub(crate) type Network = (bool, u64);
+
 /// Whoever has one address of an IPv6 network of 64 bits has all of them.
-fn network(address: IpAddr) -> (bool, u64) {
+pub(crate) fn network(address: IpAddr) -> Network {
     match address.to_canonical() {
         IpAddr::V4(address) => (false, u64::from(address.to_bits())),
         IpAddr::V6(address) => (true, (address.to_bits() >> 64) as u64),

@@ -1,13 +1,17 @@
 //! Pushed authorization requests (RFC 9126).
 
+use causeway_domain::client::ClientType;
 use causeway_domain::grant::{PAR_SECONDS, ParRequest};
 use causeway_domain::{CorrelationId, ErrorCode, RequestUri};
 use causeway_store::{StoreError, par};
 
 use crate::authorize::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
 use crate::caller::{Caller, Replayed};
+use crate::client_documents::{self, KeepError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::limits::{self, Act, TooMany};
+use crate::open_redirect::is_the_operators;
 use crate::trace;
 
 /// Why a request was not taken.
@@ -31,9 +35,21 @@ pub enum ParError {
     /// Anything else in it.
     #[error(transparent)]
     Refused(Refusal),
+    /// Too many were pushed: nothing of this one is kept.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+impl From<KeepError> for ParError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::TooMany(error) => error.into(),
+            KeepError::Internal(error) => error.into(),
+        }
+    }
 }
 
 impl ParError {
@@ -45,6 +61,7 @@ impl ParError {
             Self::Client => ErrorCode::InvalidClient,
             Self::Unsafe(error) => error.code(),
             Self::Refused(refusal) => refusal.code(),
+            Self::TooMany(_) => ErrorCode::TemporarilyUnavailable,
             Self::Internal(_) => ErrorCode::ServerError,
         }
     }
@@ -88,8 +105,13 @@ pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Re
     authorize::prepare(ctx, client, &mut params).await.map_err(|error| match error {
         AuthorizeError::Unsafe(error) => ParError::Unsafe(error),
         AuthorizeError::Refused { refusal, .. } => ParError::Refused(refusal),
+        AuthorizeError::TooMany(error) => ParError::TooMany(error),
         AuthorizeError::Internal(error) => ParError::Internal(error),
     })?;
+    if client.client_type() != ClientType::Confidential || !is_the_operators(client) {
+        limits::permit(ctx, Act::Authorization, Some(&client.client_id), trace::origin().1)?;
+    }
+    client_documents::keep_loopback(ctx, client).await?;
     let now = ctx.now();
     let authorization_request =
         serde_json::to_string(&params).map_err(|_| Internal::Inconsistent("parameters do not serialize"))?;

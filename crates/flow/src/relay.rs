@@ -36,6 +36,11 @@ pub fn kept_bytes(nsid: &Nsid) -> usize {
     if Writes::are_in(nsid) { KEPT_WRITES_BYTES } else { KEPT_BYTES }
 }
 
+/// Whether this method's body may have to be read, and is of no use as a stream.
+pub fn may_be_read(nsid: &Nsid) -> bool {
+    Writes::are_in(nsid)
+}
+
 /// A call.
 #[derive(Debug)]
 pub struct RelayRequest {
@@ -115,6 +120,9 @@ pub enum RelayError {
     /// Neither a new token nor a new nonce made the server take the call.
     #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
     Refused(String),
+    /// The process holds as much as it may.
+    #[error("there is no room for the answer at the moment: try again in a moment")]
+    Busy,
     /// Everything is ready now, but the body is gone.
     #[error("{0}: send the same request again")]
     Resend(Resend),
@@ -152,12 +160,13 @@ impl RelayError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::TokenScope { .. } | Self::SessionScope { .. } | Self::Never => ErrorCode::InsufficientScope,
-            Self::Query(_)
-            | Self::Writes(_)
-            | Self::NotPlain
-            | Self::TooLong
-            | Self::Proxy
-            | Self::Upload(_) => ErrorCode::InvalidRequest,
+            Self::Query(_) | Self::Writes(_) | Self::NotPlain | Self::TooLong | Self::Proxy => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Upload(error) => match error {
+                UploadError::NoRoom => ErrorCode::TemporarilyUnavailable,
+                UploadError::Broken | UploadError::Stalled => ErrorCode::InvalidRequest,
+            },
             Self::Session(error) => error.code(),
             Self::Timeout => ErrorCode::UpstreamTimeout,
             Self::Unreachable { .. } => ErrorCode::UpstreamUnavailable,
@@ -165,6 +174,7 @@ impl RelayError {
             Self::Invalid(_) => ErrorCode::UpstreamInvalid,
             Self::Refused(_) => ErrorCode::UpstreamRefused,
             Self::Resend(_) => ErrorCode::ResendRequest,
+            Self::Busy => ErrorCode::TemporarilyUnavailable,
             Self::Internal(_) => ErrorCode::ServerError,
         }
     }
@@ -200,7 +210,7 @@ pub async fn relay(ctx: &Ctx, bearer: &Bearer, mut request: RelayRequest) -> Res
     if is_page(&answer) && !may_be_page(&request) {
         return Err(RelayError::Invalid(format!("status {} with a web page", answer.status())));
     }
-    if hides_email { account::without_email(answer).await } else { Ok(answer) }
+    if hides_email { account::without_email(answer, &ctx.budgets().documents).await } else { Ok(answer) }
 }
 
 enum Trouble {
@@ -286,6 +296,7 @@ impl From<XrpcError> for RelayError {
                     Self::Unreachable { retry_after: RETRY_SECONDS }
                 }
                 HttpError::Interrupted => Self::Interrupted,
+                HttpError::NoRoom { .. } => Self::Busy,
                 error @ (HttpError::Redirected
                 | HttpError::TooLarge
                 | HttpError::NotJson

@@ -6,23 +6,39 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
+use causeway_atproto::XrpcError;
 use causeway_domain::scope::ScopeValue;
 use causeway_domain::{Did, JsonObject, Nsid};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use url::form_urlencoded;
 
 use crate::access::Bearer;
+use crate::budget::{Budget, Exhausted, Held};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::raw_json::RawJson;
 use crate::relay::{self, RelayError, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
 use crate::scopes;
 
-/// The most that is read of an answer, in bytes. A page of a hundred records may be long.
-const ANSWER_CAP: usize = 16 * 1024 * 1024;
+const MIB: usize = 1024 * 1024;
+/// The most that is held of one answer, in bytes. A page of a hundred records may be long.
+const ANSWER_CAP: usize = 8 * MIB;
+/// The most that is held of all answers to one request, in bytes.
+const REQUEST_CAP: usize = 16 * MIB;
+/// The most that is held of an answer that has little to say, in bytes.
+const SHORT_CAP: usize = MIB / 4;
+/// Calls of one request that are under way at once: each has buffers of its own.
+const CALLS: usize = 4;
+/// How long an answer may take to arrive, from its first byte to its last.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes from which on an answer is parsed where it keeps nobody waiting.
+const LONG: usize = 32 * 1024;
 /// The most that is passed on of an error's name and text, in characters.
 const ERROR_CAP: usize = 1000;
 
@@ -100,6 +116,14 @@ pub enum RepositoryError {
         /// `Retry-After`, in seconds, where it came as a number.
         retry_after: Option<u64>,
     },
+    /// The answer, or the answers to one request together, are longer than what is held.
+    #[error(
+        "the answer is too large: one may have {} MiB and all of a request {} MiB together; ask for fewer records with \
+         limit, or in several requests",
+        ANSWER_CAP / MIB,
+        REQUEST_CAP / MIB
+    )]
+    TooLarge,
 }
 
 impl From<Internal> for RepositoryError {
@@ -108,27 +132,127 @@ impl From<Internal> for RepositoryError {
     }
 }
 
-/// Reads from the person's own repository.
-///
-/// # Errors
-/// [`RepositoryError`].
-pub async fn read<T: DeserializeOwned>(
-    ctx: &Ctx,
-    bearer: &Bearer,
-    reading: Reading,
-    parameters: &[(&str, String)],
-) -> Result<T, RepositoryError> {
-    let request = RelayRequest {
-        method: XrpcMethod::Query,
-        nsid: nsid(reading.nsid())?,
-        query: form_urlencoded::Serializer::new(String::new())
-            .append_pair(reading.whose(), bearer.session.did.as_str())
-            .extend_pairs(parameters)
-            .finish(),
-        headers: vec![("accept", b"application/json".to_vec())],
-        body: XrpcBody::Empty,
-    };
-    result(relay::relay(ctx, bearer, request).await?).await
+impl From<Exhausted> for RepositoryError {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Part => Self::TooLarge,
+            Exhausted::Whole => Self::Relay(RelayError::Busy),
+        }
+    }
+}
+
+/// A user's own repository, for one request: so many calls at once, and so many bytes of answers in all.
+#[derive(Debug)]
+pub struct Repository {
+    ctx: Ctx,
+    bearer: Bearer,
+    answers: Budget,
+    calls: Semaphore,
+}
+
+impl Repository {
+    /// The repository of the user behind a token.
+    pub fn new(ctx: Ctx, bearer: Bearer) -> Self {
+        let answers = ctx.budgets().answers.part(REQUEST_CAP);
+        Self { ctx, bearer, answers, calls: Semaphore::new(CALLS) }
+    }
+
+    /// The context.
+    pub const fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    /// The token.
+    pub const fn bearer(&self) -> &Bearer {
+        &self.bearer
+    }
+
+    /// What the answers to this request may take.
+    pub const fn answers(&self) -> &Budget {
+        &self.answers
+    }
+
+    /// Reads. `take` finds the result in the answer, or that it is not the method's.
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    pub async fn read<T: Send + 'static>(
+        &self,
+        reading: Reading,
+        parameters: &[(&str, String)],
+        take: fn(&RawJson) -> Option<T>,
+    ) -> Result<T, RepositoryError> {
+        let request = RelayRequest {
+            method: XrpcMethod::Query,
+            nsid: nsid(reading.nsid())?,
+            query: form_urlencoded::Serializer::new(String::new())
+                .append_pair(reading.whose(), self.bearer.session.did.as_str())
+                .extend_pairs(parameters)
+                .finish(),
+            headers: vec![("accept", b"application/json".to_vec())],
+            body: XrpcBody::Empty,
+        };
+        self.call(request, ANSWER_CAP, take).await
+    }
+
+    /// Writes; `input` is the method's, without `repo`.
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        writing: Writing,
+        mut input: Map<String, Value>,
+        take: fn(&RawJson) -> Option<T>,
+    ) -> Result<T, RepositoryError> {
+        input.insert("repo".to_owned(), self.bearer.session.did.as_str().into());
+        let body = Value::Object(input).to_string().into_bytes();
+        self.procedure(writing.nsid(), "application/json", body, take).await
+    }
+
+    /// Uploads a file of this media type (`com.atproto.repo.uploadBlob`).
+    ///
+    /// # Errors
+    /// [`RepositoryError`].
+    pub async fn upload<T: Send + 'static>(
+        &self,
+        mime_type: &str,
+        data: Vec<u8>,
+        take: fn(&RawJson) -> Option<T>,
+    ) -> Result<T, RepositoryError> {
+        self.procedure("com.atproto.repo.uploadBlob", mime_type, data, take).await
+    }
+
+    async fn procedure<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        content_type: &str,
+        body: Vec<u8>,
+        take: fn(&RawJson) -> Option<T>,
+    ) -> Result<T, RepositoryError> {
+        let request = RelayRequest {
+            method: XrpcMethod::Procedure,
+            nsid: nsid(method)?,
+            query: String::new(),
+            headers: vec![
+                ("accept", b"application/json".to_vec()),
+                ("content-type", content_type.as_bytes().to_vec()),
+            ],
+            body: XrpcBody::Whole(body.into()),
+        };
+        self.call(request, SHORT_CAP, take).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        request: RelayRequest,
+        cap: usize,
+        take: fn(&RawJson) -> Option<T>,
+    ) -> Result<T, RepositoryError> {
+        let _turn = self.calls.acquire().await;
+        let answer = relay::relay(&self.ctx, &self.bearer, request).await?;
+        result(answer, &self.answers, cap, take).await
+    }
 }
 
 /// What the person's server says of their account (`com.atproto.server.getSession`).
@@ -173,55 +297,8 @@ async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, Repositor
     // It is our own question: what the token may be used for is not asked here.
     let mut own = bearer.clone();
     own.token.scope = [ScopeValue::Atproto, scopes::EMAIL].into_iter().collect();
-    result(relay::relay(ctx, &own, request).await?).await
-}
-
-/// Writes to the person's own repository; `input` is the method's, without `repo`.
-///
-/// # Errors
-/// [`RepositoryError`].
-pub async fn write<T: DeserializeOwned>(
-    ctx: &Ctx,
-    bearer: &Bearer,
-    writing: Writing,
-    mut input: Map<String, Value>,
-) -> Result<T, RepositoryError> {
-    input.insert("repo".to_owned(), bearer.session.did.as_str().into());
-    let body = Value::Object(input).to_string().into_bytes();
-    procedure(ctx, bearer, writing.nsid(), "application/json", body).await
-}
-
-/// Uploads a file of this media type (`com.atproto.repo.uploadBlob`).
-///
-/// # Errors
-/// [`RepositoryError`].
-pub async fn upload<T: DeserializeOwned>(
-    ctx: &Ctx,
-    bearer: &Bearer,
-    mime_type: &str,
-    data: Vec<u8>,
-) -> Result<T, RepositoryError> {
-    procedure(ctx, bearer, "com.atproto.repo.uploadBlob", mime_type, data).await
-}
-
-async fn procedure<T: DeserializeOwned>(
-    ctx: &Ctx,
-    bearer: &Bearer,
-    method: &'static str,
-    content_type: &str,
-    body: Vec<u8>,
-) -> Result<T, RepositoryError> {
-    let request = RelayRequest {
-        method: XrpcMethod::Procedure,
-        nsid: nsid(method)?,
-        query: String::new(),
-        headers: vec![
-            ("accept", b"application/json".to_vec()),
-            ("content-type", content_type.as_bytes().to_vec()),
-        ],
-        body: XrpcBody::Whole(body.into()),
-    };
-    result(relay::relay(ctx, bearer, request).await?).await
+    let answer = relay::relay(ctx, &own, request).await?;
+    result(answer, &ctx.budgets().documents, SHORT_CAP, |json| json.read()).await
 }
 
 fn nsid(name: &'static str) -> Result<Nsid, Internal> {
@@ -229,16 +306,23 @@ fn nsid(name: &'static str) -> Result<Nsid, Internal> {
 }
 
 /// Reads an answer whole, and as what it should be.
-async fn result<T: DeserializeOwned>(answer: XrpcAnswer) -> Result<T, RepositoryError> {
+async fn result<T: Send + 'static>(
+    answer: XrpcAnswer,
+    budget: &Budget,
+    cap: usize,
+    take: fn(&RawJson) -> Option<T>,
+) -> Result<T, RepositoryError> {
     let status = answer.status();
     let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
-    let body = body(answer).await?;
+    let cap = if status == 200 { cap } else { SHORT_CAP };
+    let body =
+        timeout(ANSWER_TIMEOUT, body(answer, budget, cap)).await.map_err(|_| RelayError::Timeout)??;
     let invalid = |what| RelayError::Invalid(format!("status {status} {what}"));
     if status == 200 {
-        return match serde_json::from_slice::<JsonObject<T>>(&body) {
-            Ok(JsonObject(result)) => Ok(result),
-            Err(_) => Err(invalid("without the method's result").into()),
-        };
+        let is_long = body.len() > LONG;
+        let parse = move || RawJson::parse(&body).filter(RawJson::is_object).as_ref().and_then(take);
+        let result = if is_long { spawn_blocking(parse).await.map_err(Internal::from)? } else { parse() };
+        return result.ok_or_else(|| invalid("without the method's result").into());
     }
     Err(match serde_json::from_slice::<JsonObject<MethodError>>(&body) {
         Ok(JsonObject(said)) if status >= 400 => {
@@ -257,15 +341,19 @@ struct MethodError {
     message: Option<String>,
 }
 
-async fn body(answer: XrpcAnswer) -> Result<Vec<u8>, RelayError> {
-    let mut body = Vec::new();
+async fn body(answer: XrpcAnswer, budget: &Budget, cap: usize) -> Result<Bytes, RepositoryError> {
+    let announced = answer.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced > cap {
+        return Err(RepositoryError::TooLarge);
+    }
+    let mut body = Held::new(budget, announced, 1)?;
     let mut parts = pin!(answer.into_stream());
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| RelayError::from(causeway_atproto::XrpcError::from(error)))?;
-        if body.len() + part.len() > ANSWER_CAP {
-            return Err(RelayError::Invalid(format!("more than {ANSWER_CAP} bytes")));
+        let part = part.map_err(|error| RelayError::from(XrpcError::from(error)))?;
+        if body.len() + part.len() > cap {
+            return Err(RepositoryError::TooLarge);
         }
-        body.extend_from_slice(&part);
+        body.extend(&part)?;
     }
-    Ok(body)
+    Ok(body.freeze())
 }

@@ -8,6 +8,7 @@ use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
 use causeway_domain::resource::ResourceError;
 use causeway_domain::{Clock, Resource, Scope, Secret, SystemClock, SystemRng};
+use causeway_flow::budget::Budgets;
 use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
@@ -169,6 +170,7 @@ pub(crate) fn outbound(
         dev_mode: config.dev_mode,
         extra_ca_pem,
         resolve: config.resolve.clone(),
+        budgets: Budgets::new(config.body_memory as usize * 1024 * 1024),
         user_agent: format!("causeway/{} (+{issuer})", env!("CARGO_PKG_VERSION")),
         ..HttpConfig::default()
     };
@@ -222,6 +224,7 @@ fn limits(config: &Config) -> RateLimits {
         sign_in: limit(config.sign_in_limit),
         registration: limit(config.registration_limit),
         failed_authentication: limit(config.failed_authentication_limit),
+        authorization: limit(config.authorization_limit),
         device: limit(config.device_limit),
     }
 }

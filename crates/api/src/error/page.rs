@@ -156,6 +156,11 @@ fn sentences() {
 
 impl From<InputError> for PageError {
     fn from(error: InputError) -> Self {
+        if error == InputError::NoRoom {
+            let busy =
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, Problem::Busy);
+            return Self { retry_after: ApiError::from(error).retry_after, ..busy };
+        }
         let mut this = Self::app(ErrorCode::InvalidRequest, &error);
         this.status = ApiError::from(error).status;
         this

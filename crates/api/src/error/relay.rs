@@ -5,19 +5,27 @@ use causeway_domain::ErrorCode;
 use causeway_flow::TokenType;
 use causeway_flow::relay::{RelayError, UploadError};
 
-use super::ApiError;
+use super::{ApiError, NO_ROOM_SECONDS};
 
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
         let status = match error {
             UploadError::Broken => StatusCode::BAD_REQUEST,
             UploadError::Stalled => StatusCode::REQUEST_TIMEOUT,
+            UploadError::NoRoom => return Self::no_room(&error),
         };
         Self::new(status, ErrorCode::InvalidRequest, &error.to_string())
     }
 }
 
 impl ApiError {
+    /// The process holds as much as it may.
+    fn no_room(error: &impl std::fmt::Display) -> Self {
+        let code = ErrorCode::TemporarilyUnavailable;
+        let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string());
+        Self { retry_after: Some(NO_ROOM_SECONDS), ..this }
+    }
+
     /// A call that was made, or refused, for a token that was presented in this way.
     pub(crate) fn relay(error: RelayError, scheme: TokenType) -> Self {
         let code = error.code();
@@ -26,6 +34,7 @@ impl ApiError {
             RelayError::Session(error) => error.into(),
             RelayError::Internal(error) => Self::internal(&error),
             RelayError::Upload(error) => error.into(),
+            error @ RelayError::Busy => Self::no_room(&error),
             RelayError::TokenScope { scope } | RelayError::SessionScope { scope } => {
                 let mut this = Self::token(code, StatusCode::FORBIDDEN, &text, scheme);
                 if let Some(challenge) = this.challenges.first_mut() {

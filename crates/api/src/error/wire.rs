@@ -133,7 +133,7 @@ fn text() -> String {
 fn requests(book: &mut Book) {
     book.section("Reading a request");
     every!(book, json, InputError {
-        Duplicate("x\"é".to_owned()), Unknown("x\"é".to_owned()), TooMany, Encoding, ContentType("application/json"), TooLarge(65_536), Incomplete,
+        Duplicate("x\"é".to_owned()), Unknown("x\"é".to_owned()), TooMany, Encoding, ContentType("application/json"), TooLarge(65_536), Dense, NoRoom, Incomplete,
         Slow, Json(text()), NotStrings,
     });
     book.section("Clients: at every endpoint that they authenticate at");
@@ -191,7 +191,7 @@ fn authorization(book: &mut Book) {
     book.section("Pushed requests");
     every!(book, json, ParError {
         RequestUri, DpopJkt, Replayed(Replayed::Proof), Client, Unsafe(UnsafeRequest::NoRedirectUri),
-        Refused(Refusal::NoResponseType), Internal(inside()),
+        Refused(Refusal::NoResponseType), TooMany(TOO_MANY), Internal(inside()),
     });
     refusals(book, &|refusal| json(ParError::Refused(refusal)));
     every!(book, |error: UnsafeRequest| json(ParError::Unsafe(error)), UnsafeRequest {
@@ -294,9 +294,9 @@ fn resources(book: &mut Book) {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
         NotPlain, TooLong, Proxy, Session(SessionError::Ended), Timeout, Unreachable { retry_after: 7 }, Interrupted,
-        Invalid("500".to_owned()), Refused("401".to_owned()), Resend(Resend::Nonce), Upload(UploadError::Broken), Internal(inside()),
+        Invalid("500".to_owned()), Refused("401".to_owned()), Busy, Resend(Resend::Nonce), Upload(UploadError::Broken), Internal(inside()),
     });
-    every!(book, json, UploadError { Broken, Stalled });
+    every!(book, json, UploadError { Broken, Stalled, NoRoom });
     book.section("Sessions and events of a client");
     every!(book, json, ExportError {
         PublicClient, NotAllowed, NotFound, Question("sub is missing"), Htm, Htu { pds: "https://pds.example".to_owned() },

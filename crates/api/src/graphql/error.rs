@@ -18,7 +18,12 @@ pub(super) fn invalid(message: &str) -> Error {
 /// A call that brought no result.
 pub(super) fn repository(error: RepositoryError) -> Error {
     let mut extensions = ErrorExtensionValues::default();
+    let text = error.to_string();
     let message = match error {
+        RepositoryError::TooLarge => {
+            extensions.set("code", ErrorCode::AnswerTooLarge.as_str());
+            text
+        }
         RepositoryError::Method { status, error, message, retry_after } => {
             extensions.set("code", error);
             extensions.set("status", status);

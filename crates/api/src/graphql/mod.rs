@@ -1,21 +1,31 @@
 //! GraphQL over the person's own repository: each resolver calls one verb.
 
+mod answer;
+mod arguments;
 mod bounds;
 mod error;
 mod mutation;
 mod query;
+mod raw;
 mod types;
 mod weight;
 
-use async_graphql::{Context, EmptySubscription, Request, Response, Schema};
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use async_graphql::{Context, EmptySubscription, Request, Response, Schema, ServerError};
 use causeway_domain::ErrorCode;
 use causeway_flow::Ctx;
 use causeway_flow::access::Bearer;
+use causeway_flow::budget::Held;
+use causeway_flow::repository::{Repository, RepositoryError};
 
 use self::mutation::Mutation;
 use self::query::Query;
 use crate::error::ApiError;
-use crate::http::{json, request};
+use crate::http::form::InputError;
+use crate::http::headers::json_no_store;
+use crate::http::json::{self, JsonError};
+use crate::http::request;
 
 /// How deep fields may be nested. Tools' introspection queries need 15.
 const DEPTH: usize = 16;
@@ -41,16 +51,9 @@ pub(crate) fn schema() -> RepositorySchema {
         .finish()
 }
 
-/// Who asks.
-pub(super) struct Caller {
-    ctx: Ctx,
-    bearer: Bearer,
-}
-
-impl Caller {
-    fn of<'a>(context: &Context<'a>) -> async_graphql::Result<&'a Self> {
-        context.data::<Self>()
-    }
+/// The repository of whoever asks.
+fn repository<'a>(context: &Context<'a>) -> async_graphql::Result<&'a Repository> {
+    context.data::<Repository>()
 }
 
 /// Answers a request in the name of a token. Whatever goes wrong is in the answer, and every error has a code.
@@ -59,26 +62,41 @@ pub(crate) async fn execute(
     ctx: Ctx,
     bearer: Bearer,
     mut request: Request,
-) -> Response {
+) -> HttpResponse {
+    let repository = Repository::new(ctx, bearer);
+    let budget = repository.answers().clone();
     let weighed = request.parsed_query().and_then(weight::check);
     let mut response = match weighed {
-        Ok(()) => schema.execute(request.data(Caller { ctx, bearer })).await,
+        Ok(()) => schema.execute(request.data(repository)).await,
         Err(error) => Response::from_errors(vec![error]),
     };
     response.errors.truncate(ERRORS);
-    for error in &mut response.errors {
-        let extensions = error.extensions.get_or_insert_default();
-        // What the library itself finds is about the request.
-        if extensions.get("code").is_none() {
-            extensions.set("code", ErrorCode::InvalidRequest.as_str());
+    response.errors.iter_mut().for_each(complete);
+    match answer::render(&response, &budget) {
+        Ok(answer) => answer,
+        Err(exhausted) => {
+            drop(response);
+            let mut error = ServerError::new("", None);
+            let said = error::repository(RepositoryError::from(exhausted));
+            (error.message, error.extensions) = (said.message, said.extensions);
+            complete(&mut error);
+            json_no_store(StatusCode::OK, &Response::from_errors(vec![error]))
         }
-        extensions.set("request_id", request::id());
     }
-    response
+}
+
+/// Gives an error what every error has.
+fn complete(error: &mut ServerError) {
+    let extensions = error.extensions.get_or_insert_default();
+    // What the library itself finds is about the request.
+    if extensions.get("code").is_none() {
+        extensions.set("code", ErrorCode::InvalidRequest.as_str());
+    }
+    extensions.set("request_id", request::id());
 }
 
 /// Reads a request's body. Lists of requests are not taken: one answer has one meaning.
-pub(crate) fn read(body: &[u8]) -> Result<Request, ApiError> {
+pub(crate) fn read(body: &mut Held) -> Result<Request, ApiError> {
     let refuse = |detail: &dyn std::fmt::Display| {
         let text = format!("the body must be one JSON object with query, and if needed variables: {detail}");
         ApiError::bad_request(ErrorCode::InvalidRequest, &text)
@@ -87,7 +105,11 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, ApiError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(refuse(&"it is no object"));
     }
-    let request: Request = json::read(body).map_err(|error| refuse(&error))?;
+    let request: Request = match json::read(body) {
+        Ok(request) => request,
+        Err(JsonError::Form(error)) => return Err(refuse(&error)),
+        Err(JsonError::Exhausted(exhausted)) => return Err(InputError::from(exhausted).into()),
+    };
     bounds::check(&request.query)
         .map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
     Ok(request)

@@ -4,12 +4,12 @@ use async_graphql::{Context, Object, Result};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use causeway_flow::repository::{self, Writing};
-use serde::de::DeserializeOwned;
+use causeway_flow::raw_json::RawJson;
+use causeway_flow::repository::Writing;
 use serde_json::{Map, Value, json};
 
 use super::types::{AppliedWrites, DeletedRecord, UploadedBlob, Write, WrittenRecord};
-use super::{CALL, Caller, error};
+use super::{CALL, arguments, error, repository};
 
 /// Base64 as languages write it: with its padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -34,11 +34,15 @@ impl Input {
     }
 
     /// What came of it. A failure leaves its own field null, and the other fields as they are.
-    async fn write<T: DeserializeOwned>(self, context: &Context<'_>, writing: Writing) -> Option<Result<T>> {
+    async fn write<T: Send + 'static>(
+        self,
+        context: &Context<'_>,
+        writing: Writing,
+        take: fn(&RawJson) -> Option<T>,
+    ) -> Option<Result<T>> {
         let outcome = async {
-            let caller = Caller::of(context)?;
-            let outcome = repository::write(&caller.ctx, &caller.bearer, writing, self.0).await;
-            outcome.map_err(error::repository)
+            arguments::check_all(&self.0)?;
+            repository(context)?.write(writing, self.0, take).await.map_err(error::repository)
         };
         Some(outcome.await)
     }
@@ -59,7 +63,7 @@ impl Mutation {
     ) -> Option<Result<WrittenRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", rkey);
         let input = input.with("record", Some(record)).with("validate", validate);
-        input.with("swapCommit", swap_commit).write(context, Writing::Create).await
+        input.with("swapCommit", swap_commit).write(context, Writing::Create, RawJson::read).await
     }
 
     /// Makes or replaces a record.
@@ -78,7 +82,7 @@ impl Mutation {
         let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
         let input = input.with("record", Some(record)).with("validate", validate);
         let input = input.with("swapRecord", swap_record);
-        input.with("swapCommit", swap_commit).write(context, Writing::Put).await
+        input.with("swapCommit", swap_commit).write(context, Writing::Put, RawJson::read).await
     }
 
     /// Deletes a record, or sees to it that there is none.
@@ -93,7 +97,7 @@ impl Mutation {
     ) -> Option<Result<DeletedRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
         let input = input.with("swapRecord", swap_record);
-        input.with("swapCommit", swap_commit).write(context, Writing::Delete).await
+        input.with("swapCommit", swap_commit).write(context, Writing::Delete, RawJson::read).await
     }
 
     /// Carries out several writes, all or none.
@@ -107,7 +111,7 @@ impl Mutation {
     ) -> Option<Result<AppliedWrites>> {
         let writes: Vec<Value> = writes.into_iter().map(in_lexicon).collect();
         let input = Input::default().with("writes", Some(writes)).with("validate", validate);
-        input.with("swapCommit", swap_commit).write(context, Writing::Apply).await
+        input.with("swapCommit", swap_commit).write(context, Writing::Apply, AppliedWrites::read).await
     }
 
     /// Uploads a file. A record has to use it soon, or the server lets it go.
@@ -127,8 +131,7 @@ async fn upload(context: &Context<'_>, data: &str, mime_type: &str) -> Result<Up
     if !is_mime_type(mime_type) {
         return Err(error::invalid("mimeType must be a media type such as image/png"));
     }
-    let caller = Caller::of(context)?;
-    let outcome = repository::upload(&caller.ctx, &caller.bearer, mime_type, data).await;
+    let outcome = repository(context)?.upload(mime_type, data, UploadedBlob::read).await;
     outcome.map_err(error::repository)
 }
 

@@ -1,34 +1,36 @@
 //! What can be read.
 
 use async_graphql::{Context, Object, Result};
-use causeway_flow::repository::{self, Reading};
+use causeway_flow::raw_json::RawJson;
+use causeway_flow::repository::Reading;
 use causeway_flow::session;
-use serde::de::DeserializeOwned;
 
 use super::types::{BlobPage, Record, RecordPage, RepoDescription, Viewer};
-use super::{CALL, Caller, error};
+use super::{CALL, arguments, error, repository};
 
 /// The repository of the person whose token it is.
 pub(crate) struct Query;
 
-async fn read<T: DeserializeOwned>(
+async fn read<T: Send + 'static>(
     context: &Context<'_>,
     reading: Reading,
     parameters: &[(&'static str, Option<String>)],
+    take: fn(&RawJson) -> Option<T>,
 ) -> Result<T> {
-    let caller = Caller::of(context)?;
     let given = |(name, value): &(&'static str, Option<String>)| Some((*name, value.clone()?));
     let parameters: Vec<_> = parameters.iter().filter_map(given).collect();
-    let outcome = repository::read(&caller.ctx, &caller.bearer, reading, &parameters).await;
-    outcome.map_err(error::repository)
+    for (name, value) in &parameters {
+        arguments::check(name, value)?;
+    }
+    repository(context)?.read(reading, &parameters, take).await.map_err(error::repository)
 }
 
 #[Object]
 impl Query {
     /// Who it is, and the session behind the token.
     async fn viewer(&self, context: &Context<'_>) -> Result<Viewer> {
-        let caller = Caller::of(context)?;
-        Ok(Viewer::of(&session::view(&caller.ctx, &caller.bearer, None)))
+        let repository = repository(context)?;
+        Ok(Viewer::of(&session::view(repository.ctx(), repository.bearer(), None)))
     }
 
     /// One record.
@@ -40,7 +42,7 @@ impl Query {
         rkey: String,
     ) -> Option<Result<Record>> {
         let parameters = [("collection", Some(collection)), ("rkey", Some(rkey))];
-        Some(read(context, Reading::Record, &parameters).await)
+        Some(read(context, Reading::Record, &parameters, Record::read).await)
     }
 
     /// Records of a collection.
@@ -59,13 +61,13 @@ impl Query {
             ("cursor", cursor),
             ("reverse", reverse.map(|reverse| reverse.to_string())),
         ];
-        Some(read(context, Reading::Records, &parameters).await)
+        Some(read(context, Reading::Records, &parameters, RecordPage::read).await)
     }
 
     /// The repository itself: whose it is, and which collections it has.
     #[graphql(complexity = "CALL + child_complexity")]
     async fn describe_repo(&self, context: &Context<'_>) -> Option<Result<RepoDescription>> {
-        Some(read(context, Reading::Repo, &[]).await)
+        Some(read(context, Reading::Repo, &[], RepoDescription::read).await)
     }
 
     /// The files that its records use.
@@ -77,6 +79,6 @@ impl Query {
         cursor: Option<String>,
     ) -> Option<Result<BlobPage>> {
         let parameters = [("limit", limit.map(|limit| limit.to_string())), ("cursor", cursor)];
-        Some(read(context, Reading::Blobs, &parameters).await)
+        Some(read(context, Reading::Blobs, &parameters, BlobPage::read).await)
     }
 }

@@ -3,9 +3,12 @@
 use async_graphql::{InputObject, InputValueError, InputValueResult, OneofObject, Scalar, ScalarType};
 use async_graphql::{SimpleObject, Value};
 use causeway_domain::{Did, Handle};
+use causeway_flow::raw_json::RawJson;
 use causeway_flow::session::SessionView;
 use serde::Deserialize;
 use serde_json::Value as Json;
+
+use super::raw::{Raw, Text};
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy)]
@@ -76,39 +79,87 @@ impl Viewer {
     }
 }
 
+/// The most records on a page, by the lexicon.
+const RECORDS: usize = 100;
+/// The most files on a page, by the lexicon.
+const BLOBS: usize = 1000;
+/// The most collections of a repository that are passed on.
+const COLLECTIONS: usize = 4096;
+/// The most writes whose results are passed on: more than a server carries out at once.
+const WRITES: usize = 1000;
+
 /// A record.
-#[derive(SimpleObject, Deserialize)]
+#[derive(SimpleObject)]
 pub(super) struct Record {
-    uri: String,
-    cid: Option<String>,
-    value: Json,
+    uri: Text,
+    cid: Option<Text>,
+    value: Raw,
+}
+
+impl Record {
+    pub(super) fn read(json: &RawJson) -> Option<Self> {
+        let [uri, cid, value] = json.members(["uri", "cid", "value"])?;
+        Some(Self { uri: Text::read(uri)?, cid: Text::read_optional(cid)?, value: Raw(value?) })
+    }
 }
 
 /// Records of a collection, and where the next ones begin.
-#[derive(SimpleObject, Deserialize)]
+#[derive(SimpleObject)]
 pub(super) struct RecordPage {
     records: Vec<Record>,
     /// Null: there are no more.
-    cursor: Option<String>,
+    cursor: Option<Text>,
+}
+
+impl RecordPage {
+    pub(super) fn read(json: &RawJson) -> Option<Self> {
+        let [records, cursor] = json.members(["records", "cursor"])?;
+        let records = records?.items(RECORDS)?.iter().map(Record::read).collect::<Option<_>>()?;
+        Some(Self { records, cursor: Text::read_optional(cursor)? })
+    }
 }
 
 /// Files, by their CIDs.
-#[derive(SimpleObject, Deserialize)]
+#[derive(SimpleObject)]
 pub(super) struct BlobPage {
-    cids: Vec<String>,
+    cids: Vec<Text>,
     /// Null: there are no more.
-    cursor: Option<String>,
+    cursor: Option<Text>,
+}
+
+impl BlobPage {
+    pub(super) fn read(json: &RawJson) -> Option<Self> {
+        let [cids, cursor] = json.members(["cids", "cursor"])?;
+        Some(Self { cids: texts(&cids?, BLOBS)?, cursor: Text::read_optional(cursor)? })
+    }
 }
 
 /// The repository as its server describes it.
-#[derive(SimpleObject, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(SimpleObject)]
 pub(super) struct RepoDescription {
-    handle: String,
-    did: String,
-    did_doc: Json,
-    collections: Vec<String>,
+    handle: Text,
+    did: Text,
+    did_doc: Raw,
+    collections: Vec<Text>,
     handle_is_correct: bool,
+}
+
+impl RepoDescription {
+    pub(super) fn read(json: &RawJson) -> Option<Self> {
+        let names = ["handle", "did", "didDoc", "collections", "handleIsCorrect"];
+        let [handle, did, did_doc, collections, handle_is_correct] = json.members(names)?;
+        Some(Self {
+            handle: Text::read(handle)?,
+            did: Text::read(did)?,
+            did_doc: Raw(did_doc?),
+            collections: texts(&collections?, COLLECTIONS)?,
+            handle_is_correct: handle_is_correct?.read()?,
+        })
+    }
+}
+
+fn texts(json: &RawJson, most: usize) -> Option<Vec<Text>> {
+    json.items(most)?.into_iter().map(|item| Text::read(Some(item))).collect()
 }
 
 /// A state of the repository.
@@ -136,11 +187,23 @@ pub(super) struct DeletedRecord {
 }
 
 /// What became of several writes.
-#[derive(SimpleObject, Deserialize)]
+#[derive(SimpleObject)]
 pub(super) struct AppliedWrites {
     commit: Option<Commit>,
     /// One for each write, in the same order.
     results: Option<Vec<AppliedWrite>>,
+}
+
+impl AppliedWrites {
+    pub(super) fn read(json: &RawJson) -> Option<Self> {
+        let [commit, results] = json.members(["commit", "results"])?;
+        let commit = commit.map_or(Some(None), |commit| commit.read())?;
+        let results = match results.filter(|results| !results.is_null()) {
+            None => None,
+            Some(results) => Some(results.items(WRITES)?.iter().map(RawJson::read).collect::<Option<_>>()?),
+        };
+        Some(Self { commit, results })
+    }
 }
 
 /// What became of one of several writes. A deletion has nothing to say.
@@ -153,10 +216,17 @@ pub(super) struct AppliedWrite {
 }
 
 /// A file that was uploaded.
-#[derive(SimpleObject, Deserialize)]
+#[derive(SimpleObject)]
 pub(super) struct UploadedBlob {
     /// What goes into the record that uses the file.
-    blob: Json,
+    blob: Raw,
+}
+
+impl UploadedBlob {
+    pub(super) fn read(json: &RawJson) -> Option<Self> {
+        let [blob] = json.members(["blob"])?;
+        Some(Self { blob: Raw(blob?) })
+    }
 }
 
 /// One of several writes.

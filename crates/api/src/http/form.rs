@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{BytesMut, Payload};
+use actix_web::web::Payload;
+use causeway_flow::budget::{Budget, Exhausted, Held};
 use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::http::json;
+use crate::http::json::{self, JsonError};
+use crate::http::request;
 
 /// The largest body that a form endpoint reads, in bytes.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -30,6 +33,10 @@ pub(crate) enum InputError {
     ContentType(&'static str),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    #[error("the body has more in it than is read: send less at once")]
+    Dense,
+    #[error("there is no room for the body at the moment: try again in a moment")]
+    NoRoom,
     #[error("the body did not arrive whole")]
     Incomplete,
     #[error("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs())]
@@ -40,6 +47,19 @@ pub(crate) enum InputError {
     NotStrings,
 }
 
+impl From<Exhausted> for InputError {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Part => Self::Dense,
+            Exhausted::Whole => Self::NoRoom,
+        }
+    }
+}
+
+/// What one body may take, and all that is made of it, in bytes.
+const MAX_HELD: usize = 16 * 1024 * 1024;
+/// What a byte of a body counts: itself, what it is parsed into, and what that is sent on as.
+const TIMES: usize = 3;
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The most parameters that a request may have.
@@ -99,7 +119,10 @@ impl Params {
     /// The parameters of a request's body.
     pub(crate) async fn of_body(req: &HttpRequest, payload: Payload) -> Result<Self, InputError> {
         require_type(req, "application/x-www-form-urlencoded")?;
-        Self::parse(&read_body(req, payload).await?)
+        let body = read_body(req, payload).await?;
+        let params = Self::parse(&body)?;
+        request::hold(body.into_share());
+        Ok(params)
     }
 
     /// The parameters of a request's body, which may also be a JSON object of strings.
@@ -107,8 +130,12 @@ impl Params {
         if require_type(req, "application/json").is_err() {
             return Self::of_body(req, payload).await;
         }
-        let body = read_body(req, payload).await?;
-        let object: BTreeMap<String, String> = json::read(&body).map_err(|_| InputError::NotStrings)?;
+        let mut body = read_body(req, payload).await?;
+        let object: BTreeMap<String, String> = json::read(&mut body).map_err(|error| match error {
+            JsonError::Form(_) => InputError::NotStrings,
+            JsonError::Exhausted(exhausted) => exhausted.into(),
+        })?;
+        request::hold(body.into_share());
         if object.len() > MAX_PARAMS {
             return Err(InputError::TooMany);
         }
@@ -156,8 +183,23 @@ pub(crate) fn require_type(req: &HttpRequest, wanted: &'static str) -> Result<()
 }
 
 /// Reads a body: up to [`MAX_BODY`], for at most [`BODY_PATIENCE`].
-pub(crate) async fn read_body(req: &HttpRequest, payload: Payload) -> Result<BytesMut, InputError> {
+async fn read_body(req: &HttpRequest, payload: Payload) -> Result<Held, InputError> {
     read_body_up_to(req, payload, MAX_BODY).await
+}
+
+/// Reads a JSON body of the same size.
+pub(crate) async fn read_json<T: DeserializeOwned>(
+    req: &HttpRequest,
+    payload: Payload,
+) -> Result<T, InputError> {
+    require_type(req, "application/json")?;
+    let mut body = read_body(req, payload).await?;
+    let read = json::read(&mut body).map_err(|error| match error {
+        JsonError::Form(error) => InputError::Json(error.to_string()),
+        JsonError::Exhausted(exhausted) => exhausted.into(),
+    })?;
+    request::hold(body.into_share());
+    Ok(read)
 }
 
 /// The same, with another cap in bytes.
@@ -165,23 +207,25 @@ pub(crate) async fn read_body_up_to(
     req: &HttpRequest,
     payload: Payload,
     cap: usize,
-) -> Result<BytesMut, InputError> {
+) -> Result<Held, InputError> {
     let announced =
         req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > cap as u64) {
         return Err(InputError::TooLarge(cap));
     }
-    timeout(BODY_PATIENCE, read_all(payload, cap)).await.map_err(|_| InputError::Slow)?
+    let budget = request::budget().part(MAX_HELD);
+    timeout(BODY_PATIENCE, read_all(payload, cap, &budget)).await.map_err(|_| InputError::Slow)?
 }
 
-async fn read_all(mut payload: Payload, cap: usize) -> Result<BytesMut, InputError> {
-    let mut body = BytesMut::new();
+/// What has arrived counts, not what was announced.
+async fn read_all(mut payload: Payload, cap: usize, budget: &Budget) -> Result<Held, InputError> {
+    let mut body = Held::new(budget, 0, TIMES)?;
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| InputError::Incomplete)?;
         if body.len() + chunk.len() > cap {
             return Err(InputError::TooLarge(cap));
         }
-        body.extend_from_slice(&chunk);
+        body.extend(&chunk)?;
     }
     Ok(body)
 }

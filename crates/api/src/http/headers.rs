@@ -18,12 +18,18 @@ pub(crate) const fn fixed(value: &'static str) -> HeaderValue {
 
 /// A JSON answer that nobody may keep (RFC 6749 section 5.1).
 pub(crate) fn json_no_store(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    HttpResponse::build(status)
+    json_response(status).json(body)
+}
+
+/// The same before its body.
+pub(crate) fn json_response(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
         .insert_header((CONTENT_TYPE, fixed("application/json")))
         .insert_header((CACHE_CONTROL, fixed("no-store")))
         .insert_header((PRAGMA, fixed("no-cache")))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
-        .json(body)
+        .insert_header((X_CONTENT_TYPE_OPTIONS, fixed("nosniff")));
+    response
 }
 
 /// A signed answer that nobody may keep.

@@ -1,6 +1,6 @@
 //! Who asks, and by which id the request goes in logs, answers and error pages.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -18,6 +18,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use causeway_flow::budget::{Budget, Budgets, Share};
 use causeway_flow::trace;
 use ipnet::IpNet;
 use opentelemetry::trace::SpanContext;
@@ -40,6 +41,7 @@ struct Current {
     address: Option<IpAddr>,
     state: Option<Data<AppState>>,
     lang: Cell<Lang>,
+    shares: RefCell<Vec<Share>>,
 }
 
 tokio::task_local! {
@@ -54,6 +56,18 @@ pub(crate) fn id() -> String {
 /// Where the request that this task serves comes from, as far as that may be believed.
 pub(crate) fn address() -> Option<IpAddr> {
     CURRENT.try_with(|current| current.address).unwrap_or_default()
+}
+
+/// What the bodies of requests may take.
+pub(crate) fn budget() -> Budget {
+    let of_current =
+        |current: &Current| current.state.as_ref().map(|state| state.ctx.budgets().requests.clone());
+    CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| Budgets::default().requests)
+}
+
+/// Holds a share of that until this request is answered: what its body became lives as long.
+pub(crate) fn hold(share: Share) {
+    let _ = CURRENT.try_with(|current| current.shares.borrow_mut().push(share));
 }
 
 /// Where this server says what it is as a resource (RFC 9728 section 3).
@@ -119,6 +133,7 @@ pub(crate) async fn observe(
         address: origin.client,
         state,
         lang: Cell::new(accepted(req.headers())),
+        shares: RefCell::default(),
     };
     let serve = trace::serve(served, CURRENT.scope(current, next.call(req)));
     async move {

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::web::{Bytes, Payload};
+use causeway_flow::budget::Held;
 use causeway_flow::relay::{UploadError, XrpcBody};
 use futures_util::StreamExt as _;
-use futures_util::stream::{once, unfold};
+use futures_util::stream::{iter, unfold};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use crate::http::request;
 
 /// How long a body may stand still.
 const IDLE: Duration = Duration::from_secs(30);
@@ -21,26 +24,43 @@ const WAITING: usize = 2;
 /// What moves the rest of a body on. It has to be polled.
 pub(crate) type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Reads up to `kept` bytes of a body. What is longer comes as a stream, which a pump has to feed.
+/// What is kept of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeping {
+    /// So many bytes.
+    pub(crate) bytes: usize,
+    /// Whether a body of that size is of use as a stream, where there is no room for it.
+    pub(crate) or_stream: bool,
+}
+
+/// Reads a body as far as it is kept. What is longer comes as a stream, which a pump has to feed.
 ///
 /// This side's body cannot leave the thread of its connection; the HTTP client takes only what could. So the two halves
 /// are apart.
 pub(crate) async fn read(
     req: &HttpRequest,
     mut payload: Payload,
-    kept: usize,
+    keeping: Keeping,
 ) -> Result<(XrpcBody, Option<Pump>), UploadError> {
     let length = req.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let is_long = length.is_some_and(|length| length > kept as u64);
-    let mut begun = BytesMut::new();
-    while !is_long && begun.len() <= kept {
-        match next(&mut payload).await? {
-            Some(part) => begun.extend_from_slice(&part),
-            None => return Ok((XrpcBody::Whole(begun.freeze()), None)),
+    let is_long = length.is_some_and(|length| length > keeping.bytes as u64);
+    // Twice: what is read of it, for the permission that it takes, may be as long.
+    let mut begun = Held::new(&request::budget(), 0, 2).map_err(|_| UploadError::NoRoom)?;
+    let mut first = Bytes::new();
+    while !is_long && begun.len() <= keeping.bytes {
+        let Some(part) = next(&mut payload).await? else {
+            return Ok((XrpcBody::Whole(begun.freeze()), None));
+        };
+        if begun.extend(&part).is_err() {
+            if !keeping.or_stream {
+                return Err(UploadError::NoRoom);
+            }
+            first = part;
+            break;
         }
     }
     let (sender, receiver) = mpsc::channel(WAITING);
-    let begun = begun.freeze();
+    let begun = [begun.freeze(), first];
     let rest = unfold(Some(receiver), |receiver| async move {
         let mut receiver: mpsc::Receiver<Part> = receiver?;
         match receiver.recv().await {
@@ -51,7 +71,7 @@ pub(crate) async fn read(
             None => Some((Err(UploadError::Broken), None)),
         }
     });
-    let chunks = once(async { Ok(begun) }).filter(|part| {
+    let chunks = iter(begun.map(Ok)).filter(|part| {
         let is_there = part.as_ref().is_ok_and(|part: &Bytes| !part.is_empty());
         async move { is_there }
     });
@@ -95,7 +115,7 @@ mod tests {
         let stream = futures_util::stream::iter(parts).chain(futures_util::stream::pending());
         let mut stream: dev::Payload = dev::Payload::Stream { payload: Box::pin(stream) };
         let payload = Payload::from_request(&req, &mut stream).await.unwrap();
-        read(&req, payload, kept).await.unwrap()
+        read(&req, payload, Keeping { bytes: kept, or_stream: true }).await.unwrap()
     }
 
     async fn received(body: XrpcBody) -> (Vec<u8>, Option<UploadError>) {

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::api;
 use crate::error::ApiError;
-use crate::http::form::{InputError, Params, has_controls, read_body, require_type};
+use crate::http::form::{Params, has_controls, read_json};
 use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
@@ -93,9 +93,7 @@ fn nothing() -> HttpResponse {
 }
 
 async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Result<T, ApiError> {
-    require_type(req, "application/json")?;
-    let body = read_body(req, payload).await?;
-    Ok(crate::http::json::read(&body).map_err(|error| InputError::Json(error.to_string()))?)
+    Ok(read_json(req, payload).await?)
 }
 
 /// How long a list may be; the last parameter to be taken. A filter with a slip in its name is refused, and does not

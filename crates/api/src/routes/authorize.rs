@@ -57,6 +57,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         }
         Err(AuthorizeError::Refused { answer, .. }) => return client_answer(answer, browser.set),
         Err(AuthorizeError::Unsafe(error)) => return Err(error.into()),
+        Err(AuthorizeError::TooMany(error)) => return Err(error.into()),
         Err(AuthorizeError::Internal(error)) => return Err(error.into()),
     };
     request::prefer(request.ui_locales.as_deref());

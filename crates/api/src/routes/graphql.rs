@@ -1,19 +1,25 @@
 //! `POST /graphql`: the repository of whoever's token it is.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use async_graphql::Request;
+use causeway_flow::Internal;
+use causeway_flow::budget::Held;
+use tokio::task::spawn_blocking;
 
 use super::userinfo::require_access;
 use crate::error::ApiError;
 use crate::graphql;
 use crate::http::form::{read_body_up_to, require_type};
-use crate::http::headers::json_no_store;
 use crate::http::proof::with_nonce;
+use crate::http::request;
 use crate::state::AppState;
 
 /// The largest body, in bytes: what a server takes as records fits in.
 const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// Bytes from which on a body is parsed elsewhere than on the thread that serves others, too.
+const LONG: usize = 32 * 1024;
 
 pub(crate) async fn post(
     req: HttpRequest,
@@ -25,9 +31,18 @@ pub(crate) async fn post(
     let outcome = async {
         require_type(&req, "application/json")?;
         let body = read_body_up_to(&req, payload, MAX_BODY).await?;
-        let request = graphql::read(&body)?;
-        let response = graphql::execute(&state.schema, state.ctx.clone(), bearer, request).await;
-        Ok(json_no_store(StatusCode::OK, &response))
+        let request = parse(body).await?;
+        Ok(graphql::execute(&state.schema, state.ctx.clone(), bearer, request).await)
     };
     Ok(with_nonce(outcome.await, nonce))
+}
+
+/// Parses a body; a long one where it keeps nobody waiting.
+async fn parse(mut body: Held) -> Result<Request, ApiError> {
+    let is_long = body.len() > LONG;
+    let parse = move || (graphql::read(&mut body), body.into_share());
+    let (request, share) =
+        if is_long { spawn_blocking(parse).await.map_err(Internal::from)? } else { parse() };
+    request::hold(share);
+    request
 }

@@ -12,7 +12,7 @@ use causeway_flow::registration::{self, RegistrationError};
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::http::form::{InputError, read_body, require_type};
+use crate::http::form::read_json;
 use crate::http::headers::json_no_store;
 use crate::http::{json, request};
 use crate::state::AppState;
@@ -108,9 +108,7 @@ fn presented(req: &HttpRequest) -> Option<String> {
 }
 
 async fn read_metadata(req: &HttpRequest, payload: Payload) -> Result<ClientMetadata, ApiError> {
-    require_type(req, "application/json")?;
-    let body = read_body(req, payload).await?;
-    Ok(json::read(&body).map_err(|error| InputError::Json(error.to_string()))?)
+    Ok(read_json(req, payload).await?)
 }
 
 fn answer(state: &AppState, status: StatusCode, registered: &Registered) -> HttpResponse {

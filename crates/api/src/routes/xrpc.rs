@@ -18,7 +18,7 @@ use super::userinfo::require_access_to_call;
 use crate::error::ApiError;
 use crate::http::proof::with_nonce;
 use crate::http::relay_headers;
-use crate::http::upload::{self, Pump};
+use crate::http::upload::{self, Keeping, Pump};
 use crate::state::AppState;
 
 pub(crate) async fn call(
@@ -54,7 +54,10 @@ async fn ask(
         .map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
     let (body, mut pump) = match method {
         XrpcMethod::Query => (XrpcBody::Empty, None),
-        XrpcMethod::Procedure => upload::read(req, payload, relay::kept_bytes(&nsid)).await?,
+        XrpcMethod::Procedure => {
+            let keeping = Keeping { bytes: relay::kept_bytes(&nsid), or_stream: !relay::may_be_read(&nsid) };
+            upload::read(req, payload, keeping).await?
+        }
     };
     let request = RelayRequest { method, nsid, query: req.query_string().to_owned(), headers, body };
     let mut asking = pin!(relay::relay(&state.ctx, bearer, request));

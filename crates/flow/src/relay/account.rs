@@ -6,6 +6,8 @@ use causeway_domain::scope::{AccountAction, AccountAttr, OwnScope, ScopeValue};
 use causeway_domain::{Nsid, Scope};
 use serde_json::{Map, Value};
 
+use crate::budget::Budget;
+
 use super::{RelayError, RelayRequest};
 
 /// The method whose answer says who the user is, with their email address if the *session* may see it.
@@ -33,13 +35,13 @@ pub(super) fn ask_readably(request: &mut RelayRequest) {
 ///
 /// # Errors
 /// [`RelayError::Invalid`] for a result that cannot be read.
-pub(super) async fn without_email(answer: XrpcAnswer) -> Result<XrpcAnswer, RelayError> {
+pub(super) async fn without_email(answer: XrpcAnswer, budget: &Budget) -> Result<XrpcAnswer, RelayError> {
     let status = answer.status();
     if status >= 400 {
         return Ok(answer);
     }
     let same = answer.with_body(Bytes::new());
-    let body = answer.read(CAP).await.map_err(XrpcError::from)?;
+    let body = answer.read(CAP, budget).await.map_err(XrpcError::from)?;
     let unreadable = || RelayError::Invalid(format!("status {status} without the method's result"));
     let mut result: Map<String, Value> = serde_json::from_slice(&body).map_err(|_| unreadable())?;
     result.retain(|name, _| !EMAIL.contains(&name.as_str()));

@@ -1,0 +1,45 @@
+//! What arguments may be: a server that gets a query of 20 kB answers with something about its own limits.
+
+use async_graphql::Result;
+use causeway_domain::Nsid;
+use serde_json::{Map, Value};
+
+use super::error::invalid;
+
+/// The longest record key, in bytes (atproto specification "Record Key").
+const MAX_RKEY: usize = 512;
+/// The longest other argument, in bytes. Cursors are whatever a server makes them.
+const MAX_TEXT: usize = 2048;
+
+/// Checks an argument that becomes a parameter or a member of this name.
+pub(super) fn check(name: &str, value: &str) -> Result<()> {
+    match name {
+        "collection" if Nsid::parse(value).is_err() => {
+            Err(invalid("collection must be an NSID such as app.bsky.feed.post"))
+        }
+        "rkey" if !is_record_key(value) => {
+            Err(invalid("rkey must be a record key: 1 to 512 letters, digits and any of .-_:~"))
+        }
+        _ if value.len() > MAX_TEXT => Err(invalid(&format!("{name} is longer than {MAX_TEXT} bytes"))),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the arguments among the members of a method's input, and of its writes. Records are for the server to check.
+pub(super) fn check_all(input: &Map<String, Value>) -> Result<()> {
+    for (name, value) in input {
+        match value {
+            Value::String(text) => check(name, text)?,
+            Value::Array(writes) if name == "writes" => {
+                writes.iter().filter_map(Value::as_object).try_for_each(check_all)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_record_key(text: &str) -> bool {
+    let is_of_key = |b: u8| b.is_ascii_alphanumeric() || b".-_:~".contains(&b);
+    (1..=MAX_RKEY).contains(&text.len()) && text.bytes().all(is_of_key) && text != "." && text != ".."
+}

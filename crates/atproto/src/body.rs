@@ -1,0 +1,78 @@
+//! Answers that are read whole: capped, and within the budget of the process.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Response;
+use tokio::time::timeout;
+
+use crate::budget::{Budget, Held};
+use crate::http::{HttpClient, HttpError, explain};
+use crate::open::next_chunk;
+
+/// What a byte of an answer counts: itself, and what JSON makes of it.
+const TIMES: usize = 8;
+/// Room that is made for a token answer before anything is sent, in bytes: few are longer.
+const TOKENS: usize = 8 * 1024;
+
+impl HttpClient {
+    /// Room for the answer to a request that must not be sent without: it carries what can be used once.
+    ///
+    /// # Errors
+    /// [`HttpError::NoRoom`].
+    pub(crate) fn room_for_tokens(&self) -> Result<Held, HttpError> {
+        Held::new(&self.budgets().documents, TOKENS, TIMES).map_err(|_| HttpError::NoRoom { sent: false })
+    }
+
+    /// Reads a body of at most `cap` bytes.
+    pub(crate) async fn read(&self, response: Response, cap: usize) -> Result<Held, HttpError> {
+        let announced = announced(&response);
+        if announced > cap {
+            return Err(HttpError::TooLarge);
+        }
+        let room = Held::new(&self.budgets().documents, announced, TIMES).map_err(|_| NO_ROOM)?;
+        read_into(room, response, cap).await
+    }
+}
+
+/// Reads a body that is not long, within the time in which something would have to move of a long one.
+pub(crate) async fn read_short(
+    mut response: Response,
+    idle: Duration,
+    cap: usize,
+    budget: &Budget,
+) -> Result<Bytes, HttpError> {
+    let mut body = Held::new(budget, 0, 2).map_err(|_| NO_ROOM)?;
+    let reading = async {
+        while let Some(chunk) = next_chunk(&mut response, idle).await? {
+            add(&mut body, &chunk, cap)?;
+        }
+        Ok(())
+    };
+    timeout(idle, reading).await.map_err(|_| HttpError::Timeout)??;
+    Ok(body.freeze())
+}
+
+/// Reads a body of at most `cap` bytes to where there is room for it.
+pub(crate) async fn read_into(mut room: Held, mut response: Response, cap: usize) -> Result<Held, HttpError> {
+    if announced(&response) > cap {
+        return Err(HttpError::TooLarge);
+    }
+    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
+        add(&mut room, &chunk, cap)?;
+    }
+    Ok(room)
+}
+
+const NO_ROOM: HttpError = HttpError::NoRoom { sent: true };
+
+fn add(body: &mut Held, chunk: &[u8], cap: usize) -> Result<(), HttpError> {
+    if body.len() + chunk.len() > cap {
+        return Err(HttpError::TooLarge);
+    }
+    body.extend(chunk).map_err(|_| NO_ROOM)
+}
+
+fn announced(response: &Response) -> usize {
+    response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,114 @@
+//! A map that others fill, in bounded memory.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+
+/// At most so many entries: the one that was put longest ago makes room for a new one.
+///
+/// For what protects something: it never refuses what is new, and never stops counting. A cache that weighs what is
+/// worth keeping would keep out what comes once, and that is what has to be counted.
+#[derive(Clone, Debug)]
+pub struct BoundedMap<K, V> {
+    capacity: usize,
+    entries: HashMap<K, (u64, V)>,
+    /// Keys in the order in which they were put.
+    order: BTreeMap<u64, K>,
+    puts: u64,
+}
+
+impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
+    /// An empty map for so many entries: at least one.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), entries: HashMap::new(), order: BTreeMap::new(), puts: 0 }
+    }
+
+    /// The value of a key.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    /// The same, to be changed in its place.
+    pub fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get_mut(key).map(|(_, value)| value)
+    }
+
+    /// Puts a value; its key is the newest from now on.
+    pub fn put(&mut self, key: K, value: V) {
+        if let Some((at, _)) = self.entries.get(&key) {
+            self.order.remove(at);
+        } else if self.entries.len() >= self.capacity
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+        self.puts += 1;
+        self.order.insert(self.puts, key.clone());
+        self.entries.insert(key, (self.puts, value));
+    }
+
+    /// Takes a value out.
+    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let (at, value) = self.entries.remove(key)?;
+        self.order.remove(&at);
+        Some(value)
+    }
+
+    /// Drops the entries that do not hold this.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+        let Self { entries, order, .. } = self;
+        entries.retain(|key, (at, value)| {
+            let stays = keep(key, value);
+            if !stays {
+                order.remove(at);
+            }
+            stays
+        });
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_longest_ago_makes_room() {
+        let mut map = BoundedMap::new(3);
+        for key in ["a", "b", "c"] {
+            map.put(key, 1);
+        }
+        map.put("a", 2);
+        map.put("d", 1);
+        assert_eq!(
+            (map.get("a"), map.get("b"), map.get("c"), map.get("d")),
+            (Some(&2), None, Some(&1), Some(&1))
+        );
+        if let Some(value) = map.get_mut("c") {
+            *value += 1;
+        }
+        assert_eq!((map.remove("c"), map.remove("c"), map.len()), (Some(2), None, 2));
+        for n in 0..100 {
+            map.put(["x", "y", "z", "w"][n % 4], 0);
+        }
+        assert_eq!((map.len(), map.order.len()), (3, 3));
+    }
+}
