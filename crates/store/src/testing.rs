@@ -52,19 +52,9 @@ impl TestDatabase {
     /// When the file cannot be made.
     pub fn sqlite() -> Self {
         static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
-        let template = TEMPLATE.get_or_init(|| {
-            let made = Self::empty_sqlite();
-            migrate::up(&made.url).expect("the migrations run on SQLite");
-            let path = made.sqlite_path().expect("a SQLite database has a path");
-            let mut conn = SqliteConnection::establish(path.to_str().expect("a UTF-8 path"))
-                .expect("the template opens");
-            conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").expect("the template is written out");
-            drop(conn);
-            std::fs::read(path).expect("the template is readable")
-        });
         let fresh = Self::empty_sqlite();
         let path = fresh.sqlite_path().expect("a SQLite database has a path");
-        std::fs::write(path, template).expect("the template can be copied");
+        std::fs::write(path, TEMPLATE.get_or_init(sqlite_template)).expect("the template can be copied");
         fresh
     }
 
@@ -195,6 +185,38 @@ fn connect_to_server() -> Option<PgConnection> {
             None
         }
     }
+}
+
+/// The bytes of a migrated SQLite file. nextest runs each test in a process of its own; those of one test binary share
+/// what the first one made, in a file beside the binary that is made anew after each build.
+fn sqlite_template() -> Vec<u8> {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    let binary = std::env::current_exe().ok();
+    let shared = binary.as_ref().map(|binary| binary.with_extension("template.db"));
+    if let (Some(binary), Some(shared)) = (&binary, &shared)
+        && modified(shared) > modified(binary)
+        && let Ok(known) = std::fs::read(shared)
+    {
+        return known;
+    }
+    let made = migrated_sqlite();
+    if let Some(shared) = shared {
+        // Others may read it now: it appears whole. Where it cannot be written, each process makes its own.
+        let draft = shared.with_extension(random_hex());
+        let _ = std::fs::write(&draft, &made).and_then(|()| std::fs::rename(&draft, &shared));
+    }
+    made
+}
+
+fn migrated_sqlite() -> Vec<u8> {
+    let made = TestDatabase::empty_sqlite();
+    migrate::up(&made.url).expect("the migrations run on SQLite");
+    let path = made.sqlite_path().expect("a SQLite database has a path");
+    let mut conn =
+        SqliteConnection::establish(path.to_str().expect("a UTF-8 path")).expect("the template opens");
+    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").expect("the template is written out");
+    drop(conn);
+    std::fs::read(path).expect("the template is readable")
 }
 
 fn random_hex() -> String {
