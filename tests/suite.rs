@@ -24,6 +24,7 @@ mod conformance {
     mod exchange;
     mod export;
     mod graphql;
+    mod handles;
     mod identity;
     mod introspection;
     mod languages;
@@ -54,6 +55,7 @@ mod faults {
     mod memory;
     mod moved;
     mod receivers;
+    mod refusals;
     mod relay;
     mod upstream;
 }

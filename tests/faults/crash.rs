@@ -16,9 +16,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use causeway_domain::grant::AccessSubject;
 use causeway_domain::session::TokenSet;
-use causeway_domain::{PlainToken, Rng as _, SessionState, SystemRng, TenantId, UpstreamSessionId};
+use causeway_domain::{
+    Clock as _, PlainToken, Rng as _, SessionState, SystemClock, SystemRng, TenantId, UpstreamSessionId,
+};
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::testing::expire_leases;
+use causeway_store::testing::{expire_leases, leased_until, stop_hearts};
 use causeway_store::{Store, StoreError, sessions, tokens};
 use causeway_testkit::{Agent, Answer, Causeway, Fault, OauthClient, ScriptedUpstream, TestDatabase, Tokens};
 use tempfile::TempDir;
@@ -273,6 +275,27 @@ on_each_database! {
             (0..rounds).filter(|round| round % 5 == 2).count() as u64,
             "the one case that nobody can help: {lost:?}"
         );
+        Ok(())
+    }
+
+    /// Killed while the user's server takes its time: nobody waits for the lease of the dead. On the embedded database it
+    /// is void when the next process starts, on a shared one when the heartbeat is gone.
+    async fn a_lease_does_not_outlive_its_server(database) {
+        let mut rig = Rig::set(database).await?;
+        let client = OauthClient::register(&Agent::default(), &rig.issuer).await?;
+        let tokens = client.sign_in(&Agent::default(), &rig.upstream, HANDLE).await?;
+        kill_at(&mut rig, Moment::Asked, &tokens.access_token).await?;
+        let held = rig.store.read(leased_until).await?;
+        assert!(held > SystemClock.now().as_secs() + 60, "{held}");
+        if database.kind() == "postgres" {
+            rig.store.write::<_, StoreError, _>(stop_hearts).await?;
+        }
+        rig.start().await?;
+        rig.upstream.script(|script| script.token = Fault::None);
+        let started = Instant::now();
+        let answer = rig.refresh(&tokens.access_token).await?;
+        assert_eq!(answer.json()["head_iteration"], 2, "{answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! `/metrics`, as Prometheus scrapes it from the binary.
 
 use causeway_domain::{Clock as _, SystemClock, UpstreamSessionId};
+use causeway_store::sessions::LeaseClaim;
 use causeway_store::{StoreError, sessions};
 use causeway_testkit::{Agent, OauthClient, ScriptedUpstream};
 
@@ -76,7 +77,9 @@ on_each_database! {
             .store()
             .await
             .write::<_, StoreError, _>(move |c| {
-                sessions::acquire_lease(c, &left, "killed", now.plus(-200), now.plus(-80))
+                let (before, until) = (now.plus(-200), now.plus(-80));
+                let claim = LeaseClaim { holder: "killed", node: None, now: before, until };
+                sessions::acquire_lease(c, &left, claim)
             })
             .await?;
         assert!(lease.is_some());

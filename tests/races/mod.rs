@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use causeway_domain::Clock as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::client::Leave;
 use causeway_domain::grant::REFRESH_RETRY_SECONDS_UNPROVEN;
-use causeway_flow::keeper;
-use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens, decide};
+use causeway_domain::{Clock as _, SigningAlg, UpstreamSessionId};
+use causeway_flow::{issuer_keys, keeper, maintenance};
+use causeway_store::testing::find_number;
+use causeway_store::{StoreError, keys, sessions};
+use causeway_testkit::{Agent, Answer, DpopKey, Fault, OauthClient, Tokens, decide};
+use serde_json::Value;
 
 use crate::conformance::device;
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -34,6 +40,68 @@ fn refusals(answers: &[Answer]) -> Vec<String> {
 }
 
 on_each_database! {
+    /// Two servers revoke what has ended: each session is revoked by one of them, and a failure is counted once.
+    async fn revocations_of_two_servers(database) {
+        const SESSIONS: usize = 6;
+        let scene = Scene::set(database).await?;
+        let other = scene.beside(database).await?;
+        for _ in 0..SESSIONS {
+            let tokens = scene.client.sign_in(&Agent::default(), &scene.upstream, HANDLE).await?;
+            let (id, now) = (UpstreamSessionId::new(scene.session_id(&tokens).await?), scene.app.ctx.now());
+            let end = move |c: &mut _| sessions::end_session(c, &id, now);
+            assert!(scene.app.store().write::<_, StoreError, _>(end).await?);
+        }
+        let both = async || {
+            let due = (maintenance::revoke_due(&scene.app.ctx), maintenance::revoke_due(&other.ctx));
+            let (one, two) = tokio::join!(due.0, due.1);
+            (one?, two?);
+            anyhow::Ok(scene.upstream.hits("revoke"))
+        };
+        scene.upstream.script(|script| script.revoke = Fault::Status(503));
+        assert_eq!(both().await?, SESSIONS, "each was tried once");
+        assert_eq!(both().await?, SESSIONS, "and is due again later");
+        let attempts = "SELECT CAST(SUM(revocation_attempts) AS BIGINT) AS number FROM upstream_session";
+        assert_eq!(scene.app.store().read(move |c| find_number(c, attempts)).await?, 6);
+        scene.upstream.script(|script| script.revoke = Fault::None);
+        scene.app.clock.advance(300);
+        assert_eq!(both().await?, 2 * SESSIONS);
+        assert_eq!((both().await?, scene.upstream.live_grants()), (2 * SESSIONS, 0));
+        Ok(())
+    }
+
+    /// Whatever one server signs with, the others publish by then, at every moment around a rotation; and soon
+    /// everybody signs with the new key.
+    async fn a_new_key_is_published_first(database) {
+        let scene = Scene::set(database).await?;
+        let client = OauthClient { scope: "openid atproto".to_owned(), ..scene.client.clone() };
+        let kid = async || {
+            let tokens = client.sign_in(&Agent::default(), &scene.upstream, HANDLE).await?;
+            let header = tokens.answer["id_token"].as_str().unwrap().split('.').next().unwrap();
+            let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
+            anyhow::Ok(header["kid"].as_str().unwrap().to_owned())
+        };
+        let old = kid().await?;
+        let key = issuer_keys::fresh(SigningAlg::Rs256, scene.app.ctx.now()).await?;
+        let (ring, new) = (scene.app.ring.clone(), key.kid.clone());
+        let other = scene.beside(database).await?;
+        let published = async |kid: &str| {
+            let keys = scene.agent.get(&other.at("/oauth/jwks")).await?.json();
+            anyhow::Ok(keys["keys"].as_array().unwrap().iter().any(|key| key["kid"] == kid))
+        };
+        // The other server looks now, later than the one that signs, and again in half a second.
+        assert!(published(&old).await? && !published(&new).await?);
+        let rotate = move |c: &mut _| keys::rotate_signing_key(c, &ring, &key);
+        scene.app.store().write::<_, StoreError, _>(rotate).await?;
+        let (begun, mut seen) = (Instant::now(), BTreeSet::new());
+        while !seen.contains(&new) && begun.elapsed() < Duration::from_secs(20) {
+            let signed = kid().await?;
+            assert!(published(&signed).await?, "{signed} after {:?}", begun.elapsed());
+            seen.insert(signed);
+        }
+        assert_eq!(seen, BTreeSet::from([old, new]), "after {:?}", begun.elapsed());
+        Ok(())
+    }
+
     /// One of sixteen redeemers of a code wins, nobody is punished for the haste, and the winner's
     /// tokens work afterwards.
     async fn one_code(database) {

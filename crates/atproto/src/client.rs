@@ -172,4 +172,13 @@ impl AtprotoClient {
     pub async fn server_by_issuer(&self, issuer: &str) -> Result<AuthorizationServer, ResolveError> {
         self.0.metadata.of_issuer(issuer).await
     }
+
+    /// As [`AtprotoClient::server_by_issuer`], but nothing is taken from the cache.
+    ///
+    /// # Errors
+    /// As [`AtprotoClient::server_by_issuer`].
+    #[tracing::instrument(name = "atproto.server_by_issuer_fresh", skip_all, fields(%issuer))]
+    pub async fn server_by_issuer_fresh(&self, issuer: &str) -> Result<AuthorizationServer, ResolveError> {
+        self.0.metadata.of_issuer_fresh(issuer).await
+    }
 }

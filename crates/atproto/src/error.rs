@@ -73,6 +73,17 @@ impl ResolveError {
     }
 }
 
+/// What a server refused that was asked for a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The refresh token itself, in so many words.
+    Grant,
+    /// The request: a refresh token that is dead, as some servers put it.
+    Request,
+    /// Us: our client there, its document or its key, or our clock. The refresh token may be good.
+    Ours,
+}
+
 /// Why an authorization server did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -103,10 +114,34 @@ impl TokenError {
         matches!(self, Self::OAuth { error, .. } if error == "invalid_grant")
     }
 
+    /// How a refusal of a refresh is to be taken.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let Self::OAuth { status, error, .. } = self else { return None };
+        match error.as_str() {
+            "invalid_grant" => Some(Refusal::Grant),
+            _ if self.is_transient() => None,
+            // Who we are there, and how we prove it: no session is to blame for that.
+            "invalid_client" | "unauthorized_client" | "invalid_client_metadata" | "invalid_dpop_proof" => {
+                Some(Refusal::Ours)
+            }
+            // Not every server says it in the words of RFC 6749.
+            _ if matches!(status, 400 | 401) => Some(Refusal::Request),
+            _ => None,
+        }
+    }
+
     /// The error code of a definite refusal (RFC 6749 section 5.2, RFC 9126 section 2.3).
     pub fn oauth_error(&self) -> Option<&str> {
         match self {
             Self::OAuth { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The server's explanation of a definite refusal.
+    pub fn description(&self) -> Option<&str> {
+        match self {
+            Self::OAuth { description, .. } => description.as_deref(),
             _ => None,
         }
     }

@@ -22,6 +22,8 @@ pub struct Identity {
     pub did: Did,
     /// Its handle, verified in both directions; `None` when it has none that verifies.
     pub handle: Option<Handle>,
+    /// Whether its handle could not be asked: `handle` is `None` then and says nothing.
+    pub handle_unknown: bool,
     /// The origin of its personal data server.
     pub pds: Url,
 }
@@ -97,7 +99,8 @@ impl IdentityResolver {
         if account.claimed_handle.as_ref() != Some(handle) {
             return Err(ResolveError::HandleMismatch);
         }
-        let identity = Identity { did, handle: Some(handle.clone()), pds: account.pds };
+        let identity =
+            Identity { did, handle: Some(handle.clone()), handle_unknown: false, pds: account.pds };
         self.identities.put(identity.did.clone(), identity.clone(), self.clock.now());
         Ok(identity)
     }
@@ -114,7 +117,7 @@ impl IdentityResolver {
         };
         let definite = !matches!(&verified, Err(error) if error.is_upstream_fault());
         let handle = account.claimed_handle.filter(|_| verified == Ok(true));
-        let identity = Identity { did: did.clone(), handle, pds: account.pds };
+        let identity = Identity { did: did.clone(), handle, handle_unknown: !definite, pds: account.pds };
         // A handle that could not be checked is checked again next time.
         if definite {
             self.identities.put(did.clone(), identity.clone(), self.clock.now());

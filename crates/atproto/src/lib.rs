@@ -25,7 +25,7 @@ mod times;
 mod xrpc;
 
 pub use client::{AtprotoClient, AtprotoConfig, Target};
-pub use error::{ResolveError, TokenError};
+pub use error::{Refusal, ResolveError, TokenError};
 pub use http::{Document, HttpClient, HttpConfig, HttpError};
 pub use identity::Identity;
 pub use metadata::AuthorizationServer;

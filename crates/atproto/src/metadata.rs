@@ -118,13 +118,18 @@ impl MetadataResolver {
 
     /// The authorization server with this issuer.
     pub(crate) async fn of_issuer(&self, issuer: &str) -> Result<AuthorizationServer, ResolveError> {
+        match self.servers.get(&issuer.to_owned(), self.clock.now()) {
+            Some(server) => Ok(server),
+            None => self.of_issuer_fresh(issuer).await,
+        }
+    }
+
+    /// The same; nothing is taken from the cache.
+    pub(crate) async fn of_issuer_fresh(&self, issuer: &str) -> Result<AuthorizationServer, ResolveError> {
         let dev_mode = self.http.dev_mode();
         let base = parse_origin(issuer, dev_mode)
             .filter(|url| url.origin().ascii_serialization() == issuer)
             .ok_or(ResolveError::ServerMetadata("the issuer is not an https origin"))?;
-        if let Some(server) = self.servers.get(&issuer.to_owned(), self.clock.now()) {
-            return Ok(server);
-        }
         let url = at_path(&base, "/.well-known/oauth-authorization-server");
         let document = self.http.get_json(&url, HttpClient::DOCUMENT_CAP).await?;
         let server = check(issuer, document, dev_mode)?;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
@@ -85,19 +85,21 @@ pub struct CodeExchange<'a> {
     pub nonce: Option<&'a str>,
 }
 
-/// A token set. Its `sub` is what the server claims: believe it only once that DID leads back to this server.
+/// A token set as the server answered it: whatever was spent for it, it is kept first and judged then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAnswer {
     /// The access token, bound to the DPoP key.
     pub access_token: Secret,
     /// The refresh token: works once.
     pub refresh_token: Option<Secret>,
-    /// Seconds that the access token lives, when the server said so.
+    /// Seconds that the access token lives; `None` when the server did not say, or no positive number.
     pub expires_in: Option<i64>,
-    /// What was granted; holds `atproto`.
-    pub scope: Scope,
-    /// The account.
-    pub sub: Did,
+    /// What was granted; `None` when the server did not say: what was asked for (RFC 6749 section 5.1).
+    pub scope: Option<Scope>,
+    /// The account that the server claims, if it names one: believe it only once that DID leads back to this server.
+    pub sub: Option<Did>,
+    /// Why the tokens must not be used though the server issued them.
+    pub flaw: Option<&'static str>,
     /// The server's newest DPoP nonce.
     pub dpop_nonce: Option<String>,
 }
@@ -110,7 +112,7 @@ impl TokenAnswer {
                 access_token = self.access_token.fingerprint(),
                 refresh_token = self.refresh_token.as_ref().map(Secret::fingerprint),
                 expires_in = self.expires_in,
-                scope = %self.scope,
+                scope = self.scope.as_ref().map(tracing::field::display),
                 "tokens answered"
             );
         }
@@ -173,8 +175,7 @@ impl AtprotoClient {
     /// process knows no newer one.
     ///
     /// # Errors
-    /// Any [`TokenError`]; [`TokenError::Malformed`] for a token set without `sub`, without `scope`, or whose
-    /// scope lacks `atproto`.
+    /// Any [`TokenError`]; [`TokenError::Malformed`] for an answer without an access token.
     #[tracing::instrument(name = "atproto.token.exchange", skip_all, fields(issuer = server.issuer))]
     pub async fn exchange_code(
         &self,
@@ -350,40 +351,49 @@ impl Answer {
             .map_err(|_| TokenError::Malformed("a member is missing or malformed"))
     }
 
+    /// Reads a token answer (RFC 6749 section 5.1). A code or a refresh token was spent for it, so all that is
+    /// needed is an access token; whatever else is missing or odd is the caller's to judge.
     fn tokens(self) -> Result<TokenAnswer, TokenError> {
         #[derive(Deserialize)]
         struct Body {
-            access_token: String,
-            refresh_token: Option<String>,
-            token_type: String,
+            #[serde(default)]
+            access_token: Value,
+            #[serde(default)]
+            refresh_token: Value,
+            #[serde(default)]
+            token_type: Value,
             #[serde(default)]
             expires_in: Value,
-            scope: Option<String>,
-            sub: Option<String>,
+            #[serde(default)]
+            scope: Value,
+            #[serde(default)]
+            sub: Value,
         }
-        let body: Body = self.json()?;
+        let body: Body = serde_json::from_slice(&self.body).map_err(|_| {
+            TokenError::Malformed(if self.is_json { "a member is malformed" } else { "it is not JSON" })
+        })?;
         // From here on the tokens are wiped when they are dropped.
-        let access_token = Secret::new(body.access_token);
-        let refresh_token = body.refresh_token.map(Secret::new);
-        if access_token.expose().is_empty() {
-            return Err(TokenError::Malformed("access_token is empty"));
-        }
-        if !body.token_type.eq_ignore_ascii_case("DPoP") {
-            return Err(TokenError::Malformed("token_type is not DPoP"));
-        }
-        let scope = body.scope.ok_or(TokenError::Malformed("scope is missing"))?;
-        let scope = Scope::parse_known(&scope).map_err(|_| TokenError::Malformed("scope is malformed"))?;
-        if !scope.contains(Scope::ATPROTO) {
-            return Err(TokenError::Malformed("scope lacks atproto"));
-        }
-        let sub = body.sub.ok_or(TokenError::Malformed("sub is missing"))?;
-        let sub = Did::parse(&sub).map_err(|_| TokenError::Malformed("sub is not a DID"))?;
+        let refresh_token = token(body.refresh_token);
+        let access_token =
+            token(body.access_token).ok_or(TokenError::Malformed("access_token is missing"))?;
+        let scope = body.scope.as_str().and_then(|scope| Scope::parse_known(scope).ok());
+        let sub = body.sub.as_str().map(Did::parse);
+        let flaw = if body.token_type.as_str().is_some_and(|name| !name.eq_ignore_ascii_case("DPoP")) {
+            Some("token_type is not DPoP")
+        } else if scope.as_ref().is_some_and(|scope| !scope.contains(Scope::ATPROTO)) {
+            Some("scope lacks atproto")
+        } else if matches!(sub, Some(Err(_))) {
+            Some("sub is not a DID")
+        } else {
+            None
+        };
         let answer = TokenAnswer {
             access_token,
-            refresh_token: refresh_token.filter(|token| !token.expose().is_empty()),
+            refresh_token,
             expires_in: seconds(&body.expires_in),
             scope,
-            sub,
+            sub: sub.and_then(Result::ok),
+            flaw,
             dpop_nonce: self.nonce,
         };
         answer.note();
@@ -391,9 +401,22 @@ impl Answer {
     }
 }
 
-/// Seconds that are a whole, not negative number.
+/// A member that should be a token; `None` for an empty one and for what is no text.
+fn token(member: Value) -> Option<Secret> {
+    match member {
+        Value::String(token) if !token.is_empty() => Some(Secret::new(token)),
+        _ => None,
+    }
+}
+
+/// Positive whole seconds, as a number or as a text; anything else says nothing.
 fn seconds(value: &Value) -> Option<i64> {
-    value.as_i64().filter(|seconds| *seconds >= 0)
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    text.split('.').next()?.parse().ok().filter(|seconds| *seconds > 0)
 }
 
 /// The request's body; wiped once it is sent.
@@ -408,24 +431,23 @@ fn form(post: &Post<'_>, assertion: Option<&Secret>) -> Bytes {
     Bytes::from_owner(Zeroizing::new(form.finish().into_bytes()))
 }
 
-/// Reads a refusal (RFC 6749 section 5.2, RFC 9449 sections 8 and 9).
+/// Reads a refusal (RFC 6749 section 5.2, RFC 9449 sections 8 and 9). A 400 or 401 in JSON is one, whatever it says.
 fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> {
-    #[derive(Deserialize)]
-    struct Body {
-        error: String,
-        error_description: Option<Value>,
-    }
-    if let Ok(body) = serde_json::from_slice::<Body>(body) {
-        let description = body.error_description.as_ref().and_then(Value::as_str).map(|text| tame(text, 200));
-        return Some(TokenError::OAuth { status, error: tame(&body.error, 64), description });
-    }
+    let body = serde_json::from_slice::<Map<String, Value>>(body).ok();
+    let text = |name: &str| body.as_ref()?.get(name)?.as_str();
+    let description = text("error_description").or_else(|| text("message")).map(|text| tame(text, 200));
     let wants_nonce = || challenge::errors(headers).iter().any(|error| error == USE_DPOP_NONCE);
-    (status == 401 && wants_nonce()).then(|| TokenError::OAuth {
-        status,
-        error: USE_DPOP_NONCE.to_owned(),
-        description: None,
-    })
+    let error = match text("error") {
+        Some(error) => tame(error, 64),
+        None if status == 401 && wants_nonce() => USE_DPOP_NONCE.to_owned(),
+        None if body.is_some() && matches!(status, 400 | 401) => UNNAMED.to_owned(),
+        None => return None,
+    };
+    Some(TokenError::OAuth { status, error, description })
 }
+
+/// The error code of a server that gives none.
+const UNNAMED: &str = "unnamed_error";
 
 pub(crate) const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 

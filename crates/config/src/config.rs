@@ -171,6 +171,10 @@ pub struct Config {
     pub keep_alive_seconds: u32,
     /// Seconds between the signal to stop and the end of the listener.
     pub drain_seconds: u32,
+    /// The last iterations of a session whose record stays; at least 1.
+    pub session_history_count: u32,
+    /// Days for which the record of the others stays.
+    pub session_history_days: u32,
     /// The file with the operator's token; `None` = there is no `/admin`.
     pub admin_token_file: Option<PathBuf>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
@@ -291,6 +295,8 @@ impl Config {
             audit_retention_days: operation.audit_retention_days,
             keep_alive_seconds: operation.keep_alive_seconds,
             drain_seconds: operation.drain_seconds,
+            session_history_count: operation.session_history_count,
+            session_history_days: operation.session_history_days,
             admin_token_file: operation.admin_token_file,
             log_format,
             log_level: required(log_level, &table::LOG_LEVEL)?,
@@ -383,6 +389,8 @@ struct Operation {
     audit_retention_days: Option<u32>,
     keep_alive_seconds: u32,
     drain_seconds: u32,
+    session_history_count: u32,
+    session_history_days: u32,
     admin_token_file: Option<PathBuf>,
 }
 
@@ -423,6 +431,10 @@ impl Operation {
         let keep_alive = layers.text(&table::KEEP_ALIVE_SECONDS, flag, line, parse::keep_alive)?;
         let (flag, line) = (settings.drain_seconds.take(), file.drain_seconds.take());
         let drain = layers.text(&table::DRAIN_SECONDS, flag, line, parse::drain)?;
+        let (flag, line) = (settings.session_history_count.take(), file.session_history_count.take());
+        let kept = layers.text(&table::SESSION_HISTORY_COUNT, flag, line, parse::count)?;
+        let (flag, line) = (settings.session_history_days.take(), file.session_history_days.take());
+        let kept_days = layers.text(&table::SESSION_HISTORY_DAYS, flag, line, parse::age)?;
         let (flag, line) = (settings.admin_token_file.take(), file.admin_token_file.take());
         let admin_token_file = layers.text(&table::ADMIN_TOKEN_FILE, flag, line, parse::readable)?;
         Ok(Self {
@@ -436,6 +448,8 @@ impl Operation {
             audit_retention_days: days.filter(|days| *days > 0),
             keep_alive_seconds: required(keep_alive, &table::KEEP_ALIVE_SECONDS)?,
             drain_seconds: required(drain, &table::DRAIN_SECONDS)?,
+            session_history_count: kept.unwrap_or(100),
+            session_history_days: kept_days.unwrap_or(30),
             admin_token_file,
         })
     }

@@ -46,6 +46,8 @@ pub(crate) struct FileConfig {
     pub(crate) audit_retention_days: Option<String>,
     pub(crate) keep_alive_seconds: Option<String>,
     pub(crate) drain_seconds: Option<String>,
+    pub(crate) session_history_count: Option<String>,
+    pub(crate) session_history_days: Option<String>,
     pub(crate) admin_token_file: Option<String>,
     pub(crate) log_format: Option<String>,
     pub(crate) log_level: Option<String>,

@@ -162,6 +162,20 @@ pub(crate) fn mebibytes(text: &str) -> Result<u32, Fault> {
     })
 }
 
+/// Days after which something goes that does not stay for ever.
+pub(crate) fn age(text: &str) -> Result<u32, Fault> {
+    text.parse().ok().filter(|days| *days <= 36_500).ok_or_else(|| {
+        Fault::new(format!("{text:?} is not a number of days"), "use a whole number such as 30")
+    })
+}
+
+/// How many of something stay: at least one.
+pub(crate) fn count(text: &str) -> Result<u32, Fault> {
+    text.parse().ok().filter(|count| (1..=1_000_000).contains(count)).ok_or_else(|| {
+        Fault::new(format!("{text:?} is not a number from 1 to 1000000"), "use a whole number such as 100")
+    })
+}
+
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {
     match text {
         "pretty" => Ok(LogFormat::Pretty),

@@ -68,6 +68,8 @@ impl Config {
             "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),
             "keep-alive-seconds" => text(&self.keep_alive_seconds),
             "drain-seconds" => text(&self.drain_seconds),
+            "session-history-count" => text(&self.session_history_count),
+            "session-history-days" => text(&self.session_history_days),
             "admin-token-file" => self.admin_token_file.as_ref().and_then(|path| text(&path.display())),
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
             "log-level" => text(&self.log_level),

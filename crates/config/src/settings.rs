@@ -127,6 +127,14 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "SECONDS")]
     pub drain_seconds: Option<String>,
 
+    /// The last iterations (token sets) of a session whose record stays whatever their age
+    #[arg(long, global = true, value_name = "COUNT")]
+    pub session_history_count: Option<String>,
+
+    /// Days for which the record of a session's other iterations stays; their secrets are wiped at once
+    #[arg(long, global = true, value_name = "DAYS")]
+    pub session_history_days: Option<String>,
+
     /// File with the operator's token for the HTTP API at /admin, which is not there without it
     #[arg(long, global = true, value_name = "FILE")]
     pub admin_token_file: Option<String>,

@@ -86,6 +86,8 @@ settings! {
     AUDIT_RETENTION_DAYS = "audit-retention-days", "CAUSEWAY_AUDIT_RETENTION_DAYS", Text, Some("90"), "";
     KEEP_ALIVE_SECONDS = "keep-alive-seconds", "CAUSEWAY_KEEP_ALIVE_SECONDS", Text, Some("75"), "";
     DRAIN_SECONDS = "drain-seconds", "CAUSEWAY_DRAIN_SECONDS", Text, Some("0"), "";
+    SESSION_HISTORY_COUNT = "session-history-count", "CAUSEWAY_SESSION_HISTORY_COUNT", Text, Some("100"), "";
+    SESSION_HISTORY_DAYS = "session-history-days", "CAUSEWAY_SESSION_HISTORY_DAYS", Text, Some("30"), "";
     ADMIN_TOKEN_FILE = "admin-token-file", "CAUSEWAY_ADMIN_TOKEN_FILE", Text, None, "unset: no /admin";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     LOG_LEVEL = "log-level", "CAUSEWAY_LOG_LEVEL", Text, Some("info"), "";

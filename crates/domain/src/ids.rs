@@ -91,6 +91,12 @@ id! {
 random_id!(CorrelationId, "c_");
 
 id! {
+    /// One server process on a database that it may share with others.
+    NodeId
+}
+random_id!(NodeId, "node_");
+
+id! {
     /// One proof that a browser's person has an account.
     AccountProofId
 }

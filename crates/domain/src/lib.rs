@@ -44,8 +44,8 @@ pub use email::EmailAddress;
 pub use error_code::ErrorCode;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, OauthState, RequestUri,
-    TenantId, UpstreamClientId, UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, NodeId, OauthState,
+    RequestUri, TenantId, UpstreamClientId, UpstreamSessionId,
 };
 pub use json_object::JsonObject;
 pub use nsid::Nsid;

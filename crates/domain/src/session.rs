@@ -14,7 +14,7 @@ use crate::ids::{
 use crate::pkce::CodeVerifier;
 use crate::scope::{OwnScope, Scope, ScopeValue};
 use crate::secret::Secret;
-use crate::upkeep::{Cooldown, VERIFIED_SECONDS};
+use crate::upkeep::{Cooldown, HANDLE_SECONDS, VERIFIED_SECONDS};
 
 /// Whom a session serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,7 +157,8 @@ pub struct SessionHead {
     pub client_id: ClientId,
     /// The person.
     pub did: Did,
-    /// The person's handle, verified in both directions; `None` when it did not verify.
+    /// The user's handle, verified in both directions; `None` when it did not verify. It may belong to somebody else by
+    /// now: what is shown is [`handle_at`](Self::handle_at).
     pub handle: Option<Handle>,
     /// Whom it serves.
     pub kind: SessionKind,
@@ -173,7 +174,7 @@ pub struct SessionHead {
     pub created_at: Timestamp,
     /// When a token of it was last used or refreshed.
     pub last_used_at: Timestamp,
-    /// When the account's own document last led to this PDS and this issuer.
+    /// When the account's own document last led to this PDS and this issuer, and its handle was looked up.
     pub verified_at: Timestamp,
     /// The pause after refreshes that failed.
     pub cooldown: Cooldown,
@@ -197,6 +198,17 @@ impl SessionHead {
         (self.kind == SessionKind::Device).then(hash)
     }
 
+    /// The handle as far as it may be shown at `now`: one that was not verified for too long is left out, since handles
+    /// change hands.
+    pub fn handle_at(&self, now: Timestamp) -> Option<&Handle> {
+        self.handle.as_ref().filter(|_| self.verified_lately(now))
+    }
+
+    /// Whether the handle is to be looked up again when it is shown at `now`.
+    pub fn handle_is_due(&self, now: Timestamp) -> bool {
+        now.since(self.verified_at) >= HANDLE_SECONDS
+    }
+
     /// Whether its server may be believed at `now` without having been looked up again: a look-up that fails
     /// says nothing about the account, but not for ever.
     pub fn verified_lately(&self, now: Timestamp) -> bool {
@@ -215,6 +227,17 @@ impl SessionHead {
     pub fn is_alive_at(&self, now: Timestamp) -> bool {
         matches!(self.state_at(now), SessionState::Active | SessionState::ReauthRequired)
     }
+}
+
+/// What a look-up of an account says about its handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandleCheck {
+    /// The account's handle, verified in both directions.
+    Verified(Handle),
+    /// The account has no handle that verifies.
+    None,
+    /// The handle could not be asked: what was known before stands.
+    Unknown,
 }
 
 /// One token set of a session: an iteration.

@@ -18,6 +18,11 @@ const CLOCKS_DIFFER_SECONDS: i64 = 300;
 /// Seconds for which a binding that was verified serves while it cannot be looked up again.
 pub const VERIFIED_SECONDS: i64 = 86_400;
 
+/// Seconds after which a handle that was verified is looked up again when it is used.
+pub const HANDLE_SECONDS: i64 = 3600;
+/// Seconds after which a session is over whose refreshes were refused all that time, for whatever reason.
+pub const REFUSED_SECONDS: i64 = 7 * 86_400;
+
 /// Seconds after which a background session that nobody uses is refreshed. What counts is how long a PDS lets a
 /// refresh token lie: a public client's for two weeks, a confidential client's for three months.
 const KEEP_PUBLIC_SECONDS: i64 = 86_400;

@@ -17,6 +17,7 @@ use futures_util::future::join_all;
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::maintenance;
 use crate::remember;
 
@@ -74,7 +75,8 @@ pub enum AccountError {
 #[tracing::instrument(name = "flow.account.view", skip_all)]
 pub async fn view(ctx: &Ctx, browser: &BrowserSessionId) -> Result<Vec<AccountGroup>, Internal> {
     let (tenant, browser, now) = (ctx.tenant().clone(), browser.clone(), ctx.now());
-    ctx.store()
+    let mut groups = ctx
+        .store()
         .read(move |c| {
             let proofs = account_proofs::list_account_proofs(c, &tenant, &browser, now)?;
             let mut groups: Vec<AccountGroup> = Vec::new();
@@ -88,9 +90,23 @@ pub async fn view(ctx: &Ctx, browser: &BrowserSessionId) -> Result<Vec<AccountGr
                 put(&mut groups, session);
             }
             name_clients(c, &tenant, &mut groups)?;
-            Ok(groups)
+            Ok::<_, Internal>(groups)
         })
-        .await
+        .await?;
+    name_accounts(ctx, &mut groups).await;
+    Ok(groups)
+}
+
+/// Gives accounts that are not proven the handle that they have now: of their sessions, the one counts that was looked
+/// up last.
+async fn name_accounts(ctx: &Ctx, groups: &mut [AccountGroup]) {
+    join_all(groups.iter_mut().filter(|group| group.proven_until.is_none()).map(async |group| {
+        let heads = group.sessions.iter().map(|line| &line.session.head);
+        if let Some(latest) = heads.max_by_key(|head| head.verified_at) {
+            group.handle = handles::shown(ctx, latest).await;
+        }
+    }))
+    .await;
 }
 
 fn proven_group(proof: AccountProof, all: Vec<LiveSession>, browser: &BrowserSessionId) -> AccountGroup {
@@ -106,18 +122,16 @@ fn proven_group(proof: AccountProof, all: Vec<LiveSession>, browser: &BrowserSes
     }
 }
 
-/// Adds a session of this browser to its account, unless that is proven and shows it already.
+/// Adds a session of this browser to its account, unless that is proven and shows it already. The account is named
+/// later ([`name_accounts`]).
 fn put(groups: &mut Vec<AccountGroup>, session: LiveSession) {
     let head = &session.head;
-    let (did, handle) = (head.did.clone(), head.handle.clone());
+    let did = head.did.clone();
     let line = AccountSession { session, client: None, began_here: true };
     match groups.iter_mut().find(|group| group.did == did) {
         Some(group) if group.proven_until.is_some() => {}
-        Some(group) => {
-            group.handle = group.handle.take().or(handle);
-            group.sessions.push(line);
-        }
-        None => groups.push(AccountGroup { did, handle, proven_until: None, sessions: vec![line] }),
+        Some(group) => group.sessions.push(line),
+        None => groups.push(AccountGroup { did, handle: None, proven_until: None, sessions: vec![line] }),
     }
 }
 
@@ -156,6 +170,7 @@ pub async fn known_accounts(
     let mut groups = Vec::new();
     let here = live.into_iter().filter(|session| session.head.kind == SessionKind::Device);
     here.for_each(|session| put(&mut groups, session));
+    name_accounts(ctx, &mut groups).await;
     Ok(groups.into_iter().map(|group| (group.did, group.handle)).collect())
 }
 

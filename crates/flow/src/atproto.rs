@@ -1,13 +1,17 @@
 //! People's own servers, as the [keeper](crate::keeper) sees them, and what becomes of the tokens that they
 //! answer with.
 
-use causeway_atproto::{AtprotoClient, AuthorizationServer, ResolveError, TokenAnswer, UpstreamIdentity};
-use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::{Clock, Secret, Timestamp};
+use causeway_atproto::{
+    AtprotoClient, AuthorizationServer, Identity, Refusal, ResolveError, TokenAnswer, TokenError,
+    UpstreamIdentity,
+};
+use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
+use causeway_domain::{Clock, Scope, Secret, Timestamp};
 use causeway_jose::EcKey;
 
+use crate::complaints::Complaints;
 use crate::error::Internal;
-use crate::keeper::{Lookup, NoAnswer, RefreshFailure, Upstream};
+use crate::keeper::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 use crate::upstream::UpstreamProfile;
 
 /// Why we cannot speak for a session any more.
@@ -18,6 +22,7 @@ pub(crate) struct AtprotoUpstream<'a> {
     pub(crate) client: &'a AtprotoClient,
     pub(crate) profile: &'a UpstreamProfile,
     pub(crate) clock: &'a dyn Clock,
+    pub(crate) complaints: &'a Complaints,
 }
 
 impl Upstream for AtprotoUpstream<'_> {
@@ -32,20 +37,27 @@ impl Upstream for AtprotoUpstream<'_> {
         let current = async || {
             let identity = self.client.resolve_did(&head.did).await?;
             let server = self.client.server_of_pds(&identity.pds).await?;
-            Ok::<_, ResolveError>((server, identity.pds.origin().ascii_serialization()))
+            let host = identity.pds.origin().ascii_serialization();
+            Ok::<_, ResolveError>((server, host, handle_check(identity)))
         };
-        let is_there = |(server, _): &(AuthorizationServer, _)| server.issuer == head.upstream.issuer;
+        let is_there = |(server, ..): &(AuthorizationServer, _, _)| server.issuer == head.upstream.issuer;
         let mut found = current().await;
         if found.as_ref().is_ok_and(|found| !is_there(found)) {
             self.client.forget(&head.did);
             found = current().await;
         }
         match found {
-            Ok(found) if is_there(&found) => Lookup::Same { server: found.0, host: found.1 },
+            Ok(found) if is_there(&found) => {
+                let (server, host, handle) = found;
+                Lookup::Same { server, host, handle }
+            }
             Ok(_) => Lookup::Gone,
             Err(error) if error.is_gone() => {
                 tracing::warn!(%error, "the account is gone");
                 Lookup::Gone
+            }
+            Err(error @ ResolveError::DidNotFound) => {
+                Lookup::Unknown(NoAnswer::definitely("did_not_found", error))
             }
             Err(error) => Lookup::Unknown(NoAnswer::because(error)),
         }
@@ -61,23 +73,34 @@ impl Upstream for AtprotoUpstream<'_> {
         head: &SessionHead,
         tokens: &TokenSet,
         refresh_token: &Secret,
-    ) -> Result<TokenSet, RefreshFailure> {
+    ) -> Result<Refreshed, RefreshFailure> {
         let me = self.profile.identity(&head.upstream).ok_or(Internal::Inconsistent(NO_KEY))?;
         let dpop = EcKey::from_private_jwk(&tokens.dpop_key).map_err(Internal::from)?;
-        match self.client.refresh(server, &me, &dpop, refresh_token).await {
-            Ok(answer) if answer.sub == head.did => {
-                Ok(token_set(&answer, &tokens.dpop_key, &tokens.dpop_jkt, self.clock.now()))
-            }
-            Ok(answer) => {
+        let mut answer = self.client.refresh(server, &me, &dpop, refresh_token).await;
+        if let Err(error) = &answer
+            && error.refusal() == Some(Refusal::Request)
+        {
+            // Said by the server that it is, and not by one that was it until a moment ago.
+            tracing::warn!(%error, "upstream refresh refused: once more, by fresh metadata");
+            let fresh = self.client.server_by_issuer_fresh(&head.upstream.issuer).await;
+            let Ok(fresh) = fresh else { return Err(RefreshFailure::Passing { retry_after: None }) };
+            answer = self.client.refresh(&fresh, &me, &dpop, refresh_token).await;
+        }
+        match answer {
+            Ok(answer) if answer.sub.as_ref().is_some_and(|sub| *sub != head.did) => {
                 tracing::warn!("a refresh answered with another account");
                 give_back(self.client, server, &me, &dpop, &answer).await;
                 Err(RefreshFailure::Over)
             }
-            Err(error) if error.is_invalid_grant() => Err(RefreshFailure::Over),
-            Err(error) => {
-                tracing::warn!(%error, "upstream refresh failed; everything is kept");
-                Err(RefreshFailure::Passing { retry_after: error.retry_after() })
+            Ok(answer) => {
+                // Without a scope of its own it has the one before (RFC 6749 section 6).
+                let scope = answer.scope.clone().unwrap_or_else(|| tokens.scope.clone());
+                let flaw = answer.flaw;
+                let now = self.clock.now();
+                let tokens = token_set(&answer, scope, &tokens.dpop_key, &tokens.dpop_jkt, now);
+                Ok(Refreshed { tokens, flaw })
             }
+            Err(error) => Err(self.failure(head, &error)),
         }
     }
 
@@ -90,14 +113,57 @@ impl Upstream for AtprotoUpstream<'_> {
     }
 }
 
+impl AtprotoUpstream<'_> {
+    /// What a refresh without tokens means for its session.
+    fn failure(&self, head: &SessionHead, error: &TokenError) -> RefreshFailure {
+        let issuer = &head.upstream.issuer;
+        match error.refusal() {
+            Some(Refusal::Grant | Refusal::Request) => return RefreshFailure::Over,
+            Some(Refusal::Ours) if self.complaints.is_new(issuer, self.clock.now()) => {
+                let description = error.description();
+                tracing::error!(
+                    %error,
+                    description,
+                    issuer,
+                    "this server does not accept our client, its key or our clock: no session there can be refreshed; \
+                     run `causeway doctor`"
+                );
+            }
+            _ => tracing::warn!(%error, "upstream refresh failed; everything is kept"),
+        }
+        match error {
+            TokenError::OAuth { error: with, .. } if !error.is_transient() => {
+                RefreshFailure::Refused { with: with.clone() }
+            }
+            TokenError::Malformed(_) => RefreshFailure::Refused { with: "malformed_answer".to_owned() },
+            _ => RefreshFailure::Passing { retry_after: error.retry_after() },
+        }
+    }
+}
+
+/// What an account says of its handle.
+pub(crate) fn handle_check(identity: Identity) -> HandleCheck {
+    match identity.handle {
+        Some(handle) => HandleCheck::Verified(handle),
+        None if identity.handle_unknown => HandleCheck::Unknown,
+        None => HandleCheck::None,
+    }
+}
+
 /// The token set that an answer makes.
-pub(crate) fn token_set(answer: &TokenAnswer, dpop_key: &Secret, dpop_jkt: &str, now: Timestamp) -> TokenSet {
+pub(crate) fn token_set(
+    answer: &TokenAnswer,
+    scope: Scope,
+    dpop_key: &Secret,
+    dpop_jkt: &str,
+    now: Timestamp,
+) -> TokenSet {
     TokenSet {
         access_token: answer.access_token.clone(),
         refresh_token: answer.refresh_token.clone(),
         created_at: now,
         expires_at: answer.expires_in.map(|seconds| now.plus(seconds)),
-        scope: answer.scope.clone(),
+        scope,
         dpop_key: dpop_key.clone(),
         dpop_jkt: dpop_jkt.to_owned(),
     }

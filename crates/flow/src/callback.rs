@@ -9,11 +9,11 @@ use causeway_atproto::{
     CodeExchange, HttpError, Identity, ResolveError, TokenAnswer, TokenError as UpstreamTokenError,
 };
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::session::{SessionHead, UpstreamRequest};
-use causeway_domain::upkeep::Cooldown;
+use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
+use causeway_domain::upkeep::{Cooldown, HANDLE_SECONDS};
 use causeway_domain::{
-    AccountProofId, AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Prompt, Secret, SessionKind,
-    SessionState, UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, Did, ErrorCode, Handle, OauthState, Prompt, Scope,
+    Secret, SessionKind, SessionState, Timestamp, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
 use causeway_store::audit::{Actor, insert_audit_event};
@@ -262,14 +262,39 @@ async fn redeem(
             }));
         }
     };
-    let stored = match prove_identity(ctx, upstream, request, &answer.sub).await {
-        Ok(identity) => store_session(ctx, upstream, request, &answer, identity).await,
-        Err(failure) => Ok(Err(failure)),
+    let stored = match judge(&answer) {
+        Ok((sub, scope)) => match prove_identity(ctx, upstream, request, sub).await {
+            Ok(identity) => {
+                let tokens = token_set(
+                    &answer,
+                    scope.clone(),
+                    &upstream.dpop_private_key,
+                    &upstream.dpop_jkt,
+                    ctx.now(),
+                );
+                store_session(ctx, upstream, request, tokens, identity).await
+            }
+            Err(failure) => Ok(Err(failure)),
+        },
+        Err(problem) => {
+            tracing::warn!(problem, "the tokens of a sign-in cannot be used");
+            Ok(Err(Failure::Malformed))
+        }
     };
     if !matches!(stored, Ok(Ok(()))) {
         give_back(ctx.atproto(), &server, &me, &dpop, &answer).await;
     }
     stored
+}
+
+/// The account and the scope that a sign-in's tokens are for; an error says why they cannot be used. Unlike at a refresh,
+/// nothing is known that could stand in for what is missing.
+fn judge(answer: &TokenAnswer) -> Result<(&Did, &Scope), &'static str> {
+    if let Some(flaw) = answer.flaw {
+        return Err(flaw);
+    }
+    let sub = answer.sub.as_ref().ok_or("sub is missing")?;
+    Ok((sub, answer.scope.as_ref().ok_or("scope is missing or malformed")?))
 }
 
 /// The code, if the answer comes from the server that was asked.
@@ -323,10 +348,11 @@ async fn store_session(
     ctx: &Ctx,
     upstream: &UpstreamRequest,
     request: &AuthRequest,
-    answer: &TokenAnswer,
+    tokens: TokenSet,
     identity: Identity,
 ) -> Result<Result<(), Failure>, Internal> {
     let now = ctx.now();
+    let (handle, verified_at) = first_handle(upstream, &identity, now);
     let mut binding = upstream.upstream.clone();
     binding.pds = origin_of(&identity.pds);
     let head = SessionHead {
@@ -334,7 +360,7 @@ async fn store_session(
         tenant_id: request.tenant_id.clone(),
         client_id: request.client_id.clone(),
         did: identity.did,
-        handle: identity.handle,
+        handle,
         kind: SessionKind::asked_by(&request.scope),
         state: SessionState::Pending,
         browser_id: request.fingerprint(),
@@ -342,11 +368,10 @@ async fn store_session(
         upstream: binding,
         created_at: now,
         last_used_at: now,
-        verified_at: now,
+        verified_at,
         cooldown: Cooldown::default(),
         correlation_id: request.correlation_id.clone(),
     };
-    let tokens = token_set(answer, &upstream.dpop_private_key, &upstream.dpop_jkt, now);
     let act = audit::act(ctx, Actor::Person, "sign_in", "ok").of_session(&head);
     let act = act.with("issuer", head.upstream.issuer.as_str());
     let proof_id = account_proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));
@@ -378,6 +403,23 @@ async fn store_session(
         maintenance::revoke_soon(ctx, session).await;
     }
     Ok(Ok(()))
+}
+
+/// The handle that a session begins with, and the time from which it counts. The one that was typed was verified when the
+/// sign-in began: it serves when the handle cannot be asked now. Without that, it is looked up again soon.
+fn first_handle(
+    upstream: &UpstreamRequest,
+    identity: &Identity,
+    now: Timestamp,
+) -> (Option<Handle>, Timestamp) {
+    if !identity.handle_unknown {
+        return (identity.handle.clone(), now);
+    }
+    let is_expected = upstream.expected_did.as_ref() == Some(&identity.did);
+    match upstream.typed_handle.clone().filter(|_| is_expected) {
+        Some(handle) => (Some(handle), upstream.created_at),
+        None => (None, now.plus(-HANDLE_SECONDS)),
+    }
 }
 
 /// The origin of a server's address, without the slash that a URL ends with.

@@ -8,6 +8,7 @@ use causeway_atproto::{AtprotoClient, UpstreamStats};
 use causeway_domain::{Clock, Moment, Resource, Rng, Scope, TenantId, Timestamp};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
+use causeway_store::sessions::History;
 use causeway_store::{AnyConnection, Store};
 
 use tokio::runtime::Handle;
@@ -21,16 +22,19 @@ use crate::budget::Budgets;
 use crate::client_cache::ClientCache;
 use crate::client_documents::ClientDocuments;
 use crate::client_keys::ClientKeys;
+use crate::complaints::Complaints;
 use crate::deliveries::Queues;
 use crate::error::Internal;
 use crate::events::Hub;
 use crate::fetch_turns::FetchTurns;
 use crate::flights::Flights;
 use crate::guesses::Guesses;
+use crate::handles::HandleChecks;
 use crate::issuer_keys::IssuerKeys;
 use crate::keeper::Upstream;
 use crate::lifecycle::Lifecycle;
 use crate::limits::{Limits, RateLimits};
+use crate::node::Node;
 use crate::recent::RecentProofs;
 use crate::registration::RegistrationPolicy;
 use crate::scopes::ScopePolicy;
@@ -78,6 +82,8 @@ pub struct CtxParts {
     pub limits: RateLimits,
     /// Seconds for which acts stay written down; `None`: for ever.
     pub audit_seconds: Option<i64>,
+    /// Which past iterations of sessions stay.
+    pub history: History,
 }
 
 /// The context of every verb. Cloning it is cheap.
@@ -104,6 +110,9 @@ struct Inner {
     webhooks: Queues,
     logout_notices: Queues,
     lifecycle: Lifecycle,
+    handle_checks: HandleChecks,
+    complaints: Complaints,
+    node: Node,
     runtime: Handle,
     tasks: TaskTracker,
 }
@@ -132,6 +141,7 @@ impl Ctx {
         let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.profile.declares());
         let limits = Limits::new(parts.limits);
         let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
+        let node = Node::new(&*parts.rng);
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -151,6 +161,9 @@ impl Ctx {
             webhooks: Queues::default(),
             logout_notices: Queues::default(),
             lifecycle: Lifecycle::default(),
+            handle_checks: HandleChecks::default(),
+            complaints: Complaints::default(),
+            node,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
         }))
@@ -232,7 +245,12 @@ impl Ctx {
 
     /// Where the sessions live that the keeper keeps.
     pub(crate) fn upstream(&self) -> impl Upstream {
-        AtprotoUpstream { client: self.atproto(), profile: self.profile(), clock: &*self.0.parts.clock }
+        AtprotoUpstream {
+            client: self.atproto(),
+            profile: self.profile(),
+            clock: &*self.0.parts.clock,
+            complaints: &self.0.complaints,
+        }
     }
 
     /// What may be asked for.
@@ -267,6 +285,11 @@ impl Ctx {
     /// Seconds for which acts stay written down; `None`: for ever.
     pub(crate) fn audit_seconds(&self) -> Option<i64> {
         self.0.parts.audit_seconds
+    }
+
+    /// Which past iterations of sessions stay.
+    pub(crate) fn history(&self) -> History {
+        self.0.parts.history
     }
 
     /// What was done so far.
@@ -389,6 +412,16 @@ impl Ctx {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
+    }
+
+    /// The handles that are looked up again.
+    pub(crate) fn handle_checks(&self) -> &HandleChecks {
+        &self.0.handle_checks
+    }
+
+    /// This server among those on the database.
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
     }
 }
 

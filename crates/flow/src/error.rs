@@ -31,6 +31,9 @@ pub enum Internal {
     /// Work takes longer than a caller can be kept waiting. It goes on.
     #[error("still at work after the caller's patience")]
     Slow,
+    /// Somebody else's work failed that this one waited for; the log has that one's error.
+    #[error("the work that was waited for failed")]
+    Shared,
     /// More proofs are in use than can be remembered.
     #[error("no more DPoP proofs can be remembered at the moment")]
     Crowded,
@@ -55,7 +58,7 @@ impl Internal {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Slow | Self::Crowded => true,
+            Self::Slow | Self::Shared | Self::Crowded => true,
             _ => false,
         }
     }

@@ -7,6 +7,7 @@ use causeway_domain::UpstreamSessionId;
 use causeway_domain::session::SessionHead;
 
 use crate::ctx::Ctx;
+use crate::error::Internal;
 use crate::session::{SessionError, reauth_required};
 
 /// What a flight that failed leaves for those who waited for it.
@@ -14,16 +15,20 @@ use crate::session::{SessionError, reauth_required};
 pub(crate) enum Failed {
     Reauth,
     Unavailable { retry_after: u64 },
+    Busy { retry_after: u64 },
+    Ended,
+    Internal,
 }
 
 impl Failed {
-    pub(crate) fn of(error: &SessionError) -> Option<Self> {
+    /// Whatever it is: each of those who waited would otherwise wait as long again, one after another.
+    pub(crate) const fn of(error: &SessionError) -> Self {
         match error {
-            SessionError::ReauthRequired { .. } => Some(Self::Reauth),
-            SessionError::Unavailable { retry_after } => {
-                Some(Self::Unavailable { retry_after: *retry_after })
-            }
-            SessionError::Busy { .. } | SessionError::Ended | SessionError::Internal(_) => None,
+            SessionError::ReauthRequired { .. } => Self::Reauth,
+            SessionError::Unavailable { retry_after } => Self::Unavailable { retry_after: *retry_after },
+            SessionError::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
+            SessionError::Ended => Self::Ended,
+            SessionError::Internal(_) => Self::Internal,
         }
     }
 
@@ -32,19 +37,47 @@ impl Failed {
         match self {
             Self::Reauth => reauth_required(ctx, head),
             Self::Unavailable { retry_after } => SessionError::Unavailable { retry_after },
+            Self::Busy { retry_after } => SessionError::Busy { retry_after },
+            Self::Ended => SessionError::Ended,
+            Self::Internal => Internal::Shared.into(),
         }
     }
 }
 
-pub(crate) type Flight = tokio::sync::Mutex<Option<Failed>>;
+type Flight = tokio::sync::Mutex<Option<Failed>>;
 
-/// The refreshes under way in this process. A flight is gone with the last who waits for it.
+/// The refreshes under way in this process. A flight is gone when its refresh has ended: who comes then begins another
+/// one.
 #[derive(Debug, Default)]
 pub(crate) struct Flights(Mutex<HashMap<UpstreamSessionId, Weak<Flight>>>);
 
 impl Flights {
+    /// Does the work of a session's flight. Who comes while it is under way waits: when it fails, with `failed` of what it
+    /// left; when it succeeds, to do its own, which finds all done.
+    pub(crate) async fn run<T>(
+        &self,
+        id: &UpstreamSessionId,
+        work: impl Future<Output = Result<T, SessionError>>,
+        failed: impl FnOnce(Failed) -> SessionError,
+    ) -> Result<T, SessionError> {
+        let flight = self.join(id);
+        let mut shared = if let Ok(first) = flight.try_lock() {
+            first
+        } else {
+            let waited = flight.lock().await;
+            if let Some(left) = *waited {
+                return Err(failed(left));
+            }
+            waited
+        };
+        let outcome = work.await;
+        *shared = outcome.as_ref().err().map(Failed::of);
+        self.end(id, &flight);
+        outcome
+    }
+
     /// The flight of a session: a new one, or the one that is under way.
-    pub(crate) fn join(&self, id: &UpstreamSessionId) -> Arc<Flight> {
+    fn join(&self, id: &UpstreamSessionId) -> Arc<Flight> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(id).and_then(Weak::upgrade) {
             return flight;
@@ -53,5 +86,59 @@ impl Flights {
         let flight = Arc::new(Flight::default());
         flights.insert(id.clone(), Arc::downgrade(&flight));
         flight
+    }
+
+    /// Nobody joins this flight any more.
+    fn end(&self, id: &UpstreamSessionId, flight: &Arc<Flight>) {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {
+            flights.remove(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn passed_on(failed: Failed) -> SessionError {
+        match failed {
+            Failed::Busy { retry_after } => SessionError::Busy { retry_after },
+            _ => SessionError::Ended,
+        }
+    }
+
+    /// Ten come while one is at work, which ends in nothing: nobody tries the same again, one after another.
+    #[tokio::test]
+    async fn those_who_wait_share_the_outcome() {
+        let (flights, id, works) = (Flights::default(), UpstreamSessionId::new("us"), AtomicUsize::new(0));
+        let busy = |begun: Option<oneshot::Receiver<()>>| {
+            let works = &works;
+            async move {
+                works.fetch_add(1, Ordering::Relaxed);
+                if let Some(begun) = begun {
+                    let _ = begun.await;
+                }
+                Err::<(), _>(SessionError::Busy { retry_after: 5 })
+            }
+        };
+        let (all_here, begun) = oneshot::channel();
+        let first = flights.run(&id, busy(Some(begun)), passed_on);
+        let others = join_all((0..10).map(|_| flights.run(&id, busy(None), passed_on)));
+        let release = async {
+            tokio::task::yield_now().await;
+            let _ = all_here.send(());
+        };
+        let (first, others, ()) = tokio::join!(first, others, release);
+        let all = others.into_iter().chain([first]);
+        assert!(all.into_iter().all(|outcome| matches!(outcome, Err(SessionError::Busy { retry_after: 5 }))));
+        assert_eq!(works.load(Ordering::Relaxed), 1);
+        assert!(flights.run(&id, busy(None), passed_on).await.is_err());
+        assert_eq!(works.load(Ordering::Relaxed), 2, "who comes later tries again");
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::issuer_keys::{self, KeySet};
 use crate::user_claims::UserClaims;
 
@@ -71,7 +72,7 @@ impl Issuer {
         if !subject.scope.contains(OPENID) {
             return Ok(None);
         }
-        let now = ctx.now();
+        let (now, handle) = (ctx.now(), handles::shown(ctx, subject.session).await);
         let claims = serde_json::to_value(Claims {
             iss: ctx.issuer(),
             sub: &subject.session.did,
@@ -83,7 +84,7 @@ impl Issuer {
             sid: &subject.session.session_id,
             nonce: subject.nonce,
             at_hash: left_half_hash(subject.access_token),
-            preferred_username: subject.session.handle.as_ref(),
+            preferred_username: handle.as_ref(),
             claims: subject.claims,
         });
         let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;

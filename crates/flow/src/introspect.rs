@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::id_token::Issuer;
 use crate::superseded;
 use crate::tokens::TokenType;
@@ -118,25 +119,36 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
     let found = ctx.store().find(move |c| question.look_up(c, &issuer, &access, &refresh)).await?;
-    let token = match found {
+    let seen = match found {
         Found::Nothing => None,
-        Found::Active(token) => Some(token),
-        Found::Unused(token, row) => superseded::note_use(ctx, &row).await?.then_some(token),
+        Found::Active(seen) => Some(seen),
+        Found::Unused(seen, row) => superseded::note_use(ctx, &row).await?.then_some(seen),
         Found::Superseded(session_id) => {
             superseded::show_up(ctx, &session_id).await?;
             None
         }
     };
-    Ok(Introspection { active: token.is_some(), token: token.map(|token| *token) })
+    let Some(seen) = seen else { return Ok(Introspection { active: false, token: None }) };
+    let Seen { mut token, session } = *seen;
+    if let Some(session) = session {
+        token.username = handles::shown(ctx, &session).await;
+    }
+    Ok(Introspection { active: true, token: Some(token) })
+}
+
+/// A token that holds, and the session behind it if there is a user; it has no `username` yet.
+struct Seen {
+    token: ActiveToken,
+    session: Option<SessionHead>,
 }
 
 /// What a token is to the caller.
 enum Found {
     /// Nothing that it may know of.
     Nothing,
-    Active(Box<ActiveToken>),
+    Active(Box<Seen>),
     /// The same, of an access token that no resource has presented yet.
-    Unused(Box<ActiveToken>, Box<AccessToken>),
+    Unused(Box<Seen>, Box<AccessToken>),
     /// A late retry took its place before it was ever used; nobody should have it.
     Superseded(UpstreamSessionId),
 }
@@ -172,25 +184,25 @@ impl Question {
         if !self.may_see(&token.client_id, &token.resources) {
             return Ok(Found::Nothing);
         }
-        let (sub, username, sid) = match &token.subject {
+        let (sub, session, sid) = match &token.subject {
             AccessSubject::Person(person) => {
                 let Some(session) = self.session(c, &person.session_id)? else { return Ok(Found::Nothing) };
                 // Whoever asks has seen the token, and proves nothing about the key that it may be bound to.
                 if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
                     return Ok(Found::Superseded(session.session_id));
                 }
-                (person.did.to_string(), session.handle, Some(person.session_id.clone()))
+                (person.did.to_string(), Some(session), Some(person.session_id.clone()))
             }
             AccessSubject::Client => (token.client_id.to_string(), None, None),
         };
         if token.revoked || token.expires_at <= self.now {
             return Ok(Found::Nothing);
         }
-        let active = Box::new(ActiveToken {
+        let active = ActiveToken {
             aud: token.resources.audience(issuer),
             iss: issuer.to_owned(),
             sub,
-            username,
+            username: None,
             client_id: token.client_id.clone(),
             scope: token.scope.clone(),
             token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
@@ -198,7 +210,8 @@ impl Question {
             exp: Some(token.expires_at),
             cnf: token.dpop_jkt.clone().map(|jkt| Confirmation { jkt }),
             sid,
-        });
+        };
+        let active = Box::new(Seen { token: active, session });
         let unused = token.first_used_at.is_none() && token.dpop_jkt.is_none();
         Ok(if unused { Found::Unused(active, Box::new(token)) } else { Found::Active(active) })
     }
@@ -220,11 +233,11 @@ impl Question {
         if token.used_at.is_some() || token.revoked.is_some() || ended {
             return Ok(Found::Nothing);
         }
-        Ok(Found::Active(Box::new(ActiveToken {
+        let active = ActiveToken {
             aud: token.resources.audience(issuer),
             iss: issuer.to_owned(),
             sub: token.did.to_string(),
-            username: session.handle,
+            username: None,
             client_id: token.client_id,
             scope: token.scope,
             token_type: None,
@@ -232,7 +245,8 @@ impl Question {
             exp: token.expires_at,
             cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
             sid: Some(token.session_id),
-        })))
+        };
+        Ok(Found::Active(Box::new(Seen { token: active, session: Some(session) })))
     }
 
     fn is_owner(&self, owner: &ClientId) -> bool {

@@ -1,7 +1,7 @@
 //! The keys that our own tokens are signed with: made at the first start, rotated by the operator,
 //! possibly in another process beside this one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +19,23 @@ const LIFETIME: Duration = Duration::from_millis(500);
 /// Seconds that a key stays published after it stopped signing: longer than anything that it signed lives.
 pub const PUBLISHED_SECONDS: i64 = 86_400;
 
+/// How long a new key is published before it signs, while there is an older one: no server may meet a signature before
+/// every other one publishes its key. Counted by each process from when it first sees the key, whatever the clocks of
+/// the others say.
+const LEAD: Duration = Duration::from_secs(2);
+/// How far the clocks of servers on one database may be apart, in seconds: so long a key that was rotated out may still
+/// sign in place of a new one.
+const CLOCKS_DIFFER_SECONDS: i64 = 300;
+
 /// The keys as they are now.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct KeySet {
     signing: BTreeMap<SigningAlg, SigningKey>,
     published: Vec<SigningKey>,
+    /// When this process first saw each of them.
+    seen: BTreeMap<String, Instant>,
+    /// The algorithms whose live key is published for less than [`LEAD`], and has no older one to stand in for it.
+    young: BTreeSet<SigningAlg>,
     verifying: Option<JwkSet>,
 }
 
@@ -121,24 +133,36 @@ async fn recent_or_read(ctx: &Ctx, suffices: impl Fn(&KeySet) -> bool) -> Result
 }
 
 async fn read(ctx: &Ctx, before: Option<Arc<KeySet>>) -> Result<KeySet, Internal> {
-    let mut signing = BTreeMap::new();
-    let mut published = Vec::new();
+    let (now, instant) = (ctx.now(), Instant::now());
+    let mut keys = KeySet::default();
     for (alg, stored) in list(ctx).await? {
+        if stored.retired_at.is_some_and(|at| at.plus(PUBLISHED_SECONDS) <= now) {
+            continue;
+        }
         let known = before.iter().flat_map(|keys| &keys.published).find(|key| key.kid() == stored.kid);
         let key = match known {
             Some(key) => key.clone(),
             None => SigningKey::from_private_jwk(alg, &stored.private_jwk)?,
         };
-        match stored.retired_at {
-            None => {
-                signing.insert(alg, key.clone());
+        let seen = before.as_ref().and_then(|keys| keys.seen.get(&stored.kid)).copied().unwrap_or(instant);
+        // The live key of an algorithm comes first, then the one before it.
+        let signs = match (keys.signing.contains_key(&alg), stored.retired_at) {
+            (false, None) => true,
+            (true, Some(retired_at)) => {
+                let is_last = now.since(retired_at) < CLOCKS_DIFFER_SECONDS;
+                is_last && keys.young.remove(&alg)
             }
-            Some(retired_at) if retired_at.plus(PUBLISHED_SECONDS) <= ctx.now() => continue,
-            Some(_) => {}
+            _ => false,
+        };
+        if signs {
+            if stored.retired_at.is_none() && instant.duration_since(seen) < LEAD {
+                keys.young.insert(alg);
+            }
+            keys.signing.insert(alg, key.clone());
         }
-        published.push(key);
+        keys.seen.insert(stored.kid, seen);
+        keys.published.push(key);
     }
-    let mut keys = KeySet { signing, published, verifying: None };
     keys.verifying = JwkSet::parse(&keys.jwks()).ok();
     Ok(keys)
 }

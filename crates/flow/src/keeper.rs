@@ -18,18 +18,18 @@ use std::time::Duration;
 use causeway_domain::SessionState;
 use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::upkeep::Due;
+use causeway_store::sessions::LeaseClaim;
 use causeway_store::{AnyConnection, sessions};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::attempt::Attempt;
-pub(crate) use self::upstream::{Lookup, NoAnswer, RefreshFailure, Upstream};
+pub(crate) use self::upstream::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::flights::Failed;
 use crate::session::{SessionError, limit_prompts, reauth_required};
 
-/// Seconds that a lease lasts. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most and the request with
+/// Seconds that a lease lasts, unless the heartbeat of its server is gone before. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most and the request with
 /// its one repetition 20 s. While the database does not take the answer the lease is renewed.
 const LEASE_SECONDS: i64 = 120;
 /// How often a process that lost the lease looks whether the winner is done.
@@ -224,18 +224,11 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
     )
 )]
 async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
-    let flight = ctx.flights().join(&seen.session_id);
-    let mut shared = if let Ok(first) = flight.try_lock() {
-        first
-    } else {
-        let waited = flight.lock().await;
-        if let Some(failed) = *waited {
-            return Err(failed.into_error(ctx, seen));
-        }
-        waited
-    };
-    let outcome = refresh_once(ctx, seen, reason).await;
-    *shared = outcome.as_ref().err().and_then(Failed::of);
+    let work = refresh_once(ctx, seen, reason);
+    let outcome = ctx.flights().run(&seen.session_id, work, |failed| failed.into_error(ctx, seen)).await;
+    if let Err(SessionError::Internal(error)) = &outcome {
+        tracing::warn!(%error, "a refresh failed on our side");
+    }
     outcome
 }
 
@@ -314,10 +307,13 @@ async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
 /// Takes the lease. That this commits is also the proof that the answer could be written.
 async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Result<Option<i64>, Internal> {
     let (id, holder, now) = (head.session_id.clone(), holder.to_owned(), ctx.now());
-    let until = now.plus(LEASE_SECONDS);
+    let (node, until) = (ctx.node().alive().cloned(), now.plus(LEASE_SECONDS));
     let lease = ctx
         .store()
-        .write(move |c| sessions::acquire_lease(c, &id, &holder, now, until).map_err(Internal::from))
+        .write(move |c| {
+            let claim = LeaseClaim { holder: &holder, node: node.as_ref(), now, until };
+            sessions::acquire_lease(c, &id, claim).map_err(Internal::from)
+        })
         .await?;
     if lease.is_some_and(|lease| lease.taken_over) {
         ctx.stats().note_lease_takeover();

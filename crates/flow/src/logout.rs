@@ -23,6 +23,7 @@ use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::id_token_hint::{self, IdTokenHint};
 use crate::maintenance;
 use crate::open_redirect::is_the_operators;
@@ -284,7 +285,8 @@ async fn accounts(
     let mut accounts: Vec<(Did, Option<Handle>)> = Vec::new();
     for LiveSession { head, .. } in live {
         if accounts.iter().all(|(did, _)| *did != head.did) {
-            accounts.push((head.did, head.handle));
+            let handle = handles::shown(ctx, &head).await;
+            accounts.push((head.did, handle));
         }
     }
     if let Some(hint) = hint {

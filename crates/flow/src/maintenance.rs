@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use causeway_domain::UpstreamSessionId;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{SessionState, UpstreamSessionId};
+use causeway_store::sessions::ClaimedRevocation;
 use causeway_store::sweep::SweepCount;
 use causeway_store::{audit, events, sessions, sweep};
 use futures_util::future::join_all;
@@ -20,6 +21,8 @@ const SWEEP_BATCH: i64 = 200;
 const REVOKE_BATCH: i64 = 20;
 /// Seconds until an upstream revocation that failed is tried again.
 const REVOKE_RETRY_SECONDS: i64 = 300;
+/// Seconds for which one server has a revocation to itself: longer than looking the server up and asking it takes.
+const REVOKE_CLAIM_SECONDS: i64 = 120;
 /// Tries after which it is given up: two weeks, by when a public client's session has ended at its
 /// server by itself.
 const REVOKE_TRIES: i64 = 14 * 86_400 / REVOKE_RETRY_SECONDS;
@@ -41,7 +44,7 @@ pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.sweep", skip_all)]
 pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
-    let now = ctx.now();
+    let (now, history) = (ctx.now(), ctx.history());
     let acts_until = ctx.audit_seconds().map(|seconds| now.plus(-seconds));
     let swept = ctx
         .store()
@@ -52,6 +55,9 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
                 swept.deleted += acts;
                 swept.more |= i64::try_from(acts).is_ok_and(|acts| acts >= SWEEP_BATCH);
             }
+            let past = sessions::sweep_history(c, history, now, SWEEP_BATCH)?;
+            swept.deleted += past;
+            swept.more |= i64::try_from(past).is_ok_and(|past| past >= SWEEP_BATCH);
             let told = events::sweep_events(c, now.plus(-EVENT_SECONDS), SWEEP_BATCH)?;
             swept.deleted += told;
             swept.more |= i64::try_from(told).is_ok_and(|told| told >= SWEEP_BATCH);
@@ -63,7 +69,8 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
 }
 
 /// Revokes ended sessions at their servers, a batch at a time, until none is due. A failure puts its
-/// own session off and no other.
+/// own session off and no other. All servers share the work: each takes what is due for itself; should it die, that is
+/// due for others again.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -73,12 +80,15 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
         let now = ctx.now();
         let due = ctx
             .store()
-            .read(move |c| sessions::due_revocations(c, now, REVOKE_BATCH).map_err(Internal::from))
+            .write(move |c| {
+                let until = now.plus(REVOKE_CLAIM_SECONDS);
+                sessions::claim_due_revocations(c, now, until, REVOKE_BATCH).map_err(Internal::from)
+            })
             .await?;
         if due.is_empty() {
             return Ok(());
         }
-        for outcome in join_all(due.iter().map(|head| revoke_upstream(ctx, head))).await {
+        for outcome in join_all(due.iter().map(|claimed| revoke_upstream(ctx, claimed))).await {
             outcome?;
         }
     }
@@ -111,13 +121,16 @@ pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {
 }
 
 async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), Internal> {
-    let tenant = ctx.tenant().clone();
-    let head = ctx
+    let now = ctx.now();
+    let claimed = ctx
         .store()
-        .read(move |c| sessions::find_session_of_token(c, &tenant, &session_id).map_err(Internal::from))
+        .write(move |c| {
+            let until = now.plus(REVOKE_CLAIM_SECONDS);
+            sessions::claim_revocation(c, &session_id, now, until).map_err(Internal::from)
+        })
         .await?;
-    match head.filter(|head| head.state == SessionState::Ended) {
-        Some(head) => revoke_upstream(ctx, &head).await,
+    match claimed {
+        Some(claimed) => revoke_upstream(ctx, &claimed).await,
         None => Ok(()),
     }
 }
@@ -127,21 +140,24 @@ async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), In
     name = "flow.revoke_upstream",
     skip_all,
     fields(
-        correlation_id = head.correlation_id.as_ref().map(tracing::field::display),
-        session.kind = head.kind.as_str(),
+        correlation_id = claimed.head.correlation_id.as_ref().map(tracing::field::display),
+        session.kind = claimed.head.kind.as_str(),
     )
 )]
-async fn revoke_upstream(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> {
+async fn revoke_upstream(ctx: &Ctx, claimed: &ClaimedRevocation) -> Result<(), Internal> {
+    let head = &claimed.head;
     let id = head.session_id.clone();
     let Err(reason) = try_revoke(ctx, head).await else {
         tracing::info!(session = %id, "session revoked at its server");
         return complete(ctx, head).await;
     };
-    let (later, until) = (id.clone(), ctx.now().plus(REVOKE_RETRY_SECONDS));
+    let (mine, until) = (claimed.clone(), ctx.now().plus(REVOKE_RETRY_SECONDS));
     let tries = ctx
         .store()
-        .write(move |c| sessions::postpone_revocation(c, &later, until).map_err(Internal::from))
+        .write(move |c| sessions::postpone_revocation(c, &mine, until).map_err(Internal::from))
         .await?;
+    // Somebody else is at it by now.
+    let Some(tries) = tries else { return Ok(()) };
     if tries < REVOKE_TRIES {
         tracing::warn!(session = %id, %reason, tries, "session not revoked at its server yet");
         return Ok(());

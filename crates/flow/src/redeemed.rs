@@ -10,6 +10,7 @@ use crate::access::Bearer;
 use crate::access_jwt::{self, Facts};
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::id_token::{self, Issuer, OPENID};
 use crate::tokens::{FreshPair, IssuedTokens};
 use crate::user_claims::{self, Asking, UserClaims};
@@ -71,7 +72,8 @@ impl Redeemed {
             upstream: None,
             dpop_nonce: None,
         };
-        user_claims::of(ctx, &bearer, self.session.handle.as_ref(), asking).await
+        let handle = handles::shown(ctx, &self.session).await;
+        user_claims::of(ctx, &bearer, handle.as_ref(), asking).await
     }
 
     /// Whom the tokens speak for.

@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 
 /// Why a session was not refreshed. Nothing of it is lost.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
 
 /// Where the person of a session signs in to its client again.
 fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> String {
-    let hint = head.handle.as_ref().map_or(head.did.as_str(), Handle::as_str);
+    let hint = head.handle_at(ctx.now()).map_or(head.did.as_str(), Handle::as_str);
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("response_type", "code")
         .append_pair("client_id", head.client_id.as_str())
@@ -116,6 +117,8 @@ async fn may_tell(ctx: &Ctx, head: &SessionHead) -> Result<bool, Internal> {
 pub struct SessionView {
     /// The session as it stands.
     pub head: SessionHead,
+    /// The handle as it may be shown now.
+    pub handle: Option<Handle>,
     /// Its state now.
     pub state: SessionState,
     /// What the token allows.
@@ -127,9 +130,10 @@ pub struct SessionView {
 }
 
 /// Shows the session behind a token; `head` when it has moved since the token was checked.
-pub fn view(ctx: &Ctx, bearer: &Bearer, head: Option<SessionHead>) -> SessionView {
+pub async fn view(ctx: &Ctx, bearer: &Bearer, head: Option<SessionHead>) -> SessionView {
     let head = head.unwrap_or_else(|| bearer.session.clone());
     SessionView {
+        handle: handles::shown(ctx, &head).await,
         state: head.state_at(ctx.now()),
         scope: bearer.token.scope.clone(),
         session_iteration: bearer.person.session_iteration,

@@ -8,6 +8,7 @@ use crate::audit;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::open_redirect;
 use crate::remember;
 use crate::respond::ClientAnswer;
@@ -22,6 +23,7 @@ use causeway_domain::{ErrorCode, SessionKind, SignInInput, Timestamp};
 use causeway_store::audit::{Actor, insert_audit_event};
 use causeway_store::grants::Grant;
 use causeway_store::{auth_requests, codes, grants, par};
+use futures_util::future::join_all;
 
 /// Why nothing can be answered in silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +82,9 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, In
         return refuse(ctx, client.as_deref(), request, Silence::Anybody).await;
     };
     let now = ctx.now();
+    if let Some(Ok(SignInInput::Handle(_))) = request.login_hint.as_deref().map(SignInInput::parse) {
+        look_handles_up(ctx, request).await?;
+    }
     let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
     let (hash, row) = (code.hash(), request.clone());
     let act = audit::act(ctx, Actor::Client, "consent", "silent");
@@ -148,6 +153,20 @@ async fn refuse(
     Ok(if ask { SilentAnswer::Stranger { code, text, answer } } else { SilentAnswer::Client(answer) })
 }
 
+/// Sees to it that the handles of those whose grants could answer are their own still.
+async fn look_handles_up(ctx: &Ctx, request: &AuthRequest) -> Result<(), Internal> {
+    let (row, now) = (request.clone(), ctx.now());
+    let grants = ctx
+        .store()
+        .read(move |c| {
+            grants::list_grants_of_browser(c, &row.tenant_id, &row.client_id, &row.browser_id, now)
+                .map_err(Internal::from)
+        })
+        .await?;
+    join_all(grants.iter().map(|grant| handles::shown(ctx, &grant.session))).await;
+    Ok(())
+}
+
 /// The grant that answers the request: of the person that it names, signed in recently enough, for
 /// everything that it asks, where its answer goes.
 fn choose(
@@ -164,7 +183,7 @@ fn choose(
     let is_meant = |session: &SessionHead| match &hint {
         None => true,
         Some(Ok(SignInInput::Did(did))) => session.did == *did,
-        Some(Ok(SignInInput::Handle(handle))) => session.handle.as_ref() == Some(handle),
+        Some(Ok(SignInInput::Handle(handle))) => session.handle_at(now) == Some(handle),
         Some(_) => false,
     };
     let is_required = |session: &SessionHead| {

@@ -9,6 +9,7 @@ use crate::access::Bearer;
 use crate::clients;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::handles;
 use crate::id_token::Issuer;
 use crate::user_claims::{self, Asking, UserClaims};
 
@@ -44,7 +45,7 @@ pub enum UserInfoAnswer {
 #[tracing::instrument(name = "flow.userinfo", skip_all)]
 pub async fn answer(ctx: &Ctx, bearer: &Bearer) -> Result<UserInfoAnswer, Internal> {
     let session = &bearer.session;
-    let handle = session.handle.clone();
+    let handle = handles::shown(ctx, session).await;
     let claims = user_claims::of(ctx, bearer, handle.as_ref(), Asking::Pds).await;
     let info = UserInfo { sub: session.did.clone(), preferred_username: handle, claims };
     let client = clients::find(ctx, &bearer.token.client_id).await?;

@@ -13,6 +13,7 @@ use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
+use causeway_store::sessions::History;
 use causeway_store::{DatabaseUrl, Store, StoreOptions, sessions};
 
 use crate::secret_key;
@@ -156,6 +157,10 @@ pub(crate) async fn context(
         trusted_email_issuers: config.trusted_email_issuers.clone(),
         limits,
         audit_seconds: config.audit_retention_days.map(|days| i64::from(days) * 86_400),
+        history: History {
+            iterations: i64::from(config.session_history_count),
+            seconds: i64::from(config.session_history_days) * 86_400,
+        },
     }))
 }
 

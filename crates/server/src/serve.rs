@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use causeway_api::{ApiConfig, HttpStats};
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, backchannel, events, issuer_keys, keep_alive, maintenance, register};
+use causeway_flow::{Ctx, backchannel, events, issuer_keys, keep_alive, maintenance, node, register};
 use causeway_store::DatabaseUrl;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -38,6 +38,8 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     let url = compose::database_url(config)?;
     let store = compose::open_served_store(&url).await?;
     let ctx = compose::context(config, &issuer, &url, store.clone()).await?;
+    node::join(&ctx).await?;
+    let heart = tokio::spawn(beat(ctx.clone()));
     let demo = if config.demo_enabled() {
         Some(register::ensure_demo_client(&ctx, &format!("{issuer}/")).await?)
     } else {
@@ -102,6 +104,10 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     if tokio::time::timeout(SETTLE_PATIENCE, ctx.settle()).await.is_err() {
         tracing::error!("some work did not end in time");
     }
+    heart.abort();
+    if let Err(error) = node::leave(&ctx).await {
+        tracing::warn!(%error, "the others learn by the end of our heartbeat that we have stopped");
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -145,6 +151,18 @@ async fn report(sampler: Sampler) {
 async fn warm(ctx: Ctx) {
     if let Err(error) = issuer_keys::ensure(&ctx).await {
         tracing::warn!(%error, "the signing keys are not there yet: they are made when first needed");
+    }
+}
+
+/// Shows the other servers on the database that this one lives, until it has stopped.
+async fn beat(ctx: Ctx) {
+    let mut ticks = interval(node::BEAT_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = node::beat(&ctx).await {
+            tracing::warn!(%error, "the heartbeat of this server was not written");
+        }
     }
 }
 

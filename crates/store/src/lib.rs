@@ -34,6 +34,7 @@ pub mod grants;
 pub mod keys;
 pub mod logouts;
 pub mod migrate;
+pub mod nodes;
 pub mod par;
 pub mod replay;
 pub mod reseal;

@@ -226,6 +226,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    iteration_history (session_id) {
+        session_id -> Text,
+        due_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    refresh_refusal (session_id) {
+        session_id -> Text,
+        answer -> Text,
+        since -> BigInt,
+    }
+}
+
+diesel::table! {
+    node (node_id) {
+        node_id -> Text,
+        started_at -> BigInt,
+        seen_at -> BigInt,
+    }
+}
+
+diesel::table! {
     account_proof (proof_id) {
         proof_id -> Text,
         tenant_id -> Text,

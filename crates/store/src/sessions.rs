@@ -8,13 +8,17 @@
 
 mod background;
 mod ending;
+mod history;
+mod lease;
 mod live;
 
 pub use self::background::supersede_background;
 pub use self::ending::{
-    complete_revocation, due_revocations, end_session, end_session_quietly, owe_revocation,
-    postpone_revocation,
+    ClaimedRevocation, claim_due_revocations, claim_revocation, complete_revocation, end_session,
+    end_session_quietly, owe_revocation, postpone_revocation,
 };
+pub use self::history::{History, sweep_history};
+pub use self::lease::{Lease, LeaseClaim, acquire_lease, release_lease, renew_lease};
 pub use self::live::{
     LIVE_LIMIT, find_live_session, find_live_session_of_client, find_session_of_token,
     list_live_sessions_at_client, list_live_sessions_of_account, list_live_sessions_of_account_in_browser,
@@ -38,6 +42,7 @@ use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
 use crate::seal::SealingKeyRing;
 use crate::sealed::{ACCESS_TOKEN, DPOP_KEY, REFRESH_TOKEN};
+use crate::upkeep;
 
 /// Seconds by which `last_used_at` may lag behind.
 pub const TOUCH_SECONDS: i64 = 60;
@@ -201,7 +206,7 @@ fn insert_iteration(
     Ok(())
 }
 
-/// Adds an iteration, and wipes the secrets of those before it.
+/// Adds an iteration, and wipes the secrets of the one before it: those before that were wiped in their turn.
 fn replace_secrets(
     c: &mut AnyConnection,
     ring: &SealingKeyRing,
@@ -210,7 +215,7 @@ fn replace_secrets(
 ) -> Result<(), StoreError> {
     let before = oauth_atp_session::table
         .filter(oauth_atp_session::session_id.eq(new.session_id.as_str()))
-        .filter(oauth_atp_session::iteration.lt(new.iteration));
+        .filter(oauth_atp_session::iteration.eq(new.iteration.saturating_sub(1)));
     diesel::update(before).set(WIPED).execute(c)?;
     insert_iteration(c, ring, new, set)
 }
@@ -348,6 +353,8 @@ pub fn advance_session(
         .get_result::<(String, String, i64)>(c)
         .optional()?;
     let Some((state, did, session_created_at)) = moved else { return Ok(false) };
+    upkeep::forget_refusal(c, session_id)?;
+    history::schedule(c, session_id, now)?;
     if state == REAUTH_REQUIRED {
         let revived = dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
         diesel::update(revived).set(dsl::state.eq(ACTIVE)).execute(c)?;
@@ -368,87 +375,6 @@ struct Wiped {
 }
 
 const WIPED: Wiped = Wiped { dpop_key: "", access_token: None, refresh_token: None };
-
-/// A lease that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// Which taking it is: a later one has a larger fence.
-    pub fence: i64,
-    /// Whether it ran out instead of being given back: its holder is gone, or could not write. What that one was
-    /// answered, and had not committed, is lost.
-    pub taken_over: bool,
-}
-
-/// Takes the lease of a live session when nobody holds it.
-///
-/// # Errors
-/// [`StoreError`] when a query fails.
-pub fn acquire_lease(
-    c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    holder: &str,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<Option<Lease>, StoreError> {
-    let live = || {
-        dsl::upstream_session
-            .filter(dsl::session_id.eq(session_id.as_str()))
-            .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(PENDING)))
-    };
-    let mine = || {
-        (
-            dsl::lease_holder.eq(Some(holder)),
-            dsl::lease_fence.eq(dsl::lease_fence + 1),
-            dsl::lease_until.eq(Some(until.as_secs())),
-        )
-    };
-    let free = live().filter(dsl::lease_until.is_null());
-    let fence =
-        diesel::update(free).set(mine()).returning(dsl::lease_fence).get_result::<i64>(c).optional()?;
-    if let Some(fence) = fence {
-        return Ok(Some(Lease { fence, taken_over: false }));
-    }
-    let ran_out = live().filter(dsl::lease_until.le(now.as_secs()));
-    let fence =
-        diesel::update(ran_out).set(mine()).returning(dsl::lease_fence).get_result::<i64>(c).optional()?;
-    Ok(fence.map(|fence| Lease { fence, taken_over: true }))
-}
-
-/// Holds a lease until later; `false` when it was given back or somebody else has taken it since.
-///
-/// # Errors
-/// [`StoreError`] when the query fails.
-pub fn renew_lease(
-    c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    fence: i64,
-    until: Timestamp,
-) -> Result<bool, StoreError> {
-    let held = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::lease_fence.eq(fence))
-        .filter(dsl::lease_holder.is_not_null());
-    Ok(diesel::update(held).set(dsl::lease_until.eq(Some(until.as_secs()))).execute(c)? == 1)
-}
-
-/// Gives a lease back; `false` when somebody else has taken it since.
-///
-/// # Errors
-/// [`StoreError`] when the query fails.
-pub fn release_lease(
-    c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    fence: i64,
-) -> Result<bool, StoreError> {
-    let held = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::lease_fence.eq(fence))
-        .filter(dsl::lease_holder.is_not_null());
-    let changed = diesel::update(held)
-        .set((dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>)))
-        .execute(c)?;
-    Ok(changed == 1)
-}
 
 /// The upstream refused the tokens of `iteration`: the person has to sign in again. `false` when the
 /// head has moved since, somebody else has taken the lease with this `fence`, or the session is not active.

@@ -316,12 +316,34 @@ pub fn count_rows(c: &mut AnyConnection, table: &'static str) -> Result<i64, Sto
     Ok(sql_query(format!("SELECT COUNT(*) AS rows FROM {table}")).get_result::<Count>(c)?.rows)
 }
 
+/// What a query finds that selects one whole number as `number`.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn find_number(c: &mut AnyConnection, sql: &str) -> Result<i64, StoreError> {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        number: i64,
+    }
+    Ok(sql_query(sql).get_result::<Number>(c)?.number)
+}
+
 /// Has every lease run out, as time does.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn expire_leases(c: &mut AnyConnection) -> Result<(), StoreError> {
     sql_query("UPDATE upstream_session SET lease_until = 0 WHERE lease_until IS NOT NULL").execute(c)?;
+    Ok(())
+}
+
+/// Has the last heartbeat of every server be long ago, as when they are killed.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn stop_hearts(c: &mut AnyConnection) -> Result<(), StoreError> {
+    sql_query("UPDATE node SET seen_at = seen_at - 1000").execute(c)?;
     Ok(())
 }
 

@@ -1,17 +1,44 @@
 //! What a try to refresh leaves on a session's head besides new tokens: the pause after a failure, and
 //! the proof that the account is still where it was. And when a refresh is due that nobody asks for.
 
-use causeway_domain::session::SessionHead;
-use causeway_domain::upkeep::Cooldown;
+use causeway_domain::session::{HandleCheck, SessionHead};
+use causeway_domain::upkeep::{Cooldown, VERIFIED_SECONDS};
 use causeway_domain::{SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
 
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::schema::refresh_refusal;
 use crate::schema::upstream_session::dsl;
 use crate::sessions::HeadRow;
 
-/// Notes that a refresh of `iteration` failed. `pause` makes the new cooldown from the one before
+/// A refresh that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedRefresh<'a> {
+    /// The session.
+    pub session_id: &'a UpstreamSessionId,
+    /// The iteration that was to be followed.
+    pub iteration: i64,
+    /// The lease under which it was tried.
+    pub fence: i64,
+    /// The definite answer that it failed on, for the log and for `doctor`; `None`: nobody gave one.
+    pub refused_with: Option<&'a str>,
+    /// When it failed.
+    pub at: Timestamp,
+}
+
+/// What failures have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failures {
+    /// The pause until the next try.
+    pub cooldown: Cooldown,
+    /// Since when nothing but failures was seen, the first of which was a definite answer.
+    pub refused_since: Option<Timestamp>,
+}
+
+/// Notes that a refresh failed. `pause` makes the new cooldown from the one before
 /// ([`Cooldown::after_failure`]). `None`, with nothing changed, when the head has moved since or somebody else
 /// has taken the lease with this `fence`.
 ///
@@ -19,42 +46,126 @@ use crate::sessions::HeadRow;
 /// [`StoreError`] when a query fails.
 pub fn note_refresh_failure(
     c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    iteration: i64,
-    fence: i64,
+    failed: FailedRefresh<'_>,
     pause: impl Fn(Cooldown) -> Cooldown,
-) -> Result<Option<Cooldown>, StoreError> {
+) -> Result<Option<Failures>, StoreError> {
     // The count goes up first: that takes the row, so that nobody else counts meanwhile.
-    let failed = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::iteration.eq(iteration))
-        .filter(dsl::lease_fence.eq(fence));
-    let counted = diesel::update(failed)
+    let current = dsl::upstream_session
+        .filter(dsl::session_id.eq(failed.session_id.as_str()))
+        .filter(dsl::iteration.eq(failed.iteration))
+        .filter(dsl::lease_fence.eq(failed.fence));
+    let counted = diesel::update(current)
         .set(dsl::refresh_failures.eq(dsl::refresh_failures + 1))
         .returning(dsl::refresh_failures)
         .get_result::<i64>(c)
         .optional()?;
     let Some(failures) = counted else { return Ok(None) };
     let cooldown = pause(Cooldown { failures: failures - 1, not_before: None });
-    let counted = dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
-    diesel::update(counted)
+    let session = dsl::upstream_session.filter(dsl::session_id.eq(failed.session_id.as_str()));
+    diesel::update(session)
         .set(dsl::refresh_not_before.eq(cooldown.not_before.map(Timestamp::as_secs)))
         .execute(c)?;
-    Ok(Some(Cooldown { failures, ..cooldown }))
+    let refused_since = note_refusal(c, &failed)?;
+    Ok(Some(Failures { cooldown: Cooldown { failures, ..cooldown }, refused_since }))
 }
 
-/// Notes that the account's own document led to the session's issuer at `at`, by way of this PDS.
+/// Notes the definite answer of a failure, if there was one; since when there were nothing else but failures.
+fn note_refusal(c: &mut AnyConnection, failed: &FailedRefresh<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let known = refresh_refusal::table.filter(refresh_refusal::session_id.eq(failed.session_id.as_str()));
+    let since = known.select(refresh_refusal::since).first::<i64>(c).optional()?;
+    match (failed.refused_with, since) {
+        (Some(answer), Some(_)) => {
+            diesel::update(known).set(refresh_refusal::answer.eq(answer)).execute(c)?;
+        }
+        (Some(answer), None) => {
+            let row = (
+                refresh_refusal::session_id.eq(failed.session_id.as_str()),
+                refresh_refusal::answer.eq(answer),
+                refresh_refusal::since.eq(failed.at.as_secs()),
+            );
+            diesel::insert_into(refresh_refusal::table).values(row).execute(c)?;
+            return Ok(Some(failed.at));
+        }
+        (None, _) => {}
+    }
+    Ok(since.map(Timestamp))
+}
+
+/// A refresh succeeded.
+pub(crate) fn forget_refusal(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+) -> Result<(), StoreError> {
+    let known = refresh_refusal::table.filter(refresh_refusal::session_id.eq(session_id.as_str()));
+    diesel::delete(known).execute(c)?;
+    Ok(())
+}
+
+/// Sessions at one server whose refreshes fail.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Refused {
+    /// The server's issuer.
+    #[diesel(sql_type = Text)]
+    pub issuer: String,
+    /// The definite answer that they failed on last.
+    #[diesel(sql_type = Text)]
+    pub answer: String,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub sessions: i64,
+}
+
+/// On which definite answers the refreshes of live sessions fail at the moment.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
+pub fn count_refused(c: &mut AnyConnection) -> Result<Vec<Refused>, StoreError> {
+    let query = "SELECT s.issuer AS issuer, r.answer AS answer, COUNT(*) AS sessions FROM refresh_refusal r \
+        JOIN upstream_session s ON s.session_id = r.session_id WHERE s.state = 'active' \
+        GROUP BY s.issuer, r.answer ORDER BY s.issuer, r.answer";
+    Ok(sql_query(query).load(c)?)
+}
+
+/// What a look-up of an account has verified.
+#[derive(Clone, Debug)]
+pub struct VerifiedAccount {
+    /// The origin of its PDS, which belongs to the session's issuer.
+    pub pds: String,
+    /// Its handle.
+    pub handle: HandleCheck,
+    /// When it was looked up.
+    pub at: Timestamp,
+}
+
+/// Notes that the account's own document led to the session's issuer, by way of this PDS, and which handle it has.
+///
+/// While the handle cannot be asked, the last one that was verified stays for [`VERIFIED_SECONDS`], and `verified_at`
+/// with it. Then it is gone.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
 pub fn note_verified(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
-    pds: &str,
-    at: Timestamp,
+    verified: &VerifiedAccount,
 ) -> Result<(), StoreError> {
-    let session = dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
-    diesel::update(session).set((dsl::pds.eq(pds), dsl::verified_at.eq(Some(at.as_secs())))).execute(c)?;
+    let session = || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
+    let pds = dsl::pds.eq(&verified.pds);
+    let handle = match &verified.handle {
+        HandleCheck::Verified(handle) => Some(handle.as_str()),
+        HandleCheck::None => None,
+        HandleCheck::Unknown => {
+            let oldest = verified.at.plus(-VERIFIED_SECONDS).as_secs();
+            let young = session().filter(dsl::verified_at.gt(oldest));
+            if diesel::update(young).set(pds).execute(c)? == 1 {
+                return Ok(());
+            }
+            None
+        }
+    };
+    diesel::update(session())
+        .set((pds, dsl::handle.eq(handle), dsl::verified_at.eq(Some(verified.at.as_secs()))))
+        .execute(c)?;
     Ok(())
 }
 

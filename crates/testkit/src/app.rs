@@ -15,6 +15,7 @@ use causeway_flow::limits::RateLimits;
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamClient, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
+use causeway_store::sessions::History;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{Store, StoreOptions};
 use url::Url;
@@ -161,6 +162,7 @@ impl TestApp {
             trusted_email_issuers: Vec::new(),
             limits: RateLimits::default(),
             audit_seconds: Some(90 * 86_400),
+            history: History::default(),
         };
         tune(&mut parts).await?;
         let ctx = Ctx::new(parts);

@@ -115,6 +115,14 @@ impl ScriptedUpstream {
         lock(&self.state)
     }
 
+    /// Gives a handle to another account: both exist then, and the handle leads to the new one alone.
+    pub fn hand_over(&self, handle: &str, to: &str, renamed: &str) {
+        let mut state = self.state();
+        if let Some(before) = state.accounts.insert(handle.to_owned(), to.to_owned()) {
+            state.accounts.insert(renamed.to_owned(), before);
+        }
+    }
+
     /// Adds an account.
     pub fn add_account(&self, handle: &str, did: &str) {
         self.state().accounts.insert(handle.to_owned(), did.to_owned());
@@ -130,7 +138,7 @@ impl ScriptedUpstream {
         }
     }
 
-    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `xrpc`; and how often
+    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `handles`, `xrpc`; and how often
     /// tokens were `issued`.
     pub fn hits(&self, endpoint: &str) -> usize {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
@@ -264,6 +272,9 @@ async fn fault_or_end(
 }
 
 async fn resolve_handle(state: Shared, query: Query<BTreeMap<String, String>>) -> HttpResponse {
+    if let Some(response) = fault(&state, "handles", |script| &script.handles).await {
+        return response;
+    }
     match query.get("handle").and_then(|handle| lock(&state).accounts.get(handle).cloned()) {
         Some(did) => HttpResponse::Ok().json(json!({"did": did})),
         None => HttpResponse::BadRequest()

@@ -30,7 +30,7 @@ impl Query {
     /// Who it is, and the session behind the token.
     async fn viewer(&self, context: &Context<'_>) -> Result<Viewer> {
         let repository = repository(context)?;
-        Ok(Viewer::of(&session::view(repository.ctx(), repository.bearer(), None)))
+        Ok(Viewer::of(&session::view(repository.ctx(), repository.bearer(), None).await))
     }
 
     /// One record.

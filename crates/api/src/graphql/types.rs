@@ -63,7 +63,7 @@ impl Viewer {
         let head = &view.head;
         Self {
             did: Did::as_str(&head.did).to_owned(),
-            handle: head.handle.as_ref().map(|handle| Handle::as_str(handle).to_owned()),
+            handle: view.handle.as_ref().map(|handle| Handle::as_str(handle).to_owned()),
             pds: head.upstream.pds.clone(),
             session: Session {
                 session_id: head.session_id.as_str().to_owned(),

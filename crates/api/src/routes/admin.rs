@@ -133,7 +133,7 @@ fn session(session: &SessionHead, now: Timestamp) -> Value {
         "session_state": session.state_at(now),
         "head_iteration": session.iteration,
         "did": session.did,
-        "handle": session.handle,
+        "handle": session.handle_at(now),
         "client_id": session.client_id,
         "pds": session.upstream.pds,
         "issuer": session.upstream.issuer,

@@ -38,14 +38,16 @@ struct Answer<'a> {
 
 pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let answer = answer(&session::view(&state.ctx, &bearer, None));
+    let answer = answer(&session::view(&state.ctx, &bearer, None).await);
     Ok(with_nonce(Ok(answer), bearer.dpop_nonce))
 }
 
 pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let refreshed = keeper::refresh_upstream(&state.ctx, &bearer).await;
-    let outcome = refreshed.map(|head| answer(&session::view(&state.ctx, &bearer, Some(head))));
+    let outcome = match keeper::refresh_upstream(&state.ctx, &bearer).await {
+        Ok(head) => Ok(answer(&session::view(&state.ctx, &bearer, Some(head)).await)),
+        Err(error) => Err(error),
+    };
     Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
 }
 
@@ -66,7 +68,7 @@ fn answer(view: &SessionView) -> HttpResponse {
     let head = &view.head;
     let body = Answer {
         sub: &head.did,
-        handle: head.handle.as_ref(),
+        handle: view.handle.as_ref(),
         pds: &head.upstream.pds,
         session_id: head.session_id.as_str(),
         session_iteration: view.session_iteration,

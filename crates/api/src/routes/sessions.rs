@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use causeway_flow::caller::Caller;
 use causeway_flow::export::{self, ProofParams, Question};
+use causeway_flow::handles;
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -71,7 +72,12 @@ pub(crate) async fn find(
         session_kind: params.take("session_kind"),
         fingerprint: params.take("fingerprint"),
     };
-    let outcome = export::find(&state.ctx, &caller, question).await.map(|found| {
+    let found = export::find(&state.ctx, &caller, question).await;
+    let handle = match &found {
+        Ok(found) => handles::shown(&state.ctx, &found.head).await,
+        Err(_) => None,
+    };
+    let outcome = found.map(|found| {
         let head = &found.head;
         let body = Found {
             session_id: head.session_id.as_str(),
@@ -79,7 +85,7 @@ pub(crate) async fn find(
             session_state: head.state_at(state.ctx.now()),
             fingerprint: head.fingerprint(),
             sub: &head.did,
-            handle: head.handle.as_ref(),
+            handle: handle.as_ref(),
             pds: &head.upstream.pds,
             scope: &found.granted,
             head_iteration: head.iteration,
@@ -99,13 +105,18 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let (caller, _) = enter(&req, &state, payload).await?;
     let id = UpstreamSessionId::new(id.into_inner());
-    let outcome = export::tokens(&state.ctx, &caller, &id).await.map(|live| {
+    let live = export::tokens(&state.ctx, &caller, &id).await;
+    let handle = match &live {
+        Ok(live) => handles::shown(&state.ctx, &live.head).await,
+        Err(_) => None,
+    };
+    let outcome = live.map(|live| {
         let (head, tokens) = (&live.head, &live.tokens);
         let body = Exported {
             session_id: head.session_id.as_str(),
             session_kind: head.kind,
             sub: &head.did,
-            handle: head.handle.as_ref(),
+            handle: handle.as_ref(),
             pds: &head.upstream.pds,
             head_iteration: head.iteration,
             access_token: tokens.access_token.expose(),

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use causeway_atproto::{
-    AtprotoClient, AuthorizationServer, CodeExchange, HttpError, PushRequest, Pushed, TokenAnswer,
+    AtprotoClient, AuthorizationServer, CodeExchange, HttpError, PushRequest, Pushed, Refusal, TokenAnswer,
     TokenError, UpstreamAuthKey, UpstreamIdentity,
 };
-use causeway_domain::{CodeVerifier, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
+use causeway_domain::{CodeVerifier, Did, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
 use causeway_jose::EcKey;
 use serde_json::{Value, json};
 
@@ -132,7 +132,7 @@ async fn a_nonce_is_fetched_once_and_kept_for_the_next_request() {
     assert_eq!(answer.dpop_nonce.as_deref(), Some("n2"));
     assert_eq!(answer.access_token.expose(), "a1");
     assert_eq!(answer.refresh_token, Some(Secret::new("r1")));
-    assert_eq!((answer.expires_in, answer.sub.as_str()), (Some(3600), ALICE));
+    assert_eq!((answer.expires_in, answer.sub.as_ref().map(Did::as_str)), (Some(3600), Some(ALICE)));
     us.refresh().await.unwrap();
 
     let seen = us.upstream.seen(TOKEN);
@@ -200,26 +200,16 @@ async fn an_exchange_as_a_public_client() {
     assert_eq!(seen.form["code_verifier"], "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
 }
 
+/// A refresh token was spent for the answer: without an access token there is nothing to keep.
 #[tokio::test]
-async fn tokens_that_cannot_be_trusted_are_refused() {
-    for (member, value) in [
-        ("access_token", json!(null)),
-        ("access_token", json!("")),
-        ("token_type", json!("Bearer")),
-        ("token_type", json!(null)),
-        ("scope", json!(null)),
-        ("scope", json!("transition:generic")),
-        ("scope", json!("atprotoo")),
-        ("scope", json!("atproto \"x\"")),
-        ("sub", json!(null)),
-        ("sub", json!("alice.test")),
-    ] {
+async fn an_answer_without_a_token_cannot_be_used() {
+    for value in [json!(null), json!(""), json!(7)] {
         let us = Us::new().await;
         let mut body = tokens();
-        body[member] = value.clone();
+        body["access_token"] = value.clone();
         us.upstream.on(TOKEN, &body);
         let error = us.refresh().await.unwrap_err();
-        assert!(matches!(error, TokenError::Malformed(_)), "{member}: {value}: {error:?}");
+        assert!(matches!(error, TokenError::Malformed(_)), "{value}: {error:?}");
         assert!(error.may_be_spent());
     }
     let us = Us::new().await;
@@ -227,13 +217,108 @@ async fn tokens_that_cannot_be_trusted_are_refused() {
     assert_eq!(us.refresh().await, Err(TokenError::Malformed("it is not JSON")));
 }
 
+/// Whatever else is odd about it: the tokens are there, beside the reason not to use them.
+#[tokio::test]
+async fn tokens_that_cannot_be_trusted_are_kept_with_the_reason() {
+    for (member, value, flaw) in [
+        ("token_type", json!("Bearer"), "token_type is not DPoP"),
+        ("scope", json!("transition:generic"), "scope lacks atproto"),
+        ("scope", json!("atprotoo"), "scope lacks atproto"),
+        ("sub", json!("alice.test"), "sub is not a DID"),
+    ] {
+        let us = Us::new().await;
+        let mut body = tokens();
+        body[member] = value.clone();
+        us.upstream.on(TOKEN, &body);
+        let answer = us.refresh().await.unwrap();
+        assert_eq!(answer.flaw, Some(flaw), "{member}: {value}");
+        assert_eq!((answer.access_token.expose(), answer.refresh_token), ("a1", Some(Secret::new("r1"))));
+    }
+}
+
+/// What is missing, or says nothing, costs no tokens.
 #[tokio::test]
 async fn optional_members_may_be_missing() {
     let us = Us::new().await;
-    let body = json!({ "access_token": "a1", "token_type": "dpop", "scope": "atproto", "sub": ALICE });
-    us.upstream.on(TOKEN, &body);
+    us.upstream.on(TOKEN, &json!({ "access_token": "a1" }));
     let answer = us.refresh().await.unwrap();
     assert_eq!((answer.refresh_token, answer.expires_in), (None, None));
+    assert_eq!((answer.scope, answer.sub, answer.flaw), (None, None, None));
+    for (member, value) in [
+        ("refresh_token", json!(null)),
+        ("refresh_token", json!("")),
+        ("refresh_token", json!(7)),
+        ("token_type", json!(null)),
+        ("token_type", json!("dpop")),
+        ("scope", json!(null)),
+        ("scope", json!("atproto \"x\"")),
+        ("scope", json!(["atproto"])),
+        ("sub", json!(null)),
+        ("expires_in", json!("soon")),
+    ] {
+        let mut body = tokens();
+        body[member] = value.clone();
+        us.upstream.on(TOKEN, &body);
+        let answer = us.refresh().await;
+        assert_eq!(answer.map(|answer| answer.flaw), Ok(None), "{member}: {value}");
+    }
+    us.upstream.script_path(TOKEN, [Reply::new(200, "text/plain", tokens().to_string())]);
+    assert!(us.refresh().await.is_ok(), "whatever it calls itself");
+}
+
+/// How long an access token lives is a positive number, or not known.
+#[tokio::test]
+async fn a_life_in_seconds() {
+    let us = Us::new().await;
+    for (value, seconds) in [
+        (json!(3600), Some(3600)),
+        (json!("3600"), Some(3600)),
+        (json!(3600.5), Some(3600)),
+        (json!(0), None),
+        (json!(-1), None),
+        (json!("-3600"), None),
+        (json!("0"), None),
+        (json!(null), None),
+        (json!([1]), None),
+        (json!(1e300), None),
+    ] {
+        let mut body = tokens();
+        body["expires_in"] = value.clone();
+        us.upstream.on(TOKEN, &body);
+        assert_eq!(us.refresh().await.unwrap().expires_in, seconds, "{value}");
+    }
+}
+
+/// Not every server refuses a dead refresh token in the words of RFC 6749; and not every refusal is the token's fault.
+#[tokio::test]
+async fn refusals_in_other_words() {
+    use Refusal::{Grant, Ours, Request};
+    let us = Us::new().await;
+    let named = |error: &str| json!({ "error": error });
+    for (status, body, refusal) in [
+        (400, named("invalid_grant"), Some(Grant)),
+        (400, json!({ "error": "InvalidRequest", "message": "Token expired" }), Some(Request)),
+        (400, named("invalid_request"), Some(Request)),
+        (401, named("the refresh token was used before"), Some(Request)),
+        (401, json!({ "message": "no such session" }), Some(Request)),
+        (400, json!({}), Some(Request)),
+        (401, named("invalid_client"), Some(Ours)),
+        (400, named("unauthorized_client"), Some(Ours)),
+        (400, named("invalid_client_metadata"), Some(Ours)),
+        (400, named("invalid_dpop_proof"), Some(Ours)),
+        (400, named("temporarily_unavailable"), None),
+        (400, named("slow_down"), None),
+        (400, named("server_error"), None),
+        (400, named("use_dpop_nonce"), None),
+        (403, named("forbidden"), None),
+        (404, json!({}), None),
+    ] {
+        us.upstream.script_path(TOKEN, [Reply::json(status, &body)]);
+        let error = us.refresh().await.unwrap_err();
+        assert_eq!(error.refusal(), refusal, "{status} {body}: {error:?}");
+    }
+    us.upstream.script_path(TOKEN, [Reply::html(400)]);
+    assert_eq!(us.refresh().await.unwrap_err().refusal(), None, "a page is no answer of OAuth");
 }
 
 /// Only a definite refusal may end a session; everything else keeps it.

@@ -5,15 +5,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::upkeep::{Cooldown, keep_alive_at};
-use causeway_domain::{SessionKind, Timestamp};
-use causeway_store::audit::{Actor, insert_audit_event};
+use causeway_domain::upkeep::{Cooldown, REFUSED_SECONDS, keep_alive_at};
+use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
+use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::events::{self, EventKind};
+use causeway_store::upkeep::{FailedRefresh, VerifiedAccount};
 use causeway_store::{AnyConnection, sessions, upkeep};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
-use super::upstream::{Lookup, NoAnswer, RefreshFailure, Upstream};
+use super::upstream::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 use super::{LEASE_SECONDS, Look, RETRY_SECONDS, look};
 use crate::audit;
 use crate::ctx::Ctx;
@@ -40,15 +41,18 @@ pub(super) struct Attempt<'a, U> {
 /// The way from the account to its server.
 struct Way<S> {
     server: S,
-    /// When it was walked just now: the host that it passes.
-    verified: Option<Verified>,
+    /// When it was walked just now: what was found on it.
+    verified: Option<VerifiedAccount>,
 }
 
-/// A host that the account itself names, and that belongs to the session's server.
-#[derive(Clone)]
-struct Verified {
-    host: String,
-    at: Timestamp,
+/// What a failure has come to.
+enum Verdict {
+    /// A later try may do.
+    Pause(Cooldown),
+    /// It has failed for too long on definite answers.
+    Over,
+    /// Somebody else has the lease or has moved the head.
+    Overtaken,
 }
 
 impl<U: Upstream> Attempt<'_, U> {
@@ -60,34 +64,47 @@ impl<U: Upstream> Attempt<'_, U> {
             .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
             .await?
             .ok_or(Internal::Inconsistent("the head's token set is gone"))?;
-        let Some(refresh_token) = &tokens.refresh_token else { return self.require_reauth().await };
+        let Some(refresh_token) = &tokens.refresh_token else {
+            return self.require_reauth(head.iteration).await;
+        };
         let way = match timeout(LOOKUP_PATIENCE, self.find_way()).await {
             Ok(Ok(Some(way))) => way,
             Ok(Ok(None)) => {
                 tracing::warn!("the account moved to another server");
-                return self.require_reauth().await;
+                return self.require_reauth(head.iteration).await;
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the way to the account's server is not known");
-                return self.put_off(None, None).await;
+                return self.put_off(None, None, error.definite).await;
             }
             Err(_) => {
                 tracing::warn!("looking the account up took too long");
-                return self.put_off(None, None).await;
+                return self.put_off(None, None, None).await;
             }
         };
         match upstream.refresh(&way.server, head, &tokens, refresh_token).await {
-            Ok(mut answer) => {
+            Ok(Refreshed { tokens: mut answer, flaw }) => {
                 // Without one of its own, the one that was sent goes on.
                 answer.refresh_token.get_or_insert_with(|| refresh_token.clone());
                 let kept = self.keep(&answer, way.verified).await;
-                if let Err(SessionError::Ended) = &kept {
-                    self.give_back(&answer).await?;
+                match (&kept, flaw) {
+                    (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
+                    (Ok(_), Some(flaw)) => {
+                        tracing::error!(
+                            flaw,
+                            "the tokens of a refresh cannot be used: they are kept, and the user has to sign in again"
+                        );
+                        return self.require_reauth(head.iteration.saturating_add(1)).await;
+                    }
+                    _ => {}
                 }
                 kept
             }
-            Err(RefreshFailure::Over) => self.require_reauth().await,
-            Err(RefreshFailure::Passing { retry_after }) => self.put_off(retry_after, way.verified).await,
+            Err(RefreshFailure::Over) => self.require_reauth(head.iteration).await,
+            Err(RefreshFailure::Refused { with }) => self.put_off(None, way.verified, Some(&with)).await,
+            Err(RefreshFailure::Passing { retry_after }) => {
+                self.put_off(retry_after, way.verified, None).await
+            }
             Err(RefreshFailure::Internal(error)) => Err(error.into()),
         }
     }
@@ -98,8 +115,9 @@ impl<U: Upstream> Attempt<'_, U> {
     async fn find_way(&self) -> Result<Option<Way<U::Server>>, NoAnswer> {
         let Self { ctx, upstream, head, .. } = self;
         match upstream.find_server(head).await {
-            Lookup::Same { server, host } => {
-                Ok(Some(Way { server, verified: Some(Verified { host, at: ctx.now() }) }))
+            Lookup::Same { server, host, handle } => {
+                let verified = VerifiedAccount { pds: host, handle, at: ctx.now() };
+                Ok(Some(Way { server, verified: Some(verified) }))
             }
             Lookup::Gone => Ok(None),
             Lookup::Unknown(error) if head.verified_lately(ctx.now()) => {
@@ -111,7 +129,11 @@ impl<U: Upstream> Attempt<'_, U> {
     }
 
     /// Commits the answer before anybody uses it.
-    async fn keep(&self, answer: &TokenSet, verified: Option<Verified>) -> Result<SessionHead, SessionError> {
+    async fn keep(
+        &self,
+        answer: &TokenSet,
+        verified: Option<VerifiedAccount>,
+    ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
         let keep = (head.kind == SessionKind::Background)
@@ -123,8 +145,8 @@ impl<U: Upstream> Attempt<'_, U> {
             let (fresh, verified) = (answer.clone(), verified.clone());
             move |c: &mut AnyConnection| {
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;
-                if let Some(Verified { host, at }) = verified.as_ref().filter(|_| advanced) {
-                    upkeep::note_verified(c, &id, host, *at)?;
+                if let Some(verified) = verified.as_ref().filter(|_| advanced) {
+                    upkeep::note_verified(c, &id, verified)?;
                 }
                 if let Some(due) = keep.filter(|_| advanced) {
                     upkeep::schedule_refresh(c, &id, due)?;
@@ -170,57 +192,64 @@ impl<U: Upstream> Attempt<'_, U> {
         Ok(())
     }
 
-    /// The person has to sign in again, unless somebody else has moved the head.
-    async fn require_reauth(&self) -> Result<SessionHead, SessionError> {
+    /// The user has to sign in again, unless somebody else has moved the head past this iteration.
+    async fn require_reauth(&self, iteration: i64) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence, .. } = self;
-        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
-        let act = audit::act(ctx, Actor::Server, "refresh", "reauth_required").of_session(head);
-        let ended = ctx
-            .store()
-            .write(move |c| {
-                let ended = sessions::require_reauth(c, &id, iteration, fence)?;
-                if ended {
-                    events::note_session(c, &id, EventKind::ReauthRequired, now)?;
-                    insert_audit_event(c, &act)?;
-                }
-                Ok::<_, Internal>(ended)
-            })
-            .await?;
+        let (id, fence, now) = (head.session_id.clone(), *fence, ctx.now());
+        let act = self.act("reauth_required");
+        let ended = ctx.store().write(move |c| note_reauth(c, &id, iteration, fence, now, &act)).await?;
         if ended { Err(reauth_required(ctx, head)) } else { self.look_again().await }
     }
 
-    /// Everything is kept, and nobody asks again before a pause is over.
+    fn act(&self, outcome: &'static str) -> AuditEvent {
+        audit::act(self.ctx, Actor::Server, "refresh", outcome).of_session(&self.head)
+    }
+
+    /// Everything is kept, and nobody asks again before a pause is over; unless the session was `refused_with` definite
+    /// answers for so long that it is over.
     async fn put_off(
         &self,
         retry_after: Option<u64>,
-        verified: Option<Verified>,
+        verified: Option<VerifiedAccount>,
+        refused_with: Option<&str>,
     ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence, .. } = self;
         let dice = ctx.dice();
         let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
-        let act = audit::act(ctx, Actor::Server, "refresh", "failed").of_session(head);
-        let cooldown = ctx
+        let (failed, over) = (self.act("failed"), self.act("reauth_required"));
+        let refused_with = refused_with.map(str::to_owned);
+        let verdict = ctx
             .store()
             .write(move |c| {
-                if let Some(Verified { host, at }) = &verified {
-                    upkeep::note_verified(c, &id, host, *at)?;
+                if let Some(verified) = &verified {
+                    upkeep::note_verified(c, &id, verified)?;
                 }
                 let pause = |before: Cooldown| before.after_failure(now, retry_after, dice);
-                let cooldown = upkeep::note_refresh_failure(c, &id, iteration, fence, pause)?;
-                if let Some(cooldown) = &cooldown {
-                    insert_audit_event(c, &act.clone().with("failures", cooldown.failures))?;
+                let refused_with = refused_with.as_deref();
+                let refresh = FailedRefresh { session_id: &id, iteration, fence, refused_with, at: now };
+                let Some(failures) = upkeep::note_refresh_failure(c, refresh, pause)? else {
+                    return Ok(Verdict::Overtaken);
+                };
+                let is_long = failures.refused_since.is_some_and(|at| now.since(at) >= REFUSED_SECONDS);
+                if refused_with.is_some() && is_long && note_reauth(c, &id, iteration, fence, now, &over)? {
+                    return Ok(Verdict::Over);
                 }
-                Ok::<_, Internal>(cooldown)
+                insert_audit_event(c, &failed.clone().with("failures", failures.cooldown.failures))?;
+                Ok::<_, Internal>(Verdict::Pause(failures.cooldown))
             })
             .await?;
-        match cooldown {
-            Some(cooldown) => {
+        match verdict {
+            Verdict::Pause(cooldown) => {
                 tracing::info!(failures = cooldown.failures, "the next refresh has to wait");
                 Err(SessionError::Unavailable {
                     retry_after: cooldown.seconds_left(now).unwrap_or(RETRY_SECONDS),
                 })
             }
-            None => self.look_again().await,
+            Verdict::Over => {
+                tracing::warn!("refreshes were refused for a week: the user has to sign in again");
+                Err(reauth_required(ctx, head))
+            }
+            Verdict::Overtaken => self.look_again().await,
         }
     }
 
@@ -231,4 +260,21 @@ impl<U: Upstream> Attempt<'_, U> {
             Look::Same(_) => Err(SessionError::Busy { retry_after: RETRY_SECONDS }),
         }
     }
+}
+
+/// Has a session wait for its user, and writes that down; `false`: somebody else was first.
+fn note_reauth(
+    c: &mut AnyConnection,
+    id: &UpstreamSessionId,
+    iteration: i64,
+    fence: i64,
+    now: Timestamp,
+    act: &AuditEvent,
+) -> Result<bool, Internal> {
+    let ended = sessions::require_reauth(c, id, iteration, fence)?;
+    if ended {
+        events::note_session(c, id, EventKind::ReauthRequired, now)?;
+        insert_audit_event(c, act)?;
+    }
+    Ok(ended)
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 
 use causeway_domain::Secret;
-use causeway_domain::session::{SessionHead, TokenSet};
+use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
 
 use crate::error::Internal;
 
@@ -32,7 +32,7 @@ pub(crate) trait Upstream: Send + Sync {
         head: &SessionHead,
         tokens: &TokenSet,
         refresh_token: &Secret,
-    ) -> impl Future<Output = Result<TokenSet, RefreshFailure>> + Send;
+    ) -> impl Future<Output = Result<Refreshed, RefreshFailure>> + Send;
 
     /// Revokes tokens of a session where it began.
     fn revoke(
@@ -45,17 +45,30 @@ pub(crate) trait Upstream: Send + Sync {
 /// Where an account is at home.
 pub(crate) enum Lookup<S> {
     /// Where the session began; `host` is the origin that serves the account's data there.
-    Same { server: S, host: String },
+    Same { server: S, host: String, handle: HandleCheck },
     /// Somewhere else, or nowhere: the session's tokens have no business anywhere any more.
     Gone,
     /// Nobody could say, which says nothing about the account.
     Unknown(NoAnswer),
 }
 
+/// The answer to a refresh. Whatever it is, the refresh token is spent: it is kept first and judged then.
+pub(crate) struct Refreshed {
+    pub(crate) tokens: TokenSet,
+    /// Why the tokens must not be used.
+    pub(crate) flaw: Option<&'static str>,
+}
+
 /// Why a session has no new tokens.
 pub(crate) enum RefreshFailure {
     /// The server has ended the session.
     Over,
+    /// The server gave a definite answer that does not end the session, and would give it again: the session is over
+    /// when that goes on for [`REFUSED_SECONDS`](causeway_domain::upkeep::REFUSED_SECONDS).
+    Refused {
+        /// The answer, in a word or two.
+        with: String,
+    },
     /// Nothing is lost, and a later try may do.
     Passing {
         /// Seconds that the server asked to wait.
@@ -73,11 +86,20 @@ impl From<Internal> for RefreshFailure {
 
 /// Why there is no answer: for the log.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct NoAnswer(String);
+#[error("{reason}")]
+pub(crate) struct NoAnswer {
+    reason: String,
+    /// The answer of whoever was asked on the way, when that one was definite.
+    pub(crate) definite: Option<&'static str>,
+}
 
 impl NoAnswer {
     pub(crate) fn because(reason: impl Display) -> Self {
-        Self(reason.to_string())
+        Self { reason: reason.to_string(), definite: None }
+    }
+
+    /// The same for something that would be answered again.
+    pub(crate) fn definitely(answer: &'static str, reason: impl Display) -> Self {
+        Self { reason: reason.to_string(), definite: Some(answer) }
     }
 }

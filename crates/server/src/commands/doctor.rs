@@ -11,6 +11,7 @@ use causeway_domain::client::Client;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, TenantId};
 use causeway_flow::{UpstreamProfile, issuer_keys};
 use causeway_store::clients::list_clients;
+use causeway_store::upkeep::{self, Refused};
 use causeway_store::{Store, StoreError, keys};
 use serde_json::Value;
 use url::Url;
@@ -109,10 +110,29 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
         }
         Err(error) => report.add("sealing key", Bad(format!("{error:#}"))),
     }
+    refusals(&store, report).await?;
     let newest = store.read::<_, StoreError, _>(|c| list_clients(c, &TenantId::default_tenant(), 1)).await?;
     known.client = newest.into_iter().next();
     store.close().await;
     Ok(known)
+}
+
+/// Whether servers refuse to refresh sessions that live, and why.
+async fn refusals(store: &Store, report: &mut Report) -> Result<(), StoreError> {
+    for Refused { issuer, answer, sessions } in store.read(upkeep::count_refused).await? {
+        let advice = match answer.as_str() {
+            "invalid_client" | "unauthorized_client" | "invalid_client_metadata" => {
+                "it does not accept our client: can it fetch the client document and its keys from us?"
+            }
+            "invalid_dpop_proof" => "it does not accept our proofs: is our clock right?",
+            _ => "its log may say why",
+        };
+        let text = format!(
+            "{issuer} refuses to refresh {sessions} sessions with {answer}: {advice} They end when that lasts for a week"
+        );
+        report.add("upstream refreshes", Bad(text));
+    }
+    Ok(())
 }
 
 async fn signing_key(

@@ -67,8 +67,10 @@ async fn rotate(store: &Store, ring: &Arc<SealingKeyRing>, alg: Option<&str>) ->
         let kid = key.kid.clone();
         let old = operator(store).rotate_key(ring, key).await?;
         match old {
-            Some(old) => say!("{alg}: {kid} signs within a second. {old} stays published for a day."),
-            None => say!("{alg}: {kid} signs within a second."),
+            Some(old) => say!(
+                "{alg}: {kid} is published within a second and signs soon after. {old} stays published for a day."
+            ),
+            None => say!("{alg}: {kid} is published and signs within a second."),
         }
     }
     Ok(())

@@ -32,7 +32,7 @@ async fn list(store: &Store, wanted: admin::SessionFilter, limit: i64) -> anyhow
         store.read::<_, StoreError, _>(move |c| admin::list_sessions(c, &tenant, &wanted, limit)).await?;
     let now = SystemClock.now();
     for session in found {
-        let who = session.handle.as_ref().map_or(session.did.to_string(), ToString::to_string);
+        let who = session.handle_at(now).map_or(session.did.to_string(), ToString::to_string);
         say!(
             "{}\t{}\t{}\t{who}\t{}\tlast used {} s ago",
             session.session_id,
@@ -47,13 +47,14 @@ async fn list(store: &Store, wanted: admin::SessionFilter, limit: i64) -> anyhow
 
 async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
     let session = find(store, session_id).await?;
+    let now = SystemClock.now();
     print(&json!({
         "session_id": session.session_id,
         "session_kind": session.kind,
-        "session_state": session.state_at(SystemClock.now()),
+        "session_state": session.state_at(now),
         "head_iteration": session.iteration,
         "did": session.did,
-        "handle": session.handle,
+        "handle": session.handle_at(now),
         "client_id": session.client_id,
         "pds": session.upstream.pds,
         "issuer": session.upstream.issuer,

@@ -63,24 +63,64 @@ pub fn end_session_quietly(
     Ok(true)
 }
 
-/// Ended sessions whose upstream tokens are to be revoked now, the longest due first.
+/// An ended session whose upstream tokens are whoever's to revoke that claimed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedRevocation {
+    /// The session.
+    pub head: SessionHead,
+    /// Until when nobody else revokes it.
+    pub until: Timestamp,
+}
+
+/// Takes at most `limit` ended sessions whose upstream tokens are to be revoked, the longest due first: they are due
+/// for nobody else before `until`.
 ///
 /// # Errors
-/// [`StoreError`] when the query fails or a row is corrupt.
-pub fn due_revocations(
+/// [`StoreError`] when a query fails or a row is corrupt.
+pub fn claim_due_revocations(
     c: &mut AnyConnection,
     now: Timestamp,
+    until: Timestamp,
     limit: i64,
-) -> Result<Vec<SessionHead>, StoreError> {
-    dsl::upstream_session
-        .filter(dsl::revocation_due_at.le(now.as_secs()))
-        .order(dsl::revocation_due_at.asc())
-        .limit(limit)
-        .select(HeadRow::as_select())
-        .load(c)?
-        .into_iter()
-        .map(HeadRow::into_domain)
-        .collect()
+) -> Result<Vec<ClaimedRevocation>, StoreError> {
+    loop {
+        let due: Vec<String> = dsl::upstream_session
+            .filter(dsl::revocation_due_at.le(now.as_secs()))
+            .order(dsl::revocation_due_at.asc())
+            .limit(limit)
+            .select(dsl::session_id)
+            .load(c)?;
+        let nothing_is_due = due.is_empty();
+        let mut claimed = Vec::with_capacity(due.len());
+        for id in due {
+            claimed.extend(claim_revocation(c, &UpstreamSessionId::new(id), now, until)?);
+        }
+        // Somebody else took all of these, between the look and the swap: look at what is left.
+        if nothing_is_due || !claimed.is_empty() {
+            return Ok(claimed);
+        }
+    }
+}
+
+/// Takes one ended session whose upstream tokens are to be revoked now; `None`: they are not, or somebody else is at it.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn claim_revocation(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<ClaimedRevocation>, StoreError> {
+    let due = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::revocation_due_at.le(now.as_secs()));
+    if diesel::update(due).set(dsl::revocation_due_at.eq(Some(until.as_secs()))).execute(c)? == 0 {
+        return Ok(None);
+    }
+    let taken = dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
+    let head = taken.select(HeadRow::as_select()).get_result::<HeadRow>(c)?.into_domain()?;
+    Ok(Some(ClaimedRevocation { head, until }))
 }
 
 /// A refresh from `from_iteration` brought tokens after the session had ended: they take the place of those that it
@@ -116,18 +156,19 @@ pub fn owe_revocation(
     Ok(true)
 }
 
-/// A revocation failed: it is due again at `until`. Returns how often it has failed so far.
+/// A revocation failed: it is due again at `until`. Returns how often it has failed so far; `None`, with nothing
+/// changed, when the claim has run out, or other tokens have come since ([`owe_revocation`]).
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn postpone_revocation(
     c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
+    claimed: &ClaimedRevocation,
     until: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<Option<i64>, StoreError> {
     let due = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::revocation_due_at.is_not_null());
+        .filter(dsl::session_id.eq(claimed.head.session_id.as_str()))
+        .filter(dsl::revocation_due_at.eq(claimed.until.as_secs()));
     let attempts = diesel::update(due)
         .set((
             dsl::revocation_due_at.eq(Some(until.as_secs())),
@@ -136,7 +177,7 @@ pub fn postpone_revocation(
         .returning(dsl::revocation_attempts)
         .get_result::<i64>(c)
         .optional()?;
-    Ok(attempts.unwrap_or(0))
+    Ok(attempts)
 }
 
 /// The revocation of the tokens of `iteration` is done, or given up: nothing is due any more and no secret of the
@@ -154,8 +195,11 @@ pub fn complete_revocation(
         .filter(dsl::iteration.eq(iteration))
         .filter(dsl::state.eq(ENDED));
     if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
-        let sets = oauth_atp_session::table.filter(oauth_atp_session::session_id.eq(session_id.as_str()));
-        diesel::update(sets).set(WIPED).execute(c)?;
+        // Those before it were wiped when they were replaced.
+        let set = oauth_atp_session::table
+            .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
+            .filter(oauth_atp_session::iteration.eq(iteration));
+        diesel::update(set).set(WIPED).execute(c)?;
     }
     Ok(())
 }

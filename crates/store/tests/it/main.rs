@@ -7,6 +7,8 @@ mod boundaries;
 mod devices;
 mod events;
 mod group_commit;
+mod history;
+mod leases;
 mod migrations;
 mod postgres;
 mod races;

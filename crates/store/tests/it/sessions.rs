@@ -1,9 +1,10 @@
 //! Heads, iterations, leases.
 
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{HandleCheck, SessionHead};
 use causeway_domain::upkeep::Cooldown;
-use causeway_domain::{Scope, SessionKind, SessionState};
-use causeway_store::sessions::Lease;
+use causeway_domain::{Handle, Scope, SessionKind, SessionState};
+use causeway_store::sessions::{Lease, LeaseClaim};
+use causeway_store::upkeep::{FailedRefresh, VerifiedAccount};
 use causeway_store::{StoreError, clients, sessions, upkeep};
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
@@ -16,7 +17,11 @@ impl World {
 
     async fn take_lease(&self, session: &SessionHead, now: i64, until: i64) -> Option<Lease> {
         let id = session.session_id.clone();
-        self.write(move |c| sessions::acquire_lease(c, &id, "me", NOW.plus(now), NOW.plus(until))).await
+        self.write(move |c| {
+            let claim = LeaseClaim { holder: "me", node: None, now: NOW.plus(now), until: NOW.plus(until) };
+            sessions::acquire_lease(c, &id, claim)
+        })
+        .await
     }
 
     async fn lease(&self, session: &SessionHead, now: i64, until: i64) -> Option<i64> {
@@ -110,7 +115,14 @@ fn a_failed_refresh_makes_a_pause() {
             let (world, id) = (world.clone(), session.session_id.clone());
             let pause = |before: Cooldown| before.after_failure(NOW, None, 0);
             async move {
-                world.write(move |c| upkeep::note_refresh_failure(c, &id, iteration, fence, pause)).await
+                world
+                    .write(move |c| {
+                        let failed =
+                            FailedRefresh { session_id: &id, iteration, fence, refused_with: None, at: NOW };
+                        let failures = upkeep::note_refresh_failure(c, failed, pause)?;
+                        Ok(failures.map(|failures| failures.cooldown))
+                    })
+                    .await
             }
         };
         assert_eq!(world.head(&session).await.cooldown, Cooldown::default());
@@ -131,9 +143,27 @@ fn a_binding_is_verified_again() {
     on_each(|world| async move {
         let (_, session) = world.client_and_session().await;
         let id = session.session_id.clone();
-        world.write(move |c| upkeep::note_verified(c, &id, "https://pds2.example", NOW.plus(70))).await;
+        let note = |handle, at| {
+            let (world, id) = (world.clone(), id.clone());
+            let verified =
+                VerifiedAccount { pds: "https://pds2.example".to_owned(), handle, at: NOW.plus(at) };
+            async move { world.write(move |c| upkeep::note_verified(c, &id, &verified)).await }
+        };
+        note(HandleCheck::Unknown, 86_399).await;
         let head = world.head(&session).await;
-        assert_eq!((head.upstream.pds.as_str(), head.verified_at), ("https://pds2.example", NOW.plus(70)));
+        assert_eq!((head.upstream.pds.as_str(), head.verified_at), ("https://pds2.example", NOW));
+        assert_eq!(head.handle, session.handle, "it could not be asked");
+        let other = Handle::parse("other.example").unwrap();
+        note(HandleCheck::Verified(other.clone()), 80).await;
+        let head = world.head(&session).await;
+        assert_eq!((&head.handle, head.verified_at), (&Some(other.clone()), NOW.plus(80)));
+        note(HandleCheck::Unknown, 80 + 86_400).await;
+        let head = world.head(&session).await;
+        assert_eq!((head.handle, head.verified_at), (None, NOW.plus(80 + 86_400)), "not for ever");
+        note(HandleCheck::Verified(other), 99_000).await;
+        note(HandleCheck::None, 99_001).await;
+        let head = world.head(&session).await;
+        assert_eq!((head.handle, head.verified_at), (None, NOW.plus(99_001)));
         assert_eq!(head.upstream.issuer, session.upstream.issuer);
     });
 }
@@ -193,20 +223,26 @@ fn an_ended_session_is_revoked_upstream_sooner_or_later() {
         let (_, session) = world.client_and_session().await;
         let due = |seconds| {
             let world = world.clone();
-            async move { world.read(move |c| sessions::due_revocations(c, NOW.plus(seconds), 10)).await.len() }
+            // Nobody keeps what is taken until now.
+            let now = NOW.plus(seconds);
+            async move { world.write(move |c| sessions::claim_due_revocations(c, now, now, 10)).await }
         };
         let kids = || {
             let world = world.clone();
             async move { world.read(sessions::live_upstream_kids).await }
         };
-        assert_eq!(due(1000).await, 0);
+        assert_eq!(due(1000).await, []);
         let id = session.session_id.clone();
         assert!(world.write(move |c| sessions::end_session(c, &id, NOW.plus(10))).await);
-        assert_eq!((due(9).await, due(10).await), (0, 1));
+        let claimed = due(10).await.pop().unwrap();
+        assert_eq!((due(9).await.len(), due(10).await.len()), (0, 1));
         assert_eq!(kids().await, ["kid-1"], "the revocation still needs the key");
-        let id = session.session_id.clone();
-        let tries = world.write(move |c| sessions::postpone_revocation(c, &id, NOW.plus(70))).await;
-        assert_eq!((tries, due(69).await, due(70).await), (1, 0, 1));
+        let postpone = || {
+            let (world, claimed) = (world.clone(), claimed.clone());
+            async move { world.write(move |c| sessions::postpone_revocation(c, &claimed, NOW.plus(70))).await }
+        };
+        assert_eq!((postpone().await, postpone().await), (Some(1), None), "one failure is counted once");
+        assert_eq!((due(69).await.len(), due(70).await.len()), (0, 1));
         let (id, ring) = (session.session_id.clone(), world.ring.clone());
         let before = world.read(move |c| sessions::find_token_set(c, &ring, &id, 1)).await;
         assert!(before.is_some(), "the secrets stay until then");
@@ -217,7 +253,7 @@ fn an_ended_session_is_revoked_upstream_sooner_or_later() {
                 sessions::find_token_set(c, &ring, &id, 1)
             })
             .await;
-        assert_eq!((after, due(9999).await), (None, 0));
+        assert_eq!((after, due(9999).await), (None, vec![]));
         assert!(kids().await.is_empty());
     });
 }
@@ -234,19 +270,28 @@ fn tokens_that_come_too_late_are_revoked() {
                     |c: &mut _| sessions::owe_revocation(c, &ring, &id, 1, &token_set("late"), NOW.plus(20));
                 assert!(!late(c)?, "it lives");
                 sessions::end_session(c, &id, NOW.plus(10))?;
-                sessions::postpone_revocation(c, &id, NOW.plus(9999))?;
+                let spent = sessions::claim_revocation(c, &id, NOW.plus(10), NOW.plus(9999))?.unwrap();
                 assert!(late(c)?);
                 assert!(!late(c)?, "once");
-                let due = sessions::due_revocations(c, NOW.plus(20), 10)?;
+                assert_eq!(
+                    sessions::postpone_revocation(c, &spent, NOW.plus(99_999))?,
+                    None,
+                    "not theirs any more"
+                );
+                let claim = |c: &mut _, at| {
+                    let due = sessions::claim_due_revocations(c, NOW.plus(at), NOW.plus(at + 1), 10)?;
+                    Ok::<_, StoreError>(due.into_iter().map(|due| due.head).collect::<Vec<_>>())
+                };
+                let due = claim(c, 20)?;
                 assert_eq!(due.iter().map(|head| head.iteration).collect::<Vec<_>>(), [2]);
                 assert_eq!(due[0].state, SessionState::Ended);
                 assert_eq!(sessions::find_token_set(c, &ring, &id, 1)?, None);
                 // Whoever revoked the spent ones meanwhile is not done.
                 sessions::complete_revocation(c, &id, 1)?;
-                assert_eq!(sessions::due_revocations(c, NOW.plus(20), 10)?.len(), 1);
+                assert_eq!(claim(c, 21)?.len(), 1);
                 assert_eq!(sessions::find_token_set(c, &ring, &id, 2)?, Some(token_set("late")));
                 sessions::complete_revocation(c, &id, 2)?;
-                assert_eq!(sessions::due_revocations(c, NOW.plus(99_999), 10)?, []);
+                assert_eq!(claim(c, 99_999)?, []);
                 assert_eq!(sessions::find_token_set(c, &ring, &id, 2)?, None);
                 Ok(())
             })
@@ -332,6 +377,49 @@ fn due_refreshes_are_taken_once() {
                 Ok(())
             })
             .await;
+    });
+}
+
+/// Two servers look at the same moment: each ended session is revoked by one of them, and due again when that one dies.
+#[test]
+fn due_revocations_are_shared() {
+    on_each(|world| async move {
+        let (client, ring) = (client(), world.ring.clone());
+        world
+            .write(move |c| {
+                clients::insert_client(c, &client)?;
+                for _ in 0..40 {
+                    let head = session(&client, SessionKind::Device, SessionState::Active);
+                    sessions::insert_session(c, &ring, &head, &token_set("1"))?;
+                    sessions::end_session(c, &head.session_id, NOW)?;
+                }
+                Ok(())
+            })
+            .await;
+        let claims: Vec<_> = (0..8)
+            .map(|_| {
+                let store = world.store.clone();
+                let claim = |c: &mut _| sessions::claim_due_revocations(c, NOW, NOW.plus(120), 8);
+                tokio::spawn(async move { store.write::<_, StoreError, _>(claim).await.unwrap() })
+            })
+            .collect();
+        let mut claimed = Vec::new();
+        for claim in claims {
+            claimed.extend(claim.await.unwrap().into_iter().map(|due| due.head.session_id));
+        }
+        claimed.sort();
+        let given = claimed.len();
+        claimed.dedup();
+        assert_eq!((given, claimed.len()), (40, 40), "{}", world.kind);
+        let again = |at: i64| {
+            let world = world.clone();
+            async move {
+                world
+                    .write(move |c| sessions::claim_due_revocations(c, NOW.plus(at), NOW.plus(999), 99))
+                    .await
+            }
+        };
+        assert_eq!((again(119).await.len(), again(120).await.len()), (0, 40));
     });
 }
 

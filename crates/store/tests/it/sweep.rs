@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, SessionState, Timestamp};
+use causeway_store::sessions::{History, sweep_history};
 use causeway_store::sweep::{ENDED_SESSION_SECONDS, SweepCount, sweep_expired};
 use causeway_store::testing::count_rows;
 use causeway_store::{
@@ -104,7 +105,8 @@ fn idle_and_abandoned_sessions_end_and_background_ones_stay() {
                 assert_eq!(state(c, &device)?, Some(SessionState::Ended));
                 assert_eq!(state(c, &background)?, Some(SessionState::Active));
                 assert_eq!(state(c, &abandoned)?, Some(SessionState::Ended));
-                assert_eq!(sessions::due_revocations(c, NOW.plus(7 * DAY), 10)?.len(), 2);
+                let (now, until) = (NOW.plus(7 * DAY), NOW.plus(8 * DAY));
+                assert_eq!(sessions::claim_due_revocations(c, now, until, 10)?.len(), 2);
                 Ok(())
             })
             .await;
@@ -200,6 +202,12 @@ SELECT 's' || n, 'c' || (n % 5000), 'd', 'device', CASE n % 3 WHEN 0 THEN 'activ
 FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, dpop_key)
 SELECT 's' || n, 1, 1, '', '', '' FROM generate_series(1, 20000) AS n;
+UPDATE upstream_session SET iteration = 500 WHERE session_id = 's1';
+INSERT INTO iteration_history (session_id, due_at) SELECT 's' || n, CASE n WHEN 1 THEN 1 ELSE 99999999 END
+FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, dpop_key,
+    session_exchanged_at)
+SELECT 's1', n, 1, '', '', '', n FROM generate_series(2, 500) AS n;
 INSERT INTO oauth_access_token (token, client_id, user_id, session_id, created_at, expires_at)
 SELECT 'a' || n, 'c' || (n % 5000), 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_refresh_token (token, access_token, client_id, user_id, session_id, created_at, expires_at)
@@ -274,7 +282,10 @@ fn no_statement_of_a_sweep_reads_a_whole_table() {
         let noted = Arc::clone(&statements);
         let sqlite_crowd = "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, \
             iteration, issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
-            VALUES ('s', 'c', 'd', 'device', 'pending', 'b', 1, 'i', 'p', 'x', '{}', 'r', 9000, 9000)";
+            VALUES ('s', 'c', 'd', 'device', 'pending', 'b', 500, 'i', 'p', 'x', '{}', 'r', 9000, 9000); \
+            INSERT INTO iteration_history (session_id, due_at) VALUES ('s', 1); \
+            INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, \
+            dpop_key) VALUES ('s', 1, 1, '', '', '')";
         world
             .write(move |c| {
                 let noted = Arc::clone(&noted);
@@ -296,6 +307,7 @@ fn no_statement_of_a_sweep_reads_a_whole_table() {
                     }
                 }
                 assert!(sweep_expired(c, Timestamp(9002 + 900), 5)?.ended_sessions > 0);
+                assert!(sweep_history(c, History::default(), Timestamp(3_000_000), 5)? > 0);
                 Ok(())
             })
             .await;

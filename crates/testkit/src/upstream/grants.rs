@@ -22,10 +22,20 @@ pub(super) async fn token(
     if !req.headers().contains_key("dpop") {
         return HttpResponse::BadRequest().json(json!({"error": "invalid_dpop_proof"}));
     }
+    let worded = {
+        let script = &mut lock(&state).script;
+        script.refuses_once.take().or_else(|| script.refuses.clone())
+    };
+    if let Some((status, body)) = worded {
+        return HttpResponse::build(status.try_into().unwrap_or_default()).json(body);
+    }
     let issued = issue(&mut lock(&state), &req, &form);
-    let Some((body, held)) = issued else {
+    let Some((mut body, held)) = issued else {
         return refusal(lock(&state).script.dead_grant.unwrap_or((400, "invalid_grant")));
     };
+    if let Some(edit) = lock(&state).script.edits_tokens {
+        edit(&mut body);
+    }
     if let Some(pause) = held {
         tokio::time::sleep(pause).await;
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::xrpc::{Nonces, XrpcReply};
 
 /// What is wrong with an endpoint.
@@ -45,6 +47,14 @@ pub struct Script {
     pub token: Fault,
     /// What is wrong with the revocation endpoint.
     pub revoke: Fault,
+    /// What is wrong with the resolution of handles.
+    pub handles: Fault,
+    /// With what the token endpoint refuses every request, in words of its own: a status and a JSON body.
+    pub refuses: Option<(u16, Value)>,
+    /// The same for the next request alone.
+    pub refuses_once: Option<(u16, Value)>,
+    /// What becomes of token answers when the server has done what it was asked.
+    pub edits_tokens: Option<fn(&mut Value)>,
     /// The `sub` of token answers, instead of the account that was asked for.
     pub sub: Option<String>,
     /// The `iss` of callbacks, instead of its own.

@@ -1,0 +1,7 @@
+-- Sessions whose refreshes fail on definite answers: the last of these, and since when. The next success deletes the
+-- row.
+CREATE TABLE refresh_refusal (
+    session_id TEXT NOT NULL PRIMARY KEY REFERENCES upstream_session (session_id) ON DELETE CASCADE,
+    answer TEXT NOT NULL,
+    since BIGINT NOT NULL
+);

@@ -1,0 +1,7 @@
+-- The servers on this database. `seen_at` is the last heartbeat by the clock of the database. The refresh lease of a
+-- session is void when its holder begins with the name of a node that is gone.
+CREATE TABLE node (
+    node_id TEXT NOT NULL PRIMARY KEY,
+    started_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);

@@ -1,0 +1,1 @@
+DROP TABLE iteration_history;
