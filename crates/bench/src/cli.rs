@@ -100,6 +100,10 @@ pub(crate) enum Row {
     OpenidExchange,
     /// POST /api/session/refresh, each connection about its own session: a refresh at a PDS on loopback
     UpstreamRefresh,
+    /// The same by one connection, about a session that has been refreshed ten times
+    YoungRefresh,
+    /// The same about one that has been refreshed 100,000 times
+    AgedRefresh,
     /// A small read at a PDS on loopback, directly, by one connection
     PdsRead,
     /// The same through GET /xrpc/{nsid}
@@ -124,6 +128,8 @@ impl Row {
             Self::Userinfo => "userinfo",
             Self::OpenidExchange => "openid exchange",
             Self::UpstreamRefresh => "upstream refresh",
+            Self::YoungRefresh => "young refresh",
+            Self::AgedRefresh => "aged refresh",
             Self::PdsRead => "pds read",
             Self::RelayRead => "relay read",
             Self::RelayReads => "relay reads",
@@ -141,6 +147,15 @@ impl Row {
                 | Self::OpenidExchange
                 | Self::UpstreamRefresh
         )
+    }
+
+    /// The iteration that the session of this row is at; `None`: the first one, or it has none of its own.
+    pub(crate) const fn age(self) -> Option<i64> {
+        match self {
+            Self::YoungRefresh => Some(10),
+            Self::AgedRefresh => Some(100_000),
+            _ => None,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cli::{Arguments, Row as Name};
 use crate::goals;
 use crate::load::{self, Traffic, WARM_UP};
 use crate::machine::Machine;
-use crate::prepare::prepare;
+use crate::prepare::{Wanted, prepare};
 use crate::process::Running;
 use crate::report::{Kind, Report, Row};
 use crate::server;
@@ -134,6 +134,8 @@ impl Run<'_> {
             Name::Introspection,
             Name::Userinfo,
             Name::UpstreamRefresh,
+            Name::YoungRefresh,
+            Name::AgedRefresh,
             Name::RelayRead,
             Name::RelayReads,
         ];
@@ -142,8 +144,10 @@ impl Run<'_> {
         }
         let count = self.codes(batched.last().copied().unwrap_or_default());
         let home = format!("http://{}", pds.address);
-        let prepared = prepare(&self.url, self.scratch, &home, count, self.openid_codes()).await?;
-        let (codes, openid) = Codes::new(prepared);
+        let ages = endpoints.into_iter().filter(wanted).filter_map(Name::age).collect();
+        let amount = Wanted { codes: count, openid: self.openid_codes(), ages };
+        let prepared = prepare(&self.url, self.scratch, &home, &amount).await?;
+        let (codes, openid, aged) = Codes::new(prepared);
         let (codes, openid) = (Arc::new(codes), Arc::new(openid));
         let server = server::start(self.program, self.scratch, &self.url_text, Some(&home))?;
         http::get(&server.address, "/readyz").await?;
@@ -154,7 +158,10 @@ impl Run<'_> {
                 None if name.is_durable() => self.note_commits(batched)?,
                 None => Tally::default(),
             };
-            let traffic = self.traffic(name, &server, &codes, &openid).await?;
+            let traffic = match name.age() {
+                Some(_) => aged_session(&server.address, &aged).await?,
+                None => self.traffic(name, &server, &codes, &openid).await?,
+            };
             let mut row = self.load(name, &server, traffic).await?;
             if name.is_durable() {
                 let after = self.note_commits(batched)?;
@@ -228,6 +235,8 @@ impl Run<'_> {
                 codes.allot(1, 2 * self.chains() + 1);
                 self.with_tokens(host, "/oauth/userinfo", codes).await?
             }
+            // Of sessions of their own.
+            Name::YoungRefresh | Name::AgedRefresh => Vec::new(),
             Name::UpstreamRefresh => {
                 codes.allot(1, self.chains() + 1);
                 let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
@@ -305,4 +314,10 @@ impl Run<'_> {
         let codes = (batched.per_second() * CODES_A_ROW * seconds).min(200_000.0) as usize;
         self.kept() + 1000 + codes * exchanges
     }
+}
+
+/// One connection, about the next session with a past.
+async fn aged_session(host: &str, aged: &Codes) -> Result<Vec<Box<dyn Traffic>>> {
+    aged.allot(1, 0);
+    Ok(vec![Box::new(Repeated::upstream_refresh(host, aged).await?)])
 }

@@ -19,7 +19,10 @@ use causeway_domain::{
 };
 use causeway_jose::EcKey;
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{DatabaseUrl, Store, StoreError, StoreOptions, clients, codes, migrate, sessions};
+use causeway_store::{
+    AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions, clients, codes, migrate, sessions,
+};
+use diesel::connection::SimpleConnection as _;
 
 use crate::server::KEY_FILE;
 
@@ -48,10 +51,23 @@ pub(crate) struct Prepared {
     pub(crate) codes: Vec<String>,
     /// Codes whose redemption is answered with an id_token.
     pub(crate) openid_codes: Vec<String>,
+    /// Codes of sessions that have a past, one for each age that was asked for.
+    pub(crate) aged_codes: Vec<String>,
 }
 
-/// Migrates the database and writes a client, `count` codes and `openid` codes of OpenID Connect, each with its
-/// session at the PDS `pds`. The sealing key goes into `directory`.
+/// How much is prepared.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Codes.
+    pub(crate) codes: usize,
+    /// Codes of OpenID Connect.
+    pub(crate) openid: usize,
+    /// The iterations that sessions with a past are at.
+    pub(crate) ages: Vec<i64>,
+}
+
+/// Migrates the database and writes a client and codes, each with its session at the PDS `pds`. The sealing key goes into
+/// `directory`.
 ///
 /// # Errors
 /// When the database refuses.
@@ -59,8 +75,7 @@ pub(crate) async fn prepare(
     url: &DatabaseUrl,
     directory: &Path,
     pds: &str,
-    count: usize,
-    openid: usize,
+    wanted: &Wanted,
 ) -> Result<Prepared> {
     migrate::up(url)?;
     let ring = create_ring(&directory.join(KEY_FILE))?;
@@ -72,7 +87,7 @@ pub(crate) async fn prepare(
     let dpop = EcKey::generate()?;
     let verifier = CodeVerifier::random(&SystemRng);
     let mut lists = Vec::new();
-    for (scope, count) in [(SCOPE, count), (OPENID_SCOPE, openid)] {
+    for (scope, count) in [(SCOPE, wanted.codes), (OPENID_SCOPE, wanted.openid)] {
         let mut codes = Vec::with_capacity(count);
         while codes.len() < count {
             let mut rows = Vec::with_capacity(CHUNK);
@@ -94,10 +109,37 @@ pub(crate) async fn prepare(
         }
         lists.push(codes);
     }
+    let mut aged_codes = Vec::new();
+    for age in &wanted.ages {
+        let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.moment());
+        let (mut session, mut row) = new_grant(&client, pds, &code, &verifier, SCOPE)?;
+        (session.iteration, row.session_iteration) = (*age, *age);
+        aged_codes.push(code.expose().to_owned());
+        let (ring, dpop) = (ring.clone(), dpop.clone());
+        store
+            .write::<_, StoreError, _>(move |c| {
+                sessions::insert_session(c, &ring, &session, &token_set(&dpop, &session))?;
+                insert_past(c, &session)?;
+                codes::insert_code(c, &row)
+            })
+            .await?;
+    }
     store.close().await;
     let openid_codes = lists.pop().unwrap_or_default();
     let codes = lists.pop().unwrap_or_default();
-    Ok(Prepared { authorization, verifier, codes, openid_codes })
+    Ok(Prepared { authorization, verifier, codes, openid_codes, aged_codes })
+}
+
+/// The iterations before the one that a session is at, wiped.
+fn insert_past(c: &mut AnyConnection, session: &SessionHead) -> Result<(), StoreError> {
+    let (id, last, now) = (&session.session_id, session.iteration - 1, session.created_at);
+    c.batch_execute(&format!(
+        "WITH RECURSIVE past(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM past WHERE n < {last})
+         INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt,
+             dpop_key, access_token_scopes, session_exchanged_at)
+         SELECT '{id}', n, {now}, '', '', '', 'atproto', {now} FROM past"
+    ))?;
+    Ok(())
 }
 
 fn create_ring(path: &Path) -> Result<SealingKeyRing> {

@@ -97,9 +97,10 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Those without and those with an id_token. All of them are fresh, and nobody has any yet.
-    pub(crate) fn new(prepared: Prepared) -> (Self, Self) {
-        let Prepared { authorization, verifier, codes, openid_codes } = prepared;
+    /// Those without and those with an id_token, and those of sessions with a past. All of them are fresh, and nobody has
+    /// any yet.
+    pub(crate) fn new(prepared: Prepared) -> (Self, Self, Self) {
+        let Prepared { authorization, verifier, codes, openid_codes, aged_codes } = prepared;
         let of = |codes| Self {
             authorization: authorization.clone(),
             verifier: verifier.clone(),
@@ -107,7 +108,7 @@ impl Codes {
             next: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
         };
-        (of(codes), of(openid_codes))
+        (of(codes), of(openid_codes), of(aged_codes))
     }
 
     /// Gives the next row of the report its codes: one part in `parts` of what is left beside those that
@@ -274,8 +275,9 @@ mod tests {
     fn a_row_leaves_codes_to_the_next() {
         let codes = (0..11).map(|number| number.to_string()).collect();
         let verifier = CodeVerifier::random(&SystemRng);
-        let openid_codes = Vec::new();
-        let (codes, _) = Codes::new(Prepared { authorization: String::new(), verifier, codes, openid_codes });
+        let (openid_codes, aged_codes) = (Vec::new(), Vec::new());
+        let authorization = String::new();
+        let (codes, ..) = Codes::new(Prepared { authorization, verifier, codes, openid_codes, aged_codes });
         let take_all = || std::iter::from_fn(|| codes.take_body()).count();
         assert_eq!(take_all(), 0);
         let (mut taken, rows) = (Vec::new(), [(2, 3), (1, 3), (1, 0)]);
