@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, Secret, Timestamp};
 use causeway_store::events::{EventKind, Webhook};
+use causeway_store::sessions::LeaseClaim;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{AnyConnection, StoreError, deliveries, event_order, events, sessions};
 
@@ -80,7 +81,8 @@ fn who_writes_an_event_waits_for_nobody() {
                     return Ok::<_, StoreError>(());
                 }
                 is_noted.recv().unwrap();
-                assert!(sessions::acquire_lease(c, &own.session_id, "refresh", NOW, NOW.plus(60))?.is_some());
+                let claim = LeaseClaim { holder: "refresh", node: None, now: NOW, until: NOW.plus(60) };
+                assert!(sessions::acquire_lease(c, &own.session_id, claim)?.is_some());
                 refresh_again.store(true, Ordering::Relaxed);
                 moved.send(()).unwrap();
                 events::note_session(c, &own.session_id, EventKind::Refreshed, NOW)
