@@ -19,6 +19,7 @@ fn registered(scene: &Scene, made: &Value) -> OauthClient {
     OauthClient {
         client_id: made["client_id"].as_str().unwrap().to_owned(),
         client_secret: made["client_secret"].as_str().map(str::to_owned),
+        in_header: made["token_endpoint_auth_method"] == "client_secret_basic",
         ..scene.client.clone()
     }
 }

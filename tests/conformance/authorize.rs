@@ -49,7 +49,7 @@ on_each_database! {
             (begin().with("code_challenge_method", Some("plain")), "invalid_request"),
             (begin().with("code_challenge_method", None), "invalid_request"),
             (begin().with("code_challenge", Some("short")), "invalid_request"),
-            (begin().with("scope", Some("atproto nonsense")), "invalid_scope"),
+            (begin().with("scope", Some("atproto repo:nonsense")), "invalid_scope"),
             (begin().with("scope", Some("\"")), "invalid_scope"),
             (begin().with("nonce", Some(&long)), "invalid_request"),
             (begin().with("request", Some("e30.e30.")), "invalid_request_object"),
@@ -61,6 +61,15 @@ on_each_database! {
             assert!(answer.location()?.starts_with(&scene.client.redirect_uri));
         }
         assert_eq!(scene.upstream.hits("par"), 0, "nothing reached the person's server");
+        // Apps keep all that they want to know again in it.
+        for (bytes, taken) in [(8192, true), (8193, false)] {
+            let authorization = begin().with("state", Some(&"s".repeat(bytes))).with("prompt", Some("none"));
+            let answer = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!(answer.redirect_param("error").as_deref() == Some("invalid_request"), !taken, "{bytes}");
+            assert_eq!(answer.redirect_param("state").map(|state| state.len()), Some(bytes));
+            let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &authorization.form()).await?;
+            assert_eq!(pushed.status, if taken { 201 } else { 400 }, "{bytes}: {pushed:?}");
+        }
         scene.still_works().await
     }
 

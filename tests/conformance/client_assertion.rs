@@ -74,16 +74,16 @@ on_each_database! {
         let aud = json!(scene.app.at("/oauth/token"));
         let tokens = Tokens::read(&send("/oauth/token", form, vec![("aud", aud)]).await?)?;
         let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", tokens.refresh_token)];
-        let aud = json!(["https://other.example", scene.app.issuer]);
+        let aud = json!([scene.app.issuer]);
         let tokens = Tokens::read(&send("/oauth/token", form, vec![("aud", aud)]).await?)?;
         let revoke = || vec![("token", tokens.refresh_token.clone())];
-        let aud = json!(scene.app.at("/oauth/revoke"));
+        let aud = json!(scene.app.issuer);
         assert_eq!(send("/oauth/revoke", revoke(), vec![("aud", aud)]).await?.status, 200);
         let aud = json!(scene.app.at("/oauth/token"));
         assert_eq!(send("/oauth/revoke", revoke(), vec![("aud", aud)]).await?.status, 200);
         let mut pushed = signer.client.authorization(None).with("client_id", None).params;
         pushed.extend([(TYPE.0.to_owned(), TYPE.1.to_owned())]);
-        let assertion = signer.assertion(now, &[("aud", json!(scene.app.at("/oauth/par")))]);
+        let assertion = signer.assertion(now, &[]);
         pushed.push(("client_assertion".to_owned(), assertion));
         let form: Vec<(&str, &str)> = pushed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(scene.agent.post(&scene.app.at("/oauth/par"), &form).await?.status, 201);
@@ -124,6 +124,10 @@ on_each_database! {
             ("nbf in the future", with(&[("nbf", at(301))])),
             ("for another server", with(&[("aud", json!("https://other.example"))])),
             ("for another endpoint", with(&[("aud", json!(scene.app.at("/oauth/revoke")))])),
+            ("for the endpoint that it is sent to", with(&[("aud", json!(scene.app.at("/oauth/par")))])),
+            ("for others, too", with(&[("aud", json!([scene.app.issuer, "https://other.example"]))])),
+            ("for the token endpoint, too", with(&[("aud", json!([scene.app.issuer, scene.app.at("/oauth/token")]))])),
+            ("for nobody, in a list", with(&[("aud", json!([]))])),
             ("for a longer URL", with(&[("aud", json!(format!("{}/", scene.app.issuer)))])),
             ("for nobody", with(&[("aud", json!(null))])),
             ("by another", with(&[("iss", json!(stranger.client.client_id))])),
@@ -157,7 +161,7 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let (signer, other) = (Signer::register(&scene).await?, Signer::register(&scene).await?);
         let now = scene.app.clock.now();
-        let changes = [("jti", json!("one")), ("aud", json!([scene.app.at("/oauth/token"), scene.app.at("/oauth/par")]))];
+        let changes = [("jti", json!("one")), ("aud", json!(scene.app.at("/oauth/token")))];
         let assertion = signer.assertion(now, &changes);
         let refused = push(&scene, &signer.client, &[TYPE, ("client_assertion", &assertion), ("request_uri", "urn:x")]).await?;
         assert_eq!(refused.refusal(), "400 invalid_request", "a request that brings nothing uses nothing up");

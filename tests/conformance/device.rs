@@ -468,10 +468,10 @@ on_each_database! {
             let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
             signing.post(agent, path, &[("client_assertion_type", kind), ("client_assertion", assertion)]).await
         };
-        let good = assertion(&key, &url);
+        let good = assertion(&key, &scene.app.issuer);
         assert_eq!(send(&good).await?.status, 200);
         assert_eq!(send(&good).await?.refusal(), "401 invalid_client", "it works once");
-        for wrong in [assertion(&EcKey::generate()?, &url), assertion(&key, "https://other.example")] {
+        for wrong in [assertion(&EcKey::generate()?, &scene.app.issuer), assertion(&key, &url), assertion(&key, "https://other.example")] {
             assert_eq!(send(&wrong).await?.refusal(), "401 invalid_client");
         }
         assert_eq!(signing.post(agent, path, &[]).await?.refusal(), "401 invalid_client", "its name is not enough");

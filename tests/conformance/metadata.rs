@@ -23,7 +23,7 @@ on_each_database! {
         let openid = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?;
         assert_eq!(openid.json(), document);
         let scopes = document["scopes_supported"].as_array().unwrap();
-        for scope in ["atproto", "transition:generic", "openid", "profile", "email", "offline_access", "background_access"] {
+        for scope in ["atproto", "transition:generic", "openid", "profile", "email", "offline_access"] {
             assert!(scopes.contains(&scope.into()), "{scope}");
         }
         let grants = document["grant_types_supported"].as_array().unwrap();

@@ -46,12 +46,55 @@ on_each_database! {
             (json!({}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": ["http://evil.example/cb"]}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": ["javascript:alert(1)"]}), "400 invalid_redirect_uri"),
-            (json!({"redirect_uris": ["https://a.example"], "scope": "nonsense"}), "400 invalid_client_metadata"),
+            (json!({"redirect_uris": ["https://a.example/cb", "javascript.x:/cb"]}), "400 invalid_redirect_uri"),
+            (json!({"redirect_uris": ["https:///a.example/cb"]}), "400 invalid_redirect_uri"),
+            (json!({"redirect_uris": ["example://cb"]}), "400 invalid_redirect_uri"),
+            (json!({"redirect_uris": [scene.app.at("/oauth/callback")]}), "400 invalid_redirect_uri"),
+            (json!({"redirect_uris": [scene.app.issuer.replace("127.0.0.1", "localhost")]}), "400 invalid_redirect_uri"),
+            (json!({"redirect_uris": ["https://a.example"], "post_logout_redirect_uris": [scene.app.at("/")]}), "400 invalid_client_metadata"),
+            (json!({"redirect_uris": ["https://a.example"], "scope": "repo:nonsense"}), "400 invalid_client_metadata"),
             (json!({"redirect_uris": "https://a.example"}), "400 invalid_client_metadata"),
             (json!({"redirect_uris": ["https://a.example"], "token_endpoint_auth_method": "tls_client_auth"}), "400 invalid_client_metadata"),
         ] {
             assert_eq!(register(body.clone()).await?.refusal(), refusal, "{body}");
         }
+        Ok(())
+    }
+
+    /// Stock clients send what they have nothing to say about, and what is nobody's to see: the answer tells what is kept.
+    async fn leaves_out_what_says_nothing(database) {
+        let scene = Scene::set(database).await?;
+        let url = scene.app.at("/oauth/register");
+        let body = json!({
+            "redirect_uris": ["cursor://anysphere.cursor-retrieval/oauth/callback", "https://www.cursor.example/cb", "http://localhost:8787/cb"],
+            "token_endpoint_auth_method": "none", "client_name": "Cur\u{200b}sor\u{202e}", "client_uri": "", "scope": "",
+            "jwks": {"keys": []}, "jwks_uri": "", "logo_uri": "http://app.example/l.png", "tos_uri": "javascript:alert(1)",
+            "policy_uri": "https://app.example/privacy", "software_id": "", "contacts": [""],
+        });
+        let answer = scene.agent.post_body(&url, "application/json", body.to_string()).await?;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let answer = answer.json();
+        assert_eq!(answer["redirect_uris"], body["redirect_uris"]);
+        assert_eq!((&answer["client_name"], &answer["policy_uri"]), (&json!("Cursor"), &body["policy_uri"]));
+        assert_eq!(answer["token_endpoint_auth_method"], "none");
+        for gone in ["client_uri", "scope", "jwks", "jwks_uri", "logo_uri", "tos_uri", "software_id"] {
+            assert_eq!(answer.get(gone), None, "{gone}");
+        }
+        Ok(())
+    }
+
+    /// A registered loopback address stands for every port of the device, but not for this server's own.
+    async fn no_way_back_to_this_server(database) {
+        let scene = Scene::set(database).await?;
+        for own in [scene.app.at("/callback"), scene.app.at("/callback?x")] {
+            let authorization = scene.client.authorization(Some(HANDLE)).with("redirect_uri", Some(&own));
+            let page = scene.agent.get(&authorization.url(&scene.app.issuer)).await?;
+            assert_eq!((page.status, page.header("location")), (400, ""), "{own}: {page:?}");
+        }
+        let loopback = url::form_urlencoded::byte_serialize(scene.app.at("/cb").as_bytes()).collect::<String>();
+        let itself = OauthClient { client_id: format!("http://localhost?redirect_uri={loopback}"), ..scene.client.clone() };
+        let page = scene.agent.get(&itself.authorization(None).url(&scene.app.issuer)).await?;
+        assert!(page.status == 400 && page.text.contains("an address of this server"), "{page:?}");
         Ok(())
     }
 

@@ -111,7 +111,7 @@ on_each_database! {
     async fn never_where_anybody_could_be_the_app(database) {
         let mut scene = Scene::with_web_app(database).await?;
         for redirect_uri in [
-            "http://127.0.0.1/callback", "http://[::1]/callback", "com.example.app:/cb", "https://localhost./cb",
+            "http://127.0.0.1/callback", "http://[::1]/callback", "com.example.app:/cb", "example://cb", "https://localhost./cb",
             "https://app.localhost/cb", "https://[::ffff:127.0.0.1]/cb", "https://0.0.0.0/cb", "https://192.168.1.2/cb",
             "https://printer.local/cb",
         ] {

@@ -2,10 +2,11 @@
 
 use causeway_domain::{CodeVerifier, SystemRng};
 use causeway_jose::{EcKey, sign_jwt};
-use causeway_testkit::{Answer, Tokens, decide};
+use causeway_testkit::{Agent, Answer, Tokens, decide};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use crate::forge;
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 
 /// A client with a key, and the claims of a request that holds up.
@@ -38,7 +39,7 @@ impl Signer {
         let now = self.scene.app.ctx.now().as_secs();
         json!({
             "iss": self.scene.client.client_id, "aud": self.scene.app.issuer, "iat": now, "exp": now + 60,
-            "client_id": self.scene.client.client_id, "redirect_uri": self.scene.client.redirect_uri,
+            "jti": forge::jti(), "client_id": self.scene.client.client_id, "redirect_uri": self.scene.client.redirect_uri,
             "response_type": "code", "scope": "atproto", "state": "from the object", "login_hint": HANDLE,
             "code_challenge": self.verifier.challenge().as_str(), "code_challenge_method": "S256",
         })
@@ -84,6 +85,38 @@ on_each_database! {
         signer.finish(&answer.location()?).await
     }
 
+    /// RFC 9101 section 10.2: an object works once, whichever way it comes, but for a reload in the browser that brought it.
+    async fn once(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let (client, issuer) = (signer.scene.client.clone(), signer.scene.app.issuer.clone());
+        let beside = [("redirect_uri", &*client.redirect_uri)];
+        let push = async |object: &str| client.post(&signer.scene.agent, "/oauth/par", &[("request", object)]).await;
+        let claims = signer.claims();
+        let object = signer.sign(&claims)?;
+        for _ in 0..2 {
+            let answer = signer.ask(&object, &beside).await?;
+            assert!(answer.location()?.starts_with(&signer.scene.upstream.origin), "a reload: {answer:?}");
+        }
+        let mut url = Url::parse(&format!("{issuer}/oauth/authorize"))?;
+        url.query_pairs_mut().extend_pairs(beside).extend_pairs([("client_id", &*client.client_id), ("request", &object)]);
+        let thief = Agent::default();
+        for _ in 0..2 {
+            let page = thief.get(url.as_str()).await?;
+            let error = page.redirect_param("error");
+            assert!(error.as_deref() == Some("invalid_request_object") || page.text.contains("used before"), "{page:?}");
+        }
+        assert_eq!(push(&object).await?.refusal(), "400 invalid_request_object", "nor pushed");
+        let mut altered = claims;
+        altered["state"] = json!("another");
+        assert_eq!(push(&signer.sign(&altered)?).await?.refusal(), "400 invalid_request_object", "the name counts");
+
+        let pushed = signer.sign(&signer.claims())?;
+        assert_eq!(push(&pushed).await?.status, 201);
+        assert_eq!(push(&pushed).await?.refusal(), "400 invalid_request_object");
+        assert_eq!(signer.refused(&pushed).await?, "invalid_request_object", "nor in the front channel");
+        Ok(())
+    }
+
     /// The same object, pushed.
     async fn pushed(database) {
         let signer = Signer::set(database, json!({})).await?;
@@ -110,6 +143,8 @@ on_each_database! {
         let page = signer.ask(&object, &[]).await?;
         assert!(page.text.contains("<html lang=\"de\">"), "{page:?}");
         let client = &signer.scene.client;
+        claims["jti"] = json!(forge::jti());
+        let object = signer.sign(&claims)?;
         let pushed = client.post(&signer.scene.agent, "/oauth/par", &[("request", &object)]).await?.json();
         let query = [("client_id", &*client.client_id), ("request_uri", pushed["request_uri"].as_str().unwrap())];
         let url = Url::parse_with_params(&signer.scene.app.at("/oauth/authorize"), query)?;
@@ -150,6 +185,10 @@ on_each_database! {
             ("iss", json!("another")),
             ("aud", json!("https://as.example")),
             ("exp", json!(now - 61)),
+            ("exp", json!(null)),
+            ("exp", json!(now + 3700)),
+            ("jti", json!(null)),
+            ("jti", json!("")),
             ("iat", json!(now + 120)),
             ("client_id", json!("another")),
             ("request_uri", json!("urn:x")),

@@ -1,7 +1,7 @@
 //! Resource indicators (RFC 8707): a token says where it is to be used, and is refused elsewhere.
 
 use anyhow::Result;
-use causeway_domain::{ClientId, Resource, Resources, TenantId};
+use causeway_domain::{ClientId, Resource, ResourceScopes, Resources, TenantId};
 use causeway_flow::CtxParts;
 use causeway_store::clients;
 use causeway_testkit::{
@@ -140,6 +140,54 @@ on_each_database! {
         assert_eq!(asks(&anybody, &tokens.access_token).await?, nothing);
         let elsewhere = refresh(&scene, &app, &tokens.refresh_token, &[&scene.app.issuer]).await?;
         assert_eq!(asks(&api, &Tokens::read(&elsewhere)?.access_token).await?, nothing, "not for it");
+        Ok(())
+    }
+
+    /// A scope that the operator declares for a resource: users read what it allows, and the tokens for the resource carry it,
+    /// and no others.
+    async fn scopes_of_a_resource(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let declared = format!("{API} mcp:tools Use the tools of Example, and pay for them");
+        let tune = |parts: &mut CtxParts| {
+            parts.resources = vec![Resource::parse(API).expect("a resource")];
+            parts.resource_scopes = ResourceScopes::parse(&[&declared]).expect("a scope");
+        };
+        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
+        let agent = Agent::default();
+        let client = OauthClient::register(&agent, &app.issuer).await?;
+        let mut scene = Scene { app, upstream, agent, client };
+        let metadata = json!({"scope": "openid mcp:tools mcp:other", "token_endpoint_auth_method": "client_secret_post"});
+        let url = scene.app.at("/oauth/register");
+        let mut body = metadata.clone();
+        body["redirect_uris"] = json!(["http://127.0.0.1/callback"]);
+        let registered = scene.agent.post_body(&url, "application/json", body.to_string()).await?.json();
+        assert_eq!(registered["scope"], "openid mcp:tools", "what nobody declared is replaced");
+
+        let mut client = trusted(&scene, metadata).await?;
+        client.scope = "openid mcp:tools mcp:other".to_owned();
+        scene.client = client.clone();
+        let authorization = naming(&client, &[API, &scene.app.issuer]);
+        let consent = client.reach_consent(&scene.agent, &scene.upstream, &authorization).await?;
+        let page = scene.agent.get(&consent).await?;
+        for said in ["Use the tools of Example, and pay for them", "mcp:tools", API] {
+            assert!(page.text.contains(said), "{said}: {page:?}");
+        }
+        assert_eq!(scene.upstream.last_pushed()["scope"], "atproto", "no business of a PDS");
+        let answer = decide(&scene.agent, &consent, "allow").await?;
+        let code = (answer.redirect_param("code").expect("a code"), authorization);
+        let tokens = Tokens::read(&redeem(&scene, &client, &code, &[API]).await?)?;
+        assert_eq!(tokens.answer["scope"], "openid mcp:tools");
+        let told = client.post(&scene.agent, "/oauth/introspect", &[("token", &tokens.access_token)]).await?.json();
+        assert_eq!((&told["scope"], &told["aud"]), (&json!("openid mcp:tools"), &json!(API)));
+
+        let here = Tokens::read(&refresh(&scene, &client, &tokens.refresh_token, &[&scene.app.issuer]).await?)?;
+        assert_eq!(here.answer["scope"], "openid", "not for another resource");
+        assert_eq!(userinfo(&scene, &here.access_token).await?.json()["sub"], DID);
+        let there = Tokens::read(&refresh(&scene, &client, &here.refresh_token, &[API]).await?)?;
+        assert_eq!(there.answer["scope"], "openid mcp:tools", "the refresh token keeps it");
+
+        let without = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        assert_eq!(without.answer["scope"], "openid", "no resource was named");
         Ok(())
     }
 

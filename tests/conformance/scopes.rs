@@ -4,7 +4,7 @@
 use anyhow::Result;
 use causeway_domain::{ClientId, TenantId};
 use causeway_store::clients;
-use causeway_testkit::Tokens;
+use causeway_testkit::{OauthClient, Tokens};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};
@@ -37,8 +37,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the ceiling does not cover, what is no scope and what is another client's to ask for is refused
-    /// before anybody is sent anywhere, and the text says why.
+    /// A request of which nothing remains, and one with a malformed scope, is refused before anybody is sent anywhere,
+    /// and the text says why.
     async fn refusals(database) {
         let scene = Scene::set(database).await?;
         for (scope, said) in [
@@ -46,7 +46,8 @@ on_each_database! {
             ("account:email?action=manage", "not available to this client: account:email?action=manage"),
             ("repo:app.bsky", "repo:app.bsky is not a scope: its collection must be an NSID"),
             ("rpc:*?aud=*", "it allows every method of every service"),
-            ("write:posts", "write:posts is not a scope: this server knows no such scope"),
+            ("atproto transition:posts", "transition:posts is not a scope: this server knows no such scope"),
+            ("background_access mcp:tools", "not available to this client: background_access (within reach: atproto "),
             ("background_access", "not available to this client: background_access"),
         ] {
             let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
@@ -54,10 +55,40 @@ on_each_database! {
             assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_scope"), "{scope}");
             let description = answer.redirect_param("error_description").unwrap();
             assert!(description.contains(said), "{scope}: {description}");
+            let (refused, reach) = description.split_once("(within reach: ").unwrap_or_default();
+            let says_both = |value: &str| reach.trim_end_matches(')').split(' ').any(|own| own == value);
+            assert!(!refused.split(' ').any(says_both), "{description}");
             let legal = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
             assert!(description.bytes().all(legal), "{description}");
         }
         assert_eq!(scene.upstream.hits("par"), 0);
+        Ok(())
+    }
+
+    /// Stock clients ask for all that some document lists, and for what a resource of theirs knows: what they may not have is
+    /// left out, by whichever way they ask, and the token answer tells (RFC 6749 sections 3.3 and 5.1).
+    async fn what_is_not_to_be_had_is_left_out(database) {
+        let mut scene = Scene::set(database).await?;
+        let document = scene.agent.get(&scene.app.at("/.well-known/oauth-authorization-server")).await?.json();
+        let listed = document["scopes_supported"].as_array().unwrap();
+        assert!(!listed.contains(&json!("background_access")), "few clients may have it: {listed:?}");
+        for (asked, grant) in [
+            ("openid profile offline_access background_access", "openid profile offline_access"),
+            ("atproto identity:* transition:generic", "atproto transition:generic"),
+            ("mcp:tools", "atproto"),
+            ("openid write:posts read", "openid"),
+        ] {
+            assert_eq!(granted(&mut scene, asked).await?, grant, "{asked}");
+            let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(asked));
+            let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &authorization.form()).await?;
+            assert_eq!(pushed.status, 201, "{asked}: {pushed:?}");
+        }
+        let device = json!({"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"], "token_endpoint_auth_method": "none"});
+        let device = OauthClient::register_as(&scene.agent, &scene.app.issuer, device).await?;
+        let begun = device.post(&scene.agent, "/oauth/device_authorization", &[("scope", "openid background_access mcp:tools")]).await?;
+        assert_eq!(begun.status, 200, "{begun:?}");
+        let refused = device.post(&scene.agent, "/oauth/device_authorization", &[("scope", "background_access")]).await?;
+        assert_eq!(refused.refusal(), "400 invalid_scope");
         Ok(())
     }
 
@@ -106,9 +137,20 @@ on_each_database! {
             });
             scene.agent.post_body(&url, "application/json", body.to_string())
         };
-        for refused in ["atproto identity:*", "atproto repo:a.b", "atproto nonsense", "openid repo:nonsense"] {
+        for refused in ["identity:*", "background_access", "atproto repo:a.b", "openid repo:nonsense"] {
             assert_eq!(register(refused).await?.refusal(), "400 invalid_client_metadata", "{refused}");
         }
+        // RFC 7591 section 3.2.1: what cannot be had is replaced, and the answer tells.
+        for (named, registered) in [
+            ("atproto identity:*", "atproto"),
+            ("openid profile background_access", "openid profile"),
+            ("mcp:tools", "atproto"),
+            ("openid mcp:tools phone", "openid"),
+        ] {
+            let answer = register(named).await?;
+            assert_eq!((answer.status, &answer.json()["scope"]), (201, &json!(registered)), "{named}");
+        }
+        assert_eq!(register("").await?.json().get("scope"), None, "left out");
         let registered = register("openid repo?collection=app.a.b").await?.json();
         assert_eq!(registered["scope"], "openid repo:app.a.b");
         assert_eq!(registered.get("allow_background_access"), None);
@@ -213,10 +255,34 @@ on_each_database! {
         Ok(())
     }
 
+    /// Some have words of their own for that. Only those that name the scope make the server an old one.
+    async fn older_servers_in_other_words(database) {
+        let mut scene = Scene::set(database).await?;
+        let (narrow, coarse) = ("atproto repo:app.a.b", "atproto transition:generic");
+        for (words, kept) in [
+            (("invalid_request", "Invalid scope repo:app.a.b"), true),
+            (("InvalidRequest", "unsupported scope"), true),
+            (("invalid_request", "no"), false),
+            (("InvalidRequest", ""), false),
+        ] {
+            scene.upstream.script(|script| {
+                script.knows = Some(vec!["atproto", "transition:generic"]);
+                script.unknown_scope = Some(words);
+            });
+            let before = scene.upstream.hits("par");
+            assert_eq!(granted(&mut scene, narrow).await?, narrow, "{words:?}");
+            assert_eq!((asked_upstream(&scene).as_str(), scene.upstream.hits("par") - before), (coarse, 2), "{words:?}");
+            granted(&mut scene, narrow).await?;
+            assert_eq!(scene.upstream.hits("par") - before, if kept { 3 } else { 4 }, "{words:?}");
+            scene.app.clock.advance(300);
+        }
+        Ok(())
+    }
+
     /// A server that refuses for another reason is asked once, and not taken for an old one.
     async fn other_refusals(database) {
         let mut scene = Scene::set(database).await?;
-        for (error, asked) in [("invalid_scope", "include:a.b.auth"), ("invalid_request", "repo:a.b.c")] {
+        for (error, asked) in [("invalid_scope", "include:a.b.auth"), ("invalid_request", "include:a.b.auth"), ("invalid_client", "repo:a.b.c")] {
             scene.upstream.script(|script| script.par = causeway_testkit::Fault::OAuth(error));
             let before = scene.upstream.hits("par");
             let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(asked));

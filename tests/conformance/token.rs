@@ -268,7 +268,14 @@ on_each_database! {
         assert_eq!(with(id, secret, &[("client_id", "another")]).await?.refusal(), "400 invalid_request");
         let twice = agent.request("POST".parse()?, &url).header("authorization", "Basic eDp5").basic_auth(id, Some(secret)).form(&form);
         assert_eq!(agent.send(twice).await?.refusal(), "400 invalid_request", "two headers");
-        assert_eq!(basic.post(agent, "/oauth/token", &form).await?.refusal(), "400 invalid_grant", "in the body as well");
+        let other_way = [&form[..], &[("client_id", id), ("client_secret", secret)]].concat();
+        let refused = agent.post(&url, &other_way).await?;
+        assert_eq!(refused.refusal(), "401 invalid_client", "not in the body: it registered the header");
+        assert!(refused.text.contains("authenticates with client_secret_basic, the request used client_secret_post"), "{refused:?}");
+        let post = OauthClient::register_with(agent, &scene.app.issuer, "client_secret_post").await?;
+        let other_way = with(&post.client_id, post.client_secret.as_deref().unwrap(), &[]).await?;
+        assert_eq!(other_way.refusal(), "401 invalid_client", "not in the header: it registered the body");
+        assert_eq!(post.post(agent, "/oauth/token", &form).await?.refusal(), "400 invalid_grant", "authenticated");
         let public = agent.request("POST".parse()?, &url).basic_auth(&scene.client.client_id, Some("")).form(&form);
         assert_eq!(agent.send(public).await?.refusal(), "400 invalid_grant", "a public client in the header");
         let empty = agent.request("POST".parse()?, &url).basic_auth(id, Some("")).form(&form);

@@ -97,6 +97,7 @@ on_each_network! {
             issuer: issuer.clone(),
             client_id: made["client_id"].as_str().context("client_id")?.to_owned(),
             client_secret: made["client_secret"].as_str().map(str::to_owned),
+            in_header: made["token_endpoint_auth_method"] == "client_secret_basic",
             redirect_uri: "http://127.0.0.1:49152/callback".to_owned(),
             scope: "atproto transition:generic background_access".to_owned(),
         };

@@ -151,6 +151,8 @@ pub struct Config {
     pub resources: Vec<String>,
     /// Issuers whose word on a confirmed email address is passed on.
     pub trusted_email_issuers: Vec<String>,
+    /// Scopes of resources: each a URI, a name and a text, with spaces between them.
+    pub resource_scope: Vec<String>,
     /// Sign-ins that are begun, by client and address; `None` = no limit.
     pub sign_in_limit: Option<RateLimit>,
     /// Registrations without a token, by address; `None` = no limit.
@@ -285,6 +287,7 @@ impl Config {
             client_id_documents: clients.client_id_documents,
             resources: clients.resources,
             trusted_email_issuers: clients.trusted_email_issuers,
+            resource_scope: clients.resource_scope,
             sign_in_limit: operation.sign_in_limit,
             registration_limit: operation.registration_limit,
             failed_authentication_limit: operation.failed_authentication_limit,
@@ -339,6 +342,7 @@ struct Clients {
     client_id_documents: bool,
     resources: Vec<String>,
     trusted_email_issuers: Vec<String>,
+    resource_scope: Vec<String>,
 }
 
 impl Clients {
@@ -367,12 +371,15 @@ impl Clients {
         let (flag, line) = (settings.trusted_email_issuers.take(), file.trusted_email_issuers.take());
         let trusted_email_issuers =
             layers.list(&table::TRUSTED_EMAIL_ISSUERS, flag, line, parse::upstream_issuer)?;
+        let (flag, line) = (settings.resource_scope.take(), file.resource_scope.take());
+        let resource_scope = layers.texts(&table::RESOURCE_SCOPE, flag, line, parse::resource_scope)?;
         Ok(Self {
             registration,
             registration_token_file,
             client_id_documents: required(client_id_documents, &table::CLIENT_ID_DOCUMENTS)?,
             resources,
             trusted_email_issuers,
+            resource_scope,
         })
     }
 }

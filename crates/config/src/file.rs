@@ -36,6 +36,7 @@ pub(crate) struct FileConfig {
     pub(crate) client_id_documents: Option<bool>,
     pub(crate) resources: Option<Vec<String>>,
     pub(crate) trusted_email_issuers: Option<Vec<String>>,
+    pub(crate) resource_scope: Option<Vec<String>>,
     pub(crate) sign_in_limit: Option<String>,
     pub(crate) registration_limit: Option<String>,
     pub(crate) failed_authentication_limit: Option<String>,

@@ -89,8 +89,30 @@ impl<'a> Layers<'a> {
         file: Option<Vec<String>>,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Result<Vec<T>, ConfigError> {
+        self.separated(setting, ',', flag, file, parse)
+    }
+
+    /// The same where commas may be part of an item: semicolons in the environment.
+    pub(crate) fn texts<T>(
+        &mut self,
+        setting: &'static Setting,
+        flag: Option<Vec<String>>,
+        file: Option<Vec<String>>,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, ConfigError> {
+        self.separated(setting, ';', flag, file, parse)
+    }
+
+    fn separated<T>(
+        &mut self,
+        setting: &'static Setting,
+        separator: char,
+        flag: Option<Vec<String>>,
+        file: Option<Vec<String>>,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, ConfigError> {
         let environment = self.variable(setting.env).map_err(|fault| setting.refuse(fault))?;
-        let split = |text: &str| text.split(',').map(ToOwned::to_owned).collect();
+        let split = |text: &str| text.split(separator).map(ToOwned::to_owned).collect();
         let (environment, default) = (environment.as_deref().map(split), setting.default.map(split));
         let list = self.first(setting, [flag, environment, file, default], |items: Vec<String>| {
             items.iter().map(|item| item.trim()).filter(|item| !item.is_empty()).map(&parse).collect()

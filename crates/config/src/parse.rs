@@ -64,6 +64,21 @@ pub(crate) fn upstream_issuer(text: &str) -> Result<String, Fault> {
     ExternalUrl::parse(text).map(|issuer| issuer.to_string())
 }
 
+/// `URI NAME TEXT`. Whether the name can be that of a scope is for whoever knows the scopes.
+pub(crate) fn resource_scope(text: &str) -> Result<String, Fault> {
+    let mut parts = text.splitn(3, ' ');
+    let uri = parts.next().unwrap_or_default();
+    resource(uri)?;
+    if parts.next().is_none_or(str::is_empty) || parts.next().is_none_or(|text| text.trim().is_empty()) {
+        let problem = format!("{text:?} lacks the name of a scope, or what it allows in words");
+        return Err(Fault::new(
+            problem,
+            "use for example \"https://api.example.com/mcp notes:read Read your notes\"",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 pub(crate) fn database_url(text: &str) -> Result<String, Fault> {
     let known = ["sqlite://", "postgres://", "postgresql://"];
     if known.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {

@@ -89,8 +89,8 @@ own, such as `CAUSEWAY_SERVICE_HOST`, are let be.
 ";
 
 const NOTES: &str = "
-Lists (`--trusted-proxies`, `--resolve`) are repeated flags, comma separated in the environment, and arrays in
-the file. `--dev-mode` and `--demo` stand alone or take a value: `--demo=false`. File names are relative to the
+Lists (`--trusted-proxies`, `--resolve`) are repeated flags, comma separated in the environment (`CAUSEWAY_RESOURCE_SCOPE` by
+semicolons), and arrays in the file. `--dev-mode` and `--demo` stand alone or take a value: `--demo=false`. File names are relative to the
 directory the server is started in. The schema of the file is [config.schema.json](config.schema.json).
 
 `causeway config check` says whether the configuration is good, and `causeway config print` shows every value,

@@ -58,6 +58,7 @@ impl Config {
             "client-id-documents" => Some(self.client_id_documents.to_string()),
             "resources" => self.list(setting, self.resources.iter().cloned()),
             "trusted-email-issuers" => self.list(setting, self.trusted_email_issuers.iter().cloned()),
+            "resource-scope" => self.list(setting, self.resource_scope.iter().cloned()),
             "sign-in-limit" => text(&RateLimit::in_words(self.sign_in_limit)),
             "registration-limit" => text(&RateLimit::in_words(self.registration_limit)),
             "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),

@@ -87,6 +87,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
     pub trusted_email_issuers: Option<Vec<String>>,
 
+    /// A scope of a resource: its URI, the scope's name, and the text that users read at consent, with spaces between; may be repeated
+    #[arg(long, global = true, value_name = "\"URI NAME TEXT\"")]
+    pub resource_scope: Option<Vec<String>>,
+
     /// Sign-ins that are begun by one client and network address: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub sign_in_limit: Option<String>,

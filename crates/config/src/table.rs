@@ -76,6 +76,7 @@ settings! {
     CLIENT_ID_DOCUMENTS = "client-id-documents", "CAUSEWAY_CLIENT_ID_DOCUMENTS", Switch, Some("true"), "";
     RESOURCES = "resources", "CAUSEWAY_RESOURCES", List, None, "none";
     TRUSTED_EMAIL_ISSUERS = "trusted-email-issuers", "CAUSEWAY_TRUSTED_EMAIL_ISSUERS", List, Some("https://bsky.social"), "";
+    RESOURCE_SCOPE = "resource-scope", "CAUSEWAY_RESOURCE_SCOPE", List, None, "none";
     SIGN_IN_LIMIT = "sign-in-limit", "CAUSEWAY_SIGN_IN_LIMIT", Text, Some("100/minute"), "";
     REGISTRATION_LIMIT = "registration-limit", "CAUSEWAY_REGISTRATION_LIMIT", Text, Some("1000/hour"), "";
     FAILED_AUTHENTICATION_LIMIT = "failed-authentication-limit", "CAUSEWAY_FAILED_AUTHENTICATION_LIMIT", Text, Some("100/minute"), "";

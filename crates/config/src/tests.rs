@@ -383,6 +383,10 @@ fn each_malformed_value_is_refused_in_one_line() {
             "listen (CAUSEWAY_LISTEN): \"8080\" is not an IP address with a port; use for example 127.0.0.1:8080",
         ),
         (
+            ["--resource-scope", "https://api.example/mcp notes:read"],
+            "resource-scope (CAUSEWAY_RESOURCE_SCOPE): \"https://api.example/mcp notes:read\" lacks the name of a scope, or what it allows in words; use for example \"https://api.example.com/mcp notes:read Read your notes\"",
+        ),
+        (
             ["--resources", "https://api.example/mcp,api"],
             "resources (CAUSEWAY_RESOURCES): \"api\" is not an absolute URI without a fragment; use a URI such as https://api.example.com/mcp",
         ),

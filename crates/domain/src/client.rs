@@ -2,6 +2,8 @@
 
 mod auth_method;
 mod demands;
+mod display_name;
+mod left_out;
 mod metadata;
 mod metadata_error;
 mod terms;
@@ -9,6 +11,7 @@ mod terms;
 use serde::{Deserialize, Serialize};
 
 pub use self::auth_method::TokenEndpointAuthMethod;
+pub(crate) use self::left_out::is_left_out;
 pub(crate) use self::metadata::is_web_address;
 pub use self::metadata::{ClientMetadata, ValidClientMetadata};
 use self::metadata::{ID_TOKEN_ALG, INTROSPECTION_ALG, USERINFO_ALG};
@@ -90,13 +93,6 @@ impl Client {
     pub const MAX_ACCESS_TOKEN_EXPIRATION: i64 = 31_536_000;
     /// The longest life of a refresh token that has an end, in seconds: ten years.
     pub const MAX_REFRESH_TOKEN_EXPIRATION: i64 = 315_360_000;
-
-    /// Whether it may authenticate in this way. A client with a secret may send it either way, since
-    /// stock libraries choose for themselves; any other uses the method that it registered.
-    pub fn accepts(&self, method: TokenEndpointAuthMethod) -> bool {
-        let registered = self.token_endpoint_auth_method;
-        method == registered || (method.has_secret() && registered.has_secret())
-    }
 
     /// Whether it can keep a secret.
     pub const fn client_type(&self) -> ClientType {

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use url::{Host, Url};
 
-use crate::client::{ClientMetadata, ClientMetadataError, GrantType, TokenEndpointAuthMethod};
+use crate::client::{ClientMetadata, ClientMetadataError, GrantType, TokenEndpointAuthMethod, is_left_out};
 use crate::clock::Timestamp;
 use crate::scope::Scope;
 
@@ -193,7 +193,7 @@ fn loopback(url: &Url) -> Result<ClientMetadata, ClientDocumentError> {
         redirect_uris,
         token_endpoint_auth_method: Some(TokenEndpointAuthMethod::None.as_str().to_owned()),
         grant_types: Some(OF_LOOPBACK.map(|grant| grant.as_str().to_owned()).to_vec()),
-        scope: Some(scope.unwrap_or_else(|| Scope::ATPROTO.to_owned())),
+        scope: scope.filter(|scope| !scope.trim().is_empty()).or_else(|| Some(Scope::ATPROTO.to_owned())),
         ..ClientMetadata::default()
     })
 }
@@ -209,7 +209,7 @@ const OF_LOOPBACK: [GrantType; 3] =
 /// [`ClientDocumentError`] when it is about another client, or makes it one with a shared secret.
 pub fn read_document(client_id: &str, document: Value) -> Result<ClientMetadata, ClientDocumentError> {
     use ClientDocumentError as E;
-    let has = |name: &str| document.get(name).is_some_and(|value| !value.is_null());
+    let has = |name: &str| document.get(name).is_some_and(|value| !is_left_out(value));
     if document.get("client_id").and_then(Value::as_str) != Some(client_id) {
         return Err(if document.is_object() { E::OtherClient } else { E::Form });
     }
@@ -217,6 +217,7 @@ pub fn read_document(client_id: &str, document: Value) -> Result<ClientMetadata,
         return Err(E::SharedSecret);
     }
     let mut metadata: ClientMetadata = serde_json::from_value(document).map_err(|_| E::Form)?;
+    metadata.leave_out_empty();
     let none = TokenEndpointAuthMethod::None;
     let method = metadata.token_endpoint_auth_method.take();
     match method.as_deref().map_or(Some(none), TokenEndpointAuthMethod::parse) {
@@ -232,8 +233,10 @@ pub fn read_document(client_id: &str, document: Value) -> Result<ClientMetadata,
         return Err(E::NoCode);
     }
     if let Some(scope) = &metadata.scope {
-        let known = Scope::parse_known(scope).map_err(ClientMetadataError::from)?;
-        metadata.scope = Some(known.to_string());
+        let known = Scope::from_stored(scope).map_err(ClientMetadataError::from)?;
+        // A scope of which nothing is left is not one without bounds.
+        let named = if known.is_empty() { Scope::atproto() } else { known };
+        metadata.scope = Some(named.to_string());
     }
     Ok(metadata)
 }
@@ -304,7 +307,7 @@ mod tests {
             Ok(ClientName::Loopback(metadata)) => metadata,
             other => panic!("{id}: {other:?}"),
         };
-        for bare in ["http://localhost", "http://localhost/"] {
+        for bare in ["http://localhost", "http://localhost/", "http://localhost?scope="] {
             assert_eq!(metadata(bare).redirect_uris, ["http://127.0.0.1/", "http://[::1]/"]);
             assert_eq!(metadata(bare).scope.as_deref(), Some("atproto"));
         }
@@ -389,5 +392,12 @@ mod tests {
                 && !valid.metadata.contains_key("client_id")
         );
         assert!(valid.scope.unwrap().contains("atproto"));
+        for (scope, known) in
+            [("repo:nonsense", Some("atproto")), ("repo:nonsense openid", Some("openid")), ("", None)]
+        {
+            let document =
+                json!({"client_id": ID, "redirect_uris": ["https://app.example/cb"], "scope": scope});
+            assert_eq!(read_document(ID, document).unwrap().scope.as_deref(), known, "{scope}");
+        }
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn take_keys(
     method: TokenEndpointAuthMethod,
 ) -> Result<Option<Value>, ClientMetadataError> {
     use ClientMetadataError as E;
-    let mut jwks = metadata.remove(JWKS);
+    let mut jwks = metadata.remove(JWKS).filter(|jwks| !has_no_key(jwks));
     // As everywhere in metadata, what is null is left out.
     let keys = jwks.as_mut().and_then(|jwks| jwks.get_mut("keys")).and_then(Value::as_array_mut);
     for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -93,6 +93,12 @@ pub(crate) fn take_keys(
     Ok(jwks)
 }
 
+/// Whether a key set holds nothing: libraries send one so where the client has no keys.
+fn has_no_key(jwks: &Value) -> bool {
+    let is_empty = |keys: &Value| keys.is_null() || keys.as_array().is_some_and(Vec::is_empty);
+    jwks.as_object().is_some_and(|members| members.get("keys").is_none_or(is_empty))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -111,7 +117,7 @@ mod tests {
     #[test]
     fn keys_are_taken_once() {
         let method = "private_key_jwt";
-        let jwks = json!({"keys": []});
+        let jwks = json!({"keys": [{"kty": "EC"}]});
         let inline = client(json!({"token_endpoint_auth_method": method, "jwks": jwks})).unwrap();
         assert_eq!((inline.jwks.as_ref(), inline.jwks_uri()), (Some(&jwks), None));
         assert!(!inline.metadata.contains_key("jwks"), "it has a column of its own");
@@ -121,7 +127,18 @@ mod tests {
         assert_eq!((published.jwks.as_ref(), published.jwks_uri()), (None, Some(uri)));
         assert_eq!(client(json!({"token_endpoint_auth_method": method})), Err(ClientMetadataError::NoJwks));
         assert_eq!(client(json!({"jwks": jwks, "jwks_uri": uri})), Err(ClientMetadataError::JwksTwice));
-        for bad in [json!("http://a.example/jwks"), json!("file:///etc"), json!(1), json!("")] {
+        for empty in [json!({}), json!({"keys": []}), json!({"keys": null}), json!("")] {
+            let without = client(json!({ "jwks": empty })).unwrap();
+            assert_eq!((without.jwks, without.metadata.len()), (None, 0), "{empty}");
+            let signing = client(json!({"token_endpoint_auth_method": method, "jwks": empty}));
+            assert_eq!(signing, Err(ClientMetadataError::NoJwks), "{empty}");
+            assert_eq!(
+                client(json!({"jwks": empty, "jwks_uri": uri})).unwrap().jwks_uri(),
+                Some(uri),
+                "{empty}"
+            );
+        }
+        for bad in [json!("http://a.example/jwks"), json!("file:///etc"), json!(1)] {
             assert_eq!(client(json!({ "jwks_uri": bad })), Err(ClientMetadataError::JwksUri), "{bad}");
         }
     }

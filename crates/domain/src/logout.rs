@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::client::{Client, is_web_address};
+use crate::client::{Client, ValidClientMetadata, is_web_address};
 use crate::redirect_uri::{RedirectUri, RedirectUriError};
 
 const BACKCHANNEL_URI: &str = "backchannel_logout_uri";
@@ -56,6 +56,14 @@ pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), LogoutMetadat
         RedirectUri::parse(uri).map_err(|error| LogoutMetadataError::Uri { uri: uri.to_owned(), error })?;
     }
     Ok(())
+}
+
+impl ValidClientMetadata {
+    /// The addresses to which users may be sent after a logout.
+    pub fn post_logout_redirect_uris(&self) -> impl Iterator<Item = &str> {
+        let uris = self.metadata.get(POST_LOGOUT_REDIRECT_URIS).and_then(Value::as_array);
+        uris.into_iter().flatten().filter_map(Value::as_str)
+    }
 }
 
 impl Client {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
-use crate::ids::{ClientId, Jkt};
+use crate::ids::{BrowserSessionId, ClientId, Jkt};
 
 /// Something that works once, and until when it would work again if it were forgotten.
 ///
@@ -33,6 +33,17 @@ impl OneUse {
     /// An assertion by which a client authenticates (RFC 7523 section 3).
     pub fn assertion(client_id: &ClientId, jti: &str, expires_at: Timestamp) -> Self {
         Self::new("assertion", client_id.as_str(), jti, expires_at)
+    }
+
+    /// A request object of a client (RFC 9101 section 10.2).
+    pub fn request_object(client_id: &ClientId, jti: &str, expires_at: Timestamp) -> Self {
+        Self::new("request object", client_id.as_str(), jti, expires_at)
+    }
+
+    /// The same thing in one browser, where it works again: people reload pages.
+    #[must_use]
+    pub fn within(&self, browser: &BrowserSessionId) -> Self {
+        Self::new("browser", browser.as_str(), &self.id(), self.expires_at)
     }
 
     /// The lengths keep the parts apart.

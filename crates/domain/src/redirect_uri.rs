@@ -1,10 +1,14 @@
 //! Redirect URIs: what may be registered, and when a presented one matches.
 
+mod scheme;
+
 use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
+
+use self::scheme::PrivateScheme;
 
 /// Why a redirect URI may not be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,11 +25,19 @@ pub enum RedirectUriError {
     /// `http` to something that is not this machine.
     #[error("must use https; http is for loopback addresses only (127.0.0.1, [::1], localhost)")]
     PlainHttp,
-    /// A scheme that runs code or is not in reverse-domain form (RFC 8252 section 7.1).
+    /// A scheme that runs code, or that no app goes by (RFC 8252 section 7.1).
     #[error(
-        "has a scheme that is not allowed; a private scheme is a reversed domain name with a dot, such as com.example.app"
+        "has a scheme that is not allowed; use https, or the private scheme of an app: a reversed domain name such as com.example.app:/cb, or a word as in example://cb"
     )]
     Scheme,
+    /// A private scheme that anybody may claim, for a client that authenticates.
+    #[error(
+        "has a private scheme without a dot, which is for public clients: register token_endpoint_auth_method none, or use https"
+    )]
+    PublicClientsOnly,
+    /// An address of this server: its answers would come back to it.
+    #[error("must not be an address of this server")]
+    OwnOrigin,
     /// A wildcard, or a character that a URI must percent-encode (RFC 3986 section 2).
     #[error("must be ASCII without wildcards, spaces, backslashes or control characters")]
     Wildcard,
@@ -53,6 +65,7 @@ impl RedirectUri {
     /// assert!(RedirectUri::parse("https://app.example.com/cb").is_ok());
     /// assert!(RedirectUri::parse("http://127.0.0.1/cb").is_ok());
     /// assert!(RedirectUri::parse("com.example.app:/cb").is_ok());
+    /// assert!(RedirectUri::parse("example://cb").is_ok());
     /// assert!(RedirectUri::parse("http://localhost.evil.example/cb").is_err());
     /// assert!(RedirectUri::parse("javascript:alert(1)").is_err());
     /// ```
@@ -71,16 +84,17 @@ impl RedirectUri {
             return Err(RedirectUriError::Credentials);
         }
         match url.scheme() {
-            // A browser reads `https:host` as relative to an https page.
-            "https" | "http" if !value.starts_with(&format!("{}://", url.scheme())) => {
-                Err(RedirectUriError::NotAbsolute)
-            }
+            // Browsers read `https:host` as relative to an https page, and others `https:///host` as without a host.
+            "https" | "http" if !has_authority(value, url.scheme()) => Err(RedirectUriError::NotAbsolute),
             _ if url.port() == Some(0) => Err(RedirectUriError::NotAbsolute),
             "https" if url.has_host() => Ok(()),
             "http" if is_loopback(&url) => Ok(()),
             "http" => Err(RedirectUriError::PlainHttp),
-            scheme if scheme.contains('.') => Ok(()),
-            _ => Err(RedirectUriError::Scheme),
+            scheme => match PrivateScheme::read(scheme) {
+                Some(PrivateScheme::Domain) => Ok(()),
+                Some(PrivateScheme::Word) if !url.cannot_be_a_base() => Ok(()),
+                _ => Err(RedirectUriError::Scheme),
+            },
         }?;
         if url.query_pairs().any(|(name, _)| RESPONSE_PARAMETERS.contains(&name.as_ref())) {
             return Err(RedirectUriError::Reserved);
@@ -96,6 +110,11 @@ impl RedirectUri {
     /// The URI as registered.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether any app on a device may claim it, and nobody can tell which has: a private scheme without a dot.
+    pub fn is_unowned(&self) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| PrivateScheme::read(url.scheme()) == Some(PrivateScheme::Word))
     }
 
     /// Whether the `redirect_uri` of a request is this one: byte for byte, but for the port of a
@@ -124,6 +143,29 @@ impl fmt::Display for RedirectUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a URI leads to the server with this origin. On this machine its names are one.
+///
+/// ```
+/// use causeway_domain::redirect_uri::leads_to;
+/// assert!(leads_to("https://AS.example.:443/cb", "https://as.example"));
+/// assert!(leads_to("http://127.0.0.1:8080/cb", "http://localhost:8080"));
+/// assert!(!leads_to("http://127.0.0.1:8081/cb", "http://localhost:8080"));
+/// ```
+pub fn leads_to(uri: &str, origin: &str) -> bool {
+    let (Ok(uri), Ok(origin)) = (Url::parse(uri), Url::parse(origin)) else { return false };
+    let name = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_owned());
+    let same_host = name(&uri) == name(&origin) || (is_loopback(&uri) && is_loopback(&origin));
+    same_host
+        && uri.scheme() == origin.scheme()
+        && uri.port_or_known_default() == origin.port_or_known_default()
+}
+
+/// Whether a text is `scheme://` and then something that is no path.
+fn has_authority(text: &str, scheme: &str) -> bool {
+    let rest = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
+    rest.is_some_and(|rest| !rest.starts_with('/'))
 }
 
 /// Whether a URL's host is this machine: an address in `127.0.0.0/8`, `[::1]` or `localhost` itself.
@@ -260,7 +302,7 @@ mod tests {
             match url.scheme() {
                 "https" => prop_assert!(url.has_host() && text.starts_with("https://"), "{}", text),
                 "http" => prop_assert!(is_loopback(&url) && text.starts_with("http://"), "{}", text),
-                scheme => prop_assert!(scheme.contains('.'), "{}", text),
+                scheme => prop_assert!(PrivateScheme::read(scheme).is_some(), "{}", text),
             }
         }
 
@@ -322,8 +364,25 @@ mod tests {
             ("http://127.0.0.1.evil.example/cb", RedirectUriError::PlainHttp),
             ("javascript:alert(1)", RedirectUriError::Scheme),
             ("data:text/html,x", RedirectUriError::Scheme),
-            ("myapp:/cb", RedirectUriError::Scheme),
+            ("javascript.x:/alert(1)", RedirectUriError::Scheme),
+            ("JavaScript.x://app.example/", RedirectUriError::Scheme),
+            ("data.x:/cb", RedirectUriError::Scheme),
+            ("vbscript:x", RedirectUriError::Scheme),
+            ("blob:https://app.example/x", RedirectUriError::Scheme),
+            ("blob.x:/cb", RedirectUriError::Scheme),
+            ("file:///etc/passwd", RedirectUriError::Scheme),
+            ("about:blank", RedirectUriError::Scheme),
+            ("view-source:https://app.example/cb", RedirectUriError::Scheme),
+            ("view-source.x:/cb", RedirectUriError::Scheme),
+            ("mailto:a@app.example", RedirectUriError::Scheme),
+            ("ftp://app.example/cb", RedirectUriError::Scheme),
+            ("wss://app.example/cb", RedirectUriError::Scheme),
+            ("ms-msdt:/cb", RedirectUriError::Scheme),
+            ("myapp:cb", RedirectUriError::Scheme),
             ("https:app.example/cb", RedirectUriError::NotAbsolute),
+            ("https:///app.example/cb", RedirectUriError::NotAbsolute),
+            ("https:////app.example/cb", RedirectUriError::NotAbsolute),
+            ("http:///127.0.0.1/cb", RedirectUriError::NotAbsolute),
             ("https:/app.example/cb", RedirectUriError::NotAbsolute),
             ("http://127.0.0.1:0/cb", RedirectUriError::NotAbsolute),
             ("https://app.example/\u{202e}", RedirectUriError::Wildcard),
@@ -336,6 +395,50 @@ mod tests {
             assert_eq!(RedirectUri::parse(uri), Err(error), "{uri}");
         }
         assert!(RedirectUri::parse("https://app.example/cb?tenant=code&barcode=1").is_ok());
+    }
+
+    #[test]
+    fn private_schemes() {
+        for (uri, unowned) in [
+            ("cursor://anysphere.cursor-retrieval/oauth/callback", true),
+            ("vscode://vendor.extension/cb?x=1", true),
+            ("myapp:/cb", true),
+            ("com.example.app:/cb", false),
+            ("com.example.app:cb", false),
+            ("com.example.app:///cb", false),
+            ("https://app.example/cb", false),
+            ("http://localhost/cb", false),
+        ] {
+            let parsed = RedirectUri::parse(uri).unwrap_or_else(|error| panic!("{uri} {error}"));
+            assert_eq!(parsed.is_unowned(), unowned, "{uri}");
+        }
+    }
+
+    #[test]
+    fn ways_back_to_the_server_itself() {
+        let (public, local) = ("https://as.example", "http://127.0.0.1:8080");
+        for (uri, origin) in [
+            ("https://as.example", public),
+            ("https://AS.example:443/oauth/callback", public),
+            ("https://as.example./cb?x", public),
+            ("http://[::1]:8080/cb", local),
+            ("http://127.9.9.9:8080/cb", local),
+            ("http://localhost:8080/", local),
+        ] {
+            assert!(leads_to(uri, origin), "{uri}");
+        }
+        for (uri, origin) in [
+            ("https://as.example:8443/cb", public),
+            ("http://as.example/cb", public),
+            ("https://www.as.example/cb", public),
+            ("https://as.example.evil.example/cb", public),
+            ("as.example:/cb", public),
+            ("http://127.0.0.1/cb", local),
+            ("https://127.0.0.1:8080/cb", local),
+            ("nonsense", local),
+        ] {
+            assert!(!leads_to(uri, origin), "{uri}");
+        }
     }
 
     #[test]

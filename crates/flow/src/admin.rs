@@ -12,7 +12,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::issuer_keys;
 use crate::maintenance;
-use crate::operator::{ClientDescription, Operator, Revoked};
+use crate::operator::{ClientDescription, ClientRules, Operator, Revoked};
 use crate::register::{RegisterError, Registered};
 use crate::registration::RegistrationError;
 
@@ -43,7 +43,7 @@ pub async fn find_client(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Clien
 /// [`RegisterError`].
 #[tracing::instrument(name = "flow.admin.create_client", skip_all)]
 pub async fn create_client(ctx: &Ctx, description: ClientDescription) -> Result<Registered, RegisterError> {
-    Operator::over_http(ctx).create_client(ctx.rng(), ctx.scopes().ceiling(), description).await
+    Operator::over_http(ctx).create_client(ctx.rng(), client_rules(ctx), description).await
 }
 
 /// Replaces what is known of a client; `None`: there is none.
@@ -56,8 +56,16 @@ pub async fn update_client(
     client_id: &ClientId,
     description: ClientDescription,
 ) -> Result<Option<Registered>, RegistrationError> {
-    let ceiling = ctx.scopes().ceiling();
-    Operator::over_http(ctx).update_client(ctx.rng(), ceiling, client_id, description).await
+    Operator::over_http(ctx).update_client(ctx.rng(), client_rules(ctx), client_id, description).await
+}
+
+fn client_rules(ctx: &Ctx) -> ClientRules<'_> {
+    let scopes = ctx.scopes();
+    ClientRules {
+        maximum_scope: scopes.ceiling(),
+        resource_scopes: scopes.resource_scopes(),
+        issuer: Some(ctx.issuer()),
+    }
 }
 
 /// Gives a client another secret: the old one works no more. `None`: no such client, or it has no secret.

@@ -38,6 +38,10 @@ pub enum AssertionError {
     /// `client_id` in the body names another client.
     #[error("client_id in the body is not the sub of the client assertion")]
     OtherClient,
+    /// It is for somebody else, or for somebody else as well: whoever else it names could use it here (RFC 7523bis
+    /// section 4).
+    #[error("aud of the client assertion must be this server's issuer, alone: {0}")]
+    Audience(String),
     /// A claim does not hold.
     #[error("the client assertion is not accepted: {0}")]
     Claim(#[from] ClaimError),
@@ -69,13 +73,8 @@ impl<'a> Assertion<'a> {
         Ok(Self { jws, client_id: ClientId::new(sub) })
     }
 
-    /// Believes it, or says why not. `endpoint` is the URL that the request was sent to.
-    pub(crate) async fn verify(
-        &self,
-        ctx: &Ctx,
-        client: &Client,
-        endpoint: &str,
-    ) -> Result<OneUse, AssertionError> {
+    /// Believes it, or says why not.
+    pub(crate) async fn verify(&self, ctx: &Ctx, client: &Client) -> Result<OneUse, AssertionError> {
         let registered = client.token_endpoint_auth_signing_alg();
         if registered.is_some_and(|alg| alg != self.jws.algorithm().as_str()) {
             return Err(AssertionError::RegisteredAlg);
@@ -91,12 +90,14 @@ impl<'a> Assertion<'a> {
         };
         let claims: Claims = verified.claims()?;
         let now = ctx.now();
-        let token_endpoint = format!("{}/oauth/token", ctx.issuer());
+        if !claims.aud.single().is_some_and(|aud| is_for(aud, ctx.issuer())) {
+            return Err(AssertionError::Audience(ctx.issuer().to_owned()));
+        }
         claims.check(&ClaimRules {
             now,
             iss: Some(client.client_id.as_str()),
             sub: Some(client.client_id.as_str()),
-            aud: &[ctx.issuer(), &token_endpoint, endpoint],
+            aud: &[],
             exp: Expiry::Within(LIFETIME_SECONDS),
             grace_seconds: GRACE_SECONDS,
             skew_seconds: SKEW_SECONDS,
@@ -106,4 +107,10 @@ impl<'a> Assertion<'a> {
         let jti = claims.jti.as_deref().ok_or(ClaimError::Jti)?;
         Ok(OneUse::assertion(&client.client_id, jti, exp.plus(GRACE_SECONDS + 1)))
     }
+}
+
+/// Whether an assertion with this audience is for this server: its issuer, or its token endpoint, as RFC 7523 had it and
+/// RFC 7523bis has not.
+fn is_for(audience: &str, issuer: &str) -> bool {
+    audience == issuer || audience.strip_prefix(issuer) == Some("/oauth/token")
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use causeway_domain::authorization::PromptError;
 use causeway_domain::client::{Client, GrantType, Leave};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::redirect_uri::leads_to;
 use causeway_domain::{
     AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, CorrelationId, Did,
-    ErrorCode, Jkt, PkcePolicy, Prompts, RequestUri, Resources, ResponseMode, Scope, Timestamp,
+    ErrorCode, Jkt, OneUse, PkcePolicy, Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope,
+    Timestamp,
 };
-use causeway_store::{auth_requests, par};
+use causeway_store::{StoreError, auth_requests, par};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{self, ClaimsError, RequestedClaims};
@@ -24,7 +26,7 @@ use crate::id_token_hint;
 use crate::issuer_keys;
 use crate::limits::{self, Act, TooMany};
 use crate::open_redirect;
-use crate::request_object;
+use crate::request_object::{self, RequestObjectError};
 use crate::resources;
 use crate::respond::{ClientAnswer, ReplyTo};
 use crate::trace;
@@ -224,8 +226,8 @@ impl From<KeepError> for AuthorizeError {
     }
 }
 
-impl From<causeway_store::StoreError> for AuthorizeError {
-    fn from(error: causeway_store::StoreError) -> Self {
+impl From<StoreError> for AuthorizeError {
+    fn from(error: StoreError) -> Self {
         Self::Internal(error.into())
     }
 }
@@ -246,6 +248,8 @@ pub(crate) struct Checked {
     dpop_jkt: Option<Jkt>,
     ui_locales: Option<String>,
     required_subs: Vec<Did>,
+    /// The request object that it came in.
+    pub(crate) object: Option<OneUse>,
 }
 
 /// Takes an authorization request: checks it, stores it, binds it to the browser.
@@ -289,21 +293,35 @@ async fn begin_for(
         let refusal = Refusal::Unprotected("pushed: send request_uri");
         return Err(refuse(ctx, &client, params, refusal));
     }
-    let checked = prepare(ctx, &client, params).await?;
+    let mut checked = prepare(ctx, &client, params).await?;
     limits::permit(ctx, Act::Authorization, Some(&client.client_id), trace::origin().1)?;
     client_documents::keep_loopback(ctx, &client).await?;
+    let object = checked.object.take();
     let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
     let mut request = checked.into_request(id, &client, browser, None, ctx.now());
     request.correlation_id = correlation_id;
     let row = request.clone();
-    let stored =
-        ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await;
+    let stored = ctx
+        .store()
+        .write(move |c| {
+            let is_new =
+                object.as_ref().map(|once| request_object::consume(c, once, &row.browser_id)).transpose()?;
+            if is_new != Some(false) {
+                auth_requests::insert_auth_request(c, &row)?;
+            }
+            Ok::<_, Internal>(is_new)
+        })
+        .await;
     match stored {
+        Ok(Some(false)) => {
+            let refusal = Refusal::InvalidRequestObject(RequestObjectError::Replayed.to_string());
+            Err(refuse(ctx, &client, params, refusal))
+        }
         // Deleted a moment ago.
         Err(error) if error.is_dangling() => {
             Err(UnsafeRequest::UnknownClient(request.client_id.into_string()).into())
         }
-        done => Ok(done.map(|()| request)?),
+        done => Ok(done.map(|_| request)?),
     }
 }
 
@@ -365,9 +383,13 @@ pub(crate) async fn prepare(
     client: &Client,
     params: &mut AuthorizeParams,
 ) -> Result<Checked, AuthorizeError> {
+    let mut object_of = None;
     if let Some(object) = params.request.take() {
         match request_object::unfold(ctx, client, &object).await {
-            Ok(unfolded) => *params = unfolded,
+            Ok((unfolded, once)) => {
+                *params = unfolded;
+                object_of = Some(once);
+            }
             Err(error) => {
                 let refusal = Refusal::InvalidRequestObject(error.to_string());
                 return Err(refuse(ctx, client, params, refusal));
@@ -386,18 +408,18 @@ pub(crate) async fn prepare(
     if checked.scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
         issuer_keys::ensure(ctx).await?;
     }
-    Ok(checked)
+    Ok(Checked { object: object_of, ..checked })
 }
 
 /// Checks everything but the client's identity.
 fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked, AuthorizeError> {
-    let redirect_uri = registered_redirect_uri(client, params)?;
+    let redirect_uri = registered_redirect_uri(ctx, client, params)?;
     check_rest(ctx, client, params, redirect_uri).map_err(|refusal| refuse(ctx, client, params, refusal))
 }
 
 /// Tells the client, if there is a safe way to it.
 fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal) -> AuthorizeError {
-    let redirect_uri = match registered_redirect_uri(client, params) {
+    let redirect_uri = match registered_redirect_uri(ctx, client, params) {
         Ok(redirect_uri) => redirect_uri,
         // What is wrong with the request comes before what is missing beside it (RFC 9101 section 7).
         Err(_) if refusal.hides_request() => return UnsafeRequest::Refused(refusal).into(),
@@ -410,14 +432,19 @@ fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal
     AuthorizeError::Refused { refusal, answer, ask: false }
 }
 
+/// The redirect URI of a request. Any port of this device is as good as the registered one, but for our own.
 fn registered_redirect_uri<'a>(
+    ctx: &Ctx,
     client: &Client,
     params: &'a AuthorizeParams,
 ) -> Result<&'a str, UnsafeRequest> {
     let redirect_uri = params.redirect_uri.as_deref().ok_or(UnsafeRequest::NoRedirectUri)?;
+    let is_meant = |registered: &RedirectUri| {
+        registered.as_str() == redirect_uri || !leads_to(redirect_uri, ctx.issuer())
+    };
     match client.find_redirect_uri(redirect_uri) {
-        Some(_) => Ok(redirect_uri),
-        None => Err(UnsafeRequest::RedirectUri(shorten(redirect_uri))),
+        Some(registered) if is_meant(registered) => Ok(redirect_uri),
+        _ => Err(UnsafeRequest::RedirectUri(shorten(redirect_uri))),
     }
 }
 
@@ -428,7 +455,7 @@ fn check_rest(
     redirect_uri: &str,
 ) -> Result<Checked, Refusal> {
     for (name, value, max) in [
-        ("state", &params.state, 2048),
+        ("state", &params.state, 8192),
         ("nonce", &params.nonce, 512),
         ("login_hint", &params.login_hint, 512),
         ("scope", &params.scope, 8192),
@@ -460,13 +487,13 @@ fn check_rest(
     if claims.email || (claims.email_in_id_token && client.has_leave(Leave::IdTokenClaims)) {
         asked.push_str(" email");
     }
-    let scope = ctx.scopes().admit(asked.trim(), client).map_err(Refusal::Scope)?;
+    let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;
+    let scope = ctx.scopes().admit(asked.trim(), client, &resources).map_err(Refusal::Scope)?;
     if code_challenge.is_none() {
         check_nonce_instead(client, params, &scope)?;
     }
     // One of several is for the person to choose.
     let required = if let [did] = &*claims.subs { Some(did.to_string()) } else { None };
-    let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
         scope,
@@ -482,6 +509,7 @@ fn check_rest(
         // A wish, never a reason to refuse.
         ui_locales: params.ui_locales.clone().filter(|locales| locales.len() <= 256),
         required_subs: claims.subs,
+        object: None,
     })
 }
 

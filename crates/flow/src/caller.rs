@@ -66,7 +66,7 @@ pub async fn identify(
     credentials: &Credentials,
     request: &ProofRequest<'_>,
 ) -> Result<Caller, CallerError> {
-    let (client, assertion) = clients::authenticate(ctx, credentials, request.url).await?;
+    let (client, assertion) = clients::authenticate(ctx, credentials).await?;
     let policy = client.dpop_nonce_policy();
     let proven = dpop::verify(ctx, policy, request, None)?;
     let dpop_nonce = match &proven {

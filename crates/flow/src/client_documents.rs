@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use causeway_atproto::HttpError;
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::client_document::{ClientDocumentError, ClientName, ClientOrigin, read_document};
-use causeway_domain::{BoundedMap, ClientId, ErrorCode, Timestamp};
+use causeway_domain::{BoundedMap, ClientId, ErrorCode, Scope, Timestamp};
 use causeway_store::{StoreError, clients as rows};
 use tokio::time::{Instant, timeout};
 use url::Url;
@@ -330,8 +330,9 @@ fn described(
     origin: ClientOrigin,
 ) -> Result<Client, FindError> {
     let invalid = |error| FindError::Document(ClientDocumentError::Metadata(error).into());
-    let valid = metadata.validate().map_err(invalid)?;
-    register::check_keys(&valid).map_err(invalid)?;
+    let mut valid = register::check_alone(metadata, Some(ctx.issuer())).map_err(invalid)?;
+    // The document was written for many servers: what no client can have here is not asked for either.
+    valid.scope = ctx.scopes().registrable(&valid, None).unwrap_or_else(|_| Some(Scope::atproto()));
     let client = valid.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
     Ok(Client { origin, ..client })
 }

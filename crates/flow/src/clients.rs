@@ -57,8 +57,10 @@ pub enum ClientAuthError {
     /// Nobody of that name.
     #[error("unknown client_id: register the client first, or check for a typing mistake")]
     UnknownClient,
-    /// It registered another method.
-    #[error("this client authenticates with {registered}, the request used {used}")]
+    /// It registered another method, and no other is taken (OAuth 2.1 section 2.4).
+    #[error(
+        "this client authenticates with {registered}, the request used {used}: tell its library, or register {used}"
+    )]
     WrongMethod {
         /// What it registered.
         registered: &'static str,
@@ -128,8 +130,7 @@ pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<A
 }
 
 /// Lets a client in, or says why not. Nothing is consumed before this, and nothing by this: the assertion
-/// that it may have used is given back, to be used up with what the request brings. `endpoint` is the URL
-/// that the request was sent to.
+/// that it may have used is given back, to be used up with what the request brings.
 ///
 /// # Errors
 /// [`ClientAuthError`]; comparison of secrets takes constant time.
@@ -137,7 +138,6 @@ pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<A
 pub(crate) async fn authenticate(
     ctx: &Ctx,
     credentials: &Credentials,
-    endpoint: &str,
 ) -> Result<(Arc<Client>, Option<OneUse>), ClientAuthError> {
     let assertion = match &credentials.proof {
         ClientProof::Assertion(text) => Some(Assertion::read(text.expose())?),
@@ -155,7 +155,7 @@ pub(crate) async fn authenticate(
         // Names that somebody makes up use up their address. A client that there is is heard there all the same.
         limits::check(ctx, Act::FailedAuthentication, Some(client_id), address)?;
     }
-    let proven = prove(ctx, client_id, &credentials.proof, assertion.as_ref(), endpoint).await;
+    let proven = prove(ctx, client_id, &credentials.proof, assertion.as_ref()).await;
     if let Err(error) = &proven
         && error.code() == ErrorCode::InvalidClient
     {
@@ -170,15 +170,14 @@ async fn prove(
     client_id: &ClientId,
     proof: &ClientProof,
     assertion: Option<&Assertion<'_>>,
-    endpoint: &str,
 ) -> Result<(Arc<Client>, Option<OneUse>), ClientAuthError> {
     let client = client_documents::find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
     let (registered, used) = (client.token_endpoint_auth_method, proof.method());
-    if !client.accepts(used) {
+    if used != registered {
         return Err(ClientAuthError::WrongMethod { registered: registered.as_str(), used: used.as_str() });
     }
     if let Some(assertion) = assertion {
-        let once = assertion.verify(ctx, &client, endpoint).await?;
+        let once = assertion.verify(ctx, &client).await?;
         return Ok((client, Some(once)));
     }
     match (proof, &client.client_secret) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use causeway_atproto::{AtprotoClient, UpstreamStats};
-use causeway_domain::{Clock, Moment, Resource, Rng, Scope, TenantId, Timestamp};
+use causeway_domain::{Clock, Moment, Resource, ResourceScopes, Rng, Scope, TenantId, Timestamp};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::sessions::History;
@@ -78,6 +78,8 @@ pub struct CtxParts {
     pub resources: Vec<Resource>,
     /// The issuers whose word on a confirmed email address is passed on.
     pub trusted_email_issuers: Vec<String>,
+    /// The scopes of resources, beside those that clients may ask PDSes for.
+    pub resource_scopes: ResourceScopes,
     /// How often somebody may do what costs something.
     pub limits: RateLimits,
     /// Seconds for which acts stay written down; `None`: for ever.
@@ -138,7 +140,8 @@ impl Ctx {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
-        let scopes = ScopePolicy::new(parts.ceiling.clone(), parts.profile.declares());
+        let scopes =
+            ScopePolicy::new(parts.ceiling.clone(), parts.profile.declares(), parts.resource_scopes.clone());
         let limits = Limits::new(parts.limits);
         let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
         let node = Node::new(&*parts.rng);

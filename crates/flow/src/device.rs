@@ -127,8 +127,8 @@ pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<B
     }
     let dpop_jkt = bound_key(caller, params.dpop_jkt.as_deref())?;
     let asked = params.scope.as_deref().unwrap_or_default();
-    let scope = ctx.scopes().admit(asked, client).map_err(DeviceError::Scope)?;
     let resources = resources::admit(ctx, client, &params.resource).map_err(DeviceError::Target)?;
+    let scope = ctx.scopes().admit(asked, client, &resources).map_err(DeviceError::Scope)?;
     if scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
         issuer_keys::ensure(ctx).await?;
     }

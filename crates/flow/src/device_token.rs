@@ -39,9 +39,9 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
     caller.check_binding()?;
     let code = params.device_code.ok_or(TokenRefusal::NoDeviceCode)?.hash();
     let attempt = Arc::new(Attempt {
+        ctx: ctx.clone(),
         caller: caller.clone(),
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
-        issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
     });
     let issuer = Issuer::prepare(ctx).await?;
@@ -62,10 +62,10 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
 }
 
 struct Attempt {
+    ctx: Ctx,
     caller: Caller,
     /// What the access token is for; none: everything that was granted.
     resources: Resources,
-    issuer: String,
     now: Timestamp,
 }
 
@@ -94,7 +94,7 @@ impl Attempt {
         Ok(Ok(Redeemed {
             session,
             session_iteration: Some(grant.session_iteration),
-            access: Allowed { scope: grant.scope.clone(), resources },
+            access: Allowed::at(&self.ctx, &grant.scope, resources),
             granted: Allowed { scope: grant.scope, resources: device.resources },
             nonce: None,
         }))
@@ -113,7 +113,7 @@ impl Attempt {
         if device.expires_at <= self.now {
             return Err(TokenRefusal::DeviceExpired);
         }
-        device.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)
+        device.resources.narrow(&self.resources, self.ctx.issuer()).ok_or(TokenRefusal::Target)
     }
 
     /// One transaction: look, decide, consume, grant. `pair` is `None` when it would have to be signed and nothing

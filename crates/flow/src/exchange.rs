@@ -16,7 +16,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::redeemed::{self, Allowed, Redeemed};
 use crate::resources;
-use crate::scopes::with_atproto;
+use crate::scopes::{self, with_atproto};
 use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 
 /// The type of a `subject_token` that is the identifier of a session.
@@ -65,6 +65,7 @@ pub async fn exchange(
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
     let (session_id, asked) = read(ctx, params)?;
     let attempt = Arc::new(Attempt {
+        ctx: ctx.clone(),
         caller: caller.clone(),
         session_id,
         asked,
@@ -116,6 +117,7 @@ fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope),
 }
 
 struct Attempt {
+    ctx: Ctx,
     caller: Caller,
     session_id: UpstreamSessionId,
     /// What the token is for; empty: everything.
@@ -140,11 +142,12 @@ impl Attempt {
         let Some(session) = found.filter(|session| session.head.kind == SessionKind::Background) else {
             return Ok(Err(TokenRefusal::SubjectToken));
         };
-        let scope = if self.asked.is_empty() { session.granted.clone() } else { self.asked.clone() };
+        let asked = scopes::known_in(&session.granted, &self.asked);
+        let scope = if asked.is_empty() { session.granted.clone() } else { asked };
         if !scope.is_subset_of(&with_atproto(&session.granted)) {
             return Ok(Err(TokenRefusal::Scope));
         }
-        let allowed = Allowed { scope, resources: self.resources.clone() };
+        let allowed = Allowed::at(&self.ctx, &scope, self.resources.clone());
         Ok(Ok(Redeemed {
             session_iteration: Some(session.head.iteration),
             session: session.head,

@@ -1,9 +1,9 @@
 //! Asking a person's server for a scope in words that it knows.
 //!
 //! A server from before the permission grammar refuses requests and client documents with scopes that it
-//! does not know (`invalid_scope`, `invalid_client_metadata`); whether a server knows the grammar is
-//! nowhere in its metadata. So it is asked, and when it refuses, asked once more for the transition
-//! scopes that cover the request. What it then took is remembered for some minutes.
+//! does not know (`invalid_scope`, `invalid_client_metadata`; some say `invalid_request` or `InvalidRequest`); whether a
+//! server knows the grammar is nowhere in its metadata. So it is asked, and when it refuses, asked once more for the
+//! transition scopes that cover the request. What it then took is remembered for some minutes, if scopes were the reason.
 
 use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, TokenError};
 use causeway_domain::Scope;
@@ -44,10 +44,12 @@ pub(crate) async fn push(
     let other_way = full != coarse;
     match attempt(ctx, &mut outgoing, full).await? {
         Ok(taken) => Ok(taken),
-        Err(error) if other_way && is_about_scopes(&error, &asked) => {
+        Err(error) if other_way && doubt(&error, &asked) > Doubt::None => {
             tracing::info!(issuer = server.issuer, %error, "asking again for transition scopes");
             let taken = attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream)?;
-            ctx.atproto().note_transition_scopes_only(&server.issuer);
+            if doubt(&error, &asked) == Doubt::Scopes {
+                ctx.atproto().note_transition_scopes_only(&server.issuer);
+            }
             Ok(taken)
         }
         Err(error) => Err(SignInError::Upstream(error)),
@@ -67,14 +69,55 @@ async fn attempt(
     Ok(pushed.map(|pushed| (binding, pushed)))
 }
 
-/// Whether a refusal can mean that the server does not know the scopes. A server that does know them
-/// says `invalid_scope` of a permission set that it cannot find: what one client names must not make us
-/// take the server for an old one.
-fn is_about_scopes(error: &TokenError, asked: &Scope) -> bool {
+/// What a refusal may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubt {
+    /// Scopes have nothing to do with it.
+    None,
+    /// Anything, scopes among it: worth a second try, and no reason to take the server for an old one.
+    Anything,
+    /// The server does not know the scopes.
+    Scopes,
+}
+
+/// Evaluates a refusal. A server that does know the scopes says `invalid_scope` of a permission set that it cannot find:
+/// what one client names must not make us take the server for an old one.
+fn doubt(error: &TokenError, asked: &Scope) -> Doubt {
+    let TokenError::OAuth { error, description, .. } = error else { return Doubt::None };
     let sets = asked.iter().any(|value| matches!(value, ScopeValue::Include(_)));
-    match error.oauth_error() {
-        Some("invalid_client_metadata") => true,
-        Some("invalid_scope") => !sets,
-        _ => false,
+    let names_scope = || description.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains("scope"));
+    match error.as_str() {
+        "invalid_client_metadata" => Doubt::Scopes,
+        "invalid_scope" | "invalid_request" | "InvalidRequest" if sets => Doubt::None,
+        "invalid_scope" => Doubt::Scopes,
+        "invalid_request" | "InvalidRequest" if names_scope() => Doubt::Scopes,
+        "invalid_request" | "InvalidRequest" => Doubt::Anything,
+        _ => Doubt::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_that_may_be_about_scopes() {
+        let doubt = |error: &str, text: Option<&str>, asked| {
+            let (error, description) = (error.to_owned(), text.map(str::to_owned));
+            doubt(&TokenError::OAuth { status: 400, error, description }, &Scope::parse(asked).unwrap())
+        };
+        for (error, text, plain, with_a_set) in [
+            ("invalid_client_metadata", None, Doubt::Scopes, Doubt::Scopes),
+            ("invalid_scope", None, Doubt::Scopes, Doubt::None),
+            ("invalid_request", Some("Unsupported Scope repo:a.b.c"), Doubt::Scopes, Doubt::None),
+            ("InvalidRequest", Some("invalid scope"), Doubt::Scopes, Doubt::None),
+            ("invalid_request", Some("nope"), Doubt::Anything, Doubt::None),
+            ("InvalidRequest", None, Doubt::Anything, Doubt::None),
+            ("invalid_client", Some("scope"), Doubt::None, Doubt::None),
+            ("use_dpop_nonce", None, Doubt::None, Doubt::None),
+        ] {
+            assert_eq!(doubt(error, text, "atproto repo:a.b.c"), plain, "{error} {text:?}");
+            assert_eq!(doubt(error, text, "atproto include:a.b.auth"), with_a_set, "{error} {text:?}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use causeway_store::keys::{self, StoredKey};
 use causeway_store::seal::SealingKeyRing;
 use causeway_store::{Store, StoreError, clients as rows, sessions, tokens};
 
-pub use self::clients::{ClientDescription, client_document, shown_client};
+pub use self::clients::{ClientDescription, ClientRules, client_document, shown_client};
 
 use crate::audit;
 use crate::ctx::Ctx;

@@ -3,7 +3,7 @@
 use causeway_domain::client::ClientType;
 use causeway_domain::grant::{PAR_SECONDS, ParRequest};
 use causeway_domain::{CorrelationId, ErrorCode, RequestUri};
-use causeway_store::{StoreError, par};
+use causeway_store::{StoreError, par, replay};
 
 use crate::authorize::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
 use crate::caller::{Caller, Replayed};
@@ -12,6 +12,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::limits::{self, Act, TooMany};
 use crate::open_redirect::is_the_operators;
+use crate::request_object::RequestObjectError;
 use crate::trace;
 
 /// Why a request was not taken.
@@ -102,7 +103,7 @@ pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Re
         params.dpop_jkt = Some(proven.to_string());
     }
     params.client_id = Some(client.client_id.to_string());
-    authorize::prepare(ctx, client, &mut params).await.map_err(|error| match error {
+    let checked = authorize::prepare(ctx, client, &mut params).await.map_err(|error| match error {
         AuthorizeError::Unsafe(error) => ParError::Unsafe(error),
         AuthorizeError::Refused { refusal, .. } => ParError::Refused(refusal),
         AuthorizeError::TooMany(error) => ParError::TooMany(error),
@@ -130,6 +131,12 @@ pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Re
         .store()
         .write(move |c| {
             caller.consume::<ParError>(c)?;
+            if let Some(object) = &checked.object
+                && !replay::consume_once(c, object)?
+            {
+                let text = RequestObjectError::Replayed.to_string();
+                return Err(ParError::Refused(Refusal::InvalidRequestObject(text)));
+            }
             Ok::<_, ParError>(par::insert_par_request(c, &row)?)
         })
         .await;

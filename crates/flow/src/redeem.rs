@@ -55,11 +55,11 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         return Err(TokenRefusal::NoVerifier.into());
     }
     let attempt = Arc::new(Attempt {
+        ctx: ctx.clone(),
         caller: caller.clone(),
         verifier: Verifier::read(params.code_verifier.as_ref()),
         redirect_uri: params.redirect_uri,
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
-        issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
         reused: audit::act(ctx, Actor::Client, "code_reuse", "revoked"),
     });
@@ -110,12 +110,12 @@ impl Verifier {
 }
 
 struct Attempt {
+    ctx: Ctx,
     caller: Caller,
     verifier: Verifier,
     redirect_uri: Option<String>,
     /// What the access token is for; none: everything that was granted.
     resources: Resources,
-    issuer: String,
     now: Timestamp,
     /// What is written down when the code has been used.
     reused: AuditEvent,
@@ -145,7 +145,7 @@ impl Attempt {
         Ok(Ok(Redeemed {
             session,
             session_iteration: Some(code.session_iteration),
-            access: Allowed { scope: code.scope.clone(), resources },
+            access: Allowed::at(&self.ctx, &code.scope, resources),
             granted: Allowed { scope: code.scope, resources: code.resources },
             nonce: code.nonce,
         }))
@@ -195,7 +195,7 @@ impl Attempt {
         if !self.has_key(code) {
             return Err(TokenRefusal::CodeKey);
         }
-        code.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)
+        code.resources.narrow(&self.resources, self.ctx.issuer()).ok_or(TokenRefusal::Target)
     }
 
     /// PKCE, or what stands for it. A verifier without a challenge means that somebody took the challenge out of the

@@ -37,6 +37,13 @@ pub(crate) struct Allowed {
     pub(crate) resources: Resources,
 }
 
+impl Allowed {
+    /// What an access token allows at these resources: of the scopes of resources, those of the ones that are named.
+    pub(crate) fn at(ctx: &Ctx, scope: &Scope, resources: Resources) -> Self {
+        Self { scope: ctx.scopes().resource_scopes().within(scope, &resources), resources }
+    }
+}
+
 impl Redeemed {
     /// The answer, once the rows of `pair` are committed.
     pub(crate) async fn answer(

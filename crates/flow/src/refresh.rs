@@ -55,10 +55,10 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
         Scope::parse_asked(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     let resources = Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?;
     let attempt = Arc::new(Attempt {
+        ctx: ctx.clone(),
         caller: caller.clone(),
         asked,
         resources,
-        issuer: ctx.issuer().to_owned(),
         now: ctx.now(),
         reused: superseded::audit_event(ctx),
     });
@@ -90,12 +90,12 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
 }
 
 struct Attempt {
+    ctx: Ctx,
     caller: Caller,
     /// What the new access token is for; empty: everything.
     asked: Scope,
     /// Where it is to be used; none: everywhere that was granted.
     resources: Resources,
-    issuer: String,
     now: Timestamp,
     /// What is written down when the token has been used.
     reused: AuditEvent,
@@ -141,8 +141,9 @@ impl Attempt {
     /// What the new access token is for.
     fn narrow(&self, token: &RefreshToken) -> Result<Allowed, TokenRefusal> {
         let scope = scopes::narrow(&token.scope, &self.asked).ok_or(TokenRefusal::Scope)?;
-        let resources = token.resources.narrow(&self.resources, &self.issuer).ok_or(TokenRefusal::Target)?;
-        Ok(Allowed { scope, resources })
+        let resources =
+            token.resources.narrow(&self.resources, self.ctx.issuer()).ok_or(TokenRefusal::Target)?;
+        Ok(Allowed::at(&self.ctx, &scope, resources))
     }
 
     /// One transaction: look, decide, consume, grant.

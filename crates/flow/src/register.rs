@@ -1,6 +1,8 @@
 //! Dynamic client registration (RFC 7591).
 
 use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError, ValidClientMetadata};
+use causeway_domain::logout::LogoutMetadataError;
+use causeway_domain::redirect_uri::{RedirectUriError, leads_to};
 use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
 use causeway_domain::{ClientId, ErrorCode};
 use causeway_jose::{JwkSet, JwsAlgorithm};
@@ -10,7 +12,6 @@ use causeway_store::clients;
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::scopes;
 
 /// A client that has just been registered, with the only copy of its secret.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl RegisterError {
 /// [`RegisterError`].
 #[tracing::instrument(name = "flow.register", skip_all)]
 pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered, RegisterError> {
-    let valid = check(ctx, metadata)?;
+    let valid = check(ctx, metadata, None)?;
     let client_secret = valid.new_secret(ctx.rng());
     let hash = client_secret.as_ref().map(PlainToken::hash);
     let token = PlainToken::<Registration>::random(ctx.rng());
@@ -70,27 +71,47 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
     Ok(Registered { client, client_secret, registration_access_token: Some(token) })
 }
 
-/// What a client says of itself, if it holds up here.
+/// Checks what a client says of itself, and leaves of its scope what it can have. `known`: the client as it was before.
 ///
 /// # Errors
 /// [`RegisterError::Metadata`].
-pub(crate) fn check(ctx: &Ctx, metadata: ClientMetadata) -> Result<ValidClientMetadata, RegisterError> {
-    let valid = check_alone(metadata)?;
-    if let Some(scope) = &valid.scope {
-        scopes::admit_registration(ctx.scopes().ceiling(), scope)
-            .map_err(ClientMetadataError::ScopeNotGranted)?;
-    }
+pub(crate) fn check(
+    ctx: &Ctx,
+    metadata: ClientMetadata,
+    known: Option<&Client>,
+) -> Result<ValidClientMetadata, RegisterError> {
+    let mut valid = check_alone(metadata, Some(ctx.issuer()))?;
+    let scope = ctx.scopes().registrable(&valid, known);
+    valid.scope = scope.map_err(ClientMetadataError::ScopeNotGranted)?;
     Ok(valid)
 }
 
-/// The same, whatever scopes this server grants.
+/// The same, whatever scopes this server grants. `issuer`: this server's, as far as it is known.
 ///
 /// # Errors
 /// The first [`ClientMetadataError`] found.
-pub(crate) fn check_alone(metadata: ClientMetadata) -> Result<ValidClientMetadata, ClientMetadataError> {
+pub(crate) fn check_alone(
+    metadata: ClientMetadata,
+    issuer: Option<&str>,
+) -> Result<ValidClientMetadata, ClientMetadataError> {
     let valid = metadata.validate()?;
+    if let Some(issuer) = issuer {
+        check_addresses(&valid, issuer)?;
+    }
     check_keys(&valid)?;
     Ok(valid)
+}
+
+/// Refuses addresses of this server, where an answer would come back to it.
+fn check_addresses(metadata: &ValidClientMetadata, issuer: &str) -> Result<(), ClientMetadataError> {
+    let error = RedirectUriError::OwnOrigin;
+    if let Some(uri) = metadata.redirect_uris.iter().find(|uri| leads_to(uri.as_str(), issuer)) {
+        return Err(ClientMetadataError::RedirectUri { uri: uri.to_string(), error });
+    }
+    match metadata.post_logout_redirect_uris().find(|uri| leads_to(uri, issuer)) {
+        Some(uri) => Err(LogoutMetadataError::Uri { uri: uri.to_owned(), error }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Checks what needs cryptography: that an inline key set is public and has a key that we verify with, and
@@ -98,7 +119,7 @@ pub(crate) fn check_alone(metadata: ClientMetadata) -> Result<ValidClientMetadat
 ///
 /// # Errors
 /// The first [`ClientMetadataError`] found.
-pub(crate) fn check_keys(metadata: &ValidClientMetadata) -> Result<(), ClientMetadataError> {
+fn check_keys(metadata: &ValidClientMetadata) -> Result<(), ClientMetadataError> {
     if let Some(jwks) = &metadata.jwks {
         JwkSet::parse(jwks).map_err(|error| ClientMetadataError::Jwks(error.to_string()))?;
     }

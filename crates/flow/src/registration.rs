@@ -126,7 +126,10 @@ pub async fn update(
     client: Client,
     metadata: ClientMetadata,
 ) -> Result<Registered, RegistrationError> {
-    let said = |name: &str| metadata.other.get(name).and_then(serde_json::Value::as_str);
+    let said = |name: &str| {
+        let text = metadata.other.get(name).and_then(serde_json::Value::as_str);
+        text.filter(|text| !text.is_empty())
+    };
     let same_secret = said("client_secret").is_none_or(|secret| {
         let presented = PlainToken::<ClientSecret>::presented(secret.to_owned());
         client.client_secret.as_ref().is_some_and(|hash| hash.matches(&presented))
@@ -134,7 +137,7 @@ pub async fn update(
     if said("client_id") != Some(client.client_id.as_str()) || !same_secret {
         return Err(RegistrationError::Differs);
     }
-    let valid = register::check(ctx, metadata)?.keeping_allowances_of(&client);
+    let valid = register::check(ctx, metadata, Some(&client))?.keeping_allowances_of(&client);
     let act = audit::act(ctx, Actor::Client, "client_updated", "ok");
     let updated = replace(ctx, client, valid, act).await?;
     tracing::info!("client updated its registration");

@@ -3,9 +3,10 @@
 //! What is in the object is the whole request: parameters beside it are not looked at (section 6.3), save
 //! `client_id`, which says whose keys verify it.
 
-use causeway_domain::ClientId;
 use causeway_domain::client::Client;
+use causeway_domain::{BrowserSessionId, ClientId, OneUse};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, Jws, VerifyError};
+use causeway_store::{AnyConnection, StoreError, replay};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ use crate::ctx::Ctx;
 const MAX_BYTES: usize = 16 * 1024;
 /// Seconds that the client's clock may be ahead of ours, and that an object is accepted after its `exp`.
 const SKEW_SECONDS: i64 = 60;
+/// Seconds that `exp` may lie ahead.
+const LIFETIME_SECONDS: i64 = 3600;
 /// What the header `typ` may say (section 10.8); many libraries leave it out.
 const TYPES: [&str; 2] = ["oauth-authz-req+jwt", "JWT"];
 
@@ -38,6 +41,9 @@ pub(crate) enum RequestObjectError {
     /// A claim does not hold.
     #[error("the request object is not accepted: {0}")]
     Claim(#[from] ClaimError),
+    /// It came before, by another browser or pushed.
+    #[error("the request object was used before: make a new one, with a new jti, for each request")]
+    Replayed,
     /// It is about another client.
     #[error("client_id in the request object is not that of the request")]
     OtherClient,
@@ -130,7 +136,7 @@ fn texts(value: Option<Value>) -> Vec<String> {
     values.into_iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
 }
 
-/// The request that an object stands for, once it is proven to be the client's.
+/// Reads the request that an object stands for, once it is proven to be the client's, and what of it works once.
 ///
 /// # Errors
 /// [`RequestObjectError`].
@@ -138,7 +144,7 @@ pub(crate) async fn unfold(
     ctx: &Ctx,
     client: &Client,
     object: &str,
-) -> Result<AuthorizeParams, RequestObjectError> {
+) -> Result<(AuthorizeParams, OneUse), RequestObjectError> {
     let jws = Jws::parse(object, MAX_BYTES)?;
     if jws.typ().is_some_and(|typ| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ))) {
         return Err(RequestObjectError::Typ);
@@ -162,12 +168,25 @@ pub(crate) async fn unfold(
         iss: Some(client.client_id.as_str()),
         sub: None,
         aud: &[ctx.issuer()],
-        exp: Expiry::Optional,
+        exp: Expiry::Within(LIFETIME_SECONDS),
         grace_seconds: SKEW_SECONDS,
         skew_seconds: SKEW_SECONDS,
-        needs_jti: false,
+        needs_jti: true,
     })?;
-    object.read(&client.client_id)
+    let exp = object.registered.exp.ok_or(ClaimError::NoExpiry)?;
+    let jti = object.registered.jti.as_deref().ok_or(ClaimError::Jti)?;
+    let once = OneUse::request_object(&client.client_id, jti, exp.plus(SKEW_SECONDS + 1));
+    Ok((object.read(&client.client_id)?, once))
+}
+
+/// Uses a request object up for every browser but this one, where a reload brings it again; `false`: it was used elsewhere.
+pub(crate) fn consume(
+    c: &mut AnyConnection,
+    object: &OneUse,
+    browser: &BrowserSessionId,
+) -> Result<bool, StoreError> {
+    let here = object.within(browser);
+    if replay::consume_once(c, object)? { replay::consume_once(c, &here) } else { replay::was_used(c, &here) }
 }
 
 #[cfg(test)]

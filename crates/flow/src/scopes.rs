@@ -3,9 +3,12 @@
 //! A server takes a request only for scopes that our client document names, by their very text. So the
 //! ceiling is compared by what it allows, and what goes upstream is made of what the document names.
 
-use causeway_domain::Scope;
-use causeway_domain::client::{Client, GrantType};
+#[cfg(test)]
+mod tests;
+
+use causeway_domain::client::{Client, GrantType, Leave, ValidClientMetadata};
 use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
+use causeway_domain::{ResourceScopes, Resources, Scope};
 
 /// What our client document at a person's server names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,33 +25,46 @@ pub(crate) enum Declares {
 pub(crate) const EMAIL: ScopeValue =
     ScopeValue::Account(AccountScope { attr: AccountAttr::Email, action: AccountAction::Read });
 
+/// Scopes between us and a client that somebody can have.
+const OWN: [OwnScope; 5] = [
+    OwnScope::Openid,
+    OwnScope::Profile,
+    OwnScope::Email,
+    OwnScope::OfflineAccess,
+    OwnScope::BackgroundAccess,
+];
+
 /// Which scopes a client may ask for, and what a person's own server is asked for.
 #[derive(Clone, Debug)]
 pub struct ScopePolicy {
     ceiling: Scope,
     declares: Declares,
     supported: Scope,
+    resource_scopes: ResourceScopes,
 }
 
 impl ScopePolicy {
-    pub(crate) fn new(ceiling: Scope, declares: Declares) -> Self {
-        let own = [
-            OwnScope::Openid,
-            OwnScope::Profile,
-            OwnScope::Email,
-            OwnScope::OfflineAccess,
-            OwnScope::BackgroundAccess,
-        ];
+    pub(crate) fn new(ceiling: Scope, declares: Declares, resource_scopes: ResourceScopes) -> Self {
         let email = ceiling.covers(&EMAIL);
-        let own = own.into_iter().filter(|own| email || *own != OwnScope::Email).map(ScopeValue::Own);
+        let is_for_all = |own: &OwnScope| match own {
+            OwnScope::Email => email,
+            own => *own != OwnScope::BackgroundAccess,
+        };
+        let own = OWN.into_iter().filter(is_for_all).map(ScopeValue::Own);
         let supported = ceiling.iter().cloned().chain(own).collect();
-        Self { ceiling, declares, supported }
+        Self { ceiling, declares, supported, resource_scopes }
     }
 
-    /// What a client may be granted, as far as it can be listed: narrower atproto scopes may be asked
-    /// for too.
-    pub fn supported(&self) -> &Scope {
+    /// What every client may be granted, as far as it can be listed: narrower atproto scopes may be asked for too. Stock
+    /// clients ask for all of it when nobody names scopes, so what few may have is not in it: `background_access`, and
+    /// the scopes of resources, which the resources list themselves.
+    pub const fn supported(&self) -> &Scope {
         &self.supported
+    }
+
+    /// The scopes that the operator declares for resources.
+    pub const fn resource_scopes(&self) -> &ResourceScopes {
+        &self.resource_scopes
     }
 
     /// What is enough to know who somebody is, and to stay signed in. Some clients (those of MCP among them) ask for
@@ -62,47 +78,95 @@ impl ScopePolicy {
         })
     }
 
-    /// What any client may ask for.
-    fn within_reach(&self) -> Scope {
-        let special = ScopeValue::Own(OwnScope::BackgroundAccess);
-        self.supported.iter().filter(|value| **value != special).cloned().collect()
+    /// Resolves what a request for `asked` is about. Every request is about who somebody is: one that does not say
+    /// `openid` is about `atproto`. What the client may not have, and what nobody knows here, is left out, which RFC 6749
+    /// section 3.3 provides for, and the token answer tells: stock clients ask for all that some document lists. Nothing
+    /// else is added: some take a scope that they did not ask for as an error.
+    ///
+    /// # Errors
+    /// The reason when a value is malformed, or when nothing remains of what is known here.
+    pub(crate) fn admit(&self, asked: &str, client: &Client, resources: &Resources) -> Result<Scope, String> {
+        let asked = Scope::parse_asked(asked).map_err(|error| error.to_string())?;
+        let (available, missing): (Vec<_>, Vec<_>) =
+            asked.iter().partition(|value| self.is_available(value, client, resources));
+        let refused: Vec<_> =
+            missing.into_iter().filter(|value| !is_optional(value)).map(ToString::to_string).collect();
+        if available.is_empty() && !refused.is_empty() {
+            let within_reach = self.within_reach(client, resources);
+            return Err(format!(
+                "not available to this client: {} (within reach: {within_reach})",
+                refused.join(" ")
+            ));
+        }
+        let says_who = asked.has(&ScopeValue::Own(OwnScope::Openid));
+        let who = (!says_who).then_some(ScopeValue::Atproto);
+        Ok(who.into_iter().chain(available.into_iter().cloned()).collect())
     }
 
-    /// What a request for `asked` is about, or why it is refused. Every request is about who somebody is: one that
-    /// does not say `openid` is about `atproto`. Scopes of OpenID Connect that are not to be had here are left out,
-    /// which RFC 6749 section 3.3 provides for: stock clients send them by habit. Nothing else is added: some
-    /// take a scope that they did not ask for as an error.
-    pub(crate) fn admit(&self, asked: &str, client: &Client) -> Result<Scope, String> {
-        let asked = Scope::parse_asked(asked).map_err(|error| error.to_string())?;
-        let declared = (self.declares != Declares::Asked).then(|| self.declared(Some(client)));
-        let can_deliver = |value: &ScopeValue| match (&declared, value) {
-            (None, value) => self.ceiling.covers(value),
-            // What is in the set is known only to a server that is asked for it by its name.
-            (Some(declared), ScopeValue::Include(_)) => declared.has(value),
-            (Some(declared), value) => declared.covers(value),
-        };
-        let says_who = asked.has(&ScopeValue::Own(OwnScope::Openid));
-        let mut admitted = if says_who { Scope::default() } else { Scope::atproto() };
-        let mut refused = Vec::new();
-        for value in asked.iter() {
-            match value {
-                ScopeValue::Own(OwnScope::BackgroundAccess) if !client.allows_background_access() => {
-                    refused.push(value.to_string());
-                }
-                ScopeValue::Own(own) if !self.has_own(*own, client) => {}
-                ScopeValue::Own(_) => admitted.insert(value.clone()),
-                value if may_ask(client, value) && can_deliver(value) => {
-                    admitted.insert(value.clone());
-                }
-                value => refused.push(value.to_string()),
+    /// Whether a client can be granted a value in a token for these resources.
+    fn is_available(&self, value: &ScopeValue, client: &Client, resources: &Resources) -> bool {
+        match value {
+            ScopeValue::Own(own) => self.has_own(*own, client),
+            ScopeValue::Resource(name) => {
+                may_ask(client, value) && self.resource_scopes.is_of(name, resources)
             }
+            value => may_ask(client, value) && self.can_deliver(value, client),
         }
-        if refused.is_empty() {
-            Ok(admitted)
-        } else {
-            let within_reach = self.within_reach();
-            let allowed = client.scope.as_ref().unwrap_or(&within_reach);
-            Err(format!("not available to this client: {} (within reach: {allowed})", refused.join(" ")))
+    }
+
+    /// Whether a person's server can be asked for a value by what our document there names.
+    fn can_deliver(&self, value: &ScopeValue, client: &Client) -> bool {
+        if self.declares == Declares::Asked {
+            return self.ceiling.covers(value);
+        }
+        let declared = self.declared(Some(client));
+        match value {
+            // What is in the set is known only to a server that is asked for it by its name.
+            ScopeValue::Include(_) => declared.has(value),
+            value => declared.covers(value),
+        }
+    }
+
+    /// What a client may ask for, as far as it can be listed.
+    fn within_reach(&self, client: &Client, resources: &Resources) -> Scope {
+        let registered = client.scope.as_ref().unwrap_or(&self.supported);
+        let listed = registered.iter().cloned().chain(OWN.map(ScopeValue::Own));
+        let available = listed.filter(|value| self.is_available(value, client, resources));
+        [ScopeValue::Atproto].into_iter().chain(available).collect()
+    }
+
+    /// The scope that a client which registers itself can have, of the one that it names (RFC 7591 section 3.2.1).
+    /// `known`: the client as it was before.
+    ///
+    /// # Errors
+    /// The values that no client can have, when nothing else remains.
+    pub(crate) fn registrable(
+        &self,
+        metadata: &ValidClientMetadata,
+        known: Option<&Client>,
+    ) -> Result<Option<Scope>, String> {
+        let Some(named) = &metadata.scope else { return Ok(None) };
+        let can_have = |value: &&ScopeValue| match value {
+            ScopeValue::Own(OwnScope::BackgroundAccess) => {
+                known.is_some_and(|client| client.has_leave(Leave::BackgroundAccess))
+            }
+            ScopeValue::Own(OwnScope::OfflineAccess) => {
+                metadata.grant_types.contains(&GrantType::RefreshToken)
+            }
+            ScopeValue::Own(OwnScope::Email) => self.ceiling.covers(&EMAIL),
+            ScopeValue::Own(OwnScope::Address | OwnScope::Phone) => false,
+            ScopeValue::Own(OwnScope::Openid | OwnScope::Profile) => true,
+            ScopeValue::Resource(name) => self.resource_scopes.find(name).is_some(),
+            value => self.ceiling.covers(value),
+        };
+        let (available, missing): (Vec<_>, Vec<_>) = named.iter().partition(can_have);
+        let refused: Vec<_> =
+            missing.into_iter().filter(|value| !is_optional(value)).map(ToString::to_string).collect();
+        match (available.is_empty(), refused.is_empty()) {
+            (false, _) => Ok(Some(available.into_iter().cloned().collect())),
+            // A scope of which nothing is known here is not one without bounds.
+            (true, true) => Ok(Some(Scope::atproto())),
+            (true, false) => Err(refused.join(" ")),
         }
     }
 
@@ -191,19 +255,33 @@ fn may_ask(client: &Client, value: &ScopeValue) -> bool {
 fn wanted(asked: &Scope) -> Scope {
     let of = |value: &ScopeValue| match value {
         ScopeValue::Own(OwnScope::Email) => Some(EMAIL),
-        ScopeValue::Own(_) => None,
+        ScopeValue::Own(_) | ScopeValue::Resource(_) => None,
         value => Some(value.clone()),
     };
     [ScopeValue::Atproto].into_iter().chain(asked.iter().filter_map(of)).collect()
 }
 
-/// Whether a registration may name these scopes, or those that no client can be granted.
-pub(crate) fn admit_registration(ceiling: &Scope, scope: &Scope) -> Result<(), String> {
-    let refused: Vec<_> = scope
-        .iter()
-        .filter(|value| value.is_atproto() && !ceiling.covers(value))
-        .map(ToString::to_string)
-        .collect();
+/// Whether a request is as good without a value that is not to be had: what stock clients send by habit, or copy from
+/// elsewhere.
+fn is_optional(value: &ScopeValue) -> bool {
+    match value {
+        ScopeValue::Own(own) => *own != OwnScope::BackgroundAccess,
+        value => !value.is_atproto(),
+    }
+}
+
+/// Whether the operator may give a client these scopes; otherwise those that no client can be granted.
+pub(crate) fn admit_of_operator(
+    ceiling: &Scope,
+    resource_scopes: &ResourceScopes,
+    scope: &Scope,
+) -> Result<(), String> {
+    let is_refused = |value: &&ScopeValue| match value {
+        ScopeValue::Own(_) => false,
+        ScopeValue::Resource(name) => resource_scopes.find(name).is_none(),
+        value => !ceiling.covers(value),
+    };
+    let refused: Vec<_> = scope.iter().filter(is_refused).map(ToString::to_string).collect();
     if refused.is_empty() { Ok(()) } else { Err(refused.join(" ")) }
 }
 
@@ -229,13 +307,21 @@ pub(crate) fn has_all(granted: &Scope, asked: &Scope) -> bool {
 /// libraries send the scope of the first request again, with what was left out of the grant; a request that
 /// names nothing else names nothing.
 pub(crate) fn narrow(granted: &Scope, asked: &Scope) -> Option<Scope> {
-    let known = |value: &&ScopeValue| value.is_atproto() || granted.has(value);
-    let narrowed: Scope = asked.iter().filter(known).cloned().collect();
+    let narrowed = without_others(asked, granted, |value| !value.is_atproto());
     if narrowed.is_empty() {
         Some(granted.clone())
     } else {
         narrowed.is_subset_of(&with_atproto(granted)).then_some(narrowed)
     }
+}
+
+/// A scope that is asked for later, without the scopes of resources that were not granted: nobody knows them here.
+pub(crate) fn known_in(granted: &Scope, asked: &Scope) -> Scope {
+    without_others(asked, granted, |value| matches!(value, ScopeValue::Resource(_)))
+}
+
+fn without_others(asked: &Scope, granted: &Scope, may_go: impl Fn(&ScopeValue) -> bool) -> Scope {
+    asked.iter().filter(|value| !may_go(value) || granted.has(value)).cloned().collect()
 }
 
 /// The same, with `atproto` beside `openid`: between us and a client they say the same, and people's servers know only the
@@ -246,199 +332,4 @@ pub(crate) fn with_atproto(scope: &Scope) -> Scope {
         scope.insert(ScopeValue::Atproto);
     }
     scope
-}
-
-#[cfg(test)]
-mod tests {
-    use causeway_domain::client::ClientMetadata;
-    use causeway_domain::{ClientId, TenantId, Timestamp};
-
-    use super::*;
-
-    const CEILING: &str = "atproto transition:generic transition:email";
-    const LISTED: [&str; 4] = ["atproto", "transition:generic", "transition:email", "transition:chat.bsky"];
-
-    fn scope(text: &str) -> Scope {
-        Scope::parse(text).unwrap()
-    }
-
-    fn policy(ceiling: &str, declares: Declares) -> ScopePolicy {
-        ScopePolicy::new(scope(ceiling), declares)
-    }
-
-    fn client(registered: Option<&str>) -> Client {
-        let metadata = ClientMetadata {
-            redirect_uris: vec!["https://app.example/cb".to_owned()],
-            scope: registered.map(str::to_owned),
-            grant_types: Some(vec!["authorization_code".to_owned(), "refresh_token".to_owned()]),
-            ..ClientMetadata::default()
-        };
-        let (id, tenant) = (ClientId::new("c"), TenantId::default_tenant());
-        metadata.validate().unwrap().into_client(id, tenant, None, Timestamp(0))
-    }
-
-    fn listed() -> Vec<String> {
-        LISTED.map(str::to_owned).to_vec()
-    }
-
-    #[test]
-    fn admits_within_ceiling_and_registration() {
-        let policy = policy(CEILING, Declares::Ceiling);
-        let anything = client(None);
-        let registered = client(Some("atproto transition:generic"));
-        let admit = |asked, client| policy.admit(asked, client).map(|scope| scope.to_string());
-        assert_eq!(admit("", &anything).as_deref(), Ok("atproto"));
-        assert_eq!(admit("transition:email", &anything).as_deref(), Ok("atproto transition:email"));
-        assert_eq!(admit("repo:a.b.c", &registered).as_deref(), Ok("atproto repo:a.b.c"));
-        assert_eq!(
-            admit("transition:email", &registered),
-            Err("not available to this client: transition:email (within reach: atproto transition:generic)"
-                .to_owned())
-        );
-        assert!(admit("transition:chat.bsky identity:*", &anything).is_err_and(|error| {
-            error.starts_with("not available to this client: transition:chat.bsky identity:* (")
-        }));
-        assert!(admit("nonsense", &anything).is_err_and(|error| error.contains("nonsense is not a scope")));
-    }
-
-    #[test]
-    fn what_is_between_us_and_the_client() {
-        let with_email = policy(CEILING, Declares::Ceiling);
-        let without = policy("atproto transition:generic", Declares::Ceiling);
-        let all = "openid profile email offline_access address phone";
-        let admit = |policy: &ScopePolicy, asked, registered| {
-            policy.admit(asked, &client(registered)).map(|scope| scope.to_string())
-        };
-        assert_eq!(admit(&with_email, all, None).as_deref(), Ok("openid profile email offline_access"));
-        assert_eq!(admit(&without, all, None).as_deref(), Ok("openid profile offline_access"));
-        assert_eq!(admit(&with_email, "openid email", Some("atproto")).as_deref(), Ok("openid"));
-        assert_eq!(admit(&with_email, "openid atproto", None).as_deref(), Ok("openid atproto"));
-        assert_eq!(admit(&with_email, "openid groups notes:read", None).as_deref(), Ok("openid"));
-        assert!(admit(&with_email, "openid transition:nonsense", None).is_err());
-        assert!(admit(&with_email, "openid repo:nonsense", None).is_err());
-        let mut once = client(None);
-        once.grant_types = vec![GrantType::AuthorizationCode];
-        let admitted = with_email.admit("openid offline_access", &once).unwrap();
-        assert_eq!(admitted.to_string(), "openid", "it gets no refresh token");
-        assert_eq!(admit(&with_email, "email", Some("atproto email")).as_deref(), Ok("atproto email"));
-        assert!(admit(&with_email, "background_access", None).is_err());
-        let mut automation = client(None);
-        automation.metadata.insert("allow_background_access".to_owned(), true.into());
-        let admitted = with_email.admit("background_access", &automation).unwrap();
-        assert_eq!(admitted.to_string(), "atproto background_access");
-        assert_eq!(
-            with_email.supported().to_string(),
-            "atproto transition:generic transition:email openid profile email offline_access background_access"
-        );
-        assert!(!without.supported().contains("email"));
-    }
-
-    #[test]
-    fn upstream_by_what_the_document_names() {
-        use Declares::{Asked, Ceiling, Registered};
-        let upstream = |declares, ceiling, registered, asked| {
-            policy(ceiling, declares).upstream(&client(registered), &scope(asked)).to_string()
-        };
-        let narrow = "openid repo:a.b.c?action=create blob:image/png email";
-        assert_eq!(
-            upstream(Asked, CEILING, None, narrow),
-            "atproto repo:a.b.c?action=create blob:image/png account:email"
-        );
-        assert_eq!(upstream(Ceiling, CEILING, None, narrow), "atproto transition:generic transition:email");
-        assert_eq!(
-            upstream(
-                Ceiling,
-                "atproto transition:generic repo:a.b.c account:email transition:email",
-                None,
-                narrow
-            ),
-            "atproto repo:a.b.c transition:generic account:email"
-        );
-        assert_eq!(
-            upstream(Registered, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
-            "atproto repo:a.b.c blob:*/* account:email"
-        );
-        assert_eq!(
-            upstream(Registered, CEILING, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"),
-            "atproto repo:a.b.fooBar"
-        );
-        assert_eq!(
-            upstream(Registered, CEILING, None, narrow),
-            "atproto transition:generic transition:email"
-        );
-        assert_eq!(upstream(Asked, "atproto", None, "openid email repo:a.b.c"), "atproto");
-        assert_eq!(
-            upstream(Registered, "atproto repo:a.b.c", Some("repo:a.b.c repo:a.b.d"), "repo:a.b.d"),
-            "atproto"
-        );
-    }
-
-    /// Only a server that is asked for a set by its name tells what is in it.
-    #[test]
-    fn permission_sets_go_by_their_name() {
-        let admits = |declares, ceiling, registered| {
-            policy(ceiling, declares).admit("include:a.b.auth", &client(registered)).is_ok()
-        };
-        assert!(admits(Declares::Asked, CEILING, None));
-        assert!(!admits(Declares::Ceiling, CEILING, None));
-        assert!(admits(Declares::Ceiling, "atproto include:a.b.auth", None));
-        assert!(admits(Declares::Registered, CEILING, Some("include:a.b.auth")));
-        assert!(!admits(Declares::Registered, CEILING, None));
-        assert!(!admits(Declares::Asked, "atproto", None));
-    }
-
-    #[test]
-    fn coarse_by_what_the_server_lists() {
-        let coarse = |ceiling, asked, listed: &[String]| {
-            policy(ceiling, Declares::Ceiling).upstream_coarse(&scope(asked), listed).to_string()
-        };
-        let all = "atproto transition:generic transition:email transition:chat.bsky";
-        let narrow = "openid repo:a.b.c email identity:handle include:a.b.auth";
-        assert_eq!(coarse(all, narrow, &listed()), "atproto transition:generic transition:email");
-        assert_eq!(coarse(all, narrow, &listed()[..2]), "atproto transition:generic");
-        assert_eq!(coarse("atproto repo:*", narrow, &listed()), "atproto");
-        assert_eq!(coarse("atproto account:email", "email", &listed()), "atproto transition:email");
-        assert_eq!(coarse(all, "openid", &listed()), "atproto");
-        assert_eq!(
-            coarse(all, "rpc:chat.bsky.convo.getLog?aud=*", &listed()),
-            "atproto transition:chat.bsky transition:generic"
-        );
-    }
-
-    #[test]
-    fn a_grant_keeps_what_is_ours_to_give() {
-        let grant = |asked, granted| grantable(&scope(asked), &scope(granted)).to_string();
-        assert_eq!(
-            grant("atproto openid repo:a.b.c email", "atproto transition:generic transition:email"),
-            "atproto openid repo:a.b.c email"
-        );
-        assert_eq!(grant("atproto openid email profile", "atproto"), "atproto openid profile");
-        assert_eq!(grant("atproto email", "atproto account:email?action=manage"), "atproto email");
-        assert_eq!(grant("openid transition:generic", "transition:generic"), "openid transition:generic");
-    }
-
-    #[test]
-    fn a_grant_has_what_it_covers() {
-        let has = |granted, asked| has_all(&scope(granted), &scope(asked));
-        assert!(has("atproto openid transition:generic", "atproto openid repo:a.b.c offline_access"));
-        assert!(!has("atproto openid", "atproto openid profile"));
-        assert!(!has("atproto repo:a.b.c", "atproto repo:*"));
-    }
-
-    #[test]
-    fn a_refresh_narrows_by_meaning() {
-        let narrowed = |granted, asked| narrow(&scope(granted), &scope(asked)).map(|scope| scope.to_string());
-        let granted = "atproto openid transition:generic";
-        assert_eq!(narrowed(granted, "").as_deref(), Some(granted));
-        assert_eq!(narrowed(granted, "phone email").as_deref(), Some(granted));
-        assert_eq!(narrowed(granted, "atproto repo:a.b.c").as_deref(), Some("atproto repo:a.b.c"));
-        assert_eq!(narrowed(granted, "openid atproto email").as_deref(), Some("openid atproto"));
-        assert_eq!(narrowed(granted, "atproto account:email"), None);
-        assert_eq!(narrowed("atproto repo:a.b.c", "atproto repo:*"), None);
-        assert_eq!(
-            narrowed("atproto include:a.b.auth", "include:a.b.auth").as_deref(),
-            Some("include:a.b.auth")
-        );
-        assert_eq!(narrowed("atproto repo:a.b.c", "include:a.b.auth"), None);
-    }
 }

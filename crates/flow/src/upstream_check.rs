@@ -1,8 +1,8 @@
 //! What a person's server would find wrong with our client documents, found out beforehand (atproto OAuth
 //! specification, "Client ID Metadata Document"). Whoever fetches them is not here: what they got is judged.
 
-use causeway_domain::Scope;
 use causeway_domain::client::Client;
+use causeway_domain::{ResourceScopes, Scope};
 use serde_json::Value;
 
 use crate::scopes::{Declares, ScopePolicy};
@@ -26,7 +26,8 @@ impl Published {
 
     /// That of one client.
     pub fn of_client(issuer: &str, client: &Client, ceiling: &Scope) -> Self {
-        let scope = ScopePolicy::new(ceiling.clone(), Declares::Registered).declared(Some(client));
+        let scope = ScopePolicy::new(ceiling.clone(), Declares::Registered, ResourceScopes::default())
+            .declared(Some(client));
         Self::new(issuer, &Document { client: Some(client.client_id.clone()), coarse: None }, &scope)
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
 use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
 use causeway_domain::resource::ResourceError;
-use causeway_domain::{Clock, Resource, Scope, Secret, SystemClock, SystemRng};
+use causeway_domain::{Clock, Resource, ResourceScopes, Scope, Secret, SystemClock, SystemRng};
 use causeway_flow::budget::Budgets;
 use causeway_flow::limits::{RateLimit, RateLimits};
 use causeway_flow::registration::RegistrationPolicy;
@@ -55,6 +55,15 @@ fn resources(config: &Config) -> Result<Vec<Resource>, ConfigError> {
         mend: "use URIs such as https://api.example.com/mcp".to_owned(),
     };
     config.resources.iter().map(|text| Resource::parse(text).map_err(refuse)).collect()
+}
+
+/// The scopes of resources, refused like any other setting.
+pub(crate) fn resource_scopes(config: &Config) -> Result<ResourceScopes, ConfigError> {
+    ResourceScopes::parse(&config.resource_scope).map_err(|error| ConfigError {
+        setting: "resource-scope (CAUSEWAY_RESOURCE_SCOPE)".to_owned(),
+        problem: error.to_string(),
+        mend: "use for example \"https://api.example.com/mcp notes:read Read your notes\"".to_owned(),
+    })
 }
 
 /// Opens a database whose schema is the one that this program knows.
@@ -155,6 +164,7 @@ pub(crate) async fn context(
         client_documents: config.client_id_documents,
         resources: resources(config)?,
         trusted_email_issuers: config.trusted_email_issuers.clone(),
+        resource_scopes: resource_scopes(config)?,
         limits,
         audit_seconds: config.audit_retention_days.map(|days| i64::from(days) * 86_400),
         history: History {

@@ -47,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(cli.settings)?;
     compose::database_url(&config)?;
     compose::ceiling(&config)?;
+    compose::resource_scopes(&config)?;
     secret_key::configured(&config)?;
     let telemetry = Telemetry::from_environment()?;
     match cli.command.unwrap_or(Command::Serve) {

@@ -33,7 +33,7 @@ impl Column {
 
     /// No scope at all is the empty set. A value that this version does not know allows nothing.
     pub(crate) fn scope(self, text: Option<&str>) -> Result<Scope, StoreError> {
-        Scope::parse_known(text.unwrap_or_default()).map_err(|_| self.corrupt())
+        Scope::from_stored(text.unwrap_or_default()).map_err(|_| self.corrupt())
     }
 
     pub(crate) fn resources(self, text: Option<&str>) -> Result<Resources, StoreError> {

@@ -24,6 +24,15 @@ pub fn consume_once(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreE
     Ok(inserted == 1)
 }
 
+/// Whether something was used.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn was_used(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreError> {
+    let rows = replay::table.filter(replay::id.eq(once.id())).count();
+    Ok(rows.get_result::<i64>(c)? > 0)
+}
+
 /// The same for what is cheap to lose in a crash: among all processes of a deployment one gets it, but
 /// nobody waits for the disk. On the embedded database, which has one process, the caller's own memory
 /// has decided already, and nothing is written.

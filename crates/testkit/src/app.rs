@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Result;
 use causeway_api::ApiConfig;
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
-use causeway_domain::{PlainToken, Scope, Secret, SystemRng};
+use causeway_domain::{PlainToken, ResourceScopes, Scope, Secret, SystemRng};
 use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::dpop::ProofRequest;
 use causeway_flow::limits::RateLimits;
@@ -160,6 +160,7 @@ impl TestApp {
             client_documents: true,
             resources: Vec::new(),
             trusted_email_issuers: Vec::new(),
+            resource_scopes: ResourceScopes::default(),
             limits: RateLimits::default(),
             audit_seconds: Some(90 * 86_400),
             history: History::default(),

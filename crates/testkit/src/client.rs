@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::{CodeVerifier, SystemRng};
 use serde_json::{Value, json};
+use reqwest::{Method, RequestBuilder};
 use url::form_urlencoded;
 
 use crate::agent::{Agent, Answer};
@@ -15,8 +16,10 @@ pub struct OauthClient {
     pub issuer: String,
     /// Its identifier.
     pub client_id: String,
-    /// Its secret, sent in the body; `None`: a public client.
+    /// Its secret; `None`: a public client.
     pub client_secret: Option<String>,
+    /// Whether the secret goes into the header (`client_secret_basic`), and not into the body (`client_secret_post`).
+    pub in_header: bool,
     /// Where answers go.
     pub redirect_uri: String,
     /// What it asks for.
@@ -107,6 +110,7 @@ impl OauthClient {
             issuer: issuer.to_owned(),
             client_id: body["client_id"].as_str().context("client_id")?.to_owned(),
             client_secret: body["client_secret"].as_str().map(str::to_owned),
+            in_header: body["token_endpoint_auth_method"] == "client_secret_basic",
             redirect_uri: "http://127.0.0.1:49152/callback".to_owned(),
             scope: "atproto transition:generic".to_owned(),
         })
@@ -165,11 +169,12 @@ impl OauthClient {
         agent.get(&callback).await?.location()
     }
 
-    /// A form with this client's authentication.
+    /// A form with this client's authentication, as far as it is in the body.
     pub fn form<'a>(&'a self, params: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let mut form = params.to_vec();
         form.push(("client_id", &self.client_id));
-        form.extend(self.client_secret.as_deref().map(|secret| ("client_secret", secret)));
+        let in_body = self.client_secret.as_deref().filter(|_| !self.in_header);
+        form.extend(in_body.map(|secret| ("client_secret", secret)));
         form
     }
 
@@ -178,7 +183,15 @@ impl OauthClient {
     /// # Errors
     /// When there is no answer.
     pub async fn post(&self, agent: &Agent, path: &str, params: &[(&str, &str)]) -> Result<Answer> {
-        agent.post(&format!("{}{path}", self.issuer), &self.form(params)).await
+        agent.send(self.request(agent, path, params)).await
+    }
+
+    fn request(&self, agent: &Agent, path: &str, params: &[(&str, &str)]) -> RequestBuilder {
+        let request = agent.request(Method::POST, &format!("{}{path}", self.issuer)).form(&self.form(params));
+        match self.client_secret.as_deref().filter(|_| self.in_header) {
+            Some(secret) => request.basic_auth(&self.client_id, Some(secret)),
+            None => request,
+        }
     }
 
     /// A POST with this client's authentication and a DPoP proof.
@@ -192,7 +205,7 @@ impl OauthClient {
         params: &[(&str, &str)],
         proof: &str,
     ) -> Result<Answer> {
-        agent.post_with_proof(&format!("{}{path}", self.issuer), &self.form(params), proof).await
+        agent.send(self.request(agent, path, params).header("dpop", proof)).await
     }
 
     /// Redeems a code.

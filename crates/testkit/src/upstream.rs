@@ -341,6 +341,7 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
         Ok(hangs_up) => hangs_up,
         Err(response) => return response,
     };
+    let words = lock(&state).script.unknown_scope;
     if let Some(knows) = lock(&state).script.knows.clone() {
         // The loopback client has its document in its name.
         let client = form.get("client_id").and_then(|id| url::Url::parse(id).ok());
@@ -348,6 +349,10 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
             url.query_pairs().find(|(name, _)| name == "scope").map(|(_, scope)| scope.into_owned())
         });
         let unknown = |scope: &str| scope.split(' ').any(|value| !knows.contains(&value));
+        if let Some((error, text)) = words.filter(|_| form.get("scope").is_none_or(|scope| unknown(scope))) {
+            let body = json!({"error": error, "error_description": text});
+            return HttpResponse::BadRequest().json(body);
+        }
         if declared.is_some_and(|scope| unknown(&scope)) {
             return HttpResponse::BadRequest().json(json!({"error": "invalid_client_metadata"}));
         }

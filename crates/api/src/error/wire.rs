@@ -147,8 +147,8 @@ fn requests(book: &mut Book) {
     });
     let assertion = |error: AssertionError| client(error.into());
     every!(book, assertion, AssertionError {
-        Jws(VerifyError::Signature), Typ, RegisteredAlg, NoSubject, OtherClient, Claim(ClaimError::Expired),
-        Keys(JwkError::Private), Unreachable,
+        Jws(VerifyError::Signature), Typ, RegisteredAlg, NoSubject, OtherClient,
+        Audience("https://as.example".to_owned()), Claim(ClaimError::Expired), Keys(JwkError::Private), Unreachable,
     });
     every!(book, |error: VerifyError| assertion(error.into()), VerifyError {
         TooLong(16_384), Malformed, Algorithm, Critical, Jwk(JwkError::Symmetric), UnknownKey, Signature, Claims,
@@ -178,7 +178,7 @@ fn authorization(book: &mut Book) {
             NoResponseType, ResponseType, ResponseMode, Prompt(PromptError), IdTokenHint, Claims(text()), Acr, MaxAge, Grant,
             NoCodeChallenge, NoNonce, CodeChallengeMethod, CodeChallenge, DpopJkt, Scope(text()), Target(text()),
             Unprotected("pushed: send request_uri"), InvalidRequestObject(text()), RequestUriNotSupported,
-            TooLong("state", 2048),
+            TooLong("state", 8192),
         });
     };
     book.section("Authorization requests: told to the client");

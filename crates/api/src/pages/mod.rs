@@ -20,7 +20,7 @@ mod text;
 mod time;
 
 use askama::Template;
-use causeway_domain::Scope;
+use causeway_domain::{ResourceScopes, Scope};
 use causeway_flow::ClientAnswer;
 use causeway_flow::sign_in::SignInTrouble;
 
@@ -108,10 +108,10 @@ pub struct AskedScopes {
 
 impl AskedScopes {
     /// A scope in words. `contents` is what the person's server granted: it says what is in permission
-    /// sets.
-    pub fn new(lang: Lang, scope: &Scope, contents: &Scope) -> Self {
+    /// sets. The words for the scopes of resources are the operator's.
+    pub fn new(lang: Lang, scope: &Scope, contents: &Scope, resource_scopes: &ResourceScopes) -> Self {
         Self {
-            groups: scope_words::describe(scope, contents, &lang.text().scopes),
+            groups: scope_words::describe(scope, contents, resource_scopes, &lang.text().scopes),
             values: scope.iter().map(ToString::to_string).collect(),
         }
     }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use causeway_domain::scope::{
     AccountAction, AccountAttr, Audience, BlobScope, IdentityAttr, IncludeScope, Names, OwnScope, RepoAction,
-    RepoScope, RpcScope, ScopeValue, Service, Transition,
+    RepoScope, ResourceScope, RpcScope, ScopeValue, Service, Transition,
 };
-use causeway_domain::{Nsid, Scope};
+use causeway_domain::{Nsid, ResourceScopes, Scope};
 
 use super::text::{Around, Scopes};
 
@@ -44,8 +44,13 @@ pub struct ScopeItem {
 
 /// Says what a scope allows. `contents` is what the person's server answered: what is in permission sets
 /// stands there.
-pub(super) fn describe(scope: &Scope, contents: &Scope, text: &Scopes) -> Vec<ScopeGroup> {
-    let mut words = Words { text, groups: BTreeMap::new() };
+pub(super) fn describe(
+    scope: &Scope,
+    contents: &Scope,
+    resource_scopes: &ResourceScopes,
+    text: &Scopes,
+) -> Vec<ScopeGroup> {
+    let mut words = Words { text, resource_scopes, groups: BTreeMap::new() };
     // What another value covers adds nothing.
     for value in scope.normalized().iter() {
         words.add(value, contents);
@@ -62,6 +67,7 @@ enum Group {
     Services,
     Account,
     Sets,
+    Resources,
     Absence,
 }
 
@@ -75,6 +81,7 @@ enum Line {
 
 struct Words<'a> {
     text: &'a Scopes,
+    resource_scopes: &'a ResourceScopes,
     groups: BTreeMap<Group, BTreeMap<Line, ScopeLine>>,
 }
 
@@ -122,6 +129,7 @@ impl Words<'_> {
                 IdentityAttr::Any => self.plain(Group::Account, t.identity_any, Some(t.identity_any_risk)),
             },
             ScopeValue::Include(include) => self.include(include, contents),
+            ScopeValue::Resource(name) => self.resource(name),
         }
     }
 
@@ -201,7 +209,7 @@ impl Words<'_> {
             let names: Vec<_> = line.items.into_iter().map(|item| item.name).collect();
             vec![ScopeItem { words: line.words, name: names.join(", ") }]
         };
-        let items: Vec<_> = describe(&inside, &Scope::default(), t)
+        let items: Vec<_> = describe(&inside, &Scope::default(), self.resource_scopes, t)
             .into_iter()
             .flat_map(|group| group.lines)
             .flat_map(of_line)
@@ -209,6 +217,15 @@ impl Words<'_> {
         words.push_str(if items.is_empty() { t.set_unknown } else { t.set_known });
         let line = self.line(Group::Sets, Line::Plain(words.clone()));
         *line = ScopeLine { words, items, risk: None };
+    }
+
+    /// In the operator's words, with the resource and the name.
+    fn resource(&mut self, name: &ResourceScope) {
+        let declared = self.resource_scopes.find(name);
+        let words = declared.map_or_else(|| name.to_string(), |declared| declared.text.clone());
+        let at = declared.map_or_else(String::new, |declared| declared.resource.to_string());
+        let line = self.line(Group::Resources, Line::Plain(name.to_string()));
+        *line = ScopeLine { words, items: vec![ScopeItem { words: at, name: name.to_string() }], risk: None };
     }
 
     fn finish(self) -> Vec<ScopeGroup> {
@@ -220,6 +237,7 @@ impl Words<'_> {
             Group::Services => t.about_services,
             Group::Account => t.about_account,
             Group::Sets => t.about_sets,
+            Group::Resources => t.about_resources,
             Group::Absence => t.about_absence,
         };
         let sorted = |(line, mut said): (Line, ScopeLine)| {
@@ -271,9 +289,11 @@ mod tests {
 
     /// Title: words [items] (risk), a line each.
     fn said_of(scope: &str, contents: &str) -> Vec<String> {
-        let read = |text| Scope::parse(text).unwrap();
+        let read = |text| Scope::parse_asked(text).unwrap();
+        let notes = "https://notes.example/mcp notes:read Read your notes.";
+        let declared = ResourceScopes::parse(&[notes]).unwrap();
         let mut said = Vec::new();
-        for group in describe(&read(scope), &read(contents), &EN.scopes) {
+        for group in describe(&read(scope), &read(contents), &declared, &EN.scopes) {
             for line in group.lines {
                 let items =
                     line.items.iter().map(|item| format!("{} {}", item.words, item.name).trim().to_owned());
@@ -306,7 +326,7 @@ mod tests {
             let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
             let [scope, words, note] = cells[..] else { panic!("{row}") };
             let scope = Scope::parse(scope.trim_matches('`')).unwrap();
-            let groups = describe(&scope, &Scope::default(), &EN.scopes);
+            let groups = describe(&scope, &Scope::default(), &ResourceScopes::default(), &EN.scopes);
             let said = groups.first().map_or_else(ScopeLine::default, |group| group.lines[0].clone());
             assert_eq!(said.words, words, "{row}");
             let marked = note == "far-reaching" || note.ends_with("; far-reaching");
@@ -336,6 +356,18 @@ mod tests {
                 "Services in your name: Use these functions of any service in your name: [com.example.ping]",
                 "Services in your name: Use these functions of the service api.bsky.app in your name: \
                  [app.bsky.actor.getProfile; app.bsky.feed.getTimeline]",
+            ]
+        );
+    }
+
+    /// In the operator's words; one that the operator has taken back since by its name.
+    #[test]
+    fn scopes_of_resources() {
+        assert_eq!(
+            said_of("gone:x notes:read", ""),
+            [
+                "At other services: gone:x [gone:x]",
+                "At other services: Read your notes. [https://notes.example/mcp notes:read]",
             ]
         );
     }

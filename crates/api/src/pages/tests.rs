@@ -1,4 +1,4 @@
-use causeway_domain::Timestamp;
+use causeway_domain::{ResourceScopes, Timestamp};
 
 use super::*;
 
@@ -37,7 +37,9 @@ fn asked(scope: &str, contents: &str) -> AskedScopes {
 }
 
 fn asked_in(lang: Lang, scope: &str, contents: &str) -> AskedScopes {
-    AskedScopes::new(lang, &Scope::parse(scope).unwrap(), &Scope::parse(contents).unwrap())
+    let (scope, contents) = (Scope::parse_asked(scope).unwrap(), Scope::parse(contents).unwrap());
+    let declared = ResourceScopes::parse(&["https://notes.example/mcp notes:read Read your notes"]).unwrap();
+    AskedScopes::new(lang, &scope, &contents, &declared)
 }
 
 fn error() -> ErrorPage {

@@ -163,6 +163,7 @@ pub(super) struct Scopes {
     pub(super) about_services: &'static str,
     pub(super) about_account: &'static str,
     pub(super) about_sets: &'static str,
+    pub(super) about_resources: &'static str,
     pub(super) about_absence: &'static str,
     pub(super) identity: &'static str,
     pub(super) email: &'static str,

@@ -69,7 +69,12 @@ fn app(line: AccountSession, now: Timestamp) -> AppLine {
         began_here: line.began_here,
         since: head.created_at,
         last_used: head.last_used_at,
-        scopes: AskedScopes::new(request::lang(), &line.session.granted, &Scope::default()),
+        scopes: AskedScopes::new(
+            request::lang(),
+            &line.session.granted,
+            &Scope::default(),
+            state.ctx.scopes().resource_scopes(),
+        ),
         session: head.session_id.into_string(),
     }
 }

@@ -41,7 +41,12 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         handle: view.session.handle.map(|handle| handle.to_string()),
         did: view.session.did.to_string(),
         pds_host: host_of(&view.session.upstream.pds),
-        scopes: AskedScopes::new(request::lang(), &view.scope, &view.upstream_scope),
+        scopes: AskedScopes::new(
+            request::lang(),
+            &view.scope,
+            &view.upstream_scope,
+            state.ctx.scopes().resource_scopes(),
+        ),
         may_remember: view.may_remember,
         request: id.into_string(),
     }

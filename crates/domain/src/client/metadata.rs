@@ -6,6 +6,8 @@ use url::Url;
 
 use super::auth_method::TokenEndpointAuthMethod;
 use super::demands;
+use super::display_name;
+use super::left_out::keep_web_pages;
 use super::metadata_error::ClientMetadataError;
 use super::terms::{ACCESS_TOKEN_EXPIRATION, REFRESH_TOKEN_EXPIRATION};
 use super::{Client, GrantType, Leave};
@@ -16,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ClientId, TenantId};
 use crate::logout;
 use crate::pkce_policy::PKCE;
-use crate::redirect_uri::RedirectUri;
+use crate::redirect_uri::{RedirectUri, RedirectUriError};
 use crate::resource::ALLOWED_RESOURCES;
 use crate::rng::Rng;
 use crate::scope::Scope;
@@ -25,8 +27,6 @@ use crate::signing_alg::SigningAlg;
 
 /// More redirect URIs are refused.
 const MAX_REDIRECT_URIS: usize = 32;
-/// A longer name is refused.
-const MAX_NAME_CHARS: usize = 100;
 pub(super) const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
 pub(super) const USERINFO_ALG: &str = "userinfo_signed_response_alg";
 pub(super) const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
@@ -51,8 +51,8 @@ pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|reserved| name.starts_with(reserved))
 }
 
-/// A registration request's body (RFC 7591 section 2): what we understand, and the rest. A member that is null counts
-/// as left out (RFC 7592 section 2.2), whichever it is.
+/// A registration request's body (RFC 7591 section 2): what we understand, and the rest. A member that is null (RFC 7592
+/// section 2.2) or an empty text counts as left out, whichever it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMetadata {
     /// Where answers may go.
@@ -155,8 +155,9 @@ impl ClientMetadata {
     ///
     /// # Errors
     /// The first [`ClientMetadataError`] found.
-    pub fn validate(self) -> Result<ValidClientMetadata, ClientMetadataError> {
+    pub fn validate(mut self) -> Result<ValidClientMetadata, ClientMetadataError> {
         use ClientMetadataError as E;
+        self.leave_out_empty();
         let redirect_uris = parse_redirect_uris(self.redirect_uris)?;
         let token_endpoint_auth_method = match self.token_endpoint_auth_method {
             None => TokenEndpointAuthMethod::ClientSecretBasic,
@@ -170,6 +171,10 @@ impl ClientMetadata {
         if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
             return Err(E::NoRedirectUri);
         }
+        if let Some(uri) = redirect_uris.iter().find(|uri| !is_public && uri.is_unowned()) {
+            let error = RedirectUriError::PublicClientsOnly;
+            return Err(E::RedirectUri { uri: uri.to_string(), error });
+        }
         let response_types = self.response_types.unwrap_or_default();
         if let Some(other) =
             response_types.first().filter(|_| !response_types.iter().any(|name| name == "code"))
@@ -177,19 +182,15 @@ impl ClientMetadata {
             return Err(E::ResponseType(other.clone()));
         }
         let scope = self.scope.map(|scope| Scope::parse_asked(&scope)).transpose()?;
-        let client_name = self.client_name.filter(|name| !name.is_empty());
-        if client_name.as_deref().is_some_and(|name| !is_honest_text(name, MAX_NAME_CHARS)) {
-            return Err(E::Text("client_name", MAX_NAME_CHARS));
-        }
-        if client_name.as_deref().is_some_and(|name| name.chars().all(shows_nothing)) {
-            return Err(E::BlankName);
-        }
+        let client_name = display_name::read(self.client_name.as_deref().unwrap_or_default())?;
         if self.client_uri.as_deref().is_some_and(|uri| uri.contains('\0')) || self.other.iter().any(has_nul)
         {
             return Err(E::Nul);
         }
         let mut metadata = self.other;
-        metadata.retain(|name, value| !is_reserved(name) && !value.is_null());
+        metadata.extend(self.client_uri.map(|uri| ("client_uri".to_owned(), uri.into())));
+        metadata.retain(|name, _| !is_reserved(name));
+        keep_web_pages(&mut metadata);
         demands::check(&mut metadata)?;
         for member in [ID_TOKEN_ALG, USERINFO_ALG, INTROSPECTION_ALG] {
             if metadata.get(member).is_some_and(|alg| alg.as_str().and_then(SigningAlg::parse).is_none()) {
@@ -199,17 +200,11 @@ impl ClientMetadata {
         let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
         logout::check_metadata(&metadata)?;
         access_format::check_metadata(&metadata)?;
-        if let Some(uri) = self.client_uri {
-            if !is_web_address(&uri) {
-                return Err(E::ClientUri);
-            }
-            metadata.insert("client_uri".to_owned(), uri.into());
-        }
         Ok(ValidClientMetadata {
             redirect_uris,
             token_endpoint_auth_method,
             grant_types,
-            client_name: client_name.unwrap_or_default().trim().to_owned(),
+            client_name,
             scope,
             jwks,
             metadata,
@@ -244,25 +239,6 @@ fn parse_grant_types(names: Option<Vec<String>>) -> Result<Vec<GrantType>, Clien
         return Err(ClientMetadataError::NoFirstGrant);
     }
     Ok(grants)
-}
-
-/// No control characters, no separators of lines, and none that turn the direction of the text around.
-fn is_honest_text(text: &str, max_chars: usize) -> bool {
-    let deceives = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().count() <= max_chars && !text.chars().any(deceives)
-}
-
-/// White space, and what looks like it or like nothing: soft hyphen, joiners, fillers, the empty Braille pattern,
-/// variation selectors.
-fn shows_nothing(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether a name, or a text at any depth of its value, holds U+0000: no database is asked to keep one.
@@ -342,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_left_out() {
+    fn what_is_null_or_empty_is_left_out() {
         let names = [
             "redirect_uris",
             "token_endpoint_auth_method",
@@ -368,26 +344,37 @@ mod tests {
             "software_id",
         ];
         let grants = serde_json::json!({"grant_types": ["client_credentials"]});
-        let mut nulls = grants.clone();
+        let read = |json| serde_json::from_value::<ClientMetadata>(json).unwrap().validate();
+        let plain = read(grants.clone()).unwrap();
+        let (mut nulls, mut empty) = (grants.clone(), grants);
         for name in names {
             nulls[name] = serde_json::Value::Null;
+            empty[name] = "".into();
         }
-        let read = |json| serde_json::from_value::<ClientMetadata>(json).unwrap().validate();
-        assert_eq!(read(nulls).unwrap(), read(grants).unwrap());
+        for list in ["redirect_uris", "response_types", "contacts"] {
+            empty[list] = serde_json::json!([""]);
+        }
+        empty["jwks"] = serde_json::json!({ "keys": [] });
+        assert_eq!(read(nulls).unwrap(), plain);
+        let mut contacts = plain;
+        contacts.metadata.insert("contacts".to_owned(), serde_json::json!([]));
+        assert_eq!(read(empty).unwrap(), contacts);
         let defaults = serde_json::json!({"grant_types": null, "redirect_uris": ["https://a.example/cb"]});
         assert_eq!(read(defaults).unwrap().grant_types, [GrantType::AuthorizationCode]);
     }
 
     #[test]
-    fn names_that_show_something() {
-        let named = |name: &str| {
-            let body = serde_json::json!({"redirect_uris": ["https://a.example/cb"], "client_name": name});
-            metadata(body).map(|valid| valid.client_name)
+    fn private_schemes_without_a_dot_are_for_public_clients() {
+        let with = |method: &str, uri: &str| {
+            metadata(serde_json::json!({
+                "redirect_uris": ["https://a.example/cb", uri], "token_endpoint_auth_method": method,
+            }))
+            .map_err(|error| error.to_string())
         };
-        for (name, kept) in [("", ""), (" App ", "App"), ("\u{200d}a", "\u{200d}a"), ("한글", "한글")] {
-            assert_eq!(named(name), Ok(kept.to_owned()));
-        }
-        assert_eq!(named(" "), Err(ClientMetadataError::BlankName));
+        let cursor = "cursor://anysphere.cursor-retrieval/oauth/callback";
+        assert!(with("none", cursor).is_ok());
+        assert!(with("client_secret_basic", cursor).is_err_and(|error| error.contains("for public clients")));
+        assert!(with("client_secret_basic", "com.example.app:/cb").is_ok());
     }
 
     #[test]
@@ -409,7 +396,9 @@ mod tests {
             metadata(body).map_err(|error| error.code())
         };
         assert_eq!(with("redirect_uris", serde_json::json!([])), Err(ErrorCode::InvalidRedirectUri));
-        assert_eq!(with("redirect_uris", serde_json::json!(["data:x"])), Err(ErrorCode::InvalidRedirectUri));
+        for uri in ["", "data:x"] {
+            assert_eq!(with("redirect_uris", serde_json::json!([uri])), Err(ErrorCode::InvalidRedirectUri));
+        }
         for (name, value) in [
             ("token_endpoint_auth_method", serde_json::json!("tls_client_auth")),
             ("grant_types", serde_json::json!(["password"])),
@@ -417,21 +406,14 @@ mod tests {
             ("grant_types", serde_json::json!([])),
             ("response_types", serde_json::json!(["token"])),
             ("scope", serde_json::json!("\"")),
-            ("client_name", serde_json::json!("evil\u{202e}")),
-            ("client_name", serde_json::json!("evil\u{61c}")),
-            ("client_name", serde_json::json!("two\u{2028}lines")),
-            ("client_name", serde_json::json!("two\u{2029}lines")),
             ("client_name", serde_json::json!("   ")),
             ("client_name", serde_json::json!("\u{3164}")),
-            ("client_name", serde_json::json!("\u{115f} \u{1160}")),
-            ("client_name", serde_json::json!("\u{2800}\u{200b}\u{feff}")),
             ("client_uri", serde_json::json!("https://a.example/\0")),
             ("logo_uri", serde_json::json!("https://a.example/\0")),
             ("contacts", serde_json::json!([{"a": ["\0"]}])),
             ("jwks", serde_json::json!({"keys": [{"kid": "\0"}]})),
             ("a\0b", serde_json::json!(1)),
             ("x", serde_json::json!({"\0": 1})),
-            ("client_uri", serde_json::json!("javascript:alert(1)")),
             ("id_token_signed_response_alg", serde_json::json!("none")),
             ("userinfo_signed_response_alg", serde_json::json!(["RS256"])),
         ] {

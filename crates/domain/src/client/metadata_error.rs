@@ -59,11 +59,11 @@ pub enum ClientMetadataError {
     /// A scope beyond what this server can ever grant.
     #[error("scope holds values that this server does not grant: {0}")]
     ScopeNotGranted(String),
-    /// A text that is too long, or holds characters which would deceive people.
-    #[error("{0} must be at most {1} characters without control characters or direction marks")]
-    Text(&'static str, usize),
-    /// A name of which people see nothing.
-    #[error("client_name shows as nothing: send the name that people know you by, or leave it out")]
+    /// A name that is too long for a page.
+    #[error("client_name must be at most {0} characters")]
+    LongName(usize),
+    /// A name of which users see nothing.
+    #[error("client_name shows as nothing: send the name that users know you by, or leave it out")]
     BlankName,
     /// The character that databases and programs take for the end of a text.
     #[error("the metadata holds the character U+0000: leave it out")]
@@ -74,9 +74,6 @@ pub enum ClientMetadataError {
     /// What it says about logging out.
     #[error(transparent)]
     Logout(#[from] LogoutMetadataError),
-    /// `client_uri` is not a web address.
-    #[error("client_uri must be an https URL (http for loopback addresses)")]
-    ClientUri,
     /// Too many of something.
     #[error("{0} holds too many values (at most {1})")]
     TooMany(&'static str, usize),

@@ -48,7 +48,10 @@ impl Scope {
                     && (!chat || self.has_transition(Transition::ChatBsky));
                 named || coarse
             }
-            ScopeValue::Atproto | ScopeValue::Transition(_) | ScopeValue::Own(_) => false,
+            ScopeValue::Atproto
+            | ScopeValue::Transition(_)
+            | ScopeValue::Own(_)
+            | ScopeValue::Resource(_) => false,
         }
     }
 

@@ -11,6 +11,7 @@ mod include;
 mod names;
 mod permits;
 mod repo;
+mod resource;
 mod rpc;
 mod syntax;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use self::blob::{BlobScope, MediaRange};
 pub use self::include::IncludeScope;
 pub use self::names::Names;
 pub use self::repo::{RepoAction, RepoScope};
+pub use self::resource::ResourceScope;
 pub use self::rpc::{Audience, RpcScope, Service};
 pub use self::value::{OwnScope, ScopeValue, ScopeValueError, Transition};
 
@@ -78,29 +80,37 @@ impl Scope {
     pub fn parse(text: &str) -> Result<Self, ScopeError> {
         let mut scope = Self::default();
         for token in tokens(text)? {
-            let value = ScopeValue::parse(token)
-                .map_err(|problem| ScopeError::Value { value: token.chars().take(100).collect(), problem })?;
-            scope.insert(value);
+            scope.insert(ScopeValue::parse(token).map_err(|problem| refuse(token, problem))?);
         }
         Ok(scope)
     }
 
-    /// Parses what a client asks for. Where `openid` is among it, values that are no scope here, such as `groups` or
-    /// `notes:read`, are left out (OpenID Connect Core section 3.1.2.1); not those that begin as one of AT Protocol does.
+    /// Parses what a client asks for. A value that is no scope here, such as `mcp:tools`, is taken for one of a
+    /// resource; not one that begins as those of AT Protocol do.
     ///
     /// # Errors
     /// [`ScopeError`]: every other value has to be known and well-formed.
     pub fn parse_asked(text: &str) -> Result<Self, ScopeError> {
-        let is_unheard_of = |token: &str| {
-            !token.starts_with("transition:")
-                && matches!(ScopeValue::parse(token), Err(ScopeValueError::Unknown))
-        };
-        let tokens = tokens(text)?;
-        if !tokens.contains(&OwnScope::Openid.as_str()) {
-            return Self::parse(text);
+        let mut scope = Self::default();
+        for token in tokens(text)? {
+            let value =
+                ResourceScope::parse(token).map_or_else(|| ScopeValue::parse(token), |own| Ok(own.into()));
+            scope.insert(value.map_err(|problem| refuse(token, problem))?);
         }
-        let known: Vec<_> = tokens.into_iter().filter(|token| !is_unheard_of(token)).collect();
-        Self::parse(&known.join(" "))
+        Ok(scope)
+    }
+
+    /// Parses a scope that was checked before it was stored, or that was written for many servers: what is malformed
+    /// allows nothing and is left out.
+    ///
+    /// # Errors
+    /// [`ScopeError::Characters`] and [`ScopeError::TooMany`].
+    pub fn from_stored(text: &str) -> Result<Self, ScopeError> {
+        let read = |token| match ResourceScope::parse(token) {
+            Some(own) => Some(own.into()),
+            None => ScopeValue::parse(token).ok(),
+        };
+        Ok(tokens(text)?.into_iter().filter_map(read).collect())
     }
 
     /// Parses what another server says of its scopes: values that are unknown or malformed allow
@@ -160,6 +170,10 @@ impl Scope {
         }
         Self(kept)
     }
+}
+
+fn refuse(token: &str, problem: ScopeValueError) -> ScopeError {
+    ScopeError::Value { value: token.chars().take(100).collect(), problem }
 }
 
 /// The values of a list as texts.

@@ -6,6 +6,7 @@ use super::account::{AccountScope, IdentityScope};
 use super::blob::BlobScope;
 use super::include::IncludeScope;
 use super::repo::RepoScope;
+use super::resource::ResourceScope;
 use super::rpc::RpcScope;
 use super::syntax::Syntax;
 
@@ -150,6 +151,8 @@ pub enum ScopeValue {
     Include(IncludeScope),
     /// Between us and our clients.
     Own(OwnScope),
+    /// Between a client and a resource of somebody else.
+    Resource(ResourceScope),
 }
 
 impl ScopeValue {
@@ -180,7 +183,7 @@ impl ScopeValue {
 
     /// Whether a person's own server can be asked for it.
     pub const fn is_atproto(&self) -> bool {
-        !matches!(self, Self::Own(_))
+        !matches!(self, Self::Own(_) | Self::Resource(_))
     }
 }
 
@@ -196,6 +199,7 @@ impl fmt::Display for ScopeValue {
             Self::Identity(identity) => identity.fmt(f),
             Self::Include(include) => include.fmt(f),
             Self::Own(own) => f.write_str(own.as_str()),
+            Self::Resource(name) => name.fmt(f),
         }
     }
 }

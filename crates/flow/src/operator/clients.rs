@@ -6,7 +6,7 @@ use causeway_domain::client::{
 };
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::PlainToken;
-use causeway_domain::{ClientId, PkcePolicy, Rng, Scope};
+use causeway_domain::{ClientId, PkcePolicy, ResourceScopes, Rng, Scope};
 use causeway_store::audit::insert_audit_event;
 use causeway_store::clients;
 use serde_json::{Map, Value, json};
@@ -16,6 +16,17 @@ use crate::error::Internal;
 use crate::register::{self, RegisterError, Registered};
 use crate::registration::{self, RegistrationError};
 use crate::scopes;
+
+/// Settings of the server that a client of the operator has to keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientRules<'a> {
+    /// The widest scope that any client can be granted at PDSes.
+    pub maximum_scope: &'a Scope,
+    /// The scopes of resources.
+    pub resource_scopes: &'a ResourceScopes,
+    /// The server's own origin, where no client's users are sent; `None`: not known.
+    pub issuer: Option<&'a str>,
+}
 
 /// A client as whoever runs the server describes it: what it would say of itself, and what only they say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,17 +47,18 @@ impl ClientDescription {
         Ok(Self { metadata, terms })
     }
 
-    /// What holds up of it. A scope is within `ceiling`, or the one that the client had `before`: what was lowered
+    /// What holds up of it. A scope is within the rules, or the one that the client had `before`: what was lowered
     /// since is no reason not to change something else.
     fn check(
         self,
-        ceiling: &Scope,
+        rules: ClientRules<'_>,
         before: Option<&Client>,
     ) -> Result<(ValidClientMetadata, ClientTerms), ClientMetadataError> {
-        let valid = register::check_alone(self.metadata)?;
+        let valid = register::check_alone(self.metadata, rules.issuer)?;
         let had = before.and_then(|client| client.scope.as_ref());
         if let Some(scope) = valid.scope.as_ref().filter(|scope| Some(*scope) != had) {
-            scopes::admit_registration(ceiling, scope).map_err(ClientMetadataError::ScopeNotGranted)?;
+            scopes::admit_of_operator(rules.maximum_scope, rules.resource_scopes, scope)
+                .map_err(ClientMetadataError::ScopeNotGranted)?;
         }
         let is_public = valid.token_endpoint_auth_method == TokenEndpointAuthMethod::None;
         if is_public && self.terms.session_export == Some(true) {
@@ -67,10 +79,10 @@ impl Operator<'_> {
     pub async fn create_client(
         &self,
         rng: &dyn Rng,
-        ceiling: &Scope,
+        rules: ClientRules<'_>,
         description: ClientDescription,
     ) -> Result<Registered, RegisterError> {
-        let (valid, terms) = description.check(ceiling, None)?;
+        let (valid, terms) = description.check(rules, None)?;
         let client_secret = valid.new_secret(rng);
         let hash = client_secret.as_ref().map(PlainToken::hash);
         let (tenant, now, act) = self.about("client_created");
@@ -95,7 +107,7 @@ impl Operator<'_> {
     pub async fn update_client(
         &self,
         rng: &dyn Rng,
-        ceiling: &Scope,
+        rules: ClientRules<'_>,
         client_id: &ClientId,
         description: ClientDescription,
     ) -> Result<Option<Registered>, RegistrationError> {
@@ -103,7 +115,7 @@ impl Operator<'_> {
         if before.origin != ClientOrigin::Registered {
             return Err(RegistrationError::Document);
         }
-        let (valid, terms) = description.check(ceiling, Some(&before)).map_err(RegisterError::from)?;
+        let (valid, terms) = description.check(rules, Some(&before)).map_err(RegisterError::from)?;
         let valid = valid.keeping_allowances_of(&before);
         let (mut client, client_secret) = registration::changed(&before, valid, rng, self.by.at);
         terms.apply_to(&mut client);

@@ -1,12 +1,12 @@
 //! `causeway clients`: works on the database, beside a running server or without one.
 
 use anyhow::{Context as _, bail};
-use causeway_config::Config;
+use causeway_config::{Config, ExternalUrl};
 use causeway_domain::client::{Client, ClientMetadataError};
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::{ClientSecret, PlainToken};
-use causeway_domain::{ClientId, Clock as _, Scope, SystemClock, SystemRng, TenantId};
-use causeway_flow::operator::{client_document, shown_client};
+use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
+use causeway_flow::operator::{ClientRules, client_document, shown_client};
 use causeway_flow::register::{RegisterError, Registered};
 use causeway_flow::registration::RegistrationError;
 use causeway_store::{Store, StoreError, clients};
@@ -17,14 +17,20 @@ use crate::cli::{ClientOptions, ClientsCommand, UpdateClient};
 use crate::compose;
 
 pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Result<()> {
-    let ceiling = compose::ceiling(config)?;
+    let (maximum_scope, resource_scopes) = (compose::ceiling(config)?, compose::resource_scopes(config)?);
+    let issuer = config.issuer(config.listen).ok();
+    let rules = ClientRules {
+        maximum_scope: &maximum_scope,
+        resource_scopes: &resource_scopes,
+        issuer: issuer.as_ref().map(ExternalUrl::as_str),
+    };
     let url = compose::database_url(config)?;
     let store = compose::open_store(&url).await?;
     let done = match command {
         ClientsCommand::List { limit } => list(&store, limit).await,
         ClientsCommand::Show { client_id } => show(&store, ClientId::new(client_id)).await,
-        ClientsCommand::Create(options) => create(&store, &ceiling, *options).await,
-        ClientsCommand::Update(options) => update(&store, &ceiling, *options).await,
+        ClientsCommand::Create(options) => create(&store, rules, *options).await,
+        ClientsCommand::Update(options) => update(&store, rules, *options).await,
         ClientsCommand::RotateSecret { client_id } => rotate_secret(&store, ClientId::new(client_id)).await,
         ClientsCommand::Delete { client_id } => delete(&store, ClientId::new(client_id)).await,
     };
@@ -64,7 +70,7 @@ async fn find_registered(store: &Store, client_id: ClientId) -> anyhow::Result<C
     Ok(client)
 }
 
-async fn create(store: &Store, ceiling: &Scope, options: ClientOptions) -> anyhow::Result<()> {
+async fn create(store: &Store, rules: ClientRules<'_>, options: ClientOptions) -> anyhow::Result<()> {
     let usual = options.metadata.is_none();
     let mut document = client_options::overlay(Map::new(), options)?;
     if usual {
@@ -72,14 +78,14 @@ async fn create(store: &Store, ceiling: &Scope, options: ClientOptions) -> anyho
     }
     let description = client_options::read(document)?;
     let made = operator(store)
-        .create_client(&SystemRng, ceiling, description)
+        .create_client(&SystemRng, rules, description)
         .await
-        .map_err(|error| about_ceiling(error, ceiling))?;
+        .map_err(|error| about_scopes(error, rules))?;
     print_with_secret(&made)
 }
 
 /// Changes what is named, and checks the whole as at a registration.
-async fn update(store: &Store, ceiling: &Scope, options: UpdateClient) -> anyhow::Result<()> {
+async fn update(store: &Store, rules: ClientRules<'_>, options: UpdateClient) -> anyhow::Result<()> {
     let UpdateClient { client_id, options } = options;
     let client_id = ClientId::new(client_id);
     let before = find(store, client_id.clone()).await?;
@@ -89,25 +95,27 @@ async fn update(store: &Store, ceiling: &Scope, options: UpdateClient) -> anyhow
     }
     let description = client_options::read(document)?;
     let changed = operator(store)
-        .update_client(&SystemRng, ceiling, &client_id, description)
+        .update_client(&SystemRng, rules, &client_id, description)
         .await
         .map_err(|error| match error {
-            RegistrationError::Register(error) => about_ceiling(error, ceiling),
+            RegistrationError::Register(error) => about_scopes(error, rules),
             error => error.into(),
         })?
         .with_context(|| format!("{client_id} was deleted meanwhile"))?;
     print_with_secret(&changed)
 }
 
-/// What is above the ceiling here need not be so for the server, which may have been told of another one.
-fn about_ceiling(error: RegisterError, ceiling: &Scope) -> anyhow::Error {
+/// Adds where a scope is declared: what this command does not know the server may, which may have other settings.
+fn about_scopes(error: RegisterError, rules: ClientRules<'_>) -> anyhow::Error {
     let is_scope = matches!(&error, RegisterError::Metadata(ClientMetadataError::ScopeNotGranted(_)));
     let error = anyhow::Error::from(error);
     if !is_scope {
         return error;
     }
-    let text =
-        format!("atp-scopes is \"{ceiling}\" here: give this command the settings that the server has");
+    let text = format!(
+        "atp-scopes is \"{}\" here, and resource-scope may be another one: give this command the settings that the server has",
+        rules.maximum_scope
+    );
     error.context(text)
 }
 

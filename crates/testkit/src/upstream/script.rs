@@ -76,6 +76,8 @@ pub struct Script {
     /// The only scopes that it knows, as a server from before the permission grammar: it refuses requests
     /// and client documents with others. `None`: it takes all.
     pub knows: Option<Vec<&'static str>>,
+    /// The error and its explanation for the others, instead of the ones of the reference implementation.
+    pub unknown_scope: Option<(&'static str, &'static str)>,
     /// Status and `error` with which it refuses a code or refresh token that is not live, instead of 400
     /// `invalid_grant`.
     pub dead_grant: Option<(u16, &'static str)>,

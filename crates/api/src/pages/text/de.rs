@@ -156,6 +156,7 @@ pub(in crate::pages) static DE: Text = Text {
         about_services: "Dienste in deinem Namen",
         about_account: "Dein Konto selbst",
         about_sets: "Berechtigungspakete",
+        about_resources: "Bei anderen Diensten",
         about_absence: "Wenn du nicht da bist",
         identity: "Wissen, wer du bist: dein Handle und deine dauerhafte Kontokennung (DID).",
         email: "Die E-Mail-Adresse deines Kontos sehen.",

@@ -149,6 +149,7 @@ pub(in crate::pages) static EN: Text = Text {
         about_services: "Services in your name",
         about_account: "Your account itself",
         about_sets: "Permission sets",
+        about_resources: "At other services",
         about_absence: "While you are away",
         identity: "Know who you are: your handle and your permanent account id (DID).",
         email: "See the email address of your account.",

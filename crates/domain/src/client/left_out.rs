@@ -1,0 +1,78 @@
+//! What counts as left out of a client's metadata: null (RFC 7592 section 2.2), and what is empty. Stock clients write
+//! down every member that they know of, whether they have something to say or not.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::ClientMetadata;
+
+/// Pages about a client. What is no https address is left out: nobody is sent there.
+const PAGES: [&str; 4] = ["client_uri", "logo_uri", "policy_uri", "tos_uri"];
+
+/// Whether a member says nothing.
+pub(crate) fn is_left_out(value: &Value) -> bool {
+    value.is_null() || value == ""
+}
+
+impl ClientMetadata {
+    /// Takes out what says nothing, at the top and in lists.
+    pub(crate) fn leave_out_empty(&mut self) {
+        let texts = [&mut self.token_endpoint_auth_method, &mut self.client_name, &mut self.client_uri];
+        for text in texts {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
+        self.scope = self.scope.take().filter(|scope| !scope.trim().is_empty());
+        self.redirect_uris.retain(|uri| !uri.is_empty());
+        for list in [&mut self.grant_types, &mut self.response_types].into_iter().flatten() {
+            list.retain(|name| !name.is_empty());
+        }
+        self.other.retain(|_, value| !is_left_out(value));
+        for list in self.other.values_mut().filter_map(Value::as_array_mut) {
+            list.retain(|value| !is_left_out(value));
+        }
+    }
+}
+
+/// Leaves out the pages, in whatever language (RFC 7591 section 2.2), that are not on the web.
+pub(super) fn keep_web_pages(metadata: &mut Map<String, Value>) {
+    let is_page = |name: &str| PAGES.contains(&name.split('#').next().unwrap_or_default());
+    metadata.retain(|name, value| !is_page(name) || value.as_str().is_some_and(is_web_page));
+}
+
+fn is_web_page(text: &str) -> bool {
+    let is_plain = text.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    is_plain
+        && text.starts_with("https://")
+        && Url::parse(text)
+            .is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pages_are_on_the_web() {
+        let kept = json!({
+            "logo_uri": "https://app.example/l.png?x", "client_uri#de": "https://app.example/de", "software_id": "javascript:",
+        });
+        let mut metadata = kept.as_object().unwrap().clone();
+        for (name, bad) in [
+            ("client_uri", json!("http://app.example")),
+            ("tos_uri", json!("javascript:alert(1)")),
+            ("policy_uri", json!("https:///app.example")),
+            ("logo_uri#fr", json!("data:image/svg+xml,x")),
+            ("tos_uri#a", json!("https://user@app.example")),
+            ("tos_uri#b", json!("https://app.example/\n")),
+            ("tos_uri#c", json!("/terms")),
+            ("tos_uri#d", json!(["https://app.example"])),
+            ("tos_uri#e", json!("http://localhost/terms")),
+        ] {
+            metadata.insert(name.to_owned(), bad);
+        }
+        keep_web_pages(&mut metadata);
+        assert_eq!(Value::Object(metadata), kept);
+    }
+}

@@ -1,0 +1,49 @@
+//! Scopes that mean something to a resource of somebody else, and nothing here.
+
+use std::fmt;
+
+use super::value::{OwnScope, ScopeValue};
+
+/// The longest name, in bytes.
+const MAX_BYTES: usize = 256;
+/// How the scopes of AT Protocol begin: a name that begins so is one of them, or a misspelt one.
+const ATPROTO: [&str; 8] = ["atproto", "transition", "repo", "rpc", "blob", "account", "identity", "include"];
+
+/// A scope that only the resource knows which it is for, such as `mcp:tools`: compared letter by letter.
+///
+/// ```
+/// use causeway_domain::scope::ResourceScope;
+/// assert!(ResourceScope::parse("mcp:tools").is_some());
+/// assert!(ResourceScope::parse("repo:read").is_none());
+/// assert!(ResourceScope::parse("openid").is_none());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceScope(String);
+
+impl ResourceScope {
+    /// Reads a scope token (RFC 6749 section 3.3) that is none of this server's, nor begins as one of AT Protocol does.
+    pub fn parse(token: &str) -> Option<Self> {
+        let is_legal = |b: u8| b == 0x21 || (0x23..=0x5b).contains(&b) || (0x5d..=0x7e).contains(&b);
+        let head = token.split([':', '?']).next().unwrap_or_default();
+        let is_ours = ATPROTO.contains(&head) || OwnScope::ALL.iter().any(|own| own.as_str() == token);
+        let is_token = (1..=MAX_BYTES).contains(&token.len()) && token.bytes().all(is_legal);
+        (is_token && !is_ours).then(|| Self(token.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ResourceScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<ResourceScope> for ScopeValue {
+    fn from(scope: ResourceScope) -> Self {
+        Self::Resource(scope)
+    }
+}
