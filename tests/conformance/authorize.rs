@@ -194,7 +194,7 @@ on_each_database! {
         };
         for (authorization, refusal) in [
             (scene.client.authorization(None).with("code_challenge", None), "400 invalid_request"),
-            (scene.client.authorization(None).with("scope", Some("nonsense")), "400 invalid_scope"),
+            (scene.client.authorization(None).with("scope", Some("repo:nonsense")), "400 invalid_scope"),
             (scene.client.authorization(None).with("redirect_uri", Some("https://evil.example")), "400 invalid_request"),
             (scene.client.authorization(None).with("request_uri", Some("urn:x")), "400 invalid_request"),
             (scene.client.authorization(None).with("client_id", Some("nobody")), "401 invalid_client"),

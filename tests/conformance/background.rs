@@ -44,13 +44,17 @@ on_each_database! {
         let refused = scene.agent.get(&silent.url(&scene.app.issuer)).await?;
         assert_eq!(refused.redirect_param("error").as_deref(), Some("consent_required"));
 
-        let not_allowed = OauthClient { scope: client.scope.clone(), ..scene.client.clone() };
-        let refused = scene.agent.get(&not_allowed.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?;
-        assert_eq!(refused.redirect_param("error").as_deref(), Some("invalid_scope"));
         let by_itself = OauthClient::register_as(&scene.agent, &scene.app.issuer, serde_json::json!({"allow_background_access": true})).await?;
-        let by_itself = OauthClient { scope: client.scope.clone(), ..by_itself };
-        let refused = scene.agent.get(&by_itself.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?;
-        assert_eq!(refused.redirect_param("error").as_deref(), Some("invalid_scope"), "leave is not a client's to take");
+        for not_allowed in [scene.client.clone(), by_itself] {
+            let alone = OauthClient { scope: "background_access".to_owned(), ..not_allowed.clone() };
+            let refused = scene.agent.get(&alone.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?;
+            assert_eq!(refused.redirect_param("error").as_deref(), Some("invalid_scope"), "it is not a client's to take");
+            let beside = OauthClient { scope: client.scope.clone(), ..not_allowed };
+            let tokens = beside.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+            assert_eq!(tokens.answer["scope"], "atproto transition:generic", "left out, and told");
+            let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
+            assert_eq!(session["session_kind"], "device");
+        }
         Ok(())
     }
 

@@ -72,19 +72,14 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let own = OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_basic").await?;
         let other = OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_basic").await?;
-        let own = OauthClient { client_secret: own.client_secret.clone(), ..own };
         subscribe(&scene, &own, None).await?;
         subscribe(&scene, &other, None).await?;
         let tokens = own.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let session = scene.session_id(&tokens).await?;
         let refresh = scene.agent.request("POST".parse()?, &scene.app.at("/api/session/refresh"));
         assert_eq!(scene.agent.send(refresh.bearer_auth(&tokens.access_token)).await?.status, 200);
-        let form = [
-            ("client_id", &*own.client_id),
-            ("client_secret", own.client_secret.as_deref().unwrap()),
-            ("token", &*tokens.refresh_token),
-        ];
-        assert_eq!(scene.agent.post(&scene.app.at("/oauth/revoke"), &form).await?.status, 200);
+        let revoked = own.post(&scene.agent, "/oauth/revoke", &[("token", &tokens.refresh_token)]).await?;
+        assert_eq!(revoked.status, 200);
 
         let all = read(&scene, &own, "0", 4).await?;
         assert_eq!(names(&all), ["started", "completed", "refreshed", "ended"]);

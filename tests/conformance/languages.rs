@@ -58,7 +58,7 @@ on_each_database! {
         let url = url::Url::parse_with_params(&scene.app.at("/oauth/authorize"), query)?;
         assert_eq!(lang(&get(&scene.agent, url.as_str(), "en").await?), "de");
 
-        let refused = asked("de", None).with("response_mode", Some("form_post")).with("scope", Some("nonsense"));
+        let refused = asked("de", None).with("response_mode", Some("form_post")).with("scope", Some("repo:nonsense"));
         assert_eq!(lang(&get(&scene.agent, &refused.url(&scene.app.issuer), "en").await?), "de");
         let metadata = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?.json();
         assert_eq!(metadata["ui_locales_supported"], serde_json::json!(["en", "de"]));

@@ -143,8 +143,8 @@ impl Attempt {
             return Ok(Err(TokenRefusal::SubjectToken));
         };
         let asked = scopes::known_in(&session.granted, &self.asked);
-        let scope = if asked.is_empty() { session.granted.clone() } else { asked };
-        if !scope.is_subset_of(&with_atproto(&session.granted)) {
+        let scope = if self.asked.is_empty() { session.granted.clone() } else { asked };
+        if scope.is_empty() || !scope.is_subset_of(&with_atproto(&session.granted)) {
             return Ok(Err(TokenRefusal::Scope));
         }
         let allowed = Allowed::at(&self.ctx, &scope, self.resources.clone());

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::{CodeVerifier, SystemRng};
-use serde_json::{Value, json};
 use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::agent::{Agent, Answer};
