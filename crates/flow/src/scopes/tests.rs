@@ -199,6 +199,10 @@ fn upstream_by_what_the_document_names() {
         upstream(Registered, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
         "atproto repo:a.b.c blob:*/* account:email"
     );
+    assert_eq!(
+        upstream(Registered, CEILING, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"),
+        "atproto repo:a.b.fooBar"
+    );
     assert_eq!(upstream(Registered, CEILING, None, narrow), "atproto transition:generic transition:email");
     assert_eq!(upstream(Asked, "atproto", None, "openid email repo:a.b.c"), "atproto");
     assert_eq!(
