@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{
     BrowserSessionId, Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId,
 };
+use causeway_flow::Ctx;
 use causeway_flow::account::{self, AccountError, AccountGroup, AccountSession, Reach};
 use causeway_flow::limits::{self, Act};
 use causeway_flow::{account_proof, sign_in};
@@ -42,23 +43,23 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     };
     let (browser, form_token) = cookie::with_form_token(&req, &state);
     let (groups, now) = (account::view(&state.ctx, &browser.id).await?, state.ctx.now());
-    let accounts = groups.into_iter().map(|group| card(group, now)).collect();
+    let accounts = groups.into_iter().map(|group| card(&state.ctx, group, now)).collect();
     let html = AccountPage { form_token, accounts, notice, now }
         .render(request::lang())
         .map_err(|error| PageError::render(&error))?;
     Ok(page(StatusCode::OK, html, Forms::LeaveAlone, browser.set))
 }
 
-fn card(group: AccountGroup, now: Timestamp) -> AccountCard {
+fn card(ctx: &Ctx, group: AccountGroup, now: Timestamp) -> AccountCard {
     AccountCard {
         did: group.did.to_string(),
         handle: group.handle.map(|handle| handle.to_string()),
         proven_seconds: group.proven_until.map(|until| until.since(now)),
-        apps: group.sessions.into_iter().map(|line| app(line, now)).collect(),
+        apps: group.sessions.into_iter().map(|line| app(ctx, line, now)).collect(),
     }
 }
 
-fn app(line: AccountSession, now: Timestamp) -> AppLine {
+fn app(ctx: &Ctx, line: AccountSession, now: Timestamp) -> AppLine {
     let head = line.session.head;
     let client = line.client.as_ref();
     AppLine {
@@ -73,7 +74,7 @@ fn app(line: AccountSession, now: Timestamp) -> AppLine {
             request::lang(),
             &line.session.granted,
             &Scope::default(),
-            state.ctx.scopes().resource_scopes(),
+            ctx.scopes().resource_scopes(),
         ),
         session: head.session_id.into_string(),
     }
