@@ -28,6 +28,7 @@ fn client(scene: &Scene, answer: &Answer) -> Result<OauthClient> {
         client_id: body["client_id"].as_str().with_context(|| format!("{answer:?}"))?.to_owned(),
         client_secret: body["client_secret"].as_str().map(str::to_owned),
         redirect_uri: SITE.to_owned(),
+        in_header: body["token_endpoint_auth_method"] == "client_secret_basic",
         scope: "openid atproto".to_owned(),
     })
 }
