@@ -49,6 +49,7 @@ mod conformance {
 mod faults {
     mod bad_input;
     mod crash;
+    mod database;
     mod keep_alive;
     mod keeper;
     mod made_up;
@@ -67,6 +68,7 @@ mod journeys {
     mod canary;
     mod confidential;
     mod correlation;
+    mod database;
     mod device;
     mod graphql;
     mod metrics;

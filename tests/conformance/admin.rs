@@ -3,7 +3,7 @@
 use causeway_testkit::{Agent, Answer, OauthClient, TestApp};
 use serde_json::{Value, json};
 
-use crate::support::{DID, HANDLE, Scene, on_each_database, within_a_second};
+use crate::support::{DID, HANDLE, Scene, count, on_each_database, within_a_second};
 
 async fn ask(scene: &Scene, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
     let request = scene.agent.request(method.parse()?, &scene.app.at(path)).bearer_auth(TestApp::ADMIN_TOKEN);
@@ -172,6 +172,50 @@ on_each_database! {
         }
         let acts = acts(&scene, "?event=revocation").await?;
         assert_eq!(acts.len(), 3, "{acts:?}");
+        Ok(())
+    }
+
+    /// A list goes on where its page ended, and the last page says that it is the last one.
+    async fn lists_have_pages(database) {
+        let scene = Scene::set(database).await?;
+        for _ in 0..3 {
+            scene.client.sign_in(&Agent::default(), &scene.upstream, HANDLE).await?;
+        }
+        for _ in 0..2 {
+            OauthClient::register(&scene.agent, &scene.app.issuer).await?;
+        }
+        for (path, list, key) in [
+            ("/admin/sessions?limit=2", "sessions", "session_id"),
+            ("/admin/clients?limit=2", "clients", "client_id"),
+            ("/admin/audit?event=sign_in&limit=2", "events", "session_id"),
+        ] {
+            let first = ask(&scene, "GET", path, None).await?.json();
+            let next = first["next"].as_str().expect("there is more");
+            let second = ask(&scene, "GET", &format!("{path}&after={next}"), None).await?.json();
+            assert_eq!(second["next"], Value::Null, "{second}");
+            let pages = [&first, &second].map(|page| page[list].as_array().unwrap().clone());
+            assert_eq!(pages.each_ref().map(Vec::len), [2, 1], "{path}");
+            let keys: std::collections::BTreeSet<String> =
+                pages.concat().iter().map(|row| row[key].to_string()).collect();
+            assert_eq!(keys.len(), 3, "{path}: none twice, none left out");
+        }
+        Ok(())
+    }
+
+    /// A client that is deleted counts as gone with the answer; what there was of it goes afterwards, by itself.
+    async fn a_deleted_client_goes_in_the_background(database) {
+        let scene = Scene::set(database).await?;
+        let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
+        let path = format!("/admin/clients/{}", scene.client.client_id);
+        assert_eq!(ask(&scene, "DELETE", &path, None).await?.status, 204);
+        assert!(!scene.works(&tokens).await?);
+        assert_eq!(ask(&scene, "GET", &path, None).await?.refusal(), "404 not_found");
+        assert_eq!(ask(&scene, "DELETE", &path, None).await?.refusal(), "404 not_found");
+        scene.app.ctx.settle().await;
+        for table in ["oauth_client", "oauth_access_token", "oauth_refresh_token", "oauth_auth_request"] {
+            assert_eq!(count(&scene.app, table).await?, 0, "{table}");
+        }
+        assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 
 use causeway_domain::TenantId;
 use causeway_domain::client::Leave;
-use causeway_store::StoreError;
 use causeway_store::audit::{AuditEvent, AuditFilter, list_audit_events};
 use causeway_store::testing::refuse_audit_events;
+use causeway_store::{PageRequest, StoreError};
 use causeway_testkit::{Fault, Person as _, TestApp, Tokens, decide};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -14,8 +14,9 @@ async fn acts(app: &TestApp) -> anyhow::Result<Vec<AuditEvent>> {
     let tenant = TenantId::default_tenant();
     let mut acts = app
         .store()
-        .read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &AuditFilter::default(), 1000))
-        .await?;
+        .read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &AuditFilter::default(), &PageRequest::first(1000)))
+        .await?
+        .items;
     acts.reverse();
     Ok(acts)
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::{ClientId, TenantId, UpstreamSessionId};
 use causeway_jose::{JwkSet, Jws};
-use causeway_store::{StoreError, admin, clients};
+use causeway_store::{PageRequest, StoreError, admin, clients};
 use causeway_testkit::{DocumentServer, OauthClient, TestDatabase, Tokens};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -97,7 +97,7 @@ on_each_database! {
         let tokens = scene.enter().await?;
         let (filter, now) = (admin::SessionFilter::default(), scene.app.ctx.now());
         scene.app.store().write::<_, StoreError, _>(move |c| {
-            admin::end_sessions(c, &TenantId::default_tenant(), &filter, 10, now)
+            admin::end_sessions(c, &TenantId::default_tenant(), &filter, &PageRequest::first(10), now)
         }).await?;
         assert_eq!(scene.notices().await?, 1, "in the transaction that ends it");
         scene.settled().await?;
@@ -151,7 +151,7 @@ on_each_database! {
             scene.enter().await?;
             let (filter, now) = (admin::SessionFilter::default(), scene.app.ctx.now());
             scene.app.store().write::<_, StoreError, _>(move |c| {
-                admin::end_sessions(c, &TenantId::default_tenant(), &filter, 10, now)
+                admin::end_sessions(c, &TenantId::default_tenant(), &filter, &PageRequest::first(10), now)
             }).await?;
             scene.settled().await
         };
@@ -186,7 +186,7 @@ on_each_database! {
         let other = scene.beside(database).await?;
         let (filter, now) = (admin::SessionFilter::default(), scene.app.ctx.now());
         scene.app.store().write::<_, StoreError, _>(move |c| {
-            admin::end_sessions(c, &TenantId::default_tenant(), &filter, 10, now)
+            admin::end_sessions(c, &TenantId::default_tenant(), &filter, &PageRequest::first(10), now)
         }).await?;
         let tellers = (0..8).map(|n| causeway_flow::backchannel::tell_due(if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }));
         futures_util::future::try_join_all(tellers).await?;
@@ -205,7 +205,7 @@ on_each_database! {
         }).await?;
         let (filter, now) = (admin::SessionFilter::default(), scene.app.ctx.now());
         strict.store().write::<_, StoreError, _>(move |c| {
-            admin::end_sessions(c, &TenantId::default_tenant(), &filter, 10, now)
+            admin::end_sessions(c, &TenantId::default_tenant(), &filter, &PageRequest::first(10), now)
         }).await?;
         causeway_flow::backchannel::tell_due(&strict.ctx).await?;
         assert_eq!((server.posts().len(), scene.notices().await?), (0, 1));

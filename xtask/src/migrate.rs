@@ -79,6 +79,9 @@ fn say(what: &str, names: &[String]) {
     }
 }
 
+/// How a migration begins: with what servers of the version before may do.
+const UP: &str = "-- The version before may run beside this: yes.\n-- What this step adds, and why.\n";
+
 fn new(name: &str) -> Result<()> {
     let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
     if name.is_empty() || !name.bytes().all(legal) {
@@ -89,7 +92,7 @@ fn new(name: &str) -> Result<()> {
         let directory = Path::new(directory).join(&name);
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         for (file, text) in
-            [("up.sql", "-- What this step adds, and why.\n"), ("down.sql", "-- Undoes up.sql.\n")]
+            [("up.sql", UP), ("down.sql", "-- Undoes up.sql.\n")]
         {
             let path = directory.join(file);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -176,6 +176,11 @@ fn store(out: &mut Exposition, ctx: &Ctx) {
             "SQLite: commits, PostgreSQL: transactions that were run again.",
             stats.retries,
         ),
+        (
+            "causeway_store_timeouts_total",
+            "Transactions that were given up because the database did not answer in time.",
+            stats.timeouts,
+        ),
     ] {
         out.family(name, Kind::Counter, help);
         out.sample(name, &[], count);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::database::DatabaseConfig;
 use crate::error::{ConfigError, Fault};
 use crate::exposed;
 use crate::external_url::ExternalUrl;
@@ -127,6 +128,8 @@ pub struct Config {
     pub upstream_client: UpstreamClient,
     /// `sqlite://...` or `postgres://...`; may carry a password.
     pub database_url: String,
+    /// How it is used.
+    pub database: DatabaseConfig,
     /// Where the sealing key ring is. `None` only on loopback: the server makes one beside the database.
     pub secret_key: Option<SecretKeySource>,
     /// Whether http and private addresses are allowed upstream.
@@ -212,6 +215,7 @@ impl Config {
         let mut file = std::mem::take(&mut layers.file);
         let clients = Clients::read(&mut layers, &mut settings, &mut file)?;
         let operation = Operation::read(&mut layers, &mut settings, &mut file)?;
+        let database = DatabaseConfig::read(&mut layers, &mut settings, &mut file)?;
 
         // Settings with a default always have a value; the fallbacks below are never taken.
         let listen = layers.text(&table::LISTEN, settings.listen, file.listen, parse::listen)?;
@@ -275,6 +279,7 @@ impl Config {
             atp_scopes: required(atp_scopes, &table::ATP_SCOPES)?,
             upstream_client: required(upstream_client, &table::UPSTREAM_CLIENT)?,
             database_url: required(database_url, &table::DATABASE_URL)?,
+            database,
             secret_key,
             dev_mode,
             plc_url: required(plc_url, &table::PLC_URL)?,

@@ -19,6 +19,7 @@
 //! ```
 
 mod config;
+mod database;
 mod error;
 mod exposed;
 mod external_url;
@@ -36,6 +37,7 @@ mod tests;
 mod variables;
 
 pub use config::{Config, LogFormat, RateLimit, Registration, UpstreamClient};
+pub use database::{DatabaseConfig, DatabasePooler};
 pub use error::ConfigError;
 pub use exposed::is_exposed;
 pub use external_url::ExternalUrl;

@@ -40,6 +40,9 @@ impl Config {
             "atp-scopes" => text(&self.atp_scopes),
             "upstream-client" => text(&self.upstream_client.as_str()),
             "database-url" => text(&redact_url(&self.database_url)),
+            "database-connections" => self.database.connections.and_then(|number| text(&number)),
+            "database-timeout" => text(&self.database.timeout.as_secs()),
+            "database-pooler" => text(&self.database.pooler.as_str()),
             "secret-key-file" => match &self.secret_key {
                 Some(SecretKeySource::File(path)) => text(&path.display()),
                 Some(SecretKeySource::Inline(_)) => Some(quote(REDACTED)),

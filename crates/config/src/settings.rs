@@ -39,6 +39,18 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
 
+    /// Connections to the database at most; on SQLite those that read
+    #[arg(long, global = true, value_name = "N")]
+    pub database_connections: Option<String>,
+
+    /// Seconds that a request waits for the database before it is answered 503; PostgreSQL ends a statement and the wait for a lock by itself a little earlier
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub database_timeout: Option<String>,
+
+    /// The proxy before PostgreSQL: none, which includes one in session mode, or transaction for one that gives each transaction another connection, such as PgBouncer
+    #[arg(long, global = true, value_name = "MODE")]
+    pub database_pooler: Option<String>,
+
     /// File with the sealing key ring; or the key ring itself in CAUSEWAY_SECRET_KEY
     #[arg(long, global = true, value_name = "FILE")]
     pub secret_key_file: Option<String>,

@@ -64,6 +64,9 @@ settings! {
     ATP_SCOPES = "atp-scopes", "CAUSEWAY_ATP_SCOPES", Text, Some("atproto transition:generic transition:email transition:chat.bsky"), "";
     UPSTREAM_CLIENT = "upstream-client", "CAUSEWAY_UPSTREAM_CLIENT", Text, Some("shared"), "";
     DATABASE_URL = "database-url", "CAUSEWAY_DATABASE_URL", Text, Some("sqlite://causeway.db"), "";
+    DATABASE_CONNECTIONS = "database-connections", "CAUSEWAY_DATABASE_CONNECTIONS", Text, None, "`10`, on SQLite `4`";
+    DATABASE_TIMEOUT = "database-timeout", "CAUSEWAY_DATABASE_TIMEOUT", Text, Some("4"), "";
+    DATABASE_POOLER = "database-pooler", "CAUSEWAY_DATABASE_POOLER", Text, Some("none"), "";
     SECRET_KEY_FILE = "secret-key-file", "CAUSEWAY_SECRET_KEY_FILE", Text, None, "made beside the database on loopback, required otherwise";
     DEV_MODE = "dev-mode", "CAUSEWAY_DEV_MODE", Switch, Some("false"), "";
     PLC_URL = "plc-url", "CAUSEWAY_PLC_URL", Text, Some("https://plc.directory"), "";

@@ -359,6 +359,10 @@ fn no_secret_is_printed() {
 fn what_is_printed_can_be_loaded_again() {
     let config = flags(&[
         "--demo=false",
+        "--database-connections",
+        "20",
+        "--database-pooler",
+        "transaction",
         "--log-format",
         "json",
         "--upstream-client",
@@ -385,6 +389,18 @@ fn each_malformed_value_is_refused_in_one_line() {
         (
             ["--resource-scope", "https://api.example/mcp notes:read"],
             "resource-scope (CAUSEWAY_RESOURCE_SCOPE): \"https://api.example/mcp notes:read\" lacks the name of a scope, or what it allows in words; use for example \"https://api.example.com/mcp notes:read Read your notes\"",
+        ),
+        (
+            ["--database-connections", "0"],
+            "database-connections (CAUSEWAY_DATABASE_CONNECTIONS): \"0\" is not a number of connections; use a whole number from 1 to 1000",
+        ),
+        (
+            ["--database-timeout", "4s"],
+            "database-timeout (CAUSEWAY_DATABASE_TIMEOUT): \"4s\" is not a number of seconds; use a whole number from 1 to 60",
+        ),
+        (
+            ["--database-pooler", "pgbouncer"],
+            "database-pooler (CAUSEWAY_DATABASE_POOLER): \"pgbouncer\" is neither none nor transaction; use none or transaction",
         ),
         (
             ["--resources", "https://api.example/mcp,api"],

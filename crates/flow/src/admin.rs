@@ -1,12 +1,14 @@
 //! What whoever runs the server does to it over HTTP. Each act is written down, looking at people's data too.
 
+use std::time::{Duration, Instant};
+
 use causeway_domain::client::Client;
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
 use causeway_store::admin::{self, SessionFilter};
 use causeway_store::audit::{AuditEvent, AuditFilter, insert_audit_event, list_audit_events};
-use causeway_store::clients as rows;
+use causeway_store::{Page, PageRequest, clients as rows};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -20,13 +22,16 @@ fn act(ctx: &Ctx, event: &str) -> AuditEvent {
     Operator::over_http(ctx).act(event)
 }
 
-/// At most `limit` clients, the newest first.
+/// How long a request ends sessions before it leaves the rest for later.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A page of the clients, the newest first.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list_clients(ctx: &Ctx, limit: i64) -> Result<Vec<Client>, Internal> {
+pub async fn list_clients(ctx: &Ctx, page: PageRequest) -> Result<Page<Client>, Internal> {
     let tenant = ctx.tenant().clone();
-    ctx.store().read(move |c| rows::list_clients(c, &tenant, limit).map_err(Internal::from)).await
+    ctx.store().read(move |c| rows::list_clients(c, &tenant, &page).map_err(Internal::from)).await
 }
 
 /// A client as it is now.
@@ -93,7 +98,8 @@ pub async fn rotate_secret(
     Ok(done.then_some(secret))
 }
 
-/// Deletes a client with its tokens; its sessions are revoked at the people's servers. `false`: there is none.
+/// Deletes a client: it and its tokens count as gone at once, its sessions end in the background and are revoked at
+/// their PDSes. `false`: there is none.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -101,27 +107,31 @@ pub async fn rotate_secret(
 pub async fn delete_client(ctx: &Ctx, client_id: &ClientId) -> Result<bool, Internal> {
     let deleted = Operator::over_http(ctx).delete_client(client_id).await?;
     if deleted {
-        maintenance::revoke_due_soon(ctx);
+        maintenance::purge_soon(ctx);
     }
     Ok(deleted)
 }
 
-/// At most `limit` sessions, the most recently used first.
+/// A page of the sessions, those that began last first.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list_sessions(
     ctx: &Ctx,
     wanted: SessionFilter,
-    limit: i64,
-) -> Result<Vec<SessionHead>, Internal> {
+    page: PageRequest,
+) -> Result<Page<SessionHead>, Internal> {
     let (tenant, act) = (ctx.tenant().clone(), seen(ctx, "sessions_listed", &wanted));
-    ctx.store()
-        .write(move |c| {
-            insert_audit_event(c, &act)?;
-            admin::list_sessions(c, &tenant, &wanted, limit).map_err(Internal::from)
-        })
-        .await
+    let found: Result<_, Internal> =
+        ctx.store().read(move |c| Ok(admin::list_sessions(c, &tenant, &wanted, &page)?)).await;
+    write_down(ctx, act).await?;
+    found
+}
+
+/// Writes down that something was looked at: before it is shown, and after it was read, so that no list is read
+/// where others wait to write.
+async fn write_down(ctx: &Ctx, act: AuditEvent) -> Result<(), Internal> {
+    ctx.store().write(move |c| insert_audit_event(c, &act).map_err(Internal::from)).await
 }
 
 fn seen(ctx: &Ctx, event: &str, wanted: &SessionFilter) -> AuditEvent {
@@ -135,16 +145,15 @@ fn seen(ctx: &Ctx, event: &str, wanted: &SessionFilter) -> AuditEvent {
 /// # Errors
 /// When the database does not answer.
 pub async fn find_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<SessionHead>, Internal> {
-    let (tenant, id, act) = (ctx.tenant().clone(), id.clone(), act(ctx, "session_shown"));
-    ctx.store()
-        .write(move |c| {
-            let found = admin::find_session(c, &tenant, &id)?;
-            if let Some(session) = &found {
-                insert_audit_event(c, &act.clone().of_session(session))?;
-            }
-            Ok::<_, Internal>(found)
-        })
-        .await
+    let (tenant, id) = (ctx.tenant().clone(), id.clone());
+    let found: Option<SessionHead> = ctx
+        .store()
+        .read(move |c| admin::find_session(c, &tenant, &id).map_err(Internal::from))
+        .await?;
+    if let Some(session) = &found {
+        write_down(ctx, act(ctx, "session_shown").of_session(session)).await?;
+    }
+    Ok(found)
 }
 
 /// Ends a session; `None`: there is none. `Some(false)`: it had ended before.
@@ -160,16 +169,50 @@ pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<boo
     Ok(ended)
 }
 
-/// Ends every live session that is meant, with all its tokens. What a client has without a person is meant
-/// when no person is named.
+/// Ends every live session that is meant, with all its tokens. What a client has without a user is meant
+/// when no user is named. What takes too long goes on in the background, and the answer says so.
 ///
 /// # Errors
 /// When the database does not answer: some may have ended then.
 #[tracing::instrument(name = "flow.admin.revoke_tokens", skip_all)]
 pub async fn revoke_tokens(ctx: &Ctx, wanted: &SessionFilter) -> Result<Revoked, Internal> {
-    let revoked = Operator::over_http(ctx).revoke_tokens(wanted).await?;
+    let client_tokens = Operator::over_http(ctx).revoke_own_tokens(wanted).await?;
+    let began = Instant::now();
+    let mut revoked = Revoked { client_tokens, ..Revoked::default() };
+    loop {
+        let ended = Operator::over_http(ctx).end_sessions(wanted, revoked.next.take()).await?;
+        revoked.sessions += ended.items.len();
+        revoked.next = ended.next;
+        if revoked.next.is_none() || began.elapsed() > REVOKE_TIMEOUT {
+            break;
+        }
+    }
+    if let Some(next) = revoked.next.clone() {
+        revoke_later(ctx, wanted, next);
+    }
     maintenance::revoke_due_soon(ctx);
     Ok(revoked)
+}
+
+fn revoke_later(ctx: &Ctx, wanted: &SessionFilter, next: String) {
+    let (detached, wanted) = (ctx.clone(), wanted.clone());
+    ctx.start(async move {
+        let (mut next, mut sessions) = (Some(next), 0);
+        while next.is_some() {
+            match Operator::over_http(&detached).end_sessions(&wanted, next.take()).await {
+                Ok(ended) => {
+                    sessions += ended.items.len();
+                    next = ended.next;
+                }
+                Err(error) => {
+                    tracing::error!(%error, sessions, "a revocation of sessions is not finished: ask for it again");
+                    return;
+                }
+            }
+        }
+        tracing::info!(sessions, "the rest of a revocation of sessions is done");
+        maintenance::revoke_due_soon(&detached);
+    });
 }
 
 /// A key that signs, or has signed, answers of ours.
@@ -223,17 +266,18 @@ pub async fn retire_key(ctx: &Ctx, kid: &str) -> Result<bool, Internal> {
     Ok(Operator::over_http(ctx).retire_key(kid).await?)
 }
 
-/// At most `limit` acts, the latest first.
+/// A page of the acts, the latest first.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list_acts(ctx: &Ctx, wanted: AuditFilter, limit: i64) -> Result<Vec<AuditEvent>, Internal> {
+pub async fn list_acts(
+    ctx: &Ctx,
+    wanted: AuditFilter,
+    page: PageRequest,
+) -> Result<Page<AuditEvent>, Internal> {
     let (tenant, act) = (ctx.tenant().clone(), act(ctx, "audit_listed"));
-    ctx.store()
-        .write(move |c| {
-            let acts = list_audit_events(c, &tenant, &wanted, limit)?;
-            insert_audit_event(c, &act)?;
-            Ok::<_, Internal>(acts)
-        })
-        .await
+    let acts: Result<_, Internal> =
+        ctx.store().read(move |c| Ok(list_audit_events(c, &tenant, &wanted, &page)?)).await;
+    write_down(ctx, act).await?;
+    acts
 }

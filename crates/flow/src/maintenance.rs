@@ -14,6 +14,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::events::EVENT_SECONDS;
 use crate::keeper::{NoAnswer, Upstream as _};
+use crate::operator::Operator;
 
 /// Rows that one sweep step deletes of each table: few enough not to hold other writes up.
 const SWEEP_BATCH: i64 = 200;
@@ -29,13 +30,13 @@ const REVOKE_TRIES: i64 = 14 * 86_400 / REVOKE_RETRY_SECONDS;
 /// How long a request waits for the person's server to take a revocation that is already certain.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Sweeps until nothing is left to sweep.
+/// Sweeps until nothing is left to sweep, of deleted clients neither.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn sweep_all(ctx: &Ctx) -> Result<(), Internal> {
     while sweep(ctx).await?.more {}
-    Ok(())
+    purge(ctx).await
 }
 
 /// Deletes one batch of expired rows and ends sessions that were idle for too long.
@@ -48,6 +49,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
     let acts_until = ctx.audit_seconds().map(|seconds| now.plus(-seconds));
     let swept = ctx
         .store()
+        .patient()
         .write(move |c| {
             let mut swept = sweep::sweep_expired(c, now, SWEEP_BATCH)?;
             if let Some(until) = acts_until {
@@ -66,6 +68,45 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
         .await?;
     ctx.stats().note_sweep(swept, now);
     Ok(swept)
+}
+
+/// Steps of the deletion of a client that follow the request at once; the rest waits for the next [`purge`].
+const PURGE_SOON: usize = 20;
+
+/// Ends the sessions of deleted clients and deletes their rows, a batch at a time, until nothing is left of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn purge(ctx: &Ctx) -> Result<(), Internal> {
+    purge_steps(ctx, usize::MAX).await
+}
+
+#[tracing::instrument(name = "flow.purge", skip_all)]
+async fn purge_steps(ctx: &Ctx, most: usize) -> Result<(), Internal> {
+    let (mut sessions, mut rows) = (0, 0);
+    for _ in 0..most {
+        let purged = Operator::over_http(ctx).purge().await?;
+        if purged.is_done() {
+            break;
+        }
+        sessions += purged.sessions;
+        rows += purged.rows;
+    }
+    if sessions + rows > 0 {
+        tracing::info!(sessions, rows, "what is left of deleted clients goes");
+    }
+    Ok(())
+}
+
+/// Begins [`purge`] and the revocations that come of it, and does not wait for them.
+pub(crate) fn purge_soon(ctx: &Ctx) {
+    let detached = ctx.clone();
+    ctx.start(async move {
+        if let Err(error) = purge_steps(&detached, PURGE_SOON).await {
+            tracing::warn!(%error, "what is left of a deleted client goes later");
+        }
+        revoke_due_soon(&detached);
+    });
 }
 
 /// Revokes ended sessions at their servers, a batch at a time, until none is due. A failure puts its

@@ -9,28 +9,32 @@ pub use self::reseal::{Progress, Resealed, Unreadable};
 use std::sync::Arc;
 
 use causeway_domain::client::Client;
+use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, Clock, TenantId, Timestamp, UpstreamSessionId};
 use causeway_store::admin::{self, SessionFilter};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::keys::{self, StoredKey};
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::{Store, StoreError, clients as rows, sessions, tokens};
+use causeway_store::clients::{self as rows, Purged};
+use causeway_store::{Page, PageRequest, Store, StoreError, sessions, tokens};
 
 pub use self::clients::{ClientDescription, ClientRules, client_document, shown_client};
 
 use crate::audit;
 use crate::ctx::Ctx;
 
-/// Sessions that one transaction ends: few enough not to hold a running server up.
+/// Sessions that one transaction ends, and rows that it deletes: few enough not to hold a running server up.
 const BATCH: i64 = 100;
 
 /// What was alive until it was revoked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revoked {
     /// Sessions, which have ended with all their tokens.
     pub sessions: usize,
     /// Tokens that a client had for itself.
     pub client_tokens: usize,
+    /// Where the sessions begin that have not been looked at yet; `None`: all have ended.
+    pub next: Option<String>,
 }
 
 /// Whoever runs the server, at one moment.
@@ -79,7 +83,8 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Deletes a client with its tokens, and ends its sessions; `false`: there is none.
+    /// Deletes a client: it and its tokens count as gone at once. [`Operator::purge`] does the rest. `false`: there is
+    /// none.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -95,6 +100,15 @@ impl<'a> Operator<'a> {
                 Ok(deleted)
             })
             .await
+    }
+
+    /// Takes a step of the deletion of deleted clients: ends a batch of sessions, or deletes a batch of rows.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn purge(&self) -> Result<Purged, StoreError> {
+        let now = self.by.at;
+        self.store.patient().write(move |c| rows::purge_deleted_clients(c, now, BATCH)).await
     }
 
     /// Ends a session; `None`: there is none. `Some(false)`: it had ended before.
@@ -115,17 +129,16 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Ends every live session that is meant, with all its tokens. What a client has without a person is meant
-    /// when no person is named.
+    /// Revokes what a client has without a user, when no user is meant; their sessions are for
+    /// [`Operator::end_sessions`].
     ///
     /// # Errors
-    /// When the database does not answer: some may have ended then.
-    pub async fn revoke_tokens(&self, wanted: &SessionFilter) -> Result<Revoked, StoreError> {
-        let client_tokens = match (&wanted.did, &wanted.client_id) {
-            (None, Some(client_id)) => self.revoke_client_tokens(client_id).await?,
-            _ => 0,
-        };
-        Ok(Revoked { sessions: self.end_sessions(wanted).await?, client_tokens })
+    /// When the database does not answer.
+    pub async fn revoke_own_tokens(&self, wanted: &SessionFilter) -> Result<usize, StoreError> {
+        match (&wanted.did, &wanted.client_id) {
+            (None, Some(client_id)) => self.revoke_client_tokens(client_id).await,
+            _ => Ok(0),
+        }
     }
 
     async fn revoke_client_tokens(&self, client_id: &ClientId) -> Result<usize, StoreError> {
@@ -142,22 +155,27 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    async fn end_sessions(&self, wanted: &SessionFilter) -> Result<usize, StoreError> {
-        let mut all = 0;
-        loop {
-            let ((tenant, now, act), wanted) = (self.about("revocation"), wanted.clone());
-            let end = move |c: &mut _| {
-                let ended = admin::end_sessions(c, &tenant, &wanted, BATCH, now)?;
-                for session in &ended {
+    /// Ends a batch of the live sessions that are meant, with all their tokens; the page names those that have ended.
+    ///
+    /// # Errors
+    /// When the database does not answer: nothing of the batch has ended then.
+    pub async fn end_sessions(
+        &self,
+        wanted: &SessionFilter,
+        after: Option<String>,
+    ) -> Result<Page<SessionHead>, StoreError> {
+        let ((tenant, now, act), wanted) = (self.about("revocation"), wanted.clone());
+        let batch = PageRequest { after, limit: BATCH };
+        self.store
+            .patient()
+            .write(move |c| {
+                let ended = admin::end_sessions(c, &tenant, &wanted, &batch, now)?;
+                for session in &ended.items {
                     insert_audit_event(c, &act.clone().of_session(session))?;
                 }
-                Ok::<_, StoreError>(ended.len())
-            };
-            match self.store.write(end).await? {
-                0 => return Ok(all),
-                ended => all += ended,
-            }
-        }
+                Ok(ended)
+            })
+            .await
     }
 
     /// Signs with a fresh key from now on; the name of the one before.

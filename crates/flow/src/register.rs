@@ -12,6 +12,7 @@ use causeway_store::clients;
 use crate::audit;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::maintenance;
 
 /// A client that has just been registered, with the only copy of its secret.
 #[derive(Debug)]
@@ -150,16 +151,17 @@ pub async fn ensure_demo_client(ctx: &Ctx, redirect_uri: &str) -> Result<ClientI
     };
     let client = metadata.validate()?.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
     let redirect_uri = redirect_uri.to_owned();
+    // Somebody may have deleted it a moment ago.
+    maintenance::purge(ctx).await?;
     ctx.store()
         .write(move |c| {
-            match clients::find_client(c, &client.tenant_id, &client.client_id)? {
-                Some(existing) if existing.find_redirect_uri(&redirect_uri).is_some() => return Ok(()),
-                Some(_) => {
-                    clients::delete_client(c, &client.tenant_id, &client.client_id, client.created_at)?;
-                }
-                None => {}
+            let found = clients::find_client(c, &client.tenant_id, &client.client_id)?;
+            match found {
+                Some(existing) if existing.find_redirect_uri(&redirect_uri).is_some() => Ok(()),
+                Some(_) => clients::update_client(c, &client).map(drop),
+                None => clients::insert_client(c, &client),
             }
-            clients::insert_client(c, &client).map_err(Internal::from)
+            .map_err(Internal::from)
         })
         .await?;
     Ok(client_id)

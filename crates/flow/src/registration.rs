@@ -213,7 +213,7 @@ pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
         })
         .await?;
     if deleted {
-        maintenance::revoke_due_soon(ctx);
+        maintenance::purge_soon(ctx);
         tracing::info!("client deleted its registration");
     }
     Ok(())

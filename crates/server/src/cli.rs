@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use causeway_config::Settings;
+use causeway_store::PageRequest;
 use clap::{Args, Parser, Subcommand};
 
 /// An OAuth 2.1 server that signs people in with their AT Protocol account.
@@ -88,9 +89,8 @@ pub(crate) enum MigrateCommand {
 pub(crate) enum ClientsCommand {
     /// List the clients
     List {
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_name = "N")]
-        limit: i64,
+        #[command(flatten)]
+        page: PageOptions,
     },
     /// Show all that is known of one client, as a document that --metadata reads
     Show {
@@ -197,16 +197,15 @@ pub(crate) struct UpdateClient {
 
 #[derive(Subcommand)]
 pub(crate) enum SessionsCommand {
-    /// List sessions, the most recently used first
+    /// List sessions, those that began last first
     List {
         #[command(flatten)]
         of: Whose,
         /// Those that are over, too
         #[arg(long)]
         ended: bool,
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_name = "N")]
-        limit: i64,
+        #[command(flatten)]
+        page: PageOptions,
     },
     /// Show one session
     Show {
@@ -251,9 +250,8 @@ pub(crate) enum AuditCommand {
         /// The name of the act, such as sign_in, consent, refresh or revocation
         #[arg(long, value_name = "NAME")]
         event: Option<String>,
-        /// How many at most
-        #[arg(long, default_value_t = 100, value_name = "N")]
-        limit: i64,
+        #[command(flatten)]
+        page: PageOptions,
     },
 }
 
@@ -264,6 +262,23 @@ pub(crate) enum TokensCommand {
         #[command(flatten)]
         of: Whose,
     },
+}
+
+/// Which page of a list.
+#[derive(Args)]
+pub(crate) struct PageOptions {
+    /// How many at most
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
+    /// Begin behind this place, which the page before named
+    #[arg(long, value_name = "PLACE")]
+    after: Option<String>,
+}
+
+impl From<PageOptions> for PageRequest {
+    fn from(PageOptions { limit, after }: PageOptions) -> Self {
+        Self { after, limit }
+    }
 }
 
 #[derive(Args)]

@@ -1,11 +1,13 @@
 //! From a configuration to the parts of a server.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
-use causeway_config::{Config, ConfigError, ExternalUrl, Registration};
+use causeway_config::{Config, ConfigError, DatabasePooler, ExternalUrl, Registration};
 use causeway_domain::resource::ResourceError;
 use causeway_domain::{Clock, Resource, ResourceScopes, Scope, Secret, SystemClock, SystemRng};
 use causeway_flow::budget::Budgets;
@@ -14,13 +16,33 @@ use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_store::migrate::{self, SchemaState};
 use causeway_store::sessions::History;
-use causeway_store::{DatabaseUrl, Store, StoreOptions, sessions};
+use causeway_store::{DatabaseUrl, Pooler, ServerLock, ServerLockError, Store, StoreOptions, sessions};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::secret_key;
 
+/// How often a database that another server holds is asked for again, and after how long.
+const CLAIM_TRIES: u32 = 10;
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
+/// How long a thread that hangs in the database may hold up the end of the process.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The async runtime of this process.
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("the async runtime")
+}
+
+/// Runs a command to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    end(runtime);
+    done
+}
+
+/// Ends a runtime, whatever still hangs on it.
+pub(crate) fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(EXIT_TIMEOUT);
 }
 
 /// The database's address, refused like any other setting.
@@ -66,21 +88,73 @@ pub(crate) fn resource_scopes(config: &Config) -> Result<ResourceScopes, ConfigE
     })
 }
 
-/// Opens a database whose schema is the one that this program knows.
-pub(crate) async fn open_store(url: &DatabaseUrl) -> anyhow::Result<Store> {
-    let target = url.clone();
-    tokio::task::spawn_blocking(move || check_schema(&target)).await??;
-    Store::open(url, StoreOptions::default()).await.with_context(|| format!("database {url}"))
+/// How long a command waits for the database: it has nobody who waits for an answer.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Opens a database, for a command, whose schema is one that this program works with.
+pub(crate) async fn open_store(config: &Config, url: &DatabaseUrl) -> anyhow::Result<Store> {
+    let options = store_options(config);
+    open(url, StoreOptions { timeout: options.timeout.max(COMMAND_TIMEOUT), ..options }).await
 }
 
 /// The same for `serve`, which migrates the embedded database by itself; a shared one is migrated by
 /// its operator.
-pub(crate) async fn open_served_store(url: &DatabaseUrl) -> anyhow::Result<Store> {
+pub(crate) async fn open_served_store(config: &Config, url: &DatabaseUrl) -> anyhow::Result<Store> {
     if let DatabaseUrl::Sqlite { .. } = url {
         let target = url.clone();
         tokio::task::spawn_blocking(move || migrate_embedded(&target)).await??;
     }
-    open_store(url).await
+    open(url, store_options(config)).await
+}
+
+async fn open(url: &DatabaseUrl, options: StoreOptions) -> anyhow::Result<Store> {
+    let target = url.clone();
+    tokio::task::spawn_blocking(move || check_schema(&target)).await??;
+    Store::open(url, options).await.with_context(|| format!("database {url}"))
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    let database = &config.database;
+    let mut options = StoreOptions {
+        timeout: database.timeout,
+        pooler: match database.pooler {
+            DatabasePooler::None => Pooler::None,
+            DatabasePooler::Transaction => Pooler::Transaction,
+        },
+        ..StoreOptions::default()
+    };
+    if let Some(connections) = database.connections {
+        options.read_connections = connections.into();
+        options.postgres_connections = connections.into();
+    }
+    options
+}
+
+/// The right to be the one server on an embedded database. A server that is just ending has a moment for that.
+pub(crate) async fn claim_database(
+    url: &DatabaseUrl,
+    bound: SocketAddr,
+) -> anyhow::Result<Option<ServerLock>> {
+    for _ in 0..CLAIM_TRIES {
+        match ServerLock::take(url, bound) {
+            Err(ServerLockError::Held { .. }) => tokio::time::sleep(CLAIM_PAUSE).await,
+            taken => return settle_claim(taken),
+        }
+    }
+    settle_claim(ServerLock::take(url, bound))
+}
+
+fn settle_claim(
+    taken: Result<Option<ServerLock>, ServerLockError>,
+) -> anyhow::Result<Option<ServerLock>> {
+    match taken {
+        // Some file systems of networks have no locks.
+        Err(error @ ServerLockError::Io { .. }) => {
+            tracing::warn!(%error, "nothing keeps a second server from this database");
+            Ok(None)
+        }
+        taken => Ok(taken?),
+    }
 }
 
 fn migrate_embedded(url: &DatabaseUrl) -> anyhow::Result<()> {
@@ -95,8 +169,13 @@ fn check_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
     let named = || format!("database-url (CAUSEWAY_DATABASE_URL): {url}");
     match migrate::state(url).with_context(named)? {
         SchemaState::Current => Ok(()),
+        newer @ SchemaState::Compatible { .. } => {
+            tracing::info!("{newer}");
+            Ok(())
+        }
         SchemaState::Ahead { unknown } => bail!(
-            "database {url} was migrated by a newer version of causeway ({}): run that version",
+            "database {url} was migrated by a newer version of causeway, beside which this one may not run ({}): run that \
+             version",
             unknown.join(", ")
         ),
         SchemaState::Empty if is_missing(url) => bail!(

@@ -62,20 +62,21 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             if let Some(traces) = traces {
                 traces.finish();
             }
+            compose::end(runtime);
             outcome
         }
         Command::Migrate { command } => commands::migrate::run(&config, &command),
         Command::Clients { command } => {
-            compose::runtime()?.block_on(commands::clients::run(&config, command))
+            compose::block_on(commands::clients::run(&config, command))
         }
         Command::Sessions { command } => {
-            compose::runtime()?.block_on(commands::sessions::run(&config, command))
+            compose::block_on(commands::sessions::run(&config, command))
         }
-        Command::Tokens { command } => compose::runtime()?.block_on(commands::tokens::run(&config, command)),
-        Command::Keys { command } => compose::runtime()?.block_on(commands::keys::run(&config, command)),
-        Command::Events { command } => compose::runtime()?.block_on(commands::events::run(&config, command)),
-        Command::Audit { command } => compose::runtime()?.block_on(commands::audit::run(&config, command)),
-        Command::Doctor => compose::runtime()?.block_on(commands::doctor::run(&config)),
+        Command::Tokens { command } => compose::block_on(commands::tokens::run(&config, command)),
+        Command::Keys { command } => compose::block_on(commands::keys::run(&config, command)),
+        Command::Events { command } => compose::block_on(commands::events::run(&config, command)),
+        Command::Audit { command } => compose::block_on(commands::audit::run(&config, command)),
+        Command::Doctor => compose::block_on(commands::doctor::run(&config)),
         Command::Openapi => {
             let issuer = config.external_url.as_ref().map_or("http://127.0.0.1:8080", |url| url.as_str());
             say!("{:#}", causeway_api::openapi::document(issuer));

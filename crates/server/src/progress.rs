@@ -26,17 +26,30 @@ impl ProgressLine {
 
     /// `done` of `all` is done; what there is to say about it.
     pub(crate) fn tell(&mut self, done: u64, all: u64, about: impl FnOnce() -> String) {
+        let percent = percent(done, all);
+        if self.terminal {
+            self.show(|| format!("{} {percent:>3}%  {}", bar(percent), about()));
+        } else {
+            self.show(|| format!("{percent}%  {}", about()));
+        }
+    }
+
+    /// What is done, of nobody knows how much.
+    pub(crate) fn count(&mut self, about: impl FnOnce() -> String) {
+        self.show(about);
+    }
+
+    fn show(&mut self, text: impl FnOnce() -> String) {
         if self.told.elapsed() < if self.terminal { TERMINAL } else { PLAIN } {
             return;
         }
         self.told = Instant::now();
-        let percent = percent(done, all);
         // Nobody has to be told: a standard error that is closed ends nothing.
         let _ = if self.terminal {
             self.shown = true;
-            write!(stderr(), "\r{} {percent:>3}%  {}\x1b[K", bar(percent), about())
+            write!(stderr(), "\r{}\x1b[K", text())
         } else {
-            writeln!(stderr(), "{percent}%  {}", about())
+            writeln!(stderr(), "{}", text())
         };
         let _ = stderr().flush();
     }

@@ -36,7 +36,8 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     let bound = listener.local_addr().context("the bound address")?;
     let issuer = config.issuer(bound)?;
     let url = compose::database_url(config)?;
-    let store = compose::open_served_store(&url).await?;
+    let _only_server = compose::claim_database(&url, bound).await?;
+    let store = compose::open_served_store(config, &url).await?;
     let ctx = compose::context(config, &issuer, &url, store.clone()).await?;
     node::join(&ctx).await?;
     let heart = tokio::spawn(beat(ctx.clone()));

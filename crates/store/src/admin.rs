@@ -6,8 +6,9 @@ use diesel::prelude::*;
 
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::paging::{Page, PageRequest};
 use crate::schema::upstream_session::dsl;
-use crate::sessions;
+use crate::sessions::{self, HeadRow};
 
 /// Which sessions are meant.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +21,7 @@ pub struct SessionFilter {
     pub ended: bool,
 }
 
-/// At most `limit` sessions of a tenant, the most recently used first.
+/// A page of a tenant's sessions, those that began last first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -28,13 +29,15 @@ pub fn list_sessions(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
     filter: &SessionFilter,
-    limit: i64,
-) -> Result<Vec<SessionHead>, StoreError> {
+    wanted: &PageRequest,
+) -> Result<Page<SessionHead>, StoreError> {
+    // Their names begin with the time at which they began.
     let mut query = dsl::upstream_session
         .filter(dsl::tenant_id.eq(tenant_id.as_str().to_owned()))
-        .order((dsl::last_used_at.desc(), dsl::session_id.asc()))
-        .limit(limit)
-        .select((dsl::session_id, dsl::session_kind))
+        .filter(dsl::deleted_at.is_null())
+        .order(dsl::session_id.desc())
+        .limit(wanted.look_ahead())
+        .select(HeadRow::as_select())
         .into_boxed();
     if !filter.ended {
         query = query.filter(dsl::ended_at.is_null());
@@ -45,13 +48,11 @@ pub fn list_sessions(
     if let Some(client_id) = &filter.client_id {
         query = query.filter(dsl::client_id.eq(client_id.as_str().to_owned()));
     }
-    let found: Vec<(String, String)> = query.load(c)?;
-    let mut heads = Vec::with_capacity(found.len());
-    for (session_id, kind) in found {
-        let Some(kind) = SessionKind::parse(&kind) else { continue };
-        heads.extend(sessions::find_session(c, tenant_id, &UpstreamSessionId::new(session_id), kind)?);
+    if let Some(after) = &wanted.after {
+        query = query.filter(dsl::session_id.lt(after.clone()));
     }
-    Ok(heads)
+    let heads = query.load::<HeadRow>(c)?.into_iter().map(HeadRow::into_domain).collect::<Result<_, _>>()?;
+    Ok(wanted.page(heads, |head: &SessionHead| head.session_id.as_str().to_owned()))
 }
 
 /// How many live sessions there are, by kind and state, of all tenants.
@@ -85,8 +86,8 @@ pub fn find_session(
     sessions::find_session_of_token(c, tenant_id, session_id)
 }
 
-/// Ends every live session that is meant, at most `limit` at a time: their tokens are dead at once, and
-/// their revocation at the people's own servers is due. Says which; call it again until it says none.
+/// Ends a page of the live sessions that are meant: their tokens are dead at once, and their revocation at their
+/// PDS is due. Says which; go on with the next page until there is none.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -94,15 +95,16 @@ pub fn end_sessions(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
     filter: &SessionFilter,
-    limit: i64,
+    wanted: &PageRequest,
     now: Timestamp,
-) -> Result<Vec<SessionHead>, StoreError> {
+) -> Result<Page<SessionHead>, StoreError> {
     let live = SessionFilter { ended: false, ..filter.clone() };
-    let mut ended = Vec::new();
-    for session in list_sessions(c, tenant_id, &live, limit)? {
+    let Page { items, next } = list_sessions(c, tenant_id, &live, wanted)?;
+    let mut ended = Vec::with_capacity(items.len());
+    for session in items {
         if sessions::end_session(c, &session.session_id, now)? {
             ended.push(session);
         }
     }
-    Ok(ended)
+    Ok(Page { items: ended, next })
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
+use crate::paging::{Page, PageRequest};
 use crate::schema::audit_event::{self, dsl};
 
 /// Who acts.
@@ -239,7 +240,7 @@ pub struct AuditFilter {
     pub event: Option<String>,
 }
 
-/// At most `limit` acts in a tenant, the latest first.
+/// A page of the acts in a tenant, the latest first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -247,13 +248,13 @@ pub fn list_audit_events(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
     filter: &AuditFilter,
-    limit: i64,
-) -> Result<Vec<AuditEvent>, StoreError> {
+    wanted: &PageRequest,
+) -> Result<Page<AuditEvent>, StoreError> {
     let mut query = dsl::audit_event
         .filter(dsl::tenant_id.eq(tenant_id.as_str().to_owned()))
         .order(dsl::id.desc())
-        .limit(limit)
-        .select(Row::as_select())
+        .limit(wanted.look_ahead())
+        .select((dsl::id, Row::as_select()))
         .into_boxed();
     if let Some(did) = &filter.did {
         query = query.filter(dsl::did.eq(did.as_str().to_owned()));
@@ -267,7 +268,13 @@ pub fn list_audit_events(
     if let Some(event) = &filter.event {
         query = query.filter(dsl::event.eq(event.clone()));
     }
-    query.load::<Row>(c)?.into_iter().map(Row::into_domain).collect()
+    if let Some(after) = wanted.after_number() {
+        query = query.filter(dsl::id.lt(after));
+    }
+    let read = |(id, row): (i64, Row)| Ok::<_, StoreError>((id, row.into_domain()?));
+    let rows = query.load::<(i64, Row)>(c)?.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let Page { items, next } = wanted.page(rows, |(id, _)| id.to_string());
+    Ok(Page { items: items.into_iter().map(|(_, event)| event).collect(), next })
 }
 
 /// Deletes acts of before `until`, at most `limit`; how many there were.

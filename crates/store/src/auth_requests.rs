@@ -5,8 +5,10 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Did, Jkt, Prompts, RequestUri, ResponseMode,
     TenantId, Timestamp, TokenHash, UpstreamSessionId,
 };
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
+use crate::clients::live_client;
 use crate::column::{Column, S256};
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
@@ -165,6 +167,7 @@ pub fn find_auth_request(
         .filter(dsl::session_id.eq(id.as_str()))
         .filter(dsl::browser_id.eq(browser_id.as_str()))
         .filter(dsl::expires_at.gt(now.as_secs()))
+        .filter(exists(live_client!(dsl::client_id)))
         .get_result::<Row>(c)
         .optional()?
         .map(Row::into_domain)

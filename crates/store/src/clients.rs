@@ -4,17 +4,18 @@ use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::{ClientId, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
 
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::fixed::fixed;
-use crate::schema::{
-    oauth_atp_request, oauth_auth_request, oauth_authorization_code, oauth_client, upstream_session,
-};
+use crate::paging::{Page, PageRequest};
+use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, upstream_session};
 use crate::sessions;
 
-#[derive(Queryable, Insertable, AsChangeset)]
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = oauth_client, treat_none_as_null = true)]
 struct Row {
     client_id: String,
@@ -119,6 +120,16 @@ impl Row {
     }
 }
 
+/// The client that a column names, while it is not deleted: for `exists` in a query of another table.
+macro_rules! live_client {
+    ($column:expr) => {
+        $crate::schema::oauth_client::table
+            .filter($crate::schema::oauth_client::client_id.eq($column))
+            .filter($crate::schema::oauth_client::deleted_at.is_null())
+    };
+}
+pub(crate) use live_client;
+
 /// Registers a client.
 ///
 /// # Errors
@@ -135,14 +146,16 @@ pub fn insert_client(c: &mut AnyConnection, client: &Client) -> Result<(), Store
 pub fn update_client(c: &mut AnyConnection, client: &Client) -> Result<bool, StoreError> {
     let own = oauth_client::table
         .filter(oauth_client::client_id.eq(client.client_id.as_str()))
-        .filter(oauth_client::tenant_id.eq(client.tenant_id.as_str()));
+        .filter(oauth_client::tenant_id.eq(client.tenant_id.as_str()))
+        .filter(oauth_client::deleted_at.is_null());
     Ok(diesel::update(own).set(&Row::of(client)?).execute(c)? == 1)
 }
 
 /// Keeps a client that nobody registered as it describes itself now.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when another process keeps it first at this moment: the same again works then.
+/// [`StoreError::Constraint`] when another process keeps it first at this moment: the same again works then. So it does
+/// when one of that name is still being deleted, a little later.
 pub fn put_client(c: &mut AnyConnection, client: &Client) -> Result<(), StoreError> {
     if update_client(c, client)? { Ok(()) } else { insert_client(c, client) }
 }
@@ -158,31 +171,51 @@ pub fn find_client(
 ) -> Result<Option<Client>, StoreError> {
     let client = oauth_client::table
         .filter(oauth_client::client_id.eq(client_id.as_str()))
-        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()));
-    fixed!(client).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+        .filter(oauth_client::deleted_at.is_null())
+        .select(Row::as_select());
+    fixed!(client).get_result(c).optional()?.map(Row::into_domain).transpose()
 }
 
-/// At most `limit` clients of a tenant, the newest first.
+/// The same, and one that is being deleted: it is still told that its sessions end.
+pub(crate) fn find_client_or_deleted(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<Option<Client>, StoreError> {
+    let client = oauth_client::table
+        .filter(oauth_client::client_id.eq(client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+        .select(Row::as_select());
+    fixed!(client).get_result(c).optional()?.map(Row::into_domain).transpose()
+}
+
+/// A page of a tenant's clients, the newest first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
 pub fn list_clients(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
-    limit: i64,
-) -> Result<Vec<Client>, StoreError> {
-    oauth_client::table
-        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+    wanted: &PageRequest,
+) -> Result<Page<Client>, StoreError> {
+    let mut query = oauth_client::table
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str().to_owned()))
+        .filter(oauth_client::deleted_at.is_null())
         .order((oauth_client::created_at.desc(), oauth_client::client_id.asc()))
-        .limit(limit)
-        .load::<Row>(c)?
-        .into_iter()
-        .map(Row::into_domain)
-        .collect()
+        .limit(wanted.look_ahead())
+        .select(Row::as_select())
+        .into_boxed();
+    if let Some((created_at, client_id)) = wanted.after_pair() {
+        let later_then = oauth_client::created_at.lt(created_at).or(oauth_client::client_id.gt(client_id));
+        query = query.filter(oauth_client::created_at.le(created_at)).filter(later_then);
+    }
+    let rows = query.load::<Row>(c)?.into_iter().map(Row::into_domain).collect::<Result<_, _>>()?;
+    Ok(wanted.page(rows, |client: &Client| format!("{}.{}", client.created_at.as_secs(), client.client_id)))
 }
 
-/// Deletes a client with its requests, codes and tokens, and ends its sessions: their heads stay
-/// until they are revoked at the people's own servers. `false` when this tenant has no such client.
+/// Deletes a client: from now on it, its requests, codes and tokens count as gone. What there is of them is deleted
+/// afterwards, by [`purge_deleted_clients`]. `false` when this tenant has no such client.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -192,40 +225,120 @@ pub fn delete_client(
     client_id: &ClientId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let exists = oauth_client::table
+    let live = oauth_client::table
         .filter(oauth_client::client_id.eq(client_id.as_str()))
         .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
-        .count()
-        .get_result::<i64>(c)?;
-    if exists == 0 {
-        return Ok(false);
-    }
-    let of_client = || {
-        upstream_session::table
-            .filter(upstream_session::client_id.eq(client_id.as_str()))
-            .filter(upstream_session::tenant_id.eq(tenant_id.as_str()))
-            .filter(upstream_session::deleted_at.is_null())
-    };
-    let session_ids: Vec<String> = of_client().select(upstream_session::session_id).load(c)?;
-    for session_id in session_ids {
-        sessions::end_session(c, &UpstreamSessionId::new(session_id), now)?;
-    }
-    diesel::update(of_client()).set(upstream_session::deleted_at.eq(now.as_secs())).execute(c)?;
-    diesel::delete(
-        oauth_authorization_code::table.filter(oauth_authorization_code::client_id.eq(client_id.as_str())),
-    )
-    .execute(c)?;
-    let requests = oauth_auth_request::table
-        .filter(oauth_auth_request::client_id.eq(client_id.as_str()))
-        .select(oauth_auth_request::session_id);
-    diesel::delete(oauth_atp_request::table.filter(oauth_atp_request::auth_request_id.eq_any(requests)))
-        .execute(c)?;
-    // Tokens and requests go with it: their foreign keys cascade.
-    let deleted = diesel::delete(
-        oauth_client::table
-            .filter(oauth_client::client_id.eq(client_id.as_str()))
-            .filter(oauth_client::tenant_id.eq(tenant_id.as_str())),
-    )
-    .execute(c)?;
+        .filter(oauth_client::deleted_at.is_null());
+    let deleted = diesel::update(live).set(oauth_client::deleted_at.eq(Some(now.as_secs()))).execute(c)?;
     Ok(deleted == 1)
+}
+
+/// What a batch of [`purge_deleted_clients`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Sessions that were ended.
+    pub sessions: usize,
+    /// Rows that were deleted.
+    pub rows: usize,
+}
+
+impl Purged {
+    /// Whether nothing was left to do.
+    pub const fn is_done(&self) -> bool {
+        self.sessions == 0 && self.rows == 0
+    }
+}
+
+/// A table whose rows belong to clients, and its key.
+const OF_CLIENT: [(&str, &str); 6] = [
+    ("oauth_authorization_code", "code"),
+    ("oauth_access_token", "token"),
+    ("oauth_refresh_token", "token"),
+    ("oauth_par_request", "request_uri"),
+    ("device_authorization", "device_code"),
+    ("consent", "tenant_id, client_id, did, redirect_origin"),
+];
+
+/// Takes one step of the deletion of a deleted client, of the one that was deleted first: ends at most `limit` of its
+/// sessions, whose heads stay until they are revoked at their PDS, or deletes at most `limit` rows of a table, or at last
+/// its own. Nothing is left to do when [`Purged::is_done`] says so.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn purge_deleted_clients(
+    c: &mut AnyConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Purged, StoreError> {
+    let first = oauth_client::table
+        .filter(oauth_client::deleted_at.is_not_null())
+        .order((oauth_client::deleted_at.asc(), oauth_client::client_id.asc()))
+        .select(oauth_client::client_id)
+        .first::<String>(c)
+        .optional()?;
+    let Some(client_id) = first else { return Ok(Purged::default()) };
+    let sessions = end_sessions_of(c, &client_id, now, limit)?;
+    if sessions > 0 {
+        return Ok(Purged { sessions, rows: 0 });
+    }
+    let rows = delete_auth_requests_of(c, &client_id, limit)?;
+    if rows > 0 {
+        return Ok(Purged { sessions: 0, rows });
+    }
+    for (table, key) in OF_CLIENT {
+        let rows = delete_rows_of(c, &client_id, table, key, limit)?;
+        if rows > 0 {
+            return Ok(Purged { sessions: 0, rows });
+        }
+    }
+    let deleted = oauth_client::table
+        .filter(oauth_client::client_id.eq(&client_id))
+        .filter(oauth_client::deleted_at.is_not_null());
+    Ok(Purged { sessions: 0, rows: diesel::delete(deleted).execute(c)? })
+}
+
+fn end_sessions_of(
+    c: &mut AnyConnection,
+    client_id: &str,
+    now: Timestamp,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let live: Vec<String> = upstream_session::table
+        .filter(upstream_session::client_id.eq(client_id))
+        .filter(upstream_session::ended_at.is_null())
+        .order(upstream_session::session_id.asc())
+        .limit(limit)
+        .select(upstream_session::session_id)
+        .load(c)?;
+    for session_id in &live {
+        sessions::end_session(c, &UpstreamSessionId::new(session_id.clone()), now)?;
+        let session = upstream_session::table.filter(upstream_session::session_id.eq(session_id));
+        diesel::update(session).set(upstream_session::deleted_at.eq(now.as_secs())).execute(c)?;
+    }
+    Ok(live.len())
+}
+
+/// Authorization requests, with what waits for the callback of each.
+fn delete_auth_requests_of(c: &mut AnyConnection, client_id: &str, limit: i64) -> Result<usize, StoreError> {
+    let some: Vec<String> = oauth_auth_request::table
+        .filter(oauth_auth_request::client_id.eq(client_id))
+        .limit(limit)
+        .select(oauth_auth_request::session_id)
+        .load(c)?;
+    let waiting = oauth_atp_request::table.filter(oauth_atp_request::auth_request_id.eq_any(&some));
+    diesel::delete(waiting).execute(c)?;
+    let requests = oauth_auth_request::table.filter(oauth_auth_request::session_id.eq_any(&some));
+    Ok(diesel::delete(requests).execute(c)?)
+}
+
+fn delete_rows_of(
+    c: &mut AnyConnection,
+    client_id: &str,
+    table: &str,
+    key: &str,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let some = format!("SELECT {key} FROM {table} WHERE client_id = $1 LIMIT $2");
+    let statement = format!("DELETE FROM {table} WHERE ({key}) IN ({some})");
+    Ok(sql_query(statement).bind::<Text, _>(client_id).bind::<BigInt, _>(limit).execute(c)?)
 }

@@ -3,8 +3,10 @@
 use causeway_domain::grant::AuthorizationCode;
 use causeway_domain::secret::Code;
 use causeway_domain::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
+use crate::clients::live_client;
 use crate::column::{Column, S256};
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
@@ -106,7 +108,7 @@ pub fn insert_code(c: &mut AnyConnection, code: &AuthorizationCode) -> Result<()
     Ok(())
 }
 
-/// The code, used or not, expired or not.
+/// The code, used or not, expired or not; `None` when its client is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -114,9 +116,10 @@ pub fn find_code(
     c: &mut AnyConnection,
     code: &TokenHash<Code>,
 ) -> Result<Option<AuthorizationCode>, StoreError> {
-    let row = fixed!(dsl::oauth_authorization_code.filter(dsl::code.eq(code.as_str())))
-        .get_result::<Row>(c)
-        .optional()?;
+    let of_live_client = dsl::oauth_authorization_code
+        .filter(dsl::code.eq(code.as_str()))
+        .filter(exists(live_client!(dsl::client_id)));
+    let row = fixed!(of_live_client).get_result::<Row>(c).optional()?;
     row.map(|row| row.into_domain(c)).transpose()
 }
 

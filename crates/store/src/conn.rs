@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::connection::{CacheSize, InstrumentationEvent, SimpleConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, PgConnection, SqliteConnection};
 
+use crate::deadline;
 use crate::error::StoreError;
+use crate::options::Pooler;
 
 /// A connection to either database.
 #[derive(diesel::MultiConnection)]
@@ -22,10 +25,16 @@ pub enum AnyConnection {
 /// What a SQLite connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqliteRole {
-    /// The one connection that writes.
-    Writer,
-    /// One of the pool's: it cannot write.
+    /// The one connection that writes. It waits `lock_timeout` for a lock of another process.
+    Writer {
+        /// How long.
+        lock_timeout: Duration,
+    },
+    /// One of the pool's: it cannot write, and waits for nobody, since it may be used on an async worker. What
+    /// keeps a reader out is a process that locks the whole file.
     Reader,
+    /// One that only looks at the schema, at start-up or at the command line.
+    Inspector,
 }
 
 /// The file behind an open SQLite database. When it is moved, deleted or replaced, connections go on
@@ -40,6 +49,11 @@ impl DatabaseFile {
     /// The file as it is now.
     pub(crate) fn at(path: &Path) -> Result<Self, StoreError> {
         Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+
+    /// Its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether it is still there.
@@ -68,12 +82,12 @@ const SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAG
      PRAGMA wal_autocheckpoint = 4000;";
 /// How often that is tried again, and after how long.
 const SETUP_TRIES: u32 = 100;
-const SETUP_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+const SETUP_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens a SQLite database. A writer makes the file, readable by its owner alone, when there is none;
 /// a reader never does.
 pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnection, StoreError> {
-    if role != SqliteRole::Reader {
+    if matches!(role, SqliteRole::Writer { .. }) {
         create_private(path)?;
     }
     let name = path.to_str().ok_or_else(|| StoreError::unavailable("the database path is not UTF-8"))?;
@@ -88,10 +102,17 @@ pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnect
         }
         std::thread::sleep(SETUP_PAUSE);
     }
-    if role == SqliteRole::Reader {
-        conn.batch_execute("PRAGMA query_only = ON;")?;
+    match role {
+        SqliteRole::Writer { lock_timeout } => conn.batch_execute(&busy_timeout(lock_timeout))?,
+        SqliteRole::Reader => conn.batch_execute("PRAGMA query_only = ON; PRAGMA busy_timeout = 0;")?,
+        SqliteRole::Inspector => conn.batch_execute("PRAGMA query_only = ON;")?,
     }
     Ok(conn)
+}
+
+/// Has a connection wait for a lock of another process.
+pub(crate) fn busy_timeout(timeout: Duration) -> String {
+    format!("PRAGMA busy_timeout = {};", timeout.as_millis())
 }
 
 fn create_private(path: &Path) -> Result<(), StoreError> {
@@ -146,18 +167,29 @@ impl Health {
     }
 }
 
+/// What a connection to a PostgreSQL server is set up for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PostgresSettings {
+    /// The proxy before the server.
+    pub(crate) pooler: Pooler,
+    /// The deadline of a call.
+    pub(crate) timeout: Duration,
+}
+
 /// Opens a connection to a PostgreSQL server; `url` carries its timeouts already.
-pub(crate) fn open_postgres(url: &str) -> Result<(PgConnection, Arc<Health>), StoreError> {
+pub(crate) fn open_postgres(
+    url: &str,
+    settings: PostgresSettings,
+) -> Result<(PgConnection, Arc<Health>), StoreError> {
     // Before libpq does it: libpq has OpenSSL clean up when the process exits, under threads that still use it.
     openssl::init();
     let mut conn = PgConnection::establish(url)
         .map_err(|error| StoreError::unavailable(format!("PostgreSQL: {error}")))?;
-    conn.batch_execute(
-        "SET client_min_messages = warning; SET lock_timeout = '10s'; \
-         SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s';",
-    )?;
-    // Only a superuser may; without it a deadlock is noticed on English servers alone.
-    let _ = conn.batch_execute("SET lc_messages = 'C';");
+    match settings.pooler {
+        Pooler::None => set_up_session(&mut conn, settings.timeout)?,
+        // Another transaction runs on another connection of the server, which knows nothing of this one's statements.
+        Pooler::Transaction => conn.set_prepared_statement_cache_size(CacheSize::Disabled),
+    }
     let health = Arc::new(Health::default());
     let noted = Arc::clone(&health);
     conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
@@ -166,4 +198,11 @@ pub(crate) fn open_postgres(url: &str) -> Result<(PgConnection, Arc<Health>), St
         }
     });
     Ok((conn, health))
+}
+
+fn set_up_session(conn: &mut PgConnection, timeout: Duration) -> Result<(), StoreError> {
+    conn.batch_execute(&format!("SET client_min_messages = warning{}", deadline::session_settings(timeout)))?;
+    // Only a superuser may; without it a deadlock is noticed on English servers alone.
+    let _ = conn.batch_execute("SET lc_messages = 'C';");
+    Ok(())
 }

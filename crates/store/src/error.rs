@@ -109,7 +109,7 @@ fn classify(message: String) -> StoreError {
         "could not obtain lock",
         "canceling statement",
     ];
-    const DOWN: [&str; 18] = [
+    const DOWN: [&str; 20] = [
         "disk I/O error",
         "Input/output error",
         "is full",
@@ -119,6 +119,8 @@ fn classify(message: String) -> StoreError {
         "Disk quota exceeded",
         "read-only transaction",
         "is in recovery",
+        "during recovery",
+        "query_wait_timeout",
         "connection slots",
         "unable to open database file",
         "attempt to write a readonly database",
@@ -129,6 +131,15 @@ fn classify(message: String) -> StoreError {
         "is shutting down",
         "terminating connection",
     ];
+    // A trigger of the schema, where SQLite has no code for it.
+    if message == "client is deleted" {
+        return StoreError::Constraint(message);
+    }
+    if message.contains("prepared statement \"") {
+        return StoreError::Query(format!(
+            "{message}: is there a pooler in transaction mode before PostgreSQL? Then set database-pooler to transaction"
+        ));
+    }
     if BUSY.iter().any(|sign| message.contains(sign)) {
         StoreError::Busy(message)
     } else if DOWN.iter().any(|sign| message.contains(sign)) {

@@ -11,12 +11,19 @@
 
 mod column;
 mod conn;
+mod deadline;
 mod error;
 mod fixed;
+mod options;
+mod paging;
 mod pool;
 mod schema;
+mod server_lock;
+mod stats;
 mod store;
+mod transaction;
 mod url;
+mod wal;
 mod writer;
 
 pub mod account_proofs;
@@ -51,5 +58,9 @@ pub mod testing;
 
 pub use conn::AnyConnection;
 pub use error::{OpenError, StoreError};
-pub use store::{Store, StoreOptions, StoreStats};
+pub use paging::{Page, PageRequest};
+pub use options::{Pooler, StoreOptions};
+pub use server_lock::{ServerLock, ServerLockError};
+pub use stats::StoreStats;
+pub use store::Store;
 pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -78,7 +78,7 @@ pub(crate) fn note_logout(
     if !granted.is_some_and(|granted| granted.contains(OPENID)) {
         return Ok(());
     }
-    let client = clients::find_client(c, &TenantId::new(tenant), &ClientId::new(client))?;
+    let client = clients::find_client_or_deleted(c, &TenantId::new(tenant), &ClientId::new(client))?;
     let Some(client) = client else { return Ok(()) };
     let Some(uri) = client.backchannel_logout_uri() else { return Ok(()) };
     let row = Row {

@@ -1,17 +1,19 @@
 //! The schema's versions. These calls block; they are for start-up and the command line.
 
 use std::fmt;
+use std::time::Duration;
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection};
+use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
-use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{OptionalExtension as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::conn::{self, AnyConnection, SqliteRole};
+use crate::conn::{self, AnyConnection, PostgresSettings, SqliteRole};
 use crate::error::StoreError;
+use crate::options::Pooler;
 use crate::url::DatabaseUrl;
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -19,6 +21,8 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgre
 
 /// The advisory lock of whoever migrates: "causeway" as bytes.
 const ADVISORY_LOCK: i64 = 0x6361_7573_6577_6179;
+/// How long a migration waits for whoever else migrates, or uses a table that it changes.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a database's schema compares with what this program knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +36,23 @@ pub enum SchemaState {
     },
     /// All of ours, and no other.
     Current,
-    /// Migrated by a newer program: this one must not touch it.
+    /// All of ours, and newer ones beside which this program may run.
+    Compatible {
+        /// The versions that we don't know.
+        unknown: Vec<String>,
+    },
+    /// Migrated by a newer program beside which this one may not run.
     Ahead {
         /// The versions that we don't know.
         unknown: Vec<String>,
     },
+}
+
+impl SchemaState {
+    /// Whether this program may work with it.
+    pub const fn is_usable(&self) -> bool {
+        matches!(self, Self::Current | Self::Compatible { .. })
+    }
 }
 
 impl fmt::Display for SchemaState {
@@ -47,6 +63,11 @@ impl fmt::Display for SchemaState {
                 write!(f, "the database lacks {pending} migrations: run `causeway migrate up`")
             }
             Self::Current => f.write_str("the schema is current"),
+            Self::Compatible { unknown } => write!(
+                f,
+                "the schema is newer than this version, and made so that it may run beside the newer one ({})",
+                unknown.join(", ")
+            ),
             Self::Ahead { unknown } => write!(
                 f,
                 "the database has migrations that this version does not know ({}): use the newer program",
@@ -89,25 +110,27 @@ pub enum MigrateError {
 /// # Errors
 /// [`MigrateError`] when the database does not answer.
 pub fn state(url: &DatabaseUrl) -> Result<SchemaState, MigrateError> {
-    Ok(compare(&read_applied(url)?, &names()?))
+    Ok(with_reader(url, |c| state_of(c))?.unwrap_or(SchemaState::Empty))
 }
 
 /// The same for a database that is open.
 pub(crate) fn state_of(c: &mut AnyConnection) -> Result<SchemaState, StoreError> {
-    Ok(compare(&applied_of(c)?, &names()?))
+    let (applied, known) = (applied_of(c)?, names()?);
+    let floor = if applied.is_empty() { None } else { floor_of(c)? };
+    Ok(compare(&applied, &known, floor.as_deref()))
 }
 
-fn compare(applied: &[String], known: &[String]) -> SchemaState {
-    let unknown: Vec<String> = applied
-        .iter()
-        .filter(|version| !known.iter().any(|name| version_of(name) == **version))
-        .cloned()
-        .collect();
-    match known.len().saturating_sub(applied.len()) {
-        _ if !unknown.is_empty() => SchemaState::Ahead { unknown },
+/// `floor` is the newest migration that a program must know to work with the schema, whatever came after it.
+fn compare(applied: &[String], known: &[String], floor: Option<&str>) -> SchemaState {
+    let knows = |version: &str| known.iter().any(|name| version_of(name) == version);
+    let unknown: Vec<String> = applied.iter().filter(|version| !knows(version)).cloned().collect();
+    let pending = known.iter().filter(|name| !applied.iter().any(|version| version == version_of(name))).count();
+    match (unknown.is_empty(), pending) {
+        (false, 0) if floor.is_some_and(knows) => SchemaState::Compatible { unknown },
+        (false, _) => SchemaState::Ahead { unknown },
         _ if applied.is_empty() => SchemaState::Empty,
-        0 => SchemaState::Current,
-        pending => SchemaState::Behind { pending },
+        (true, 0) => SchemaState::Current,
+        (true, pending) => SchemaState::Behind { pending },
     }
 }
 
@@ -116,7 +139,7 @@ fn compare(applied: &[String], known: &[String]) -> SchemaState {
 /// # Errors
 /// [`MigrateError`] when the database does not answer.
 pub fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, MigrateError> {
-    let applied = read_applied(url)?;
+    let applied = with_reader(url, applied_of)?.unwrap_or_default();
     let status = |name: String| {
         let applied = applied.iter().any(|version| version == version_of(&name));
         MigrationStatus { name, applied }
@@ -129,15 +152,14 @@ pub fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, MigrateError> {
 /// # Errors
 /// [`MigrateError`] when the database does not answer, is newer than this program, or a migration fails.
 pub fn up(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
-    if let SchemaState::Ahead { unknown } = state(url)? {
-        return Err(MigrateError::Unknown(unknown.join(", ")));
+    match state(url)? {
+        SchemaState::Ahead { unknown } => return Err(MigrateError::Unknown(unknown.join(", "))),
+        SchemaState::Current | SchemaState::Compatible { .. } => return Ok(Vec::new()),
+        SchemaState::Empty | SchemaState::Behind { .. } => {}
     }
-    with_lock(url, |conn| {
-        let apply = match conn {
-            AnyConnection::Sqlite(conn) => apply::<Sqlite, _>(conn, SQLITE),
-            AnyConnection::Postgres(conn) => apply::<Pg, _>(conn, POSTGRES),
-        }?;
-        Ok(apply)
+    repeat(url, usize::MAX, |conn| match conn {
+        AnyConnection::Sqlite(conn) => apply_next::<Sqlite, _>(conn, SQLITE),
+        AnyConnection::Postgres(conn) => apply_next::<Pg, _>(conn, POSTGRES),
     })
 }
 
@@ -146,30 +168,27 @@ pub fn up(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
 /// # Errors
 /// [`MigrateError`] when the database does not answer, or a migration is unknown or fails.
 pub fn down(url: &DatabaseUrl, steps: usize) -> Result<Vec<String>, MigrateError> {
-    with_lock(url, |conn| match conn {
-        AnyConnection::Sqlite(conn) => revert::<Sqlite, _>(conn, &SQLITE, steps),
-        AnyConnection::Postgres(conn) => revert::<Pg, _>(conn, &POSTGRES, steps),
+    repeat(url, steps, |conn| match conn {
+        AnyConnection::Sqlite(conn) => revert_last::<Sqlite, _>(conn, &SQLITE),
+        AnyConnection::Postgres(conn) => revert_last::<Pg, _>(conn, &POSTGRES),
     })
 }
 
-fn apply<DB, C>(conn: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, MigrateError>
+fn apply_next<DB, C>(conn: &mut C, source: EmbeddedMigrations) -> Result<Option<String>, MigrateError>
 where
     DB: diesel::backend::Backend,
     C: MigrationHarness<DB>,
     EmbeddedMigrations: MigrationSource<DB>,
 {
     let pending = conn.pending_migrations(source).map_err(query_failed)?;
-    let mut done = Vec::new();
-    for migration in &pending {
-        let name = migration.name().to_string();
-        conn.run_migration(migration)
-            .map_err(|error| MigrateError::Failed { name: name.clone(), reason: error.to_string() })?;
-        done.push(name);
-    }
-    Ok(done)
+    let Some(migration) = pending.first() else { return Ok(None) };
+    let name = migration.name().to_string();
+    conn.run_migration(migration)
+        .map_err(|error| MigrateError::Failed { name: name.clone(), reason: error.to_string() })?;
+    Ok(Some(name))
 }
 
-fn revert<DB, C>(conn: &mut C, source: &EmbeddedMigrations, steps: usize) -> Result<Vec<String>, MigrateError>
+fn revert_last<DB, C>(conn: &mut C, source: &EmbeddedMigrations) -> Result<Option<String>, MigrateError>
 where
     DB: diesel::backend::Backend,
     C: MigrationHarness<DB>,
@@ -177,51 +196,70 @@ where
 {
     let known = MigrationSource::<DB>::migrations(source).map_err(query_failed)?;
     let applied = conn.applied_migrations().map_err(query_failed)?;
+    let Some(version) = applied.into_iter().next() else { return Ok(None) };
+    let migration = known
+        .iter()
+        .find(|migration| migration.name().version() == version)
+        .ok_or_else(|| MigrateError::Unknown(version.to_string()))?;
+    let name = migration.name().to_string();
+    conn.revert_migration(migration)
+        .map_err(|error| MigrateError::Failed { name: name.clone(), reason: error.to_string() })?;
+    Ok(Some(name))
+}
+
+/// Takes steps until there is none, `most` at most: each in a transaction of its own, while no other process
+/// takes one.
+fn repeat(
+    url: &DatabaseUrl,
+    most: usize,
+    mut step: impl FnMut(&mut AnyConnection) -> Result<Option<String>, MigrateError>,
+) -> Result<Vec<String>, MigrateError> {
+    let mut conn = match url {
+        DatabaseUrl::Sqlite { path } => {
+            AnyConnection::Sqlite(conn::open_sqlite(path, SqliteRole::Writer { lock_timeout: LOCK_TIMEOUT })?)
+        }
+        DatabaseUrl::Postgres(url) => AnyConnection::Postgres(open_postgres(url)?),
+    };
     let mut done = Vec::new();
-    for version in applied.into_iter().take(steps) {
-        let migration = known
-            .iter()
-            .find(|migration| migration.name().version() == version)
-            .ok_or_else(|| MigrateError::Unknown(version.to_string()))?;
-        let name = migration.name().to_string();
-        conn.revert_migration(migration)
-            .map_err(|error| MigrateError::Failed { name: name.clone(), reason: error.to_string() })?;
-        done.push(name);
+    while done.len() < most {
+        // On an error the connection is dropped, and the transaction with it.
+        begin_alone(&mut conn).map_err(StoreError::from)?;
+        let taken = step(&mut conn)?;
+        commit(&mut conn).map_err(StoreError::from)?;
+        match taken {
+            Some(name) => done.push(name),
+            None => break,
+        }
     }
     Ok(done)
 }
 
-/// Runs `f` while no other process migrates: on PostgreSQL under an advisory lock, on SQLite inside
-/// one transaction.
-fn with_lock<T>(
-    url: &DatabaseUrl,
-    f: impl FnOnce(&mut AnyConnection) -> Result<T, MigrateError>,
-) -> Result<T, MigrateError> {
-    match url {
-        DatabaseUrl::Sqlite { path } => {
-            let mut conn = conn::open_sqlite(path, SqliteRole::Writer)?;
-            AnsiTransactionManager::begin_transaction_sql(&mut conn, "BEGIN IMMEDIATE")
-                .map_err(StoreError::from)?;
-            let mut conn = AnyConnection::Sqlite(conn);
-            // On an error the connection is dropped, and the transaction with it.
-            let done = f(&mut conn)?;
-            conn.batch_execute("COMMIT").map_err(StoreError::from)?;
-            Ok(done)
-        }
-        DatabaseUrl::Postgres(url) => {
-            let mut conn = open_postgres(url)?;
-            conn.batch_execute(&format!(
-                "SET lock_timeout = '60s'; SET statement_timeout = 0; SELECT pg_advisory_lock({ADVISORY_LOCK})"
-            ))
-            .map_err(StoreError::from)?;
-            // The lock ends with the connection.
-            f(&mut AnyConnection::Postgres(conn))
+/// Begins a transaction that one process has at a time. The lock ends with it, so that a pooler may stand between.
+fn begin_alone(c: &mut AnyConnection) -> QueryResult<()> {
+    match c {
+        AnyConnection::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
+        AnyConnection::Postgres(conn) => {
+            let lock_timeout = LOCK_TIMEOUT.as_millis();
+            let begin = format!(
+                "BEGIN; SET LOCAL lock_timeout = {lock_timeout}; SET LOCAL statement_timeout = 0; \
+                 SET LOCAL client_min_messages = warning; SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"
+            );
+            AnsiTransactionManager::begin_transaction_sql(conn, &begin)
         }
     }
 }
 
+fn commit(c: &mut AnyConnection) -> QueryResult<()> {
+    match c {
+        AnyConnection::Sqlite(conn) => AnsiTransactionManager::commit_transaction(conn),
+        AnyConnection::Postgres(conn) => AnsiTransactionManager::commit_transaction(conn),
+    }
+}
+
+/// As behind a pooler, whether there is one or not.
 fn open_postgres(url: &str) -> Result<PgConnection, StoreError> {
-    conn::open_postgres(&DatabaseUrl::with_timeouts(url)).map(|(conn, _)| conn)
+    let settings = PostgresSettings { pooler: Pooler::Transaction, timeout: LOCK_TIMEOUT };
+    conn::open_postgres(&DatabaseUrl::with_timeouts(url), settings).map(|(conn, _)| conn)
 }
 
 #[derive(QueryableByName)]
@@ -236,32 +274,54 @@ struct Count {
     count: i64,
 }
 
-/// The versions that a database has, without making it.
-fn read_applied(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
-    let mut conn = match url {
-        DatabaseUrl::Sqlite { path } if !path.exists() => return Ok(Vec::new()),
-        DatabaseUrl::Sqlite { path } => AnyConnection::Sqlite(conn::open_sqlite(path, SqliteRole::Reader)?),
-        DatabaseUrl::Postgres(url) => AnyConnection::Postgres(open_postgres(url)?),
-    };
-    applied_of(&mut conn)
+/// Reads in one transaction, without making a database: `None` when there is none.
+fn with_reader<T>(
+    url: &DatabaseUrl,
+    f: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    match url {
+        DatabaseUrl::Sqlite { path } if !path.exists() => Ok(None),
+        DatabaseUrl::Sqlite { path } => {
+            let conn = conn::open_sqlite(path, SqliteRole::Inspector)?;
+            f(&mut AnyConnection::Sqlite(conn)).map(Some)
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut conn = open_postgres(url)?;
+            AnsiTransactionManager::begin_transaction_sql(&mut conn, "BEGIN READ ONLY")?;
+            let mut conn = AnyConnection::Postgres(conn);
+            let read = f(&mut conn)?;
+            commit(&mut conn)?;
+            Ok(Some(read))
+        }
+    }
 }
 
-/// The same for a database that is open, without making the table that lists them.
+/// The newest migration that a program must know to work with this schema, for a database that says so.
+fn floor_of(c: &mut AnyConnection) -> Result<Option<String>, StoreError> {
+    if !has_table(c, "schema_floor")? {
+        return Ok(None);
+    }
+    let floor: Option<Version> = sql_query("SELECT version FROM schema_floor").get_result(c).optional()?;
+    Ok(floor.map(|row| row.version))
+}
+
+/// The versions that a database has, without making the table that lists them.
 fn applied_of(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
-    const SQLITE_TABLE: &str =
-        "SELECT count(*) AS count FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
-    const POSTGRES_TABLE: &str = "SELECT count(to_regclass('__diesel_schema_migrations')) AS count";
-    const VERSIONS: &str = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
-    let has_table = match c {
-        AnyConnection::Sqlite(_) => SQLITE_TABLE,
-        AnyConnection::Postgres(_) => POSTGRES_TABLE,
-    };
-    let tables: Count = sql_query(has_table).get_result(c)?;
-    if tables.count == 0 {
+    if !has_table(c, "__diesel_schema_migrations")? {
         return Ok(Vec::new());
     }
-    let versions: Vec<Version> = sql_query(VERSIONS).load(c)?;
+    let versions: Vec<Version> =
+        sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version").load(c)?;
     Ok(versions.into_iter().map(|row| row.version).collect())
+}
+
+fn has_table(c: &mut AnyConnection, name: &'static str) -> Result<bool, StoreError> {
+    let query = match c {
+        AnyConnection::Sqlite(_) => "SELECT count(*) AS count FROM sqlite_master WHERE name = $1",
+        AnyConnection::Postgres(_) => "SELECT count(to_regclass($1)) AS count",
+    };
+    let tables: Count = sql_query(query).bind::<Text, _>(name).get_result(c)?;
+    Ok(tables.count > 0)
 }
 
 /// The names of the migrations that we know, oldest first: the same for either database.

@@ -2,8 +2,10 @@
 
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, ParRequest};
 use causeway_domain::{AuthRequestId, ClientId, CorrelationId, RequestUri, Timestamp};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
+use crate::clients::live_client;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::fixed::fixed;
@@ -63,6 +65,7 @@ pub fn find_par_request(
         .filter(dsl::client_id.eq(client_id.as_str()))
         .filter(dsl::used.eq(false))
         .filter(dsl::expires_at.gt(now.as_secs()).or(bound_and_alive))
+        .filter(exists(live_client!(dsl::client_id)))
         .select((
             dsl::authorization_request,
             dsl::auth_request_id,

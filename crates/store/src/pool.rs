@@ -33,10 +33,10 @@ impl Pool {
         Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)
     }
 
-    /// The right to use one connection, if that takes neither waiting nor connecting.
-    pub(crate) fn permit_now(&self) -> Option<OwnedSemaphorePermit> {
+    /// An idle connection and the right to use it, if that takes neither waiting nor connecting.
+    pub(crate) fn take_idle(&self) -> Option<(OwnedSemaphorePermit, Pooled)> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        (!self.idle().is_empty()).then_some(permit)
+        Some((permit, self.idle().pop()?))
     }
 
     /// Blocks: an idle connection, or a new one. The flag says whether it is new.
@@ -66,5 +66,38 @@ impl Pool {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Pooled>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use diesel::{Connection as _, SqliteConnection};
+
+    use super::*;
+
+    /// Whoever must not wait gets an idle connection together with the right to use it: between the two nobody can
+    /// take it away, and have a new one made on an async worker.
+    #[test]
+    fn what_is_idle_is_taken_at_once_or_not_at_all() {
+        let made = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&made);
+        let connect = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let conn = SqliteConnection::establish(":memory:")
+                .map_err(|error| StoreError::unavailable(error.to_string()))?;
+            Ok(Pooled { conn: AnyConnection::Sqlite(conn), health: Arc::default() })
+        };
+        let pool = Pool::new(2, Box::new(connect));
+        assert!(pool.take_idle().is_none(), "none was made yet");
+        assert_eq!(pool.permits.available_permits(), 2, "the right to use one is not kept");
+        let (first, is_new) = pool.take().unwrap();
+        pool.give_back(first);
+        let taken = pool.take_idle();
+        assert!(is_new && taken.is_some());
+        assert!(pool.take_idle().is_none(), "the only one is taken");
+        drop(taken);
+        assert_eq!((made.load(Ordering::Relaxed), pool.permits.available_permits()), (1, 2));
     }
 }

@@ -23,6 +23,7 @@ diesel::table! {
         origin -> Text,
         document_checked_at -> Nullable<BigInt>,
         document_fresh_until -> Nullable<BigInt>,
+        deleted_at -> Nullable<BigInt>,
     }
 }
 
@@ -366,7 +367,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    schema_floor (version) {
+        version -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_client);
+diesel::allow_tables_to_appear_in_same_query!(oauth_refresh_token, oauth_client);
+diesel::allow_tables_to_appear_in_same_query!(oauth_authorization_code, oauth_client);
+diesel::allow_tables_to_appear_in_same_query!(oauth_par_request, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_token, upstream_session);
+diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);

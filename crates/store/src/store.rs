@@ -1,107 +1,30 @@
 //! The store: closures on a connection, each one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use causeway_domain::measure::{Distribution, Histogram, SIZES};
-use diesel::connection::{
-    AnsiTransactionManager, SimpleConnection, TransactionDepthChange, TransactionManager,
-    TransactionManagerStatus,
-};
-use diesel::{QueryResult, RunQueryDsl as _, sql_query};
-use tokio::sync::oneshot;
+use causeway_domain::measure::Distribution;
+use diesel::connection::SimpleConnection as _;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tracing::Span;
 
-use crate::conn::{self, AnyConnection, DatabaseFile, SqliteRole};
+use crate::conn::{self, AnyConnection, DatabaseFile, PostgresSettings, SqliteRole};
+use crate::deadline::{Abandoned, Deadline};
 use crate::error::{OpenError, StoreError};
-use crate::fixed::fixed;
-use crate::migrate::{self, SchemaState};
+use crate::migrate;
+use crate::options::StoreOptions;
 use crate::pool::{Pool, Pooled};
+use crate::stats::{Counters, StoreStats};
+use crate::transaction::{read_on, read_on_idle, write_postgres};
 use crate::url::DatabaseUrl;
 use crate::writer::{self, Queue};
 
-/// How large the parts of a store are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreOptions {
-    /// SQLite: connections that read at the same time.
-    pub read_connections: usize,
-    /// SQLite: closures that may wait for the writer; more callers wait to get in line.
-    pub queue_limit: usize,
-    /// SQLite: closures in one commit at most.
-    pub batch_limit: usize,
-    /// PostgreSQL: connections at most, readers and writers together.
-    pub postgres_connections: usize,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self { read_connections: 4, queue_limit: 1024, batch_limit: 128, postgres_connections: 10 }
-    }
-}
-
-/// What a store has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreStats {
-    /// Closures that were given to [`Store::write`] and accepted.
-    pub writes: u64,
-    /// Closures that were given to [`Store::read`].
-    pub reads: u64,
-    /// SQLite: commits. `writes / batches` is the mean size of a batch.
-    pub batches: u64,
-    /// SQLite: closures in the largest commit.
-    pub largest_batch: u64,
-    /// SQLite: batches that were lost as a whole.
-    pub lost_batches: u64,
-    /// SQLite: closures that wait for the writer now.
-    pub queue_depth: u64,
-    /// SQLite: batches that were run again because a closure failed; PostgreSQL: transactions that were run again
-    /// because another one was first.
-    pub retries: u64,
-}
-
-#[derive(Debug)]
-pub(crate) struct Counters {
-    writes: AtomicU64,
-    reads: AtomicU64,
-    batches: AtomicU64,
-    largest_batch: AtomicU64,
-    lost_batches: AtomicU64,
-    retries: AtomicU64,
-    batch_sizes: Histogram,
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self {
-            writes: AtomicU64::default(),
-            reads: AtomicU64::default(),
-            batches: AtomicU64::default(),
-            largest_batch: AtomicU64::default(),
-            lost_batches: AtomicU64::default(),
-            retries: AtomicU64::default(),
-            batch_sizes: Histogram::new(&SIZES),
-        }
-    }
-}
-
-impl Counters {
-    pub(crate) fn note_batch(&self, closures: usize) {
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        self.largest_batch.fetch_max(closures as u64, Ordering::Relaxed);
-        self.batch_sizes.observe(closures as u64);
-    }
-
-    pub(crate) fn note_retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn note_lost(&self) {
-        self.lost_batches.fetch_add(1, Ordering::Relaxed);
-    }
-}
+/// How long a probe waits for the database.
+const READY_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long work waits that no request waits for.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 enum Writer {
     Sqlite { queue: RwLock<Option<Queue>>, thread: Mutex<Option<JoinHandle<()>>> },
@@ -114,12 +37,19 @@ struct Inner {
     /// The file of a SQLite database.
     file: Option<DatabaseFile>,
     counters: Arc<Counters>,
+    /// Room for callers that wait.
+    waiting: Semaphore,
 }
 
 /// A database that is open. Clones share it.
+///
+/// Every call has a deadline ([`StoreOptions::timeout`]). When the database does not answer until then, the caller
+/// gets a retryable error, and what it asked for is not committed any more, save when the commit itself was under way.
+/// What hangs keeps its connection: at most as many threads hang as there are connections.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    deadline: Arc<Deadline>,
 }
 
 impl std::fmt::Debug for Store {
@@ -144,16 +74,10 @@ impl Store {
         let counters = Arc::new(Counters::default());
         let (pool, writer, file) = match url {
             DatabaseUrl::Sqlite { path } => {
-                let conn = conn::open_sqlite(path, SqliteRole::Writer)?;
+                let conn = conn::open_sqlite(path, SqliteRole::Writer { lock_timeout: options.timeout / 2 })?;
                 let file = DatabaseFile::at(path)?;
-                let (queue, thread) = writer::spawn(
-                    conn,
-                    file.clone(),
-                    options.queue_limit,
-                    options.batch_limit,
-                    Arc::clone(&counters),
-                )
-                .map_err(|error| OpenError::Thread(error.to_string()))?;
+                let (queue, thread) = writer::spawn(conn, file.clone(), options, Arc::clone(&counters))
+                    .map_err(|error| OpenError::Thread(error.to_string()))?;
                 let (path, known) = (path.clone(), file.clone());
                 let connect = move || {
                     known.check()?;
@@ -166,8 +90,9 @@ impl Store {
             }
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_timeouts(url);
+                let settings = PostgresSettings { pooler: options.pooler, timeout: options.timeout };
                 let connect = move || {
-                    let (conn, health) = conn::open_postgres(&url)?;
+                    let (conn, health) = conn::open_postgres(&url, settings)?;
                     Ok(Pooled { conn: AnyConnection::Postgres(conn), health })
                 };
                 (Pool::new(options.postgres_connections, Box::new(connect)), Writer::Postgres, None)
@@ -175,7 +100,21 @@ impl Store {
         };
         let (first, _) = pool.take()?;
         pool.give_back(first);
-        Ok(Self { inner: Arc::new(Inner { pool: Arc::new(pool), writer, file, counters }) })
+        let waiting = Semaphore::new(options.waiting_limit.max(1));
+        Ok(Self {
+            inner: Arc::new(Inner { pool: Arc::new(pool), writer, file, counters, waiting }),
+            deadline: Arc::new(Deadline::with_pooler(options.timeout, options.pooler)),
+        })
+    }
+
+    /// The same database for work that no request waits for: it may take a minute.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        self.with_timeout(PATIENT_TIMEOUT)
+    }
+
+    fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { inner: Arc::clone(&self.inner), deadline: Arc::new(Deadline::of_transaction(timeout)) }
     }
 
     /// Reads: one snapshot, and nothing can be written.
@@ -188,15 +127,16 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.inner.counters.reads.fetch_add(1, Ordering::Relaxed);
-        self.on_pooled(move |pool, _| read_on(pool, f)).await
+        self.inner.counters.note_read();
+        let deadline = Arc::clone(&self.deadline);
+        self.on_pooled(Abandoned::default(), move |pool, _| read_on(pool, &deadline, f)).await
     }
 
     /// Reads a few rows by their keys: the same as [`Store::read`], at less cost.
     ///
     /// On SQLite such a read takes some 20 us, and to hand it to another thread and back takes 30. So it happens
     /// on the caller's thread when a connection is idle. Nothing that scans belongs here: on an async worker it
-    /// would keep everybody else waiting.
+    /// would keep everybody else waiting. Nor does it connect or wait for a lock there.
     ///
     /// # Errors
     /// The closure's error, or the [`StoreError`] that kept it from running.
@@ -209,11 +149,17 @@ impl Store {
         if matches!(self.inner.writer, Writer::Postgres) {
             return self.read(f).await;
         }
-        let Some(permit) = self.inner.pool.permit_now() else { return self.read(f).await };
-        self.inner.counters.reads.fetch_add(1, Ordering::Relaxed);
-        let found = catch_unwind(AssertUnwindSafe(|| read_on(&self.inner.pool, f)));
+        let Some((permit, idle)) = self.inner.pool.take_idle() else { return self.read(f).await };
+        let found = catch_unwind(AssertUnwindSafe(|| read_on_idle(&self.inner.pool, idle, f)));
         drop(permit);
-        found.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        match found {
+            Ok(Ok(result)) => {
+                self.inner.counters.note_read();
+                result
+            }
+            Ok(Err(f)) => self.read(f).await,
+            Err(_) => Err(StoreError::Panicked.into()),
+        }
     }
 
     /// Writes: one transaction; an error of the closure rolls it back.
@@ -232,19 +178,28 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let abandoned = Abandoned::default();
         match &self.inner.writer {
             Writer::Sqlite { queue, .. } => {
+                let _turn = self.turn()?;
                 let queue = queue.read().unwrap_or_else(PoisonError::into_inner).clone();
                 let queue = queue.ok_or(StoreError::Closed)?;
                 let (reply, answer) = oneshot::channel();
-                queue.send(writer::job(f, reply)).await.map_err(|_| StoreError::Closed)?;
-                drop(queue);
-                self.inner.counters.writes.fetch_add(1, Ordering::Relaxed);
-                answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the writer is gone").into()))
+                let job = writer::job(f, reply, abandoned.clone());
+                let written = async {
+                    queue.send(job).await.map_err(|_| StoreError::Closed)?;
+                    drop(queue);
+                    self.inner.counters.note_write();
+                    answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the writer is gone").into()))
+                };
+                self.hold(&abandoned, written).await
             }
             Writer::Postgres => {
-                self.inner.counters.writes.fetch_add(1, Ordering::Relaxed);
-                self.on_pooled(move |pool, counters| write_postgres(pool, counters, f)).await
+                self.inner.counters.note_write();
+                let (deadline, told) = (Arc::clone(&self.deadline), abandoned.clone());
+                let write =
+                    move |pool: &Pool, counters: &Counters| write_postgres(pool, counters, &deadline, &told, f);
+                self.on_pooled(abandoned, write).await
             }
         }
     }
@@ -262,7 +217,8 @@ impl Store {
         self.read(|conn| conn.batch_execute("SELECT 1").map_err(StoreError::from)).await
     }
 
-    /// Whether the database answers, can be written to, and its schema is exactly the one that this program knows.
+    /// Whether the database answers, can be written to, and its schema is one that this program can work with. It
+    /// says so within two seconds.
     ///
     /// # Errors
     /// [`StoreError::Schema`] when it is another one; the [`StoreError`] that the database answers with.
@@ -274,11 +230,12 @@ impl Store {
                 return Err(StoreError::Closed);
             }
         }
-        self.read(|conn| match migrate::state_of(conn)? {
-            SchemaState::Current => Ok(()),
-            other => Err(StoreError::Schema(other)),
-        })
-        .await
+        let soon = self.with_timeout(READY_TIMEOUT / 2);
+        let state = soon.read(|conn| migrate::state_of(conn)).await?;
+        if !state.is_usable() {
+            return Err(StoreError::Schema(state));
+        }
+        soon.write(|_| Ok(())).await
     }
 
     /// Finishes what was accepted and closes the connections. Clones answer [`StoreError::Closed`] then.
@@ -295,7 +252,6 @@ impl Store {
 
     /// What this store has done so far.
     pub fn stats(&self) -> StoreStats {
-        let counters = &self.inner.counters;
         let queue_depth = match &self.inner.writer {
             Writer::Sqlite { queue, .. } => queue
                 .read()
@@ -304,140 +260,56 @@ impl Store {
                 .map_or(0, |queue| (queue.max_capacity() - queue.capacity()) as u64),
             Writer::Postgres => 0,
         };
-        StoreStats {
-            writes: counters.writes.load(Ordering::Relaxed),
-            reads: counters.reads.load(Ordering::Relaxed),
-            batches: counters.batches.load(Ordering::Relaxed),
-            largest_batch: counters.largest_batch.load(Ordering::Relaxed),
-            lost_batches: counters.lost_batches.load(Ordering::Relaxed),
-            queue_depth,
-            retries: counters.retries.load(Ordering::Relaxed),
-        }
+        self.inner.counters.read(queue_depth)
     }
 
     /// SQLite: how many closures there were in a commit.
     pub fn batch_sizes(&self) -> Distribution {
-        self.inner.counters.batch_sizes.read()
+        self.inner.counters.batch_sizes()
+    }
+
+    /// A place among those who wait.
+    fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let turn = self.inner.waiting.try_acquire();
+        turn.map_err(|_| StoreError::Busy("too many callers wait for the database".to_owned()))
+    }
+
+    async fn hold<T, E: From<StoreError>>(
+        &self,
+        abandoned: &Abandoned,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let done = self.deadline.hold(abandoned, work).await;
+        if abandoned.is_set() {
+            self.inner.counters.note_timeout();
+        }
+        done
     }
 
     /// Runs `f` on a blocking thread once a connection is free. It runs to its end even when the
     /// returned future is dropped after that.
-    async fn on_pooled<T, E, F>(&self, f: F) -> Result<T, E>
+    async fn on_pooled<T, E, F>(&self, abandoned: Abandoned, f: F) -> Result<T, E>
     where
         F: FnOnce(&Pool, &Counters) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let permit = self.inner.pool.permit().await?;
-        let pool = Arc::clone(&self.inner.pool);
-        let counters = Arc::clone(&self.inner.counters);
-        // What is said there belongs to whoever asked.
-        let span = Span::current();
-        let running = tokio::task::spawn_blocking(move || {
-            let result = span.in_scope(|| f(&pool, &counters));
-            drop(permit);
-            result
-        });
-        running.await.unwrap_or_else(|error| {
-            Err(if error.is_panic() { StoreError::Panicked } else { StoreError::Closed }.into())
-        })
-    }
-}
-
-/// One read, in a transaction of its own.
-fn read_on<T, E: From<StoreError>>(
-    pool: &Pool,
-    f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    let mut pooled = begin(pool, BEGIN_READ)?;
-    let result = f(&mut pooled.conn);
-    let _ = end(&mut pooled, "COMMIT");
-    pool.give_back(pooled);
-    result
-}
-
-/// How a transaction begins on PostgreSQL.
-const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
-
-/// Begins a transaction. That is the moment at which a connection turns out to be dead: nothing has
-/// happened yet, so another one takes its place.
-fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
-    loop {
-        let (mut pooled, new) = pool.take()?;
-        match begin_on(&mut pooled.conn, on_postgres) {
-            Ok(()) => return Ok(pooled),
-            Err(error) if new => return Err(error.into()),
-            // Dropped, whatever ails it; the pool has fewer of them each time.
-            Err(error) => {
-                tracing::debug!(name: "store.connection_replaced", %error, "a dead connection is replaced");
-            }
-        }
-    }
-}
-
-/// Begins a transaction on a connection of the pool, which on SQLite only reads. There it is prepared once: to parse
-/// `BEGIN` takes as long as to find a row.
-fn begin_on(conn: &mut AnyConnection, on_postgres: &str) -> QueryResult<()> {
-    if let AnyConnection::Postgres(conn) = conn {
-        return AnsiTransactionManager::begin_transaction_sql(conn, on_postgres);
-    }
-    fixed!(sql_query("BEGIN")).execute(conn)?;
-    match transaction_status(conn) {
-        TransactionManagerStatus::Valid(status) => {
-            status.change_transaction_depth(TransactionDepthChange::IncreaseDepth)
-        }
-        TransactionManagerStatus::InError => Err(diesel::result::Error::BrokenTransactionManager),
-    }
-}
-
-/// Diesel's count of transactions within each other.
-fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus {
-    match conn {
-        AnyConnection::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
-        AnyConnection::Postgres(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
-    }
-}
-
-/// Ends the transaction, on PostgreSQL with `on_postgres`, and settles diesel's count whatever the closure did to it.
-fn end(pooled: &mut Pooled, on_postgres: &str) -> Result<(), StoreError> {
-    let ended = match &mut pooled.conn {
-        // What only read may as well be committed.
-        conn @ AnyConnection::Sqlite(_) => fixed!(sql_query("COMMIT")).execute(conn).map(drop),
-        AnyConnection::Postgres(conn) => conn.batch_execute(on_postgres),
-    };
-    if ended.is_err() && !pooled.health.is_closed() {
-        let _ = pooled.conn.batch_execute("ROLLBACK");
-    }
-    *transaction_status(&mut pooled.conn) = TransactionManagerStatus::default();
-    ended.map_err(StoreError::from)
-}
-
-/// Times that a transaction is run again when another one was first.
-const RETRIES: u32 = 8;
-
-fn write_postgres<T, E, F>(pool: &Pool, counters: &Counters, mut f: F) -> Result<T, E>
-where
-    F: FnMut(&mut AnyConnection) -> Result<T, E>,
-    E: From<StoreError>,
-{
-    let mut attempt = 0;
-    loop {
-        let mut pooled = begin(pool, BEGIN_WRITE)?;
-        let result = match f(&mut pooled.conn) {
-            Ok(value) => end(&mut pooled, "COMMIT").map(|()| value).map_err(E::from),
-            Err(error) => {
-                let _ = end(&mut pooled, "ROLLBACK");
-                Err(error)
-            }
+        let _turn = self.turn()?;
+        let running = async {
+            let permit = self.inner.pool.permit().await?;
+            let pool = Arc::clone(&self.inner.pool);
+            let counters = Arc::clone(&self.inner.counters);
+            // What is said there belongs to whoever asked.
+            let span = Span::current();
+            let running = tokio::task::spawn_blocking(move || {
+                let result = span.in_scope(|| f(&pool, &counters));
+                drop(permit);
+                result
+            });
+            running.await.unwrap_or_else(|error| {
+                Err(if error.is_panic() { StoreError::Panicked } else { StoreError::Closed }.into())
+            })
         };
-        let contended = pooled.health.take_contended();
-        pool.give_back(pooled);
-        if result.is_ok() || !contended || attempt == RETRIES {
-            return result;
-        }
-        attempt += 1;
-        counters.note_retry();
-        std::thread::sleep(Duration::from_millis(u64::from(attempt) * 3));
+        self.hold(&abandoned, running).await
     }
 }

@@ -10,6 +10,10 @@
     reason = "a test that has no database must stop and say so"
 )]
 
+mod pgbouncer;
+
+pub use self::pgbouncer::PgBouncer;
+
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -27,7 +31,8 @@ use url::Url;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::migrate;
-use crate::store::{Store, StoreOptions};
+use crate::options::StoreOptions;
+use crate::store::Store;
 use crate::url::DatabaseUrl;
 
 const SERVER_VARIABLE: &str = "CAUSEWAY_TEST_POSTGRES_URL";
@@ -118,12 +123,33 @@ impl TestDatabase {
         }
     }
 
-    /// Opens it with the default options.
+    /// Opens it with [`options`].
     ///
     /// # Panics
     /// When it does not open.
     pub async fn store(&self) -> Store {
-        Store::open(&self.url, StoreOptions::default()).await.expect("a test database opens")
+        Store::open(&self.url, options()).await.expect("a test database opens")
+    }
+
+    /// Locks everybody else out until the result is dropped, as another process may: on PostgreSQL of the table of
+    /// clients, on SQLite of the right to write.
+    ///
+    /// # Panics
+    /// When the lock cannot be had.
+    pub fn locked(&self) -> Locked {
+        let locked = match &self.url {
+            DatabaseUrl::Sqlite { path } => {
+                let mut conn = SqliteConnection::establish(path.to_str().expect("a UTF-8 path"))
+                    .expect("a test database opens");
+                conn.batch_execute("BEGIN IMMEDIATE").map(|()| AnyConnection::Sqlite(conn))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut conn = connect(url).expect("a test database opens");
+                conn.batch_execute("BEGIN; LOCK TABLE oauth_client IN ACCESS EXCLUSIVE MODE")
+                    .map(|()| AnyConnection::Postgres(conn))
+            }
+        };
+        Locked { _conn: locked.expect("nobody else holds the lock") }
     }
 
     fn create(admin: &mut PgConnection, template: Option<&str>) -> Self {
@@ -144,6 +170,22 @@ impl TestDatabase {
         created.expect("a PostgreSQL database can be created");
         Self { url: DatabaseUrl::Postgres(url_of(&name)), database: Some(name), _directory: None }
     }
+}
+
+/// A lock that another process holds ([`TestDatabase::locked`]).
+pub struct Locked {
+    _conn: AnyConnection,
+}
+
+impl std::fmt::Debug for Locked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Locked").finish_non_exhaustive()
+    }
+}
+
+/// The defaults, with a deadline for machines that have much else to do.
+pub fn options() -> StoreOptions {
+    StoreOptions { timeout: Duration::from_secs(60), ..StoreOptions::default() }
 }
 
 impl Drop for TestDatabase {
@@ -360,6 +402,27 @@ pub fn leased_until(c: &mut AnyConnection) -> Result<i64, StoreError> {
     Ok(sql_query("SELECT COALESCE(MAX(lease_until), 0) AS until FROM upstream_session")
         .get_result::<Lease>(c)?
         .until)
+}
+
+/// Does to the schema what a newer program's migration might: a table gets another column, and the list of migrations a
+/// version that nobody knows. Whether the version before may run beside it is for `compatible` to say.
+///
+/// # Errors
+/// [`StoreError`] when a statement fails.
+pub fn make_newer(c: &mut AnyConnection, compatible: bool) -> Result<(), StoreError> {
+    c.batch_execute(
+        "ALTER TABLE oauth_client ADD COLUMN of_the_future TEXT;
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000');",
+    )?;
+    if compatible { Ok(()) } else { raise_floor(c) }
+}
+
+/// Has the schema of [`make_newer`] say that no older version may work with it.
+///
+/// # Errors
+/// [`StoreError`] when the statement fails.
+pub fn raise_floor(c: &mut AnyConnection) -> Result<(), StoreError> {
+    Ok(c.batch_execute("UPDATE schema_floor SET version = '20991231000000'")?)
 }
 
 /// Has the database refuse new token sets, with words that nobody has heard before, or take them again.

@@ -6,6 +6,7 @@ use causeway_domain::{ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSes
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
+use crate::clients::live_client;
 use crate::column::Column;
 use crate::conn::AnyConnection;
 use crate::error::StoreError;
@@ -169,7 +170,7 @@ pub fn insert_access_token(c: &mut AnyConnection, token: &AccessToken) -> Result
     Ok(())
 }
 
-/// The access token, whatever became of it.
+/// The access token, whatever became of it; `None` when its client is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -177,7 +178,10 @@ pub fn find_access_token(
     c: &mut AnyConnection,
     token: &TokenHash<Access>,
 ) -> Result<Option<AccessToken>, StoreError> {
-    fixed!(oauth_access_token::table.filter(oauth_access_token::token.eq(token.as_str())))
+    let of_live_client = oauth_access_token::table
+        .filter(oauth_access_token::token.eq(token.as_str()))
+        .filter(exists(live_client!(oauth_access_token::client_id)));
+    fixed!(of_live_client)
         .get_result::<AccessRow>(c)
         .optional()?
         .map(AccessRow::into_domain)
@@ -259,7 +263,7 @@ fn lock_live_parent(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Resul
     if live.is_some() { Ok(()) } else { Err(StoreError::Conflict("the grant was revoked")) }
 }
 
-/// The refresh token, whatever became of it.
+/// The refresh token, whatever became of it; `None` when its client is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -267,7 +271,10 @@ pub fn find_refresh_token(
     c: &mut AnyConnection,
     token: &TokenHash<Refresh>,
 ) -> Result<Option<RefreshToken>, StoreError> {
-    fixed!(oauth_refresh_token::table.filter(oauth_refresh_token::token.eq(token.as_str())))
+    let of_live_client = oauth_refresh_token::table
+        .filter(oauth_refresh_token::token.eq(token.as_str()))
+        .filter(exists(live_client!(oauth_refresh_token::client_id)));
+    fixed!(of_live_client)
         .get_result::<RefreshRow>(c)
         .optional()?
         .map(RefreshRow::into_domain)
@@ -287,6 +294,7 @@ pub fn lock_refresh_token(
     let AnyConnection::Postgres(conn) = c else { return find_refresh_token(c, token) };
     oauth_refresh_token::table
         .filter(oauth_refresh_token::token.eq(token.as_str()))
+        .filter(exists(live_client!(oauth_refresh_token::client_id)))
         .for_update()
         .get_result::<RefreshRow>(conn)
         .optional()?

@@ -26,13 +26,16 @@ use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection, sql_query};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::conn::{AnyConnection, DatabaseFile};
+use crate::deadline::Abandoned;
 use crate::error::StoreError;
 use crate::fixed::fixed;
-use crate::store::Counters;
+use crate::options::StoreOptions;
+use crate::stats::Counters;
+use crate::wal::WriteAheadLog;
 
 /// A closure on its way to the writer, with whom to answer.
 pub(crate) trait Job: Send {
-    /// Runs the closure and keeps its result; whether its changes stay.
+    /// Runs the closure and keeps its result; whether its changes stay. What its caller has given up is not run.
     fn run(&mut self, conn: &mut AnyConnection) -> bool;
     /// Answers the caller: with the result, or with what became of the batch.
     fn answer(self: Box<Self>, batch: Result<(), StoreError>);
@@ -42,6 +45,7 @@ struct Closure<T, E, F> {
     run: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
+    abandoned: Abandoned,
 }
 
 impl<T, E, F> Job for Closure<T, E, F>
@@ -51,6 +55,9 @@ where
     E: From<StoreError> + Send,
 {
     fn run(&mut self, conn: &mut AnyConnection) -> bool {
+        if self.abandoned.is_set() {
+            return true;
+        }
         let result = catch_unwind(AssertUnwindSafe(|| (self.run)(conn)))
             .unwrap_or_else(|_| Err(StoreError::Panicked.into()));
         let stays = result.is_ok();
@@ -73,25 +80,29 @@ where
 pub(crate) type Queue = mpsc::Sender<Box<dyn Job>>;
 
 /// Packs a closure for the writer.
-pub(crate) fn job<T, E, F>(run: F, reply: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
+pub(crate) fn job<T, E, F>(
+    run: F,
+    reply: oneshot::Sender<Result<T, E>>,
+    abandoned: Abandoned,
+) -> Box<dyn Job>
 where
     F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    Box::new(Closure { run, result: None, reply })
+    Box::new(Closure { run, result: None, reply, abandoned })
 }
 
 /// Starts the writer's thread. It ends when every [`Queue`] is gone and everything accepted is done.
 pub(crate) fn spawn(
     conn: SqliteConnection,
     file: DatabaseFile,
-    queue_limit: usize,
-    batch_limit: usize,
+    options: StoreOptions,
     counters: Arc<Counters>,
 ) -> std::io::Result<(Queue, JoinHandle<()>)> {
-    let (queue, mut waiting) = mpsc::channel::<Box<dyn Job>>(queue_limit.max(1));
-    let batch_limit = batch_limit.max(1);
+    let (queue, mut waiting) = mpsc::channel::<Box<dyn Job>>(options.queue_limit.max(1));
+    let batch_limit = options.batch_limit.max(1);
+    let mut log = WriteAheadLog::new(&file, options);
     let mut writer = Writer::new(conn, file, batch_limit, Arc::clone(&counters));
     let thread = std::thread::Builder::new().name("causeway-writer".to_owned()).spawn(move || {
         let mut batch = Vec::with_capacity(batch_limit);
@@ -111,6 +122,7 @@ pub(crate) fn spawn(
                     });
                 }
             }
+            log.limit(&mut writer.conn);
             if let Err(error) = outcome {
                 say(|| tracing::error!(name: "store.batch_lost", %error, closures));
             }

@@ -15,9 +15,9 @@ use causeway_flow::limits::RateLimits;
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamClient, UpstreamProfile};
 use causeway_store::seal::SealingKeyRing;
+use causeway_store::Store;
 use causeway_store::sessions::History;
-use causeway_store::testing::TestDatabase;
-use causeway_store::{Store, StoreOptions};
+use causeway_store::testing::{self, TestDatabase};
 use url::Url;
 
 use crate::clock::MockClock;
@@ -134,7 +134,7 @@ impl TestApp {
     ) -> Result<Self> {
         let listener = TcpListener::bind(address.unwrap_or(([127, 0, 0, 1], 0).into()))?;
         let issuer = format!("http://{}", listener.local_addr()?);
-        let store = Store::open(database.url(), StoreOptions::default()).await?;
+        let store = Store::open(database.url(), testing::options()).await?;
         let scope = Scope::parse("atproto transition:generic transition:email transition:chat.bsky")?;
         let random = Arc::new(SystemRng);
         let config = AtprotoConfig {

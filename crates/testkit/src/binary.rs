@@ -100,6 +100,11 @@ impl Causeway {
         }
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// The address that it listens on, which a front hides: `HOST:PORT`.
     ///
     /// # Errors

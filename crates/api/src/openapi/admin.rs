@@ -35,7 +35,7 @@ fn clients() -> Vec<Path> {
                 (
                     "get",
                     by_operator("listClients", "Clients, the newest first")
-                        .query(&query(&["limit"]), &[])
+                        .query(&query(&["limit", "after"]), &[])
                         .answer(200, "the clients", "AdminClients"),
                 ),
                 (
@@ -85,8 +85,8 @@ fn sessions() -> Vec<Path> {
             "/admin/sessions",
             vec![(
                 "get",
-                by_operator("listSessions", "Sessions, the most recently used first")
-                    .query(&query(&["user", "client", "ended", "limit"]), &[])
+                by_operator("listSessions", "Sessions, those that began last first")
+                    .query(&query(&["user", "client", "ended", "limit", "after"]), &[])
                     .answer(200, "the sessions", "AdminSessions"),
             )],
         ),
@@ -108,6 +108,7 @@ fn sessions() -> Vec<Path> {
                 by_operator("revokeTokens", "Ends every session of a person, of a client, or of both, and revokes what a client has for itself")
                     .json("AdminWhose")
                     .answer(200, "how many there were", "AdminRevoked")
+                    .answer(202, "how many there were so far: the rest ends in the background", "AdminRevoked")
                     .errors(&[408, 413, 415]),
             )],
         ),
@@ -146,7 +147,7 @@ fn keys() -> Vec<Path> {
             vec![(
                 "get",
                 by_operator("listActs", "The audit log, the newest first")
-                    .query(&query(&["user", "client", "session", "event", "limit"]), &[])
+                    .query(&query(&["user", "client", "session", "event", "limit", "after"]), &[])
                     .answer(200, "the acts", "AdminActs"),
             )],
         ),

@@ -15,6 +15,7 @@ use causeway_flow::operator::{ClientDescription, shown_client};
 use causeway_flow::register::Registered;
 use causeway_store::admin::SessionFilter;
 use causeway_store::audit::AuditFilter;
+use causeway_store::{Page, PageRequest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -96,14 +97,27 @@ async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Resul
     Ok(read_json(req, payload).await?)
 }
 
-/// How long a list may be; the last parameter to be taken. A filter with a slip in its name is refused, and does not
-/// list everything.
-fn limit(mut params: Params) -> Result<i64, ApiError> {
-    let text = params.take("limit");
+/// Which page of a list is wanted; the last parameters to be taken. A filter with a slip in its name is refused, and
+/// does not list everything.
+fn page(mut params: Params) -> Result<PageRequest, ApiError> {
+    let (limit, after) = (params.take("limit"), params.take("after"));
     params.refuse_rest()?;
-    let Some(text) = text else { return Ok(LIMIT) };
+    if after.as_deref().is_some_and(has_controls) {
+        return Err(bad("after must be the value of next of the page before"));
+    }
+    let Some(text) = limit else { return Ok(PageRequest { after, limit: LIMIT }) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| bad(format!("limit must be a number from 1 to {MAX_LIMIT}")))
+    let limit = limit.ok_or_else(|| bad(format!("limit must be a number from 1 to {MAX_LIMIT}")))?;
+    Ok(PageRequest { after, limit })
+}
+
+/// A page under the name of what it lists, and where the next one begins.
+fn listed<T>(name: &str, page: &Page<T>, show: impl Fn(&T) -> Value) -> HttpResponse {
+    let mut body = json!({ name: page.items.iter().map(show).collect::<Vec<_>>() });
+    if let Some(next) = &page.next {
+        body["next"] = json!(next);
+    }
+    ok(&body)
 }
 
 fn flag(params: &mut Params, name: &str) -> Result<bool, ApiError> {
@@ -161,9 +175,8 @@ fn described(metadata: ClientMetadata) -> Result<ClientDescription, ApiError> {
 
 async fn list_clients(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
-    let limit = limit(Params::of_query(&req)?)?;
-    let clients = admin::list_clients(&state.ctx, limit).await?;
-    Ok(ok(&json!({ "clients": clients.iter().map(shown_client).collect::<Vec<_>>() })))
+    let clients = admin::list_clients(&state.ctx, page(Params::of_query(&req)?)?).await?;
+    Ok(listed("clients", &clients, shown_client))
 }
 
 async fn create_client(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
@@ -216,9 +229,9 @@ async fn list_sessions(req: HttpRequest, state: Data<AppState>) -> Answered {
         client_id: params.take("client").map(ClientId::new),
         ended: flag(&mut params, "ended")?,
     };
-    let sessions = admin::list_sessions(&state.ctx, wanted, limit(params)?).await?;
+    let sessions = admin::list_sessions(&state.ctx, wanted, page(params)?).await?;
     let now = state.ctx.now();
-    Ok(ok(&json!({ "sessions": sessions.iter().map(|head| session(head, now)).collect::<Vec<_>>() })))
+    Ok(listed("sessions", &sessions, |head| session(head, now)))
 }
 
 async fn show_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
@@ -252,10 +265,12 @@ async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload
     }
     let wanted = SessionFilter { did: did(user)?, client_id: client.map(ClientId::new), ended: false };
     let revoked = admin::revoke_tokens(&state.ctx, &wanted).await?;
-    Ok(ok(&json!({
+    let status = if revoked.next.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let answer = json!({
         "ended_sessions": revoked.sessions,
         "revoked_client_tokens": revoked.client_tokens,
-    })))
+    });
+    Ok(json_no_store(status, &answer))
 }
 
 async fn list_keys(req: HttpRequest, state: Data<AppState>) -> Answered {
@@ -294,6 +309,6 @@ async fn list_acts(req: HttpRequest, state: Data<AppState>) -> Answered {
         session_id: params.take("session").map(UpstreamSessionId::new),
         event: params.take("event"),
     };
-    let acts = admin::list_acts(&state.ctx, wanted, limit(params)?).await?;
-    Ok(ok(&json!({ "events": acts })))
+    let acts = admin::list_acts(&state.ctx, wanted, page(params)?).await?;
+    Ok(listed("events", &acts, |act| json!(act)))
 }

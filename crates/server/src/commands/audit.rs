@@ -3,13 +3,14 @@
 use causeway_config::Config;
 use causeway_domain::{Did, TenantId, UpstreamSessionId};
 use causeway_store::audit::{AuditFilter, list_audit_events};
-use causeway_store::{Store, StoreError};
+use causeway_store::{PageRequest, Store, StoreError};
 
+use super::say_more;
 use crate::cli::AuditCommand;
 use crate::compose;
 
 pub(crate) async fn run(config: &Config, command: AuditCommand) -> anyhow::Result<()> {
-    let AuditCommand::List { of, session, event, limit } = command;
+    let AuditCommand::List { of, session, event, page } = command;
     let wanted = AuditFilter {
         did: of.user.map(|did| Did::parse(&did)).transpose()?,
         client_id: of.client.map(causeway_domain::ClientId::new),
@@ -17,18 +18,19 @@ pub(crate) async fn run(config: &Config, command: AuditCommand) -> anyhow::Resul
         event,
     };
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
-    let done = list(&store, wanted, limit).await;
+    let store = compose::open_store(config, &url).await?;
+    let done = list(&store, wanted, page.into()).await;
     store.close().await;
     done
 }
 
-async fn list(store: &Store, wanted: AuditFilter, limit: i64) -> anyhow::Result<()> {
+async fn list(store: &Store, wanted: AuditFilter, page: PageRequest) -> anyhow::Result<()> {
     let tenant = TenantId::default_tenant();
     let found =
-        store.read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &wanted, limit)).await?;
-    for act in found {
-        say!("{}", serde_json::to_string(&act)?);
+        store.read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &wanted, &page)).await?;
+    for act in &found.items {
+        say!("{}", serde_json::to_string(act)?);
     }
+    say_more(&found);
     Ok(())
 }

@@ -9,12 +9,13 @@ use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
 use causeway_flow::operator::{ClientRules, client_document, shown_client};
 use causeway_flow::register::{RegisterError, Registered};
 use causeway_flow::registration::RegistrationError;
-use causeway_store::{Store, StoreError, clients};
+use causeway_store::{PageRequest, Store, StoreError, clients};
 use serde_json::{Map, json};
 
-use super::{client_options, operator, print};
+use super::{client_options, operator, print, say_more};
 use crate::cli::{ClientOptions, ClientsCommand, UpdateClient};
 use crate::compose;
+use crate::progress::ProgressLine;
 
 pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Result<()> {
     let (maximum_scope, resource_scopes) = (compose::ceiling(config)?, compose::resource_scopes(config)?);
@@ -25,9 +26,9 @@ pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Res
         issuer: issuer.as_ref().map(ExternalUrl::as_str),
     };
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
+    let store = compose::open_store(config, &url).await?;
     let done = match command {
-        ClientsCommand::List { limit } => list(&store, limit).await,
+        ClientsCommand::List { page } => list(&store, page.into()).await,
         ClientsCommand::Show { client_id } => show(&store, ClientId::new(client_id)).await,
         ClientsCommand::Create(options) => create(&store, rules, *options).await,
         ClientsCommand::Update(options) => update(&store, rules, *options).await,
@@ -38,14 +39,15 @@ pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Res
     done
 }
 
-async fn list(store: &Store, limit: i64) -> anyhow::Result<()> {
-    let clients: Vec<Client> = store
-        .read::<_, StoreError, _>(move |c| clients::list_clients(c, &TenantId::default_tenant(), limit))
+async fn list(store: &Store, page: PageRequest) -> anyhow::Result<()> {
+    let found = store
+        .read::<_, StoreError, _>(move |c| clients::list_clients(c, &TenantId::default_tenant(), &page))
         .await?;
-    for client in clients {
+    for client in &found.items {
         let method = client.token_endpoint_auth_method.as_str();
         say!("{}\t{method}\t{}", client.client_id, client.client_name);
     }
+    say_more(&found);
     Ok(())
 }
 
@@ -157,10 +159,26 @@ async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// The client counts as gone at once; its sessions and rows follow in batches. Whatever is not done here, a running
+/// server does.
 async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     if !operator(store).delete_client(&client_id).await? {
         bail!("no client {client_id}");
     }
-    say!("Deleted {client_id}. A running server revokes its sessions at the people's servers.");
+    let mut line = ProgressLine::new();
+    let (mut sessions, mut rows) = (0, 0);
+    loop {
+        let purged = operator(store).purge().await.context(
+            "the client is deleted, and some of its sessions have not ended yet: a running server goes on with them",
+        )?;
+        if purged.is_done() {
+            break;
+        }
+        sessions += purged.sessions;
+        rows += purged.rows;
+        line.count(|| format!("{sessions} sessions ended, {rows} rows deleted"));
+    }
+    line.end();
+    say!("Deleted {client_id} and ended {sessions} sessions. A running server revokes them at their PDSes.");
     Ok(())
 }

@@ -12,7 +12,7 @@ use causeway_domain::{Clock as _, SigningAlg, SystemClock, TenantId};
 use causeway_flow::{UpstreamProfile, issuer_keys};
 use causeway_store::clients::list_clients;
 use causeway_store::upkeep::{self, Refused};
-use causeway_store::{Store, StoreError, keys};
+use causeway_store::{PageRequest, Store, StoreError, keys};
 use serde_json::Value;
 use url::Url;
 
@@ -87,14 +87,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
 async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known> {
     let mut known = Known::default();
     let url = compose::database_url(config)?;
-    let store = match compose::open_store(&url).await {
+    let store = match compose::open_store(config, &url).await {
         Ok(store) => store,
         Err(error) => {
             report.add("database", Bad(format!("{error:#}")));
             return Ok(known);
         }
     };
-    report.add("database", Good(format!("{url} has the schema that this version knows")));
+    report.add("database", Good(format!("{url} has a schema that this version works with")));
     match secret_key::find(config, &url, &store).await {
         Ok(None) => report.add("sealing key", Note("is made at the first start".to_owned())),
         Ok(Some(ring)) => {
@@ -111,8 +111,11 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
         Err(error) => report.add("sealing key", Bad(format!("{error:#}"))),
     }
     refusals(&store, report).await?;
-    let newest = store.read::<_, StoreError, _>(|c| list_clients(c, &TenantId::default_tenant(), 1)).await?;
-    known.client = newest.into_iter().next();
+    let newest = PageRequest::first(1);
+    let newest = store
+        .read::<_, StoreError, _>(move |c| list_clients(c, &TenantId::default_tenant(), &newest))
+        .await?;
+    known.client = newest.items.into_iter().next();
     store.close().await;
     Ok(known)
 }

@@ -18,7 +18,7 @@ use crate::{compose, secret_key};
 
 pub(crate) async fn run(config: &Config, command: EventsCommand) -> anyhow::Result<()> {
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
+    let store = compose::open_store(config, &url).await?;
     let done = match command {
         EventsCommand::List => list(&store).await,
         EventsCommand::Subscribe { client_id, webhook } => {

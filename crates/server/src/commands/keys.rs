@@ -15,7 +15,7 @@ use crate::{compose, secret_key};
 
 pub(crate) async fn run(config: &Config, command: KeysCommand) -> anyhow::Result<()> {
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
+    let store = compose::open_store(config, &url).await?;
     let done = match command {
         KeysCommand::List => match secret_key::find(config, &url, &store).await? {
             Some(ring) => list(&store, &Arc::new(ring)).await,

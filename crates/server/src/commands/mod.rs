@@ -13,7 +13,7 @@ pub(crate) mod tokens;
 
 use causeway_domain::{ClientId, Did, SystemClock};
 use causeway_flow::operator::Operator;
-use causeway_store::Store;
+use causeway_store::{Page, Store};
 use causeway_store::admin::SessionFilter;
 
 use crate::cli::Whose;
@@ -32,4 +32,11 @@ fn operator(store: &Store) -> Operator<'_> {
 fn print(value: &serde_json::Value) -> anyhow::Result<()> {
     say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
+}
+
+/// Says on standard error where the next page of a list begins.
+fn say_more<T>(page: &Page<T>) {
+    if let Some(next) = &page.next {
+        eprintln!("There are more: --after {next}");
+    }
 }

@@ -4,20 +4,20 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Clock as _, SystemClock, TenantId, Timestamp, UpstreamSessionId};
-use causeway_store::{Store, StoreError, admin};
+use causeway_store::{PageRequest, Store, StoreError, admin};
 use serde_json::json;
 
-use super::{filter, operator, print};
+use super::{filter, operator, print, say_more};
 use crate::cli::SessionsCommand;
 use crate::compose;
 
 pub(crate) async fn run(config: &Config, command: SessionsCommand) -> anyhow::Result<()> {
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
+    let store = compose::open_store(config, &url).await?;
     let done = match command {
-        SessionsCommand::List { of, ended, limit } => {
+        SessionsCommand::List { of, ended, page } => {
             let wanted = admin::SessionFilter { ended, ..filter(of)? };
-            list(&store, wanted, limit).await
+            list(&store, wanted, page.into()).await
         }
         SessionsCommand::Show { session_id } => show(&store, UpstreamSessionId::new(session_id)).await,
         SessionsCommand::Revoke { session_id } => revoke(&store, UpstreamSessionId::new(session_id)).await,
@@ -26,12 +26,12 @@ pub(crate) async fn run(config: &Config, command: SessionsCommand) -> anyhow::Re
     done
 }
 
-async fn list(store: &Store, wanted: admin::SessionFilter, limit: i64) -> anyhow::Result<()> {
+async fn list(store: &Store, wanted: admin::SessionFilter, page: PageRequest) -> anyhow::Result<()> {
     let tenant = TenantId::default_tenant();
     let found =
-        store.read::<_, StoreError, _>(move |c| admin::list_sessions(c, &tenant, &wanted, limit)).await?;
+        store.read::<_, StoreError, _>(move |c| admin::list_sessions(c, &tenant, &wanted, &page)).await?;
     let now = SystemClock.now();
-    for session in found {
+    for session in &found.items {
         let who = session.handle_at(now).map_or(session.did.to_string(), ToString::to_string);
         say!(
             "{}\t{}\t{}\t{who}\t{}\tlast used {} s ago",
@@ -42,6 +42,7 @@ async fn list(store: &Store, wanted: admin::SessionFilter, limit: i64) -> anyhow
             now.since(session.last_used_at),
         );
     }
+    say_more(&found);
     Ok(())
 }
 

@@ -1,11 +1,14 @@
 //! `causeway tokens`.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use causeway_config::Config;
+use causeway_store::Store;
+use causeway_store::admin::SessionFilter;
 
 use super::{filter, operator};
 use crate::cli::TokensCommand;
 use crate::compose;
+use crate::progress::ProgressLine;
 
 pub(crate) async fn run(config: &Config, command: TokensCommand) -> anyhow::Result<()> {
     let TokensCommand::Revoke { of } = command;
@@ -14,16 +17,32 @@ pub(crate) async fn run(config: &Config, command: TokensCommand) -> anyhow::Resu
         bail!("say whose tokens: --user DID, --client CLIENT_ID, or both");
     }
     let url = compose::database_url(config)?;
-    let store = compose::open_store(&url).await?;
-    let revoked = operator(&store).revoke_tokens(&wanted).await;
+    let store = compose::open_store(config, &url).await?;
+    let done = revoke(&store, &wanted).await;
     store.close().await;
-    let revoked = revoked?;
-    if revoked.client_tokens > 0 {
-        say!("Revoked {} tokens that the client had for itself.", revoked.client_tokens);
+    done
+}
+
+async fn revoke(store: &Store, wanted: &SessionFilter) -> anyhow::Result<()> {
+    let tokens = operator(store).revoke_own_tokens(wanted).await?;
+    let mut line = ProgressLine::new();
+    let (mut sessions, mut next) = (0, None);
+    loop {
+        let ended = operator(store)
+            .end_sessions(wanted, next.take())
+            .await
+            .with_context(|| format!("it stopped after {sessions} sessions; run it again"))?;
+        sessions += ended.items.len();
+        next = ended.next;
+        if next.is_none() {
+            break;
+        }
+        line.count(|| format!("{sessions} sessions ended"));
     }
-    say!(
-        "Ended {} sessions with all their tokens. A running server revokes them at the people's servers.",
-        revoked.sessions
-    );
+    line.end();
+    if tokens > 0 {
+        say!("Revoked {tokens} tokens that the client had for itself.");
+    }
+    say!("Ended {sessions} sessions with all their tokens. A running server revokes them at their PDSes.");
     Ok(())
 }

@@ -4,12 +4,15 @@
 mod common;
 
 mod boundaries;
+mod deletion;
 mod devices;
 mod events;
 mod group_commit;
+mod hanging;
 mod history;
 mod leases;
 mod migrations;
+mod pooler;
 mod postgres;
 mod races;
 mod reads;

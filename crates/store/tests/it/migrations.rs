@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use causeway_domain::UpstreamSessionId;
 use causeway_domain::secret::Code;
 use causeway_store::migrate::{self, MigrateError, SchemaState};
-use causeway_store::testing::TestDatabase;
-use causeway_store::{AnyConnection, DatabaseUrl, StoreError, codes, sessions, tokens};
+use causeway_store::testing::{TestDatabase, make_newer};
+use causeway_store::{AnyConnection, DatabaseUrl, StoreError, clients, codes, sessions, tokens};
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -152,7 +152,7 @@ fn rows_older_than_session_iteration_mean_the_head() {
 fn a_newer_schema_is_left_alone() {
     for database in TestDatabase::each() {
         let url = database.url();
-        execute(url, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
+        with(url, |c| make_newer(c, false)).unwrap();
         let unknown = vec!["20991231000000".to_owned()];
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Ahead { unknown });
         assert!(matches!(migrate::up(url), Err(MigrateError::Unknown(_))));
@@ -180,12 +180,63 @@ fn a_store_is_ready_on_exactly_our_schema() {
             assert!(matches!(behind, StoreError::Schema(SchemaState::Behind { pending: 1 })), "{behind:?}");
             assert!(behind.to_string().contains("causeway migrate up") && !behind.is_retryable());
             migrate::up(url).unwrap();
-            execute(url, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
+            with(url, |c| make_newer(c, false)).unwrap();
             let ahead = ready(&database).await.unwrap_err();
             assert!(matches!(ahead, StoreError::Schema(SchemaState::Ahead { .. })), "{ahead:?}");
             assert!(ahead.to_string().contains("20991231000000"), "{ahead}");
         }
     });
+}
+
+/// A newer program has migrated the database, by steps beside which this one may run: it works on, and it may start.
+#[test]
+fn a_newer_schema_that_is_compatible_is_used() {
+    for database in TestDatabase::each() {
+        let url = database.url();
+        runtime().block_on(async {
+            let store = database.store().await;
+            with(url, |c| make_newer(c, true)).unwrap();
+            let unknown = vec!["20991231000000".to_owned()];
+            assert_eq!(migrate::state(url).unwrap(), SchemaState::Compatible { unknown });
+            assert_eq!(migrate::up(url).unwrap(), Vec::<String>::new(), "there is nothing for this one to do");
+            for store in [store, database.store().await] {
+                store.ready().await.unwrap();
+                let (row, found) = (client(), client());
+                let id = row.client_id.clone();
+                store.write(move |c| clients::insert_client(c, &row)).await.unwrap();
+                let read = store.read(move |c| clients::find_client(c, &found.tenant_id, &id)).await;
+                assert!(read.unwrap().is_some());
+                store.close().await;
+            }
+            // One of our own is missing, too: then nobody knows what that makes.
+            execute(url, "DELETE FROM __diesel_schema_migrations WHERE version = '20261124000000'");
+            assert!(matches!(migrate::state(url).unwrap(), SchemaState::Ahead { .. }));
+        });
+    }
+}
+
+/// The first line of each step from now on says whether the version before may run beside it; when it may not, the
+/// schema says so, too.
+#[test]
+fn each_step_says_whether_the_version_before_may_run_beside_it() {
+    const SAYS: &str = "-- The version before may run beside this: ";
+    let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    for step in steps().into_iter().filter(|step| step.as_str() >= "20261201") {
+        for database in ["sqlite", "postgres"] {
+            let read = |file: &str| {
+                std::fs::read_to_string(format!("{migrations}/{database}/{step}/{file}")).unwrap()
+            };
+            let (up, down) = (read("up.sql"), read("down.sql"));
+            let said = up.lines().next().and_then(|line| line.strip_prefix(SAYS));
+            let version = step.split('_').next().unwrap();
+            let raises = up.contains(&format!("UPDATE schema_floor SET version = '{version}'"));
+            match said {
+                Some("yes.") => assert!(!raises, "{step}"),
+                Some("no.") => assert!(raises && down.contains("UPDATE schema_floor"), "{step}"),
+                _ => panic!("{database} {step}: its first line is \"{SAYS}yes.\" or \"{SAYS}no.\""),
+            }
+        }
+    }
 }
 
 #[test]

@@ -275,10 +275,92 @@ fn plan(c: &mut AnyConnection, sql: &str, binds: &str) -> Result<String, StoreEr
     Ok(steps.join("\n"))
 }
 
+/// Statements and their values.
+type Statements = Arc<Mutex<Vec<(String, String)>>>;
+
+/// Writes statements down as they begin.
+fn note(noted: Statements) -> impl Fn(InstrumentationEvent<'_>) + Send + 'static {
+    move |event| {
+        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
+        // Without that it is the store's own: the end of the transaction.
+        if let Some((sql, binds)) = query.to_string().split_once(" -- binds: ") {
+            noted.lock().unwrap().push((sql.to_owned(), binds.to_owned()));
+        }
+    }
+}
+
+/// Whatever a list is narrowed to, its page is read from an index, in the order of the list; and so is each step of the
+/// deletion of a client.
+#[test]
+fn no_page_of_a_list_reads_or_sorts_a_whole_table() {
+    use causeway_domain::{ClientId, Did, TenantId, UpstreamSessionId};
+    use causeway_store::admin::{SessionFilter, list_sessions};
+    use causeway_store::audit::{AuditFilter, list_audit_events};
+    use causeway_store::{PageRequest, clients};
+    on_each(|world| async move {
+        let statements = Statements::default();
+        let noted = Arc::clone(&statements);
+        world
+            .write(move |c| {
+                let note = note(Arc::clone(&noted));
+                match c {
+                    AnyConnection::Sqlite(conn) => conn.set_instrumentation(note),
+                    AnyConnection::Postgres(conn) => {
+                        conn.batch_execute(CROWD)?;
+                        conn.set_instrumentation(note);
+                    }
+                }
+                let tenant = TenantId::default_tenant();
+                let client_id = || Some(ClientId::new("c17"));
+                let did = || Some(Did::parse("did:plc:z72i7hdynmk6r22z27h6tvur").unwrap());
+                for ended in [false, true] {
+                    for filter in [
+                        SessionFilter { ended, ..SessionFilter::default() },
+                        SessionFilter { ended, client_id: client_id(), ..SessionFilter::default() },
+                        SessionFilter { ended, did: did(), ..SessionFilter::default() },
+                    ] {
+                        let after = PageRequest { after: Some("s5".to_owned()), limit: 10 };
+                        list_sessions(c, &tenant, &filter, &PageRequest::first(10))?;
+                        list_sessions(c, &tenant, &filter, &after)?;
+                    }
+                }
+                for filter in [
+                    AuditFilter::default(),
+                    AuditFilter { client_id: client_id(), ..AuditFilter::default() },
+                    AuditFilter { did: did(), ..AuditFilter::default() },
+                    AuditFilter { session_id: Some(UpstreamSessionId::new("s17")), ..AuditFilter::default() },
+                    AuditFilter { event: Some("rare".to_owned()), ..AuditFilter::default() },
+                ] {
+                    let after = PageRequest { after: Some("500".to_owned()), limit: 10 };
+                    list_audit_events(c, &tenant, &filter, &PageRequest::first(10))?;
+                    list_audit_events(c, &tenant, &filter, &after)?;
+                }
+                clients::delete_client(c, &tenant, &ClientId::new("c17"), Timestamp(1))?;
+                while !clients::purge_deleted_clients(c, Timestamp(1), 2)?.is_done() {}
+                Ok(())
+            })
+            .await;
+        let statements = std::mem::take(&mut *statements.lock().unwrap());
+        assert!(statements.len() >= 22, "{statements:#?}");
+        let kind = world.kind;
+        world
+            .write(move |c| {
+                for (sql, binds) in statements.iter().filter(|(sql, _)| !sql.starts_with("INSERT")) {
+                    let plan = plan(c, sql, binds)?;
+                    let reads_all = plan.lines().any(|line| line.contains("SCAN ") && !line.contains("USING"));
+                    let sorts = plan.contains("USE TEMP B-TREE FOR ORDER BY") || plan.contains("Sort Key");
+                    assert!(!reads_all && !plan.contains("Seq Scan") && !sorts, "{kind}: {sql}\n{plan}");
+                }
+                Ok(())
+            })
+            .await;
+    });
+}
+
 #[test]
 fn no_statement_of_a_sweep_reads_a_whole_table() {
     on_each(|world| async move {
-        let statements = Arc::new(Mutex::new(Vec::new()));
+        let statements = Statements::default();
         let noted = Arc::clone(&statements);
         let sqlite_crowd = "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, \
             iteration, issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
@@ -288,14 +370,7 @@ fn no_statement_of_a_sweep_reads_a_whole_table() {
             dpop_key) VALUES ('s', 1, 1, '', '', '')";
         world
             .write(move |c| {
-                let noted = Arc::clone(&noted);
-                let note = move |event: InstrumentationEvent<'_>| {
-                    let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-                    // Without that it is the store's own: the end of the transaction.
-                    if let Some((sql, binds)) = query.to_string().split_once(" -- binds: ") {
-                        noted.lock().unwrap().push((sql.to_owned(), binds.to_owned()));
-                    }
-                };
+                let note = note(Arc::clone(&noted));
                 match c {
                     AnyConnection::Sqlite(conn) => {
                         conn.batch_execute(sqlite_crowd)?;

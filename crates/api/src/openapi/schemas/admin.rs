@@ -9,10 +9,10 @@ pub(super) fn all() -> [(&'static str, Value); 11] {
     [
         ("AdminClientMetadata", client_metadata()),
         ("AdminClient", client()),
-        ("AdminClients", list("clients")),
-        ("AdminSessions", list("sessions")),
+        ("AdminClients", page("clients")),
+        ("AdminSessions", page("sessions")),
         ("AdminKeys", list("keys")),
-        ("AdminActs", list("events")),
+        ("AdminActs", page("events")),
         ("AdminObject", json!({ "type": "object" })),
         (
             "AdminSecret",
@@ -34,6 +34,13 @@ pub(super) fn all() -> [(&'static str, Value); 11] {
 fn list(name: &str) -> Value {
     let items = json!({ "type": "array", "items": { "type": "object" } });
     json!({ "type": "object", "properties": { name: items }, "required": [name] })
+}
+
+/// The same with where the next page begins.
+fn page(name: &str) -> Value {
+    let mut page = list(name);
+    page["properties"]["next"] = text("the value of after for the next page; not there on the last one");
+    page
 }
 
 /// What only the operator says of a client.

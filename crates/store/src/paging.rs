@@ -1,0 +1,52 @@
+//! Lists in pages: each begins behind the last row of the one before, wherever that row stands by now.
+
+/// Which page of a list is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The place behind which it begins, as [`Page::next`] of the page before said; `None`: the first one.
+    pub after: Option<String>,
+    /// Rows at most.
+    pub limit: i64,
+}
+
+impl PageRequest {
+    /// The first page.
+    pub const fn first(limit: i64) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// Rows to read, to know whether there are more.
+    pub(crate) const fn look_ahead(&self) -> i64 {
+        self.limit.saturating_add(1)
+    }
+
+    /// A place that is a number and a name. A place that is none is behind every row.
+    pub(crate) fn after_pair(&self) -> Option<(i64, String)> {
+        let after = self.after.as_deref()?;
+        let pair = after.split_once('.').and_then(|(number, name)| Some((number.parse().ok()?, name)));
+        let (number, name) = pair.unwrap_or((i64::MIN, ""));
+        Some((number, name.to_owned()))
+    }
+
+    /// A place that is a number.
+    pub(crate) fn after_number(&self) -> Option<i64> {
+        self.after.as_deref().map(|after| after.parse().unwrap_or(i64::MIN))
+    }
+
+    /// Cuts off what was read to look ahead; `place` says where a row stands.
+    pub(crate) fn page<T>(&self, mut items: Vec<T>, place: impl Fn(&T) -> String) -> Page<T> {
+        let limit = usize::try_from(self.limit).unwrap_or_default();
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        Page { next: items.last().filter(|_| has_more).map(place), items }
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Its rows.
+    pub items: Vec<T>,
+    /// Where the next one begins; `None`: this is the last one.
+    pub next: Option<String>,
+}

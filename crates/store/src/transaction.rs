@@ -1,0 +1,143 @@
+//! Transactions on the connections of a pool: how they begin and end, and which are run again.
+
+use std::time::Duration;
+
+use diesel::connection::{
+    AnsiTransactionManager, SimpleConnection, TransactionDepthChange, TransactionManager,
+    TransactionManagerStatus,
+};
+use diesel::{QueryResult, RunQueryDsl as _, sql_query};
+
+use crate::conn::AnyConnection;
+use crate::deadline::{Abandoned, Deadline};
+use crate::error::StoreError;
+use crate::fixed::fixed;
+use crate::pool::{Pool, Pooled};
+use crate::stats::Counters;
+
+/// One read, in a transaction of its own, on a connection of the pool or a new one.
+pub(crate) fn read_on<T, E: From<StoreError>>(
+    pool: &Pool,
+    deadline: &Deadline,
+    f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let pooled = begin(pool, &deadline.begin_read)?;
+    finish_read(pool, pooled, f)
+}
+
+/// The same on an idle connection that was taken already, if it lives; else the closure comes back.
+pub(crate) fn read_on_idle<T, E, F>(pool: &Pool, mut idle: Pooled, f: F) -> Result<Result<T, E>, F>
+where
+    F: FnOnce(&mut AnyConnection) -> Result<T, E>,
+{
+    match begin_on(&mut idle.conn, "BEGIN") {
+        Ok(()) => Ok(finish_read(pool, idle, f)),
+        Err(_) => Err(f),
+    }
+}
+
+fn finish_read<T, E>(
+    pool: &Pool,
+    mut pooled: Pooled,
+    f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let result = f(&mut pooled.conn);
+    let _ = end(&mut pooled, "COMMIT");
+    pool.give_back(pooled);
+    result
+}
+
+/// Begins a transaction. That is the moment at which a connection turns out to be dead: nothing has
+/// happened yet, so another one takes its place.
+fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
+    loop {
+        let (mut pooled, new) = pool.take()?;
+        match begin_on(&mut pooled.conn, on_postgres) {
+            Ok(()) => return Ok(pooled),
+            Err(error) if new => return Err(error.into()),
+            // Dropped, whatever ails it; the pool has fewer of them each time.
+            Err(error) => {
+                tracing::debug!(name: "store.connection_replaced", %error, "a dead connection is replaced");
+            }
+        }
+    }
+}
+
+/// Begins a transaction on a connection of the pool, which on SQLite only reads. There it is prepared once: to parse
+/// `BEGIN` takes as long as to find a row.
+fn begin_on(conn: &mut AnyConnection, on_postgres: &str) -> QueryResult<()> {
+    if let AnyConnection::Postgres(conn) = conn {
+        return AnsiTransactionManager::begin_transaction_sql(conn, on_postgres);
+    }
+    fixed!(sql_query("BEGIN")).execute(conn)?;
+    match transaction_status(conn) {
+        TransactionManagerStatus::Valid(status) => {
+            status.change_transaction_depth(TransactionDepthChange::IncreaseDepth)
+        }
+        TransactionManagerStatus::InError => Err(diesel::result::Error::BrokenTransactionManager),
+    }
+}
+
+/// Diesel's count of transactions within each other.
+fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus {
+    match conn {
+        AnyConnection::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+        AnyConnection::Postgres(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+    }
+}
+
+/// Ends the transaction, on PostgreSQL with `on_postgres`, and settles diesel's count whatever the closure did to it.
+fn end(pooled: &mut Pooled, on_postgres: &str) -> Result<(), StoreError> {
+    let ended = match &mut pooled.conn {
+        // What only read may as well be committed.
+        conn @ AnyConnection::Sqlite(_) => fixed!(sql_query("COMMIT")).execute(conn).map(drop),
+        AnyConnection::Postgres(conn) => conn.batch_execute(on_postgres),
+    };
+    if ended.is_err() && !pooled.health.is_closed() {
+        let _ = pooled.conn.batch_execute("ROLLBACK");
+    }
+    *transaction_status(&mut pooled.conn) = TransactionManagerStatus::default();
+    ended.map_err(StoreError::from)
+}
+
+/// Times that a transaction is run again when another one was first.
+const RETRIES: u32 = 8;
+
+/// One write on PostgreSQL. What its caller has given up is rolled back.
+pub(crate) fn write_postgres<T, E, F>(
+    pool: &Pool,
+    counters: &Counters,
+    deadline: &Deadline,
+    abandoned: &Abandoned,
+    mut f: F,
+) -> Result<T, E>
+where
+    F: FnMut(&mut AnyConnection) -> Result<T, E>,
+    E: From<StoreError>,
+{
+    let mut attempt = 0;
+    loop {
+        let mut pooled = begin(pool, &deadline.begin_write)?;
+        let result = match f(&mut pooled.conn) {
+            Ok(value) if !abandoned.is_set() => {
+                end(&mut pooled, "COMMIT").map(|()| value).map_err(E::from)
+            }
+            Ok(_) => {
+                let _ = end(&mut pooled, "ROLLBACK");
+                Err(StoreError::unavailable("its caller has given up").into())
+            }
+            Err(error) => {
+                let _ = end(&mut pooled, "ROLLBACK");
+                Err(error)
+            }
+        };
+        let contended = pooled.health.take_contended();
+        pool.give_back(pooled);
+        if result.is_ok() || !contended || attempt == RETRIES || abandoned.is_set() {
+            return result;
+        }
+        attempt += 1;
+        counters.note_retry();
+        std::thread::sleep(Duration::from_millis(u64::from(attempt) * 3));
+    }
+}

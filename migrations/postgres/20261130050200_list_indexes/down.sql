@@ -1,0 +1,11 @@
+DROP INDEX idx_audit_event_event;
+DROP INDEX idx_audit_event_session_id;
+DROP INDEX idx_audit_event_client_id;
+DROP INDEX idx_audit_event_did;
+CREATE INDEX idx_audit_event_did ON audit_event (did);
+DROP INDEX idx_upstream_session_did;
+CREATE INDEX idx_upstream_session_did ON upstream_session (did);
+DROP INDEX idx_upstream_session_client_id_live;
+DROP INDEX idx_upstream_session_client_id;
+CREATE INDEX idx_upstream_session_client_id ON upstream_session (client_id);
+DROP INDEX idx_upstream_session_session_id;

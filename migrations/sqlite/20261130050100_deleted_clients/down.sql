@@ -1,0 +1,10 @@
+-- What is on its way out goes at once.
+DROP TRIGGER oauth_access_token_of_deleted_client;
+DROP TRIGGER oauth_refresh_token_of_deleted_client;
+DROP TRIGGER oauth_par_request_of_deleted_client;
+DROP TRIGGER oauth_auth_request_of_deleted_client;
+DROP TRIGGER device_authorization_of_deleted_client;
+DROP TRIGGER consent_of_deleted_client;
+DELETE FROM oauth_client WHERE deleted_at IS NOT NULL;
+DROP INDEX idx_oauth_client_deleted_at;
+ALTER TABLE oauth_client DROP COLUMN deleted_at;
