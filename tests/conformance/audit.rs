@@ -14,7 +14,9 @@ async fn acts(app: &TestApp) -> anyhow::Result<Vec<AuditEvent>> {
     let tenant = TenantId::default_tenant();
     let mut acts = app
         .store()
-        .read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &AuditFilter::default(), &PageRequest::first(1000)))
+        .read::<_, StoreError, _>(move |c| {
+            list_audit_events(c, &tenant, &AuditFilter::default(), &PageRequest::first(1000))
+        })
         .await?
         .items;
     acts.reverse();

@@ -91,9 +91,7 @@ fn new(name: &str) -> Result<()> {
     for directory in DIRECTORIES {
         let directory = Path::new(directory).join(&name);
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        for (file, text) in
-            [("up.sql", UP), ("down.sql", "-- Undoes up.sql.\n")]
-        {
+        for (file, text) in [("up.sql", UP), ("down.sql", "-- Undoes up.sql.\n")] {
             let path = directory.join(file);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             println!("{}", path.display());

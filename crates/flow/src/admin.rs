@@ -146,10 +146,8 @@ fn seen(ctx: &Ctx, event: &str, wanted: &SessionFilter) -> AuditEvent {
 /// When the database does not answer.
 pub async fn find_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<SessionHead>, Internal> {
     let (tenant, id) = (ctx.tenant().clone(), id.clone());
-    let found: Option<SessionHead> = ctx
-        .store()
-        .read(move |c| admin::find_session(c, &tenant, &id).map_err(Internal::from))
-        .await?;
+    let found: Option<SessionHead> =
+        ctx.store().read(move |c| admin::find_session(c, &tenant, &id).map_err(Internal::from)).await?;
     if let Some(session) = &found {
         write_down(ctx, act(ctx, "session_shown").of_session(session)).await?;
     }

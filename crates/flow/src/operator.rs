@@ -13,9 +13,9 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, Clock, TenantId, Timestamp, UpstreamSessionId};
 use causeway_store::admin::{self, SessionFilter};
 use causeway_store::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_store::clients::{self as rows, Purged};
 use causeway_store::keys::{self, StoredKey};
 use causeway_store::seal::SealingKeyRing;
-use causeway_store::clients::{self as rows, Purged};
 use causeway_store::{Page, PageRequest, Store, StoreError, sessions, tokens};
 
 pub use self::clients::{ClientDescription, ClientRules, client_document, shown_client};

@@ -144,9 +144,7 @@ pub(crate) async fn claim_database(
     settle_claim(ServerLock::take(url, bound))
 }
 
-fn settle_claim(
-    taken: Result<Option<ServerLock>, ServerLockError>,
-) -> anyhow::Result<Option<ServerLock>> {
+fn settle_claim(taken: Result<Option<ServerLock>, ServerLockError>) -> anyhow::Result<Option<ServerLock>> {
     match taken {
         // Some file systems of networks have no locks.
         Err(error @ ServerLockError::Io { .. }) => {

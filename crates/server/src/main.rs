@@ -66,12 +66,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             outcome
         }
         Command::Migrate { command } => commands::migrate::run(&config, &command),
-        Command::Clients { command } => {
-            compose::block_on(commands::clients::run(&config, command))
-        }
-        Command::Sessions { command } => {
-            compose::block_on(commands::sessions::run(&config, command))
-        }
+        Command::Clients { command } => compose::block_on(commands::clients::run(&config, command)),
+        Command::Sessions { command } => compose::block_on(commands::sessions::run(&config, command)),
         Command::Tokens { command } => compose::block_on(commands::tokens::run(&config, command)),
         Command::Keys { command } => compose::block_on(commands::keys::run(&config, command)),
         Command::Events { command } => compose::block_on(commands::events::run(&config, command)),

@@ -58,8 +58,8 @@ pub mod testing;
 
 pub use conn::AnyConnection;
 pub use error::{OpenError, StoreError};
-pub use paging::{Page, PageRequest};
 pub use options::{Pooler, StoreOptions};
+pub use paging::{Page, PageRequest};
 pub use server_lock::{ServerLock, ServerLockError};
 pub use stats::StoreStats;
 pub use store::Store;

@@ -124,7 +124,8 @@ pub(crate) fn state_of(c: &mut AnyConnection) -> Result<SchemaState, StoreError>
 fn compare(applied: &[String], known: &[String], floor: Option<&str>) -> SchemaState {
     let knows = |version: &str| known.iter().any(|name| version_of(name) == version);
     let unknown: Vec<String> = applied.iter().filter(|version| !knows(version)).cloned().collect();
-    let pending = known.iter().filter(|name| !applied.iter().any(|version| version == version_of(name))).count();
+    let pending =
+        known.iter().filter(|name| !applied.iter().any(|version| version == version_of(name))).count();
     match (unknown.is_empty(), pending) {
         (false, 0) if floor.is_some_and(knows) => SchemaState::Compatible { unknown },
         (false, _) => SchemaState::Ahead { unknown },

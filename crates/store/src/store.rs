@@ -197,8 +197,9 @@ impl Store {
             Writer::Postgres => {
                 self.inner.counters.note_write();
                 let (deadline, told) = (Arc::clone(&self.deadline), abandoned.clone());
-                let write =
-                    move |pool: &Pool, counters: &Counters| write_postgres(pool, counters, &deadline, &told, f);
+                let write = move |pool: &Pool, counters: &Counters| {
+                    write_postgres(pool, counters, &deadline, &told, f)
+                };
                 self.on_pooled(abandoned, write).await
             }
         }

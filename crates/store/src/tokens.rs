@@ -181,11 +181,7 @@ pub fn find_access_token(
     let of_live_client = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(exists(live_client!(oauth_access_token::client_id)));
-    fixed!(of_live_client)
-        .get_result::<AccessRow>(c)
-        .optional()?
-        .map(AccessRow::into_domain)
-        .transpose()
+    fixed!(of_live_client).get_result::<AccessRow>(c).optional()?.map(AccessRow::into_domain).transpose()
 }
 
 /// Notes the first use of an access token at a resource; `false` when it was used before, or has been revoked. The
@@ -274,11 +270,7 @@ pub fn find_refresh_token(
     let of_live_client = oauth_refresh_token::table
         .filter(oauth_refresh_token::token.eq(token.as_str()))
         .filter(exists(live_client!(oauth_refresh_token::client_id)));
-    fixed!(of_live_client)
-        .get_result::<RefreshRow>(c)
-        .optional()?
-        .map(RefreshRow::into_domain)
-        .transpose()
+    fixed!(of_live_client).get_result::<RefreshRow>(c).optional()?.map(RefreshRow::into_domain).transpose()
 }
 
 /// The refresh token as [`find_refresh_token`] gives it, and nobody else gets it this way before this

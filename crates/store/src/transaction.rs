@@ -119,9 +119,7 @@ where
     loop {
         let mut pooled = begin(pool, &deadline.begin_write)?;
         let result = match f(&mut pooled.conn) {
-            Ok(value) if !abandoned.is_set() => {
-                end(&mut pooled, "COMMIT").map(|()| value).map_err(E::from)
-            }
+            Ok(value) if !abandoned.is_set() => end(&mut pooled, "COMMIT").map(|()| value).map_err(E::from),
             Ok(_) => {
                 let _ = end(&mut pooled, "ROLLBACK");
                 Err(StoreError::unavailable("its caller has given up").into())

@@ -80,11 +80,7 @@ where
 pub(crate) type Queue = mpsc::Sender<Box<dyn Job>>;
 
 /// Packs a closure for the writer.
-pub(crate) fn job<T, E, F>(
-    run: F,
-    reply: oneshot::Sender<Result<T, E>>,
-    abandoned: Abandoned,
-) -> Box<dyn Job>
+pub(crate) fn job<T, E, F>(run: F, reply: oneshot::Sender<Result<T, E>>, abandoned: Abandoned) -> Box<dyn Job>
 where
     F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     T: Send + 'static,

@@ -26,7 +26,9 @@ pub(crate) async fn readyz(state: Data<AppState>) -> Result<HttpResponse, ApiErr
             .body("ready\n")),
         Err(error) => {
             tracing::error!(%error, "not ready");
-            Err(unready("the database does not answer or cannot be written to, or its schema is not one that this version works with"))
+            Err(unready(
+                "the database does not answer or cannot be written to, or its schema is not one that this version works with",
+            ))
         }
     }
 }

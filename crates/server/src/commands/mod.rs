@@ -13,8 +13,8 @@ pub(crate) mod tokens;
 
 use causeway_domain::{ClientId, Did, SystemClock};
 use causeway_flow::operator::Operator;
-use causeway_store::{Page, Store};
 use causeway_store::admin::SessionFilter;
+use causeway_store::{Page, Store};
 
 use crate::cli::Whose;
 

@@ -32,7 +32,9 @@ impl PgBouncer {
     pub fn before(database: &TestDatabase) -> Option<Self> {
         let DatabaseUrl::Postgres(server) = database.url() else { panic!("not a PostgreSQL database") };
         if !std::path::Path::new(PROGRAM).exists() {
-            eprintln!("\n*** SKIPPED the transaction pooler: there is no {PROGRAM}\n*** apt-get install pgbouncer\n");
+            eprintln!(
+                "\n*** SKIPPED the transaction pooler: there is no {PROGRAM}\n*** apt-get install pgbouncer\n"
+            );
             return None;
         }
         let directory = tempfile::tempdir().expect("a temporary directory");

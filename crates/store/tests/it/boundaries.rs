@@ -22,7 +22,10 @@ fn another_tenants_rows_are_not_found() {
             .write(move |c| {
                 assert_eq!(clients::find_client(c, &ours, &client.client_id)?, Some(client.clone()));
                 assert_eq!(clients::find_client(c, &theirs, &client.client_id)?, None);
-                assert_eq!(clients::list_clients(c, &ours, &PageRequest::first(10))?.items, std::slice::from_ref(&client));
+                assert_eq!(
+                    clients::list_clients(c, &ours, &PageRequest::first(10))?.items,
+                    std::slice::from_ref(&client)
+                );
                 assert!(clients::list_clients(c, &theirs, &PageRequest::first(10))?.items.is_empty());
                 let id = &session.session_id;
                 assert!(sessions::find_session(c, &ours, id, SessionKind::Device)?.is_some());
@@ -60,9 +63,7 @@ fn deleting_a_client_ends_everything_of_it() {
                 }
                 assert!(clients::delete_client(c, &gone.tenant_id, &gone.client_id, NOW)?);
                 assert!(!clients::delete_client(c, &gone.tenant_id, &gone.client_id, NOW)?);
-                for (index, (client, access, refresh, code, par, request, _)) in
-                    rows.iter().enumerate()
-                {
+                for (index, (client, access, refresh, code, par, request, _)) in rows.iter().enumerate() {
                     let there = index == 1;
                     assert_eq!(tokens::find_access_token(c, &access.token)?.is_some(), there);
                     assert_eq!(tokens::find_refresh_token(c, &refresh.token)?.is_some(), there);

@@ -49,7 +49,11 @@ fn it_is_gone_at_once_and_its_rows_go_in_steps() {
                 Ok(())
             })
             .await;
-        assert_eq!(world.read(|c| count_rows(c, "oauth_access_token")).await, 38, "the request touches no row of it");
+        assert_eq!(
+            world.read(|c| count_rows(c, "oauth_access_token")).await,
+            38,
+            "the request touches no row of it"
+        );
         let mut ended = 0;
         loop {
             let Purged { sessions, rows } =
@@ -87,7 +91,8 @@ fn sessions_are_listed_and_ended_in_pages() {
     on_each(|world| async move {
         let (owner, heads) = client_with_sessions(&world, 25).await;
         client_with_sessions(&world, 2).await;
-        let of_client = SessionFilter { client_id: Some(owner.client_id.clone()), ..SessionFilter::default() };
+        let of_client =
+            SessionFilter { client_id: Some(owner.client_id.clone()), ..SessionFilter::default() };
         let (mut seen, mut next) = (Vec::<UpstreamSessionId>::new(), None);
         for expected in [10, 10, 5] {
             let (page, filter, tenant) =

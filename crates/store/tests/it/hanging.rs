@@ -271,8 +271,10 @@ fn the_log_of_sqlite_stays_short_under_readers() {
                 next.notify_one();
             })
         };
-        let readers =
-            [reader(Arc::clone(&first), Arc::clone(&second)), reader(Arc::clone(&second), Arc::clone(&first))];
+        let readers = [
+            reader(Arc::clone(&first), Arc::clone(&second)),
+            reader(Arc::clone(&second), Arc::clone(&first)),
+        ];
         let mut wal = database.sqlite_path().unwrap().as_os_str().to_owned();
         wal.push("-wal");
         let mut longest = 0;

@@ -198,7 +198,11 @@ fn a_newer_schema_that_is_compatible_is_used() {
             with(url, |c| make_newer(c, true)).unwrap();
             let unknown = vec!["20991231000000".to_owned()];
             assert_eq!(migrate::state(url).unwrap(), SchemaState::Compatible { unknown });
-            assert_eq!(migrate::up(url).unwrap(), Vec::<String>::new(), "there is nothing for this one to do");
+            assert_eq!(
+                migrate::up(url).unwrap(),
+                Vec::<String>::new(),
+                "there is nothing for this one to do"
+            );
             for store in [store, database.store().await] {
                 store.ready().await.unwrap();
                 let (row, found) = (client(), client());

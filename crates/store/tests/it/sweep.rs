@@ -347,7 +347,8 @@ fn no_page_of_a_list_reads_or_sorts_a_whole_table() {
             .write(move |c| {
                 for (sql, binds) in statements.iter().filter(|(sql, _)| !sql.starts_with("INSERT")) {
                     let plan = plan(c, sql, binds)?;
-                    let reads_all = plan.lines().any(|line| line.contains("SCAN ") && !line.contains("USING"));
+                    let reads_all =
+                        plan.lines().any(|line| line.contains("SCAN ") && !line.contains("USING"));
                     let sorts = plan.contains("USE TEMP B-TREE FOR ORDER BY") || plan.contains("Sort Key");
                     assert!(!reads_all && !plan.contains("Seq Scan") && !sorts, "{kind}: {sql}\n{plan}");
                 }
