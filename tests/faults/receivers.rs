@@ -9,7 +9,7 @@ use causeway_flow::deliveries::{Outcome, Queues};
 use causeway_flow::events::new_secret;
 use causeway_flow::{backchannel, events as flow_events, stats};
 use causeway_store::events::{EventKind, Webhook, note_sign_in};
-use causeway_store::{StoreError, admin};
+use causeway_store::{PageRequest, StoreError, admin};
 use causeway_testkit::{
     Agent, DocumentServer, Environment, Hook, OauthClient, ScriptedUpstream, TestApp, TestDatabase,
 };
@@ -118,7 +118,7 @@ on_each_database! {
         for id in ids.clone() {
             let wanted = admin::SessionFilter { client_id: Some(id), ..admin::SessionFilter::default() };
             let now = scene.app.ctx.now();
-            let end = move |c: &mut _| admin::end_sessions(c, &TenantId::default_tenant(), &wanted, 10, now);
+            let end = move |c: &mut _| admin::end_sessions(c, &TenantId::default_tenant(), &wanted, &PageRequest::first(10), now);
             scene.app.store().write::<_, StoreError, _>(end).await?;
             queues.extend(backchannel::start_due(&scene.app.ctx).await?);
         }
