@@ -15,6 +15,7 @@ use causeway_flow::limits::RateLimits;
 use causeway_flow::registration::RegistrationPolicy;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamClient, UpstreamProfile};
 use causeway_store::Store;
+use causeway_store::seal::SealingKeyRing;
 use causeway_store::sessions::History;
 use causeway_store::testing::{self, TestDatabase};
 use url::Url;

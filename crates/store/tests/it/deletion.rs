@@ -69,8 +69,8 @@ fn it_is_gone_at_once_and_its_rows_go_in_steps() {
             let left = world.read(move |c| count_rows(c, table)).await;
             assert_eq!(left, if table == "oauth_client" { 1 } else { 3 }, "{table}");
         }
-        let due = world.read(|c| sessions::due_revocations(c, NOW, 100)).await;
-        let mut due: Vec<_> = due.into_iter().map(|head| head.session_id).collect();
+        let due = world.write(|c| sessions::claim_due_revocations(c, NOW, NOW.plus(60), 100)).await;
+        let mut due: Vec<_> = due.into_iter().map(|due| due.head.session_id).collect();
         let mut expected: Vec<_> = heads.into_iter().map(|head| head.session_id).collect();
         due.sort();
         expected.sort();
