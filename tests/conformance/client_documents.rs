@@ -283,8 +283,8 @@ on_each_database! {
         let (scene, server) = documented(database).await?;
         let used = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let unused = DocumentServer::start()?;
-        for client_id in [unused.client_id(), "http://localhost".to_owned()] {
-            let client = scene.by_name(&client_id, "http://127.0.0.1:49152/callback");
+        for (client_id, path) in [(unused.client_id(), "callback"), ("http://localhost".to_owned(), "")] {
+            let client = scene.by_name(&client_id, &format!("http://127.0.0.1:49152/{path}"));
             scene.agent.post(&scene.app.at("/oauth/par"), &client.authorization(None).form()).await?;
         }
         assert_eq!(count(&scene.app, "oauth_client").await?, 4);

@@ -395,7 +395,7 @@ on_each_database! {
             ("query($v: String!) { record(collection: $v, rkey: \"k\") { uri } }", json!({"v": nsid})),
             ("query($v: String!) { records(collection: $v) { cursor } }", json!({"v": nsid})),
             ("query($v: String!) { record(collection: \"a.b.c\", rkey: $v) { uri } }", json!({"v": long})),
-            ("query($v: String!) { record(collection: \"a.b.c\", rkey: $v) { uri } }", json!({"v": ".."})),
+            ("query($v: String!) { record(collection: \"a.b.c\", rkey: $v) { uri } }", json!({"v": ""})),
             ("query($v: String!) { blobs(cursor: $v) { cursor } }", json!({"v": long})),
             ("mutation($v: String!) { createRecord(collection: $v, record: {}) { uri } }", json!({"v": nsid})),
             ("mutation($v: String!) { putRecord(collection: \"a.b.c\", rkey: \"k\", swapRecord: $v, record: {}) { uri } }", json!({"v": long})),

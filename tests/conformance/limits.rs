@@ -223,9 +223,10 @@ on_each_database! {
         for status in [201, 201, 201, 429] {
             assert_eq!(push(&known).await?.status, status, "anybody may register one that authenticates");
         }
-        enter(&app, &known).await?;
+        let entered = OauthClient::register_with(&agent, &app.issuer, "client_secret_post").await?;
+        enter(&app, &entered).await?;
         for _ in 0..5 {
-            assert_eq!(push(&known).await?.status, 201);
+            assert_eq!(push(&entered).await?.status, 201);
         }
         app.clock.advance(20);
         assert_eq!(begin(&noisy).await?.status, 200);

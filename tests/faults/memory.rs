@@ -20,7 +20,7 @@ const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// The binary, with a user who has signed in.
 struct Process {
-    _directory: TempDir,
+    _kept: (TempDir, TestDatabase),
     server: Causeway,
     upstream: ScriptedUpstream,
     token: String,
@@ -39,13 +39,14 @@ impl Process {
     async fn start() -> Result<Self> {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let directory = tempfile::tempdir()?;
-        let mut arguments = database_arguments(&TestDatabase::sqlite(), directory.path())?;
+        let database = TestDatabase::sqlite();
+        let mut arguments = database_arguments(&database, directory.path())?;
         arguments.extend(upstream_arguments(&upstream.environment()));
         let server = Causeway::serve_with(directory.path(), &arguments, &[("RUST_LOG", "info")]).await?;
         let agent = Agent::default();
         let client = OauthClient::register(&agent, &server.address).await?;
         let token = client.sign_in(&agent, &upstream, HANDLE).await?.access_token;
-        Ok(Self { _directory: directory, server, upstream, token })
+        Ok(Self { _kept: (directory, database), server, upstream, token })
     }
 
     async fn ask(&self, body: String) -> Result<Answer> {

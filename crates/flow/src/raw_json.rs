@@ -190,7 +190,7 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
+            any::<i32>().prop_map(|n| Value::from(f64::from(n) / 8.0)),
             "\\PC*|[\\[\\]{},:\"\\\\ \n]{0,9}".prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 64, 6, |inner| {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::http::form::read_json;
 use crate::http::headers::json_no_store;
-use crate::http::{json, request};
+use crate::http::request;
 use crate::state::AppState;
 
 /// The client information response (RFC 7591 section 3.2.1).
