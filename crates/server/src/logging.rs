@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, stderr};
 use std::panic::PanicHookInfo;
 
 use causeway_config::{Config, LogFormat};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, registry, reload};
@@ -43,7 +43,6 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) -> Logging {
     let (filter, handle) = reload::Layer::new(filter(config));
     let sampler = Sampler::default();
     let logging = Logging { filter: handle, sampler: sampler.clone() };
-    let filter = filter.and(sampler);
     let terminal = stderr().is_terminal();
     let format = config.log_format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
     // A log that cannot be written is no reason for anything else to fail: without this, a line that fails is
@@ -53,6 +52,7 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) -> Logging {
         LogFormat::Pretty => lines.with_ansi(terminal).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
+    let lines = sampling::Sampled { lines, sampler };
     match traces {
         None => registry().with(lines.with_filter(filter)).init(),
         Some(traces) => {

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
 
 /// How often what was left out is said.
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
@@ -71,22 +71,66 @@ impl Sampler {
     }
 }
 
-impl<S: Subscriber> Filter<S> for Sampler {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
+/// A layer that writes lines, without those that repeat. It is no filter: what a filter of the registry leaves out by its
+/// fields, the registry takes for unfinished.
+pub(crate) struct Sampled<L> {
+    pub(crate) lines: L,
+    pub(crate) sampler: Sampler,
+}
+
+impl<S: Subscriber, L: Layer<S>> Layer<S> for Sampled<L> {
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        self.lines.on_register_dispatch(subscriber);
     }
 
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.lines.on_layer(subscriber);
     }
 
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        self.lines.register_callsite(metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        self.lines.enabled(metadata, context)
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.lines.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, span: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.lines.on_record(span, values, context);
+    }
+
+    fn on_follows_from(&self, span: &Id, follows: &Id, context: Context<'_, S>) {
+        self.lines.on_follows_from(span, follows, context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        *metadata.level() > Level::WARN || WHOLE.contains(&metadata.target()) || self.admits(event)
+        if *metadata.level() > Level::WARN
+            || WHOLE.contains(&metadata.target())
+            || self.sampler.admits(event)
+        {
+            self.lines.on_event(event, context);
+        }
     }
 
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::TRACE)
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        self.lines.on_enter(id, context);
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        self.lines.on_exit(id, context);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        self.lines.on_close(id, context);
+    }
+
+    fn on_id_change(&self, old: &Id, new: &Id, context: Context<'_, S>) {
+        self.lines.on_id_change(old, new, context);
     }
 }
 
@@ -111,7 +155,8 @@ impl Visit for About {
 mod tests {
     use std::io::Write;
 
-    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::{fmt, registry};
 
     use super::*;
@@ -143,7 +188,8 @@ mod tests {
             let written = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
             written.lines().filter(|line| line.contains(text)).count()
         };
-        tracing::subscriber::with_default(registry().with(lines.with_filter(sampler.clone())), || {
+        let sampled = Sampled { lines, sampler: sampler.clone() }.with_filter(LevelFilter::INFO);
+        tracing::subscriber::with_default(registry().with(sampled), || {
             for n in 0..40_000 {
                 failed(503);
                 if n == 20_000 {
@@ -169,8 +215,9 @@ mod tests {
     #[test]
     fn kinds_are_bounded() {
         let sampler = Sampler::default();
-        let lines = fmt::layer().with_writer(Kept::default).with_filter(sampler.clone());
-        tracing::subscriber::with_default(registry().with(lines), || {
+        let lines = fmt::layer().with_writer(Kept::default);
+        let sampled = Sampled { lines, sampler: sampler.clone() }.with_filter(LevelFilter::INFO);
+        tracing::subscriber::with_default(registry().with(sampled), || {
             for n in 0..10_000 {
                 tracing::warn!(host = n, "cannot be reached");
             }
