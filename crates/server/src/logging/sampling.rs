@@ -109,9 +109,7 @@ impl<S: Subscriber, L: Layer<S>> Layer<S> for Sampled<L> {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN
-            || WHOLE.contains(&metadata.target())
-            || self.sampler.admits(event)
+        if *metadata.level() > Level::WARN || WHOLE.contains(&metadata.target()) || self.sampler.admits(event)
         {
             self.lines.on_event(event, context);
         }
