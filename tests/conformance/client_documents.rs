@@ -315,7 +315,7 @@ on_each_database! {
         assert!(page.text.contains("not verified") && page.text.contains("on this device"), "{}", page.text);
 
         let bare = scene.by_name("http://localhost", "http://[::1]:5000/");
-        assert_eq!(scene.agent.get(&bare.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?.status, 303);
+        assert_eq!(scene.agent.set_out(&bare.authorization(Some(HANDLE)).url(&scene.app.issuer)).await?.status, 303);
         let too_much = bare.authorization(None).with("scope", Some("transition:generic"));
         let answer = scene.agent.get(&too_much.url(&scene.app.issuer)).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_scope"));

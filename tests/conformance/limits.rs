@@ -87,6 +87,7 @@ on_each_database! {
         let agent = Agent::default();
         let noisy = OauthClient::register(&agent, &app.issuer).await?;
         let quiet = OauthClient::register(&agent, &app.issuer).await?;
+        enter(&app, &noisy).await?;
         let begin = |client: &OauthClient| {
             let url = client.authorization(Some(HANDLE)).url(&app.issuer);
             let agent = &agent;
