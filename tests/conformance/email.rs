@@ -20,7 +20,8 @@ impl Scene {
     async fn trusting(database: &TestDatabase, trusted: &str) -> Result<Self> {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let trusted = trusted.replace("ORIGIN", &upstream.origin);
-        let tune = |parts: &mut CtxParts| parts.trusted_email_issuers = vec![trusted];
+        let trusted = trusted.split(' ').map(str::to_owned).collect();
+        let tune = |parts: &mut CtxParts| parts.trusted_email_issuers = trusted;
         let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
@@ -88,19 +89,11 @@ on_each_database! {
     /// Anybody's PDS can name any address: that it is verified is said only of one that the operator trusts, by the issuer
     /// that the sign-in was proven with, byte for byte.
     async fn verified_only_where_the_operator_trusts(database) {
-        for (trusted, verified) in [
-            ("ORIGIN", true),
-            ("https://bsky.social", false),
-            ("ORIGIN/", false),
-            ("ORIGIN.evil.example", false),
-        ] {
-            let scene = Scene::trusting(database, trusted).await?;
-            scene.account(&json!({"did": DID, "email": "victim@mail.example", "emailConfirmed": true}));
-            let request = scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"));
-            let info = scene.userinfo(&scene.sign_in_by(&request).await?).await?;
-            assert_eq!((&info["email"], &info["email_verified"]), (&json!("victim@mail.example"), &json!(verified)), "{trusted}");
-            scene.app.stop().await;
-        }
+        let scene = Scene::trusting(database, "https://bsky.social ORIGIN/ ORIGIN.evil.example ORIGIN:443").await?;
+        scene.account(&json!({"did": DID, "email": "victim@mail.example", "emailConfirmed": true}));
+        let request = scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"));
+        let info = scene.userinfo(&scene.sign_in_by(&request).await?).await?;
+        assert_eq!((&info["email"], &info["email_verified"]), (&json!("victim@mail.example"), &json!(false)));
         Ok(())
     }
 

@@ -197,6 +197,7 @@ on_each_database! {
         let uris = [REDIRECT, "https://app.example/silent", "https://sibling.example/cb", "http://127.0.0.1/callback"];
         let metadata = json!({"redirect_uris": uris, "token_endpoint_auth_method": "none"});
         let client = OauthClient::register_as(&scene.agent, &scene.app.issuer, metadata).await?;
+        enter(&scene.app, &client).await?;
         scene.client = OauthClient { client_id: client.client_id, ..scene.client };
         let silent = async |redirect_uri| {
             let request = scene.client.authorization(None).with("prompt", Some("none"));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::forge;
-use crate::support::{DID, HANDLE, Scene, on_each_database};
+use crate::support::{DID, HANDLE, Scene, enter, on_each_database};
 
 /// A client with a key, and the claims of a request that holds up.
 struct Signer {
@@ -32,6 +32,7 @@ impl Signer {
         let client = scene.agent.post_body(&url, "application/json", metadata.to_string()).await?;
         assert_eq!(client.status, 201, "{client:?}");
         scene.client.client_id = client.json()["client_id"].as_str().unwrap().to_owned();
+        enter(&scene.app, &scene.client).await?;
         Ok(Self { scene, key, verifier: CodeVerifier::random(&SystemRng) })
     }
 

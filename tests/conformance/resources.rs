@@ -271,7 +271,7 @@ on_each_database! {
         let pushed = client.post(&scene.agent, "/oauth/par", &form).await?.json();
         let uri = pushed["request_uri"].as_str().expect("a request_uri");
         let url = format!("{}/oauth/authorize?client_id={}&request_uri={uri}", scene.app.issuer, client.client_id);
-        let to_upstream = scene.agent.get(&url).await?.location()?;
+        let to_upstream = scene.agent.set_out(&url).await?.location()?;
         let callback = causeway_testkit::Person::approve(&scene.upstream, &to_upstream).await?;
         let consent = scene.agent.get(&callback).await?.location()?;
         let answer = decide(&scene.agent, &consent, "allow").await?;

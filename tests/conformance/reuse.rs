@@ -52,7 +52,10 @@ impl Superseded {
         let refused = self.client.refresh(&self.scene.agent, &self.retried.refresh_token).await?;
         assert_eq!(refused.refusal(), "400 invalid_grant");
         assert_eq!(self.scene.upstream.live_grants(), 0);
-        let list = self.scene.app.at("/admin/audit?event=refresh_token_reuse");
+        let list = self
+            .scene
+            .app
+            .at(&format!("/admin/audit?event=refresh_token_reuse&client={}", self.client.client_id));
         let events = self.scene.agent.get_with(&list, causeway_testkit::TestApp::ADMIN_TOKEN).await?;
         assert_eq!(events.text.matches("\"refresh_token_reuse\"").count(), 1, "{}", events.text);
         self.scene.still_works().await
