@@ -389,7 +389,8 @@ on_each_database! {
         let tokens = Tokens::read(&poll(&scene.agent, &client, &begun.device_code).await?)?;
         let silent = client.authorization(None).with("prompt", Some("none"));
         let answer = browser.agent.get(&silent.url(&scene.app.issuer)).await?;
-        assert_eq!(answer.redirect_param("error").as_deref(), Some("login_required"));
+        assert_eq!(answer.status, 400, "this browser has signed in to nothing: {answer:?}");
+        assert!(answer.text.contains("login_required"), "{}", answer.text);
         let account = browser.agent.get(&scene.app.at("/account")).await?;
         assert!(!account.text.contains("data-testid=\"app\""), "{account:?}");
         let session = scene.agent.get_with(&scene.app.at("/api/session"), &tokens.access_token).await?.json();
