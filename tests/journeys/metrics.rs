@@ -2,10 +2,10 @@
 
 use causeway_domain::{Clock as _, SystemClock, UpstreamSessionId};
 use causeway_store::sessions::LeaseClaim;
-use causeway_store::{StoreError, sessions};
-use causeway_testkit::{Agent, OauthClient, ScriptedUpstream};
+use causeway_store::{DatabaseUrl, StoreError, sessions};
+use causeway_testkit::{Agent, Causeway, Hook, OauthClient, ScriptedUpstream};
 
-use crate::support::{DID, HANDLE, on_each_database, serve_with};
+use crate::support::{DID, HANDLE, on_each_database, serve_with, within_a_second};
 
 /// The value of a sample, by the whole text before it.
 fn value(metrics: &str, sample: &str) -> Option<f64> {
@@ -48,6 +48,7 @@ on_each_database! {
             ("causeway_lease_wait_seconds_count", 0.0),
             ("causeway_lease_takeovers_total", 0.0),
             ("causeway_store_queue_depth", 0.0),
+            ("causeway_event_streams", 0.0),
         ] {
             assert_eq!(value(&metrics, sample), Some(wanted), "{sample} in {metrics}");
         }
@@ -58,6 +59,40 @@ on_each_database! {
         for secret in [&tokens.access_token, &tokens.refresh_token, &client.client_id] {
             assert!(!metrics.contains(secret.as_str()), "{metrics}");
         }
+        Ok(())
+    }
+
+    /// What waits for a receiver that takes nothing, since when, and what failed, by the client that the operator subscribed.
+    async fn what_waits_is_counted_by_client(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];
+        let (directory, server) = serve_with(database, &upstream.environment(), &metrics).await?;
+        let agent = Agent::default();
+        let client = OauthClient::register_with(&agent, &server.address, "client_secret_post").await?;
+        let hook = Hook::start()?;
+        hook.answer(500);
+        let url = match database.url() {
+            DatabaseUrl::Postgres(url) => url.clone(),
+            file @ DatabaseUrl::Sqlite { .. } => file.to_string(),
+        };
+        let arguments = [
+            "events", "subscribe", &client.client_id, "--webhook", &hook.url, "--dev-mode",
+            &format!("--database-url={url}"), "--secret-key-file=ring.key",
+        ];
+        let subscribed = Causeway::run(directory.path(), &arguments).await?;
+        assert!(subscribed.status.success(), "{subscribed:?}");
+        client.sign_in(&agent, &upstream, HANDLE).await?;
+        let sample = |name: &str, more: &str| format!("causeway_webhook_{name}{{client_id=\"{}\"{more}}}", client.client_id);
+        let failed = sample("requests_total", ",outcome=\"failed\"");
+        within_a_second(async || Ok(hook.told().len() >= 2)).await?;
+        within_a_second(async || {
+            let metrics = agent.get(&server.metrics_url()?).await?.text;
+            Ok(value(&metrics, &failed) >= Some(2.0))
+        })
+        .await?;
+        let metrics = agent.get(&server.metrics_url()?).await?.text;
+        assert_eq!(value(&metrics, &sample("backlog", "")), Some(2.0), "{metrics}");
+        assert!(value(&metrics, &sample("backlog_age_seconds", "")) >= Some(0.0), "{metrics}");
         Ok(())
     }
 
