@@ -205,7 +205,9 @@ on_each_database! {
         let before = keeper::look_up(&scene.app.ctx, &session).await?;
         let bare = scene.refreshed_with(&session, |answer| {
             let answer = answer.as_object_mut().unwrap();
-            ["scope", "sub", "token_type", "expires_in"].map(|member| answer.remove(member));
+            for member in ["scope", "sub", "token_type", "expires_in"] {
+                answer.remove(member);
+            }
         });
         let bare = bare.await?;
         assert_eq!((bare.head.iteration, &bare.tokens.scope), (2, &before.tokens.scope));
