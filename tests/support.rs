@@ -65,7 +65,7 @@ impl Scene {
 
     /// Calls a method that only reads.
     pub(crate) async fn read(&self, token: &str) -> Result<Answer> {
-        self.agent.send(self.xrpc("GET", "com.atproto.server.getSession", token)).await
+        self.agent.send(self.xrpc("GET", "com.atproto.repo.describeRepo?repo=x", token)).await
     }
 
     /// With a second account.

@@ -37,7 +37,7 @@ pub(super) fn ask_readably(request: &mut RelayRequest) {
 /// [`RelayError::Invalid`] for a result that cannot be read.
 pub(super) async fn without_email(answer: XrpcAnswer, budget: &Budget) -> Result<XrpcAnswer, RelayError> {
     let status = answer.status();
-    if status >= 400 {
+    if !(200..300).contains(&status) {
         return Ok(answer);
     }
     let same = answer.with_body(Bytes::new());
