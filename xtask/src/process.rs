@@ -44,12 +44,23 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("the output of {program} is not UTF-8"))
 }
 
-/// Builds the server and answers where the binary is. Cargo gives packages the features that all packages and targets of
+/// The variable by which a server's binary is named that needs no building.
+pub(crate) const BINARY: &str = "CAUSEWAY_BIN";
+
+/// Answers where the server's binary is: the one that is named, or a debug build.
+pub(crate) fn server(root: &Path) -> Result<PathBuf> {
+    match env::var_os(BINARY) {
+        Some(named) => Ok(named.into()),
+        None => build_program(root, "causeway"),
+    }
+}
+
+/// Builds the programs and answers where this one is. Cargo gives packages the features that all packages and targets of
 /// one call want together; so everything here builds the whole workspace, tests included: anything less would be built
 /// with other features, and everything below it again. (There are no examples; asking for them counts as a test.)
-pub(crate) fn build_server(root: &Path) -> Result<PathBuf> {
+pub(crate) fn build_program(root: &Path, name: &str) -> Result<PathBuf> {
     must_run(cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
-    program(root, "causeway")
+    program(root, name)
 }
 
 /// Builds the server and every test, and answers where the server's binary is.
@@ -59,7 +70,7 @@ pub(crate) fn build_all(root: &Path) -> Result<PathBuf> {
 }
 
 /// A program of the workspace that was built for debugging.
-pub(crate) fn program(root: &Path, name: &str) -> Result<PathBuf> {
+fn program(root: &Path, name: &str) -> Result<PathBuf> {
     let program = target_dir(root)?.join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX));
     if !program.is_file() {
         bail!("{name} was built, but {} is not there", program.display());

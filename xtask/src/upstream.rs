@@ -19,8 +19,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
-    process::build_server(root)?;
-    let program = process::program(root, "scripted-upstream")?;
+    let program = process::build_program(root, "scripted-upstream")?;
     let status = process::show_and_run(Command::new(program).args(&arguments.flags))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 pub(super) fn page() -> Result<String> {
-    let binary = process::build_server(Path::new("."))?;
+    let binary = process::server(Path::new("."))?;
     let mut page = String::from(INTRODUCTION);
     describe(&binary, &[], &mut page)?;
     Ok(page)
@@ -17,7 +17,7 @@ pub(super) fn page() -> Result<String> {
 
 /// The OpenAPI document of a server without configuration.
 pub(super) fn openapi() -> Result<String> {
-    let binary = process::build_server(Path::new("."))?;
+    let binary = process::server(Path::new("."))?;
     let mut print = Command::new(binary);
     print.arg("openapi").env_clear();
     process::output(&mut print)

@@ -69,7 +69,7 @@ impl<'a> Stage<'a> {
     /// A cargo command whose tests find what they need.
     pub(super) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = process::cargo();
-        command.args(arguments).env("CAUSEWAY_BIN", &self.binary);
+        command.args(arguments).env(process::BINARY, &self.binary);
         match self.postgres.url() {
             Some(url) => command.env(postgres::VARIABLE, url),
             None => command.env_remove(postgres::VARIABLE),
