@@ -1,5 +1,6 @@
 //! What the tests need: the server's binary, PostgreSQL, AT Protocol networks, schemathesis.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +15,13 @@ use crate::process;
 
 /// Set for the tests when there is no AT Protocol network for them.
 const NO_REALNET: &str = "CAUSEWAY_TEST_NO_REALNET";
+
+/// Programs without which some tests say that they are skipped, where nobody sees it: what they are in the table, where the
+/// tests look for them, and what is then left out.
+const PROGRAMS: [(&str, &str, &str); 2] = [
+    ("Chromium", "/usr/bin/chromium", "the journeys in a browser"),
+    ("PgBouncer", "/usr/sbin/pgbouncer", "the tests behind a transaction pooler"),
+];
 
 /// Everything that is made for the tests, as long as this value lives.
 pub(super) struct Stage<'a> {
@@ -56,6 +64,12 @@ impl<'a> Stage<'a> {
         self.postgres = Postgres::find().context("PostgreSQL for the tests")?;
         if let Postgres::Missing { reason } = &self.postgres {
             report.skip("PostgreSQL", reason);
+        }
+        for (name, place, tests) in PROGRAMS {
+            let named = (name == "Chromium").then(|| env::var_os("CHROMIUM")).flatten();
+            if !named.map_or_else(|| PathBuf::from(place), PathBuf::from).exists() {
+                report.skip(name, format!("there is no {place}: {tests}"));
+            }
         }
         if realnet {
             report.run("networks", "two releases of the PDS, over http and over https", || {
