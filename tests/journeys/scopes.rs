@@ -206,7 +206,7 @@ on_each_network! {
 
         // A set that nobody published is refused by the PDS, and says nothing about the PDS.
         let authorization = client.authorization(Some("alice.test")).with("scope", Some("include:nobody.published.set"));
-        let page = agent.get(&authorization.url(&app.issuer)).await?;
+        let page = agent.set_out(&authorization.url(&app.issuer)).await?;
         assert!(page.text.contains("did not accept the sign-in request"), "{page:?}");
         let authorization = client.authorization(Some("alice.test")).with("scope", Some("repo:app.bsky.feed.like"));
         let consent = client.reach_consent(&agent, &net.person("alice")?, &authorization).await?;
