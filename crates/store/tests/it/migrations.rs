@@ -468,10 +468,12 @@ fn the_promised_tables_indexes_and_keys() {
                 to_client("consent"),
                 to_client("device_authorization"),
                 to_client("event_subscription"),
+                "iteration_history -> upstream_session.session_id cascade".to_owned(),
                 to_client("oauth_access_token"),
                 to_client("oauth_auth_request"),
                 to_client("oauth_par_request"),
                 to_client("oauth_refresh_token"),
+                "refresh_refusal -> upstream_session.session_id cascade".to_owned(),
             ]
         );
         execute(url, ROWS);
