@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use url::{Url, form_urlencoded};
 
 use crate::ctx::Ctx;
-use crate::deliveries::{Courier, Outcome, Queues, start};
+use crate::deliveries::{DeliveryKind, Outcome, Queues, start};
 use crate::error::Internal;
 use crate::id_token::Issuer;
 
@@ -62,8 +62,8 @@ pub(crate) fn tell_soon(ctx: &Ctx) {
 /// Logout tokens.
 struct Logouts;
 
-impl Courier for Logouts {
-    type Parcel = LogoutNotice;
+impl DeliveryKind for Logouts {
+    type Delivery = LogoutNotice;
 
     fn queues(ctx: &Ctx) -> &Queues {
         ctx.logout_notices()

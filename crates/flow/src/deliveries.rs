@@ -56,9 +56,9 @@ impl Outcome {
 }
 
 /// One kind of delivery.
-pub(crate) trait Courier: Send + 'static {
+pub(crate) trait DeliveryKind: Send + 'static {
     /// One request.
-    type Parcel: Send + Sync + 'static;
+    type Delivery: Send + Sync + 'static;
 
     /// The queues of this kind.
     fn queues(ctx: &Ctx) -> &Queues;
@@ -68,10 +68,10 @@ pub(crate) trait Courier: Send + 'static {
         ctx: &Ctx,
         client_id: &ClientId,
         limit: i64,
-    ) -> impl Future<Output = Result<Vec<Self::Parcel>, Internal>> + Send;
+    ) -> impl Future<Output = Result<Vec<Self::Delivery>, Internal>> + Send;
 
     /// Sends a request and writes down what became of it.
-    fn deliver(ctx: &Ctx, parcel: &Self::Parcel) -> impl Future<Output = Result<Outcome, Internal>> + Send;
+    fn deliver(ctx: &Ctx, delivery: &Self::Delivery) -> impl Future<Output = Result<Outcome, Internal>> + Send;
 }
 
 /// Requests by outcome.
@@ -152,7 +152,7 @@ impl Queues {
 
 /// Has the queues of these clients worked off, each on its own, and waits for none. A client whose queue is at work
 /// already has no task among those returned.
-pub(crate) fn start<C: Courier>(ctx: &Ctx, clients: Vec<ClientId>) -> Vec<JoinHandle<()>> {
+pub(crate) fn start<C: DeliveryKind>(ctx: &Ctx, clients: Vec<ClientId>) -> Vec<JoinHandle<()>> {
     let idle = clients.into_iter().filter(|client_id| C::queues(ctx).begin(client_id));
     let work = idle.map(|client_id| {
         let detached = ctx.clone();
@@ -168,7 +168,7 @@ struct Queue {
 }
 
 impl Queue {
-    async fn work_off<C: Courier>(&self) {
+    async fn work_off<C: DeliveryKind>(&self) {
         let at_work = AtWork { queues: C::queues(&self.ctx), client_id: &self.client_id };
         loop {
             if let Err(error) = self.deliver_due::<C>().await {
@@ -182,7 +182,7 @@ impl Queue {
     }
 
     /// Delivers what is due until nothing is, the receiver fails again and again, or the server stops.
-    async fn deliver_due<C: Courier>(&self) -> Result<(), Internal> {
+    async fn deliver_due<C: DeliveryKind>(&self) -> Result<(), Internal> {
         let queues = C::queues(&self.ctx);
         let mut under_way = FuturesUnordered::new();
         let (mut width, mut failures) = (1_usize, 0_u32);
@@ -193,9 +193,9 @@ impl Queue {
                 let places = queues.places(failures > 0, free, under_way.is_empty()).await;
                 let limit = i64::try_from(places.len()).unwrap_or(1);
                 match C::claim(&self.ctx, &self.client_id, limit).await {
-                    Ok(parcels) => {
-                        under_way.extend(parcels.into_iter().zip(places).map(|(parcel, place)| async move {
-                            let delivered = C::deliver(&self.ctx, &parcel).await;
+                    Ok(deliveries) => {
+                        under_way.extend(deliveries.into_iter().zip(places).map(|(delivery, place)| async move {
+                            let delivered = C::deliver(&self.ctx, &delivery).await;
                             drop(place);
                             delivered
                         }))

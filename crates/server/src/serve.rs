@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::logging::{Logging, Sampler, sampling};
 use crate::reread::{Load, reread};
-use crate::signals::{Signals, Wish};
+use crate::signals::{Signals, OperatorSignal};
 use crate::{compose, secret_key};
 
 /// How long work that outlives requests may take when the server stops.
@@ -80,9 +80,9 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
                 ended.context("the HTTP server")?.context("the HTTP server")?;
                 break;
             }
-            wish = signals.next() => match wish {
-                Wish::Reread => reread(load, logging, &ctx, &url).await,
-                Wish::Stop => {
+            signal = signals.next() => match signal {
+                OperatorSignal::Reread => reread(load, logging, &ctx, &url).await,
+                OperatorSignal::Stop => {
                     drain(&ctx, config.drain_seconds, &mut signals).await;
                     tracing::info!("stopping: requests under way are finished first");
                     ctx.lifecycle().stop();

@@ -12,7 +12,7 @@ pub(crate) struct Signals {
 
 /// What the operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum OperatorSignal {
     Stop,
     Reread,
 }
@@ -31,16 +31,16 @@ impl Signals {
     }
 
     /// The next signal. None is lost when the caller gives up waiting.
-    pub(crate) async fn next(&mut self) -> Wish {
+    pub(crate) async fn next(&mut self) -> OperatorSignal {
         tokio::select! {
-            _ = self.terminate.recv() => Wish::Stop,
-            _ = self.interrupt.recv() => Wish::Stop,
-            _ = self.hang_up.recv() => Wish::Reread,
+            _ = self.terminate.recv() => OperatorSignal::Stop,
+            _ = self.interrupt.recv() => OperatorSignal::Stop,
+            _ = self.hang_up.recv() => OperatorSignal::Reread,
         }
     }
 
     /// The next signal to stop.
     pub(crate) async fn stop(&mut self) {
-        while self.next().await != Wish::Stop {}
+        while self.next().await != OperatorSignal::Stop {}
     }
 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::order;
 use crate::ctx::Ctx;
-use crate::deliveries::{Courier, Outcome, Queues, start};
+use crate::deliveries::{DeliveryKind, Outcome, Queues, start};
 use crate::error::Internal;
 
 /// Seconds after which somebody else may send a request that is under way here.
@@ -58,8 +58,8 @@ pub async fn deliver_due(ctx: &Ctx) -> Result<(), Internal> {
 /// Webhook requests.
 struct Webhooks;
 
-impl Courier for Webhooks {
-    type Parcel = Delivery;
+impl DeliveryKind for Webhooks {
+    type Delivery = Delivery;
 
     fn queues(ctx: &Ctx) -> &Queues {
         ctx.webhooks()
