@@ -71,7 +71,10 @@ pub(crate) trait DeliveryKind: Send + 'static {
     ) -> impl Future<Output = Result<Vec<Self::Delivery>, Internal>> + Send;
 
     /// Sends a request and writes down what became of it.
-    fn deliver(ctx: &Ctx, delivery: &Self::Delivery) -> impl Future<Output = Result<Outcome, Internal>> + Send;
+    fn deliver(
+        ctx: &Ctx,
+        delivery: &Self::Delivery,
+    ) -> impl Future<Output = Result<Outcome, Internal>> + Send;
 }
 
 /// Requests by outcome.
@@ -193,13 +196,13 @@ impl Queue {
                 let places = queues.places(failures > 0, free, under_way.is_empty()).await;
                 let limit = i64::try_from(places.len()).unwrap_or(1);
                 match C::claim(&self.ctx, &self.client_id, limit).await {
-                    Ok(deliveries) => {
-                        under_way.extend(deliveries.into_iter().zip(places).map(|(delivery, place)| async move {
+                    Ok(deliveries) => under_way.extend(deliveries.into_iter().zip(places).map(
+                        |(delivery, place)| async move {
                             let delivered = C::deliver(&self.ctx, &delivery).await;
                             drop(place);
                             delivered
-                        }))
-                    }
+                        },
+                    )),
                     Err(error) => outcome = Err(error),
                 }
             }

@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::logging::{Logging, Sampler, sampling};
 use crate::reread::{Load, reread};
-use crate::signals::{Signals, OperatorSignal};
+use crate::signals::{OperatorSignal, Signals};
 use crate::{compose, secret_key};
 
 /// How long work that outlives requests may take when the server stops.
