@@ -62,7 +62,7 @@ on_each_database! {
                 &at("/oauth/authorize"),
                 [("client_id", &*client.client_id), ("request_uri", request_uri)],
             )?;
-            at_their_servers.push(agent.get(url.as_str()).await?.location()?);
+            at_their_servers.push(agent.set_out(url.as_str()).await?.location()?);
         }
         let mut consents = Vec::new();
         for ((_, agent), to_upstream) in people.iter().zip(&at_their_servers) {
