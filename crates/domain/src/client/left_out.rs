@@ -42,7 +42,7 @@ pub(super) fn keep_web_pages(metadata: &mut Map<String, Value>) {
 fn is_web_page(text: &str) -> bool {
     let is_plain = text.chars().all(|c| !c.is_control() && !c.is_whitespace());
     is_plain
-        && text.starts_with("https://")
+        && text.strip_prefix("https://").is_some_and(|rest| !rest.starts_with('/'))
         && Url::parse(text)
             .is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none())
 }
