@@ -241,7 +241,7 @@ on_each_database! {
 
     /// Killed at every step around a refresh.
     async fn killed_at_every_step(database) {
-        let rounds = asked_for("CAUSEWAY_CRASH_ROUNDS", 20);
+        let rounds = asked_for("CAUSEWAY_CRASH_ROUNDS", 10);
         let mut rig = Rig::set(database).await?;
         let client = OauthClient::register(&Agent::default(), &rig.issuer).await?;
         let sign_in = async |rig: &Rig| client.sign_in(&Agent::default(), &rig.upstream, HANDLE).await;
@@ -302,7 +302,7 @@ on_each_database! {
     /// Sessions at work, whose tokens live three seconds, and a server that is killed again and again. Lost are
     /// those alone whose answer was under way when it died.
     async fn soak(database) {
-        let seconds = asked_for("CAUSEWAY_SOAK_SECONDS", 8);
+        let seconds = asked_for("CAUSEWAY_SOAK_SECONDS", 5);
         let count = if seconds < 60 { 20 } else { 200 };
         let mut rig = Rig::set(database).await?;
         rig.upstream.script(|script| script.expires_in = Some(3));
