@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 const MIB: usize = 1024 * 1024;
 
@@ -158,12 +158,36 @@ impl Drop for Share {
     }
 }
 
-/// A body that is being read, with its share of a budget. It is wiped when it is dropped: it may hold secrets.
-#[derive(Debug)]
+/// A body that is being read, with its share of a budget.
 pub struct Held {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Body,
     share: Share,
     times: usize,
+}
+
+/// Bytes that are wiped when they are dropped, if they are few: forms and token answers are, and hold secrets. Records
+/// and files may be long and are no secrets.
+struct Body(Vec<u8>);
+
+impl Body {
+    const FEW: usize = 256 * 1024;
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.0.len() <= Self::FEW {
+            self.0.zeroize();
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("length", &self.len())
+            .field("share", &self.share)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Held {
@@ -176,7 +200,7 @@ impl Held {
     /// [`Exhausted`], when there is no room for `expected` bytes, which may be 0.
     pub fn new(budget: &Budget, expected: usize, times: usize) -> Result<Self, Exhausted> {
         let share = budget.take(expected.saturating_mul(times))?;
-        Ok(Self { bytes: Zeroizing::new(Vec::with_capacity(expected)), share, times })
+        Ok(Self { bytes: Body(Vec::with_capacity(expected)), share, times })
     }
 
     /// Adds a part.
@@ -184,20 +208,20 @@ impl Held {
     /// # Errors
     /// [`Exhausted`]; the part is not added.
     pub fn extend(&mut self, part: &[u8]) -> Result<(), Exhausted> {
-        let length = self.bytes.len().saturating_add(part.len());
-        if length > self.bytes.capacity() {
-            let capacity = length.max(self.bytes.capacity().saturating_mul(2)).max(Self::LEAST);
+        let length = self.bytes.0.len().saturating_add(part.len());
+        if length > self.bytes.0.capacity() {
+            let capacity = length.max(self.bytes.0.capacity().saturating_mul(2)).max(Self::LEAST);
             self.share.cover(capacity.saturating_mul(self.times))?;
-            let more = capacity - self.bytes.len();
-            self.bytes.reserve_exact(more);
+            let more = capacity - self.bytes.0.len();
+            self.bytes.0.reserve_exact(more);
         }
-        self.bytes.extend_from_slice(part);
+        self.bytes.0.extend_from_slice(part);
         Ok(())
     }
 
     /// The body, and its share, which grows with what is made of it.
     pub fn parts(&mut self) -> (&[u8], &mut Share) {
-        (&self.bytes, &mut self.share)
+        (&self.bytes.0, &mut self.share)
     }
 
     /// Its share alone, once the body has become something else.
@@ -215,13 +239,13 @@ impl Deref for Held {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes.0
     }
 }
 
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes.0
     }
 }
 

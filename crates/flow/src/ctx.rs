@@ -12,6 +12,7 @@ use causeway_store::sessions::History;
 use causeway_store::{AnyConnection, Store};
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
@@ -50,6 +51,9 @@ const ANSWER_PAUSE: Duration = Duration::from_millis(100);
 const ANSWER_LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a caller waits for work that goes on without it.
 const CALLER_PATIENCE: Duration = Duration::from_secs(45);
+
+/// Long texts that are parsed at once: the processor is for others, too.
+const PARSING: usize = 2;
 
 /// The parts that a server is composed of.
 #[derive(Debug)]
@@ -102,6 +106,7 @@ struct Inner {
     client_documents: ClientDocuments,
     keys: RwLock<RingKeys>,
     fetch_turns: FetchTurns,
+    parsing: Semaphore,
     recent_proofs: RecentProofs,
     guesses: Guesses,
     flights: Flights,
@@ -154,6 +159,7 @@ impl Ctx {
             client_documents: ClientDocuments::default(),
             keys,
             fetch_turns: FetchTurns::default(),
+            parsing: Semaphore::new(PARSING),
             recent_proofs: RecentProofs::default(),
             guesses: Guesses::default(),
             flights: Flights::default(),
@@ -359,6 +365,18 @@ impl Ctx {
 
     pub(crate) fn atproto(&self) -> &AtprotoClient {
         &self.0.parts.atproto
+    }
+
+    /// Parses what is long on a thread where it keeps nobody else waiting.
+    ///
+    /// # Errors
+    /// When the work ended without a result.
+    pub async fn parse<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Internal> {
+        let _turn = self.0.parsing.acquire().await;
+        Ok(tokio::task::spawn_blocking(work).await?)
     }
 
     /// What this process may hold whole.

@@ -14,7 +14,6 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use url::form_urlencoded;
 
@@ -251,7 +250,7 @@ impl Repository {
     ) -> Result<T, RepositoryError> {
         let _turn = self.calls.acquire().await;
         let answer = relay::relay(&self.ctx, &self.bearer, request).await?;
-        result(answer, &self.answers, cap, take).await
+        result(&self.ctx, answer, &self.answers, cap, take).await
     }
 }
 
@@ -298,7 +297,7 @@ async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, Repositor
     let mut own = bearer.clone();
     own.token.scope = [ScopeValue::Atproto, scopes::EMAIL].into_iter().collect();
     let answer = relay::relay(ctx, &own, request).await?;
-    result(answer, &ctx.budgets().documents, SHORT_CAP, |json| json.read()).await
+    result(ctx, answer, &ctx.budgets().documents, SHORT_CAP, |json| json.read()).await
 }
 
 fn nsid(name: &'static str) -> Result<Nsid, Internal> {
@@ -307,6 +306,7 @@ fn nsid(name: &'static str) -> Result<Nsid, Internal> {
 
 /// Reads an answer whole, and as what it should be.
 async fn result<T: Send + 'static>(
+    ctx: &Ctx,
     answer: XrpcAnswer,
     budget: &Budget,
     cap: usize,
@@ -321,7 +321,7 @@ async fn result<T: Send + 'static>(
     if status == 200 {
         let is_long = body.len() > LONG;
         let parse = move || RawJson::parse(&body).filter(RawJson::is_object).as_ref().and_then(take);
-        let result = if is_long { spawn_blocking(parse).await.map_err(Internal::from)? } else { parse() };
+        let result = if is_long { ctx.parse(parse).await? } else { parse() };
         return result.ok_or_else(|| invalid("without the method's result").into());
     }
     Err(match serde_json::from_slice::<JsonObject<MethodError>>(&body) {

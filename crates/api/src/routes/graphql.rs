@@ -3,9 +3,7 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use async_graphql::Request;
-use causeway_flow::Internal;
 use causeway_flow::budget::Held;
-use tokio::task::spawn_blocking;
 
 use super::userinfo::require_access;
 use crate::error::ApiError;
@@ -31,18 +29,17 @@ pub(crate) async fn post(
     let outcome = async {
         require_type(&req, "application/json")?;
         let body = read_body_up_to(&req, payload, MAX_BODY).await?;
-        let request = parse(body).await?;
+        let request = parse(&state, body).await?;
         Ok(graphql::execute(&state.schema, state.ctx.clone(), bearer, request).await)
     };
     Ok(with_nonce(outcome.await, nonce))
 }
 
 /// Parses a body; a long one where it keeps nobody waiting.
-async fn parse(mut body: Held) -> Result<Request, ApiError> {
+async fn parse(state: &AppState, mut body: Held) -> Result<Request, ApiError> {
     let is_long = body.len() > LONG;
     let parse = move || (graphql::read(&mut body), body.into_share());
-    let (request, share) =
-        if is_long { spawn_blocking(parse).await.map_err(Internal::from)? } else { parse() };
+    let (request, share) = if is_long { state.ctx.parse(parse).await? } else { parse() };
     request::hold(share);
     request
 }
