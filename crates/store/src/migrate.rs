@@ -326,7 +326,7 @@ fn has_table(c: &mut AnyConnection, name: &'static str) -> Result<bool, StoreErr
 }
 
 /// The names of the migrations that we know, oldest first: the same for either database.
-fn names() -> Result<Vec<String>, StoreError> {
+pub(crate) fn names() -> Result<Vec<String>, StoreError> {
     let migrations: Vec<Box<dyn Migration<Sqlite>>> =
         SQLITE.migrations().map_err(|error| StoreError::Query(error.to_string()))?;
     let mut names: Vec<String> = migrations.iter().map(|migration| migration.name().to_string()).collect();

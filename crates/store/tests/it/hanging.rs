@@ -288,7 +288,8 @@ fn the_log_of_sqlite_stays_short_under_readers() {
         for reader in readers {
             reader.await.unwrap();
         }
-        assert!(longest < 2 * limit, "{longest}");
+        // Some twelve times as much was written.
+        assert!(longest < 3 * limit, "{longest}");
         store.close().await;
     });
 }
