@@ -189,11 +189,11 @@ on_each_database! {
         let (id, now) = (session.session_id.clone(), scene.app.ctx.now());
         scene.app.store().write::<_, StoreError, _>(move |c| sessions::touch_session(c, &id, now)).await?;
         scene.app.clock.advance(6 * DAY);
-        assert!(is_put_off(&scene.used(&session).await));
+        assert!(is_put_off(&scene.used(&scene.now(&session).await?).await));
         let (id, now) = (session.session_id.clone(), scene.app.ctx.now());
         scene.app.store().write::<_, StoreError, _>(move |c| sessions::touch_session(c, &id, now)).await?;
         scene.app.clock.advance(DAY);
-        assert!(is_over(&scene.used(&session).await));
+        assert!(is_over(&scene.used(&scene.now(&session).await?).await));
         Ok(())
     }
 
