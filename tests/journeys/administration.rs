@@ -421,7 +421,8 @@ async fn client_documents_refused() -> Result<()> {
 async fn tokens_of_a_client() -> Result<()> {
     let deployment = Deployment::start().await?;
     let (directory, agent) = (deployment.directory.path(), &deployment.agent);
-    let create = ["clients", "create", "--grant-type", "client_credentials", "--auth-method", "client_secret_post"];
+    let create =
+        ["clients", "create", "--grant-type", "client_credentials", "--auth-method", "client_secret_post"];
     let created = run(directory, &[&create[..], &["--name", "Job"]].concat()).await?;
     let created: Value = serde_json::from_str(&created)?;
     let id = created["client_id"].as_str().expect("client_id");
