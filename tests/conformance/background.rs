@@ -29,7 +29,7 @@ on_each_database! {
         let request = client.authorization(Some(HANDLE));
         let consent = client.reach_consent(&scene.agent, &scene.upstream, &request).await?;
         let page = scene.agent.get(&consent).await?;
-        assert!(page.text.contains("Keep working for you when you are not there"), "{}", page.text);
+        assert!(page.text.contains("Keep working while you are away"), "{}", page.text);
         assert_eq!(scene.upstream.last_pushed()["scope"], "atproto transition:generic", "between us and the client");
         let code = decide(&scene.agent, &consent, "allow").await?.redirect_param("code").unwrap();
         let tokens = Tokens::read(&client.redeem(&scene.agent, &code, &request.verifier).await?)?;
@@ -39,7 +39,7 @@ on_each_database! {
 
         // The same browser, client and account again: consent is asked for again, and nothing goes in silence.
         let again = client.reach_consent(&scene.agent, &scene.upstream, &client.authorization(Some(HANDLE))).await?;
-        assert!(scene.agent.get(&again).await?.text.contains("when you are not there"));
+        assert!(scene.agent.get(&again).await?.text.contains("while you are away"));
         let silent = client.authorization(None).with("prompt", Some("none"));
         let refused = scene.agent.get(&silent.url(&scene.app.issuer)).await?;
         assert_eq!(refused.redirect_param("error").as_deref(), Some("consent_required"));

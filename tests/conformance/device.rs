@@ -174,7 +174,7 @@ on_each_database! {
         assert!(prefilled.text.contains(&begun.user_code), "{prefilled:?}");
         assert_eq!(stage(&scene, &begun).await?, DeviceStage::Pending, "an address confirms nothing");
         let question = browser.look(&begun.user_code.to_lowercase().replace('-', "")).await?;
-        for shown in ["Television", "nobody knows where this app comes from", &begun.user_code] {
+        for shown in ["Television", "the origin of this app is unknown", &begun.user_code] {
             assert!(question.text.contains(shown), "{shown}: {question:?}");
         }
         assert!(!question.text.contains("tv.example"), "anybody may claim it: {question:?}");
@@ -183,7 +183,7 @@ on_each_database! {
         assert!(!sign_in.text.contains("tv.example"), "{sign_in:?}");
         let consent = browser.sign_in(&sign_in).await?;
         let asked = browser.agent.get(&consent).await?;
-        assert!(!asked.text.contains("tv.example") && asked.text.contains("nobody knows where this app"), "{asked:?}");
+        assert!(!asked.text.contains("tv.example") && asked.text.contains("the origin of this app is unknown"), "{asked:?}");
         assert!(asked.text.contains("go back to your device"), "{asked:?}");
         scene.app.clock.advance(5);
         assert_eq!(poll(&scene.agent, &client, &begun.device_code).await?.refusal(), "400 authorization_pending");

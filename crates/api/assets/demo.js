@@ -17,7 +17,7 @@
         invalid_scope: "The server does not grant what this page asked for.",
         invalid_grant: "The sign-in or session has ended. Please sign in again.",
         invalid_token: "The session has ended. Please sign in again.",
-        reauth_required: "Your server wants you to sign in again.",
+        reauth_required: "Your account provider wants you to sign in again.",
         server_error: "Something went wrong at the server. Please try again.",
         temporarily_unavailable: "The server is busy. Please try again in a moment.",
       },
@@ -193,7 +193,7 @@
     keep(answer);
   };
 
-  /** Rotates the token pair; the person's own server is not asked. */
+  /** Rotates the token pair; the authorization server is not involved. */
   const renewTokens = async () => {
     const { token_endpoint: endpoint } = await metadata();
     const { refresh_token: refreshToken } = tokens();

@@ -27,11 +27,11 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<String>>,
 
-    /// The ceiling of scopes declared to PDSes; a scope that it does not cover is refused before any redirect
+    /// The maximum scope declared to PDSes; a scope that it does not cover is refused before any redirect
     #[arg(long, global = true, value_name = "SCOPES")]
     pub atp_scopes: Option<String>,
 
-    /// As whom PDSes see this server: shared, or per_client for a client document with the name and scopes of each client (https only)
+    /// How PDSes see this server: shared (one client), or per_client (a client document with the name and scopes of each client; https only)
     #[arg(long, global = true, value_name = "MODE")]
     pub upstream_client: Option<String>,
 
@@ -39,19 +39,19 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Connections to the database at most; on SQLite those that read
+    /// Maximum number of database connections; on SQLite, of readers
     #[arg(long, global = true, value_name = "N")]
     pub database_connections: Option<String>,
 
-    /// Seconds that a request waits for the database before it is answered 503; PostgreSQL ends a statement and the wait for a lock by itself a little earlier
+    /// Seconds that a request waits for the database before it is answered 503; PostgreSQL cancels statements and lock waits a little earlier
     #[arg(long, global = true, value_name = "SECONDS")]
     pub database_timeout: Option<String>,
 
-    /// The proxy before PostgreSQL: none, which includes one in session mode, or transaction for one that gives each transaction another connection, such as PgBouncer
+    /// The connection pooler in front of PostgreSQL: none (or one in session mode), or transaction (such as PgBouncer in transaction mode)
     #[arg(long, global = true, value_name = "MODE")]
     pub database_pooler: Option<String>,
 
-    /// File with the sealing key ring; or the key ring itself in CAUSEWAY_SECRET_KEY
+    /// File with the encryption key ring; CAUSEWAY_SECRET_KEY holds the key ring itself instead
     #[arg(long, global = true, value_name = "FILE")]
     pub secret_key_file: Option<String>,
 
@@ -75,11 +75,11 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "NAME=ADDR", value_delimiter = ',')]
     pub resolve: Option<Vec<String>>,
 
-    /// Serve the page at / on which one can try a sign-in
+    /// Serve the demo page at /, an OAuth client to try a sign-in with
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub demo: Option<String>,
 
-    /// Who may register clients over HTTP (RFC 7591): open, token (whoever holds the initial access token) or off
+    /// Who may register clients over HTTP (RFC 7591): open (anyone), token (holders of the initial access token) or off
     #[arg(long, global = true, value_name = "POLICY")]
     pub registration: Option<String>,
 
@@ -87,15 +87,15 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE")]
     pub registration_token_file: Option<String>,
 
-    /// Take clients that nobody registered: by the metadata document at their client_id, an https URL, and http://localhost for apps under development
+    /// Accept clients without registration: by the metadata document at their client_id, an https URL, and http://localhost for apps under development
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub client_id_documents: Option<String>,
 
-    /// Resources of others, such as an MCP server, that every client may ask tokens for (RFC 8707): URIs, byte for byte
+    /// Protected resources, such as an MCP server, that every client may request tokens for (RFC 8707): URIs, compared byte for byte
     #[arg(long, global = true, value_name = "URI", value_delimiter = ',')]
     pub resources: Option<Vec<String>>,
 
-    /// Authorization servers of accounts, such as https://bsky.social, whose word is passed on as email_verified: issuers, byte for byte. Of any other server's word it is false. Empty: of every server's
+    /// Issuers of authorization servers whose email verification is trusted, compared byte for byte; email_verified is false for accounts of any other. Empty: false for all
     #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
     pub trusted_email_issuers: Option<Vec<String>>,
 
@@ -103,55 +103,55 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "\"URI NAME TEXT\"")]
     pub resource_scope: Option<Vec<String>>,
 
-    /// Sign-ins that are begun by one client and network address: N/second, N/minute, N/hour or off
+    /// Sign-ins begun per client and network address: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub sign_in_limit: Option<String>,
 
-    /// Registrations from one network address, where anybody may register: N/second, N/minute, N/hour or off
+    /// Registrations per network address under open registration: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub registration_limit: Option<String>,
 
-    /// Failed client authentications by one client and network address: N/second, N/minute, N/hour or off
+    /// Failed client authentications per client and network address: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub failed_authentication_limit: Option<String>,
 
-    /// Authorization requests that are begun or pushed by one client and network address, save for pushed ones of clients of the operator that authenticate: N/second, N/minute, N/hour or off
+    /// Authorization requests per client and network address, except those pushed by operator-entered clients that authenticate: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub authorization_limit: Option<String>,
 
-    /// Polls, and requests for codes, of devices of one client, by network address, save for clients of the operator that authenticate: N/second, N/minute, N/hour or off
+    /// Device authorization requests and polls per client and network address, except from operator-entered clients that authenticate: N/second, N/minute, N/hour or off
     #[arg(long, global = true, value_name = "LIMIT")]
     pub device_limit: Option<String>,
 
-    /// Memory in MiB for bodies that are held whole, of requests and of the answers of PDSes: beyond it they are refused for a moment
+    /// Memory in MiB for bodies that are held whole, of requests and of the responses of PDSes; beyond it they are refused for the moment
     #[arg(long, global = true, value_name = "MIB")]
     pub body_memory: Option<String>,
 
-    /// Address and port of their own to serve Prometheus metrics on, at /metrics; not for the public
+    /// A separate address and port for Prometheus metrics, at /metrics; not for the public
     #[arg(long, global = true, value_name = "ADDR")]
     pub metrics_listen: Option<String>,
 
-    /// Days for which the audit log keeps an act; 0: for ever
+    /// Days for which the audit log keeps events; 0: forever
     #[arg(long, global = true, value_name = "DAYS")]
     pub audit_retention_days: Option<String>,
 
-    /// Seconds for which an idle connection of a client or proxy is kept: longer than a proxy pools its own
+    /// Seconds that an idle connection of a client or proxy is kept open; set it longer than the proxy's own pool does
     #[arg(long, global = true, value_name = "SECONDS")]
     pub keep_alive_seconds: Option<String>,
 
-    /// Seconds between SIGTERM and the end of the listener, in which /readyz answers 503 and all else is served
+    /// Seconds between SIGTERM and closing the listener; meanwhile /readyz answers 503 and everything else is served
     #[arg(long, global = true, value_name = "SECONDS")]
     pub drain_seconds: Option<String>,
 
-    /// The last iterations (token sets) of a session whose record stays whatever their age
+    /// How many of a session's newest iterations (token sets) stay on record whatever their age
     #[arg(long, global = true, value_name = "COUNT")]
     pub session_history_count: Option<String>,
 
-    /// Days for which the record of a session's other iterations stays; their secrets are wiped at once
+    /// Days that a session's other iterations stay on record; their secrets are wiped at once
     #[arg(long, global = true, value_name = "DAYS")]
     pub session_history_days: Option<String>,
 
-    /// File with the operator's token for the HTTP API at /admin, which is not there without it
+    /// File with the operator's token for the HTTP API at /admin, which is off without it
     #[arg(long, global = true, value_name = "FILE")]
     pub admin_token_file: Option<String>,
 

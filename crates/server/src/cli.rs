@@ -6,12 +6,12 @@ use causeway_config::Settings;
 use causeway_store::PageRequest;
 use clap::{Args, Parser, Subcommand};
 
-/// An OAuth 2.1 server that signs people in with their AT Protocol account.
+/// An OAuth 2.1 and OpenID Connect server that signs users in with their AT Protocol account.
 #[derive(Parser)]
 #[command(
     name = "causeway",
     version,
-    about = "An OAuth 2.1 server that signs people in with their AT Protocol account",
+    about = "An OAuth 2.1 and OpenID Connect server that signs users in with their AT Protocol account",
     disable_help_subcommand = true
 )]
 pub(crate) struct Cli {
@@ -35,34 +35,34 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ClientsCommand,
     },
-    /// Look at sessions at people's servers, and end them
+    /// Manage upstream sessions
     Sessions {
         #[command(subcommand)]
         command: SessionsCommand,
     },
-    /// Revoke every token of a person or a client
+    /// Revoke every token of a user or a client
     Tokens {
         #[command(subcommand)]
         command: TokensCommand,
     },
-    /// Manage the keys that ID tokens and other answers are signed with, and change the key that seals secrets
+    /// Manage signing keys, and re-encrypt secrets with a new encryption key
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Tell clients what happens to their sign-ins and sessions
+    /// Manage event subscriptions
     Events {
         #[command(subcommand)]
         command: EventsCommand,
     },
-    /// Look at the audit log: who did what, with what outcome
+    /// Show the audit log: who did what, and the outcome
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// Check that this deployment can do its work, and say what to mend
+    /// Check this deployment and say what to fix
     Doctor,
-    /// Print the OpenAPI document, as it is served at /openapi.json
+    /// Print the OpenAPI document that is served at /openapi.json
     Openapi,
     /// Show or check the configuration
     Config {
@@ -92,17 +92,17 @@ pub(crate) enum ClientsCommand {
         #[command(flatten)]
         page: PageOptions,
     },
-    /// Show all that is known of one client, as a document that --metadata reads
+    /// Show one client as a document that --metadata reads
     Show {
         /// Its client_id
         client_id: String,
     },
     /// Register a client and print its secret, once
     Create(Box<ClientOptions>),
-    /// Change a client: what is not named, as a flag or in the document, stays as it is, and so do its tokens; what is
-    /// null in the document is taken away
+    /// Change a client. Members that neither a flag nor the document names stay as they are, and so do its tokens; null
+    /// in the document removes a member
     Update(Box<UpdateClient>),
-    /// Give a client a new secret and print it, once; the old one is refused from then on
+    /// Replace a client's secret and print the new one, once; the old one stops working
     RotateSecret {
         /// Its client_id
         client_id: String,
@@ -114,20 +114,20 @@ pub(crate) enum ClientsCommand {
     },
 }
 
-/// What a client is to be. Each flag is a member of the document of `--metadata`.
+/// Metadata of a client. Each flag is a member of the document of `--metadata`.
 #[derive(Args)]
 pub(crate) struct ClientOptions {
     /// A JSON document of its metadata, with the members of RFC 7591 and those that POST /admin/clients takes; - reads
-    /// standard input. Flags win over it. Of what neither names, a new client has the defaults of RFC 7591
+    /// standard input. Flags take precedence. Members that neither names have the defaults of RFC 7591
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata: Option<PathBuf>,
-    /// The name that people see
+    /// The name that users see
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
-    /// Where answers may go; may be repeated. Needed for the grant authorization_code
+    /// A redirect URI; may be repeated. Required for the grant authorization_code
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<String>,
-    /// What it may ask of the token endpoint; may be repeated [default: authorization_code, refresh_token]
+    /// A grant type that it may use; may be repeated [default: authorization_code, refresh_token]
     #[arg(long, value_name = "GRANT")]
     pub(crate) grant_type: Vec<String>,
     /// none, client_secret_basic, client_secret_post or private_key_jwt [default: private_key_jwt with keys,
@@ -140,49 +140,49 @@ pub(crate) struct ClientOptions {
     /// Where its public keys are published
     #[arg(long, value_name = "URI")]
     pub(crate) jwks_uri: Option<String>,
-    /// Refuse it tokens that are not bound to a DPoP key
+    /// Require DPoP: issue only access tokens that are bound to a key (RFC 9449)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) dpop_bound: Option<bool>,
     /// Whether its DPoP proofs must carry a nonce of this server: off or required [default: off]
     #[arg(long, value_name = "POLICY")]
     pub(crate) dpop_nonce_policy: Option<String>,
-    /// The widest scope that it may ask for; empty: as much as the server allows
+    /// Its maximum scope; empty: as much as the server allows
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<String>,
-    /// A resource of others that it may ask tokens for (RFC 8707); may be repeated
+    /// A protected resource that it may request tokens for (RFC 8707); may be repeated
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Vec<String>,
-    /// What its access tokens look like: opaque, or jwt (RFC 9068), which live 600 seconds at most [default: opaque]
+    /// The format of its access tokens: opaque, or jwt (RFC 9068), which live 600 seconds at most [default: opaque]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) access_token_format: Option<String>,
-    /// Seconds that its access tokens live [default: 86400]
+    /// Lifetime of its access tokens in seconds [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) access_token_expiration: Option<i64>,
-    /// Seconds that a refresh token of it lives, from its rotation; 0: without end [default: 1209600]
+    /// Lifetime of its refresh tokens in seconds, from each rotation; 0: no expiry [default: 1209600]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) refresh_token_expiration: Option<i64>,
-    /// Let it ask for background_access: sessions for automation. With --scope, name it there too
+    /// Allow it to request background_access: sessions for automation. With --scope, name it there too
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) allow_background_access: Option<bool>,
-    /// Let it have the tokens of its sessions at people's servers and proofs by their keys; for clients that
-    /// you trust like this server
+    /// Allow it to export the upstream tokens of its sessions and DPoP proofs by their keys; only for clients that you
+    /// trust like this server
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) allow_session_export: Option<bool>,
-    /// Put into its id_tokens what the userinfo endpoint says by the scopes profile and email, for libraries that look
-    /// nowhere else
+    /// Include the claims of the scopes profile and email in its ID tokens, for libraries that do not ask the userinfo
+    /// endpoint
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) id_token_claims: Option<bool>,
-    /// Whether its requests need PKCE: required, or nonce: a request with the scope openid and a nonce, which the client
-    /// checks, does without. For clients that authenticate [default: required]
+    /// Whether its requests need PKCE: required, or nonce (a confidential OpenID client that sends and checks a nonce
+    /// does without) [default: required]
     #[arg(long, value_name = "POLICY")]
     pub(crate) pkce: Option<String>,
-    /// Where people may be sent after a logout; may be repeated
+    /// A URI that users may be redirected to after a logout; may be repeated
     #[arg(long, value_name = "URI")]
     pub(crate) post_logout_redirect_uri: Vec<String>,
-    /// Where it is told that a session has ended
+    /// The URI that receives back-channel logout requests
     #[arg(long, value_name = "URI")]
     pub(crate) backchannel_logout_uri: Option<String>,
-    /// It needs to know which session that is (it is always told)
+    /// Require a sid in logout tokens (they always carry one)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) backchannel_logout_session_required: Option<bool>,
 }
@@ -201,7 +201,7 @@ pub(crate) enum SessionsCommand {
     List {
         #[command(flatten)]
         of: Whose,
-        /// Those that are over, too
+        /// Include ended sessions
         #[arg(long)]
         ended: bool,
         #[command(flatten)]
@@ -212,7 +212,7 @@ pub(crate) enum SessionsCommand {
         /// Its session_id
         session_id: String,
     },
-    /// End one session: its tokens are dead at once, a running server revokes it at the person's server
+    /// End one session: its tokens stop working at once, and a running server revokes it at the authorization server
     Revoke {
         /// Its session_id
         session_id: String,
@@ -221,9 +221,9 @@ pub(crate) enum SessionsCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum EventsCommand {
-    /// List who is told, and where
+    /// List the subscriptions
     List,
-    /// Tell a client from now on; a webhook's secret is printed, once
+    /// Subscribe a client; a webhook's secret is printed, once
     Subscribe {
         /// Its client_id
         client_id: String,
@@ -231,7 +231,7 @@ pub(crate) enum EventsCommand {
         #[arg(long, value_name = "URL")]
         webhook: Option<String>,
     },
-    /// Tell a client nothing more
+    /// Remove a client's subscription
     Unsubscribe {
         /// Its client_id
         client_id: String,
@@ -240,14 +240,14 @@ pub(crate) enum EventsCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// List acts, the latest first: one JSON object a line
+    /// List audit events, the latest first: one JSON object a line
     List {
         #[command(flatten)]
         of: Whose,
         /// The session
         #[arg(long, value_name = "SESSION_ID")]
         session: Option<String>,
-        /// The name of the act, such as sign_in, consent, refresh or revocation
+        /// The name of the event, such as sign_in, consent, refresh or revocation
         #[arg(long, value_name = "NAME")]
         event: Option<String>,
         #[command(flatten)]
@@ -257,7 +257,7 @@ pub(crate) enum AuditCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum TokensCommand {
-    /// End every session of a person, a client, or a person at a client, and all their tokens with them
+    /// End every session of a user, of a client, or of a user at a client, with all their tokens
     Revoke {
         #[command(flatten)]
         of: Whose,
@@ -283,7 +283,7 @@ impl From<PageOptions> for PageRequest {
 
 #[derive(Args)]
 pub(crate) struct Whose {
-    /// The person
+    /// The user
     #[arg(long, value_name = "DID")]
     pub(crate) user: Option<String>,
     /// The client
@@ -295,25 +295,25 @@ pub(crate) struct Whose {
 pub(crate) enum KeysCommand {
     /// List the signing keys, the ones that sign first
     List,
-    /// Sign with a fresh key; what the old one signed verifies for another day
+    /// Sign with a new key; signatures of the old one verify for another day
     ///
-    /// This is about signing keys, which clients see. What seals secrets in the database is the key ring of
+    /// This is about signing keys, which clients see. Secrets in the database are encrypted with the key ring of
     /// --secret-key-file: see `causeway keys reseal`.
     Rotate {
         /// RS256 or ES256; both when left out
         #[arg(long, value_name = "ALG")]
         alg: Option<String>,
     },
-    /// Stop publishing a signing key that was rotated out: what it signed verifies no longer
+    /// Stop publishing a signing key that was rotated out: its signatures no longer verify
     Retire {
         /// Its kid
         kid: String,
     },
-    /// Seal secrets in the database anew, with the first key of the sealing key ring
+    /// Re-encrypt the secrets in the database with the first key of the key ring
     ///
-    /// This is about the key ring of --secret-key-file, which no client ever sees, not about signing keys. Run it
-    /// beside the servers, after all of them were restarted with the new key on top; what older keys sealed is
-    /// sealed anew then, and it says which of them nothing needs any more. It may be interrupted and run again.
+    /// This is about the key ring of --secret-key-file, which no client ever sees, not about signing keys. Restart all
+    /// servers with the new key on top first, then run this beside them: it re-encrypts every value that an older key
+    /// encrypted and says which keys are no longer needed. It may be interrupted and run again.
     Reseal {
         /// Only say what there is to do
         #[arg(long)]

@@ -1,7 +1,7 @@
-//! What a scope allows, in plain words, for somebody who has never heard of scopes.
+//! Plain words for scopes, for users who have never heard of scopes.
 //!
-//! Words must never promise less than the scope gives. What is the same to a person is said once, and what
-//! is far-reaching says what it can come to.
+//! The words never promise less than the scope gives. What is the same to a user is said once, and a
+//! permission that gives broad access names its risk.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub struct ScopeLine {
     pub words: String,
     /// What exactly, where the words say "these".
     pub items: Vec<ScopeItem>,
-    /// What it can come to, when it is far-reaching.
+    /// The risk, when it gives broad access.
     pub risk: Option<String>,
 }
 
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(said[0].contains("DID") && said[1].contains("email address"));
         assert!(said[2].contains("nearly everything") && said[2].ends_with("(!)"));
-        assert!(said_of("atproto background_access", "")[1].contains("when you are not there"));
+        assert!(said_of("atproto background_access", "")[1].contains("while you are away"));
     }
 
     /// The table of the documentation says what the page says.
@@ -329,7 +329,7 @@ mod tests {
             let groups = describe(&scope, &Scope::default(), &ResourceScopes::default(), &EN.scopes);
             let said = groups.first().map_or_else(ScopeLine::default, |group| group.lines[0].clone());
             assert_eq!(said.words, words, "{row}");
-            let marked = note == "far-reaching" || note.ends_with("; far-reaching");
+            let marked = note == "broad access" || note.ends_with("; broad access");
             assert_eq!(said.risk.is_some(), marked, "{row}");
             seen += 1;
         }
@@ -353,8 +353,8 @@ mod tests {
                 "Your posts and other records: Create and delete records of these kinds: [follows app.bsky.graph.follow]",
                 "Files: Upload files of the type text/html.",
                 "Files: Upload images.",
-                "Services in your name: Use these functions of any service in your name: [com.example.ping]",
-                "Services in your name: Use these functions of the service api.bsky.app in your name: \
+                "Services on your behalf: Use these functions of any service on your behalf: [com.example.ping]",
+                "Services on your behalf: Use these functions of the service api.bsky.app on your behalf: \
                  [app.bsky.actor.getProfile; app.bsky.feed.getTimeline]",
             ]
         );
@@ -422,13 +422,13 @@ mod tests {
             [
                 "Permission sets: Everything in the permission set app.example.auth, with the service api.example: \
               [Create, change and delete records of these kinds: app.example.like, app.example.note; \
-              Use these functions of any service in your name: app.example.get]"
+              Use these functions of any service on your behalf: app.example.get]"
             ]
         );
         assert_eq!(
             said_of("include:app.example.auth", "atproto"),
             [
-                "Permission sets: Everything in the permission set app.example.auth. Only your own server knows what that is."
+                "Permission sets: Everything in the permission set app.example.auth. Only your account provider knows what it contains."
             ]
         );
     }

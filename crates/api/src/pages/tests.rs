@@ -311,7 +311,7 @@ fn the_consent_form() {
     {
         assert!(html.contains(shown), "{shown}");
     }
-    assert!(html.contains("nearly everything in your account") && html.contains("far-reaching"));
+    assert!(html.contains("nearly everything in your account") && html.contains("Broad access"));
     assert!(html.contains("<code>transition:generic</code>"));
 
     let kinds: Vec<_> = (0..9).map(|index| format!("repo:com.example.kind{index}")).collect();

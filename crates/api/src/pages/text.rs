@@ -64,7 +64,7 @@ pub(super) struct Consent {
     pub(super) verified_note: Around,
     pub(super) not_verified: &'static str,
     pub(super) not_verified_note: &'static str,
-    pub(super) only_if_from_there: &'static str,
+    pub(super) only_if_from_there: Around,
     pub(super) only_if_this_device: &'static str,
     pub(super) only_if_device: &'static str,
     pub(super) you: &'static str,

@@ -78,7 +78,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         report.add("dev mode", Note("http and private addresses are allowed upstream".to_owned()));
     }
     if report.bad > 0 {
-        bail!("{} of these have to be mended", report.bad);
+        bail!("{} checks failed", report.bad);
     }
     Ok(())
 }

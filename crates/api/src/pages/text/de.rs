@@ -57,7 +57,7 @@ pub(in crate::pages) static DE: Text = Text {
         ),
         not_verified: "nicht geprüft",
         not_verified_note: "Niemand hat den Namen dieser App geprüft.",
-        only_if_from_there: "Mach nur weiter, wenn du von der Adresse oben gekommen bist.",
+        only_if_from_there: ("Mach nur weiter, wenn du von ", " gekommen bist."),
         only_if_this_device: "Mach nur weiter, wenn du diese App eben selbst gestartet hast.",
         only_if_device: "Mach nur weiter, wenn du das eben selbst auf deinem Gerät begonnen hast.",
         you: "Du",

@@ -13,14 +13,14 @@ use crate::pages::time::{self, Ago, Day};
 
 pub(in crate::pages) static EN: Text = Text {
     lang: "en",
-    footer: "Causeway connects apps with AT Protocol accounts. Your password stays with your own server.",
+    footer: "Causeway connects apps with AT Protocol accounts. Your password stays with your account provider.",
     sign_in: SignIn {
         trouble,
         heading: ("Sign in to ", ""),
         app: "The app",
         this_device: ("an app on this device (", ")"),
-        server: "Your own server",
-        server_note: "asks for your password; we never see it",
+        server: "Your account provider",
+        server_note: "(for example Bluesky) asks for your password. This site never sees it.",
         label: "Your handle",
         hint: ("For example ", ", or your own domain."),
         leads_to: ("This account signs in at ", ". Go on only if it is yours and you know that address."),
@@ -28,7 +28,7 @@ pub(in crate::pages) static EN: Text = Text {
         submit: "Continue",
         cancel: "Cancel",
         choose: "Which account?",
-        choose_note: "These are the accounts that you used in this browser. Your own server asks you to prove that it is you.",
+        choose_note: "You have used these accounts in this browser. Your account provider will ask you to confirm that it’s you.",
         other_account: "Another account",
         help: "What is my handle?",
         help_account: "You sign in with your AT Protocol account, the kind that Bluesky and other apps use. \
@@ -37,10 +37,10 @@ pub(in crate::pages) static EN: Text = Text {
             "Your handle is the full name of your account, ",
             ", as your profile shows it, without spaces.",
         ),
-        help_domain: ("If your handle is a domain of your own, type that, such as ", "."),
-        help_did: ("An account id works too: ", "."),
+        help_domain: ("If your handle is your own domain, enter that, such as ", "."),
+        help_did: ("An account ID works too: ", "."),
         help_server: (
-            "If you only know the server that keeps your account, type its address, such as ",
+            "If you only know your account provider, enter its address, such as ",
             ", and choose the account there.",
         ),
     },
@@ -50,35 +50,35 @@ pub(in crate::pages) static EN: Text = Text {
         verified: "address verified",
         verified_note: (
             "This app is identified by its web address, ",
-            ": we have checked that. Its name is what it says of itself.",
+            ". We checked the address. The app chose its name.",
         ),
         not_verified: "not verified",
-        not_verified_note: "Nobody has checked this app’s name.",
-        only_if_from_there: "Go on only if you came from the address above.",
-        only_if_this_device: "Go on only if you started this app yourself, just now.",
-        only_if_device: "Go on only if you started this on your own device, just now.",
+        not_verified_note: "This app isn’t verified.",
+        only_if_from_there: ("Continue only if you came from ", "."),
+        only_if_this_device: "Continue only if you just started this app yourself.",
+        only_if_device: "Continue only if you just started this on your own device.",
         you: "You",
         no_handle: "no verified handle",
         on_server: ("on ", ""),
         scopes: "It will be able to",
-        far_reaching: "far-reaching",
+        far_reaching: "Broad access",
         more: ("and ", " more"),
-        exactly: "The exact permissions, for experts",
+        exactly: "Technical details",
         remember: "Don’t ask me again for this app, this account and these permissions",
         allow: "Allow",
         deny: "Deny",
-        return_to: ("Whatever you choose, you return to ", "."),
-        return_to_device: "Whatever you choose, you then go back to your device.",
+        return_to: ("Either way you’ll return to ", "."),
+        return_to_device: "Either way, go back to your device afterwards.",
     },
     account: Account {
         title: "Apps with access",
-        lead: "Apps that you signed in to in this browser can use your account until you end it here.",
+        lead: "Apps you signed in to in this browser can use your account until you end their access here.",
         notice,
         nothing: "No app has been given access in this browser.",
         nothing_of_account: "No app has access to this account.",
         device: "Signed in",
         background: "Runs in the background",
-        needs_sign_in: "Your server wants you to sign in again.",
+        needs_sign_in: "Your account provider wants you to sign in again.",
         here: "this browser",
         elsewhere: "another browser or device",
         since: "Since",
@@ -90,34 +90,32 @@ pub(in crate::pages) static EN: Text = Text {
         end_background: ("End access", " of "),
         end_all_here: "Sign out of all of these",
         end_all_everywhere: "End all access to this account",
-        end_all_background: "This also ends what runs in the background.",
-        only_here: "You see what began in this browser. To see everything that has access to this account, prove \
-                    that it is yours.",
-        see_all: "Sign in and see everything",
+        end_all_background: "This also ends access that runs in the background.",
+        only_here: "Showing sign-ins from this browser only. Sign in to see all.",
+        see_all: "Sign in to see all",
         proven,
-        leave: "Done: hide it again",
+        leave: "Done: show this browser only",
         other: "Another account",
-        other_note: "Sign in with your own server to see and end everything that has access to an account, \
-                     whatever browser or app it began in.",
-        other_submit: "Sign in and see everything",
+        other_note: "Sign in with your account provider to see and end all access to an account, whichever browser \
+                     or app it began in.",
+        other_submit: "Sign in to see all",
     },
     logout: Logout {
         heading: ("Sign out of ", "?"),
-        what: "The app loses its access from this browser. Other apps stay signed in, and so do you at your own \
-               server.",
+        what: "The app loses its access from this browser. Other apps stay signed in, and you stay signed in at your \
+               account provider.",
         submit: "Sign out",
         stay: "Stay signed in",
         done: "You are signed out",
         done_of: ("You are signed out of ", " in this browser."),
-        others: "Other apps stay signed in, and so may you at your own server.",
-        onward_note: "The app wants you to be sent on from here, to an address that we do not know: go there only if \
-                      you came from that app.",
+        others: "Other apps stay signed in, and you may still be signed in at your account provider.",
+        onward_note: "The app asks to send you to an address that we don’t know. Go there only if you came from that \
+                      app.",
         account: "See all apps with access",
     },
     device: Device {
         title: "Connect a device",
-        lead: "A television, a terminal or another device shows you a code? Type it here, and then sign in with \
-               your own server.",
+        lead: "Do you have a code from another device? Enter it here, then sign in with your account provider.",
         label: "Code",
         hint: ("Eight letters, for example ", ". Capitals and the dash do not matter."),
         example: "WDJB-MJHT",
@@ -125,15 +123,15 @@ pub(in crate::pages) static EN: Text = Text {
         trouble: device_trouble,
         heading: ("Connect ", "?"),
         on_device: "an app on a device",
-        origin_unknown: "nobody knows where this app comes from",
+        origin_unknown: "the origin of this app is unknown",
         shown: "Your device shows",
-        caution: "Go on only if you started this yourself just now, and the device in front of you shows exactly \
-                  this code. If somebody sent you the code or this page, they want to get into your account.",
-        next: "Next you sign in at your own server, and see what the app asks for before you allow it.",
+        caution: "Continue only if you just started this yourself and the device in front of you shows exactly this \
+                  code. If somebody sent you the code or this page, they are trying to get into your account.",
+        next: "Next, you’ll sign in at your account provider and see what the app asks for before you allow it.",
         proceed: "It is my device",
         deny: "It is not mine",
         done: "Your device is connected",
-        done_what: "You can close this page and go back to your device. It goes on by itself within a few seconds.",
+        done_what: "You can close this page and go back to your device. It continues by itself within a few seconds.",
         denied: "Nothing was connected",
         denied_what: "The device has no access to your account. If you did want to connect it, start again there.",
     },
@@ -146,19 +144,19 @@ pub(in crate::pages) static EN: Text = Text {
         about_you: "Who you are",
         about_records: "Your posts and other records",
         about_files: "Files",
-        about_services: "Services in your name",
+        about_services: "Services on your behalf",
         about_account: "Your account itself",
         about_sets: "Permission sets",
         about_resources: "At other services",
         about_absence: "While you are away",
-        identity: "Know who you are: your handle and your permanent account id (DID).",
+        identity: "See your handle and account ID (DID).",
         email: "See the email address of your account.",
-        background: "Keep working for you when you are not there, until you take the permission back.",
+        background: "Keep working while you are away, until you end its access.",
         generic: "Read and write nearly everything in your account: posts, likes, follows, your profile and \
-                  settings. Direct messages are left out.",
+                  settings. Direct messages are not included.",
         generic_risk: "This is as much as an app password allows.",
         chat: "Read and send your direct messages on Bluesky.",
-        chat_risk: "It can read your private conversations and write in your name.",
+        chat_risk: "It can read your private conversations and write on your behalf.",
         records: [
             "",
             "Create records of these kinds:",
@@ -179,8 +177,8 @@ pub(in crate::pages) static EN: Text = Text {
             "Change and delete records of every kind.",
             "Create, change and delete records of every kind.",
         ],
-        records_any_risk: "Records are all that you have made: posts, likes, follows, your profile, and what other \
-                           apps keep for you.",
+        records_any_risk: "Records are everything you have made: posts, likes, follows, your profile, and what other \
+                           apps store for you.",
         kinds: &[
             ("app.bsky.actor.profile", "your profile"),
             ("app.bsky.feed.generator", "custom feeds"),
@@ -197,10 +195,10 @@ pub(in crate::pages) static EN: Text = Text {
             ("app.bsky.graph.starterpack", "starter packs"),
             ("chat.bsky.actor.declaration", "who may message you"),
         ],
-        calls: ("Use these functions of the service ", " in your name:"),
-        calls_any: ("Use everything that the service ", " offers, in your name."),
-        calls_any_risk: "What that is, the service decides.",
-        calls_anywhere: "Use these functions of any service in your name:",
+        calls: ("Use these functions of the service ", " on your behalf:"),
+        calls_any: ("Use everything that the service ", " offers, on your behalf."),
+        calls_any_risk: "The service decides what that includes.",
+        calls_anywhere: "Use these functions of any service on your behalf:",
         images: "Upload images.",
         videos: "Upload videos.",
         audio: "Upload audio.",
@@ -210,56 +208,56 @@ pub(in crate::pages) static EN: Text = Text {
         email_manage_risk: "Whoever controls the address can have your password reset.",
         repo_read: "Read all your records, which are public anyway.",
         repo_manage: "Replace everything in your account by importing a copy.",
-        repo_manage_risk: "What you have now can be lost. Apps that move accounts need this.",
+        repo_manage_risk: "Your current data can be lost. Apps that move accounts need this.",
         status_read: "See whether your account is active.",
         status_manage: "Deactivate and activate your account.",
         status_manage_risk: "While it is deactivated nobody can see it.",
         handle: "Change your handle.",
         handle_risk: "People find you by your handle.",
-        identity_any: "Change your identity: your handle, your keys and the server that keeps your account.",
-        identity_any_risk: "Whoever has this can take your account over for good.",
+        identity_any: "Change your identity: your handle, your keys and your account provider.",
+        identity_any_risk: "An app with this permission can take over your account for good.",
         set: ("Everything in the permission set ", ""),
         set_service: (", with the service ", ""),
         set_known: ":",
-        set_unknown: ". Only your own server knows what that is.",
+        set_unknown: ". Only your account provider knows what it contains.",
     },
     error: Error {
         problem,
-        detail: "For the makers of the app:",
+        detail: "For the app’s developers:",
         back: "Back to the start",
-        onward: ("Go on to ", ""),
-        onward_note: "You are not signed in. The app wants to be told, at an address that we do not know: go there only \
-                      if you came from it.",
+        onward: ("Continue to ", ""),
+        onward_note: "You are not signed in. The app asks to be told at an address that we don’t know. Go there only if \
+                      you came from it.",
         advice: "What to do",
         status: "Status",
         code: "Error",
-        request_id: "Request id",
-        request_id_note: "If you ask for help, give the request id.",
+        request_id: "Request ID",
+        request_id_note: "If you ask for help, include the request ID.",
     },
     demo: Demo {
         title: "Try it",
         heading: "One OAuth server in front of every AT Protocol account",
-        what: "Causeway lets any standard OAuth client sign people in with their AT Protocol account, on \
-               whichever server that account lives.",
-        how: "The client speaks plain OAuth 2.1; Causeway speaks to the person’s own server and keeps the \
+        what: "Causeway lets any standard OAuth client sign users in with their AT Protocol account, whichever \
+               provider hosts it.",
+        how: "The client speaks plain OAuth 2.1; Causeway talks to the user’s account provider and keeps the \
               session alive.",
         try_it: "Try a sign-in",
         label: "Handle, DID or server",
         hint: ("For example ", "."),
         submit: "Sign in",
         note: "This page is an ordinary public client of this server: discovery, PKCE, a code, tokens. You \
-               enter your password at your own server only.",
+               enter your password only at your account provider.",
         no_script: "This page is an OAuth client written in JavaScript, so it needs JavaScript to run. The \
                     sign-in pages themselves work without it.",
         signed_in: "Signed in",
-        gets: "This is all that a client gets.",
+        gets: "This is everything the app receives.",
         account: "Account",
         handle: "Handle",
         did: "DID",
         pds: "Server (PDS)",
         scope: "Scope",
         session: "Session",
-        session_id: "Session id",
+        session_id: "Session ID",
         kind: "Kind",
         state: "State",
         head_iteration: "Current iteration",
@@ -267,22 +265,21 @@ pub(in crate::pages) static EN: Text = Text {
         token_expires: "Access token ends",
         session_expires: "Session ends",
         refresh: "Refresh the session",
-        refresh_note: "Causeway gets new tokens from your server: the iteration goes up.",
+        refresh_note: "Causeway gets new tokens from your account provider: the iteration goes up.",
         refresh_token: "Refresh the tokens",
-        refresh_token_note: "This page gets new tokens from Causeway: your server is not asked.",
+        refresh_token_note: "This page gets new tokens from Causeway. Your account provider is not involved.",
         sign_out: "Sign out",
         sign_out_note: "Revokes the tokens of this page.",
         developers: "Use it in your app",
         developers_note: "Give your OAuth library the issuer. It finds the rest.",
         issuer: "Issuer",
-        client_id: "Client id of this page",
+        client_id: "Client ID of this page",
         metadata: "Server metadata",
     },
     home: Home {
         title: "An OAuth server for AT Protocol accounts",
         heading: "This is an OAuth server for AT Protocol accounts",
-        what: "Apps that trust it can sign people in with their AT Protocol account, on whichever server that \
-               account lives.",
+        what: "Apps that trust it can sign users in with their AT Protocol account, whichever provider hosts it.",
         how: "If you came to sign in, go back to the app and start there; if you build an app, give your OAuth \
               library the issuer.",
         issuer: "Issuer",
@@ -294,10 +291,10 @@ const fn notice(notice: AccountNotice) -> &'static str {
     match notice {
         AccountNotice::Ended => "The access has ended.",
         AccountNotice::EndedAll => "All of that access has ended.",
-        AccountNotice::Gone => "That access had ended already, or it is not for this browser to end.",
+        AccountNotice::Gone => "That access has already ended, or cannot be ended from this browser.",
         AccountNotice::NotProven => "Your sign-in for this was too long ago. Please sign in again.",
-        AccountNotice::NotSignedIn => "You did not sign in: this page shows only this browser.",
-        AccountNotice::Left => "This page shows only this browser again.",
+        AccountNotice::NotSignedIn => "You did not sign in. Showing sign-ins from this browser only.",
+        AccountNotice::Left => "Showing sign-ins from this browser only again.",
     }
 }
 
@@ -335,42 +332,42 @@ fn ago(seconds: i64) -> String {
 fn proven(minutes: i64) -> String {
     let unit = if minutes == 1 { "minute" } else { "minutes" };
     format!(
-        "You proved that this account is yours. For {minutes} {unit} you see everything here that has access to it."
+        "You have confirmed that this account is yours. For {minutes} {unit}, this page shows everything that has access to it."
     )
 }
 
 const fn device_trouble(trouble: DeviceTrouble) -> &'static str {
     match trouble {
-        DeviceTrouble::Unknown => "This code is wrong, has expired, or was used. Look at your device again.",
+        DeviceTrouble::Unknown => "This code is wrong, has expired, or was already used. Check your device again.",
         DeviceTrouble::TooMany => "Too many wrong codes. Wait ten minutes, then start again on your device.",
     }
 }
 
 const fn trouble(trouble: SignInTrouble) -> &'static str {
     match trouble {
-        SignInTrouble::NoInput => "Type a handle such as alice.example.com.",
-        SignInTrouble::NotADid => "Not a DID that AT Protocol knows (did:plc:… or did:web:…).",
-        SignInTrouble::NotAHandle => "Not a handle: a handle is a domain name such as alice.example.com.",
-        SignInTrouble::NotAServer => "Not a server address: give it as https://pds.example.com.",
+        SignInTrouble::NoInput => "Enter a handle such as alice.example.com.",
+        SignInTrouble::NotADid => "This is not a DID of the AT Protocol (did:plc:… or did:web:…).",
+        SignInTrouble::NotAHandle => "This is not a handle. A handle is a domain name such as alice.example.com.",
+        SignInTrouble::NotAServer => "This is not a server address. Enter it as https://pds.example.com.",
         SignInTrouble::UnknownHandle => "No account has this handle.",
         SignInTrouble::UnansweredHandle => {
             "The domain of this handle could not be asked whose it is. \
              Try again later, or type your DID (did:plc:…)."
         }
         SignInTrouble::AmbiguousHandle => "The handle’s DNS records name more than one account.",
-        SignInTrouble::ForeignHandle => "The handle leads to an account that does not use this handle.",
+        SignInTrouble::ForeignHandle => "This handle points to an account that does not use it.",
         SignInTrouble::UnknownDid => "This DID does not exist.",
         SignInTrouble::LongDid => {
-            "This DID is longer than 255 characters, and apps take none that long. \
+            "This DID is longer than 255 characters, which apps do not accept. \
              Sign in with another account."
         }
         SignInTrouble::BadDidDocument => "The DID document of this account is not valid.",
-        SignInTrouble::NoServer => "The account’s DID document names no server that keeps it.",
-        SignInTrouble::BadServer => "The server of this account does not allow a safe sign-in.",
+        SignInTrouble::NoServer => "The account’s DID document does not name an account provider.",
+        SignInTrouble::BadServer => "This account’s provider does not support a safe sign-in.",
         SignInTrouble::Unreachable => {
-            "The server of this account cannot be reached, or does not answer as it should."
+            "This account’s provider cannot be reached, or does not answer as it should."
         }
-        SignInTrouble::NotAccepted => "The server of this account did not accept the sign-in request.",
+        SignInTrouble::NotAccepted => "This account’s provider did not accept the sign-in request.",
     }
 }
 
@@ -378,13 +375,13 @@ const fn problem(problem: Problem) -> ProblemWords {
     const CANNOT_GO_ON: &str = "This sign-in cannot be continued";
     const WRONG: &str = "Something went wrong";
     const AGAIN: &str = "Go back to the app that you came from and start the sign-in again, in this browser. \
-                         Cookies have to be allowed for this site.";
-    const LATER: &str = "Try again in a moment. If it keeps happening, tell us the request number below.";
+                         Cookies must be allowed for this site.";
+    const LATER: &str = "Try again in a moment. If it keeps happening, send us the request ID below.";
     let (title, message, advice) = match problem {
         Problem::App => (
             "This request is not valid",
             "The app that sent you here made a mistake in its request.",
-            "It is not your mistake. Tell the app’s makers; they will want what stands below.",
+            "This is not your mistake. Let the app’s developers know and include the details below.",
         ),
         Problem::NotSignedInHere => (
             "You are not signed in to this app",
@@ -395,17 +392,17 @@ const fn problem(problem: Problem) -> ProblemWords {
             (CANNOT_GO_ON, "It was started in another browser, or cookies are blocked.", AGAIN)
         }
         Problem::SignInOver => {
-            (CANNOT_GO_ON, "It was already completed, has expired, or was started in another browser.", AGAIN)
+            (CANNOT_GO_ON, "It is already complete, has expired, or was started in another browser.", AGAIN)
         }
         Problem::ConsentOver => {
-            (CANNOT_GO_ON, "It was already decided, has expired, or belongs to another browser.", AGAIN)
+            (CANNOT_GO_ON, "You’ve already answered this request, it has expired, or it belongs to another browser.", AGAIN)
         }
-        Problem::NotSignedIn => (CANNOT_GO_ON, "You have not signed in at your own server yet.", AGAIN),
+        Problem::NotSignedIn => (CANNOT_GO_ON, "You have not signed in at your account provider yet.", AGAIN),
         Problem::Undecided => (CANNOT_GO_ON, "The answer was neither allow nor deny.", AGAIN),
         Problem::ForeignForm => (
             "Nothing was changed",
             "This form did not come from one of our pages in this browser.",
-            "Open the page again and press the button there.",
+            "Open the page again and use the button there.",
         ),
         Problem::Internal => (WRONG, "Something went wrong on our side.", LATER),
         Problem::Busy => (WRONG, "The server is busy at the moment.", LATER),
