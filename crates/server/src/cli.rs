@@ -107,7 +107,7 @@ pub(crate) enum ClientsCommand {
         /// Its client_id
         client_id: String,
     },
-    /// Delete a client: its tokens are revoked, its sessions end at the people's servers too
+    /// Delete a client: its tokens stop working at once, and its sessions are revoked upstream
     Delete {
         /// Its client_id
         client_id: String,
