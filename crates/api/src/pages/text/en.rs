@@ -338,7 +338,9 @@ fn proven(minutes: i64) -> String {
 
 const fn device_trouble(trouble: DeviceTrouble) -> &'static str {
     match trouble {
-        DeviceTrouble::Unknown => "This code is wrong, has expired, or was already used. Check your device again.",
+        DeviceTrouble::Unknown => {
+            "This code is wrong, has expired, or was already used. Check your device again."
+        }
         DeviceTrouble::TooMany => "Too many wrong codes. Wait ten minutes, then start again on your device.",
     }
 }
@@ -347,7 +349,9 @@ const fn trouble(trouble: SignInTrouble) -> &'static str {
     match trouble {
         SignInTrouble::NoInput => "Enter a handle such as alice.example.com.",
         SignInTrouble::NotADid => "This is not a DID of the AT Protocol (did:plc:… or did:web:…).",
-        SignInTrouble::NotAHandle => "This is not a handle. A handle is a domain name such as alice.example.com.",
+        SignInTrouble::NotAHandle => {
+            "This is not a handle. A handle is a domain name such as alice.example.com."
+        }
         SignInTrouble::NotAServer => "This is not a server address. Enter it as https://pds.example.com.",
         SignInTrouble::UnknownHandle => "No account has this handle.",
         SignInTrouble::UnansweredHandle => {
@@ -394,9 +398,11 @@ const fn problem(problem: Problem) -> ProblemWords {
         Problem::SignInOver => {
             (CANNOT_GO_ON, "It is already complete, has expired, or was started in another browser.", AGAIN)
         }
-        Problem::ConsentOver => {
-            (CANNOT_GO_ON, "You’ve already answered this request, it has expired, or it belongs to another browser.", AGAIN)
-        }
+        Problem::ConsentOver => (
+            CANNOT_GO_ON,
+            "You’ve already answered this request, it has expired, or it belongs to another browser.",
+            AGAIN,
+        ),
         Problem::NotSignedIn => (CANNOT_GO_ON, "You have not signed in at your account provider yet.", AGAIN),
         Problem::Undecided => (CANNOT_GO_ON, "The answer was neither allow nor deny.", AGAIN),
         Problem::ForeignForm => (
