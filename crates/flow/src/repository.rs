@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 use url::form_urlencoded;
 
 use crate::access::Bearer;
@@ -249,8 +250,13 @@ impl Repository {
         take: fn(&RawJson) -> Option<T>,
     ) -> Result<T, RepositoryError> {
         let _turn = self.calls.acquire().await;
-        let answer = relay::relay(&self.ctx, &self.bearer, request).await?;
-        result(&self.ctx, answer, &self.answers, cap, take).await
+        let (ctx, bearer, answers) = (self.ctx.clone(), self.bearer.clone(), self.answers.clone());
+        // Not on the worker that serves the request, and others: an answer may be long. It ends with whoever asked.
+        let call = self.ctx.start(async move {
+            let answer = relay::relay(&ctx, &bearer, request).await?;
+            result(&ctx, answer, &answers, cap, take).await
+        });
+        AbortOnDropHandle::new(call).await.map_err(Internal::from)?
     }
 }
 
