@@ -272,7 +272,7 @@ pub fn purge_deleted_clients(
 ) -> Result<Purged, StoreError> {
     let first = oauth_client::table
         .filter(oauth_client::deleted_at.is_not_null())
-        .order((oauth_client::deleted_at.asc(), oauth_client::client_id.asc()))
+        .order(oauth_client::deleted_at.asc())
         .select(oauth_client::client_id)
         .first::<String>(c)
         .optional()?;
