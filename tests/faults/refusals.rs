@@ -227,13 +227,12 @@ on_each_database! {
             (2, (|answer| answer["expires_in"] = json!(0)) as fn(&mut Value)),
             (3, |answer| answer["expires_in"] = json!(-3600)),
         ] {
-            let live = match nth {
-                2 => scene.refreshed_with(&session, edit).await?,
-                _ => {
-                    scene.upstream.script(|script| script.edits_tokens = Some(edit));
-                    let live = scene.used(&session).await?;
-                    keeper::renew_session(&scene.app.ctx, &live).await?
-                }
+            let live = if nth == 2 {
+                scene.refreshed_with(&session, edit).await?
+            } else {
+                scene.upstream.script(|script| script.edits_tokens = Some(edit));
+                let live = scene.used(&session).await?;
+                keeper::renew_session(&scene.app.ctx, &live).await?
             };
             assert_eq!((live.head.iteration, live.tokens.expires_at), (nth, None));
             scene.app.clock.advance(60);

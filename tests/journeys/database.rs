@@ -51,7 +51,7 @@ on_each_database! {
         server.kill().await?;
         let server = Causeway::serve(directory.path(), &arguments).await?;
         assert_eq!(ready(&server).await?, 200);
-        store.write(|c| causeway_store::testing::raise_floor(c)).await?;
+        store.write(causeway_store::testing::raise_floor).await?;
         assert_eq!(ready(&server).await?, 503);
         server.kill().await?;
         let refused: Vec<_> = arguments.iter().map(String::as_str).collect();

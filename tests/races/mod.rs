@@ -54,7 +54,8 @@ on_each_database! {
         let both = async || {
             let due = (maintenance::revoke_due(&scene.app.ctx), maintenance::revoke_due(&other.ctx));
             let (one, two) = tokio::join!(due.0, due.1);
-            (one?, two?);
+            one?;
+            two?;
             anyhow::Ok(scene.upstream.hits("revoke"))
         };
         scene.upstream.script(|script| script.revoke = Fault::Status(503));

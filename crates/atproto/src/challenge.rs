@@ -18,7 +18,7 @@ fn errors_in(line: &str) -> Vec<String> {
     while let Some(item) = reader.next() {
         match item {
             Item::Scheme(scheme) => {
-                is_for_tokens = SCHEMES.iter().any(|own| scheme.eq_ignore_ascii_case(own))
+                is_for_tokens = SCHEMES.iter().any(|own| scheme.eq_ignore_ascii_case(own));
             }
             Item::Parameter(name, value) => {
                 if is_for_tokens && name.eq_ignore_ascii_case("error") {

@@ -317,13 +317,13 @@ pub fn decide_refresh(facts: RefreshFacts) -> RefreshDecision {
     let retry_seconds = if facts.proven { REFRESH_RETRY_SECONDS } else { REFRESH_RETRY_SECONDS_UNPROVEN };
     match (facts.revoked, facts.used_at) {
         (Some(RefreshRevocation::Grant), _) => RefreshDecision::Dead,
-        // Its parent was presented again after it was issued, so its answer was lost, or somebody else has it.
-        (Some(RefreshRevocation::Superseded), _) => RefreshDecision::RevokeGrant,
         (None, _) if facts.expires_at.is_some_and(|end| end <= facts.now) => RefreshDecision::Expired,
         (None, None) => RefreshDecision::Rotate,
         (None, Some(used_at)) if facts.now.since(used_at) <= retry_seconds => RefreshDecision::Sibling,
         (None, Some(_)) if !facts.successor_used => RefreshDecision::Replace,
-        (None, Some(_)) => RefreshDecision::RevokeGrant,
+        // A superseded token: its parent was presented again after it was issued, so its answer was lost, or
+        // somebody else has it. A spent one, late, whose successor was used: two have it.
+        (Some(RefreshRevocation::Superseded), _) | (None, Some(_)) => RefreshDecision::RevokeGrant,
     }
 }
 

@@ -136,9 +136,12 @@ impl Resources {
     /// What a token is for when `asked` is asked of what was granted, `self` (RFC 8707 section 2.2): all of
     /// it when nothing is named, and in the form in which it was granted. A grant that names nothing is for the server itself and what is below it.
     pub fn narrow(&self, asked: &Self, issuer: &str) -> Option<Self> {
-        let granted = |resource: &Resource| match self.is_empty() {
-            true => resource.is_of(issuer).then(|| resource.clone()),
-            false => self.0.iter().find(|granted| granted.is_same(resource)).cloned(),
+        let granted = |resource: &Resource| {
+            if self.is_empty() {
+                resource.is_of(issuer).then(|| resource.clone())
+            } else {
+                self.0.iter().find(|granted| granted.is_same(resource)).cloned()
+            }
         };
         match asked {
             nothing if nothing.is_empty() => Some(self.clone()),

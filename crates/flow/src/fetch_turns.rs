@@ -128,8 +128,8 @@ mod tests {
         Url::parse(&format!("https://h{host}.example/client.json")).unwrap()
     }
 
-    fn address(n: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, n]))
+    fn address(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, n])
     }
 
     /// One address has its share and no more, whatever it names; nobody else waits for it.
@@ -138,13 +138,13 @@ mod tests {
         let turns = FetchTurns::default();
         let mut held = Vec::new();
         for n in 0..OF_ADDRESS {
-            held.push(turns.wait_for(address(1), &url(n)).await.unwrap());
+            held.push(turns.wait_for(Some(address(1)), &url(n)).await.unwrap());
         }
-        assert!(turns.wait_for(address(1), &url(99)).await.is_none());
-        let other = turns.wait_for(address(2), &url(99)).await.unwrap();
+        assert!(turns.wait_for(Some(address(1)), &url(99)).await.is_none());
+        let other = turns.wait_for(Some(address(2)), &url(99)).await.unwrap();
         assert_eq!(other.patience, FETCH);
         held.pop();
-        assert!(turns.wait_for(address(1), &url(99)).await.is_some());
+        assert!(turns.wait_for(Some(address(1)), &url(99)).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,11 +152,11 @@ mod tests {
         let turns = FetchTurns::default();
         let mut held = Vec::new();
         for n in 0..OF_HOST {
-            held.push(turns.wait_for(address(n.try_into().unwrap()), &url(0)).await.unwrap());
+            held.push(turns.wait_for(Some(address(n.try_into().unwrap())), &url(0)).await.unwrap());
         }
-        assert!(turns.wait_for(address(9), &url(0)).await.is_none());
+        assert!(turns.wait_for(Some(address(9)), &url(0)).await.is_none());
         let busy = url(0);
-        let (next, ()) = tokio::join!(turns.wait_for(address(9), &busy), async {
+        let (next, ()) = tokio::join!(turns.wait_for(Some(address(9)), &busy), async {
             tokio::time::sleep(QUEUE / 2).await;
             held.pop();
         });
@@ -169,18 +169,18 @@ mod tests {
         let turns = FetchTurns::default();
         let mut held = Vec::new();
         for n in 0..FETCHES {
-            held.push(turns.wait_for(address((n / OF_ADDRESS).try_into().unwrap()), &url(n)).await.unwrap());
+            held.push(turns.wait_for(Some(address((n / OF_ADDRESS).try_into().unwrap())), &url(n)).await.unwrap());
         }
         assert_eq!(held.last().unwrap().patience, FETCH_IN_A_CROWD);
-        assert!(turns.wait_for(address(9), &url(999)).await.is_none());
+        assert!(turns.wait_for(Some(address(9)), &url(999)).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_left_of_what_ended() {
         let turns = FetchTurns::default();
         for n in 0..OF_HOST {
-            let turn = turns.wait_for(address(n.try_into().unwrap()), &url(0)).await.unwrap();
-            assert!(turns.wait_for(address(1), &url(1)).await.is_some());
+            let turn = turns.wait_for(Some(address(n.try_into().unwrap())), &url(0)).await.unwrap();
+            assert!(turns.wait_for(Some(address(1)), &url(1)).await.is_some());
             drop(turn);
         }
         let busy = url(0);

@@ -224,7 +224,7 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
     )
 )]
 async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
-    let work = refresh_once(ctx, seen, reason);
+    let work = Box::pin(refresh_once(ctx, seen, reason));
     let outcome = ctx.flights().run(&seen.session_id, work, |failed| failed.into_error(ctx, seen)).await;
     if let Err(SessionError::Internal(error)) = &outcome {
         tracing::warn!(%error, "a refresh failed on our side");

@@ -87,9 +87,8 @@ fn doubt(error: &TokenError, asked: &Scope) -> Doubt {
     let sets = asked.iter().any(|value| matches!(value, ScopeValue::Include(_)));
     let names_scope = || description.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains("scope"));
     match error.as_str() {
-        "invalid_client_metadata" => Doubt::Scopes,
         "invalid_scope" | "invalid_request" | "InvalidRequest" if sets => Doubt::None,
-        "invalid_scope" => Doubt::Scopes,
+        "invalid_client_metadata" | "invalid_scope" => Doubt::Scopes,
         "invalid_request" | "InvalidRequest" if names_scope() => Doubt::Scopes,
         "invalid_request" | "InvalidRequest" => Doubt::Anything,
         _ => Doubt::None,

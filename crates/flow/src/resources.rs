@@ -11,11 +11,11 @@ use crate::ctx::Ctx;
 pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Resources, String> {
     let asked = Resources::parse(named).map_err(|error| error.to_string())?;
     let in_reach = in_reach(ctx, client);
-    let find = |resource: &Resource| match resource.is_of(ctx.issuer()) {
-        true => Ok(resource.clone()),
-        false => {
-            in_reach.iter().find(|known| known.is_same(resource)).cloned().ok_or_else(|| resource.clone())
+    let find = |resource: &Resource| {
+        if resource.is_of(ctx.issuer()) {
+            return Ok(resource.clone());
         }
+        in_reach.iter().find(|known| known.is_same(resource)).cloned().ok_or_else(|| resource.clone())
     };
     asked.iter().map(find).collect::<Result<_, _>>().map_err(|refused| {
         let others = in_reach.iter().map(|resource| format!(", {resource}")).collect::<String>();

@@ -45,8 +45,8 @@ pub(crate) enum Asking {
 /// answer, or says something that is no address, both claims are left out, as ones that are not there (section 5.3.2).
 pub(crate) async fn of(ctx: &Ctx, bearer: &Bearer, handle: Option<&Handle>, asking: Asking) -> UserClaims {
     let scope = &bearer.token.scope;
-    let mut claims = UserClaims::default();
-    claims.name = handle.filter(|_| scope.contains(PROFILE)).cloned();
+    let name = handle.filter(|_| scope.contains(PROFILE)).cloned();
+    let mut claims = UserClaims { name, ..UserClaims::default() };
     if asking == Asking::Pds
         && scope.contains(EMAIL)
         && let Some(account) = repository::own_account(ctx, bearer, EMAIL_TIMEOUT).await

@@ -22,7 +22,7 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgre
 /// The advisory lock of whoever migrates: "causeway" as bytes.
 const ADVISORY_LOCK: i64 = 0x6361_7573_6577_6179;
 /// How long a migration waits for whoever else migrates, or uses a table that it changes.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How a database's schema compares with what this program knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub enum MigrateError {
 /// # Errors
 /// [`MigrateError`] when the database does not answer.
 pub fn state(url: &DatabaseUrl) -> Result<SchemaState, MigrateError> {
-    Ok(with_reader(url, |c| state_of(c))?.unwrap_or(SchemaState::Empty))
+    Ok(with_reader(url, state_of)?.unwrap_or(SchemaState::Empty))
 }
 
 /// The same for a database that is open.

@@ -24,7 +24,7 @@ use crate::writer::{self, Queue};
 /// How long a probe waits for the database.
 const READY_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long work waits that no request waits for.
-const PATIENT_TIMEOUT: Duration = Duration::from_secs(60);
+const PATIENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 enum Writer {
     Sqlite { queue: RwLock<Option<Queue>>, thread: Mutex<Option<JoinHandle<()>>> },
@@ -232,7 +232,7 @@ impl Store {
             }
         }
         let soon = self.with_timeout(READY_TIMEOUT / 2);
-        let state = soon.read(|conn| migrate::state_of(conn)).await?;
+        let state = soon.read(migrate::state_of).await?;
         if !state.is_usable() {
             return Err(StoreError::Schema(state));
         }

@@ -185,7 +185,7 @@ impl std::fmt::Debug for Locked {
 
 /// The defaults, with a deadline for machines that have much else to do.
 pub fn options() -> StoreOptions {
-    StoreOptions { timeout: Duration::from_secs(60), ..StoreOptions::default() }
+    StoreOptions { timeout: Duration::from_mins(1), ..StoreOptions::default() }
 }
 
 impl Drop for TestDatabase {

@@ -114,7 +114,7 @@ mod tests {
         }
         for (body, error) in [
             (r#"{"writes":[],"writes":[]}"#, WritesError::Json),
-            (r#"[[]]"#, WritesError::Json),
+            ("[[]]", WritesError::Json),
             (r#"{"writes":[["com.atproto.repo.applyWrites#create","a.b.c"]]}"#, WritesError::Json),
             (r#"{"writes":[{"collection":"a.b.c"}]}"#, WritesError::Json),
             (r#"{"writes":[{"$type":"x#create","collection":"a.b.c"}]}"#, WritesError::Kind),

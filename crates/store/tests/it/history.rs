@@ -58,6 +58,8 @@ fn the_past_is_left_alone() {
     });
 }
 
+const DUE: &str = "SELECT COALESCE(MAX(due_at), -1) AS number FROM iteration_history";
+
 /// Iterations that are neither among the last nor young go in the sweep, a batch at a time. The rest is not read again
 /// before something of it is old enough.
 #[test]
@@ -75,7 +77,6 @@ fn the_past_goes() {
         };
         let due = || {
             let world = world.clone();
-            const DUE: &str = "SELECT COALESCE(MAX(due_at), -1) AS number FROM iteration_history";
             async move { world.read(|c| find_number(c, DUE)).await }
         };
         assert_eq!(sweep(keep, DAY - 1, 500).await, 0, "it was looked at a day after the first refresh");

@@ -36,6 +36,7 @@ pub enum Fault {
 
 /// What the upstream does. Everything is well by default.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own that a test turns on")]
 pub struct Script {
     /// What is wrong with the directory of DID documents.
     pub directory: Fault,
