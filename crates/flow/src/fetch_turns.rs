@@ -169,7 +169,9 @@ mod tests {
         let turns = FetchTurns::default();
         let mut held = Vec::new();
         for n in 0..FETCHES {
-            held.push(turns.wait_for(Some(address((n / OF_ADDRESS).try_into().unwrap())), &url(n)).await.unwrap());
+            held.push(
+                turns.wait_for(Some(address((n / OF_ADDRESS).try_into().unwrap())), &url(n)).await.unwrap(),
+            );
         }
         assert_eq!(held.last().unwrap().patience, FETCH_IN_A_CROWD);
         assert!(turns.wait_for(Some(address(9)), &url(999)).await.is_none());
