@@ -162,7 +162,7 @@ on_each_database! {
             let page = scene.logout(agent, &params).await?;
             assert_eq!((page.status, page.header("location")), (200, ""), "{page:?}");
             let link = "href=\"https://app.example/out?from=causeway&#38;state=s%261\"";
-            assert!(page.text.contains(link) && page.text.contains("Go on to app.example"), "{}", page.text);
+            assert!(page.text.contains(link) && page.text.contains("Continue to app.example"), "{}", page.text);
         }
         let here = [("client_id", &*id), ("post_logout_redirect_uri", "http://127.0.0.1:49152/out")];
         assert_eq!(scene.logout(&stranger, &here).await?.location()?, here[1].1);
@@ -189,7 +189,7 @@ on_each_database! {
         for stranger in [&Agent::default(), &scene.agent] {
             let answer = scene.logout(stranger, &params).await?;
             assert_eq!((answer.status, answer.header("location")), (200, ""), "nothing of this client is in this browser");
-            assert!(answer.text.contains("Go on to app.example"), "{}", answer.text);
+            assert!(answer.text.contains("Continue to app.example"), "{}", answer.text);
             assert!(scene.works(&theirs).await?);
         }
         let mine = scene.sign_in_as(&scene.agent, HANDLE).await?;

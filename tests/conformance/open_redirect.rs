@@ -40,7 +40,7 @@ on_each_database! {
         let page = ask(&scene, &authorization).await?;
         assert_eq!((page.status, page.header("location")), (400, ""), "{page:?}");
         let link = format!("href=\"{SITE}?error=unsupported_response_type&#38;error_description=");
-        assert!(page.text.contains(&link) && page.text.contains("Go on to app.example"), "{}", page.text);
+        assert!(page.text.contains(&link) && page.text.contains("Continue to app.example"), "{}", page.text);
         assert!(page.text.contains(&format!("&#38;state={}&#38;", authorization.state)), "{}", page.text);
         assert!(page.text.contains("response_type is not supported"), "{}", page.text);
 

@@ -74,6 +74,8 @@ enum Group {
 /// Lines that can be put together are kept under what they have in common.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Line {
+    /// Which account it is: stands before all else.
+    Account,
     Plain(String),
     Records(Vec<RepoAction>),
     Calls(Option<Service>),
@@ -90,7 +92,7 @@ impl Words<'_> {
         let t = self.text;
         match value {
             ScopeValue::Atproto | ScopeValue::Own(OwnScope::Openid | OwnScope::Profile) => {
-                self.plain(Group::Identity, t.identity, None);
+                t.identity.clone_into(&mut self.line(Group::Identity, Line::Account).words);
             }
             ScopeValue::Own(OwnScope::Email) | ScopeValue::Transition(Transition::Email) => {
                 self.plain(Group::Identity, t.email, None);

@@ -343,7 +343,7 @@ fn the_account_page() {
         "<time datetime=\"2024-02-29T23:59Z\">29 February 2024</time>",
         "<time datetime=\"2025-01-01T00:00Z\">2 hours ago</time>",
         "For 9 minutes",
-        "For 1 minute you",
+        "For 1 minute,",
         "Sign out<span class=\"visually-hidden\"> of <bdi>Statusphere</bdi></span>",
         "End access<span class=\"visually-hidden\">",
         "value=\"everywhere\"",

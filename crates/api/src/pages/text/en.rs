@@ -23,7 +23,7 @@ pub(in crate::pages) static EN: Text = Text {
         server_note: "(for example Bluesky) asks for your password. This site never sees it.",
         label: "Your handle",
         hint: ("For example ", ", or your own domain."),
-        leads_to: ("This account signs in at ", ". Go on only if it is yours and you know that address."),
+        leads_to: ("This account signs in at ", ". Continue only if it is yours and you know that address."),
         example: "alice.bsky.social",
         submit: "Continue",
         cancel: "Cancel",
