@@ -241,7 +241,7 @@ fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl) {
     let mode = if issuer.is_https() {
         "confidential client: people's servers verify our published key"
     } else {
-        "loopback: people's servers see the atproto loopback client; their sessions end after two weeks"
+        "loopback: PDSes see the atproto loopback client; their sessions end after two weeks"
     };
     let next = if config.demo_enabled() {
         format!("open {issuer}/ and sign in with any handle")

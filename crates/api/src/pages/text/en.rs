@@ -20,7 +20,7 @@ pub(in crate::pages) static EN: Text = Text {
         app: "The app",
         this_device: ("an app on this device (", ")"),
         server: "Your account provider",
-        server_note: "(for example Bluesky) asks for your password. This site never sees it.",
+        server_note: "For example Bluesky. It asks for your password; this site never sees it.",
         label: "Your handle",
         hint: ("For example ", ", or your own domain."),
         leads_to: ("This account signs in at ", ". Continue only if it is yours and you know that address."),
