@@ -21,7 +21,7 @@ use crate::{table, variables};
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people at a terminal.
+    /// Human-readable, for a terminal.
     Pretty,
     /// One JSON object a line.
     Json,
@@ -37,12 +37,12 @@ impl LogFormat {
     }
 }
 
-/// Who may register clients over HTTP.
+/// Access to client registration over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registration {
     /// Anybody.
     Open,
-    /// Whoever holds the initial access token (RFC 7591 section 3).
+    /// Holders of the initial access token (RFC 7591 section 3).
     Token,
     /// Nobody: clients are created on the command line.
     Off,
@@ -63,7 +63,7 @@ impl Registration {
     }
 }
 
-/// As whom people's servers see this one.
+/// Our client identity at upstream authorization servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamClient {
     /// One client for all of ours.
@@ -82,12 +82,12 @@ impl UpstreamClient {
     }
 }
 
-/// So many in a second, a minute or an hour.
+/// A maximum number of events per second, minute or hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many: at least one.
+    /// The number: at least one.
     pub count: u32,
-    /// In how many seconds.
+    /// The period, in seconds.
     pub seconds: u32,
 }
 
@@ -120,17 +120,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The issuer as configured; see [`Config::issuer`] for the one in force.
     pub external_url: Option<ExternalUrl>,
-    /// Networks of proxies whose forwarded address, request id and traceparent are believed.
+    /// Networks of proxies whose forwarded address, request id and traceparent are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The ceiling of scopes declared to PDSes, separated by single spaces; always holds `atproto`.
+    /// The maximum scope declared to PDSes, separated by single spaces; always contains `atproto`.
     pub atp_scopes: String,
-    /// As whom people's servers see us.
+    /// Our client identity at upstream authorization servers.
     pub upstream_client: UpstreamClient,
     /// `sqlite://...` or `postgres://...`; may carry a password.
     pub database_url: String,
-    /// How it is used.
+    /// The use of the database: connections, timeout and pooler.
     pub database: DatabaseConfig,
-    /// Where the sealing key ring is. `None` only on loopback: the server makes one beside the database.
+    /// Where the encryption key ring is. `None` only on loopback: the server makes one beside the database.
     pub secret_key: Option<SecretKeySource>,
     /// Whether http and private addresses are allowed upstream.
     pub dev_mode: bool,
@@ -144,15 +144,15 @@ pub struct Config {
     pub resolve: Vec<(String, IpAddr)>,
     /// Whether the page at `/` is served; `None` = on loopback only, see [`Config::demo_enabled`].
     pub demo: Option<bool>,
-    /// Who may register clients over HTTP.
+    /// Access to client registration over HTTP.
     pub registration: Registration,
     /// The file with the initial access token; there whenever [`Registration::Token`] is in force.
     pub registration_token_file: Option<PathBuf>,
     /// Whether clients are taken by the document at their `client_id`.
     pub client_id_documents: bool,
-    /// Resources of others that every client may ask tokens for: absolute URIs without a fragment.
+    /// Third-party resources that every client may request tokens for: absolute URIs without a fragment.
     pub resources: Vec<String>,
-    /// Issuers whose word on a confirmed email address is passed on.
+    /// Issuers whose statement that an email address is confirmed is passed on.
     pub trusted_email_issuers: Vec<String>,
     /// Scopes of resources: each a URI, a name and a text, with spaces between them.
     pub resource_scope: Vec<String>,
@@ -170,9 +170,9 @@ pub struct Config {
     pub body_memory: u32,
     /// The address to serve metrics on; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
-    /// Days for which an act stays in the audit log; `None` = for ever.
+    /// Days for which an audit event stays in the audit log; `None` = forever.
     pub audit_retention_days: Option<u32>,
-    /// Seconds for which an idle connection is kept.
+    /// Seconds for which an idle connection stays open.
     pub keep_alive_seconds: u32,
     /// Seconds between the signal to stop and the end of the listener.
     pub drain_seconds: u32,
@@ -340,7 +340,7 @@ impl Config {
     }
 }
 
-/// Who is a client, and what every client may have.
+/// Settings for client registration, and for what every client may use.
 struct Clients {
     registration: Registration,
     registration_token_file: Option<PathBuf>,
@@ -389,7 +389,7 @@ impl Clients {
     }
 }
 
-/// What keeps a server running: limits, metrics, the audit log, start and stop, the operator's token.
+/// Operational settings: limits, metrics, the audit log, start and stop, the operator's token.
 struct Operation {
     sign_in_limit: Option<RateLimit>,
     registration_limit: Option<RateLimit>,
@@ -504,7 +504,7 @@ fn secret_key(
         problem: fault.problem,
         mend: fault.mend,
     })?;
-    // Whether the two were given together is asked before the file is opened: it is the nearer mend.
+    // Check whether both were given before opening the file: that is the more direct fix.
     let path = layers.text(setting, flag, file, |text| Ok(text.to_owned()))?;
     match (path, inline) {
         (Some(_), Some(_)) => {

@@ -2,19 +2,19 @@
 
 use thiserror::Error;
 
-/// A refused configuration. `Display` is a single line: the setting, what is wrong, and the mend.
+/// A refused configuration. `Display` is a single line: the setting, the problem, and the fix.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{setting}: {problem}; {mend}")]
 pub struct ConfigError {
     /// The setting and, in parentheses, its environment variable or the file the value came from.
     pub setting: String,
-    /// What is wrong with the value, or with its absence.
+    /// The problem with the value, or with its absence.
     pub problem: String,
-    /// What to do about it.
+    /// The fix.
     pub mend: String,
 }
 
-/// What is wrong with a value, before it is known which setting it belongs to.
+/// The problem with a value, before it is known which setting it belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) problem: String,

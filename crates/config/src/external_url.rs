@@ -85,7 +85,7 @@ fn quoted(text: &str, url: &Url) -> String {
     }
 }
 
-/// What a URL has beyond its origin.
+/// The part of a URL that goes beyond its origin.
 fn excess(text: &str, url: &Url) -> &'static str {
     if !url.username().is_empty() || url.password().is_some() {
         "carries a user name or password"

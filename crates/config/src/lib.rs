@@ -6,7 +6,7 @@
 //! counts as unset, and one that begins with `CAUSEWAY_` and is no setting is refused.
 //!
 //! [`Settings`] is what clap parses, [`Config::load`] merges it with the other layers and checks every value,
-//! and each refusal is a [`ConfigError`]: one line that names the setting and the mend.
+//! and each refusal is a [`ConfigError`]: one line that names the setting and the fix.
 //!
 //! ```
 //! use causeway_config::{Config, Settings};

@@ -64,7 +64,7 @@ pub(crate) fn upstream_issuer(text: &str) -> Result<String, Fault> {
     ExternalUrl::parse(text).map(|issuer| issuer.to_string())
 }
 
-/// `URI NAME TEXT`. Whether the name can be that of a scope is for whoever knows the scopes.
+/// `URI NAME TEXT`. The caller that knows the scopes checks whether the name can be that of a scope.
 pub(crate) fn resource_scope(text: &str) -> Result<String, Fault> {
     let mut parts = text.splitn(3, ' ');
     let uri = parts.next().unwrap_or_default();
@@ -177,14 +177,14 @@ pub(crate) fn mebibytes(text: &str) -> Result<u32, Fault> {
     })
 }
 
-/// Days after which something goes that does not stay for ever.
+/// A number of days until deletion.
 pub(crate) fn age(text: &str) -> Result<u32, Fault> {
     text.parse().ok().filter(|days| *days <= 36_500).ok_or_else(|| {
         Fault::new(format!("{text:?} is not a number of days"), "use a whole number such as 30")
     })
 }
 
-/// How many of something stay: at least one.
+/// The number of items to retain: at least one.
 pub(crate) fn count(text: &str) -> Result<u32, Fault> {
     text.parse().ok().filter(|count| (1..=1_000_000).contains(count)).ok_or_else(|| {
         Fault::new(format!("{text:?} is not a number from 1 to 1000000"), "use a whole number such as 100")
@@ -209,7 +209,7 @@ pub(crate) fn upstream_client(text: &str) -> Result<UpstreamClient, Fault> {
     }
 }
 
-/// A file that can be read now: a wrong path is better said at the start than at the first use.
+/// A file that can be read now: a wrong path is better reported at startup than at the first use.
 pub(crate) fn readable(text: &str) -> Result<PathBuf, Fault> {
     read(Path::new(text)).map(|_| PathBuf::from(text))
 }

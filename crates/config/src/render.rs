@@ -1,4 +1,4 @@
-//! The configuration as TOML, for people: every value, where it came from, no secret.
+//! The configuration as readable TOML: every value, where it came from, no secret.
 
 use std::fmt::{self, Write as _};
 
@@ -12,8 +12,8 @@ use crate::table::{self, Setting};
 const REDACTED: &str = "REDACTED";
 
 impl Config {
-    /// TOML with the source of each value (flag, environment, file or default) as a comment. The sealing key
-    /// and a password in the database URL are replaced by `REDACTED`; unset settings are comments.
+    /// TOML with the source of each value (flag, environment, file or default) as a comment. The encryption
+    /// key and a password in the database URL are replaced by `REDACTED`; unset settings are comments.
     pub fn render(&self) -> String {
         let mut out = String::new();
         for setting in table::file_settings() {

@@ -1,11 +1,11 @@
-//! Where the sealing key ring comes from.
+//! Where the encryption key ring comes from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// Where the server reads its sealing key ring.
+/// Where the server reads its encryption key ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretKeySource {
     /// A file, named by `--secret-key-file` or `CAUSEWAY_SECRET_KEY_FILE`.

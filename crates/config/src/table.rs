@@ -30,7 +30,7 @@ pub(crate) struct Setting {
     pub(crate) kind: Kind,
     /// The value when no layer gives one.
     pub(crate) default: Option<&'static str>,
-    /// What happens when there is no value and no default, in words.
+    /// The behavior when there is no value and no default, in words.
     pub(crate) absent: &'static str,
 }
 
@@ -41,7 +41,7 @@ impl Setting {
         ConfigError { setting, problem: fault.problem, mend: fault.mend }
     }
 
-    /// The default for people: a literal, or words.
+    /// The default in readable form: a literal, or words.
     pub(crate) fn default_in_words(&self) -> String {
         self.default.map_or_else(|| self.absent.to_owned(), |value| format!("`{value}`"))
     }
@@ -98,8 +98,8 @@ settings! {
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";
 }
 
-/// The variable that carries the sealing key ring itself. There is no flag and no file key for it: both are
-/// readable by more people than an environment is.
+/// The variable that carries the encryption key ring itself. There is no flag and no file key for it: both
+/// are readable by more users than an environment is.
 pub(crate) const SECRET_KEY_ENV: &str = "CAUSEWAY_SECRET_KEY";
 
 /// The setting a file key means; `external_url` is `external-url`.

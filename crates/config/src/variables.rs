@@ -1,4 +1,4 @@
-//! Variables of the environment that look like settings and are none.
+//! Environment variables that look like settings but are not.
 
 use std::ffi::OsString;
 
@@ -8,8 +8,8 @@ use crate::table;
 
 const PREFIX: &str = "CAUSEWAY_";
 
-/// Refuses a variable that begins like a setting and is none: a setting that is misspelled must not be one
-/// that is silently not there. One that is empty counts as unset, like every other.
+/// Refuses a variable that begins like a setting but is not one: a misspelled setting must not be silently
+/// ignored. An empty one counts as unset, like every other.
 pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<(), ConfigError> {
     let unknown = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))

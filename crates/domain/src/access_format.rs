@@ -6,11 +6,11 @@ use crate::client::{Client, ClientMetadataError};
 
 const ACCESS_TOKEN_FORMAT: &str = "access_token_format";
 
-/// Seconds that an access token lives at most that others read without asking us: they learn of its
-/// revocation by its end.
+/// Maximum lifetime in seconds of an access token that resources validate without asking us: a revocation
+/// takes effect there only when the token expires.
 pub const JWT_SECONDS: i64 = 600;
 
-/// What an access token looks like.
+/// Format of an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AccessTokenFormat {
     /// A random text that only we can read.
@@ -39,7 +39,7 @@ impl AccessTokenFormat {
 }
 
 impl Client {
-    /// What its access tokens look like.
+    /// The format of its access tokens.
     pub fn access_token_format(&self) -> AccessTokenFormat {
         let format = self.metadata.get(ACCESS_TOKEN_FORMAT).and_then(Value::as_str);
         format.and_then(AccessTokenFormat::parse).unwrap_or_default()
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-/// Checks what metadata says of the format.
+/// Checks the format in a client's metadata.
 pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), ClientMetadataError> {
     let is_format = |format: &Value| format.as_str().and_then(AccessTokenFormat::parse).is_some();
     match metadata.get(ACCESS_TOKEN_FORMAT) {

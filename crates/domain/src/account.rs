@@ -1,4 +1,4 @@
-//! What a person sees of their own sessions, and how they prove whose they are.
+//! A user's view of their own sessions, and the proof that an account is theirs.
 
 use crate::clock::Timestamp;
 use crate::identity::{Did, Handle};
@@ -6,18 +6,18 @@ use crate::ids::{AccountProofId, BrowserSessionId, TenantId};
 use crate::scope::Scope;
 use crate::session::SessionHead;
 
-/// Seconds for which a browser may see and end every session of an account after the person has signed in
+/// Seconds for which a browser may list and end every session of an account after the user has signed in
 /// for that.
 pub const ACCOUNT_PROOF_SECONDS: i64 = 600;
 
-/// A person proved in a browser that an account is theirs.
+/// A user's proof in a browser that an account is theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountProof {
     /// Its identifier.
     pub id: AccountProofId,
     /// The tenant whose sessions it opens.
     pub tenant_id: TenantId,
-    /// The browser in which they did.
+    /// The browser in which the user gave the proof.
     pub browser_id: BrowserSessionId,
     /// The account.
     pub did: Did,
@@ -29,11 +29,11 @@ pub struct AccountProof {
     pub expires_at: Timestamp,
 }
 
-/// A session that lives, and what its person agreed to.
+/// A live session, and the scope that its user consented to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveSession {
     /// The session.
     pub head: SessionHead,
-    /// What was granted; empty in sessions that are older than the record of it.
+    /// The granted scope; empty in sessions that are older than this record.
     pub granted: Scope,
 }

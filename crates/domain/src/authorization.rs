@@ -1,4 +1,4 @@
-//! Parameters of an authorization request that shape how it goes and how it is answered.
+//! Parameters of an authorization request that control its interaction and its response.
 
 use std::fmt;
 
@@ -37,13 +37,13 @@ impl ResponseMode {
 /// A value of `prompt` (OpenID Connect Core section 3.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Prompt {
-    /// Nobody may be shown anything.
+    /// No page may be shown.
     None,
-    /// The person proves anew who they are.
+    /// The user signs in again.
     Login,
-    /// The person is asked for consent.
+    /// The user is asked for consent.
     Consent,
-    /// The person chooses an account.
+    /// The user chooses an account.
     SelectAccount,
 }
 

@@ -4,10 +4,10 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-/// At most so many entries: the one that was put longest ago makes room for a new one.
+/// A map with a fixed capacity: the entry that was put longest ago makes room for a new one.
 ///
-/// For what protects something: it never refuses what is new, and never stops counting. A cache that weighs what is
-/// worth keeping would keep out what comes once, and that is what has to be counted.
+/// For protective counters: it never refuses a new entry, and never stops counting. A cache with an admission
+/// policy would reject keys that occur once, and those have to be counted.
 #[derive(Clone, Debug)]
 pub struct BoundedMap<K, V> {
     capacity: usize,
@@ -39,7 +39,7 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
         self.entries.get_mut(key).map(|(_, value)| value)
     }
 
-    /// Puts a value; its key is the newest from now on.
+    /// Puts a value; its key becomes the newest.
     pub fn put(&mut self, key: K, value: V) {
         if let Some((at, _)) = self.entries.get(&key) {
             self.order.remove(at);

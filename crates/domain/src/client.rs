@@ -58,11 +58,11 @@ pub struct Client {
     pub origin: ClientOrigin,
     /// The hash of its secret; `None` for a public client.
     pub client_secret: Option<TokenHash<ClientSecret>>,
-    /// The name that people see at consent.
+    /// The name that users see on the consent page.
     pub client_name: String,
-    /// Where its answers may go.
+    /// The addresses that its authorization responses may go to.
     pub redirect_uris: Vec<RedirectUri>,
-    /// What it may ask of the token endpoint.
+    /// The grant types that it may use.
     pub grant_types: Vec<GrantType>,
     /// The widest scope that it may ask for; `None`: as much as the server allows.
     pub scope: Option<Scope>,
@@ -76,7 +76,7 @@ pub struct Client {
     pub registration_access_token: Option<TokenHash<Registration>>,
     /// Its public keys, if it registered them inline (RFC 7517 section 5).
     pub jwks: Option<serde_json::Value>,
-    /// Whatever else it said of itself: `client_uri`, `logo_uri`, `contacts`, …
+    /// The rest of its metadata: `client_uri`, `logo_uri`, `contacts`, …
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -85,9 +85,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Seconds that an access token lives unless whoever runs the server says otherwise.
+    /// Lifetime of an access token in seconds unless the operator sets another.
     pub const DEFAULT_ACCESS_TOKEN_EXPIRATION: i64 = 86_400;
-    /// Seconds that a refresh token lives unless whoever runs the server says otherwise.
+    /// Lifetime of a refresh token in seconds unless the operator sets another.
     pub const DEFAULT_REFRESH_TOKEN_EXPIRATION: i64 = 1_209_600;
     /// The longest life of an access token, in seconds: a year.
     pub const MAX_ACCESS_TOKEN_EXPIRATION: i64 = 31_536_000;
@@ -107,17 +107,17 @@ impl Client {
         self.redirect_uris.iter().find(|uri| uri.matches(presented))
     }
 
-    /// What its `id_token`s are signed with (OpenID Connect Dynamic Client Registration section 2).
+    /// The algorithm that signs its `id_token`s (OpenID Connect Dynamic Client Registration section 2).
     pub fn id_token_signed_response_alg(&self) -> SigningAlg {
         self.signing_alg(ID_TOKEN_ALG).unwrap_or(SigningAlg::Rs256)
     }
 
-    /// What its userinfo answers are signed with; `None`: they are plain JSON.
+    /// The algorithm that signs its userinfo responses; `None`: they are plain JSON.
     pub fn userinfo_signed_response_alg(&self) -> Option<SigningAlg> {
         self.signing_alg(USERINFO_ALG)
     }
 
-    /// What the signed answers of the introspection endpoint are signed with (RFC 9701 section 6).
+    /// The algorithm that signs the JWT responses of the introspection endpoint (RFC 9701 section 6).
     pub fn introspection_signed_response_alg(&self) -> Option<SigningAlg> {
         self.signing_alg(INTROSPECTION_ALG)
     }
@@ -132,19 +132,19 @@ impl Client {
         self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
     }
 
-    /// Whether it may ask for the scope `background_access`: whoever runs the server allows it, and it did
-    /// not register a scope without it.
+    /// Whether it may ask for the scope `background_access`: the operator allows it, and the client did not
+    /// register a scope without it.
     pub fn allows_background_access(&self) -> bool {
         let value = ScopeValue::Own(OwnScope::BackgroundAccess);
         self.has_leave(Leave::BackgroundAccess) && self.scope.as_ref().is_none_or(|own| own.has(&value))
     }
 
-    /// Whether it may have the tokens of its sessions at people's own servers, and proofs by their keys.
+    /// Whether it may export the tokens that its sessions hold at PDSes, and obtain proofs by their keys.
     pub fn allows_session_export(&self) -> bool {
         self.has_leave(Leave::SessionExport) && self.client_type() == ClientType::Confidential
     }
 
-    /// Whether whoever runs the server has given it leave.
+    /// Whether the operator has granted it this entitlement.
     pub fn has_leave(&self, leave: Leave) -> bool {
         self.wants(leave.member())
     }

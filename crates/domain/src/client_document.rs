@@ -1,6 +1,6 @@
-//! Clients that nobody registers: their `client_id` is the address of a document that describes them
-//! (draft-ietf-oauth-client-id-metadata-document), or, for development on one's own machine, holds what
-//! there is to say (atproto OAuth specification, "Localhost Client Development").
+//! Clients without a registration: their `client_id` is the address of a document that describes them
+//! (draft-ietf-oauth-client-id-metadata-document), or, for development on one's own machine, contains
+//! their metadata (atproto OAuth specification, "Localhost Client Development").
 
 use serde_json::Value;
 use url::{Host, Url};
@@ -11,7 +11,7 @@ use crate::scope::Scope;
 
 /// The longest `client_id` of these kinds, in bytes: it is part of keys and indexes.
 const MAX_BYTES: usize = 1024;
-/// What the `client_id` of a client under development begins with.
+/// The start of the `client_id` of a client under development.
 const LOOPBACK: &str = "http://localhost";
 
 /// How we know a client.
@@ -21,12 +21,12 @@ pub enum ClientOrigin {
     Registered,
     /// By the document at its `client_id`.
     Document {
-        /// When the document was last read and held up.
+        /// When the document was last read and found valid.
         checked_at: Timestamp,
         /// Until when it need not be read again.
         fresh_until: Timestamp,
     },
-    /// By the `client_id` itself: an app under development on the person's own machine.
+    /// By the `client_id` itself: an app under development on the user's own machine.
     Loopback {
         /// When it was last seen.
         checked_at: Timestamp,
@@ -66,7 +66,7 @@ impl ClientOrigin {
 /// Why a `client_id` or the document behind it does not describe a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientDocumentError {
-    /// Longer than we keep.
+    /// Longer than `MAX_BYTES`.
     #[error("client_id is longer than {MAX_BYTES} bytes")]
     TooLong,
     /// Not an address that a document can be at (section 3 of the draft).
@@ -89,16 +89,16 @@ pub enum ClientDocumentError {
     /// Not a JSON object.
     #[error("the client document is not a JSON object with the members of client metadata")]
     Form,
-    /// The document is about somebody else.
+    /// The document describes another client.
     #[error("client_id in the client document is not the address that it was read from")]
     OtherClient,
-    /// A secret that everybody can read.
+    /// An authentication method or secret that a public document must not have.
     #[error(
         "a client document is public: token_endpoint_auth_method must be none or private_key_jwt, and there \
          must be no client_secret"
     )]
     SharedSecret,
-    /// It does not want codes.
+    /// It does not use the response type `code`.
     #[error("response_types in the client document must contain code")]
     NoCode,
     /// Anything else in it.
@@ -106,7 +106,7 @@ pub enum ClientDocumentError {
     Metadata(#[from] ClientMetadataError),
 }
 
-/// What a `client_id` says of how its client is known.
+/// The kind of client that a `client_id` denotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientName {
     /// Nothing: it was registered, or is unknown.
@@ -198,12 +198,12 @@ fn loopback(url: &Url) -> Result<ClientMetadata, ClientDocumentError> {
     })
 }
 
-/// What clients under development may ask for.
+/// The grant types of clients under development.
 const OF_LOOPBACK: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
 
-/// What a document says of the client at this address. It was written for many servers: grants, response types
-/// and scopes that we do not have are left out.
+/// Reads the document of the client at this address. It was written for many servers, so grant types,
+/// response types and scopes that we do not support are left out.
 ///
 /// # Errors
 /// [`ClientDocumentError`] when it is about another client, or makes it one with a shared secret.
@@ -234,7 +234,7 @@ pub fn read_document(client_id: &str, document: Value) -> Result<ClientMetadata,
     }
     if let Some(scope) = &metadata.scope {
         let known = Scope::from_stored(scope).map_err(ClientMetadataError::from)?;
-        // A scope of which nothing is left is not one without bounds.
+        // A scope with no known value left must not become an unlimited one.
         let named = if known.is_empty() { Scope::atproto() } else { known };
         metadata.scope = Some(named.to_string());
     }

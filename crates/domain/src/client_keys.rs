@@ -1,5 +1,5 @@
-//! What clients say about their own keys (RFC 7591 section 2, RFC 9449 section 5.2). Whether the keys are
-//! any good is not decided here: this crate knows no cryptography.
+//! Client metadata about keys (RFC 7591 section 2, RFC 9449 section 5.2). Whether the keys are usable is not
+//! decided here: this crate does no cryptography.
 
 use serde_json::{Map, Value};
 
@@ -69,7 +69,7 @@ pub(crate) fn take_keys(
 ) -> Result<Option<Value>, ClientMetadataError> {
     use ClientMetadataError as E;
     let mut jwks = metadata.remove(JWKS).filter(|jwks| !has_no_key(jwks));
-    // As everywhere in metadata, what is null is left out.
+    // As everywhere in metadata, null counts as absent.
     let keys = jwks.as_mut().and_then(|jwks| jwks.get_mut("keys")).and_then(Value::as_array_mut);
     for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
         key.retain(|_, value| !value.is_null());

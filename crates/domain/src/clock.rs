@@ -34,7 +34,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A moment in whole milliseconds since 1970-01-01T00:00:00Z, for names that are in the order of their making.
+/// A moment in whole milliseconds since 1970-01-01T00:00:00Z, for identifiers that sort by creation time.
 /// Nothing is compared with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);

@@ -1,5 +1,5 @@
-//! The device authorization grant (RFC 8628): what leads from a device that cannot show a browser to its
-//! tokens.
+//! The device authorization grant (RFC 8628): the records between the request of a device without a browser
+//! and its tokens.
 
 use std::fmt;
 
@@ -15,16 +15,16 @@ use crate::rng::Rng;
 use crate::scope::Scope;
 use crate::secret::{DeviceCode, TokenHash};
 
-/// Seconds that a person has for going to another screen, signing in and agreeing.
+/// Seconds that a user has to go to another screen, sign in and consent.
 pub const DEVICE_CODE_SECONDS: i64 = 600;
 /// Seconds between two polls of a device, to begin with (section 3.2).
 pub const POLL_INTERVAL_SECONDS: i64 = 5;
 /// Seconds by which the interval grows with each poll that comes too early (section 3.5).
 pub const SLOW_DOWN_SECONDS: i64 = 5;
 
-/// The code that a device shows and a person types: eight letters of an alphabet without vowels, so that it
-/// spells nothing, and without letters that look like others (section 6.1). About 34 bits: safe for as long as
-/// it lives, as long as guesses are counted.
+/// The code that a device shows and a user types: eight letters of an alphabet without vowels, so that it
+/// spells nothing, and without letters that look like others (section 6.1). About 34 bits: safe for its
+/// lifetime, as long as guesses are counted.
 ///
 /// ```
 /// use causeway_domain::device::UserCode;
@@ -45,7 +45,7 @@ impl UserCode {
         while code.len() < Self::LENGTH {
             let mut bytes = [0_u8; 16];
             rng.fill(&mut bytes);
-            // The largest multiple of 20 in a byte: what lies above would favour the first letters.
+            // The largest multiple of 20 in a byte: values above it would favor the first letters.
             let fair = bytes.into_iter().filter(|byte| *byte < 240);
             let letters = fair.filter_map(|byte| Self::ALPHABET.get(usize::from(byte % 20)));
             code.extend(letters.take(Self::LENGTH - code.len()).map(|letter| char::from(*letter)));
@@ -53,7 +53,7 @@ impl UserCode {
         Self(code)
     }
 
-    /// Reads what a person typed: large or small, with dashes and spaces or without.
+    /// Reads a code that a user typed: in upper or lower case, with dashes and spaces or without.
     pub fn parse(typed: &str) -> Option<Self> {
         let is_between = |c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}');
         let letters = typed.chars().filter(|c| !is_between(*c)).take(Self::LENGTH + 1);
@@ -62,8 +62,8 @@ impl UserCode {
         whole.then_some(Self(code))
     }
 
-    /// The form of tables. It keeps whoever sees a table from reading the code at a glance; what protects the
-    /// code is its short life.
+    /// The form of tables. It hides the code from a casual reader of the table; the code's real protection is
+    /// its short lifetime.
     pub fn hash(&self) -> String {
         let digest = Sha256::new().chain_update("causeway user code 1\0").chain_update(self.0.as_bytes());
         URL_SAFE_NO_PAD.encode(digest.finalize())
@@ -84,32 +84,32 @@ impl fmt::Debug for UserCode {
     }
 }
 
-/// What a device was granted.
+/// The grant to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceGrant {
-    /// The person.
+    /// The user's account.
     pub did: Did,
     /// The session that it gives use of.
     pub session_id: UpstreamSessionId,
-    /// The session's iteration when the person agreed.
+    /// The session's iteration when the user consented.
     pub session_iteration: i64,
-    /// What the person agreed to.
+    /// The scope that the user consented to.
     pub scope: Scope,
 }
 
 /// How far a device's request has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceStage {
-    /// Nobody has confirmed the code yet.
+    /// No user has confirmed the code yet.
     Pending,
-    /// Somebody has confirmed it in a browser, and signs in for it there.
+    /// A user has confirmed it in a browser, and signs in for it there.
     Claimed {
         /// The authorization request by which they do.
         auth_request_id: AuthRequestId,
     },
-    /// The person agreed; the device has not come for its tokens yet.
+    /// The user consented; the device has not fetched its tokens yet.
     Approved(DeviceGrant),
-    /// The person said no, or the sign-in failed for good.
+    /// The user declined, or the sign-in failed permanently.
     Denied,
     /// The device has its tokens.
     Used,
@@ -120,13 +120,13 @@ pub enum DeviceStage {
 pub struct DeviceAuthorization {
     /// The hash of the code that the device polls with.
     pub device_code: TokenHash<DeviceCode>,
-    /// The hash of the code that the person types.
+    /// The hash of the code that the user types.
     pub user_code: String,
     /// The client's tenant.
     pub tenant_id: TenantId,
     /// The client.
     pub client_id: ClientId,
-    /// What was asked for.
+    /// The requested scope.
     pub scope: Scope,
     /// Where the tokens are to be used (RFC 8707).
     pub resources: Resources,

@@ -1,10 +1,10 @@
-//! Email addresses as apps get them.
+//! Email addresses as apps receive them.
 
 use email_address::{EmailAddress as Parsed, Options};
 use serde::Serialize;
 
-/// An email address: an addr-spec (RFC 5322 section 3.4.1) in ASCII, of 254 characters at most (RFC 5321 section
-/// 4.5.3.1.3), without control characters. Whoever reads one out of a PDS's answer reads a stranger's text.
+/// An email address: an addr-spec (RFC 5322 section 3.4.1) in ASCII, of 254 characters at most (RFC 5321
+/// section 4.5.3.1.3), without control characters. An address in a PDS's response is untrusted text.
 ///
 /// ```
 /// use causeway_domain::EmailAddress;

@@ -41,7 +41,7 @@ error_codes! {
     UnsupportedResponseType = "unsupported_response_type",
     /// RFC 6749 sections 4.1.2.1 and 5.2.
     InvalidScope = "invalid_scope",
-    /// RFC 8628 section 3.5: the person has not decided yet.
+    /// RFC 8628 section 3.5: the user has not decided yet.
     AuthorizationPending = "authorization_pending",
     /// RFC 8628 section 3.5: the same, and the device polls too often.
     SlowDown = "slow_down",
@@ -73,35 +73,36 @@ error_codes! {
     InvalidRequestObject = "invalid_request_object",
     /// OpenID Connect Core section 3.1.2.6: a `request_uri` that is the client's own.
     RequestUriNotSupported = "request_uri_not_supported",
-    /// OpenID Connect Core section 3.1.2.6: nobody may be shown anything, and nobody is signed in.
+    /// OpenID Connect Core section 3.1.2.6: no page may be shown, and no user is signed in.
     LoginRequired = "login_required",
-    /// OpenID Connect Core section 3.1.2.6: the same, and more is asked for than was agreed to.
+    /// OpenID Connect Core section 3.1.2.6: no page may be shown, and consent is missing.
     ConsentRequired = "consent_required",
     /// OpenID Connect Core section 3.1.2.6: the user has to choose an account.
     AccountSelectionRequired = "account_selection_required",
     /// OpenID Connect Core section 3.1.2.6: something has to be shown to the user.
     InteractionRequired = "interaction_required",
-    /// OpenID Connect Core Error Code `unmet_authentication_requirements` 1.0: an essential `acr` that is not to be had.
+    /// OpenID Connect Core Error Code `unmet_authentication_requirements` 1.0: an essential `acr` that is not
+    /// available.
     UnmetAuthenticationRequirements = "unmet_authentication_requirements",
     /// Ours: a callback whose state is unknown, expired, used, or of another browser.
     NonceInvalidOrReused = "nonce_invalid_or_reused",
-    /// Ours: the session at the person's own server is over; they have to sign in again.
+    /// Ours: the upstream session has ended; the user has to sign in again.
     ReauthRequired = "reauth_required",
     /// Ours: the typed handle, DID or server address leads nowhere.
     IdentityNotFound = "identity_not_found",
-    /// Ours: the person's own server cannot be reached or does not answer properly.
+    /// Ours: the upstream server cannot be reached or does not answer properly.
     UpstreamUnavailable = "upstream_unavailable",
-    /// Ours: the person's own server took too long. It may have done what it was asked.
+    /// Ours: the upstream server timed out. It may have processed the request.
     UpstreamTimeout = "upstream_timeout",
-    /// Ours: the connection to the person's own server broke. It may have done what it was asked.
+    /// Ours: the connection to the upstream server broke. It may have processed the request.
     UpstreamInterrupted = "upstream_interrupted",
-    /// Ours: what the person's own server answered is not XRPC.
+    /// Ours: the response of the upstream server is not XRPC.
     UpstreamInvalid = "upstream_invalid",
-    /// Ours: the person's own server takes our token or proof not even when they are new.
+    /// Ours: the upstream server refuses our token or proof even when they are new.
     UpstreamRefused = "upstream_refused",
-    /// Ours: the answer of a PDS is longer than what is held of it.
+    /// Ours: the response of a PDS exceeds the size that is buffered.
     AnswerTooLarge = "answer_too_large",
-    /// Ours: the request has to be sent again, since its body was too large to be kept.
+    /// Ours: the client has to send the request again, since its body was too large to buffer for a retry.
     ResendRequest = "resend_request",
     /// Ours: the address does not exist here.
     NotFound = "not_found",

@@ -1,4 +1,5 @@
-//! What leads from a client's request to its tokens, and the decisions on the way, free of I/O.
+//! The records between a client's authorization request and its tokens, and the decisions about them, free
+//! of I/O.
 
 use crate::authorization::{Prompts, ResponseMode};
 use crate::clock::Timestamp;
@@ -17,9 +18,9 @@ pub const AUTH_REQUEST_SECONDS: i64 = 900;
 pub const CODE_SECONDS: i64 = 60;
 /// Seconds that a pushed authorization request lives (RFC 9126 section 2.2).
 pub const PAR_SECONDS: i64 = 300;
-/// Seconds in which a second redeemer of a code is taken for a retry, not a thief.
+/// Seconds in which a second redemption of a code counts as a retry, not as theft.
 pub const CODE_RETRY_SECONDS: i64 = 10;
-/// Seconds in which a used refresh token still gives each retry a pair of its own.
+/// Seconds in which a used refresh token still yields a new token pair for each retry.
 pub const REFRESH_RETRY_SECONDS: i64 = 30;
 /// The same for a client that proves nothing: public and without DPoP.
 pub const REFRESH_RETRY_SECONDS_UNPROVEN: i64 = 10;
@@ -27,14 +28,14 @@ pub const REFRESH_RETRY_SECONDS_UNPROVEN: i64 = 10;
 /// How far an authorization request has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthRequestStage {
-    /// The person has not signed in yet.
+    /// The user has not signed in yet.
     SignIn,
-    /// Signed in; the person has to decide.
+    /// Signed in; the user has to decide.
     Consent {
         /// The fresh upstream session, still pending.
         session_id: UpstreamSessionId,
     },
-    /// Allowed, denied, or failed for good: nothing more happens.
+    /// Allowed, denied, or permanently failed.
     Decided {
         /// The session that the decision was about, if it came that far.
         session_id: Option<UpstreamSessionId>,
@@ -52,7 +53,7 @@ pub struct AuthRequest {
     pub client_id: ClientId,
     /// Where the answer goes, as presented.
     pub redirect_uri: String,
-    /// What was asked for.
+    /// The requested scope.
     pub scope: Scope,
     /// Where the tokens are to be used (RFC 8707).
     pub resources: Resources,
@@ -62,25 +63,26 @@ pub struct AuthRequest {
     pub code_challenge: Option<CodeChallenge>,
     /// OpenID Connect `nonce`.
     pub nonce: Option<String>,
-    /// Who the client thinks the person is.
+    /// The account that the client expects to sign in.
     pub login_hint: Option<String>,
     /// How the answer reaches the client.
     pub response_mode: ResponseMode,
-    /// What the person has to be shown, or must not be.
+    /// The prompts that the user has to see, or must not see.
     pub prompt: Prompts,
-    /// Seconds that may have passed since the person signed in (OpenID Connect Core section 3.1.2.1).
+    /// Seconds that may have passed since the user signed in (OpenID Connect Core section 3.1.2.1).
     pub max_age: Option<i64>,
     /// The key that the code will be bound to (RFC 9449 section 10).
     pub dpop_jkt: Option<Jkt>,
-    /// The languages that the client wants the person to be spoken to in, best first.
+    /// The user's preferred languages according to the client, best first.
     pub ui_locales: Option<String>,
-    /// Which of these has to sign in, if the client says (OpenID Connect Core section 5.5.1); empty: whoever they are.
+    /// The accounts of which one has to sign in, if the client names any (OpenID Connect Core section 5.5.1);
+    /// empty: any account.
     pub required_subs: Vec<Did>,
     /// The browser that it is bound to.
     pub browser_id: BrowserSessionId,
     /// The pushed request that it came from.
     pub request_uri: Option<RequestUri>,
-    /// The device's request that it is for (RFC 8628): its end is told to the device, and no code comes of it.
+    /// The device's request that it is for (RFC 8628): the outcome goes to the device, and no code is issued.
     pub device_code: Option<TokenHash<DeviceCode>>,
     /// How far it has come.
     pub stage: AuthRequestStage,
@@ -93,8 +95,8 @@ pub struct AuthRequest {
 }
 
 impl AuthRequest {
-    /// Where a session that comes of it belongs to: this browser, or the device that it is for. What a person
-    /// does on a device is none of this browser's business afterwards.
+    /// The owner of the resulting session: this browser, or the device that the request is for. A device's
+    /// session does not belong to the browser in which the user approved it.
     pub fn fingerprint(&self) -> BrowserSessionId {
         match &self.device_code {
             Some(code) => BrowserSessionId::of_device(code),
@@ -112,7 +114,7 @@ pub struct ParRequest {
     pub client_id: ClientId,
     /// The authorization request's parameters, already checked, as JSON.
     pub authorization_request: String,
-    /// The authorization request that came of it when a browser first brought it.
+    /// The authorization request that was created when a browser first presented it.
     pub auth_request_id: Option<AuthRequestId>,
     /// The sign-in that it is part of, in log lines; `None` in rows older than the name.
     pub correlation_id: Option<CorrelationId>,
@@ -129,7 +131,7 @@ pub struct AuthorizationCode {
     pub code: TokenHash<Code>,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// The person.
+    /// The user's account.
     pub did: Did,
     /// The session that it grants use of.
     pub session_id: UpstreamSessionId,
@@ -137,7 +139,7 @@ pub struct AuthorizationCode {
     pub session_iteration: i64,
     /// The redirect URI of the request: the token request repeats it.
     pub redirect_uri: String,
-    /// What was granted.
+    /// The granted scope.
     pub scope: Scope,
     /// Where the tokens are to be used.
     pub resources: Resources,
@@ -145,7 +147,7 @@ pub struct AuthorizationCode {
     pub code_challenge: Option<CodeChallenge>,
     /// OpenID Connect `nonce`.
     pub nonce: Option<String>,
-    /// The key that whoever redeems it must prove to hold (RFC 9449 section 10).
+    /// The key whose possession must be proved to redeem it (RFC 9449 section 10).
     pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
     pub created_at: Timestamp,
@@ -155,10 +157,10 @@ pub struct AuthorizationCode {
     pub used_at: Option<Timestamp>,
 }
 
-/// The person behind an access token, and the session that it gives use of.
+/// The user behind an access token, and the session that it gives use of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// The person.
+    /// The user's account.
     pub did: Did,
     /// The session that it gives use of.
     pub session_id: UpstreamSessionId,
@@ -166,12 +168,12 @@ pub struct Person {
     pub session_iteration: Option<i64>,
 }
 
-/// Whom an access token speaks for.
+/// The subject of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessSubject {
-    /// A person who signed in and agreed.
+    /// A user who signed in and consented.
     Person(Person),
-    /// The client itself: there is no person and no session (RFC 6749 section 4.4).
+    /// The client itself: there is no user and no session (RFC 6749 section 4.4).
     Client,
 }
 
@@ -182,13 +184,13 @@ pub struct AccessToken {
     pub token: TokenHash<Access>,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// Whom it speaks for.
+    /// Its subject.
     pub subject: AccessSubject,
-    /// What it allows.
+    /// The granted scope.
     pub scope: Scope,
     /// Where it is to be used: its audience.
     pub resources: Resources,
-    /// The key that whoever uses it must prove to hold (RFC 9449 section 6); `None`: a bearer token.
+    /// The key whose possession must be proved to use it (RFC 9449 section 6); `None`: a bearer token.
     pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
     pub created_at: Timestamp,
@@ -200,7 +202,7 @@ pub struct AccessToken {
     pub first_used_at: Option<Timestamp>,
 }
 
-/// Why a refresh token is dead.
+/// Why a refresh token was revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefreshRevocation {
     /// A later retry of its parent replaced it before it was ever used.
@@ -233,17 +235,17 @@ pub struct RefreshToken {
     pub access_token: TokenHash<Access>,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// The person.
+    /// The user's account.
     pub did: Did,
     /// The session that it gives use of.
     pub session_id: UpstreamSessionId,
     /// Which upstream token set it came from.
     pub session_iteration: Option<i64>,
-    /// What it allows.
+    /// The granted scope.
     pub scope: Scope,
-    /// Where the access tokens that come of it may be used.
+    /// Where the access tokens issued for it may be used.
     pub resources: Resources,
-    /// The key that whoever uses it must prove to hold (RFC 9449 section 5): for public clients only, since
+    /// The key whose possession must be proved to use it (RFC 9449 section 5): for public clients only, since
     /// the others authenticate.
     pub dpop_jkt: Option<Jkt>,
     /// When it was issued.
@@ -254,15 +256,15 @@ pub struct RefreshToken {
     pub parent: Option<TokenHash<Refresh>>,
     /// When it was first rotated.
     pub used_at: Option<Timestamp>,
-    /// Why it is dead, if it is.
+    /// Why it was revoked, if it was.
     pub revoked: Option<RefreshRevocation>,
 }
 
-/// What a used authorization code means when it comes again *with* valid client authentication and
+/// Response to a used authorization code that is presented again *with* valid client authentication and
 /// a valid verifier (RFC 6749 section 4.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeReuse {
-    /// A retry right behind the first: refused, nothing else.
+    /// A retry shortly after the first redemption: refused, with no further effect.
     Refuse,
     /// Anything else: refused, and everything that the code granted is revoked.
     RevokeGrant,
@@ -277,7 +279,7 @@ pub const fn decide_code_reuse(used_at: Timestamp, now: Timestamp, proven: bool)
     }
 }
 
-/// What is known of a refresh token that a client presented, after the client proved itself.
+/// The state of a presented refresh token, once the client's authentication or proof has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshFacts {
     /// The time.
@@ -286,33 +288,33 @@ pub struct RefreshFacts {
     pub expires_at: Option<Timestamp>,
     /// When it was first rotated.
     pub used_at: Option<Timestamp>,
-    /// Why it is dead, if it is.
+    /// Why it was revoked, if it was.
     pub revoked: Option<RefreshRevocation>,
-    /// Whether one of the pairs that came of it was ever used.
+    /// Whether any token pair issued for it was ever used.
     pub successor_used: bool,
     /// Whether the request proves more than possession: client authentication or DPoP.
     pub proven: bool,
 }
 
-/// What happens to a presented refresh token (RFC 9700 section 4.14.2).
+/// Decision about a presented refresh token (RFC 9700 section 4.14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshDecision {
-    /// Its first use: it is consumed and a pair comes of it.
+    /// Its first use: it is consumed and a token pair is issued.
     Rotate,
-    /// A retry in time: a further pair, beside those that came of it before.
+    /// A retry in time: a further pair is issued; the earlier ones stay valid.
     Sibling,
     /// A late retry whose pairs were never used: a new pair, and the unused ones are revoked.
     Replace,
     /// Too old.
     Expired,
-    /// Dead already, as is its grant.
+    /// Already revoked, as is its grant.
     Dead,
     /// Two holders: its successor is in use, or it was superseded by a retry of somebody else. The whole grant is
     /// revoked.
     RevokeGrant,
 }
 
-/// Decides what becomes of a presented refresh token.
+/// Decides how to answer a presented refresh token.
 pub fn decide_refresh(facts: RefreshFacts) -> RefreshDecision {
     let retry_seconds = if facts.proven { REFRESH_RETRY_SECONDS } else { REFRESH_RETRY_SECONDS_UNPROVEN };
     match (facts.revoked, facts.used_at) {
@@ -321,8 +323,8 @@ pub fn decide_refresh(facts: RefreshFacts) -> RefreshDecision {
         (None, None) => RefreshDecision::Rotate,
         (None, Some(used_at)) if facts.now.since(used_at) <= retry_seconds => RefreshDecision::Sibling,
         (None, Some(_)) if !facts.successor_used => RefreshDecision::Replace,
-        // A superseded token: its parent was presented again after it was issued, so its answer was lost, or
-        // somebody else has it. A spent one, late, whose successor was used: two have it.
+        // A superseded token: its parent was presented again after it was issued, so either the response was
+        // lost or somebody else holds it. A late retry whose successor was used: two parties hold the token.
         (Some(RefreshRevocation::Superseded), _) | (None, Some(_)) => RefreshDecision::RevokeGrant,
     }
 }

@@ -1,4 +1,4 @@
-//! Who somebody is in the AT Protocol: a DID, and the handle that a person types.
+//! AT Protocol identities: a DID, and the handle that a user types.
 
 use std::fmt;
 
@@ -56,8 +56,7 @@ impl Did {
         &self.0
     }
 
-    /// Whether an app can take it as the name of a person: a `sub` has 255 ASCII characters at most (OpenID Connect
-    /// Core section 2).
+    /// Whether it fits into a `sub`, which has 255 ASCII characters at most (OpenID Connect Core section 2).
     pub const fn fits_sub(&self) -> bool {
         self.0.len() <= 255
     }
@@ -165,14 +164,14 @@ fn is_domain(value: &str) -> bool {
         && value.rsplit('.').next().is_some_and(|tld| tld.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
-/// What a person typed to say who they are, or where their account lives.
+/// The account or server that a user typed to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignInInput {
     /// A handle: must resolve, and its DID must point back.
     Handle(Handle),
     /// A DID.
     Did(Did),
-    /// The origin of a PDS or of an entryway; whoever signs in there is checked afterwards.
+    /// The origin of a PDS or of an entryway; the account that signs in there is checked afterwards.
     Server(Url),
 }
 
@@ -206,7 +205,7 @@ impl SignInInput {
     }
 }
 
-/// What follows `at://` (RFC 3986 section 3.1: schemes in any case); `None` when the text is no such URI.
+/// The part after `at://` (RFC 3986 section 3.1: schemes in any case); `None` when the text is no such URI.
 pub fn in_at_uri(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     scheme.eq_ignore_ascii_case("at").then_some(rest)

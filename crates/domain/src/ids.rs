@@ -41,12 +41,12 @@ macro_rules! id {
     };
 }
 
-/// An identifier that we make ourselves for a row of its own, and in order of time: `prefix`, the moment of its
-/// making and 16 random bytes in base64url. Rows that are made together lie together in an index.
+/// An identifier that we make ourselves for a row of its own, sortable by time: `prefix`, the creation time
+/// and 16 random bytes in base64url. Rows that are created together are adjacent in an index.
 macro_rules! stamped_id {
     ($name:ident, $prefix:literal) => {
         impl $name {
-            /// A fresh random identifier (128 bits) behind the moment of its making.
+            /// A fresh random identifier (128 bits) behind its creation time.
             pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
                 Self(format!(concat!($prefix, "{}{}"), stamp::of(at), rng.base64url::<16>()))
             }
@@ -84,8 +84,8 @@ id! {
 stamped_id!(AuthRequestId, "ar_");
 
 id! {
-    /// One sign-in from the request that began it to the last token of its session, in log lines: it gives
-    /// nobody anything.
+    /// One sign-in from the request that began it to the last token of its session, in log lines: it grants
+    /// no access.
     CorrelationId
 }
 random_id!(CorrelationId, "c_");
@@ -97,7 +97,7 @@ id! {
 random_id!(NodeId, "node_");
 
 id! {
-    /// One proof that a browser's person has an account.
+    /// One proof that a browser's user owns an account.
     AccountProofId
 }
 random_id!(AccountProofId, "ap_");
@@ -120,7 +120,7 @@ impl BrowserSessionId {
         Self(cookie.hash().as_str().to_owned())
     }
 
-    /// What a session has in a browser's place that began with a device's code: nobody's cookie leads to it.
+    /// The stand-in for a browser of a session that began with a device code: no cookie hashes to it.
     pub fn of_device(code: &TokenHash<DeviceCode>) -> Self {
         Self(format!("device:{}", code.as_str()))
     }
@@ -159,15 +159,15 @@ impl RequestUri {
         text.starts_with(Self::PREFIX).then(|| Self(text.to_owned()))
     }
 
-    /// A fresh request URI with 256 random bits, behind the moment of its making: requests that are pushed
-    /// together lie together in an index.
+    /// A fresh request URI with 256 random bits behind its creation time: requests that are pushed together
+    /// are adjacent in an index.
     pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
         Self(format!("{}{}{}", Self::PREFIX, stamp::of(at), rng.base64url::<32>()))
     }
 }
 
 id! {
-    /// The thumbprint of a key that somebody proved to hold (RFC 7638): the `jkt` of DPoP.
+    /// The thumbprint of a key whose possession was proved (RFC 7638): the `jkt` of DPoP.
     Jkt
 }
 

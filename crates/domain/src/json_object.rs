@@ -6,8 +6,9 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A value that only a JSON object is read as. `serde` takes an array for a record, too, with its members in the order of
-/// their declaration; nobody else does, and what two readers read differently must not be judged by one of them.
+/// A value that is read from a JSON object only. `serde` also accepts an array as a record, with its members
+/// in the order of their declaration. Other readers do not, and a text that two readers read differently must
+/// not be judged by one of them.
 ///
 /// ```
 /// use causeway_domain::JsonObject;

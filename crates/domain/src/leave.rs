@@ -1,21 +1,21 @@
-//! What a client may do only when whoever runs the server says so.
+//! Operator-granted entitlements of a client.
 
-/// What a client does not say of itself: whoever runs the server does, in a member of its metadata.
+/// An entitlement that only the operator grants, in a member of the client's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
     /// To ask for the scope `background_access`.
     BackgroundAccess,
-    /// To have the tokens of its sessions at people's own servers.
+    /// To export the tokens that its sessions hold at PDSes.
     SessionExport,
-    /// To have in its `id_token`s what the userinfo endpoint says.
+    /// To receive the claims of the userinfo endpoint in its `id_token`s.
     IdTokenClaims,
 }
 
 impl Leave {
-    /// Every one.
+    /// Every entitlement.
     pub const ALL: [Self; 3] = [Self::BackgroundAccess, Self::SessionExport, Self::IdTokenClaims];
 
-    /// The member's name.
+    /// The name of the metadata member.
     pub const fn member(self) -> &'static str {
         match self {
             Self::BackgroundAccess => "allow_background_access",

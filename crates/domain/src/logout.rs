@@ -1,4 +1,4 @@
-//! What a client says about logging out (OpenID Connect RP-Initiated Logout 1.0 section 3.1, OpenID Connect
+//! Client metadata about logout (OpenID Connect RP-Initiated Logout 1.0 section 3.1, OpenID Connect
 //! Back-Channel Logout 1.0 section 2.2).
 
 use serde_json::{Map, Value};
@@ -9,19 +9,19 @@ use crate::redirect_uri::{RedirectUri, RedirectUriError};
 const BACKCHANNEL_URI: &str = "backchannel_logout_uri";
 const BACKCHANNEL_SESSION: &str = "backchannel_logout_session_required";
 const POST_LOGOUT_REDIRECT_URIS: &str = "post_logout_redirect_uris";
-/// The most of them.
+/// The maximum number of `post_logout_redirect_uris`.
 const MAX_URIS: usize = 32;
 
-/// Why the part of a client's metadata that is about logging out does not hold up.
+/// Why a client's logout metadata is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogoutMetadataError {
-    /// No list of texts, or too many.
+    /// Not a list of strings, or too many of them.
     #[error("post_logout_redirect_uris must be a list of at most {MAX_URIS} URIs")]
     Uris,
-    /// Where it cannot be told of a logout.
+    /// Not an address that logout notifications can be sent to.
     #[error("backchannel_logout_uri must be an https URL without a fragment (http for loopback addresses)")]
     Backchannel,
-    /// No boolean, or nothing that it could be about.
+    /// Not a boolean, or sent without a `backchannel_logout_uri`.
     #[error("backchannel_logout_session_required must be true or false, beside a backchannel_logout_uri")]
     BackchannelSession,
     /// One of them is not allowed.
@@ -29,12 +29,12 @@ pub enum LogoutMetadataError {
     Uri {
         /// The URI in question.
         uri: String,
-        /// What is wrong with it.
+        /// The reason.
         error: RedirectUriError,
     },
 }
 
-/// Checks what a client wants to register.
+/// Checks the logout members of the metadata that a client wants to register.
 ///
 /// # Errors
 /// The first [`LogoutMetadataError`] found.
@@ -67,13 +67,13 @@ impl ValidClientMetadata {
 }
 
 impl Client {
-    /// Where it wants to be told that a session has ended.
+    /// The address that receives its back-channel logout notifications.
     pub fn backchannel_logout_uri(&self) -> Option<&str> {
         self.metadata.get(BACKCHANNEL_URI).and_then(Value::as_str)
     }
 
-    /// Whether the person may be sent here after a logout: as a redirect URI, byte for byte, but for the
-    /// port of a loopback address.
+    /// Whether the user may be redirected here after a logout: compared like a redirect URI, byte for byte,
+    /// except for the port of a loopback address.
     pub fn allows_post_logout_redirect_uri(&self, presented: &str) -> bool {
         let registered = self.metadata.get(POST_LOGOUT_REDIRECT_URIS).and_then(Value::as_array);
         let mut uris = registered.into_iter().flatten().filter_map(Value::as_str);

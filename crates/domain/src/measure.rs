@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Upper bounds of a [`Histogram`]; what is larger than the last has a bucket of its own.
+/// Upper bounds of a [`Histogram`]; values above the last have a bucket of their own.
 pub type Bounds = [u64; 14];
 
 /// Microseconds, from a tenth of a millisecond to half a minute.
@@ -24,7 +24,7 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// What it is now.
+    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -43,9 +43,9 @@ pub struct Histogram {
 pub struct Distribution {
     /// For each bound, how many values are not larger; each count holds the ones before.
     pub up_to: [(u64, u64); 14],
-    /// How many there are.
+    /// The number of values.
     pub count: u64,
-    /// What they add up to.
+    /// The sum of the values.
     pub sum: u64,
 }
 
@@ -69,7 +69,7 @@ impl Histogram {
         self.observe(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// What it is now.
+    /// The current value.
     pub fn read(&self) -> Distribution {
         let mut count = 0;
         let mut up_to = self.bounds.map(|bound| (bound, 0));

@@ -1,4 +1,4 @@
-//! What works once: proofs and assertions by their `jti`.
+//! Single-use values: proofs and assertions by their `jti`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::ids::{BrowserSessionId, ClientId, Jkt};
 
-/// Something that works once, and until when it would work again if it were forgotten.
+/// A value that works once, and the time until which it has to be remembered to prevent its replay.
 ///
-/// Its identifier is a hash: of one length whatever a client sends, and different for each maker, so that
-/// nobody can use up somebody else's.
+/// Its identifier is a hash: of one length whatever a client sends, and different for each issuer, so that
+/// no client can use up another's.
 ///
 /// ```
 /// use causeway_domain::{ClientId, OneUse, Timestamp};
@@ -40,7 +40,7 @@ impl OneUse {
         Self::new("request object", client_id.as_str(), jti, expires_at)
     }
 
-    /// The same thing in one browser, where it works again: people reload pages.
+    /// The same value scoped to one browser, where it works again: users reload pages.
     #[must_use]
     pub fn within(&self, browser: &BrowserSessionId) -> Self {
         Self::new("browser", browser.as_str(), &self.id(), self.expires_at)
@@ -61,13 +61,13 @@ impl OneUse {
         URL_SAFE_NO_PAD.encode(self.digest)
     }
 
-    /// Half of its identifier, for memory: nobody finds two things that share it.
+    /// Half of its identifier, for in-memory use: too long for anyone to find two values that share it.
     pub fn short_id(&self) -> u128 {
         let (half, _) = self.digest.split_at(16);
         half.iter().fold(0, |id, byte| (id << 8) | u128::from(*byte))
     }
 
-    /// From when on it would be refused for its age anyway.
+    /// The time from which it is refused for its age anyway.
     pub const fn expires_at(&self) -> Timestamp {
         self.expires_at
     }

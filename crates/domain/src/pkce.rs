@@ -58,7 +58,7 @@ impl CodeChallenge {
     }
 }
 
-/// The `code_verifier`: a secret of whoever began the request.
+/// The `code_verifier`: a secret of the client that began the request.
 #[derive(Clone)]
 pub struct CodeVerifier(Zeroizing<String>);
 
@@ -81,7 +81,7 @@ impl CodeVerifier {
         }
     }
 
-    /// The verifier itself: for the token request and for sealing.
+    /// The verifier itself: for the token request and for encrypted storage.
     pub fn expose(&self) -> &str {
         &self.0
     }

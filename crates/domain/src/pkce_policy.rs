@@ -1,10 +1,10 @@
-//! The proof by which a client shows that a code was meant for it.
+//! Whether a client may do without PKCE.
 
 use serde_json::Value;
 
 use crate::client::{Client, ClientType};
 
-/// The member of a client's metadata. A client does not say it of itself: the operator does.
+/// The member of a client's metadata. Only the operator sets it.
 pub(crate) const PKCE: &str = "pkce";
 
 /// Whether a client may do without PKCE.

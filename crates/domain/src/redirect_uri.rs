@@ -30,12 +30,12 @@ pub enum RedirectUriError {
         "has a scheme that is not allowed; use https, or the private scheme of an app: a reversed domain name such as com.example.app:/cb, or a word as in example://cb"
     )]
     Scheme,
-    /// A private scheme that anybody may claim, for a client that authenticates.
+    /// A private scheme that any app may claim, for a client that authenticates.
     #[error(
         "has a private scheme without a dot, which is for public clients: register token_endpoint_auth_method none, or use https"
     )]
     PublicClientsOnly,
-    /// An address of this server: its answers would come back to it.
+    /// An address of this server: it would receive its own responses.
     #[error("must not be an address of this server")]
     OwnOrigin,
     /// A wildcard, or a character that a URI must percent-encode (RFC 3986 section 2).
@@ -112,7 +112,7 @@ impl RedirectUri {
         &self.0
     }
 
-    /// Whether any app on a device may claim it, and nobody can tell which has: a private scheme without a dot.
+    /// Whether any app on a device may claim it, without proof of ownership: a private scheme without a dot.
     pub fn is_unowned(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| PrivateScheme::read(url.scheme()) == Some(PrivateScheme::Word))
     }
@@ -211,7 +211,7 @@ fn is_local_v4(ip: Ipv4Addr) -> bool {
 }
 
 /// The text of a loopback URI without its port: nothing else of it may differ, so nothing else of it
-/// is normalised.
+/// is normalized.
 fn without_loopback_port(value: &str) -> Option<(&str, &str)> {
     let authority = value.strip_prefix("http://")?;
     let host = ["127.0.0.1", "[::1]", "localhost"].into_iter().find(|host| authority.starts_with(host))?;
@@ -314,7 +314,7 @@ mod tests {
                 if other == text || !registered.matches(&other) {
                     continue;
                 }
-                // What matches without being the same differs in the port of this device.
+                // A URI that matches without being equal differs only in the port of a loopback address.
                 let (own, url) = (Url::parse(&text).unwrap(), Url::parse(&other).unwrap());
                 prop_assert!(own.scheme() == "http" && is_loopback(&own), "{} {}", text, other);
                 let rest = |url: &Url| {

@@ -10,11 +10,11 @@ use crate::client::Client;
 
 /// The longest resource that is taken, in bytes.
 const MAX_BYTES: usize = 2048;
-/// The member of a client's metadata with the resources of others that it may ask tokens for. A client does
-/// not say it of itself: whoever runs the server does, since a token is trusted by whom it names.
+/// The member of a client's metadata with the third-party resources that it may request tokens for. Only the
+/// operator sets it, since a resource trusts a token that names it.
 pub(crate) const ALLOWED_RESOURCES: &str = "allowed_resources";
 
-/// Why something is no resource that a token can be for. The texts are for an `error_description`.
+/// Why a token cannot be issued for a resource. The texts are for an `error_description`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceError {
     /// Not an absolute URI without a fragment (RFC 8707 section 2).
@@ -133,8 +133,9 @@ impl Resources {
         self.is_empty() || self.iter().any(|resource| resource.is_of(issuer))
     }
 
-    /// What a token is for when `asked` is asked of what was granted, `self` (RFC 8707 section 2.2): all of
-    /// it when nothing is named, and in the form in which it was granted. A grant that names nothing is for the server itself and what is below it.
+    /// Narrows the granted resources, `self`, to those that a token request asks for (RFC 8707 section 2.2),
+    /// in the form in which they were granted; all of them when it asks for none. A grant that names none is
+    /// for the server itself and the resources below it. `None` when a resource was not granted.
     pub fn narrow(&self, asked: &Self, issuer: &str) -> Option<Self> {
         let granted = |resource: &Resource| {
             if self.is_empty() {
@@ -182,7 +183,7 @@ impl<'a> IntoIterator for &'a Resources {
 }
 
 impl Client {
-    /// The resources of others that whoever runs the server lets it ask tokens for.
+    /// The third-party resources that the operator lets it request tokens for.
     pub fn allowed_resources(&self) -> impl Iterator<Item = &str> {
         let listed = self.metadata.get(ALLOWED_RESOURCES).and_then(Value::as_array);
         listed.into_iter().flatten().filter_map(Value::as_str)

@@ -1,4 +1,4 @@
-//! Scopes that the operator declares for resources (RFC 8707): what a client may ask for there, in words that users read.
+//! Scopes that the operator declares for resources (RFC 8707), each with a text that users read.
 
 use crate::resource::{Resource, ResourceError, Resources};
 use crate::scope::{ResourceScope, Scope, ScopeValue};
@@ -13,7 +13,7 @@ pub struct DeclaredScope {
     pub resource: Resource,
     /// The scope's name, as clients and the resource know it.
     pub name: ResourceScope,
-    /// What it allows, for whoever is asked for consent.
+    /// Its description on the consent page.
     pub text: String,
 }
 

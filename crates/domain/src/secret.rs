@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::rng::Rng;
 use crate::stamp;
 
-/// A secret that we hold for somebody else: an upstream token, a PKCE verifier, a private key.
+/// A secret that we hold: an upstream token, a PKCE verifier, a private key.
 ///
 /// ```
 /// use causeway_domain::Secret;
@@ -30,7 +30,7 @@ impl Secret {
         Self(Zeroizing::new(value.into()))
     }
 
-    /// The secret itself: for the wire and for sealing, nowhere else.
+    /// The secret itself: for the wire and for encrypted storage, nowhere else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -60,7 +60,7 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
-/// What a bearer secret of ours is for; its prefix lets secret scanners recognise a leaked one.
+/// Purpose of a bearer secret of ours; its prefix lets secret scanners recognize a leaked one.
 pub trait TokenKind: Send + Sync + 'static {
     /// The fixed start of every token of this kind.
     const PREFIX: &'static str;
@@ -95,7 +95,7 @@ token_kind! {
     ClientSecret, "cw_cs_"
 }
 token_kind! {
-    /// What a device polls with (RFC 8628 section 3.2).
+    /// The code that a device polls with (RFC 8628 section 3.2).
     DeviceCode, "cw_dc_"
 }
 token_kind! {
@@ -125,10 +125,10 @@ impl<K: TokenKind> PlainToken<K> {
         Self(Zeroizing::new(format!("{}{}", K::PREFIX, rng.base64url::<32>())), PhantomData)
     }
 
-    /// A fresh token with 256 random bits, and with the moment of its making in front of them.
+    /// A fresh token with 256 random bits behind its creation time.
     ///
-    /// What is made together lies together in an index: rows of one commit share a page or two, however many
-    /// rows there are. The moment is no secret, `expires_in` tells the second as well.
+    /// Tokens created together are adjacent in an index: rows of one commit share a page or two, however many
+    /// rows there are. The time is no secret: `expires_in` reveals the second as well.
     pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
         let text = format!("{}{}{}", K::PREFIX, stamp::of(at), rng.base64url::<32>());
         Self(Zeroizing::new(text), PhantomData)
@@ -144,7 +144,7 @@ impl<K: TokenKind> PlainToken<K> {
         &self.0
     }
 
-    /// What may be stored: the hash of the whole token, behind the moment of its making if the token has one.
+    /// The form to store: the hash of the whole token, behind its creation time if the token has one.
     pub fn hash(&self) -> TokenHash<K> {
         let stamp = self.0.strip_prefix(K::PREFIX).and_then(stamp::leading).unwrap_or_default();
         let digest = Sha256::digest(self.0.as_bytes());
@@ -153,8 +153,8 @@ impl<K: TokenKind> PlainToken<K> {
 }
 
 impl PlainToken<Browser> {
-    /// What a form of ours carries as proof that it was made for this browser. It follows from the secret
-    /// in the cookie, which no script and no other site can read; the other way round is not possible.
+    /// The value that a form of ours carries as proof that it was made for this browser. It is derived
+    /// one-way from the secret in the cookie, which no script and no other site can read.
     ///
     /// ```
     /// use causeway_domain::secret::{Browser, PlainToken};
@@ -187,8 +187,8 @@ impl<K: TokenKind> fmt::Debug for PlainToken<K> {
     }
 }
 
-/// SHA-256 of a bearer secret in unpadded base64url: the only form a table ever holds. What was
-/// [issued](PlainToken::issued) has the moment of its making in front, which keeps an index in order of time.
+/// SHA-256 of a bearer secret in unpadded base64url: the only form that a table ever holds. A token that was
+/// [issued](PlainToken::issued) has its creation time in front, which keeps an index in order of time.
 ///
 /// A plain hash is enough because the secrets have 256 random bits: there is nothing to guess.
 pub struct TokenHash<K>(String, PhantomData<K>);

@@ -1,4 +1,4 @@
-//! Upstream sessions: what we hold at a person's own server (PDS) on a client's behalf.
+//! Upstream sessions: those that we hold at a user's PDS on a client's behalf.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ use crate::scope::{OwnScope, Scope, ScopeValue};
 use crate::secret::Secret;
 use crate::upkeep::{Cooldown, HANDLE_SECONDS, VERIFIED_SECONDS};
 
-/// Whom a session serves.
+/// Kind of a session: interactive or automation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionKind {
@@ -40,7 +40,7 @@ impl SessionKind {
         [Self::Device, Self::Background].into_iter().find(|kind| kind.as_str() == value)
     }
 
-    /// What an authorization for this scope makes: one that asks for `background_access` is for automation.
+    /// The kind that an authorization for this scope creates: automation if it asks for `background_access`.
     pub fn asked_by(scope: &Scope) -> Self {
         if scope.has(&ScopeValue::Own(OwnScope::BackgroundAccess)) { Self::Background } else { Self::Device }
     }
@@ -58,13 +58,13 @@ impl SessionKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
-    /// Signed in upstream; the person has not consented to the client yet.
+    /// Signed in upstream; the user has not consented to the client yet.
     Pending,
     /// In use.
     Active,
-    /// The upstream ended it: the person has to sign in again.
+    /// The upstream ended it: the user has to sign in again.
     ReauthRequired,
-    /// Over. Its upstream tokens are revoked or about to be.
+    /// Ended. Its upstream tokens are revoked or about to be.
     Ended,
 }
 
@@ -100,7 +100,7 @@ pub enum UpstreamAuth {
     },
 }
 
-/// Who we were at the upstream when a session began; refreshes use this, never today's configuration.
+/// Our identity at the upstream when a session began; refreshes use this, never today's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamBinding {
     /// The authorization server's issuer.
@@ -115,7 +115,7 @@ pub struct UpstreamBinding {
     pub redirect_uri: String,
 }
 
-/// What has to be remembered between sending somebody to their own server and their return.
+/// State stored from the redirect to the upstream authorization server until the user's return.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
     /// The `state` that comes back: works once.
@@ -124,7 +124,7 @@ pub struct UpstreamRequest {
     pub auth_request_id: AuthRequestId,
     /// The browser that was sent.
     pub browser_id: BrowserSessionId,
-    /// Who we are there. `pds` is empty while only the server is known, not the account.
+    /// Our identity there. `pds` is empty while only the server is known, not the account.
     pub upstream: UpstreamBinding,
     /// The account that has to come back; `None` when only a server was named.
     pub expected_did: Option<Did>,
@@ -138,9 +138,10 @@ pub struct UpstreamRequest {
     pub dpop_private_key: Secret,
     /// The thumbprint of that key (RFC 7638).
     pub dpop_jkt: String,
-    /// Whether it is the second one, because the PDS wanted to show something that the first had not asked for.
+    /// Whether it is the second attempt, made because the first one had not asked for a page that the PDS
+    /// wanted to show.
     pub asked_again: bool,
-    /// When the person was sent.
+    /// When the user was redirected.
     pub created_at: Timestamp,
     /// When the state ends.
     pub expires_at: Timestamp,
@@ -155,12 +156,12 @@ pub struct SessionHead {
     pub tenant_id: TenantId,
     /// The client that it serves.
     pub client_id: ClientId,
-    /// The person.
+    /// The user's account.
     pub did: Did,
-    /// The user's handle, verified in both directions; `None` when it did not verify. It may belong to somebody else by
-    /// now: what is shown is [`handle_at`](Self::handle_at).
+    /// The user's handle, verified in both directions; `None` when it did not verify. It may belong to
+    /// another account by now: show [`handle_at`](Self::handle_at) instead.
     pub handle: Option<Handle>,
-    /// Whom it serves.
+    /// Its kind.
     pub kind: SessionKind,
     /// Where it stands.
     pub state: SessionState,
@@ -168,7 +169,7 @@ pub struct SessionHead {
     pub browser_id: BrowserSessionId,
     /// The number of the token set that is in use, from 1 up.
     pub iteration: i64,
-    /// Who we were at the upstream.
+    /// Our identity at the upstream.
     pub upstream: UpstreamBinding,
     /// When it began.
     pub created_at: Timestamp,
@@ -188,8 +189,8 @@ impl SessionHead {
         self.kind.idle_seconds().map(|seconds| self.last_used_at.plus(seconds))
     }
 
-    /// The browser or app that a device session belongs to, by a name that its client alone has for it: the hash of
-    /// client and browser, so that two clients cannot tell that they see the same browser.
+    /// The browser or app that a device session belongs to, by a name that only its client sees: the hash of
+    /// client and browser, so that two clients cannot find out that they see the same browser.
     pub fn fingerprint(&self) -> Option<String> {
         let hash = || {
             let parts = ["causeway device fingerprint", self.client_id.as_str(), self.browser_id.as_str()];
@@ -198,8 +199,8 @@ impl SessionHead {
         (self.kind == SessionKind::Device).then(hash)
     }
 
-    /// The handle as far as it may be shown at `now`: one that was not verified for too long is left out, since handles
-    /// change hands.
+    /// The handle that may be shown at `now`: not one whose verification is too old, since handles change
+    /// hands.
     pub fn handle_at(&self, now: Timestamp) -> Option<&Handle> {
         self.handle.as_ref().filter(|_| self.verified_lately(now))
     }
@@ -209,8 +210,8 @@ impl SessionHead {
         now.since(self.verified_at) >= HANDLE_SECONDS
     }
 
-    /// Whether its server may be believed at `now` without having been looked up again: a look-up that fails
-    /// says nothing about the account, but not for ever.
+    /// Whether the last verification of its PDS still holds at `now` without a new one: a failed lookup says
+    /// nothing about the account, but is tolerated for a limited time only.
     pub fn verified_lately(&self, now: Timestamp) -> bool {
         now.since(self.verified_at) < VERIFIED_SECONDS
     }
@@ -229,14 +230,14 @@ impl SessionHead {
     }
 }
 
-/// What a look-up of an account says about its handle.
+/// Result of looking up an account's handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandleCheck {
     /// The account's handle, verified in both directions.
     Verified(Handle),
     /// The account has no handle that verifies.
     None,
-    /// The handle could not be asked: what was known before stands.
+    /// The lookup failed: the known handle stays.
     Unknown,
 }
 
@@ -251,7 +252,7 @@ pub struct TokenSet {
     pub created_at: Timestamp,
     /// When the access token ends; `None` when the upstream did not say.
     pub expires_at: Option<Timestamp>,
-    /// What the upstream granted.
+    /// The scope that the upstream granted.
     pub scope: Scope,
     /// The private JWK of the DPoP key that the tokens are bound to, as JSON.
     pub dpop_key: Secret,

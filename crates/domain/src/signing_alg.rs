@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a token of ours can be signed with (RFC 7518 section 3.1).
+/// An algorithm that signs our own tokens (RFC 7518 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SigningAlg {
     /// RSASSA-PKCS1-v1_5 with SHA-256: the default of OpenID Connect Core section 2.

@@ -1,4 +1,4 @@
-//! The moment in which something was made, at the front of its name: an index over such names grows at its end.
+//! Creation time as the prefix of an identifier, so that an index over such identifiers grows at its end.
 
 use crate::clock::Moment;
 

@@ -1,9 +1,9 @@
-//! When an upstream token set is renewed, and how long to leave a server alone that did not renew it.
+//! When an upstream token set is renewed, and how long to wait after a refresh that failed.
 
 use crate::clock::Timestamp;
 use crate::session::{TokenSet, UpstreamAuth};
 
-/// The most seconds before its end at which an access token is renewed.
+/// The maximum number of seconds before its end at which an access token is renewed.
 const MARGIN_SECONDS: i64 = 60;
 /// A token that lives shorter than ten times that is renewed in the last tenth of its life.
 const MARGIN_SHARE: i64 = 10;
@@ -11,7 +11,7 @@ const MARGIN_SHARE: i64 = 10;
 const FIRST_PAUSE_SECONDS: i64 = 2;
 /// The longest pause that we choose, in seconds.
 const LONGEST_PAUSE_SECONDS: i64 = 300;
-/// The longest pause that a server may ask for (`Retry-After`), in seconds.
+/// The longest pause that a server may request (`Retry-After`), in seconds.
 const LONGEST_WISH_SECONDS: i64 = 3600;
 /// How far the clocks of servers on one database may be apart, in seconds.
 const CLOCKS_DIFFER_SECONDS: i64 = 300;
@@ -20,18 +20,18 @@ pub const VERIFIED_SECONDS: i64 = 86_400;
 
 /// Seconds after which a handle that was verified is looked up again when it is used.
 pub const HANDLE_SECONDS: i64 = 3600;
-/// Seconds after which a session is over whose refreshes were refused all that time, for whatever reason.
+/// Seconds of continuously refused refreshes, for whatever reason, after which a session ends.
 pub const REFUSED_SECONDS: i64 = 7 * 86_400;
 
-/// Seconds after which a background session that nobody uses is refreshed. What counts is how long a PDS lets a
-/// refresh token lie: a public client's for two weeks, a confidential client's for three months.
+/// Seconds after which an unused background session is refreshed. The bound is how long a PDS lets a refresh
+/// token go unused: a public client's for two weeks, a confidential client's for three months.
 const KEEP_PUBLIC_SECONDS: i64 = 86_400;
 const KEEP_CONFIDENTIAL_SECONDS: i64 = 7 * 86_400;
-/// The least seconds until a refresh that nobody waits for is tried again.
+/// The minimum number of seconds until a refresh that no request waits for is tried again.
 const KEEP_RETRY_SECONDS: i64 = 60;
 
-/// When a background session that was refreshed at `now` is refreshed again though nobody uses it; up to a
-/// quarter sooner by chance (`dice`), so that sessions which began together do not stay together.
+/// When a background session that was refreshed at `now` is refreshed again although it is unused; up to a
+/// quarter sooner at random (`dice`), so that sessions that began together do not stay together.
 pub fn keep_alive_at(auth: &UpstreamAuth, now: Timestamp, dice: u8) -> Timestamp {
     let period = match auth {
         UpstreamAuth::None => KEEP_PUBLIC_SECONDS,
@@ -40,7 +40,7 @@ pub fn keep_alive_at(auth: &UpstreamAuth, now: Timestamp, dice: u8) -> Timestamp
     now.plus(period - period * i64::from(dice) / 1024)
 }
 
-/// When that is tried again after a failure: when the pause is over, later by up to a quarter by chance.
+/// When that is tried again after a failure: when the pause ends, later by up to a quarter at random.
 pub fn keep_alive_again_at(now: Timestamp, pause: u64, dice: u8) -> Timestamp {
     let pause = i64::try_from(pause).unwrap_or(i64::MAX).clamp(KEEP_RETRY_SECONDS, LONGEST_WISH_SECONDS);
     now.plus(pause + pause * i64::from(dice) / 1024)
@@ -53,7 +53,7 @@ pub enum Due {
     No,
     /// Yes, but it still works if it cannot be.
     Soon,
-    /// It is over.
+    /// Yes: it has expired.
     Spent,
 }
 
@@ -84,8 +84,8 @@ pub struct Cooldown {
 }
 
 impl Cooldown {
-    /// Seconds to wait from `now` on; `None`: a refresh may be tried. No pause is longer than an hour: one that
-    /// seems to be, by more than clocks differ, began before the clock was set back, and is over.
+    /// Seconds to wait from `now` on; `None`: a refresh may be tried. No pause is longer than an hour: one
+    /// that seems to be, by more than clocks differ, began before the clock was set back, and has ended.
     pub fn seconds_left(&self, now: Timestamp) -> Option<u64> {
         let left = self.not_before?.since(now);
         if (1..=LONGEST_WISH_SECONDS + CLOCKS_DIFFER_SECONDS).contains(&left) {
@@ -95,8 +95,8 @@ impl Cooldown {
         }
     }
 
-    /// The pause after one more failure: 2 s, doubled each time up to 5 minutes, longer by up to a half by
-    /// chance (`dice`), so that many sessions do not come back at the same moment; never shorter than the server
+    /// The pause after one more failure: 2 s, doubled each time up to 5 minutes, longer by up to a half at
+    /// random (`dice`), so that many sessions do not retry at the same moment; never shorter than the server
     /// asked for, up to an hour.
     #[must_use]
     pub fn after_failure(self, now: Timestamp, retry_after: Option<u64>, dice: u8) -> Self {

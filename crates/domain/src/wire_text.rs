@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 const MAX_CHARS: usize = 1024;
 
 /// Text for an `error_description` (RFC 6749 section 5.2) or a quoted parameter of a challenge (RFC 6750 section
-/// 3): printable ASCII without `"` and `\`, of 1024 characters at most. There is no way to one that holds others.
+/// 3): printable ASCII without `"` and `\`, of 1024 characters at most. No other text can be constructed.
 ///
 /// ```
 /// use causeway_domain::WireText;

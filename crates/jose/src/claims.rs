@@ -1,5 +1,5 @@
-//! The registered claims of a JWT (RFC 7519 section 4.1), and whether they hold. Pure: who signed it was
-//! settled before.
+//! The registered claims of a JWT (RFC 7519 section 4.1), and their validation. Pure: the signature was
+//! verified before.
 
 use causeway_domain::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -11,13 +11,13 @@ pub const MAX_JTI: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Claims {
-    /// Who made it.
+    /// The issuer.
     pub iss: Option<String>,
-    /// Whom it is about.
+    /// The subject.
     pub sub: Option<String>,
-    /// Whom it is for: one or several.
+    /// The audience: one or several.
     pub aud: Audience,
-    /// When it ends.
+    /// When it expires.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: Option<Timestamp>,
     /// When it begins.
@@ -26,7 +26,7 @@ pub struct Claims {
     /// When it was made.
     #[serde(deserialize_with = "numeric_date")]
     pub iat: Option<Timestamp>,
-    /// Its own name.
+    /// Its identifier.
     pub jti: Option<String>,
 }
 
@@ -85,39 +85,39 @@ pub(crate) fn numeric_date<'de, D: Deserializer<'de>>(
     })
 }
 
-/// What `exp` has to be.
+/// Requirement on `exp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Not looked at.
+    /// Not checked.
     Ignored,
     /// In the future, if it is there.
     Optional,
-    /// There, in the future, and at most so many seconds ahead.
+    /// Required, in the future, and at most so many seconds ahead.
     Within(i64),
 }
 
-/// What claims have to be. `None`, or an empty list, is not looked at.
+/// Requirements on the claims. A requirement that is `None` or an empty list is not checked.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRules<'a> {
     /// The time.
     pub now: Timestamp,
-    /// Who must have made it.
+    /// The required issuer.
     pub iss: Option<&'a str>,
-    /// Whom it must be about.
+    /// The required subject.
     pub sub: Option<&'a str>,
-    /// Whom it may be for: it has to name one of these.
+    /// The accepted audiences: it has to name one of these.
     pub aud: &'a [&'a str],
-    /// When it ends.
+    /// The requirement on its expiry.
     pub exp: Expiry,
     /// Seconds for which it is accepted after `exp`.
     pub grace_seconds: i64,
-    /// Seconds that its maker's clock may be ahead of ours.
+    /// Seconds that its issuer's clock may be ahead of ours.
     pub skew_seconds: i64,
     /// Whether it needs a `jti`.
     pub needs_jti: bool,
 }
 
-/// Which claim does not hold.
+/// The claim that is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// `iss`.

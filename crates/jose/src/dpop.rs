@@ -13,10 +13,10 @@ use crate::{EcKey, JoseError, Jws, VerifyError, htu, sign_jwt};
 pub const DPOP_PAST_SECONDS: i64 = 300;
 /// Seconds that the `iat` of a proof may lie ahead of our clock.
 pub const DPOP_FUTURE_SECONDS: i64 = 30;
-/// The longest proof that is looked at, in bytes.
+/// The longest proof that is read, in bytes.
 const MAX_PROOF_BYTES: usize = 8 * 1024;
 
-/// What a proof says about the one request that it is for.
+/// The claims of a proof about the one request that it is for.
 #[derive(Clone, Copy, Debug)]
 pub struct DpopClaims<'a> {
     /// The request's method.
@@ -81,28 +81,28 @@ pub struct DpopRequest<'a> {
     pub access_token: Option<&'a str>,
 }
 
-/// A proof that holds for its request. It works once: whoever accepts it remembers `jti` until
-/// [`DpopProof::expires_at`]. And if a nonce of the server is required, it is compared before that.
+/// A proof that is valid for its request. It works once: the caller remembers `jti` until
+/// [`DpopProof::expires_at`]. If a nonce of the server is required, the caller compares it first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DpopProof {
     /// The thumbprint of the key that made it (RFC 7638).
     pub jkt: Jkt,
     /// Its own name.
     pub jti: String,
-    /// When it was made, by its maker's clock.
+    /// When it was made, by the client's clock.
     pub iat: Timestamp,
     /// The nonce in it.
     pub nonce: Option<String>,
 }
 
 impl DpopProof {
-    /// From when on it is too old to be accepted.
+    /// The time from which it is too old to be accepted.
     pub const fn expires_at(&self) -> Timestamp {
         self.iat.plus(DPOP_PAST_SECONDS + 1)
     }
 }
 
-/// Why a proof does not hold.
+/// Why a proof is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DpopError {
     /// Not a JWS, not signed by the key in it, or with an algorithm or key that is not accepted.
@@ -147,8 +147,8 @@ struct PresentedClaims {
     ath: Option<String>,
 }
 
-/// Checks a proof against the request that it came with: everything of RFC 9449 section 4.3 but the
-/// nonce, which the caller knows, and whether it came before.
+/// Checks a proof against the request that it came with: everything of RFC 9449 section 4.3 except the
+/// nonce, which the caller knows, and replay.
 ///
 /// # Errors
 /// The first [`DpopError`] found; cheap checks come before the signature.
@@ -178,7 +178,7 @@ pub fn verify_dpop_proof(proof: &str, request: &DpopRequest<'_>) -> Result<DpopP
     {
         return Err(DpopError::Ath);
     }
-    // What was read above is believed from here on: it is the payload that this signature covers.
+    // The claims read above are trusted from here on: they are the payload that this signature covers.
     jws.verify(&key)?;
     Ok(DpopProof { jkt: Jkt::new(key.thumbprint()), jti, iat, nonce: claims.nonce })
 }

@@ -15,10 +15,10 @@ fn bare(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// `None` for what is no http or https URL, or carries credentials.
+/// The normalized URL; `None` unless it is an http or https URL without credentials.
 fn normalized(url: &str) -> Option<String> {
     let written = bare(url);
-    // A parser of browsers mends these; in a signed claim they are mistakes.
+    // A browser's URL parser repairs these; in a signed claim they are mistakes.
     if written.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return None;
     }

@@ -13,7 +13,7 @@ use crate::verifier::Verifier;
 const RSA_MIN_BITS: usize = 2048;
 /// The longest one: the time that a verification takes grows with it.
 const RSA_MAX_BITS: usize = 8192;
-/// Keys of a set that we look at.
+/// The maximum number of keys in a set.
 const MAX_KEYS: usize = 64;
 /// The longest `kid`, in bytes.
 const MAX_KID: usize = 256;
@@ -23,7 +23,7 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 /// Why a key or a key set was refused. The texts hold no part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwkError {
-    /// It has a private half: whoever sent it has given it away.
+    /// It has a private half, which the sender has thereby disclosed.
     #[error("holds a private key: send the public members only, and replace that key")]
     Private,
     /// It is a shared secret.
@@ -37,7 +37,7 @@ pub enum JwkError {
     Malformed(&'static str),
 }
 
-/// What makes a key the key that it is: the members of its thumbprint, in base64url.
+/// The identity of a key: the members of its thumbprint, in base64url.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Material {
     /// On P-256.
@@ -133,7 +133,7 @@ impl PublicJwk {
         self.kid.as_deref()
     }
 
-    /// The members that make it the key that it is, and no others.
+    /// The members of its thumbprint, and no others.
     pub fn to_value(&self) -> Value {
         match &self.material {
             Material::Ec { x, y } => json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y }),
@@ -350,7 +350,7 @@ mod tests {
             ("x", json!(7)),
             ("y", json!(format!("{Y}="))),
             ("y", json!(format!("{Y}AA"))),
-            // The same bytes, spelt another way.
+            // The same bytes, spelled another way.
             ("y", json!("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a1")),
             ("kid", json!(1)),
             ("kid", json!("k".repeat(257))),

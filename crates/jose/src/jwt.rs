@@ -22,7 +22,7 @@ pub fn sign_jwt(
     jws::serialize_compact(&claims, &header, key.signer()).map_err(|_| JoseError::Crypto("sign"))
 }
 
-/// What a client assertion says (RFC 7523 section 3).
+/// The contents of a client assertion (RFC 7523 section 3).
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAssertion<'a> {
     /// The key's identifier in our published key set.

@@ -22,7 +22,7 @@ pub struct EcKey {
     private_jwk: Secret,
     x: String,
     y: String,
-    /// Most keys sign and are forgotten before anybody asks.
+    /// Computed on demand: most keys sign and are dropped without it.
     thumbprint: OnceLock<String>,
 }
 
@@ -71,8 +71,9 @@ impl EcKey {
         }
     }
 
-    /// The same for a JWK that was ours all the time, such as one that was sealed: it is not computed again whether
-    /// the public half belongs to the private one. If it did not, whatever the key signs would not verify.
+    /// The same for a JWK that never left our control, such as one that we stored encrypted: whether the
+    /// public half belongs to the private one is not checked again. If it did not, no signature of the key
+    /// would verify.
     ///
     /// # Errors
     /// [`JoseError::InvalidKey`] when it is anything else than a private P-256 JWK.
@@ -101,7 +102,7 @@ impl EcKey {
         Self { signer, private_jwk, x, y, thumbprint: OnceLock::new() }
     }
 
-    /// The private JWK as JSON: for sealing, nowhere else.
+    /// The private JWK as JSON: for encrypted storage, nowhere else.
     pub fn private_jwk(&self) -> Secret {
         self.private_jwk.clone()
     }

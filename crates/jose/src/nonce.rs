@@ -1,4 +1,4 @@
-//! Nonces for DPoP proofs (RFC 9449 section 8) that nobody has to store: a keyed hash of the time.
+//! Stateless nonces for DPoP proofs (RFC 9449 section 8): a keyed hash of the time.
 
 use std::fmt;
 
@@ -18,14 +18,14 @@ pub const NONCE_SECONDS: i64 = 180;
 /// Bytes of the hash that a nonce shows.
 const NONCE_BYTES: usize = 16;
 
-/// Makes and knows nonces. Every process that has the same keys makes and knows the same ones: one nonce
-/// is handed out for [`NONCE_SECONDS`], and accepted for as long again.
+/// Issues and recognizes nonces. Every process with the same keys issues and recognizes the same ones: one
+/// nonce is issued for [`NONCE_SECONDS`], and accepted for as long again.
 pub struct DpopNonces {
     keys: Vec<PKey<Private>>,
 }
 
 impl DpopNonces {
-    /// The first key makes nonces, those of all are known.
+    /// Loads the keys: the first one issues nonces, and those of all keys are recognized.
     ///
     /// # Errors
     /// [`JoseError::Crypto`] when the cryptographic library refuses a key.
@@ -45,7 +45,7 @@ impl DpopNonces {
         nonce_of(key, period(now)).map_err(|_| JoseError::Crypto("make a nonce"))
     }
 
-    /// Whether a nonce is ours and not too old. One from the next period is known, too: the clocks of two
+    /// Whether a nonce is ours and not too old. One from the next period is accepted, too: the clocks of two
     /// processes differ.
     pub fn accepts(&self, nonce: &str, now: Timestamp) -> bool {
         let period = period(now);

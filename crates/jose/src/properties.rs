@@ -1,4 +1,4 @@
-//! Whatever a stranger sends is refused, never a panic.
+//! Untrusted input is refused and never causes a panic.
 
 use causeway_domain::Timestamp;
 use proptest::prelude::*;

@@ -62,7 +62,7 @@ impl SigningKey {
         }
     }
 
-    /// The private JWK as JSON: for sealing, nowhere else.
+    /// The private JWK as JSON: for encrypted storage, nowhere else.
     pub fn private_jwk(&self) -> Secret {
         match self {
             Self::Rsa(key) => key.private_jwk.clone(),

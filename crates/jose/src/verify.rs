@@ -12,7 +12,7 @@ use crate::{JwkSet, JwsAlgorithm, PublicJwk};
 /// Keys of a set that are tried for one signature.
 const MAX_TRIES: usize = 8;
 
-/// Why a signed text was not believed.
+/// Why a signed text was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Longer than we read.
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Presence {
     }
 }
 
-/// The members that we look at. serde refuses one that is there twice.
+/// The members that we read. serde refuses one that is there twice.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -62,7 +62,7 @@ struct Header {
     crit: Presence,
 }
 
-/// A JWS that was read. Nothing in it is believed before [`Jws::verify`] or [`Jws::verify_with`].
+/// A parsed JWS. Nothing in it is trusted before [`Jws::verify`] or [`Jws::verify_with`].
 pub struct Jws<'a> {
     algorithm: JwsAlgorithm,
     header: Header,
@@ -175,7 +175,7 @@ impl<'a> Jws<'a> {
         Ok(Verified(decode(self.payload)?))
     }
 
-    /// The payload's claims, of whoever wrote them: only to find out whose key to verify with.
+    /// The payload's claims, untrusted: only for finding the key to verify with.
     ///
     /// # Errors
     /// [`VerifyError::Claims`] when they are not of this form.

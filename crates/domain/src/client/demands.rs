@@ -1,6 +1,7 @@
-//! What a client asks of this server by its metadata (RFC 7591 section 2, OpenID Connect Dynamic Client Registration
-//! section 2). The answer to a registration confirms what it repeats: a member that asks for protection which is not
-//! given here is refused, and any other one that is not honoured is left out of the answer.
+//! Demands that a client makes of this server in its metadata (RFC 7591 section 2, OpenID Connect Dynamic
+//! Client Registration section 2). A registration response confirms the members that it repeats: one that
+//! asks for a protection which is not supported here is refused, and any other one that is not honored is
+//! left out of the response.
 
 use serde_json::{Map, Value};
 
@@ -10,10 +11,10 @@ const DEFAULT_MAX_AGE: &str = "default_max_age";
 const SUBJECT_TYPE: &str = "subject_type";
 /// RFC 8705 section 3.4.
 const TLS_BOUND: &str = "tls_client_certificate_bound_access_tokens";
-/// As `max_age` of a request: no more digits than a person lives seconds.
+/// The largest `default_max_age`, in seconds: ten digits, as for the `max_age` of a request.
 const MOST_SECONDS: i64 = 9_999_999_999;
 
-/// Nothing is encrypted here, and nothing decrypted.
+/// Members that ask for encryption, which is not supported here.
 const ENCRYPTION: [&str; 10] = [
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
@@ -27,7 +28,7 @@ const ENCRYPTION: [&str; 10] = [
     "request_object_encryption_enc",
 ];
 
-/// True or false, and kept to.
+/// Members that must be booleans.
 const BOOLEANS: [&str; 4] = [
     "require_auth_time",
     "require_pushed_authorization_requests",
@@ -35,7 +36,7 @@ const BOOLEANS: [&str; 4] = [
     TLS_BOUND,
 ];
 
-/// Of features that are not here. Stock clients send some of them by habit.
+/// Members of unsupported features. Stock clients send some of them by habit.
 const LEFT_OUT: [&str; 17] = [
     "authorization_details_types",
     "authorization_signed_response_alg",
@@ -57,13 +58,13 @@ const LEFT_OUT: [&str; 17] = [
 ];
 
 impl Client {
-    /// Seconds that may have passed since the person signed in, where a request does not say.
+    /// Seconds that may have passed since the user signed in, where a request does not say.
     pub fn default_max_age(&self) -> Option<i64> {
         self.metadata.get(DEFAULT_MAX_AGE).and_then(Value::as_i64)
     }
 }
 
-/// Checks what a client asks for, and leaves out what means nothing here.
+/// Checks a client's demands, and removes members that mean nothing here.
 pub(super) fn check(metadata: &mut Map<String, Value>) -> Result<(), ClientMetadataError> {
     use ClientMetadataError as E;
     if let Some(name) = ENCRYPTION.into_iter().find(|name| metadata.contains_key(*name)) {

@@ -1,15 +1,15 @@
-//! The name that a client goes by on pages.
+//! The client name that pages show.
 
 use super::metadata_error::ClientMetadataError;
 
 /// A longer name is refused.
 const MAX_CHARS: usize = 100;
 
-/// Reads a name: white space of any kind is one space, and what shows as nothing or turns the text around leaves it, so
-/// that two names which look the same are the same. Empty: the client has no name.
+/// Reads a name: white space of any kind becomes one space, and characters that are invisible or reverse the
+/// text are removed, so that two names that look the same are the same. Empty: the client has no name.
 ///
 /// # Errors
-/// [`ClientMetadataError::BlankName`] when nothing of it shows, [`ClientMetadataError::LongName`].
+/// [`ClientMetadataError::BlankName`] when none of it is visible, [`ClientMetadataError::LongName`].
 pub(super) fn read(text: &str) -> Result<String, ClientMetadataError> {
     let shown: String = text.chars().filter(|c| c.is_whitespace() || !is_invisible(*c)).collect();
     let name = shown.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,21 +1,21 @@
-//! What counts as left out of a client's metadata: null (RFC 7592 section 2.2), and what is empty. Stock clients write
-//! down every member that they know of, whether they have something to say or not.
+//! Members that count as absent from a client's metadata: null (RFC 7592 section 2.2) and empty ones. Stock
+//! clients send every member that they know, with or without a value.
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::ClientMetadata;
 
-/// Pages about a client. What is no https address is left out: nobody is sent there.
+/// Pages about a client. Anything but an https address is left out: users are never sent there.
 const PAGES: [&str; 4] = ["client_uri", "logo_uri", "policy_uri", "tos_uri"];
 
-/// Whether a member says nothing.
+/// Whether a member counts as absent.
 pub(crate) fn is_left_out(value: &Value) -> bool {
     value.is_null() || value == ""
 }
 
 impl ClientMetadata {
-    /// Takes out what says nothing, at the top and in lists.
+    /// Removes null and empty values, at the top level and in lists.
     pub(crate) fn leave_out_empty(&mut self) {
         let texts = [&mut self.token_endpoint_auth_method, &mut self.client_name, &mut self.client_uri];
         for text in texts {

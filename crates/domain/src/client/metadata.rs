@@ -1,4 +1,4 @@
-//! What a client says of itself when it registers (RFC 7591 section 2), and what of it holds up.
+//! Client metadata at registration (RFC 7591 section 2), and its validation.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -31,8 +31,8 @@ pub(super) const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
 pub(super) const USERINFO_ALG: &str = "userinfo_signed_response_alg";
 pub(super) const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
-/// Members that are not a client's to set. Those of the server's answer are among them: a client that
-/// sends its old registration again does not get them stored, and its old secret least of all.
+/// Members that a client may not set. They include those of the server's response: when a client sends its
+/// old registration again, they are not stored, least of all its old secret.
 const RESERVED: [&str; 10] = [
     "client_id",
     "client_secret",
@@ -46,13 +46,13 @@ const RESERVED: [&str; 10] = [
     REFRESH_TOKEN_EXPIRATION,
 ];
 
-/// Whether a member is not a client's to set.
+/// Whether a client may not set this member.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|reserved| name.starts_with(reserved))
 }
 
-/// A registration request's body (RFC 7591 section 2): what we understand, and the rest. A member that is null (RFC 7592
-/// section 2.2) or an empty text counts as left out, whichever it is.
+/// A registration request's body (RFC 7591 section 2): the members that we know, and the rest. Any member
+/// that is null (RFC 7592 section 2.2) or an empty string counts as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMetadata {
     /// Where answers may go.
@@ -67,7 +67,7 @@ pub struct ClientMetadata {
     /// `code` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_types: Option<Vec<String>>,
-    /// The name that people see.
+    /// The name that users see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
     /// The client's home page.
@@ -76,7 +76,7 @@ pub struct ClientMetadata {
     /// The widest scope that it will ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// Everything else, kept and given back.
+    /// Everything else, stored and returned.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
 }
@@ -85,16 +85,16 @@ fn read_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A [`ClientMetadata`] that holds up.
+/// A [`ClientMetadata`] that passed validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidClientMetadata {
     /// Where answers may go: at least one, for a client that is answered by redirects.
     pub redirect_uris: Vec<RedirectUri>,
     /// How the client authenticates.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
-    /// What it may ask for.
+    /// The grant types that it may use.
     pub grant_types: Vec<GrantType>,
-    /// The name that people see.
+    /// The name that users see.
     pub client_name: String,
     /// The widest scope, if it named one.
     pub scope: Option<Scope>,
@@ -133,7 +133,7 @@ impl ValidClientMetadata {
         }
     }
 
-    /// Keeps what whoever runs the server has allowed a client that changes what it says of itself.
+    /// Carries over the members that the operator set when a client updates its own metadata.
     #[must_use]
     pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
         for member in Leave::ALL.map(Leave::member).into_iter().chain([PKCE, ALLOWED_RESOURCES]) {
@@ -151,7 +151,7 @@ impl ValidClientMetadata {
 }
 
 impl ClientMetadata {
-    /// Checks everything that can be checked without asking anybody.
+    /// Checks everything that can be checked without I/O.
     ///
     /// # Errors
     /// The first [`ClientMetadataError`] found.
@@ -221,8 +221,9 @@ fn parse_redirect_uris(uris: Vec<String>) -> Result<Vec<RedirectUri>, ClientMeta
         .collect()
 }
 
-/// Each once, and one among them by which a client gets its first token. What we do not have is left out: stock
-/// clients name all that they can do, and the answer says what is registered (RFC 7591 section 3.2.1).
+/// Parses grant types: each once, and at least one that yields a first token. Unsupported ones are left out:
+/// stock clients name all that they can do, and the response says what is registered (RFC 7591 section
+/// 3.2.1).
 fn parse_grant_types(names: Option<Vec<String>>) -> Result<Vec<GrantType>, ClientMetadataError> {
     let (mut grants, mut unknown) = (Vec::new(), None);
     for name in names.unwrap_or_else(|| vec!["authorization_code".to_owned()]) {
@@ -241,7 +242,7 @@ fn parse_grant_types(names: Option<Vec<String>>) -> Result<Vec<GrantType>, Clien
     Ok(grants)
 }
 
-/// Whether a name, or a text at any depth of its value, holds U+0000: no database is asked to keep one.
+/// Whether a name, or a string at any depth of its value, contains U+0000, which is never stored.
 fn has_nul((name, value): (&String, &Value)) -> bool {
     fn within(value: &Value) -> bool {
         match value {

@@ -1,4 +1,4 @@
-//! What is wrong with what a client says of itself.
+//! Errors in client metadata.
 
 use crate::error_code::ErrorCode;
 use crate::logout::LogoutMetadataError;
@@ -16,7 +16,7 @@ pub enum ClientMetadataError {
     RedirectUri {
         /// The URI in question.
         uri: String,
-        /// What is wrong with it.
+        /// The reason.
         error: RedirectUriError,
     },
     /// An authentication method that we don't serve.
@@ -37,17 +37,17 @@ pub enum ClientMetadataError {
          urn:ietf:params:oauth:grant-type:device_code: refresh_token alone leads to no token"
     )]
     NoFirstGrant,
-    /// Tokens for whoever says that they are the client (RFC 6749 section 4.4).
+    /// `client_credentials` for a client that does not authenticate (RFC 6749 section 4.4).
     #[error(
         "grant_types: client_credentials is for clients that authenticate: not with token_endpoint_auth_method none"
     )]
     PublicClientCredentials,
-    /// Tokens of people's own servers for whoever says that they are the client.
+    /// Session export for a client that does not authenticate.
     #[error(
         "allow_session_export is for clients that authenticate: not with token_endpoint_auth_method none"
     )]
     PublicSessionExport,
-    /// A nonce is checked by whoever can be told from others.
+    /// The PKCE policy `nonce` for a client that does not authenticate.
     #[error("pkce nonce is for clients that authenticate: not with token_endpoint_auth_method none")]
     PublicPkce,
     /// A response type other than `code`.
@@ -62,7 +62,7 @@ pub enum ClientMetadataError {
     /// A name that is too long for a page.
     #[error("client_name must be at most {0} characters")]
     LongName(usize),
-    /// A name of which users see nothing.
+    /// A name without visible characters.
     #[error("client_name shows as nothing: send the name that users know you by, or leave it out")]
     BlankName,
     /// The character that databases and programs take for the end of a text.
@@ -71,7 +71,7 @@ pub enum ClientMetadataError {
     /// A signature that we don't make.
     #[error("{0} must be RS256 or ES256")]
     SigningAlg(&'static str),
-    /// What it says about logging out.
+    /// Invalid logout metadata.
     #[error(transparent)]
     Logout(#[from] LogoutMetadataError),
     /// Too many of something.
@@ -98,13 +98,13 @@ pub enum ClientMetadataError {
     /// `dpop_nonce_policy` is none that we know.
     #[error("dpop_nonce_policy must be \"off\" or \"required\"")]
     DpopNoncePolicy,
-    /// A protection that is not given here.
+    /// A protection that is not supported here.
     #[error("{0} asks for what this server does not do: leave it out, or use another server")]
     Unserved(&'static str),
     /// No boolean.
     #[error("{0} must be true or false")]
     Boolean(&'static str),
-    /// A subject that is another one for each client (OpenID Connect Core section 8).
+    /// A subject that differs for each client (OpenID Connect Core section 8).
     #[error("subject_type must be public: every client sees the same sub")]
     SubjectType,
     /// No number of seconds.

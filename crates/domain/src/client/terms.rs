@@ -1,4 +1,4 @@
-//! What whoever runs the server says of a client, and no client says of itself.
+//! Client settings that only the operator makes.
 
 use serde_json::{Map, Value};
 
@@ -9,59 +9,60 @@ use crate::resource::{ALLOWED_RESOURCES, Resource, ResourceError};
 
 pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
 pub(super) const REFRESH_TOKEN_EXPIRATION: &str = "refresh_token_expiration";
-/// What is shown beside a client's metadata and is nobody's to set. Whoever sends back what they read sends it, too.
+/// Read-only members shown beside a client's metadata. They are ignored on input, since an operator who
+/// sends back a document that they read sends them, too.
 const SHOWN: [&str; 3] = ["origin", "created_at", "updated_at"];
 
-/// Why something that only whoever runs the server says cannot be said. The texts name the member.
+/// Why an operator's setting was refused. The texts name the member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientTermsError {
-    /// A word that is none of those that there are.
+    /// An unknown PKCE policy.
     #[error("{PKCE} must be required or nonce")]
     Pkce,
-    /// A leave is given or it is not.
+    /// An entitlement that is not a boolean.
     #[error("{0} must be true or false")]
     Leave(&'static str),
-    /// Not a list of texts.
+    /// Not a list of strings.
     #[error("{ALLOWED_RESOURCES} must be a list of URIs")]
     Resources,
-    /// One that no token can be for.
+    /// A resource that no token can be for.
     #[error("{ALLOWED_RESOURCES}: {resource:?}: {error}")]
     Resource {
         /// The resource in question.
         resource: String,
-        /// What is wrong with it.
+        /// The reason.
         error: ResourceError,
     },
-    /// An access token lives for some time, and not for ever.
+    /// An invalid lifetime of access tokens, which always expire.
     #[error(
         "{ACCESS_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}",
         Client::MAX_ACCESS_TOKEN_EXPIRATION
     )]
     AccessTokenExpiration,
-    /// A refresh token may live for ever.
+    /// An invalid lifetime of refresh tokens, which may last forever.
     #[error(
         "{REFRESH_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}, or 0 for no end",
         Client::MAX_REFRESH_TOKEN_EXPIRATION
     )]
     RefreshTokenExpiration,
-    /// Something that the server says.
+    /// A member that the server sets.
     #[error("{0} cannot be set: this server gives it. Leave it out")]
     Reserved(String),
 }
 
-/// What whoever runs the server says of a client beside its metadata; `None`: it stays as it is, and as it is by
-/// default for a new one.
+/// The operator's settings for a client, beside its metadata; `None`: unchanged, or the default for a new
+/// client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTerms {
     /// Whether it may ask for the scope `background_access`.
     pub background_access: Option<bool>,
-    /// Whether it may have the tokens of its sessions at people's own servers.
+    /// Whether it may export the tokens that its sessions hold at PDSes.
     pub session_export: Option<bool>,
-    /// Whether its `id_token`s say what the userinfo endpoint says.
+    /// Whether its `id_token`s carry the claims of the userinfo endpoint.
     pub id_token_claims: Option<bool>,
     /// Whether it may do without PKCE.
     pub pkce: Option<PkcePolicy>,
-    /// The resources of others that it may ask tokens for.
+    /// The third-party resources that it may request tokens for.
     pub allowed_resources: Option<Vec<Resource>>,
     /// Seconds that its access tokens live.
     pub access_token_expiration: Option<i64>,
@@ -70,10 +71,11 @@ pub struct ClientTerms {
 }
 
 impl ClientTerms {
-    /// Takes them out of what whoever runs the server sends as a client's metadata. Nothing is dropped in silence.
+    /// Takes the settings out of the client metadata that the operator sends. Of the rest, only the read-only
+    /// members of `SHOWN` are dropped silently.
     ///
     /// # Errors
-    /// The first [`ClientTermsError`] found, also for a member that is nobody's to set.
+    /// The first [`ClientTermsError`] found, also for a member that cannot be set.
     pub fn take_from(metadata: &mut ClientMetadata) -> Result<Self, ClientTermsError> {
         use ClientTermsError as E;
         let members = &mut metadata.other;
@@ -103,7 +105,7 @@ impl ClientTerms {
         }
     }
 
-    /// Puts them into force for a client.
+    /// Applies them to a client.
     pub fn apply_to(&self, client: &mut Client) {
         let leaves = [
             (Leave::BackgroundAccess, self.background_access),
@@ -132,7 +134,7 @@ impl ClientTerms {
             self.refresh_token_expiration.unwrap_or(client.refresh_token_expiration);
     }
 
-    /// The terms that are in force for a client, all of them, as the members of a document.
+    /// All settings in force for a client, as the members of a document.
     pub fn shown(client: &Client) -> Map<String, Value> {
         let leaves = Leave::ALL.map(|leave| (leave.member(), client.has_leave(leave).into()));
         let others = [

@@ -1,7 +1,8 @@
 //! Schemes of redirect URIs that an app claims on a device (RFC 8252 section 7.1).
 
-/// Schemes that a browser runs, or that show what is no app's answer. None may be the first label of a scheme either:
-/// `javascript.example:` is taken for the first by whoever looks at the beginning only.
+/// Schemes that a browser runs, or that display content instead of reaching an app. None may be the first
+/// label of a scheme either: software that checks only the beginning takes `javascript.example:` for
+/// `javascript:`.
 const CODE: [&str; 16] = [
     "about",
     "blob",
@@ -75,15 +76,15 @@ const TAKEN: [&str; 50] = [
     "xmpp",
 ];
 
-/// What begins the names of the system's own handlers.
+/// Prefixes of the system's own handlers.
 const SYSTEM: [&str; 3] = ["ms-", "x-apple", "web+"];
 
 /// How an app may be named by a scheme. The scheme is in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PrivateScheme {
-    /// A domain name, reversed: whoever has the domain has the name.
+    /// A domain name, reversed: the owner of the domain owns the name.
     Domain,
-    /// A word: whoever claims it first on a device has it.
+    /// A word: the first app that claims it on a device has it.
     Word,
 }
 

@@ -30,7 +30,7 @@ impl AccountAttr {
     }
 }
 
-/// What may be done with a part of an account.
+/// An action on a part of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountAction {
     /// See it.
@@ -57,7 +57,7 @@ impl AccountAction {
 pub struct AccountScope {
     /// The part.
     pub attr: AccountAttr,
-    /// What may be done with it.
+    /// The allowed action.
     pub action: AccountAction,
 }
 
@@ -67,7 +67,7 @@ impl AccountScope {
         self.attr == attr && self.action >= action
     }
 
-    /// What both allow; `None` when that is nothing.
+    /// The intersection of the two; `None` when it is empty.
     pub(super) fn meet(self, other: Self) -> Option<Self> {
         (self.attr == other.attr).then(|| Self { attr: self.attr, action: self.action.min(other.action) })
     }
@@ -97,12 +97,12 @@ impl fmt::Display for AccountScope {
     }
 }
 
-/// A part of somebody's identity.
+/// A part of a user's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IdentityAttr {
     /// The handle.
     Handle,
-    /// Everything: handle, keys, and the server that keeps the account.
+    /// Everything: handle, keys, and the server that hosts the account.
     Any,
 }
 
@@ -119,7 +119,7 @@ impl IdentityAttr {
     }
 }
 
-/// `identity:<attr>`: changing somebody's identity.
+/// `identity:<attr>`: changing a user's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdentityScope {
     /// The part.

@@ -70,14 +70,14 @@ impl BlobScope {
         self.0.iter().any(|own| own.covers(range))
     }
 
-    /// What both allow; `None` when that is nothing.
+    /// The intersection of the two; `None` when it is empty.
     pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         let in_other = self.0.iter().filter(|range| other.permits(range));
         let in_self = other.0.iter().filter(|range| self.permits(range));
         Self::of(&in_other.chain(in_self).cloned().collect())
     }
 
-    /// Without what another range covers.
+    /// The scope of these ranges, without those that another range covers; `None` when there are none.
     fn of(ranges: &BTreeSet<MediaRange>) -> Option<Self> {
         let wider = |range: &MediaRange| ranges.iter().any(|other| other != range && other.covers(range));
         let kept: BTreeSet<_> = ranges.iter().filter(|range| !wider(range)).cloned().collect();

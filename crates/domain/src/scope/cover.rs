@@ -1,4 +1,4 @@
-//! What a set of scope values covers, and what two sets have in common.
+//! Coverage of scope values by a set, and the intersection of two sets.
 
 use super::account::{AccountAction, AccountAttr};
 use super::repo::RepoAction;
@@ -60,7 +60,7 @@ impl Scope {
         self.iter().all(|value| other.covers(value))
     }
 
-    /// What of this set `other` allows too: for a grant, what was asked for as far as it was granted.
+    /// The part of this set that `other` allows too: for a grant, the part of the request that was granted.
     ///
     /// A permission set stays by its name when `other` has the name, or something that the set may
     /// contain: authorization servers answer with the contents. See [`Scope::resolved_by`].
@@ -172,10 +172,10 @@ impl Scope {
     }
 }
 
-/// What `transition:email` stands for.
+/// The permission behind `transition:email`.
 const EMAIL: AccountScope = AccountScope { attr: AccountAttr::Email, action: AccountAction::Read };
 
-/// What two values have in common, as far as a value can say it: with `None` nothing is granted, never more.
+/// The intersection of two values, as far as one value can express it; `None` grants nothing, never more.
 fn meet(asked: &ScopeValue, granted: &ScopeValue) -> Option<ScopeValue> {
     use ScopeValue::{Account, Blob, Repo, Rpc, Transition as Coarse};
     if Scope(vec![asked.clone()]).covers(granted) {

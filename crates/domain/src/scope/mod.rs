@@ -45,7 +45,7 @@ pub enum ScopeError {
     Value {
         /// The value, shortened.
         value: String,
-        /// What is wrong with it.
+        /// The reason.
         problem: ScopeValueError,
     },
 }
@@ -85,8 +85,8 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Parses what a client asks for. A value that is no scope here, such as `mcp:tools`, is taken for one of a
-    /// resource; not one that begins as those of AT Protocol do.
+    /// Parses a scope that a client requests. A value that is unknown here, such as `mcp:tools`, is taken for
+    /// one of a resource, unless it begins like those of AT Protocol.
     ///
     /// # Errors
     /// [`ScopeError`]: every other value has to be known and well-formed.
@@ -100,8 +100,8 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Parses a scope that was checked before it was stored, or that was written for many servers: what is malformed
-    /// allows nothing and is left out.
+    /// Parses a scope that was checked before it was stored, or that was written for many servers: malformed
+    /// values allow nothing and are left out.
     ///
     /// # Errors
     /// [`ScopeError::Characters`] and [`ScopeError::TooMany`].
@@ -113,8 +113,8 @@ impl Scope {
         Ok(tokens(text)?.into_iter().filter_map(read).collect())
     }
 
-    /// Parses what another server says of its scopes: values that are unknown or malformed allow
-    /// nothing and are left out, as the specification asks for.
+    /// Parses a scope from another server: values that are unknown or malformed allow nothing and are left
+    /// out, as the specification requires.
     ///
     /// # Errors
     /// [`ScopeError::Characters`] and [`ScopeError::TooMany`].
@@ -135,7 +135,7 @@ impl Scope {
         }
     }
 
-    /// Whether the set names this value, in whatever form. What it allows is for [`Scope::covers`] to say.
+    /// Whether the set names this value, in whatever form. For what the set allows see [`Scope::covers`].
     pub fn contains(&self, token: &str) -> bool {
         ScopeValue::parse(token).is_ok_and(|value| self.0.contains(&value))
     }

@@ -1,4 +1,4 @@
-//! Which record types or methods a scope is about.
+//! The record types or methods that a scope names.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl Names {
         }
     }
 
-    /// What both have; `None` when that is nothing.
+    /// The intersection of the two; `None` when it is empty.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Option<Self> {
         match (self, other) {

@@ -46,7 +46,7 @@ impl Scope {
         self.covers_account(attr, action)
     }
 
-    /// Whether it allows to change a part of the person's identity.
+    /// Whether it allows changing a part of the user's identity.
     pub fn permits_identity(&self, attr: IdentityAttr) -> bool {
         self.iter().any(|own| match own {
             ScopeValue::Identity(own) => own.permits(attr),

@@ -8,7 +8,7 @@ use super::syntax::{Syntax, Writer};
 use super::value::{ScopeValueError, known};
 use crate::nsid::Nsid;
 
-/// What may be done with a record.
+/// An action on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RepoAction {
     /// Make one.
@@ -51,7 +51,7 @@ impl RepoScope {
         &self.collections
     }
 
-    /// What may be done with them: at least one action, in canonical order.
+    /// The allowed actions: at least one, in canonical order.
     pub fn actions(&self) -> impl ExactSizeIterator<Item = RepoAction> {
         self.actions.iter().copied()
     }
@@ -70,7 +70,7 @@ impl RepoScope {
         named && self.actions.contains(&action)
     }
 
-    /// What both allow; `None` when that is nothing.
+    /// The intersection of the two; `None` when it is empty.
     pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         let collections = self.collections.meet(&other.collections)?;
         let actions: BTreeSet<_> = self.actions.intersection(&other.actions).copied().collect();

@@ -1,4 +1,4 @@
-//! Scopes that mean something to a resource of somebody else, and nothing here.
+//! Scopes that only a third-party resource interprets.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use super::value::{OwnScope, ScopeValue};
 
 /// The longest name, in bytes.
 const MAX_BYTES: usize = 256;
-/// How the scopes of AT Protocol begin: a name that begins so is one of them, or a misspelt one.
+/// How the scopes of AT Protocol begin: a name that begins so is one of them, or a misspelled one.
 const ATPROTO: [&str; 8] = ["atproto", "transition", "repo", "rpc", "blob", "account", "identity", "include"];
 
-/// A scope that only the resource knows which it is for, such as `mcp:tools`: compared letter by letter.
+/// A scope that only its resource interprets, such as `mcp:tools`; compared byte by byte.
 ///
 /// ```
 /// use causeway_domain::scope::ResourceScope;

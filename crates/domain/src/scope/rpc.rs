@@ -1,4 +1,4 @@
-//! `rpc:`: calling services in somebody's name (atproto specification "Permissions").
+//! `rpc:`: calling services on a user's behalf (atproto specification "Permissions").
 
 use std::fmt;
 
@@ -123,7 +123,7 @@ impl RpcScope {
         Some(Self { methods, audience: self.audience.clone() })
     }
 
-    /// What both allow; `None` when that is nothing.
+    /// The intersection of the two; `None` when it is empty.
     pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         let methods = self.methods.meet(&other.methods)?;
         let audience = match (&self.audience, &other.audience) {

@@ -33,7 +33,7 @@ pub enum ScopeValueError {
     Invalid {
         /// The parameter.
         name: &'static str,
-        /// What it could be.
+        /// The values that it may have.
         expected: &'static str,
     },
     /// `rpc:*?aud=*`.
@@ -41,7 +41,7 @@ pub enum ScopeValueError {
     AnyMethodAnywhere,
 }
 
-/// The value that goes by this name, of those that there are.
+/// The value with this name.
 pub(super) fn known<T: Copy, const N: usize>(
     all: [T; N],
     name_of: fn(T) -> &'static str,
@@ -76,7 +76,7 @@ impl Transition {
     }
 }
 
-/// Scopes that mean something to us and our clients only: a person's own server never sees them.
+/// Scopes between us and our clients only: a PDS never sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnScope {
     /// An ID token (OpenID Connect Core section 3.1.2.1).
@@ -89,9 +89,9 @@ pub enum OwnScope {
     OfflineAccess,
     /// A session for automation.
     BackgroundAccess,
-    /// A postal address (OpenID Connect Core section 5.4), which nobody here has.
+    /// A postal address (OpenID Connect Core section 5.4), which no account here has.
     Address,
-    /// A telephone number (OpenID Connect Core section 5.4), which nobody here has.
+    /// A telephone number (OpenID Connect Core section 5.4), which no account here has.
     Phone,
 }
 
@@ -133,7 +133,7 @@ impl OwnScope {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeValue {
-    /// `atproto`: who somebody is.
+    /// `atproto`: the account's identity.
     Atproto,
     /// `transition:…`.
     Transition(Transition),
@@ -145,13 +145,13 @@ pub enum ScopeValue {
     Blob(BlobScope),
     /// `account:…`: the account itself.
     Account(AccountScope),
-    /// `identity:…`: the person's identity.
+    /// `identity:…`: the user's identity.
     Identity(IdentityScope),
     /// `include:…`: a permission set by name.
     Include(IncludeScope),
     /// Between us and our clients.
     Own(OwnScope),
-    /// Between a client and a resource of somebody else.
+    /// Between a client and a third-party resource.
     Resource(ResourceScope),
 }
 
@@ -181,7 +181,7 @@ impl ScopeValue {
         }
     }
 
-    /// Whether a person's own server can be asked for it.
+    /// Whether it can be requested from a PDS.
     pub const fn is_atproto(&self) -> bool {
         !matches!(self, Self::Own(_) | Self::Resource(_))
     }

@@ -1,5 +1,5 @@
-//! Calls to a person's own server (atproto specification "HTTP API (XRPC)"), as far as it matters whether
-//! an app may make them.
+//! Calls to a PDS (atproto specification "HTTP API (XRPC)"), as far as it matters whether an app may make
+//! them.
 
 mod need;
 mod permits;
@@ -23,7 +23,7 @@ pub struct XrpcCall<'a> {
     pub proxy: Option<&'a Service>,
     /// The body's media type.
     pub content_type: Option<&'a str>,
-    /// What the body writes to the repository, once it has been read.
+    /// The repository writes in the body, once it has been read.
     pub writes: Option<&'a Writes>,
 }
 
@@ -41,8 +41,8 @@ fn is_local(lower: &str) -> bool {
 }
 
 impl XrpcCall<'_> {
-    /// Whether the PDS may pass the call on to a service: never what it serves itself, so that nobody
-    /// gets there by another way than the one whose permission was looked at.
+    /// Whether the PDS may proxy the call to a service: never a method that it serves itself, so that a call
+    /// cannot bypass the permission that was checked.
     pub fn may_be_proxied(&self) -> bool {
         !is_local(&self.nsid.to_lower())
     }

@@ -1,4 +1,4 @@
-//! What a call needs, by the rules of a PDS.
+//! The permissions that a call needs, by the rules of a PDS.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::scope::{
     RepoScope, RpcScope, ScopeValue, Service, Transition,
 };
 
-/// One thing that a call needs.
+/// One permission that a call needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     /// To be signed in with AT Protocol at all.
     Atproto,
     /// A record is written.
     Record(RepoAction, Nsid),
-    /// Records are written, who knows in which collection.
+    /// Records are written, in a collection that is not known.
     AnyRecord(RepoAction),
     /// A file of this media type is uploaded; empty: the call does not say which.
     Blob(String),
@@ -37,7 +37,7 @@ pub enum Need {
     Never,
 }
 
-/// Why it cannot be said what a call needs.
+/// Why the permissions that a call needs cannot be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NeedError {
     /// The query of `com.atproto.server.getServiceAuth`.
@@ -93,10 +93,10 @@ const HANDLE: Need = Need::Identity(IdentityAttr::Handle);
 const IDENTITY: Need = Need::Identity(IdentityAttr::Any);
 
 impl XrpcCall<'_> {
-    /// Everything that the call needs besides `atproto`.
+    /// Every permission that the call needs besides `atproto`.
     ///
     /// # Errors
-    /// [`NeedError`] when the call is malformed in a way that hides what it is about.
+    /// [`NeedError`] when the call is malformed so that its permissions cannot be determined.
     pub fn needs(&self) -> Result<Vec<Need>, NeedError> {
         let lower = self.nsid.to_lower();
         Ok(match lower.as_str() {
@@ -132,7 +132,7 @@ impl XrpcCall<'_> {
             | "com.atproto.repo.listrecords"
             | "com.atproto.temp.checksignupqueue" => Vec::new(),
             sync if sync.starts_with("com.atproto.sync.") => Vec::new(),
-            // Accounts, passwords, invites, administration: for the person's own server alone.
+            // Accounts, passwords, invites, administration: reserved for the PDS itself.
             local if is_local(local) => vec![Need::Never],
             remote => vec![self.service(remote)],
         })

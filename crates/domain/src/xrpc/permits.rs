@@ -8,10 +8,10 @@ pub fn permits(granted: &Scope, call: &XrpcCall<'_>) -> bool {
     missing(granted, call) == Ok(None)
 }
 
-/// The first thing that a call needs and a scope does not allow; `None` when it allows all.
+/// The first permission that a call needs and a scope does not grant; `None` when it grants all.
 ///
 /// # Errors
-/// [`NeedError`] when it cannot be said what the call needs.
+/// [`NeedError`] when the permissions that the call needs cannot be determined.
 pub fn missing(granted: &Scope, call: &XrpcCall<'_>) -> Result<Option<Need>, NeedError> {
     let needs = call.needs()?;
     Ok(std::iter::once(Need::Atproto).chain(needs).find(|need| !allows(granted, need)))
@@ -68,7 +68,7 @@ mod tests {
         Call { nsid, query: "", proxy: None, content_type: None, body: None }
     }
 
-    /// What the scope lacks, as text; empty: nothing.
+    /// The permission that the scope lacks, as text; empty: none.
     fn lacks(scope: &str, call: &Call<'_>) -> String {
         let nsid = Nsid::parse(call.nsid).unwrap();
         let proxy = call.proxy.map(|proxy| Service::parse(proxy).unwrap());

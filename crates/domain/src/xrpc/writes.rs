@@ -1,4 +1,4 @@
-//! What a body writes to a repository.
+//! The repository writes in the body of a call.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::scope::RepoAction;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writes(pub(super) Vec<(RepoAction, Nsid)>);
 
-/// A body that does not say what it writes.
+/// Why the writes in a body cannot be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WritesError {
     /// Not the JSON of this method, or a member stands there twice: readers differ in which one counts.
@@ -42,7 +42,7 @@ struct Write {
 }
 
 impl Writes {
-    /// Whether this method's body says what it writes.
+    /// Whether this method's body lists its writes.
     pub fn are_in(nsid: &Nsid) -> bool {
         Kind::of(nsid).is_some()
     }

@@ -1,4 +1,4 @@
-//! What holds of every scope.
+//! Properties of every scope.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -156,7 +156,7 @@ proptest! {
         prop_assert!(c.is_subset_of(&a), "{c} of {a}");
     }
 
-    /// What covers a value is there in full, and nothing of it can be left out.
+    /// The least covering set exists if the scope covers the value, and none of its values is redundant.
     #[test]
     fn the_least_that_covers_is_needed(scope in scopes(), value in values()) {
         let least = scope.least_covering(&value);
