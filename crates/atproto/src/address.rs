@@ -1,5 +1,5 @@
-//! Which addresses are on the public internet: the others are never connected to (server-side request
-//! forgery).
+//! Which addresses are on the public internet. All others are refused, to prevent server-side request
+//! forgery.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -10,13 +10,14 @@ use crate::budget::{Budget, Held};
 use crate::http::{HttpClient, HttpError, explain};
 use crate::open::next_chunk;
 
-/// What a byte of an answer counts: itself, and what JSON makes of it.
+/// Budget bytes charged for each byte of a response: one for itself, the rest for its parsed JSON.
 const TIMES: usize = 8;
-/// Room that is made for a token answer before anything is sent, in bytes: few are longer.
+/// Bytes reserved for a token response before anything is sent; few responses are longer.
 const TOKENS: usize = 8 * 1024;
 
 impl HttpClient {
-    /// Room for the answer to a request that must not be sent without: it carries what can be used once.
+    /// Reserves room for the response to a request that must not be sent without it, because it carries a
+    /// single-use credential.
     ///
     /// # Errors
     /// [`HttpError::NoRoom`].
@@ -35,7 +36,7 @@ impl HttpClient {
     }
 }
 
-/// Reads a body that is not long, within the time in which something would have to move of a long one.
+/// Reads a short body, all of it within the idle timeout.
 pub(crate) async fn read_short(
     mut response: Response,
     idle: Duration,
@@ -53,7 +54,7 @@ pub(crate) async fn read_short(
     Ok(body.freeze())
 }
 
-/// Reads a body of at most `cap` bytes to where there is room for it.
+/// Reads a body of at most `cap` bytes into a buffer that has already reserved its room.
 pub(crate) async fn read_into(mut room: Held, mut response: Response, cap: usize) -> Result<Held, HttpError> {
     if announced(&response) > cap {
         return Err(HttpError::TooLarge);

@@ -1,8 +1,9 @@
-//! Budgets of bytes for what is held whole.
+//! Byte budgets for data that is held in memory as a whole.
 //!
-//! An answer of a stranger, a request's body and the tree that JSON becomes take as much memory as whoever sends them
-//! likes, unless somebody counts. Each is counted before it grows, in its own part and in the whole of the process;
-//! where there is nothing left, it is refused, and nobody waits: whoever waits holds something, too.
+//! A response from an untrusted server, a request body or a parsed JSON tree takes as much memory as its
+//! sender likes unless somebody counts. Each is counted before it grows, against its own part and against the
+//! whole process. When nothing is left the request is refused rather than queued, because a queued caller
+//! holds memory, too.
 
 use std::fmt;
 use std::ops::Deref;
@@ -26,10 +27,10 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// What a process may hold by default, in bytes.
+    /// Default budget of a process, in bytes.
     pub const DEFAULT: usize = 128 * MIB;
 
-    /// Budgets that come to so many bytes together.
+    /// Creates budgets that add up to `bytes`.
     pub fn new(bytes: usize) -> Self {
         let quarter = bytes / 4;
         Self {
@@ -57,7 +58,7 @@ pub enum Exhausted {
     Whole,
 }
 
-/// So many bytes, or a part of a larger budget. Clones share it.
+/// A budget of bytes, or a part of a larger one. Clones share it.
 #[derive(Clone)]
 pub struct Budget(Arc<Level>);
 
@@ -68,18 +69,18 @@ struct Level {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// Creates a budget of `size` bytes.
     pub fn new(size: usize) -> Self {
         Self(Arc::new(Level { size, used: AtomicUsize::new(0), whole: None }))
     }
 
-    /// At most so many bytes of this one.
+    /// Creates a part of this budget, limited to `size` bytes.
     #[must_use]
     pub fn part(&self, size: usize) -> Self {
         Self(Arc::new(Level { size, used: AtomicUsize::new(0), whole: Some(self.clone()) }))
     }
 
-    /// Takes so many bytes, given back when the share is dropped.
+    /// Takes `bytes`, which are given back when the share is dropped.
     ///
     /// # Errors
     /// [`Exhausted`].
@@ -88,7 +89,7 @@ impl Budget {
         Ok(Share { budget: self.clone(), bytes })
     }
 
-    /// Bytes that are taken.
+    /// Bytes currently taken.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
     }
@@ -125,7 +126,7 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// Bytes of a budget that somebody holds.
+/// Bytes taken from a budget.
 #[derive(Debug)]
 pub struct Share {
     budget: Budget,
@@ -133,7 +134,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes more.
+    /// Takes more bytes.
     ///
     /// # Errors
     /// [`Exhausted`]; the share is then as it was.
@@ -143,7 +144,7 @@ impl Share {
         Ok(())
     }
 
-    /// Holds at least so many bytes from now on.
+    /// Grows the share to at least `bytes`.
     ///
     /// # Errors
     /// As [`Share::grow`].

@@ -10,7 +10,7 @@ use causeway_domain::{BoundedMap, Timestamp};
 pub(crate) struct TtlCache<K, V>(Mutex<BoundedMap<K, (V, Timestamp)>>);
 
 impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
-    /// Entries kept: the oldest makes room for one more.
+    /// Entries stored: the oldest one makes room for a new one.
     pub(crate) const CAPACITY: usize = 1024;
     /// Seconds that an entry lives. A sign-in must not rely on anything that is older than 10 minutes.
     pub(crate) const SECONDS: i64 = 300;

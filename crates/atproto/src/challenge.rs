@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 /// The schemes whose `error` is about a token or its proof (RFC 6750 section 3, RFC 9449 section 7.1).
 const SCHEMES: [&str; 2] = ["dpop", "bearer"];
 
-/// What the challenges for tokens give as their `error`, in their order.
+/// The `error` values of the DPoP and Bearer challenges, in order.
 pub(crate) fn errors(headers: &HeaderMap) -> Vec<String> {
     let lines = headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(errors_in).collect()
@@ -30,7 +30,7 @@ fn errors_in(line: &str) -> Vec<String> {
     errors
 }
 
-/// What a header consists of.
+/// A part of a challenge header.
 enum Item<'a> {
     Scheme(&'a str),
     Parameter(&'a str, String),

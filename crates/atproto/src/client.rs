@@ -28,9 +28,9 @@ pub struct AtprotoConfig {
 /// Where a sign-in has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Who is expected to come back; `None` when only a server was named.
+    /// The account that is expected to sign in; `None` when only a server was named.
     pub identity: Option<Identity>,
-    /// The authorization server to send them to.
+    /// The authorization server to send the user to.
     pub server: AuthorizationServer,
 }
 
@@ -79,12 +79,12 @@ impl AtprotoClient {
         &self.0.http
     }
 
-    /// From what somebody typed to the server that can sign them in. The document of an account is fetched now: one
-    /// that moved a moment ago signs in where it is.
+    /// Resolves a user's sign-in input to the authorization server that can sign them in. The account's
+    /// document is always fetched, so that an account that has just moved signs in at its new server.
     ///
-    /// A handle has to verify in both directions. A server may be a personal data server or an authorization
-    /// server; whoever comes back from there has to be checked with [`AtprotoClient::resolve_did`] and
-    /// [`AtprotoClient::server_of_pds`].
+    /// A handle has to verify in both directions. A server may be a PDS or an authorization server; an
+    /// account that signs in through one named directly has to be checked with [`AtprotoClient::resolve_did`]
+    /// and [`AtprotoClient::server_of_pds`].
     ///
     /// # Errors
     /// Any [`ResolveError`]; [`ResolveError::HandleMismatch`] when the handle's account goes by another one.
@@ -93,7 +93,7 @@ impl AtprotoClient {
         let identity = match input {
             SignInInput::Handle(handle) => {
                 match self.0.identities.by_handle(handle, Freshness::Cached).await {
-                    // What is cached may be older than the handle.
+                    // The cached DID of the handle may be outdated.
                     Err(ResolveError::HandleMismatch) => {
                         self.0.identities.by_handle(handle, Freshness::Fresh).await?
                     }
@@ -109,7 +109,7 @@ impl AtprotoClient {
         Ok(Target { identity: Some(identity), server })
     }
 
-    /// Where an account lives and which handle it has; at most 5 minutes old.
+    /// Resolves an account's PDS and handle; at most 5 minutes old.
     ///
     /// # Errors
     /// Any [`ResolveError`] but those of handles: a handle that does not verify is left out.
@@ -118,7 +118,7 @@ impl AtprotoClient {
         self.0.identities.by_did(did, Freshness::Cached).await
     }
 
-    /// As [`AtprotoClient::resolve_did`], for when the account may have moved: less than a minute old.
+    /// Same as [`AtprotoClient::resolve_did`], for an account that may have moved: less than a minute old.
     ///
     /// # Errors
     /// As [`AtprotoClient::resolve_did`].
@@ -135,7 +135,7 @@ impl AtprotoClient {
         }
     }
 
-    /// As [`AtprotoClient::resolve_did`], but nothing is taken from the cache.
+    /// Same as [`AtprotoClient::resolve_did`], bypassing the cache.
     ///
     /// # Errors
     /// As [`AtprotoClient::resolve_did`].
@@ -144,7 +144,7 @@ impl AtprotoClient {
         self.0.identities.by_did(did, Freshness::Fresh).await
     }
 
-    /// The authorization server of a personal data server; at most 5 minutes old.
+    /// The authorization server of a PDS; at most 5 minutes old.
     ///
     /// # Errors
     /// [`ResolveError::Http`] and [`ResolveError::ServerMetadata`].
@@ -173,7 +173,7 @@ impl AtprotoClient {
         self.0.metadata.of_issuer(issuer).await
     }
 
-    /// As [`AtprotoClient::server_by_issuer`], but nothing is taken from the cache.
+    /// Same as [`AtprotoClient::server_by_issuer`], bypassing the cache.
     ///
     /// # Errors
     /// As [`AtprotoClient::server_by_issuer`].

@@ -1,13 +1,13 @@
-//! What can go wrong on the way to somebody's server, and in talking to it.
+//! Errors of identity resolution and of requests to upstream servers.
 
 use causeway_jose::JoseError;
 
 use crate::http::HttpError;
 
-/// Why it is not known who somebody is, or which server is theirs.
+/// Why an account or its server could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// Nobody has this handle.
+    /// No account has this handle.
     #[error("no account has this handle")]
     HandleNotFound,
     /// The handle's DNS records name several DIDs.
@@ -22,10 +22,10 @@ pub enum ResolveError {
     /// The DID was deactivated for good.
     #[error("this DID was deactivated")]
     DidDeactivated,
-    /// Apps could not take this DID as a person's name (OpenID Connect Core section 2).
+    /// The DID is too long for a `sub` claim (OpenID Connect Core section 2).
     #[error("this DID is longer than the 255 characters that apps take")]
     DidTooLong,
-    /// What stands where the DID document should be is not that DID's document.
+    /// The fetched document is not a valid DID document of that DID.
     #[error("the DID document is not valid: {0}")]
     DidDocument(&'static str),
     /// The account has no PDS.
@@ -34,7 +34,8 @@ pub enum ResolveError {
     /// A server's OAuth metadata does not allow a safe sign-in.
     #[error("the server's OAuth metadata is not valid: {0}")]
     ServerMetadata(&'static str),
-    /// The handle's own domain does not say whether it is somebody's: it may not be asked, or not now.
+    /// The handle's own domain could not be asked whether the handle belongs to an account: the request is
+    /// not allowed, or failed for now.
     #[error("the domain of the handle could not be asked: {0}")]
     HandleUnanswered(#[source] HttpError),
     /// The DNS servers gave no answer.
@@ -46,14 +47,14 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    /// Whether an account that was somewhere is nowhere now, by its own document or the directory's word. Any other
-    /// error says nothing about the account: a setting of ours or a name server may be wrong for a while.
+    /// Whether an account that existed is gone now, by its own document or the directory's answer. Any other
+    /// error says nothing about the account: one of our settings or a name server may be wrong for a while.
     pub const fn is_gone(&self) -> bool {
         matches!(self, Self::DidDeactivated | Self::NoPds)
     }
 
-    /// Whether somebody's server failed us: a later try may succeed, and what was known before stands.
-    /// Otherwise the answer is definite: what was typed leads nowhere.
+    /// Whether an upstream server failed: a later try may succeed, and what was known before stands.
+    /// Otherwise the answer is definite: the input resolves to nothing.
     pub const fn is_upstream_fault(&self) -> bool {
         match self {
             Self::HandleNotFound
@@ -73,31 +74,31 @@ impl ResolveError {
     }
 }
 
-/// What a server refused that was asked for a refresh.
+/// The cause of a refused refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The refresh token itself, in so many words.
+    /// The refresh token itself, named explicitly.
     Grant,
-    /// The request: a refresh token that is dead, as some servers put it.
+    /// The request: a dead refresh token, as some servers report it.
     Request,
-    /// Us: our client there, its document or its key, or our clock. The refresh token may be good.
+    /// Our client registration, its document or key, or our clock. The refresh token may be good.
     Ours,
 }
 
-/// Why an authorization server did not do what it was asked.
+/// Why an authorization server did not carry out a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It said no (RFC 6749 section 5.2): a definite answer, with a 4xx status.
+    /// A refusal (RFC 6749 section 5.2): a definite answer, with a 4xx status.
     #[error("the authorization server answered {status} {error}")]
     OAuth {
         /// The status code.
         status: u16,
         /// The error code.
         error: String,
-        /// Its explanation: at most 200 characters, without control characters. It is the server's text.
+        /// Its description: at most 200 characters, without control characters. The text is the server's.
         description: Option<String>,
     },
-    /// It said yes, but the answer cannot be used.
+    /// A successful response that cannot be used.
     #[error("the authorization server's answer cannot be used: {0}")]
     Malformed(&'static str),
     /// There is no definite answer: no connection, a timeout, 429, 5xx, something that is not OAuth.
@@ -114,17 +115,17 @@ impl TokenError {
         matches!(self, Self::OAuth { error, .. } if error == "invalid_grant")
     }
 
-    /// How a refusal of a refresh is to be taken.
+    /// Classifies the refusal of a refresh.
     pub fn refusal(&self) -> Option<Refusal> {
         let Self::OAuth { status, error, .. } = self else { return None };
         match error.as_str() {
             "invalid_grant" => Some(Refusal::Grant),
             _ if self.is_transient() => None,
-            // Who we are there, and how we prove it: no session is to blame for that.
+            // Our identity there and the way we prove it: no session is to blame.
             "invalid_client" | "unauthorized_client" | "invalid_client_metadata" | "invalid_dpop_proof" => {
                 Some(Refusal::Ours)
             }
-            // Not every server says it in the words of RFC 6749.
+            // Not every server uses the error codes of RFC 6749.
             _ if matches!(status, 400 | 401) => Some(Refusal::Request),
             _ => None,
         }
@@ -138,7 +139,7 @@ impl TokenError {
         }
     }
 
-    /// The server's explanation of a definite refusal.
+    /// The server's description of a definite refusal.
     pub fn description(&self) -> Option<&str> {
         match self {
             Self::OAuth { description, .. } => description.as_deref(),
@@ -158,7 +159,7 @@ impl TokenError {
         }
     }
 
-    /// Whether a single-use credential that the request carried may be spent though we got nothing for it.
+    /// Whether a single-use credential in the request may be spent although nothing was received for it.
     pub const fn may_be_spent(&self) -> bool {
         match self {
             Self::Malformed(_) => true,

@@ -1,10 +1,10 @@
 //! The runtimes that connections live on.
 //!
-//! A connection is driven by the runtime that it was opened on. What nobody may cut short, a refresh above all, goes
-//! over connections of the process, which all share ([`Home`]): opened on the runtime of an HTTP worker they would end
-//! with that worker, in the middle of somebody else's refresh. A call that somebody waits for at a worker anyway goes
-//! over connections of that worker ([`PerRuntime`]): to wake another thread and be woken by it, for each part of
-//! request and answer, takes longer than all that we do for a small call.
+//! A connection is driven by the runtime it was opened on. Requests that must not be cut short, above all
+//! refreshes, use connections of the process, which all callers share ([`Home`]): on the runtime of an HTTP
+//! worker they would end with that worker, in the middle of another caller's refresh. A call that a request
+//! at a worker waits for anyway uses connections of that worker ([`PerRuntime`]): switching threads for each
+//! part of the request and the response takes longer than everything we do for a small call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,12 +24,12 @@ impl Home {
         Handle::try_current().ok().map(Self)
     }
 
-    /// Which runtime that is.
+    /// The id of that runtime.
     pub(crate) fn id(&self) -> Id {
         self.0.id()
     }
 
-    /// Does something on a thread of this runtime that may wait.
+    /// Runs a blocking closure on a thread of this runtime.
     pub(crate) fn spawn_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -37,7 +37,8 @@ impl Home {
         self.0.spawn_blocking(work)
     }
 
-    /// The same future, wherever it is awaited: what it starts, opens or waits for belongs to this runtime.
+    /// Wraps a future so that what it starts, opens or waits for belongs to this runtime, wherever it is
+    /// awaited.
     pub(crate) fn of<F: Future + Unpin>(&self, future: F) -> At<'_, F> {
         At { home: self, future }
     }
@@ -58,9 +59,9 @@ impl<F: Future + Unpin> Future for At<'_, F> {
     }
 }
 
-/// One value for each runtime that asks for it, kept as long as this. A process has one runtime for each of its HTTP
-/// workers, and its own. Should tokio give the name of one that ended to another, that one finds dead connections and
-/// opens others.
+/// One value for each runtime that asks for it, stored as long as this lives. A process has one runtime for
+/// each HTTP worker, and its own. Should tokio reuse the id of a runtime that ended, the new one finds dead
+/// connections and opens others.
 pub(crate) struct PerRuntime<T> {
     make: Box<dyn Fn() -> T + Send + Sync>,
     made: RwLock<Vec<(Id, T)>>,
@@ -72,7 +73,7 @@ impl<T: Clone> PerRuntime<T> {
         Self { make: Box::new(make), made: RwLock::default() }
     }
 
-    /// That of the runtime with this name.
+    /// The value of the runtime with this id.
     pub(crate) fn of(&self, runtime: Id) -> T {
         let find =
             |made: &[(Id, T)]| made.iter().find(|(id, _)| *id == runtime).map(|(_, value)| value.clone());
@@ -97,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// What an HTTP worker starts outlives the worker.
+    /// Tasks started by an HTTP worker outlive the worker.
     #[test]
     fn what_is_started_lives_at_home() {
         let runtime = || Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! The one way out: every request to an address that somebody else may choose leaves through this client.
+//! The only outbound client: every request to an address that others may choose goes through it.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -27,24 +27,24 @@ use crate::sent::{Sent, Shows};
 use crate::stats::{UpstreamCounters, UpstreamStats};
 use crate::times;
 
-/// How the client behaves.
+/// Configuration of the client.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Allows plain http and addresses that are not on the public internet: for development only.
     pub dev_mode: bool,
     /// Certificates to trust besides the system's: PEM, one or several.
     pub extra_ca_pem: Option<Vec<u8>>,
-    /// Names with a fixed address, which may be private: the operator vouches for them.
+    /// Host names with a fixed address, which may be private: the operator vouches for them.
     pub resolve: Vec<(String, IpAddr)>,
-    /// What we call ourselves.
+    /// The `User-Agent` header.
     pub user_agent: String,
     /// How long name lookup, TCP and TLS may take together.
     pub connect_timeout: Duration,
     /// How long a request may take, from the lookup to the last byte of the answer.
     pub total_timeout: Duration,
-    /// How long nothing may move in a request without a total timeout.
+    /// How long a request without a total timeout may make no progress.
     pub idle_timeout: Duration,
-    /// What may be held whole.
+    /// The memory budgets of the process.
     pub budgets: Budgets,
 }
 
@@ -63,7 +63,7 @@ impl Default for HttpConfig {
     }
 }
 
-/// Why a request brought no usable answer. The texts hold no bodies, queries or credentials.
+/// Why a request brought no usable response. The texts hold no bodies, queries or credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The client itself could not be set up.
@@ -87,7 +87,7 @@ pub enum HttpError {
     /// The answer is longer than we read.
     #[error("the answer is too large")]
     TooLarge,
-    /// The process holds as much as it may: there is no room for the answer at the moment.
+    /// The memory budget is used up: there is no room for the response at the moment.
     #[error("there is no room for the answer at the moment")]
     NoRoom {
         /// Whether the request was sent.
@@ -107,7 +107,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Whether the server may have acted on the request though we have no answer that says so.
+    /// Whether the server may have carried out the request although no response confirms it.
     ///
     /// A single-use credential that such a request carried may be spent.
     pub const fn may_have_arrived(&self) -> bool {
@@ -150,14 +150,14 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// A JSON document and how long its server wants it kept.
+/// A JSON document and how long its server allows it to be cached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// What it says.
+    /// The content.
     pub json: serde_json::Value,
     /// Its media type, without parameters, in lower case.
     pub media_type: String,
-    /// Seconds for which it may be kept; `None`: the server did not say.
+    /// Seconds for which it may be cached; `None`: the server did not say.
     pub max_age: Option<u64>,
 }
 
@@ -185,17 +185,17 @@ impl<'a> Call<'a> {
 }
 
 impl HttpClient {
-    /// The most that is read of a token answer, in bytes.
+    /// Maximum size of a token response, in bytes.
     pub const TOKEN_CAP: usize = 256 * 1024;
-    /// The most that is read of a metadata or DID document, in bytes.
+    /// Maximum size of a metadata or DID document, in bytes.
     pub const DOCUMENT_CAP: usize = 64 * 1024;
-    /// Seconds that an idle connection is kept. Short, because a request on a connection which the server
-    /// closes at that moment is lost without a trace, and a refresh token with it; Node.js servers
+    /// Seconds for which an idle connection is reused. Short, because a request on a connection that the
+    /// server closes at that moment is lost without a trace, and a refresh token with it; Node.js servers
     /// close after 5.
     const IDLE_SECONDS: u64 = 3;
 
-    /// Builds the client. The runtime that this is called on carries the connections of all requests but open ones,
-    /// whoever opens them.
+    /// Builds the client. The runtime that this is called on carries the connections of all requests but open
+    /// ones, whichever runtime they are made from.
     ///
     /// # Errors
     /// [`HttpError::Setup`] outside of a runtime, for a certificate or user agent that cannot be read, or without a TLS library.
@@ -215,7 +215,7 @@ impl HttpClient {
         self.dev_mode
     }
 
-    /// What this process may hold whole: one client has the budgets of all.
+    /// The memory budgets of the process, shared by all users of this client.
     pub const fn budgets(&self) -> &Budgets {
         &self.budgets
     }
@@ -225,12 +225,12 @@ impl HttpClient {
         &self.home
     }
 
-    /// The client whose connections live, and end, with the runtime that this is called on.
+    /// The client whose connections live and end with the runtime that this is called on.
     pub(crate) fn here(&self) -> Result<reqwest::Client, HttpError> {
         self.clients.of(Handle::try_current().map_or(self.home.id(), |here| here.id()))
     }
 
-    /// How long nothing may move in a request without a total timeout.
+    /// How long a request without a total timeout may make no progress.
     pub(crate) const fn idle_timeout(&self) -> Duration {
         self.idle_timeout
     }
@@ -243,7 +243,7 @@ impl HttpClient {
         self.get_json_unseen(url, cap, Shows::Address).await
     }
 
-    /// The same, from where not everybody may see that we asked.
+    /// Same as [`HttpClient::get_json`]; `shows` limits what the log and traces show of the address.
     pub(crate) async fn get_json_unseen<T: DeserializeOwned>(
         &self,
         url: &Url,
@@ -259,7 +259,8 @@ impl HttpClient {
         serde_json::from_slice(&body).map_err(|_| HttpError::NotJson)
     }
 
-    /// What time a server has, by the `Date` of its answer (RFC 9110 section 6.6.1), whatever its status is.
+    /// Reads a server's clock from the `Date` header of its response (RFC 9110 section 6.6.1), whatever the
+    /// status.
     ///
     /// # Errors
     /// Any [`HttpError`] but `Setup`; [`HttpError::NotJson`] when it does not say.
@@ -271,7 +272,7 @@ impl HttpClient {
         Ok(Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)))
     }
 
-    /// Fetches a JSON document of at most `cap` bytes, with how long it may be kept; anything but status
+    /// Fetches a JSON document of at most `cap` bytes, with how long it may be cached; anything but status
     /// 200 is an error.
     ///
     /// # Errors
@@ -288,7 +289,7 @@ impl HttpClient {
         Ok(Document { json, media_type, max_age })
     }
 
-    /// Posts a form; any status that is not a success is an error. What the answer says is not read.
+    /// Posts a form; any status that is not a success is an error. The response body is not read.
     ///
     /// # Errors
     /// Any [`HttpError`] but `Setup`.
@@ -326,7 +327,7 @@ impl HttpClient {
         Err(HttpError::Redirected)
     }
 
-    /// Sends JSON to somebody who answers with a status; nothing of the body is read.
+    /// Posts JSON to a server that answers with a status; the response body is not read.
     ///
     /// # Errors
     /// Any [`HttpError`] but `Setup`.
@@ -354,7 +355,8 @@ impl HttpClient {
         Ok(self.send(call).await?.status().as_u16())
     }
 
-    /// Sends a request; gives the answer, whatever its status is unless it is a redirect, before its body.
+    /// Sends a request and returns the response before its body. Redirects are errors; any other status is
+    /// not.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, HttpError> {
         match final_answer(self.send_once(call).await?)? {
             response if response.status().is_redirection() => Err(HttpError::Redirected),
@@ -362,7 +364,7 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request; gives the answer before its body.
+    /// Sends a request and returns the response before its body.
     async fn send_once(&self, call: Call<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
         let sent = Sent::begin(call.method.clone(), call.url, call.shows);
@@ -381,7 +383,7 @@ impl HttpClient {
         outcome
     }
 
-    /// Counts how a request went, and says it in the log and to whoever collects traces: metadata, and no query.
+    /// Counts the outcome of a request and reports it to the log and to traces: metadata only, no query.
     pub(crate) fn note_outcome(&self, sent: &Sent<'_>, outcome: &Result<Response, HttpError>) {
         let elapsed = sent.started.elapsed();
         let short = outcome.as_ref().map(|response| response.status().as_u16());
@@ -389,12 +391,12 @@ impl HttpClient {
         sent.end(short, elapsed);
     }
 
-    /// How requests went so far.
+    /// Outcomes of requests so far.
     pub fn stats(&self) -> UpstreamStats {
         self.counters.read()
     }
 
-    /// What the resolver does not see: schemes, credentials, and addresses written into the URL.
+    /// Checks what the resolver does not see: schemes, credentials, and addresses written into the URL.
     ///
     /// # Errors
     /// [`HttpError::Blocked`], when no request would be sent there.
@@ -417,7 +419,7 @@ impl HttpClient {
     }
 }
 
-/// Where a redirect (RFC 9110 section 15.4) leads; `None` when the answer is none.
+/// The target of a redirect (RFC 9110 section 15.4); `None` when the response is no redirect.
 fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
@@ -426,10 +428,10 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
     location.and_then(|location| from.join(location).ok()).map(Some).ok_or(HttpError::Redirected)
 }
 
-/// An answer that ends a request and says something to whoever made it. What remains says something to a connection:
-/// to use it for another protocol (1xx), to come elsewhere (3xx but 304), to authenticate at a proxy (407), to send the
-/// request on another one or again (408, 421, 425), or nothing that HTTP knows (600 and above). Its connection is
-/// dropped with it.
+/// Accepts a response that ends a request and is meant for its caller. All others are meant for the
+/// connection: to switch protocols (1xx), to go elsewhere (3xx except 304), to authenticate at a proxy (407),
+/// to send the request on another connection or again (408, 421, 425), or undefined in HTTP (600 and above).
+/// Their connection is dropped with them.
 pub(crate) fn final_answer(response: Response) -> Result<Response, HttpError> {
     match response.status().as_u16() {
         200..300 | 304 => Ok(response),
@@ -452,7 +454,7 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The error for an answer whose status is not what it should be.
+/// The error for a response with an unexpected status.
 pub(crate) fn status_error(response: &Response) -> HttpError {
     let retry_after = times::retry_after(response.headers());
     HttpError::Status { status: response.status().as_u16(), retry_after }
@@ -462,7 +464,7 @@ fn expect_ok(response: &Response) -> Result<(), HttpError> {
     if response.status().as_u16() == 200 { Ok(()) } else { Err(status_error(response)) }
 }
 
-/// What all connections begin with. To read the system's certificates takes 20 ms: it is done once.
+/// The TLS setup of all connections. Reading the system's certificates takes 20 ms, so it is done once.
 fn tls(config: &HttpConfig) -> Result<TlsConnector, HttpError> {
     const UNREADABLE: HttpError = HttpError::Setup("the extra certificates are not PEM");
     let mut builder = TlsConnector::builder();
@@ -510,12 +512,12 @@ const PRIVATE: &str = "the address is not on the public internet";
 #[error("{PRIVATE}")]
 struct BlockedAddress;
 
-/// Names that are looked up at the same time: half of the threads that a runtime has for work that may wait. A lookup
-/// that nobody waits for any more still has its thread, and the database needs threads, too.
+/// Maximum number of concurrent name lookups: half of the blocking threads of a runtime. An abandoned lookup
+/// still occupies its thread, and the database needs threads, too.
 const LOOKUPS: usize = 256;
 
-/// Looks names up and drops the addresses that are not on the public internet. What passes here is what
-/// is connected to, so a second lookup cannot bring another address (DNS rebinding).
+/// Looks up names and drops the addresses that are not on the public internet. The connection uses the
+/// addresses that pass here, so a second lookup cannot bring another one (DNS rebinding).
 struct GuardedResolver {
     dev_mode: bool,
     fixed: HashMap<String, IpAddr>,
@@ -556,7 +558,8 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Sorts reqwest's errors by what they mean for the request. None of its own text is kept: it holds the URL.
+/// Classifies reqwest's errors by what they mean for the request. Their own text is dropped: it holds the
+/// URL.
 pub(crate) fn explain(error: &reqwest::Error) -> HttpError {
     let mut innermost: &dyn StdError = error;
     while let Some(source) = innermost.source() {
@@ -581,7 +584,7 @@ pub(crate) fn explain(error: &reqwest::Error) -> HttpError {
 mod tests {
     use super::*;
 
-    /// While as many lookups as may be have threads, the next one waits.
+    /// A lookup waits while the maximum number of lookups is running.
     #[tokio::test]
     async fn lookups_leave_threads_to_others() {
         let config = HttpConfig { dev_mode: true, ..HttpConfig::default() };

@@ -15,20 +15,20 @@ use crate::error::ResolveError;
 use crate::http::{HttpClient, HttpError};
 use crate::sent::Shows;
 
-/// Who somebody is and where their account lives.
+/// A resolved account: its DID, handle and PDS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The account.
     pub did: Did,
     /// Its handle, verified in both directions; `None` when it has none that verifies.
     pub handle: Option<Handle>,
-    /// Whether its handle could not be asked: `handle` is `None` then and says nothing.
+    /// Whether its handle could not be checked: `handle` is then `None` and says nothing.
     pub handle_unknown: bool,
-    /// The origin of its personal data server.
+    /// The origin of its PDS.
     pub pds: Url,
 }
 
-/// What we need of a DID document.
+/// The parts of a DID document that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Account {
     /// The first valid handle that it claims: not verified yet.
@@ -47,11 +47,11 @@ struct DidDocument {
     service: Vec<Value>,
 }
 
-/// Whether what was looked up a moment ago will do.
+/// How recent a cached result has to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
     Cached,
-    /// If it is less than this many seconds old.
+    /// Cached results less than this many seconds old.
     Younger(i64),
     Fresh,
 }
@@ -66,7 +66,7 @@ impl Freshness {
     }
 }
 
-/// Looks handles and DIDs up.
+/// Resolves handles and DIDs.
 pub(crate) struct IdentityResolver {
     http: HttpClient,
     clock: Arc<dyn Clock>,
@@ -88,7 +88,8 @@ impl IdentityResolver {
         Self { http, clock, plc_url, handle_resolver, dns: Dns::default(), dids, identities }
     }
 
-    /// Who has this handle: the handle leads to a DID, and its document, which is always fetched, back to the handle.
+    /// Resolves a handle to its account: the handle leads to a DID, whose document, which is always fetched,
+    /// leads back to the handle.
     pub(crate) async fn by_handle(
         &self,
         handle: &Handle,
@@ -105,7 +106,7 @@ impl IdentityResolver {
         Ok(identity)
     }
 
-    /// Where this account lives, and its handle if that verifies.
+    /// Resolves a DID to its PDS, and to its handle if that verifies.
     pub(crate) async fn by_did(&self, did: &Did, freshness: Freshness) -> Result<Identity, ResolveError> {
         if let Some(identity) = self.identities.get_younger(did, self.clock.now(), freshness.seconds()) {
             return Ok(identity);
@@ -125,13 +126,13 @@ impl IdentityResolver {
         Ok(identity)
     }
 
-    /// Drops what is cached about an account, and gives what it was.
+    /// Drops the cached identity of an account and returns it.
     pub(crate) fn forget(&self, did: &Did) -> Option<Identity> {
         self.dids.forget_value(did);
         self.identities.forget(did)
     }
 
-    /// The DID that a handle leads to; whether that DID leads back is not checked here.
+    /// Resolves a handle to a DID; whether the DID's document names the handle is not checked here.
     async fn did_of(&self, handle: &Handle, freshness: Freshness) -> Result<Did, ResolveError> {
         if let Some(did) = self.dids.get_younger(handle, self.clock.now(), freshness.seconds()) {
             return Ok(did);
@@ -159,7 +160,7 @@ impl IdentityResolver {
         }
     }
 
-    /// DNS first, then the well-known document of the domain that the handle is.
+    /// Tries DNS first, then the well-known document of the handle's domain.
     async fn ask_the_handle(&self, handle: &Handle) -> Result<Did, ResolveError> {
         let by_dns = match self.http.home().of(pin!(self.dns.did_of(handle))).await {
             Ok(Some(did)) => return Ok(did),
@@ -171,7 +172,7 @@ impl IdentityResolver {
             .map_err(|_| ResolveError::HandleNotFound)?;
         match well_known(self.http.get_text(&url, WELL_KNOWN_CAP, WELL_KNOWN_REDIRECTS).await)? {
             Some(did) => Ok(did),
-            // Nothing there. It is no account if DNS said so too; else we don't know.
+            // Nothing there. If DNS said so too, there is no account; otherwise we don't know.
             None => by_dns.and(Err(ResolveError::HandleNotFound)),
         }
     }
@@ -194,20 +195,20 @@ impl IdentityResolver {
         match self.http.get_json_unseen::<DidDocument>(&url, HttpClient::DOCUMENT_CAP, shows).await {
             Ok(document) => read_document(did, &document, self.http.dev_mode()),
             Err(HttpError::Status { status: 404, .. }) => Err(ResolveError::DidNotFound),
-            // The directory's word for a DID that was deactivated.
+            // The directory's response for a deactivated DID.
             Err(HttpError::Status { status: 410, .. }) => Err(ResolveError::DidDeactivated),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// The most that is read of `/.well-known/atproto-did`, in bytes.
+/// Maximum size of `/.well-known/atproto-did`, in bytes.
 const WELL_KNOWN_CAP: usize = 4096;
-/// How many redirects lead to it.
+/// Maximum number of redirects on the way to it.
 const WELL_KNOWN_REDIRECTS: u8 = 3;
 
-/// What a domain says of the DID behind its handle; `None`: nothing. That we may not ask, or not now, says nothing about
-/// the handle, and is an error.
+/// The DID that a handle's domain names; `None` when it names none. A request that is not allowed, or that
+/// failed for now, says nothing about the handle and is an error.
 fn well_known(answer: Result<String, HttpError>) -> Result<Option<Did>, ResolveError> {
     match answer {
         Ok(text) => {
@@ -227,7 +228,7 @@ fn well_known(answer: Result<String, HttpError>) -> Result<Option<Did>, ResolveE
     }
 }
 
-/// What a DID document says about the account.
+/// Extracts the account from a DID document.
 fn read_document(did: &Did, document: &DidDocument, dev_mode: bool) -> Result<Account, ResolveError> {
     if document.id != did.as_str() {
         return Err(ResolveError::DidDocument("it is the document of another DID"));

@@ -1,7 +1,7 @@
-//! AT Protocol OAuth, the client's side: who somebody is, which server is theirs, and the requests that
-//! start, use and end a session there.
+//! AT Protocol OAuth, client side: resolves accounts and their servers, and sends the requests that start,
+//! use and end a session there.
 //!
-//! [`AtprotoClient`] is the way in. All of its requests leave through one [`HttpClient`], which refuses to
+//! [`AtprotoClient`] is the entry point. All of its requests go through one [`HttpClient`], which refuses to
 //! connect to addresses that are not on the public internet.
 
 mod address;

@@ -1,5 +1,4 @@
-//! From a personal data server to its authorization server (RFC 9728, RFC 8414, atproto specification
-//! "OAuth").
+//! Resolves a PDS to its authorization server (RFC 9728, RFC 8414, atproto specification "OAuth").
 
 use std::sync::Arc;
 
@@ -12,12 +11,12 @@ use crate::error::ResolveError;
 use crate::http::{HttpClient, HttpError};
 use crate::identity::{at_path, parse_origin};
 
-/// An authorization server whose metadata holds up.
+/// An authorization server with valid metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizationServer {
     /// Its issuer: an origin, exactly as the server writes it.
     pub issuer: String,
-    /// Where people are sent.
+    /// The authorization endpoint, where users are sent.
     pub authorization_endpoint: Url,
     /// Where codes and refresh tokens are exchanged.
     pub token_endpoint: Url,
@@ -77,7 +76,7 @@ impl MetadataResolver {
         Self { http, clock, issuers: TtlCache::new(), servers: TtlCache::new() }
     }
 
-    /// The authorization server of a personal data server.
+    /// The authorization server of a PDS.
     pub(crate) async fn of_pds(&self, pds: &Url) -> Result<AuthorizationServer, ResolveError> {
         let resource = pds.origin().ascii_serialization();
         let issuer = if let Some(issuer) = self.issuers.get(&resource, self.clock.now()) {
@@ -98,7 +97,7 @@ impl MetadataResolver {
         }
     }
 
-    /// Drops what is cached about the way from a personal data server to its authorization server.
+    /// Drops the cached authorization server of a PDS.
     pub(crate) fn forget(&self, pds: &Url) {
         if let Some(issuer) = self.issuers.forget(&pds.origin().ascii_serialization()) {
             self.servers.forget(&issuer);
@@ -124,7 +123,7 @@ impl MetadataResolver {
         }
     }
 
-    /// The same; nothing is taken from the cache.
+    /// Same as [`MetadataResolver::of_issuer`], bypassing the cache.
     pub(crate) async fn of_issuer_fresh(&self, issuer: &str) -> Result<AuthorizationServer, ResolveError> {
         let dev_mode = self.http.dev_mode();
         let base = parse_origin(issuer, dev_mode)
@@ -151,7 +150,7 @@ fn only_issuer(resource: &str, document: ProtectedResource) -> Result<String, Re
     }
 }
 
-/// Checks what a safe sign-in needs.
+/// Validates the metadata that a safe sign-in needs.
 fn check(
     issuer: &str,
     document: ServerDocument,

@@ -6,7 +6,7 @@ use causeway_domain::{BoundedMap, Timestamp};
 use reqwest::header::HeaderMap;
 use url::Url;
 
-/// The newest nonce of each origin. Kept in memory only: a lost nonce costs one more round trip.
+/// The newest nonce of each origin. In memory only: a lost nonce costs one more round trip.
 #[derive(Debug)]
 pub(crate) struct NonceMemory(Mutex<BoundedMap<String, (String, Timestamp)>>);
 
@@ -17,9 +17,9 @@ impl Default for NonceMemory {
 }
 
 impl NonceMemory {
-    /// The most origins that are known: that of the oldest nonce makes room.
+    /// Maximum number of origins: the one with the oldest nonce makes room.
     const CAPACITY: usize = 10_000;
-    /// Longer ones are not kept.
+    /// Maximum length of a nonce; longer ones are ignored.
     const MAX_LENGTH: usize = 512;
 
     /// The newest nonce of `url`'s origin.
@@ -35,8 +35,8 @@ impl NonceMemory {
         given.is_some_and(|(_, at)| (0..seconds).contains(&now.since(*at)))
     }
 
-    /// Keeps the nonce of an answer from `url`, and gives it back. It is as old as the first answer that had it: servers
-    /// repeat one until they change it, and then take the old one for a while only.
+    /// Stores the nonce of a response from `url` and returns it. Its age counts from the first response that
+    /// had it: servers repeat a nonce until they change it, and then accept the old one for a while only.
     pub(crate) fn keep(&self, url: &Url, headers: &HeaderMap, now: Timestamp) -> Option<String> {
         let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
         if nonce.is_empty() || nonce.len() > Self::MAX_LENGTH {

@@ -20,7 +20,7 @@ use crate::http::{Call, HttpClient, HttpError, is_json, status_error};
 use crate::metadata::AuthorizationServer;
 use crate::sent::Shows;
 
-/// Who we are at an authorization server.
+/// Our client identity at an authorization server.
 #[derive(Clone, Copy, Debug)]
 pub struct UpstreamIdentity<'a> {
     /// Our `client_id` there.
@@ -29,7 +29,7 @@ pub struct UpstreamIdentity<'a> {
     pub auth: UpstreamAuthKey<'a>,
 }
 
-/// How we authenticate, with the key that it takes.
+/// Our client authentication method and its key.
 #[derive(Clone, Copy, Debug)]
 pub enum UpstreamAuthKey<'a> {
     /// As a public client.
@@ -43,28 +43,28 @@ pub enum UpstreamAuthKey<'a> {
     },
 }
 
-/// What a pushed authorization request asks (RFC 9126 section 2.1). The response type is `code`, the challenge
-/// method `S256`.
+/// Parameters of a pushed authorization request (RFC 9126 section 2.1). The response type is `code`, the
+/// challenge method `S256`.
 #[derive(Clone, Debug)]
 pub struct PushRequest {
-    /// Where the person comes back.
+    /// The redirect URI.
     pub redirect_uri: String,
-    /// What is asked for; has to hold `atproto`.
+    /// The requested scope; has to include `atproto`.
     pub scope: Scope,
-    /// What comes back with the person.
+    /// The `state` that the redirect brings back.
     pub state: OauthState,
     /// PKCE.
     pub code_challenge: CodeChallenge,
-    /// Whom to offer for sign-in: a handle or a DID.
+    /// The account to suggest for sign-in: a handle or a DID.
     pub login_hint: Option<String>,
-    /// The `prompt` of OpenID Connect, where the server knows it.
+    /// The OpenID Connect `prompt`, for servers that know it.
     pub prompt: Option<String>,
 }
 
 /// A pushed request that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// Where to send the person.
+    /// Where to send the user.
     pub authorize_url: Url,
     /// The server's newest DPoP nonce.
     pub dpop_nonce: Option<String>,
@@ -72,20 +72,21 @@ pub struct Pushed {
     pub expires_in: i64,
 }
 
-/// A code that came back, with what proves that the request was ours (RFC 6749 section 4.1.3, RFC 7636).
+/// A returned code, with what proves that the request was ours (RFC 6749 section 4.1.3, RFC 7636).
 #[derive(Clone, Copy, Debug)]
 pub struct CodeExchange<'a> {
     /// The code: works once.
     pub code: &'a Secret,
     /// PKCE.
     pub verifier: &'a CodeVerifier,
-    /// Where the person came back.
+    /// The redirect URI of the request.
     pub redirect_uri: &'a str,
     /// The newest DPoP nonce that is known from the pushed request.
     pub nonce: Option<&'a str>,
 }
 
-/// A token set as the server answered it: whatever was spent for it, it is kept first and judged then.
+/// A token set as the server issued it. Because a credential was spent for it, it is stored first and judged
+/// afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAnswer {
     /// The access token, bound to the DPoP key.
@@ -94,18 +95,19 @@ pub struct TokenAnswer {
     pub refresh_token: Option<Secret>,
     /// Seconds that the access token lives; `None` when the server did not say, or no positive number.
     pub expires_in: Option<i64>,
-    /// What was granted; `None` when the server did not say: what was asked for (RFC 6749 section 5.1).
+    /// The granted scope; `None` when the server did not say, which means the requested scope (RFC 6749
+    /// section 5.1).
     pub scope: Option<Scope>,
-    /// The account that the server claims, if it names one: believe it only once that DID leads back to this server.
+    /// The account that the server claims, if any: trust it only once that DID resolves back to this server.
     pub sub: Option<Did>,
-    /// Why the tokens must not be used though the server issued them.
+    /// Why the tokens must not be used although the server issued them.
     pub flaw: Option<&'static str>,
     /// The server's newest DPoP nonce.
     pub dpop_nonce: Option<String>,
 }
 
 impl TokenAnswer {
-    /// What may be known of the tokens, in the log. Fingerprints tell one from the next.
+    /// Logs the non-secret properties of the tokens. Fingerprints tell one token from the next.
     fn note(&self) {
         if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!(
@@ -166,7 +168,7 @@ impl AtprotoClient {
             .query_pairs_mut()
             .append_pair("client_id", me.client_id.as_str())
             .append_pair("request_uri", &body.request_uri);
-        // A server that does not say how long gets as long as a careful one would give.
+        // A server that does not say gets the lifetime that a careful one would give.
         let expires_in = seconds(&body.expires_in).unwrap_or(60);
         Ok(Pushed { authorize_url, dpop_nonce: answer.nonce, expires_in })
     }
@@ -195,10 +197,10 @@ impl AtprotoClient {
         self.post(Post { server, endpoint, me, dpop, nonce, params: &params }).await?.tokens()
     }
 
-    /// Uses up a refresh token (RFC 6749 section 6).
+    /// Redeems a refresh token (RFC 6749 section 6).
     ///
     /// # Errors
-    /// Any [`TokenError`]. [`TokenError::may_be_spent`] says whether the refresh token may be gone.
+    /// Any [`TokenError`]. [`TokenError::may_be_spent`] says whether the refresh token may be spent.
     #[tracing::instrument(
         name = "atproto.token.refresh",
         skip_all,
@@ -238,7 +240,8 @@ impl AtprotoClient {
         self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await.map(drop)
     }
 
-    /// Sends a form with DPoP proof and client authentication. A server that wants another nonce gets it once.
+    /// Sends a form with a DPoP proof and client authentication. Retries once when the server demands another
+    /// nonce.
     async fn post(&self, post: Post<'_>) -> Result<Answer, TokenError> {
         let mut nonce = self.0.nonces.get(post.endpoint).or_else(|| post.nonce.map(str::to_owned));
         match self.attempt(&post, nonce.as_deref()).await? {
@@ -256,7 +259,7 @@ impl AtprotoClient {
         }
     }
 
-    /// One try: with its own `jti` and assertion, because servers accept either only once.
+    /// One attempt: with its own `jti` and assertion, because servers accept either only once.
     async fn attempt(&self, post: &Post<'_>, nonce: Option<&str>) -> Result<Attempt, TokenError> {
         let now = self.0.clock.now();
         let fresh_jti = || self.0.rng.base64url::<16>();
@@ -329,7 +332,7 @@ struct Post<'a> {
     params: &'a [(&'static str, &'a str)],
 }
 
-/// What one try brought.
+/// Outcome of one attempt.
 enum Attempt {
     Done(Answer),
     Refused { error: TokenError, given: Option<String> },
@@ -351,8 +354,8 @@ impl Answer {
             .map_err(|_| TokenError::Malformed("a member is missing or malformed"))
     }
 
-    /// Reads a token answer (RFC 6749 section 5.1). A code or a refresh token was spent for it, so all that is
-    /// needed is an access token; whatever else is missing or odd is the caller's to judge.
+    /// Reads a token response (RFC 6749 section 5.1). A code or a refresh token was spent for it, so only an
+    /// access token is required; everything else that is missing or odd is left to the caller.
     fn tokens(self) -> Result<TokenAnswer, TokenError> {
         #[derive(Deserialize)]
         struct Body {
@@ -401,7 +404,7 @@ impl Answer {
     }
 }
 
-/// A member that should be a token; `None` for an empty one and for what is no text.
+/// Reads a token member; `None` for an empty one and for anything but a string.
 fn token(member: Value) -> Option<Secret> {
     match member {
         Value::String(token) if !token.is_empty() => Some(Secret::new(token)),
@@ -409,7 +412,7 @@ fn token(member: Value) -> Option<Secret> {
     }
 }
 
-/// Positive whole seconds, as a number or as a text; anything else says nothing.
+/// Reads positive whole seconds, as a number or a string; `None` for anything else.
 fn seconds(value: &Value) -> Option<i64> {
     let text = match value {
         Value::Number(number) => number.to_string(),
@@ -431,7 +434,8 @@ fn form(post: &Post<'_>, assertion: Option<&Secret>) -> Bytes {
     Bytes::from_owner(Zeroizing::new(form.finish().into_bytes()))
 }
 
-/// Reads a refusal (RFC 6749 section 5.2, RFC 9449 sections 8 and 9). A 400 or 401 in JSON is one, whatever it says.
+/// Reads a refusal (RFC 6749 section 5.2, RFC 9449 sections 8 and 9). A 400 or 401 in JSON is one, whatever
+/// its content.
 fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> {
     let body = serde_json::from_slice::<Map<String, Value>>(body).ok();
     let text = |name: &str| body.as_ref()?.get(name)?.as_str();
@@ -446,7 +450,7 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> 
     Some(TokenError::OAuth { status, error, description })
 }
 
-/// The error code of a server that gives none.
+/// The error code assumed for a server that sends none.
 const UNNAMED: &str = "unnamed_error";
 
 pub(crate) const USE_DPOP_NONCE: &str = "use_dpop_nonce";
@@ -455,7 +459,7 @@ fn wants_nonce(error: &TokenError) -> bool {
     matches!(error, TokenError::OAuth { status: 400 | 401, error, .. } if error == USE_DPOP_NONCE)
 }
 
-/// Somebody else's text, made fit for a log line: shortened, without control characters.
+/// Sanitizes untrusted text for a log line: shortened, without control characters.
 fn tame(text: &str, length: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(length).collect()
 }

@@ -17,7 +17,7 @@ use crate::http::{HttpClient, HttpError, explain, final_answer};
 use crate::sent::{Sent, Shows};
 use crate::xrpc::OpenBody;
 
-/// Longer than anything that keeps moving takes.
+/// A total timeout longer than any transfer takes.
 const UNLIMITED: Duration = Duration::from_hours(7 * 24);
 
 /// One request.
@@ -29,10 +29,9 @@ pub(crate) struct OpenCall<'a> {
 }
 
 impl HttpClient {
-    /// Sends a request and gives the answer before its body, if it is a [`final_answer`]. Its connection lives with the
-    /// runtime that this is called on.
-    /// Between two parts of the request's body, and from its end to the answer, the idle time may pass,
-    /// twice at most.
+    /// Sends a request and returns the response before its body, if it is a [`final_answer`]. Its connection
+    /// lives with the runtime that this is called on. At most twice the idle timeout may pass between two
+    /// parts of the request's body, and from its end to the response.
     pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
         let sent = Sent::begin(call.method.clone(), call.url, Shows::Address);
@@ -67,7 +66,7 @@ impl HttpClient {
     }
 }
 
-/// The next part of an answer's body, unless nothing comes for the idle time.
+/// The next part of a response body; an error when nothing comes for the idle timeout.
 pub(crate) async fn next_chunk(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, HttpError> {
     let chunk = timeout(idle, response.chunk()).await.map_err(|_| HttpError::Timeout)?;
     chunk.map_err(|error| explain(&error))

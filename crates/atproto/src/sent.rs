@@ -1,4 +1,4 @@
-//! One request on its way, as the log and traces see it.
+//! One request in flight, as the log and traces show it.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use url::Url;
 use crate::http::HttpError;
 use crate::stats::outcome_name;
 
-/// Who may see where a request goes.
+/// How much of a request's address the log and traces may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shows {
-    /// The log and whoever collects traces, host and path; a path that names an account is for the log alone.
+    /// Host and path in both; a path that names an account is shown in the log only.
     Address,
-    /// Both see the host. The path may be a secret between a client and us, as that of a webhook often is.
+    /// The host only. The path may be a secret between a client and us, as that of a webhook often is.
     Host,
-    /// The host is somebody's name: the log alone.
+    /// The host is a user's name: shown in the log only.
     Nobody,
 }
 
@@ -24,13 +24,13 @@ pub(crate) enum Shows {
 const STATUS: &str = "http.response.status_code";
 const ERROR: &str = "error.type";
 
-/// A request on its way: metadata, and no query.
+/// A request in flight: metadata only, no query.
 pub(crate) struct Sent<'a> {
     method: Method,
     url: &'a Url,
     shows: Shows,
     pub(crate) started: Instant,
-    /// For traces, which see it always; log lines are within it from level TRACE on.
+    /// For traces, where it is always recorded; log lines are within it from level TRACE on.
     pub(crate) span: Span,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Sent<'a> {
         Self { method, url, shows, started: Instant::now(), span }
     }
 
-    /// Notes how it went: the status of the answer, or why there was none.
+    /// Records the outcome: the status of the response, or why there was none.
     pub(crate) fn end(&self, outcome: Result<u16, &HttpError>, elapsed: Duration) {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let (method, host) = (&self.method, self.url.host_str());

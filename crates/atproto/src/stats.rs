@@ -1,4 +1,4 @@
-//! How requests to other servers went.
+//! Outcomes of requests to other servers.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::http::HttpError;
 const OUTCOMES: [&str; 9] =
     ["2xx", "3xx", "4xx", "5xx", "timeout", "unreachable", "interrupted", "blocked", "other"];
 
-/// How requests went so far.
+/// Outcomes of requests so far.
 #[derive(Clone, Debug)]
 pub struct UpstreamStats {
-    /// How many came to which outcome: the class of the status, or why there was no answer.
+    /// Number of requests for each outcome: the class of the status, or why there was no response.
     pub outcomes: [(&'static str, u64); OUTCOMES.len()],
     /// The time to the head of the answer, or until there was none, in microseconds.
     pub time: Distribution,
@@ -44,7 +44,7 @@ fn index(outcome: Result<u16, &HttpError>) -> usize {
     }
 }
 
-/// The word for how a request went.
+/// The name of a request's outcome.
 pub(crate) fn outcome_name(outcome: Result<u16, &HttpError>) -> &'static str {
     OUTCOMES[index(outcome)]
 }

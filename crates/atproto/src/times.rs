@@ -1,4 +1,4 @@
-//! What the headers of an answer say about time.
+//! Response headers about time.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +34,7 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Option<u64> {
     }
     let expires = || {
         let date = text(headers, EXPIRES)?;
-        // What is no date is over (RFC 9111 section 5.3).
+        // An invalid date means expired (RFC 9111 section 5.3).
         let is_date = httpdate::parse_http_date(date).is_ok();
         if is_date { until(headers, date).map(|left| left.as_secs()) } else { Some(0) }
     };
@@ -42,8 +42,8 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Option<u64> {
     seconds.or_else(expires).map(|seconds: u64| seconds.saturating_sub(age))
 }
 
-/// How long it is to an HTTP date by the server's own clock: nothing for one that is past, `None` for what is no date,
-/// and for a server that does not show its clock.
+/// Time left until an HTTP date by the server's own clock: zero for a past date, `None` for an invalid date
+/// and for a server that does not send its clock.
 fn until(headers: &HeaderMap, http_date: &str) -> Option<Duration> {
     let then = httpdate::parse_http_date(http_date).ok()?;
     Some(then.duration_since(date(headers)?).unwrap_or_default())

@@ -1,5 +1,5 @@
-//! Calls to a personal data server with a session's token (atproto specification "HTTP API (XRPC)"),
-//! bodies streamed both ways.
+//! Calls to a PDS with a session's token (atproto specification "HTTP API (XRPC)"), with streamed bodies in
+//! both directions.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -63,16 +63,16 @@ pub struct XrpcRequest<'a> {
     pub dpop: &'a EcKey,
 }
 
-/// Why a body did not arrive whole from whoever sends it to us.
+/// Why a request body did not arrive whole from our caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
-    /// It broke off.
+    /// The body was cut short.
     #[error("the body did not arrive whole")]
     Broken,
-    /// It stopped for too long.
+    /// Nothing arrived for too long.
     #[error("the body stopped arriving")]
     Stalled,
-    /// The process holds as much as it may.
+    /// The memory budget is used up.
     #[error("there is no room for the body at the moment: try again in a moment")]
     NoRoom,
 }
@@ -105,7 +105,7 @@ impl fmt::Debug for XrpcBody {
     }
 }
 
-/// Why a call brought no answer for whoever makes it.
+/// Why a call brought no response for its caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum XrpcError {
     /// No answer, or one that is not XRPC.
@@ -118,7 +118,7 @@ pub enum XrpcError {
     /// something else wrong with them. Often its clock differs from ours.
     #[error("the server does not take the DPoP proof: {0}")]
     InvalidProof(String),
-    /// It would have worked with another nonce or token, but the body is gone.
+    /// Another nonce or token would have worked, but the body was already sent and cannot be sent again.
     #[error("the body was sent and cannot be sent again")]
     BodySpent,
     /// The body did not arrive whole here.
@@ -153,7 +153,7 @@ impl XrpcAnswer {
         self.status
     }
 
-    /// Every header, in no order that means anything; the names are in lower case.
+    /// All headers, in no particular order; the names are in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
     }
@@ -171,7 +171,7 @@ impl XrpcAnswer {
         }
     }
 
-    /// The whole body, which may have `cap` bytes, within a budget.
+    /// Reads the whole body, at most `cap` bytes, within a budget.
     ///
     /// # Errors
     /// [`HttpError`]; [`HttpError::NotJson`] for one that is encoded in a way that we did not ask for.
@@ -189,11 +189,11 @@ impl XrpcAnswer {
         }
     }
 
-    /// An answer like this one with another body.
+    /// A copy of this response with another body.
     #[must_use]
     pub fn with_body(&self, body: Bytes) -> Self {
         let mut headers = self.headers.clone();
-        // These are about the body that it had.
+        // These describe the original body.
         for name in [CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
             headers.remove(name);
         }
@@ -217,27 +217,27 @@ impl XrpcAnswer {
     }
 }
 
-/// Seconds for which a nonce is taken to be good. Servers change theirs every minute or so and take the last
-/// ones, too.
+/// Seconds for which a nonce is assumed to be valid. Servers change theirs every minute or so and accept the
+/// last ones, too.
 const NONCE_SECONDS: i64 = 60;
-/// The most that is read of an answer that is not streamed, in bytes.
+/// Maximum size of a response that is not streamed, in bytes.
 const SHORT: usize = 64 * 1024;
 /// Answers of at most this many bytes are read before they are passed on: whole, in one packet, or not at all.
 const SMALL: u64 = 16 * 1024;
-/// Names another service that the PDS is to ask (AT Protocol XRPC, "Service Proxying").
+/// Names another service that the PDS is to call (AT Protocol XRPC, "Service Proxying").
 const PROXY: &str = "atproto-proxy";
-/// The method that tells whether token and nonce are good; it needs no permission.
+/// A method that shows whether token and nonce are accepted; it needs no permission.
 const PROBE: &str = "com.atproto.server.getSession";
 
 impl AtprotoClient {
-    /// Calls a method of a PDS. Once, the request is sent again with another nonce, if its body can be; a query
-    /// whose connection broke is, too.
+    /// Calls a method of a PDS. The request is retried once with another nonce, if its body can be sent
+    /// again; a query whose connection broke is retried, too.
     ///
-    /// A body that can be sent only once is kept back until the server has shown that it takes the token and a
-    /// nonce that we know.
+    /// A body that can be sent only once is held back until the server has shown that it accepts the token
+    /// and a nonce that we know.
     ///
     /// # Errors
-    /// [`XrpcError`]. What the method itself answers is no error, whatever its status.
+    /// [`XrpcError`]. An error response of the method itself is no error here, whatever its status.
     #[tracing::instrument(
         name = "atproto.xrpc",
         skip_all,
@@ -272,7 +272,7 @@ impl AtprotoClient {
         }
     }
 
-    /// Shows the token and learns a nonce. What the server thinks of the method itself does not matter.
+    /// Presents the token and learns a nonce. The outcome of the method itself does not matter.
     async fn probe(&self, request: &XrpcRequest<'_>) -> Result<(), XrpcError> {
         let Ok(nsid) = Nsid::parse(PROBE) else { return Ok(()) };
         let probe =
@@ -280,7 +280,7 @@ impl AtprotoClient {
         Box::pin(self.xrpc(&probe, &mut XrpcBody::Empty)).await.map(drop)
     }
 
-    /// One try: with its own `jti`, because servers accept one only once.
+    /// One attempt: with its own `jti`, because servers accept one only once.
     async fn attempt_xrpc(
         &self,
         request: &XrpcRequest<'_>,
@@ -342,7 +342,7 @@ impl AtprotoClient {
         let (idle, documents) = (self.0.http.idle_timeout(), &self.0.http.budgets().documents);
         if status != 400 && status != 401 {
             let body = match response.content_length() {
-                // 304 announces the length of what it does not bring.
+                // A 304 announces the length of a body that it does not carry.
                 Some(length) if length <= SMALL && status != 304 => {
                     AnswerBody::Whole(read_short(response, idle, SHORT, documents).await?)
                 }
@@ -350,7 +350,7 @@ impl AtprotoClient {
             };
             return Ok(Tried::Answer(XrpcAnswer { status, headers, body }));
         }
-        // What the server says of our credentials is for us, not for whoever calls.
+        // Errors about our credentials are for us, not for the caller.
         let body = read_short(response, idle, SHORT, documents).await?;
         match refusal(request, status, &headers, &body).as_deref() {
             Some(USE_DPOP_NONCE) => Ok(Tried::UseNonce(given)),
@@ -369,14 +369,14 @@ impl AtprotoClient {
     }
 }
 
-/// What one try brought.
+/// Outcome of one attempt.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and mostly the large one")]
 enum Tried {
     Answer(XrpcAnswer),
     UseNonce(Option<String>),
 }
 
-/// The body of one try.
+/// The body of one attempt.
 pub(crate) enum OpenBody {
     Whole(Bytes),
     Stream(BoxStream<'static, Result<Bytes, UploadError>>),
@@ -388,7 +388,7 @@ fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcErro
     for (name, value) in request.headers {
         headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).map_err(unfit)?);
     }
-    // The library would put one in.
+    // The HTTP library would add one.
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     let mut token =
         HeaderValue::from_str(&format!("DPoP {}", request.access_token.expose())).map_err(unfit)?;
@@ -400,11 +400,11 @@ fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcErro
     Ok(headers)
 }
 
-/// The server does not take our token.
+/// The error code for an access token that the server does not accept.
 const INVALID_TOKEN: &str = "invalid_token";
-/// The words of XRPC for that.
+/// The XRPC error names for the same.
 const XRPC_INVALID_TOKEN: [&str; 2] = ["ExpiredToken", "InvalidToken"];
-/// The methods that take a token of their own, from a mail: these words are about that one.
+/// Methods that take a token of their own, from an email: these error names are about that one.
 const TAKE_A_TOKEN: [&str; 5] = [
     "com.atproto.server.confirmEmail",
     "com.atproto.server.updateEmail",
@@ -413,8 +413,9 @@ const TAKE_A_TOKEN: [&str; 5] = [
     "com.atproto.identity.signPlcOperation",
 ];
 
-/// What the server has against our credentials; `None` when it is about something else. A PDS hands on the status and
-/// the body of a service that it was to ask, and never its challenge: what that body says is no word about our token.
+/// The error code of a refusal of our credentials; `None` when the response is about something else. A PDS
+/// passes on the status and body of a service that it called, but never its challenge: an error in such a
+/// body says nothing about our token.
 fn refusal(request: &XrpcRequest<'_>, status: u16, headers: &HeaderMap, body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Body {

@@ -1,4 +1,4 @@
-//! Who proved in which browser that an account is theirs: `account_proof`.
+//! Proofs that a browser's user controls an account: `account_proof`.
 
 use causeway_domain::{AccountProof, AccountProofId, BrowserSessionId, TenantId, Timestamp};
 use diesel::prelude::*;
@@ -24,7 +24,7 @@ const fn column(name: &'static str) -> Column {
     Column("account_proof", name)
 }
 
-/// Keeps a proof.
+/// Stores a proof.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -42,7 +42,7 @@ pub fn insert_account_proof(c: &mut AnyConnection, proof: &AccountProof) -> Resu
     Ok(())
 }
 
-/// What holds in this browser now, the newest first. One account may have several.
+/// Lists the unexpired proofs of a browser, the newest first. One account may have several.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -72,7 +72,7 @@ pub fn list_account_proofs(
     rows.into_iter().map(read).collect()
 }
 
-/// Ends every proof of a browser.
+/// Deletes every proof of a browser.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -1,4 +1,4 @@
-//! What an operator looks at and ends: sessions of whatever kind, whoever they belong to.
+//! The operator's view of sessions: listing, counting and ending them, whatever their kind and account.
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, Did, SessionKind, SessionState, TenantId, Timestamp, UpstreamSessionId};
@@ -10,18 +10,18 @@ use crate::paging::{Page, PageRequest};
 use crate::schema::upstream_session::dsl;
 use crate::sessions::{self, HeadRow};
 
-/// Which sessions are meant.
+/// Selects sessions.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
-    /// Those of this person.
+    /// Sessions of this user.
     pub did: Option<Did>,
-    /// Those of this client.
+    /// Sessions of this client.
     pub client_id: Option<ClientId>,
-    /// Those that are over, too.
+    /// Include ended sessions.
     pub ended: bool,
 }
 
-/// A page of a tenant's sessions, those that began last first.
+/// Lists a page of a tenant's sessions, the newest first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -31,7 +31,7 @@ pub fn list_sessions(
     filter: &SessionFilter,
     wanted: &PageRequest,
 ) -> Result<Page<SessionHead>, StoreError> {
-    // Their names begin with the time at which they began.
+    // Session ids begin with the time at which the session began.
     let mut query = dsl::upstream_session
         .filter(dsl::tenant_id.eq(tenant_id.as_str().to_owned()))
         .filter(dsl::deleted_at.is_null())
@@ -55,7 +55,7 @@ pub fn list_sessions(
     Ok(wanted.page(heads, |head: &SessionHead| head.session_id.as_str().to_owned()))
 }
 
-/// How many live sessions there are, by kind and state, of all tenants.
+/// Counts live sessions of all tenants by kind and state.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -74,7 +74,7 @@ pub fn count_live_sessions(
     Ok(rows.into_iter().filter_map(known).collect())
 }
 
-/// One session of a tenant, of whatever kind.
+/// Finds a session of a tenant, whatever its kind.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or the row is corrupt.
@@ -86,8 +86,8 @@ pub fn find_session(
     sessions::find_session_of_token(c, tenant_id, session_id)
 }
 
-/// Ends a page of the live sessions that are meant: their tokens are dead at once, and their revocation at their
-/// PDS is due. Says which; go on with the next page until there is none.
+/// Ends a page of the selected live sessions: their tokens are revoked at once, and their revocation at the
+/// PDS is due. Returns the ended ones; call again for the next page until there is none.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.

@@ -1,4 +1,4 @@
-//! Who did what, with what outcome: `audit_event`. Rows are written in the transaction of the act, and never
+//! The audit log: `audit_event`. Rows are written in the transaction of the event that they record, and never
 //! changed.
 
 use std::net::IpAddr;
@@ -15,21 +15,21 @@ use crate::error::StoreError;
 use crate::paging::{Page, PageRequest};
 use crate::schema::audit_event::{self, dsl};
 
-/// Who acts.
+/// The actor of an audit event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Somebody in a browser.
+    /// A user in a browser.
     Person,
-    /// A client, authenticated as it has to be.
+    /// An authenticated client.
     Client,
-    /// Whoever runs the server.
+    /// The operator of the server.
     Operator,
-    /// The server by itself.
+    /// The server itself.
     Server,
 }
 
 impl Actor {
-    /// The form in tables.
+    /// Its name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
@@ -52,45 +52,45 @@ impl Serialize for Actor {
     }
 }
 
-/// One act.
+/// An audit event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditEvent {
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// In which tenant.
+    /// The tenant.
     #[serde(skip)]
     pub tenant_id: TenantId,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// What.
+    /// Name of the event.
     pub event: String,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: String,
-    /// The client that it was about.
+    /// The client concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
-    /// The person that it was about.
+    /// The user concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub did: Option<Did>,
-    /// The session that it was about.
+    /// The session concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<UpstreamSessionId>,
-    /// The request that it came with.
+    /// The request that caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// The sign-in that it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<CorrelationId>,
-    /// Where the request came from.
+    /// Client address of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What else there is to know. No secrets.
+    /// Further details. No secrets.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
 }
 
 impl AuditEvent {
-    /// An act about nothing in particular.
+    /// Creates an event that concerns nothing in particular.
     pub fn new(tenant_id: TenantId, at: Timestamp, actor: Actor, event: &str, outcome: &str) -> Self {
         Self {
             at,
@@ -108,13 +108,13 @@ impl AuditEvent {
         }
     }
 
-    /// About a client.
+    /// Sets the client concerned.
     #[must_use]
     pub fn of_client(self, client_id: &ClientId) -> Self {
         Self { client_id: Some(client_id.clone()), ..self }
     }
 
-    /// About a session, its person and its client.
+    /// Sets the session concerned, with its user and client.
     #[must_use]
     pub fn of_session(self, session: &SessionHead) -> Self {
         Self {
@@ -127,19 +127,19 @@ impl AuditEvent {
         .with("session_kind", session.kind.as_str())
     }
 
-    /// About a person.
+    /// Sets the user concerned.
     #[must_use]
     pub fn of_person(self, did: &Did) -> Self {
         Self { did: Some(did.clone()), ..self }
     }
 
-    /// That came with a request.
+    /// Sets the request that caused it.
     #[must_use]
     pub fn from_request(self, request_id: Option<String>, address: Option<IpAddr>) -> Self {
         Self { request_id, address: address.map(|address| address.to_string()), ..self }
     }
 
-    /// With one more thing to know: no secret.
+    /// Adds a detail, which must not be a secret.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
@@ -204,7 +204,7 @@ impl Row {
     }
 }
 
-/// Keeps an act, in the transaction of the act itself.
+/// Stores an audit event, in the transaction of what it records.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -227,20 +227,20 @@ pub fn insert_audit_event(c: &mut AnyConnection, event: &AuditEvent) -> Result<(
     Ok(())
 }
 
-/// Which acts are meant.
+/// Selects audit events.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// About this person.
+    /// Events about this user.
     pub did: Option<Did>,
-    /// About this client.
+    /// Events about this client.
     pub client_id: Option<ClientId>,
-    /// About this session.
+    /// Events about this session.
     pub session_id: Option<UpstreamSessionId>,
-    /// Of this name.
+    /// Events of this name.
     pub event: Option<String>,
 }
 
-/// A page of the acts in a tenant, the latest first.
+/// Lists a page of a tenant's audit events, the latest first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -277,7 +277,7 @@ pub fn list_audit_events(
     Ok(Page { items: items.into_iter().map(|(_, event)| event).collect(), next })
 }
 
-/// Deletes acts of before `until`, at most `limit`; how many there were.
+/// Deletes audit events from before `until`, at most `limit`; returns how many.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -144,7 +144,7 @@ impl Row {
     }
 }
 
-/// Keeps a request that passed all checks.
+/// Stores a validated authorization request.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -153,7 +153,7 @@ pub fn insert_auth_request(c: &mut AnyConnection, request: &AuthRequest) -> Resu
     Ok(())
 }
 
-/// The request while it lives, for the browser that it is bound to.
+/// Finds a live request, for the browser that it is bound to.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -174,7 +174,8 @@ pub fn find_auth_request(
         .transpose()
 }
 
-/// From sign-in to consent, with the fresh session; `false` when it was not at sign-in any more.
+/// Moves a request from sign-in to consent, with the new session; `false` when it was not at sign-in any
+/// more.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -191,8 +192,8 @@ pub fn begin_consent(
     Ok(changed == 1)
 }
 
-/// To its end, whatever the decision was; `false` when it does not stand at `from` any more: it was
-/// decided, or somebody has signed in, since the caller looked. The session of a consent stays with it.
+/// Marks a request as decided, whatever the decision; `false` when it is not at `from` any more because it
+/// was decided, or a user has signed in, since the caller read it. The session of a consent stays attached.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -104,7 +104,7 @@ impl Row {
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
         };
-        // A client that is to prove itself needs what it proves itself by.
+        // A client that must authenticate needs a secret or keys to do so.
         let method = client.token_endpoint_auth_method;
         let has_keys = client.jwks.is_some() || client.jwks_uri().is_some();
         if method.has_secret() && client.client_secret.is_none() {
@@ -120,7 +120,7 @@ impl Row {
     }
 }
 
-/// The client that a column names, while it is not deleted: for `exists` in a query of another table.
+/// The condition that a column names a client that is not deleted: for `exists` in a query of another table.
 macro_rules! live_client {
     ($column:expr) => {
         $crate::schema::oauth_client::table
@@ -139,7 +139,7 @@ pub fn insert_client(c: &mut AnyConnection, client: &Client) -> Result<(), Store
     Ok(())
 }
 
-/// Replaces everything about a client but who it is; `false` when it is gone.
+/// Replaces everything about a client except its identifier; `false` when it no longer exists.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -151,16 +151,16 @@ pub fn update_client(c: &mut AnyConnection, client: &Client) -> Result<bool, Sto
     Ok(diesel::update(own).set(&Row::of(client)?).execute(c)? == 1)
 }
 
-/// Keeps a client that nobody registered as it describes itself now.
+/// Stores an unregistered client as its metadata document describes it now.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when another process keeps it first at this moment: the same again works then. So it does
-/// when one of that name is still being deleted, a little later.
+/// [`StoreError::Constraint`] when another process stores it first at this moment: a retry then succeeds. The
+/// same error when a client of that name is still being deleted: a retry succeeds a little later.
 pub fn put_client(c: &mut AnyConnection, client: &Client) -> Result<(), StoreError> {
     if update_client(c, client)? { Ok(()) } else { insert_client(c, client) }
 }
 
-/// The client of this tenant; `None` for an unknown one and for another tenant's.
+/// Finds a client of this tenant; `None` for an unknown one and for another tenant's.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -177,7 +177,8 @@ pub fn find_client(
     fixed!(client).get_result(c).optional()?.map(Row::into_domain).transpose()
 }
 
-/// The same, and one that is being deleted: it is still told that its sessions end.
+/// Same as [`find_client`], including clients that are being deleted: they are still notified when their
+/// sessions end.
 pub(crate) fn find_client_or_deleted(
     c: &mut AnyConnection,
     tenant_id: &TenantId,
@@ -190,7 +191,7 @@ pub(crate) fn find_client_or_deleted(
     fixed!(client).get_result(c).optional()?.map(Row::into_domain).transpose()
 }
 
-/// A page of a tenant's clients, the newest first.
+/// Lists a page of a tenant's clients, the newest first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -214,8 +215,8 @@ pub fn list_clients(
     Ok(wanted.page(rows, |client: &Client| format!("{}.{}", client.created_at.as_secs(), client.client_id)))
 }
 
-/// Deletes a client: from now on it, its requests, codes and tokens count as gone. What there is of them is deleted
-/// afterwards, by [`purge_deleted_clients`]. `false` when this tenant has no such client.
+/// Deletes a client: from now on it and its requests, codes and tokens count as deleted. The rows themselves
+/// are deleted afterwards by [`purge_deleted_clients`]. `false` when this tenant has no such client.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -233,7 +234,7 @@ pub fn delete_client(
     Ok(deleted == 1)
 }
 
-/// What a batch of [`purge_deleted_clients`] did.
+/// Result of a batch of [`purge_deleted_clients`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
     /// Sessions that were ended.
@@ -243,7 +244,7 @@ pub struct Purged {
 }
 
 impl Purged {
-    /// Whether nothing was left to do.
+    /// Whether nothing is left to do.
     pub const fn is_done(&self) -> bool {
         self.sessions == 0 && self.rows == 0
     }
@@ -259,9 +260,9 @@ const OF_CLIENT: [(&str, &str); 6] = [
     ("consent", "tenant_id, client_id, did, redirect_origin"),
 ];
 
-/// Takes one step of the deletion of a deleted client, of the one that was deleted first: ends at most `limit` of its
-/// sessions, whose heads stay until they are revoked at their PDS, or deletes at most `limit` rows of a table, or at last
-/// its own. Nothing is left to do when [`Purged::is_done`] says so.
+/// Takes one step in deleting the client that was deleted first: ends at most `limit` of its sessions, whose
+/// heads stay until they are revoked at their PDS, or deletes at most `limit` rows of a table, or finally its
+/// own row. Nothing is left to do when [`Purged::is_done`] says so.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -318,7 +319,7 @@ fn end_sessions_of(
     Ok(live.len())
 }
 
-/// Authorization requests, with what waits for the callback of each.
+/// Deletes authorization requests, with the upstream requests that await a callback for each.
 fn delete_auth_requests_of(c: &mut AnyConnection, client_id: &str, limit: i64) -> Result<usize, StoreError> {
     let some: Vec<String> = oauth_auth_request::table
         .filter(oauth_auth_request::client_id.eq(client_id))

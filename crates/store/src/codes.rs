@@ -71,7 +71,7 @@ impl Row {
     }
 }
 
-/// What NULL means in a row that is older than the column: the session's head.
+/// The value assumed for NULL in a row that is older than the column: the iteration of the session's head.
 fn head_iteration(c: &mut AnyConnection, session_id: &str) -> Result<i64, StoreError> {
     let iteration = upstream_session::table
         .filter(upstream_session::session_id.eq(session_id))
@@ -81,7 +81,7 @@ fn head_iteration(c: &mut AnyConnection, session_id: &str) -> Result<i64, StoreE
     column("session_id").present(iteration)
 }
 
-/// Keeps a code that is about to be sent.
+/// Stores a code that is about to be sent.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -108,7 +108,7 @@ pub fn insert_code(c: &mut AnyConnection, code: &AuthorizationCode) -> Result<()
     Ok(())
 }
 
-/// The code, used or not, expired or not; `None` when its client is deleted.
+/// Finds a code, used or not, expired or not; `None` when its client is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -123,9 +123,8 @@ pub fn find_code(
     row.map(|row| row.into_domain(c)).transpose()
 }
 
-/// Gives the session's code, unused and unexpired, another hash and a new expiry, for an answer that is
-/// sent a second time: the code sent first works no more. `None` when there is no such code, or more than
-/// one.
+/// Gives the session's unused and unexpired code another hash and a new expiry, for a response that is sent a
+/// second time: the code sent first stops working. `None` when there is no such code, or more than one.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or the row is corrupt.
@@ -153,8 +152,8 @@ pub fn renew_code(
     row.map(|row| row.into_domain(c)).transpose()
 }
 
-/// Uses a code up; `None` when it is unknown, expired, or was used before. Of any number of racing
-/// callers exactly one gets it.
+/// Consumes a code; `None` when it is unknown, expired, or was used before. Of any number of racing callers
+/// exactly one gets it.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.

@@ -1,4 +1,4 @@
-//! Reading columns back into domain types: what does not fit is a corrupt row, never a panic.
+//! Reads columns back into domain types: an unexpected value is a corrupt row, never a panic.
 
 use causeway_domain::session::UpstreamAuth;
 use causeway_domain::{CodeChallenge, Did, Handle, Resources, Scope};
@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::StoreError;
 
-/// The only method of PKCE that we serve.
+/// The only PKCE method that we support.
 pub(crate) const S256: &str = "S256";
 
-/// A column, for the error that names it.
+/// A column, named in errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column(pub(crate) &'static str, pub(crate) &'static str);
 
@@ -31,7 +31,7 @@ impl Column {
         text.map(Handle::parse).transpose().map_err(|_| self.corrupt())
     }
 
-    /// No scope at all is the empty set. A value that this version does not know allows nothing.
+    /// A missing scope is the empty set. A value that this version does not know allows nothing.
     pub(crate) fn scope(self, text: Option<&str>) -> Result<Scope, StoreError> {
         Scope::from_stored(text.unwrap_or_default()).map_err(|_| self.corrupt())
     }

@@ -22,23 +22,23 @@ pub enum AnyConnection {
     Postgres(PgConnection),
 }
 
-/// What a SQLite connection is for.
+/// Purpose of a SQLite connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqliteRole {
     /// The one connection that writes. It waits `lock_timeout` for a lock of another process.
     Writer {
-        /// How long.
+        /// The wait.
         lock_timeout: Duration,
     },
-    /// One of the pool's: it cannot write, and waits for nobody, since it may be used on an async worker. What
-    /// keeps a reader out is a process that locks the whole file.
+    /// A connection of the pool: it cannot write and never waits, because it may be used on an async worker.
+    /// Only a process that locks the whole file blocks a reader.
     Reader,
-    /// One that only looks at the schema, at start-up or at the command line.
+    /// A connection that only reads the schema, at start-up or on the command line.
     Inspector,
 }
 
-/// The file behind an open SQLite database. When it is moved, deleted or replaced, connections go on
-/// with a file that nobody will ever see again: better to say so than to lose what is written.
+/// The file behind an open SQLite database. When it is moved, deleted or replaced, connections go on with a
+/// file that nobody will ever see again: reporting that is better than losing writes.
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseFile {
     path: PathBuf,
@@ -51,7 +51,7 @@ impl DatabaseFile {
         Ok(Self { path: path.to_owned(), identity: identity(path)? })
     }
 
-    /// Its name.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -76,11 +76,11 @@ fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// How a connection is set up. The timeout first: switching to WAL may have to wait for another process.
+/// Settings of a connection. The timeout comes first: switching to WAL may have to wait for another process.
 const SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000; \
      PRAGMA wal_autocheckpoint = 4000;";
-/// How often that is tried again, and after how long.
+/// How often the setup is retried, and after how long.
 const SETUP_TRIES: u32 = 100;
 const SETUP_PAUSE: Duration = Duration::from_millis(20);
 
@@ -96,7 +96,8 @@ pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnect
     let mut tries = 0;
     loop {
         match conn.batch_execute(SETUP).map_err(StoreError::from) {
-            // Of two that switch a new file to WAL at the same moment SQLite refuses one at once, whatever the timeout.
+            // When two connections switch a new file to WAL at once, SQLite refuses one immediately, whatever
+            // the timeout.
             Err(StoreError::Busy(_)) if tries < SETUP_TRIES => tries += 1,
             outcome => break outcome?,
         }
@@ -110,7 +111,7 @@ pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnect
     Ok(conn)
 }
 
-/// Has a connection wait for a lock of another process.
+/// The statement that makes a connection wait for a lock of another process.
 pub(crate) fn busy_timeout(timeout: Duration) -> String {
     format!("PRAGMA busy_timeout = {};", timeout.as_millis())
 }
@@ -130,8 +131,7 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// What went wrong on a PostgreSQL connection since it was last asked, whatever a closure made of
-/// the error.
+/// Errors of a PostgreSQL connection since the last check, whatever a closure made of them.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     closed: AtomicBool,
@@ -161,13 +161,13 @@ impl Health {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Whether the transaction lost against another one (SQLSTATE 40001 or 40P01); forgets it.
+    /// Whether the transaction lost against another one (SQLSTATE 40001 or 40P01); resets the flag.
     pub(crate) fn take_contended(&self) -> bool {
         self.contended.swap(false, Ordering::Relaxed)
     }
 }
 
-/// What a connection to a PostgreSQL server is set up for.
+/// Settings of a connection to a PostgreSQL server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PostgresSettings {
     /// The proxy before the server.
@@ -187,7 +187,7 @@ pub(crate) fn open_postgres(
         .map_err(|error| StoreError::unavailable(format!("PostgreSQL: {error}")))?;
     match settings.pooler {
         Pooler::None => set_up_session(&mut conn, settings.timeout)?,
-        // Another transaction runs on another connection of the server, which knows nothing of this one's statements.
+        // Another transaction runs on another connection of the server, which lacks this one's statements.
         Pooler::Transaction => conn.set_prepared_statement_cache_size(CacheSize::Disabled),
     }
     let health = Arc::new(Health::default());
@@ -202,7 +202,7 @@ pub(crate) fn open_postgres(
 
 fn set_up_session(conn: &mut PgConnection, timeout: Duration) -> Result<(), StoreError> {
     conn.batch_execute(&format!("SET client_min_messages = warning{}", deadline::session_settings(timeout)))?;
-    // Only a superuser may; without it a deadlock is noticed on English servers alone.
+    // Only a superuser may; otherwise deadlocks are recognized on servers with English messages only.
     let _ = conn.batch_execute("SET lc_messages = 'C';");
     Ok(())
 }

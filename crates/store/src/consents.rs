@@ -1,4 +1,4 @@
-//! What people agreed to once and need not be asked again: `consent`.
+//! Remembered consent: `consent`.
 
 use causeway_domain::{ClientId, Did, Scope, TenantId, Timestamp};
 use diesel::prelude::*;
@@ -20,18 +20,18 @@ struct Row<'a> {
     expires_at: i64,
 }
 
-/// Whose agreement with whom.
+/// The key of a remembered consent.
 #[derive(Clone, Copy, Debug)]
 pub struct Agreement<'a> {
     /// The tenant.
     pub tenant_id: &'a TenantId,
     /// The client.
     pub client_id: &'a ClientId,
-    /// The person.
+    /// The user.
     pub did: &'a Did,
 }
 
-/// What the person agreed to for this client, while it holds and answers go to `redirect_origin`.
+/// Finds the unexpired scope that the user consented to for this client, for responses to `redirect_origin`.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -53,7 +53,7 @@ pub fn find_consent(
     scope.map(|scope| Column("consent", "scope").scope(Some(&scope))).transpose()
 }
 
-/// Remembers this scope, and no other, until `until`, for answers that go to `redirect_origin`.
+/// Stores this scope, replacing any other, until `until`, for responses to `redirect_origin`.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -80,7 +80,7 @@ pub fn put_consent(
         created_at: now.as_secs(),
         expires_at: until.as_secs(),
     };
-    // Whoever agrees in another browser at this very moment is asked again: that is all.
+    // A user who consents in another browser at this very moment is asked again; nothing worse happens.
     let insert = diesel::insert_into(consent::table).values(&row).on_conflict_do_nothing();
     match c {
         AnyConnection::Sqlite(conn) => insert.execute(conn)?,
@@ -89,7 +89,7 @@ pub fn put_consent(
     Ok(())
 }
 
-/// Forgets what the person agreed to for this client, wherever its answers go; `false` when there was nothing.
+/// Deletes the user's consent for this client, for every redirect origin; `false` when there was none.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

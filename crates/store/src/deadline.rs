@@ -1,4 +1,4 @@
-//! How long a caller waits for the database, and what the work is told that outlived its caller's wait.
+//! Deadlines of database calls, and how work that outlives its caller's wait learns of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::error::StoreError;
 use crate::options::Pooler;
 
-/// Tells work that goes on elsewhere that its caller was told it failed: it must not be committed any more. A
-/// caller who merely went away says nothing, and its work is committed.
+/// Marks work whose caller was told that it failed: it must not be committed any more. The work of a caller
+/// who merely went away is committed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Abandoned(Arc<AtomicBool>);
 
@@ -22,26 +22,26 @@ impl Abandoned {
     }
 }
 
-/// The deadline of a call from this side, and the statements that tell PostgreSQL of it.
+/// The deadline of a call on our side, and the statements that pass it on to PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     total: Duration,
-    /// How a transaction that reads begins on PostgreSQL.
+    /// Begins a reading transaction on PostgreSQL.
     pub(crate) begin_read: String,
-    /// How one that writes begins.
+    /// Begins a writing transaction on PostgreSQL.
     pub(crate) begin_write: String,
 }
 
-/// Seconds after which PostgreSQL ends a transaction whose client says nothing.
+/// Seconds after which PostgreSQL ends an idle transaction.
 const IDLE_SECONDS: u32 = 60;
 
 impl Deadline {
-    /// One that the connections carry already: [`session_settings`].
+    /// A deadline that the connections already carry: [`session_settings`].
     pub(crate) fn of_connection(total: Duration) -> Self {
         Self::beginning(total, "")
     }
 
-    /// One that each transaction carries itself, whatever connection it runs on.
+    /// A deadline that each transaction carries itself, whatever connection it runs on.
     pub(crate) fn of_transaction(total: Duration) -> Self {
         Self::beginning(total, &settings("SET LOCAL", total))
     }
@@ -76,12 +76,12 @@ impl Deadline {
     }
 }
 
-/// The settings of a connection that is ours alone.
+/// The settings of a connection that is not shared.
 pub(crate) fn session_settings(total: Duration) -> String {
     settings("SET", total)
 }
 
-/// What PostgreSQL does by itself before the caller gives up: then the connection stays of use.
+/// Timeouts with which PostgreSQL gives up before the caller does, so that the connection stays usable.
 fn settings(set: &str, total: Duration) -> String {
     let (statement, lock) = (total * 3 / 4, total / 2);
     format!(

@@ -1,4 +1,4 @@
-//! Webhook requests that are to be sent: one queue a client, in `event_outbox`.
+//! Webhook requests to be sent: one queue per client, in `event_outbox`.
 
 use causeway_domain::{ClientId, Timestamp};
 use diesel::prelude::*;
@@ -26,34 +26,34 @@ pub(crate) struct Id {
     pub(crate) id: String,
 }
 
-/// Deliveries that wait for one client.
+/// The undelivered requests of one client.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct Backlog {
     /// The client.
     #[diesel(sql_type = Text)]
     pub client_id: String,
-    /// How many.
+    /// Their number.
     #[diesel(sql_type = BigInt)]
     pub waiting: i64,
-    /// When the oldest of them was written, in Unix seconds.
+    /// When the oldest of them was enqueued, in Unix seconds.
     #[diesel(sql_type = BigInt)]
     pub oldest_at: i64,
 }
 
-/// A webhook request that is due, and whose turn it is to send it.
+/// A webhook request that is due and was claimed for sending.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The row.
+    /// Its row.
     pub row_id: i64,
-    /// What is told.
+    /// The event to deliver.
     pub event: Event,
-    /// Where.
+    /// The webhook that receives it.
     pub webhook: Webhook,
-    /// How often it was tried before.
+    /// Number of earlier attempts.
     pub attempts: i64,
 }
 
-/// Clients with a webhook for whom something is due.
+/// Lists clients with a webhook that have requests due.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -62,7 +62,7 @@ pub fn clients_with_due_webhooks(c: &mut AnyConnection, now: Timestamp) -> Resul
     Ok(due.into_iter().map(|Id { id }| ClientId::new(id)).collect())
 }
 
-/// Takes at most `limit` requests that are due to a client, the longest due first: nobody else takes them before
+/// Claims at most `limit` due requests of a client, the longest due first: they are not due again before
 /// `until`.
 ///
 /// # Errors
@@ -114,7 +114,7 @@ pub fn claim_webhooks(
     Ok(taken)
 }
 
-/// A webhook request is done or given up (`None`), or is due again.
+/// Marks a webhook request as delivered or given up (`None`), or as due again.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -129,7 +129,7 @@ pub fn settle_webhook(
     Ok(())
 }
 
-/// What waits for clients that have a webhook.
+/// The backlog of every client that has a webhook.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -1,4 +1,4 @@
-//! Devices that wait for a person (RFC 8628): `device_authorization`.
+//! Device authorizations (RFC 8628): `device_authorization`.
 
 use causeway_domain::device::{
     DeviceAuthorization, DeviceGrant, DeviceStage, POLL_INTERVAL_SECONDS, SLOW_DOWN_SECONDS,
@@ -76,10 +76,10 @@ impl Row {
     }
 }
 
-/// Keeps a device's request, which nobody has confirmed yet.
+/// Stores a device authorization, which no user has confirmed yet.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when its user code is taken or its client is gone.
+/// [`StoreError::Constraint`] when its user code is taken or its client is deleted.
 pub fn insert_device_code(c: &mut AnyConnection, device: &DeviceAuthorization) -> Result<(), StoreError> {
     let row = Row {
         device_code: device.device_code.as_str().to_owned(),
@@ -104,7 +104,7 @@ pub fn insert_device_code(c: &mut AnyConnection, device: &DeviceAuthorization) -
     Ok(())
 }
 
-/// The request behind a device's code, whatever became of it.
+/// Finds the authorization behind a device code, in whatever state.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -116,7 +116,7 @@ pub fn find_device_code(
     row.get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 
-/// The live request behind what a person typed.
+/// Finds the live authorization behind the user code that a user entered.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -133,7 +133,7 @@ pub fn find_user_code(
     row.get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
 }
 
-/// Notes a poll; `false` when it came too early: the device has to wait longer from then on, by
+/// Records a poll; `false` when it came too early: from then on the device has to wait longer, by
 /// [`SLOW_DOWN_SECONDS`] (RFC 8628 section 3.5).
 ///
 /// # Errors
@@ -159,8 +159,8 @@ pub fn note_poll(
     Ok(false)
 }
 
-/// Binds a code that a person confirmed to the authorization request by which they sign in; `false` when
-/// somebody did before, or it has expired.
+/// Binds a confirmed code to the authorization request by which the user signs in; `false` when it was bound
+/// before or has expired.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -178,7 +178,7 @@ pub fn claim_device_code(
     Ok(diesel::update(pending).set(claimed).execute(c)? == 1)
 }
 
-/// The person agreed; `false` when the code is not this request's, was decided before, or has expired.
+/// Approves a code; `false` when it is not this request's, was decided before, or has expired.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -204,7 +204,7 @@ pub fn approve_device_code(
     Ok(diesel::update(claimed).set(approved).execute(c)? == 1)
 }
 
-/// The person said no: before they signed in (`None`), or by this authorization request; `false` when it was
+/// Denies a code: before the user signed in (`None`), or by this authorization request; `false` when it was
 /// decided before.
 ///
 /// # Errors
@@ -227,7 +227,7 @@ pub fn deny_device_code(
     Ok(changed == 1)
 }
 
-/// Uses a code up; `false` when it is not approved, has expired, or was used before. Of any number of racing
+/// Consumes a code; `false` when it is not approved, has expired, or was used before. Of any number of racing
 /// polls exactly one gets it.
 ///
 /// # Errors

@@ -1,29 +1,29 @@
-//! What can go wrong with the database.
+//! Database errors.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::migrate::SchemaState;
 use crate::seal::SealError;
 
-/// Why a query, a transaction or a row failed. No variant carries a value of a row.
+/// Why a query, a transaction or a row failed. No variant carries a value from a row.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is there but somebody else holds it; worth another try.
+    /// The database responds but is locked by another user of it; retryable.
     #[error("the database is busy: {0}")]
     Busy(String),
-    /// The database cannot be reached, or cannot write (disk full, I/O error); worth another try later.
+    /// The database cannot be reached, or cannot write (disk full, I/O error); retryable later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The transaction was lost before it was committed, through no fault of the closure; worth another try.
+    /// The transaction was lost before it was committed, through no fault of the closure; retryable.
     #[error("the transaction was lost: {0}")]
     TransactionLost(String),
-    /// Another transaction changed what this one built on; worth another try.
+    /// Another transaction changed what this one was based on; retryable.
     #[error("another transaction was first: {0}")]
     Conflict(&'static str),
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
-    /// A row holds what this program never writes.
+    /// A row holds a value that this program never writes.
     #[error("corrupt row: {table}.{column}")]
     Corrupt {
         /// The table.
@@ -31,12 +31,12 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
-    /// A sealed value did not open, or could not be sealed.
+    /// A sealed value could not be opened, or a value could not be sealed.
     #[error("{table}: {error}")]
     Seal {
         /// The table.
         table: &'static str,
-        /// What is wrong.
+        /// The cause.
         error: SealError,
     },
     /// A constraint of the schema refused the row: it exists already, or what it points to does not.
@@ -59,9 +59,9 @@ impl StoreError {
         matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::TransactionLost(_) | Self::Conflict(_))
     }
 
-    /// Whether the same call fails whatever becomes of the database: what is wrong is the data, the key, or that
-    /// this store is closed. Everything else may be the state that the database is in just now: it says that
-    /// it has no room, or may not be written, in more words than anybody knows.
+    /// Whether the same call fails whatever becomes of the database: the fault is in the data or the key, or
+    /// this store is closed. Every other error may be due to the database's present state: it reports a full
+    /// disk or a read-only mode in too many different messages to list.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Constraint(_) | Self::Corrupt { .. } | Self::Seal { .. } | Self::Closed)
     }
@@ -99,7 +99,7 @@ impl From<DieselError> for StoreError {
     }
 }
 
-/// Sorts the messages for which diesel has no kind.
+/// Classifies the messages for which diesel has no kind.
 fn classify(message: String) -> StoreError {
     const BUSY: [&str; 6] = [
         "is locked",
@@ -131,7 +131,7 @@ fn classify(message: String) -> StoreError {
         "is shutting down",
         "terminating connection",
     ];
-    // A trigger of the schema, where SQLite has no code for it.
+    // Raised by a trigger of the schema, for which SQLite has no code.
     if message == "client is deleted" {
         return StoreError::Constraint(message);
     }

@@ -1,12 +1,13 @@
-//! The order in which a client learns of its events.
+//! The order in which a client receives its events.
 //!
-//! Whoever has read up to an id must never miss a smaller one that commits later. A lock that every writer of an event
-//! holds to the end of its transaction would see to that, and wait in a ring with the rows of sessions: a sweep writes
-//! an event and then ends a session, a refresh moves a session and then writes an event. So writers take no such lock.
-//! What is committed gets its place here, in a transaction of its own that touches no other table, one client at a time.
+//! A client that has read up to an id must never miss a smaller one that commits later. A lock that every
+//! writer of an event holds to the end of its transaction would ensure that, but it could deadlock with the
+//! rows of sessions: a sweep writes an event and then ends a session, a refresh moves a session and then
+//! writes an event. So writers take no such lock. Committed events get their position here, in a transaction
+//! of its own that touches no other table, one client at a time.
 //!
-//! The order in which rows are locked is therefore: a session's head, then whatever belongs to it, an event's own row
-//! last; and this file locks events alone.
+//! Rows are therefore locked in this order: a session's head, then the rows that belong to it, an event's own
+//! row last; this file locks events alone.
 
 use causeway_domain::ClientId;
 use diesel::prelude::*;
@@ -17,11 +18,12 @@ use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::schema::event_outbox;
 
-/// Ids are microseconds at least, so that they grow even when the table was emptied or came from a backup.
+/// Ids are at least microseconds, so that they grow even when the table was emptied or restored from a
+/// backup.
 const MICROS: i64 = 1_000_000;
-/// Events of one client that get their place in one transaction.
+/// Events of one client that are ordered in one transaction.
 const BATCH: i64 = 200;
-/// Clients whose events do, in one transaction.
+/// Clients whose events are ordered in one transaction.
 const CLIENTS: i64 = 20;
 
 /// Each step reads one entry of an index.
@@ -44,7 +46,7 @@ struct Locked {
     locked: bool,
 }
 
-/// Whether committed events wait for their place.
+/// Whether committed events have no position yet.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -53,8 +55,8 @@ pub fn has_unordered_events(c: &mut AnyConnection) -> Result<bool, StoreError> {
     Ok(waiting.select(event_outbox::id).first::<i64>(c).optional()?.is_some())
 }
 
-/// Gives committed events their place, a batch of each client; `true`: there are more. What another process orders at
-/// this moment is left to it.
+/// Gives committed events their position, a batch for each client; `true`: there are more. Events that
+/// another process is ordering at this moment are left to it.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -74,7 +76,8 @@ pub fn order_events(c: &mut AnyConnection) -> Result<bool, StoreError> {
     Ok(more)
 }
 
-/// Takes the turn to order a client's events, until the end of the transaction; `false`: somebody else has it.
+/// Claims the ordering of a client's events until the end of the transaction; `false`: another process has
+/// it.
 fn take_turn(c: &mut AnyConnection, client_id: &ClientId) -> Result<bool, StoreError> {
     if let AnyConnection::Sqlite(_) = c {
         // There is one writer.
@@ -105,8 +108,9 @@ fn order_events_of(c: &mut AnyConnection, client_id: &ClientId) -> Result<bool, 
     Ok(more)
 }
 
-/// The place of the event in row `id`, of the second `at`, behind `last`. Rows are numbered across the deployment: no
-/// two of a million have the same last digits, so that no two clients have the same place either.
+/// The position of the event in row `id`, from the second `at`, after `last`. Rows are numbered across the
+/// deployment: no two of a million have the same last digits, so no two clients have the same position
+/// either.
 fn place_after(last: i64, id: i64, at: i64) -> i64 {
     let second = at.max(last.div_euclid(MICROS));
     let place = second.saturating_mul(MICROS).saturating_add(id.rem_euclid(MICROS));

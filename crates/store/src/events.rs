@@ -1,8 +1,8 @@
-//! What clients are told of their sign-ins and sessions: `event_subscription` and `event_outbox`.
+//! Events about sign-ins and sessions, delivered to clients: `event_subscription` and `event_outbox`.
 //!
-//! An event is written in the transaction of what happens, and only for a client that has subscribed. The row takes no
-//! lock but its own: it has no place in the client's order yet, which it gets once it is committed
-//! ([`crate::event_order`]).
+//! An event is written in the transaction of the change that it reports, and only for a client that has
+//! subscribed. The row takes no lock but its own: it has no position in the client's order yet, which it gets
+//! once it is committed ([`crate::event_order`]).
 
 use causeway_domain::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
 use diesel::dsl::AssumeNotNull;
@@ -15,25 +15,25 @@ use crate::schema::{event_outbox, event_subscription, upstream_session};
 use crate::seal::SealingKeyRing;
 use crate::sealed::WEBHOOK_SECRET;
 
-/// What happened.
+/// Kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// A person was sent to their own server.
+    /// The user was sent to the authorization server.
     Started,
-    /// They signed in and agreed: the session is in use.
+    /// The user signed in and consented: the session is in use.
     Completed,
-    /// They did not: denied, cancelled, or something failed.
+    /// The sign-in did not complete: denied, cancelled, or something failed.
     Failed,
-    /// The session has new tokens at the person's server.
+    /// The session was refreshed at the authorization server.
     Refreshed,
-    /// The person's server has ended the session: they have to sign in again.
+    /// The authorization server has ended the session: the user has to sign in again.
     ReauthRequired,
-    /// The session is over.
+    /// The session has ended.
     Ended,
 }
 
 impl EventKind {
-    /// The form on the wire and in tables.
+    /// Its name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -46,17 +46,17 @@ impl EventKind {
     }
 }
 
-/// One event, as its client is told it.
+/// An event, as its client receives it.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]
 #[diesel(table_name = event_outbox)]
 pub struct Event {
-    /// Place in the client's order: grows from one event to the next, and no other event of the deployment has it.
+    /// Position in the client's order: grows from one event to the next, and is unique in the deployment.
     #[diesel(select_expression = event_outbox::position.assume_not_null())]
     #[diesel(select_expression_type = AssumeNotNull<event_outbox::position>)]
     pub id: i64,
-    /// What happened ([`EventKind`]).
+    /// Its kind ([`EventKind`]).
     pub event: String,
-    /// When, in Unix seconds.
+    /// Time of the event, in Unix seconds.
     pub at: i64,
     /// The sign-in that it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub struct Event {
     /// Its kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_kind: Option<String>,
-    /// Its token set then.
+    /// Its iteration at that time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_iteration: Option<i64>,
     /// The account.
@@ -90,7 +90,7 @@ struct NewRow {
     webhook_due_at: Option<i64>,
 }
 
-/// Writes down what happened to a session.
+/// Records an event of a session, if its client has subscribed.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -136,7 +136,7 @@ pub fn note_session(
     Ok(())
 }
 
-/// Writes down what happened to a sign-in that has no session yet, or none any more.
+/// Records an event of a sign-in without a session, if its client has subscribed.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -193,7 +193,7 @@ pub fn latest_event_id(
     Ok(Some(latest.unwrap_or(0)))
 }
 
-/// At most `limit` events of a client after `id`, in order.
+/// Lists at most `limit` events of a client after `id`, in order.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -214,16 +214,16 @@ pub fn list_events_after(
         .load(c)?)
 }
 
-/// Where and how a client is told.
+/// The webhook of a client.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// Where.
+    /// Its URL.
     pub url: String,
-    /// What its requests are signed with.
+    /// The key that signs its requests.
     pub secret: Secret,
 }
 
-/// Subscribes a client, or changes how it is told; `false` when this tenant has no such client.
+/// Subscribes a client, or changes its webhook; `false` when this tenant has no such client.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -254,7 +254,7 @@ pub fn subscribe(
     Ok(true)
 }
 
-/// Tells a client nothing more; `false` when it had not subscribed.
+/// Unsubscribes a client; `false` when it had not subscribed.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -269,7 +269,7 @@ pub fn unsubscribe(
     Ok(diesel::delete(own).execute(c)? == 1)
 }
 
-/// Every subscription of a tenant, and where it is told by webhook.
+/// Lists every subscription of a tenant, with the URL of its webhook, if any.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -285,7 +285,7 @@ pub fn list_subscriptions(
     Ok(rows.into_iter().map(|(id, url)| (ClientId::new(id), url)).collect())
 }
 
-/// Deletes events of before `until`, at most `limit`; how many there were.
+/// Deletes events from before `until`, at most `limit`; returns how many.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-// What `#[derive(MultiConnection)]` itself tells the passes apart by.
+// The helper by which `#[derive(MultiConnection)]` itself distinguishes the passes.
 use diesel::internal::derives::multiconnection::AstPassHelper as _;
 use diesel::pg::PgQueryBuilder;
 use diesel::query_builder::{AstPass, Query, QueryBuilder as _, QueryFragment, QueryId};
@@ -49,7 +49,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Not written yet.
+    /// A text that has not been written yet.
     pub(crate) const fn new() -> Self {
         Self { sqlite: OnceLock::new(), postgres: OnceLock::new() }
     }

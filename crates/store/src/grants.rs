@@ -1,4 +1,4 @@
-//! What people agreed to, as their sessions remember it.
+//! Grants by users, as recorded in their sessions.
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp};
@@ -11,19 +11,19 @@ use crate::error::StoreError;
 use crate::schema::upstream_session::dsl;
 use crate::sessions::HeadRow;
 
-/// What somebody agreed to.
+/// A user's grant to a client.
 #[derive(Debug)]
 pub struct Grant {
-    /// The session that came of it.
+    /// The session that the grant led to.
     pub session: SessionHead,
-    /// What the client may.
+    /// The scope granted to the client.
     pub scope: Scope,
-    /// The origin that the answer went to; `None`: not known, or nobody's own.
+    /// The origin that received the response; `None`: unknown, or not specific to one party.
     pub redirect_origin: Option<String>,
 }
 
-/// What people agreed to in this browser for this client, while it holds: the active sessions, the most
-/// recently used first.
+/// Lists the grants made in this browser to this client: those of active sessions, the most recently used
+/// first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -47,7 +47,7 @@ pub fn list_grants_of_browser(
     let mut grants = Vec::new();
     for (row, granted, redirect_origin) in rows {
         let session = row.into_domain()?;
-        // Sessions that are older than the column say nothing of what was agreed to.
+        // Sessions that are older than the column have no recorded scope.
         if let (Some(granted), SessionState::Active) = (granted, session.state_at(now)) {
             let scope = Column("upstream_session", "granted_scope").scope(Some(&granted))?;
             grants.push(Grant { session, scope, redirect_origin });
@@ -56,8 +56,8 @@ pub fn list_grants_of_browser(
     Ok(grants)
 }
 
-/// Whether somebody has ever signed in to this client in this browser and agreed to what it asked for, as long as the
-/// session's row is kept: also when it has ended.
+/// Whether a user has ever signed in to this client in this browser and consented, as long as the session's
+/// row exists, even after it has ended.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

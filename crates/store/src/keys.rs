@@ -15,7 +15,7 @@ use crate::sessions;
 pub struct StoredKey {
     /// Its identifier: the thumbprint of its public JWK (RFC 7638).
     pub kid: String,
-    /// What it signs.
+    /// Purpose of its signatures.
     pub purpose: String,
     /// The algorithm (RFC 7518 section 3.1).
     pub alg: String,
@@ -23,9 +23,9 @@ pub struct StoredKey {
     pub public_jwk: String,
     /// The private JWK, as JSON.
     pub private_jwk: Secret,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it stopped signing; it stays published while something it signed for lives.
+    /// When it was retired; it stays published while something it signed is still valid.
     pub retired_at: Option<Timestamp>,
 }
 
@@ -41,7 +41,7 @@ struct Row {
     retired_at: Option<i64>,
 }
 
-/// Keeps a new key; `false` when there is a key that signs for this purpose already, or one of this name.
+/// Stores a new key; `false` when this purpose already has an active key, or the key's name is taken.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or the query fails.
@@ -67,8 +67,8 @@ pub fn insert_signing_key(
     Ok(inserted == 1)
 }
 
-/// Every key of a purpose: the one that signs first, if there is one, then the retired ones, the
-/// newest first.
+/// Lists the keys of a purpose: the active one first, if there is one, then the retired ones, the newest
+/// first.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a key does not open.
@@ -99,8 +99,8 @@ pub fn list_signing_keys(
     rows.into_iter().map(open).collect()
 }
 
-/// Puts a new key in the place of the one that signs for its purpose, which stays published for a while.
-/// The old one's name; `None` when there was none.
+/// Replaces the active key of a purpose; the old one stays published for a while. Returns the old key's name;
+/// `None` when there was none.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when another process does the same at this moment.
@@ -121,8 +121,8 @@ pub fn rotate_signing_key(
     }
 }
 
-/// Takes a key that signs no more out of publication: what it signed verifies no longer. `false` when it
-/// signs still, or is not there.
+/// Withdraws a retired key from publication: its signatures no longer verify. `false` when the key is active
+/// or does not exist.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -132,8 +132,8 @@ pub fn withdraw_signing_key(c: &mut AnyConnection, kid: &str) -> Result<bool, St
     Ok(diesel::update(retired).set(signing_key::retired_at.eq(Some(0_i64))).execute(c)? == 1)
 }
 
-/// Whether a key ring is the one of this database, judged by one sealed row: a signing key, else a token set. One
-/// that holds neither takes any ring.
+/// Checks that a key ring belongs to this database by opening one sealed row: a signing key, or else a token
+/// set. A database that holds neither accepts any ring.
 ///
 /// # Errors
 /// [`StoreError::Seal`] when the row does not open, others when a query fails.

@@ -1,5 +1,5 @@
-//! Clients that are to be told of a logout (OpenID Connect Back-Channel Logout 1.0): `logout_notice`. A row holds
-//! all that is needed, so that it outlives session and client.
+//! Back-channel logout notices to clients (OpenID Connect Back-Channel Logout 1.0): `logout_notice`. A row
+//! holds all that is needed, so that it outlives session and client.
 
 use causeway_domain::{ClientId, Did, Scope, SigningAlg, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::schema::logout_notice::{self, dsl};
 use crate::schema::upstream_session;
 
-/// Seconds after which nobody is told any more.
+/// Seconds after which a notice is no longer delivered.
 pub const NOTICE_SECONDS: i64 = 86_400;
 
 /// The scope without which a client has no id_token, and nothing to sign out of.
@@ -34,24 +34,25 @@ struct Row {
     attempts: i64,
 }
 
-/// Somebody to be told.
+/// A logout notice to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutNotice {
     /// The session that has ended.
     pub session_id: UpstreamSessionId,
     /// The client.
     pub client_id: ClientId,
-    /// Where it wants to be told.
+    /// The client's back-channel logout URI.
     pub uri: String,
-    /// What it expects signatures to be made with.
+    /// The algorithm with which the client expects it to be signed.
     pub alg: SigningAlg,
-    /// The person.
+    /// The user.
     pub did: Did,
-    /// How often it was tried, this time included.
+    /// Number of attempts, this one included.
     pub attempts: i64,
 }
 
-/// Notes that the client of a session that has just ended is to be told, if it wants to and had an id_token.
+/// Enqueues a notice for the client of a session that has just ended, if it has registered a logout URI and
+/// had an id_token.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or a row is corrupt.
@@ -72,7 +73,7 @@ pub(crate) fn note_logout(
         .get_result(c)?;
     let granted: Option<Scope> = match &granted {
         Some(granted) => Some(Column("upstream_session", "granted_scope").scope(Some(granted))?),
-        // Nobody had agreed yet.
+        // No scope had been granted yet.
         None => None,
     };
     if !granted.is_some_and(|granted| granted.contains(OPENID)) {
@@ -96,7 +97,8 @@ pub(crate) fn note_logout(
     Ok(())
 }
 
-/// Clients to whom a notice is due. Each step reads one or two entries of an index, however much waits.
+/// Clients with a due notice. Each step reads one or two entries of an index, whatever the size of the
+/// backlog.
 const DUE: &str = "WITH RECURSIVE noted (client_id) AS ( \
     SELECT min(client_id) FROM logout_notice \
     UNION ALL SELECT (SELECT min(n.client_id) FROM logout_notice n WHERE n.client_id > noted.client_id) \
@@ -107,7 +109,7 @@ const DUE: &str = "WITH RECURSIVE noted (client_id) AS ( \
 const BACKLOG: &str = "SELECT client_id, count(*) AS waiting, min(created_at) AS oldest_at FROM logout_notice \
     GROUP BY client_id";
 
-/// Clients to whom a notice is due.
+/// Lists clients with a due notice.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -116,7 +118,7 @@ pub fn clients_with_due_logouts(c: &mut AnyConnection, now: Timestamp) -> Result
     Ok(due.into_iter().map(|Id { id }| ClientId::new(id)).collect())
 }
 
-/// What waits for clients.
+/// The backlog of every client.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -124,7 +126,8 @@ pub fn logout_backlog(c: &mut AnyConnection) -> Result<Vec<Backlog>, StoreError>
     Ok(sql_query(BACKLOG).load(c)?)
 }
 
-/// Takes at most `limit` notices that are due to a client, the longest due first: nobody else takes them before `until`.
+/// Claims at most `limit` due notices of a client, the longest due first: they are not due again before
+/// `until`.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or a row is corrupt.
@@ -144,7 +147,7 @@ pub fn claim_logouts(
         .load(c)?;
     let mut claimed = Vec::new();
     for row in due {
-        // Another node may have been first since the look.
+        // Another node may have claimed it since it was read.
         let as_seen = dsl::logout_notice
             .filter(dsl::session_id.eq(row.session_id.as_str()))
             .filter(dsl::due_at.eq(row.due_at));
@@ -168,7 +171,7 @@ pub fn claim_logouts(
     Ok(claimed)
 }
 
-/// The client has been told.
+/// Deletes a delivered notice.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -177,7 +180,7 @@ pub fn complete_logout(c: &mut AnyConnection, session_id: &UpstreamSessionId) ->
     Ok(())
 }
 
-/// It could not be told: it is tried again at `until`.
+/// Schedules another attempt at `until` after a failed delivery.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

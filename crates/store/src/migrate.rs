@@ -19,12 +19,12 @@ use crate::url::DatabaseUrl;
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
-/// The advisory lock of whoever migrates: "causeway" as bytes.
+/// The advisory lock that a migrating process holds: "causeway" as bytes.
 const ADVISORY_LOCK: i64 = 0x6361_7573_6577_6179;
-/// How long a migration waits for whoever else migrates, or uses a table that it changes.
+/// How long a migration waits for another one, or for users of a table that it changes.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How a database's schema compares with what this program knows.
+/// How a database's schema compares with the migrations that this program knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SchemaState {
     /// Nothing was ever migrated.
@@ -82,11 +82,11 @@ impl fmt::Display for SchemaState {
 pub struct MigrationStatus {
     /// Its name: a timestamp and a word.
     pub name: String,
-    /// Whether the database has it.
+    /// Whether it is applied.
     pub applied: bool,
 }
 
-/// Why migrating failed. What was done before stays done; the failed migration itself left nothing.
+/// Why migrating failed. Earlier migrations stay applied; the failed one itself was rolled back.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The database did not answer.
@@ -97,7 +97,7 @@ pub enum MigrateError {
     Failed {
         /// Its name.
         name: String,
-        /// What the database says.
+        /// The database's error message.
         reason: String,
     },
     /// The newest migration of the database is not one of ours.
@@ -105,7 +105,7 @@ pub enum MigrateError {
     Unknown(String),
 }
 
-/// Compares a database with what this program knows. Changes nothing and makes no file.
+/// Compares a database with the migrations that this program knows. Changes nothing and creates no file.
 ///
 /// # Errors
 /// [`MigrateError`] when the database does not answer.
@@ -113,7 +113,7 @@ pub fn state(url: &DatabaseUrl) -> Result<SchemaState, MigrateError> {
     Ok(with_reader(url, state_of)?.unwrap_or(SchemaState::Empty))
 }
 
-/// The same for a database that is open.
+/// Same as [`state`], for an open database.
 pub(crate) fn state_of(c: &mut AnyConnection) -> Result<SchemaState, StoreError> {
     let (applied, known) = (applied_of(c)?, names()?);
     let floor = if applied.is_empty() { None } else { floor_of(c)? };
@@ -148,7 +148,7 @@ pub fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, MigrateError> {
     Ok(names()?.into_iter().map(status).collect())
 }
 
-/// Applies what is missing and returns the names, oldest first. One process at a time.
+/// Applies the missing migrations and returns their names, oldest first. One process at a time.
 ///
 /// # Errors
 /// [`MigrateError`] when the database does not answer, is newer than this program, or a migration fails.
@@ -164,7 +164,7 @@ pub fn up(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
     })
 }
 
-/// Takes the newest `steps` migrations back and returns their names, newest first.
+/// Reverts the newest `steps` migrations and returns their names, newest first.
 ///
 /// # Errors
 /// [`MigrateError`] when the database does not answer, or a migration is unknown or fails.
@@ -208,8 +208,8 @@ where
     Ok(Some(name))
 }
 
-/// Takes steps until there is none, `most` at most: each in a transaction of its own, while no other process
-/// takes one.
+/// Takes steps until there is none left, at most `most`: each in a transaction of its own, which one process
+/// holds at a time.
 fn repeat(
     url: &DatabaseUrl,
     most: usize,
@@ -235,7 +235,8 @@ fn repeat(
     Ok(done)
 }
 
-/// Begins a transaction that one process has at a time. The lock ends with it, so that a pooler may stand between.
+/// Begins a transaction that one process holds at a time. The lock ends with it, so that a pooler may stand
+/// between.
 fn begin_alone(c: &mut AnyConnection) -> QueryResult<()> {
     match c {
         AnyConnection::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
@@ -257,7 +258,7 @@ fn commit(c: &mut AnyConnection) -> QueryResult<()> {
     }
 }
 
-/// As behind a pooler, whether there is one or not.
+/// Connects as if behind a pooler, whether there is one or not.
 fn open_postgres(url: &str) -> Result<PgConnection, StoreError> {
     let settings = PostgresSettings { pooler: Pooler::Transaction, timeout: LOCK_TIMEOUT };
     conn::open_postgres(&DatabaseUrl::with_timeouts(url), settings).map(|(conn, _)| conn)
@@ -275,7 +276,7 @@ struct Count {
     count: i64,
 }
 
-/// Reads in one transaction, without making a database: `None` when there is none.
+/// Reads in one transaction, without creating a database: `None` when there is none.
 fn with_reader<T>(
     url: &DatabaseUrl,
     f: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError>,
@@ -297,7 +298,7 @@ fn with_reader<T>(
     }
 }
 
-/// The newest migration that a program must know to work with this schema, for a database that says so.
+/// The newest migration that a program must know to work with this schema, for a database that records it.
 fn floor_of(c: &mut AnyConnection) -> Result<Option<String>, StoreError> {
     if !has_table(c, "schema_floor")? {
         return Ok(None);
@@ -306,7 +307,7 @@ fn floor_of(c: &mut AnyConnection) -> Result<Option<String>, StoreError> {
     Ok(floor.map(|row| row.version))
 }
 
-/// The versions that a database has, without making the table that lists them.
+/// The versions that a database has, without creating the table that lists them.
 fn applied_of(c: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
     if !has_table(c, "__diesel_schema_migrations")? {
         return Ok(Vec::new());

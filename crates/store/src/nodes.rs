@@ -1,8 +1,9 @@
-//! The servers that share a database: `node`. Each shows by a heartbeat that it lives; what one that is gone has held
-//! is free for others.
+//! The servers that share a database: `node`. Each sends heartbeats while it is alive; the leases of a dead
+//! one are free for others.
 //!
-//! Heartbeats are written and judged by the clock of the database, so that it does not matter how far the clocks of
-//! the servers are apart. The embedded database has one server at a time: whatever other one is in its table is gone.
+//! Heartbeats are written and evaluated by the clock of the database, so that it does not matter how far the
+//! clocks of the servers are apart. The embedded database has one server at a time: any other one in its
+//! table is dead.
 
 use causeway_domain::NodeId;
 use diesel::prelude::*;
@@ -13,11 +14,11 @@ use crate::conn::AnyConnection;
 use crate::error::StoreError;
 use crate::schema::node;
 
-/// Seconds without a heartbeat after which a server on a shared database counts as gone. A server that hangs for longer
-/// in the middle of a refresh may lose the session, so it is several heartbeats.
+/// Seconds without a heartbeat after which a server on a shared database counts as dead. A server that hangs
+/// for longer in the middle of a refresh may lose the session, so this covers several heartbeats.
 pub const GONE_SECONDS: i64 = 15;
 
-/// Notes that a server lives.
+/// Records a server's heartbeat.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -44,7 +45,7 @@ pub fn beat(c: &mut AnyConnection, id: &NodeId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets all servers but one: for the server of an embedded database, when it starts.
+/// Deletes all servers but one: for the server of an embedded database, when it starts.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -53,7 +54,7 @@ pub fn forget_others(c: &mut AnyConnection, id: &NodeId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Forgets a server that has stopped.
+/// Deletes a server that has stopped.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -62,8 +63,8 @@ pub fn leave(c: &mut AnyConnection, id: &NodeId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The condition, in SQL, for a row of `upstream_session` whose lease was taken by a server that is gone: the name of its
-/// holder begins with that of the server, which begins with `node_`.
+/// The SQL condition for a row of `upstream_session` whose lease was taken by a server that is dead: the name
+/// of its holder begins with that of the server, which begins with `node_`.
 pub(crate) const fn lease_is_void(c: &AnyConnection) -> &'static str {
     match c {
         AnyConnection::Sqlite(_) => {

@@ -18,7 +18,7 @@ pub enum Pooler {
 pub struct StoreOptions {
     /// SQLite: connections that read at the same time.
     pub read_connections: usize,
-    /// SQLite: closures that may wait for the writer; more callers wait to get in line.
+    /// SQLite: closures that may wait for the writer; further callers wait to enter the queue.
     pub queue_limit: usize,
     /// SQLite: closures in one commit at most.
     pub batch_limit: usize,
@@ -28,7 +28,7 @@ pub struct StoreOptions {
     pub postgres_connections: usize,
     /// PostgreSQL: the proxy before it.
     pub pooler: Pooler,
-    /// Callers that wait for the database at the same time; more are refused at once.
+    /// Callers that may wait for the database at the same time; more are refused at once.
     pub waiting_limit: usize,
     /// How long a caller waits for its result, the wait for a connection included. PostgreSQL itself ends a statement
     /// after three quarters of that, and the wait for a lock after half of it; SQLite's writer waits half of it

@@ -1,9 +1,9 @@
-//! Lists in pages: each begins behind the last row of the one before, wherever that row stands by now.
+//! Paged lists: each page begins after the last row of the one before, wherever that row is by now.
 
-/// Which page of a list is wanted.
+/// The requested page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The place behind which it begins, as [`Page::next`] of the page before said; `None`: the first one.
+    /// The position after which it begins, from [`Page::next`] of the page before; `None`: the first page.
     pub after: Option<String>,
     /// Rows at most.
     pub limit: i64,
@@ -15,12 +15,12 @@ impl PageRequest {
         Self { after: None, limit }
     }
 
-    /// Rows to read, to know whether there are more.
+    /// Rows to read to learn whether there are more.
     pub(crate) const fn look_ahead(&self) -> i64 {
         self.limit.saturating_add(1)
     }
 
-    /// A place that is a number and a name. A place that is none is behind every row.
+    /// A position of a number and a name. A malformed one is behind every row.
     pub(crate) fn after_pair(&self) -> Option<(i64, String)> {
         let after = self.after.as_deref()?;
         let pair = after.split_once('.').and_then(|(number, name)| Some((number.parse().ok()?, name)));
@@ -28,12 +28,12 @@ impl PageRequest {
         Some((number, name.to_owned()))
     }
 
-    /// A place that is a number.
+    /// A position of a number.
     pub(crate) fn after_number(&self) -> Option<i64> {
         self.after.as_deref().map(|after| after.parse().unwrap_or(i64::MIN))
     }
 
-    /// Cuts off what was read to look ahead; `place` says where a row stands.
+    /// Cuts off the row that was read ahead; `place` returns the position of a row.
     pub(crate) fn page<T>(&self, mut items: Vec<T>, place: impl Fn(&T) -> String) -> Page<T> {
         let limit = usize::try_from(self.limit).unwrap_or_default();
         let has_more = items.len() > limit;

@@ -25,7 +25,7 @@ struct NewRow<'a> {
     correlation_id: Option<&'a str>,
 }
 
-/// Keeps a pushed request.
+/// Stores a pushed request.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -45,10 +45,10 @@ pub fn insert_par_request(c: &mut AnyConnection, request: &ParRequest) -> Result
     Ok(())
 }
 
-/// The pushed request of this client while it lives and nothing was decided on it.
+/// Finds a live and undecided pushed request of this client.
 ///
-/// It lives until it expires; once a browser has brought it, it lives as long as the authorization
-/// request that came of it can ([`AUTH_REQUEST_SECONDS`] more), so that the page survives a reload.
+/// It lives until it expires; once a browser has presented it, it lives as long as the authorization request
+/// created from it can ([`AUTH_REQUEST_SECONDS`] more), so that the page survives a reload.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -87,8 +87,8 @@ pub fn find_par_request(
     }))
 }
 
-/// Binds a pushed request to the authorization request that came of it; `false` when it was bound
-/// or used before.
+/// Binds a pushed request to the authorization request created from it; `false` when it was bound or used
+/// before.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -105,7 +105,7 @@ pub fn bind_par_request(
     Ok(fixed!(diesel::update(unbound).set(bound)).execute(c)? == 1)
 }
 
-/// Uses a pushed request up; `false` when it was used before.
+/// Consumes a pushed request; `false` when it was used before.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

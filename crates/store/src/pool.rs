@@ -15,7 +15,7 @@ pub(crate) struct Pooled {
 
 type Connect = Box<dyn Fn() -> Result<Pooled, StoreError> + Send + Sync>;
 
-/// At most `size` connections at work; idle ones are kept, lost ones replaced.
+/// At most `size` connections in use; idle ones are reused, lost ones replaced.
 pub(crate) struct Pool {
     connect: Connect,
     idle: Mutex<Vec<Pooled>>,
@@ -39,7 +39,7 @@ impl Pool {
         Some((permit, self.idle().pop()?))
     }
 
-    /// Blocks: an idle connection, or a new one. The flag says whether it is new.
+    /// Takes an idle connection or opens a new one; blocks. The flag says whether it is new.
     pub(crate) fn take(&self) -> Result<(Pooled, bool), StoreError> {
         let idle = self.idle().pop();
         match idle {
@@ -58,7 +58,7 @@ impl Pool {
         }
     }
 
-    /// No new work; idle connections are closed.
+    /// Refuses new work and closes idle connections.
     pub(crate) fn close(&self) {
         self.permits.close();
         self.idle().clear();
@@ -77,8 +77,8 @@ mod tests {
 
     use super::*;
 
-    /// Whoever must not wait gets an idle connection together with the right to use it: between the two nobody can
-    /// take it away, and have a new one made on an async worker.
+    /// A caller that must not wait gets an idle connection together with the right to use it: in between,
+    /// nobody can take it away and have a new one opened on an async worker.
     #[test]
     fn what_is_idle_is_taken_at_once_or_not_at_all() {
         let made = Arc::new(AtomicU32::new(0));

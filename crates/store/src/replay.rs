@@ -1,4 +1,4 @@
-//! What works once and was used: `replay`.
+//! Single-use values that were used: `replay`.
 
 use causeway_domain::OneUse;
 use diesel::connection::SimpleConnection as _;
@@ -9,8 +9,8 @@ use crate::error::StoreError;
 use crate::schema::replay;
 use crate::store::Store;
 
-/// Uses something up; `false` when it was used before. Of any number of racing callers exactly one gets it:
-/// who comes while another one's transaction runs waits for its end.
+/// Consumes a single-use value; `false` when it was used before. Of any number of racing callers exactly one
+/// gets it: a caller that comes while another one's transaction runs waits for its end.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -24,7 +24,7 @@ pub fn consume_once(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreE
     Ok(inserted == 1)
 }
 
-/// Whether something was used.
+/// Whether a single-use value was used.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -33,9 +33,9 @@ pub fn was_used(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreError
     Ok(rows.get_result::<i64>(c)? > 0)
 }
 
-/// The same for what is cheap to lose in a crash: among all processes of a deployment one gets it, but
-/// nobody waits for the disk. On the embedded database, which has one process, the caller's own memory
-/// has decided already, and nothing is written.
+/// Same as [`consume_once`], for values that may be lost in a crash: among all processes of a deployment one
+/// gets it, but nobody waits for the disk. On the embedded database, which has one process, the caller's own
+/// memory has decided already, and nothing is written.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -45,7 +45,7 @@ pub async fn consume_shared(store: &Store, once: OneUse) -> Result<bool, StoreEr
     }
     store
         .write(move |c| {
-            // Of this transaction alone: it is visible to the others when it ends, and on disk a moment later.
+            // For this transaction only: others see it when it ends, and it is on disk a moment later.
             c.batch_execute("SET LOCAL synchronous_commit = off")?;
             consume_once(c, &once)
         })

@@ -1,8 +1,8 @@
-//! Sealing anew: what older keys of the ring have sealed comes under its first key, where it is.
+//! Re-encryption: values sealed by older keys of the ring are sealed again by its first key, in place.
 //!
-//! Rows are read page by page, sealed anew without the database, and swapped: each value only while it is still
-//! the one that was read. So a server that writes the same row meanwhile is never overwritten, and what was done
-//! before an interruption is skipped the next time.
+//! Rows are read page by page, sealed again without the database, and swapped: each value only while it is
+//! still the one that was read. A concurrent write to the same row by a server is therefore never
+//! overwritten, and work done before an interruption is skipped the next time.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::seal::{self, SealError, SealingKeyRing};
 use crate::sealed::SealedColumn;
 
-/// A place in the order of a table's primary key. The first page begins after the default one.
+/// A position in the order of a table's primary key. The first page begins after the default one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     key: String,
@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The row's name, as sealing binds it into its values.
+    /// The row's key, as sealing binds it into its values.
     fn row_key(&self, column: SealedColumn) -> String {
         match column.key() {
             [_, _] => format!("{}/{}", self.key, self.iteration),
@@ -31,7 +31,7 @@ impl Place {
     }
 }
 
-/// A value that another key than the ring's first one has sealed.
+/// A value sealed by a key other than the ring's first one.
 #[derive(Clone, Debug)]
 pub struct OldValue {
     column: SealedColumn,
@@ -45,12 +45,12 @@ impl OldValue {
         self.place.row_key(self.column)
     }
 
-    /// The name of the key that sealed it; empty when it does not say.
+    /// The kid of the key that sealed it; empty when it is not recorded.
     pub fn kid(&self) -> &str {
         seal::kid_of(&self.sealed).unwrap_or_default()
     }
 
-    /// The same secret under the ring's first key.
+    /// Seals the same secret with the ring's first key.
     ///
     /// # Errors
     /// The [`SealError`] that says why it does not open.
@@ -60,23 +60,23 @@ impl OldValue {
     }
 }
 
-/// A value, and what is to take its place.
+/// A value and its replacement.
 #[derive(Clone, Debug)]
 pub struct Swap {
     old: OldValue,
     fresh: String,
 }
 
-/// What one page of a column holds.
+/// Result of reading one page of a column.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// How many rows were looked at, with a sealed value or without.
+    /// Number of rows read, with a sealed value or without.
     pub rows: usize,
-    /// How many values are under the ring's first key.
+    /// Number of values sealed by the ring's first key.
     pub current: usize,
-    /// The values that are not.
+    /// The values sealed by other keys.
     pub old: Vec<OldValue>,
-    /// After which place the next page begins; `None`: this was the last one.
+    /// The position after which the next page begins; `None`: this was the last one.
     pub next: Option<Place>,
 }
 
@@ -86,13 +86,13 @@ struct Row {
     row_key: String,
     #[diesel(sql_type = BigInt)]
     row_iteration: i64,
-    /// `None`: nothing is sealed here. Empty: it is under the first key.
+    /// `None`: the row has no sealed value. Empty: it is sealed by the first key.
     #[diesel(sql_type = Nullable<Text>)]
     sealed: Option<String>,
 }
 
-/// Looks through at most `limit` rows of a column after a place. What is under the ring's first key stays in the
-/// database.
+/// Reads at most `limit` rows of a column after a position. Values sealed by the ring's first key are not
+/// fetched.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -143,7 +143,7 @@ pub fn list_old_values(
     Ok(page)
 }
 
-/// Swaps values, each only while it is still the one that was read; how many were.
+/// Swaps values, each only while it is still the one that was read; returns how many were swapped.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -173,7 +173,7 @@ pub fn swap_sealed(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, Store
     Ok(swapped)
 }
 
-/// How many rows the table of a column has, with a sealed value or without.
+/// Counts the rows of a column's table, with a sealed value or without.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -187,7 +187,7 @@ pub fn count_rows(c: &mut AnyConnection, column: SealedColumn) -> Result<i64, St
     Ok(counted.get_result::<Count>(c)?.rows)
 }
 
-/// Whether anything is sealed in this database: without the key ring that sealed it, it is lost.
+/// Whether this database holds any sealed value, which is lost without the key ring that sealed it.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.

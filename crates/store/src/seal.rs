@@ -1,4 +1,4 @@
-//! Sealing: secrets that we hold for others are encrypted before they reach a table.
+//! Sealing: secrets that we store for others are encrypted before they reach a table.
 //!
 //! A sealed value is `v1.<kid>.<base64url(nonce || ciphertext || tag)>`: AES-256-GCM under the key
 //! `kid` of the ring. The additional data names the column and the row, so that a value moved to
@@ -67,7 +67,7 @@ impl Drop for SealingKey {
     }
 }
 
-/// The keys that seal: the first one seals, all of them open.
+/// The sealing keys: the first one seals, all of them open.
 ///
 /// ```
 /// use causeway_domain::SystemRng;
@@ -130,18 +130,19 @@ impl SealingKeyRing {
         )
     }
 
-    /// The name of the key that seals.
+    /// The kid of the key that seals.
     pub fn active_kid(&self) -> &str {
         self.keys.first().map_or("", |key| key.kid.as_str())
     }
 
-    /// The names of the keys that only open.
+    /// The kids of the keys that only open.
     pub fn older_kids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().skip(1).map(|key| key.kid.as_str())
     }
 
-    /// Keys for another purpose, one from each key of the ring and in their order: HKDF-SHA256 (RFC 5869)
-    /// with `purpose` as its `info`. Who learns one of them learns nothing about the ring or the others.
+    /// Derives keys for another purpose, one from each key of the ring and in their order: HKDF-SHA256
+    /// (RFC 5869) with `purpose` as its `info`. A leaked derived key reveals nothing about the ring or the
+    /// others.
     ///
     /// # Errors
     /// [`SealError::Refused`] when OpenSSL fails.
@@ -212,7 +213,7 @@ impl SealingKeyRing {
             .map_err(|error| StoreError::Seal { table: column.name(), error })
     }
 
-    /// What any key of the ring has sealed, sealed by the first one.
+    /// Opens a value with any key of the ring and seals it with the first one.
     pub(crate) fn reseal_column(
         &self,
         column: SealedColumn,
@@ -242,12 +243,12 @@ impl fmt::Debug for SealingKeyRing {
     }
 }
 
-/// How every value begins that this key has sealed.
+/// The prefix of every value that this key has sealed.
 pub(crate) fn prefix(kid: &str) -> String {
     format!("{VERSION}.{kid}.")
 }
 
-/// The name of the key that sealed a value, if it says so.
+/// The kid of the key that sealed a value, if it is recorded.
 pub(crate) fn kid_of(sealed: &str) -> Option<&str> {
     let (version, rest) = sealed.split_once('.')?;
     let (kid, _) = rest.split_once('.')?;

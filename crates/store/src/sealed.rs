@@ -1,7 +1,7 @@
-//! Every column that holds sealed values.
+//! The list of all columns with sealed values.
 //!
-//! Nothing is sealed but for a column of this list: no other file can make a [`SealedColumn`]. So what goes
-//! through all of them, as sealing anew does, forgets none.
+//! Nothing is sealed except for a column of this list: no other file can create a [`SealedColumn`]. So code
+//! that goes through all of them, such as re-encryption, misses none.
 
 use diesel::Column;
 

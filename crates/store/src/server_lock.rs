@@ -1,7 +1,8 @@
 //! One server at a time on a SQLite file.
 //!
-//! A second one would serve from its own caches and wait for the first one's commits at each of its own. The lock is
-//! on a file of its own beside the database: SQLite's locks on the database end when anybody in the process closes it.
+//! A second one would serve from its own caches and wait for the first one's commits at each of its own. The
+//! lock is on a separate file beside the database: SQLite's locks on the database end when any code in the
+//! process closes it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::url::DatabaseUrl;
 
-/// The right to serve from a SQLite file: while this lives, or until the process ends, however it ends.
+/// The right to serve from a SQLite file, held while this value lives, or until the process ends, however it
+/// ends.
 #[derive(Debug)]
 pub struct ServerLock {
     _file: File,
@@ -20,7 +22,7 @@ pub struct ServerLock {
 /// Why a server may not serve from a SQLite file.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerLockError {
-    /// Another one does.
+    /// Another server does.
     #[error("another server uses {path}: {holder}; stop it, or give this one a database of its own")]
     Held {
         /// The database.
@@ -33,7 +35,7 @@ pub enum ServerLockError {
     Io {
         /// The file of the lock.
         path: String,
-        /// What the system says.
+        /// The operating system's error.
         error: std::io::Error,
     },
 }
@@ -64,7 +66,7 @@ impl ServerLock {
     }
 }
 
-/// By whatever name the database is opened, its lock is the same.
+/// The path of the lock file, the same for every path that leads to the database.
 fn lock_path(database: &Path) -> PathBuf {
     let real = database.canonicalize().or_else(|_| {
         let directory = database.parent().unwrap_or(Path::new(".")).canonicalize()?;
@@ -75,7 +77,7 @@ fn lock_path(database: &Path) -> PathBuf {
     path.into()
 }
 
-/// What the holder says of itself.
+/// The holder's description of itself.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.take(200).read_to_string(&mut text));

@@ -1,10 +1,9 @@
-//! Sessions at people's own servers: the heads in `upstream_session`, their token sets in
-//! `oauth_atp_session`.
+//! Upstream sessions of users: the heads in `upstream_session`, their token sets in `oauth_atp_session`.
 //!
-//! A session is a head and an append-only list of iterations. A refresh at the upstream adds
-//! iteration n+1, moves the head by compare-and-swap, and wipes the secrets of n, in one transaction
-//! ([`advance_session`]). Who may refresh is decided by a lease whose fence only grows: whoever comes
-//! with an old fence has lost the lease, and may bring tokens but no bad news.
+//! A session is a head and an append-only list of iterations. A refresh at the upstream adds iteration n+1,
+//! moves the head by compare-and-swap, and wipes the secrets of n, in one transaction ([`advance_session`]).
+//! A lease whose fence only grows decides who may refresh: a caller with an old fence has lost the lease, and
+//! may bring tokens but cannot report failures.
 
 mod background;
 mod ending;
@@ -52,7 +51,7 @@ const ACTIVE: &str = SessionState::Active.as_str();
 const REAUTH_REQUIRED: &str = SessionState::ReauthRequired.as_str();
 const ENDED: &str = SessionState::Ended.as_str();
 
-/// The part of a head that the domain knows. Lease, revocation and deletion have their own verbs.
+/// The part of a head that the domain knows. Lease, revocation and deletion have their own functions.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = upstream_session)]
 pub(crate) struct HeadRow {
@@ -166,7 +165,7 @@ fn row_key(session_id: &UpstreamSessionId, iteration: i64) -> String {
     format!("{session_id}/{iteration}")
 }
 
-/// Which row of `oauth_atp_session` is written.
+/// Identifies the row of `oauth_atp_session` to write.
 struct NewIteration<'a> {
     session_id: &'a UpstreamSessionId,
     iteration: i64,
@@ -206,7 +205,7 @@ fn insert_iteration(
     Ok(())
 }
 
-/// Adds an iteration, and wipes the secrets of the one before it: those before that were wiped in their turn.
+/// Adds an iteration and wipes the secrets of the one before it; earlier ones were wiped in their turn.
 fn replace_secrets(
     c: &mut AnyConnection,
     ring: &SealingKeyRing,
@@ -220,7 +219,7 @@ fn replace_secrets(
     insert_iteration(c, ring, new, set)
 }
 
-/// Keeps a session: its head, and the token set that its `iteration` names.
+/// Stores a session: its head, and the token set that its `iteration` names.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or a query fails.
@@ -241,7 +240,7 @@ pub fn insert_session(
     insert_iteration(c, ring, new, set)
 }
 
-/// The session of this tenant and kind, in whatever state.
+/// Finds a session of this tenant and kind, in whatever state.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -260,7 +259,7 @@ pub fn find_session(
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
-/// One token set of a session; `None` when there is none or its secrets are wiped.
+/// Finds one token set of a session; `None` when there is none or its secrets are wiped.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt or does not open.
@@ -292,8 +291,8 @@ pub fn find_token_set(
     }))
 }
 
-/// The person consented to `granted`, in an answer that goes to `redirect_origin` if that is anybody's own: from
-/// pending to active. `false` when it was not pending.
+/// Activates a pending session with the scope `granted` by the user, in a response to `redirect_origin` if
+/// that is specific to one party. `false` when it was not pending.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -321,11 +320,11 @@ pub fn activate_session(
 }
 
 /// Adds iteration `from_iteration + 1`, moves the head to it, ends its cooldown and wipes the secrets of
-/// `from_iteration`. `false`, with nothing changed, when the head has moved or the session is over.
+/// `from_iteration`. `false`, with nothing changed, when the head has moved or the session has ended.
 ///
-/// The head alone decides, not the lease: as long as it stands at `from_iteration`, these are the only
-/// tokens that the upstream still takes, however late they come. For the same reason a session whose
-/// tokens were taken for refused ([`require_reauth`]) is active again.
+/// The head alone decides, not the lease: as long as it is at `from_iteration`, these are the only tokens
+/// that the upstream still accepts, however late they come. For the same reason a session whose tokens were
+/// considered refused ([`require_reauth`]) becomes active again.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or a query fails.
@@ -376,8 +375,9 @@ struct Wiped {
 
 const WIPED: Wiped = Wiped { dpop_key: "", access_token: None, refresh_token: None };
 
-/// The upstream refused the tokens of `iteration`: the person has to sign in again. `false` when the
-/// head has moved since, somebody else has taken the lease with this `fence`, or the session is not active.
+/// Marks a session whose upstream refused the tokens of `iteration`: the user has to sign in again. `false`
+/// when the head has moved since, another caller has taken the lease with this `fence`, or the session is not
+/// active.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -396,7 +396,7 @@ pub fn require_reauth(
     Ok(diesel::update(current).set(over).execute(c)? == 1)
 }
 
-/// Notes that an active session is in use, unless that was noted in the last [`TOUCH_SECONDS`].
+/// Records that an active session is in use, unless that was recorded in the last [`TOUCH_SECONDS`].
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -412,8 +412,8 @@ pub fn touch_session(
     Ok(fixed!(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs()))).execute(c)? == 1)
 }
 
-/// Whether a session of a client that lives, or is still to be revoked at its server, began under this
-/// identifier of ours.
+/// Whether any session of this client that is live, or still to be revoked upstream, began under this
+/// upstream client identifier of ours.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -432,7 +432,7 @@ pub fn any_began_as(
     Ok(found.is_some())
 }
 
-/// As whom live sessions began at people's servers, and how many of each.
+/// Counts live sessions by the upstream client identifier under which they began.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -445,8 +445,8 @@ pub fn count_by_upstream_client(c: &mut AnyConnection) -> Result<Vec<(UpstreamCl
     Ok(counts.into_iter().map(|(id, count)| (UpstreamClientId::new(id), count)).collect())
 }
 
-/// The keys by which live sessions authenticate upstream, and sessions that are about to begin or to
-/// be revoked: they have to stay in our published JWKS.
+/// The keys with which live sessions, and those that are about to begin or to be revoked, authenticate
+/// upstream: they have to stay in our published JWKS.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or a row is corrupt.

@@ -1,10 +1,10 @@
-//! What a store counts.
+//! Counters of a store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use causeway_domain::measure::{Distribution, Histogram, SIZES};
 
-/// What a store has done so far.
+/// Activity of a store so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Closures that were given to [`Store::write`] and accepted.
@@ -19,10 +19,10 @@ pub struct StoreStats {
     pub lost_batches: u64,
     /// SQLite: closures that wait for the writer now.
     pub queue_depth: u64,
-    /// SQLite: batches that were run again because a closure failed; PostgreSQL: transactions that were run again
-    /// because another one was first.
+    /// SQLite: batches that were run again because a closure failed; PostgreSQL: transactions that were run
+    /// again because another one was first.
     pub retries: u64,
-    /// Callers that were told that the database does not answer, because it did not in time.
+    /// Callers that got an error because the database did not answer in time.
     pub timeouts: u64,
 }
 

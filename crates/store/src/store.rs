@@ -21,9 +21,9 @@ use crate::transaction::{read_on, read_on_idle, write_postgres};
 use crate::url::DatabaseUrl;
 use crate::writer::{self, Queue};
 
-/// How long a probe waits for the database.
+/// How long a readiness probe waits for the database.
 const READY_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long work waits that no request waits for.
+/// How long background work, which no request waits for, waits for the database.
 const PATIENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 enum Writer {
@@ -37,15 +37,15 @@ struct Inner {
     /// The file of a SQLite database.
     file: Option<DatabaseFile>,
     counters: Arc<Counters>,
-    /// Room for callers that wait.
+    /// Limits the callers that wait.
     waiting: Semaphore,
 }
 
-/// A database that is open. Clones share it.
+/// An open database. Clones share it.
 ///
-/// Every call has a deadline ([`StoreOptions::timeout`]). When the database does not answer until then, the caller
-/// gets a retryable error, and what it asked for is not committed any more, save when the commit itself was under way.
-/// What hangs keeps its connection: at most as many threads hang as there are connections.
+/// Every call has a deadline ([`StoreOptions::timeout`]). When the database does not answer until then, the
+/// caller gets a retryable error, and its work is not committed any more, unless the commit itself was under
+/// way. A hanging call occupies its connection: at most as many threads hang as there are connections.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -107,7 +107,7 @@ impl Store {
         })
     }
 
-    /// The same database for work that no request waits for: it may take a minute.
+    /// The same database for work that no request waits for: a call may take a minute.
     #[must_use]
     pub fn patient(&self) -> Self {
         self.with_timeout(PATIENT_TIMEOUT)
@@ -117,7 +117,7 @@ impl Store {
         Self { inner: Arc::clone(&self.inner), deadline: Arc::new(Deadline::of_transaction(timeout)) }
     }
 
-    /// Reads: one snapshot, and nothing can be written.
+    /// Runs a reading closure: one snapshot, and nothing can be written.
     ///
     /// # Errors
     /// The closure's error, or the [`StoreError`] that kept it from running.
@@ -132,11 +132,11 @@ impl Store {
         self.on_pooled(Abandoned::default(), move |pool, _| read_on(pool, &deadline, f)).await
     }
 
-    /// Reads a few rows by their keys: the same as [`Store::read`], at less cost.
+    /// Reads a few rows by their keys: same as [`Store::read`], at lower cost.
     ///
-    /// On SQLite such a read takes some 20 us, and to hand it to another thread and back takes 30. So it happens
-    /// on the caller's thread when a connection is idle. Nothing that scans belongs here: on an async worker it
-    /// would keep everybody else waiting. Nor does it connect or wait for a lock there.
+    /// On SQLite such a read takes some 20 us, and handing it to another thread and back takes 30. So it runs
+    /// on the caller's thread when a connection is idle. Nothing that scans belongs here: on an async worker
+    /// it would make everybody else wait. Nor does it connect or wait for a lock there.
     ///
     /// # Errors
     /// The closure's error, or the [`StoreError`] that kept it from running.
@@ -162,13 +162,13 @@ impl Store {
         }
     }
 
-    /// Writes: one transaction; an error of the closure rolls it back.
+    /// Runs a writing closure: one transaction; an error of the closure rolls it back.
     ///
-    /// The closure is short and synchronous, touches no network or file and never calls the store.
-    /// It may run more than once (SQLite, when another closure of its commit failed; PostgreSQL, when another
-    /// transaction was first), so it must not leave anything behind but what it does to the connection. It hands on
-    /// the error of each statement: an error may mean that the transaction is over. Once it waits in line it runs and
-    /// commits even when the returned future is dropped. The answer comes after the commit.
+    /// The closure is short and synchronous, touches no network or file and never calls the store. It may run
+    /// more than once (SQLite, when another closure of its commit failed; PostgreSQL, when another
+    /// transaction was first), so its only effect must be on the connection. It passes on the error of each
+    /// statement: an error may mean that the transaction has ended. Once enqueued it runs and commits even
+    /// when the returned future is dropped. The call returns after the commit.
     ///
     /// # Errors
     /// The closure's error, or the [`StoreError`] that kept it from being committed.
@@ -218,11 +218,12 @@ impl Store {
         self.read(|conn| conn.batch_execute("SELECT 1").map_err(StoreError::from)).await
     }
 
-    /// Whether the database answers, can be written to, and its schema is one that this program can work with. It
-    /// says so within two seconds.
+    /// Whether the database answers, can be written to, and has a schema that this program can work with.
+    /// Answers within two seconds.
     ///
     /// # Errors
-    /// [`StoreError::Schema`] when it is another one; the [`StoreError`] that the database answers with.
+    /// [`StoreError::Schema`] when the schema is another one; the [`StoreError`] that the database answers
+    /// with.
     pub async fn ready(&self) -> Result<(), StoreError> {
         self.inner.file.as_ref().map_or(Ok(()), DatabaseFile::check)?;
         if let Writer::Sqlite { thread, .. } = &self.inner.writer {
@@ -239,7 +240,7 @@ impl Store {
         soon.write(|_| Ok(())).await
     }
 
-    /// Finishes what was accepted and closes the connections. Clones answer [`StoreError::Closed`] then.
+    /// Finishes accepted work and closes the connections. Clones then return [`StoreError::Closed`].
     pub async fn close(self) {
         if let Writer::Sqlite { queue, thread } = &self.inner.writer {
             drop(queue.write().unwrap_or_else(PoisonError::into_inner).take());
@@ -251,7 +252,7 @@ impl Store {
         self.inner.pool.close();
     }
 
-    /// What this store has done so far.
+    /// Activity of this store so far.
     pub fn stats(&self) -> StoreStats {
         let queue_depth = match &self.inner.writer {
             Writer::Sqlite { queue, .. } => queue
@@ -264,12 +265,12 @@ impl Store {
         self.inner.counters.read(queue_depth)
     }
 
-    /// SQLite: how many closures there were in a commit.
+    /// SQLite: distribution of the number of closures in a commit.
     pub fn batch_sizes(&self) -> Distribution {
         self.inner.counters.batch_sizes()
     }
 
-    /// A place among those who wait.
+    /// Takes one of the places for waiting callers.
     fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         let turn = self.inner.waiting.try_acquire();
         turn.map_err(|_| StoreError::Busy("too many callers wait for the database".to_owned()))
@@ -300,7 +301,7 @@ impl Store {
             let permit = self.inner.pool.permit().await?;
             let pool = Arc::clone(&self.inner.pool);
             let counters = Arc::clone(&self.inner.counters);
-            // What is said there belongs to whoever asked.
+            // Log lines from there belong to the caller's span.
             let span = Span::current();
             let running = tokio::task::spawn_blocking(move || {
                 let result = span.in_scope(|| f(&pool, &counters));

@@ -1,5 +1,5 @@
-//! Clean-up: what has expired is deleted in small batches, and sessions that nobody can use any more
-//! are ended. Every query of it is served by an index and bounded by the size of a batch.
+//! Clean-up: expired rows are deleted in small batches, and sessions that nobody can use any more are ended.
+//! Every query is served by an index and bounded by the size of a batch.
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
 use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
@@ -16,33 +16,34 @@ use crate::sessions;
 
 const DAY: i64 = 86_400;
 
-/// Seconds for which the rows of an ended session stay after its revocation.
+/// Seconds for which the rows of an ended session are retained after its revocation.
 pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
-/// Seconds for which a registration stays that nobody signs in to.
+/// Seconds for which a dynamically registered client is retained that nobody signs in to.
 pub const UNUSED_CLIENT_SECONDS: i64 = 30 * DAY;
-/// Seconds for which a client stays that nobody registered and nobody signs in to.
+/// Seconds for which an unregistered client is retained that nobody signs in to.
 pub const UNUSED_DOCUMENT_SECONDS: i64 = DAY;
 
-/// What a sweep did.
+/// Result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepCount {
     /// Rows that were deleted.
     pub deleted: usize,
     /// Sessions that were ended; their revocation is due now.
     pub ended_sessions: usize,
-    /// Whether there was more than one batch of something: sweep again soon.
+    /// Whether more than one batch of something was due: sweep again soon.
     pub more: bool,
 }
 
-/// Rows of `table`, whose key is `key`, go `grace` seconds after their `expires_at`.
+/// Rows of `table`, whose key is `key`, are deleted `grace` seconds after their `expires_at`.
 struct Expired {
     table: &'static str,
     key: &'static str,
     grace: i64,
 }
 
-/// Codes stay for a day, so that reuse is noticed, and a device learns that its code has expired; tokens too, so
-/// that "expired" can be told from "unknown". A pushed request stays as long as what came of it can.
+/// Codes are retained for a day, so that reuse is noticed and a device learns that its code has expired;
+/// tokens too, so that "expired" can be told from "unknown". A pushed request is retained as long as the
+/// request created from it can live.
 const EXPIRED: [Expired; 11] = [
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
@@ -67,7 +68,7 @@ struct OfSession {
 
 const SESSION: &[&str] = &["session_id"];
 
-/// Access tokens are found by the person, whose index serves for the session too.
+/// Access tokens are found by the user, whose index serves for the session too.
 const OF_SESSION: [OfSession; 4] = [
     OfSession { table: "oauth_authorization_code", key: "code", by: SESSION, head: SESSION },
     OfSession {
@@ -80,33 +81,33 @@ const OF_SESSION: [OfSession; 4] = [
     OfSession { table: "oauth_atp_session", key: "session_id, iteration", by: SESSION, head: SESSION },
 ];
 
-// Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance. Literals
-// stand in the text so that the partial indexes serve.
+// Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance. Literals are written
+// into the text so that the partial indexes serve.
 
-/// Sign-ins whose time is over.
+/// Expired sign-ins.
 const REQUESTS: &str = "SELECT session_id AS id, client_id, correlation_id, stage FROM oauth_auth_request \
     WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2";
-/// Nobody consented in time.
+/// Sessions that were not consented to in time.
 const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE state = 'pending' AND created_at <= $1 ORDER BY created_at LIMIT $2";
-/// Past its idle end.
+/// Sessions past their idle timeout.
 const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
     ORDER BY last_used_at LIMIT $2";
-/// Registered over HTTP long ago, and nobody ever signed in to it, or not for as long as anything is kept.
-/// Each subquery reads one entry of an index.
+/// Clients registered over HTTP long ago that nobody ever signed in to, or not for as long as anything is
+/// retained. Each subquery reads one entry of an index.
 const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
     WHERE registration_access_token IS NOT NULL AND updated_at <= $1 \
     AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     ORDER BY updated_at LIMIT $2";
-/// Known by its own document, and nobody signed in to it.
+/// Clients known by their own document that nobody signed in to.
 const UNUSED_DOCUMENTS: &str = "SELECT client_id AS id FROM oauth_client \
     WHERE document_checked_at IS NOT NULL AND document_checked_at <= $1 \
     AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     ORDER BY document_checked_at LIMIT $2";
-/// Ended and revoked long ago.
+/// Sessions that ended and were revoked long ago.
 const BYGONE: &str = "FROM upstream_session \
     WHERE state = 'ended' AND revocation_due_at IS NULL AND ended_at <= $1 \
     ORDER BY ended_at, session_id LIMIT $2";
@@ -137,8 +138,8 @@ struct Sweep<'a> {
     count: SweepCount,
 }
 
-/// Deletes what has expired, and ends sessions that were abandoned before consent and device sessions that are past
-/// their idle end; at most `limit` of each.
+/// Deletes expired rows, and ends sessions that were abandoned before consent and device sessions that are
+/// past their idle timeout; at most `limit` of each.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -156,8 +157,8 @@ pub fn sweep_expired(c: &mut AnyConnection, now: Timestamp, limit: i64) -> Resul
 }
 
 impl Sweep<'_> {
-    /// Deletes sign-ins whose time is over; of those that nobody has decided, clients that want to know are told that they
-    /// failed: once, whoever else sweeps, and not when somebody decides at this very moment.
+    /// Deletes expired sign-ins; for undecided ones, subscribed clients are notified that they failed: once,
+    /// whichever process sweeps, and not when the sign-in is being decided at this very moment.
     fn delete_requests(&mut self) -> Result<(), StoreError> {
         let rows: Vec<Request> = sql_query(REQUESTS)
             .bind::<BigInt, _>(self.now.as_secs())
@@ -189,7 +190,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Ends what `query` finds `seconds` ago.
+    /// Ends the sessions that `query` selects as of `seconds` ago.
     fn end_stale(&mut self, query: &str, seconds: i64) -> Result<(), StoreError> {
         for session_id in self.find(query, seconds)? {
             self.end(&session_id)?;
@@ -197,7 +198,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Deletes sessions with all their rows; the head goes last, when no row of it is left.
+    /// Deletes old ended sessions with all their rows; the head goes last, when no other row is left.
     fn delete_bygone(&mut self) -> Result<(), StoreError> {
         for OfSession { table, key, by, head } in OF_SESSION {
             let (by, head) = (by.join(", "), head.join(", "));
@@ -227,7 +228,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Runs a statement that deletes what has been there for too long since `seconds`.
+    /// Runs a statement that deletes rows due since `seconds` ago.
     fn delete(&mut self, statement: &str, seconds: i64) -> Result<(), StoreError> {
         let deleted = sql_query(statement)
             .bind::<BigInt, _>(self.now.plus(-seconds).as_secs())

@@ -1,8 +1,8 @@
 //! Fresh databases for tests, of both kinds: a migrated template is made once and copied.
 //!
-//! PostgreSQL is looked for at `CAUSEWAY_TEST_POSTGRES_URL`, by default
-//! `postgres://postgres@127.0.0.1:5432`. Every database there is named
-//! `causeway_test_<made at>_<random>`; whatever a killed test left behind is dropped an hour later.
+//! The PostgreSQL server is expected at `CAUSEWAY_TEST_POSTGRES_URL`, by default
+//! `postgres://postgres@127.0.0.1:5432`. Every database there is named `causeway_test_<made at>_<random>`;
+//! databases left behind by killed tests are dropped an hour later.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -37,16 +37,16 @@ use crate::url::DatabaseUrl;
 
 const SERVER_VARIABLE: &str = "CAUSEWAY_TEST_POSTGRES_URL";
 const DEFAULT_SERVER: &str = "postgres://postgres@127.0.0.1:5432";
-/// Seconds after which a database of a test belongs to nobody.
+/// Seconds after which a test's database counts as abandoned.
 const STALE_SECONDS: i64 = 3600;
 
-/// A database of one test: gone when it is dropped.
+/// The database of one test: dropped with this value.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: DatabaseUrl,
     /// The name of a PostgreSQL database.
     database: Option<String>,
-    /// The home of a SQLite file.
+    /// The directory of a SQLite file.
     _directory: Option<TempDir>,
 }
 
@@ -131,8 +131,8 @@ impl TestDatabase {
         Store::open(&self.url, options()).await.expect("a test database opens")
     }
 
-    /// Locks everybody else out until the result is dropped, as another process may: on PostgreSQL of the table of
-    /// clients, on SQLite of the right to write.
+    /// Locks out everybody else until the result is dropped, as another process may: on PostgreSQL from the
+    /// table of clients, on SQLite from writing.
     ///
     /// # Panics
     /// When the lock cannot be had.
@@ -158,7 +158,7 @@ impl TestDatabase {
             Some(template) => format!("CREATE DATABASE {name} TEMPLATE {template}"),
             None => format!("CREATE DATABASE {name}"),
         };
-        // While somebody else copies the same template the server may refuse for a moment.
+        // While another process copies the same template the server may refuse for a moment.
         let mut created = admin.batch_execute(&sql);
         for _ in 0..50 {
             if created.is_ok() {
@@ -193,7 +193,7 @@ impl Drop for TestDatabase {
         if let Some(name) = &self.database
             && let Ok(mut admin) = connect(&url_of("postgres"))
         {
-            // What stays is dropped with the stale ones.
+            // Databases that could not be dropped are dropped with the stale ones.
             let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
     }
@@ -210,7 +210,7 @@ fn url_of(database: &str) -> String {
     DatabaseUrl::with_timeouts(url.as_str())
 }
 
-/// As the store does it: OpenSSL is not to clean up at the process's exit.
+/// Same as in the store: OpenSSL must not clean up at process exit.
 fn connect(url: &str) -> ConnectionResult<PgConnection> {
     openssl::init();
     PgConnection::establish(url)
@@ -229,8 +229,8 @@ fn connect_to_server() -> Option<PgConnection> {
     }
 }
 
-/// The bytes of a migrated SQLite file. nextest runs each test in a process of its own; those of one test binary share
-/// what the first one made, in a file beside the binary that is made anew after each build.
+/// The bytes of a migrated SQLite file. nextest runs each test in a process of its own; those of one test
+/// binary share the file that the first one made, beside the binary, which is made anew after each build.
 fn sqlite_template() -> Vec<u8> {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
     let binary = std::env::current_exe().ok();
@@ -302,7 +302,7 @@ fn template(admin: &mut PgConnection) -> String {
     for Name { name } in existing {
         let made_at = name.split('_').nth(2).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
         if now - made_at > STALE_SECONDS {
-            // Fails, and should, while somebody uses it.
+            // Fails, and should, while the template is in use.
             let _ = admin.batch_execute(&format!("DROP DATABASE {name}"));
         } else if name.ends_with(&suffix) && now - made_at < STALE_SECONDS / 2 {
             found = Some((name, made_at));
@@ -347,7 +347,7 @@ fn hash_of_migrations() -> String {
     hex(digest.get(..4).unwrap_or_default())
 }
 
-/// How many rows a table has.
+/// Counts the rows of a table.
 ///
 /// # Errors
 /// [`StoreError`] when there is no such table.
@@ -360,7 +360,7 @@ pub fn count_rows(c: &mut AnyConnection, table: &'static str) -> Result<i64, Sto
     Ok(sql_query(format!("SELECT COUNT(*) AS rows FROM {table}")).get_result::<Count>(c)?.rows)
 }
 
-/// What a query finds that selects one whole number as `number`.
+/// Result of a query that selects one whole number as `number`.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -373,7 +373,7 @@ pub fn find_number(c: &mut AnyConnection, sql: &str) -> Result<i64, StoreError> 
     Ok(sql_query(sql).get_result::<Number>(c)?.number)
 }
 
-/// Has every lease run out, as time does.
+/// Makes every lease expire.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -382,7 +382,7 @@ pub fn expire_leases(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Has the last heartbeat of every server be long ago, as when they are killed.
+/// Backdates the last heartbeat of every server, as if they had been killed.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -391,7 +391,7 @@ pub fn stop_hearts(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// When the last lease runs out, in seconds since 1970; 0: nobody holds one.
+/// When the last lease expires, in seconds since 1970; 0: no lease is held.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -406,8 +406,8 @@ pub fn leased_until(c: &mut AnyConnection) -> Result<i64, StoreError> {
         .until)
 }
 
-/// Does to the schema what a newer program's migration might: a table gets another column, and the list of migrations a
-/// version that nobody knows. Whether the version before may run beside it is for `compatible` to say.
+/// Changes the schema as a newer program's migration might: adds a column to a table, and an unknown version
+/// to the list of migrations. `compatible` says whether the version before may run beside it.
 ///
 /// # Errors
 /// [`StoreError`] when a statement fails.
@@ -419,7 +419,7 @@ pub fn make_newer(c: &mut AnyConnection, compatible: bool) -> Result<(), StoreEr
     if compatible { Ok(()) } else { raise_floor(c) }
 }
 
-/// Has the schema of [`make_newer`] say that no older version may work with it.
+/// Makes the schema of [`make_newer`] say that no older version may work with it.
 ///
 /// # Errors
 /// [`StoreError`] when the statement fails.
@@ -427,7 +427,8 @@ pub fn raise_floor(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(c.batch_execute("UPDATE schema_floor SET version = '20991231000000'")?)
 }
 
-/// Has the database refuse new token sets, with words that nobody has heard before, or take them again.
+/// Makes the database refuse new token sets, with an error message unknown to the store, or accept them
+/// again.
 ///
 /// # Errors
 /// [`StoreError`] when a statement fails.
@@ -435,7 +436,7 @@ pub fn refuse_token_sets(c: &mut AnyConnection, refused: bool) -> Result<(), Sto
     refuse_rows(c, "oauth_atp_session", refused)
 }
 
-/// Has the database refuse new rows of the audit log, or take them again.
+/// Makes the database refuse new rows of the audit log, or accept them again.
 ///
 /// # Errors
 /// [`StoreError`] when a statement fails.
@@ -473,8 +474,8 @@ pub fn cut_other_connections(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Every text of every table whose name begins with `oauth_`, and of the tables beside them: what
-/// somebody sees who steals the database.
+/// Every text of every table whose name begins with `oauth_`, and of the tables beside them: what a thief of
+/// the database would see.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.

@@ -135,7 +135,7 @@ impl RefreshRow {
     fn into_domain(self) -> Result<RefreshToken, StoreError> {
         let revoked = match (self.revoked, self.revoked_reason.as_deref()) {
             (false, None) => None,
-            // Revoked by an operator's hand.
+            // Revoked manually by an operator.
             (true, None) => Some(RefreshRevocation::Grant),
             (true, Some(reason)) => {
                 Some(refresh("revoked_reason").present(RefreshRevocation::parse(reason))?)
@@ -161,16 +161,16 @@ impl RefreshRow {
     }
 }
 
-/// Keeps an access token that is about to be sent.
+/// Stores an access token that is about to be sent.
 ///
 /// # Errors
-/// [`StoreError::Constraint`] when its client is gone.
+/// [`StoreError::Constraint`] when its client is deleted.
 pub fn insert_access_token(c: &mut AnyConnection, token: &AccessToken) -> Result<(), StoreError> {
     fixed!(diesel::insert_into(oauth_access_token::table).values(AccessRow::of(token))).execute(c)?;
     Ok(())
 }
 
-/// The access token, whatever became of it; `None` when its client is deleted.
+/// Finds an access token, in whatever state; `None` when its client is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -184,8 +184,8 @@ pub fn find_access_token(
     fixed!(of_live_client).get_result::<AccessRow>(c).optional()?.map(AccessRow::into_domain).transpose()
 }
 
-/// Notes the first use of an access token at a resource; `false` when it was used before, or has been revoked. The
-/// refresh token that came with it notes it too, because it outlives the access token's row.
+/// Records the first use of an access token at a resource; `false` when it was used before, or has been
+/// revoked. The refresh token issued with it records it too, because it outlives the access token's row.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -232,11 +232,11 @@ pub fn is_superseded(c: &mut AnyConnection, token: &AccessToken) -> Result<bool,
     Ok(token.revoked && fixed!(diesel::select(exists(superseded))).get_result::<bool>(c)?)
 }
 
-/// Keeps a refresh token that is about to be sent.
+/// Stores a refresh token that is about to be sent.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the grant was revoked while this transaction ran;
-/// [`StoreError::Constraint`] when its client is gone.
+/// [`StoreError::Conflict`] when the grant was revoked while this transaction ran; [`StoreError::Constraint`]
+/// when its client is deleted.
 pub fn insert_refresh_token(c: &mut AnyConnection, token: &RefreshToken) -> Result<(), StoreError> {
     if let Some(parent) = &token.parent {
         lock_live_parent(c, parent)?;
@@ -259,7 +259,7 @@ fn lock_live_parent(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Resul
     if live.is_some() { Ok(()) } else { Err(StoreError::Conflict("the grant was revoked")) }
 }
 
-/// The refresh token, whatever became of it; `None` when its client is deleted.
+/// Finds a refresh token, in whatever state; `None` when its client is deleted.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -273,9 +273,8 @@ pub fn find_refresh_token(
     fixed!(of_live_client).get_result::<RefreshRow>(c).optional()?.map(RefreshRow::into_domain).transpose()
 }
 
-/// The refresh token as [`find_refresh_token`] gives it, and nobody else gets it this way before this
-/// transaction ends: refreshes of one token happen one after the other. For [`crate::Store::write`]
-/// only; on SQLite that alone suffices.
+/// Finds a refresh token as [`find_refresh_token`] does and locks it until this transaction ends: refreshes
+/// of one token happen one after the other. For [`crate::Store::write`] only; on SQLite that alone suffices.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -294,7 +293,7 @@ pub fn lock_refresh_token(
         .transpose()
 }
 
-/// Uses a refresh token for the first time; `false` when it was used or revoked before, or has expired.
+/// Consumes a refresh token; `false` when it was used or revoked before, or has expired.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -314,18 +313,17 @@ pub fn consume_refresh_token(
     Ok(fixed!(diesel::update(unused).set(used)).execute(c)? == 1)
 }
 
-/// Seconds by which the clocks of two processes may differ before a successor looks older than what
-/// it came of.
+/// Seconds by which the clocks of two processes may differ before a successor looks older than its parent.
 const CLOCK_SKEW_SECONDS: i64 = 86_400;
 
-/// When the first successor of a refresh token may have been issued, as a process with another clock
-/// counts: successors are looked up by their session from then on, which saves an index over `parent`.
+/// Earliest time at which a successor of a refresh token may have been issued, by the clock of another
+/// process: successors are looked up by their session from then on, which saves an index over `parent`.
 const fn earliest_successor(parent: &RefreshToken) -> i64 {
     parent.created_at.plus(-CLOCK_SKEW_SECONDS).as_secs()
 }
 
-/// Whether any pair that came of this refresh token was used: its refresh token rotated, or its
-/// access token presented.
+/// Whether any pair issued for this refresh token was used: its refresh token rotated, or its access token
+/// presented.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -340,7 +338,7 @@ pub fn successor_used(c: &mut AnyConnection, parent: &RefreshToken) -> Result<bo
     Ok(fixed!(diesel::select(exists(used_children))).get_result(c)?)
 }
 
-/// Revokes the pairs that came of this refresh token and were never used; returns how many.
+/// Revokes the unused pairs issued for this refresh token; returns how many.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -377,7 +375,8 @@ pub fn revoke_access_token(c: &mut AnyConnection, token: &TokenHash<Access>) -> 
     Ok(fixed!(diesel::update(live).set(oauth_access_token::revoked.eq(true))).execute(c)? == 1)
 }
 
-/// Revokes the tokens that a client of this tenant has for itself, without a person; returns how many were alive.
+/// Revokes the tokens that a client of this tenant holds for itself, without a user; returns how many were
+/// alive.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -405,7 +404,7 @@ pub fn revoke_client_tokens(
 pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<usize, StoreError> {
     let own = Some(session_id.as_str());
     if let AnyConnection::Postgres(conn) = c {
-        // Waits for whoever is adding a pair now, so that the statements below see it.
+        // Waits for a transaction that is adding a pair now, so that the statements below see it.
         oauth_refresh_token::table
             .filter(oauth_refresh_token::session_id.eq(own))
             .select(oauth_refresh_token::token)
@@ -428,7 +427,7 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
             oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Grant.as_str())),
         ))
         .execute(c)?;
-    // By the person, whose index serves for the session too.
+    // By the user, whose index serves for the session too.
     let person = upstream_session::table
         .filter(upstream_session::session_id.eq(session_id.as_str()))
         .select(upstream_session::did.nullable());

@@ -1,4 +1,4 @@
-//! Transactions on the connections of a pool: how they begin and end, and which are run again.
+//! Transactions on pooled connections: how they begin and end, and which are retried.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::fixed::fixed;
 use crate::pool::{Pool, Pooled};
 use crate::stats::Counters;
 
-/// One read, in a transaction of its own, on a connection of the pool or a new one.
+/// Runs one read, in a transaction of its own, on a pooled connection or a new one.
 pub(crate) fn read_on<T, E: From<StoreError>>(
     pool: &Pool,
     deadline: &Deadline,
@@ -25,7 +25,8 @@ pub(crate) fn read_on<T, E: From<StoreError>>(
     finish_read(pool, pooled, f)
 }
 
-/// The same on an idle connection that was taken already, if it lives; else the closure comes back.
+/// Same as [`read_on`], on an idle connection that was taken already, if it is alive; otherwise returns the
+/// closure.
 pub(crate) fn read_on_idle<T, E, F>(pool: &Pool, mut idle: Pooled, f: F) -> Result<Result<T, E>, F>
 where
     F: FnOnce(&mut AnyConnection) -> Result<T, E>,
@@ -47,15 +48,15 @@ fn finish_read<T, E>(
     result
 }
 
-/// Begins a transaction. That is the moment at which a connection turns out to be dead: nothing has
-/// happened yet, so another one takes its place.
+/// Begins a transaction. A dead connection is noticed at this moment: nothing has happened yet, so another
+/// one takes its place.
 fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
     loop {
         let (mut pooled, new) = pool.take()?;
         match begin_on(&mut pooled.conn, on_postgres) {
             Ok(()) => return Ok(pooled),
             Err(error) if new => return Err(error.into()),
-            // Dropped, whatever ails it; the pool has fewer of them each time.
+            // Dropped, whatever the error; the pool has fewer of them each time.
             Err(error) => {
                 tracing::debug!(name: "store.connection_replaced", %error, "a dead connection is replaced");
             }
@@ -63,8 +64,8 @@ fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
     }
 }
 
-/// Begins a transaction on a connection of the pool, which on SQLite only reads. There it is prepared once: to parse
-/// `BEGIN` takes as long as to find a row.
+/// Begins a transaction on a pooled connection, which on SQLite only reads. There the statement is prepared
+/// once: parsing `BEGIN` takes as long as finding a row.
 fn begin_on(conn: &mut AnyConnection, on_postgres: &str) -> QueryResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
         return AnsiTransactionManager::begin_transaction_sql(conn, on_postgres);
@@ -78,7 +79,7 @@ fn begin_on(conn: &mut AnyConnection, on_postgres: &str) -> QueryResult<()> {
     }
 }
 
-/// Diesel's count of transactions within each other.
+/// Diesel's count of nested transactions.
 fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus {
     match conn {
         AnyConnection::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
@@ -86,10 +87,11 @@ fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus
     }
 }
 
-/// Ends the transaction, on PostgreSQL with `on_postgres`, and settles diesel's count whatever the closure did to it.
+/// Ends the transaction, on PostgreSQL with `on_postgres`, and resets diesel's count whatever the closure did
+/// to it.
 fn end(pooled: &mut Pooled, on_postgres: &str) -> Result<(), StoreError> {
     let ended = match &mut pooled.conn {
-        // What only read may as well be committed.
+        // A transaction that only reads may as well be committed.
         conn @ AnyConnection::Sqlite(_) => fixed!(sql_query("COMMIT")).execute(conn).map(drop),
         AnyConnection::Postgres(conn) => conn.batch_execute(on_postgres),
     };
@@ -100,10 +102,10 @@ fn end(pooled: &mut Pooled, on_postgres: &str) -> Result<(), StoreError> {
     ended.map_err(StoreError::from)
 }
 
-/// Times that a transaction is run again when another one was first.
+/// Maximum number of retries when another transaction was first.
 const RETRIES: u32 = 8;
 
-/// One write on PostgreSQL. What its caller has given up is rolled back.
+/// Runs one write on PostgreSQL. Work that its caller has given up is rolled back.
 pub(crate) fn write_postgres<T, E, F>(
     pool: &Pool,
     counters: &Counters,

@@ -1,5 +1,5 @@
-//! What a try to refresh leaves on a session's head besides new tokens: the pause after a failure, and
-//! the proof that the account is still where it was. And when a refresh is due that nobody asks for.
+//! Refresh state on a session's head besides new tokens: the pause after a failure, the proof that the
+//! account is still at the same server, and the due time of a refresh that no request asks for.
 
 use causeway_domain::session::{HandleCheck, SessionHead};
 use causeway_domain::upkeep::{Cooldown, VERIFIED_SECONDS};
@@ -19,28 +19,28 @@ use crate::sessions::HeadRow;
 pub struct FailedRefresh<'a> {
     /// The session.
     pub session_id: &'a UpstreamSessionId,
-    /// The iteration that was to be followed.
+    /// The iteration that the refresh started from.
     pub iteration: i64,
-    /// The lease under which it was tried.
+    /// The lease of the attempt.
     pub fence: i64,
-    /// The definite answer that it failed on, for the log and for `doctor`; `None`: nobody gave one.
+    /// The definite answer that caused it, for the log and for `doctor`; `None`: there was none.
     pub refused_with: Option<&'a str>,
     /// When it failed.
     pub at: Timestamp,
 }
 
-/// What failures have come to.
+/// Consecutive failures so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failures {
-    /// The pause until the next try.
+    /// The pause until the next attempt.
     pub cooldown: Cooldown,
-    /// Since when nothing but failures was seen, the first of which was a definite answer.
+    /// Start of an unbroken series of failures, the first of which was a definite answer.
     pub refused_since: Option<Timestamp>,
 }
 
-/// Notes that a refresh failed. `pause` makes the new cooldown from the one before
-/// ([`Cooldown::after_failure`]). `None`, with nothing changed, when the head has moved since or somebody else
-/// has taken the lease with this `fence`.
+/// Records a failed refresh. `pause` computes the new cooldown from the one before
+/// ([`Cooldown::after_failure`]). `None`, with nothing changed, when the head has moved since or another
+/// caller has taken the lease with this `fence`.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -49,7 +49,7 @@ pub fn note_refresh_failure(
     failed: FailedRefresh<'_>,
     pause: impl Fn(Cooldown) -> Cooldown,
 ) -> Result<Option<Failures>, StoreError> {
-    // The count goes up first: that takes the row, so that nobody else counts meanwhile.
+    // The counter is increased first: that locks the row, so that no other caller counts meanwhile.
     let current = dsl::upstream_session
         .filter(dsl::session_id.eq(failed.session_id.as_str()))
         .filter(dsl::iteration.eq(failed.iteration))
@@ -69,7 +69,7 @@ pub fn note_refresh_failure(
     Ok(Some(Failures { cooldown: Cooldown { failures, ..cooldown }, refused_since }))
 }
 
-/// Notes the definite answer of a failure, if there was one; since when there were nothing else but failures.
+/// Records the definite answer of a failure, if there was one; returns the start of the series of failures.
 fn note_refusal(c: &mut AnyConnection, failed: &FailedRefresh<'_>) -> Result<Option<Timestamp>, StoreError> {
     let known = refresh_refusal::table.filter(refresh_refusal::session_id.eq(failed.session_id.as_str()));
     let since = known.select(refresh_refusal::since).first::<i64>(c).optional()?;
@@ -91,7 +91,7 @@ fn note_refusal(c: &mut AnyConnection, failed: &FailedRefresh<'_>) -> Result<Opt
     Ok(since.map(Timestamp))
 }
 
-/// A refresh succeeded.
+/// Deletes the recorded refusal after a successful refresh.
 pub(crate) fn forget_refusal(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
@@ -101,21 +101,21 @@ pub(crate) fn forget_refusal(
     Ok(())
 }
 
-/// Sessions at one server whose refreshes fail.
+/// Sessions at one server whose refreshes are refused.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct Refused {
     /// The server's issuer.
     #[diesel(sql_type = Text)]
     pub issuer: String,
-    /// The definite answer that they failed on last.
+    /// The latest definite answer to them.
     #[diesel(sql_type = Text)]
     pub answer: String,
-    /// How many.
+    /// Their number.
     #[diesel(sql_type = BigInt)]
     pub sessions: i64,
 }
 
-/// On which definite answers the refreshes of live sessions fail at the moment.
+/// Counts live sessions whose refreshes are refused at the moment, by server and definite answer.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -126,21 +126,21 @@ pub fn count_refused(c: &mut AnyConnection) -> Result<Vec<Refused>, StoreError> 
     Ok(sql_query(query).load(c)?)
 }
 
-/// What a look-up of an account has verified.
+/// Result of verifying an account.
 #[derive(Clone, Debug)]
 pub struct VerifiedAccount {
     /// The origin of its PDS, which belongs to the session's issuer.
     pub pds: String,
     /// Its handle.
     pub handle: HandleCheck,
-    /// When it was looked up.
+    /// When it was verified.
     pub at: Timestamp,
 }
 
-/// Notes that the account's own document led to the session's issuer, by way of this PDS, and which handle it has.
+/// Records that the account's own document led to the session's issuer, by way of this PDS, and its handle.
 ///
-/// While the handle cannot be asked, the last one that was verified stays for [`VERIFIED_SECONDS`], and `verified_at`
-/// with it. Then it is gone.
+/// While the handle cannot be checked, the last verified one is retained for [`VERIFIED_SECONDS`], and
+/// `verified_at` with it. Then it is dropped.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -169,7 +169,8 @@ pub fn note_verified(
     Ok(())
 }
 
-/// Has a background session refreshed at `due`, whether anybody uses it or not. Others are left alone.
+/// Schedules a background session's refresh for `due`, whether the session is in use or not. Other kinds of
+/// session are left alone.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -186,8 +187,8 @@ pub fn schedule_refresh(
     Ok(())
 }
 
-/// Takes at most `limit` sessions whose refresh is due, the longest due first: they are due for nobody else
-/// before `until`, by when whoever took them has refreshed them or is dead.
+/// Claims at most `limit` sessions whose refresh is due, the longest due first: they are not due again before
+/// `until`, by when the claiming process has refreshed them or is dead.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or a row is corrupt.
@@ -218,17 +219,17 @@ pub fn claim_due_refreshes(
                 claimed.push(head);
             }
         }
-        // Somebody else took all of these, between the look and the swap: look at what is left.
+        // Other callers claimed all of these between the read and the update: try the remaining ones.
         if nothing_is_due || !claimed.is_empty() {
             return Ok(claimed);
         }
     }
 }
 
-/// Seconds that pass between two times that callers are told where the person of a session signs in again.
+/// Minimum seconds between two prompts to callers that the user of a session has to sign in again.
 pub const PROMPT_SECONDS: i64 = 300;
 
-/// Whether callers were told so long ago that they may be told again at `now`.
+/// Whether the last prompt was so long ago that callers may be prompted again at `now`.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -246,7 +247,7 @@ pub fn may_prompt(
     Ok(prompted_at.is_some_and(|at| !at.is_some_and(lately)))
 }
 
-/// Notes that a caller is told at `now`; `false`: another one was told lately.
+/// Records a prompt at `now`; `false`: another caller was prompted recently.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -1,4 +1,4 @@
-//! People who are away at their own server: `oauth_atp_request`.
+//! Authorization requests pending at the user's authorization server: `oauth_atp_request`.
 
 use causeway_domain::session::{UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::{
@@ -41,7 +41,7 @@ const fn column(name: &'static str) -> Column {
     Column("oauth_atp_request", name)
 }
 
-/// Remembers a request before its redirect is sent.
+/// Stores a request before its redirect is sent.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or the query fails.
@@ -81,7 +81,7 @@ pub fn insert_upstream_request(
     Ok(())
 }
 
-/// Uses a request up: once, before it expires, by the browser that was sent. The row's secrets are
+/// Consumes a request: once, before it expires, by the browser that was redirected. The row's secrets are
 /// wiped with it.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ pub fn consume_upstream_request(
             .filter(dsl::expires_at.gt(now.as_secs()))
             .filter(dsl::used.eq(false))
     };
-    // Read first, because the update wipes what is read; the update alone decides who was first.
+    // Read first, because the update wipes the secrets; the update alone decides which caller was first.
     let Some(row) = live().get_result::<Row>(c).optional()? else { return Ok(None) };
     let won = diesel::update(live())
         .set((dsl::used.eq(true), dsl::pkce_verifier.eq(""), dsl::dpop_private_key.eq("")))

@@ -1,4 +1,4 @@
-//! Where the database is.
+//! The address of the database.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ impl FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// The connection URI with the timeouts without which a dead server is never noticed.
+    /// The connection URI with timeouts, without which a dead server would never be noticed.
     pub(crate) fn with_timeouts(url: &str) -> String {
         const DEFAULTS: [(&str, &str); 6] = [
             ("connect_timeout", "5"),

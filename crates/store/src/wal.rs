@@ -1,8 +1,8 @@
-//! The write-ahead log of a SQLite database: it is kept from growing for ever.
+//! Limits the write-ahead log of a SQLite database.
 //!
-//! SQLite copies the log into the file by itself, and begins it anew when at that moment no reader uses it. Under
-//! readers that overlap there is no such moment, and it grows. So a log that is too long is emptied on purpose: new
-//! readers wait for nothing, the writer waits a little for those that still need it.
+//! SQLite copies the log into the file by itself, and restarts it when no reader uses it at that moment.
+//! Under overlapping readers there is no such moment, and it grows. So a log that is too long is emptied
+//! explicitly: new readers wait for nothing, the writer waits briefly for those that still need it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(200);
 pub(crate) struct WriteAheadLog {
     path: PathBuf,
     limit: u64,
-    /// The length from which emptying it is tried next: a reader that goes on and on is not waited for at each commit.
+    /// The length at which emptying it is tried next: a long-running reader is not waited for at each commit.
     next: u64,
     lock_timeout: Duration,
 }
@@ -32,7 +32,7 @@ impl WriteAheadLog {
         Self { path: path.into(), limit, next: limit, lock_timeout: options.timeout / 2 }
     }
 
-    /// Empties the log when it is too long. For the writer, between two commits.
+    /// Empties the log when it is too long. Called by the writer, between two commits.
     pub(crate) fn limit(&mut self, conn: &mut AnyConnection) {
         let length = self.length();
         if length < self.next {

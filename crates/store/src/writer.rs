@@ -1,14 +1,14 @@
-//! The one writer of a SQLite database: what waits together is committed together.
+//! The only writer of a SQLite database: waiting closures are committed together.
 //!
-//! The closures that wait when the writer looks, and those that come while these run, run one after the
-//! other in one `BEGIN IMMEDIATE`; one `COMMIT` makes all of them durable, and only then is any caller answered,
-//! because what a closure saw may be the work of the closure before it.
+//! The closures that wait when the writer starts a batch, and those that arrive while it runs, run one after
+//! the other in one `BEGIN IMMEDIATE`; one `COMMIT` makes all of them durable, and only then is any caller
+//! answered, because a closure may have seen the changes of the closure before it.
 //!
-//! A savepoint has SQLite copy every page that a closure touches, which takes as long as what the closure does, and
-//! nearly all succeed. So a batch runs without savepoints. When one of its closures fails, all that the batch did is
-//! rolled back and it runs again, each closure in a savepoint now: an error or a panic rolls back its own alone. When
-//! the next one fails as well, more and more batches have savepoints from the start ([`Caution`]): who fails on purpose
-//! does not make everybody's work three times as long.
+//! A savepoint makes SQLite copy every page that a closure touches, which takes as long as the closure's own
+//! work, and nearly all closures succeed. So a batch runs without savepoints. When one of its closures fails,
+//! the whole batch is rolled back and runs again, each closure in a savepoint now: an error or a panic rolls
+//! back its own changes alone. When the next batch fails as well, more and more batches have savepoints from
+//! the start ([`Caution`]), so that deliberate failures do not make everybody's work three times as long.
 //!
 //! SQLite itself may end the transaction (disk full, I/O error, no memory): then the savepoint is gone too, and every
 //! caller of the batch gets a retryable error.
@@ -33,11 +33,12 @@ use crate::options::StoreOptions;
 use crate::stats::Counters;
 use crate::wal::WriteAheadLog;
 
-/// A closure on its way to the writer, with whom to answer.
+/// A closure in the writer's queue, with the channel for its result.
 pub(crate) trait Job: Send {
-    /// Runs the closure and keeps its result; whether its changes stay. What its caller has given up is not run.
+    /// Runs the closure and stores its result; returns whether its changes stay. Work that its caller has
+    /// given up is not run.
     fn run(&mut self, conn: &mut AnyConnection) -> bool;
-    /// Answers the caller: with the result, or with what became of the batch.
+    /// Answers the caller: with the result, or with the batch's error.
     fn answer(self: Box<Self>, batch: Result<(), StoreError>);
 }
 
@@ -71,7 +72,7 @@ where
             (Ok(()), None) => Err(StoreError::TransactionLost("not run".to_owned()).into()),
             (Err(error), _) => Err(error.into()),
         };
-        // A caller who went away does not mind.
+        // A caller who went away needs no answer.
         let _ = self.reply.send(result);
     }
 }
@@ -89,7 +90,7 @@ where
     Box::new(Closure { run, result: None, reply, abandoned })
 }
 
-/// Starts the writer's thread. It ends when every [`Queue`] is gone and everything accepted is done.
+/// Starts the writer's thread. It ends when every [`Queue`] is dropped and all accepted work is done.
 pub(crate) fn spawn(
     conn: SqliteConnection,
     file: DatabaseFile,
@@ -111,7 +112,7 @@ pub(crate) fn spawn(
                 counters.note_lost();
             }
             for job in batch.drain(..) {
-                // Dropping what a closure held must not take the writer along.
+                // A panic while dropping a closure's captures must not end the writer.
                 if catch_unwind(AssertUnwindSafe(|| job.answer(outcome.clone()))).is_err() {
                     say(|| {
                         tracing::error!(name: "store.answer_panicked", "a closure panicked when it was dropped");
@@ -127,51 +128,51 @@ pub(crate) fn spawn(
     Ok((queue, thread))
 }
 
-/// Says something in the log. A log that cannot be written, or a panic in it, must not take the writer along.
+/// Writes to the log. A log that cannot be written, or a panic in it, must not end the writer.
 fn say(words: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(words));
 }
 
-/// The most batches that have savepoints from the start before it is tried again without.
+/// Maximum number of batches with savepoints before the next one is tried without.
 const LONGEST_CAUTION: u32 = 64;
 
-/// For how many batches the writer takes savepoints. A failure once in a while costs its own batch and no more; each
-/// one that follows at once doubles the number.
+/// Decides for how many batches the writer uses savepoints. An occasional failure costs its own batch and no
+/// more; each one that follows at once doubles the number.
 #[derive(Debug, Default)]
 struct Caution {
-    /// Batches that are still to have savepoints.
+    /// Batches that are still to use savepoints.
     left: u32,
-    /// Batches that had to, the last time.
+    /// Length of the latest series of such batches.
     last: u32,
 }
 
 impl Caution {
-    /// Whether the next batch has savepoints, and counts it if so.
+    /// Whether the next batch uses savepoints; counts it if so.
     fn takes_one(&mut self) -> bool {
         let is_on = self.left > 0;
         self.left = self.left.saturating_sub(1);
         is_on
     }
 
-    /// A batch without savepoints failed.
+    /// Called when a batch without savepoints failed.
     fn rise(&mut self) {
         self.last = (self.last * 2).clamp(1, LONGEST_CAUTION);
         self.left = self.last;
     }
 
-    /// A batch without savepoints went well.
+    /// Called when a batch without savepoints succeeded.
     fn fall(&mut self) {
         self.last = 0;
     }
 }
 
-/// What became of a batch that ran without savepoints.
+/// Outcome of a batch that ran without savepoints.
 enum Plain {
-    /// All went well: it may be committed.
+    /// All succeeded: it may be committed.
     Well,
-    /// Its only closure failed: there is nothing else to keep.
+    /// Its only closure failed: there is nothing else to commit.
     Alone,
-    /// One of several failed, or a statement of one that succeeded. Nothing of it may be committed.
+    /// One of several closures failed, or a statement of one that succeeded. Nothing of it may be committed.
     Failed,
 }
 
@@ -179,8 +180,8 @@ struct Writer {
     conn: AnyConnection,
     file: DatabaseFile,
     batch_limit: usize,
-    /// Whether a statement that changes rows failed, whatever its closure made of the error. Diesel does not tell
-    /// of those that give rows back: closures hand on their errors.
+    /// Whether a statement that changes rows failed, whatever its closure made of the error. Diesel does not
+    /// report those that return rows: closures pass on their errors.
     failed: Arc<AtomicBool>,
     caution: Caution,
     counters: Arc<Counters>,
@@ -210,7 +211,8 @@ impl Writer {
         }
     }
 
-    /// Runs the batch and whatever arrives while it runs, up to the limit: who comes before the commit shares it.
+    /// Runs the batch and the closures that arrive while it runs, up to the limit: those that arrive before
+    /// the commit share it.
     fn commit_together(
         &mut self,
         batch: &mut Vec<Box<dyn Job>>,
@@ -251,7 +253,7 @@ impl Writer {
             if !stays && batch.len() == 1 {
                 return Plain::Alone;
             }
-            // What failed may have ended the transaction, though the closure succeeds without it.
+            // A failed statement may have ended the transaction, though the closure succeeds without it.
             if !stays || self.failed.load(Ordering::Relaxed) {
                 return Plain::Failed;
             }
@@ -261,7 +263,7 @@ impl Writer {
         Plain::Well
     }
 
-    /// An error from here means that the transaction is gone.
+    /// Runs each closure in a savepoint. An error means that the transaction has ended.
     fn run_in_savepoints(
         &mut self,
         batch: &mut Vec<Box<dyn Job>>,
@@ -276,7 +278,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the transaction. An error means that it was gone already, or is now.
+    /// Ends the transaction. An error means that it had ended already, or has now.
     fn end(&mut self, with: &str) -> Result<(), StoreError> {
         if let Err(error) = self.conn.batch_execute(with) {
             abandon(&mut self.conn);
@@ -287,7 +289,7 @@ impl Writer {
     }
 }
 
-/// Takes in who has come meanwhile.
+/// Adds the closures that have arrived meanwhile.
 fn fill(batch: &mut Vec<Box<dyn Job>>, limit: usize, late: &mut impl FnMut() -> Option<Box<dyn Job>>) {
     while batch.len() < limit {
         let Some(job) = late() else { break };
@@ -295,19 +297,19 @@ fn fill(batch: &mut Vec<Box<dyn Job>>, limit: usize, late: &mut impl FnMut() -> 
     }
 }
 
-/// An error from here means that the transaction is gone.
+/// Runs one closure in a savepoint. An error means that the transaction has ended.
 fn run_in_savepoint(conn: &mut AnyConnection, job: &mut dyn Job) -> diesel::QueryResult<()> {
     fixed!(sql_query("SAVEPOINT closure")).execute(conn)?;
     if job.run(conn) {
         fixed!(sql_query("RELEASE closure")).execute(conn)?;
         Ok(())
     } else {
-        // When SQLite has ended the transaction there is no such savepoint, and this says so.
+        // When SQLite has ended the transaction there is no such savepoint, and this fails.
         conn.batch_execute("ROLLBACK TO closure; RELEASE closure")
     }
 }
 
-/// By diesel's transaction manager, so that a closure's own transactions are savepoints.
+/// Begins through diesel's transaction manager, so that a closure's own transactions are savepoints.
 fn begin(conn: &mut AnyConnection) -> Result<(), StoreError> {
     match conn {
         AnyConnection::Sqlite(conn) => {
@@ -317,13 +319,13 @@ fn begin(conn: &mut AnyConnection) -> Result<(), StoreError> {
     }
 }
 
-/// Leaves whatever transaction is still open.
+/// Rolls back any transaction that is still open.
 fn abandon(conn: &mut AnyConnection) {
     let _ = conn.batch_execute("ROLLBACK");
     forget_transaction(conn);
 }
 
-/// Diesel's count starts over, whatever closures that failed or panicked have done to it.
+/// Resets diesel's count, whatever closures that failed or panicked have done to it.
 fn forget_transaction(conn: &mut AnyConnection) {
     if let AnyConnection::Sqlite(conn) = conn {
         *AnsiTransactionManager::transaction_manager_status_mut(conn) = TransactionManagerStatus::default();

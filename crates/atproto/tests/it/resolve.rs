@@ -1,4 +1,4 @@
-//! From what somebody typed to the server that can sign them in.
+//! From sign-in input to the server that can sign the user in.
 
 use std::sync::Arc;
 

@@ -184,7 +184,7 @@ async fn every_answer_may_bring_a_nonce() {
     us.exchange(Some("n0")).await.unwrap_err();
     us.exchange(Some("n0")).await.unwrap();
     let nonces: Vec<_> = us.upstream.seen(TOKEN).iter().map(|seen| seen.proof()["nonce"].clone()).collect();
-    // What this process saw itself is newer than what the caller remembers.
+    // A nonce that this process received itself is newer than the caller's.
     assert_eq!(nonces, ["n0", "n1", "n2"]);
 }
 
@@ -236,7 +236,7 @@ async fn tokens_that_cannot_be_trusted_are_kept_with_the_reason() {
     }
 }
 
-/// What is missing, or says nothing, costs no tokens.
+/// Missing or invalid optional members lose no tokens.
 #[tokio::test]
 async fn optional_members_may_be_missing() {
     let us = Us::new().await;

@@ -19,7 +19,7 @@ use url::{Url, form_urlencoded};
 pub(crate) const ALICE: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
 pub(crate) const BOB: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
 
-/// What the script answers.
+/// A scripted response.
 #[derive(Clone)]
 pub(crate) struct Reply {
     status: u16,

@@ -130,7 +130,7 @@ async fn a_nonce_storm_ends() {
     assert_eq!(us.upstream.seen(GET).len(), 3, "the same nonce again: no use");
 }
 
-/// What the server has against our credentials is an error; what the method says is not.
+/// A refusal of our credentials is an error; an error of the method is not.
 #[tokio::test]
 async fn whose_refusal_it_is() {
     let us = Us::new().await;
@@ -154,7 +154,7 @@ async fn whose_refusal_it_is() {
     }
 }
 
-/// The words of XRPC for a token that is over; and a method that takes a token of its own.
+/// The XRPC errors for an expired token; and a method that takes a token of its own.
 #[tokio::test]
 async fn a_refused_token_in_the_words_of_xrpc() {
     let us = Us::new().await;
@@ -385,7 +385,7 @@ fn worker() -> Runtime {
 fn call_at(worker: &Runtime, us: &Us) {
     let call = async {
         assert_eq!(text(us.get().await.unwrap()).await.unwrap(), "{}");
-        // What is left to do with the connection.
+        // Lets the connection finish its remaining work.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
@@ -393,8 +393,8 @@ fn call_at(worker: &Runtime, us: &Us) {
     std::thread::scope(|scope| scope.spawn(|| worker.block_on(call)).join().unwrap());
 }
 
-/// What a call opens lives and ends with the worker that makes it: nobody else waits for a worker that does something
-/// else at the moment, or is gone.
+/// A connection lives and ends with the worker whose call opened it: nobody else waits for a worker that is
+/// busy or has ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_worker_has_connections_of_its_own() {
     let us = Us::new().await;

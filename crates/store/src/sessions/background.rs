@@ -1,4 +1,4 @@
-//! Background sessions: one lives for each tenant, client and account.
+//! Background sessions: one is live for each tenant, client and account.
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
@@ -10,8 +10,8 @@ use crate::error::StoreError;
 use crate::schema::oauth_client;
 use crate::schema::upstream_session::dsl;
 
-/// Ends the background session whose place `session` takes; in the transaction that activates it, and before
-/// that. Gives what has to be revoked at the person's own server now.
+/// Ends the background session that `session` replaces; in the transaction that activates the new one, and
+/// before that. Returns the sessions that now have to be revoked at the authorization server.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -20,7 +20,8 @@ pub fn supersede_background(
     session: &SessionHead,
     now: Timestamp,
 ) -> Result<Vec<UpstreamSessionId>, StoreError> {
-    // Takes the client's row: of two consents at once, the second sees what the first has made.
+    // Locks the client's row: of two consents at once, the second sees the session that the first has
+    // created.
     let client = oauth_client::table.filter(oauth_client::client_id.eq(session.client_id.as_str()));
     diesel::update(client).set(oauth_client::tenant_id.eq(oauth_client::tenant_id)).execute(c)?;
     let before: Vec<String> = dsl::upstream_session

@@ -1,4 +1,5 @@
-//! The end of a session: our tokens at once, those at the person's server as soon as it takes that.
+//! The end of a session: our tokens are revoked at once, those of the authorization server as soon as it
+//! accepts the request.
 
 use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_domain::{Timestamp, UpstreamSessionId};
@@ -14,8 +15,8 @@ use crate::schema::upstream_session::dsl;
 use crate::seal::SealingKeyRing;
 use crate::tokens;
 
-/// Ends a session: our tokens and codes of it are revoked, its upstream tokens are due to be, and a client
-/// that wants to be told is. `false` when it had ended before.
+/// Ends a session: our tokens and codes for it are revoked, its upstream tokens are due for revocation, and
+/// its client is notified if it wants to be. `false` when it had ended before.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -31,8 +32,8 @@ pub fn end_session(
     Ok(ended)
 }
 
-/// The same for a session that nobody was signed out of: its client gave it back, or it ran out. The client is
-/// not told.
+/// Same as [`end_session`], for a session that ended without a logout: its client gave it back, or it
+/// expired. The client gets no logout notice.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -56,24 +57,24 @@ pub fn end_session_quietly(
         return Ok(false);
     }
     tokens::revoke_grant(c, session_id)?;
-    // One that nobody agreed to was never theirs.
+    // A session that was never consented to was never the client's.
     if state.is_some_and(|state| state != PENDING) {
         events::note_session(c, session_id, EventKind::Ended, now)?;
     }
     Ok(true)
 }
 
-/// An ended session whose upstream tokens are whoever's to revoke that claimed them.
+/// An ended session, claimed for the revocation of its upstream tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedRevocation {
     /// The session.
     pub head: SessionHead,
-    /// Until when nobody else revokes it.
+    /// End of the claim.
     pub until: Timestamp,
 }
 
-/// Takes at most `limit` ended sessions whose upstream tokens are to be revoked, the longest due first: they are due
-/// for nobody else before `until`.
+/// Claims at most `limit` ended sessions whose upstream tokens are to be revoked, the longest due first: they
+/// are not due again before `until`.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails or a row is corrupt.
@@ -95,14 +96,15 @@ pub fn claim_due_revocations(
         for id in due {
             claimed.extend(claim_revocation(c, &UpstreamSessionId::new(id), now, until)?);
         }
-        // Somebody else took all of these, between the look and the swap: look at what is left.
+        // Other callers claimed all of these between the read and the update: try the remaining ones.
         if nothing_is_due || !claimed.is_empty() {
             return Ok(claimed);
         }
     }
 }
 
-/// Takes one ended session whose upstream tokens are to be revoked now; `None`: they are not, or somebody else is at it.
+/// Claims one ended session whose upstream tokens are to be revoked now; `None` when none are, or it is
+/// claimed already.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -123,8 +125,9 @@ pub fn claim_revocation(
     Ok(Some(ClaimedRevocation { head, until }))
 }
 
-/// A refresh from `from_iteration` brought tokens after the session had ended: they take the place of those that it
-/// spent, and are due to be revoked. `false` when the session has not ended, or is past that iteration.
+/// Enqueues the revocation of tokens that a refresh from `from_iteration` brought after the session had
+/// ended: they replace those that it spent. `false` when the session has not ended, or is past that
+/// iteration.
 ///
 /// # Errors
 /// [`StoreError`] when sealing or a query fails.
@@ -156,8 +159,8 @@ pub fn owe_revocation(
     Ok(true)
 }
 
-/// A revocation failed: it is due again at `until`. Returns how often it has failed so far; `None`, with nothing
-/// changed, when the claim has run out, or other tokens have come since ([`owe_revocation`]).
+/// Schedules a failed revocation again at `until`. Returns how often it has failed so far; `None`, with
+/// nothing changed, when the claim has expired, or other tokens have come since ([`owe_revocation`]).
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -180,8 +183,8 @@ pub fn postpone_revocation(
     Ok(attempts)
 }
 
-/// The revocation of the tokens of `iteration` is done, or given up: nothing is due any more and no secret of the
-/// session is left. Nothing changes when other tokens have come since ([`owe_revocation`]).
+/// Completes the revocation of the tokens of `iteration`, done or given up: nothing is due any more and no
+/// secret of the session is left. Nothing changes when other tokens have come since ([`owe_revocation`]).
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -195,7 +198,7 @@ pub fn complete_revocation(
         .filter(dsl::iteration.eq(iteration))
         .filter(dsl::state.eq(ENDED));
     if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
-        // Those before it were wiped when they were replaced.
+        // Earlier ones were wiped when they were replaced.
         let set = oauth_atp_session::table
             .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
             .filter(oauth_atp_session::iteration.eq(iteration));

@@ -1,4 +1,5 @@
-//! Iterations of the past. They hold no secret; they stay for a while so that a token's provenance can be looked up.
+//! Past iterations. They hold no secret; they are retained for a while so that a token's provenance can be
+//! looked up.
 
 use causeway_domain::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
@@ -8,15 +9,15 @@ use crate::error::StoreError;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{iteration_history, oauth_atp_session};
 
-/// Seconds between two looks of the sweep at a session that is refreshed all the time.
+/// Seconds between two sweeps of a session that is refreshed all the time.
 const LOOK_SECONDS: i64 = 86_400;
 
-/// Which past iterations of a session stay: those that are among the last, and those that are young.
+/// Retention of a session's past iterations: those that are among the last, and those that are young.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
-    /// How many of the last iterations stay whatever their age; the head's is one of them.
+    /// Number of latest iterations retained whatever their age; the head's is one of them.
     pub iterations: i64,
-    /// Seconds for which the others stay.
+    /// Seconds for which the others are retained.
     pub seconds: i64,
 }
 
@@ -26,7 +27,7 @@ impl Default for History {
     }
 }
 
-/// Has the sweep look at a session that it has no plans for.
+/// Schedules a sweep of a session that has none scheduled.
 pub(super) fn schedule(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
@@ -44,7 +45,8 @@ pub(super) fn schedule(
     Ok(())
 }
 
-/// Deletes iterations that do not stay, at most `limit`, of sessions that are due for it; returns how many.
+/// Deletes iterations past their retention, at most `limit`, of sessions that are due for it; returns how
+/// many.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -74,7 +76,8 @@ pub fn sweep_history(
     Ok(deleted)
 }
 
-/// Deletes at most `limit` iterations up to `last` that are from `until` or before, and plans the next look.
+/// Deletes at most `limit` iterations up to `last` that are from `until` or before, and schedules the next
+/// sweep.
 fn sweep_session(
     c: &mut AnyConnection,
     session_id: &str,

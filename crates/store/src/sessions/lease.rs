@@ -1,4 +1,4 @@
-//! The lease of a session: whoever holds it may refresh.
+//! The lease of a session: its holder may refresh.
 
 use causeway_domain::{NodeId, Timestamp, UpstreamSessionId};
 use diesel::dsl::sql;
@@ -14,19 +14,19 @@ use crate::schema::upstream_session::dsl;
 /// A lease that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Which taking it is: a later one has a larger fence.
+    /// Number of the acquisition: a later one has a larger fence.
     pub fence: i64,
-    /// Whether it ran out, or was void, instead of being given back: its holder is gone, or could not write. What
-    /// that one was answered, and had not committed, is lost.
+    /// Whether it had expired, or was void, instead of being released: its holder is dead, or could not
+    /// write. Any response that the holder received and had not committed is lost.
     pub taken_over: bool,
 }
 
-/// Who wants a lease, and for how long.
+/// A request for a lease.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseClaim<'a> {
-    /// Whoever wants it, for those who look at the table.
+    /// Name of the holder, for operators who read the table.
     pub holder: &'a str,
-    /// The server that it works for. When the heartbeat of that one is gone, so is the lease. `None`: it has none.
+    /// The server that it works for. When that one's heartbeat stops, the lease is void. `None`: it has none.
     pub node: Option<&'a NodeId>,
     /// Now.
     pub now: Timestamp,
@@ -34,7 +34,7 @@ pub struct LeaseClaim<'a> {
     pub until: Timestamp,
 }
 
-/// Takes the lease of a live session when nobody holds it.
+/// Acquires the lease of a live session when it is free.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
@@ -70,7 +70,7 @@ pub fn acquire_lease(
     Ok(fence.map(|fence| Lease { fence, taken_over: true }))
 }
 
-/// Holds a lease until later; `false` when it was given back or somebody else has taken it since.
+/// Extends a lease; `false` when it was released or another holder has taken it since.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -87,7 +87,7 @@ pub fn renew_lease(
     Ok(diesel::update(held).set(dsl::lease_until.eq(Some(until.as_secs()))).execute(c)? == 1)
 }
 
-/// Gives a lease back; `false` when somebody else has taken it since.
+/// Releases a lease; `false` when another holder has taken it since.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.

@@ -1,4 +1,4 @@
-//! The sessions that live, by whose they are; and the one that a token names, whether it lives or not.
+//! Live sessions by owner; and the session that a token names, live or not.
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
@@ -12,10 +12,10 @@ use crate::error::StoreError;
 use crate::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 
-/// The most that one look at an account or a browser shows.
+/// Maximum number of sessions listed for an account or a browser.
 pub const LIVE_LIMIT: i64 = 200;
 
-/// Sessions of a tenant that serve, or would after a new sign-in, the most recently used first.
+/// Sessions of a tenant that work, or would after a new sign-in, the most recently used first.
 macro_rules! live {
     ($c:expr, $tenant_id:expr, $now:expr, $filter:expr) => {{
         let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
@@ -35,7 +35,7 @@ fn into_live(rows: Vec<(HeadRow, Option<String>)>, now: Timestamp) -> Result<Vec
     let mut live = Vec::with_capacity(rows.len());
     for (row, granted) in rows {
         let session = row.into_domain()?;
-        // Idle for too long, though no sweep has come by.
+        // Sessions past their idle timeout that no sweep has ended yet are left out.
         if session.is_alive_at(now) {
             let granted = head("granted_scope").scope(granted.as_deref())?;
             live.push(LiveSession { head: session, granted });
@@ -44,7 +44,7 @@ fn into_live(rows: Vec<(HeadRow, Option<String>)>, now: Timestamp) -> Result<Vec
     Ok(live)
 }
 
-/// One session, if it lives.
+/// Finds one session, if it is live.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -57,7 +57,7 @@ pub fn find_live_session(
     Ok(live!(c, tenant_id, now, dsl::session_id.eq(session_id.as_str()))?.pop())
 }
 
-/// One session of a client, if it lives. Its identifier fixes its kind.
+/// Finds one session of a client, if it is live. Its identifier fixes its kind.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -72,7 +72,7 @@ pub fn find_live_session_of_client(
     Ok(live!(c, tenant_id, now, own)?.pop())
 }
 
-/// The sessions of one kind that an account has at a client, at most [`LIVE_LIMIT`].
+/// Lists the live sessions of one kind that an account has at a client, at most [`LIVE_LIMIT`].
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -88,8 +88,8 @@ pub fn list_live_sessions_at_client(
     live!(c, tenant_id, now, of_account.and(dsl::session_kind.eq(kind.as_str())))
 }
 
-/// The session that a token or a code of ours names, in whatever state. That fixes its kind: what a device
-/// session granted never leads to a background session, nor the reverse.
+/// Finds the session that a token or a code of ours names, in whatever state. That fixes its kind: a grant of
+/// a device session never leads to a background session, nor the reverse.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or the row is corrupt.
@@ -106,7 +106,7 @@ pub fn find_session_of_token(
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
 }
 
-/// What began in this browser, at most [`LIVE_LIMIT`].
+/// Lists the live sessions that began in this browser, at most [`LIVE_LIMIT`].
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -119,7 +119,7 @@ pub fn list_live_sessions_of_browser(
     live!(c, tenant_id, now, dsl::browser_id.eq(browser_id.as_str()))
 }
 
-/// What is an account's, in whatever browser it began, at most [`LIVE_LIMIT`].
+/// Lists the live sessions of an account, in whatever browser they began, at most [`LIVE_LIMIT`].
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -132,7 +132,7 @@ pub fn list_live_sessions_of_account(
     live!(c, tenant_id, now, dsl::did.eq(did.as_str()))
 }
 
-/// What is an account's and began in this browser, at most [`LIVE_LIMIT`].
+/// Lists the live sessions of an account that began in this browser, at most [`LIVE_LIMIT`].
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.
@@ -146,7 +146,7 @@ pub fn list_live_sessions_of_account_in_browser(
     live!(c, tenant_id, now, dsl::did.eq(did.as_str()).and(dsl::browser_id.eq(browser_id.as_str())))
 }
 
-/// The device sessions of a client that began in this browser, at most [`LIVE_LIMIT`].
+/// Lists the live device sessions of a client that began in this browser, at most [`LIVE_LIMIT`].
 ///
 /// # Errors
 /// [`StoreError`] when the query fails or a row is corrupt.

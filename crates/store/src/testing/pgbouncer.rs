@@ -11,7 +11,7 @@ use url::Url;
 use super::TestDatabase;
 use crate::url::DatabaseUrl;
 
-/// Where Debian has it.
+/// Debian's path of the program.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 /// Connections to the server that it shares among its clients: fewer than any test has clients.
 const SERVER_CONNECTIONS: usize = 2;
@@ -25,7 +25,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one before a PostgreSQL database; `None`, and a loud line on stderr, when it is not installed.
+    /// Starts one in front of a PostgreSQL database; `None`, and a loud line on stderr, when it is not
+    /// installed.
     ///
     /// # Panics
     /// When it is installed and does not start, or the database is no PostgreSQL database.
@@ -66,7 +67,7 @@ impl PgBouncer {
         panic!("PgBouncer does not listen");
     }
 
-    /// The same database, by way of it.
+    /// The same database, through the pooler.
     pub const fn url(&self) -> &DatabaseUrl {
         &self.url
     }

@@ -1,4 +1,4 @@
-//! A client that is deleted: gone at once, and what there was of it goes in small steps.
+//! Deletion of a client: effective at once, while its rows are deleted in small steps.
 
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;

@@ -1,4 +1,4 @@
-//! Devices that wait for a person: each step once, on both databases.
+//! Device authorizations: each step once, on both databases.
 
 use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceGrant, DeviceStage};
 use causeway_domain::session::SessionHead;

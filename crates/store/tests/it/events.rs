@@ -98,7 +98,7 @@ fn who_writes_an_event_waits_for_nobody() {
     });
 }
 
-/// Whoever has read an event never misses one that was written earlier and committed later.
+/// A client that has read an event never misses one that was written earlier and committed later.
 #[test]
 fn an_event_that_commits_late_comes_late() {
     on_postgres(|world| async move {
@@ -196,7 +196,7 @@ fn ids_grow_and_no_two_events_have_the_same() {
     });
 }
 
-/// What waits for one client is no part of another one's queue.
+/// Events that wait for one client are not in another one's queue.
 #[test]
 fn queues_are_apart() {
     on_each(|world| async move {

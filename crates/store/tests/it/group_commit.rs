@@ -46,7 +46,7 @@ async fn in_one_batch(store: &Store, jobs: Vec<Job>) -> Vec<Result<(), StoreErro
             tokio::task::yield_now().await;
         }
     }
-    // Once and for all: whoever shares its fate may have it run again.
+    // Dropped rather than signaled: the closure may run again with the batch that it shares.
     drop(release);
     // It shares the batch of those that came while it ran, and their fate.
     let _ = holder.await.unwrap();
@@ -147,7 +147,7 @@ fn when_the_transaction_is_lost_everybody_is_told_to_retry() {
             let rows: Vec<Client> = (0..3).map(|_| client()).collect();
             let jobs: Vec<Job> = vec![
                 insert(&rows[0]),
-                // What SQLite does by itself when the disk is full.
+                // Does what SQLite does by itself when the disk is full.
                 Box::new(move |c| {
                     let ended =
                         c.batch_execute("INSERT OR ROLLBACK INTO oauth_client SELECT * FROM oauth_client");

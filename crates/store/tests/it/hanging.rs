@@ -1,4 +1,5 @@
-//! A database that does not answer: callers are told in time, few wait, and what they were told was not done is not done.
+//! A database that does not answer: callers get an error in time, few wait, and work reported as failed is
+//! never committed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,7 +16,7 @@ use url::Url;
 use crate::common::{client, runtime};
 
 const TIMEOUT: Duration = Duration::from_millis(400);
-/// What a busy machine adds.
+/// Extra time for a busy machine.
 const SLACK: Duration = Duration::from_millis(1500);
 
 fn options() -> StoreOptions {
@@ -124,7 +125,7 @@ fn a_server_that_hangs_keeps_nobody_waiting() {
         assert!(ready.0.is_err() && ready.1 < Duration::from_secs(2), "{ready:?}");
         assert!(store.stats().timeouts >= 80);
         stall.gate.open();
-        // The connections that hung are of use again, and nothing was done that callers were told was not.
+        // The connections that hung are usable again, and no work reported as failed was committed.
         while is_there(&store, "before").await.is_err() {}
         store.ready().await.unwrap();
         assert!(!is_there(&store, "meanwhile").await.unwrap());
@@ -143,7 +144,7 @@ fn a_locked_table_keeps_nobody_waiting() {
         let answers = join_all((0..20).map(|_| is_there(&store, "x"))).await;
         assert!(began.elapsed() < TIMEOUT + SLACK, "{:?}", began.elapsed());
         assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(StoreError::is_retryable)));
-        // The server itself ended the first ones: their connections serve whoever needs no locked table.
+        // The server itself ended the first ones: their connections serve callers that need no locked table.
         while store.ping().await.is_err() {}
         drop(lock);
         insert(&store, "after").await.unwrap();

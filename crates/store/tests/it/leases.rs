@@ -1,4 +1,4 @@
-//! Leases of servers that are gone.
+//! Leases of dead servers.
 
 use causeway_domain::NodeId;
 use causeway_domain::session::SessionHead;
@@ -24,7 +24,7 @@ impl World {
     }
 }
 
-/// A lease is good while the heartbeat of its server is, and void as soon as that is gone, whatever the lease says.
+/// A lease is valid while its server sends heartbeats, and void as soon as they stop, whatever its expiry.
 #[test]
 fn a_lease_ends_with_its_server() {
     on_each(|world| async move {
@@ -34,7 +34,8 @@ fn a_lease_ends_with_its_server() {
         world.beat(&two).await;
         let first = world.lease_for(Some(&one), &session).await.unwrap();
         assert_eq!(world.lease_for(Some(&two), &session).await, None, "{}: held", world.kind);
-        // What a killed server leaves: on the embedded database the next one forgets it, else its heartbeat ages.
+        // After a server was killed: on the embedded database the next one deletes its row, otherwise its
+        // heartbeat ages.
         if world.kind == "sqlite" {
             let next = two.clone();
             world.write(move |c| nodes::forget_others(c, &next)).await;
@@ -54,7 +55,7 @@ fn a_lease_ends_with_its_server() {
     });
 }
 
-/// Whoever has no heartbeat is believed for as long as the lease says.
+/// The lease of a holder without a heartbeat is valid until it expires.
 #[test]
 fn a_lease_without_a_server_lasts() {
     on_each(|world| async move {

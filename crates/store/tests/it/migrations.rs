@@ -327,7 +327,7 @@ fn defaults(url: &DatabaseUrl) -> Columns {
         .collect()
 }
 
-/// What `schema.rs` says, read from its text.
+/// The content of `schema.rs`, read from its text.
 fn schema_rs() -> Columns {
     let mut columns = Columns::new();
     let mut table = "";
@@ -414,7 +414,7 @@ fn both_databases_have_the_same_schema() {
     assert_eq!(primary_keys(sqlite), primary_keys(postgres));
 }
 
-/// Operators look with their own tools: these names are promised.
+/// Operators query with their own tools: these names are a stable interface.
 #[test]
 fn the_promised_tables_indexes_and_keys() {
     #[derive(QueryableByName)]

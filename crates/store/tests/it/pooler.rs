@@ -12,7 +12,7 @@ fn behind(pooler: Pooler) -> StoreOptions {
     StoreOptions { pooler, postgres_connections: 8, ..options() }
 }
 
-/// What one caller does: statements that are prepared everywhere else, in transactions that read and write.
+/// The work of one caller: statements that are prepared everywhere else, in transactions that read and write.
 async fn work(world: &World) -> Result<(), StoreError> {
     let (client, session) = {
         let row = client();
@@ -68,7 +68,7 @@ fn a_transaction_pooler_may_stand_between() {
     });
 }
 
-/// Whoever forgets the setting is told which it is.
+/// The error names the setting that is missing.
 #[test]
 fn a_transaction_pooler_that_is_not_known_is_named() {
     let Some(database) = TestDatabase::postgres() else { return };

@@ -1,4 +1,4 @@
-//! What only PostgreSQL does: lost connections and lost races between transactions.
+//! Behavior specific to PostgreSQL: lost connections and lost races between transactions.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,7 +50,7 @@ fn cut_connections_are_replaced() {
             store.write(move |c| clients::insert_client(c, &row)).await.unwrap();
             store.ping().await.unwrap();
         }
-        // In the middle of a transaction: the caller is told, the next one is served.
+        // In the middle of a transaction: the caller gets an error, the next one is served.
         let row = client();
         let result: Result<(), StoreError> = store
             .write(move |c| {
@@ -78,7 +78,7 @@ impl io::Write for Log {
     }
 }
 
-/// What the store says on a thread of its own belongs to whoever asked.
+/// Log lines from the store's own threads belong to the caller's span.
 #[test]
 fn a_lost_connection_is_said_of_the_request_that_found_it() {
     let log = Log::default();
@@ -172,8 +172,8 @@ fn a_deadlock_is_run_again() {
     });
 }
 
-/// A retry adds a sibling pair while the grant is being revoked beside it: whoever is first, no
-/// token of the grant is alive afterwards.
+/// A retry adds a sibling pair while the grant is being revoked beside it: whichever is first, no token of
+/// the grant is alive afterwards.
 #[test]
 fn a_pair_does_not_slip_past_a_revocation() {
     on_postgres(|store| async move {

@@ -1,4 +1,4 @@
-//! Single use means single use, whoever races.
+//! Single use means single use, however many callers race.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -86,7 +86,7 @@ fn one_of_sixteen_consumes_a_refresh_token() {
     });
 }
 
-/// Who comes second waits for the first, and sees what the first did.
+/// The second caller waits for the first, and sees its changes.
 #[test]
 fn refreshes_of_one_token_happen_one_after_the_other() {
     on_each(|world| async move {

@@ -1,4 +1,4 @@
-//! What works once.
+//! Single-use values.
 
 use causeway_domain::{ClientId, Jkt, OneUse};
 use causeway_store::StoreError;
@@ -22,7 +22,7 @@ fn once_until_it_is_swept() {
                 assert!(consume_once(c, &proof("k", "i"))?);
                 assert!(consume_once(c, &proof("l", "j"))?);
                 assert!(consume_once(c, &OneUse::assertion(&ClientId::new("k"), "j", NOW.plus(300)))?);
-                // Whoever moves the end does not get a second use.
+                // Changing the expiry does not allow a second use.
                 assert!(!consume_once(c, &OneUse::dpop_proof(&Jkt::new("k"), "j", NOW.plus(301)))?);
                 sweep_expired(c, NOW.plus(299), 10)?;
                 assert!(!consume_once(c, &proof("k", "j"))?);
@@ -34,7 +34,7 @@ fn once_until_it_is_swept() {
     });
 }
 
-/// What was used for a grant that did not come about is not used.
+/// A value consumed in a transaction that failed is not used up.
 #[test]
 fn a_failed_transaction_uses_nothing_up() {
     on_each(|world| async move {

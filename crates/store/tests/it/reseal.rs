@@ -1,4 +1,4 @@
-//! What an old key has sealed comes under a new one, beside those who write.
+//! Re-encryption of values sealed by an old key, beside concurrent writers.
 
 use std::collections::BTreeSet;
 
@@ -211,7 +211,7 @@ fn everything_comes_under_the_new_key() {
     });
 }
 
-/// The secret with which the client of a session is told next.
+/// The webhook secret for the next delivery to the client of a session.
 fn told(c: &mut AnyConnection, ring: &SealingKeyRing, session: &SessionHead) -> Result<String, StoreError> {
     let (id, kind) = (&session.session_id, events::EventKind::Completed);
     events::note_session(c, id, kind, NOW)?;
@@ -220,7 +220,7 @@ fn told(c: &mut AnyConnection, ring: &SealingKeyRing, session: &SessionHead) -> 
     Ok(due.first().unwrap().webhook.secret.expose().to_owned())
 }
 
-/// Between the look at a value and its swap a server refreshes, consumes and replaces: what it did stays.
+/// Between the read of a value and its swap a server refreshes, consumes and replaces: its changes stay.
 #[test]
 fn a_change_meanwhile_is_never_overwritten() {
     on_each(|mut world| async move {
@@ -330,7 +330,7 @@ fn an_interruption_costs_nothing() {
     });
 }
 
-/// What no key of the ring opens is told, and left as it is.
+/// Values that no key of the ring opens are reported and left as they are.
 #[test]
 fn what_does_not_open_stays() {
     on_each(|mut world| async move {

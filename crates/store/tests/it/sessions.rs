@@ -35,7 +35,7 @@ impl World {
     }
 }
 
-/// Who takes a lease knows whether it was given back or ran out.
+/// A lease tells whether the one before was released or expired.
 #[test]
 fn a_lease_that_was_never_given_back() {
     on_each(|world| async move {
@@ -83,7 +83,7 @@ fn an_old_fence_brings_no_bad_news() {
     });
 }
 
-/// Whoever brings the tokens that follow the head's is right, with or without the lease.
+/// A refresh from the head's iteration is accepted, with or without the lease.
 #[test]
 fn a_late_answer_counts_while_the_head_stands_still() {
     on_each(|world| async move {
@@ -105,7 +105,7 @@ fn a_late_answer_counts_while_the_head_stands_still() {
     });
 }
 
-/// Failures are counted by whoever holds the lease, and forgotten with the next success.
+/// Failures are counted by the holder of the lease, and cleared by the next success.
 #[test]
 fn a_failed_refresh_makes_a_pause() {
     on_each(|world| async move {
@@ -258,7 +258,7 @@ fn an_ended_session_is_revoked_upstream_sooner_or_later() {
     });
 }
 
-/// Tokens that come when the session is over are revoked in place of those that were spent for them.
+/// Tokens that arrive after the session has ended are revoked in place of those that were spent for them.
 #[test]
 fn tokens_that_come_too_late_are_revoked() {
     on_each(|world| async move {
@@ -286,7 +286,7 @@ fn tokens_that_come_too_late_are_revoked() {
                 assert_eq!(due.iter().map(|head| head.iteration).collect::<Vec<_>>(), [2]);
                 assert_eq!(due[0].state, SessionState::Ended);
                 assert_eq!(sessions::find_token_set(c, &ring, &id, 1)?, None);
-                // Whoever revoked the spent ones meanwhile is not done.
+                // Revoking the spent tokens meanwhile does not complete it.
                 sessions::complete_revocation(c, &id, 1)?;
                 assert_eq!(claim(c, 21)?.len(), 1);
                 assert_eq!(sessions::find_token_set(c, &ring, &id, 2)?, Some(token_set("late")));
@@ -338,7 +338,7 @@ fn one_background_session_lives() {
     });
 }
 
-/// What is due is given to one of those who ask, by an index, and what is over is due no more.
+/// A due session is claimed by one caller, through an index, and an ended one is not due any more.
 #[test]
 fn due_refreshes_are_taken_once() {
     on_each(|world| async move {
@@ -380,7 +380,8 @@ fn due_refreshes_are_taken_once() {
     });
 }
 
-/// Two servers look at the same moment: each ended session is revoked by one of them, and due again when that one dies.
+/// Two servers claim at the same moment: each ended session is claimed by one of them, and due again when
+/// that one dies.
 #[test]
 fn due_revocations_are_shared() {
     on_each(|world| async move {
@@ -423,7 +424,7 @@ fn due_revocations_are_shared() {
     });
 }
 
-/// Sixteen processes look at the same moment: each session is given to one of them, and none is left.
+/// Sixteen processes claim at the same moment: each session is claimed by one of them, and none is left.
 #[test]
 fn due_refreshes_are_shared() {
     on_each(|world| async move {

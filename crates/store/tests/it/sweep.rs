@@ -1,4 +1,4 @@
-//! What a sweep takes and what it leaves.
+//! Deletions by the sweep, and the rows that it retains.
 
 use std::sync::{Arc, Mutex};
 
@@ -113,7 +113,7 @@ fn idle_and_abandoned_sessions_end_and_background_ones_stay() {
     });
 }
 
-/// A client without refresh tokens comes back for its next access token without asking the person.
+/// A client without refresh tokens gets its next access token without asking the user.
 #[test]
 fn a_session_outlives_its_tokens() {
     on_each(|world| async move {
@@ -320,7 +320,7 @@ fn no_page_of_a_list_reads_or_sorts_a_whole_table() {
                         SessionFilter { ended, did: did(), ..SessionFilter::default() },
                     ] {
                         let after = PageRequest { after: Some("s5".to_owned()), limit: 10 };
-                        // What they read is a crowd of which nobody could make sessions.
+                        // The rows read here are bulk filler from which no session can be built.
                         let _ = list_sessions(c, &tenant, &filter, &PageRequest::first(10));
                         let _ = list_sessions(c, &tenant, &filter, &after);
                     }
