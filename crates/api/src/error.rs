@@ -1,4 +1,4 @@
-//! From the verbs' errors to the wire: one table for JSON, and in `page` one for pages.
+//! Maps the errors of `causeway-flow` to the wire: one table for JSON, and in `page` one for pages.
 
 mod challenge;
 mod export;
@@ -37,10 +37,10 @@ use crate::http::request;
 use self::challenge::Challenge;
 pub(crate) use self::page::{PageError, sign_in_status};
 
-/// Seconds after which it makes sense to come back to what too many want at the moment.
+/// `Retry-After` in seconds when a resource is at capacity.
 const BUSY_SECONDS: u64 = 60;
 
-/// The same where what is held is let go of soon.
+/// `Retry-After` in seconds when memory is exhausted that is released soon.
 const NO_ROOM_SECONDS: u64 = 2;
 
 /// An error as an API client sees it (RFC 6749 section 5.2).
@@ -60,10 +60,10 @@ pub(crate) struct ApiError {
 struct ApiErrorBody<'a> {
     error: ErrorCode,
     error_description: &'a WireText,
-    /// The same text by the name that XRPC has for it.
+    /// The same text under the name that XRPC uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a WireText>,
-    /// With `reauth_required`, once in five minutes: where the person signs in again.
+    /// With `reauth_required`, once in five minutes: where the user signs in again.
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_in_url: Option<&'a str>,
     request_id: String,
@@ -87,7 +87,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, &error.to_string())
     }
 
-    /// Ours: the detail goes to the log, the wire gets the request id.
+    /// An internal error: the detail goes to the log, the client gets the request id.
     fn internal(error: &Internal) -> Self {
         if error.is_retryable() {
             tracing::warn!(%error, "temporarily unavailable");
@@ -118,12 +118,12 @@ impl ApiError {
         self.retry_after
     }
 
-    /// Where the person signs in again.
+    /// Where the user signs in again.
     pub(crate) fn sign_in_url(&self) -> Option<&str> {
         self.sign_in_url.as_deref()
     }
 
-    /// For a caller who expects the form of XRPC's errors, too (atproto specification "HTTP API (XRPC)").
+    /// Adds the form of XRPC errors, for callers that expect it (atproto specification "HTTP API (XRPC)").
     pub(crate) fn in_xrpc(self) -> Self {
         Self { in_xrpc: true, ..self }
     }
@@ -139,8 +139,8 @@ impl ApiError {
         this
     }
 
-    /// A token did not hold. The scheme that was used says why; the other one is on offer (RFC 9449
-    /// section 7.1).
+    /// A token is invalid. The challenge of the scheme that was used says why; for Bearer, DPoP is also
+    /// offered (RFC 9449 section 7.1).
     fn token(code: ErrorCode, status: StatusCode, description: &str, scheme: TokenType) -> Self {
         let mut this = Self::new(status, code, description);
         this.challenges.push(Challenge::of(scheme).because(code, &this.description));
@@ -150,13 +150,13 @@ impl ApiError {
         this
     }
 
-    /// The token was sent in a way that cannot be read.
+    /// The token was sent in a malformed or ambiguous way.
     pub(crate) fn malformed_token(problem: &str) -> Self {
         let code = ErrorCode::InvalidRequest;
         Self::token(code, StatusCode::BAD_REQUEST, problem, TokenType::Bearer)
     }
 
-    /// A token that was presented in this way, or the proof beside it, does not hold.
+    /// The access token, presented with `scheme`, or its DPoP proof is invalid.
     pub(crate) fn access(error: &AccessError, scheme: TokenType) -> Self {
         match error {
             AccessError::Internal(error) | AccessError::Proof(ProofError::Internal(error)) => {
@@ -176,8 +176,8 @@ impl ApiError {
         }
     }
 
-    /// A client's credentials did not hold (RFC 6749 section 5.2). However it sent them, a 401 names a scheme (RFC 9110
-    /// section 15.5.2).
+    /// Client authentication failed (RFC 6749 section 5.2). A 401 names a scheme, however the credentials
+    /// were sent (RFC 9110 section 15.5.2).
     fn invalid_client(error: &impl fmt::Display) -> Self {
         let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, &error.to_string());
         let challenge = Challenge::new("Basic", "causeway").because(this.code, &this.description);
@@ -185,7 +185,7 @@ impl ApiError {
         this
     }
 
-    /// From the endpoints of clients.
+    /// Errors of endpoints that authenticate clients.
     pub(crate) fn caller(error: CallerError) -> Self {
         match error {
             CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),

@@ -38,7 +38,7 @@ pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Res
         let app = app.configure(routes::configure);
         if with_admin { app.configure(routes::admin::configure) } else { app }
     });
-    // Where an answer streams, its next part would wait 40 ms for the client to acknowledge the one before.
+    // Without it, each part of a streamed response would wait 40 ms for the client to acknowledge the last.
     let server = server.workers(workers).keep_alive(keep_alive).shutdown_timeout(10).tcp_nodelay(true);
     Ok(server.disable_signals().listen(listener)?.run())
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`, on an address of its own: what Prometheus scrapes (text format 0.0.4).
+//! `GET /metrics`, on an address of its own, for Prometheus (text format 0.0.4).
 
 mod text;
 
@@ -83,7 +83,7 @@ async fn sessions(out: &mut Exposition, ctx: &Ctx) {
                 out.sample(name, &labels, u64::try_from(count).unwrap_or_default());
             }
         }
-        // Everything else is in memory, and worth having just then.
+        // The other metrics are in memory, and most useful just when the database fails.
         Err(error) => tracing::warn!(%error, "live sessions cannot be counted"),
     }
 }
@@ -126,7 +126,7 @@ fn refreshes(out: &mut Exposition, ctx: &Ctx) {
     }
 }
 
-/// What clients are told: how much, and what waits for whom.
+/// Deliveries to clients: how many there were, and the backlog of each client.
 async fn deliveries(out: &mut Exposition, ctx: &Ctx) {
     let name = "causeway_event_streams";
     out.family(name, Kind::Gauge, "Streams of events that are open.");

@@ -1,5 +1,5 @@
-//! The OpenAPI document (OpenAPI Specification 3.1): what programs may send and what they get. The pages that
-//! people see are not in it, apart from the addresses to which a client sends a browser.
+//! The OpenAPI document (OpenAPI Specification 3.1): requests of programs and their answers. The pages that
+//! users see are not in it, apart from the addresses to which a client sends a browser.
 //!
 //! A test compares it with the route table, so that no endpoint is forgotten or invented.
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::routes;
 
-    /// Forms of our own pages, what those pages load, and where a person's server sends the browser back to.
+    /// Our own pages, their forms and assets, and the addresses that the authorization server uses.
     const OF_PAGES: [&str; 16] = [
         "/",
         "/assets/{name}",
@@ -105,7 +105,7 @@ mod tests {
         assert!(OF_PAGES.iter().all(|path| known.contains(path)), "a page is gone");
     }
 
-    /// Whatever is referred to is there, and every operation has a name of its own.
+    /// Every reference resolves, and every operation has a name of its own.
     #[test]
     fn references_lead_somewhere() {
         let document = document("https://causeway.example");

@@ -1,4 +1,4 @@
-//! What every handler shares.
+//! State that every handler shares.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::routes::metadata;
 /// How the server presents itself over HTTP.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
-    /// Where browsers see the pages: the issuer, but `127.0.0.1` where that says `localhost`, since a
-    /// PDS sends people back to loopback addresses only.
+    /// Origin of the pages as browsers see it: the issuer, but `127.0.0.1` where that says `localhost`, since
+    /// an authorization server sends users back to loopback addresses only.
     pub page_origin: String,
-    /// Whose forwarded address, request id and traceparent are believed.
+    /// Proxies whose forwarded address, request id and traceparent are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The client of the page at `/`; `None`: the page is off.
     pub demo: Option<ClientId>,
@@ -27,11 +27,11 @@ pub struct ApiConfig {
     pub workers: usize,
     /// The operator's token for `/admin`; `None`: there is no such address.
     pub admin_token: Option<Secret>,
-    /// Counts the requests, when somebody looks at the metrics.
+    /// Request statistics, when metrics are served.
     pub stats: Option<HttpStats>,
 }
 
-/// What every handler shares.
+/// State that every handler shares.
 pub(crate) struct AppState {
     pub(crate) ctx: Ctx,
     pub(crate) config: ApiConfig,

@@ -1,5 +1,5 @@
-//! The `WWW-Authenticate` header (RFC 9110 section 11.6.1): every parameter keeps to the characters that it may
-//! hold (RFC 6750 section 3), whatever it is made of.
+//! The `WWW-Authenticate` header (RFC 9110 section 11.6.1): every parameter is limited to the characters that
+//! it may hold (RFC 6750 section 3), whatever its source.
 
 use causeway_domain::{ErrorCode, WireText};
 use causeway_flow::{TokenType, dpop};
@@ -11,7 +11,7 @@ use crate::http::request;
 pub(super) struct Challenge(String);
 
 impl Challenge {
-    /// How to get in, by this scheme.
+    /// A challenge of this scheme.
     pub(super) fn new(scheme: &str, realm: &str) -> Self {
         let mut this = Self(scheme.to_owned());
         this.0.push_str(" realm=\"");
@@ -20,7 +20,7 @@ impl Challenge {
         this
     }
 
-    /// How to get at a resource (RFC 9728 section 5.1, RFC 9449 section 7.1).
+    /// A challenge for access to a resource (RFC 9728 section 5.1, RFC 9449 section 7.1).
     pub(super) fn of(scheme: TokenType) -> Self {
         let mut this = Self::new(scheme.as_str(), "causeway");
         this.add("resource_metadata", &WireText::new(&request::resource_metadata_url()));
@@ -30,14 +30,14 @@ impl Challenge {
         this
     }
 
-    /// With what was wrong with the last try.
+    /// Adds the error of the last attempt.
     pub(super) fn because(mut self, code: ErrorCode, description: &WireText) -> Self {
         self.add("error", &WireText::new(code.as_str()));
         self.add("error_description", description);
         self
     }
 
-    /// Names the scope that would do; one that cannot be named as it is, is left out.
+    /// Names the required scope; one that cannot be named unchanged is left out.
     pub(super) fn name_scope(&mut self, scope: &str) {
         if let Some(scope) = WireText::unchanged(scope) {
             self.add("scope", &scope);

@@ -1,4 +1,4 @@
-//! The errors of sessions that a client asks for as itself.
+//! Errors of sessions that an authenticated client requests.
 
 use actix_web::http::StatusCode;
 use causeway_flow::export::ExportError;

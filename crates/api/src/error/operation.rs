@@ -1,4 +1,4 @@
-//! The errors of what keeps a server running: limits, events, its operator.
+//! Errors of rate limits, events and the operator's API.
 
 use actix_web::http::StatusCode;
 use causeway_domain::ErrorCode;
@@ -25,7 +25,7 @@ impl ApiError {
     }
 }
 
-/// No specification has a code for it: this one says that it passes (RFC 6585 section 4).
+/// No specification has an error code for 429 (RFC 6585 section 4): this one says that it is temporary.
 impl From<TooMany> for ApiError {
     fn from(error: TooMany) -> Self {
         let code = ErrorCode::TemporarilyUnavailable;

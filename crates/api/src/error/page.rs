@@ -1,4 +1,4 @@
-//! From the verbs' errors to the pages that a person sees.
+//! Maps the errors of `causeway-flow` to the pages that a user sees.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use crate::http::headers::{Forms, page};
 use crate::http::request;
 use crate::pages::{ErrorPage, Onward, Problem};
 
-/// An error as a person sees it.
+/// An error as a user sees it.
 #[derive(Debug)]
 pub(crate) struct PageError {
     pub(super) status: StatusCode,
@@ -28,7 +28,7 @@ pub(crate) struct PageError {
     pub(super) problem: Problem,
     pub(super) detail: Option<String>,
     retry_after: Option<u64>,
-    /// Where the person may go on to, if they want to.
+    /// Where the user may go on to, if they want to.
     onward: Option<ClientAnswer>,
 }
 
@@ -37,18 +37,19 @@ impl PageError {
         Self { status, code, problem, detail: None, retry_after: None, onward: None }
     }
 
-    /// The app's mistake; `detail` is for its makers.
+    /// A mistake of the app; `detail` is for its developers.
     pub(crate) fn app(code: ErrorCode, detail: &impl fmt::Display) -> Self {
         let detail = Some(sentence(&detail.to_string()));
         Self { detail, ..Self::new(StatusCode::BAD_REQUEST, code, Problem::App) }
     }
 
-    /// The same, where the app could be told; the person decides whether to go there (RFC 9700 section 4.11.2).
+    /// The same, when the app can receive the answer; the user decides whether to go there (RFC 9700 section
+    /// 4.11.2).
     pub(crate) fn refused(refusal: &Refusal, answer: ClientAnswer) -> Self {
         Self { onward: Some(answer), ..Self::app(refusal.code(), refusal) }
     }
 
-    /// Nobody may be shown anything, and the app is unknown to this browser; the person decides whether to go there.
+    /// `prompt=none` failed for an app that this browser does not know; the user decides whether to go there.
     pub(crate) fn silent(code: ErrorCode, detail: &str, answer: ClientAnswer) -> Self {
         Self { onward: Some(answer), problem: Problem::NotSignedInHere, ..Self::app(code, &detail) }
     }
@@ -57,7 +58,7 @@ impl PageError {
         Self::new(StatusCode::BAD_REQUEST, code, problem)
     }
 
-    /// The answer came to a browser that we have not met.
+    /// The answer arrived in an unknown browser.
     pub(crate) const fn unknown_browser() -> Self {
         Self::over(ErrorCode::NonceInvalidOrReused, Problem::OtherBrowser)
     }
@@ -78,7 +79,7 @@ impl PageError {
         Self::over(ErrorCode::InvalidRequest, Problem::Undecided)
     }
 
-    /// A form that no page of ours made for this browser.
+    /// A form that none of our pages made for this browser.
     pub(crate) const fn foreign_form() -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::AccessDenied, Problem::ForeignForm)
     }

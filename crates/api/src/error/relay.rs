@@ -19,14 +19,14 @@ impl From<UploadError> for ApiError {
 }
 
 impl ApiError {
-    /// The process holds as much as it may.
+    /// The memory budget of the process is exhausted.
     fn no_room(error: &impl std::fmt::Display) -> Self {
         let code = ErrorCode::TemporarilyUnavailable;
         let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string());
         Self { retry_after: Some(NO_ROOM_SECONDS), ..this }
     }
 
-    /// A call that was made, or refused, for a token that was presented in this way.
+    /// The failure of a relayed call, or its refusal; `scheme` is how the access token was presented.
     pub(crate) fn relay(error: RelayError, scheme: TokenType) -> Self {
         let code = error.code();
         let text = error.to_string();

@@ -1,4 +1,4 @@
-//! Every error that a verb can end in, as it goes over the wire: `wire.txt` beside this file. A variant without a
+//! Every error as it goes over the wire: `wire.txt` beside this file. A variant without a
 //! line here does not compile, and a line that says something else than `wire.txt` fails.
 //!
 //! After a change that is meant: `CAUSEWAY_WRITE_WIRE=1 cargo test -p causeway-api every_error`, and read the diff.
@@ -43,7 +43,7 @@ use crate::http::form::InputError;
 
 const EXPECTED: &str = include_str!("wire.txt");
 
-/// What must never get out.
+/// An internal detail that must never reach a client.
 const DETAIL: &str = "a detail of the inside";
 
 const fn inside() -> Internal {
@@ -99,7 +99,7 @@ fn json(error: impl Into<ApiError>) -> Vec<String> {
     lines
 }
 
-/// The page that a person sees.
+/// The page that a user sees.
 fn page(error: impl Into<PageError>) -> Vec<String> {
     let error = error.into();
     let mut lines = vec![format!("page {} {}: {:?}", error.status.as_u16(), error.code, error.problem)];
@@ -117,7 +117,7 @@ fn headers(error: &dyn ResponseError, names: &[HeaderName]) -> Vec<String> {
     all.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
 }
 
-/// What the redirect URI gets.
+/// The error that the redirect URI receives.
 fn redirect(refusal: &Refusal) -> Vec<String> {
     vec![format!("redirect {}: {}", refusal.code(), WireText::new(&refusal.to_string()))]
 }

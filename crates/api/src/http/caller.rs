@@ -1,4 +1,4 @@
-//! Requests of clients that say who they are: at the token endpoint and wherever else one authenticates as there.
+//! Client authentication of requests: at the token endpoint and wherever clients authenticate the same way.
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,7 +10,7 @@ use super::proof::{Proofs, with_nonce};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// Lets the client of a request in and checks its DPoP proof, before anything of the request is looked at.
+/// Authenticates the client of a request and checks its DPoP proof, before anything else of it is evaluated.
 pub(crate) async fn identify(
     req: &HttpRequest,
     state: &AppState,
@@ -22,8 +22,8 @@ pub(crate) async fn identify(
         .map_err(ApiError::caller)
 }
 
-/// Answers a form that a client posts: lets it in, does what it asks for, and gives it the nonce for its next
-/// proof, whatever the answer is (RFC 9449 section 8.2).
+/// Answers a form that a client posts: authenticates the client, runs `grant`, and adds the nonce for its
+/// next proof to the answer, successful or not (RFC 9449 section 8.2).
 pub(crate) async fn answer_form(
     req: &HttpRequest,
     state: &AppState,

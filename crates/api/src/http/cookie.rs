@@ -1,4 +1,4 @@
-//! The one cookie: it tells a browser apart from every other, and nothing else.
+//! The only cookie: it identifies a browser and holds nothing else.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::COOKIE;
@@ -10,11 +10,11 @@ use crate::state::AppState;
 /// Seconds that a browser keeps it: a year.
 const MAX_AGE: u64 = 31_536_000;
 
-/// A browser, known before or met now.
+/// A browser, already known or new.
 pub(crate) struct BrowserCookie {
-    /// Who it is.
+    /// The browser's id.
     pub(crate) id: BrowserSessionId,
-    /// The `Set-Cookie` value for a browser met now.
+    /// The `Set-Cookie` value for a new browser.
     pub(crate) set: Option<String>,
 }
 
@@ -22,17 +22,17 @@ const fn name(state: &AppState) -> &'static str {
     if state.secure { "__Host-causeway" } else { "causeway" }
 }
 
-/// Whether a value has the form of one that we made.
+/// Whether a value has the form of our cookie's.
 fn is_ours(value: &str) -> bool {
     value.strip_prefix(Browser::PREFIX).is_some_and(|random| random.len() == 43)
 }
 
-/// The browser that sent this request, if we met before.
+/// The browser that sent this request, if it is known.
 pub(crate) fn known(req: &HttpRequest, state: &AppState) -> Option<BrowserSessionId> {
     secret(req, state).map(|secret| BrowserSessionId::of(&secret))
 }
 
-/// The secret by which we know the browser again.
+/// The secret that identifies the browser.
 pub(crate) fn secret(req: &HttpRequest, state: &AppState) -> Option<PlainToken<Browser>> {
     let value =
         req.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok()).find_map(|header| {
@@ -44,12 +44,12 @@ pub(crate) fn secret(req: &HttpRequest, state: &AppState) -> Option<PlainToken<B
     Some(PlainToken::presented(value))
 }
 
-/// The browser that sent this request; meets it when it is new.
+/// The browser that sent this request; a new one gets a cookie.
 pub(crate) fn known_or_new(req: &HttpRequest, state: &AppState) -> BrowserCookie {
     with_form_token(req, state).0
 }
 
-/// The same, and what the forms of a page for this browser carry.
+/// The same, with the token that forms of a page for this browser carry.
 pub(crate) fn with_form_token(req: &HttpRequest, state: &AppState) -> (BrowserCookie, String) {
     if let Some(secret) = secret(req, state) {
         return (BrowserCookie { id: BrowserSessionId::of(&secret), set: None }, secret.form_token());

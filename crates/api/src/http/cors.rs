@@ -1,10 +1,10 @@
-//! What scripts of other origins may call (Fetch standard, "CORS protocol").
+//! Access for scripts of other origins (Fetch standard, "CORS protocol").
 
 use actix_cors::Cors;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 
-/// For endpoints that know a caller by what it sends, never by a cookie: any origin may call them,
-/// with any header, and read what a client has to react to. Pages and their forms are never wrapped.
+/// CORS for endpoints that identify a caller by what it sends, never by a cookie: any origin may call
+/// them, with any header, and read the headers that a client reacts to. Pages and forms are never wrapped.
 pub(crate) fn cors() -> Cors {
     Cors::default()
         .allow_any_origin()
@@ -20,7 +20,7 @@ pub(crate) fn cors() -> Cors {
 const EXPOSED: [&str; 8] = [
     "DPoP-Nonce",
     "X-Request-Id",
-    // Of people's own servers.
+    // Sent by the PDS.
     "atproto-content-labelers",
     "atproto-repo-rev",
     "RateLimit-Limit",

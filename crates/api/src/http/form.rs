@@ -56,11 +56,11 @@ impl From<Exhausted> for InputError {
     }
 }
 
-/// What one body may take, and all that is made of it, in bytes.
+/// Memory budget of one body and everything made from it, in bytes.
 const MAX_HELD: usize = 16 * 1024 * 1024;
-/// What a byte of a body counts: itself, what it is parsed into, and what that is sent on as.
+/// Factor by which a body is charged: the body itself, its parsed form, and the form that is sent on.
 const TIMES: usize = 3;
-/// How long a body may take to arrive.
+/// Maximum time for a body to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The most parameters that a request may have.
 const MAX_PARAMS: usize = 64;
@@ -97,9 +97,9 @@ impl Params {
         Self::parse(req.query_string().as_bytes())
     }
 
-    /// The parameters of these names out of a query that somebody else's server wrote and a browser brought: there is
-    /// nobody to tell what is wrong with it. The rest is left out, and what does not belong into a text; one that is
-    /// said twice, and differently, counts as not said.
+    /// Reads the named parameters of a query that another server wrote and a browser delivered: there is
+    /// nobody to report an error to. Other parameters and control characters are ignored; a parameter that is
+    /// sent twice with different values counts as left out.
     pub(crate) fn of_answer(req: &HttpRequest, names: &[&str]) -> Self {
         let mut params: Vec<(String, String)> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(req.query_string().as_bytes()) {
@@ -145,14 +145,14 @@ impl Params {
         Ok(Self(object.into_iter().collect()))
     }
 
-    /// Takes a parameter's value out.
+    /// Removes a parameter and returns its value.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
-        // In order, since that of `resource` is kept.
+        // `remove` keeps the order, which matters for `resource`.
         Some(self.0.remove(at).1).filter(|value| !value.is_empty())
     }
 
-    /// Takes the values of `resource` out, in their order.
+    /// Removes and returns the values of `resource`, in their order.
     pub(crate) fn take_resources(&mut self) -> Vec<String> {
         let (resources, rest) =
             std::mem::take(&mut self.0).into_iter().partition(|(name, _)| name == REPEATABLE);
@@ -161,7 +161,7 @@ impl Params {
         resources.into_iter().map(|(_, value)| value).filter(|value| !value.is_empty()).collect()
     }
 
-    /// Refuses what nobody took out: where a parameter that is not understood would change what is asked.
+    /// Refuses parameters that were not taken, where an unknown one would change the meaning of the request.
     pub(crate) fn refuse_rest(self) -> Result<(), InputError> {
         match self.0.into_iter().next() {
             None => Ok(()),
@@ -187,7 +187,7 @@ async fn read_body(req: &HttpRequest, payload: Payload) -> Result<Held, InputErr
     read_body_up_to(req, payload, MAX_BODY).await
 }
 
-/// Reads a JSON body of the same size.
+/// Reads a JSON body of at most [`MAX_BODY`] bytes.
 pub(crate) async fn read_json<T: DeserializeOwned>(
     req: &HttpRequest,
     payload: Payload,
@@ -202,7 +202,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
     Ok(read)
 }
 
-/// The same, with another cap in bytes.
+/// Reads a body of at most `cap` bytes, for at most [`BODY_PATIENCE`].
 pub(crate) async fn read_body_up_to(
     req: &HttpRequest,
     payload: Payload,
@@ -217,7 +217,7 @@ pub(crate) async fn read_body_up_to(
     timeout(BODY_PATIENCE, read_all(payload, cap, &budget)).await.map_err(|_| InputError::Slow)?
 }
 
-/// What has arrived counts, not what was announced.
+/// Applies `cap` to the bytes that arrive, not to the announced length.
 async fn read_all(mut payload: Payload, cap: usize, budget: &Budget) -> Result<Held, InputError> {
     let mut body = Held::new(budget, 0, TIMES)?;
     while let Some(chunk) = payload.next().await {
@@ -251,7 +251,8 @@ pub(crate) fn decode(text: &[u8]) -> Result<String, InputError> {
     if has_controls(&text) { Err(InputError::Encoding) } else { Ok(text) }
 }
 
-/// No parameter of any specification holds one, databases refuse NUL, and logs are lines.
+/// Whether a text has control characters: no specified parameter does, databases refuse NUL, and a log entry
+/// is one line.
 pub(crate) fn has_controls(text: &str) -> bool {
     text.chars().any(char::is_control)
 }

@@ -16,12 +16,12 @@ pub(crate) const fn fixed(value: &'static str) -> HeaderValue {
     HeaderValue::from_static(value)
 }
 
-/// A JSON answer that nobody may keep (RFC 6749 section 5.1).
+/// A JSON answer that must not be stored (RFC 6749 section 5.1).
 pub(crate) fn json_no_store(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     json_response(status).json(body)
 }
 
-/// The same before its body.
+/// The same, without its body.
 pub(crate) fn json_response(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
@@ -32,7 +32,7 @@ pub(crate) fn json_response(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
-/// A signed answer that nobody may keep.
+/// A signed answer that must not be stored.
 pub(crate) fn jwt_no_store(content_type: &'static str, jwt: String) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, fixed(content_type)))
@@ -41,7 +41,7 @@ pub(crate) fn jwt_no_store(content_type: &'static str, jwt: String) -> HttpRespo
         .body(jwt)
 }
 
-/// A redirect that every browser turns into a GET. Its address may hold a code: it is not kept, and
+/// A redirect that every browser follows with a GET. Its address may hold a code, so it is not stored, and
 /// the next site does not learn where the browser came from.
 pub(crate) fn see_other(location: &str, set_cookie: Option<String>) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::SEE_OTHER);
@@ -53,9 +53,9 @@ pub(crate) fn see_other(location: &str, set_cookie: Option<String>) -> HttpRespo
     response.finish()
 }
 
-/// Whether a page's forms may only be sent to ourselves. A form whose answer is a redirect to
-/// another origin is refused by browsers under `form-action 'self'`. A page on the way of a sign-in may be in a window
-/// that an app has opened and waits for: `Cross-Origin-Opener-Policy` would cut the two apart, so only the others have it.
+/// Whether a page's forms may only post to this origin. Under `form-action 'self'`, browsers refuse a form
+/// whose answer redirects to another origin. A page of a sign-in may be in a window that an app opened and
+/// waits for: `Cross-Origin-Opener-Policy` would separate the two, so only other pages set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forms {
     /// The page has no form that leads elsewhere.
@@ -69,12 +69,12 @@ pub(crate) enum Forms {
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What no page of ours needs, and nothing that gets into one may use.
+/// Browser features that none of our pages needs, denied to anything that is injected into one.
 const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), \
                            fullscreen=(), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), \
                            midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()";
 
-/// A page: never framed, never kept, nothing from elsewhere.
+/// A page: never framed, never stored, with nothing from other origins.
 pub(crate) fn page(
     status: StatusCode,
     html: String,

@@ -1,4 +1,4 @@
-//! JSON bodies whose objects have each member once, as parameters have each name once.
+//! JSON bodies without duplicate members, as forms have no duplicate parameters.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,19 +15,19 @@ pub(crate) enum JsonError {
     Exhausted(#[from] Exhausted),
 }
 
-/// What a value takes in memory, in bytes: lists are copied as they grow, and one tree is made into another.
+/// Memory charged for a value, in bytes: lists are copied as they grow, and one tree is made into another.
 const VALUE: usize = 256;
-/// What a member of an object takes besides its value and the text of its name.
+/// Memory charged for an object's member, in bytes, besides its value and the text of its name.
 const MEMBER: usize = 512;
-/// Bytes that are counted at once.
+/// Bytes that are charged to the budget at once.
 const BATCH: usize = 64 * 1024;
 
 /// Reads a body. Of two members with one name, one reader takes the first and another the last (RFC 8259
-/// section 4): such a body is refused, however deep they are. What it becomes is counted before it does: two bytes of
-/// text can be a hundred in memory.
+/// section 4): such a body is refused, however deep they are. The memory of the parsed value is charged
+/// before it is built: two bytes of text can become a hundred in memory.
 ///
 /// # Errors
-/// What is wrong with it, and where; or that there is no room for it.
+/// When the body is malformed (the error says where), or when the memory budget is exhausted.
 pub(crate) fn read<T: DeserializeOwned>(body: &mut Held) -> Result<T, JsonError> {
     let (text, share) = body.parts();
     let mut counter = Counter { share, pending: 0, exhausted: None };
@@ -41,7 +41,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &mut Held) -> Result<T, JsonError>
     Ok(serde_json::from_slice(text)?)
 }
 
-/// Counts what a text will take.
+/// Charges the memory that a parsed text will take.
 struct Counter<'a> {
     share: &'a mut Share,
     pending: usize,
@@ -62,7 +62,7 @@ impl Counter<'_> {
     }
 }
 
-/// Any JSON without members of one name.
+/// Any JSON without duplicate members.
 struct EachOnce<'a, 'b>(&'a mut Counter<'b>);
 
 impl<'de> DeserializeSeed<'de> for EachOnce<'_, '_> {
@@ -141,7 +141,7 @@ mod tests {
         super::read(&mut held(text, &Budget::new(1024 * 1024)))
     }
 
-    /// The tree counts, and is not made when there is no room for it.
+    /// The parsed tree is charged, and is not built when it exceeds the budget.
     #[test]
     fn what_it_becomes_is_counted() {
         let budget = Budget::new(1024 * 1024);

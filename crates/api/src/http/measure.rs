@@ -1,5 +1,5 @@
-//! How many requests there were and how long they took, by the route that served them. Nothing of a request
-//! becomes a name: routes are those of the table, methods and statuses a few.
+//! Number and duration of requests, by the route that served them. Nothing of a request becomes a label:
+//! routes come from the route table, methods and statuses from fixed lists.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,14 +8,14 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use causeway_domain::measure::{Counter, Histogram, MICROSECONDS};
 
-/// The pattern of the route that serves a request. It is data of the route.
+/// The pattern of the route that serves a request, attached to the route as app data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Template(pub(crate) &'static str);
 
-/// What is counted when no route serves a request.
+/// Label of requests that no route serves.
 pub(crate) const NO_ROUTE: &str = "none";
 
-/// The methods that are told apart.
+/// Methods that are counted separately.
 pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 /// The classes of status codes.
 pub(crate) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -50,7 +50,7 @@ impl HttpStats {
         })
     }
 
-    /// Every route that was asked for, by name.
+    /// Every route that was requested, sorted by name.
     pub(crate) fn routes(&self) -> Vec<(&'static str, Arc<RouteStats>)> {
         let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = routes.iter().map(|(route, stats)| (*route, Arc::clone(stats))).collect();

@@ -1,6 +1,6 @@
-//! Forms that end something: they have to come from a page of ours, in the browser that it was made for.
+//! Protection against forged forms: a form has to come from our own page, in the browser it was made for.
 //!
-//! Three things stand against a forged form. The cookie is `SameSite=Lax`, so that no other site's form
+//! There are three defenses. The cookie is `SameSite=Lax`, so that no other site's form
 //! carries it. The browser says where a form comes from (`Sec-Fetch-Site`, `Origin`). And the form carries
 //! a token that follows from the cookie's secret, which another site cannot know even where it can make
 //! the browser send the cookie.
@@ -19,7 +19,7 @@ const FORM_TOKEN: &str = "form_token";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The browser that a form of ours came from.
+/// Verifies that a form came from our own page and returns its browser.
 pub(crate) fn browser(
     req: &HttpRequest,
     state: &AppState,
@@ -35,7 +35,8 @@ pub(crate) fn browser(
     }
 }
 
-/// Refuses what the browser says another site made: for forms whose hidden field only this browser's pages know.
+/// Refuses forms that the browser reports as another site's. Suffices for forms whose hidden field is known
+/// to this browser's pages only.
 pub(crate) fn require(req: &HttpRequest, state: &AppState) -> Result<(), PageError> {
     if is_from_us(req, state) { Ok(()) } else { Err(PageError::foreign_form()) }
 }
@@ -45,8 +46,8 @@ fn is_from_us(req: &HttpRequest, state: &AppState) -> bool {
     comes_from_us(header(SEC_FETCH_SITE), header(ORIGIN), &state.config.page_origin)
 }
 
-/// What the browser says. Old ones say nothing, and under our own `no-referrer` the origin is `null`: the
-/// token decides then.
+/// Whether the browser's headers allow a form. Old browsers send none, and under our own `no-referrer` the
+/// origin is `null`: the token decides then.
 fn comes_from_us(fetch_site: Option<&str>, origin: Option<&str>, own: &str) -> bool {
     fetch_site.is_none_or(|site| site == "same-origin")
         && origin.is_none_or(|origin| origin == "null" || origin == own)

@@ -1,4 +1,4 @@
-//! Paths that lead nowhere whatever they name.
+//! Refusal of paths with control characters.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -6,13 +6,13 @@ use actix_web::middleware::Next;
 
 use crate::routes;
 
-/// Answers a path with a control character in it, percent-encoded or not, with 404: no id holds one, and databases
-/// refuse U+0000. All ids in paths come by here.
+/// Answers a path with a control character in it, percent-encoded or not, with 404: no id holds one, and
+/// databases refuse U+0000. Every id in a path passes through here.
 pub(crate) async fn refuse_controls<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    // The router has decoded it, but for what could be taken for its syntax.
+    // The router has decoded the path, except for characters that could be taken for its syntax.
     if !req.match_info().as_str().contains(char::is_control) {
         return Ok(next.call(req).await?.map_into_left_body());
     }

@@ -10,7 +10,7 @@ use crate::state::AppState;
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// What the proof of a request is about, and every proof that came with it.
+/// Method and URL that the proof of a request has to name, and every proof that it carries.
 pub(crate) struct Proofs {
     method: String,
     url: String,
@@ -18,7 +18,7 @@ pub(crate) struct Proofs {
 }
 
 impl Proofs {
-    /// The URL is put together from our issuer: what a proxy made of the request's own is not looked at.
+    /// Builds the URL from our issuer and the path: a proxy may have changed the request's scheme and host.
     pub(crate) fn of(req: &HttpRequest, state: &AppState) -> Self {
         let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
         Self {
@@ -28,13 +28,13 @@ impl Proofs {
         }
     }
 
-    /// The same for the verbs.
+    /// The same in the form that `causeway-flow` takes.
     pub(crate) fn request(&self) -> ProofRequest<'_> {
         ProofRequest { method: &self.method, url: &self.url, proofs: &self.headers }
     }
 }
 
-/// Gives an answer the nonce for the next proof, whatever the answer is.
+/// Adds the nonce for the next proof to an answer, successful or not.
 pub(crate) fn with_nonce(outcome: Result<HttpResponse, ApiError>, nonce: Option<String>) -> HttpResponse {
     let mut response = outcome.unwrap_or_else(|error| error.error_response());
     if let Some(nonce) = nonce {

@@ -1,13 +1,13 @@
-//! Which headers pass between a client and the PDS. Whatever is not named here does not: connections, cookies,
-//! credentials and where a request comes from are each side's own. Nor does what one side names in `Connection`: that it
-//! says to us (RFC 9110 section 7.6.1).
+//! Headers that are forwarded between a client and the PDS. All others are dropped: connections, cookies,
+//! credentials and the origin of a request are each side's own. So are headers that one side names in
+//! `Connection`: they are meant for this hop (RFC 9110 section 7.6.1).
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
     X_CONTENT_TYPE_OPTIONS,
 };
 
-/// To the server.
+/// Request headers that are forwarded to the PDS.
 const REQUEST: [&str; 11] = [
     "accept",
     "accept-encoding",
@@ -21,12 +21,12 @@ const REQUEST: [&str; 11] = [
     "if-modified-since",
     "if-none-match",
 ];
-/// Those whose meaning would depend on the reader if they came twice.
+/// Request headers that may come only once: their meaning would otherwise depend on the reader.
 const ONCE: [&str; 3] = ["atproto-proxy", "content-encoding", "content-type"];
-/// Those that say something about a body.
+/// Request headers that describe a body.
 const OF_BODY: [&str; 2] = ["content-encoding", "content-type"];
 
-/// To the client.
+/// Response headers that are forwarded to the client.
 const ANSWER: [&str; 10] = [
     "atproto-content-labelers",
     "atproto-repo-rev",
@@ -39,15 +39,15 @@ const ANSWER: [&str; 10] = [
     "ratelimit",
     "retry-after",
 ];
-/// Further ones to the client begin with this.
+/// Prefix of further response headers that are forwarded.
 const ANSWER_PREFIX: &str = "ratelimit-";
 
-/// A header came twice that may come once: its name.
+/// The name of a header that may come only once and was sent more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the header {0} was sent more than once")]
 pub(crate) struct Repeated(&'static str);
 
-/// The headers of a request that go along. Lines of a list are joined to one.
+/// Selects the request headers to forward. Repeated lines of a list are joined into one.
 pub(crate) fn of_request(
     headers: &HeaderMap,
     has_body: bool,
@@ -79,8 +79,8 @@ fn is_named(connection: &[&[u8]], name: &str) -> bool {
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// The headers of an answer that go along, with ours: nothing in it may run as a page of this site, and
-/// nobody may keep it.
+/// Selects the response headers to forward and adds ours: nothing in an answer may run as a page of this
+/// site, and it must not be stored.
 pub(crate) fn of_answer<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> HeaderMap {
     let mut passing = HeaderMap::new();
     let headers: Vec<_> = headers.collect();

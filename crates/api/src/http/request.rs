@@ -1,4 +1,4 @@
-//! Who asks, and by which id the request goes in logs, answers and error pages.
+//! Client address of a request, and its request id for logs, answers and error pages.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, RandomState};
@@ -29,13 +29,13 @@ use crate::http::traced;
 use crate::pages::Lang;
 use crate::state::AppState;
 
-/// The header that carries the id back.
+/// The header that returns the request id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// For a year browsers ask for nothing of this host but by https (RFC 6797). Other hosts below it are not ours to bind.
+/// HSTS for a year (RFC 6797), without `includeSubDomains`: other hosts below this one are not ours to bind.
 const TRANSPORT: &str = "max-age=31536000";
 
-/// What is known of the request that a task serves, wherever its answer is made.
+/// Data of the request that a task serves, available wherever its answer is made.
 struct Current {
     id: String,
     address: Option<IpAddr>,
@@ -53,24 +53,24 @@ pub(crate) fn id() -> String {
     CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
 }
 
-/// Where the request that this task serves comes from, as far as that may be believed.
+/// The client address of the request that this task serves, as far as it can be trusted.
 pub(crate) fn address() -> Option<IpAddr> {
     CURRENT.try_with(|current| current.address).unwrap_or_default()
 }
 
-/// What the bodies of requests may take.
+/// The memory budget of request bodies.
 pub(crate) fn budget() -> Budget {
     let of_current =
         |current: &Current| current.state.as_ref().map(|state| state.ctx.budgets().requests.clone());
     CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| Budgets::default().requests)
 }
 
-/// Holds a share of that until this request is answered: what its body became lives as long.
+/// Holds a share of that budget until this request is answered: the parsed body lives as long.
 pub(crate) fn hold(share: Share) {
     let _ = CURRENT.try_with(|current| current.shares.borrow_mut().push(share));
 }
 
-/// Where this server says what it is as a resource (RFC 9728 section 3).
+/// The URL of this server's protected resource metadata (RFC 9728 section 3).
 pub(crate) fn resource_metadata_url() -> String {
     let url = |issuer: &str| format!("{issuer}/.well-known/oauth-protected-resource");
     let of_current = |current: &Current| current.state.as_ref().map(|state| url(state.ctx.issuer()));
@@ -83,11 +83,11 @@ pub(crate) fn is_secure() -> bool {
     CURRENT.try_with(secure).unwrap_or_default()
 }
 
-/// The language of whatever page this request is answered with.
+/// The language of any page that answers this request.
 pub(crate) fn lang() -> Lang {
     CURRENT.try_with(|current| current.lang.get()).unwrap_or_default()
 }
-/// From here on a client's `ui_locales` decides, if we speak one of them.
+/// Switches to the first supported language of a client's `ui_locales`, if there is one.
 pub(crate) fn prefer(ui_locales: Option<&str>) {
     if let Some(lang) = ui_locales.and_then(Lang::of_ui_locales) {
         let _ = CURRENT.try_with(|current| current.lang.set(lang));
@@ -103,8 +103,8 @@ fn accepted(headers: &HeaderMap) -> Lang {
     Lang::of_accept_language(&lines.join(","))
 }
 
-/// Names the request, logs it, and gives the id back. Only metadata is logged: query strings carry
-/// codes and states.
+/// Assigns the request id, logs the request, and returns the id in a header. Only metadata is logged: query
+/// strings carry codes and states.
 pub(crate) async fn observe(
     req: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -166,7 +166,7 @@ pub(crate) async fn observe(
     .await
 }
 
-/// Where a request comes from, as far as that may be believed.
+/// Request id, parent span and client address of a request, as far as they can be trusted.
 #[derive(Debug, PartialEq, Eq)]
 struct Origin {
     request_id: String,
@@ -188,8 +188,9 @@ impl Origin {
     }
 }
 
-/// An id that no other request has, and that tells nothing of how many there are: 96 bits of a count under a key of
-/// this process. Reading the system's random bytes would be the most expensive part of a small request.
+/// A unique request id that does not reveal how many requests there are: 96 bits of a counter hashed under
+/// a key of this process. Reading the system's random bytes would be the most expensive part of a small
+/// request.
 fn fresh_id() -> String {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -198,8 +199,8 @@ fn fresh_id() -> String {
     URL_SAFE_NO_PAD.encode(&halves.concat()[..12])
 }
 
-/// The nearest hop that is no proxy of ours. What stands further left is that hop's own claim, and
-/// so is everything left of a hop that cannot be read.
+/// The nearest hop that is not a trusted proxy. Anything further left is only that hop's claim, and so is
+/// everything left of a hop that cannot be parsed.
 fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
     let lines: Vec<&str> =
         headers.get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("?")).collect();
@@ -213,13 +214,13 @@ fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> O
     None
 }
 
-/// Short, and of characters that no log or page can mistake for anything else.
+/// Whether a forwarded id is short and made of characters that are safe in logs and pages.
 fn is_token(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
-/// Where a page is to be asked for instead, when it was asked for under the other name of the loopback
-/// address: cookies are per name.
+/// The page's address at `origin`, when it was requested under the other name of the loopback address:
+/// cookies are per host name.
 pub(crate) fn canonical_location(req: &HttpRequest, origin: &str) -> Option<String> {
     let asked = req.headers().get(HOST)?.to_str().ok()?;
     let other = match origin.strip_prefix("http://")?.split_once(':')? {

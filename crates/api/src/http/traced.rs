@@ -1,4 +1,4 @@
-//! What traces see of a request: whose trace it goes on with, and how it ended. Without a collector nothing looks.
+//! Tracing of a request: the trace it continues, and how it ended. Without a collector nothing is exported.
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{HeaderMap, HeaderName};
@@ -11,7 +11,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::http::measure::{NO_ROUTE, Template};
 
-/// The empty field of a request's span that takes the name of its trace.
+/// The field of a request's span, empty at first, that takes the trace id.
 pub(super) const TRACE_ID: &str = "trace_id";
 
 struct Headers<'a>(&'a HeaderMap);
@@ -26,19 +26,19 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// The span that whoever sent the request says it is part of (W3C Trace Context sections 3.2 and 3.3), if it is
-/// well-formed. Whether that is believed is for the caller to say.
+/// The parent span that the request claims (W3C Trace Context sections 3.2 and 3.3), if it is well-formed.
+/// The caller decides whether to trust it.
 pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     headers.get("traceparent")?;
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
-/// Begins: goes on with a trace that somebody else began, or begins one, and notes its name for the log.
+/// Continues the parent's trace, or begins one, and records the trace id for the log.
 pub(super) fn begin(span: &Span, parent: Option<SpanContext>) {
     let sent = parent.as_ref().map(SpanContext::trace_id);
     if let Some(parent) = parent {
-        // It fails where nobody collects traces.
+        // Fails where traces are not collected.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     let seen = span.context().span().span_context().clone();
@@ -52,7 +52,7 @@ pub(super) fn route<B>(response: &ServiceResponse<B>) -> &'static str {
     response.request().app_data::<Template>().map_or(NO_ROUTE, |template| template.0)
 }
 
-/// Ends: by which route, and how.
+/// Records the route and the status of the answer.
 pub(super) fn end(span: &Span, route: &'static str, status: u16) {
     if route != NO_ROUTE {
         span.set_attribute("http.route", route);

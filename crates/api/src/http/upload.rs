@@ -1,4 +1,4 @@
-//! A request's body on its way to somebody else: kept when it is small, passed through when it is not.
+//! A request's body that is relayed: buffered when it is small, streamed when it is not.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,27 +16,27 @@ use tokio::time::timeout;
 
 use crate::http::request;
 
-/// How long a body may stand still.
+/// Maximum time between two parts of a body.
 const IDLE: Duration = Duration::from_secs(30);
-/// Parts that wait between the two connections.
+/// Parts that are queued between the two connections.
 const WAITING: usize = 2;
 
-/// What moves the rest of a body on. It has to be polled.
+/// Forwards the rest of a body. It has to be polled.
 pub(crate) type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What is kept of a body.
+/// How much of a body is buffered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keeping {
-    /// So many bytes.
+    /// The maximum size in bytes of a body that is buffered.
     pub(crate) bytes: usize,
-    /// Whether a body of that size is of use as a stream, where there is no room for it.
+    /// Whether a body within that size may be streamed when there is no memory to buffer it.
     pub(crate) or_stream: bool,
 }
 
-/// Reads a body as far as it is kept. What is longer comes as a stream, which a pump has to feed.
+/// Buffers a body, or returns a longer one as a stream, which the [`Pump`] has to feed.
 ///
-/// This side's body cannot leave the thread of its connection; the HTTP client takes only what could. So the two halves
-/// are apart.
+/// The payload cannot leave the thread of its connection, but the HTTP client takes only a body that can:
+/// hence the two halves.
 pub(crate) async fn read(
     req: &HttpRequest,
     mut payload: Payload,
@@ -44,7 +44,7 @@ pub(crate) async fn read(
 ) -> Result<(XrpcBody, Option<Pump>), UploadError> {
     let length = req.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let is_long = length.is_some_and(|length| length > keeping.bytes as u64);
-    // Twice: what is read of it, for the permission that it takes, may be as long.
+    // Twice: what is parsed of it, to find the permission that it requires, may be as long.
     let mut begun = Held::new(&request::budget(), 0, 2).map_err(|_| UploadError::NoRoom)?;
     let mut first = Bytes::new();
     while !is_long && begun.len() <= keeping.bytes {
@@ -67,7 +67,7 @@ pub(crate) async fn read(
             Some(Ok(Some(part))) => Some((Ok(part), Some(receiver))),
             Some(Ok(None)) => None,
             Some(Err(error)) => Some((Err(error), None)),
-            // Whoever asked has gone: what was sent so far must not look whole.
+            // The client has hung up: the part that was sent must not look complete.
             None => Some((Err(UploadError::Broken), None)),
         }
     });
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Whoever asked hangs up, and nobody feeds the body any more: it has not ended.
+    /// The client hangs up, and nothing feeds the body any more: it is incomplete.
     #[tokio::test]
     async fn a_body_that_nobody_feeds_is_broken() {
         let (body, pump) = begun(vec![Ok(Bytes::from_static(b"beginning"))], 4).await;

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use causeway_domain::measure::Distribution;
 
-/// What a family's values mean.
+/// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,
@@ -28,7 +28,7 @@ type Labels<'a> = [(&'a str, &'a str)];
 
 const MICROS: f64 = 1e6;
 
-/// A document in the making. Writing to a string cannot fail.
+/// A document under construction. Writing to a string cannot fail.
 #[derive(Default)]
 pub(super) struct Exposition(String);
 

@@ -1,4 +1,4 @@
-//! `/admin`: what whoever runs the server does to it.
+//! `/admin`: the operator's API.
 
 use serde_json::{Value, json};
 

@@ -14,7 +14,7 @@ pub(super) fn paths() -> Vec<Path> {
     paths
 }
 
-/// What every endpoint with a database behind it may answer.
+/// Statuses that every endpoint with a database behind it may answer with.
 const TROUBLE: [u16; 2] = [429, 503];
 
 fn documents() -> Vec<Path> {

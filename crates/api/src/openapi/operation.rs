@@ -1,4 +1,4 @@
-//! One operation, written down.
+//! Builder of one operation.
 
 use serde_json::{Map, Value, json};
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 pub(super) enum Caller {
     /// Anybody.
     Anybody,
-    /// A client, by any method that it may have registered; a public one says only who it is.
+    /// A client, by any method that it may have registered; a public one only identifies itself.
     Client,
-    /// Whoever holds an access token.
+    /// The holder of an access token.
     AccessToken,
-    /// Whoever holds a registration access token (RFC 7592).
+    /// The holder of a registration access token (RFC 7592).
     RegistrationToken,
-    /// Whoever holds the operator's token.
+    /// The holder of the operator's token.
     Operator,
 }
 
@@ -38,11 +38,11 @@ impl Operation {
         self.members["operationId"].to_string()
     }
 
-    /// Who may call it.
+    /// Sets the callers that it accepts.
     pub(super) fn by(mut self, caller: Caller) -> Self {
         let security = match caller {
             Caller::Anybody => json!([{}]),
-            // What stands in the body cannot be said as a security scheme.
+            // Credentials in the body cannot be described as a security scheme.
             Caller::Client => json!([{ "clientBasic": [] }, {}]),
             Caller::AccessToken => json!([{ "bearer": [] }, { "dpop": [] }]),
             Caller::Operator => json!([{ "operatorToken": [] }]),
@@ -118,7 +118,7 @@ impl Operation {
         self
     }
 
-    /// A page or a redirect: what browsers get.
+    /// A page or a redirect, for browsers.
     pub(super) fn page(self, description: &str) -> Self {
         self.content(200, description, &html())
             .empty(303, "on to the person's own server, or back to the client")

@@ -1,4 +1,4 @@
-//! What an access token gives, and the probes.
+//! Resource endpoints and the probes.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What goes in and comes out, as JSON Schema.
+//! Requests and answers as JSON Schema.
 
 mod admin;
 
@@ -131,7 +131,7 @@ fn error() -> Value {
     )
 }
 
-/// RFC 6749 section 4.1.1 and what the extensions add.
+/// RFC 6749 section 4.1.1 and its extensions.
 pub(super) fn authorization_request() -> Value {
     object(
         &json!({
@@ -159,7 +159,7 @@ pub(super) fn authorization_request() -> Value {
     )
 }
 
-/// How a client says who it is in a body.
+/// Client credentials in a body.
 fn credentials() -> Value {
     json!({
         "client_id": text("unless it is in the Authorization header"),

@@ -13,7 +13,7 @@ pub struct AccountPage {
     pub form_token: String,
     /// The accounts.
     pub accounts: Vec<AccountCard>,
-    /// What has just happened.
+    /// The outcome of the last action.
     pub notice: Option<AccountNotice>,
     /// The time.
     pub now: Timestamp,
@@ -26,7 +26,7 @@ pub struct AccountCard {
     pub did: String,
     /// The handle, if it is verified in both directions.
     pub handle: Option<String>,
-    /// For how many seconds everything of it is shown; `None`: only what began in this browser is.
+    /// Seconds for which all its sessions are shown; `None`: only those that began in this browser.
     pub proven_seconds: Option<i64>,
     /// The apps.
     pub apps: Vec<AppLine>,
@@ -41,9 +41,9 @@ pub struct AppLine {
     pub name: String,
     /// The host that its answers go to.
     pub host: String,
-    /// Whether it goes on without the person.
+    /// Whether it is a background session, which continues without the user.
     pub background: bool,
-    /// Whether the person's server has ended it: they have to sign in again.
+    /// Whether the authorization server has ended it: the user has to sign in again.
     pub needs_sign_in: bool,
     /// Whether it began in this browser.
     pub began_here: bool,
@@ -51,24 +51,24 @@ pub struct AppLine {
     pub since: Timestamp,
     /// When it was last used.
     pub last_used: Timestamp,
-    /// What it allows, in words.
+    /// The granted scopes, in words.
     pub scopes: AskedScopes,
 }
 
-/// What has just happened.
+/// The outcome of the last action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountNotice {
     /// One session was ended.
     Ended,
     /// All of an account were.
     EndedAll,
-    /// There was nothing to end any more.
+    /// There was nothing left to end.
     Gone,
-    /// The proof of the account has run out.
+    /// The proof of the account has expired.
     NotProven,
-    /// The sign-in that proves an account did not come to its end.
+    /// The sign-in that proves an account was not completed.
     NotSignedIn,
-    /// The page shows only this browser again.
+    /// The page again shows only sessions that began in this browser.
     Left,
 }
 
@@ -93,7 +93,7 @@ impl AccountNotice {
         Self::ALL.into_iter().find(|notice| notice.as_str() == value)
     }
 
-    /// Whether it is bad news.
+    /// Whether it reports a problem.
     const fn is_trouble(self) -> bool {
         matches!(self, Self::Gone | Self::NotProven | Self::NotSignedIn)
     }
@@ -112,7 +112,7 @@ struct AccountView<'a> {
 struct Card<'a> {
     account: &'a AccountCard,
     apps: Vec<App<'a>>,
-    /// Until when everything is shown.
+    /// How long all sessions are shown, in words.
     proven: Option<String>,
     has_background: bool,
 }
@@ -122,11 +122,11 @@ struct App<'a> {
     client: Client<'a>,
     since: Moment,
     last_used: Moment,
-    /// What the button says.
+    /// The label of the button.
     end: Around,
 }
 
-/// A time for people and for machines.
+/// A time in words and in machine-readable form.
 struct Moment {
     words: String,
     iso: String,

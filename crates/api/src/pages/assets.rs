@@ -4,7 +4,7 @@
 pub const CSS: &str = include_str!("../../assets/causeway.css");
 /// The script of the demo page.
 pub const DEMO_JS: &str = include_str!("../../assets/demo.js");
-/// The script that sends the form of an answer on.
+/// The script that submits the form of an answer.
 pub(super) const FORM_POST_JS: &str = include_str!("../../assets/form-post.js");
 /// The mark, used as favicon and in the header.
 pub const FAVICON_SVG: &str = include_str!("../../assets/favicon.svg");

@@ -10,7 +10,7 @@ use super::{Client, Lang, LogoutAccount, SIGN_IN_ACTION, Shell};
 pub struct ChoosePage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
-    /// The host of the redirect URI: where the person returns to.
+    /// The host of the redirect URI: where the user returns to.
     pub client_host: String,
     /// The accounts that this browser knows.
     pub accounts: Vec<LogoutAccount>,

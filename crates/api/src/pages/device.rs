@@ -1,4 +1,4 @@
-//! Connecting a device (RFC 8628 section 3.3): the code, who asks, and the end.
+//! Connecting a device (RFC 8628 section 3.3): the code, the confirmation, and the result.
 
 use askama::Template;
 
@@ -9,21 +9,21 @@ pub const DEVICE_ACTION: &str = "/device";
 /// Where the form that confirms it posts to.
 pub const DEVICE_CONFIRM_ACTION: &str = "/device/confirm";
 
-/// What is wrong with a code.
+/// A problem with a user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceTrouble {
-    /// It leads nowhere.
+    /// It is unknown, expired, used, or confirmed in another browser.
     Unknown,
-    /// There were too many wrong ones.
+    /// Too many wrong codes were entered.
     TooMany,
 }
 
 /// Asks for the code that a device shows. The form posts `user_code` to [`DEVICE_ACTION`].
 #[derive(Clone)]
 pub struct DevicePage {
-    /// What the field holds already.
+    /// The initial value of the field.
     pub user_code: String,
-    /// What was wrong with the last attempt.
+    /// The problem with the last attempt.
     pub trouble: Option<DeviceTrouble>,
     /// Proves that the form was made for this browser.
     pub form_token: String,
@@ -46,8 +46,8 @@ impl DevicePage {
     }
 }
 
-/// Shows who asks, and the code to compare. The form posts `user_code` and `decision` (`continue` or `deny`) to
-/// [`DEVICE_CONFIRM_ACTION`].
+/// Shows the client and the code to compare. The form posts `user_code` and `decision` (`continue` or `deny`)
+/// to [`DEVICE_CONFIRM_ACTION`].
 #[derive(Clone)]
 pub struct DeviceConfirmPage {
     /// The name that the client gave itself; not to be trusted.
@@ -78,10 +78,10 @@ impl DeviceConfirmPage {
     }
 }
 
-/// Sends the person back to the device.
+/// Sends the user back to the device.
 #[derive(Clone, Copy)]
 pub struct DeviceDonePage {
-    /// Whether the person agreed.
+    /// Whether the user agreed.
     pub connected: bool,
 }
 

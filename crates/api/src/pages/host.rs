@@ -1,4 +1,4 @@
-//! Where an answer goes, as a person should see it.
+//! Where an answer goes, as shown to the user.
 
 use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
@@ -17,8 +17,8 @@ pub fn host_of(redirect_uri: &str) -> String {
     }
 }
 
-/// The host that stands for a client's identity: that of the document which describes it. Whoever holds the
-/// host has written the document, so nobody else can go by this name.
+/// The host that stands for a client's identity: that of its client metadata document. Only the holder of
+/// the host can publish the document, so nobody else can use this name.
 pub fn identity_host(client: &Client) -> Option<String> {
     match client.origin {
         ClientOrigin::Document { .. } => Some(host_of(client.client_id.as_str())),
@@ -34,14 +34,14 @@ pub fn client_host(client: &Client) -> String {
     identity_host(client).or_else(leads).or_else(home).unwrap_or_else(|| client.client_id.to_string())
 }
 
-/// The host of a client that a device speaks for, if it has one: whoever holds a device may have written any other
-/// address into the registration. Empty: not known.
+/// The host of a client that uses the device flow, if its identity has one: any other address in the
+/// registration may have been written by the holder of the device. Empty: not known.
 pub fn device_host(client: &Client) -> String {
     identity_host(client).unwrap_or_default()
 }
 
-/// Where the answer to a request goes, as a person should see it: the device of a client that asks for one does
-/// not have an address.
+/// Where the answer to a request goes, as shown to the user. A device has no address: the client's
+/// [`device_host`] stands for it.
 pub fn asking_host(request: &AuthRequest, client: &Client) -> String {
     match &request.device_code {
         Some(_) => device_host(client),

@@ -1,11 +1,11 @@
-//! The languages of the pages, and which one a page speaks.
+//! The languages of the pages, and the choice among them.
 
 use super::text::{self, Text};
 
-/// A language that every page speaks.
+/// A language in which every page is available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lang {
-    /// English: whoever understands none of the others gets it.
+    /// English, the default when no other language matches.
     #[default]
     En,
     /// German.
@@ -55,7 +55,7 @@ impl Lang {
         best.0
     }
 
-    /// The first that we speak of a client's `ui_locales` (OpenID Connect Core section 3.1.2.1).
+    /// The first supported language of a client's `ui_locales` (OpenID Connect Core section 3.1.2.1).
     pub fn of_ui_locales(value: &str) -> Option<Self> {
         value.split(' ').find_map(Self::of_tag)
     }

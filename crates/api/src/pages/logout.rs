@@ -1,4 +1,4 @@
-//! Logging out: the question, and what it came to.
+//! Logging out: the question, and the result.
 
 use askama::Template;
 
@@ -13,7 +13,7 @@ pub const LOGOUT_ACTION: &str = "/oauth/logout/confirm";
 pub struct LogoutPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
-    /// Where the person goes afterwards, or where the client's answers go.
+    /// Where the user goes afterwards, or where the client's answers go.
     pub client_host: String,
     /// The accounts that it is about.
     pub accounts: Vec<LogoutAccount>,
@@ -49,14 +49,15 @@ impl LogoutPage {
     }
 }
 
-/// Says that the person is signed out of an app, when that names nowhere to go, or nowhere that they are sent unasked.
+/// Says that the user is signed out of an app, when the app names no address to return to, or none that they
+/// are sent to without being asked.
 #[derive(Clone)]
 pub struct SignedOutPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
-    /// Where its answers go; `None`: the client is gone.
+    /// Where its answers go; `None`: the client has been deleted.
     pub client_host: Option<String>,
-    /// Where the person may go on to: a link.
+    /// Where the user may go on to: a link.
     pub onward: Option<Onward>,
 }
 

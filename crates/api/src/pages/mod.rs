@@ -1,4 +1,4 @@
-//! The pages that people see, rendered on the server with askama.
+//! The pages that users see, rendered on the server with askama.
 //!
 //! Each page is a plain struct with a `render` function: no HTTP types, no I/O, and every value that comes
 //! from outside is escaped by the template. The words live in [`text`], one table a language; the caller says
@@ -44,7 +44,7 @@ pub const CONSENT_ACTION: &str = "/oauth/consent";
 /// Where the sign-in form posts to, unless the caller says otherwise.
 pub const SIGN_IN_ACTION: &str = "/oauth/sign-in";
 
-/// What every template gets beside its own page.
+/// Data that every template gets besides its own page.
 #[derive(Clone, Copy)]
 struct Shell {
     text: &'static Text,
@@ -65,13 +65,13 @@ impl Shell {
 pub struct SignInPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
-    /// The host of the redirect URI: where the person returns to.
+    /// The host of the redirect URI: where the user returns to.
     pub client_host: String,
-    /// What the field holds already.
+    /// The initial value of the field.
     pub identifier: String,
-    /// Where the account that the field holds already signs in: the host that the button leads to.
+    /// The host where the account in the field signs in: the button leads there.
     pub server_host: Option<String>,
-    /// What was wrong with the last attempt.
+    /// The problem with the last attempt.
     pub error: Option<SignInTrouble>,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
@@ -97,7 +97,7 @@ impl SignInPage {
     }
 }
 
-/// What a client asks for.
+/// The scopes that a client asks for.
 #[derive(Clone, Default)]
 pub struct AskedScopes {
     /// In plain words, by kind.
@@ -107,8 +107,8 @@ pub struct AskedScopes {
 }
 
 impl AskedScopes {
-    /// A scope in words. `contents` is what the person's server granted: it says what is in permission
-    /// sets. The words for the scopes of resources are the operator's.
+    /// A scope in words. `contents` is the scope that the authorization server granted: it lists the contents
+    /// of permission sets. The words for resource scopes are the operator's.
     pub fn new(lang: Lang, scope: &Scope, contents: &Scope, resource_scopes: &ResourceScopes) -> Self {
         Self {
             groups: scope_words::describe(scope, contents, resource_scopes, &lang.text().scopes),
@@ -117,13 +117,13 @@ impl AskedScopes {
     }
 }
 
-/// Asks whether the client may have what it wants. The form posts `request` and `decision` (`allow` or
-/// `deny`), and `remember=yes` where that is on offer, to [`CONSENT_ACTION`].
+/// Asks the user to consent to the client's request. The form posts `request` and `decision` (`allow` or
+/// `deny`), and `remember=yes` where that is offered, to [`CONSENT_ACTION`].
 #[derive(Clone)]
 pub struct ConsentPage {
     /// The name that the client gave itself; not to be trusted.
     pub client_name: String,
-    /// The host of the redirect URI: where the person returns to.
+    /// The host of the redirect URI: where the user returns to.
     pub client_host: String,
     /// The host that is the client's identity, if it has one: its document is there.
     pub identity: Option<String>,
@@ -133,13 +133,13 @@ pub struct ConsentPage {
     pub handle: Option<String>,
     /// The account.
     pub did: String,
-    /// The host of the server that keeps the account.
+    /// The host of the account's PDS.
     pub pds_host: String,
-    /// What the client asks for.
+    /// The scopes that the client asks for.
     pub scopes: AskedScopes,
-    /// Whether a device waits for the answer: the person goes back to it, not to an address.
+    /// Whether a device waits for the answer: the user goes back to it, not to an address.
     pub device: bool,
-    /// Whether the person can choose not to be asked again.
+    /// Whether the user can choose not to be asked again.
     pub may_remember: bool,
     /// Names the pending authorization request; sent back in the hidden field `request`.
     pub request: String,
@@ -200,26 +200,26 @@ impl FormPostPage {
 pub struct ErrorPage {
     /// The HTTP status that the page is sent with.
     pub status: u16,
-    /// What happened.
+    /// The problem.
     pub problem: Problem,
-    /// What exactly, for the makers of the app that is at fault, in English.
+    /// Details for the developers of the app that is at fault, in English.
     pub detail: Option<String>,
     /// The error code, as an OAuth client would see it.
     pub code: String,
-    /// What an operator looks for in the log.
+    /// The request id, for finding the request in the log.
     pub request_id: String,
-    /// Where the person may go on to.
+    /// Where the user may go on to.
     pub onward: Option<Onward>,
 }
 
-/// The way on to an app that has to be told something, and that the person need not trust.
+/// A link or form that leads on to an app with an answer for it; the user need not trust the app.
 #[derive(Clone)]
 pub struct Onward {
     /// The host that it leads to.
     pub host: String,
     /// The address.
     pub address: String,
-    /// What a form brings there; `None`: a link.
+    /// The fields of a form that leads there; `None`: a link.
     pub fields: Option<Vec<(&'static str, String)>>,
 }
 
@@ -229,7 +229,7 @@ impl Onward {
         Self { host: host_of(&address), address, fields: None }
     }
 
-    /// The way of an answer.
+    /// A link or form for an answer.
     pub fn of(answer: ClientAnswer) -> Self {
         match answer {
             ClientAnswer::Redirect(address) => Self::to(address),
@@ -300,11 +300,11 @@ impl HomePage {
     }
 }
 
-/// How a page shows who asks.
+/// A client as pages show it.
 struct Client<'a> {
     name: String,
     host: &'a str,
-    /// Only somebody at this very device can be behind the redirect URI.
+    /// Whether the redirect URI leads to this very device.
     on_this_device: bool,
 }
 
@@ -312,7 +312,7 @@ impl<'a> Client<'a> {
     /// Characters of a name that are shown; a longer one would push the rest of the page out of sight.
     const NAME_CHARS: usize = 60;
 
-    /// A client without a name that can be read goes by its host, if that is known.
+    /// Shows a client without a readable name by its host, if that is known.
     fn new(name: &str, host: &'a str) -> Self {
         let mut shown = name.chars().filter(|c| !is_invisible(*c)).collect::<String>().trim().to_owned();
         if let Some((end, _)) = shown.char_indices().nth(Self::NAME_CHARS) {
@@ -337,7 +337,7 @@ fn is_invisible(c: char) -> bool {
         || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether a redirect host, with or without a port, is the device of the person.
+/// Whether a redirect host, with or without a port, is the user's own device.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,

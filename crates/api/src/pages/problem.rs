@@ -1,27 +1,27 @@
-//! What an error page can be about.
+//! The problems that an error page reports.
 
-/// What happened, as far as a person has to know.
+/// The problem, as far as the user has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// The app's request is at fault.
     App,
     /// The app asks whether somebody is signed in, and nobody ever was in this browser.
     NotSignedInHere,
-    /// The answer came to a browser that we have not met.
+    /// The answer arrived in an unknown browser.
     OtherBrowser,
-    /// The sign-in is over, expired, or another browser's.
+    /// The sign-in has ended, has expired, or is another browser's.
     SignInOver,
     /// The request was decided, has expired, or is another browser's.
     ConsentOver,
-    /// The person has not signed in yet.
+    /// The user has not signed in yet.
     NotSignedIn,
     /// A form came back without a decision.
     Undecided,
     /// A form that did not come from a page of ours in this browser.
     ForeignForm,
-    /// Ours.
+    /// An internal error.
     Internal,
-    /// Ours, for the moment.
+    /// A temporary internal error.
     Busy,
     /// Too many tries in too short a time.
     TooMany,

@@ -13,27 +13,27 @@ use causeway_domain::{Nsid, ResourceScopes, Scope};
 
 use super::text::{Around, Scopes};
 
-/// What a client asks for, of one kind.
+/// The scopes of one kind that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeGroup {
     /// The kind.
     pub title: String,
-    /// What it asks for.
+    /// The permissions of this kind.
     pub lines: Vec<ScopeLine>,
 }
 
-/// One thing that a client asks for.
+/// One permission that a client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeLine {
-    /// The thing.
+    /// The permission.
     pub words: String,
-    /// What exactly, where the words say "these".
+    /// The items that the words call "these".
     pub items: Vec<ScopeItem>,
     /// The risk, when it gives broad access.
     pub risk: Option<String>,
 }
 
-/// One of several, in words where there are any, and by its name.
+/// One of several items, in words where there are any, and by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeItem {
     /// The words; empty when there are none.
@@ -42,8 +42,8 @@ pub struct ScopeItem {
     pub name: String,
 }
 
-/// Says what a scope allows. `contents` is what the person's server answered: what is in permission sets
-/// stands there.
+/// Describes a scope. `contents` is the scope that the authorization server granted: it lists the contents
+/// of permission sets.
 pub(super) fn describe(
     scope: &Scope,
     contents: &Scope,
@@ -51,7 +51,7 @@ pub(super) fn describe(
     text: &Scopes,
 ) -> Vec<ScopeGroup> {
     let mut words = Words { text, resource_scopes, groups: BTreeMap::new() };
-    // What another value covers adds nothing.
+    // A value that another one covers adds nothing.
     for value in scope.normalized().iter() {
         words.add(value, contents);
     }
@@ -98,7 +98,7 @@ impl Words<'_> {
                 self.plain(Group::Identity, t.email, None);
             }
             ScopeValue::Own(OwnScope::BackgroundAccess) => self.plain(Group::Absence, t.background, None),
-            // Nothing that a person could notice.
+            // Nothing that a user could notice.
             ScopeValue::Own(OwnScope::OfflineAccess | OwnScope::Address | OwnScope::Phone) => {}
             ScopeValue::Transition(Transition::Generic) => {
                 self.plain(Group::Records, t.generic, Some(t.generic_risk));
@@ -199,7 +199,7 @@ impl Words<'_> {
         }
     }
 
-    /// What is in a set, as the person's server knows it, under the set's name.
+    /// Adds the contents of a permission set, as the authorization server granted them, under the set's name.
     fn include(&mut self, include: &IncludeScope, contents: &Scope) {
         let t = self.text;
         let inside: Scope = contents.iter().filter(|value| include.may_contain(value)).cloned().collect();
@@ -221,7 +221,7 @@ impl Words<'_> {
         *line = ScopeLine { words, items, risk: None };
     }
 
-    /// In the operator's words, with the resource and the name.
+    /// Adds a resource scope in the operator's words, with the resource and the name.
     fn resource(&mut self, name: &ResourceScope) {
         let declared = self.resource_scopes.find(name);
         let words = declared.map_or_else(|| name.to_string(), |declared| declared.text.clone());
@@ -259,7 +259,7 @@ impl Words<'_> {
     }
 }
 
-/// Where the words for a set of actions stand in a table.
+/// The index in a table of the words for a set of actions.
 fn index(actions: &[RepoAction]) -> usize {
     let bit = |action: &RepoAction| match action {
         RepoAction::Create => 1,
@@ -318,7 +318,7 @@ mod tests {
         assert!(said_of("atproto background_access", "")[1].contains("while you are away"));
     }
 
-    /// The table of the documentation says what the page says.
+    /// The table in the documentation matches the page.
     #[test]
     fn the_documented_words() {
         let table = include_str!("../../../../docs/src/scopes.md");
@@ -362,7 +362,7 @@ mod tests {
         );
     }
 
-    /// In the operator's words; one that the operator has taken back since by its name.
+    /// Resource scopes are in the operator's words; one that the operator has since removed goes by its name.
     #[test]
     fn scopes_of_resources() {
         assert_eq!(

@@ -392,7 +392,7 @@ fn loopback_hosts() {
     }
 }
 
-/// What the pages themselves say, without markup and without what comes from outside.
+/// The text of the pages themselves, without markup and without external values.
 fn visible(html: &str) -> String {
     let body = &html[html.find("<body").unwrap()..];
     let texts = body.split('<').skip(1).filter_map(|piece| piece.split_once('>'));

@@ -33,7 +33,7 @@ pub(super) struct Text {
 }
 
 pub(super) struct SignIn {
-    /// What was wrong with the last try.
+    /// The problem with the last attempt.
     pub(super) trouble: fn(SignInTrouble) -> &'static str,
     pub(super) heading: Around,
     pub(super) app: &'static str,
@@ -106,7 +106,7 @@ pub(super) struct Account {
     pub(super) end_all_background: &'static str,
     pub(super) only_here: &'static str,
     pub(super) see_all: &'static str,
-    /// For how many minutes everything is shown.
+    /// For how many minutes all sessions are shown.
     pub(super) proven: fn(i64) -> String,
     pub(super) leave: &'static str,
     pub(super) other: &'static str,
@@ -133,7 +133,7 @@ pub(super) struct Device {
     pub(super) hint: Around,
     pub(super) example: &'static str,
     pub(super) submit: &'static str,
-    /// What was wrong with the last try.
+    /// The problem with the last attempt.
     pub(super) trouble: fn(DeviceTrouble) -> &'static str,
     pub(super) heading: Around,
     pub(super) on_device: &'static str,
@@ -155,7 +155,7 @@ pub(super) struct FormPost {
     pub(super) proceed: &'static str,
 }
 
-/// What scopes allow. A table by actions has the words for create (1), update (2) and delete (4) at the sum.
+/// Words for scopes. A table by actions has the words for create (1), update (2) and delete (4) at the sum.
 pub(super) struct Scopes {
     pub(super) about_you: &'static str,
     pub(super) about_records: &'static str,
@@ -175,7 +175,7 @@ pub(super) struct Scopes {
     pub(super) records: [&'static str; 8],
     pub(super) records_any: [&'static str; 8],
     pub(super) records_any_risk: &'static str,
-    /// Kinds of records that have a name which people know.
+    /// Kinds of records that have a name which users know.
     pub(super) kinds: &'static [(&'static str, &'static str)],
     pub(super) calls: Around,
     pub(super) calls_any: Around,
@@ -205,12 +205,12 @@ pub(super) struct Scopes {
 }
 
 pub(super) struct Error {
-    /// What happened.
+    /// The words for a problem.
     pub(super) problem: fn(Problem) -> ProblemWords,
-    /// Stands before what only the makers of an app understand.
+    /// Introduces details that only the developers of an app understand.
     pub(super) detail: &'static str,
     pub(super) back: &'static str,
-    /// Where the app wants the person to be sent.
+    /// Where the app wants the user to be sent.
     pub(super) onward: Around,
     pub(super) onward_note: &'static str,
     pub(super) advice: &'static str,
@@ -227,7 +227,7 @@ pub(super) struct ProblemWords {
     pub(super) advice: &'static str,
 }
 
-/// What the page says; what the script says stands at the top of the script.
+/// Words of the demo page; those of its script are at the top of the script.
 pub(super) struct Demo {
     pub(super) title: &'static str,
     pub(super) heading: &'static str,

@@ -14,7 +14,7 @@ pub(super) struct Day {
     pub(super) day: i64,
 }
 
-/// The day on which a moment lies. Years are counted from March, so that the leap day is the last of its
+/// The day of a timestamp. Years are counted from March, so that the leap day is the last of its
 /// year and the lengths of the months before it repeat every five: 31, 30, 31, 30, 31.
 pub(super) fn day_of(at: Timestamp) -> Day {
     /// From 1 March of the year 0 to 1 January 1970.
@@ -40,7 +40,7 @@ pub(super) fn iso(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}Z", minutes / 60, minutes % 60)
 }
 
-/// How long ago something was, in the largest unit that fits. A use is noted once a minute: what is
+/// How long ago something was, in the largest unit that fits. A use is recorded once a minute, so anything
 /// younger than two minutes is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ago {

@@ -21,7 +21,7 @@ use crate::http::request::{self, canonical_location};
 use crate::pages::{AccountCard, AccountNotice, AccountPage, AppLine, AskedScopes, client_host};
 use crate::state::AppState;
 
-/// Where the page is, and what it says on top.
+/// The page's address, with the notice that it shows on top.
 pub(crate) fn location(state: &AppState, notice: Option<AccountNotice>) -> String {
     let query = notice.map(|notice| format!("?notice={}", notice.as_str())).unwrap_or_default();
     format!("{}/account{query}", state.config.page_origin)
@@ -38,7 +38,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let mut params = Params::of_query(&req)?;
     let notice = match params.take("notice") {
         Some(notice) => AccountNotice::parse(&notice),
-        // The answer to a sign-in that proves an account comes as any client's.
+        // The answer to a sign-in that proves an account arrives like that to any client.
         None => params.take("error").map(|_| AccountNotice::NotSignedIn),
     };
     let (browser, form_token) = cookie::with_form_token(&req, &state);
@@ -80,7 +80,7 @@ fn app(ctx: &Ctx, line: AccountSession, now: Timestamp) -> AppLine {
     }
 }
 
-/// Signs in to see everything of an account.
+/// Starts the sign-in that proves an account, so that all its sessions are shown.
 pub(crate) async fn sign_in(
     req: HttpRequest,
     state: Data<AppState>,
@@ -129,7 +129,7 @@ pub(crate) async fn revoke_all(
     answer(&state, ended.map(|_| ()), AccountNotice::EndedAll)
 }
 
-/// Ends what this browser may see of accounts beyond itself.
+/// Deletes this browser's account proofs: only sessions that began in it are shown again.
 pub(crate) async fn leave(
     req: HttpRequest,
     state: Data<AppState>,

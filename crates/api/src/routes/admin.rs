@@ -1,4 +1,4 @@
-//! `/admin/...`: what whoever runs the server does to it, by their own credential. Not there without one.
+//! `/admin/...`: the operator's API, with a token of its own. Without a configured token it does not exist.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
@@ -27,9 +27,9 @@ use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
 
-/// What a list has when nobody says how long it may be.
+/// The default length of a list.
 const LIMIT: i64 = 100;
-/// The longest list.
+/// The maximum length of a list.
 const MAX_LIMIT: i64 = 1000;
 
 type Answered = Result<HttpResponse, ApiError>;
@@ -58,9 +58,9 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/admin/audit", "GET").route(get().to(list_acts)));
 }
 
-/// Lets the operator in, and nobody else. The right token is heard whatever came from the same address before: whoever
-/// guesses locks nobody else out. A wrong one counts as a failed authentication, and guesses are refused unread at some
-/// point.
+/// Admits only the operator. The right token is accepted whatever came from the same address before, so that
+/// guessing locks nobody else out. A wrong one counts as a failed authentication, and past the limit of those
+/// it is answered with 429.
 fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
     let wanted = state.config.admin_token.as_ref().ok_or_else(ApiError::not_found)?;
     let header = req.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -97,8 +97,8 @@ async fn body<T: DeserializeOwned>(req: &HttpRequest, payload: Payload) -> Resul
     Ok(read_json(req, payload).await?)
 }
 
-/// Which page of a list is wanted; the last parameters to be taken. A filter with a slip in its name is refused, and
-/// does not list everything.
+/// Reads which page of a list is requested; these parameters are taken last. A filter with a misspelled name
+/// is refused rather than ignored, which would list everything.
 fn page(mut params: Params) -> Result<PageRequest, ApiError> {
     let (limit, after) = (params.take("limit"), params.take("after"));
     params.refuse_rest()?;
@@ -111,7 +111,7 @@ fn page(mut params: Params) -> Result<PageRequest, ApiError> {
     Ok(PageRequest { after, limit })
 }
 
-/// A page under the name of what it lists, and where the next one begins.
+/// A page under the name of its items, with the start of the next one.
 fn listed<T>(name: &str, page: &Page<T>, show: impl Fn(&T) -> Value) -> HttpResponse {
     let mut body = json!({ name: page.items.iter().map(show).collect::<Vec<_>>() });
     if let Some(next) = &page.next {
@@ -168,7 +168,7 @@ fn key(key: &IssuerKey) -> Value {
     })
 }
 
-/// The metadata of RFC 7591 section 2, and what only the operator decides.
+/// The metadata of RFC 7591 section 2, and the settings that only the operator controls.
 fn described(metadata: ClientMetadata) -> Result<ClientDescription, ApiError> {
     ClientDescription::read(metadata).map_err(|error| bad(error.to_string()))
 }
@@ -240,7 +240,7 @@ async fn show_session(req: HttpRequest, state: Data<AppState>, id: Path<String>)
     Ok(ok(&session(&found.ok_or_else(|| gone("session"))?, state.ctx.now())))
 }
 
-/// Once it has ended there is nothing left to do, however often it is asked.
+/// Ends a session; repeating the request succeeds without effect.
 async fn end_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let ended = admin::end_session(&state.ctx, &UpstreamSessionId::new(id.into_inner())).await?;

@@ -18,7 +18,7 @@ use crate::http::headers::see_other;
 use crate::http::request::{self, canonical_location};
 use crate::state::AppState;
 
-/// Takes the parameters of an authorization request out.
+/// Takes the parameters of an authorization request.
 pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
     AuthorizeParams {
         client_id: params.take("client_id"),

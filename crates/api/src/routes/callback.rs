@@ -1,4 +1,4 @@
-//! `GET /oauth/atp/callback`: a person comes back from their own server.
+//! `GET /oauth/atp/callback`: the user comes back from the authorization server.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,4 +1,4 @@
-//! Who we are to a person's own server: `GET /oauth-client-metadata.json` and what is below
+//! Our client metadata for authorization servers: `GET /oauth-client-metadata.json` and everything below
 //! `/oauth-client-metadata/`, `GET /oauth/atp/jwks` (atproto OAuth specification, "Client ID Metadata
 //! Document").
 

@@ -18,7 +18,7 @@ use crate::state::AppState;
 
 use super::sign_in::name_of;
 
-/// Where the consent page of a request is.
+/// The address of a request's consent page.
 pub(crate) fn location(state: &AppState, id: &AuthRequestId) -> String {
     format!("{}/oauth/consent?request={id}", state.config.page_origin)
 }

@@ -1,5 +1,5 @@
 //! The device authorization grant (RFC 8628): `POST /oauth/device_authorization` for devices, and `/device`,
-//! where a person confirms the code that a device shows.
+//! where a user confirms the code that a device shows.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
@@ -62,13 +62,13 @@ async fn begin(state: &AppState, caller: &Caller, mut params: Params) -> Result<
     Ok(json_no_store(StatusCode::OK, &answer))
 }
 
-/// Where a person types the code.
+/// The address where a user enters the code.
 fn location(state: &AppState) -> String {
     format!("{}/device", state.config.page_origin)
 }
 
 /// The page that asks for the code. One that comes with the address is only filled in: nothing is looked up
-/// and nothing happens before the person presses the button.
+/// and nothing happens before the user presses the button.
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
     if let Some(location) = canonical_location(&req, &state.config.page_origin) {
         return Ok(see_other(&location, None));
@@ -95,7 +95,7 @@ fn enter(
     Ok(page(status, html, Forms::Stay, set_cookie))
 }
 
-/// What a form of these pages brings.
+/// The fields of a form of these pages.
 struct Typed {
     user_code: String,
     decision: Option<String>,
@@ -116,7 +116,7 @@ impl Typed {
         Guess { browser: &self.browser, address: request::address() }
     }
 
-    /// The code leads nowhere: the page again, with what is wrong.
+    /// Refuses the code: shows the page again, with the problem.
     fn refuse(self, error: UserCodeError) -> Result<HttpResponse, PageError> {
         let (trouble, retry_after) = match error {
             UserCodeError::Internal(error) => return Err(error.into()),
@@ -131,7 +131,7 @@ impl Typed {
     }
 }
 
-/// Shows who asks.
+/// Shows the client and the code to compare.
 pub(crate) async fn post(
     req: HttpRequest,
     state: Data<AppState>,
@@ -153,7 +153,7 @@ pub(crate) async fn post(
     Ok(page(StatusCode::OK, html, Forms::Stay, None))
 }
 
-/// The person has seen who asks, and confirms the code or denies it.
+/// Confirms or denies the code, once the user has seen which client asks.
 pub(crate) async fn confirm(
     req: HttpRequest,
     state: Data<AppState>,
@@ -184,7 +184,7 @@ pub(crate) async fn confirm(
     sign_in_page::render(&state, &request, "", None, browser).await
 }
 
-/// The end: the person goes back to the device.
+/// The last page: the user goes back to the device.
 pub(crate) async fn done(req: HttpRequest) -> Result<HttpResponse, PageError> {
     let connected = Params::of_query(&req)?.take("error").is_none();
     let html =

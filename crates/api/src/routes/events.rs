@@ -1,4 +1,4 @@
-//! `GET|POST /api/events`: what happens to a client's sign-ins and sessions, as server-sent events (HTML
+//! `GET|POST /api/events`: events of a client's sign-ins and sessions, as server-sent events (HTML
 //! Living Standard section 9.2).
 
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::http::form::Params;
 use crate::state::AppState;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How often a line goes out though nothing happens: proxies close what is silent.
+/// Interval of the keep-alive lines: proxies close silent connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// With HTTP Basic: credentials never stand in a query.
+/// Authenticates with HTTP Basic: credentials are never in a query.
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     open(&req, &state, Params::default()).await
 }
 
-/// With whatever a client authenticates with at the other endpoints.
+/// Authenticates as a client does at the other endpoints.
 pub(crate) async fn post(
     req: HttpRequest,
     state: Data<AppState>,

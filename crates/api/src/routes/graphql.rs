@@ -1,4 +1,4 @@
-//! `POST /graphql`: the repository of whoever's token it is.
+//! `POST /graphql`: the repository of the access token's user.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,10 +13,10 @@ use crate::http::proof::with_nonce;
 use crate::http::request;
 use crate::state::AppState;
 
-/// The largest body, in bytes: what a server takes as records fits in.
+/// The largest body, in bytes: large enough for the records that a PDS accepts.
 const MAX_BODY: usize = 2 * 1024 * 1024;
 
-/// Bytes from which on a body is parsed elsewhere than on the thread that serves others, too.
+/// Bytes above which a body is parsed off the thread that also serves other requests.
 const LONG: usize = 32 * 1024;
 
 pub(crate) async fn post(
@@ -35,7 +35,7 @@ pub(crate) async fn post(
     Ok(with_nonce(outcome.await, nonce))
 }
 
-/// Parses a body; a long one where it keeps nobody waiting.
+/// Parses a body; a long one where it does not block other requests.
 async fn parse(state: &AppState, mut body: Held) -> Result<Request, ApiError> {
     let is_long = body.len() > LONG;
     let parse = move || (graphql::read(&mut body), body.into_share());

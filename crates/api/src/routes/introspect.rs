@@ -32,7 +32,7 @@ pub(crate) async fn introspect(
     Ok(json_no_store(StatusCode::OK, &answer))
 }
 
-/// Whether the caller accepts the signed form and names it.
+/// Whether the caller's `Accept` header names the signed form.
 fn wants_signed(req: &HttpRequest) -> bool {
     let accept = req.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim() == SIGNED)

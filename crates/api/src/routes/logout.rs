@@ -15,7 +15,7 @@ use crate::http::request::{self, canonical_location};
 use crate::pages::{LogoutAccount, LogoutPage, Onward, SignedOutPage, client_host, host_of};
 use crate::state::AppState;
 
-/// The parameters, and the client's `ui_locales`, which hold from here on.
+/// Takes the parameters, and the client's `ui_locales`, which apply from here on.
 fn logout_params(params: &mut Params) -> (LogoutParams, Option<String>) {
     let ui_locales = params.take("ui_locales");
     request::prefer(ui_locales.as_deref());
@@ -54,7 +54,7 @@ pub(crate) async fn post(
     Ok(see_other(&location, None))
 }
 
-/// The person's answer to the question.
+/// Handles the user's answer to the question.
 pub(crate) async fn confirm(
     req: HttpRequest,
     state: Data<AppState>,

@@ -15,7 +15,7 @@ use crate::http::headers::fixed;
 use crate::pages::Lang;
 use crate::state::AppState;
 
-/// The metadata document: what is in it is served, what is served is in it.
+/// The metadata document: it lists everything that is served, and nothing else.
 pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
     let issuer = ctx.issuer();
     let at = |path: &str| format!("{issuer}{path}");
@@ -69,7 +69,7 @@ pub(crate) fn server_metadata(ctx: &Ctx) -> Value {
     document
 }
 
-/// What this server is as a resource (RFC 9728 section 2): the way from a 401 to a token.
+/// The protected resource metadata (RFC 9728 section 2): the way from a 401 to a token.
 pub(crate) fn resource_metadata(ctx: &Ctx) -> Value {
     let issuer = ctx.issuer();
     json!({
@@ -83,7 +83,7 @@ pub(crate) fn resource_metadata(ctx: &Ctx) -> Value {
     })
 }
 
-/// What an `id_token` or the userinfo endpoint may say.
+/// The claims that an `id_token` or the userinfo endpoint may contain.
 const CLAIMS: [&str; 12] = [
     "iss",
     "sub",
@@ -99,13 +99,13 @@ const CLAIMS: [&str; 12] = [
     "name",
 ];
 
-/// The same, and the email address where the ceiling of scopes allows it.
+/// The same, and the email address where the maximum scope allows it.
 fn claims(ctx: &Ctx) -> Vec<&'static str> {
     let email = ctx.scopes().supported().contains("email").then_some(["email", "email_verified"]);
     CLAIMS.into_iter().chain(email.into_iter().flatten()).collect()
 }
 
-/// A document that may be kept for five minutes.
+/// A document that may be cached for five minutes.
 pub(crate) fn cached_json(body: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, fixed("application/json")))
@@ -125,8 +125,8 @@ pub(crate) async fn openapi(state: Data<AppState>) -> HttpResponse {
     cached_json(state.documents.openapi.clone())
 }
 
-/// The keys change when the operator rotates them. They may be kept for as long as other documents: a
-/// new key is fetched by whoever meets its `kid`, and an old one stays published for a day.
+/// The keys change when the operator rotates them. They may be cached for as long as other documents: a
+/// verifier that sees an unknown `kid` fetches the new key, and an old one stays published for a day.
 pub(crate) async fn jwks(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let keys = issuer_keys::ensure(&state.ctx).await?;
     Ok(cached_json(Bytes::from(keys.jwks().to_string())))

@@ -35,7 +35,7 @@ use crate::error::{ApiError, PageError};
 use crate::http::cors::cors;
 use crate::http::measure::Template;
 
-/// The route table. Whatever is wrapped in [`cors`] may be called by scripts of any origin.
+/// The route table. Routes that are wrapped in [`cors`] may be called by scripts of any origin.
 pub(crate) fn configure(config: &mut ServiceConfig) {
     pages(config);
     documents(config);
@@ -66,7 +66,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
-/// What people see, and what browsers and probes ask for.
+/// The pages that users see, and the addresses that browsers and probes request.
 fn pages(config: &mut ServiceConfig) {
     config
         .service(api("/", "GET, HEAD").route(read().to(home::home)))
@@ -96,7 +96,7 @@ fn pages(config: &mut ServiceConfig) {
         );
 }
 
-/// What clients and people's own servers read about us.
+/// The documents that clients and authorization servers read about us.
 fn documents(config: &mut ServiceConfig) {
     config
         .service(
@@ -120,8 +120,8 @@ fn documents(config: &mut ServiceConfig) {
         .service(api("/oauth/atp/jwks", "GET, HEAD").route(read().to(client_documents::jwks)));
 }
 
-/// Whatever has a name in its path. These come last: the router tries one after the other, and theirs are regular
-/// expressions.
+/// Routes with a parameter in their path. These come last: the router tries one after the other, and theirs
+/// are regular expressions.
 fn with_names(config: &mut ServiceConfig) {
     config
         .service(
@@ -150,7 +150,7 @@ fn with_names(config: &mut ServiceConfig) {
         );
 }
 
-/// A resource that says which methods it has when it is asked with another.
+/// A resource that answers other methods with the list of those it has.
 fn api(path: &'static str, allow: &'static str) -> Resource {
     #[cfg(test)]
     TABLE.with_borrow_mut(|table| table.push((path, allow)));
@@ -170,7 +170,7 @@ pub(crate) fn table() -> Vec<(&'static str, &'static str)> {
     TABLE.take()
 }
 
-/// GET, and HEAD for whoever only wants to know that it is there.
+/// GET, and HEAD for checks of existence.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -87,8 +87,8 @@ pub(crate) async fn delete(
     Ok(HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish())
 }
 
-/// The client that is managed, and the token that it is managed with: every answer repeats it (RFC 7592 section 3),
-/// and we have its hash only.
+/// Finds the managed client and returns it with its registration access token: every answer repeats the token
+/// (RFC 7592 section 3), and we store only its hash.
 async fn find(
     req: &HttpRequest,
     state: &AppState,

@@ -24,7 +24,7 @@ struct Answer<'a> {
     session_id: &'a str,
     /// The upstream token set that this token came from.
     session_iteration: Option<i64>,
-    /// The one that is in use.
+    /// The upstream token set that is in use.
     head_iteration: i64,
     session_kind: SessionKind,
     session_state: SessionState,
@@ -51,13 +51,13 @@ pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<H
     Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
 }
 
-/// Where to send a person who wants to sign in again.
+/// Where to send a user who wants to sign in again.
 #[derive(Serialize)]
 struct Prompt {
     sign_in_url: String,
 }
 
-/// For an app whose person has just asked for it: unlike the errors of calls, it always says where.
+/// For an app whose user has just asked to sign in again: unlike the errors of calls, it always has the URL.
 pub(crate) async fn sign_in(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
     let prompt = Prompt { sign_in_url: session::prompt(&state.ctx, &bearer) };

@@ -45,7 +45,7 @@ struct Exported<'a> {
     handle: Option<&'a Handle>,
     pds: &'a str,
     head_iteration: i64,
-    /// The access token of the person's own server.
+    /// The access token for the PDS.
     access_token: &'a str,
     token_type: &'static str,
     dpop_jkt: &'a str,
@@ -148,7 +148,7 @@ pub(crate) async fn dpop_proof(
     Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
 }
 
-/// Lets the client in; its parameters are in the query of a GET, and in the body of a POST.
+/// Authenticates the client; its parameters are in the query of a GET, and in the body of a POST.
 async fn enter(req: &HttpRequest, state: &AppState, payload: Payload) -> Result<(Caller, Params), ApiError> {
     if req.method() == Method::GET {
         let caller = identify(req, state, &mut Params::default()).await?;

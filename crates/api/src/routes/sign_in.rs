@@ -51,8 +51,8 @@ pub(crate) async fn post(
     }
 }
 
-/// What a person sees first: the accounts that their browser knows, if there is something to choose, or the
-/// empty page.
+/// Shows the first page: the accounts that the browser knows, if there is something to choose, or the
+/// empty sign-in page.
 pub(crate) async fn begin(
     state: &AppState,
     request: &AuthRequest,
@@ -79,12 +79,12 @@ pub(crate) async fn begin(
     Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
 }
 
-/// What a client is called: by the name that it gave itself, or by its identifier.
+/// The display name of a client: the name that it gave itself, or its identifier.
 pub(super) fn name_of(client: &Client) -> String {
     if client.client_name.is_empty() { client.client_id.to_string() } else { client.client_name.clone() }
 }
 
-/// The page, filled in with the account that the app named; one press leads to this host.
+/// The page, filled in with the account that the app named; its button leads to `host`.
 pub(crate) async fn announce(
     state: &AppState,
     request: &AuthRequest,
@@ -97,7 +97,7 @@ pub(crate) async fn announce(
     Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
 }
 
-/// The page, empty or with what was wrong with the last try.
+/// The page, empty or with the problem of the last attempt.
 pub(crate) async fn render(
     state: &AppState,
     request: &AuthRequest,

@@ -23,7 +23,7 @@ use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
 
-/// The token answer (RFC 6749 section 5.1), and who it is about.
+/// The token answer (RFC 6749 section 5.1), with the account that it is for.
 #[derive(Serialize)]
 struct Answer<'a> {
     access_token: &'a str,

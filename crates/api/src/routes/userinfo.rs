@@ -24,7 +24,7 @@ pub(crate) async fn require_access(
     check_access(req, state, body, access::verify).await
 }
 
-/// The same for a request that goes on to the person's own server.
+/// The same for a request that is relayed to the PDS.
 pub(crate) async fn require_access_to_call(req: &HttpRequest, state: &AppState) -> Result<Bearer, ApiError> {
     check_access(req, state, None, access::verify_to_call).await
 }

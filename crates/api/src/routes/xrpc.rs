@@ -1,4 +1,4 @@
-//! `GET|POST /xrpc/{nsid}`: the person's own server, for whoever holds an access token of ours.
+//! `GET|POST /xrpc/{nsid}`: relays calls to the PDS, for holders of our access tokens.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -74,14 +74,14 @@ async fn ask(
     Ok(render(answer.map_err(|error| ApiError::relay(error, scheme))?, pump))
 }
 
-/// The answer, while whatever is left of the request's body moves on: a server may answer before it has read
+/// Renders the answer while the rest of the request's body moves on: a PDS may answer before it has read
 /// all of it.
 fn render(answer: XrpcAnswer, pump: Option<Pump>) -> HttpResponse<BoxBody> {
     let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = relay_headers::of_answer(answer.headers());
     let length = answer.length();
     let body = match status {
-        // Whatever came with them: some readers would take it for the next answer.
+        // A body that came with them is dropped: some readers would take it for the next answer.
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => ().boxed(),
         _ => {
             let parts = Both { answer: Box::pin(answer.into_stream()), pump };

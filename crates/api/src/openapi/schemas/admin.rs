@@ -1,4 +1,4 @@
-//! What the operator sends and gets.
+//! Requests and answers of the operator's API.
 
 use causeway_domain::client::Client;
 use serde_json::{Value, json};
@@ -36,14 +36,14 @@ fn list(name: &str) -> Value {
     json!({ "type": "object", "properties": { name: items }, "required": [name] })
 }
 
-/// The same with where the next page begins.
+/// The same, with the start of the next page.
 fn page(name: &str) -> Value {
     let mut page = list(name);
     page["properties"]["next"] = text("the value of after for the next page; not there on the last one");
     page
 }
 
-/// What only the operator says of a client.
+/// Client settings that only the operator controls.
 fn operator_members() -> Value {
     json!({
         "allow_background_access": { "type": "boolean" },
@@ -62,13 +62,13 @@ fn operator_members() -> Value {
     })
 }
 
-/// RFC 7591 section 2, and that.
+/// Client metadata (RFC 7591 section 2), with the operator's settings.
 fn client_metadata() -> Value {
     object(&with(client_members(), &operator_members()), &["redirect_uris"])
 }
 
-/// A client with all that is known of it. Members of its metadata that it left out are null, so only those are named
-/// that never are.
+/// A client with everything that is stored about it. Metadata that it left out is null, so only members that
+/// never are null are required.
 fn client() -> Value {
     let own = json!({
         "client_id": text("the client"),

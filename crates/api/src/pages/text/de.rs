@@ -1,4 +1,4 @@
-//! German. People are addressed as the apps of this network do: „du“.
+//! German. Users are addressed as in the apps of this network: „du“.
 
 use causeway_domain::Timestamp;
 use causeway_flow::sign_in::SignInTrouble;
