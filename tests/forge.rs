@@ -14,7 +14,7 @@ pub(crate) fn jti() -> String {
     CodeVerifier::random(&SystemRng).expose().to_owned()
 }
 
-/// Changes members of an object; `null` leaves one out.
+/// Changes members of an object; `null` removes one.
 pub(crate) fn change(mut object: Value, changes: &[(&str, Value)]) -> Value {
     for (name, value) in changes {
         match (value, object.as_object_mut()) {

@@ -1,4 +1,4 @@
-//! What many tests begin with.
+//! Shared setup of the tests.
 
 mod networks;
 
@@ -52,12 +52,12 @@ impl Scene {
         TestApp::start_with(database, &self.upstream.environment(), clock, ring, None).await
     }
 
-    /// Signs in; an access token.
+    /// Signs in; returns an access token.
     pub(crate) async fn access_token(&self) -> Result<String> {
         Ok(self.client.sign_in(&self.agent, &self.upstream, HANDLE).await?.access_token)
     }
 
-    /// A call of a method: `GET` and `POST` are for the caller to choose, as is everything else.
+    /// A request to an XRPC method; the caller chooses everything else, such as the body.
     pub(crate) fn xrpc(&self, method: &str, path: &str, token: &str) -> RequestBuilder {
         let url = self.app.at(&format!("/xrpc/{path}"));
         self.agent.request(method.parse().expect("a method"), &url).bearer_auth(token)
@@ -83,7 +83,7 @@ impl Scene {
         Ok(())
     }
 
-    /// What happens without a request, now.
+    /// Runs the periodic maintenance once.
     pub(crate) async fn upkeep(&self) -> Result<()> {
         causeway_flow::maintenance::sweep_all(&self.app.ctx).await?;
         causeway_flow::maintenance::revoke_due(&self.app.ctx).await?;
@@ -97,7 +97,7 @@ impl Scene {
         Ok(session["session_id"].as_str().unwrap().to_owned())
     }
 
-    /// Whether tokens hold.
+    /// Whether the access token is valid.
     pub(crate) async fn works(&self, tokens: &Tokens) -> Result<bool> {
         Ok(self.agent.get_with(&self.app.at("/oauth/userinfo"), &tokens.access_token).await?.status == 200)
     }
@@ -124,8 +124,7 @@ impl Scene {
         Ok(id)
     }
 
-    /// A client that authenticates, and that whoever runs the server has given leave. It asks for a
-    /// background session.
+    /// A client that authenticates and has entitlements from the operator. It requests a background session.
     pub(crate) async fn client_with_leave(&self, leaves: &[Leave]) -> Result<OauthClient> {
         let more = json!({
             "token_endpoint_auth_method": "client_secret_basic",
@@ -143,7 +142,7 @@ impl Scene {
     }
 }
 
-/// Gives a client leave, as whoever runs the server does.
+/// Grants entitlements to a client, as the operator does.
 pub(crate) async fn give_leave(store: &Store, client: &OauthClient, leaves: &[Leave]) -> Result<()> {
     let (id, leaves) = (ClientId::new(&*client.client_id), leaves.to_vec());
     store
@@ -156,7 +155,7 @@ pub(crate) async fn give_leave(store: &Store, client: &OauthClient, leaves: &[Le
     Ok(())
 }
 
-/// Makes a client one that whoever runs the server has entered: nobody has a token for its registration.
+/// Marks a client as entered by the operator: it has no registration access token.
 pub(crate) async fn enter(app: &TestApp, client: &OauthClient) -> Result<()> {
     let id = ClientId::new(&*client.client_id);
     app.store()
@@ -182,7 +181,7 @@ pub(crate) async fn count(app: &TestApp, table: &'static str) -> Result<i64> {
     Ok(app.store().read(move |c| causeway_store::testing::count_rows(c, table)).await?)
 }
 
-/// How the binary is told of a database: its address, and a key ring of its own.
+/// Arguments for the binary: a database, and a key ring of its own.
 pub(crate) fn database_arguments(database: &TestDatabase, directory: &Path) -> Result<Vec<String>> {
     let key = directory.join("ring.key");
     std::fs::write(&key, SealingKeyRing::generate(&SystemRng))?;
@@ -194,7 +193,7 @@ pub(crate) fn database_arguments(database: &TestDatabase, directory: &Path) -> R
     Ok(vec![format!("--database-url={url}"), format!("--secret-key-file={}", key.display())])
 }
 
-/// How the binary is told of people's servers.
+/// Arguments for the binary: the upstream directories.
 pub(crate) fn upstream_arguments(environment: &Environment) -> Vec<String> {
     vec![
         "--listen=127.0.0.1:0".to_owned(),
@@ -204,7 +203,7 @@ pub(crate) fn upstream_arguments(environment: &Environment) -> Vec<String> {
     ]
 }
 
-/// The binary on a database, with people's servers; in a directory of its own.
+/// The binary on a database, with an upstream; in a directory of its own.
 pub(crate) async fn serve(database: &TestDatabase, environment: &Environment) -> Result<(TempDir, Causeway)> {
     serve_with(database, environment, &[]).await
 }
@@ -223,7 +222,7 @@ pub(crate) async fn serve_with(
     Ok((directory, server))
 }
 
-/// Asks until the server has noticed what others did to its database: it looks within a second.
+/// Polls until the server has noticed a change of its database by others: it checks within a second.
 pub(crate) async fn within_a_second(mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     for _ in 0..40 {
         if holds().await? {

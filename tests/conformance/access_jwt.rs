@@ -84,7 +84,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What is not, byte for byte, a token that we issued is none.
+    /// Anything but, byte for byte, a token that we issued is refused.
     async fn forgeries(database) {
         let scene = Scene::set(database).await?;
         let client = jwt_client(&scene, &[]).await?;
@@ -114,7 +114,7 @@ on_each_database! {
         }
         assert_eq!(userinfo(&scene, token).await?.status, 200);
 
-        // Whoever serves a resource sees access tokens: they open no door that an id_token opens.
+        // Resource servers see access tokens: these must not be usable in place of an id_token.
         let hinted = client.authorization(None).with("id_token_hint", Some(token));
         let answer = scene.agent.get(&hinted.url(&scene.app.issuer)).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request"), "{answer:?}");

@@ -1,4 +1,4 @@
-//! The account page: who sees what, and who may end it.
+//! The account page: which sessions it shows to whom, and who may end them.
 
 use anyhow::Result;
 use causeway_testkit::{Agent, Answer, Person as _};
@@ -69,7 +69,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// One, or all of an account in this browser: at the person's server too, and no other account's.
+    /// Ends one session, or all of an account in this browser, at the authorization server too; no other
+    /// account's.
     async fn ends_one_or_all_of_an_account(database) {
         let scene = Scene::with_bob(database).await?;
         let sign_in = async |handle| scene.client.sign_in(&scene.agent, &scene.upstream, handle).await;
@@ -187,7 +188,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What may go wrong on the way to the proof leads back to the page, with words of ours.
+    /// Errors during the sign-in lead back to the account page, with our own message.
     async fn an_unfinished_proof(database) {
         let scene = Scene::with_bob(database).await?;
         let elsewhere = Agent::default();

@@ -1,4 +1,4 @@
-//! `/admin`: what whoever runs the server does to it over HTTP.
+//! `/admin`: the operator's HTTP API.
 
 use causeway_testkit::{Agent, Answer, OauthClient, TestApp};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ async fn acts(scene: &Scene, query: &str) -> anyhow::Result<Vec<String>> {
 }
 
 on_each_database! {
-    /// Without the token, or with another one, nothing of it is to be had; and it is not guessed at for long.
+    /// Without the token, or with a wrong one, all of it is refused; repeated guesses are throttled.
     async fn the_operator_alone(database) {
         let scene = Scene::set(database).await?;
         let paths = [
@@ -133,7 +133,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Found, shown, ended: one, or all of a person.
+    /// Finds, shows and ends sessions: one, or all of a user.
     async fn sessions_and_tokens(database) {
         let scene = Scene::set(database).await?;
         let sign_in = async || {
@@ -202,7 +202,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// A client that is deleted counts as gone with the answer; what there was of it goes afterwards, by itself.
+    /// A deleted client counts as deleted with the response; its rows are deleted afterwards, in the
+    /// background.
     async fn a_deleted_client_goes_in_the_background(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -219,7 +220,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Revoking the tokens of a client revokes those that it has for itself; those of a person there are another's.
+    /// Revoking the tokens of a client revokes its own access tokens; filters that name a user do not match
+    /// these.
     async fn what_a_client_has_for_itself(database) {
         let scene = Scene::set(database).await?;
         let body = json!({
@@ -253,7 +255,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Leaves, resources and lifetimes: said, in force, kept when left out, taken back; and sent back as they were read.
+    /// Entitlements, resources and lifetimes: set, in force, unchanged when omitted, removed; and accepted in
+    /// the form in which they were returned.
     async fn what_only_the_operator_says(database) {
         let scene = Scene::set(database).await?;
         let plain = json!({

@@ -1,4 +1,4 @@
-//! What is written down with what happens.
+//! The audit log.
 
 use causeway_domain::TenantId;
 use causeway_domain::client::Leave;
@@ -9,7 +9,7 @@ use causeway_testkit::{Fault, Person as _, TestApp, Tokens, decide};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 
-/// Every act, the first one first.
+/// All audit events, oldest first.
 async fn acts(app: &TestApp) -> anyhow::Result<Vec<AuditEvent>> {
     let tenant = TenantId::default_tenant();
     let mut acts = app
@@ -55,7 +55,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What was refused, reused or failed is there; what fails as a whole leaves nothing.
+    /// Refusals, reuse and failures are recorded; an operation that fails as a whole leaves no event.
     async fn refusals_reuse_and_failures(database) {
         let scene = Scene::set(database).await?;
         let authorization = scene.client.authorization(Some(HANDLE));
@@ -91,8 +91,9 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whatever a client gets of a session without its person: the upstream token, a proof by its key, a token of
-    /// ours. Each is written down with the session, before the answer; refusals of ill-formed requests are not.
+    /// Everything that a client gets from a session without its user: the upstream token, a proof by its key,
+    /// an access token of ours. Each is recorded with the session before the response; refusals of malformed
+    /// requests are not.
     async fn exports_and_exchanges(database) {
         let scene = Scene::set(database).await?;
         let trusted = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
@@ -141,7 +142,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What does not get its row is not given.
+    /// Nothing is exported unless its event is stored.
     async fn no_export_without_its_row(database) {
         let scene = Scene::set(database).await?;
         let trusted = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
@@ -191,7 +192,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// An act stays for as long as the operator wants.
+    /// Audit events are stored for as long as the operator configures.
     async fn old_acts_go(database) {
         let scene = Scene::set(database).await?;
         scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;

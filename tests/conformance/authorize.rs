@@ -7,7 +7,7 @@ use url::Url;
 use crate::support::{HANDLE, Scene, hidden, on_each_database};
 
 on_each_database! {
-    /// What is wrong with the client or the redirect URI is shown and never redirected.
+    /// Errors of the client or the redirect URI are shown and never redirected.
     async fn never_redirects_to_a_stranger(database) {
         let scene = Scene::set(database).await?;
         let begin = || scene.client.authorization(Some(HANDLE));
@@ -73,7 +73,7 @@ on_each_database! {
         scene.still_works().await
     }
 
-    /// Without a hint the person is asked; what they type may be wrong and then right.
+    /// Without a hint the user is asked for a handle; a wrong one can be corrected.
     async fn sign_in_page(database) {
         let scene = Scene::set(database).await?;
         let page = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;
@@ -128,7 +128,7 @@ on_each_database! {
         scene.still_works().await
     }
 
-    /// An abandoned consent is revoked upstream when its time is over.
+    /// An abandoned consent is revoked upstream when it expires.
     async fn abandoned_consent(database) {
         let scene = Scene::set(database).await?;
         let authorization = scene.client.authorization(Some(HANDLE));
@@ -232,8 +232,8 @@ on_each_database! {
         scene.still_works().await
     }
 
-    /// RFC 6749 sections 3.1 and 3.2, OpenID Connect Core section 15.1: what we do not know is ignored, and
-    /// what has no value was not sent.
+    /// RFC 6749 sections 3.1 and 3.2, OpenID Connect Core section 15.1: unknown parameters are ignored, and
+    /// empty ones count as omitted.
     async fn unknown_parameters_are_ignored(database) {
         let scene = Scene::set(database).await?;
         let mut authorization = scene.client.authorization(Some(HANDLE));
@@ -265,7 +265,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Pages asked for as `localhost` move to the address that a PDS sends people back to, before any cookie.
+    /// Pages requested at `localhost` redirect to the address that PDSes send users back to, before any
+    /// cookie is set.
     async fn localhost_moves(database) {
         let scene = Scene::set(database).await?;
         let authorization = scene.client.authorization(Some(HANDLE));
@@ -291,8 +292,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The same request sent on twice (a reload): whoever comes back second sees the first one's page,
-    /// and what it brought is given back.
+    /// The same request is sent upstream twice (a reload): the second callback leads to the page of the
+    /// first, and the tokens that it brought are revoked.
     async fn sent_on_twice(database) {
         let scene = Scene::set(database).await?;
         let page = scene.agent.get(&scene.client.authorization(None).url(&scene.app.issuer)).await?;

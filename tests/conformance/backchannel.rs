@@ -1,4 +1,4 @@
-//! Clients are told when somebody is signed out (OpenID Connect Back-Channel Logout 1.0).
+//! Clients are notified when a user is signed out (OpenID Connect Back-Channel Logout 1.0).
 
 use anyhow::Result;
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use crate::support::{DID, HANDLE, Scene, count, hidden, on_each_database};
 
-/// A scene whose client wants to be told, and where it is told.
+/// A scene whose client registered for notifications, and the server that receives them.
 async fn told(database: &TestDatabase) -> Result<(Scene, DocumentServer)> {
     let (mut scene, server) = (Scene::set(database).await?, DocumentServer::start()?);
     let metadata = json!({
@@ -29,7 +29,7 @@ impl Scene {
         self.client.sign_in(&self.agent, &self.upstream, HANDLE).await
     }
 
-    /// What happens without a request, until it has happened.
+    /// Waits for background work, then runs the periodic maintenance.
     async fn settled(&self) -> Result<()> {
         self.app.ctx.settle().await;
         self.upkeep().await
@@ -84,7 +84,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// By whoever ended it: the person on the account page, the operator, a replayed code, with the client itself.
+    /// The session is ended by the user on the account page, by the operator, by a replayed code, or with the
+    /// client itself.
     async fn whoever_ends_it(database) {
         let (scene, server) = told(database).await?;
         scene.enter().await?;
@@ -121,8 +122,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who gave the session back knows it, who let it run out was not signed out, and who has no id_token
-    /// has nothing to sign out of.
+    /// No notification when the client itself revoked the session, when it expired, or when there was no
+    /// id_token and so nothing to sign out of.
     async fn nobody_is_told_for_nothing(database) {
         let (mut scene, server) = told(database).await?;
         let tokens = scene.enter().await?;
@@ -143,7 +144,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// A client that does not answer is told later, and later still, with a fresh token each time; for a day.
+    /// Delivery to a client that does not respond is retried at growing intervals, with a fresh token each
+    /// time; for a day.
     async fn told_until_it_answers(database) {
         let (scene, server) = told(database).await?;
         server.change(|published| published.status = 503);
@@ -179,7 +181,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Of several servers on one database one tells the client.
+    /// Of several servers on one database, one notifies the client.
     async fn one_of_many_servers(database) {
         let (scene, server) = told(database).await?;
         scene.enter().await?;
@@ -194,7 +196,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Without dev mode a client is told over https on the public internet or not at all.
+    /// Without dev mode, clients are notified over https on the public internet or not at all.
     async fn never_into_our_own_network(database) {
         let (scene, server) = told(database).await?;
         scene.enter().await?;

@@ -22,7 +22,8 @@ impl Scene {
 }
 
 on_each_database! {
-    /// By an authorization of its own, with a line of its own at consent, for clients that have leave alone.
+    /// A background session takes a separate authorization with its own line at consent, and a client with
+    /// the entitlement.
     async fn begins_with_consent(database) {
         let scene = Scene::set(database).await?;
         let client = scene.automation().await?;
@@ -58,7 +59,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Neither idle time, nor the end of every token, nor the person's logout, nor the end of a device session
+    /// It survives idle time, the expiry of every token, the user's logout, and the end of a device session
     /// of the same client and account.
     async fn survives_what_is_not_its_end(database) {
         let scene = Scene::set(database).await?;
@@ -89,8 +90,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// A newer one takes the place of the one before, which is revoked upstream once the new one is committed.
-    /// Who denies keeps what they had; other accounts and clients have their own.
+    /// A newer session replaces the previous one, which is revoked upstream once the new one is committed. A
+    /// denial changes nothing; other accounts and clients have their own sessions.
     async fn one_lives(database) {
         let scene = Scene::with_bob(database).await?;
         let client = scene.automation().await?;
@@ -125,8 +126,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What ends it: its refresh token or its own identifier revoked by its client, the person at the account
-    /// page, the deletion of the client. What does not: an access token, or another client.
+    /// It ends when its client revokes its refresh token or its identifier, when the user ends it on the
+    /// account page, or when the client is deleted. An access token does not end it, nor does another client.
     async fn ends_when_it_is_revoked(database) {
         let scene = Scene::set(database).await?;
         let client = scene.automation().await?;

@@ -1,4 +1,4 @@
-//! What a PDS answers instead of a code, and in which shape.
+//! Errors and malformed parameters in a PDS's callback.
 
 use anyhow::Result;
 use causeway_testkit::{Agent, Answer, Authorization, Person as _, Tokens, decide};
@@ -44,7 +44,7 @@ on_each_database! {
             scene.upstream.script(|script| script.prompts = [("", "consent_required")].into());
             go_and_return(&scene, &scene.client.authorization(Some(HANDLE))).await?;
             assert_eq!(prompt(&scene).as_deref(), Some("consent"));
-            // Who has to prove anew who they are is not let off with less.
+            // A request for fresh authentication is never weakened.
             scene.upstream.script(|script| script.prompts = [("login", "consent_required")].into());
             let request = scene.client.authorization(Some(HANDLE)).with("max_age", Some("0"));
             let _ = scene.agent.get(&request.url(&scene.app.issuer)).await?;
@@ -93,7 +93,8 @@ on_each_database! {
             let answer = scene.agent.get(&back).await?;
             assert!(answer.location().is_ok_and(|location| location.contains("/oauth/consent?")), "{junk}: {answer:?}");
         }
-        // In what is read: cleaned, and if it is nothing then, the client is told.
+        // In parameters that are used: removed, and if the parameter is then unusable, the client gets an
+        // error.
         let back = async |change: &dyn Fn(String) -> String| {
             let request = scene.client.authorization(Some(HANDLE));
             let away = scene.agent.get(&request.url(&scene.app.issuer)).await?.location()?;
@@ -117,7 +118,7 @@ on_each_database! {
             assert!(answer.redirect_param("error").is_some(), "{answer:?}");
             assert_eq!(answer.redirect_param("state"), Some(request.state), "{answer:?}");
         }
-        // Without our state there is nobody to tell.
+        // Without a valid state the client is unknown, so the error is shown.
         let nobody = Agent::default().get(&scene.app.at("/oauth/atp/callback?state=%0A&code=%0A")).await?;
         assert_eq!(nobody.status, 400);
         assert!(nobody.text.contains("nonce_invalid_or_reused") && !nobody.text.contains("The app that sent"), "{}", nobody.text);

@@ -250,8 +250,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// `jwks_uri`: fetched when it is needed, kept as long as it says, fetched again for a new `kid`, but not
-    /// more often than every ten seconds whoever asks.
+    /// `jwks_uri`: fetched on demand, cached as long as its response allows, fetched again for a new `kid`,
+    /// but at most every ten seconds, whichever client asks.
     async fn published_keys(database) {
         let scene = Scene::set(database).await?;
         let (old, new) = (EcKey::generate()?, EcKey::generate()?);
@@ -318,7 +318,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What registration takes and gives back.
+    /// Registration accepts and returns the keys and the method.
     async fn registration(database) {
         let scene = Scene::set(database).await?;
         let key = EcKey::generate()?;

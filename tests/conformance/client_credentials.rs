@@ -1,4 +1,4 @@
-//! The client credentials grant (RFC 6749 section 4.4): a token without a person.
+//! The client credentials grant (RFC 6749 section 4.4): a token without a user.
 
 use anyhow::Result;
 use base64::Engine as _;
@@ -45,7 +45,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What is a person's is not the client's: 403, as long as the token holds.
+    /// Such a token gives no access to users' resources: 403 while it is valid.
     async fn it_opens_nothing_of_a_person(database) {
         let scene = Scene::set(database).await?;
         let client = service(&scene, json!({})).await?;
@@ -71,7 +71,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who may, and what may be asked.
+    /// Clients and parameters that are refused.
     async fn refusals(database) {
         let scene = Scene::set(database).await?;
         let refused = scene.client.post(&scene.agent, "/oauth/token", &FORM).await?;

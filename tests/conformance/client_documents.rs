@@ -278,7 +278,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Clients without registration leave when nobody has signed in to them for a day; others stay.
+    /// Clients without registration are deleted when nobody has signed in to them for a day; others are not.
     async fn the_unused_are_swept(database) {
         let (scene, server) = documented(database).await?;
         let used = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -337,8 +337,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The host of the `client_id` is verified where the answer reaches its own server. On a device any app can say
-    /// that it is this client, so there it is not.
+    /// The host of the `client_id` is verified if the response is delivered to that host. On a device any app
+    /// can claim to be this client, so there it is not.
     async fn the_identity_is_the_host(database) {
         let (scene, server) = documented(database).await?;
         let mut document = server.document();

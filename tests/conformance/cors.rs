@@ -1,4 +1,4 @@
-//! What scripts of other origins may call.
+//! CORS: endpoints that scripts of other origins may call.
 
 use crate::support::{Scene, on_each_database};
 
@@ -44,7 +44,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What a cookie opens is for nobody else's scripts.
+    /// Pages that depend on a cookie are not readable by scripts of other origins.
     async fn pages_are_never_shared(database) {
         let scene = Scene::set(database).await?;
         for path in ["/", "/oauth/authorize", "/oauth/consent", "/oauth/atp/callback"] {

@@ -48,7 +48,7 @@ pub(crate) async fn poll(agent: &Agent, client: &OauthClient, device_code: &str)
     client.post(agent, "/oauth/token", &[("grant_type", GRANT), ("device_code", device_code)]).await
 }
 
-/// A person's browser at `/device`.
+/// A user's browser at `/device`.
 pub(crate) struct Browser<'a> {
     scene: &'a Scene,
     pub(crate) agent: Agent,
@@ -101,8 +101,8 @@ async fn stage(scene: &Scene, begun: &Begun) -> Result<DeviceStage> {
 }
 
 on_each_database! {
-    /// A poll that the person's decision overtakes gets the next time what it has to get: a signed token is signed
-    /// before the transaction that grants it, and nothing was there to sign.
+    /// A poll during which the user decides gets its result the next time: a JWT is signed before the
+    /// transaction that issues it, and at that point there was nothing to sign.
     async fn a_decision_during_a_poll(database) {
         let scene = Scene::set(database).await?;
         if scene.app.store().is_shared() {
@@ -152,7 +152,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Sections 3.1 to 3.5, with everything that the person gets to see.
+    /// The whole flow of sections 3.1 to 3.5, with every page that the user sees.
     async fn whole_way(database) {
         let scene = Scene::set(database).await?;
         let client = television(&scene, json!({})).await?;
@@ -230,7 +230,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// The person says no: at the question, instead of signing in, and at consent.
+    /// The user denies: at the question, instead of signing in, and at consent.
     async fn denied(database) {
         let scene = Scene::set(database).await?;
         let client = television(&scene, json!({})).await?;
@@ -347,7 +347,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever guesses is stopped, by browser and by address, and nobody else for long (section 5.1).
+    /// Guesses of user codes are limited by browser and by address, without locking out others for long
+    /// (section 5.1).
     async fn guesses_are_counted(database) {
         let scene = Scene::set(database).await?;
         let client = television(&scene, json!({})).await?;
@@ -430,7 +431,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Section 3.1: a client authenticates as at the token endpoint, and whoever does not gets no code.
+    /// Section 3.1: a client authenticates as at the token endpoint, or gets no code.
     async fn client_authentication(database) {
         let scene = Scene::set(database).await?;
         let (agent, url) = (&scene.agent, scene.app.at("/oauth/device_authorization"));
@@ -479,7 +480,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What tables hold opens nothing.
+    /// Codes read from the tables cannot be used.
     async fn hashed_at_rest(database) {
         let scene = Scene::set(database).await?;
         let client = television(&scene, json!({})).await?;

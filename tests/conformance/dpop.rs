@@ -1,5 +1,5 @@
-//! DPoP at the token and PAR endpoints (RFC 9449 sections 4, 5 and 10): a proof holds for one request, and
-//! what it brings is bound to its key.
+//! DPoP at the token and PAR endpoints (RFC 9449 sections 4, 5 and 10): a proof is valid for one request, and
+//! the issued tokens are bound to its key.
 
 use anyhow::Result;
 use causeway_domain::Clock as _;
@@ -200,7 +200,7 @@ on_each_database! {
         assert_eq!(push().await?.status, 201);
         assert_eq!(push().await?.refusal(), "400 invalid_dpop_proof");
 
-        // What is too old to be accepted is forgotten.
+        // Rows of proofs too old to be accepted are deleted.
         assert!(crate::support::count(&scene.app, "replay").await? > 0);
         scene.app.clock.advance(400);
         scene.upkeep().await?;

@@ -24,7 +24,8 @@ fn nonce(answer: &Answer) -> String {
 }
 
 on_each_database! {
-    /// A proof without our nonce is told so, with the nonce; with it, it works; and the `jti` was not used up.
+    /// A proof without our nonce is refused with a nonce; with that nonce it is accepted, and the `jti` was
+    /// not used up.
     async fn at_the_token_endpoint(database) {
         let scene = Scene::set(database).await?;
         let client = strict_client(&scene).await?;
@@ -133,7 +134,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever did not ask for nonces never sees one, and what a proof carries as one is ignored.
+    /// Clients that did not opt in to nonces never get one, and nonces in their proofs are ignored.
     async fn off_by_default(database) {
         let scene = Scene::set(database).await?;
         let key = DpopKey::new();

@@ -50,7 +50,7 @@ on_each_database! {
             assert_eq!(send("DPoP", "").await?.refusal(), "401 invalid_dpop_proof", "{method} {path}: again");
             assert_eq!(send("Bearer", "").await?.refusal(), "401 invalid_token", "{method} {path}: as a bearer token");
         }
-        // The relay, whatever the person's server says to the call itself.
+        // The relay, whatever the PDS answers to the call itself.
         let url = scene.app.at("/xrpc/com.example.unknown");
         let proof = key.proof_with_token(scene.app.clock.now(), "GET", &url, &token);
         assert_eq!(scene.agent.get_with(&url, &token).await?.status, 401);

@@ -42,7 +42,7 @@ impl Scene {
         Ok(answer.json())
     }
 
-    /// What `getSession` answers from now on.
+    /// Sets the response of `getSession` from now on.
     fn account(&self, body: &Value) {
         let reply = XrpcReply { body: body.to_string(), ..XrpcReply::default() };
         self.upstream.script(|script| script.answer = Some(reply));
@@ -50,7 +50,8 @@ impl Scene {
 }
 
 on_each_database! {
-    /// At request time, from the person's own server, with the scope alone; what that does not say is left out.
+    /// At request time, from the user's PDS, with the scope only; claims that the PDS does not provide are
+    /// omitted.
     async fn email_comes_from_the_persons_server(database) {
         let scene = Scene::trusting(database, "ORIGIN").await?;
         let asking = |scope| scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
@@ -97,7 +98,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What is no address is left out, and what says that it was confirmed with it.
+    /// An invalid address is omitted, together with `email_verified`.
     async fn no_address_no_claim(database) {
         let scene = Scene::trusting(database, "ORIGIN").await?;
         let request = scene.client.authorization(Some(HANDLE)).with("scope", Some("openid email"));
@@ -119,8 +120,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// With the leave of the operator an `id_token` says what the userinfo endpoint says; one from a refresh does not wait
-    /// for the PDS, and one without that leave never holds an address.
+    /// With the entitlement, an `id_token` has the claims of the userinfo endpoint; one from a refresh does
+    /// not wait for the PDS, and one without the entitlement never contains an email address.
     async fn claims_in_the_id_token(database) {
         let scene = Scene::trusting(database, "ORIGIN").await?;
         scene.account(&json!({"did": DID, "email": "alice@mail.example", "emailConfirmed": true}));
@@ -193,7 +194,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Section 5.5.1: a `sub` with a value is answered about that person or not at all.
+    /// Section 5.5.1: a request for a `sub` with a value is answered about that user or not at all.
     async fn claims_name_the_person(database) {
         let mut scene = Scene::with_bob(database).await?;
         scene.client = scene.web_app().await?;
@@ -206,7 +207,7 @@ on_each_database! {
         // A hint beside it does not win.
         let request = naming(DID).with("login_hint", Some(OTHER_HANDLE));
         assert_eq!(scene.sign_in_by(&request).await?.answer["sub"], DID);
-        // The person signs in as somebody else after all.
+        // The user signs in to another account after all.
         scene.upstream.script(|script| script.directory = Fault::Status(500));
         scene.app.clock.advance(301);
         let request = naming(DID);
@@ -219,7 +220,7 @@ on_each_database! {
         let back = causeway_testkit::Person::approve(&scene.upstream, &away).await?;
         let answer = scene.agent.get(&back).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"), "{answer:?}");
-        // One of several: the person chooses among them.
+        // Several values: the user chooses among them.
         let naming_one_of = |dids: &[&str]| {
             let claims = json!({"id_token": {"sub": {"values": dids}}}).to_string();
             scene.client.authorization(Some(HANDLE)).with("scope", Some("openid")).with("claims", Some(&claims))

@@ -46,7 +46,7 @@ async fn happen(scene: &Scene, client: &OauthClient) -> Result<()> {
 }
 
 on_each_database! {
-    /// The process looks for news once a second, whoever listens: streams of which nothing is to be told read nothing.
+    /// The process polls for events once a second for all streams: streams without new events cause no reads.
     async fn idle_streams_cost_nothing(database) {
         let scene = Scene::set(database).await?;
         let (idle, busy) = (subscribed(&scene).await?, subscribed(&scene).await?);

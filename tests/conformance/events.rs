@@ -1,4 +1,4 @@
-//! Clients are told what happens to their sign-ins and sessions.
+//! Clients are notified of events of their sign-ins and sessions.
 
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who is not subscribed, or proves nothing, is not told; and nothing is written for them.
+    /// Clients that are not subscribed or do not authenticate get no events, and none are stored for them.
     async fn nobody_else_is_told(database) {
         let scene = Scene::set(database).await?;
         let client = OauthClient::register_with(&scene.agent, &scene.app.issuer, "client_secret_basic").await?;

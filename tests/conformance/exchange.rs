@@ -69,8 +69,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// For nothing else: no device session, no other client's, none that is over; and what is wrong is said by
-    /// the codes of the specification.
+    /// Nothing else can be exchanged: no device session, no other client's, no ended one; errors use the
+    /// codes of the specification.
     async fn for_nothing_else(database) {
         let scene = Scene::set(database).await?;
         let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;

@@ -83,8 +83,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The upstream access token, fresh, and proofs by a key that stays here: what it takes to call the
-    /// person's server without ours.
+    /// The upstream access token, refreshed, and proofs by a key that stays here: enough to call the PDS
+    /// without the relay.
     async fn exported_to_a_trusted_client(database) {
         let scene = Scene::set(database).await?;
         let client = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
@@ -141,7 +141,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// To nobody else: not without leave, no other client's sessions, none that is over.
+    /// Nothing else is exported: not without the entitlement, no other client's sessions, no ended ones.
     async fn exported_to_nobody_else(database) {
         let scene = Scene::set(database).await?;
         let trusted = scene.client_with_leave(&[Leave::SessionExport]).await?;

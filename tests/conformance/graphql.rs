@@ -1,4 +1,4 @@
-//! `POST /graphql`: what it asks the person's own server, what it answers, and what it refuses.
+//! `POST /graphql`: its calls to the PDS, its responses, and its refusals.
 
 use anyhow::Result;
 use causeway_domain::Clock as _;
@@ -20,7 +20,7 @@ async fn send(scene: &Scene, token: &str, body: impl Into<Vec<u8>>) -> Result<An
     scene.agent.send(request.header("content-type", "application/json").body(body.into())).await
 }
 
-/// What the person's server answers from now on.
+/// Sets the response of the PDS from now on.
 fn answers(scene: &Scene, status: u16, body: &Value) {
     let reply = XrpcReply::json(status, body);
     scene.upstream.script(|script| script.answer = Some(reply));
@@ -45,7 +45,7 @@ fn error(answer: &Answer) -> (String, String) {
     (text(&error["extensions"]["code"]), text(&error["message"]))
 }
 
-/// What tools ask first.
+/// Introspection query, which tools send first.
 const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { name } mutationType { name } \
     subscriptionType { name } types { ...FullType } directives { name description locations args { ...InputValue } } } } \
     fragment FullType on __Type { kind name description fields(includeDeprecated: true) { name description \
@@ -292,13 +292,13 @@ on_each_database! {
         let fragments = format!("query {{ ...A ...B }} fragment A on Query {{ {} }} fragment B on Query {{ g: blobs {{ cids }} }}", calls(19));
         let directives = "@include(if: true) ".repeat(20);
         let nested = format!("{{ __schema {{ types {{ {}name{} }} }} }}", "fields { type { ".repeat(9), " } }".repeat(9));
-        // Whoever expands this one never answers.
+        // Expanding this one would never end.
         let tower = (0..40).map(|n| format!("fragment f{n} on Query {{ {} }} ", format!("...f{} ", n + 1).repeat(10))).collect::<String>();
         let tower = format!("{{ ...f0 }} {tower} fragment f40 on Query {{ viewer {{ did }} }}");
         let small = "{ ...a } fragment a on Query { ...b ...b ...b } fragment b on Query { viewer { ...c ...c } } fragment c on Viewer { did }";
         assert_eq!(ask(&scene, &token, small, Value::Null).await?.json()["data"], json!({"viewer": {"did": DID}}));
         let circle = "{ ...a } fragment a on Query { ...b ...b } fragment b on Query { ...a ...a }";
-        // What the overlap of fields is judged by would give an error for each pair.
+        // The validation of overlapping fields would report an error for each pair.
         let names = format!("{{ {} }} fragment a on Query {{ {} }}", "... { ...a } ".repeat(2000), "x: viewer x: blobs ".repeat(2000));
         let long = format!("{{ {}: viewer {{ did }} }}", "a".repeat(256));
         assert_eq!(ask(&scene, &token, &long, Value::Null).await?.refusal(), "400 invalid_request");
@@ -345,7 +345,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the person's server says, and what keeps it from saying anything.
+    /// Errors from the PDS, and failures to reach it.
     async fn errors(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;

@@ -133,7 +133,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A refresh looks the account up anyway: the handle comes with it.
+    /// A refresh resolves the account anyway, which updates the handle.
     async fn with_a_refresh(database) {
         let scene = Scene::set(database).await?;
         let told = scene.told().await?;
@@ -211,7 +211,7 @@ on_each_database! {
     }
 }
 
-/// What an id_token says.
+/// Claims of an id_token.
 fn claims(tokens: &Tokens) -> Value {
     use base64::Engine as _;
     let payload = tokens.answer["id_token"].as_str().unwrap().split('.').nth(1).unwrap();

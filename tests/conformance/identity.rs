@@ -1,4 +1,4 @@
-//! Who somebody is: believed only with proof (invariants 1 and 2).
+//! Identity: accepted only with proof (invariants 1 and 2).
 
 use anyhow::Result;
 use causeway_testkit::{Answer, Person as _, ScriptedUpstream};

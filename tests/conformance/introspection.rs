@@ -46,7 +46,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Nothing about anybody else's, and nothing to whoever does not authenticate.
+    /// No information about other clients' tokens, and none for clients that do not authenticate.
     async fn nobody_elses(database) {
         let scene = Scene::set(database).await?;
         let (client, tokens) = confidential(&scene).await?;

@@ -1,4 +1,4 @@
-//! Pages speak the language of whoever reads them.
+//! Pages use the language of their reader.
 
 use causeway_testkit::{Agent, Answer};
 

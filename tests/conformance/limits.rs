@@ -56,7 +56,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever guesses at the initial access token locks nobody out who has it.
+    /// Guesses of the initial access token do not lock out its holder.
     async fn the_right_initial_token_is_heard(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let right = "the initial access token";
@@ -80,7 +80,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Sign-ins by client; the person is told, and nobody's server is asked.
+    /// Sign-ins per client; the user gets a page, and no upstream server is asked.
     async fn sign_ins(database) {
         let limits = RateLimits { sign_in: THREE, ..RateLimits::default() };
         let (app, upstream) = limited(database, limits).await?;
@@ -158,8 +158,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Requests of devices by client (RFC 8628 sections 3.1 and 3.4), long before the person decides. Anybody may
-    /// register a client that authenticates: only one that the operator has entered is not counted.
+    /// Device requests per client (RFC 8628 sections 3.1 and 3.4), long before the user decides. Anybody can
+    /// register a client that authenticates: only those entered by the operator are exempt.
     async fn devices(database) {
         let limits = RateLimits { device: THREE, ..RateLimits::default() };
         let (app, _upstream) = limited(database, limits).await?;
@@ -193,8 +193,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Rows of authorization requests, pushed or not: whoever sends them proves nothing. Only a client that the operator
-    /// has entered and that authenticates is not counted.
+    /// Stored authorization requests, pushed or not: sending them takes no proof. Only a client that the
+    /// operator has entered and that authenticates is exempt.
     async fn authorization_requests(database) {
         let limits = RateLimits { authorization: THREE, ..RateLimits::default() };
         let (app, _upstream) = limited(database, limits).await?;

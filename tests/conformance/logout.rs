@@ -60,8 +60,8 @@ async fn answer(scene: &Scene, agent: &Agent, page: &Answer, decision: &str) -> 
 }
 
 on_each_database! {
-    /// With an id_token of a session of this browser it is done at once: this client, this account, this
-    /// browser, at the person's server too. Nothing else.
+    /// With an id_token of a session of this browser, logout takes effect at once: for this client, account
+    /// and browser, at the authorization server too, and nothing else.
     async fn at_once_with_an_id_token(database) {
         let scene = Scene::with_rp(database).await?;
         let other_client = OauthClient { client_id: scene.app.client(&scene.agent).await?.client_id, ..scene.client.clone() };
@@ -92,7 +92,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Without one, or with one that we did not sign, the person is asked: who, and which account.
+    /// Without an id_token, or with one that we did not sign, the user is asked, and sees the client and the
+    /// account.
     async fn otherwise_the_person_is_asked(database) {
         let scene = Scene::with_rp(database).await?;
         let tokens = scene.sign_in_as(&scene.agent, HANDLE).await?;
@@ -128,7 +129,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A `logout_hint` says which account; one that fits nobody leaves nobody signed in.
+    /// A `logout_hint` selects the account; one that matches no account is ignored.
     async fn hints_name_an_account(database) {
         let scene = Scene::with_rp(database).await?;
         scene.sign_in_as(&scene.agent, HANDLE).await?;
@@ -151,8 +152,9 @@ on_each_database! {
         Ok(())
     }
 
-    /// RFC 9700 section 4.11.2: anybody may register a client. Where nothing of it was ended, the person decides
-    /// whether to go where it wants them to be; not where the operator knows it, nor where nobody leaves the device.
+    /// RFC 9700 section 4.11.2: anybody can register a client. If none of its sessions was ended, the user
+    /// decides whether to follow the redirect; the question is skipped for clients that the operator has
+    /// entered, and for redirects within the device.
     async fn no_open_redirector(database) {
         let mut scene = Scene::with_rp(database).await?;
         let id = scene.client.client_id.clone();

@@ -1,4 +1,4 @@
-//! What is advertised is served.
+//! Everything advertised in the metadata is served.
 
 use crate::support::{Scene, on_each_database};
 
@@ -75,7 +75,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What takes a form or a registration takes it by POST.
+    /// Endpoints that take a form or a registration accept POST only.
     async fn methods(database) {
         let scene = Scene::set(database).await?;
         for path in ["/oauth/token", "/oauth/par", "/oauth/revoke", "/oauth/introspect", "/oauth/register"] {

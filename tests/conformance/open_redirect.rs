@@ -32,7 +32,7 @@ fn is_redirect(answer: &Answer) {
 }
 
 on_each_database! {
-    /// A page says what is wrong and where the app wants to be told: the person decides.
+    /// The page shows the error and where the app wants to receive it: the user decides.
     async fn errors_of_strangers(database) {
         let scene = Scene::set(database).await?;
         let client = stranger(&scene).await?;
@@ -53,8 +53,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whose app runs on this device, who has signed in to it in this browser, and whose app the operator has entered is
-    /// sent on as RFC 6749 section 4.1.2.1 says.
+    /// Apps on this device, apps that this browser has signed in to, and apps that the operator has entered
+    /// get the redirect of RFC 6749 section 4.1.2.1.
     async fn errors_that_are_redirected(database) {
         let scene = Scene::set(database).await?;
         let client = stranger(&scene).await?;
@@ -78,8 +78,9 @@ on_each_database! {
         Ok(())
     }
 
-    /// `prompt=none` forbids pages, and is no way around them: an app that this browser has never signed in to is not told
-    /// unless the user goes there. One that it has signed in to is, also when nobody is signed in any more.
+    /// `prompt=none` forbids pages, and does not bypass the check: an app that this browser has never signed
+    /// in to gets a response only if the user follows the link. One that it has signed in to gets it also
+    /// when nobody is signed in any more.
     async fn silence_of_strangers(database) {
         let scene = Scene::set(database).await?;
         let client = stranger(&scene).await?;

@@ -57,7 +57,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// The token is about whoever asks for it: without `openid` there is none.
+    /// An id_token is issued only on request: without `openid` there is none.
     async fn no_id_token_without_openid(database) {
         let scene = Scene::set(database).await?;
         let tokens = sign_in(&scene, &[("scope", "atproto"), ("nonce", "n-1")]).await?;
@@ -125,7 +125,7 @@ on_each_database! {
         scene.still_works().await
     }
 
-    /// An `id_token_hint` names the person, however old it is; one that we did not sign is refused.
+    /// An `id_token_hint` identifies the user, however old it is; one that we did not sign is refused.
     async fn hints(database) {
         let mut scene = Scene::set(database).await?;
         scene.client = scene.web_app().await?;
@@ -154,8 +154,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What we sign about a user says what it is, and is taken for nothing else: not by us, and not by a client that
-    /// looks at `typ` (RFC 8725 section 3.11).
+    /// Everything that we sign about a user has its own `typ`, and is accepted as nothing else: not by us,
+    /// and not by a client that checks `typ` (RFC 8725 section 3.11).
     async fn nothing_stands_in_for_an_id_token(database) {
         let mut scene = Scene::set(database).await?;
         let metadata = json!({
@@ -189,7 +189,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// `prompt=login` and `max_age` reach the person's own server, which alone knows when they proved themselves.
+    /// `prompt=login` and `max_age` reach the authorization server, which alone knows when the user
+    /// authenticated.
     async fn login_is_asked_for_upstream(database) {
         let scene = Scene::set(database).await?;
         for (name, value, forwarded) in
@@ -203,8 +204,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Section 5.5.1.1: an essential `acr` that cannot be given is a failed authentication, told by the code of
-    /// "unmet_authentication_requirements 1.0"; a voluntary one, and `acr_values`, are left out.
+    /// Section 5.5.1.1: an essential `acr` that cannot be satisfied fails authentication, with the code of
+    /// "unmet_authentication_requirements 1.0"; a voluntary one, and `acr_values`, are ignored.
     async fn an_acr_that_has_to_be(database) {
         let mut scene = Scene::set(database).await?;
         scene.client = scene.web_app().await?;

@@ -51,7 +51,8 @@ async fn redeem_bare(scene: &Scene, client: &OauthClient, code: &str) -> Result<
 }
 
 on_each_database! {
-    /// Where the operator says so, a request with `openid` and a `nonce` needs no PKCE; and what has PKCE keeps it.
+    /// With the operator's permission, a request with `openid` and a `nonce` needs no PKCE; one that uses
+    /// PKCE is still held to it.
     async fn a_nonce_instead_of_pkce(database) {
         let scene = Scene::set(database).await?;
         let made = entered(&scene, json!({"pkce": "nonce"})).await?;

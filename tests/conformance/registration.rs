@@ -61,7 +61,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Stock clients send what they have nothing to say about, and what is nobody's to see: the answer tells what is kept.
+    /// Stock clients send empty members and unsuitable ones: the response shows what was stored.
     async fn leaves_out_what_says_nothing(database) {
         let scene = Scene::set(database).await?;
         let url = scene.app.at("/oauth/register");
@@ -224,7 +224,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who may register is the operator's choice, and the metadata says so.
+    /// The operator decides who may register, and the metadata reflects it.
     async fn policies(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let agent = Agent::default();

@@ -1,4 +1,4 @@
-//! `/xrpc/{nsid}`: what passes to the person's own server and back, what does not, and who may call what.
+//! `/xrpc/{nsid}`: what passes to the PDS and back, what does not, and which calls a token allows.
 
 use causeway_domain::Clock as _;
 use causeway_testkit::{DpopKey, Tokens, XrpcReply, decide};
@@ -132,7 +132,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the method says is what the client gets, errors included.
+    /// The client gets the method's response unchanged, errors included.
     async fn answers_arrive_unchanged(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;
@@ -167,8 +167,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What an answer says to our connection is not said to anybody else's: to speak another protocol, to go elsewhere, to
-    /// come again. The status of every call that ends is one that the client can do something with.
+    /// Responses that concern only our connection to the PDS do not reach the client: to switch protocols, to
+    /// redirect, to retry. Every final status is one that the client can act on.
     async fn only_final_answers_pass(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;
@@ -193,7 +193,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What a client names in `Connection` it says to us, and an upgrade is between it and us.
+    /// Headers that a client names in `Connection` stop here, and so does an upgrade.
     async fn what_stays_at_its_hop(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;
@@ -211,7 +211,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A PDS tells a session its user's email address; a token for less than that is not told.
+    /// A PDS shows a session its user's email address; a token without that scope does not get it.
     async fn account_data_beyond_the_scope(database) {
         let scene = Scene::set(database).await?;
         let account = json!({
@@ -346,7 +346,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What a token may be used for, by its scope; and the scope that is missing, by its name.
+    /// A token is limited to its scope, and a refusal names the missing scope.
     async fn scopes(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;

@@ -33,7 +33,7 @@ impl Scene {
         self.client.authorization(Some(who))
     }
 
-    /// Where somebody who comes back from their own server is sent.
+    /// Follows a sign-in up to the redirect after the callback.
     async fn back_from_server(&self, agent: &Agent, authorization: &Authorization) -> Result<Answer> {
         let away = agent.set_out(&authorization.url(&self.app.issuer)).await?.location()?;
         agent.get(&self.upstream.approve(&away).await?).await
@@ -54,8 +54,8 @@ fn is_asked(answer: &Answer) -> bool {
 }
 
 on_each_database! {
-    /// The same app, account and scope, in any browser: the person proves who they are, and that is all. The box
-    /// that was not ticked remembers nothing.
+    /// The same app, account and scope, in any browser: the user authenticates, and that is all. Without the
+    /// box ticked, nothing is remembered.
     async fn asked_once(database) {
         let scene = Scene::with_web_app(database).await?;
         let elsewhere = Agent::default();
@@ -130,7 +130,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who ends an app's access on the account page wants to be asked before it has access again.
+    /// After the user has ended an app's access on the account page, the app needs consent again.
     async fn forgotten_with_the_access(database) {
         let scene = Scene::with_web_app(database).await?;
         for (path, field, value) in [("/account/revoke", "session", None), ("/account/revoke-all", "did", Some(DID))] {
@@ -146,8 +146,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the person saw is where the answer goes: another of the client's addresses, or one that it has come to
-    /// have since, is another question.
+    /// Consent is remembered for the redirect host that the user saw: another host of the client, or one
+    /// added later, needs new consent.
     async fn for_the_address_that_was_seen(database) {
         let mut scene = Scene::with_bob(database).await?;
         let mut metadata = json!({
@@ -190,8 +190,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// An answer that nobody sees goes only where the person agreed that one goes; never to an address that any app on
-    /// the device can claim (RFC 8252 section 8.6).
+    /// A response without a page is sent only to where the user agreed to; never to a URI that any app on the
+    /// device can claim (RFC 8252 section 8.6).
     async fn silent_answers_go_where_it_was_agreed(database) {
         let mut scene = Scene::with_web_app(database).await?;
         let uris = [REDIRECT, "https://app.example/silent", "https://sibling.example/cb", "http://127.0.0.1/callback"];
@@ -242,7 +242,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who says no is asked the next time, whatever they said before, and wherever that answer went.
+    /// A denial forgets earlier consent, wherever the response went.
     async fn forgotten_with_a_denial(database) {
         let scene = Scene::with_web_app(database).await?;
         scene.remember(&scene.agent, &scene.asks(HANDLE)).await?;
@@ -269,7 +269,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// A browser that knows several accounts lets the person choose; the choice goes to that account's server.
+    /// A browser that knows several accounts lets the user choose; the choice is sent to that account's
+    /// authorization server.
     async fn accounts_to_choose_from(database) {
         let scene = Scene::with_web_app(database).await?;
         let open = async |agent: &Agent, prompt| {
@@ -303,7 +304,7 @@ on_each_database! {
         let pushed = scene.upstream.last_pushed();
         assert_eq!((pushed["login_hint"].as_str(), pushed.get("prompt")), (OTHER_DID, None));
         assert!(is_asked(&scene.agent.get(&scene.upstream.approve(&away).await?).await?));
-        // Being known is no proof: whoever comes back is who the server says, or nobody.
+        // A known account is no proof: the user is whoever the authorization server says.
         scene.upstream.script(|script| script.sub = Some(DID.to_owned()));
         let page = open(&scene.agent, None).await?;
         let form = [("request", &*hidden(&page, "request")), ("identifier", OTHER_DID)];

@@ -78,7 +78,7 @@ impl Signer {
 }
 
 on_each_database! {
-    /// What is in the object is the request, and what is beside it is not.
+    /// The parameters in the object are the request; those beside it are ignored.
     async fn by_value(database) {
         let signer = Signer::set(database, json!({})).await?;
         let object = signer.sign(&signer.claims())?;
@@ -134,7 +134,7 @@ on_each_database! {
         signer.finish(&answer.location()?).await
     }
 
-    /// What only concerns the person's pages is in the object, too: their languages.
+    /// Parameters that only affect pages are read from the object, too: their languages.
     async fn languages(database) {
         let signer = Signer::set(database, json!({})).await?;
         let mut claims = signer.claims();
@@ -231,8 +231,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// OpenID Connect Core section 6.2: a request at an address of the client's is not fetched, and the client is
-    /// told, by a redirect where its redirect URI stands beside it.
+    /// OpenID Connect Core section 6.2: a `request_uri` of the client's is not fetched, and the client gets
+    /// an error, by redirect if its redirect URI is given beside it.
     async fn at_an_address(database) {
         let scene = Scene::set(database).await?;
         let document = scene.agent.get(&scene.app.at("/.well-known/openid-configuration")).await?.json();
@@ -254,7 +254,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What no form could bring an object does not bring either: databases refuse NUL, and logs are lines.
+    /// Control characters, which no form could send either, are refused: databases reject NUL, and logs are
+    /// lines.
     async fn control_characters(database) {
         let signer = Signer::set(database, json!({})).await?;
         for (name, value) in [
@@ -270,8 +271,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What may be sent several times is a list in an object, or one text (RFC 8707 section 2); what stands
-    /// beside the object does not count.
+    /// Repeatable parameters are a list in an object, or one string (RFC 8707 section 2); those beside the
+    /// object are ignored.
     async fn resources(database) {
         let signer = Signer::set(database, json!({})).await?;
         let own = signer.scene.app.at("/mcp");

@@ -82,8 +82,8 @@ async fn userinfo(scene: &Scene, token: &str) -> Result<Answer> {
 }
 
 on_each_database! {
-    /// What was named at the beginning bounds every token that comes of it; what is not named again is meant
-    /// (sections 2.1 and 2.2).
+    /// The resources of the authorization request limit every later token, and are the default when none is
+    /// named (sections 2.1 and 2.2).
     async fn tokens_are_for_what_was_named(database) {
         let scene = Scene::set(database).await?;
         let client = trusted(&scene, json!({})).await?;
@@ -106,7 +106,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever serves another resource cannot use the token that it gets here (RFC 9068 section 4).
+    /// A token for another resource is not accepted here, so its resource server cannot use it (RFC 9068
+    /// section 4).
     async fn a_token_for_another_resource_is_nothing_here(database) {
         let scene = Scene::set(database).await?;
         let client = trusted(&scene, json!({})).await?;
@@ -225,8 +226,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The client of an MCP server names it at every step, with a slash or without; whoever names nothing gets
-    /// a token for this server.
+    /// The client of an MCP server names it at every step, with or without a slash; without a resource, it
+    /// gets a token for this server.
     async fn our_own_resources_are_for_everybody(database) {
         let scene = Scene::set(database).await?;
         let root = scene.app.at("/");

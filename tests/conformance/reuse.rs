@@ -63,7 +63,7 @@ impl Superseded {
 }
 
 on_each_database! {
-    /// Whoever shows the superseded pair, whichever of the two and wherever: the grant ends for both.
+    /// Use of a superseded token, access or refresh, at any endpoint ends the grant.
     async fn a_superseded_token_ends_the_grant(database) {
         for at in ["refresh", "userinfo", "session", "xrpc", "introspect access", "introspect refresh", "revoke access", "revoke refresh"] {
             let it = Superseded::confidential(database).await?;
@@ -118,7 +118,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever has a superseded token without the key that it is bound to ends nothing; with the key, the grant.
+    /// A superseded bound token without its key has no effect; with the key, it ends the grant.
     async fn a_bound_token_takes_its_key(database) {
         let scene = Scene::set(database).await?;
         let (key, other) = (DpopKey::new(), DpopKey::new());

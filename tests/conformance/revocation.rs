@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::support::{HANDLE, Scene, on_each_database};
 
 on_each_database! {
-    /// A refresh token takes the grant with it, at the person's server too; an access token goes alone.
+    /// A refresh token takes the grant with it, at the authorization server too; an access token is revoked
+    /// alone.
     async fn what_goes_with_what(database) {
         let scene = Scene::set(database).await?;
         let userinfo = scene.app.at("/oauth/userinfo");
@@ -52,7 +53,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A revocation that the person's server does not take is kept and done later.
+    /// A revocation that the authorization server does not accept is stored and retried later.
     async fn upstream_revocation_is_not_forgotten(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;

@@ -1,5 +1,5 @@
-//! Scopes: what a client may ask for, what the person's server is asked for, what is granted (RFC 6749
-//! section 3.3, atproto specification "Permissions").
+//! Scopes: what a client may request, what is requested upstream, what is granted (RFC 6749 section 3.3,
+//! atproto specification "Permissions").
 
 use anyhow::Result;
 use causeway_domain::{ClientId, TenantId};
@@ -16,7 +16,7 @@ async fn granted(scene: &mut Scene, asked: &str) -> Result<String> {
     Ok(tokens.answer["scope"].as_str().unwrap().to_owned())
 }
 
-/// What the person's server was asked for last.
+/// The scope of the last upstream request.
 fn asked_upstream(scene: &Scene) -> String {
     scene.upstream.last_pushed().remove("scope").unwrap()
 }
@@ -66,8 +66,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Stock clients ask for all that some document lists, and for what a resource of theirs knows: what they may not have is
-    /// left out, by whichever way they ask, and the token answer tells (RFC 6749 sections 3.3 and 5.1).
+    /// Stock clients request everything that some document lists, and the scopes of their resource: those not
+    /// allowed are left out, in every flow, and the token response says so (RFC 6749 sections 3.3 and 5.1).
     async fn what_is_not_to_be_had_is_left_out(database) {
         let mut scene = Scene::set(database).await?;
         let document = scene.agent.get(&scene.app.at("/.well-known/oauth-authorization-server")).await?.json();
@@ -93,8 +93,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// OpenID Connect is between us and the client: the person's server sees none of it, but has to show
-    /// the email address for `email`.
+    /// OpenID Connect is between this server and the client: its scopes are not requested upstream, but
+    /// `email` needs permission there to read the email address.
     async fn openid_scopes(database) {
         let mut scene = Scene::set(database).await?;
         let all = "openid profile email offline_access address phone";
@@ -105,7 +105,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the person's server granted bounds what we grant, by what it means.
+    /// The upstream grant limits ours, compared by meaning.
     async fn the_grant_is_bounded(database) {
         let mut scene = Scene::set(database).await?;
         for (upstream, asked, grant) in [
@@ -141,7 +141,7 @@ on_each_database! {
         for refused in ["identity:*", "background_access", "atproto repo:a.b", "openid repo:nonsense"] {
             assert_eq!(register(refused).await?.refusal(), "400 invalid_client_metadata", "{refused}");
         }
-        // RFC 7591 section 3.2.1: what cannot be had is replaced, and the answer tells.
+        // RFC 7591 section 3.2.1: unsupported values are replaced, and the response says so.
         for (named, registered) in [
             ("atproto identity:*", "atproto"),
             ("openid profile background_access", "openid profile"),
@@ -166,8 +166,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever runs the server allows a client `background_access`, and no change that the client makes takes
-    /// it away.
+    /// The operator grants a client `background_access`, and no change by the client removes it.
     async fn background_access(database) {
         let mut scene = Scene::set(database).await?;
         let url = scene.app.at("/oauth/register");

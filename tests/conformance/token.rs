@@ -62,7 +62,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A token answer is complete, numeric where it must be, and nobody keeps it.
+    /// A token response is complete, numeric where it must be, and never cached.
     async fn answers_are_complete(database) {
         let scene = Scene::set(database).await?;
         let (code, authorization) = scene.client.obtain_code(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -78,7 +78,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// What the person's server granted bounds what we grant.
+    /// The upstream grant limits ours.
     async fn upstream_scope_bounds_the_grant(database) {
         let scene = Scene::set(database).await?;
         scene.upstream.script(|script| script.scope = Some("atproto".to_owned()));
@@ -109,7 +109,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Any other reuse revokes what the code granted, here and at the person's server.
+    /// Any other reuse revokes the code's grant, here and at the authorization server.
     async fn code_theft_revokes_the_grant(database) {
         for late in [true, false] {
             let scene = Scene::set(database).await?;
@@ -202,8 +202,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// `session_iteration` is provenance: it goes from code to tokens to next tokens unchanged, while
-    /// what is used is the head.
+    /// `session_iteration` is provenance: it passes from code to tokens to next tokens unchanged, while the
+    /// session's current iteration is the one in use.
     async fn provenance_travels(database) {
         let scene = Scene::set(database).await?;
         let (code, authorization) = scene.client.obtain_code(&scene.agent, &scene.upstream, HANDLE).await?;

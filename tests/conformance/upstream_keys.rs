@@ -1,5 +1,5 @@
-//! The keys by which people's servers know us (atproto OAuth specification, "Confidential Client Authentication"):
-//! a session lives and dies with the one that it began with (invariant 16).
+//! The client keys that authorization servers know us by (atproto OAuth specification, "Confidential Client
+//! Authentication"): a session is bound to the key that it began with (invariant 16).
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl<'a> Deployment<'a> {
         Ok(kid)
     }
 
-    /// Has the session refreshed at the person's server.
+    /// Refreshes the session at its authorization server.
     async fn refresh(&self, app: &TestApp, tokens: &Tokens) -> Result<Value> {
         let request = self.agent.request("POST".parse()?, &app.at("/api/session/refresh"));
         Ok(self.agent.send(request.bearer_auth(&tokens.access_token)).await?.json())

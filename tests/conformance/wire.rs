@@ -76,7 +76,7 @@ on_each_database! {
         scene.still_works().await
     }
 
-    /// What goes to the client through the browser.
+    /// Errors that reach the client through the browser.
     async fn hostile_redirects(database) {
         let scene = Scene::set(database).await?;
         // Control characters are refused before it is known where an answer could go.

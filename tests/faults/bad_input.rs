@@ -1,5 +1,5 @@
-//! What clients send wrong: the status and the code that the specifications name, text that helps,
-//! a request id, and nothing lost. The whole table is one place, so that a change of a text shows.
+//! Invalid requests of clients: status and code as the specifications demand, helpful text, a request id, and
+//! nothing lost. The table is in one place, so that changes of the text show.
 
 use anyhow::Result;
 use causeway_testkit::{Answer, TestApp};

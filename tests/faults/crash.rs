@@ -1,9 +1,9 @@
-//! The server is killed, as by a power cut, at every step of a refresh; and it is killed while hundreds of sessions
-//! are at work.
+//! The server is killed, as by a power cut, at every step of a refresh, and while hundreds of sessions are in
+//! use.
 //!
-//! One loss cannot be avoided: the person's server has spent the old token and answered, and the process dies before
-//! the answer is committed. It is counted. Everything else has to recover, and no session may ever be left with an
-//! access token of one answer and a refresh token of another.
+//! One loss cannot be avoided: the authorization server has consumed the old token and responded, and the
+//! process dies before the response is committed. It is counted. Everything else has to recover, and no
+//! session may ever be left with an access token of one response and a refresh token of another.
 //!
 //! `CAUSEWAY_CRASH_ROUNDS` and `CAUSEWAY_SOAK_SECONDS` make these longer than they are by default.
 
@@ -39,7 +39,7 @@ fn by_chance(below: u64) -> u64 {
     u64::from_le_bytes(bytes) % below
 }
 
-/// A binary that is killed and started again, and what it leaves in the database.
+/// A binary that is killed and restarted, and its database.
 struct Rig {
     directory: TempDir,
     arguments: Vec<String>,
@@ -58,7 +58,7 @@ impl Rig {
         let key: PathBuf = directory.path().join("ring.key");
         let ring = Arc::new(SealingKeyRing::parse(&std::fs::read_to_string(key)?)?);
         arguments.extend(upstream_arguments(&upstream.environment()));
-        // Hundreds of people of one address.
+        // Hundreds of users behind one address.
         arguments.push("--sign-in-limit=off".to_owned());
         let server = Causeway::serve(directory.path(), &arguments).await?;
         let issuer = server.address.clone();
@@ -78,7 +78,7 @@ impl Rig {
         Ok(())
     }
 
-    /// What 120 seconds bring after a holder's death.
+    /// Expires the leases of dead processes, as 120 seconds would.
     async fn let_leases_run_out(&self) -> Result<()> {
         Ok(self.store.write::<_, StoreError, _>(expire_leases).await?)
     }
@@ -107,7 +107,7 @@ impl Rig {
         }
     }
 
-    /// Refreshes a session at the person's server.
+    /// Refreshes a session at its authorization server.
     fn refresh(&self, token: &str) -> impl Future<Output = Result<Answer>> + Send + 'static {
         let (url, token) = (format!("{}/api/session/refresh", self.issuer), token.to_owned());
         async move {
@@ -116,7 +116,7 @@ impl Rig {
         }
     }
 
-    /// Until the person's server has counted one more.
+    /// Waits until the authorization server has counted one more request.
     async fn until_one_more(&self, what: &str, before: usize) -> Result<()> {
         let waited = async {
             while self.upstream.hits(what) == before {
@@ -160,18 +160,19 @@ enum Moment {
     Before,
     /// The request has arrived, and nothing was done with it.
     Asked,
-    /// The person's server has spent the token; its answer is on the way.
+    /// The authorization server has consumed the token; its response is on the way.
     Answered,
     /// The answer has arrived; it is being committed, or was just now.
     Committing,
-    /// The caller has an answer.
+    /// The caller has a response.
     Done,
 }
 
 const MOMENTS: [Moment; 5] =
     [Moment::Before, Moment::Asked, Moment::Answered, Moment::Committing, Moment::Done];
 
-/// Begins a refresh and kills the server at this moment of it; how many answers the person's server had given by then.
+/// Begins a refresh and kills the server at this moment of it; returns how many responses the authorization
+/// server had given by then.
 async fn kill_at(rig: &mut Rig, moment: Moment, token: &str) -> Result<usize> {
     let (asked, issued) = (rig.upstream.hits("token"), rig.upstream.hits("issued"));
     let (fault, holds_answer) = match moment {
@@ -209,9 +210,9 @@ async fn kill_at(rig: &mut Rig, moment: Moment, token: &str) -> Result<usize> {
 }
 
 on_each_database! {
-    /// Told to stop while the person's server takes its time: what was begun comes to its end, and nothing is lost,
-    /// whether its caller still waits or has left. The connection was opened for a request, by a worker
-    /// that may be idle by now.
+    /// Stopped while the authorization server is slow: the refresh in progress completes and nothing is lost,
+    /// whether its caller still waits or has disconnected. The connection was opened for a request, by a
+    /// worker that may be idle by now.
     async fn told_to_stop_in_the_middle(database) {
         let mut rig = Rig::set(database).await?;
         let client = OauthClient::register(&Agent::default(), &rig.issuer).await?;
@@ -278,8 +279,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Killed while the user's server takes its time: nobody waits for the lease of the dead. On the embedded database it
-    /// is void when the next process starts, on a shared one when the heartbeat is gone.
+    /// Killed while the authorization server is slow: nobody waits for the lease of the dead process. On the
+    /// embedded database it is void when the next process starts, on a shared one when the heartbeat stops.
     async fn a_lease_does_not_outlive_its_server(database) {
         let mut rig = Rig::set(database).await?;
         let client = OauthClient::register(&Agent::default(), &rig.issuer).await?;
@@ -328,7 +329,7 @@ on_each_database! {
         for worker in workers {
             worker.await??;
         }
-        // What is still under way ends, and the leases of the dead run out.
+        // Wait until work in progress ends, and the leases of dead processes expire.
         tokio::time::sleep(Duration::from_secs(2)).await;
         rig.let_leases_run_out().await?;
         let refreshes = rig.upstream.hits("issued") - count;
@@ -357,7 +358,7 @@ on_each_database! {
     }
 }
 
-/// What became of the calls.
+/// Outcomes of the calls.
 #[derive(Default)]
 struct Tally {
     answered: AtomicUsize,
@@ -365,14 +366,14 @@ struct Tally {
     unreachable: AtomicUsize,
 }
 
-/// Calls a method of the person's server, again and again.
+/// Calls a method of the PDS repeatedly.
 async fn work(issuer: String, token: String, end: Instant, tally: Arc<Tally>) -> Result<()> {
     let agent = Agent::default();
     let url = format!("{issuer}/xrpc/com.atproto.server.getSession");
     while Instant::now() < end {
         let counter = match agent.get_with(&url, &token).await {
             Ok(answer) if answer.status == 200 => &tally.answered,
-            // Busy: this machine, the server, or what stands for the person's own.
+            // Overload: this machine, the server, or the scripted upstream.
             Ok(answer) if [408, 502, 503, 504].contains(&answer.status) => &tally.put_off,
             // Lost; whether it had to be is judged at the end.
             Ok(answer) if answer.refusal() == "401 reauth_required" => return Ok(()),

@@ -1,4 +1,4 @@
-//! A database that does not answer: everybody is told so in time, and what needs none goes on.
+//! A database that does not respond: requests that need it are refused in time, all others are served.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,9 @@ async fn app(database: &TestDatabase, upstream: &ScriptedUpstream) -> Result<Tes
 }
 
 on_each_database! {
-    /// Somebody else holds a lock: 503 with `Retry-After` for each request that needs it, however many there are, while
-    /// `/healthz` answers at once and `/readyz` within two seconds. When the lock is gone all is as before.
+    /// Another connection holds a lock: 503 with `Retry-After` for each request that needs it, however many
+    /// there are, while `/healthz` answers at once and `/readyz` within two seconds. Once the lock is
+    /// released, everything works as before.
     async fn locked_by_somebody_else(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let app = app(database, &upstream).await?;
@@ -44,7 +45,7 @@ on_each_database! {
                 assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
             }
             let asked = Instant::now();
-            // What it says depends on what is locked: on PostgreSQL a table that no probe reads.
+            // The result depends on what is locked: on PostgreSQL, a table that no probe reads.
             let ready = agent.get(&app.at("/readyz")).await?;
             assert!(ready.status == 503 || database.kind() == "postgres", "{ready:?}");
             assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());

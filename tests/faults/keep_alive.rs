@@ -62,7 +62,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Two servers look at the same moment: each session is taken by one of them, and refreshed once.
+    /// Two servers poll at the same moment: each session is claimed by one of them, and refreshed once.
     async fn servers_share_the_work(database) {
         let scene = Scene::set(database).await?;
         let other = scene.beside(database).await?;
@@ -82,7 +82,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever took a session and died without a trace has it for a quarter of an hour.
+    /// The claim of a server that died lasts for fifteen minutes.
     async fn a_server_that_dies(database) {
         let scene = Scene::set(database).await?;
         let id = scene.idle_session().await?;
@@ -100,8 +100,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// A server that is down is asked again after the pause that everybody keeps, and others are not held up. A
-    /// session that is over is left alone.
+    /// An authorization server that is down is retried after the pause shared by all servers, and other
+    /// sessions are not delayed. An ended session is left alone.
     async fn failures(database) {
         let scene = Scene::set(database).await?;
         let id = scene.idle_session().await?;

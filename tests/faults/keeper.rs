@@ -1,5 +1,5 @@
-//! A session is needed while the person's server has a bad day: what still works is used, what does not is
-//! said, and nobody knocks on a door that is known to be shut.
+//! A session is needed while its authorization server has problems: valid tokens are used, errors are
+//! reported, and a server known to be down is left alone.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, on_each_database};
 
-/// Signs in and looks at the session.
+/// Signs in; returns the session.
 async fn signed_in(scene: &Scene) -> Result<SessionHead> {
     let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
     Ok(scene.app.bearer(&tokens.access_token).await?.session)
@@ -27,7 +27,7 @@ async fn uses(app: &TestApp, session: &SessionHead) -> Result<LiveSession, Sessi
     keeper::use_session(&app.ctx, session).await
 }
 
-/// A use of the session whose refresh the person's server has answered just now.
+/// A use of the session for which the authorization server has just answered the refresh.
 async fn answered(scene: &Scene, session: &SessionHead) -> JoinHandle<Result<LiveSession, SessionError>> {
     let asked = scene.upstream.hits("issued");
     let (ctx, head) = (scene.app.ctx.clone(), session.clone());
@@ -38,7 +38,7 @@ async fn answered(scene: &Scene, session: &SessionHead) -> JoinHandle<Result<Liv
     using
 }
 
-/// Seconds that a caller is told to wait.
+/// `Retry-After` in seconds.
 fn pause(outcome: &Result<LiveSession, SessionError>) -> i64 {
     match outcome {
         Err(SessionError::Unavailable { retry_after }) => i64::try_from(*retry_after).unwrap(),
@@ -46,7 +46,7 @@ fn pause(outcome: &Result<LiveSession, SessionError>) -> i64 {
     }
 }
 
-/// Where the person has to sign in again, if the caller is told.
+/// The URL at which the user has to sign in again, if the caller gets one.
 fn prompt(outcome: Result<LiveSession, SessionError>) -> Option<String> {
     match outcome {
         Err(SessionError::ReauthRequired { sign_in_url }) => sign_in_url,
@@ -65,8 +65,8 @@ async fn others_go_on(scene: &Scene, token: &str) -> Result<()> {
 }
 
 on_each_database! {
-    /// In the last minute of a token its server is down: the token serves to its end, and only then
-    /// callers are told to wait.
+    /// The authorization server is down in the last minute of a token: the token is used until it expires,
+    /// and only then callers are told to wait.
     async fn the_old_token_serves_to_its_end(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;
@@ -82,13 +82,13 @@ on_each_database! {
         Ok(())
     }
 
-    /// The server of many people has gone silent, in the middle of their refreshes: more of them than there are
-    /// connections to the database. Nobody else waits: calls of another session, its own refresh, a sign-in.
+    /// An authorization server with many sessions stops responding during their refreshes, which outnumber
+    /// the connections to the database. Nothing else waits: calls of another session, its refresh, a sign-in.
     async fn refreshes_that_hang_keep_nobody_else_waiting(database) {
         const HANGING: usize = 12;
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         upstream.add_account(OTHER_HANDLE, OTHER_DID);
-        // Nothing gives up before all of this is over.
+        // The timeout is longer than the whole test.
         let environment = Environment { timeout: Duration::from_mins(5), ..upstream.environment() };
         let app = TestApp::start(database, &environment).await?;
         let agent = Agent::default();
@@ -123,8 +123,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The database does not take the answer, for a reason that it has words of its own for: the answer, which the
-    /// person's server gives once, is kept until it does.
+    /// The database rejects the token response, with an error of its own: the response, which the
+    /// authorization server gives only once, is held until the database accepts it.
     async fn an_answer_that_the_database_refuses(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;
@@ -156,8 +156,9 @@ on_each_database! {
         Ok(())
     }
 
-    /// The person's server spends the refresh token and hangs up instead of answering: the access token serves to its
-    /// end. Then the one retry is a replay, for which such a server ends the session, and the person has to come back.
+    /// The authorization server consumes the refresh token and closes the connection without a response: the
+    /// access token is used until it expires. Then the one retry is a replay, for which such a server ends
+    /// the session, and the user has to sign in again.
     async fn an_answer_that_got_lost(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;
@@ -206,7 +207,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A pause from before the clock was set back is over, not hours away.
+    /// A pause from before the clock was set back has ended; it does not last for hours.
     async fn a_clock_that_was_set_back(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;
@@ -234,8 +235,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// One caller in five minutes is told where to sign in again, on whatever server; an app whose person asks
-    /// for it is told each time.
+    /// One caller in five minutes gets the sign-in URL, on whatever server; an app that asks for it on behalf
+    /// of its user always gets it.
     async fn nobody_is_prompted_all_the_time(database) {
         let scene = Scene::set(database).await?;
         let other = scene.beside(database).await?;
@@ -293,8 +294,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The directory does not know the account: that may be the directory's mistake, and the session goes on. When it
-    /// says that the account is gone for good, the session is over.
+    /// The directory does not know the account: that may be the directory's mistake, and the session
+    /// continues. When it reports the account as deleted for good, the session ends.
     async fn an_account_that_is_not_found(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;
@@ -309,7 +310,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A refresh is answered for somebody else: those tokens are given back, and the session is over.
+    /// A refresh is answered with tokens for another account: those are revoked, and the session ends.
     async fn a_refresh_for_another_account(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;
@@ -321,8 +322,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// The person signs out while a refresh is under way, and the server is slow to say what it gave: nobody is left
-    /// with tokens that live.
+    /// The user signs out during a refresh whose response is slow to be stored: no live tokens are left.
     async fn signed_out_in_the_middle_of_a_refresh(database) {
         let scene = Scene::set(database).await?;
         let session = signed_in(&scene).await?;

@@ -27,8 +27,8 @@ fn effort() -> Vec<String> {
     arguments.split(' ').map(str::to_owned).collect()
 }
 
-/// What must hold of each answer. That all well-formed data is taken and everything else refused is no promise of
-/// OAuth: much of it is about a code or a token that somebody would have to have.
+/// Checks for each response. That all well-formed data is accepted and everything else refused is no promise
+/// of OAuth: much of it depends on codes and tokens that a client would need to have.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_schema_conformance,response_headers_conformance,unsupported_method,allow_header_conformance,\
     ignored_auth,use_after_free";
@@ -43,7 +43,7 @@ fn schemathesis() -> Option<PathBuf> {
     program.map(PathBuf::from)
 }
 
-/// Tries the endpoints whose path matches, with what a caller has to show.
+/// Runs schemathesis on the endpoints whose path matches, with a caller's credentials.
 async fn attack(
     (program, directory): (&Path, &Path),
     server: &Causeway,
@@ -63,7 +63,7 @@ async fn attack(
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{paths}: {said}\n{}", String::from_utf8_lossy(&output.stderr));
     let log = server.log()?;
-    // What the HTTP library says of requests that it cannot parse is not about us.
+    // Errors of the HTTP library about requests that it cannot parse are not ours.
     let ours = |line: &&str| line.contains("\"level\":\"ERROR\"") && line.contains("\"target\":\"causeway");
     let bad = log.lines().find(|line| ours(line) || line.contains("panicked at"));
     ensure!(bad.is_none(), "{paths}: {bad:?}");
@@ -71,7 +71,8 @@ async fn attack(
 }
 
 on_each_database! {
-    /// From nobody, from the operator, from a client that authenticates and from a person with an access token.
+    /// Without credentials, as the operator, as a client that authenticates, and as a user with an access
+    /// token.
     async fn the_document_holds(database) {
         let Some(program) = schemathesis() else { return Ok(()) };
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use crate::support::{DID, HANDLE, database_arguments, upstream_arguments};
 
 const MIB: usize = 1024 * 1024;
-/// What the process may take, in bytes.
+/// Maximum resident memory of the process, in bytes.
 const MAX_RESIDENT: u64 = 250_000_000;
-/// What others may have to wait, one in a hundred.
+/// Maximum delay of other requests, at the 99th percentile.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// The binary, with a user who has signed in.

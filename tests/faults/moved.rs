@@ -1,5 +1,5 @@
-//! An account moves to another PDS while a session of it is in use: what is known of the account is looked up again when
-//! something does not match any more, and not before its time is over only.
+//! An account moves to another PDS while a session is in use: cached identity data is resolved again when
+//! something no longer matches, not only when it expires.
 
 use anyhow::Result;
 use causeway_flow::keeper::refresh_upstream;
@@ -27,8 +27,8 @@ async fn signs_in_at(scene: &Scene) -> Result<String> {
 }
 
 on_each_database! {
-    /// To another authorization server: the old one refuses what we hold. The session is over at once, and a sign-in
-    /// goes to the new one.
+    /// To another authorization server: the old one refuses the tokens. The session ends at once, and a
+    /// sign-in goes to the new server.
     async fn to_another_server(database) {
         let scene = Scene::set(database).await?;
         let pds = other_pds()?;
@@ -48,7 +48,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// The old PDS is gone altogether: nothing was sent, and the account's own document says where to ask.
+    /// The old PDS is down for good: nothing was sent, and the DID document says where to ask.
     async fn from_a_server_that_is_gone(database) {
         let scene = Scene::set(database).await?;
         let (first, second) = (other_pds()?, other_pds()?);
@@ -64,8 +64,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Who has moved and signs in a moment later, without any call in between, signs in where the account is; and if it
-    /// is the document of the old PDS that changes, that counts, too.
+    /// A user who has moved and signs in right away, without any call in between, is sent to the new server;
+    /// a change in the old PDS's metadata counts as well.
     async fn sign_in_follows_at_once(database) {
         let scene = Scene::set(database).await?;
         let pds = other_pds()?;

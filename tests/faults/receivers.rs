@@ -1,4 +1,4 @@
-//! Clients whose own servers never answer: they wait for themselves.
+//! Clients whose webhook receivers never respond delay only themselves.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ async fn soon(mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// What a client has taken so far.
+/// Number of events delivered to a client so far.
 fn delivered(queues: &Queues, client_id: &ClientId) -> u64 {
     let counts = queues.counts();
     let own = counts.iter().find(|(id, _)| id == client_id.as_str());
@@ -61,8 +61,8 @@ fn delivered(queues: &Queues, client_id: &ClientId) -> u64 {
 }
 
 on_each_database! {
-    /// A hundred events wait for a receiver that never answers, written before those of another client: these arrive
-    /// within two seconds, however often the server looks, and what waits is told by client.
+    /// A hundred events wait for a receiver that never responds, written before those of another client: the
+    /// latter arrive within two seconds, at any polling interval, and pending events are counted by client.
     async fn a_webhook_delays_its_own_client_alone(database) {
         let scene = patient(database).await?;
         let (silent, hook) = (Silent::start()?, Hook::start()?);

@@ -1,5 +1,6 @@
-//! A user's server refuses a refresh, in whatever words, or answers it oddly: what is over is said to be over, what is
-//! our fault costs nobody a session, and no answer that a token was spent for is thrown away.
+//! An authorization server refuses a refresh, in whatever words, or responds with something odd: dead
+//! sessions are reported as ended, our own faults cost nobody a session, and no response for which a token
+//! was consumed is discarded.
 
 use anyhow::Result;
 use causeway_domain::TenantId;
@@ -72,7 +73,8 @@ on_each_database! {
             let scene = Scene::set(database).await?;
             let session = scene.begun().await?;
             scene.app.clock.advance(3600);
-            // What the way to the server takes is fresh before the refresh, so that the count is the repetition's.
+            // Discovery metadata expires before the refresh, so that the first fetch is counted as well as
+            // the repeated one.
             scene.refuses(status, body.clone());
             let (asked, fetched) = (scene.upstream.hits("token"), scene.upstream.hits("metadata"));
             assert!(is_over(&scene.used(&session).await), "{status} {body}");
@@ -121,8 +123,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Our client, its key or our clock is not accepted: the operator is told of which server and how many sessions, until
-    /// it is mended.
+    /// Our client, its key or our clock is not accepted: the operator sees which server refuses how many
+    /// sessions, until it is fixed.
     async fn what_is_our_fault_is_named(database) {
         let scene = Scene::set(database).await?;
         let session = scene.begun().await?;
@@ -147,8 +149,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Nothing is tried for ever: after seven days of definite answers the session is over. Silence does not count, and a
-    /// success begins anew.
+    /// Retries are not endless: after seven days of definite refusals the session ends. Silence does not
+    /// count, and a success resets the count.
     async fn refused_for_a_week(database) {
         let scene = Scene::set(database).await?;
         let session = scene.begun().await?;
@@ -197,8 +199,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What is missing from the answer to a refresh, and need not be there, is what it was before; and the session goes
-    /// on from there.
+    /// Optional members missing from a refresh response keep their previous values, and the session continues
+    /// with those.
     async fn what_is_missing_is_as_before(database) {
         let scene = Scene::set(database).await?;
         let session = scene.begun().await?;
@@ -241,7 +243,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Tokens that must not be used are kept all the same, so that they can be revoked; and nobody asks again.
+    /// Tokens that must not be used are stored all the same, so that they can be revoked; no further refresh
+    /// is attempted.
     async fn tokens_that_cannot_be_used_are_kept(database) {
         for edit in [
             (|answer| answer["scope"] = json!("transition:generic")) as fn(&mut Value),

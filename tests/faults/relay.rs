@@ -1,4 +1,4 @@
-//! A call to the person's own server goes wrong: who is told what, and what is kept.
+//! Failures of calls to the PDS: what the client is told, and what is stored.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};
 
-/// Larger than what is kept of a body.
+/// Larger than the part of a body that is buffered.
 const LARGE: usize = 300_000;
 
 async fn upload(scene: &Scene, token: &str, bytes: usize) -> Result<Answer> {
@@ -147,7 +147,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// XRPC's own words for a token that is over, with status 400; an answer about a token from a mail is the method's.
+    /// XRPC's error for an expired token, with status 400; an error about a token from an email belongs to
+    /// the method.
     async fn a_token_that_is_over_in_the_words_of_xrpc(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;
@@ -192,8 +193,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// The account is taken down at its server, with a token that looks good: the app is told, nobody signs in, and
-    /// when the account is back a sign-in helps.
+    /// The account is taken down at its PDS while its token looks valid: the app is told, sign-in fails, and
+    /// when the account is back, a sign-in works.
     async fn taken_down(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;
@@ -211,7 +212,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// Whoever hangs up in the middle of an upload has uploaded nothing.
+    /// An upload that the client aborts half-way has no effect.
     async fn half_an_upload(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;

@@ -1,4 +1,5 @@
-//! The person's server on a bad day: a clear answer each time, nothing half-written, nothing lost.
+//! Failures of the user's PDS and authorization server: a clear error each time, nothing half-written,
+//! nothing lost.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-/// Before the person is sent anywhere: the sign-in page says so, and they may try again.
+/// Before the user is redirected: the sign-in page says so, and the user may try again.
 async fn before_the_redirect(scene: &Scene, place: fn(&mut Script) -> &mut Fault) -> Result<()> {
     for fault in faults() {
         scene.upstream.script(|script| *place(script) = fault.clone());
@@ -34,8 +35,8 @@ async fn before_the_redirect(scene: &Scene, place: fn(&mut Script) -> &mut Fault
     Ok(())
 }
 
-/// Sends a request, and hangs up as soon as the person's server has been asked for tokens. Then waits
-/// for what goes on without it.
+/// Sends a request, and disconnects as soon as the authorization server has been asked for tokens. Then waits
+/// for the work that continues without it.
 async fn hang_up(scene: &Scene, request: RequestBuilder) -> Result<()> {
     let before = scene.upstream.hits("token");
     let asking = tokio::spawn(request.send());
@@ -60,7 +61,7 @@ on_each_database! {
         scene.still_works().await
     }
 
-    /// At the token endpoint, after the person has come back: the client is told.
+    /// At the token endpoint, after the user has returned: the client gets an error.
     async fn sign_in_does_not_end(database) {
         let scene = Scene::set(database).await?;
         let unusable = |fault: &Fault| matches!(fault, Fault::Html | Fault::Huge(_) | Fault::Redirect(_) | Fault::OAuth(_));
@@ -102,7 +103,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A caller that hangs up does not waste the refresh token.
+    /// A caller that disconnects does not waste the refresh token.
     async fn caller_hangs_up(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -145,7 +146,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// `invalid_grant` upstream: the person has to sign in again; the client's tokens say so and live on.
+    /// `invalid_grant` upstream: the user has to sign in again; the client's tokens report that and stay
+    /// valid.
     async fn upstream_session_over(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -185,7 +187,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A server that is gone.
+    /// A server that no longer exists.
     async fn nobody_there(database) {
         let scene = Scene::set(database).await?;
         let tokens = scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;

@@ -54,7 +54,7 @@ async fn run(directory: &Path, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// What an operator ends is over at once, for one session, and for everything of a person.
+/// Ending by the operator takes effect at once, for one session and for all sessions of a user.
 #[tokio::test]
 async fn sessions_end() -> Result<()> {
     let deployment = Deployment::start().await?;
@@ -122,8 +122,8 @@ async fn keys_rotate() -> Result<()> {
     Ok(())
 }
 
-/// What an old sealing key has sealed comes under a new one beside a running server, which loses nothing; and a
-/// server that has the new key alone goes on.
+/// Values encrypted with an old key are re-encrypted with a new one beside a running server, without loss; a
+/// server with the new key alone then works.
 #[tokio::test]
 async fn the_sealing_key_changes() -> Result<()> {
     let Deployment { directory, server, upstream, agent } = Deployment::start().await?;
@@ -170,7 +170,7 @@ async fn the_sealing_key_changes() -> Result<()> {
     let again = reseal(&[]).await?;
     ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 
-    // A line that was taken out too early: of what it sealed, nothing is dropped.
+    // A key removed from the ring too early: nothing encrypted with it is dropped.
     let newest = line(&SealingKeyRing::generate(&SystemRng));
     std::fs::write(&key_file, format!("{newest}\n{new}\n"))?;
     for alg in ["RS256", "ES256"] {
@@ -328,7 +328,7 @@ async fn clients_by_document() -> Result<()> {
         assert_eq!((name, &shown[name]), (name, value), "{name}");
     }
 
-    // What was read describes the same client; standard input is a file, too.
+    // The output describes the same client; standard input counts as a file.
     let arguments = ["clients", "update", id, "--metadata", "-", "--refresh-token-expiration", "3600"];
     let mut update = Causeway::command(directory.path())?
         .args(arguments)
@@ -343,7 +343,7 @@ async fn clients_by_document() -> Result<()> {
     }
     assert_eq!(updated.get("client_secret"), None, "it has one");
 
-    // What is not named stays, what is null is taken away; a public client has no secret any more.
+    // Omitted members are unchanged, `null` removes one; a public client no longer has a secret.
     write(&json!({
         "client_uri": null, "scope": null, "token_endpoint_auth_method": "none", "allowed_resources": [],
     }))?;
@@ -368,7 +368,7 @@ async fn clients_by_document() -> Result<()> {
     Ok(())
 }
 
-/// What does not hold up in a document is refused, and said by its name.
+/// An invalid document is refused with the name of the member at fault.
 #[tokio::test]
 async fn client_documents_refused() -> Result<()> {
     let directory = tempdir()?;
@@ -416,7 +416,7 @@ async fn client_documents_refused() -> Result<()> {
     Ok(())
 }
 
-/// What a client has for itself is revoked with the rest of it, and that is written down.
+/// Access tokens of the client itself are revoked with its sessions, and the audit log says so.
 #[tokio::test]
 async fn tokens_of_a_client() -> Result<()> {
     let deployment = Deployment::start().await?;

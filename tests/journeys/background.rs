@@ -1,4 +1,4 @@
-//! A job that works for somebody who has gone home, at a real PDS.
+//! A job that works for a user who is offline, at a real PDS.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{database_arguments, on_each_network, upstream_arguments};
 /// The most time that the network's clock may take past a second's end.
 const A_SECOND: Duration = Duration::from_millis(1200);
 
-/// Whoever holds a token.
+/// A client with an access token.
 struct Job<'a> {
     agent: Agent,
     issuer: &'a str,

@@ -42,7 +42,7 @@ async fn starts_from_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Whoever read the log has gone away: lines are lost, and nothing else.
+/// The reader of the log has exited: lines are lost, but nothing else.
 #[tokio::test]
 async fn a_log_that_nobody_reads() -> Result<()> {
     let directory = tempdir()?;
@@ -71,7 +71,7 @@ async fn a_log_that_nobody_reads() -> Result<()> {
     Ok(())
 }
 
-/// A mistake in the configuration: exit code 2 and one line that names the setting and the mend.
+/// A configuration mistake: exit code 2 and one line that names the setting and the fix.
 #[tokio::test]
 async fn refuses_a_wrong_configuration() -> Result<()> {
     let directory = tempdir()?;
@@ -154,8 +154,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Another key ring than the one that sealed: it does not start, and says what to name. (It would answer 500 to all
-    /// whose session it cannot open.)
+    /// With another key ring than the one that encrypted the data it does not start, and says which setting
+    /// to change. (It would answer 500 to every user whose session it cannot decrypt.)
     async fn refuses_another_key_ring(database) {
         let directory = tempdir()?;
         let own = database_arguments(database, directory.path())?;
@@ -193,7 +193,7 @@ on_each_database! {
     }
 }
 
-/// In a directory where there is nothing, commands that look make nothing.
+/// In an empty directory, commands that only read create nothing.
 #[tokio::test]
 async fn looking_makes_nothing() -> Result<()> {
     let directory = tempdir()?;
@@ -224,7 +224,7 @@ async fn looking_makes_nothing() -> Result<()> {
     Ok(())
 }
 
-/// `causeway ... | head -1`: whoever has read enough ends it, quietly.
+/// `causeway ... | head -1`: a closed pipe ends the command without a message.
 #[tokio::test]
 async fn a_closed_pipe_ends_it_quietly() -> Result<()> {
     let directory = tempdir()?;
@@ -357,7 +357,8 @@ async fn commands() -> Result<()> {
     Ok(())
 }
 
-/// The sealing key is gone but the database holds what it sealed: starting with another one would lose it.
+/// The encryption key is missing but the database holds data encrypted with it: starting with a new key would
+/// lose it.
 #[tokio::test]
 async fn does_not_replace_a_lost_key() -> Result<()> {
     let directory = tempdir()?;

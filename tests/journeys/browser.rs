@@ -1,5 +1,5 @@
-//! The page at `/` in real Chromium: a person signs in, refreshes, signs out, on a phone and on a
-//! desktop, in light and in dark.
+//! The page at `/` in real Chromium: a user signs in, refreshes and signs out, on a phone and on a desktop,
+//! in light and in dark mode.
 
 use anyhow::{Result, ensure};
 use causeway_testkit::{Causeway, PdsRelease, RealNet};

@@ -1,6 +1,6 @@
-//! No secret leaves through a side door: a whole sign-in at TRACE, and then every log line, every page and
-//! error, the metrics, everything that a collector of traces got and the database itself are searched for every
-//! secret that there was. What panics say is in no line at all (`causeway-server`, `logging.rs`).
+//! No secret leaks: after a whole sign-in at TRACE, every log line, page and error, the metrics, everything
+//! that a trace collector received, and the database are searched for every secret there was. Panic messages
+//! are never logged (`causeway-server`, `logging.rs`).
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use tempfile::tempdir;
 use crate::forge;
 use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream_arguments};
 
-/// Has a client told by webhook; the secret that it checks them with.
+/// Subscribes a client to webhooks; returns the secret that verifies their signatures.
 async fn subscribe(
     database: &TestDatabase,
     directory: &Path,

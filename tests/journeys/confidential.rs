@@ -37,8 +37,9 @@ on_each_network! {
         Ok(())
     }
 
-    /// A PDS that refuses a scope (it still has our document from before the ceiling was changed) is asked
-    /// for transition scopes, as a document that names no others; that is a session like any other.
+    /// A PDS that refuses a scope (its copy of our document predates a change of the maximum scope) is asked
+    /// for transition scopes, with a client document that declares no others; the session works like any
+    /// other.
     async fn as_the_transition_client(database, release) {
         let Some(net) = RealNet::start_own_tls(release).await? else { return Ok(()) };
         let mut front = TlsProxy::start(&net).await?;
@@ -159,7 +160,7 @@ on_each_network! {
     }
 }
 
-/// How the binary is told of a database, of the network, and of its own name.
+/// Arguments for the binary: the database, the network, and its external URL.
 pub(super) fn arguments(
     database: &TestDatabase,
     directory: &std::path::Path,

@@ -1,4 +1,4 @@
-//! Log lines of two people who sign in at the same time are told apart by one name.
+//! Log lines of two users who sign in at the same time are told apart by their correlation id.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,8 @@ fn names(line: &Value) -> BTreeSet<&str> {
     spans.iter().filter_map(|span| span["correlation_id"].as_str()).collect()
 }
 
-/// What is said of a request names it, and the sign-in that it is part of. The registration is part of none.
+/// Every log line about a request has its id, and the correlation id of its sign-in, of which registration
+/// has none.
 fn all_are_named(lines: &[Value]) {
     let of_us = lines.iter().filter(|line| line["level"] != "TRACE" && is_ours(line));
     let (of_requests, others): (Vec<_>, Vec<_>) = of_us.partition(|line| request(line).is_some());
@@ -32,7 +33,7 @@ fn all_are_named(lines: &[Value]) {
         let is_early = request["path"] == "/oauth/register";
         assert!(is_early || names(line).len() == 1, "nameless: {line}");
     }
-    // Nor does anything happen to people beside their requests.
+    // Outside requests, nothing is logged about a user.
     for line in others.iter().filter(|line| line["level"] == "INFO") {
         let of_flow = line["target"].as_str().is_some_and(|target| target.starts_with("causeway_flow"));
         assert!(!of_flow || line["message"] == "signing key made", "nameless: {line}");

@@ -1,5 +1,5 @@
-//! A client on a device that we did not write: npm `openid-client`, against the binary and a real AT Protocol
-//! network, while a person confirms its code.
+//! A third-party client on a device: npm `openid-client`, against the binary and a real AT Protocol network,
+//! while a user confirms its code.
 
 use anyhow::Result;
 use causeway_testkit::{Causeway, PdsRelease, RealNet};
@@ -35,7 +35,7 @@ async fn in_chromium() -> Result<()> {
 }
 
 on_each_network! {
-    /// From the device's first request to its tokens, with opaque ones and with JWTs; and a person who says no.
+    /// From the device's first request to its tokens, opaque and JWT; and a user who denies.
     async fn openid_client(database, release) {
         let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let (_directory, server) = serve(database, &net.environment()).await?;

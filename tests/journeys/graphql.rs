@@ -12,7 +12,7 @@ const POST: &str = "app.bsky.feed.post";
 /// The most time that the network's clock may take past a second's end.
 const A_SECOND: Duration = Duration::from_millis(1200);
 
-/// Somebody's own server, as an app sees it.
+/// An app that queries a user's PDS.
 struct Caller<'a> {
     agent: Agent,
     app: &'a TestApp,

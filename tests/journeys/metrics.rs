@@ -62,7 +62,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// What waits for a receiver that takes nothing, since when, and what failed, by the client that the operator subscribed.
+    /// Pending webhooks of a receiver that refuses them, their age, and failures, by the client that the
+    /// operator subscribed.
     async fn what_waits_is_counted_by_client(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];
@@ -96,8 +97,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// A process that ended in the middle of a refresh has left its lease behind: whoever takes it over says so, and
-    /// which session may have lost its tokens.
+    /// A process that ended during a refresh left its lease behind: the next holder logs that, and which
+    /// session may have lost its tokens.
     async fn a_lease_that_nobody_gave_back(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];

@@ -1,4 +1,4 @@
-//! Acting for somebody at their own server, with nothing but a token of ours.
+//! Calls to a user's PDS with nothing but an access token of ours.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{DID, HANDLE, on_each_network, upstream_arguments};
 
-/// A file of 50 MB, up and down, past somebody who does not read at once: the server keeps none of it.
+/// A file of 50 MB, up and down, with a slow reader at the other end: the server buffers none of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_files_pass_through() -> Result<()> {
     const LARGE: usize = 50_000_000;
@@ -50,7 +50,7 @@ fn peak(pid: u32) -> Result<i64> {
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
-/// Somebody's own server, as an app sees it through ours.
+/// An app that calls a user's PDS through the relay.
 struct Caller<'a> {
     agent: Agent,
     issuer: &'a str,
@@ -206,7 +206,7 @@ on_each_network! {
         Ok(())
     }
 
-    /// The PDS ends the session: the app is told where to send the person.
+    /// The PDS ends the session: the response tells the app where to send the user.
     async fn ended_at_the_pds(database, release) {
         let Some(net) = RealNet::start_own(release).await? else { return Ok(()) };
         let account = net.new_account("carol").await?;
@@ -216,7 +216,7 @@ on_each_network! {
         let token = client.sign_in(&agent, &net.person_of(&account), &account.did).await?.access_token;
         let me = Caller { agent, issuer: &app.issuer, token, did: account.did.clone() };
         me.write("before").await?;
-        // Public clients' sessions end after two weeks: the PDS says so when its token is over.
+        // Sessions of public clients end after two weeks: the PDS says so when the token has expired.
         net.control("token-max-age", &json!({"seconds": 1, "pds": 1})).await?;
         let refresh = me.agent.request("POST".parse()?, &app.at("/api/session/refresh"));
         assert_eq!(me.agent.send(refresh.bearer_auth(&me.token)).await?.json()["head_iteration"], 2);

@@ -31,7 +31,7 @@ use crate::support::{hidden, on_each_network};
 const CALLBACK: &str = "http://127.0.0.1:49152/callback";
 const OUT: &str = "https://app.example/out";
 
-/// What the metadata says beyond OpenID Connect Discovery.
+/// Metadata beyond OpenID Connect Discovery.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Endpoints {
     revocation_endpoint: RevocationUrl,
@@ -56,7 +56,7 @@ type Metadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
-/// What a registration says beyond OpenID Connect Dynamic Client Registration.
+/// Registration metadata beyond OpenID Connect Dynamic Client Registration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Logout {
     post_logout_redirect_uris: Vec<PostLogoutRedirectUrl>,
@@ -91,7 +91,7 @@ async fn send(agent: &Agent, request: HttpRequest) -> io::Result<HttpResponse> {
     response.body(answer.text.into_bytes()).map_err(io::Error::other)
 }
 
-/// What the id_token of an answer must hold, and the access token beside it.
+/// Checks the id_token of a response, and the access token against its `at_hash`.
 fn check(client: &Client, tokens: &CoreTokenResponse, nonce: impl NonceVerifier, did: &str) -> Result<()> {
     let id_token = tokens.id_token().context("an id_token")?;
     let verifier = client.id_token_verifier();
@@ -103,7 +103,7 @@ fn check(client: &Client, tokens: &CoreTokenResponse, nonce: impl NonceVerifier,
     Ok(())
 }
 
-/// A person types the code of a device, signs in and says yes.
+/// A user enters the code of a device, signs in and approves.
 async fn confirm(net: &RealNet, account: &Account, issuer: &str, user_code: &str) -> Result<()> {
     let browser = Agent::new(Some(&net.ca()?));
     let form_token = hidden(&browser.get(&format!("{issuer}/device")).await?, "form_token");

@@ -58,7 +58,7 @@ on_each_network! {
         Ok(())
     }
 
-    /// The person declines at their own PDS.
+    /// The user denies the request at their PDS.
     async fn declined(database, release) {
         let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;
@@ -89,7 +89,7 @@ on_each_network! {
         Ok(())
     }
 
-    /// By the PDS's own address: whoever signs in there is who it is.
+    /// Sign-in by the PDS's URL: the account is the one that signs in there.
     async fn by_server(database, release) {
         let Some(net) = RealNet::start(release).await? else { return Ok(()) };
         let app = TestApp::start(database, &net.environment()).await?;

@@ -22,8 +22,8 @@ async fn signal(server: &Causeway, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Before it stops it says so where those look who spread requests, and serves what comes meanwhile. A second signal
-/// ends the wait.
+/// While draining, `/readyz` answers 503, so that load balancers notice, and all other requests are served. A
+/// second signal ends the wait.
 #[tokio::test]
 async fn drains_before_it_stops() -> Result<()> {
     let directory = tempdir()?;
@@ -147,7 +147,8 @@ async fn secrets_that_everybody_can_read() -> Result<()> {
     Ok(())
 }
 
-/// Under https browsers are told to stay there, to keep other windows apart, and what no page needs; on loopback not.
+/// Over https, responses set HSTS, isolate pages from other windows, and turn off browser features that no
+/// page needs; on loopback none of these headers is sent.
 #[tokio::test]
 async fn https_is_said_to_browsers() -> Result<()> {
     let directory = tempdir()?;

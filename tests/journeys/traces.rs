@@ -13,7 +13,7 @@ use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A server of its own kind, told where a collector is; on SQLite, in a directory of its own.
+/// A server configured with a collector; on SQLite, in a separate directory.
 struct Rig {
     server: Causeway,
     upstream: ScriptedUpstream,
@@ -111,7 +111,7 @@ on_each_database! {
         let traces: BTreeSet<_> = line(&spans, redeemed).iter().map(|span| span.trace_id.as_str()).collect();
         assert_eq!(traces.len(), 1);
 
-        // A proxy of ours began this one. Whom we ask is not told of it.
+        // This trace was begun by a trusted proxy. It is not propagated upstream.
         let relayed = by_name(&spans, "GET /xrpc/{nsid}").unwrap();
         assert_eq!((relayed.trace_id.as_str(), relayed.parent.as_str()), (TRACE, PARENT));
         assert!(to_upstream(&["GET", "atproto.xrpc", "flow.relay", "GET /xrpc/{nsid}"]).is_some());
@@ -121,7 +121,7 @@ on_each_database! {
         // It did not want that one.
         assert!(by_name(&spans, "GET /oauth/userinfo").is_none());
 
-        // What nobody knows is not named by who asks.
+        // Handles and DIDs, also unknown ones, are not exported.
         let text = String::from_utf8_lossy(&collector.bytes()).into_owned();
         assert!(!text.contains("nobody") && !text.contains(DID) && !text.contains(HANDLE), "{text}");
         let resource = &relayed.resource;
@@ -136,7 +136,7 @@ on_each_database! {
     }
 }
 
-/// Whoever is not a proxy of ours cannot put our spans into its trace, nor keep them from being seen.
+/// A client that is not a trusted proxy can neither put our spans into its trace nor prevent their export.
 #[tokio::test]
 async fn nobody_else_begins_a_trace() -> Result<()> {
     let collector = Collector::start()?;
@@ -153,7 +153,7 @@ async fn nobody_else_begins_a_trace() -> Result<()> {
     Ok(())
 }
 
-/// Without an address there are no traces, and whoever has one can still turn them off.
+/// Without an endpoint there are no traces; with one, they can still be turned off.
 #[tokio::test]
 async fn off_unless_asked_for() -> Result<()> {
     let collector = Collector::start()?;
@@ -190,8 +190,8 @@ async fn the_last_spans_get_out() -> Result<()> {
     Ok(())
 }
 
-/// A collector that refuses, that is not there, and that never answers: people sign in all the same, the log says
-/// so once, and the server stops in time.
+/// The collector refuses, is down, or never responds: users can sign in all the same, the log says so once,
+/// and the server stops in time.
 #[tokio::test]
 async fn no_collector_no_harm() -> Result<()> {
     let refusing = Collector::start()?;
@@ -225,7 +225,7 @@ async fn no_collector_no_harm() -> Result<()> {
     Ok(())
 }
 
-/// What is not supported is refused with one line that names the variable and no secret.
+/// An unsupported setting is refused with one line that names the variable and contains no secret.
 #[tokio::test]
 async fn refuses_what_it_cannot_do() -> Result<()> {
     let directory = tempdir()?;

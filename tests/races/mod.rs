@@ -89,7 +89,7 @@ on_each_database! {
             let keys = scene.agent.get(&other.at("/oauth/jwks")).await?.json();
             anyhow::Ok(keys["keys"].as_array().unwrap().iter().any(|key| key["kid"] == kid))
         };
-        // The other server looks now, later than the one that signs, and again in half a second.
+        // The other server reads the keys now, later than the one that signs, and again in half a second.
         assert!(published(&old).await? && !published(&new).await?);
         let rotate = move |c: &mut _| keys::rotate_signing_key(c, &ring, &key);
         scene.app.store().write::<_, StoreError, _>(rotate).await?;
@@ -125,7 +125,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// One of sixteen polls gets the tokens that a person agreed to, and they work afterwards.
+    /// One of sixteen polls gets the tokens that a user approved, and they work afterwards.
     async fn one_device_code(database) {
         let scene = Scene::set(database).await?;
         let client = device::television(&scene, serde_json::json!({})).await?;
@@ -343,8 +343,8 @@ on_each_database! {
         Ok(())
     }
 
-    /// Sixteen consents to a background session of one client and account: one lives, here and at the person's
-    /// server, and its tokens work.
+    /// Sixteen consents to a background session of one client and account: one survives, here and at the
+    /// authorization server, and its tokens work.
     async fn one_background_session(database) {
         let scene = Scene::set(database).await?;
         let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;

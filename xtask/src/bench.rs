@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     flags: Vec<OsString>,
 }
 
-/// Runs where the caller stands, so that its files may be relative to that.
+/// Runs in the caller's directory, so that paths may be relative to it.
 pub(crate) fn run(arguments: &Arguments, root: &Path, caller: &Path) -> Result<ExitCode> {
     process::must_run(process::cargo().args([
         "build",

@@ -1,5 +1,5 @@
-//! `cargo xtask codegen`: files made from the code. Each is in the repository, so that it can be read and
-//! reviewed there, and `--check` keeps it true.
+//! `cargo xtask codegen`: files generated from the code. They are checked in, so that they can be read and
+//! reviewed, and `--check` verifies that they are current.
 
 mod cli;
 
@@ -17,9 +17,9 @@ pub(crate) struct Arguments {
     check: bool,
 }
 
-/// A file made from the code.
+/// A file generated from the code.
 struct Generated {
-    /// From the top of the repository.
+    /// Path from the root of the repository.
     path: &'static str,
     content: fn() -> Result<String>,
 }

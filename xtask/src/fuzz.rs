@@ -1,4 +1,4 @@
-//! schemathesis, which makes up requests from the OpenAPI document: an environment of its own under `target`.
+//! schemathesis, which generates requests from the OpenAPI document, in a virtual environment under `target`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result};
 
 use crate::process;
 
-/// The variable by which the tests learn where it is.
+/// The environment variable by which the tests find it.
 pub(crate) const VARIABLE: &str = "CAUSEWAY_TEST_SCHEMATHESIS";
-/// Of <https://pypi.org/project/schemathesis/>.
+/// Version on <https://pypi.org/project/schemathesis/>.
 const VERSION: &str = "4.32.5";
 
-/// The program; installed from PyPI when it is not there yet.
+/// Path of the program, which is installed from PyPI if missing.
 pub(crate) fn install(root: &Path) -> Result<PathBuf> {
     let home = process::target_dir(root)?.join(format!("schemathesis-{VERSION}"));
     let program = home.join("bin").join("schemathesis");

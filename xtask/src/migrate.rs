@@ -79,7 +79,7 @@ fn say(what: &str, names: &[String]) {
     }
 }
 
-/// How a migration begins: with what servers of the version before may do.
+/// Template of a migration: whether servers of the previous version may run beside it comes first.
 const UP: &str = "-- The version before may run beside this: yes.\n-- What this step adds, and why.\n";
 
 fn new(name: &str) -> Result<()> {
@@ -103,7 +103,7 @@ fn new(name: &str) -> Result<()> {
 /// `YYYYMMDDhhmmss` in UTC of a Unix time in seconds.
 fn stamp(unix: i64) -> String {
     let (days, seconds) = (unix.div_euclid(86400), unix.rem_euclid(86400));
-    // Days to a date of the proleptic Gregorian calendar, in years that begin on the first of March.
+    // Converts days to a date of the proleptic Gregorian calendar, in years that begin on the first of March.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

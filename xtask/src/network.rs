@@ -1,4 +1,4 @@
-//! Real AT Protocol networks that all tests of a run share: starting one takes seconds.
+//! Real AT Protocol networks that all tests of a run share, since starting one takes seconds.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ pub(crate) struct Network {
     process: Child,
 }
 
-/// The releases of the PDS that there are networks of.
+/// Releases of the PDS that networks are started with.
 const RELEASES: [&str; 2] = ["0.4", "0.5"];
 
 impl Network {
@@ -20,7 +20,7 @@ impl Network {
     pub(crate) fn start_all() -> Result<Vec<Self>> {
         let kinds: [(&str, &[&str]); 2] = [("", &[]), ("_TLS", &["--tls", "--strict"])];
         let all = RELEASES.into_iter().flat_map(|release| kinds.map(|kind| (release, kind)));
-        // All begin before any is waited for.
+        // All are started before any is waited for.
         let started: Vec<Self> =
             all.map(|(release, kind)| Self::start(release, kind)).collect::<Result<_>>()?;
         started.into_iter().map(Self::ready).collect()
@@ -38,7 +38,7 @@ impl Network {
         Ok(Self { variable, description: String::new(), process })
     }
 
-    /// Waits for its description.
+    /// Waits until it has printed its description.
     fn ready(mut self) -> Result<Self> {
         let output = self.process.stdout.take().context("its output")?;
         BufReader::new(output).read_line(&mut self.description).context("its first line")?;

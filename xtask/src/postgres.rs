@@ -1,4 +1,4 @@
-//! A PostgreSQL for the tests: one that is named, one of our own, or one that runs.
+//! PostgreSQL for the tests: a server that is named, a temporary cluster, or a server already running.
 
 use std::env;
 use std::fs;
@@ -14,23 +14,23 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process;
 
-/// The variable by which the tests learn where PostgreSQL is. Its user must be allowed to create databases.
+/// The environment variable by which the tests find PostgreSQL. Its user must be allowed to create databases.
 pub(crate) const VARIABLE: &str = "CAUSEWAY_TEST_POSTGRES_URL";
 
-/// Where PostgreSQL is, for as long as this value lives.
+/// The PostgreSQL server of a run, for as long as this value lives.
 pub(crate) enum Postgres {
-    /// Someone else's.
+    /// A server that exists already.
     Found { url: String },
-    /// Our own; stopped and deleted on drop.
+    /// A temporary cluster; stopped and deleted on drop.
     Own(Cluster),
-    /// None, and why.
+    /// None, with the reason.
     Missing { reason: String },
 }
 
 impl Postgres {
-    /// The one named by the environment, else a cluster made from installed binaries, else a server on the usual port
-    /// that lets us in. Tests make and drop hundreds of databases: on a cluster that never waits for the disk, as ours,
-    /// they take a third of the time.
+    /// The one named by the environment, else a cluster made from installed binaries, else a server on the
+    /// usual port that accepts us. Tests create and drop hundreds of databases; on a cluster that never waits
+    /// for the disk, such as ours, they take a third of the time.
     pub(crate) fn find() -> Result<Self> {
         if let Some(url) = env::var(VARIABLE).ok().filter(|url| !url.is_empty()) {
             return Ok(Self::Found { url });
@@ -96,8 +96,8 @@ fn lets_in(port: u16) -> bool {
 /// A temporary server that lives as long as this value, or as long as this process if that is shorter.
 pub(crate) struct Cluster {
     url: String,
-    /// A shell that holds the server and waits for its own stdin to end: even when we are killed, the pipe
-    /// closes, the server stops and its files are deleted.
+    /// A shell that holds the server and waits for the end of its own stdin: even when this process is
+    /// killed, the pipe closes, the server stops and its files are deleted.
     keeper: Child,
 }
 

@@ -6,12 +6,12 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The cargo that started us.
+/// The cargo that started this process.
 pub(crate) fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Shows the command, runs it on our terminal, and answers how it ended.
+/// Prints a command, runs it with our standard streams, and returns its exit status.
 pub(crate) fn show_and_run(command: &mut Command) -> Result<ExitStatus> {
     let program = name(command);
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
@@ -25,7 +25,7 @@ fn name(command: &Command) -> String {
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// As [`show_and_run`]; another end than success is an error.
+/// As [`show_and_run`]; a failure is an error.
 pub(crate) fn must_run(command: &mut Command) -> Result<()> {
     let status = show_and_run(command)?;
     if !status.success() {
@@ -34,7 +34,7 @@ pub(crate) fn must_run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a program writes to stdout; another end than success is an error with what it wrote to stderr.
+/// Standard output of a program; a failure is an error that includes its standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let program = name(command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {program}"))?;
@@ -44,10 +44,10 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("the output of {program} is not UTF-8"))
 }
 
-/// The variable by which a server's binary is named that needs no building.
+/// Environment variable that names an existing server binary, instead of building one.
 pub(crate) const BINARY: &str = "CAUSEWAY_BIN";
 
-/// Answers where the server's binary is: the one that is named, or a debug build.
+/// Path of the server's binary: the one that is named, or a debug build.
 pub(crate) fn server(root: &Path) -> Result<PathBuf> {
     match env::var_os(BINARY) {
         Some(named) => Ok(named.into()),
@@ -55,21 +55,22 @@ pub(crate) fn server(root: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Builds the programs and answers where this one is. Cargo gives packages the features that all packages and targets of
-/// one call want together; so everything here builds the whole workspace, tests included: anything less would be built
-/// with other features, and everything below it again. (There are no examples; asking for them counts as a test.)
+/// Builds the programs and returns the path of this one. Cargo unifies features over all packages and targets
+/// of one call, so everything here builds the whole workspace, tests included: building less would change
+/// features, and rebuild everything that depends on them. (There are no examples; asking for them counts as a
+/// test.)
 pub(crate) fn build_program(root: &Path, name: &str) -> Result<PathBuf> {
     must_run(cargo().args(["build", "--workspace", "--bins", "--examples"]))?;
     program(root, name)
 }
 
-/// Builds the server and every test, and answers where the server's binary is.
+/// Builds the server and every test, and returns the path of the server's binary.
 pub(crate) fn build_all(root: &Path) -> Result<PathBuf> {
     must_run(cargo().args(["build", "--workspace", "--all-targets"]))?;
     program(root, "causeway")
 }
 
-/// A program of the workspace that was built for debugging.
+/// Path of a debug build of a program of the workspace.
 fn program(root: &Path, name: &str) -> Result<PathBuf> {
     let program = target_dir(root)?.join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX));
     if !program.is_file() {
@@ -78,14 +79,14 @@ fn program(root: &Path, name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Where cargo builds, which `CARGO_TARGET_DIR` and configuration files can move.
+/// Cargo's target directory, which `CARGO_TARGET_DIR` and configuration files can move.
 pub(crate) fn target_dir(root: &Path) -> Result<PathBuf> {
     let metadata = metadata(root)?;
     let path = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
     Ok(PathBuf::from(path))
 }
 
-/// What cargo knows about the members of the workspace.
+/// Cargo's metadata on the members of the workspace.
 pub(crate) fn metadata(root: &Path) -> Result<serde_json::Value> {
     let text = output(cargo().current_dir(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
     serde_json::from_str(&text).context("cargo metadata wrote no JSON")

@@ -1,8 +1,8 @@
-//! `cargo xtask test`: the one command that runs every test, with what they need. It goes part by part, says which one
-//! is under way, and ends with a table of them all.
+//! `cargo xtask test`: runs every test, with what they need. It runs part by part, prints which one is
+//! running, and ends with a table of them all.
 //!
-//! There are two tiers. What runs always has to pass before a change is sent; `--extended` adds what takes too long for
-//! that, and has to pass before an issue is closed or a release is made.
+//! There are two tiers. The parts that always run have to pass before a change is submitted; `--extended`
+//! adds those that take too long for that, and has to pass before an issue is closed or a release is made.
 
 mod parts;
 mod report;
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
     Ok(if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Whether a part of this tier is asked for. With a filter there is one part: the tests that it names.
+/// Whether a part of this tier was requested. With a filter there is one part: the tests that it names.
 fn wanted(arguments: &Arguments, tier: Tier) -> bool {
     match tier {
         Tier::Tests => true,

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: rules of the house that no compiler checks. Each failure is one line: where, what, mend.
+//! `cargo xtask tidy`: project rules that no compiler checks. Each failure is one line: place, problem, fix.
 
 mod conformance;
 mod dependencies;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-/// A broken rule.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
     place: String,

@@ -1,4 +1,4 @@
-//! `cargo xtask upstream`: the scripted upstream of the tests, by hand.
+//! `cargo xtask upstream`: runs the scripted upstream of the tests by hand.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the database can do without a server around it: durable commits through a plain connection.
+//! Calibration of the database without a server: durable commits through a plain connection.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ diesel::table! {
     }
 }
 
-/// A row of the usual size: a hash, a few values, a time.
+/// A row of typical size: a hash, a few values, a time.
 #[derive(Insertable)]
 #[diesel(table_name = bench_commit)]
 struct NewRow<'a> {
@@ -28,11 +28,11 @@ struct NewRow<'a> {
     created_at: i64,
 }
 
-/// Rows of the larger commits.
+/// Rows per large commit.
 pub(crate) const BATCH: u32 = 32;
-/// The name of the row that every goal refers to.
+/// Name of the row that the goals refer to.
 pub(crate) const BATCHED_ROWS: &str = "durable rows, 32 a commit";
-/// The name of the other one.
+/// Name of the row for single commits.
 pub(crate) const SINGLE_ROWS: &str = "durable rows, 1 a commit";
 
 /// Rows that were committed, and how long that took.

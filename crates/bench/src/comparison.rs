@@ -1,11 +1,11 @@
-//! This run beside an earlier one.
+//! Comparison of this run with an earlier one.
 
 use std::fmt::Write as _;
 
 use crate::report::{Report, Row};
 use crate::table::cell;
 
-/// Every row that both have, as now divided by then.
+/// Every row that both reports have, as the ratio of now to then.
 pub(crate) fn render(now: &Report, then: &Report) -> String {
     let mut text =
         String::from("\nnow / then                        rate      p50      p99      CPU    share\n");

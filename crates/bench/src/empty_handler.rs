@@ -1,5 +1,5 @@
-//! The floor below every endpoint: the same HTTP stack with as many workers around a handler that
-//! does nothing.
+//! The baseline for every endpoint: the same HTTP stack with as many workers around a handler that does
+//! nothing.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Result;
@@ -7,10 +7,10 @@ use anyhow::Result;
 use crate::helper;
 use crate::process::Running;
 
-/// Where it answers.
+/// Path of the handler.
 pub(crate) const PATH: &str = "/";
 
-/// Starts it as a process of its own.
+/// Starts it as a separate process.
 ///
 /// # Errors
 /// When it does not start.
@@ -18,7 +18,7 @@ pub(crate) fn start() -> Result<Running> {
     helper::start("empty-handler")
 }
 
-/// Serves until standard input ends, that is, until whoever started us is gone.
+/// Serves until standard input ends, that is, until the parent process has exited.
 ///
 /// # Errors
 /// When it cannot listen.
@@ -29,7 +29,7 @@ pub(crate) fn serve() -> Result<()> {
             .disable_signals()
             .bind("127.0.0.1:0")?;
     helper::announce(&server.addrs());
-    // The server's own runtime is one with many threads, too.
+    // The server's own runtime is multi-threaded, too.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     Ok(runtime.block_on(server.run())?)
 }

@@ -1,4 +1,4 @@
-//! What the numbers should be.
+//! Goals for the measurements.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,47 +7,47 @@ use crate::cli;
 use crate::report::{Kind, Report};
 use crate::signatures::{SIGNATURE, VERIFICATION};
 
-/// The most that a new process may take to its first answer, in milliseconds.
+/// Maximum time from the start of a process to its first response, in milliseconds.
 const START_UP_MS: f64 = 300.0;
-/// The most resident memory when idle, in megabytes.
+/// Maximum resident memory when idle, in megabytes.
 const IDLE_MB: f64 = 30.0;
-/// The 99th percentile of latency, in milliseconds.
+/// Maximum 99th percentile of latency, in milliseconds.
 const P99_MS: f64 = 40.0;
-/// What a relayed call takes longer than a direct one at the median, in milliseconds.
+/// Maximum that the relay adds to the median latency of a call, in milliseconds.
 const RELAY_ADDS_MS: f64 = 1.5;
-/// The CPU time of a relayed call beneath load, as that of any other request, in microseconds.
+/// Maximum CPU time of a relayed call under load, in microseconds.
 const RELAY_CPU_US: f64 = 250.0;
-/// Rates as parts of the rate of durable rows in commits of 32.
+/// Minimum rates, as fractions of the rate of durable rows in commits of 32.
 const SHARES: [(cli::Row, f64); 3] =
     [(cli::Row::Par, 1.0 / 2.0), (cli::Row::CodeExchange, 1.0 / 6.0), (cli::Row::Refresh, 1.0 / 6.0)];
-/// Rates as parts of the empty handler's.
+/// Minimum rates, as fractions of the empty handler's.
 const OF_THE_EMPTY_HANDLER: [(cli::Row, f64); 3] =
     [(cli::Row::Metadata, 0.70), (cli::Row::Introspection, 0.25), (cli::Row::Userinfo, 0.25)];
 
-/// CPU time that a DPoP proof may add to a code exchange, in verifications of its signature.
+/// Maximum CPU time that a DPoP proof may add to a code exchange, in signature verifications.
 const PROOF_VERIFICATIONS: f64 = 2.5;
-/// CPU time that an id_token may add to a code exchange, in signatures like its own.
+/// Maximum CPU time that an id_token may add to a code exchange, in RS256 signatures.
 const ID_TOKEN_SIGNATURES: f64 = 1.5;
-/// The 95th percentile of an upstream refresh, in milliseconds. It has no other goal of latency: another server takes
-/// part in it.
+/// Maximum 95th percentile of an upstream refresh, in milliseconds. It has no other latency goal, since
+/// another server takes part in it.
 const UPSTREAM_REFRESH_P95_MS: f64 = 500.0;
 
-/// How much longer a refresh of a session may take at the median that was refreshed 100,000 times, than one of a session
-/// that was refreshed ten times.
+/// Maximum ratio of the median refresh latency of a session refreshed 100,000 times to that of a session
+/// refreshed ten times.
 const AGED_REFRESH: f64 = 1.5;
 
-/// A goal, and how it went.
+/// A goal, and whether it was met.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Goal {
-    /// What is looked at.
+    /// Quantity that is compared.
     pub(crate) what: String,
-    /// What it is.
+    /// The measured value.
     pub(crate) value: f64,
-    /// What it should be.
+    /// The limit.
     pub(crate) bound: f64,
-    /// Whether more is better.
+    /// Whether `bound` is a minimum; otherwise a maximum.
     pub(crate) at_least: bool,
-    /// Whether it is.
+    /// Whether the goal is met.
     pub(crate) met: bool,
 }
 
@@ -61,7 +61,7 @@ impl Goal {
     }
 }
 
-/// Every goal of what was measured.
+/// Evaluates every goal that the report has measurements for.
 pub(crate) fn judge(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
     if let Some(start_up) = &report.start_up {

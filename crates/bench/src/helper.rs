@@ -1,4 +1,4 @@
-//! Processes of our own, beside the server under measurement.
+//! Helper processes beside the server under measurement.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::process::Running;
 
-/// Starts this program as a process of its own, with this command.
+/// Starts this program as a separate process, with this command.
 ///
 /// # Errors
 /// When it does not start.
@@ -17,7 +17,7 @@ pub(crate) fn start(command: &str) -> Result<Running> {
     Running::start(Command::new(program).arg(command), |line| Some(line.to_owned()))
 }
 
-/// Prints where it is, and ends with standard input, that is, when whoever started us is gone.
+/// Prints the addresses, and returns when standard input ends, that is, when the parent process has exited.
 pub(crate) fn announce(addresses: &[SocketAddr]) {
     for address in addresses {
         println!("{address}");

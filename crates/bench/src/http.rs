@@ -1,11 +1,11 @@
-//! HTTP/1.1 as far as a load generator needs it: one request, one response with a length, on a
-//! connection that stays.
+//! Minimal HTTP/1.1 for a load generator: one request, one response with a length, on a persistent
+//! connection.
 
 use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The head of a response that has arrived as a whole.
+/// The head of a response that has arrived completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The status code.
@@ -16,10 +16,10 @@ pub(crate) struct Head {
     pub(crate) content_length: usize,
 }
 
-/// Reads the head of a response; `None` while it is not there as a whole.
+/// Parses the head of a response; `None` while it is incomplete.
 ///
 /// # Errors
-/// When it is not HTTP/1.1, or says no length.
+/// When it is not HTTP/1.1, or has no length.
 pub(crate) fn parse_head(received: &[u8]) -> Result<Option<Head>> {
     let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text =
@@ -62,14 +62,14 @@ impl Response<'_> {
         matches!(self.status, 200..=399)
     }
 
-    /// The response in a few words.
+    /// Short description of the response.
     pub(crate) fn describe(&self) -> String {
         let start = self.body.get(..self.body.len().min(300)).unwrap_or_default();
         format!("{} {}", self.status, String::from_utf8_lossy(start).trim())
     }
 }
 
-/// A connection that stays open.
+/// A persistent connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -109,10 +109,10 @@ impl Connection {
     }
 }
 
-/// Asks once, on a connection of its own.
+/// Sends one GET on a new connection.
 ///
 /// # Errors
-/// When there is no answer, or none in 2xx.
+/// When there is no response, or its status is not 2xx.
 pub(crate) async fn get(address: &str, path: &str) -> Result<()> {
     let mut connection = Connection::open(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The value below or at which `permille` of 1000 of the sorted values lie, by the nearest rank;
-/// `None` of nothing.
+/// The value at or below which `permille` of 1000 of the sorted values lie, by the nearest rank; `None` if
+/// there are none.
 pub(crate) fn percentile(sorted: &[Duration], permille: usize) -> Option<Duration> {
     let rank = (sorted.len() * permille.min(1000)).div_ceil(1000).max(1);
     sorted.get(rank - 1).copied()

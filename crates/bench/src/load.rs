@@ -1,4 +1,4 @@
-//! The load generator: keep-alive connections on one thread, each with one request under way.
+//! The load generator: keep-alive connections on one thread, each with one request in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +13,19 @@ use crate::latency::{millis, percentile};
 use crate::process::{self, Running};
 use crate::report::{Kind, Row};
 
-/// Time that does not count: connections are made, caches fill, code is paged in.
+/// Time that is not measured: connections are opened, caches fill, code is paged in.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What one connection asks.
+/// Source of the requests of one connection.
 pub(crate) trait Traffic: Send {
     /// Writes the next request into an empty buffer; `false` when there is none left, which ends the
     /// measurement.
     fn write_next(&mut self, request: &mut Vec<u8>) -> bool;
 
-    /// Takes in a good answer.
+    /// Handles a successful response.
     ///
     /// # Errors
-    /// When the next request cannot be made of it.
+    /// When the next request cannot be made from it.
     fn answered(&mut self, _body: &[u8]) -> Result<()> {
         Ok(())
     }
@@ -86,7 +86,7 @@ pub(crate) async fn run(
     })
 }
 
-/// Asks until it is told to stop.
+/// Sends requests until it is stopped.
 async fn drive(mut connection: Connection, mut traffic: Box<dyn Traffic>, stop: Arc<Stop>) -> Result<Log> {
     let mut log = Log::default();
     let mut request = Vec::with_capacity(2048);
@@ -115,7 +115,7 @@ struct Sample {
     latency: Duration,
 }
 
-/// What happened on a connection, or on all of them.
+/// Results of one connection, or of all of them.
 #[derive(Default)]
 struct Log {
     samples: Vec<Sample>,
@@ -133,7 +133,7 @@ impl Log {
     }
 }
 
-/// A moment, and the CPU time used up to it.
+/// A point in time, and the CPU time used up to it.
 struct Moment {
     at: Instant,
     server_cpu: Duration,
@@ -147,7 +147,7 @@ impl Moment {
     }
 }
 
-/// The end, which time or a traffic that ran dry brings about.
+/// Signal to stop, set when the time is over or a traffic has run out of requests.
 #[derive(Default)]
 struct Stop {
     set: AtomicBool,
@@ -164,7 +164,7 @@ impl Stop {
         self.set.load(Ordering::Relaxed)
     }
 
-    /// Waits until `deadline`, or less when the end comes first.
+    /// Waits until `deadline`, or until the signal if that comes first.
     async fn or_at(&self, deadline: Instant) {
         if !self.is_set() {
             let _ = tokio::time::timeout_at(deadline, self.changed.notified()).await;

@@ -1,5 +1,5 @@
-//! A PDS that answers every call at once, whoever asks: what is left is the way there. It is its own authorization server
-//! and the directory of its people, too.
+//! A PDS that answers every call at once, for measuring everything but the PDS. It is its own authorization
+//! server and the PLC directory, too.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::process::Running;
 
 /// A small read that needs no permission.
 pub(crate) const PATH: &str = "/xrpc/com.atproto.server.getSession";
-/// As large as the answer of a real one.
+/// As large as the response of a real one.
 const ANSWER: &str = r##"{"did":"did:plc:aaaaaaaaaaaaaaaaaaaaaaaa","handle":"alice.example.com","active":true,"didDoc":{"id":"did:plc:aaaaaaaaaaaaaaaaaaaaaaaa","alsoKnownAs":["at://alice.example.com"],"service":[{"id":"#atproto_pds","type":"AtprotoPersonalDataServer","serviceEndpoint":"https://pds.example.com"}]}}"##;
 const NONCE: (&str, &str) = ("dpop-nonce", "bHq1pQvK7ENXkVhWcXhzkXbWYQ8oVJ3Yp1mYVQ0Q4nE");
 
-/// Starts it as a process of its own.
+/// Starts it as a separate process.
 ///
 /// # Errors
 /// When it does not start.
@@ -53,7 +53,7 @@ async fn read() -> HttpResponse {
         .body(ANSWER)
 }
 
-/// Takes every refresh token, again and again: it is the DID of whom it is for.
+/// Accepts every refresh token, any number of times: the token is the DID of its user.
 async fn token(form: Form<BTreeMap<String, String>>) -> HttpResponse {
     let Some(did) = form.get("refresh_token") else { return HttpResponse::BadRequest().finish() };
     HttpResponse::Ok().insert_header(NONCE).json(json!({

@@ -1,4 +1,4 @@
-//! Where the numbers come from.
+//! The machine on which the numbers were measured.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// The machine, as far as it explains the numbers.
+/// Properties of the machine that explain the numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// Cores that a process may use.
     pub(crate) cores: usize,
-    /// What the processor calls itself.
+    /// Model name of the processor.
     pub(crate) processor: String,
     /// The version of Linux.
     pub(crate) kernel: String,
@@ -36,7 +36,7 @@ impl Machine {
         })
     }
 
-    /// Whether a commit costs nothing here, so that every ratio is meaningless.
+    /// Whether commits cost nothing here (a file system in memory), which makes every ratio meaningless.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(self.file_system.as_str(), "tmpfs" | "ramfs")
     }

@@ -1,4 +1,4 @@
-//! How fast the `causeway` binary is, beside what the same machine does without it.
+//! Benchmark of the `causeway` binary, relative to what the same machine does without it.
 //!
 //! `cargo xtask bench` builds the server and runs this. Every row is one endpoint under load from a
 //! few keep-alive connections; the calibrations (an empty handler of the same HTTP stack, durable
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
-    // Read before anything is measured: a wrong path shall not cost a whole run.
+    // Read before the measurements, so that a wrong path does not waste a run.
     let earlier = arguments.compare.as_deref().map(Report::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(measure::measure(arguments))?;

@@ -21,16 +21,17 @@ use crate::start_up;
 use crate::traffic::{Codes, Exchange, Repeated, Rotation};
 use crate::{empty_handler, http, loopback_pds, signatures};
 
-/// Codes that are prepared for each durable row a second: more than a code exchange can use up,
-/// since it writes three rows.
+/// Codes prepared per durable row and second: more than code exchanges can use up, since each writes three
+/// rows.
 const CODES_A_ROW: f64 = 1.0 / 2.5;
-/// An exchange with an id_token takes a signature of 0.8 ms or so: more than this no machine of a few cores does.
+/// An exchange with an id_token takes a signature of some 0.8 ms: no machine with a few cores does more than
+/// this.
 const OPENID_CODES_A_SECOND: usize = 4000;
 
-/// Measures everything that was asked for.
+/// Measures every row requested.
 ///
 /// # Errors
-/// When something does not start, or any request fails.
+/// When something does not start, or a request fails.
 pub(crate) async fn measure(arguments: &Arguments) -> Result<Report> {
     let program = &arguments.server.canonicalize().context("the server's binary")?;
     let machine = Machine::here(&arguments.scratch)?;
@@ -107,7 +108,7 @@ impl Run<'_> {
         Ok(rows)
     }
 
-    /// On SQLite in a file of its own, so that the server's stays small.
+    /// Measures commits; on SQLite in a separate file, so that the server's stays small.
     fn commits(&self, rows_a_commit: u32) -> Result<Tally> {
         say("durable commits");
         let span = self.arguments.span() / 2;
@@ -120,7 +121,8 @@ impl Run<'_> {
         }
     }
 
-    /// The disk is measured around each row that waits for it: its speed changes within a run.
+    /// Measures the endpoints, and the disk around each row that depends on it: its speed changes during a
+    /// run.
     async fn endpoints(&self, pds: &Running, batched: &mut Vec<Tally>) -> Result<Vec<Row>> {
         let wanted = |name: &Name| self.arguments.wants(*name);
         let endpoints = [
@@ -174,7 +176,7 @@ impl Run<'_> {
         Ok(rows)
     }
 
-    /// One more look at the disk, which counts for the row of the calibration, too.
+    /// Measures the disk once more; the result also counts toward the row of the calibration.
     fn note_commits(&self, batched: &mut Vec<Tally>) -> Result<Tally> {
         let tally = self.commits(BATCH)?;
         batched.push(tally);
@@ -235,7 +237,7 @@ impl Run<'_> {
                 codes.allot(1, 2 * self.chains() + 1);
                 self.with_tokens(host, "/oauth/userinfo", codes).await?
             }
-            // Of sessions of their own.
+            // These use sessions of their own.
             Name::YoungRefresh | Name::AgedRefresh => Vec::new(),
             Name::UpstreamRefresh => {
                 codes.allot(1, self.chains() + 1);
@@ -245,7 +247,7 @@ impl Run<'_> {
                 }
                 clients
             }
-            // One at a time: what the way through us adds, not what a full machine does.
+            // One at a time: this measures what the relay adds, not how a busy machine performs.
             Name::PdsRead | Name::RelayRead => {
                 codes.allot(1, self.chains());
                 vec![Box::new(Repeated::with_token(host, loopback_pds::PATH, codes).await?)]
@@ -286,17 +288,18 @@ impl Run<'_> {
         load::run(name.name(), kind, server, traffic, self.arguments.span()).await
     }
 
-    /// Chains of refresh tokens, each of which begins with a code.
+    /// Number of refresh token chains, each of which begins with a code.
     fn chains(&self) -> usize {
         usize::from(self.arguments.connections)
     }
 
-    /// Codes that rows after the exchanges begin with: one for each connection of five rows, one for the lone call.
+    /// Codes reserved for the rows after the exchanges: one per connection for five rows, and one for the
+    /// single relayed call.
     fn kept(&self) -> usize {
         5 * self.chains() + 1
     }
 
-    /// How many codes of OpenID Connect to prepare.
+    /// Number of codes with id_token to prepare.
     fn openid_codes(&self) -> usize {
         if !self.arguments.wants(Name::OpenidExchange) {
             return 0;
@@ -305,7 +308,7 @@ impl Run<'_> {
         usize::try_from(seconds).unwrap_or(usize::MAX).saturating_mul(OPENID_CODES_A_SECOND)
     }
 
-    /// How many codes to prepare.
+    /// Number of codes without id_token to prepare.
     fn codes(&self, batched: Tally) -> usize {
         let exchanges = [Name::CodeExchange, Name::DpopCodeExchange];
         let exchanges = exchanges.into_iter().filter(|name| self.arguments.wants(*name)).count();
@@ -316,7 +319,7 @@ impl Run<'_> {
     }
 }
 
-/// One connection, about the next session with a past.
+/// Traffic of one connection for the next aged session.
 async fn aged_session(host: &str, aged: &Codes) -> Result<Vec<Box<dyn Traffic>>> {
     aged.allot(1, 0);
     Ok(vec![Box::new(Repeated::upstream_refresh(host, aged).await?)])

@@ -1,4 +1,4 @@
-//! What the server finds in its database: a client, and people who have just consented.
+//! Prepares the database: a client, and users who have just consented.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -26,48 +26,48 @@ use diesel::connection::SimpleConnection as _;
 
 use crate::server::KEY_FILE;
 
-/// Where the client's answers may go.
+/// The client's redirect URI.
 pub(crate) const REDIRECT_URI: &str = "https://app.example/callback";
-/// What the client asks for, and has been granted.
+/// Scope that the client requests and is granted.
 pub(crate) const SCOPE: &str = "atproto transition:generic";
 /// The same for a client that speaks OpenID Connect.
 const OPENID_SCOPE: &str = "openid atproto transition:generic";
-/// What the client is registered with.
+/// Scope in the client's registration.
 const REGISTERED_SCOPE: &str = OPENID_SCOPE;
 
-/// Codes that are written in one transaction.
+/// Codes written per transaction.
 const CHUNK: usize = 500;
 /// Codes live longer than any run.
 const LIFETIME_SECONDS: i64 = 86_400;
 
-/// What requests are made of.
+/// Prepared data that requests are made from.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// The client's `Authorization` header: it authenticates with a secret, by HTTP Basic.
     pub(crate) authorization: String,
     /// The PKCE verifier behind every code.
     pub(crate) verifier: CodeVerifier,
-    /// Codes, each of a session of its own.
+    /// Codes, each of a separate session.
     pub(crate) codes: Vec<String>,
     /// Codes whose redemption is answered with an id_token.
     pub(crate) openid_codes: Vec<String>,
-    /// Codes of sessions that have a past, one for each age that was asked for.
+    /// Codes of aged sessions, one for each age requested.
     pub(crate) aged_codes: Vec<String>,
 }
 
-/// How much is prepared.
+/// How much to prepare.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// Codes.
+    /// Number of codes without id_token.
     pub(crate) codes: usize,
-    /// Codes of OpenID Connect.
+    /// Number of codes with id_token.
     pub(crate) openid: usize,
-    /// The iterations that sessions with a past are at.
+    /// Iterations of the aged sessions.
     pub(crate) ages: Vec<i64>,
 }
 
-/// Migrates the database and writes a client and codes, each with its session at the PDS `pds`. The sealing key goes into
-/// `directory`.
+/// Migrates the database and inserts a client and codes, each with its session at the PDS `pds`. The
+/// encryption key is written to `directory`.
 ///
 /// # Errors
 /// When the database refuses.
@@ -130,7 +130,7 @@ pub(crate) async fn prepare(
     Ok(Prepared { authorization, verifier, codes, openid_codes, aged_codes })
 }
 
-/// The iterations before the one that a session is at, wiped.
+/// Inserts the iterations before the session's current one, with their tokens wiped.
 fn insert_past(c: &mut AnyConnection, session: &SessionHead) -> Result<(), StoreError> {
     let (id, last, now) = (&session.session_id, session.iteration - 1, session.created_at);
     c.batch_execute(&format!(
@@ -216,7 +216,7 @@ fn new_grant(
     Ok((session, code))
 }
 
-/// Somebody: 24 random characters of base32.
+/// A random DID: 24 characters of base32.
 fn new_did() -> Result<Did> {
     let mut bytes = [0; 24];
     SystemRng.fill(&mut bytes);
@@ -225,7 +225,7 @@ fn new_did() -> Result<Did> {
     Ok(Did::parse(&format!("did:plc:{}", name.collect::<String>()))?)
 }
 
-/// Its refresh token names the person: the loopback PDS keeps no list of them.
+/// Token set whose refresh token is the DID of its user: the loopback PDS stores no state.
 fn token_set(dpop: &EcKey, session: &SessionHead) -> TokenSet {
     let now = session.created_at;
     TokenSet {

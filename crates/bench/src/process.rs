@@ -1,4 +1,4 @@
-//! Processes under measurement: started, looked at in `/proc`, ended.
+//! Processes under measurement: started, observed through `/proc`, stopped.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,4 +1,4 @@
-//! Everything that was measured, as it is written to a file and read again.
+//! Report of all measurements, as written to a file and read again.
 
 use std::fs;
 use std::path::Path;
@@ -14,29 +14,29 @@ use crate::machine::Machine;
 pub(crate) struct Report {
     /// The version of Causeway.
     pub(crate) version: String,
-    /// When it began, in seconds since 1970.
+    /// When the run began, in seconds since 1970.
     pub(crate) unix_time: i64,
-    /// Where.
+    /// The machine.
     pub(crate) machine: Machine,
     /// `sqlite` or `postgres`.
     pub(crate) database: String,
-    /// Seconds that each row was measured.
+    /// Duration of the measurement of each row, in seconds.
     pub(crate) seconds: u64,
-    /// Connections that asked at the same time.
+    /// Concurrent connections.
     pub(crate) connections: u16,
-    /// Starting.
+    /// Start-up times.
     pub(crate) start_up: Option<StartUp>,
-    /// What was measured at work, calibrations first.
+    /// Measurements under load, calibrations first.
     pub(crate) rows: Vec<Row>,
-    /// What it should be.
+    /// Goals and whether they are met.
     pub(crate) goals: Vec<Goal>,
 }
 
 impl Report {
-    /// Reads what an earlier run has written.
+    /// Reads the report of an earlier run.
     ///
     /// # Errors
-    /// When the file is not there or is something else.
+    /// When the file is missing or is not a report.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not from this benchmark", path.display()))
@@ -48,26 +48,26 @@ impl Report {
     }
 }
 
-/// What a row is measured for.
+/// Purpose of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// What the machine can do.
+    /// Capability of the machine.
     Calibration,
-    /// What the server does.
+    /// Performance of the server.
     Endpoint,
 }
 
-/// One thing at work.
+/// Measurement of one thing under load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// Its name: the same in every run.
+    /// Its name, the same in every run.
     pub(crate) name: String,
-    /// What it is for.
+    /// Its purpose.
     pub(crate) kind: Kind,
-    /// Requests or rows that were counted.
+    /// Number of requests or rows.
     pub(crate) count: u64,
-    /// The same by seconds.
+    /// The same per second.
     pub(crate) per_second: f64,
     /// Latency that half of the requests stay below, in milliseconds.
     pub(crate) p50_ms: Option<f64>,
@@ -83,20 +83,20 @@ pub(crate) struct Row {
     pub(crate) load_cpu_us: Option<f64>,
     /// Resident memory of the server at the end, in megabytes.
     pub(crate) rss_mb: Option<f64>,
-    /// The rate as a part of the durable rows in commits of 32, as they were right before and after.
+    /// The rate as a fraction of that of durable rows in commits of 32, measured right before and after.
     pub(crate) share: Option<f64>,
 }
 
 /// From the start of the process to its first answer, on a new database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StartUp {
-    /// Times that it was started.
+    /// Number of starts.
     pub(crate) starts: u32,
     /// The median, in milliseconds.
     pub(crate) median_ms: f64,
     /// The slowest, in milliseconds.
     pub(crate) slowest_ms: f64,
-    /// The most resident memory when idle, in megabytes.
+    /// The maximum resident memory when idle, in megabytes.
     pub(crate) idle_rss_mb: f64,
 }
 

@@ -9,13 +9,13 @@ use causeway_store::DatabaseUrl;
 
 use crate::process::Running;
 
-/// Starts `causeway serve` on a free port, with nothing of our environment.
+/// Starts `causeway serve` on a free port, with an empty environment.
 ///
-/// `directory` takes its sealing key and its log. The key is made when it is not there. `plc` is the directory of
-/// accounts, when there is one.
+/// `directory` holds its encryption key, which is generated if missing, and its log. `plc` is the PLC
+/// directory, if any.
 ///
 /// # Errors
-/// With what it logged, when it does not run.
+/// When it does not start; the error has its log.
 pub(crate) fn start(program: &Path, directory: &Path, url: &str, plc: Option<&str>) -> Result<Running> {
     let log = directory.join("causeway.log");
     let mut command = Command::new(program);
@@ -25,7 +25,7 @@ pub(crate) fn start(program: &Path, directory: &Path, url: &str, plc: Option<&st
         .env("RUST_LOG", "warn")
         // The PDS that calls are relayed to has no TLS.
         .args(["serve", "--dev-mode", "--listen", "127.0.0.1:0", "--database-url", url])
-        // One address sends everything here.
+        // All requests come from one address.
         .args(["--authorization-limit", "off"])
         .stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
     if let Some(plc) = plc {
@@ -40,7 +40,7 @@ pub(crate) fn start(program: &Path, directory: &Path, url: &str, plc: Option<&st
         .with_context(|| format!("it logged: {}", fs::read_to_string(&log).unwrap_or_default().trim()))
 }
 
-/// The file of the sealing key, where the server looks for it beside an embedded database.
+/// File of the encryption key, where the server looks for it beside an embedded database.
 pub(crate) const KEY_FILE: &str = "causeway.key";
 
 /// The address of a SQLite file in a directory.

@@ -1,4 +1,4 @@
-//! What one signature costs to verify and to make on this machine.
+//! Cost of verifying and creating one signature on this machine.
 
 use std::hint::black_box;
 use std::num::NonZero;
@@ -13,12 +13,12 @@ use serde_json::{Map, json};
 use crate::process::cpu_time;
 use crate::report::{Kind, Row};
 
-/// The name of the row of what a DPoP proof takes.
+/// Name of the row for the signature check of a DPoP proof.
 pub(crate) const VERIFICATION: &str = "P-256 verification";
-/// The name of the row of what an id_token takes.
+/// Name of the row for the signature of an id_token.
 pub(crate) const SIGNATURE: &str = "RS256 signature";
 
-/// Verifies one signature for some time.
+/// Verifies a signature repeatedly for `span`.
 ///
 /// # Errors
 /// When the cryptographic library fails.
@@ -33,7 +33,7 @@ pub(crate) fn measure_verification(span: Duration) -> Result<Row> {
     })
 }
 
-/// Signs with an RSA key as large as the server's for some time.
+/// Signs repeatedly for `span`, with an RSA key as large as the server's.
 ///
 /// # Errors
 /// When the cryptographic library fails.
@@ -45,8 +45,9 @@ pub(crate) fn measure_signature(span: Duration) -> Result<Row> {
     })
 }
 
-/// CPU time counts, as it does for the server: others may use the machine. Every core works, as they do beneath the
-/// rows that this is compared with: two that share a core's insides take longer for the same.
+/// Measures CPU time, as for the server, since other programs may use the machine. All cores work, as they do
+/// under the rows that this is compared with: two threads that share a core's units take longer for the same
+/// work.
 fn measure(name: &str, span: Duration, work: impl Fn() -> Result<()> + Sync) -> Result<Row> {
     let (own, started) = (std::process::id(), Instant::now());
     let before = cpu_time(own)?;

@@ -1,4 +1,4 @@
-//! How long the server takes to its first answer on a new database, and what it takes up when idle.
+//! Time from start to first response on a new database, and memory when idle.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use crate::process;
 use crate::report::StartUp;
 use crate::server;
 
-/// Times that it is started.
+/// Number of starts.
 const STARTS: u32 = 7;
-/// After which memory is looked at.
+/// Idle time after which memory is measured.
 const IDLE: Duration = Duration::from_millis(500);
 
 /// Starts the server several times, each in a new directory with a new database and new keys.

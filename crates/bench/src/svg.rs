@@ -9,7 +9,7 @@ const BARS: f64 = 440.0;
 const NUMBERS: f64 = 90.0;
 const LINE: f64 = 26.0;
 const TOP: f64 = 62.0;
-/// The scale begins here, with a bar of no length.
+/// Exponent of the decade where the scale begins, with a bar of no length.
 const FIRST_DECADE: i32 = 2;
 
 /// Draws a report.

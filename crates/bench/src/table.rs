@@ -59,7 +59,7 @@ fn line(goal: &Goal) -> String {
     format!("{verdict} {what}: {value}, goal {} {bound}\n", if *at_least { "at least" } else { "below" })
 }
 
-/// Three digits that mean something, more or less.
+/// Formats a value with about three significant digits.
 fn short(value: f64) -> String {
     if value < 10.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }

@@ -1,4 +1,4 @@
-//! What the connections ask.
+//! Requests that the connections send.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::http::Connection;
 use crate::load::Traffic;
 use crate::prepare::{Prepared, REDIRECT_URI, SCOPE};
 
-/// The same request again and again.
+/// Sends the same request repeatedly.
 pub(crate) struct Repeated(Vec<u8>);
 
 impl Repeated {
@@ -34,7 +34,7 @@ impl Repeated {
         ))
     }
 
-    /// `POST /api/session/refresh` with the access token of a code: its session is refreshed at its server.
+    /// `POST /api/session/refresh` with the access token of a code: refreshes its session at the PDS.
     ///
     /// # Errors
     /// When the server does not take the code.
@@ -86,7 +86,7 @@ impl Traffic for Repeated {
     }
 }
 
-/// Codes that several connections share.
+/// Pool of codes that several connections share.
 #[derive(Debug)]
 pub(crate) struct Codes {
     authorization: String,
@@ -97,8 +97,7 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Those without and those with an id_token, and those of sessions with a past. All of them are fresh, and nobody has
-    /// any yet.
+    /// Splits the codes: without id_token, with id_token, and of aged sessions. None is allotted yet.
     pub(crate) fn new(prepared: Prepared) -> (Self, Self, Self) {
         let Prepared { authorization, verifier, codes, openid_codes, aged_codes } = prepared;
         let of = |codes| Self {
@@ -111,8 +110,8 @@ impl Codes {
         (of(codes), of(openid_codes), of(aged_codes))
     }
 
-    /// Gives the next row of the report its codes: one part in `parts` of what is left beside those that
-    /// are to be kept.
+    /// Allots codes to the next row of the report: one part in `parts` of the rest, after `kept` codes are
+    /// set aside.
     pub(crate) fn allot(&self, parts: usize, kept: usize) {
         let end = self.end.load(Ordering::Relaxed);
         let used = self.next.load(Ordering::Relaxed).min(end);
@@ -126,7 +125,7 @@ impl Codes {
         &self.authorization
     }
 
-    /// The body that redeems a fresh code; `None` when all that the row has are used.
+    /// Form that redeems an unused code; `None` when the row has used up its codes.
     fn take_body(&self) -> Option<String> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let code = self.codes.get(..self.end.load(Ordering::Relaxed))?.get(next)?;
@@ -135,13 +134,13 @@ impl Codes {
     }
 }
 
-/// Redeems a fresh code with each request.
+/// Redeems an unused code with each request.
 pub(crate) struct Exchange {
     /// Where the codes come from.
     pub(crate) codes: Arc<Codes>,
     /// The `Host` header.
     pub(crate) host: String,
-    /// The key that each request proves possession of (RFC 9449), if it does.
+    /// The DPoP key (RFC 9449), if requests carry proofs.
     pub(crate) key: Option<EcKey>,
 }
 
@@ -208,7 +207,7 @@ impl Traffic for Rotation {
     }
 }
 
-/// Redeems a code; the token answer.
+/// Redeems a code; returns the token response.
 async fn redeem(host: &str, codes: &Codes) -> Result<Vec<u8>> {
     let body = codes.take_body().context("no code is left to begin with")?;
     let mut request = Vec::new();
@@ -221,7 +220,7 @@ async fn redeem(host: &str, codes: &Codes) -> Result<Vec<u8>> {
     Ok(response.body.to_vec())
 }
 
-/// The value of a member, without the cost of a whole JSON parser: tokens need no escapes.
+/// The value of a member, without a full JSON parser: tokens contain no escapes.
 fn member<'a>(body: &'a [u8], name: &str) -> Result<&'a str> {
     std::str::from_utf8(body)?
         .split_once(&format!(r#""{name}":""#))
@@ -233,7 +232,7 @@ const fn token_request<'a>(host: &'a str, authorization: &'a str) -> Post<'a> {
     Post { host, authorization, path: "/oauth/token" }
 }
 
-/// A form post of an authenticated client.
+/// A form POST by an authenticated client.
 struct Post<'a> {
     host: &'a str,
     authorization: &'a str,
@@ -245,7 +244,7 @@ impl Post<'_> {
         self.write_with(request, "", body);
     }
 
-    /// With more header lines, each with its end.
+    /// Writes the request with additional header lines, each with its line ending.
     fn write_with(&self, request: &mut Vec<u8>, headers: &str, body: &[u8]) {
         let Self { host, authorization, path } = self;
         // Writing to memory does not fail.

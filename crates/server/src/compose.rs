@@ -1,4 +1,4 @@
-//! From a configuration to the parts of a server.
+//! Builds the parts of a server from its configuration.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::secret_key;
 
-/// How often a database that another server holds is asked for again, and after how long.
+/// Attempts to claim a database that another server holds, and the pause between them.
 const CLAIM_TRIES: u32 = 10;
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
-/// How long a thread that hangs in the database may hold up the end of the process.
+/// How long a thread stuck in the database may delay the exit of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The async runtime of this process.
@@ -54,7 +54,7 @@ pub(crate) fn database_url(config: &Config) -> Result<DatabaseUrl, ConfigError> 
     })
 }
 
-/// The ceiling of scopes, refused like any other setting.
+/// The maximum scope, refused like any other setting.
 pub(crate) fn ceiling(config: &Config) -> Result<Scope, ConfigError> {
     let refuse = |problem: String, mend: &str| ConfigError {
         setting: "atp-scopes (CAUSEWAY_ATP_SCOPES)".to_owned(),
@@ -88,10 +88,10 @@ pub(crate) fn resource_scopes(config: &Config) -> Result<ResourceScopes, ConfigE
     })
 }
 
-/// How long a command waits for the database: it has nobody who waits for an answer.
+/// How long a command waits for the database; no client waits for its response.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Opens a database, for a command, whose schema is one that this program works with.
+/// Opens a database for a command; its schema must be one that this program supports.
 pub(crate) async fn open_store(config: &Config, url: &DatabaseUrl) -> anyhow::Result<Store> {
     let options = store_options(config);
     open(url, StoreOptions { timeout: options.timeout.max(COMMAND_TIMEOUT), ..options }).await
@@ -130,7 +130,8 @@ fn store_options(config: &Config) -> StoreOptions {
     options
 }
 
-/// The right to be the one server on an embedded database. A server that is just ending has a moment for that.
+/// Claims an embedded database for this server alone. A server that is shutting down gets a moment to release
+/// it.
 pub(crate) async fn claim_database(
     url: &DatabaseUrl,
     bound: SocketAddr,
@@ -190,7 +191,8 @@ fn is_missing(url: &DatabaseUrl) -> bool {
     matches!(url, DatabaseUrl::Sqlite { path } if !path.exists())
 }
 
-/// Where browsers see the pages: PDSes send people back to loopback addresses, never to `localhost`.
+/// The origin at which browsers see the pages: PDSes redirect users to loopback addresses, never to
+/// `localhost`.
 pub(crate) fn page_origin(issuer: &ExternalUrl) -> String {
     match issuer.as_str().strip_prefix("http://localhost") {
         Some(port) if port.is_empty() || port.starts_with(':') => format!("http://127.0.0.1{port}"),
@@ -251,7 +253,7 @@ pub(crate) async fn context(
     }))
 }
 
-/// The way to people's own servers.
+/// HTTP client for PDSes, authorization servers and the PLC directory.
 pub(crate) fn outbound(
     config: &Config,
     issuer: &ExternalUrl,
@@ -274,7 +276,7 @@ pub(crate) fn outbound(
     Ok(AtprotoClient::new(atproto, clock, Arc::new(SystemRng))?)
 }
 
-/// Who may register clients; the initial access token is read here, once.
+/// Registration policy; reads the initial access token once.
 fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
     match (config.registration, &config.registration_token_file) {
         (Registration::Open, _) => Ok(RegistrationPolicy::Open),
@@ -287,7 +289,7 @@ fn registration(config: &Config) -> anyhow::Result<RegistrationPolicy> {
     }
 }
 
-/// The operator's token for `/admin`, read here, once.
+/// The operator's token for `/admin`, read once.
 pub(crate) fn admin_token(config: &Config) -> Result<Option<Secret>, ConfigError> {
     let path = config.admin_token_file.as_deref();
     path.map(|path| read_token(path, "admin-token-file (CAUSEWAY_ADMIN_TOKEN_FILE)")).transpose()
@@ -321,7 +323,8 @@ fn limits(config: &Config) -> RateLimits {
     }
 }
 
-/// Sessions whose key or client document is not published any more cannot be refreshed: their PDS would delete them.
+/// Warns of sessions whose key or client document is no longer published: they cannot be refreshed, because
+/// their PDS would delete them.
 async fn warn_of_orphans(
     store: &Store,
     profile: &UpstreamProfile,
@@ -356,7 +359,8 @@ async fn warn_of_orphans(
     Ok(())
 }
 
-/// Where the document of a client of ours is looked for; `None`: the loopback client has its document in its name.
+/// Origin at which a client document of ours is fetched; `None` for the loopback client, whose `client_id` is
+/// its document.
 fn document_origin(client_id: &str) -> Option<String> {
     let url = url::Url::parse(client_id).ok()?;
     (url.path() != "/").then(|| url.origin().ascii_serialization())

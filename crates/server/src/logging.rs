@@ -16,18 +16,18 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, registry, reload};
 pub(crate) use self::sampling::Sampler;
 use crate::telemetry::{Traces, goes_out};
 
-/// The log of this process, for changing its level.
+/// Handle to the log of this process: changes its level.
 pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
-    /// Lines that were left out.
+    /// Sampler, which counts the lines left out.
     pub(crate) sampler: Sampler,
 }
 
 impl Logging {
-    /// Takes the level of a configuration.
+    /// Applies the log level of a configuration.
     ///
     /// # Errors
-    /// When the log is gone.
+    /// When the subscriber no longer exists.
     pub(crate) fn set_level(&self, config: &Config) -> Result<(), reload::Error> {
         self.filter.reload(filter(config))
     }
@@ -70,8 +70,8 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) -> Logging {
     logging
 }
 
-/// A panic is a line like any other, in the request that it happened in. It has the place and not the words: those may
-/// quote what was worked on, such as a token. `RUST_BACKTRACE=1` adds the way there.
+/// Logs a panic as an ordinary line within its request. It has the location and not the message, which may
+/// quote the data at hand, such as a token. `RUST_BACKTRACE=1` adds the backtrace.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let trace = Backtrace::capture();
     let trace = (trace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&trace));

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What a library says may have several lines.
+            // Messages from libraries may span several lines.
             let text = format!("{error:#}");
             let _ = writeln!(
                 std::io::stderr(),
@@ -58,7 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let load = || Config::load(settings.clone());
             let outcome = runtime.block_on(serve::serve(&config, &load, &logging));
             logging.sampler.report();
-            // The runtime still works: what was seen last goes out over it.
+            // The runtime still works: the last spans are exported on it.
             if let Some(traces) = traces {
                 traces.finish();
             }

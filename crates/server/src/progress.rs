@@ -1,17 +1,17 @@
-//! How far a long command has come, on standard error: on a terminal one line that is written over, elsewhere a
-//! line now and then.
+//! Progress of a long command, on standard error: a terminal gets one line that is overwritten, anything else
+//! gets a new line now and then.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::{Duration, Instant};
 
-/// Between two lines on a terminal.
+/// Minimum interval between updates on a terminal.
 const TERMINAL: Duration = Duration::from_millis(100);
-/// Between two lines in a file.
+/// Minimum interval between lines elsewhere.
 const PLAIN: Duration = Duration::from_secs(10);
-/// Characters of the bar.
+/// Width of the bar, in characters.
 const WIDTH: u64 = 24;
 
-/// A line that says how far a command has come.
+/// Progress display of a command.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     terminal: bool,
@@ -24,7 +24,7 @@ impl ProgressLine {
         Self { terminal: stderr().is_terminal(), told: Instant::now(), shown: false }
     }
 
-    /// `done` of `all` is done; what there is to say about it.
+    /// Shows `done` of `all`, followed by `about`.
     pub(crate) fn tell(&mut self, done: u64, all: u64, about: impl FnOnce() -> String) {
         let percent = percent(done, all);
         if self.terminal {
@@ -34,7 +34,7 @@ impl ProgressLine {
         }
     }
 
-    /// What is done, of nobody knows how much.
+    /// Shows progress without a known total.
     pub(crate) fn count(&mut self, about: impl FnOnce() -> String) {
         self.show(about);
     }
@@ -44,7 +44,7 @@ impl ProgressLine {
             return;
         }
         self.told = Instant::now();
-        // Nobody has to be told: a standard error that is closed ends nothing.
+        // A failed write is ignored: a closed standard error must not end the command.
         let _ = if self.terminal {
             self.shown = true;
             write!(stderr(), "\r{}\x1b[K", text())
@@ -54,7 +54,7 @@ impl ProgressLine {
         let _ = stderr().flush();
     }
 
-    /// Takes the line away.
+    /// Erases the line.
     pub(crate) fn end(self) {
         if self.shown {
             let _ = write!(stderr(), "\r\x1b[K");
@@ -62,7 +62,7 @@ impl ProgressLine {
     }
 }
 
-/// Rows may be added while somebody counts.
+/// Percentage, at most 100: rows may be added during the count.
 fn percent(done: u64, all: u64) -> u64 {
     done.saturating_mul(100).checked_div(all).unwrap_or(100).min(100)
 }

@@ -1,4 +1,4 @@
-//! What a running server reads anew at SIGHUP: the level of the log and the key ring. All else takes a restart.
+//! Reload at SIGHUP: the log level and the key ring. Everything else requires a restart.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use causeway_store::DatabaseUrl;
 use crate::logging::Logging;
 use crate::secret_key;
 
-/// Reads the configuration as at the start: the same flags and environment, and the file as it is now.
+/// Loads the configuration as at startup: the same flags and environment, and the file as it is now.
 pub(crate) type Load<'a> = &'a dyn Fn() -> Result<Config, ConfigError>;
 
-/// Reads anew what can be; what does not hold leaves everything as it was.
+/// Reloads the log level and the key ring; when either is invalid, nothing changes.
 pub(crate) async fn reread(load: Load<'_>, logging: &Logging, ctx: &Ctx, url: &DatabaseUrl) {
     match try_reread(load, logging, ctx, url).await {
         Ok(kid) => tracing::info!(kid, "read anew: the level of the log, the key ring"),

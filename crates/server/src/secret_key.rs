@@ -1,4 +1,4 @@
-//! The sealing key ring: given by configuration, or made beside an embedded database on loopback.
+//! The encryption key ring: configured, or generated beside an embedded database on loopback.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -14,10 +14,10 @@ use causeway_store::{DatabaseUrl, Store, StoreError, keys, reseal};
 const FILE_SETTING: &str = "secret-key-file (CAUSEWAY_SECRET_KEY_FILE)";
 const INLINE_SETTING: &str = "CAUSEWAY_SECRET_KEY";
 
-/// The key ring that the configuration names, if it names one.
+/// Reads the key ring that the configuration names, if any.
 ///
 /// # Errors
-/// Refused like any other setting, when it does not hold.
+/// When it is not valid, as for any other setting.
 pub(crate) fn configured(config: &Config) -> Result<Option<SealingKeyRing>, ConfigError> {
     match &config.secret_key {
         None => Ok(None),
@@ -34,7 +34,7 @@ pub(crate) fn configured(config: &Config) -> Result<Option<SealingKeyRing>, Conf
     }
 }
 
-/// Files of keys and tokens that every user of the machine can read or change.
+/// Files with keys and tokens that every user of the machine can read or change.
 pub(crate) fn exposed(config: &Config, url: &DatabaseUrl) -> Vec<PathBuf> {
     let made = config.secret_key.is_none().then(|| beside(url)).filter(|path| is_exposed(path));
     config.exposed_files.iter().cloned().chain(made).collect()
@@ -48,7 +48,7 @@ fn parse(setting: &str, text: &str) -> Result<SealingKeyRing, ConfigError> {
     })
 }
 
-/// Finds the key ring, or makes one.
+/// Finds the key ring, or generates one.
 ///
 /// # Errors
 /// Those of [`find`], and when a new one cannot be written.
@@ -63,11 +63,11 @@ pub(crate) async fn load(
     }
 }
 
-/// Finds the key ring; `None`: there is none yet, and nothing is sealed.
+/// Finds the key ring; `None` when there is none yet and nothing is encrypted.
 ///
 /// # Errors
-/// When it cannot be read, or is missing while the database holds what was sealed with it: making
-/// another one would lose every session. When it does not open what the database holds.
+/// When it cannot be read, or is missing while the database holds encrypted values: a new one would lose
+/// every session. When it does not decrypt what the database holds.
 pub(crate) async fn find(
     config: &Config,
     url: &DatabaseUrl,
@@ -117,7 +117,7 @@ async fn read(config: &Config, url: &DatabaseUrl, store: &Store) -> anyhow::Resu
     Ok(None)
 }
 
-/// Makes a key ring, unless somebody else does at this moment; then theirs.
+/// Generates a key ring, or returns the one that another process has just written.
 fn create(path: &Path) -> anyhow::Result<SealingKeyRing> {
     let describe = || format!("sealing key file {}", path.display());
     match write_new(path, &SealingKeyRing::generate(&SystemRng)) {
@@ -128,7 +128,7 @@ fn create(path: &Path) -> anyhow::Result<SealingKeyRing> {
     SealingKeyRing::parse(&text).with_context(describe)
 }
 
-/// The file is there as a whole and for good, or not at all. Only its owner may read it, from its first moment on.
+/// Writes a new file completely and durably, or not at all. Only its owner can read it from the start.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let rng: &dyn Rng = &SystemRng;
     let fresh = path.with_extension(format!("key.{}", rng.base64url::<9>()));
@@ -142,7 +142,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// `causeway.db` has its key in `causeway.key`; a PostgreSQL database has it in the working directory.
+/// Default path: `causeway.key` beside `causeway.db`; in the working directory for PostgreSQL.
 fn beside(url: &DatabaseUrl) -> PathBuf {
     match url {
         DatabaseUrl::Sqlite { path } => path.with_extension("key"),
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// Many that begin at once have one key ring, which is there as a whole, and nothing else is left.
+    /// Processes that start at once share one complete key ring, and no other file is left.
     #[test]
     fn whoever_comes_second_takes_the_first_ones() {
         let directory = tempfile::tempdir().unwrap();

@@ -18,14 +18,14 @@ use crate::reread::{Load, reread};
 use crate::signals::{OperatorSignal, Signals};
 use crate::{compose, secret_key};
 
-/// How long work that outlives requests may take when the server stops.
+/// How long background work may take to finish when the server stops.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(45);
-/// How often expired rows are looked for, and sessions that are still to be revoked upstream.
+/// Interval of periodic maintenance: sweep, upstream revocations, logout notices, background sessions.
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(30);
-/// How often webhooks are looked for.
+/// Interval at which webhook deliveries are looked up.
 const DELIVERY_PERIOD: Duration = Duration::from_secs(1);
 
-/// Serves until a signal stops it. `load` reads the configuration anew.
+/// Serves until a signal stops it. `load` reads the configuration again.
 ///
 /// # Errors
 /// When it cannot start, or the HTTP server fails.
@@ -101,7 +101,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     for task in upkeep {
         task.abort();
     }
-    // What a person's server has answered is still being written.
+    // Answers from authorization servers are still being stored.
     if tokio::time::timeout(SETTLE_PATIENCE, ctx.settle()).await.is_err() {
         tracing::error!("some work did not end in time");
     }
@@ -114,7 +114,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     Ok(())
 }
 
-/// Serves the metrics, if they are wanted, on an address of their own.
+/// Serves the metrics at a separate address, if configured.
 fn watch(
     config: &Config,
     ctx: &Ctx,
@@ -129,7 +129,7 @@ fn watch(
     Ok(Some((server.handle(), tokio::spawn(server))))
 }
 
-/// Lets those who spread requests notice that this server is about to stop; a second signal ends the wait.
+/// Gives load balancers time to notice that this server is about to stop; a second signal ends the wait.
 async fn drain(ctx: &Ctx, seconds: u32, signals: &mut Signals) {
     if seconds == 0 {
         return;
@@ -139,7 +139,7 @@ async fn drain(ctx: &Ctx, seconds: u32, signals: &mut Signals) {
     let _ = tokio::time::timeout(Duration::from_secs(seconds.into()), signals.stop()).await;
 }
 
-/// Says what was left out of the log, as long as the server runs.
+/// Reports omitted log lines while the server runs.
 async fn report(sampler: Sampler) {
     let mut ticks = interval(sampling::PERIOD);
     loop {
@@ -148,14 +148,14 @@ async fn report(sampler: Sampler) {
     }
 }
 
-/// Makes the signing keys of a new deployment beside its first requests, which do not wait for them.
+/// Generates the signing keys of a new deployment in the background; the first requests do not wait for them.
 async fn warm(ctx: Ctx) {
     if let Err(error) = issuer_keys::ensure(&ctx).await {
         tracing::warn!(%error, "the signing keys are not there yet: they are made when first needed");
     }
 }
 
-/// Shows the other servers on the database that this one lives, until it has stopped.
+/// Sends heartbeats to the database while the server runs, which show the other servers that it is alive.
 async fn beat(ctx: Ctx) {
     let mut ticks = interval(node::BEAT_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,7 +167,7 @@ async fn beat(ctx: Ctx) {
     }
 }
 
-/// Deletes what has expired as long as the server runs; a failure waits for the next round.
+/// Deletes expired rows while the server runs; after a failure the next round tries again.
 async fn sweep(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
@@ -178,8 +178,8 @@ async fn sweep(ctx: Ctx) {
     }
 }
 
-/// Revokes ended sessions upstream as long as the server runs. Apart from the sweep, since it waits
-/// for other people's servers.
+/// Revokes ended sessions upstream while the server runs. Separate from the sweep, since it waits for PDSes'
+/// authorization servers.
 async fn revoke(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
@@ -190,8 +190,8 @@ async fn revoke(ctx: Ctx) {
     }
 }
 
-/// Tells clients of logouts as long as the server runs: those that could not be told at once, and those whose
-/// session ended on the command line.
+/// Delivers back-channel logout tokens while the server runs: retries, and those for sessions ended on the
+/// command line.
 async fn tell(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
@@ -202,8 +202,8 @@ async fn tell(ctx: Ctx) {
     }
 }
 
-/// Refreshes background sessions that nobody uses, as long as the server runs; what was due while it did not
-/// run comes first.
+/// Refreshes idle background sessions while the server runs, beginning with those that became due while it
+/// was stopped.
 async fn keep(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
@@ -214,7 +214,7 @@ async fn keep(ctx: Ctx) {
     }
 }
 
-/// Sends webhooks as long as the server runs.
+/// Delivers webhooks while the server runs.
 async fn deliver(ctx: Ctx) {
     let mut ticks = interval(DELIVERY_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -232,7 +232,7 @@ fn ticks() -> Interval {
     ticks
 }
 
-/// One block on standard output: where, on what, as what, and what to do next.
+/// Prints one block on standard output: address, database, mode, and what to do next.
 fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl) {
     let database = match url {
         DatabaseUrl::Sqlite { .. } => "embedded, migrated",
@@ -253,7 +253,7 @@ fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl) {
     } else {
         ""
     };
-    // Nobody has to read it: the log is elsewhere.
+    // A failed write is ignored: the log does not go here.
     let _ = writeln!(
         std::io::stdout(),
         "\nCauseway {} is running.\n\n  Address    {issuer}\n  Database   {url} ({database})\n  Mode       {mode}{dev}\n  Next       {next}\n",

@@ -1,16 +1,17 @@
-//! Signals of the operator: SIGTERM and SIGINT stop the server, SIGHUP has it read things anew.
+//! Signals from the operator: SIGTERM and SIGINT stop the server, SIGHUP reloads the log level and the key
+//! ring.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that are listened for, from the moment on at which this is made.
+/// Handlers for the signals, which catch them from construction on.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
-/// What the operator wants.
+/// Action that a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperatorSignal {
     Stop,
@@ -18,10 +19,10 @@ pub(crate) enum OperatorSignal {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the operating system refuses.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
@@ -30,7 +31,7 @@ impl Signals {
         })
     }
 
-    /// The next signal. None is lost when the caller gives up waiting.
+    /// Waits for the next signal. Cancel safe: no signal is lost when the future is dropped.
     pub(crate) async fn next(&mut self) -> OperatorSignal {
         tokio::select! {
             _ = self.terminate.recv() => OperatorSignal::Stop,
@@ -39,7 +40,7 @@ impl Signals {
         }
     }
 
-    /// The next signal to stop.
+    /// Waits for the next signal to stop.
     pub(crate) async fn stop(&mut self) {
         while self.next().await != OperatorSignal::Stop {}
     }

@@ -1,4 +1,4 @@
-//! Traces for whoever collects them: off unless the environment names a collector.
+//! Traces for an OpenTelemetry collector; off unless the environment names one.
 
 mod exporter;
 mod settings;
@@ -20,19 +20,20 @@ use self::exporter::Outward;
 pub(crate) use self::settings::Telemetry;
 use self::wire::Wire;
 
-/// How long what was seen last may take to get out when the server stops.
+/// How long the last spans may take to be exported when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// What we are called, unless the environment says otherwise.
+/// Default service name, which the environment can override.
 const SERVICE: &str = "causeway";
-/// Rounds that come again and again and mostly find nothing to do. What they do is shown.
+/// Spans of periodic rounds, which mostly find nothing to do; they are not exported, but the spans inside
+/// them are.
 const ROUNDS: [&str; 5] =
     ["flow.sweep", "flow.revoke_due", "flow.backchannel", "flow.keep_alive", "flow.events.deliver"];
 
-/// Traces on their way out.
+/// Exporter of traces.
 pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Gets ready to send to the collector; nothing is sent yet, and the collector need not be there.
+    /// Prepares the exporter; nothing is sent yet, and the collector need not be running.
     ///
     /// # Errors
     /// When the TLS library or the exporter refuses.
@@ -59,12 +60,12 @@ impl Traces {
         Ok(Self(provider))
     }
 
-    /// What makes spans of the log's.
+    /// Tracer that turns spans of the log into spans of traces.
     pub(crate) fn tracer(&self) -> SdkTracer {
         self.0.tracer(SERVICE)
     }
 
-    /// Sends what is still here, for 5 seconds at most.
+    /// Exports the remaining spans, for 5 seconds at most.
     pub(crate) fn finish(self) {
         if let Err(error) = self.0.shutdown_with_timeout(LAST_WORDS) {
             tracing::warn!(%error, "the last traces did not get out");
@@ -72,7 +73,8 @@ impl Traces {
     }
 }
 
-/// Whether something goes out: spans of ours, no log lines, and nothing of the libraries below.
+/// Whether a span or event is exported: spans of Causeway only, no log lines, and nothing of the libraries
+/// below.
 pub(crate) fn goes_out(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target().starts_with("causeway_") && !ROUNDS.contains(&metadata.name())
 }

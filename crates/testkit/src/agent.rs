@@ -1,4 +1,4 @@
-//! An HTTP client that keeps cookies and follows nothing: each redirect is a thing to look at.
+//! An HTTP client that stores cookies and follows no redirects, so that tests can check each one.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -38,16 +38,16 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    /// Where it redirects to.
+    /// The target of a redirect.
     ///
     /// # Errors
-    /// When it is no redirect.
+    /// When it is not a redirect.
     pub fn location(&self) -> Result<String> {
         let location = self.headers.get(LOCATION).with_context(|| format!("no redirect: {self:?}"))?;
         Ok(location.to_str()?.to_owned())
     }
 
-    /// A parameter of the address that it redirects to.
+    /// A query parameter of the redirect's target.
     pub fn redirect_param(&self, name: &str) -> Option<String> {
         let url = Url::parse(&self.location().ok()?).ok()?;
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
@@ -58,7 +58,7 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// `status error`, as in `400 invalid_grant`: what most tests of refusals compare.
+    /// `status error`, as in `400 invalid_grant`; most tests of refusals compare this.
     pub fn refusal(&self) -> String {
         format!("{} {}", self.status, self.json()["error"].as_str().unwrap_or("-"))
     }
@@ -71,18 +71,19 @@ impl Default for Agent {
 }
 
 impl Agent {
-    /// A browser without cookies; `ca`: a further root to trust, with the names of the test networks
-    /// on loopback.
+    /// A browser without cookies. `ca` is an additional root certificate to trust; with it the names of the
+    /// test networks resolve to loopback.
     ///
     /// # Panics
-    /// When the certificate is none.
+    /// When `ca` is not a certificate.
     #[expect(
         clippy::disallowed_methods,
         clippy::expect_used,
         reason = "the one home of the tests' HTTP client"
     )]
     pub fn new(ca: Option<&[u8]>) -> Self {
-        // Reading the system's roots takes the processor for 20 ms: 50 agents at once would starve what they call.
+        // Loading the system's roots takes 20 ms of CPU: 50 agents at once would starve the servers under
+        // test.
         static SYSTEM_ROOTS: LazyLock<TlsConnector> =
             LazyLock::new(|| TlsConnector::new().expect("a TLS library"));
         let mut builder = Client::builder().redirect(redirect::Policy::none()).no_proxy();
@@ -113,7 +114,7 @@ impl Agent {
         self.cookies.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Sends a request and keeps the cookies of the answer.
+    /// Sends a request and stores the cookies of the response.
     ///
     /// # Errors
     /// When there is no answer.
@@ -143,8 +144,8 @@ impl Agent {
         self.send(self.request(Method::GET, url)).await
     }
 
-    /// GET of an authorization request for somebody who is named in it: where a page names the host that they are sent
-    /// to, its button is pressed.
+    /// GET of an authorization request with a login hint. If a page shows the host to which the user will be
+    /// redirected, this presses its button.
     ///
     /// # Errors
     /// When there is no answer.
@@ -179,10 +180,10 @@ impl Agent {
         self.send(self.request(Method::POST, url).form(form)).await
     }
 
-    /// Begins an upload of `bytes` and hangs up half-way; `announced`: with a `Content-Length`.
+    /// Begins an upload of `bytes` and closes the connection half-way; `announced`: with a `Content-Length`.
     ///
     /// # Errors
-    /// When the server does not take the half.
+    /// When the server does not accept the first half.
     pub async fn begin_upload(&self, url: &str, token: &str, bytes: usize, announced: bool) -> Result<()> {
         let url = Url::parse(url)?;
         let address = format!("{}:{}", url.host_str().context("host")?, url.port().context("port")?);
@@ -202,13 +203,13 @@ impl Agent {
         let part = if announced { half } else { format!("{:x}\r\n{half}\r\n", half.len()) };
         stream.write_all(part.as_bytes()).await?;
         stream.shutdown().await?;
-        // Whatever is answered, if anything is: the connection has ended when this has.
+        // Read to the end, whatever the response is: this returns when the connection has ended.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
         Ok(())
     }
 
-    /// POST of an image of `bytes` bytes that is made on the way.
+    /// POST of an image of `bytes` bytes, generated while it is sent.
     ///
     /// # Errors
     /// When there is no answer.
@@ -220,7 +221,7 @@ impl Agent {
         self.send(request.body(Body::wrap_stream(stream::iter(parts)))).await
     }
 
-    /// GET of something large, by somebody who does not begin to read at once; how many bytes it was.
+    /// GET of a large body, reading only after `pause`; returns its length in bytes.
     ///
     /// # Errors
     /// When it is not 200, or breaks off.

@@ -29,7 +29,7 @@ pub struct Environment {
     pub plc_url: String,
     /// The handle resolver.
     pub handle_resolver: String,
-    /// Seconds that an upstream may take to answer.
+    /// Timeout for requests upstream.
     pub timeout: Duration,
 }
 
@@ -38,7 +38,7 @@ pub struct Environment {
 pub struct TestApp {
     /// Its issuer: an origin.
     pub issuer: String,
-    /// Its context, for looking behind the wire.
+    /// Its context, to inspect or change state directly.
     pub ctx: Ctx,
     /// Its clock.
     pub clock: MockClock,
@@ -47,7 +47,7 @@ pub struct TestApp {
     handle: ServerHandle,
 }
 
-/// The way out of a server that is not in development: https, to the public internet alone.
+/// The HTTP client of a server outside development: https, to the public internet only.
 ///
 /// # Errors
 /// When the HTTP client does not start.
@@ -58,7 +58,7 @@ pub fn strict_outbound(clock: &MockClock) -> Result<AtprotoClient> {
 }
 
 impl TestApp {
-    /// What its operator presents at `/admin`.
+    /// The operator's token for `/admin`.
     pub const ADMIN_TOKEN: &str = "the-operators-own-token";
 
     /// Starts a server on a database.
@@ -70,7 +70,7 @@ impl TestApp {
         Self::start_with(database, environment, MockClock::now_or_never(), ring, None).await
     }
 
-    /// Starts a server whose parts are changed before they are put together.
+    /// Starts a server with `CtxParts` changed before they are assembled.
     ///
     /// # Errors
     /// When a part of it does not start.
@@ -87,8 +87,8 @@ impl TestApp {
         Self::run(database, environment, MockClock::now_or_never(), ring, None, tune).await
     }
 
-    /// Starts a server that is a confidential client to people's servers, with the key that it finds in its
-    /// database or makes.
+    /// Starts a server that is a confidential client upstream, with the key stored in its database, or a new
+    /// one.
     ///
     /// # Errors
     /// When a part of it does not start.
@@ -187,22 +187,22 @@ impl TestApp {
         self.ctx.store()
     }
 
-    /// What an access token gives, for looking behind the wire.
+    /// Verifies an access token without HTTP.
     ///
     /// # Errors
-    /// When it does not hold.
+    /// When it is not valid.
     pub async fn bearer(&self, token: &str) -> Result<Bearer, AccessError> {
         let token = PlainToken::presented(token);
         let request = AccessRequest { token, scheme: TokenType::Bearer, proof: ProofRequest::default() };
         access::verify(&self.ctx, &request).await
     }
 
-    /// An address of it.
+    /// URL of a path on this server.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
     }
 
-    /// Stops it: requests under way are finished.
+    /// Stops it after the requests in progress.
     pub async fn stop(self) {
         self.handle.stop(true).await;
     }

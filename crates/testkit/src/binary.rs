@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 pub struct Causeway {
     /// The address that it printed.
     pub address: String,
-    /// Everything that it printed up to there.
+    /// Everything that it printed up to that line.
     pub banner: String,
     process: Child,
     log: PathBuf,
@@ -35,7 +35,7 @@ impl Causeway {
         Ok(program)
     }
 
-    /// The binary with an environment of its own.
+    /// A command that runs the binary in `directory` with a clean environment.
     ///
     /// # Errors
     /// When there is no binary.
@@ -45,7 +45,7 @@ impl Causeway {
         Ok(command)
     }
 
-    /// Runs it to its end.
+    /// Runs it to completion.
     ///
     /// # Errors
     /// When it cannot be run.
@@ -53,18 +53,18 @@ impl Causeway {
         Ok(Self::command(directory)?.args(arguments).output().await?)
     }
 
-    /// Starts the server in `directory` and waits until it says that it runs. The log is at TRACE.
+    /// Starts the server in `directory` and waits until it reports that it is running. The log is at TRACE.
     ///
     /// # Errors
-    /// With what it said, when it does not run.
+    /// When it does not start; the error has its output.
     pub async fn serve<S: AsRef<OsStr>>(directory: &Path, arguments: &[S]) -> Result<Self> {
         Self::serve_with(directory, arguments, &[("RUST_LOG", "trace")]).await
     }
 
-    /// The same with an environment of one's own.
+    /// The same with these environment variables, without `RUST_LOG`.
     ///
     /// # Errors
-    /// With what it said, when it does not run.
+    /// When it does not start; the error has its output.
     pub async fn serve_with<S: AsRef<OsStr>>(
         directory: &Path,
         arguments: &[S],
@@ -105,7 +105,7 @@ impl Causeway {
         self.process.id()
     }
 
-    /// The address that it listens on, which a front hides: `HOST:PORT`.
+    /// The address that it listens on, `HOST:PORT`, also behind a TLS proxy.
     ///
     /// # Errors
     /// When it has not logged it.
@@ -136,10 +136,10 @@ impl Causeway {
         Ok(std::fs::read_to_string(&self.log)?)
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills it at once, as a power cut would.
     ///
     /// # Errors
-    /// When it cannot be ended.
+    /// When it cannot be killed.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.process.kill().await?)
     }

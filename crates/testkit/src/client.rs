@@ -16,31 +16,32 @@ pub struct OauthClient {
     pub issuer: String,
     /// Its identifier.
     pub client_id: String,
-    /// Its secret; `None`: a public client.
+    /// Its secret; `None` for a public client.
     pub client_secret: Option<String>,
-    /// Whether the secret goes into the header (`client_secret_basic`), and not into the body (`client_secret_post`).
+    /// Whether the secret is sent in the header (`client_secret_basic`) instead of the body
+    /// (`client_secret_post`).
     pub in_header: bool,
-    /// Where answers go.
+    /// The redirect URI.
     pub redirect_uri: String,
-    /// What it asks for.
+    /// The scope that it requests.
     pub scope: String,
 }
 
-/// A token answer.
+/// A token response.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     /// The access token.
     pub access_token: String,
     /// The refresh token.
     pub refresh_token: String,
-    /// The whole answer.
+    /// The whole response.
     pub answer: Value,
 }
 
-/// An authorization request under way.
+/// An authorization request in progress.
 #[derive(Debug)]
 pub struct Authorization {
-    /// PKCE.
+    /// The PKCE verifier.
     pub verifier: CodeVerifier,
     /// The client's state.
     pub state: String,
@@ -49,7 +50,7 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// The request's address with one parameter set, or left out when `value` is `None`.
+    /// Sets one parameter, or removes it when `value` is `None`.
     #[must_use]
     pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
         self.params.retain(|(key, _)| key != name);
@@ -59,7 +60,7 @@ impl Authorization {
         self
     }
 
-    /// The address that the browser is sent to.
+    /// The URL that the browser is sent to.
     pub fn url(&self, issuer: &str) -> String {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.params).finish();
         format!("{issuer}/oauth/authorize?{query}")
@@ -88,7 +89,7 @@ impl OauthClient {
         Self::register_as(agent, issuer, json!({ "token_endpoint_auth_method": method })).await
     }
 
-    /// Registers a client with metadata of its own beside what every client needs.
+    /// Registers a client with additional metadata.
     ///
     /// # Errors
     /// When registration is refused.
@@ -116,7 +117,7 @@ impl OauthClient {
         })
     }
 
-    /// Begins an authorization request for somebody.
+    /// Begins an authorization request, with an optional login hint.
     pub fn authorization(&self, login_hint: Option<&str>) -> Authorization {
         let verifier = CodeVerifier::random(&SystemRng);
         let state = CodeVerifier::random(&SystemRng).expose().to_owned();
@@ -135,7 +136,8 @@ impl OauthClient {
         Authorization { verifier, state, params }
     }
 
-    /// From the request to the code: browser, upstream, consent. Checks `state` and `iss` as a client must.
+    /// Runs the flow from the request to the code: browser, upstream, consent. Checks `state` and `iss` as a
+    /// client must.
     ///
     /// # Errors
     /// When a step does not lead to the next.
@@ -154,7 +156,7 @@ impl OauthClient {
         Ok((code, authorization))
     }
 
-    /// From the request to the consent page's address.
+    /// Runs the flow from the request up to the consent page, and returns its URL.
     ///
     /// # Errors
     /// When a step does not lead to the next.
@@ -169,7 +171,7 @@ impl OauthClient {
         agent.get(&callback).await?.location()
     }
 
-    /// A form with this client's authentication, as far as it is in the body.
+    /// A form with this client's authentication, unless that is sent in the header.
     pub fn form<'a>(&'a self, params: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let mut form = params.to_vec();
         form.push(("client_id", &self.client_id));
@@ -231,7 +233,7 @@ impl OauthClient {
         self.post(agent, "/oauth/token", &params).await
     }
 
-    /// The whole way from a handle to tokens.
+    /// Runs the whole flow from a handle to tokens.
     ///
     /// # Errors
     /// When a step does not lead to the next.
@@ -242,10 +244,10 @@ impl OauthClient {
 }
 
 impl Tokens {
-    /// Reads a token answer.
+    /// Parses a token response.
     ///
     /// # Errors
-    /// When it is not one, or lacks a member that it must have.
+    /// When it is not one, or lacks a required member.
     pub fn read(answer: &Answer) -> Result<Self> {
         ensure!(answer.status == 200, "token answer: {answer:?}");
         let body = answer.json();
@@ -259,7 +261,7 @@ impl Tokens {
     }
 }
 
-/// Presses a button of a consent page.
+/// Submits a decision on the consent page.
 ///
 /// # Errors
 /// When there is no answer.

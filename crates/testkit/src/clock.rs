@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use causeway_domain::{Clock, SystemClock, Timestamp};
 
-/// Stands still until it is moved. Clones share the hands.
+/// A clock that stands still until it is advanced. Clones share the time.
 #[derive(Clone, Debug)]
 pub struct MockClock(Arc<AtomicI64>);
 
 impl MockClock {
-    /// A clock that shows the real time of this moment.
+    /// A clock set to the current time.
     pub fn now_or_never() -> Self {
         Self(Arc::new(AtomicI64::new(SystemClock.now().as_secs())))
     }
 
-    /// Moves the hands forward.
+    /// Advances the clock.
     pub fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }

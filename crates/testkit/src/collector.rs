@@ -1,4 +1,4 @@
-//! Whoever collects traces, over OTLP/HTTP.
+//! A collector of traces over OTLP/HTTP.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -25,16 +25,16 @@ struct State {
     headers: Vec<BTreeMap<String, String>>,
 }
 
-/// Takes spans at `/v1/traces` on loopback and keeps them. It stops when it is dropped.
+/// Accepts spans at `/v1/traces` on loopback and stores them. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Collector {
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub origin: String,
     state: Data<Mutex<State>>,
     handle: ServerHandle,
 }
 
-/// A span as it arrived.
+/// A received span.
 #[derive(Debug, Clone)]
 pub struct SeenSpan {
     /// Its name.
@@ -43,15 +43,15 @@ pub struct SeenSpan {
     pub trace_id: String,
     /// Its id, in hex.
     pub id: String,
-    /// The span that it is part of, in hex; empty: none.
+    /// The parent span's id, in hex; empty when there is none.
     pub parent: String,
     /// 1 internal, 2 server, 3 client.
     pub kind: i32,
-    /// 0 unset, 1 fine, 2 error.
+    /// 0 unset, 1 ok, 2 error.
     pub status: i32,
     /// Its attributes, as text.
     pub attributes: BTreeMap<String, String>,
-    /// What is said of whoever sent it.
+    /// Attributes of the resource that sent it.
     pub resource: BTreeMap<String, String>,
 }
 
@@ -78,17 +78,17 @@ impl Collector {
         Ok(Self { origin, state, handle })
     }
 
-    /// What it answers from now on; spans are kept with 200 alone.
+    /// Sets the status of responses from now on; spans are stored with 200 only.
     pub fn answer(&self, status: u16) {
         lock(&self.state).status = status;
     }
 
-    /// How many requests there were.
+    /// Number of requests.
     pub fn requests(&self) -> usize {
         lock(&self.state).requests
     }
 
-    /// Everything that was sent, as it was.
+    /// All request bodies, unparsed.
     pub fn bytes(&self) -> Vec<u8> {
         lock(&self.state).bodies.concat()
     }
@@ -101,7 +101,7 @@ impl Collector {
     /// The spans so far.
     ///
     /// # Errors
-    /// When something came that is not OTLP.
+    /// When a body is not OTLP.
     pub fn spans(&self) -> Result<Vec<SeenSpan>> {
         let bodies = lock(&self.state).bodies.clone();
         let mut seen = Vec::new();
@@ -125,7 +125,7 @@ impl Collector {
         Ok(seen)
     }
 
-    /// Waits until the spans so far hold what a test looks for.
+    /// Waits until the spans so far satisfy `enough`.
     ///
     /// # Errors
     /// When they do not, after 20 seconds.
@@ -151,7 +151,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // Sent when it is made; nobody waits for the end.
+        // The stop command is sent by this call; nobody waits for the end.
         drop(self.handle.stop(false));
     }
 }

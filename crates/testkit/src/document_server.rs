@@ -1,4 +1,4 @@
-//! A client's own server, which publishes a document about it.
+//! A client's web server, which publishes its metadata document.
 
 use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// What the server answers.
+/// Response of the server.
 #[derive(Debug, Clone)]
 pub struct Published {
     /// The status.
@@ -33,7 +33,7 @@ struct State {
     posts: Vec<String>,
 }
 
-/// Serves one document at every path on loopback, and takes what is posted. It stops when it is dropped.
+/// Serves one document at every path on loopback, and records POST requests. It stops when it is dropped.
 #[derive(Debug)]
 pub struct DocumentServer {
     /// Its origin.
@@ -73,12 +73,12 @@ impl DocumentServer {
         Ok(this)
     }
 
-    /// The `client_id`: where the document is.
+    /// The `client_id`: the URL of the document.
     pub fn client_id(&self) -> String {
         format!("{}/client.json", self.origin)
     }
 
-    /// A document that holds up.
+    /// A valid document.
     pub fn document(&self) -> Value {
         json!({
             "client_id": self.client_id(),
@@ -94,17 +94,17 @@ impl DocumentServer {
         self.change(|published| published.body = document.to_string());
     }
 
-    /// Changes what it answers from now on.
+    /// Changes the response from now on.
     pub fn change(&self, change: impl FnOnce(&mut Published)) {
         change(&mut self.state().published);
     }
 
-    /// How often it was asked.
+    /// Number of requests.
     pub fn hits(&self) -> usize {
         self.state().hits
     }
 
-    /// The bodies that were posted so far.
+    /// Path and body of each POST so far.
     pub fn posts(&self) -> Vec<String> {
         self.state().posts.clone()
     }

@@ -3,15 +3,15 @@
 use causeway_domain::{CodeVerifier, Secret, SystemRng, Timestamp};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 
-/// A key by which a client proves possession.
+/// A DPoP key pair of a client.
 #[derive(Clone, Debug)]
 pub struct DpopKey(pub EcKey);
 
 impl DpopKey {
-    /// A fresh one.
+    /// Generates a key.
     ///
     /// # Panics
-    /// When there is no entropy.
+    /// When the system has no randomness.
     #[expect(clippy::expect_used, reason = "a test without a key must stop")]
     pub fn new() -> Self {
         Self(EcKey::generate().expect("a key"))
@@ -27,7 +27,7 @@ impl DpopKey {
         self.sign(now, htm, htu, None, None)
     }
 
-    /// A proof with a nonce of the server.
+    /// A proof with a nonce from the server.
     pub fn proof_with_nonce(&self, now: Timestamp, htm: &str, htu: &str, nonce: &str) -> String {
         self.sign(now, htm, htu, Some(nonce), None)
     }
@@ -37,7 +37,7 @@ impl DpopKey {
         self.sign(now, htm, htu, None, Some(token))
     }
 
-    /// A proof of any kind.
+    /// A proof with any of the optional claims.
     ///
     /// # Panics
     /// When it cannot be signed.

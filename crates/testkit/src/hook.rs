@@ -1,4 +1,4 @@
-//! A client's own server, which is told what happens.
+//! A webhook receiver of a client.
 
 use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use anyhow::Result;
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// `webhook-id`.
@@ -25,7 +25,7 @@ pub struct Told {
 /// Listens on loopback. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Hook {
-    /// Where it listens.
+    /// Its URL.
     pub url: String,
     state: Data<Mutex<(u16, Vec<Told>)>>,
     handle: ServerHandle,
@@ -54,7 +54,7 @@ impl Hook {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = status;
     }
 
-    /// What has come so far.
+    /// The requests received so far.
     pub fn told(&self) -> Vec<Told> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
@@ -62,7 +62,7 @@ impl Hook {
 
 impl Drop for Hook {
     fn drop(&mut self) {
-        // Sent when it is made; nobody waits for the end.
+        // The stop command is sent by this call; nobody waits for the end.
         drop(self.handle.stop(false));
     }
 }

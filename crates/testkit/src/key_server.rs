@@ -1,4 +1,4 @@
-//! A client's own server, which publishes its keys.
+//! A client's web server, which publishes its keys.
 
 use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +22,7 @@ struct Published {
 /// Serves a key set on loopback. It stops when it is dropped.
 #[derive(Debug)]
 pub struct KeyServer {
-    /// Where the keys are.
+    /// The URL of the key set.
     pub jwks_uri: String,
     state: Data<Mutex<Published>>,
     handle: ServerHandle,
@@ -53,18 +53,18 @@ impl KeyServer {
         self.answer(200, json!({ "keys": keys }).to_string());
     }
 
-    /// Answers something else from now on.
+    /// Responds with this status and body from now on.
     pub fn answer(&self, status: u16, body: String) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.status, state.body) = (status, body);
     }
 
-    /// Says how long the keys may be kept.
+    /// Sets the `Cache-Control` header.
     pub fn cache_control(&self, value: &str) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).cache_control = Some(value.to_owned());
     }
 
-    /// How often it was asked.
+    /// Number of requests.
     pub fn hits(&self) -> usize {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).hits
     }
@@ -72,7 +72,7 @@ impl KeyServer {
 
 impl Drop for KeyServer {
     fn drop(&mut self) {
-        // Sent when it is made; nobody waits for the end.
+        // The stop command is sent by this call; nobody waits for the end.
         drop(self.handle.stop(false));
     }
 }

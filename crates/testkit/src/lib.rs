@@ -1,6 +1,6 @@
-//! Test support: a whole Causeway on port 0 with a clock that tests move, the two kinds of upstream
-//! (a scripted one for faults, a real AT Protocol network for the truth), and a browser and an OAuth
-//! client as small as they can be.
+//! Test support: a whole Causeway server on port 0 with a clock that tests advance, two kinds of upstream (a
+//! scripted one for faults, a real AT Protocol network for everything else), and a minimal browser and OAuth
+//! client.
 
 mod agent;
 mod app;
@@ -34,9 +34,9 @@ use std::future::Future;
 
 use anyhow::Result;
 
-/// Whoever signs in at the upstream: takes the address that the browser was sent to, gives back the
-/// address that it returns to.
+/// A user signing in upstream: takes the URL to which the browser was redirected, and returns the URL to
+/// which the upstream redirects it back.
 pub trait Person {
-    /// Signs in and allows.
+    /// Signs in and approves.
     fn approve(&self, authorize_url: &str) -> impl Future<Output = Result<String>> + Send;
 }

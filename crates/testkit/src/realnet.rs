@@ -39,7 +39,7 @@ struct Ready {
     ca: String,
 }
 
-/// A release of the official PDS, which a network is made of.
+/// Releases of the official PDS that networks are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PdsRelease {
     /// 0.4, with oauth-provider 0.15.
@@ -59,7 +59,7 @@ impl PdsRelease {
         }
     }
 
-    /// The variable by which `cargo xtask test` tells of a network that runs.
+    /// The environment variable in which `cargo xtask test` describes a running network.
     fn variable(self, tls: bool) -> String {
         let tls = if tls { "_TLS" } else { "" };
         format!("CAUSEWAY_TEST_REALNET_{}{tls}", self.name().replace('.', "_"))
@@ -75,7 +75,7 @@ pub struct RealNet {
     _process: Option<Child>,
 }
 
-/// Whether these tests were left out on purpose; says so loudly.
+/// Whether these tests were skipped on purpose; prints so.
 #[expect(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
 fn left_out() -> bool {
     let out = std::env::var_os("CAUSEWAY_TEST_NO_REALNET").is_some();
@@ -104,8 +104,8 @@ async fn first_line(child: &mut Child) -> Result<(Value, Lines<BufReader<ChildSt
 /// Https, and everything that a production PDS checks.
 const STRICT: [&str; 2] = ["--tls", "--strict"];
 
-/// What the package that PDSes of a release use makes of scopes: see `tests/realnet/scope-reference.mjs`. `None` when
-/// these tests were left out.
+/// Permissions that the scope package of this PDS release derives: see `tests/realnet/scope-reference.mjs`.
+/// `None` when these tests are skipped.
 ///
 /// # Errors
 /// When it does not answer.
@@ -124,8 +124,8 @@ pub async fn scope_reference(release: PdsRelease, input: &Value) -> Result<Optio
 }
 
 impl RealNet {
-    /// The network over http: the one that `cargo xtask test` started, or one of this test's own.
-    /// `None` when these tests were left out.
+    /// The network over http: the one that `cargo xtask test` started, or one for this test alone. `None`
+    /// when these tests are skipped.
     ///
     /// # Errors
     /// When it does not start.
@@ -133,7 +133,7 @@ impl RealNet {
         Self::start_as(release, &[], Some(release.variable(false))).await
     }
 
-    /// The same, for a test that changes how its PDSes behave.
+    /// The same for this test alone, for tests that change how its PDSes behave.
     ///
     /// # Errors
     /// When it does not start.
@@ -141,7 +141,7 @@ impl RealNet {
         Self::start_as(release, &[], None).await
     }
 
-    /// The network over https with everything that a production PDS checks.
+    /// The network over https, with everything that a production PDS checks.
     ///
     /// # Errors
     /// When it does not start.
@@ -149,7 +149,7 @@ impl RealNet {
         Self::start_as(release, &STRICT, Some(release.variable(true))).await
     }
 
-    /// As [`RealNet::start_tls`], for a test that depends on what the PDSes remember of clients.
+    /// As [`RealNet::start_tls`], for a test that depends on what the PDSes cache about clients.
     ///
     /// # Errors
     /// When it does not start.
@@ -197,7 +197,7 @@ impl RealNet {
         self.ready.accounts.iter().find(|account| account.handle == handle).context("no such account")
     }
 
-    /// Somebody at their browser.
+    /// A user at their browser.
     ///
     /// # Errors
     /// When there is no such account.
@@ -210,10 +210,10 @@ impl RealNet {
         PersonAt { driver: &self.driver, account }
     }
 
-    /// An account of the caller's own, on the PDS where somebody else lives.
+    /// Creates an account for this test, on the PDS of the account `beside`.
     ///
     /// # Errors
-    /// When the PDS does not make it.
+    /// When the PDS does not create it.
     pub async fn new_account(&self, beside: &str) -> Result<Account> {
         let mut random = [0_u8; 6];
         SystemRng.fill(&mut random);
@@ -228,7 +228,7 @@ impl RealNet {
         Ok(Account { handle, password, did, pds })
     }
 
-    /// How many OAuth sessions the PDSes have for somebody.
+    /// Number of OAuth sessions that the PDSes hold for an account.
     ///
     /// # Errors
     /// When the network does not say.
@@ -259,10 +259,10 @@ impl RealNet {
         Ok(folder.context("the network has no certificates")?.to_owned())
     }
 
-    /// Tells the network to do something, such as `age-sessions`.
+    /// Sends the network a command, such as `age-sessions`.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it fails.
     pub async fn control(&self, command: &str, input: &Value) -> Result<Value> {
         let agent = Agent::new(Some(&self.ca()?));
         let url = format!("{}/control/{command}", self.ready.directory);
@@ -272,7 +272,7 @@ impl RealNet {
     }
 }
 
-/// Somebody with an account, at their browser.
+/// A user with an account, at their browser.
 #[derive(Debug)]
 pub struct PersonAt<'a> {
     driver: &'a Driver,
@@ -283,7 +283,7 @@ impl PersonAt<'_> {
     /// Signs in and declines.
     ///
     /// # Errors
-    /// When the PDS does not play along.
+    /// When the PDS does not respond as expected.
     pub async fn reject(&self, authorize_url: &str) -> Result<String> {
         self.driver.authorize(authorize_url, self.account, "reject").await
     }
@@ -295,7 +295,7 @@ impl Person for PersonAt<'_> {
     }
 }
 
-/// Signs people in at their PDSes over plain HTTP, as a browser would.
+/// Signs users in at their PDSes over plain HTTP, as a browser would.
 #[derive(Debug)]
 pub struct Driver {
     pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
@@ -363,7 +363,7 @@ impl TlsProxy {
         self.tell(&json!({"to": address})).await
     }
 
-    /// Refuses one path from now on, as a proxy does that was told too little of the server behind it.
+    /// Blocks one path from now on, like a proxy that was not configured to pass it on.
     ///
     /// # Errors
     /// When it has ended.

@@ -1,5 +1,5 @@
-//! A scripted upstream: PLC directory, handle resolver, PDS and authorization server in one, which
-//! does on request what a real one does only on a bad day. `cargo xtask upstream` runs it by hand.
+//! A scripted upstream: PLC directory, handle resolver, PDS and authorization server in one, which fails on
+//! request as a real one does only on a bad day. `cargo xtask upstream` runs it by hand.
 
 mod grants;
 mod script;
@@ -33,32 +33,32 @@ struct State {
     origin: String,
     /// DID by handle.
     accounts: BTreeMap<String, String>,
-    /// The parameters of each pushed request.
+    /// The parameters of each pushed request, by `request_uri`.
     pushed: BTreeMap<String, BTreeMap<String, String>>,
-    /// Those of the last one, refused or not.
+    /// The parameters of the last pushed request, refused or not.
     last_pushed: BTreeMap<String, String>,
     /// The parameters behind each code and each refresh token.
     grants: BTreeMap<String, BTreeMap<String, String>>,
-    /// Everything that must not show up anywhere.
+    /// Every secret so far, none of which may appear in logs or databases.
     secrets: Vec<String>,
     /// Requests by endpoint.
     hits: BTreeMap<String, usize>,
-    /// The access tokens that it takes, with the refresh token that came along.
+    /// Valid access tokens, each with the refresh token issued with it.
     access: BTreeMap<String, String>,
-    /// Every pair that it has issued: refresh token by access token.
+    /// Every pair issued: refresh token by access token.
     issued: BTreeMap<String, String>,
-    /// When each code and refresh token was spent, and the session that it was of.
+    /// When each code and refresh token was redeemed, and its session.
     spent: BTreeMap<String, (Instant, String)>,
-    /// The calls of methods that passed the door.
+    /// The calls of methods that passed the checks.
     calls: Vec<XrpcSeen>,
-    /// The nonces that it has asked for.
+    /// Number of nonces issued.
     nonces_given: usize,
 }
 
-/// What the session's name is kept as, among the parameters of its request.
+/// Name under which the session is stored among the parameters of its request.
 const SESSION: &str = "session";
 
-/// What breaks a connection.
+/// Error that closes a connection.
 #[derive(Debug, thiserror::Error)]
 #[error("broken on purpose")]
 struct Broken;
@@ -115,7 +115,7 @@ impl ScriptedUpstream {
         lock(&self.state)
     }
 
-    /// Gives a handle to another account: both exist then, and the handle leads to the new one alone.
+    /// Assigns a handle to another account. Both accounts exist then, and the former one is called `renamed`.
     pub fn hand_over(&self, handle: &str, to: &str, renamed: &str) {
         let mut state = self.state();
         if let Some(before) = state.accounts.insert(handle.to_owned(), to.to_owned()) {
@@ -128,7 +128,7 @@ impl ScriptedUpstream {
         self.state().accounts.insert(handle.to_owned(), did.to_owned());
     }
 
-    /// Changes what it does from now on.
+    /// Changes its script from now on.
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
         let mut state = self.state();
         change(&mut state.script);
@@ -138,8 +138,8 @@ impl ScriptedUpstream {
         }
     }
 
-    /// How often an endpoint was asked: `par`, `token`, `revoke`, `metadata`, `directory`, `handles`, `xrpc`; and how often
-    /// tokens were `issued`.
+    /// Number of requests to an endpoint: `par`, `token`, `revoke`, `metadata`, `directory`, `handles`,
+    /// `xrpc`; or of token responses: `issued`.
     pub fn hits(&self, endpoint: &str) -> usize {
         self.state().hits.get(endpoint).copied().unwrap_or_default()
     }
@@ -149,7 +149,7 @@ impl ScriptedUpstream {
         self.state().last_pushed.clone()
     }
 
-    /// How many refresh tokens it would still take.
+    /// Number of refresh tokens that are still valid.
     pub fn live_grants(&self) -> usize {
         self.state().grants.keys().filter(|key| key.starts_with("refresh-")).count()
     }
@@ -159,32 +159,32 @@ impl ScriptedUpstream {
         self.state().issued.get(access).is_some_and(|issued| issued == refresh)
     }
 
-    /// Whether it would take this refresh token now.
+    /// Whether this refresh token is still valid.
     pub fn takes(&self, refresh: &str) -> bool {
         self.state().grants.contains_key(refresh)
     }
 
-    /// When this refresh token was spent.
+    /// When this refresh token was redeemed.
     pub fn spent_at(&self, refresh: &str) -> Option<Instant> {
         self.state().spent.get(refresh).map(|(at, _)| *at)
     }
 
-    /// Takes no access token any more that is out: they are over before their time.
+    /// Invalidates all access tokens before their expiry.
     pub fn expire_access_tokens(&self) {
         self.state().access.clear();
     }
 
-    /// Takes another DPoP nonce from now on.
+    /// Requires another DPoP nonce from now on.
     pub fn change_nonce(&self) {
         self.state().nonces_given += 1;
     }
 
-    /// The calls of methods so far that it let in.
+    /// The calls of methods so far that passed the checks.
     pub fn calls(&self) -> Vec<XrpcSeen> {
         self.state().calls.clone()
     }
 
-    /// Every secret that has passed: states, challenges' verifiers, assertions and tokens.
+    /// Every secret that has passed: states, PKCE verifiers, assertions and tokens.
     pub fn secrets(&self) -> Vec<String> {
         self.state().secrets.clone()
     }
@@ -214,7 +214,7 @@ fn lock(state: &Shared) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts a request and carries out what is wrong with the endpoint; `None`: nothing is.
+/// Counts a request and applies the fault of the endpoint; `None` when the endpoint should proceed.
 async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Option<HttpResponse> {
     let fault = {
         let mut state = lock(state);
@@ -253,12 +253,12 @@ fn page(status: u16) -> HttpResponse {
     builder.content_type("text/html").body("<h1>Hello</h1>")
 }
 
-/// A body that breaks before its first part: nothing of the answer is sent.
+/// A body that fails before its first chunk: nothing of the response is sent.
 fn hang_up() -> HttpResponse {
     HttpResponse::Ok().body(BodyStream::new(stream::iter([Err::<Bytes, _>(Broken)])))
 }
 
-/// As [`fault`], for an endpoint that does something: whether it hangs up when that is done.
+/// As [`fault`], for an endpoint with an effect: `true` when it should close the connection afterwards.
 async fn fault_or_end(
     state: &Shared,
     endpoint: &str,
@@ -343,7 +343,7 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
     };
     let words = lock(&state).script.unknown_scope;
     if let Some(knows) = lock(&state).script.knows.clone() {
-        // The loopback client has its document in its name.
+        // The `client_id` of the loopback client holds its document.
         let client = form.get("client_id").and_then(|id| url::Url::parse(id).ok());
         let declared = client.and_then(|url| {
             url.query_pairs().find(|(name, _)| name == "scope").map(|(_, scope)| scope.into_owned())
@@ -375,7 +375,7 @@ async fn par(state: Shared, form: Form<BTreeMap<String, String>>) -> HttpRespons
     HttpResponse::Created().json(json!({"request_uri": request_uri, "expires_in": 300}))
 }
 
-/// Whoever comes here has signed in and allowed everything, unless the script denies.
+/// Approves at once, as a user would who is signed in, unless the script denies.
 async fn authorize(state: Shared, query: Query<BTreeMap<String, String>>) -> HttpResponse {
     let mut state = lock(&state);
     let Some(mut params) = query.get("request_uri").and_then(|uri| state.pushed.remove(uri)) else {
@@ -404,7 +404,7 @@ async fn authorize(state: Shared, query: Query<BTreeMap<String, String>>) -> Htt
     HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
 }
 
-/// The error of the callback; `None`: the user allows.
+/// The error of the callback; `None` when the user approves.
 fn refusal_of(script: &Script, prompt: Option<&String>) -> Option<&'static str> {
     if script.deny || script.takedown {
         return Some("access_denied");

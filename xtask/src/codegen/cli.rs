@@ -1,4 +1,4 @@
-//! The reference of the command line, from the binary's own help.
+//! The command line reference, generated from the binary's own help.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -52,7 +52,7 @@ fn describe(binary: &Path, command: &[String], page: &mut String) -> Result<()> 
     Ok(())
 }
 
-/// The help without the section of the settings, which every command has.
+/// The help without the section on settings, which every command has.
 fn without_settings(help: &str) -> String {
     let mut inside = false;
     let mut kept = Vec::new();

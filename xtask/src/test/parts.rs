@@ -21,7 +21,7 @@ pub(super) enum Tier {
     Extended,
 }
 
-/// A part: its name in the table, what it is, when it runs, and how.
+/// A part: its name in the table, its description, when it runs, and how.
 pub(super) struct Part {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
@@ -69,7 +69,7 @@ const EXTENDED: &str = "::extended::";
 
 fn tests(stage: &Stage<'_>) -> Result<Outcome> {
     let filter = stage.arguments.filter.as_deref();
-    // A part of their own runs them, unless a filter names some.
+    // A separate part runs them, unless a filter names some.
     let leave_out = !(stage.arguments.extended && filter.is_some());
     let mut command;
     if has_nextest() {
@@ -88,7 +88,7 @@ fn tests(stage: &Stage<'_>) -> Result<Outcome> {
     ended(&mut command)
 }
 
-/// nextest leaves them out.
+/// Runs the doc tests, which nextest does not support.
 fn examples(stage: &Stage<'_>) -> Result<Outcome> {
     ended(&mut stage.cargo(&["test", "--quiet", "--workspace", "--doc"]))
 }
@@ -101,7 +101,7 @@ fn long_fuzz(stage: &Stage<'_>) -> Result<Outcome> {
     made_up(stage, 600)
 }
 
-/// Made-up requests for at least so many seconds on each database; 0: one short round.
+/// Runs generated requests on each database for at least this many seconds; 0 is one short round.
 fn made_up(stage: &Stage<'_>, seconds: u32) -> Result<Outcome> {
     let mut command = suite(stage, &["made_up::"]);
     command.env(fuzz::VARIABLE, stage.schemathesis()?);
@@ -127,8 +127,8 @@ fn has_nextest() -> bool {
     process::find_in_path("cargo-nextest").is_some()
 }
 
-/// Tests of the whole server whose names contain one of these; what they say is shown. Of the whole workspace: alone they
-/// would be built with other features, and everything below them again.
+/// Tests of the whole server whose names contain one of these, with their output. The whole workspace is
+/// built: tests built alone would get other features, and rebuild everything below them.
 fn suite(stage: &Stage<'_>, names: &[&str]) -> Command {
     if has_nextest() {
         let mut command = stage.cargo(&NEXTEST);

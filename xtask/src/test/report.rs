@@ -1,17 +1,17 @@
-//! What each part of a run said, and how long it took.
+//! Outcome and duration of each part of a run.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// How a part ended.
+/// Outcome of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Passed,
-    /// With what there is to say.
+    /// With the reason.
     Failed(String),
-    /// With what is missing: a green run must not look like a whole one.
+    /// With what is missing: a partial green run must not look complete.
     Skipped(String),
 }
 
@@ -21,7 +21,7 @@ struct Row {
     outcome: Outcome,
 }
 
-/// The parts of a run, in their order.
+/// The parts of a run, in order.
 pub(super) struct Report {
     start: Instant,
     rows: Vec<Row>,
@@ -32,7 +32,7 @@ impl Report {
         Self { start: Instant::now(), rows: Vec::new() }
     }
 
-    /// Says what is under way, runs it, and takes a note of its end.
+    /// Prints what is running, runs it, and records the outcome.
     pub(super) fn run(
         &mut self,
         name: &'static str,
@@ -50,7 +50,7 @@ impl Report {
         outcome.map(drop)
     }
 
-    /// Notes a part that does not run.
+    /// Records a part that does not run.
     pub(super) fn skip(&mut self, name: &'static str, reason: impl Into<String>) {
         let outcome = Outcome::Skipped(reason.into());
         eprintln!("\n*** SKIPPED {name}: {}\n", words(&outcome));
@@ -84,7 +84,7 @@ fn words(outcome: &Outcome) -> String {
     }
 }
 
-/// Minutes and seconds.
+/// Formats minutes and seconds.
 fn clock(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }

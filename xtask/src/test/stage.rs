@@ -1,4 +1,4 @@
-//! What the tests need: the server's binary, PostgreSQL, AT Protocol networks, schemathesis.
+//! Prerequisites of the tests: the server's binary, PostgreSQL, AT Protocol networks, schemathesis.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use crate::network::Network;
 use crate::postgres::{self, Postgres};
 use crate::process;
 
-/// Set for the tests when there is no AT Protocol network for them.
+/// Environment variable that tells the tests to skip those against an AT Protocol network.
 const NO_REALNET: &str = "CAUSEWAY_TEST_NO_REALNET";
 
-/// Programs without which some tests say that they are skipped, where nobody sees it: what they are in the table, where the
-/// tests look for them, and what is then left out.
+/// Programs without which some tests skip themselves, which is easy to miss: name in the table, path where
+/// the tests look, and description of the tests that are skipped.
 const PROGRAMS: [(&str, &str, &str); 2] = [
     ("Chromium", "/usr/bin/chromium", "the journeys in a browser"),
     ("PgBouncer", "/usr/sbin/pgbouncer", "the tests behind a transaction pooler"),
 ];
 
-/// Everything that is made for the tests, as long as this value lives.
+/// Everything set up for the tests, as long as this value lives.
 pub(super) struct Stage<'a> {
     pub(super) root: &'a Path,
     pub(super) arguments: &'a Arguments,
@@ -39,7 +39,7 @@ impl<'a> Stage<'a> {
         Self { root, arguments, binary: PathBuf::new(), postgres, networks: Vec::new(), schemathesis: None }
     }
 
-    /// Makes all of it.
+    /// Sets all of it up.
     pub(super) fn prepare(&mut self, report: &mut Report) -> Result<()> {
         let realnet = !self.arguments.no_realnet;
         if realnet {
@@ -80,7 +80,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// A cargo command whose tests find what they need.
+    /// A cargo command whose environment tells tests where everything is.
     pub(super) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = process::cargo();
         command.args(arguments).env(process::BINARY, &self.binary);
@@ -98,7 +98,7 @@ impl<'a> Stage<'a> {
         command
     }
 
-    /// The program that makes requests up.
+    /// Path of schemathesis.
     pub(super) fn schemathesis(&self) -> Result<&Path> {
         self.schemathesis.as_deref().context("schemathesis is not installed")
     }

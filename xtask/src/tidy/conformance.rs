@@ -1,5 +1,5 @@
-//! `docs/conformance.md` says which test holds each requirement: every test that it names exists, and no
-//! requirement is left without an answer. A test that is renamed cannot leave the document behind.
+//! Checks `docs/conformance.md`, which names the test for each requirement: every test exists, and no
+//! requirement is left without an answer. A renamed test thus fails here.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use super::{Finding, sources};
 
 const DOCUMENT: &str = "docs/conformance.md";
 
-/// Files and directories whose name says nothing: a test in them goes by the name of the directory around.
+/// Names of files and directories that say nothing: a test in them is named by the directory around.
 const STAND_INS: [&str; 5] = ["lib", "main", "mod", "src", "tests"];
 
 pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
@@ -29,16 +29,16 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
     Ok(judge(&text, &tests))
 }
 
-/// The name that the tests of a file go by.
+/// Name that the document uses for the tests of a file.
 fn name_of(path: &Path) -> Option<&str> {
     let names = path.iter().rev().filter_map(OsStr::to_str);
     names.map(|name| name.strip_suffix(".rs").unwrap_or(name)).find(|name| !STAND_INS.contains(name))
 }
 
-/// The parameters of tests in `on_each_database!` and `on_each_network!`: they have no types.
+/// Parameters of tests in `on_each_database!` and `on_each_network!`, which have no types.
 const CASES: [&str; 2] = ["database)", "database, release)"];
 
-/// The functions of a file that are tests: by an attribute, or by a place in a macro that runs them in several cases.
+/// Test functions of a file: by an attribute, or by a place in a macro that runs them in several cases.
 fn tests_in(text: &str) -> Vec<&str> {
     let mut tests = Vec::new();
     let mut marked = false;
@@ -75,7 +75,7 @@ fn judge(document: &str, tests: &BTreeSet<String>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a span of code is `file::function`, and not a path of code.
+/// Whether a code span is `file::function`, and not a path in code.
 fn is_test_name(span: &str) -> bool {
     let is_name = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())

@@ -1,6 +1,7 @@
-//! The rules of `deny.toml` for what we depend on: licenses, banned crates, sources, two versions of one crate. They are
-//! those of `cargo deny check licenses bans sources`, for this machine's platform, without building that: known
-//! vulnerabilities are left to it (`cargo deny check advisories`), since they come from the network.
+//! The rules of `deny.toml` for dependencies: licenses, banned crates, sources, duplicate versions. They are
+//! those of `cargo deny check licenses bans sources`, for this machine's platform, without building that
+//! tool. Known vulnerabilities are left to it (`cargo deny check advisories`), since they come from the
+//! network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +16,7 @@ use crate::process;
 
 const RULES: &str = "deny.toml";
 const LOCK: &str = "Cargo.lock";
-/// Where crates come from.
+/// The registry that crates come from.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
@@ -51,10 +52,10 @@ fn strings(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// A crate: its name, its version, and its license in the words of its manifest.
+/// A crate: its name, version, and license expression as in its manifest.
 type Crate<'a> = (&'a str, &'a str, &'a str);
 
-/// The crates of `cargo tree`, each once: `name v1.2.3 (more)|license`.
+/// The crates of `cargo tree` without duplicates: `name v1.2.3 (more)|license`.
 fn crates_of(tree: &str) -> BTreeSet<Crate<'_>> {
     tree.lines().filter_map(crate_of).collect()
 }
@@ -102,7 +103,7 @@ fn bans(crates: &BTreeSet<Crate<'_>>, rules: &Value) -> Vec<Finding> {
         .collect()
 }
 
-/// The crates of every platform come from crates.io, or are ours.
+/// Checks on every platform that crates come from crates.io, or are ours.
 fn sources(lock: &Table) -> Vec<Finding> {
     let packages = lock.get("package").and_then(Value::as_array).into_iter().flatten();
     let text = |package: &Value, key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -115,7 +116,7 @@ fn sources(lock: &Table) -> Vec<Finding> {
         .collect()
 }
 
-/// The names that come in more than one version.
+/// Names of crates that occur in more than one version.
 fn twice<'a>(crates: &BTreeSet<Crate<'a>>) -> Vec<&'a str> {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, version, _) in crates {

@@ -1,4 +1,4 @@
-//! Imports go down only.
+//! Checks that crates import only those of lower layers.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use super::Finding;
 use crate::process;
 
-/// The crates of the house and what each may import. `causeway-testkit` comes on top of this as a
-/// dev-dependency of any crate.
+/// The workspace's crates and what each may import. `causeway-testkit` is allowed as a dev-dependency of any
+/// crate in addition.
 const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-domain", &[]),
     ("causeway-config", &[]),
@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xtask", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),
 ];
 
-/// The domain crate is pure: none of these, nor anything named `<one of these>-...`, may be below it.
+/// The domain crate is pure: it must not depend on these, nor on anything named `<one of these>-...`.
 const NOT_IN_DOMAIN: &[&str] = &[
     "actix",
     "async-std",

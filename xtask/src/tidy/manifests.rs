@@ -1,4 +1,4 @@
-//! Versions and lints are decided once, in the manifest of the workspace.
+//! Checks that versions and lints are set once, in the workspace's manifest.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn judge(place: &str, manifest: &Table) -> Vec<Finding> {
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let entries = table.get(section).and_then(Value::as_table);
             for (name, entry) in entries.into_iter().flatten() {
-                // A crate that names itself, to turn on a feature for its own tests, has no version to decide.
+                // A crate that names itself, to enable a feature for its own tests, has no version to set.
                 if !inherits(Some(entry)) && Some(name.as_str()) != own_name {
                     let mend =
                         format!("put it into [workspace.dependencies] and write {name}.workspace = true");

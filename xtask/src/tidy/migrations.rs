@@ -1,4 +1,4 @@
-//! Both databases have the same migrations, and each can be undone.
+//! Checks that both databases have the same migrations, and that each can be undone.
 
 use std::collections::BTreeSet;
 use std::fs;

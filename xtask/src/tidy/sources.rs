@@ -1,4 +1,4 @@
-//! Length of files, and words that have no business in the tree.
+//! Checks the length of files, and words that do not belong in the tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use anyhow::{Context as _, Result};
 
 use super::Finding;
 
-/// Where Rust files are.
+/// Directories with Rust files.
 pub(super) const HOMES: [&str; 3] = ["crates", "xtask", "tests"];
 
-/// A file with more lines does more than one thing.
+/// Maximum number of lines: a longer file does more than one thing.
 const MOST_LINES: usize = 600;
 
 struct Banned {
     word: &'static str,
     mend: &'static str,
-    /// Files that may have it.
+    /// Directories that may contain it.
     homes: &'static [&'static str],
 }
 
-/// The words are put together here, so that this file does not carry them.
+/// The words are assembled here, so that this file does not contain them.
 const BANNED: &[Banned] = &[
     Banned { word: concat!("to", "do!("), mend: "write it", homes: &[] },
     Banned { word: concat!("unimple", "mented!("), mend: "write it", homes: &[] },

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::ClientOptions;
 
-/// `document` as the options change it: by the file first, then by each flag. What is null is taken away.
+/// Applies the options to `document`: first the file, then each flag. A `null` removes the member.
 pub(super) fn overlay(
     mut document: Map<String, Value>,
     options: ClientOptions,
@@ -26,7 +26,7 @@ pub(super) fn overlay(
     Ok(document)
 }
 
-/// Puts what is said into a document. Keys come in one of two forms, so either takes the place of the other.
+/// Merges members into a document. Keys have two forms (`jwks`, `jwks_uri`), and either replaces the other.
 fn put(document: &mut Map<String, Value>, said: Map<String, Value>) {
     for (one, other) in [("jwks", "jwks_uri"), ("jwks_uri", "jwks")] {
         if said.get(one).is_some_and(|keys| !keys.is_null()) {
@@ -67,12 +67,12 @@ fn flags(options: ClientOptions) -> anyhow::Result<Map<String, Value>> {
     Ok(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
 
-/// What a client is that is made by flags alone, where they do not say it.
+/// Fills in the defaults of a client that is described by flags alone.
 pub(super) fn put_usual(document: &mut Map<String, Value>) {
     let has_keys = document.contains_key("jwks") || document.contains_key("jwks_uri");
     let method = if has_keys { "private_key_jwt" } else { "client_secret_basic" };
     let usual = [GrantType::AuthorizationCode, GrantType::RefreshToken];
-    // What background_access is for.
+    // `background_access` is of no use without it.
     let exchange =
         (document.get("allow_background_access") == Some(&json!(true))).then_some(GrantType::TokenExchange);
     let grants: Vec<&str> = usual.into_iter().chain(exchange).map(GrantType::as_str).collect();
@@ -80,14 +80,14 @@ pub(super) fn put_usual(document: &mut Map<String, Value>) {
     document.entry("grant_types").or_insert_with(|| json!(grants));
 }
 
-/// Reads the whole document.
+/// Parses the whole document.
 pub(super) fn read(document: Map<String, Value>) -> anyhow::Result<ClientDescription> {
     let metadata: ClientMetadata =
         serde_json::from_value(document.into()).context("the metadata of the client")?;
     Ok(ClientDescription::read(metadata)?)
 }
 
-/// A file with JSON; `-` is standard input.
+/// Reads a JSON file; `-` is standard input.
 fn read_json(file: &Path) -> anyhow::Result<Value> {
     let name = file.display();
     let mut text = Vec::new();

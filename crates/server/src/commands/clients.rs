@@ -63,7 +63,7 @@ async fn find(store: &Store, client_id: ClientId) -> anyhow::Result<Client> {
     found.with_context(|| format!("no client {client_id}"))
 }
 
-/// The same, unless it describes itself: whatever were changed here would be overwritten by its document.
+/// As [`find`], except for clients that describe themselves: their document would overwrite any change.
 async fn find_registered(store: &Store, client_id: ClientId) -> anyhow::Result<Client> {
     let client = find(store, client_id).await?;
     if client.origin != ClientOrigin::Registered {
@@ -86,7 +86,7 @@ async fn create(store: &Store, rules: ClientRules<'_>, options: ClientOptions) -
     print_with_secret(&made)
 }
 
-/// Changes what is named, and checks the whole as at a registration.
+/// Updates the named members, and validates the result as at registration.
 async fn update(store: &Store, rules: ClientRules<'_>, options: UpdateClient) -> anyhow::Result<()> {
     let UpdateClient { client_id, options } = options;
     let client_id = ClientId::new(client_id);
@@ -107,7 +107,8 @@ async fn update(store: &Store, rules: ClientRules<'_>, options: UpdateClient) ->
     print_with_secret(&changed)
 }
 
-/// Adds where a scope is declared: what this command does not know the server may, which may have other settings.
+/// Adds where the scope is declared: a scope unknown to this command may be known to the server, whose
+/// settings can differ.
 fn about_scopes(error: RegisterError, rules: ClientRules<'_>) -> anyhow::Error {
     let is_scope = matches!(&error, RegisterError::Metadata(ClientMetadataError::ScopeNotGranted(_)));
     let error = anyhow::Error::from(error);
@@ -131,7 +132,7 @@ fn print_with_secret(registered: &Registered) -> anyhow::Result<()> {
     print(&shown)
 }
 
-/// Replaces a client's secret at once: two that work would be one too many when the old one is in wrong hands.
+/// Replaces a client's secret at once: an overlap would leave a leaked secret valid.
 async fn rotate_secret(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     let before = find_registered(store, client_id).await?;
     if !before.token_endpoint_auth_method.has_secret() {
@@ -150,7 +151,7 @@ async fn rotate_secret(store: &Store, client_id: ClientId) -> anyhow::Result<()>
     print(&json!({ "client_id": client.client_id, "client_secret": secret.expose() }))
 }
 
-/// Replaces a client's row, and writes that down as `event`.
+/// Updates a client's row, and records `event` in the audit log.
 async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> {
     let found = operator(store).replace_client(client, event).await?;
     if !found {
@@ -159,8 +160,8 @@ async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The client counts as gone at once; its sessions and rows follow in batches. Whatever is not done here, a running
-/// server does.
+/// Deletes a client. It counts as deleted at once; its sessions and rows follow in batches. A running server
+/// deletes whatever is left.
 async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     if !operator(store).delete_client(&client_id).await? {
         bail!("no client {client_id}");

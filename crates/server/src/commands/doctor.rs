@@ -1,4 +1,4 @@
-//! `causeway doctor`: whether this deployment can do its work, as far as that can be seen from here.
+//! `causeway doctor`: checks whether this deployment works, as far as that can be seen from this machine.
 
 mod upstream;
 
@@ -18,30 +18,30 @@ use url::Url;
 
 use crate::{compose, secret_key};
 
-/// Seconds by which our clock may be off: people's servers refuse proofs from the future.
+/// Maximum clock skew in seconds: authorization servers refuse proofs from the future.
 const CLOCK_SECONDS: i64 = 10;
 const RING: &str = "was it sealed with another key ring?";
 
-/// What the database knows of that people's servers have to find.
+/// Facts from the database that authorization servers must be able to fetch.
 #[derive(Default)]
 struct Known {
-    /// The name of the key that new sessions authenticate with.
+    /// The `kid` of the key with which new sessions authenticate.
     kid: Option<String>,
-    /// The client that was registered last.
+    /// The most recently registered client.
     client: Option<Client>,
 }
 
-/// What became of a check.
+/// Outcome of a check.
 enum Finding {
     Good(String),
-    /// It works, and could be better.
+    /// Works, but could be better.
     Note(String),
     Bad(String),
 }
 
 use Finding::{Bad, Good, Note};
 
-/// The findings, printed as they come.
+/// Prints findings as they come, and counts the bad ones.
 #[derive(Default)]
 struct Report {
     bad: usize,
@@ -83,7 +83,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The database, and whether what is sealed in it opens.
+/// Checks the database, and that its encrypted values decrypt.
 async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known> {
     let mut known = Known::default();
     let url = compose::database_url(config)?;
@@ -120,7 +120,7 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
     Ok(known)
 }
 
-/// Whether servers refuse to refresh sessions that live, and why.
+/// Reports authorization servers that refuse to refresh live sessions, and why.
 async fn refusals(store: &Store, report: &mut Report) -> Result<(), StoreError> {
     for Refused { issuer, answer, sessions } in store.read(upkeep::count_refused).await? {
         let advice = match answer.as_str() {
@@ -156,7 +156,7 @@ async fn signing_key(
     }
 }
 
-/// The PLC directory, and what time it has there.
+/// Checks the PLC directory, and our clock against its.
 async fn clock(config: &Config, outbound: &AtprotoClient, report: &mut Report) {
     match outbound.http().time_at(&config.plc_url).await {
         Ok(theirs) => {
@@ -177,7 +177,7 @@ async fn clock(config: &Config, outbound: &AtprotoClient, report: &mut Report) {
     }
 }
 
-/// Whether clients find us under the name that we go by.
+/// Checks whether clients reach this server at its external URL.
 async fn external_url(issuer: &ExternalUrl, http: &HttpClient) -> Finding {
     if issuer.is_loopback() {
         return Note(format!("{issuer} is for this machine only"));

@@ -32,8 +32,8 @@ pub(crate) async fn run(config: &Config, command: EventsCommand) -> anyhow::Resu
     done
 }
 
-/// Where requests may go, by the rules by which they are sent: https (http in dev mode), no credentials, no address that
-/// is not public. What a name leads to is judged when they are sent.
+/// Validates a webhook URL by the rules of delivery: https (http in dev mode), no credentials, no IP address
+/// that is not public. The addresses behind a host name are checked at delivery.
 fn check(url: &str, config: &Config) -> anyhow::Result<String> {
     let parsed = Url::parse(url).with_context(|| format!("--webhook: {url:?} is not a URL"))?;
     let issuer = config.issuer(config.listen)?;

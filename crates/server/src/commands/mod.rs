@@ -1,4 +1,4 @@
-//! The commands beside `serve`. They work on the database, beside a running server or without one.
+//! Commands other than `serve`. They work on the database, beside a running server or without one.
 
 pub(crate) mod audit;
 mod client_options;
@@ -18,13 +18,13 @@ use causeway_store::{Page, Store};
 
 use crate::cli::Whose;
 
-/// Which live sessions are meant.
+/// Filter for the live sessions that the options select.
 fn filter(of: Whose) -> anyhow::Result<SessionFilter> {
     let did = of.user.map(|did| Did::parse(&did)).transpose()?;
     Ok(SessionFilter { did, client_id: of.client.map(ClientId::new), ended: false })
 }
 
-/// Whoever runs the command.
+/// The operator at the command line, as the actor of audit events.
 fn operator(store: &Store) -> Operator<'_> {
     Operator::at_command_line(store, &SystemClock)
 }
@@ -34,7 +34,7 @@ fn print(value: &serde_json::Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says on standard error where the next page of a list begins.
+/// Prints on standard error where the next page of a list begins.
 fn say_more<T>(page: &Page<T>) {
     if let Some(next) = &page.next {
         eprintln!("There are more: --after {next}");

@@ -33,7 +33,7 @@ pub(crate) async fn run(store: &Store, ring: Option<SealingKeyRing>, dry_run: bo
     judge(&done, ring.active_kid())
 }
 
-/// What was done, and what the keys hold.
+/// Prints how many values were re-encrypted, and how many each key encrypts.
 fn report(done: &Resealed, kid: &str, dry_run: bool) {
     let verb = if dry_run { "to be sealed anew" } else { "sealed anew" };
     for (column, count) in &done.columns {
@@ -54,7 +54,7 @@ fn report(done: &Resealed, kid: &str, dry_run: bool) {
     }
 }
 
-/// Whether everything is under the first key now, or would be.
+/// Fails unless everything is encrypted with the first key now, or would be.
 fn judge(done: &Resealed, kid: &str) -> anyhow::Result<()> {
     if done.unreadable > 0 {
         bail!(

@@ -1,5 +1,5 @@
-//! Lines that repeat: the first ones of each kind are written, the others counted. A server in trouble says so and does
-//! not fill the disk with it.
+//! Sampling of repeated log lines: the first few of each kind are written, the others counted. Errors still
+//! show, but do not fill the disk.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,19 +14,20 @@ use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// How often what was left out is said.
+/// How often the counts of omitted lines are logged.
 pub(crate) const PERIOD: Duration = Duration::from_secs(10);
-/// Lines of a kind in that time.
+/// Lines of one kind written per [`PERIOD`].
 const BURST: u64 = 10;
-/// Kinds that are told apart by their fields; more are told apart by the line of code alone.
+/// Maximum number of kinds told apart by their fields; beyond it the line of code alone counts.
 const KINDS: usize = 128;
-/// Lines under these targets are never left out.
+/// Targets whose lines are never omitted.
 const WHOLE: [&str; 2] = ["audit", SUMMARY];
 const SUMMARY: &str = "causeway_server::sampling";
-/// Fields that tell lines of one line of code apart: trouble of one must not hide that of another.
+/// Fields that distinguish lines from the same line of code: errors about one client must not hide those
+/// about another.
 const TELLING: [&str; 3] = ["status", "client_id", "host"];
 
-/// Warnings and errors of one line of code, about one thing.
+/// Warnings and errors from one line of code with the same values in [`TELLING`].
 type Kind = (Identifier, u64);
 
 #[derive(Default)]
@@ -36,12 +37,12 @@ struct Lines {
     message: String,
 }
 
-/// Leaves out warnings and errors that repeat.
+/// Omits warnings and errors that repeat.
 #[derive(Clone, Default)]
 pub(crate) struct Sampler(Arc<Mutex<HashMap<Kind, Lines>>>);
 
 impl Sampler {
-    /// Says what was left out since it was said last, and begins anew.
+    /// Logs how many lines were omitted since the last report, and resets the counts.
     pub(crate) fn report(&self) {
         let lines = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for Lines { left_out, message, .. } in lines.into_values().filter(|lines| lines.left_out > 0) {
@@ -71,8 +72,8 @@ impl Sampler {
     }
 }
 
-/// A layer that writes lines, without those that repeat. It is no filter: what a filter of the registry leaves out by its
-/// fields, the registry takes for unfinished.
+/// Layer that writes lines except repeated ones. It is not a filter: when a filter rejects a line by its
+/// fields, the registry takes that line for unfinished.
 pub(crate) struct Sampled<L> {
     pub(crate) lines: L,
     pub(crate) sampler: Sampler,
@@ -132,7 +133,7 @@ impl<S: Subscriber, L: Layer<S>> Layer<S> for Sampled<L> {
     }
 }
 
-/// What a line says, and what it is about.
+/// Message of a line, and a hash of its [`TELLING`] fields.
 #[derive(Default)]
 struct About {
     message: String,
@@ -176,7 +177,7 @@ mod tests {
         tracing::warn!(status, "request failed");
     }
 
-    /// A flood is a few lines and a count; what else happens meanwhile is a line each.
+    /// A flood becomes a few lines and a count; other lines in the meantime are all written.
     #[test]
     fn a_flood_hides_nothing_else() {
         let (kept, sampler) = (Kept::default(), Sampler::default());
@@ -209,7 +210,7 @@ mod tests {
         });
     }
 
-    /// Whatever strangers make lines differ in.
+    /// The number of kinds stays bounded, whatever values clients send.
     #[test]
     fn kinds_are_bounded() {
         let sampler = Sampler::default();

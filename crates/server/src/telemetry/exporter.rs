@@ -1,4 +1,4 @@
-//! What the world gets to see of a span, and what we say when nobody takes it.
+//! Filters spans before export, and logs the spans that the collector did not accept.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ const ROUTE: &str = "http.route";
 const STATUS: &str = "http.response.status_code";
 const ERROR: &str = "error.type";
 
-/// The fields that go out, and what they are called there; others stay in the log. People's accounts and
-/// addresses do: the log line with the same `correlation_id` has them.
+/// Exported span fields and their exported names; all others stay in the log. Account identifiers and client
+/// addresses are among those: the log line with the same `correlation_id` has them.
 const FIELDS: [(&str, &str); 19] = [
     ("method", METHOD),
     (METHOD, METHOD),
@@ -44,10 +44,10 @@ const FIELDS: [(&str, &str); 19] = [
 const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
 const OTHER_METHOD: &str = "_OTHER";
 
-/// How often the log says that nobody takes our spans.
+/// How often the log reports spans that the collector does not accept.
 const COMPLAINT_PERIOD: Duration = Duration::from_mins(1);
 
-/// Sends spans as they are to be seen outside.
+/// Wraps an exporter and passes it spans reduced by [`outward`].
 #[derive(Debug)]
 pub(super) struct Outward<E> {
     inner: E,
@@ -87,7 +87,7 @@ impl<E: SpanExporter> SpanExporter for Outward<E> {
     }
 }
 
-/// What was lost, and when that was said last.
+/// Spans lost since the last log line, and when that was written.
 #[derive(Debug, Default)]
 struct Trouble {
     lost: usize,
@@ -95,7 +95,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    /// Notes a loss. How much was lost since it was said last, when it is time to say it.
+    /// Records a loss; returns the spans lost since the last log line when the next one is due.
     fn note(&mut self, count: usize, now: Instant) -> Option<usize> {
         self.lost += count;
         if self.said.is_some_and(|said| now.duration_since(said) < COMPLAINT_PERIOD) {
@@ -106,7 +106,7 @@ impl Trouble {
     }
 }
 
-/// A span as it is to be seen outside: named by its route, with known attributes only.
+/// Reduces a span to its exported form: named by its route, with known attributes only.
 fn outward(mut span: SpanData) -> SpanData {
     if span.name == REQUEST {
         span.span_kind = SpanKind::Server;

@@ -1,5 +1,5 @@
-//! Whether and where traces go, by the variables that OpenTelemetry defines (General SDK Configuration, and OTLP
-//! Exporter Configuration). An empty variable is as good as none.
+//! Trace settings from the environment variables that OpenTelemetry defines (General SDK Configuration and
+//! OTLP Exporter Configuration). An empty variable counts as unset.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use opentelemetry_sdk::trace::Sampler;
 use reqwest::header::HeaderName;
 use url::Url;
 
-/// How long the collector may take for an answer, unless the environment says otherwise.
+/// Default timeout for a response of the collector.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where traces go, and which.
+/// Where traces are sent, and which.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
-    /// The address that takes spans.
+    /// URL that accepts spans.
     pub(super) endpoint: Url,
-    /// How long it may take for an answer.
+    /// Timeout for a response.
     pub(super) timeout: Duration,
-    /// Which traces are kept.
+    /// Sampler that decides which traces are recorded.
     pub(super) sampler: Sampler,
-    /// Whether the environment says what we are called.
+    /// Whether the environment sets the service name.
     pub(super) has_name: bool,
 }
 
@@ -28,7 +28,7 @@ impl Telemetry {
     /// Reads the environment; `None` when it asks for no traces.
     ///
     /// # Errors
-    /// With the variable that asks for what is not there.
+    /// When a variable asks for something unsupported; the error names the variable.
     pub(crate) fn from_environment() -> Result<Option<Self>, ConfigError> {
         Self::read(|name| std::env::var(name).ok())
     }
@@ -83,7 +83,8 @@ fn refuse(setting: impl Into<String>, problem: impl Into<String>, mend: &str) ->
     ConfigError { setting: setting.into(), problem: problem.into(), mend: mend.to_owned() }
 }
 
-/// The variable for all signals names the collector, the one for traces the very address.
+/// URL for spans: the variable for all signals holds the collector's base URL, the one for traces the exact
+/// URL.
 fn endpoint(named_by: &str, address: &str) -> Result<Url, ConfigError> {
     let mend = "for example http://127.0.0.1:4318";
     let Ok(mut url) = Url::parse(address) else { return Err(refuse(named_by, "not an address", mend)) };
@@ -105,7 +106,8 @@ fn timeout(name: &str, value: &str) -> Result<Duration, ConfigError> {
     milliseconds.map(Duration::from_millis).ok_or_else(wrong)
 }
 
-/// The exporter reads them itself and leaves out what it cannot read. They are secret: no text names a value.
+/// Validates headers, which the exporter reads by itself, ignoring those that it cannot parse. They are
+/// secret: no message contains a value.
 fn check_headers(name: &str, headers: &str) -> Result<(), ConfigError> {
     let holds = |pair: &str| {
         pair.split_once('=').is_some_and(|(key, value)| {

@@ -1,4 +1,4 @@
-//! The way to the collector. It is the operator's own, so this is not the guarded client.
+//! HTTP client for the collector. The operator chose its address, so this is not the guarded (SSRF) client.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::header::RETRY_AFTER;
 use tokio::runtime::Handle;
 
-/// The most that is read of an answer, in bytes.
+/// Maximum size of a response body, in bytes.
 const ANSWER_CAP: usize = 64 * 1024;
 
-/// Sends what the exporter has put together. The exporter waits in a thread of its own, the request runs here.
+/// Sends requests of the exporter. The exporter blocks in a thread of its own; the request runs on the
+/// server's runtime.
 #[derive(Debug)]
 pub(super) struct Wire {
     client: reqwest::Client,

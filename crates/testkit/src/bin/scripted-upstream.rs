@@ -1,5 +1,5 @@
-//! The scripted upstream by hand: a person's server with whatever is wrong with it, for whoever wants to see what
-//! Causeway and an app do then. `cargo xtask upstream --help`.
+//! The scripted upstream by hand: a PDS with any fault, to see how Causeway and an app cope. `cargo xtask
+//! upstream --help`.
 
 use std::io::{BufRead as _, stdin};
 use std::net::{SocketAddr, TcpListener};
@@ -167,7 +167,7 @@ fn nonces(text: &str) -> Result<Nonces, &'static str> {
     }
 }
 
-/// The scripts of tests hold texts that live as long as the program; so do the few that are typed.
+/// The scripts of tests hold `'static` texts; the few that are typed here are leaked.
 fn text(text: &str) -> &'static str {
     text.to_owned().leak()
 }

@@ -45,7 +45,8 @@ pub(super) async fn token(
     HttpResponse::Ok().json(body)
 }
 
-/// Spends a code or a refresh token: the answer, and how long it is kept back. `None`: it is not taken.
+/// Redeems a code or a refresh token; returns the token response and how long to delay it. `None`: the grant
+/// is not valid.
 fn issue(
     state: &mut State,
     req: &HttpRequest,
@@ -57,11 +58,11 @@ fn issue(
     state.secrets.extend(sent.chain(proof));
     // Codes and refresh tokens work once, as at a real PDS.
     let key = form.get("code").or_else(|| form.get("refresh_token")).cloned().unwrap_or_default();
-    // As at a PDS: a session lives and dies with the key that the client authenticated with when it began.
+    // As at a PDS: a session is bound to the key that the client authenticated with when it began.
     if state.grants.get(&key).is_some_and(|begun| client_key(begun) != client_key(form)) {
         return None;
     }
-    // As at a PDS: what comes twice was stolen once, and its session is over.
+    // As at a PDS: reuse of a code or refresh token counts as theft and ends its session.
     if let Some((_, session)) = state.spent.get(&key).cloned() {
         end_session(state, &session);
     }
@@ -75,7 +76,7 @@ fn issue(
     let refresh = random("refresh-");
     let field = |name: &str| params.get(name).cloned().unwrap_or_default();
     let access = random("upstream-access-");
-    // As at a PDS: a new access token is the end of the old one.
+    // As at a PDS: a new access token invalidates the old one.
     state.access.retain(|_, grant| *grant != key);
     state.access.insert(access.clone(), refresh.clone());
     state.secrets.extend([access.clone(), refresh.clone()]);
@@ -97,14 +98,14 @@ fn issue(
     Some((body, state.script.holds_answer))
 }
 
-/// Takes no token of a session any more.
+/// Revokes all tokens of a session.
 fn end_session(state: &mut State, session: &str) {
     state.grants.retain(|_, params| params.get(SESSION).is_none_or(|known| known != session));
     let State { grants, access, .. } = state;
     access.retain(|_, refresh| grants.contains_key(refresh));
 }
 
-/// The key that a client authenticates with: the header of its assertion names it. `None`: a public client.
+/// The `kid` in the header of the client's assertion; `None`: a public client.
 fn client_key(form: &BTreeMap<String, String>) -> Option<&str> {
     form.get("client_assertion")?.split('.').next()
 }

@@ -1,4 +1,4 @@
-//! Scripts: what a scripted upstream does, and what is wrong with it.
+//! Scripts: how a scripted upstream behaves, and which of its endpoints fail.
 
 use std::time::Duration;
 
@@ -6,105 +6,106 @@ use serde_json::Value;
 
 use super::xrpc::{Nonces, XrpcReply};
 
-/// What is wrong with an endpoint.
+/// Fault of an endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     #[default]
     None,
-    /// It answers with this status, and `Retry-After: 7`.
+    /// Responds with this status and `Retry-After: 7`.
     Status(u16),
-    /// It answers with this OAuth error.
+    /// Responds with this OAuth error.
     OAuth(&'static str),
-    /// It answers with this status and this text in `error`, whatever that is.
+    /// Responds with this status and this text in `error`, which need not be a known code.
     Error(u16, &'static str),
-    /// It answers 200 with a web page.
+    /// Responds with 200 and a web page.
     Html,
-    /// It answers with this status and a web page.
+    /// Responds with this status and a web page.
     Page(u16),
-    /// It does not answer.
+    /// Never responds.
     Silence,
-    /// All is well, but it takes this long.
+    /// Responds correctly after this delay.
     Late(Duration),
-    /// It answers with this many bytes of JSON.
+    /// Responds with this many bytes of JSON.
     Huge(usize),
-    /// It redirects.
+    /// Redirects to this URL.
     Redirect(&'static str),
-    /// It does what it was asked and hangs up instead of answering.
+    /// Does what it was asked, and closes the connection instead of responding.
     HangUp,
 }
 
-/// What the upstream does. Everything is well by default.
+/// Behavior of the upstream; without faults by default.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own that a test turns on")]
 pub struct Script {
-    /// What is wrong with the directory of DID documents.
+    /// Fault of the directory of DID documents.
     pub directory: Fault,
-    /// What is wrong with the metadata.
+    /// Fault of the metadata.
     pub metadata: Fault,
-    /// What is wrong with the PAR endpoint.
+    /// Fault of the PAR endpoint.
     pub par: Fault,
-    /// What is wrong with the token endpoint.
+    /// Fault of the token endpoint.
     pub token: Fault,
-    /// What is wrong with the revocation endpoint.
+    /// Fault of the revocation endpoint.
     pub revoke: Fault,
-    /// What is wrong with the resolution of handles.
+    /// Fault of handle resolution.
     pub handles: Fault,
-    /// With what the token endpoint refuses every request, in words of its own: a status and a JSON body.
+    /// Status and JSON body with which the token endpoint refuses every request.
     pub refuses: Option<(u16, Value)>,
-    /// The same for the next request alone.
+    /// The same for the next request only.
     pub refuses_once: Option<(u16, Value)>,
-    /// What becomes of token answers when the server has done what it was asked.
+    /// Edits token responses after the tokens were issued.
     pub edits_tokens: Option<fn(&mut Value)>,
-    /// The `sub` of token answers, instead of the account that was asked for.
+    /// The `sub` of token responses, instead of the requested account.
     pub sub: Option<String>,
     /// The `iss` of callbacks, instead of its own.
     pub iss: Option<String>,
-    /// Parameters of callbacks, beside its own or instead of them. With an `error` there is no `code`.
+    /// Parameters added to callbacks, or replacing theirs. With an `error` there is no `code`.
     pub callback: Vec<(&'static str, String)>,
-    /// The errors with which callbacks answer a `prompt`, by its value, empty where there is none.
+    /// Errors with which callbacks answer a `prompt`, by its value; the empty value is for requests without
+    /// one.
     pub prompts: Vec<(&'static str, &'static str)>,
-    /// They come when the request is pushed, and not in the callback.
+    /// Whether these errors answer the pushed request instead of the callback.
     pub prompts_at_par: bool,
     /// The PDS that DID documents name, instead of itself.
     pub pds: Option<String>,
-    /// The authorization servers that its PDS names, instead of itself.
+    /// The authorization servers that its protected resource metadata names, instead of itself.
     pub authorization_servers: Option<Vec<String>>,
     /// The handle that DID documents show, instead of the account's.
     pub also_known_as: Option<String>,
-    /// The scope of token answers, instead of what was asked for.
+    /// The scope of token responses, instead of the requested one.
     pub scope: Option<String>,
-    /// The only scopes that it knows, as a server from before the permission grammar: it refuses requests
-    /// and client documents with others. `None`: it takes all.
+    /// The only scopes that it supports, like a server that predates the permission grammar: it refuses
+    /// requests and client documents with others. `None`: it accepts all.
     pub knows: Option<Vec<&'static str>>,
-    /// The error and its explanation for the others, instead of the ones of the reference implementation.
+    /// Error and description for unsupported scopes, instead of those of the reference implementation.
     pub unknown_scope: Option<(&'static str, &'static str)>,
-    /// Status and `error` with which it refuses a code or refresh token that is not live, instead of 400
+    /// Status and `error` with which it refuses a code or refresh token that is not valid, instead of 400
     /// `invalid_grant`.
     pub dead_grant: Option<(u16, &'static str)>,
-    /// Members that answers to a refresh lack.
+    /// Members that responses to a refresh omit.
     pub refresh_omits: Vec<&'static str>,
-    /// Seconds that access tokens live, instead of an hour.
+    /// Lifetime of access tokens in seconds, instead of an hour.
     pub expires_in: Option<i64>,
-    /// How often the person clicks "deny" from now on.
+    /// Whether users deny from now on.
     pub deny: bool,
-    /// What is wrong with the methods.
+    /// Fault of the XRPC methods.
     pub xrpc: Fault,
-    /// What they answer, instead of `{"ok":true}`.
+    /// Their response, instead of `{"ok":true}`.
     pub answer: Option<XrpcReply>,
-    /// Which DPoP nonces they take.
+    /// DPoP nonces that they accept.
     pub nonces: Nonces,
-    /// Its methods take no token, new or old.
+    /// Whether they refuse every token.
     pub refuses_tokens: bool,
     /// How they refuse a token.
     pub token_refusal: TokenRefusal,
-    /// Its methods take tokens of other servers: it is a PDS behind one of those.
+    /// Whether they accept tokens of other servers, as a PDS behind a separate authorization server does.
     pub takes_foreign_tokens: bool,
-    /// How long the token endpoint keeps an answer back when it has done what it was asked.
+    /// How long the token endpoint delays a response after it has issued the tokens.
     pub holds_answer: Option<Duration>,
-    /// How far its clock is ahead of ours, in seconds. Without one it does not look at the time of proofs.
+    /// How far its clock is ahead of ours, in seconds. `None`: it does not check the time of proofs.
     pub clock_offset: Option<i64>,
-    /// All accounts were taken down: their sessions are deleted, and nobody signs in.
+    /// Whether all accounts are taken down: their sessions are deleted, and nobody can sign in.
     pub takedown: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The quirks that a scripted upstream shows when it is told to.
+//! Tests of the faults that a scripted upstream can be scripted to show.
 
 use super::{ScriptedUpstream, TokenRefusal};
 use crate::{Agent, Answer};

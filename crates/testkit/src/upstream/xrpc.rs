@@ -1,4 +1,4 @@
-//! The methods of the scripted upstream: behind a door that looks at token and proof as a PDS does.
+//! XRPC methods of the scripted upstream; token and proof are checked as by a PDS.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Broken, Shared, State, TokenRefusal, fault, lock};
 
-/// Which DPoP nonces the methods take.
+/// DPoP nonces that the methods accept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Nonces {
-    /// Any, and none.
+    /// Any, and proofs without one.
     #[default]
     Any,
-    /// The one that it gave last. It gives a new one with each answer.
+    /// The latest one; each response carries a new one.
     Newest,
-    /// One, which it gives with each answer until it changes.
+    /// One, which each response carries until it changes.
     Current,
-    /// None: it asks for another one each time.
+    /// None: each response asks for another one.
     Never,
 }
 
-/// What a method answers.
+/// Response of a method.
 #[derive(Debug, Clone)]
 pub struct XrpcReply {
     /// The status.
@@ -42,11 +42,11 @@ pub struct XrpcReply {
     pub body: String,
     /// Bytes that follow.
     pub filler: usize,
-    /// Whether the connection breaks after `body`.
+    /// Whether the connection is closed after `body`.
     pub breaks: bool,
-    /// How long it does not read the request's body.
+    /// How long the request's body is left unread.
     pub pause: Duration,
-    /// Whether it answers without having read the request's body.
+    /// Whether the response is sent without reading the request's body.
     pub early: bool,
 }
 
@@ -78,28 +78,28 @@ impl XrpcReply {
     }
 }
 
-/// A call that was let in.
+/// A call that passed the checks.
 #[derive(Debug, Clone)]
 pub struct XrpcSeen {
     /// The HTTP method.
     pub method: String,
-    /// The method.
+    /// The NSID.
     pub nsid: String,
     /// The query, as it came.
     pub query: String,
-    /// The headers; several lines of one name are joined.
+    /// The headers; repeated ones are joined.
     pub headers: BTreeMap<String, String>,
-    /// The beginning of the body: small ones whole.
+    /// The beginning of the body; small bodies are complete.
     pub body: Vec<u8>,
-    /// How long the body was.
+    /// The length of the body, in bytes.
     pub body_length: usize,
     /// Its SHA-256, in base64url.
     pub body_hash: String,
 }
 
-/// The most that is kept of a call's body, in bytes.
+/// How much of a call's body is stored, in bytes.
 const BODY_KEPT: usize = 64 * 1024;
-/// The bytes that an answer's filler comes in.
+/// The chunk size of filler, in bytes.
 const PART: usize = 64 * 1024;
 
 pub(super) async fn call(
@@ -158,7 +158,7 @@ fn answer(reply: XrpcReply) -> HttpResponse {
     }
     let begin = stream::iter([Ok(Bytes::from(reply.body))]);
     if reply.breaks {
-        // A moment, so that the beginning is sent.
+        // A pause, so that the beginning is sent.
         let end = stream::once(async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Err(Broken)
@@ -170,7 +170,7 @@ fn answer(reply: XrpcReply) -> HttpResponse {
     builder.body(BodyStream::new(begin.chain(stream::iter(parts))))
 }
 
-/// The door: token, then proof, as a PDS looks at them.
+/// Checks token, then proof, as a PDS does.
 #[expect(clippy::result_large_err, reason = "the answer itself, once a request")]
 fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
     let header =

@@ -1,4 +1,4 @@
-//! Whether people's servers can read who we are: the documents of our client, and its keys.
+//! Checks whether authorization servers can read our client documents and keys.
 
 use causeway_atproto::HttpClient;
 use causeway_config::{Config, ExternalUrl, UpstreamClient};
@@ -10,10 +10,10 @@ use super::Finding::{Bad, Good, Note};
 use super::{Known, Report};
 use crate::compose;
 
-/// Names under which no PDS looks for a client's metadata.
+/// Top-level domains from which no PDS fetches client metadata.
 const LOCAL_NAMES: [&str; 6] = ["local", "localhost", "test", "example", "invalid", "onion"];
 
-/// Looks at everything that a person's server reads of us before it takes a request.
+/// Checks everything that an authorization server reads about our client before it accepts a request.
 pub(super) async fn check(
     config: &Config,
     issuer: &ExternalUrl,
@@ -57,7 +57,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// One document; it is given back if there is one.
+/// Checks one document; returns it if it could be fetched.
 async fn document(what: &str, wanted: &Published, http: &HttpClient, report: &mut Report) -> Option<Value> {
     let url = wanted.url();
     match fetch(url, http).await {
@@ -73,7 +73,7 @@ async fn document(what: &str, wanted: &Published, http: &HttpClient, report: &mu
     }
 }
 
-/// The keys that a document leads to, or holds.
+/// Checks the keys that a document contains or refers to.
 async fn keys(document: &Value, kid: Option<&str>, http: &HttpClient, report: &mut Report) {
     const WHAT: &str = "upstream client keys";
     let good = kid.map_or_else(
@@ -96,12 +96,12 @@ async fn keys(document: &Value, kid: Option<&str>, http: &HttpClient, report: &m
                 )),
             ),
         },
-        // The document says so itself.
+        // The check of the document has reported this already.
         _ => {}
     }
 }
 
-/// A line for each problem, or one that there is none.
+/// Reports each problem on a line, or `good` when there is none.
 fn say(what: &str, at: &str, problems: Vec<String>, good: &str, report: &mut Report) {
     if problems.is_empty() {
         report.add(what, Good(format!("{at} {good}")));
@@ -111,14 +111,14 @@ fn say(what: &str, at: &str, problems: Vec<String>, good: &str, report: &mut Rep
     }
 }
 
-/// A document with its media type.
+/// Fetches a document and its media type.
 async fn fetch(url: &str, http: &HttpClient) -> Result<(String, Value), String> {
     let url = Url::parse(url).map_err(|error| error.to_string())?;
     let found = http.get_document(&url, HttpClient::DOCUMENT_CAP).await.map_err(|error| error.to_string())?;
     Ok((found.media_type, found.json))
 }
 
-/// Why no PDS would fetch metadata from this name.
+/// Why no PDS would fetch metadata from this host name.
 fn unsuitable_name(issuer: &ExternalUrl) -> Option<String> {
     let url = Url::parse(issuer.as_str()).ok()?;
     match url.host()? {
