@@ -1,5 +1,5 @@
-//! What an access token gives: the one check at our own resources (RFC 6750, RFC 9449 section 7), and who
-//! somebody is.
+//! The check of access tokens at this server's own resources (RFC 6750, RFC 9449 section 7), which also
+//! resolves the user.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use crate::superseded;
 use crate::tokens::TokenType;
 use crate::trace;
 
-/// A request to a resource, as far as its access token is concerned. Whatever serves a resource fills it in
-/// and asks [`verify`].
+/// The parts of a resource request that its access token is checked against. The resource's handler fills it
+/// in and calls [`verify`].
 #[derive(Debug)]
 pub struct AccessRequest<'a> {
     /// The token.
@@ -28,16 +28,16 @@ pub struct AccessRequest<'a> {
     /// How it was presented: the scheme of the `Authorization` header. A token in a form body is presented as
     /// [`TokenType::Bearer`].
     pub scheme: TokenType,
-    /// What its DPoP proof is about.
+    /// The request data that its DPoP proof must cover.
     pub proof: ProofRequest<'a>,
 }
 
-/// A token that holds, the person behind it, and the session that it gives use of.
+/// A valid token, its user, and the session that it gives access to.
 #[derive(Debug, Clone)]
 pub struct Bearer {
     /// The token.
     pub token: AccessToken,
-    /// Whom it speaks for.
+    /// The user that it was issued for.
     pub person: Person,
     /// The session. Its state is `active` or `reauth_required`.
     pub session: SessionHead,
@@ -47,16 +47,17 @@ pub struct Bearer {
     pub dpop_nonce: Option<String>,
 }
 
-/// Why a token does not hold.
+/// Why a token is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// Unknown, expired or revoked, or its session is over: the texts are one on purpose.
+    /// Unknown, expired or revoked, or its session has ended: one text for all on purpose.
     #[error("the access token is unknown, expired or revoked")]
     Invalid,
-    /// It is for other resources (RFC 9068 section 4): whoever got it there must not use it here.
+    /// It is for other resources (RFC 9068 section 4): a server that received it there must not be able to
+    /// use it here.
     #[error("the access token is for another resource: ask for one with resource={0}, or without resource")]
     OtherResource(String),
-    /// There is no person behind it, and this resource is a person's.
+    /// It was issued to the client itself, and this resource belongs to a user.
     #[error("the access token is the client's own: this needs one of a person who signed in to the client")]
     NoPerson,
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
@@ -70,7 +71,7 @@ pub enum AccessError {
     /// The proof is by another key than the token's.
     #[error("the access token is bound to another key than that of the DPoP proof")]
     OtherKey,
-    /// The proof does not hold.
+    /// The proof is invalid.
     #[error(transparent)]
     Proof(#[from] ProofError),
     /// Ours.
@@ -92,8 +93,8 @@ impl AccessError {
     }
 }
 
-/// Checks a presented access token and the proof that it may need, and notes its first use: a token that
-/// was used is proof that its refresh token's answer arrived.
+/// Checks a presented access token and the proof that it may need, and records its first use: a used token
+/// proves that its refresh token's answer arrived.
 ///
 /// # Errors
 /// [`AccessError`].
@@ -101,8 +102,8 @@ pub async fn verify(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Bearer, Ac
     check(ctx, request, None).await
 }
 
-/// The same for a request that is passed on to the person's own server at once: it spares the second look into
-/// the database, for the session's tokens.
+/// Like [`verify`], for a request that is forwarded to the PDS at once: also loads the session's tokens,
+/// which saves a second database query.
 ///
 /// # Errors
 /// [`AccessError`].
@@ -110,7 +111,7 @@ pub async fn verify_to_call(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Be
     check(ctx, request, Some(ctx.ring())).await
 }
 
-/// What was found behind a token.
+/// The user and the session behind a token.
 struct Behind {
     person: Person,
     session: SessionHead,
@@ -158,7 +159,7 @@ async fn check(
     if !token.resources.admit(ctx.issuer()) {
         return Err(AccessError::OtherResource(ctx.issuer().to_owned()));
     }
-    // Whoever lacks the key of a superseded token ends nothing.
+    // A request without the key of a superseded token must not end the grant.
     let dpop_nonce = match (&token.dpop_jkt, request.scheme) {
         (None, TokenType::Bearer) => None,
         (None, TokenType::Dpop) => return Err(AccessError::Unbound),
@@ -174,7 +175,7 @@ async fn check(
     if note_use(ctx, &bearer).await? { Ok(bearer) } else { Err(AccessError::Invalid) }
 }
 
-/// Checks the proof beside a token that is bound to a key; gives the nonce for the answer.
+/// Checks the proof beside a token that is bound to a key; returns the nonce for the answer.
 async fn verify_possession(
     ctx: &Ctx,
     token: &AccessToken,
@@ -203,7 +204,7 @@ async fn verify_possession(
     }
 }
 
-/// Notes the use of a token and its session; `false`: the token was superseded meanwhile.
+/// Records the use of a token and its session; `false`: the token was superseded meanwhile.
 async fn note_use(ctx: &Ctx, bearer: &Bearer) -> Result<bool, Internal> {
     if bearer.token.first_used_at.is_none() {
         return superseded::note_use(ctx, &bearer.token).await;

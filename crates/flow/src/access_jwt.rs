@@ -1,7 +1,7 @@
 //! Access tokens as signed JWTs (RFC 9068), for clients that chose them.
 //!
-//! Their text is made before the transaction that grants them, from what a look at the grant said, so that
-//! the row holds the hash of the very token, as of any other. What we believe is that row, not the signature.
+//! The token is signed before the transaction that grants it, from a preview of the grant, so that the row
+//! holds its hash, as of any other token. That row is what we trust, not the signature.
 
 use causeway_domain::client::Client;
 use causeway_domain::secret::{Access, PlainToken};
@@ -17,16 +17,16 @@ use crate::introspect::Confirmation;
 /// The header `typ` (section 2.1): nothing that is read as an `id_token` can be taken for one.
 const TYP: &str = "at+jwt";
 
-/// What a token will stand for, if its grant still holds when it is written.
+/// Contents of a token to be signed, valid only if its grant still holds when the row is written.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The person, or the client itself.
+    /// The user, or the client itself.
     pub(crate) sub: String,
-    /// What it will allow.
+    /// Its scope.
     pub(crate) scope: Scope,
-    /// Where it will be usable.
+    /// Its resources.
     pub(crate) resources: Resources,
-    /// When the person signed in.
+    /// When the user signed in.
     pub(crate) auth_time: Option<Timestamp>,
 }
 
@@ -48,7 +48,7 @@ struct Claims<'a> {
     cnf: Option<Confirmation>,
 }
 
-/// Whether the access tokens of this client have to be signed.
+/// Whether this client gets signed access tokens.
 pub(crate) fn is_wanted(client: &Client) -> bool {
     client.access_token_format() == AccessTokenFormat::Jwt
 }

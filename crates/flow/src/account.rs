@@ -1,8 +1,8 @@
-//! What a person sees and ends of their own sessions.
+//! The user's view of their own sessions, and ending them.
 //!
-//! The cookie of a browser proves only "this browser": it shows what began there, and ends that. To see
-//! everything of an account, whatever browser or automation it began in, the person signs in for that
-//! purpose ([`crate::account_proof`]).
+//! The cookie of a browser proves only "this browser": it shows the sessions that began there, and ends them.
+//! To see all sessions of an account, whatever browser or automation they began in, the user signs in for
+//! that purpose ([`crate::account_proof`]).
 
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
@@ -28,7 +28,7 @@ pub struct AccountGroup {
     pub did: Did,
     /// Its handle, if one of the sessions knows a verified one.
     pub handle: Option<Handle>,
-    /// Until when this browser sees all of it; `None`: it sees what began here.
+    /// Until when this browser sees all sessions; `None`: it sees only those that began here.
     pub proven_until: Option<Timestamp>,
     /// The sessions, the most recently used first.
     pub sessions: Vec<AccountSession>,
@@ -37,7 +37,7 @@ pub struct AccountGroup {
 /// One app's access.
 #[derive(Debug, Clone)]
 pub struct AccountSession {
-    /// The session, and what was granted.
+    /// The session and its granted scope.
     pub session: LiveSession,
     /// The app; `None` in the moment in which it is deleted.
     pub client: Option<Client>,
@@ -48,19 +48,19 @@ pub struct AccountSession {
 /// How far "all sessions of an account" reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// What began in this browser.
+    /// The sessions that began in this browser.
     Here,
-    /// Everything: only while the account is proven in this browser.
+    /// All sessions: only while the account is proven in this browser.
     Everywhere,
 }
 
 /// Why nothing was ended.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// No such session, or it is none of this browser's business: the texts are one on purpose.
+    /// No such session, or this browser may not end it: one text for both on purpose.
     #[error("this session has ended, or it does not belong to this browser")]
     NotYours,
-    /// The proof that the account is theirs has run out.
+    /// The account is not proven in this browser, or the proof has expired.
     #[error("sign in again to end what began elsewhere")]
     NotProven,
     /// Ours.
@@ -68,7 +68,7 @@ pub enum AccountError {
     Internal(#[from] Internal),
 }
 
-/// What this browser sees: the accounts that are proven in it first, then the most recently used.
+/// The accounts that this browser sees: those proven in it first, then the most recently used.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -97,8 +97,7 @@ pub async fn view(ctx: &Ctx, browser: &BrowserSessionId) -> Result<Vec<AccountGr
     Ok(groups)
 }
 
-/// Gives accounts that are not proven the handle that they have now: of their sessions, the one counts that was looked
-/// up last.
+/// Sets the current handle of accounts that are not proven, by the session whose handle was verified last.
 async fn name_accounts(ctx: &Ctx, groups: &mut [AccountGroup]) {
     join_all(groups.iter_mut().filter(|group| group.proven_until.is_none()).map(async |group| {
         let heads = group.sessions.iter().map(|line| &line.session.head);
@@ -122,8 +121,8 @@ fn proven_group(proof: AccountProof, all: Vec<LiveSession>, browser: &BrowserSes
     }
 }
 
-/// Adds a session of this browser to its account, unless that is proven and shows it already. The account is named
-/// later ([`name_accounts`]).
+/// Adds a session of this browser to its account, unless the account is proven and shows it already. The
+/// handle is set later ([`name_accounts`]).
 fn put(groups: &mut Vec<AccountGroup>, session: LiveSession) {
     let head = &session.head;
     let did = head.did.clone();
@@ -151,8 +150,8 @@ fn name_clients(
     Ok(())
 }
 
-/// The accounts that this browser has live device sessions of, the most recently used first: whom a sign-in
-/// can be offered to. Nothing but their names is taken from it.
+/// The accounts that this browser has live device sessions of, the most recently used first: suggestions for
+/// a sign-in. Only their names are used.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -193,7 +192,7 @@ pub async fn end(
             if !may_end(c, &found.head, &holder, now)? {
                 return Ok(false);
             }
-            // Who ends an app's access wants to be asked before it has access again.
+            // A user who ends an app's access has to be asked before it gets access again.
             remember::forget(c, &found.head)?;
             let ended = sessions::end_session(c, &id, now)?;
             if ended {
@@ -230,7 +229,7 @@ fn is_proven(
     Ok(proofs.iter().any(|proof| proof.did == *did))
 }
 
-/// Ends all sessions of an account, background ones too, and says how many there were.
+/// Ends all sessions of an account, including background ones, and returns their number.
 ///
 /// # Errors
 /// [`AccountError`].
@@ -253,7 +252,7 @@ pub async fn end_all(
     }
 }
 
-/// Ends as many as one look finds; `None`: this browser may not.
+/// Ends one batch of sessions; `None`: this browser may not.
 async fn end_batch(
     ctx: &Ctx,
     browser: &BrowserSessionId,

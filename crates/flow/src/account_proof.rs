@@ -1,5 +1,5 @@
-//! The proof that an account is somebody's, for seeing all of its sessions: a fresh sign-in with this
-//! server itself as the client. The session that it makes at their own server is ended at once.
+//! Proof of account ownership, for seeing all sessions of an account: a fresh sign-in with this server itself
+//! as the client. The upstream session that it creates is ended at once.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::trace;
 
-/// The client that stands for this server. It has no redirect URI and no grant: nobody can begin a request
-/// in its name but [`begin`], and nobody gets a token.
+/// The client that stands for this server. It has no redirect URI and no grant: only [`begin`] can start a
+/// request in its name, and it gets no token.
 const CLIENT_ID: &str = "causeway-account";
 
-/// Begins a sign-in that proves an account, asked for anew at the person's own server; its end leads the
-/// browser to `return_to`.
+/// Begins a sign-in that proves an account, with a fresh login at the authorization server; it ends by
+/// sending the browser to `return_to`.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -43,7 +43,7 @@ pub async fn begin(
         scope: Scope::atproto(),
         resources: Resources::default(),
         state: None,
-        // No code will ever come of it.
+        // It never yields a code.
         code_challenge: Some(CodeVerifier::random(ctx.rng()).challenge()),
         nonce: None,
         login_hint: None,
@@ -67,7 +67,7 @@ pub async fn begin(
     Ok(request)
 }
 
-/// The client that stands for this server, made when it is not there.
+/// The client that stands for this server, created if it does not exist.
 async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Arc<Client>, Internal> {
     let id = ClientId::new(CLIENT_ID);
     if let Some(client) = crate::clients::find(ctx, &id).await? {
@@ -94,12 +94,12 @@ async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Arc<Client>, Intern
     }
 }
 
-/// Whether a request is one of these.
+/// Whether a request is such a sign-in.
 pub(crate) fn is_for_proof(request: &AuthRequest) -> bool {
     request.client_id.as_str() == CLIENT_ID
 }
 
-/// Keeps the proof, and ends request and session, which have served their purpose.
+/// Stores the proof, and ends the request and the session, which have served their purpose.
 pub(crate) fn keep(
     c: &mut AnyConnection,
     id: &AccountProofId,
@@ -122,7 +122,7 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Ends every proof of this browser before its time.
+/// Deletes every proof of this browser before it expires.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! What whoever runs the server does to it over HTTP. Each act is written down, looking at people's data too.
+//! The operator's API over HTTP. Every change is recorded as an audit event, and so are reads of user data.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn act(ctx: &Ctx, event: &str) -> AuditEvent {
     Operator::over_http(ctx).act(event)
 }
 
-/// How long a request ends sessions before it leaves the rest for later.
+/// How long a request ends sessions before the rest continues in the background.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A page of the clients, the newest first.
@@ -51,7 +51,7 @@ pub async fn create_client(ctx: &Ctx, description: ClientDescription) -> Result<
     Operator::over_http(ctx).create_client(ctx.rng(), client_rules(ctx), description).await
 }
 
-/// Replaces what is known of a client; `None`: there is none.
+/// Replaces the metadata of a client; `None`: there is no such client.
 ///
 /// # Errors
 /// [`RegistrationError`].
@@ -73,7 +73,7 @@ fn client_rules(ctx: &Ctx) -> ClientRules<'_> {
     }
 }
 
-/// Gives a client another secret: the old one works no more. `None`: no such client, or it has no secret.
+/// Replaces the secret of a client; the old one stops working. `None`: no such client, or it has no secret.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -98,8 +98,8 @@ pub async fn rotate_secret(
     Ok(done.then_some(secret))
 }
 
-/// Deletes a client: it and its tokens count as gone at once, its sessions end in the background and are revoked at
-/// their PDSes. `false`: there is none.
+/// Deletes a client: it and its tokens count as deleted at once, its sessions end in the background and are
+/// revoked at their authorization servers. `false`: there is no such client.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -112,7 +112,7 @@ pub async fn delete_client(ctx: &Ctx, client_id: &ClientId) -> Result<bool, Inte
     Ok(deleted)
 }
 
-/// A page of the sessions, those that began last first.
+/// A page of the sessions, the newest first.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -128,8 +128,8 @@ pub async fn list_sessions(
     found
 }
 
-/// Writes down that something was looked at: before it is shown, and after it was read, so that no list is read
-/// where others wait to write.
+/// Records that data was read: before it is shown, and after it was read, so that no list is read while
+/// writers wait.
 async fn write_down(ctx: &Ctx, act: AuditEvent) -> Result<(), Internal> {
     ctx.store().write(move |c| insert_audit_event(c, &act).map_err(Internal::from)).await
 }
@@ -140,7 +140,7 @@ fn seen(ctx: &Ctx, event: &str, wanted: &SessionFilter) -> AuditEvent {
     wanted.client_id.iter().fold(act, AuditEvent::of_client)
 }
 
-/// One session, of whatever kind and in whatever state.
+/// One session of any kind and state.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -167,8 +167,8 @@ pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<boo
     Ok(ended)
 }
 
-/// Ends every live session that is meant, with all its tokens. What a client has without a user is meant
-/// when no user is named. What takes too long goes on in the background, and the answer says so.
+/// Ends every matching live session with all its tokens. Tokens that a client holds for itself match when no
+/// user is named. Work that takes too long continues in the background, and the answer says so.
 ///
 /// # Errors
 /// When the database does not answer: some may have ended then.
@@ -213,10 +213,10 @@ fn revoke_later(ctx: &Ctx, wanted: &SessionFilter, next: String) {
     });
 }
 
-/// A key that signs, or has signed, answers of ours.
+/// A key that signs, or has signed, our tokens and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerKey {
-    /// Its name.
+    /// Its `kid`.
     pub kid: String,
     /// Its algorithm.
     pub alg: SigningAlg,
@@ -243,7 +243,7 @@ pub async fn list_keys(ctx: &Ctx) -> Result<Vec<IssuerKey>, Internal> {
         .collect())
 }
 
-/// Signs with a fresh key from now on; its name.
+/// Starts signing with a fresh key; returns its `kid`.
 ///
 /// # Errors
 /// When the database does not answer, or another process does the same at this moment.
@@ -255,7 +255,7 @@ pub async fn rotate_key(ctx: &Ctx, alg: SigningAlg) -> Result<String, Internal> 
     Ok(kid)
 }
 
-/// Publishes a key no longer: what it signed verifies no longer. `false`: no such key, or it signs still.
+/// Stops publishing a key: its signatures no longer verify. `false`: there is no such key, or it still signs.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -264,7 +264,7 @@ pub async fn retire_key(ctx: &Ctx, kid: &str) -> Result<bool, Internal> {
     Ok(Operator::over_http(ctx).retire_key(kid).await?)
 }
 
-/// A page of the acts, the latest first.
+/// A page of the audit events, the latest first.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -7,7 +7,7 @@ use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, JwkError, Jws, Verif
 
 use crate::ctx::Ctx;
 
-/// The `client_assertion_type` that we take.
+/// The accepted `client_assertion_type`.
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Seconds that `exp` may lie ahead.
 const LIFETIME_SECONDS: i64 = 3600;
@@ -15,12 +15,12 @@ const LIFETIME_SECONDS: i64 = 3600;
 const GRACE_SECONDS: i64 = 30;
 /// Seconds that the client's clock may be ahead of ours.
 const SKEW_SECONDS: i64 = 300;
-/// The longest assertion that is looked at, in bytes.
+/// The longest assertion that is parsed, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
-/// What the header `typ` may say; most libraries leave it out.
+/// Accepted values of the header `typ`; most libraries omit it.
 const TYPES: [&str; 2] = ["JWT", "client-authentication+jwt"];
 
-/// Why an assertion was not believed.
+/// Why an assertion was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum AssertionError {
     /// Not a JWS, not signed by one of the client's keys, or with an algorithm that is not accepted.
@@ -38,24 +38,24 @@ pub enum AssertionError {
     /// `client_id` in the body names another client.
     #[error("client_id in the body is not the sub of the client assertion")]
     OtherClient,
-    /// It is for somebody else, or for somebody else as well: whoever else it names could use it here (RFC 7523bis
+    /// Its audience is another server, or another one as well, which could then use it here (RFC 7523bis
     /// section 4).
     #[error("aud of the client assertion must be this server's issuer, alone: {0}")]
     Audience(String),
-    /// A claim does not hold.
+    /// A claim is invalid.
     #[error("the client assertion is not accepted: {0}")]
     Claim(#[from] ClaimError),
-    /// The client's own keys are no good.
+    /// The client's key set is invalid.
     #[error("the client's key set cannot be used: it {0}")]
     Keys(#[from] JwkError),
-    /// The client's keys are not to be had now.
+    /// The client's keys cannot be fetched at the moment.
     #[error(
         "the client's key set could not be fetched from its jwks_uri: check that it answers 200 with JSON"
     )]
     Unreachable,
 }
 
-/// An assertion that was read, and names its client. Nothing of it is believed yet.
+/// A parsed assertion that names its client. Nothing in it is verified yet.
 pub(crate) struct Assertion<'a> {
     jws: Jws<'a>,
     pub(crate) client_id: ClientId,
@@ -73,7 +73,7 @@ impl<'a> Assertion<'a> {
         Ok(Self { jws, client_id: ClientId::new(sub) })
     }
 
-    /// Believes it, or says why not.
+    /// Verifies the assertion; returns the key under which it is consumed.
     pub(crate) async fn verify(&self, ctx: &Ctx, client: &Client) -> Result<OneUse, AssertionError> {
         let registered = client.token_endpoint_auth_signing_alg();
         if registered.is_some_and(|alg| alg != self.jws.algorithm().as_str()) {
@@ -81,7 +81,7 @@ impl<'a> Assertion<'a> {
         }
         let keys = ctx.client_keys().find(ctx, client).await?;
         let verified = match self.jws.verify_with(&keys) {
-            // The client may have changed its keys since we looked.
+            // The client may have changed its keys since they were fetched.
             Err(error) => match ctx.client_keys().find_newer(ctx, client, &keys).await? {
                 Some(newer) => self.jws.verify_with(&newer)?,
                 None => return Err(error.into()),
@@ -109,8 +109,8 @@ impl<'a> Assertion<'a> {
     }
 }
 
-/// Whether an assertion with this audience is for this server: its issuer, or its token endpoint, as RFC 7523 had it and
-/// RFC 7523bis has not.
+/// Whether an assertion with this audience is for this server: its issuer, or its token endpoint, which RFC
+/// 7523 allows and RFC 7523bis does not.
 fn is_for(audience: &str, issuer: &str) -> bool {
     audience == issuer || audience.strip_prefix(issuer) == Some("/oauth/token")
 }

@@ -1,5 +1,5 @@
-//! People's own servers, as the [keeper](crate::keeper) sees them, and what becomes of the tokens that they
-//! answer with.
+//! The [keeper](crate::keeper)'s upstream over atproto: authorization servers and PDSes, and the token sets
+//! that their answers become.
 
 use causeway_atproto::{
     AtprotoClient, AuthorizationServer, Identity, Refusal, ResolveError, TokenAnswer, TokenError,
@@ -14,10 +14,10 @@ use crate::error::Internal;
 use crate::keeper::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 use crate::upstream::UpstreamProfile;
 
-/// Why we cannot speak for a session any more.
+/// The error for a session whose client key is not loaded any more.
 const NO_KEY: &str = "the client key of this session is not loaded";
 
-/// People's own servers.
+/// The authorization servers and PDSes of the atproto network.
 pub(crate) struct AtprotoUpstream<'a> {
     pub(crate) client: &'a AtprotoClient,
     pub(crate) profile: &'a UpstreamProfile,
@@ -32,7 +32,8 @@ impl Upstream for AtprotoUpstream<'_> {
         self.profile.max_token_age()
     }
 
-    /// Follows the account's own document to its authorization server. What is cached is not enough to end a session.
+    /// Resolves the account's DID document to its authorization server. Cached data alone never ends a
+    /// session.
     async fn find_server(&self, head: &SessionHead) -> Lookup<AuthorizationServer> {
         let current = async || {
             let identity = self.client.resolve_did(&head.did).await?;
@@ -80,7 +81,8 @@ impl Upstream for AtprotoUpstream<'_> {
         if let Err(error) = &answer
             && error.refusal() == Some(Refusal::Request)
         {
-            // Said by the server that it is, and not by one that was it until a moment ago.
+            // Cached metadata may name a server that is no longer the right one: ask once more by fresh
+            // metadata.
             tracing::warn!(%error, "upstream refresh refused: once more, by fresh metadata");
             let fresh = self.client.server_by_issuer_fresh(&head.upstream.issuer).await;
             let Ok(fresh) = fresh else { return Err(RefreshFailure::Passing { retry_after: None }) };
@@ -93,7 +95,7 @@ impl Upstream for AtprotoUpstream<'_> {
                 Err(RefreshFailure::Over)
             }
             Ok(answer) => {
-                // Without a scope of its own it has the one before (RFC 6749 section 6).
+                // An answer without a scope keeps the one before (RFC 6749 section 6).
                 let scope = answer.scope.clone().unwrap_or_else(|| tokens.scope.clone());
                 let flaw = answer.flaw;
                 let now = self.clock.now();
@@ -114,7 +116,7 @@ impl Upstream for AtprotoUpstream<'_> {
 }
 
 impl AtprotoUpstream<'_> {
-    /// What a refresh without tokens means for its session.
+    /// Classifies a failed refresh by its consequence for the session.
     fn failure(&self, head: &SessionHead, error: &TokenError) -> RefreshFailure {
         let issuer = &head.upstream.issuer;
         match error.refusal() {
@@ -141,7 +143,7 @@ impl AtprotoUpstream<'_> {
     }
 }
 
-/// What an account says of its handle.
+/// The result of verifying an account's handle.
 pub(crate) fn handle_check(identity: Identity) -> HandleCheck {
     match identity.handle {
         Some(handle) => HandleCheck::Verified(handle),
@@ -150,7 +152,7 @@ pub(crate) fn handle_check(identity: Identity) -> HandleCheck {
     }
 }
 
-/// The token set that an answer makes.
+/// Builds the token set of a token response.
 pub(crate) fn token_set(
     answer: &TokenAnswer,
     scope: Scope,
@@ -169,7 +171,7 @@ pub(crate) fn token_set(
     }
 }
 
-/// Gives back tokens that nobody will use. Nothing of them is stored, so one try is all there is.
+/// Revokes upstream tokens that will not be used. They are not stored, so this is tried only once.
 pub(crate) async fn give_back(
     client: &AtprotoClient,
     server: &AuthorizationServer,

@@ -1,7 +1,7 @@
 //! The authorization request (RFC 6749 section 4.1.1, OAuth 2.1 section 4.1.1).
 //!
-//! What is wrong with the client or its redirect URI is shown to the person and never redirected;
-//! everything else goes to the client (RFC 6749 section 4.1.2.1).
+//! Errors in the client or its redirect URI are shown to the user and never redirected; all others go to the
+//! client (RFC 6749 section 4.1.2.1).
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::resources;
 use crate::respond::{ClientAnswer, ReplyTo};
 use crate::trace;
 
-/// The parameters of an authorization request as they came, each at most once but `resource`.
+/// The parameters of an authorization request as received, each at most once except `resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are the specifications' own")]
@@ -57,16 +57,16 @@ pub struct AuthorizeParams {
     pub request: Option<String>,
 }
 
-/// What is wrong with the client or the redirect URI: the person sees it, nobody is redirected.
+/// Errors in the client or the redirect URI: shown to the user, never redirected.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsafeRequest {
     /// No `client_id`.
     #[error("client_id is missing")]
     NoClientId,
-    /// A `client_id` that nobody registered.
+    /// A `client_id` that is not registered.
     #[error("no client of this name is registered here: {0}")]
     UnknownClient(String),
-    /// The document that describes the client.
+    /// The client document is invalid or unavailable.
     #[error(transparent)]
     Document(#[from] DocumentTrouble),
     /// No `redirect_uri`.
@@ -75,10 +75,10 @@ pub enum UnsafeRequest {
     /// A `redirect_uri` that the client did not register.
     #[error("redirect_uri is not registered for this client: {0}")]
     RedirectUri(String),
-    /// A `request_uri` that is unknown, expired, used up, or another client's.
+    /// A `request_uri` that is unknown, expired, consumed, or another client's.
     #[error("request_uri is unknown, has expired, or was used: push the request again")]
     RequestUri,
-    /// Anything else, where no redirect URI beside it can be used: one within what cannot be read is none.
+    /// Any other error, when no redirect URI is usable because it may be inside the unreadable request.
     #[error(transparent)]
     Refused(Refusal),
 }
@@ -96,7 +96,7 @@ impl UnsafeRequest {
     }
 }
 
-/// What is wrong with the rest of the request: the client is told.
+/// Errors in the rest of the request, sent to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No `response_type`.
@@ -117,12 +117,12 @@ pub enum Refusal {
     /// A `claims` parameter that cannot be read.
     #[error("{0}")]
     Claims(String),
-    /// An `acr` that has to be, and that nobody here can vouch for (OpenID Connect Core section 5.5.1.1).
+    /// An essential `acr`, which this server cannot vouch for (OpenID Connect Core section 5.5.1.1).
     #[error(
         "claims asks for an essential acr, and this server cannot say how a person signed in: leave it out"
     )]
     Acr,
-    /// A `max_age` that is no number of seconds.
+    /// A `max_age` that is not a number of seconds.
     #[error("max_age must be a whole number of seconds")]
     MaxAge,
     /// The client did not register the authorization code grant.
@@ -131,28 +131,28 @@ pub enum Refusal {
     /// PKCE is missing (RFC 7636 section 4.4.1).
     #[error("code_challenge is missing: PKCE with the method S256 is required")]
     NoCodeChallenge,
-    /// Neither PKCE nor what may stand for it (OAuth 2.1 section 7.5.1).
+    /// Neither PKCE nor its permitted substitute (OAuth 2.1 section 7.5.1).
     #[error("code_challenge is missing: without PKCE this client has to send a nonce and the scope openid")]
     NoNonce,
     /// A challenge method other than `S256`.
     #[error("code_challenge_method must be S256: plain is not supported")]
     CodeChallengeMethod,
-    /// A challenge that is no SHA-256.
+    /// A challenge that is not a SHA-256 hash.
     #[error("code_challenge must be the 43 characters of base64url(SHA-256(code_verifier))")]
     CodeChallenge,
-    /// A `dpop_jkt` that is no thumbprint (RFC 9449 section 10).
+    /// A `dpop_jkt` that is not a thumbprint (RFC 9449 section 10).
     #[error("dpop_jkt must be the 43 characters of a SHA-256 JWK thumbprint in base64url")]
     DpopJkt,
     /// A scope that is malformed or not available.
     #[error("scope: {0}")]
     Scope(String),
-    /// A resource that is malformed or not to be had (RFC 8707 section 2).
+    /// A resource that is malformed or not available (RFC 8707 section 2).
     #[error("{0}")]
     Target(String),
-    /// The client wants its requests signed, or pushed.
+    /// The client registered that its requests are signed, or pushed.
     #[error("this client has registered that its requests are {0}")]
     Unprotected(&'static str),
-    /// A request object (RFC 9101) that is not believed.
+    /// A request object (RFC 9101) that is not accepted.
     #[error("{0}")]
     InvalidRequestObject(String),
     /// A `request_uri` of the client's own (OpenID Connect Core section 6.2).
@@ -164,7 +164,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the request itself could not be read, and its redirect URI may have been in it.
+    /// Whether the request itself could not be read, so that its redirect URI may be inside it.
     const fn hides_request(&self) -> bool {
         matches!(self, Self::InvalidRequestObject(_) | Self::RequestUriNotSupported)
     }
@@ -196,20 +196,20 @@ impl From<ClaimsError> for Refusal {
 /// Why an authorization request did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
-    /// Shown to the person.
+    /// Shown to the user.
     #[error(transparent)]
     Unsafe(#[from] UnsafeRequest),
     /// Sent to the client.
     #[error("{refusal}")]
     Refused {
-        /// What is wrong.
+        /// The error.
         refusal: Refusal,
-        /// How the client learns of it.
+        /// The error answer to the client.
         answer: ClientAnswer,
-        /// Whether the person has to be asked before they are sent there.
+        /// Whether the user has to be asked before the redirect.
         ask: bool,
     },
-    /// Too many were begun: nothing of this one is kept.
+    /// Too many requests were begun: this one is not stored.
     #[error(transparent)]
     TooMany(#[from] TooMany),
     /// Ours.
@@ -232,7 +232,7 @@ impl From<StoreError> for AuthorizeError {
     }
 }
 
-/// A request that passed all checks, before it is anybody's.
+/// A request that passed all checks, not yet bound to a browser.
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
     redirect_uri: String,
@@ -252,9 +252,9 @@ pub(crate) struct Checked {
     pub(crate) object: Option<OneUse>,
 }
 
-/// Takes an authorization request: checks it, stores it, binds it to the browser.
+/// Begins an authorization request: checks it, stores it, binds it to the browser.
 ///
-/// A pushed request that this browser brought before is found again until a decision is made.
+/// A pushed request that this browser has begun before is found again until a decision is made.
 ///
 /// # Errors
 /// [`AuthorizeError`].
@@ -317,7 +317,7 @@ async fn begin_for(
             let refusal = Refusal::InvalidRequestObject(RequestObjectError::Replayed.to_string());
             Err(refuse(ctx, &client, params, refusal))
         }
-        // Deleted a moment ago.
+        // The client was deleted a moment ago.
         Err(error) if error.is_dangling() => {
             Err(UnsafeRequest::UnknownClient(request.client_id.into_string()).into())
         }
@@ -325,8 +325,8 @@ async fn begin_for(
     }
 }
 
-/// Begins with a pushed request (RFC 9126 section 4): the first browser that brings it has it, and a
-/// reload there finds the same request again.
+/// Begins with a pushed request (RFC 9126 section 4): it is bound to the first browser that presents it, and
+/// a reload there finds the same request again.
 async fn begin_pushed(
     ctx: &Ctx,
     client: Arc<Client>,
@@ -345,7 +345,7 @@ async fn begin_pushed(
                 return Ok(auth_requests::find_auth_request(c, bound, &browser, now)?);
             }
             if !par::bind_par_request(c, &request_uri, &id)? {
-                // Another browser was first, between the look and the swap.
+                // Another browser was first, between the read and the update.
                 return Ok(None);
             }
             let params: AuthorizeParams = serde_json::from_str(&pushed.authorization_request)
@@ -359,7 +359,7 @@ async fn begin_pushed(
         })
         .await?;
     trace::correlate(bound.as_ref().and_then(|request| request.correlation_id.as_ref()));
-    // Decided: the reference is used up.
+    // Once decided, the `request_uri` is consumed.
     bound
         .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
         .ok_or(AuthorizeError::Unsafe(UnsafeRequest::RequestUri))
@@ -376,8 +376,8 @@ async fn find_client(ctx: &Ctx, params: &AuthorizeParams) -> Result<Arc<Client>,
     Ok(client.ok_or_else(|| UnsafeRequest::UnknownClient(shorten(client_id)))?)
 }
 
-/// Checks a request as it came from the client, and leaves in `params` what it comes down to. Both ways
-/// in, plain and pushed, come through here.
+/// Checks a request as the client sent it, and leaves the effective parameters in `params`, with the request
+/// object and the `id_token_hint` resolved. Plain and pushed requests both pass through here.
 pub(crate) async fn prepare(
     ctx: &Ctx,
     client: &Client,
@@ -417,11 +417,11 @@ fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked
     check_rest(ctx, client, params, redirect_uri).map_err(|refusal| refuse(ctx, client, params, refusal))
 }
 
-/// Tells the client, if there is a safe way to it.
+/// Builds the error answer to the client, if its redirect URI is safe to use.
 fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal) -> AuthorizeError {
     let redirect_uri = match registered_redirect_uri(ctx, client, params) {
         Ok(redirect_uri) => redirect_uri,
-        // What is wrong with the request comes before what is missing beside it (RFC 9101 section 7).
+        // An unreadable request takes precedence over what is missing beside it (RFC 9101 section 7).
         Err(_) if refusal.hides_request() => return UnsafeRequest::Refused(refusal).into(),
         Err(error) => return error.into(),
     };
@@ -432,7 +432,7 @@ fn refuse(ctx: &Ctx, client: &Client, params: &AuthorizeParams, refusal: Refusal
     AuthorizeError::Refused { refusal, answer, ask: false }
 }
 
-/// The redirect URI of a request. Any port of this device is as good as the registered one, but for our own.
+/// The registered redirect URI of a request. A loopback URI may have any port except this server's own.
 fn registered_redirect_uri<'a>(
     ctx: &Ctx,
     client: &Client,
@@ -492,7 +492,7 @@ fn check_rest(
     if code_challenge.is_none() {
         check_nonce_instead(client, params, &scope)?;
     }
-    // One of several is for the person to choose.
+    // If there are several, the user chooses.
     let required = if let [did] = &*claims.subs { Some(did.to_string()) } else { None };
     Ok(Checked {
         redirect_uri: redirect_uri.to_owned(),
@@ -513,7 +513,7 @@ fn check_rest(
     })
 }
 
-/// The challenge; none at all may be right, too.
+/// The challenge, if the request has one.
 fn code_challenge(params: &AuthorizeParams) -> Result<Option<CodeChallenge>, Refusal> {
     match (params.code_challenge.as_deref(), params.code_challenge_method.as_deref()) {
         (None, None) => Ok(None),
@@ -525,8 +525,8 @@ fn code_challenge(params: &AuthorizeParams) -> Result<Option<CodeChallenge>, Ref
     }
 }
 
-/// OAuth 2.1 section 7.5.1: a confidential OpenID Connect client that checks its `nonce` needs no PKCE, if the operator
-/// says so.
+/// OAuth 2.1 section 7.5.1: a confidential OpenID Connect client that checks its `nonce` needs no PKCE, if
+/// the operator allows it.
 fn check_nonce_instead(client: &Client, params: &AuthorizeParams, scope: &Scope) -> Result<(), Refusal> {
     match client.pkce_policy() {
         PkcePolicy::Required => Err(Refusal::NoCodeChallenge),
@@ -542,7 +542,7 @@ fn response_mode(params: &AuthorizeParams) -> Result<ResponseMode, Refusal> {
     }
 }
 
-/// Digits only: no sign, no more than a person lives.
+/// Parses a number of seconds: 1 to 10 digits, no sign.
 fn parse_seconds(text: &str) -> Result<i64, Refusal> {
     let digits = (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or(Refusal::MaxAge)
@@ -585,7 +585,7 @@ impl Checked {
     }
 }
 
-/// What a client sent, fit for a page: not too long.
+/// Shortens client input for display, to 200 characters.
 fn shorten(text: &str) -> String {
     text.chars().take(200).collect()
 }

@@ -1,8 +1,8 @@
-//! Telling clients that a person is signed out (OpenID Connect Back-Channel Logout 1.0).
+//! Notifies clients that a user is signed out (OpenID Connect Back-Channel Logout 1.0).
 //!
-//! The end of a session and the note that its client is to be told are one transaction. Here the notes are
-//! worked off, in one queue a client: at once after the end, and from time to time. A node that takes one holds it for a
-//! while; what it could not deliver is due again later and later, for a day.
+//! The end of a session and the notice for its client are stored in one transaction. This module delivers the
+//! notices, one queue per client: at once after the end, and periodically. A node that claims a notice holds
+//! it for a short lease; a failed delivery is retried after growing pauses, for a day.
 
 use causeway_domain::{ClientId, Rng, Timestamp};
 use causeway_store::logouts::{self, LogoutNotice};
@@ -15,19 +15,19 @@ use crate::deliveries::{DeliveryKind, Outcome, Queues, start};
 use crate::error::Internal;
 use crate::id_token::Issuer;
 
-/// Seconds that a node has for it: longer than a request may take.
+/// Seconds that a node may hold a claimed notice: longer than a request may take.
 const LEASE_SECONDS: i64 = 60;
 /// Seconds until the second try; doubled each time, up to the longest.
 const PAUSE_SECONDS: i64 = 15;
 const LONGEST_PAUSE_SECONDS: i64 = 3600;
-/// Seconds that a logout token is good for (section 2.4 recommends two minutes at most).
+/// Seconds that a logout token is valid (section 2.4 recommends two minutes at most).
 const TOKEN_SECONDS: i64 = 120;
 /// The event (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// The type of a logout token (section 2.4).
 const TYP: &str = "logout+jwt";
 
-/// Begins to tell each client what it is to be told now, and does not wait for any of them.
+/// Starts delivery of the due logout notices of each client, without waiting for any.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -38,7 +38,7 @@ pub async fn start_due(ctx: &Ctx) -> Result<Vec<JoinHandle<()>>, Internal> {
     Ok(start::<Logouts>(ctx, due.await?))
 }
 
-/// Tells every client that is to be told now.
+/// Delivers every due logout notice.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -49,7 +49,7 @@ pub async fn tell_due(ctx: &Ctx) -> Result<(), Internal> {
     Ok(())
 }
 
-/// The same soon, for whoever has just ended a session and does not wait.
+/// Starts delivery in the background, for a caller that has just ended a session and does not wait.
 pub(crate) fn tell_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
@@ -106,7 +106,7 @@ impl DeliveryKind for Logouts {
     }
 }
 
-/// What the token says (section 2.4): never a `nonce`, so that nobody takes it for an id_token.
+/// The claims of a logout token (section 2.4): never a `nonce`, so that it cannot pass for an `id_token`.
 fn claims(issuer: &str, notice: &LogoutNotice, now: Timestamp, rng: &dyn Rng) -> Value {
     json!({
         "iss": issuer,

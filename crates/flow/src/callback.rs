@@ -1,9 +1,9 @@
-//! The answer of a person's own server, and the proof that it may be believed.
+//! The authorization response of the user's authorization server, and the proof that it can be trusted.
 //!
-//! The `sub` of a token answer is a claim of a server that may be hostile. It is believed only when
-//! the callback's `iss` is the issuer that this request was sent to (RFC 9207 section 2.4), and the
-//! DID's own document leads to a PDS whose authorization server is that issuer (atproto OAuth
-//! specification, "Identity Authentication"). If somebody named an account, it must be that one.
+//! The `sub` of a token answer is a claim of a server that may be hostile. It is trusted only when the
+//! callback's `iss` is the issuer that this request was sent to (RFC 9207 section 2.4), and the DID's own
+//! document leads to a PDS whose authorization server is that issuer (atproto OAuth specification, "Identity
+//! Authentication"). If an account was named, it must be that one.
 
 use causeway_atproto::{
     CodeExchange, HttpError, Identity, ResolveError, TokenAnswer, TokenError as UpstreamTokenError,
@@ -32,33 +32,33 @@ use crate::respond::ClientAnswer;
 use crate::sign_in::{self, SignInError, end_request};
 use crate::trace;
 
-/// The parameters that came back (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
+/// The parameters of the response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
 #[derive(Clone, Debug, Default)]
 pub struct CallbackParams {
     /// Our state.
     pub state: Option<String>,
     /// The code.
     pub code: Option<Secret>,
-    /// Who answers.
+    /// The issuer that answers.
     pub iss: Option<String>,
     /// The error, instead of a code.
     pub error: Option<String>,
 }
 
-/// What happens next.
+/// The next step of the sign-in.
 #[derive(Debug)]
 pub enum CallbackOutcome {
-    /// Signed in: the person is asked for consent.
+    /// Signed in: the user is asked for consent.
     Consent(AuthRequestId),
-    /// They have proven that an account is theirs: the account page shows it.
+    /// The user has proven that an account is theirs: the account page shows it.
     Account,
-    /// They have to go to their PDS once more.
+    /// The user is sent to the authorization server once more.
     Upstream(Url),
-    /// The client is told: that nobody has signed in, or who has and had agreed before.
+    /// The client gets its answer: an error, or a code by remembered consent.
     Client(ClientAnswer),
 }
 
-/// Why there is nothing to go on with.
+/// Why the callback cannot be processed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
     /// The state is unknown, expired, used, or another browser's.
@@ -79,7 +79,7 @@ impl CallbackError {
     }
 }
 
-/// Why a sign-in failed for good; the client gets it as an error.
+/// Why a sign-in failed for good; sent to the client as an error.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("the answer came from another server than the one that was asked")]
@@ -120,11 +120,12 @@ impl Failure {
     }
 }
 
-/// Takes the answer. The state works once and only in the browser that it was made for. Everything
-/// from there on runs to its end even when that browser hangs up: the upstream's code works once too.
+/// Processes the authorization response. The state works once and only in the browser that it was made for.
+/// Everything from there on runs to its end even when that browser disconnects: the upstream's code works
+/// once, too.
 ///
 /// # Errors
-/// [`CallbackError`]: there is no client to tell.
+/// [`CallbackError`]: there is no client to answer.
 #[tracing::instrument(name = "flow.callback", skip_all, fields(auth_request, issuer))]
 pub async fn complete(
     ctx: &Ctx,
@@ -176,12 +177,12 @@ async fn run(
     }
 }
 
-/// Once, and never where nobody may be shown anything.
+/// Whether the authorization server may be asked again: once, and never with `prompt=none`.
 fn may_ask_again(upstream: &UpstreamRequest, request: &AuthRequest) -> bool {
     !upstream.asked_again && !request.prompt.contains(Prompt::None)
 }
 
-/// The sign-in has failed: the client is told.
+/// Ends a failed sign-in with an error for the client.
 async fn fail(
     ctx: &Ctx,
     request: &AuthRequest,
@@ -192,14 +193,14 @@ async fn fail(
     let act = audit::act(ctx, Actor::Person, "sign_in", "failed").with("reason", failure.to_string());
     let act = act.with("issuer", upstream.upstream.issuer.as_str());
     if !end_request(ctx, request, act).await? {
-        // Another tab has moved it on meanwhile; its page is the one to look at.
+        // Another tab has advanced it meanwhile: its page is shown.
         return Ok(CallbackOutcome::Consent(request.id.clone()));
     }
     let (code, text) = (failure.code(), failure.to_string());
     Ok(CallbackOutcome::Client(ClientAnswer::with_error(request, ctx.issuer(), code, &text)))
 }
 
-/// Uses the state up, and finds the client's request that it was for.
+/// Consumes the state and finds the client's request behind it.
 async fn consume_state(
     ctx: &Ctx,
     state: OauthState,
@@ -287,8 +288,8 @@ async fn redeem(
     stored
 }
 
-/// The account and the scope that a sign-in's tokens are for; an error says why they cannot be used. Unlike at a refresh,
-/// nothing is known that could stand in for what is missing.
+/// The account and the scope that a sign-in's tokens are for; an error says why they cannot be used. Unlike
+/// at a refresh, there are no earlier values to fall back on.
 fn judge(answer: &TokenAnswer) -> Result<(&Did, &Scope), &'static str> {
     if let Some(flaw) = answer.flaw {
         return Err(flaw);
@@ -310,7 +311,7 @@ fn read_answer(params: CallbackParams, issuer: &str) -> Result<Secret, Failure> 
     }
 }
 
-/// Follows the DID's own document, fresh, to the issuer that answered.
+/// Resolves the DID's own document, bypassing the cache, to the issuer that answered.
 async fn prove_identity(
     ctx: &Ctx,
     upstream: &UpstreamRequest,
@@ -338,12 +339,12 @@ async fn prove_identity(
     if let Some(identity) = find().await? {
         return Ok(identity);
     }
-    // Which server its PDS names may be what is cached and wrong.
+    // The cached authorization server of its PDS may be outdated.
     ctx.atproto().forget(sub);
     find().await?.ok_or(Failure::ForeignAccount)
 }
 
-/// Stores the session as pending and asks for consent, in one transaction.
+/// Stores the session as pending and moves the request on to consent, in one transaction.
 async fn store_session(
     ctx: &Ctx,
     upstream: &UpstreamRequest,
@@ -405,8 +406,9 @@ async fn store_session(
     Ok(Ok(()))
 }
 
-/// The handle that a session begins with, and the time from which it counts. The one that was typed was verified when the
-/// sign-in began: it serves when the handle cannot be asked now. Without that, it is looked up again soon.
+/// The initial handle of a session and the time of its verification. When the handle cannot be resolved now,
+/// the typed one serves, which was verified when the sign-in began; without that one, it is looked up again
+/// soon.
 fn first_handle(
     upstream: &UpstreamRequest,
     identity: &Identity,
@@ -431,7 +433,7 @@ fn origin_of(url: &url::Url) -> String {
 mod tests {
     use super::*;
 
-    /// What apps' developers look up.
+    /// The error reference for app developers.
     const REFERENCE: &str = include_str!("../../../docs/src/reference/errors.md");
 
     #[test]

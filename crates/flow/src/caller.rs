@@ -1,4 +1,5 @@
-//! Who sends a request to the token, PAR or revocation endpoint, and what of the request works once.
+//! The authenticated client of a request to the token, PAR or revocation endpoint, and the request's one-use
+//! values.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub struct Caller {
     proof: Option<OneUse>,
 }
 
-/// Why a request was not let in.
+/// Why the client of a request was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CallerError {
     /// The client.
@@ -35,7 +36,7 @@ pub enum CallerError {
     Proof(#[from] ProofError),
 }
 
-/// What came a second time, though it works once.
+/// A one-use value that was presented again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Replayed {
     /// The assertion by which the client authenticates.
@@ -56,11 +57,11 @@ impl Replayed {
     }
 }
 
-/// Lets the client of a request in and checks its DPoP proof. Nothing is used up before the transaction of
-/// what the request is for ([`Caller::consume`]).
+/// Authenticates the client of a request and checks its DPoP proof. Nothing is consumed before the request's
+/// own transaction ([`Caller::consume`]).
 ///
 /// # Errors
-/// [`CallerError`]: that of the client first.
+/// [`CallerError`]: the client's error first.
 pub async fn identify(
     ctx: &Ctx,
     credentials: &Credentials,
@@ -78,8 +79,8 @@ pub async fn identify(
 }
 
 impl Caller {
-    /// Uses up what works once. First in the transaction of what the request brings: an error takes
-    /// everything back, so that a request which failed for our fault can be sent again as it is.
+    /// Consumes the assertion and the proof. Called first in the request's transaction: an error rolls
+    /// everything back, so that a request that failed on our side can be sent again unchanged.
     pub(crate) fn consume<E>(&self, c: &mut AnyConnection) -> Result<(), E>
     where
         E: From<StoreError> + From<Replayed>,
@@ -94,7 +95,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Uses up what works once for a request that only reads.
+    /// Consumes the assertion and the proof of a request that only reads.
     pub(crate) async fn consume_alone<E>(&self, ctx: &Ctx) -> Result<(), E>
     where
         E: From<StoreError> + From<Replayed> + Send + 'static,
@@ -114,7 +115,7 @@ impl Caller {
         Ok(())
     }
 
-    /// The key that a refresh token of this request is bound to: that of a public client. One that
+    /// The key that a refresh token of this request is bound to, for a public client. A client that
     /// authenticates may change its key (RFC 9449 section 5).
     pub(crate) fn refresh_jkt(&self) -> Option<Jkt> {
         match self.client.client_type() {

@@ -1,25 +1,25 @@
 //! The `claims` parameter of an authorization request (OpenID Connect Core section 5.5).
 //!
-//! What an `id_token` and the userinfo endpoint say by themselves needs no asking. That leaves three things:
-//! the email address, which is asked for as the scope `email` is, a `sub` that has to be a certain one, and an
-//! `acr` that has to be: how the person's own server has them sign in is not known here, so that is refused.
+//! Claims that the `id_token` and the userinfo endpoint contain anyway need no request. That leaves three:
+//! the email address, which is handled like the scope `email`; a required `sub`; and an essential `acr`,
+//! which is refused, since how the authorization server authenticates the user is not known here.
 
 use std::slice;
 
 use causeway_domain::Did;
 use serde_json::{Map, Value};
 
-/// The longest parameter that is read, in bytes.
+/// The longest parameter that is parsed, in bytes.
 pub(crate) const MAX_BYTES: usize = 4096;
 
-/// What a request asks for beyond what it gets anyway.
+/// The claims requested beyond those that are always provided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestedClaims {
     /// The email address, from the userinfo endpoint.
     pub(crate) email: bool,
-    /// The same, in the `id_token`, which only some clients have it from.
+    /// The same, in the `id_token`: only entitled clients get it there.
     pub(crate) email_in_id_token: bool,
-    /// Which of these has to sign in: anybody else is refused (section 5.5.1). Empty: whoever they are.
+    /// The accounts of which one has to sign in; any other is refused (section 5.5.1). Empty: any account.
     pub(crate) subs: Vec<Did>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum ClaimsError {
 }
 
 impl RequestedClaims {
-    /// Reads the parameter. What is not understood is left out, as the specification asks for.
+    /// Parses the parameter. Unknown claims are ignored, as the specification requires.
     pub(crate) fn read(text: &str) -> Result<Self, ClaimsError> {
         let Ok(Value::Object(request)) = serde_json::from_str(text) else { return Err(ClaimsError::Form) };
         let (userinfo, id_token) = (section(&request, "userinfo")?, section(&request, "id_token")?);
@@ -64,7 +64,7 @@ impl RequestedClaims {
     }
 }
 
-/// What a claim has to be one of: its `value`, and its `values`.
+/// The lists of values that a claim must be one of: its `value`, and its `values`.
 fn wanted(claim: &Value) -> impl Iterator<Item = &[Value]> {
     let said = |name: &str| claim.get(name).filter(|value| !value.is_null());
     let value = said("value").map(slice::from_ref);

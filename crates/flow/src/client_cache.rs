@@ -11,9 +11,9 @@ use causeway_domain::client::Client;
 use causeway_domain::{BoundedMap, ClientId};
 use tokio::time::Instant;
 
-/// How long a client is believed to be as it was.
+/// How long a cached client is used.
 const LIFETIME: Duration = Duration::from_millis(500);
-/// The most clients that are kept: the one that was looked up longest ago makes room.
+/// The most clients in the cache: the one that was looked up longest ago is evicted.
 const CAPACITY: usize = 4096;
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl ClientCache {
             .map(|(client, _)| Arc::clone(client))
     }
 
-    /// Keeps a client as it was when the look-up began.
+    /// Caches a client as of the time when its look-up began.
     pub(crate) fn put(&self, client: &Arc<Client>, since: Instant) {
         let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
         clients.put(client.client_id.clone(), (Arc::clone(client), since));

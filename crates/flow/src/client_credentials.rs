@@ -1,7 +1,7 @@
-//! The client credentials grant (RFC 6749 section 4.4): a token for the client itself, without a person.
+//! The client credentials grant (RFC 6749 section 4.4): a token for the client itself, without a user.
 //!
-//! Such a token says who its client is, to whoever introspects or verifies it. It has no scope, since every
-//! scope of this server is something that a person allows, and opens none of our own resources.
+//! Such a token identifies its client to servers that introspect or verify it. It has no scope, since every
+//! scope of this server is granted by a user, and gives access to none of our own resources.
 
 use causeway_domain::Resources;
 use causeway_domain::client::{ClientType, GrantType};
@@ -15,13 +15,13 @@ use crate::tokens::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
 /// The parameters of the request.
 #[derive(Debug, Default)]
 pub struct ClientParams {
-    /// What it asks for: there is nothing.
+    /// The requested scope, which must be empty.
     pub scope: Option<String>,
     /// Where the token is to be used (RFC 8707).
     pub resource: Vec<String>,
 }
 
-/// Gives an authenticated client a token of its own. There is no refresh token (section 4.4.3).
+/// Issues an authenticated client a token for itself. There is no refresh token (section 4.4.3).
 ///
 /// # Errors
 /// [`TokenError`].
@@ -49,7 +49,7 @@ pub async fn grant(ctx: &Ctx, caller: &Caller, params: ClientParams) -> Result<I
     Ok(pair.issued_to_client())
 }
 
-/// What a signed token says: `sub` is the client (RFC 9068 section 2.2).
+/// The claims of a signed token: `sub` is the client (RFC 9068 section 2.2).
 fn facts(caller: &Caller, resources: &Resources) -> Facts {
     let sub = caller.client.client_id.to_string();
     Facts { sub, scope: causeway_domain::Scope::default(), resources: resources.clone(), auth_time: None }

@@ -1,10 +1,11 @@
-//! Clients that nobody registered: found by the document that their `client_id` leads to
-//! (draft-ietf-oauth-client-id-metadata-document), or by the `client_id` itself where an app is under
-//! development on the person's own machine.
+//! Unregistered clients: found by the document at their `client_id`
+//! (draft-ietf-oauth-client-id-metadata-document), or by the `client_id` itself for an app under development
+//! on the user's own machine.
 //!
-//! Anybody can send a `client_id`, and so have us fetch what it names. So a document is fetched by the guarded
-//! client alone, by one at a time, not again for a moment after it failed, unknown ones only so often from
-//! one host, and so many at once for each who asks. Nothing is kept for a request that is refused.
+//! Anybody can send a `client_id` and so make this server fetch a URL. So documents are fetched only by the
+//! guarded HTTP client: each by one task at a time and not again right after a failure, unknown ones at a
+//! limited rate per host, and a limited number at once per requesting address. Nothing is stored for a
+//! request that is refused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,34 +24,35 @@ use crate::limits::{self, Act, Network, TooMany, network};
 use crate::register;
 use crate::trace;
 
-/// The most that is read of a document, in bytes.
+/// The most bytes that are read of a document.
 const DOCUMENT_CAP: usize = 32 * 1024;
-/// Seconds that a document is kept at least and at most, and when its server does not say.
+/// Seconds that a document is cached, at least and at most, and when its server does not say.
 const KEPT_SECONDS: (i64, i64) = (60, 86_400);
 const KEPT_SECONDS_UNSAID: i64 = 600;
 /// Seconds between two tries when one has failed.
 const COOL_DOWN_SECONDS: i64 = 10;
-/// Seconds that a document which held up counts while its server is not to be reached.
+/// Seconds that the last valid document stays in use while its server cannot be reached.
 const GRACE_SECONDS: i64 = 86_400;
 /// Seconds after which a loopback client is noted as seen again.
 const SEEN_SECONDS: i64 = 3600;
-/// Documents that nobody has used before, from one host within a minute: for all who ask, and for one address.
+/// Unknown documents that may be fetched from one host within a minute: for all requesters, and for one
+/// address.
 const NEW_PER_HOST: u32 = 100;
 const NEW_PER_HOST_AND_ADDRESS: u32 = 20;
 const HOST_WINDOW_SECONDS: i64 = 60;
-/// The most documents, and half the most hosts, that are remembered: what came first makes room.
+/// The most documents, and half the most hosts, in memory: the oldest is evicted.
 const CAPACITY: usize = 4096;
 
-/// Why a client of this kind is not let in.
+/// Why an unregistered client is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentTrouble {
-    /// The name or the document does not hold up.
+    /// The `client_id` or the document is invalid.
     #[error(transparent)]
     Invalid(#[from] ClientDocumentError),
-    /// Its server answers with something else than a document.
+    /// Its server answers with something other than a document.
     #[error("the client document cannot be read: its server {0}")]
     Answer(String),
-    /// Its server does not answer, or is none that we connect to: which of it is for the log alone.
+    /// Its server does not answer, or is one that we never connect to: only the log says which.
     #[error("the client document cannot be fetched: its server cannot be reached from here")]
     Unreachable,
     /// Too many are being fetched.
@@ -67,7 +69,7 @@ impl DocumentTrouble {
         }
     }
 
-    /// Whether it says nothing about the document: the last good one may serve for a while.
+    /// Whether the failure says nothing about the document, so that the last good one may serve for a while.
     const fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable | Self::Busy)
     }
@@ -76,7 +78,7 @@ impl DocumentTrouble {
 /// Why a client could not be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// Its document.
+    /// Its document is invalid or unavailable.
     #[error(transparent)]
     Document(#[from] DocumentTrouble),
     /// Ours.
@@ -84,10 +86,10 @@ pub enum FindError {
     Internal(#[from] Internal),
 }
 
-/// Who fetches one document, and when and how that went wrong last.
+/// The lock of one document's fetch, and the time and cause of its last failure.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Held by who fetches.
+    /// Held by the task that fetches.
     flight: tokio::sync::Mutex<Option<(Timestamp, DocumentTrouble)>>,
 }
 
@@ -98,14 +100,14 @@ struct Window {
     fetches: u32,
 }
 
-/// What this process is fetching, and has tried to.
+/// The documents that this process is fetching or has tried to fetch.
 #[derive(Debug)]
 pub(crate) struct ClientDocuments {
     slots: Mutex<BoundedMap<ClientId, Arc<Slot>>>,
     hosts: Mutex<BoundedMap<Asked, Window>>,
 }
 
-/// A host, and who asks for its documents: anybody, or one address.
+/// A host, and the requester of its documents: one address, or `None` for all.
 type Asked = (String, Option<Network>);
 
 impl Default for ClientDocuments {
@@ -126,7 +128,7 @@ impl ClientDocuments {
         slot
     }
 
-    /// Whether one more unknown document may be fetched from this host now, for whoever is at this address.
+    /// Whether one more unknown document may be fetched from this host now, for a request from this address.
     fn admit(&self, url: &Url, address: Option<Network>, now: Timestamp) -> bool {
         let host = url.host_str().unwrap_or_default();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,14 +139,14 @@ impl ClientDocuments {
             hosts.put(asked, Window { since, fetches: fetches.saturating_add(1) });
             fetches < most
         };
-        // One address that asks too often takes nothing of what all have.
+        // An address over its own limit does not count against the shared one.
         (address.is_none() || count((host.to_owned(), address), NEW_PER_HOST_AND_ADDRESS))
             && count((host.to_owned(), None), NEW_PER_HOST)
     }
 }
 
-/// Finds the client that a request comes from: as [`clients::find`], and one that nobody registered by its
-/// document, as fresh as the document's server wants it to be.
+/// Finds the client of a request: like [`clients::find`], and an unregistered one by its document, as fresh
+/// as the document's server requires.
 ///
 /// # Errors
 /// [`FindError`].
@@ -166,7 +168,8 @@ pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<C
     }
 }
 
-/// A client that describes itself in its name. It is kept when a request of it is: see [`keep_loopback`].
+/// A loopback client, described by its `client_id`. It is stored just before a request of it: see
+/// [`keep_loopback`].
 fn loopback(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -183,7 +186,7 @@ fn loopback(
     described(ctx, client_id, metadata, ClientOrigin::Loopback { checked_at: now }).map(Arc::new)
 }
 
-/// Why a client is not kept.
+/// Why a client is not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeepError {
     /// Too many new ones.
@@ -194,8 +197,8 @@ pub(crate) enum KeepError {
     Internal(#[from] Internal),
 }
 
-/// Keeps a client that describes itself in its name, unless it was just kept: the request of it that is kept next
-/// refers to it. A new one counts as a registration. All others are kept already.
+/// Stores a loopback client, unless it was stored a moment ago: the request that is stored next refers to it.
+/// A new one counts as a registration. All other clients are stored already.
 ///
 /// # Errors
 /// [`KeepError`].
@@ -223,7 +226,7 @@ async fn document(
     let slot = ctx.client_documents().slot(client_id);
     let mut failed = slot.flight.lock().await;
     let now = ctx.now();
-    // Whoever had the flight before, here or in another process, may have brought it.
+    // The previous holder of the lock, or another process, may have fetched it.
     let known = clients::find_now(ctx, client_id).await?;
     if let Some(client) = known.as_ref().filter(|client| is_fresh(client, now)) {
         return Ok(Arc::clone(client));
@@ -260,14 +263,14 @@ async fn document(
 fn is_fresh(client: &Client, now: Timestamp) -> bool {
     match client.origin {
         ClientOrigin::Document { checked_at, fresh_until } => {
-            // A clock that went back makes nothing last longer.
+            // A clock that was set back must not extend the lifetime.
             checked_at <= now && now < fresh_until
         }
         _ => false,
     }
 }
 
-/// Reads a document anew, and keeps what it says.
+/// Fetches a document again and stores the client that it describes.
 async fn read(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -279,7 +282,7 @@ async fn read(
     keep(ctx, client_id, metadata, origin, known.is_none()).await
 }
 
-/// Fetches a document, and how long it may be kept.
+/// Fetches a document; returns its metadata and the end of its freshness.
 async fn fetch(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -305,8 +308,8 @@ async fn fetch(
     Ok((read_document(client_id.as_str(), document.json)?, fresh_until))
 }
 
-/// What the outside may know of a failure. What is behind an address that we do not connect to, and whether
-/// anything is, is nobody's business.
+/// Reduces a failure to what a client may learn. Whether anything is behind an address that we never connect
+/// to, and what, is not revealed.
 fn trouble_of(error: &HttpError) -> DocumentTrouble {
     match error {
         HttpError::Status { status: 429 | 500..=599, .. } => DocumentTrouble::Unreachable,
@@ -322,7 +325,7 @@ fn trouble_of(error: &HttpError) -> DocumentTrouble {
     }
 }
 
-/// A client as it describes itself now, if that holds up.
+/// Builds a client from its current metadata, if they are valid.
 fn described(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -331,13 +334,13 @@ fn described(
 ) -> Result<Client, FindError> {
     let invalid = |error| FindError::Document(ClientDocumentError::Metadata(error).into());
     let mut valid = register::check_alone(metadata, Some(ctx.issuer())).map_err(invalid)?;
-    // The document was written for many servers: what no client can have here is not asked for either.
+    // The document was written for many servers: scopes that no client can have here are dropped.
     valid.scope = ctx.scopes().registrable(&valid, None).unwrap_or_else(|_| Some(Scope::atproto()));
     let client = valid.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
     Ok(Client { origin, ..client })
 }
 
-/// Keeps a client as it describes itself now, if that holds up. One that is new counts as a registration.
+/// Stores a client by its current metadata, if they are valid. A new one counts as a registration.
 async fn keep(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -352,7 +355,7 @@ async fn keep(
     Ok(put(ctx, client).await?)
 }
 
-/// Keeps a client that nobody registered.
+/// Stores an unregistered client.
 async fn put(ctx: &Ctx, client: Client) -> Result<Arc<Client>, Internal> {
     let since = Instant::now();
     let put = async |client: Client| {
@@ -399,7 +402,7 @@ mod tests {
         assert_eq!(admitted, 100, "nor by many together");
     }
 
-    /// What is full forgets what came first, and counts on.
+    /// A full table evicts its oldest entries, and keeps counting.
     #[test]
     fn memory_is_bounded() {
         let documents = ClientDocuments::default();
@@ -414,7 +417,7 @@ mod tests {
         assert!(!admit());
     }
 
-    /// What is told apart must not tell a stranger what our network looks like.
+    /// Distinguishable errors must not show a stranger what our network looks like.
     #[test]
     fn failures_say_nothing_of_our_network() {
         for error in [

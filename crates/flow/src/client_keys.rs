@@ -1,5 +1,5 @@
-//! The public keys of clients: those that stand in their registration, and those behind their `jwks_uri`,
-//! kept as long as the answer says.
+//! The public keys of clients: those in their registration, and those behind their `jwks_uri`, cached as long
+//! as the answer allows.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -13,12 +13,12 @@ use url::Url;
 use crate::assertion::AssertionError;
 use crate::ctx::Ctx;
 
-/// Seconds that fetched keys are kept at least and at most, and when their server does not say.
+/// Seconds that fetched keys are cached, at least and at most, and when their server does not say.
 const KEPT_SECONDS: (i64, i64) = (60, 86_400);
 const KEPT_SECONDS_UNSAID: i64 = 600;
-/// Seconds between two fetches of the same keys: whoever sends unknown `kid`s causes no more.
+/// Seconds between two fetches of the same keys: a request with an unknown `kid` cannot cause more.
 const COOL_DOWN_SECONDS: i64 = 10;
-/// The most key sets that are kept: the one that was asked for first makes room.
+/// The most key sets in the cache: the oldest is evicted.
 const CAPACITY: usize = 1024;
 
 /// Keys as they were fetched last.
@@ -29,11 +29,11 @@ struct Fetched {
     tried_at: Timestamp,
 }
 
-/// What is known of one `jwks_uri`.
+/// The cached state of one `jwks_uri`.
 #[derive(Debug, Default)]
 struct Slot {
     last: RwLock<Option<Fetched>>,
-    /// Held by who fetches.
+    /// Held by the task that fetches.
     flight: tokio::sync::Mutex<()>,
 }
 
@@ -53,7 +53,7 @@ impl Default for ClientKeys {
 }
 
 impl ClientKeys {
-    /// The keys of a client, as fresh as their server wants them to be.
+    /// The keys of a client, as fresh as their server requires.
     pub(crate) async fn find(&self, ctx: &Ctx, client: &Client) -> Result<Arc<JwkSet>, AssertionError> {
         let Some(uri) = client.jwks_uri() else {
             let inline = client.jwks.as_ref().unwrap_or(&serde_json::Value::Null);
@@ -67,7 +67,7 @@ impl ClientKeys {
         }
     }
 
-    /// The keys of a client when they have changed since they were `known`; looked up once in a while.
+    /// The keys of a client if they differ from the `known` ones; fetched at a limited rate.
     pub(crate) async fn find_newer(
         &self,
         ctx: &Ctx,
@@ -91,7 +91,7 @@ impl ClientKeys {
     }
 }
 
-/// Fetches the keys, unless somebody else just did; `None` when there are none to be had.
+/// Fetches the keys, unless that was just done; `None` when none are available.
 async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>, AssertionError> {
     let _flight = slot.flight.lock().await;
     let now = ctx.now();
@@ -100,7 +100,7 @@ async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>,
         return Ok(last.keys.clone());
     }
     let url = Url::parse(uri).map_err(|_| AssertionError::Unreachable)?;
-    // Whoever finds no turn has asked nobody: the next one may.
+    // Without a turn nothing was fetched: the next caller may try.
     let turn = ctx.fetch_turns().wait(&url).await.ok_or(AssertionError::Unreachable)?;
     let fetching = timeout(turn.patience, ctx.atproto().http().get_document(&url, HttpClient::DOCUMENT_CAP));
     let fetched = fetching.await.unwrap_or(Err(HttpError::Timeout));
@@ -112,7 +112,7 @@ async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>,
         }
         Err(error) => {
             tracing::warn!(host = url.host_str(), %error, "a client's jwks_uri could not be fetched");
-            // What was fetched before lives to its own end, and no longer: its keys may be revoked.
+            // Keys fetched before stay valid until they expire, no longer: they may be revoked.
             let kept = last.filter(|last| last.fresh_until > now);
             let (keys, fresh_until) = kept.map_or((None, now), |last| (last.keys, last.fresh_until));
             remember(slot, Fetched { keys: keys.clone(), fresh_until, tried_at: now });

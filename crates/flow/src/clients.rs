@@ -16,14 +16,14 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::limits::{self, Act, TooMany};
 
-/// How a request says who its client is.
+/// The client credentials of a request.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The client that it claims to be; only an assertion may leave it out, since it names the client itself.
+    /// The claimed client; only an assertion may omit it, since it names the client itself.
     pub client_id: Option<ClientId>,
-    /// How it proves that.
+    /// The proof of that identity.
     pub proof: ClientProof,
-    /// Where the request comes from, as far as that is known.
+    /// The address that the request comes from, if it is known.
     pub address: Option<IpAddr>,
 }
 
@@ -51,29 +51,29 @@ impl ClientProof {
     }
 }
 
-/// Why a client was not let in.
+/// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthError {
-    /// Nobody of that name.
+    /// No client has this `client_id`.
     #[error("unknown client_id: register the client first, or check for a typing mistake")]
     UnknownClient,
-    /// It registered another method, and no other is taken (OAuth 2.1 section 2.4).
+    /// It registered another method, and no other is accepted (OAuth 2.1 section 2.4).
     #[error(
         "this client authenticates with {registered}, the request used {used}: tell its library, or register {used}"
     )]
     WrongMethod {
-        /// What it registered.
+        /// The registered method.
         registered: &'static str,
-        /// What the request did.
+        /// The method of the request.
         used: &'static str,
     },
     /// The secret is not the one that was issued.
     #[error("the client secret is wrong")]
     WrongSecret,
-    /// The document that describes it.
+    /// The document that describes it is invalid or unavailable.
     #[error(transparent)]
     Document(#[from] DocumentTrouble),
-    /// The assertion does not hold.
+    /// The assertion is invalid.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
     /// It failed too often.
@@ -121,7 +121,7 @@ pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>
     Ok(found)
 }
 
-/// The same, as it is now.
+/// Finds a client of our tenant in the database, bypassing the cache.
 pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>, Internal> {
     let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
     let found =
@@ -129,8 +129,8 @@ pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<A
     Ok(found.await?.map(Arc::new))
 }
 
-/// Lets a client in, or says why not. Nothing is consumed before this, and nothing by this: the assertion
-/// that it may have used is given back, to be used up with what the request brings.
+/// Authenticates a client. Nothing is consumed before or by this: the one-use key of the assertion, if any,
+/// is returned, to be consumed in the request's transaction.
 ///
 /// # Errors
 /// [`ClientAuthError`]; comparison of secrets takes constant time.
@@ -152,14 +152,14 @@ pub(crate) async fn authenticate(
     let address = credentials.address;
     limits::check_client(ctx, Act::FailedAuthentication, client_id, address)?;
     if find(ctx, client_id).await?.is_none() {
-        // Names that somebody makes up use up their address. A client that there is is heard there all the same.
+        // Made-up client names count against their address. An existing client is still served there.
         limits::check(ctx, Act::FailedAuthentication, Some(client_id), address)?;
     }
     let proven = prove(ctx, client_id, &credentials.proof, assertion.as_ref()).await;
     if let Err(error) = &proven
         && error.code() == ErrorCode::InvalidClient
     {
-        // What counts is the next one.
+        // This failure counts against the next attempt.
         limits::count(ctx, Act::FailedAuthentication, client_id, address);
     }
     proven

@@ -1,21 +1,21 @@
-//! Loud lines of the log that would come again with each session: each is said once an hour.
+//! Limits error log lines that would repeat with each session: each is logged once an hour.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use causeway_domain::Timestamp;
 
-/// Seconds for which a line is not said again.
+/// Seconds for which a line is not logged again.
 const SILENT_SECONDS: i64 = 3600;
-/// Subjects that are remembered; the oldest makes room.
+/// The most subjects in memory; the oldest is evicted.
 const CAPACITY: usize = 256;
 
-/// The subjects that this process has complained of.
+/// The subjects that this process has logged lately.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints(Mutex<HashMap<String, Timestamp>>);
 
 impl Complaints {
-    /// Whether there was no complaint of this subject in the last hour; there is one now.
+    /// Whether the subject was not logged within the last hour; marks it as logged now.
     pub(crate) fn is_new(&self, subject: &str, now: Timestamp) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.get(subject).is_some_and(|at| (0..SILENT_SECONDS).contains(&now.since(*at))) {

@@ -1,4 +1,4 @@
-//! The person's decision.
+//! The user's consent.
 
 use causeway_domain::client::Client;
 use causeway_domain::device::{DeviceGrant, DeviceStage};
@@ -26,45 +26,45 @@ use crate::scopes;
 use crate::sign_in::end_request;
 use crate::trace;
 
-/// What the person is asked.
+/// The contents of the consent page.
 #[derive(Debug)]
 pub struct ConsentView {
     /// The request.
     pub request: AuthRequest,
-    /// Who asks.
+    /// The client that asks.
     pub client: Client,
-    /// Who is asked, and where their account lives.
+    /// The pending session: the user's account and its servers.
     pub session: SessionHead,
-    /// What would be granted: what was asked for, as far as the person's server granted it.
+    /// The scope that would be granted: the requested one, as far as the authorization server granted it.
     pub scope: Scope,
-    /// What the person's server granted: what is in permission sets is in it.
+    /// The scope that the authorization server granted, including the contents of permission sets.
     pub upstream_scope: Scope,
-    /// Whether they can choose not to be asked again.
+    /// Whether the user can choose not to be asked again.
     pub may_remember: bool,
     /// Whether the answer reaches the client and nobody else. Any app on a device can claim a loopback address or
     /// a private scheme, under whatever `client_id` (RFC 8252 section 8.6).
     pub reaches_client_alone: bool,
 }
 
-/// What the person decided.
+/// The user's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The client may.
+    /// Access is granted.
     Allow {
-        /// The person does not want to be asked again.
+        /// The user does not want to be asked again.
         remember: bool,
     },
-    /// It may not.
+    /// Access is denied.
     Deny,
 }
 
-/// Why there is nothing to decide.
+/// Why no decision can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsentError {
     /// The request is unknown, expired, decided, or another browser's.
     #[error("this request was already decided, has expired, or belongs to another browser")]
     Gone,
-    /// The person has not signed in for it yet.
+    /// The user has not signed in for it yet.
     #[error("the sign-in for this request is not complete")]
     NotSignedIn,
     /// Ours.
@@ -88,7 +88,7 @@ impl ConsentError {
     }
 }
 
-/// What the consent page shows.
+/// Loads the contents of the consent page.
 ///
 /// # Errors
 /// [`ConsentError`].
@@ -108,7 +108,7 @@ pub async fn view(
             let (session, upstream_scope) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
-            // Whoever holds a device may have any client's identifier.
+            // A device may use any client's identifier.
             let reaches_client_alone =
                 request.device_code.is_none() && remember::own_origin(&request.redirect_uri).is_some();
             let may_remember = remember::origin_to_remember(&client, &request, &scope).is_some();
@@ -127,8 +127,8 @@ pub async fn view(
     Ok(view)
 }
 
-/// Carries out the person's decision: with `Allow` the code and everything that it stands for are
-/// committed in one transaction before the redirect exists.
+/// Carries out the user's decision: with `Allow` the code and its grant are committed in one transaction
+/// before the redirect exists.
 ///
 /// # Errors
 /// [`ConsentError`].
@@ -171,8 +171,8 @@ pub async fn decide(
     }
 }
 
-/// Answers a request whose person has just signed in, when they have said before that they need not be asked;
-/// `None`: they are.
+/// Answers a request whose user has just signed in and has chosen before not to be asked again; `None`: the
+/// user has to be asked.
 ///
 /// # Errors
 /// [`ConsentError`].
@@ -191,16 +191,16 @@ pub(crate) async fn allow_remembered(
     allow(ctx, request, session_id, Agreed::Before).await
 }
 
-/// When the person agreed.
+/// When the user agreed.
 #[derive(Clone, Copy)]
 enum Agreed {
     /// On our page.
     Now { remember: bool },
-    /// Earlier, to as much at least.
+    /// Earlier, to at least the same scope.
     Before,
 }
 
-/// Issues the code; `None`: the person has to be asked after all.
+/// Issues the code; `None`: the user has to be asked after all.
 async fn allow(
     ctx: &Ctx,
     request: AuthRequest,
@@ -259,12 +259,12 @@ async fn allow(
         .await?;
     let Some(superseded) = issued else { return Ok(None) };
     tracing::info!(remembered = matches!(agreed, Agreed::Before), "consent given");
-    // Only now: the new background session is committed, the one before it is of no use.
+    // Only now: the new background session is committed and replaces the previous one.
     join_all(superseded.iter().map(|id| maintenance::revoke_soon(ctx, id))).await;
     Ok(Some(answer))
 }
 
-/// What a code stands for until it is redeemed.
+/// The grant behind a code until it is redeemed.
 fn code_for(
     request: &AuthRequest,
     session: SessionHead,
@@ -290,7 +290,7 @@ fn code_for(
     }
 }
 
-/// How the person gets back: with a code, or, when a device waits for this, without one.
+/// The answer that sends the user back: with a code, or without one when a device waits for the decision.
 fn answer_to(ctx: &Ctx, request: &AuthRequest, code: &PlainToken<Code>) -> ClientAnswer {
     match &request.device_code {
         Some(_) => ClientAnswer::of_device(request),
@@ -298,8 +298,8 @@ fn answer_to(ctx: &Ctx, request: &AuthRequest, code: &PlainToken<Code>) -> Clien
     }
 }
 
-/// Remembers what the person agreed to now, if they want that, or finds that they have agreed before; `false`:
-/// they have not.
+/// Stores the consent given now, if the user wants it remembered, or finds the remembered one; `false`: there
+/// is none.
 fn settle_consent(
     c: &mut AnyConnection,
     request: &AuthRequest,
@@ -314,9 +314,9 @@ fn settle_consent(
     let of = Agreement { tenant_id: &request.tenant_id, client_id: &request.client_id, did: &session.did };
     match agreed {
         Agreed::Now { remember: true } => {
-            // Whoever posts the form by hand may tick what was not on offer.
+            // A form posted by hand may tick a box that was not offered.
             if let Some(origin) = remember::origin_to_remember(&client, request, scope) {
-                // What they agreed to before still holds beside it.
+                // Earlier consent still holds beside it.
                 let mut all = consents::find_consent(c, of, &origin, now)?.unwrap_or_default();
                 scope.iter().for_each(|value| all.insert(value.clone()));
                 consents::put_consent(c, of, &origin, &all, now, now.plus(remember::REMEMBERED_SECONDS))?;
@@ -332,8 +332,8 @@ fn settle_consent(
     }
 }
 
-/// The same person pressed the button twice and the browser dropped the first answer: as long as the
-/// code in it is unused, this answer's code takes its place.
+/// Answers a repeated submission, when the browser dropped the first answer: as long as the code in that one
+/// is unused, the new code replaces it.
 async fn allow_again(
     ctx: &Ctx,
     request: &AuthRequest,
@@ -375,7 +375,7 @@ fn find_pending(
     }
 }
 
-/// The session behind a request, and what the person's server granted.
+/// The session behind a request, and the scope that the authorization server granted.
 fn find_signed_in(
     c: &mut AnyConnection,
     ring: &SealingKeyRing,

@@ -1,4 +1,4 @@
-//! What every verb needs, composed once.
+//! The context that every flow needs, composed once.
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -43,16 +43,16 @@ use crate::stats::Stats;
 use crate::trace;
 use crate::upstream::UpstreamProfile;
 
-/// How long an upstream answer is offered to a database that does not take it: a full disk takes
-/// somebody a while to notice.
+/// How long the write of an upstream answer is retried while the database rejects it: it may take a while
+/// until somebody notices a full disk.
 const ANSWER_PATIENCE: Duration = Duration::from_mins(30);
-/// How long to wait before it is offered again: doubled each time, up to the longest.
+/// The pause before the write is retried: doubled each time, up to the longest.
 const ANSWER_PAUSE: Duration = Duration::from_millis(100);
 const ANSWER_LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long a caller waits for work that goes on without it.
+/// How long a caller waits for work that continues without it.
 const CALLER_PATIENCE: Duration = Duration::from_secs(45);
 
-/// Long texts that are parsed at once: the processor is for others, too.
+/// Long texts parsed at the same time: other work needs the processor, too.
 const PARSING: usize = 2;
 
 /// The parts that a server is composed of.
@@ -60,39 +60,39 @@ const PARSING: usize = 2;
 pub struct CtxParts {
     /// The database.
     pub store: Store,
-    /// The keys that seal other people's secrets.
+    /// The keys that encrypt secrets at rest.
     pub ring: Arc<SealingKeyRing>,
-    /// The way to people's own servers.
+    /// The client for PDSes and authorization servers.
     pub atproto: AtprotoClient,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// The random number generator.
     pub rng: Arc<dyn Rng>,
     /// Our issuer identifier: an origin.
     pub issuer: String,
-    /// Who we are to people's own servers.
+    /// Our client identity at authorization servers.
     pub profile: UpstreamProfile,
-    /// The widest scope that we declare to them.
+    /// The maximum scope that we declare to authorization servers.
     pub ceiling: Scope,
-    /// Who may register clients.
+    /// The policy for client registration.
     pub registration: RegistrationPolicy,
-    /// Whether clients are taken that nobody registered, by the document at their `client_id`.
+    /// Whether unregistered clients are accepted, by the document at their `client_id`.
     pub client_documents: bool,
-    /// Resources of others that every client may ask tokens for.
+    /// Third-party resources that every client may request tokens for.
     pub resources: Vec<Resource>,
-    /// The issuers whose word on a confirmed email address is passed on.
+    /// The issuers whose confirmation of an email address is passed on.
     pub trusted_email_issuers: Vec<String>,
-    /// The scopes of resources, beside those that clients may ask PDSes for.
+    /// The scopes of resources, in addition to those that clients may request for PDSes.
     pub resource_scopes: ResourceScopes,
-    /// How often somebody may do what costs something.
+    /// The rate limits of expensive operations.
     pub limits: RateLimits,
-    /// Seconds for which acts stay written down; `None`: for ever.
+    /// Seconds for which audit events are retained; `None`: forever.
     pub audit_seconds: Option<i64>,
-    /// Which past iterations of sessions stay.
+    /// The past session iterations that are retained.
     pub history: History,
 }
 
-/// The context of every verb. Cloning it is cheap.
+/// The context of every flow. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Ctx(Arc<Inner>);
 
@@ -178,8 +178,8 @@ impl Ctx {
         }))
     }
 
-    /// Starts work that goes on when whoever asked for it hangs up, and that [`Ctx::settle`] waits for.
-    /// It runs on the runtime of the process, never on that of an HTTP worker, which may stop earlier.
+    /// Starts work that continues when the requester disconnects, and that [`Ctx::settle`] waits for. It runs
+    /// on the runtime of the process, never on that of an HTTP worker, which may stop earlier.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -187,7 +187,7 @@ impl Ctx {
         self.0.tasks.spawn_on(trace::carry(work).in_current_span(), &self.0.runtime)
     }
 
-    /// Starts such work that is no part of the request in which it begins: its log lines name none.
+    /// Starts such work apart from the request in which it begins: its log lines name none.
     pub(crate) fn start_apart<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -200,8 +200,8 @@ impl Ctx {
         self.0.runtime.spawn(work);
     }
 
-    /// Starts such work and waits for its result, as long as somebody can be kept waiting. The work is no part
-    /// of the caller's future, which stays small.
+    /// Starts such work and waits for its result, for as long as a caller can be kept waiting. The work is
+    /// not part of the caller's future, which stays small.
     pub(crate) fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -209,8 +209,8 @@ impl Ctx {
         wait_for(self.start(work))
     }
 
-    /// Writes what a person's server has answered. It gives that answer once: while the database does
-    /// not take it, it is offered again, since giving up would lose it.
+    /// Writes an answer of an authorization server, which gives it only once: while the database rejects it,
+    /// the write is retried, since giving up would lose the answer.
     pub(crate) async fn write_answer<T, F>(&self, mut make: impl FnMut() -> F) -> Result<T, Internal>
     where
         T: Send + 'static,
@@ -247,12 +247,12 @@ impl Ctx {
         &self.0.parts.issuer
     }
 
-    /// Who we are to people's own servers.
+    /// Our client identity at authorization servers.
     pub fn profile(&self) -> &UpstreamProfile {
         &self.0.parts.profile
     }
 
-    /// Where the sessions live that the keeper keeps.
+    /// The upstream of the sessions that the keeper maintains.
     pub(crate) fn upstream(&self) -> impl Upstream {
         AtprotoUpstream {
             client: self.atproto(),
@@ -262,51 +262,52 @@ impl Ctx {
         }
     }
 
-    /// What may be asked for.
+    /// The policy for requested scopes.
     pub fn scopes(&self) -> &ScopePolicy {
         &self.0.scopes
     }
 
-    /// Who may register clients.
+    /// The policy for client registration.
     pub fn registration(&self) -> &RegistrationPolicy {
         &self.0.parts.registration
     }
 
-    /// Whether clients are taken that nobody registered.
+    /// Whether unregistered clients are accepted.
     pub fn accepts_client_documents(&self) -> bool {
         self.0.parts.client_documents
     }
 
-    /// Resources of others that every client may ask tokens for.
+    /// Whether this issuer's confirmation of an email address is passed on.
     pub(crate) fn trusts_email_of(&self, issuer: &str) -> bool {
         self.0.parts.trusted_email_issuers.iter().any(|trusted| trusted == issuer)
     }
 
+    /// Third-party resources that every client may request tokens for.
     pub(crate) fn resources(&self) -> &[Resource] {
         &self.0.parts.resources
     }
 
-    /// The rate limits, and what was counted so far.
+    /// The rate limits and their counters.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// Seconds for which acts stay written down; `None`: for ever.
+    /// Seconds for which audit events are retained; `None`: forever.
     pub(crate) fn audit_seconds(&self) -> Option<i64> {
         self.0.parts.audit_seconds
     }
 
-    /// Which past iterations of sessions stay.
+    /// The past session iterations that are retained.
     pub(crate) fn history(&self) -> History {
         self.0.parts.history
     }
 
-    /// What was done so far.
+    /// The counters of this process.
     pub fn stats(&self) -> &Stats {
         &self.0.stats
     }
 
-    /// How requests to other servers went so far.
+    /// The counters of requests to other servers.
     pub fn upstream_stats(&self) -> UpstreamStats {
         self.0.parts.atproto.http().stats()
     }
@@ -329,7 +330,7 @@ impl Ctx {
         Arc::clone(&self.keys().ring)
     }
 
-    /// Puts another key ring in the place of the one in use, which has to open what that sealed.
+    /// Replaces the key ring in use. The new one has to decrypt whatever the old one encrypted.
     pub fn replace_ring(&self, ring: Arc<SealingKeyRing>) {
         *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = RingKeys::of(ring);
     }
@@ -367,7 +368,7 @@ impl Ctx {
         &self.0.parts.atproto
     }
 
-    /// Parses what is long on a thread where it keeps nobody else waiting.
+    /// Parses a long text on a thread where it does not delay other requests.
     ///
     /// # Errors
     /// When the work ended without a result.
@@ -379,7 +380,7 @@ impl Ctx {
         Ok(tokio::task::spawn_blocking(work).await?)
     }
 
-    /// What this process may hold whole.
+    /// The memory budgets of this process.
     pub fn budgets(&self) -> &Budgets {
         self.atproto().http().budgets()
     }
@@ -388,7 +389,7 @@ impl Ctx {
         &*self.0.parts.rng
     }
 
-    /// One of 256, by chance.
+    /// A random byte, for jitter.
     pub(crate) fn dice(&self) -> u8 {
         let mut dice = [0];
         self.rng().fill(&mut dice);
@@ -407,7 +408,7 @@ impl Ctx {
         &self.0.client_documents
     }
 
-    /// Whose turn it is to have something fetched.
+    /// The turns in which client documents and keys are fetched.
     pub(crate) fn fetch_turns(&self) -> &FetchTurns {
         &self.0.fetch_turns
     }
@@ -421,7 +422,7 @@ impl Ctx {
         &self.0.recent_proofs
     }
 
-    /// Who has guessed wrong user codes.
+    /// The wrong user codes by browser and address.
     pub(crate) fn guesses(&self) -> &Guesses {
         &self.0.guesses
     }

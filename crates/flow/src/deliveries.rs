@@ -1,9 +1,9 @@
 //! Requests that clients receive: one queue a client, so that a receiver which never answers delays its own client and
 //! nobody else's.
 //!
-//! What waits is in the database; a queue is a task that claims a client's due deliveries and sends them, a few at a
-//! time, until none is due. A receiver has to answer before it gets more than one at a time, and one that fails moves to
-//! the places that failing receivers share.
+//! Waiting deliveries are in the database; a queue is a task that claims a client's due deliveries and sends
+//! them, a few at a time, until none is due. A receiver has to answer before it gets more than one at a time,
+//! and one that fails moves to the places that failing receivers share.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -23,9 +23,9 @@ const WIDTH: usize = 4;
 const PLACES: usize = 256;
 /// Requests at the same time to all receivers that fail.
 const FAILING_PLACES: usize = 64;
-/// Failures in a row after which a queue rests until it is started again: nobody hammers at a receiver that is down.
+/// Failures in a row after which a queue rests until it is started again, to spare a receiver that is down.
 const FAILURES: u32 = 3;
-/// Clients that are counted by name; the others are counted together.
+/// Clients that are counted individually; the others are counted together.
 pub(crate) const NAMED_CLIENTS: usize = 200;
 /// The name under which the others are counted.
 pub(crate) const OTHERS: &str = "others";
@@ -70,7 +70,7 @@ pub(crate) trait DeliveryKind: Send + 'static {
         limit: i64,
     ) -> impl Future<Output = Result<Vec<Self::Delivery>, Internal>> + Send;
 
-    /// Sends a request and writes down what became of it.
+    /// Sends a request and stores its outcome.
     fn deliver(
         ctx: &Ctx,
         delivery: &Self::Delivery,
@@ -114,7 +114,8 @@ impl Queues {
         counts.entry(name.to_owned()).or_default()[outcome as usize] += 1;
     }
 
-    /// Whether the caller is to work a client's queue off; otherwise whoever does will look once more.
+    /// Whether the caller is to process a client's queue; otherwise the task that does will check it once
+    /// more.
     fn begin(&self, client_id: &ClientId) -> bool {
         let mut at_work = lock(&self.at_work);
         if let Some(again) = at_work.get_mut(client_id) {
@@ -125,7 +126,7 @@ impl Queues {
         true
     }
 
-    /// Whether a client's queue has to be looked at once more; otherwise it is at work no longer.
+    /// Whether a client's queue has to be checked once more; otherwise it is no longer at work.
     fn must_look_again(&self, client_id: &ClientId) -> bool {
         let mut at_work = lock(&self.at_work);
         if let Some(again) = at_work.get_mut(client_id)
@@ -153,8 +154,8 @@ impl Queues {
     }
 }
 
-/// Has the queues of these clients worked off, each on its own, and waits for none. A client whose queue is at work
-/// already has no task among those returned.
+/// Starts processing the queues of these clients, each on its own, and waits for none. A client whose queue
+/// is at work already has no task among those returned.
 pub(crate) fn start<C: DeliveryKind>(ctx: &Ctx, clients: Vec<ClientId>) -> Vec<JoinHandle<()>> {
     let idle = clients.into_iter().filter(|client_id| C::queues(ctx).begin(client_id));
     let work = idle.map(|client_id| {
@@ -164,7 +165,7 @@ pub(crate) fn start<C: DeliveryKind>(ctx: &Ctx, clients: Vec<ClientId>) -> Vec<J
     work.collect()
 }
 
-/// A client's queue at work.
+/// A client's queue being processed.
 struct Queue {
     ctx: Ctx,
     client_id: ClientId,

@@ -1,9 +1,9 @@
-//! The device authorization grant (RFC 8628): a device that cannot show a browser gets a code, and a person
-//! confirms it in a browser of theirs, signs in there and agrees. The device comes for its tokens by
+//! The device authorization grant (RFC 8628): a device that cannot show a browser gets a code, and the user
+//! confirms it in their own browser, signs in there and agrees. The device gets its tokens by
 //! [`crate::device_token`].
 //!
-//! Nothing that is shown in the browser gives the device anything before the person has seen who asks and has
-//! confirmed the code (section 5.4), and consent is asked for as in any other sign-in.
+//! Nothing that is shown in the browser gives the device anything before the user has seen which client asks
+//! and has confirmed the code (section 5.4), and consent is requested as in any other sign-in.
 
 use std::net::IpAddr;
 
@@ -33,7 +33,7 @@ use crate::sign_in::{self, SignInError};
 /// The parameters of a device's request (section 3.1).
 #[derive(Debug, Default)]
 pub struct DeviceParams {
-    /// What it asks for.
+    /// The requested scope.
     pub scope: Option<String>,
     /// Where the tokens are to be used (RFC 8707).
     pub resource: Vec<String>,
@@ -41,7 +41,7 @@ pub struct DeviceParams {
     pub dpop_jkt: Option<String>,
 }
 
-/// Why a device's request was not taken.
+/// Why a device's request was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The client did not register this grant.
@@ -50,13 +50,13 @@ pub enum DeviceError {
     /// A scope that is malformed or not available.
     #[error("scope: {0}")]
     Scope(String),
-    /// A resource that is malformed or not to be had.
+    /// A resource that is malformed or not available.
     #[error("{0}")]
     Target(String),
-    /// A `dpop_jkt` that is none, or not that of the request's proof (RFC 9449 section 10.1).
+    /// A `dpop_jkt` that is malformed, or not that of the request's proof (RFC 9449 section 10.1).
     #[error("dpop_jkt must be the SHA-256 thumbprint, in base64url, of the key in the DPoP proof")]
     DpopJkt,
-    /// What works once came again.
+    /// A one-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
     /// The client was deleted a moment ago.
@@ -88,12 +88,12 @@ impl From<StoreError> for DeviceError {
     }
 }
 
-/// A request that was taken: the only copy of its codes.
+/// An accepted request: the only copy of its codes.
 #[derive(Debug)]
 pub struct Begun {
-    /// What the device polls with.
+    /// The code that the device polls with.
     pub device_code: PlainToken<DeviceCode>,
-    /// What it shows.
+    /// The code that it shows to the user.
     pub user_code: UserCode,
     /// Seconds that both live.
     pub expires_in: i64,
@@ -101,9 +101,9 @@ pub struct Begun {
     pub interval: i64,
 }
 
-/// Counts a request of a device, for codes or for tokens: whoever names a public client may send them, and whoever
-/// registers one that authenticates. Only a client that the operator has entered, and that has proven who it is, is
-/// not counted.
+/// Counts a device's request for codes or tokens against the rate limit: anybody can send one for a public
+/// client, or register a client that authenticates. Only an authenticated client that the operator has
+/// registered is not counted.
 ///
 /// # Errors
 /// [`TooMany`].
@@ -115,7 +115,7 @@ pub fn permit(ctx: &Ctx, caller: &Caller, address: Option<IpAddr>) -> Result<(),
     }
 }
 
-/// Takes the request of a device whose client has been authenticated (section 3.1).
+/// Begins a device authorization for an authenticated client (section 3.1).
 ///
 /// # Errors
 /// [`DeviceError`].
@@ -163,7 +163,8 @@ pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<B
     Ok(Begun { device_code, user_code, expires_in, interval })
 }
 
-/// The key that polls have to prove to hold: that of the proof beside the request, or the one that it names.
+/// The key that polls have to prove possession of: that of the request's proof, or the one that the request
+/// names.
 fn bound_key(caller: &Caller, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
     let named = named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose()?;
     match (named, caller.dpop_jkt.clone()) {
@@ -172,10 +173,10 @@ fn bound_key(caller: &Caller, named: Option<&str>) -> Result<Option<Jkt>, Device
     }
 }
 
-/// Why a typed code leads nowhere.
+/// Why a typed user code is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum UserCodeError {
-    /// Unknown, expired, confirmed in another browser, or decided: the texts are one on purpose.
+    /// Unknown, expired, confirmed in another browser, or decided: one text for all on purpose.
     #[error("this code is wrong, has expired, or was used")]
     Unknown,
     /// Too many wrong ones.
@@ -195,16 +196,16 @@ impl From<StoreError> for UserCodeError {
     }
 }
 
-/// What the person has to confirm.
+/// The code and the client that the user has to confirm.
 #[derive(Debug)]
 pub struct DeviceQuestion {
     /// The code, as the device shows it.
     pub user_code: UserCode,
-    /// Who asks.
+    /// The client that asks.
     pub client: Client,
 }
 
-/// Finds out whose code a person has typed. Nothing changes.
+/// Finds the client behind a typed user code. Changes nothing.
 ///
 /// # Errors
 /// [`UserCodeError`].
@@ -223,8 +224,8 @@ pub async fn look(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<DeviceQues
     Ok(DeviceQuestion { user_code, client })
 }
 
-/// The person has confirmed the code: a sign-in for it begins in this browser, whose end leads it to
-/// `return_to`. The code works in no other browser from then on; in this one it leads to the same sign-in.
+/// Confirms the code: a sign-in for it begins in this browser, which ends by sending it to `return_to`. From
+/// then on the code works in no other browser; in this one it leads to the same sign-in.
 ///
 /// # Errors
 /// [`UserCodeError`].
@@ -239,7 +240,7 @@ pub async fn confirm(
     let user_code = guessed(ctx, typed, guess)?;
     let found = Lookup::new(ctx, &user_code, guess.browser);
     let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
-    // No code will ever come of it.
+    // It never yields a code.
     let code_challenge = Some(CodeVerifier::random(ctx.rng()).challenge());
     let correlation_id = CorrelationId::random(ctx.rng());
     let return_to = return_to.to_owned();
@@ -288,7 +289,7 @@ pub async fn confirm(
     Ok(request)
 }
 
-/// The person says that the code is not theirs: the device gets nothing.
+/// Denies the code: the device gets nothing.
 ///
 /// # Errors
 /// [`UserCodeError`].
@@ -317,7 +318,7 @@ pub async fn deny(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<(), UserCo
     Ok(())
 }
 
-/// Counts a guess, and reads what was typed.
+/// Counts a guess, and parses the typed code.
 fn guessed(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<UserCode, UserCodeError> {
     ctx.guesses().take(&guess, ctx.now()).map_err(|retry_after| {
         tracing::warn!("too many wrong user codes");
@@ -326,7 +327,7 @@ fn guessed(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<UserCode, UserCod
     UserCode::parse(typed).ok_or(UserCodeError::Unknown)
 }
 
-/// Whose code it is, and for which browser it is looked up.
+/// A look-up of a user code in a browser.
 struct Lookup {
     tenant: TenantId,
     user_code: String,
@@ -340,7 +341,7 @@ impl Lookup {
         Self { tenant, user_code, browser: browser.clone(), now: ctx.now() }
     }
 
-    /// A code that nobody has confirmed, or the sign-in that this browser has begun for it.
+    /// An unconfirmed code, or the sign-in that this browser has begun for it.
     fn run(
         &self,
         c: &mut AnyConnection,

@@ -1,4 +1,4 @@
-//! A device comes for its tokens (RFC 8628 sections 3.4 and 3.5).
+//! The token requests of a device (RFC 8628 sections 3.4 and 3.5).
 
 use std::sync::Arc;
 
@@ -22,15 +22,16 @@ use crate::user_claims::Asking;
 pub struct PollParams {
     /// The device's code.
     pub device_code: Option<PlainToken<DeviceCode>>,
-    /// Where the access token is to be used, of what the device named at the beginning (RFC 8707 section 2.2).
+    /// The resources of the access token, among those that the device named at the beginning (RFC 8707
+    /// section 2.2).
     pub resource: Vec<String>,
 }
 
-/// Answers a poll: once the person has agreed, with tokens, once. The client has been authenticated and its key
-/// proven.
+/// Answers a poll: with tokens, once, after the user has agreed. The client has been authenticated and its
+/// key proven.
 ///
 /// # Errors
-/// [`TokenError`]: mostly that the person has not decided yet.
+/// [`TokenError`]: mostly that the user has not decided yet.
 #[tracing::instrument(name = "flow.device.poll", skip_all, fields(client_id = %caller.client.client_id))]
 pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<IssuedTokens, TokenError> {
     if !caller.client.allows(GrantType::DeviceCode) {
@@ -64,13 +65,13 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
 struct Attempt {
     ctx: Ctx,
     caller: Caller,
-    /// What the access token is for; none: everything that was granted.
+    /// The resources of the access token; none: everything that was granted.
     resources: Resources,
     now: Timestamp,
 }
 
 impl Attempt {
-    /// What the device's code comes to now.
+    /// Evaluates the device code and resolves the grant behind it.
     fn look(
         &self,
         c: &mut AnyConnection,
@@ -100,8 +101,8 @@ impl Attempt {
         }))
     }
 
-    /// Everything that must be right before anything is said about the person's decision; gives what the access
-    /// token will be for.
+    /// Checks everything that must be right before the user's decision is revealed; returns the resources of
+    /// the access token.
     fn check(&self, device: &DeviceAuthorization) -> Result<Resources, TokenRefusal> {
         let client = &self.caller.client;
         if device.client_id != client.client_id || device.tenant_id != client.tenant_id {
@@ -116,8 +117,8 @@ impl Attempt {
         device.resources.narrow(&self.resources, self.ctx.issuer()).ok_or(TokenRefusal::Target)
     }
 
-    /// One transaction: look, decide, consume, grant. `pair` is `None` when it would have to be signed and nothing
-    /// was there to sign.
+    /// Evaluates and consumes the code and issues the tokens, in one transaction. `pair` is `None` when its
+    /// access token has to be signed and there was nothing to sign.
     fn run(
         &self,
         c: &mut AnyConnection,
@@ -132,10 +133,10 @@ impl Attempt {
             }
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // The person agreed a moment ago, between the look and here: the next poll brings the tokens.
+        // The user agreed a moment ago, after the preview: the next poll gets the tokens.
         let Some(pair) = pair else { return Ok(Err(TokenRefusal::Pending)) };
         if !device_codes::consume_device_code(c, hash, self.now)? {
-            // Another poll was first, between the look and the swap.
+            // Another poll was first, between the read and the update.
             return Ok(Err(TokenRefusal::DeviceCode));
         }
         pair.insert(c, &self.caller.client, &redeemed, None)?;

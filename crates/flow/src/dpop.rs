@@ -19,7 +19,7 @@ pub const ALGORITHMS: [&str; JwsAlgorithm::ALL.len()] = {
     names
 };
 
-/// What of a request its DPoP proof is about, and the proofs that came with it.
+/// The parts of a request that its DPoP proof covers, and the proofs that came with it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProofRequest<'a> {
     /// The method.
@@ -30,22 +30,22 @@ pub struct ProofRequest<'a> {
     pub proofs: &'a [String],
 }
 
-/// Why the proof of a request does not hold.
+/// Why the proof of a request is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
-    /// There is none, though there has to be one.
+    /// It is missing, though the client has to send one.
     #[error("a DPoP proof is required: this client registered dpop_bound_access_tokens")]
     Missing,
-    /// There is none beside a token that needs one.
+    /// It is missing beside a token that is bound to a key.
     #[error("the access token is bound to a key: send a DPoP header with a proof by that key")]
     MissingAtResource,
     /// More than one.
     #[error("the request has more than one DPoP header: send one")]
     Several,
-    /// It does not hold for this request.
+    /// It is invalid for this request.
     #[error(transparent)]
     Invalid(#[from] DpopError),
-    /// It came before.
+    /// It was used before.
     #[error("the DPoP proof was used before: make a new one, with a new jti, for each request")]
     Replayed,
     /// It lacks our nonce, or carries an old one.
@@ -70,17 +70,17 @@ impl ProofError {
     }
 }
 
-/// A proof that holds, and was not used up yet.
+/// A valid proof that is not consumed yet.
 #[derive(Debug)]
 pub(crate) struct Proven {
     /// The key.
     pub(crate) jkt: Jkt,
-    /// What is to be used up with what the proof brings.
+    /// The key under which it is consumed in the request's transaction.
     pub(crate) once: OneUse,
 }
 
-/// Checks the proof of a request, if it has one: everything but whether it came before. A required nonce is
-/// checked here, so before anything is used up.
+/// Checks the proof of a request, if it has one: everything except whether it was used before. A required
+/// nonce is checked here, before anything is consumed.
 pub(crate) fn verify(
     ctx: &Ctx,
     policy: DpopNoncePolicy,

@@ -1,22 +1,22 @@
-//! What all verbs' errors share.
+//! The parts that the errors of all flows share.
 
 use causeway_jose::JoseError;
 use causeway_store::StoreError;
 
-/// Whose doing an error is. Each verb's error enum sorts its variants into these.
+/// The party responsible for an error. Each flow's error enum sorts its variants into these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The client's or the person's: the answer says what to do.
+    /// The client or the user: the answer says what to do.
     Client,
-    /// A rule held: refused for good.
+    /// A rule: refused for good.
     Denied,
-    /// The person's own server's.
+    /// The PDS or the authorization server.
     Upstream,
-    /// Ours: the log has the detail, the wire has the request id.
+    /// This server: the log has the detail, the wire has the request id.
     Internal,
 }
 
-/// Something of ours failed. Its text is for the log only.
+/// A failure of this server. Its text is for the log only.
 #[derive(Debug, thiserror::Error)]
 pub enum Internal {
     /// The database.
@@ -28,10 +28,10 @@ pub enum Internal {
     /// Two rows that must agree do not.
     #[error("inconsistent: {0}")]
     Inconsistent(&'static str),
-    /// Work takes longer than a caller can be kept waiting. It goes on.
+    /// Work takes longer than a caller can be kept waiting. It continues.
     #[error("still at work after the caller's patience")]
     Slow,
-    /// Somebody else's work failed that this one waited for; the log has that one's error.
+    /// Work of another task failed that this one waited for; the log has that task's error.
     #[error("the work that was waited for failed")]
     Shared,
     /// More proofs are in use than can be remembered.
@@ -43,13 +43,13 @@ pub enum Internal {
 }
 
 impl Internal {
-    /// Whether a row points to one that is gone: a client that was deleted a moment ago.
+    /// Whether a row refers to a missing one: a client that was deleted a moment ago.
     pub(crate) const fn is_dangling(&self) -> bool {
         matches!(self, Self::Store(StoreError::Constraint(_)))
     }
 
-    /// Whether what failed may work later: the database does not take it, and may take it when its operator has
-    /// seen to it.
+    /// Whether the same write may work later: the database rejects it now, and may accept it after its
+    /// operator has acted.
     pub(crate) const fn may_pass(&self) -> bool {
         matches!(self, Self::Store(error) if !error.is_final())
     }

@@ -1,5 +1,5 @@
-//! What clients are told of their sign-ins and sessions: as a [stream](listen) that they read, and by
-//! [requests](deliver_due) that are signed.
+//! Events for clients about their sign-ins and sessions: as a [stream](listen) that they read, and by signed
+//! [requests](deliver_due).
 
 mod listen;
 mod webhook;
@@ -13,10 +13,10 @@ pub(crate) use self::listen::Hub;
 pub use self::listen::{ListenError, Listener, PER_CLIENT, PER_PROCESS, listen};
 pub use self::webhook::{deliver_due, new_secret, start_due};
 
-/// Seconds for which an event is kept for whoever was away.
+/// Seconds for which an event is retained for clients that were away.
 pub const EVENT_SECONDS: i64 = 7 * 86_400;
 
-/// Gives committed events their place in their client's order, so that they can be told.
+/// Assigns committed events their place in their client's order, so that they can be delivered.
 async fn order(ctx: &Ctx) -> Result<(), Internal> {
     let waiting = ctx.store().read(|c| event_order::has_unordered_events(c).map_err(Internal::from)).await?;
     if waiting {

@@ -1,7 +1,7 @@
-//! Token exchange (RFC 8693): an access token for a background session, with nobody there.
+//! Token exchange (RFC 8693): an access token for a background session, without the user present.
 //!
-//! What is exchanged is the session's identifier. It is no secret: the client proves who it is, and gets a
-//! token for a background session of its own and for nothing else.
+//! The subject token is the session's identifier. It is not a secret: the client authenticates, and gets a
+//! token only for a background session of its own.
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ pub struct ExchangeParams {
 /// Turns the identifier of a background session into an access token for it. The client has been
 /// authenticated and its key proven.
 ///
-/// A session that its server has ended (`reauth_required`) gets one, too, as by a refresh: its use says
-/// where the person signs in again.
+/// A session that its authorization server has ended (`reauth_required`) gets one, too, as by a refresh: its
+/// use says where the user signs in again.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -96,7 +96,7 @@ pub async fn exchange(
     })
 }
 
-/// Which session is meant, and for which scope; empty: everything.
+/// Reads the requested session and scope; an empty scope means everything.
 fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope), TokenRefusal> {
     let subject_token = params.subject_token.ok_or(TokenRefusal::NoSubjectToken)?;
     if params.subject_token_type.as_deref() != Some(SESSION_TOKEN_TYPE) {
@@ -120,16 +120,16 @@ struct Attempt {
     ctx: Ctx,
     caller: Caller,
     session_id: UpstreamSessionId,
-    /// What the token is for; empty: everything.
+    /// The requested scope; empty: everything.
     asked: Scope,
-    /// Where it is to be used.
+    /// The resources of the token.
     resources: Resources,
     now: Timestamp,
     act: AuditEvent,
 }
 
 impl Attempt {
-    /// The session that is meant, and what of its scope.
+    /// Finds the requested session and narrows its scope.
     fn look(&self, c: &mut AnyConnection) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
         let client = &self.caller.client;
         let found = sessions::find_live_session_of_client(
@@ -157,7 +157,8 @@ impl Attempt {
         }))
     }
 
-    /// One transaction: look, grant. The proof and the assertion of a request that is refused are used up.
+    /// Evaluates and grants, in one transaction. The proof and the assertion of a request that is refused are
+    /// consumed.
     fn run(&self, c: &mut AnyConnection, pair: &FreshPair) -> Result<Result<Redeemed, TokenError>, Internal> {
         let redeemed = match self.look(c)? {
             Ok(redeemed) => redeemed,

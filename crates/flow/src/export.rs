@@ -1,8 +1,9 @@
-//! Sessions as a client looks at them, that authenticates as itself and shows no token of ours.
+//! Session access for a client that authenticates as itself and presents no token of ours.
 //!
-//! A client that is trusted like this server (`allow_session_export`) may call a person's own server itself:
-//! it gets the session's access token there, and a proof by the session's key for each call. The key never
-//! leaves. Each use of this is in the audit log before it is answered, and in the log with the target `audit`.
+//! A client that is trusted like this server (`allow_session_export`) may call the PDS itself: it gets the
+//! session's upstream access token, and a proof by the session's key for each call. The key never leaves this
+//! server. Each use is recorded as an audit event before it is answered, and in the log with the target
+//! `audit`.
 
 use causeway_domain::client::ClientType;
 use causeway_domain::{Did, ErrorCode, LiveSession as FoundSession, SessionKind, UpstreamSessionId};
@@ -20,7 +21,7 @@ use crate::session::SessionError;
 
 /// The methods that XRPC has.
 const METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
-/// The longest nonce of a server that is put into a proof, in bytes.
+/// The longest server nonce that is put into a proof, in bytes.
 const MAX_NONCE_BYTES: usize = 512;
 
 /// Why a client does not get what it asked for.
@@ -29,31 +30,31 @@ pub enum ExportError {
     /// A client that does not authenticate.
     #[error("this address is for clients that authenticate")]
     PublicClient,
-    /// A client without leave.
+    /// The client is not entitled to session export.
     #[error("this client is not allowed session export: ask the operator of this server")]
     NotAllowed,
-    /// Unknown, over, or another client's: the texts are one on purpose.
+    /// Unknown, ended, or another client's: one text for all on purpose.
     #[error("this client has no such session")]
     NotFound,
-    /// What a session is looked for by is missing or malformed.
+    /// A look-up parameter is missing or malformed.
     #[error("{0}")]
     Question(&'static str),
     /// A proof for a method that XRPC does not have.
     #[error("htm must be GET, HEAD or POST")]
     Htm,
-    /// A proof for another server than the session's, or for another endpoint.
+    /// A proof for a server other than the session's PDS, or for another endpoint.
     #[error("htu must be the address of an XRPC method at the session's own server: {pds}/xrpc/METHOD")]
     Htu {
-        /// The origin of that server.
+        /// The origin of the PDS.
         pds: String,
     },
-    /// A nonce that no server has given.
+    /// A nonce that no server can have issued.
     #[error("nonce must be that of the server's last DPoP-Nonce header")]
     Nonce,
     /// The session cannot be used.
     #[error(transparent)]
     Session(SessionError),
-    /// What works once came again.
+    /// A one-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
     /// Ours.
@@ -91,7 +92,7 @@ impl From<SessionError> for ExportError {
     }
 }
 
-/// What a client looks a session up by.
+/// The parameters by which a client looks up a session.
 #[derive(Debug, Default)]
 pub struct Question {
     /// The account.
@@ -131,7 +132,7 @@ pub async fn find(ctx: &Ctx, caller: &Caller, question: Question) -> Result<Foun
     live.into_iter().find(is_wanted).ok_or(ExportError::NotFound)
 }
 
-/// The tokens of a session at the person's own server, refreshed first when they have to be.
+/// The upstream tokens of a session, refreshed first if necessary.
 ///
 /// # Errors
 /// [`ExportError`].
@@ -144,14 +145,14 @@ pub async fn tokens(ctx: &Ctx, caller: &Caller, id: &UpstreamSessionId) -> Resul
     Ok(live)
 }
 
-/// What a proof is for.
+/// The request that a proof is for.
 #[derive(Debug, Default)]
 pub struct ProofParams {
     /// The request's method.
     pub htm: Option<String>,
-    /// Its address.
+    /// Its URL.
     pub htu: Option<String>,
-    /// The nonce that the server gave last.
+    /// The latest nonce of the server.
     pub nonce: Option<String>,
 }
 
@@ -164,7 +165,7 @@ pub struct SignedProof {
     pub live: LiveSession,
 }
 
-/// Signs a proof (RFC 9449 section 4.2) for one call of an XRPC method at the session's own server, with the
+/// Signs a proof (RFC 9449 section 4.2) for one call of an XRPC method at the session's PDS, with the
 /// session's access token. The authorization server may have the same origin: nothing is signed for it.
 ///
 /// # Errors
@@ -203,7 +204,7 @@ pub async fn proof(
     Ok(SignedProof { proof, live })
 }
 
-/// The address of an XRPC method at this server, without query; `None` for any other address.
+/// The URL of an XRPC method at this PDS, without query; `None` for any other URL.
 fn xrpc_address(pds: &str, htu: &str) -> Option<String> {
     let (pds, mut htu) = (Url::parse(pds).ok()?, Url::parse(htu).ok()?);
     let plain = htu.username().is_empty() && htu.password().is_none();
@@ -216,7 +217,7 @@ fn xrpc_address(pds: &str, htu: &str) -> Option<String> {
     Some(htu.into())
 }
 
-/// Lets a client in that authenticates.
+/// Admits a client that authenticates, and consumes its assertion and proof.
 async fn enter(ctx: &Ctx, caller: &Caller) -> Result<(), ExportError> {
     if caller.client.client_type() == ClientType::Public {
         return Err(ExportError::PublicClient);
@@ -224,7 +225,7 @@ async fn enter(ctx: &Ctx, caller: &Caller) -> Result<(), ExportError> {
     caller.consume_alone::<ExportError>(ctx).await
 }
 
-/// A live session of a client with leave. The identifier fixes the kind.
+/// A live session of a client that is entitled to session export. The identifier fixes the kind.
 async fn find_exportable(
     ctx: &Ctx,
     caller: &Caller,
@@ -234,7 +235,7 @@ async fn find_exportable(
     let client = &caller.client;
     if !client.allows_session_export() {
         tracing::warn!(target: "audit", client_id = %client.client_id, session = %id, "session export refused");
-        // Without the session: whether there is one that the client named is not known.
+        // Without the session: it is not known whether the one that the client named exists.
         let act = audit::act(ctx, Actor::Client, "session_export", "refused").of_client(&client.client_id);
         keep(ctx, act).await?;
         return Err(ExportError::NotAllowed);
@@ -250,7 +251,7 @@ async fn find_exportable(
     found.ok_or(ExportError::NotFound)
 }
 
-/// What a client was given is written down before it gets it: without the row there is no answer.
+/// Stores the audit event of an export before the client gets it: without the row there is no answer.
 async fn write_down(ctx: &Ctx, live: &LiveSession, event: &str) -> Result<(), StoreError> {
     let act = audit::act(ctx, Actor::Client, event, "ok").of_session(&live.head);
     keep(ctx, act.with("session_iteration", live.head.iteration)).await

@@ -1,7 +1,7 @@
-//! Whose turn it is to have us fetch something that anybody may name: client documents and key sets.
+//! Turns for fetching what anybody may name: client documents and key sets.
 //!
-//! Whoever names many slow servers must not keep others waiting. So there is a share for each address that asks and for
-//! each host that is asked, and whoever has to wait for a turn waits a few seconds at most.
+//! A requester that names many slow servers must not keep others waiting. So there is a share for each
+//! requesting address and for each requested host, and a request waits for a turn a few seconds at most.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,17 +16,17 @@ use url::Url;
 use crate::limits::{Network, network};
 use crate::trace;
 
-/// Fetches of the process that are under way at once.
+/// Concurrent fetches of the process.
 const FETCHES: usize = 128;
-/// The same for one address that asks, or one network of IPv6.
+/// The same for one requesting address, or one network of IPv6.
 const OF_ADDRESS: usize = 32;
-/// The same for one host that is asked.
+/// The same for one requested host.
 const OF_HOST: usize = 4;
 /// How long to wait for a turn.
 const QUEUE: Duration = Duration::from_secs(3);
-/// How long a fetch may take: somebody waits for it.
+/// How long a fetch may take: a request waits for it.
 const FETCH: Duration = Duration::from_secs(5);
-/// The same while many are under way: those who wait would wait too long.
+/// The same while many are under way: those waiting would wait too long.
 const FETCH_IN_A_CROWD: Duration = Duration::from_secs(2);
 
 /// The turns of a process.
@@ -56,8 +56,7 @@ impl Default for FetchTurns {
 }
 
 impl FetchTurns {
-    /// Waits for a turn to fetch this for whoever sent the request that is being served; `None`: it would take too
-    /// long.
+    /// Waits for a turn to fetch this URL for the request being served; `None`: it would take too long.
     pub(crate) async fn wait(&self, url: &Url) -> Option<Turn> {
         self.wait_for(trace::origin().1, url).await
     }
@@ -65,7 +64,7 @@ impl FetchTurns {
     async fn wait_for(&self, address: Option<IpAddr>, url: &Url) -> Option<Turn> {
         let host = url.host_str().unwrap_or_default().to_owned();
         let waiting = async {
-            // Its own share first: nobody waits in everybody's queue with more than that.
+            // The requester's own share first: nobody takes more than that to the shared queue.
             let address = self.addresses.enter(address.map(network)).await?;
             let host = self.hosts.enter(host).await?;
             let one = Arc::clone(&self.all).acquire_owned().await.ok()?;
@@ -78,7 +77,7 @@ impl FetchTurns {
     }
 }
 
-/// So many at once for each key. What nobody uses is forgotten, so that there are at most as many as requests.
+/// A concurrency limit for each key. Unused keys are removed, so that there are at most as many as requests.
 #[derive(Debug)]
 struct Shares<K> {
     most: usize,
@@ -95,7 +94,7 @@ impl<K: Eq + Hash + Clone> Shares<K> {
             let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(in_use.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.most))))
         };
-        // Made before it waits: a wait that is given up is forgotten, too.
+        // Created before it waits, so that an abandoned wait is removed, too.
         let mut permit = Permit { key, in_use: Arc::clone(&self.in_use), share: Some(share), permit: None };
         permit.permit = Arc::clone(permit.share.as_ref()?).acquire_owned().await.ok();
         permit.permit.is_some().then_some(permit)
@@ -132,7 +131,7 @@ mod tests {
         IpAddr::from([192, 0, 2, n])
     }
 
-    /// One address has its share and no more, whatever it names; nobody else waits for it.
+    /// One address has its share and no more, whatever it names; no other address waits for it.
     #[tokio::test(start_paused = true)]
     async fn an_address_has_a_share() {
         let turns = FetchTurns::default();
@@ -163,7 +162,7 @@ mod tests {
         assert!(next.is_some());
     }
 
-    /// What is slow gets less time when others wait for it.
+    /// A slow fetch gets less time when others wait.
     #[tokio::test(start_paused = true)]
     async fn a_crowd_is_served_faster() {
         let turns = FetchTurns::default();

@@ -1,4 +1,4 @@
-//! The upstream refreshes that are under way in this process, and what those who wait for one share.
+//! The upstream refreshes that are under way in this process, and the outcome that their waiters share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::session::{SessionError, reauth_required};
 
-/// What a flight that failed leaves for those who waited for it.
+/// The outcome of a failed flight, for those who waited for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Failed {
     Reauth,
@@ -21,7 +21,7 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
-    /// Whatever it is: each of those who waited would otherwise wait as long again, one after another.
+    /// Takes any error: each waiter would otherwise wait as long again, one after another.
     pub(crate) const fn of(error: &SessionError) -> Self {
         match error {
             SessionError::ReauthRequired { .. } => Self::Reauth,
@@ -32,7 +32,7 @@ impl Failed {
         }
     }
 
-    /// What it is to somebody who waited.
+    /// The error for a caller that waited.
     pub(crate) fn into_error(self, ctx: &Ctx, head: &SessionHead) -> SessionError {
         match self {
             Self::Reauth => reauth_required(ctx, head),
@@ -46,14 +46,15 @@ impl Failed {
 
 type Flight = tokio::sync::Mutex<Option<Failed>>;
 
-/// The refreshes under way in this process. A flight is gone when its refresh has ended: who comes then begins another
-/// one.
+/// The refreshes under way in this process. A flight is removed when its refresh has ended: a later caller
+/// begins another one.
 #[derive(Debug, Default)]
 pub(crate) struct Flights(Mutex<HashMap<UpstreamSessionId, Weak<Flight>>>);
 
 impl Flights {
-    /// Does the work of a session's flight. Who comes while it is under way waits: when it fails, with `failed` of what it
-    /// left; when it succeeds, to do its own, which finds all done.
+    /// Runs `work` as the only flight of a session. A caller that arrives meanwhile waits: when the flight
+    /// fails, it gets `failed` of the shared failure; when it succeeds, the caller runs its own work, which
+    /// finds everything done.
     pub(crate) async fn run<T>(
         &self,
         id: &UpstreamSessionId,
@@ -76,7 +77,7 @@ impl Flights {
         outcome
     }
 
-    /// The flight of a session: a new one, or the one that is under way.
+    /// The flight of a session: the one that is under way, or a new one.
     fn join(&self, id: &UpstreamSessionId) -> Arc<Flight> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(id).and_then(Weak::upgrade) {
@@ -88,7 +89,7 @@ impl Flights {
         flight
     }
 
-    /// Nobody joins this flight any more.
+    /// Removes a flight, so that nobody joins it any more.
     fn end(&self, id: &UpstreamSessionId, flight: &Arc<Flight>) {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if flights.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {
@@ -113,7 +114,7 @@ mod tests {
         }
     }
 
-    /// Ten come while one is at work, which ends in nothing: nobody tries the same again, one after another.
+    /// Ten callers wait for one that fails: none of them tries the same again, one after another.
     #[tokio::test]
     async fn those_who_wait_share_the_outcome() {
         let (flights, id, works) = (Flights::default(), UpstreamSessionId::new("us"), AtomicUsize::new(0));

@@ -1,7 +1,7 @@
-//! How often somebody may guess: wrong user codes by address and by browser (RFC 8628 section 5.1).
+//! The limit on wrong user codes, by address and by browser (RFC 8628 section 5.1).
 //!
-//! Each process counts for itself, in memory. A user code has 34 bits and lives ten minutes, so what a
-//! deployment of several processes allows is still nothing.
+//! Each process counts for itself, in memory. A user code has 34 bits and lives ten minutes, so the guesses
+//! that a deployment of several processes allows are still negligible.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -12,20 +12,20 @@ use causeway_domain::{BoundedMap, BrowserSessionId, Timestamp};
 const WINDOW_SECONDS: i64 = 600;
 /// Wrong guesses in that time, by one browser. A browser is free to forget its cookie.
 const OF_BROWSER: u32 = 10;
-/// The same by one address, behind which several people may be.
+/// The same by one address, which several users may share.
 const OF_ADDRESS: u32 = 30;
-/// The most guessers that are remembered. The one that has not guessed for the longest time makes room: each guess is
-/// counted, however many have guessed.
+/// The most guessers in memory. The one that has not guessed for the longest time is evicted, so each guess
+/// is counted, however many have guessed.
 const CAPACITY: usize = 65_536;
 
-/// Who guesses.
+/// A browser or an address that guesses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Guesser {
     Browser(BrowserSessionId),
     Address(IpAddr),
 }
 
-/// Who has guessed, since when, and how often.
+/// The guessers, each with the start of its window and its count.
 #[derive(Debug)]
 pub(crate) struct Guesses(Mutex<BoundedMap<Guesser, (Timestamp, u32)>>);
 
@@ -35,7 +35,7 @@ impl Default for Guesses {
     }
 }
 
-/// Somebody who is about to guess.
+/// The origin of a guess.
 #[derive(Clone, Copy, Debug)]
 pub struct Guess<'a> {
     /// The browser.
@@ -52,7 +52,7 @@ impl Guess<'_> {
     }
 }
 
-/// An address, or the network that one customer of a provider has.
+/// An IPv4 address, or the IPv6 network of one customer of a provider.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
@@ -61,8 +61,8 @@ fn network_of(address: IpAddr) -> IpAddr {
 }
 
 impl Guesses {
-    /// Takes one guess, as if it were wrong, so that many at once are counted too; otherwise the seconds after
-    /// which there is another one.
+    /// Counts one guess as wrong in advance, so that concurrent ones are counted, too; the error is the
+    /// seconds until the next guess is allowed.
     pub(crate) fn take(&self, guess: &Guess<'_>, now: Timestamp) -> Result<(), i64> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wait = None;
@@ -84,7 +84,7 @@ impl Guesses {
         Ok(())
     }
 
-    /// It was right after all.
+    /// Takes back a guess that was right.
     pub(crate) fn give_back(&self, guess: &Guess<'_>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (guesser, _) in guess.guessers() {

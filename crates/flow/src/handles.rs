@@ -1,6 +1,6 @@
-//! Handles as they are shown. A handle changes hands, so one that was verified is looked up again: at each refresh, and
-//! when it is shown and an hour old. That happens in the background; only when there is nothing that could be shown
-//! meanwhile, whoever asks waits a moment for it.
+//! Handles for display. A handle can pass to another account, so a verified one is looked up again: at each
+//! refresh, and when it is shown and an hour old. That happens in the background; a caller waits a moment for
+//! it only when there is nothing else to show.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::keeper::{Lookup, NoAnswer, Upstream as _};
 
-/// How long somebody waits who would have nothing to show.
+/// How long a caller waits that has no handle to show.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Seconds until a handle is looked up again that could not be asked.
+/// Seconds until a failed look-up is tried again.
 const RETRY_SECONDS: i64 = 60;
 /// Look-ups that are under way or have failed lately; beyond them none is begun.
 const CAPACITY: usize = 1024;
@@ -102,7 +102,7 @@ fn begin(ctx: &Ctx, head: &SessionHead) -> Check {
     work.map(|done| done.ok().flatten()).boxed().shared()
 }
 
-/// Walks the whole way of the account again, handle and server, and keeps what is found on it.
+/// Resolves the account again, handle and server, and stores the result.
 async fn check(ctx: &Ctx, head: &SessionHead) -> Result<HandleCheck, NoAnswer> {
     match ctx.upstream().find_server(head).await {
         Lookup::Same { host, handle, .. } => {
@@ -112,7 +112,7 @@ async fn check(ctx: &Ctx, head: &SessionHead) -> Result<HandleCheck, NoAnswer> {
             ctx.store().write(note).await.map_err(NoAnswer::because)?;
             Ok(handle)
         }
-        // The session is over, which its next refresh finds out.
+        // The session has ended, which its next refresh finds out.
         Lookup::Gone => Ok(HandleCheck::Unknown),
         Lookup::Unknown(error) => Err(error),
     }

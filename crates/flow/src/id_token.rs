@@ -14,7 +14,7 @@ use crate::handles;
 use crate::issuer_keys::{self, KeySet};
 use crate::user_claims::UserClaims;
 
-/// Seconds that an `id_token` is good for.
+/// Seconds that an `id_token` is valid.
 pub(crate) const ID_TOKEN_SECONDS: i64 = 3600;
 
 /// The scope that asks for one.
@@ -46,14 +46,14 @@ pub(crate) const TYP: &str = "JWT";
 #[derive(Debug, Clone)]
 pub(crate) struct Issuer(Arc<KeySet>);
 
-/// What an `id_token` is about.
+/// The subject of an `id_token`.
 pub(crate) struct Subject<'a> {
     pub(crate) client: &'a Client,
     pub(crate) session: &'a SessionHead,
     pub(crate) scope: &'a Scope,
     pub(crate) nonce: Option<&'a str>,
     pub(crate) access_token: &'a str,
-    /// What the userinfo endpoint says, where the operator wants it here.
+    /// The claims of the userinfo endpoint, where the operator grants them here.
     pub(crate) claims: &'a UserClaims,
 }
 
@@ -62,7 +62,7 @@ impl Issuer {
         issuer_keys::current(ctx).await.map(Self)
     }
 
-    /// The same, with keys that are made if there are none.
+    /// The same, with keys that are created if there are none.
     pub(crate) async fn ensure(ctx: &Ctx) -> Result<Self, Internal> {
         issuer_keys::ensure(ctx).await.map(Self)
     }

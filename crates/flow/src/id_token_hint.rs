@@ -9,17 +9,17 @@ use crate::error::Internal;
 use crate::id_token;
 use crate::issuer_keys;
 
-/// The longest that is read, in bytes.
+/// The longest token that is parsed, in bytes.
 const MAX_BYTES: usize = 8192;
 
-/// What an `id_token` of ours said.
+/// The contents of an `id_token` of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdTokenHint {
-    /// Who signed in.
+    /// The account that signed in.
     pub did: Did,
-    /// For whom.
+    /// The client that it was issued to.
     pub audience: Audience,
-    /// In which session.
+    /// The session of the sign-in.
     pub session_id: Option<UpstreamSessionId>,
 }
 
@@ -30,7 +30,7 @@ struct HintClaims {
     sid: Option<String>,
 }
 
-/// Reads an `id_token`, expired or not; `None` when we did not sign it, or its key is gone.
+/// Verifies an `id_token`, expired or not; `None` when we did not sign it, or its key is no longer published.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -38,12 +38,12 @@ pub async fn read(ctx: &Ctx, token: &str) -> Result<Option<IdTokenHint>, Interna
     let keys = issuer_keys::current(ctx).await?;
     Ok(keys.verifying().and_then(|keys| {
         let jws = Jws::parse(token, MAX_BYTES).ok()?;
-        // The same keys sign access tokens, which whoever serves a resource gets to see, and answers about a user.
+        // The same keys sign access tokens, which resource servers see, and answers about a user.
         if !jws.typ().is_some_and(|typ| typ.eq_ignore_ascii_case(id_token::TYP)) {
             return None;
         }
         let claims: HintClaims = jws.verify_with(keys).ok()?.claims().ok()?;
-        // Answers of the userinfo endpoint were of the same type once, and had none of these.
+        // Userinfo answers had the same type once, and none of these claims.
         if claims.registered.exp.is_none() || claims.registered.iat.is_none() {
             return None;
         }

@@ -22,31 +22,31 @@ use crate::id_token::Issuer;
 use crate::superseded;
 use crate::tokens::TokenType;
 
-/// What a token is, as far as the caller may know (RFC 7662 section 2.2).
+/// The introspection answer, as far as the caller may know (RFC 7662 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Introspection {
-    /// Whether it holds. `false` says nothing else: not whether it ever did, nor for whom.
+    /// Whether the token is valid. `false` reveals nothing else: not whether it ever was, nor for whom.
     pub active: bool,
-    /// What it is.
+    /// The token, if it is active.
     #[serde(flatten)]
     pub token: Option<ActiveToken>,
 }
 
-/// A token that holds.
+/// A valid token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ActiveToken {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// The person's DID, or the client itself.
+    /// The user's DID, or the client itself.
     pub sub: String,
-    /// Their handle, verified in both directions.
+    /// The user's handle, verified in both directions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Handle>,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// Where it is to be used: one text, or a list.
+    /// The audience: one string, or a list.
     pub aud: Value,
-    /// What it allows.
+    /// Its scope.
     #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: Scope,
     /// How it is presented; a refresh token is not.
@@ -60,12 +60,12 @@ pub struct ActiveToken {
     /// The key that it is bound to (RFC 9449 section 6.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
-    /// The session that it gives use of, if there is a person.
+    /// The session that it gives access to, if there is a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<UpstreamSessionId>,
 }
 
-/// A key that whoever uses a token has to prove to hold (RFC 7800 section 3).
+/// A key that a presenter has to prove possession of (RFC 7800 section 3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Confirmation {
     /// Its thumbprint.
@@ -78,7 +78,7 @@ pub enum IntrospectError {
     /// Anybody could ask in the name of a public client (RFC 7662 section 4).
     #[error("introspection is for clients that authenticate: a public client knows what it was issued")]
     PublicClient,
-    /// What works once came again.
+    /// A one-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
     /// Ours.
@@ -103,8 +103,8 @@ impl From<StoreError> for IntrospectError {
     }
 }
 
-/// Tells an authenticated client about a token that it may see: one of its own, or an access token for a resource of
-/// which whoever runs the server says that it is the client's business (RFC 7662 section 4).
+/// Introspects a token for an authenticated client: one of its own, or an access token for a resource that
+/// the operator has assigned to the client (RFC 7662 section 4).
 ///
 /// # Errors
 /// [`IntrospectError`].
@@ -136,20 +136,20 @@ pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Intro
     Ok(Introspection { active: true, token: Some(token) })
 }
 
-/// A token that holds, and the session behind it if there is a user; it has no `username` yet.
+/// A valid token, and the session behind it if there is a user; it has no `username` yet.
 struct Seen {
     token: ActiveToken,
     session: Option<SessionHead>,
 }
 
-/// What a token is to the caller.
+/// The result of looking up a token for the caller.
 enum Found {
-    /// Nothing that it may know of.
+    /// No valid token that the caller may see.
     Nothing,
     Active(Box<Seen>),
     /// The same, of an access token that no resource has presented yet.
     Unused(Box<Seen>, Box<AccessToken>),
-    /// A late retry took its place before it was ever used; nobody should have it.
+    /// A late retry replaced it before it was ever used: no client should have it.
     Superseded(UpstreamSessionId),
 }
 
@@ -187,7 +187,7 @@ impl Question {
         let (sub, session, sid) = match &token.subject {
             AccessSubject::Person(person) => {
                 let Some(session) = self.session(c, &person.session_id)? else { return Ok(Found::Nothing) };
-                // Whoever asks has seen the token, and proves nothing about the key that it may be bound to.
+                // The caller has seen the token, but proves nothing about the key that it may be bound to.
                 if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
                     return Ok(Found::Superseded(session.session_id));
                 }

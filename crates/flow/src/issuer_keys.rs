@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
-/// How long the keys are believed to be as they were: a rotation is seen everywhere within a second.
+/// How long cached keys are used: a rotation is seen everywhere within a second.
 const LIFETIME: Duration = Duration::from_millis(500);
 /// Seconds that a key stays published after it stopped signing: longer than anything that it signed lives.
 pub const PUBLISHED_SECONDS: i64 = 86_400;
@@ -45,7 +45,7 @@ impl KeySet {
         self.signing.get(&alg).ok_or(Internal::Inconsistent("no live signing key after making one"))
     }
 
-    /// The same for checking our own signatures; `None`: nothing was ever signed.
+    /// The public keys for checking our own signatures; `None`: nothing was ever signed.
     pub(crate) const fn verifying(&self) -> Option<&JwkSet> {
         self.verifying.as_ref()
     }
@@ -90,7 +90,7 @@ pub const fn purpose(alg: SigningAlg) -> &'static str {
     }
 }
 
-/// Our keys as they are. Before anybody asked for a signature there may be none: see [`ensure`].
+/// Our current keys. There may be none before the first signature is needed: see [`ensure`].
 ///
 /// # Errors
 /// When the database does not answer, or a stored key cannot be opened.
@@ -98,8 +98,8 @@ pub(crate) async fn current(ctx: &Ctx) -> Result<Arc<KeySet>, Internal> {
     recent_or_read(ctx, |_| true).await
 }
 
-/// Our keys, made if there are none yet, which takes a moment: `serve` calls this beside its first
-/// requests, and a sign-in that will end in a signature when it begins.
+/// Our keys, created if there are none yet, which takes a moment: `serve` calls this alongside its first
+/// requests, and a sign-in that will need a signature calls it when it begins.
 ///
 /// # Errors
 /// When the database does not answer, or a stored key cannot be opened.
@@ -121,7 +121,7 @@ async fn recent_or_read(ctx: &Ctx, suffices: impl Fn(&KeySet) -> bool) -> Result
     if let Some(keys) = cache.recent().filter(|keys| suffices(keys)) {
         return Ok(keys);
     }
-    // One reads for all that wait.
+    // One task reads for all that wait.
     let _reading = cache.reading.lock().await;
     if let Some(keys) = cache.recent().filter(|keys| suffices(keys)) {
         return Ok(keys);

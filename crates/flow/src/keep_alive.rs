@@ -1,9 +1,9 @@
-//! Keeping background sessions alive that nobody uses: each is refreshed long before its refresh token ages out
-//! at the person's server, so that a job which runs once in a while finds it working.
+//! Keeps unused background sessions alive: each is refreshed long before its refresh token expires at the
+//! authorization server, so that a job which runs once in a while finds it working.
 //!
-//! All processes share the work. Each takes what is due for itself in the database, a few at a time; should
-//! it die, the rest is due for others again. Whoever refreshes goes through the [`keeper`](crate::keeper),
-//! whose lease decides.
+//! All processes share the work. Each claims due sessions in the database, a few at a time; if it dies, the
+//! rest become due for others again. Every refresh goes through the [`keeper`](crate::keeper), whose lease
+//! decides.
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::upkeep::keep_alive_again_at;
@@ -15,9 +15,9 @@ use crate::error::Internal;
 use crate::keeper;
 use crate::session::SessionError;
 
-/// Sessions that one look takes: few, so that other processes find some, too. All are refreshed at once.
+/// Sessions per claim: few, so that other processes get some, too. All are refreshed at once.
 const BATCH: i64 = 8;
-/// Seconds for which they are this process' to refresh: longer than a refresh takes.
+/// Seconds that a claim lasts: longer than a refresh takes.
 const CLAIM_SECONDS: i64 = 900;
 
 /// Refreshes every session that is due, and says how many there were. A failure puts its own session off and
@@ -43,10 +43,10 @@ pub async fn keep_alive(ctx: &Ctx) -> Result<usize, Internal> {
     }
 }
 
-/// Refreshes one session, or has it tried again later.
+/// Refreshes one session, or schedules another try.
 async fn keep(ctx: &Ctx, head: &SessionHead) {
     let error = match keeper::keep_alive(ctx, head).await {
-        // When it is due next is committed with its tokens; nor is a session due again that is over.
+        // The next due time is committed with its tokens, and an ended session is never due again.
         Ok(_) | Err(SessionError::Ended | SessionError::ReauthRequired { .. }) => return,
         Err(error) => error,
     };

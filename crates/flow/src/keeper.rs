@@ -1,14 +1,12 @@
-//! Keeping a session alive at a person's own server. What that server speaks is an [`Upstream`]'s business.
+//! Keeps sessions alive at their authorization servers, whose protocol is behind [`Upstream`].
 //!
-//! [`use_session`] is the door: whoever wants to ask that server something gets tokens there that
-//! work, refreshed before use when their end is near; [`renew_session`] is for tokens that the server
-//! refused all the same.
+//! [`use_session`] is the entry point: it returns working tokens for a request to the PDS, refreshed before
+//! use when they are about to expire; [`renew_session`] replaces tokens that the PDS refused all the same.
 //!
-//! An upstream refresh token works once, and a PDS that sees one twice ends the session. So at most
-//! one refresh of a session is under way in the whole deployment: within this process by a flight
-//! that callers share, between processes by a fenced lease in the database that outlives everything
-//! a refresh does. A failure is never stored as tokens and erases none; it makes a pause that all
-//! processes keep.
+//! An upstream refresh token works once, and an authorization server that sees one twice ends the session. So
+//! at most one refresh of a session is under way in the whole deployment: within this process by a flight
+//! that callers share, between processes by a fenced lease in the database that outlives everything a refresh
+//! does. A failure is never stored as tokens and erases none; it causes a pause that all processes observe.
 
 mod attempt;
 mod upstream;
@@ -29,19 +27,20 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::session::{SessionError, limit_prompts, reauth_required};
 
-/// Seconds that a lease lasts, unless the heartbeat of its server is gone before. Looking the account up takes [`attempt::LOOKUP_PATIENCE`] at most and the request with
-/// its one repetition 20 s. While the database does not take the answer the lease is renewed.
+/// Seconds that a lease lasts, unless the heartbeat of its node ends earlier. Resolving the account takes
+/// [`attempt::LOOKUP_PATIENCE`] at most, and the request with its one repetition 20 seconds. While the
+/// database rejects the answer, the lease is renewed.
 const LEASE_SECONDS: i64 = 120;
-/// How often a process that lost the lease looks whether the winner is done.
+/// How often a process that did not get the lease checks whether the holder is done.
 const LEASE_POLL: Duration = Duration::from_millis(50);
-/// How long it looks before it gives up.
+/// How long it waits before it gives up.
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
-/// How long a caller whose token still lives waits for a better one.
+/// How long a caller with a valid token waits for a fresh one.
 const SOON_PATIENCE: Duration = Duration::from_secs(5);
-/// Seconds after which a retry makes sense when nobody knows better.
+/// The default `retry_after`, in seconds.
 const RETRY_SECONDS: u64 = 5;
 
-/// A session with tokens that its server takes, as far as we know.
+/// A session with tokens that are valid as far as we know.
 #[derive(Clone, Debug)]
 pub struct LiveSession {
     /// The head that the tokens belong to.
@@ -55,13 +54,13 @@ pub struct LiveSession {
 enum Reason {
     /// A client asked for it.
     Asked,
-    /// The access token's end is near.
+    /// The access token is about to expire.
     Due,
-    /// The access token is over.
+    /// The access token has expired.
     Spent,
-    /// The person's server refused the access token.
+    /// The PDS refused the access token.
     Refused,
-    /// Nobody has used a background session for so long that its refresh token would age out.
+    /// A background session is unused, and its refresh token would otherwise expire.
     Kept,
 }
 
@@ -77,7 +76,7 @@ impl Reason {
     }
 }
 
-/// The tokens with which to ask the person's server something now: [`look_up`], then [`freshen`].
+/// Returns tokens for a request to the PDS now: [`look_up`], then [`freshen`].
 ///
 /// # Errors
 /// [`SessionError`].
@@ -86,8 +85,8 @@ pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, S
     limit_prompts(ctx, seen, used.await).await
 }
 
-/// Makes sure of tokens before they are used: refreshes them when they are at their end or older than the
-/// upstream profile allows. When that fails and the old ones still live, those.
+/// Refreshes tokens before use, when they are about to expire or older than the upstream profile allows.
+/// Returns the old ones when that fails and they are still valid.
 ///
 /// # Errors
 /// [`SessionError`].
@@ -124,8 +123,8 @@ async fn fresh(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionEr
     }
 }
 
-/// Other tokens than those that the person's server has just refused, whatever their age: those of
-/// whoever refreshed meanwhile, or of a refresh now.
+/// Replaces tokens that the PDS has just refused, whatever their age: by those of a concurrent refresh, or of
+/// a refresh now.
 ///
 /// # Errors
 /// [`SessionError`].
@@ -139,8 +138,8 @@ pub async fn renew_session(ctx: &Ctx, refused: &LiveSession) -> Result<LiveSessi
 
 /// Refreshes the upstream session behind a token now, and returns its new head.
 ///
-/// Callers that come while a refresh is under way share its result, whatever it is. It runs to its
-/// end even when the caller hangs up: the answer must not be lost.
+/// Callers that arrive while a refresh is under way share its result, whatever it is. It runs to its end even
+/// when the caller disconnects: the answer must not be lost.
 ///
 /// # Errors
 /// [`SessionError`]; the tokens that were there still are.
@@ -160,7 +159,7 @@ async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<Sessio
     ctx.finish(async move { fly(&detached, &seen, reason).await }).await?
 }
 
-/// The session behind a token: as it was found when the token was checked, if its tokens were, else by
+/// The session behind a token, with the tokens that were loaded when the token was checked, or else by
 /// [`look_up`].
 ///
 /// # Errors
@@ -195,7 +194,7 @@ async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionEr
         .await?;
     let (head, tokens) = found.ok_or(SessionError::Ended)?;
     check_state(ctx, &head)?;
-    // Nothing else than the end of a session empties the token set of its head.
+    // Only the end of a session deletes the token set of its head.
     Ok(LiveSession { head, tokens: tokens.ok_or(SessionError::Ended)? })
 }
 
@@ -203,7 +202,7 @@ fn find_head(c: &mut AnyConnection, seen: &SessionHead) -> Result<Option<Session
     Ok(sessions::find_session(c, &seen.tenant_id, &seen.session_id, seen.kind)?)
 }
 
-/// Whether a session is in use.
+/// Checks that a session is active.
 fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
     match head.state_at(ctx.now()) {
         SessionState::Active => Ok(()),
@@ -212,7 +211,7 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
     }
 }
 
-/// One flight from the iteration that the caller saw: whoever comes second finds it done.
+/// Refreshes in one flight from the iteration that the caller saw: later callers find it done.
 #[tracing::instrument(
     name = "flow.session.fly",
     skip_all,
@@ -232,7 +231,7 @@ async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHea
     outcome
 }
 
-/// Waits for the lease, or for the iteration that its holder makes.
+/// Refreshes once the lease is acquired, or waits for the iteration that its holder makes.
 async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let holder = ctx.rng().base64url::<12>();
     let mut waits = None;
@@ -266,23 +265,23 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
     }
 }
 
-/// Counts a wait, unless the lease was free or the refresh done at the first look.
+/// Counts a wait, unless the lease was free or the refresh done at the first check.
 fn note_wait(ctx: &Ctx, since: Option<Instant>) {
     if let Some(since) = since {
         ctx.stats().note_lease_wait(since.elapsed());
     }
 }
 
-/// The refresh itself, by whoever holds the lease.
+/// The refresh itself, under the lease.
 async fn refresh_leased(ctx: &Ctx, seen: &SessionHead, fence: i64) -> Result<SessionHead, SessionError> {
-    // The last holder may have finished, or failed, between the look and the lease.
+    // The last holder may have finished, or failed, between the check and the lease.
     match look(ctx, seen).await? {
         Look::Moved(head) => Ok(head),
         Look::Same(head) => Attempt { ctx, upstream: ctx.upstream(), head, fence }.run().await,
     }
 }
 
-/// What a head looks like to somebody who saw it before.
+/// The current head compared with the one that was seen before.
 enum Look {
     /// It is past the iteration that was seen.
     Moved(SessionHead),
@@ -290,7 +289,7 @@ enum Look {
     Same(SessionHead),
 }
 
-/// Looks at the head again; an error, if there is nothing to refresh or it is too soon.
+/// Reads the head again; an error if there is nothing to refresh or it is too soon.
 async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
     let wanted = seen.clone();
     let head = ctx.store().find(move |c| find_head(c, &wanted)).await?.ok_or(SessionError::Ended)?;
@@ -304,7 +303,7 @@ async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
     }
 }
 
-/// Takes the lease. That this commits is also the proof that the answer could be written.
+/// Acquires the lease. Its commit also proves that the answer could be written.
 async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Result<Option<i64>, Internal> {
     let (id, holder, now) = (head.session_id.clone(), holder.to_owned(), ctx.now());
     let (node, until) = (ctx.node().alive().cloned(), now.plus(LEASE_SECONDS));
@@ -325,7 +324,7 @@ async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Result<Option<i
     Ok(lease.map(|lease| lease.fence))
 }
 
-/// Gives the lease back. When that fails it runs out by itself.
+/// Releases the lease. When that fails, the lease expires by itself.
 async fn release(ctx: &Ctx, head: &SessionHead, fence: i64) {
     let id = head.session_id.clone();
     let released =

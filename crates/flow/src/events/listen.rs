@@ -1,5 +1,5 @@
-//! Events as a stream. One task of the process looks for news, whoever listens; a stream reads the database only when
-//! there is something for it.
+//! Events as a stream. One task per process polls for new events, however many streams are open; a stream
+//! reads the database only when there is something for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ use crate::caller::{Caller, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
-/// Events that are read at once.
+/// Events per read.
 const BATCH: i64 = 100;
-/// How often the process looks for news.
+/// How often the process polls for new events.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Streams of one client at most: a further one ends the one that is open longest.
 pub const PER_CLIENT: usize = 16;
@@ -29,16 +29,16 @@ pub const PER_PROCESS: usize = 1024;
 /// Why a client may not listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// It proves nothing.
+    /// It does not authenticate.
     #[error("only a client that authenticates may listen")]
     PublicClient,
-    /// Nobody wants to tell it anything.
+    /// It is not subscribed to events.
     #[error("this client is not subscribed to events: its operator does that with causeway events subscribe")]
     NotSubscribed,
     /// This process serves as many streams as it can.
     #[error("too many event streams are open at this server: connect again later")]
     Crowded,
-    /// What works once came again.
+    /// A one-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
     /// Ours.
@@ -52,7 +52,7 @@ impl From<StoreError> for ListenError {
     }
 }
 
-/// Lets an authenticated client listen: to what comes after the event `last`, or from now on.
+/// Opens a stream for an authenticated client: of what comes after the event `last`, or from now on.
 ///
 /// # Errors
 /// [`ListenError`].
@@ -81,9 +81,9 @@ async fn latest(ctx: &Ctx, tenant: TenantId, client_id: ClientId) -> Result<Opti
 pub struct Listener {
     ctx: Ctx,
     client_id: ClientId,
-    /// The event that was told last.
+    /// The event that was delivered last.
     last: i64,
-    /// The latest event that there is; `None`: there is nobody to tell any more.
+    /// The latest event; `None`: the client is no longer subscribed.
     latest: watch::Receiver<Option<i64>>,
     /// A further stream of the same client has taken this one's place.
     superseded: CancellationToken,
@@ -91,9 +91,9 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// What has happened since, as soon as something has. `None`: the stream ends, because the server stops, there is
-    /// nobody to tell any more, or the client has opened too many others. Nothing is lost when the caller gives up
-    /// waiting.
+    /// Waits for the next events. `None`: the stream ends, because the server stops, the client is no longer
+    /// subscribed or has opened too many other streams, or the database fails for good. Nothing is lost when
+    /// the caller stops waiting.
     pub async fn next(&mut self) -> Option<Vec<Event>> {
         loop {
             let last = self.last;
@@ -143,7 +143,7 @@ pub(crate) struct Hub(Mutex<Streams>);
 struct Streams {
     clients: HashMap<ClientId, Listening>,
     open: usize,
-    /// How many there have been.
+    /// The number of streams opened so far.
     count: u64,
     polled: bool,
 }
@@ -161,7 +161,7 @@ impl Hub {
         self.streams().open
     }
 
-    /// Opens a stream; whether somebody has to begin to [`poll`].
+    /// Opens a stream; the flag says whether the caller has to start [`poll`].
     fn join(
         &self,
         ctx: &Ctx,
@@ -207,7 +207,7 @@ impl Hub {
         }
     }
 
-    /// Who listens; nobody: then nobody polls any longer.
+    /// The clients that listen; when there are none, polling ends.
     fn clients(&self) -> Vec<ClientId> {
         let mut streams = self.streams();
         streams.polled = !streams.clients.is_empty();
@@ -227,7 +227,7 @@ impl Hub {
 
 impl Listening {
     fn tell(&self, latest: Option<i64>) {
-        // Somebody who looked earlier may tell it later.
+        // An earlier read may arrive later.
         self.latest.send_if_modified(|known| {
             let is_news = latest.is_none() || *known < latest;
             if is_news {
@@ -238,7 +238,7 @@ impl Listening {
     }
 }
 
-/// Looks for news as long as anybody listens.
+/// Polls for new events as long as any stream is open.
 async fn poll(ctx: &Ctx) {
     loop {
         tokio::select! {

@@ -13,7 +13,7 @@ use crate::ctx::Ctx;
 use crate::deliveries::{DeliveryKind, Outcome, Queues, start};
 use crate::error::Internal;
 
-/// Seconds after which somebody else may send a request that is under way here.
+/// Seconds after which another process may send a request that is under way here.
 const LEASE_SECONDS: i64 = 60;
 /// Seconds until the second try; each further one waits twice as long.
 const RETRY_SECONDS: i64 = 10;
@@ -21,7 +21,7 @@ const RETRY_SECONDS: i64 = 10;
 const LONGEST_RETRY_SECONDS: i64 = 6 * 3600;
 /// Tries after which a request is given up: some three days.
 const TRIES: i64 = 24;
-/// What a webhook secret begins with.
+/// The prefix of a webhook secret.
 const SECRET_PREFIX: &str = "whsec_";
 
 /// A fresh secret for the webhook of a client.
@@ -31,7 +31,7 @@ pub fn new_secret(rng: &dyn Rng) -> Secret {
     Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes)))
 }
 
-/// Begins to send what is due to each client, and does not wait for any of them.
+/// Starts delivery of the due requests of each client, without waiting for any.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -44,7 +44,7 @@ pub async fn start_due(ctx: &Ctx) -> Result<Vec<JoinHandle<()>>, Internal> {
     Ok(start::<Webhooks>(ctx, due.await?))
 }
 
-/// Sends what is due until nothing is.
+/// Delivers every due request.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! One try to refresh a session, by whoever holds its lease.
+//! One attempt to refresh a session, by the holder of its lease.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -28,7 +28,7 @@ pub(super) const LOOKUP_PATIENCE: Duration = Duration::from_secs(20);
 /// How often the lease is renewed meanwhile.
 const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 
-/// What a try needs.
+/// An attempt and its inputs.
 pub(super) struct Attempt<'a, U> {
     pub(super) ctx: &'a Ctx,
     pub(super) upstream: U,
@@ -38,20 +38,20 @@ pub(super) struct Attempt<'a, U> {
     pub(super) fence: i64,
 }
 
-/// The way from the account to its server.
+/// The resolved server of an account.
 struct Way<S> {
     server: S,
-    /// When it was walked just now: what was found on it.
+    /// The verified account, if it was resolved just now.
     verified: Option<VerifiedAccount>,
 }
 
-/// What a failure has come to.
+/// The consequence of a failed refresh.
 enum Verdict {
-    /// A later try may do.
+    /// A later try may succeed.
     Pause(Cooldown),
-    /// It has failed for too long on definite answers.
+    /// The session has failed with definite answers for too long.
     Over,
-    /// Somebody else has the lease or has moved the head.
+    /// Another holder has the lease or has moved the head.
     Overtaken,
 }
 
@@ -84,7 +84,7 @@ impl<U: Upstream> Attempt<'_, U> {
         };
         match upstream.refresh(&way.server, head, &tokens, refresh_token).await {
             Ok(Refreshed { tokens: mut answer, flaw }) => {
-                // Without one of its own, the one that was sent goes on.
+                // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token.get_or_insert_with(|| refresh_token.clone());
                 let kept = self.keep(&answer, way.verified).await;
                 match (&kept, flaw) {
@@ -109,9 +109,8 @@ impl<U: Upstream> Attempt<'_, U> {
         }
     }
 
-    /// The way to the server that the session began at, `None` when the account is not there any more. A
-    /// look-up that fails says nothing about the account: the binding goes on that was verified in the last
-    /// 24 hours.
+    /// Resolves the server that the session began at; `None` when the account is not there any more. A failed
+    /// look-up says nothing about the account: a binding that was verified in the last 24 hours stays in use.
     async fn find_way(&self) -> Result<Option<Way<U::Server>>, NoAnswer> {
         let Self { ctx, upstream, head, .. } = self;
         match upstream.find_server(head).await {
@@ -138,7 +137,7 @@ impl<U: Upstream> Attempt<'_, U> {
         let now = ctx.now();
         let keep = (head.kind == SessionKind::Background)
             .then(|| keep_alive_at(&head.upstream.auth, now, ctx.dice()));
-        // Not advanced: an earlier try did commit after all, somebody else moved the head, or the session
+        // Not advanced: an earlier try did commit after all, another holder moved the head, or the session
         // has ended. The head tells which.
         let writing = ctx.write_answer(|| {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
@@ -164,8 +163,8 @@ impl<U: Upstream> Attempt<'_, U> {
         }
     }
 
-    /// Renews the lease for as long as the database does not take the answer: whoever took it over would send the
-    /// refresh token that is spent. Where the lease is not written either, nobody can take it over.
+    /// Renews the lease while the database rejects the answer: a process that took it over would send the
+    /// spent refresh token. While the lease cannot be written either, nobody can take it over.
     async fn hold_lease(&self) -> Infallible {
         let Self { ctx, head, fence, .. } = self;
         loop {
@@ -178,7 +177,8 @@ impl<U: Upstream> Attempt<'_, U> {
         }
     }
 
-    /// The session ended while the answer was under way: its tokens are revoked in place of those that they follow.
+    /// Enqueues the revocation of an answer whose session ended meanwhile, in place of the tokens that it
+    /// replaces.
     async fn give_back(&self, answer: &TokenSet) -> Result<(), Internal> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
@@ -192,7 +192,7 @@ impl<U: Upstream> Attempt<'_, U> {
         Ok(())
     }
 
-    /// The user has to sign in again, unless somebody else has moved the head past this iteration.
+    /// Marks the session as `reauth_required`, unless another holder has moved the head past this iteration.
     async fn require_reauth(&self, iteration: i64) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence, .. } = self;
         let (id, fence, now) = (head.session_id.clone(), *fence, ctx.now());
@@ -205,8 +205,8 @@ impl<U: Upstream> Attempt<'_, U> {
         audit::act(self.ctx, Actor::Server, "refresh", outcome).of_session(&self.head)
     }
 
-    /// Everything is kept, and nobody asks again before a pause is over; unless the session was `refused_with` definite
-    /// answers for so long that it is over.
+    /// Keeps the tokens and pauses refreshes, unless the session was `refused_with` definite answers for so
+    /// long that the user has to sign in again.
     async fn put_off(
         &self,
         retry_after: Option<u64>,
@@ -253,7 +253,7 @@ impl<U: Upstream> Attempt<'_, U> {
         }
     }
 
-    /// Somebody else has the lease or has moved the head.
+    /// Reads the head again after another holder has taken the lease or moved the head.
     async fn look_again(&self) -> Result<SessionHead, SessionError> {
         match look(self.ctx, &self.head).await? {
             Look::Moved(head) => Ok(head),
@@ -262,7 +262,7 @@ impl<U: Upstream> Attempt<'_, U> {
     }
 }
 
-/// Has a session wait for its user, and writes that down; `false`: somebody else was first.
+/// Marks a session as `reauth_required` and records that; `false`: another holder was first.
 fn note_reauth(
     c: &mut AnyConnection,
     id: &UpstreamSessionId,

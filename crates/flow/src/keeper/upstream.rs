@@ -1,4 +1,4 @@
-//! What the keeper asks of the place where a session lives, whatever that place speaks.
+//! The keeper's interface to the servers where sessions live, independent of their protocol.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -8,24 +8,24 @@ use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
 
 use crate::error::Internal;
 
-/// A kind of place where sessions live. It decides nothing about a session and stores nothing: leases, pauses
-/// and what becomes of an answer are the keeper's.
+/// A kind of server where sessions live. It decides nothing about a session and stores nothing: the keeper
+/// handles leases, pauses and answers.
 pub(crate) trait Upstream: Send + Sync {
-    /// Where the requests of a session go.
+    /// The server that a session's requests go to.
     type Server: Send + Sync;
 
-    /// The age in seconds at which an access token is renewed; `None`: only its end counts.
+    /// The age in seconds at which an access token is renewed; `None`: only its expiry counts.
     fn max_token_age(&self) -> Option<i64>;
 
-    /// Looks up again where the account of a session is at home.
+    /// Resolves again where the account of a session is hosted.
     fn find_server(&self, head: &SessionHead) -> impl Future<Output = Lookup<Self::Server>> + Send;
 
     /// The server that a session began at, without asking whether its account is still there.
     fn bound_server(&self, head: &SessionHead)
     -> impl Future<Output = Result<Self::Server, NoAnswer>> + Send;
 
-    /// Spends a refresh token of a session. The tokens that come back have no refresh token of their own when
-    /// the one that was sent goes on.
+    /// Spends a refresh token of a session. The returned tokens have no refresh token when the one that was
+    /// sent stays valid.
     fn refresh(
         &self,
         server: &Self::Server,
@@ -34,7 +34,7 @@ pub(crate) trait Upstream: Send + Sync {
         refresh_token: &Secret,
     ) -> impl Future<Output = Result<Refreshed, RefreshFailure>> + Send;
 
-    /// Revokes tokens of a session where it began.
+    /// Revokes tokens of a session at the server where it began.
     fn revoke(
         &self,
         head: &SessionHead,
@@ -42,17 +42,18 @@ pub(crate) trait Upstream: Send + Sync {
     ) -> impl Future<Output = Result<(), NoAnswer>> + Send;
 }
 
-/// Where an account is at home.
+/// The result of resolving an account's server.
 pub(crate) enum Lookup<S> {
     /// Where the session began; `host` is the origin that serves the account's data there.
     Same { server: S, host: String, handle: HandleCheck },
-    /// Somewhere else, or nowhere: the session's tokens have no business anywhere any more.
+    /// Another server, or none: the session's tokens are of no use any more.
     Gone,
-    /// Nobody could say, which says nothing about the account.
+    /// The look-up failed, which says nothing about the account.
     Unknown(NoAnswer),
 }
 
-/// The answer to a refresh. Whatever it is, the refresh token is spent: it is kept first and judged then.
+/// The answer to a refresh. The refresh token is spent in any case, so the answer is stored first and
+/// evaluated then.
 pub(crate) struct Refreshed {
     pub(crate) tokens: TokenSet,
     /// Why the tokens must not be used.
@@ -63,13 +64,13 @@ pub(crate) struct Refreshed {
 pub(crate) enum RefreshFailure {
     /// The server has ended the session.
     Over,
-    /// The server gave a definite answer that does not end the session, and would give it again: the session is over
-    /// when that goes on for [`REFUSED_SECONDS`](causeway_domain::upkeep::REFUSED_SECONDS).
+    /// The server gave a definite answer that does not end the session, and would give it again: the session
+    /// ends when that goes on for [`REFUSED_SECONDS`](causeway_domain::upkeep::REFUSED_SECONDS).
     Refused {
         /// The answer, in a word or two.
         with: String,
     },
-    /// Nothing is lost, and a later try may do.
+    /// Nothing is lost, and a later try may succeed.
     Passing {
         /// Seconds that the server asked to wait.
         retry_after: Option<u64>,
@@ -84,12 +85,12 @@ impl From<Internal> for RefreshFailure {
     }
 }
 
-/// Why there is no answer: for the log.
+/// Why a server gave no answer: for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct NoAnswer {
     reason: String,
-    /// The answer of whoever was asked on the way, when that one was definite.
+    /// The answer of a server asked during the look-up, if it was definite.
     pub(crate) definite: Option<&'static str>,
 }
 
@@ -98,7 +99,7 @@ impl NoAnswer {
         Self { reason: reason.to_string(), definite: None }
     }
 
-    /// The same for something that would be answered again.
+    /// The same for an answer that would be given again.
     pub(crate) fn definitely(answer: &'static str, reason: impl Display) -> Self {
         Self { reason: reason.to_string(), definite: Some(answer) }
     }
