@@ -1,11 +1,12 @@
 //! The use cases of Causeway, free of HTTP types: what an authorization server does, one file a verb.
 //!
-//! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the person
-//! to their own server, [`callback`] takes the answer and believes it only after the identity is proven,
-//! [`consent`] asks the person, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`device`] and [`device_token`] go the same way for a device without a browser, [`keeper`] keeps the upstream session alive ([`keep_alive`]: when nobody uses it, too), [`relay`] and [`repository`] call the person's own server
-//! with it, [`revoke`] ends it. Who asks is found out by [`caller`] at the endpoints of clients, and by
-//! [`access`] at resources.
+//! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the user to
+//! their authorization server, [`callback`] takes the response and trusts it only after the identity is
+//! proven, [`consent`] asks the user, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
+//! [`device`] and [`device_token`] do the same for a device without a browser, [`keeper`] keeps the upstream
+//! session alive ([`keep_alive`] even when nobody uses it), [`relay`] and [`repository`] call the user's PDS
+//! with it, [`revoke`] ends it. [`caller`] authenticates requests at the endpoints for clients, [`access`]
+//! those at resources.
 
 pub mod access;
 mod access_jwt;

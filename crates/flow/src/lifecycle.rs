@@ -1,10 +1,10 @@
-//! The end of a server: first it says that it is about to stop, then streams and queues end.
+//! Graceful shutdown: the server first reports that it is about to stop, then streams and queues end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// Where a server is on its way from start to stop.
+/// The state of a server: running, draining or stopping.
 #[derive(Debug, Default)]
 pub struct Lifecycle {
     draining: AtomicBool,
@@ -12,28 +12,28 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// The server is about to stop: it still serves, and whoever spreads requests sends it no more.
+    /// Starts draining: the server still serves requests, but load balancers should send it no more.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the server is about to stop, or stops.
+    /// Whether the server is draining or stopping.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The server stops: what would go on for as long as it runs ends now.
+    /// Stops the server: work that would otherwise run for as long as it does, such as streams, ends now.
     pub fn stop(&self) {
         self.drain();
         self.stopping.cancel();
     }
 
-    /// Whether the server stops.
+    /// Whether the server is stopping.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
     }
 
-    /// Resolves when the server stops.
+    /// Resolves when the server is stopping.
     pub(crate) async fn stopping(&self) {
         self.stopping.cancelled().await;
     }

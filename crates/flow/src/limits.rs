@@ -1,11 +1,12 @@
-//! Rate limits: how often somebody may do what costs us, or people's own servers, something before we know
-//! who asks.
+//! Rate limits for actions that cost this server, or the servers of accounts, something before the requester
+//! is authenticated.
 //!
-//! What counts is the client that is named together with the address that asks, so that one noisy client
-//! does not stop another behind the same address; an address has room for a few clients, so that naming
-//! another one each time is no way round. A client that there is may authenticate although others have used up
-//! its address. A request that a client authenticates for is never counted, save for devices, since anybody may
-//! register a client that authenticates. Each process counts by itself, in bounded memory.
+//! Requests are counted by client and source address together, so that one noisy client does not block
+//! another behind the same address. An address as a whole has room for a few clients, so that naming a
+//! different client each time does not evade the limit. An existing client may authenticate even when others
+//! have exhausted its address. Authenticated requests are exempt only for clients that the operator has
+//! entered, since anybody may register a client that authenticates; see each [`Act`]. Each process counts by
+//! itself, in bounded memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -18,30 +19,31 @@ use causeway_domain::{ClientId, Timestamp};
 
 use crate::ctx::Ctx;
 
-/// Clients that an address has room for.
+/// How many times the limit of one client an address may use in total.
 const CLIENTS_PER_ADDRESS: u32 = 10;
-/// Buckets of one act that are young; as many old ones are kept. Some 5 MB for each act at most.
+/// Maximum young buckets of one action, and as many old ones. At most some 5 MB for each action.
 const CAPACITY: usize = 65_536;
 
-/// What is counted.
+/// A rate-limited action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Sending somebody to their own server: it is looked up and asked.
+    /// Sending a user to their authorization server, which is resolved and called.
     SignIn,
-    /// Registering a client without a token.
+    /// Registering a client without an initial access token.
     Registration,
-    /// Failing to authenticate as a client (RFC 6749 section 2.3.1 asks for it), or to manage its registration.
+    /// Failing to authenticate as a client (RFC 6749 section 2.3.1 requires a limit), as the operator, or
+    /// with a registration token.
     FailedAuthentication,
-    /// Beginning an authorization, pushed or not: a row is kept for it. Clients that the operator has entered and that
-    /// authenticate are not counted.
+    /// Starting an authorization, pushed or not, which stores a row. Pushed requests are not counted for
+    /// clients that the operator has entered and that authenticate.
     Authorization,
-    /// Asking for codes for a device, or for its tokens (RFC 8628 sections 3.1 and 3.4), unless the operator has
-    /// entered the client and it authenticates. Wrong user codes are counted on their own.
+    /// Requesting codes or tokens for a device (RFC 8628 sections 3.1 and 3.4), unless the operator has
+    /// entered the client and it authenticates. Wrong user codes have a limit of their own.
     Device,
 }
 
 impl Act {
-    /// Every act.
+    /// All actions.
     pub const ALL: [Self; 5] =
         [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Authorization, Self::Device];
 
@@ -57,12 +59,12 @@ impl Act {
     }
 }
 
-/// So many in so many seconds: that many at once, then at that rate.
+/// A token bucket: a burst of up to `count`, refilled at `count` per `seconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many; 0 counts as 1.
+    /// Maximum number of actions; 0 counts as 1.
     pub count: u32,
-    /// In how many seconds.
+    /// The period, in seconds.
     pub seconds: u32,
 }
 
@@ -115,8 +117,8 @@ pub struct TooMany {
     pub retry_after: u64,
 }
 
-/// Counts an act, or says that there were too many. `address`: where the request comes from, as far as that
-/// is known.
+/// Counts an action, or refuses it when the limit is reached. `address` is the source address of the
+/// request, if known.
 ///
 /// # Errors
 /// [`TooMany`].
@@ -129,7 +131,7 @@ pub fn permit(
     ctx.limits().judge(act, client, address, ctx.now(), Buckets::take)
 }
 
-/// Says whether there were too many of an act, without counting one.
+/// Checks whether an action would be refused, without counting it.
 ///
 /// # Errors
 /// [`TooMany`].
@@ -137,7 +139,7 @@ pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpA
     ctx.limits().judge(act, client, address, ctx.now(), Buckets::look)
 }
 
-/// Says whether there were too many of an act by this one client at this address, whatever others there did.
+/// Checks the limit of this client at this address alone, regardless of the address's total. Counts nothing.
 ///
 /// # Errors
 /// [`TooMany`].
@@ -150,19 +152,20 @@ pub(crate) fn check_client(
     ctx.limits().judge(act, Some(client), address, ctx.now(), Buckets::look_at_own)
 }
 
-/// Counts an act that has happened, of the client and of the address, whichever of them has room for it.
+/// Counts an action that has already happened, against each of the client's and the address's limits that
+/// still has room.
 pub(crate) fn count(ctx: &Ctx, act: Act, client: &ClientId, address: Option<IpAddr>) {
-    // It refuses nothing.
+    // Never an error: the action has happened.
     let _ = ctx.limits().judge(act, Some(client), address, ctx.now(), Buckets::take_what_is_there);
 }
 
-/// The counts of this process.
+/// The rate limiter of this process.
 #[derive(Debug)]
 pub struct Limits {
     limits: RateLimits,
     acts: [Mutex<Buckets>; Act::ALL.len()],
     refused: [AtomicU64; Act::ALL.len()],
-    /// Keyed: nobody can choose names or addresses that fall together.
+    /// Randomly keyed, so that nobody can choose names or addresses that collide.
     hasher: RandomState,
     warned: AtomicBool,
 }
@@ -178,7 +181,7 @@ impl Limits {
         }
     }
 
-    /// How often an act was refused.
+    /// How often an action was refused.
     pub fn refused(&self, act: Act) -> u64 {
         self.refused[act as usize].load(Ordering::Relaxed)
     }
@@ -221,7 +224,7 @@ impl Limits {
 /// An address of IPv4, or a network of IPv6.
 pub(crate) type Network = (bool, u64);
 
-/// Whoever has one address of an IPv6 network of 64 bits has all of them.
+/// The network that an address is counted under: the holder of one address in an IPv6 /64 has all of them.
 pub(crate) fn network(address: IpAddr) -> Network {
     match address.to_canonical() {
         IpAddr::V4(address) => (false, u64::from(address.to_bits())),
@@ -238,12 +241,12 @@ fn is_near(address: IpAddr) -> bool {
 
 const MICROS: i64 = 1_000_000;
 
-/// A limit as its bucket sees it, in microseconds.
+/// A limit in the terms of its bucket, in microseconds.
 #[derive(Clone, Copy)]
 struct Rate {
-    /// In which an empty bucket fills.
+    /// Time in which an empty bucket fills.
     window: i64,
-    /// In which it gains one.
+    /// Time in which it gains one token.
     step: i64,
 }
 
@@ -270,12 +273,12 @@ impl Rate {
     }
 }
 
-/// The buckets that an act takes from, and how each fills.
+/// The buckets that an action takes from, and the rate of each.
 type Rates = [(u64, Rate); 2];
 
-/// When each bucket will be full again: one that is not here is full. The young ones become old when they are
-/// too many, or after the time in which any of them fills; old ones that were not asked for in that time are
-/// forgotten.
+/// The time at which each bucket is full again; a bucket that is absent is full. The young ones become old
+/// when there are too many, or after the time in which any of them fills; old ones that were not used in
+/// that time are dropped.
 #[derive(Debug, Default)]
 struct Buckets {
     young: HashMap<u64, i64>,
@@ -284,7 +287,7 @@ struct Buckets {
 }
 
 impl Buckets {
-    /// Takes one of each; nothing when one of them is empty, which must not cost the other one anything.
+    /// Takes one token from each bucket, or none at all when either is empty.
     fn take(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
         let after = self.after(rates, now)?;
         for (after, (key, rate)) in after.into_iter().zip(rates) {
@@ -293,18 +296,18 @@ impl Buckets {
         Ok(())
     }
 
-    /// Whether one of each could be taken.
+    /// Whether one token could be taken from each bucket.
     fn look(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
         self.after(rates, now).map(|_| ())
     }
 
-    /// Whether one of the first could be taken.
+    /// Whether one token could be taken from the first bucket.
     fn look_at_own(&mut self, [(key, rate), _]: Rates, now: i64) -> Result<(), TooMany> {
         let full_at = self.find_at(key, rate, now);
         rate.take(full_at, now).map(|_| ())
     }
 
-    /// Takes one of each that is not empty.
+    /// Takes one token from each bucket that is not empty.
     #[expect(clippy::unnecessary_wraps, reason = "as the others")]
     fn take_what_is_there(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
         for (key, rate) in rates {
@@ -317,7 +320,7 @@ impl Buckets {
     }
 
     fn after(&mut self, rates: Rates, now: i64) -> Result<[i64; 2], TooMany> {
-        // Both before one refuses: what a clock that was set back did to them is mended at the same moment.
+        // Read both before either refuses, so that both are corrected at once after the clock was set back.
         let found = rates.map(|(key, rate)| self.find_at(key, rate, now));
         let mut after = [0; 2];
         for ((after, (_, rate)), full_at) in after.iter_mut().zip(rates).zip(found) {
@@ -326,8 +329,8 @@ impl Buckets {
         Ok(after)
     }
 
-    /// One that would be full later than an empty one was filled before the clock was set back: it is empty from
-    /// now on, not until the clock is where it was.
+    /// Finds when a bucket is full. One that would be full later than an empty one was used before the clock
+    /// was set back: it counts as empty now, not until the clock has caught up.
     fn find_at(&mut self, key: u64, rate: Rate, now: i64) -> Option<i64> {
         let full_at = self.find(key)?;
         if full_at <= rate.empty(now) {

@@ -1,11 +1,11 @@
 //! Logging out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! It ends this client's device sessions in this browser, of the account that is meant, at the person's
-//! own server too; never a background session, never another client's or another browser's. A client that
-//! shows an `id_token` of a session which began in this browser has it done at once; otherwise the person
-//! is asked. They are sent on only to an address that the client has registered for that, and when nothing was
-//! ended, only by their own click: anybody may register a client, and would have a link of ours that leads to
-//! their site (RFC 9700 section 4.11.2).
+//! It ends this client's device sessions of the requested account in this browser, and revokes them at the
+//! authorization server of the account; never a background session, another client's or another browser's.
+//! If the client presents an `id_token` of a session that began in this browser, they end at once; otherwise
+//! the user is asked. The user is redirected only to an address that the client has registered for that, and
+//! when nothing was ended, only by their own click: anybody may register a client, and would have a link of
+//! ours that leads to their site (RFC 9700 section 4.11.2).
 
 use std::sync::Arc;
 
@@ -43,34 +43,34 @@ pub struct LogoutParams {
     pub state: Option<String>,
 }
 
-/// What comes of a logout request.
+/// The outcome of a logout request.
 #[derive(Debug)]
 pub enum Logout {
-    /// Nothing of this client is left in this browser.
+    /// No session of this client is left in this browser.
     Done(LoggedOut),
-    /// The person has to say so.
+    /// The user has to confirm.
     Ask(LogoutQuestion),
-    /// No client is named: the person looks for it themselves.
+    /// No client is named: the user has to find it themselves.
     WhichClient,
 }
 
-/// The end of a logout.
+/// A completed logout.
 #[derive(Debug)]
 pub struct LoggedOut {
-    /// The client that asked; `None` when it was deleted since.
+    /// The requesting client; `None` when it has been deleted.
     pub client: Option<Arc<Client>>,
-    /// Where the person goes now.
+    /// Where the user goes next.
     pub onward: Onward,
 }
 
-/// The way from here: an address of the client's, which carries its `state`.
+/// Where the user goes after a logout: an address of the client's, which carries its `state`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Onward {
     /// The client named none.
     Nowhere,
-    /// At once.
+    /// Redirect at once.
     Redirect(String),
-    /// If the person wants to.
+    /// Show a link, for the user to click.
     Link(String),
 }
 
@@ -80,7 +80,8 @@ impl Onward {
         address.map_or(Self::Nowhere, Self::Redirect)
     }
 
-    /// When there was nothing to end. Whose app the operator knows, or runs on this device, may have them at once.
+    /// For when there was nothing to end. Redirects at once only for a client that the operator has entered,
+    /// or to an app on this device.
     fn if_wanted(client: &Client, address: Option<String>) -> Self {
         match address {
             Some(address) if !is_the_operators(client) && remember::own_origin(&address).is_some() => {
@@ -92,35 +93,35 @@ impl Onward {
 }
 
 impl LoggedOut {
-    /// Nothing of this client was in this browser.
+    /// There was no session of this client in this browser.
     fn nothing(client: Arc<Client>, address: Option<String>) -> Self {
         let onward = Onward::if_wanted(&client, address);
         Self { client: Some(client), onward }
     }
 }
 
-/// What the person is asked.
+/// The question that the user is asked.
 #[derive(Debug)]
 pub struct LogoutQuestion {
-    /// Who asks.
+    /// The requesting client.
     pub client: Arc<Client>,
-    /// The accounts that it is about, at least one.
+    /// The accounts to log out, at least one.
     pub accounts: Vec<(Did, Option<Handle>)>,
 }
 
-/// What is wrong with a request. The person sees it and is redirected nowhere.
+/// Errors of a logout request. They are shown to the user, who is redirected nowhere.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutError {
     /// The `id_token` was issued to another client.
     #[error("client_id is not the client that the id_token_hint was issued to")]
     OtherClient,
-    /// A `client_id` that nobody registered.
+    /// The `client_id` is not registered.
     #[error("no client of this name is registered here")]
     UnknownClient,
-    /// Somewhere to go, but no client that this could be checked with.
+    /// A redirect URI without a client to check it against.
     #[error("post_logout_redirect_uri needs an id_token_hint of this issuer, or a client_id")]
     NoClient,
-    /// An address that the client did not register.
+    /// The client did not register this redirect URI.
     #[error("post_logout_redirect_uri is not registered for this client")]
     RedirectUri,
     /// `state` is too long.
@@ -144,14 +145,14 @@ impl LogoutError {
 
 /// A request that passed all checks.
 struct Checked {
-    /// Who asks, and whose `id_token` it showed.
+    /// The requesting client, and the `id_token` that it presented.
     client: Option<Arc<Client>>,
     hint: Option<IdTokenHint>,
     logout_hint: Option<SignInInput>,
     redirect: Option<String>,
 }
 
-/// Takes a logout request.
+/// Handles a logout request.
 ///
 /// # Errors
 /// [`LogoutError`]: nothing was ended then.
@@ -163,7 +164,7 @@ pub async fn begin(
 ) -> Result<Logout, LogoutError> {
     let Checked { client, hint, logout_hint, redirect } = check(ctx, params).await?;
     let Some(client) = client else {
-        // A client that is gone has no session left.
+        // A deleted client has no session left.
         let done = LoggedOut { client, onward: Onward::Nowhere };
         return Ok(if hint.is_some() { Logout::Done(done) } else { Logout::WhichClient });
     };
@@ -185,7 +186,7 @@ pub async fn begin(
     })
 }
 
-/// The person has said yes: whatever [`begin`] asked about is ended.
+/// Ends the sessions that [`begin`] asked about, once the user has confirmed.
 ///
 /// # Errors
 /// [`LogoutError`]: nothing was ended then.
@@ -212,7 +213,7 @@ async fn check(ctx: &Ctx, params: &LogoutParams) -> Result<Checked, LogoutError>
         None => None,
     };
     if hint.is_none() && params.id_token_hint.is_some() {
-        // Its key may be gone: the person can still be asked.
+        // Its key may have been deleted: the user can still be asked.
         tracing::info!("the id_token_hint is not an id_token of this issuer, and is left out");
     }
     let client = find_client(ctx, params, hint.as_ref()).await?;
@@ -228,7 +229,7 @@ async fn check(ctx: &Ctx, params: &LogoutParams) -> Result<Checked, LogoutError>
     Ok(Checked { client, hint, logout_hint, redirect })
 }
 
-/// Who asks: named, or by the `id_token`.
+/// Finds the requesting client, by its `client_id` or by the `id_token`.
 async fn find_client(
     ctx: &Ctx,
     params: &LogoutParams,
@@ -247,7 +248,7 @@ async fn find_client(
     }
 }
 
-/// Whether the session of an `id_token` is of this client and began in this browser, over or not.
+/// Whether the session of an `id_token` is this client's and began in this browser, ended or not.
 async fn began_here(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -265,7 +266,7 @@ async fn began_here(
     }))
 }
 
-/// Whose sessions of this client live in this browser, as far as the request names somebody there.
+/// The accounts with live sessions of this client in this browser, limited to the one that the request names.
 async fn accounts(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -299,7 +300,7 @@ async fn accounts(
         _ => false,
     };
     let meant: Vec<_> = accounts.iter().filter(is_meant).cloned().collect();
-    // A hint that fits nobody is no reason to leave somebody signed in.
+    // A hint that matches no account is no reason to leave anyone signed in.
     Ok(if meant.is_empty() { accounts } else { meant })
 }
 
@@ -336,7 +337,7 @@ async fn end(
     }
 }
 
-/// Adds to the URI byte for byte as it was registered: a parser would normalise it.
+/// Appends to the URI byte for byte as it was registered: a parser would normalize it.
 fn with_state(uri: &str, state: Option<&str>) -> String {
     let Some(state) = state else { return uri.to_owned() };
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", state).finish();

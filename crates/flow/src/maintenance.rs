@@ -1,4 +1,4 @@
-//! What happens without a request: expired rows go, ended sessions are revoked upstream.
+//! Background maintenance: deletes expired rows and revokes ended sessions upstream.
 
 use std::time::Duration;
 
@@ -16,21 +16,22 @@ use crate::events::EVENT_SECONDS;
 use crate::keeper::{NoAnswer, Upstream as _};
 use crate::operator::Operator;
 
-/// Rows that one sweep step deletes of each table: few enough not to hold other writes up.
+/// Rows that one sweep step deletes from each table: few enough not to hold up other writes.
 const SWEEP_BATCH: i64 = 200;
-/// Sessions that one step revokes upstream, all at once.
+/// Sessions that one step revokes upstream, concurrently.
 const REVOKE_BATCH: i64 = 20;
-/// Seconds until an upstream revocation that failed is tried again.
+/// Seconds until a failed upstream revocation is retried.
 const REVOKE_RETRY_SECONDS: i64 = 300;
-/// Seconds for which one server has a revocation to itself: longer than looking the server up and asking it takes.
+/// Seconds for which one process claims a revocation: longer than it takes to resolve and call the
+/// authorization server.
 const REVOKE_CLAIM_SECONDS: i64 = 120;
-/// Tries after which it is given up: two weeks, by when a public client's session has ended at its
-/// server by itself.
+/// Tries after which a revocation is given up: two weeks, by when a public client's session has ended by
+/// itself at its authorization server.
 const REVOKE_TRIES: i64 = 14 * 86_400 / REVOKE_RETRY_SECONDS;
-/// How long a request waits for the person's server to take a revocation that is already certain.
+/// How long a request waits for the authorization server to take a revocation that is already committed.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Sweeps until nothing is left to sweep, of deleted clients neither.
+/// Sweeps until nothing is left to sweep, including what is left of deleted clients.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -73,7 +74,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
 /// Steps of the deletion of a client that follow the request at once; the rest waits for the next [`purge`].
 const PURGE_SOON: usize = 20;
 
-/// Ends the sessions of deleted clients and deletes their rows, a batch at a time, until nothing is left of them.
+/// Ends the sessions of deleted clients and deletes their rows, a batch at a time, until none are left.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -98,7 +99,7 @@ async fn purge_steps(ctx: &Ctx, most: usize) -> Result<(), Internal> {
     Ok(())
 }
 
-/// Begins [`purge`] and the revocations that come of it, and does not wait for them.
+/// Starts [`purge`] and the revocations that follow from it, without waiting for them.
 pub(crate) fn purge_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
@@ -109,9 +110,9 @@ pub(crate) fn purge_soon(ctx: &Ctx) {
     });
 }
 
-/// Revokes ended sessions at their servers, a batch at a time, until none is due. A failure puts its
-/// own session off and no other. All servers share the work: each takes what is due for itself; should it die, that is
-/// due for others again.
+/// Revokes ended sessions at their authorization servers, a batch at a time, until none is due. A failure
+/// postpones only its own session. All processes share the work: each claims what is due; if it dies, its
+/// claims become due for the others again.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -135,7 +136,7 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
     }
 }
 
-/// Begins [`revoke_due`], and does not wait for it; clients are told meanwhile.
+/// Starts [`revoke_due`] without waiting for it; clients are notified meanwhile.
 pub(crate) fn revoke_due_soon(ctx: &Ctx) {
     backchannel::tell_soon(ctx);
     let detached = ctx.clone();
@@ -146,8 +147,9 @@ pub(crate) fn revoke_due_soon(ctx: &Ctx) {
     });
 }
 
-/// Revokes one ended session at its server right away, and waits a moment for it; its client is told meanwhile. The session is
-/// marked as due in the database: whatever is not done here, [`revoke_due`] does later.
+/// Revokes one ended session at its authorization server right away, and waits a moment for that; its client
+/// is notified meanwhile. The session is marked as due in the database: if this fails, [`revoke_due`] does it
+/// later.
 pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {
     backchannel::tell_soon(ctx);
     let (detached, session_id) = (ctx.clone(), session_id.clone());
@@ -176,7 +178,7 @@ async fn revoke_ended(ctx: &Ctx, session_id: UpstreamSessionId) -> Result<(), In
     }
 }
 
-/// Revokes a session's current tokens at its server, then wipes them; or puts it off.
+/// Revokes a session's current tokens at its authorization server, then wipes them; or postpones that.
 #[tracing::instrument(
     name = "flow.revoke_upstream",
     skip_all,
@@ -197,7 +199,7 @@ async fn revoke_upstream(ctx: &Ctx, claimed: &ClaimedRevocation) -> Result<(), I
         .store()
         .write(move |c| sessions::postpone_revocation(c, &mine, until).map_err(Internal::from))
         .await?;
-    // Somebody else is at it by now.
+    // Another process has claimed it by now.
     let Some(tries) = tries else { return Ok(()) };
     if tries < REVOKE_TRIES {
         tracing::warn!(session = %id, %reason, tries, "session not revoked at its server yet");

@@ -1,9 +1,10 @@
-//! Asking a person's server for a scope in words that it knows.
+//! Pushing a request to an authorization server with scopes that it knows.
 //!
-//! A server from before the permission grammar refuses requests and client documents with scopes that it
-//! does not know (`invalid_scope`, `invalid_client_metadata`; some say `invalid_request` or `InvalidRequest`); whether a
-//! server knows the grammar is nowhere in its metadata. So it is asked, and when it refuses, asked once more for the
-//! transition scopes that cover the request. What it then took is remembered for some minutes, if scopes were the reason.
+//! A server that predates the permission grammar refuses requests and client documents with scopes that it
+//! does not know (`invalid_scope`, `invalid_client_metadata`; some say `invalid_request` or
+//! `InvalidRequest`), and its metadata does not say whether it knows the grammar. So it is asked, and when it
+//! refuses, asked once more for the transition scopes that cover the request. If it takes those, and scopes
+//! were the reason, this is remembered for some minutes.
 
 use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, TokenError};
 use causeway_domain::Scope;
@@ -17,7 +18,7 @@ use crate::error::Internal;
 use crate::sign_in::SignInError;
 use crate::upstream::Asking;
 
-/// A request on its way to a server.
+/// A request to push to an authorization server.
 pub(crate) struct Outgoing<'a> {
     pub(crate) client: &'a Client,
     pub(crate) server: &'a AuthorizationServer,
@@ -28,7 +29,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) push: PushRequest,
 }
 
-/// Pushes a request; the binding says as whom.
+/// Pushes a request; the returned binding says as which client.
 pub(crate) async fn push(
     ctx: &Ctx,
     mut outgoing: Outgoing<'_>,
@@ -69,19 +70,19 @@ async fn attempt(
     Ok(pushed.map(|pushed| (binding, pushed)))
 }
 
-/// What a refusal may mean.
+/// Possible reasons for a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Doubt {
-    /// Scopes have nothing to do with it.
+    /// Not the scopes.
     None,
-    /// Anything, scopes among it: worth a second try, and no reason to take the server for an old one.
+    /// Anything, possibly the scopes: worth a second try, but no reason to take the server for an old one.
     Anything,
     /// The server does not know the scopes.
     Scopes,
 }
 
-/// Evaluates a refusal. A server that does know the scopes says `invalid_scope` of a permission set that it cannot find:
-/// what one client names must not make us take the server for an old one.
+/// Evaluates a refusal. A server that does know the scopes says `invalid_scope` of a permission set that it
+/// cannot find: what one client names must not make us take the server for an old one.
 fn doubt(error: &TokenError, asked: &Scope) -> Doubt {
     let TokenError::OAuth { error, description, .. } = error else { return Doubt::None };
     let sets = asked.iter().any(|value| matches!(value, ScopeValue::Include(_)));

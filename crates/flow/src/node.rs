@@ -1,5 +1,5 @@
-//! This server among those on one database: it shows by a heartbeat that it lives, so that nobody waits for what one
-//! that is gone has held.
+//! This server as one of several on a database: a heartbeat shows that it is alive, so that the others do not
+//! wait for leases that a dead one held.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use causeway_store::nodes;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
-/// How often a server on a shared database shows that it lives: several times before it counts as gone.
+/// How often a server on a shared database sends a heartbeat: several times before it counts as dead.
 pub const BEAT_PERIOD: Duration = Duration::from_secs(3);
 
 /// This server.
@@ -25,13 +25,14 @@ impl Node {
         Self { id: NodeId::random(rng), beats: AtomicBool::new(false) }
     }
 
-    /// Its name, while it shows that it lives: nobody would believe in it otherwise.
+    /// Its ID, while it sends heartbeats; without them the others take it for dead.
     pub(crate) fn alive(&self) -> Option<&NodeId> {
         self.beats.load(Ordering::Relaxed).then_some(&self.id)
     }
 }
 
-/// Joins the servers on the database. On the embedded one, whatever the process before has held is free from now on.
+/// Joins the servers on the database. On the embedded one, this frees everything that the previous process
+/// held.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -49,7 +50,7 @@ pub async fn join(ctx: &Ctx) -> Result<(), Internal> {
     Ok(())
 }
 
-/// Shows that this server lives. On the embedded database it has done so by starting.
+/// Sends a heartbeat. On the embedded database none is needed after [`join`].
 ///
 /// # Errors
 /// When the database does not answer.
@@ -61,7 +62,7 @@ pub async fn beat(ctx: &Ctx) -> Result<(), Internal> {
     ctx.store().write(move |c| nodes::beat(c, &id).map_err(Internal::from)).await
 }
 
-/// Leaves the servers on the database, when all work is done.
+/// Leaves the servers on the database, after all work is done.
 ///
 /// # Errors
 /// When the database does not answer.

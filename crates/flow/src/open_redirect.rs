@@ -1,6 +1,7 @@
-//! Where a browser may be sent without anybody seeing where: neither to a client nor to the PDS of an account that a
-//! stranger's link names (RFC 9700 section 4.11.2). Anybody may register a client, or be one under development, and
-//! anybody's PDS may name any authorization server; both would have a link of ours that leads to their site.
+//! Protection against open redirects (RFC 9700 section 4.11.2): a stranger's link must not lead straight to a
+//! client, or to the authorization server of an account that it names, before the user has seen where it
+//! leads. Anybody may register a client, or be one under development, and anybody's PDS may name any
+//! authorization server; both would have a link of ours that leads to their site.
 
 use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
@@ -12,9 +13,9 @@ use crate::error::Internal;
 use crate::remember;
 use crate::respond::ClientAnswer;
 
-/// Whether the user has to be asked before a browser brings an error to a client. Not where the operator knows the
-/// client, where this browser has completed a sign-in with it, or where the answer stays on this device: that it does, no
-/// link with `prompt=none` decides.
+/// Whether the user has to be asked before a browser brings an error to a client. Not if the operator has
+/// entered the client, if this browser has completed a sign-in with it, or if the answer stays on this
+/// device, which does not count for a `silent` request (`prompt=none`).
 pub(crate) async fn needs_asking(
     ctx: &Ctx,
     client: &Client,
@@ -31,17 +32,18 @@ pub(crate) async fn needs_asking(
     Ok(!has_signed_in.await?)
 }
 
-/// Whether the client is one that the operator has entered: whoever registers by themselves has a token for it.
+/// Whether the operator has entered the client: one that registered itself has a registration access token.
 pub(crate) fn is_the_operators(client: &Client) -> bool {
     matches!(client.origin, ClientOrigin::Registered) && client.registration_access_token.is_none()
 }
 
-/// Whether somebody answers for what a client asks: the operator, or whoever has the https address of its document.
+/// Whether somebody vouches for a client: the operator, or the owner of the https address of its document.
 pub(crate) fn is_vouched_for(client: &Client) -> bool {
     is_the_operators(client) || matches!(client.origin, ClientOrigin::Document { .. })
 }
 
-/// `none`, alone or beside what makes it an error: nobody may be shown anything (OpenID Connect Core section 3.1.2.3).
+/// Whether a `prompt` contains `none`, even beside values that make it an error: no page may be shown then
+/// (OpenID Connect Core section 3.1.2.3).
 pub(crate) fn wants_silence(prompt: &str) -> bool {
     prompt.split(' ').any(|value| value == Prompt::None.as_str())
 }

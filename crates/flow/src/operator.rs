@@ -1,5 +1,5 @@
-//! What whoever runs the server does to clients, sessions and keys, from wherever: over HTTP ([`admin`](crate::admin))
-//! or at the command line, which has a database and no server. Each act is written down with what it does.
+//! The operator's changes to clients, sessions and keys: over HTTP ([`admin`](crate::admin)) or at the
+//! command line, which has a database and no server. Each change is committed together with its audit event.
 
 mod clients;
 mod reseal;
@@ -23,25 +23,25 @@ pub use self::clients::{ClientDescription, ClientRules, client_document, shown_c
 use crate::audit;
 use crate::ctx::Ctx;
 
-/// Sessions that one transaction ends, and rows that it deletes: few enough not to hold a running server up.
+/// Sessions that one transaction ends, and rows that it deletes: few enough not to hold up a running server.
 const BATCH: i64 = 100;
 
-/// What was alive until it was revoked.
+/// Counts of what a revocation has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revoked {
     /// Sessions, which have ended with all their tokens.
     pub sessions: usize,
-    /// Tokens that a client had for itself.
+    /// Tokens that a client held for itself, without a user.
     pub client_tokens: usize,
-    /// Where the sessions begin that have not been looked at yet; `None`: all have ended.
+    /// Cursor to the sessions that have not been processed yet; `None`: all have ended.
     pub next: Option<String>,
 }
 
-/// Whoever runs the server, at one moment.
+/// The operator, acting at one moment.
 #[derive(Debug)]
 pub struct Operator<'a> {
     store: &'a Store,
-    /// What all that they do now has in common.
+    /// Template of the audit events of this moment.
     by: AuditEvent,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Operator<'a> {
         Self { store: ctx.store(), by: audit::act(ctx, Actor::Operator, "", "ok").with("by", "http") }
     }
 
-    /// An act of theirs, to be written down with what it does.
+    /// An audit event of the operator's, to be committed together with the change.
     pub fn act(&self, event: &str) -> AuditEvent {
         AuditEvent { event: event.to_owned(), ..self.by.clone() }
     }
@@ -66,7 +66,7 @@ impl<'a> Operator<'a> {
         (self.by.tenant_id.clone(), self.by.at, self.act(event))
     }
 
-    /// Replaces a client's row, which is written down as `event`; `false`: it is gone.
+    /// Replaces a client's row and records the audit event `event`; `false`: the client was deleted.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -83,8 +83,8 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Deletes a client: it and its tokens count as gone at once. [`Operator::purge`] does the rest. `false`: there is
-    /// none.
+    /// Deletes a client: it and its tokens stop working at once, [`Operator::purge`] does the rest. `false`:
+    /// there is no such client.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -102,7 +102,7 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Takes a step of the deletion of deleted clients: ends a batch of sessions, or deletes a batch of rows.
+    /// Takes one step in purging deleted clients: ends a batch of sessions, or deletes a batch of rows.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -111,7 +111,7 @@ impl<'a> Operator<'a> {
         self.store.patient().write(move |c| rows::purge_deleted_clients(c, now, BATCH)).await
     }
 
-    /// Ends a session; `None`: there is none. `Some(false)`: it had ended before.
+    /// Ends a session; `None`: there is no such session. `Some(false)`: it had ended before.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -129,8 +129,8 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Revokes what a client has without a user, when no user is meant; their sessions are for
-    /// [`Operator::end_sessions`].
+    /// Revokes the tokens that a client holds for itself, unless the filter names a user; sessions of users
+    /// are for [`Operator::end_sessions`].
     ///
     /// # Errors
     /// When the database does not answer.
@@ -155,7 +155,7 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Ends a batch of the live sessions that are meant, with all their tokens; the page names those that have ended.
+    /// Ends a batch of the live sessions that match, with all their tokens; the page lists those that ended.
     ///
     /// # Errors
     /// When the database does not answer: nothing of the batch has ended then.
@@ -178,7 +178,7 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Signs with a fresh key from now on; the name of the one before.
+    /// Makes `fresh` the signing key from now on; returns the `kid` of the previous one.
     ///
     /// # Errors
     /// When the database does not answer, or another process does the same at this moment.
@@ -198,7 +198,7 @@ impl<'a> Operator<'a> {
             .await
     }
 
-    /// Publishes a key no longer: what it signed verifies no longer. `false`: no such key, or it signs still.
+    /// Stops publishing a key: its signatures verify no longer. `false`: no such key, or it still signs.
     ///
     /// # Errors
     /// When the database does not answer.

@@ -15,7 +15,7 @@ use crate::open_redirect::is_the_operators;
 use crate::request_object::RequestObjectError;
 use crate::trace;
 
-/// Why a request was not taken.
+/// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ParError {
     /// The request itself names a pushed request (RFC 9126 section 2.1).
@@ -24,19 +24,19 @@ pub enum ParError {
     /// `dpop_jkt` and the request's DPoP proof name different keys (RFC 9449 section 10.1).
     #[error("dpop_jkt is not the thumbprint of the key in the DPoP proof")]
     DpopJkt,
-    /// What works once came again.
+    /// A single-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
-    /// The client was deleted a moment ago.
+    /// The client was deleted meanwhile.
     #[error("this client was deleted")]
     Client,
-    /// The redirect URI.
+    /// The redirect URI is unsafe.
     #[error(transparent)]
     Unsafe(#[from] UnsafeRequest),
-    /// Anything else in it.
+    /// Something else in the request is wrong.
     #[error(transparent)]
     Refused(Refusal),
-    /// Too many were pushed: nothing of this one is kept.
+    /// Too many were pushed: nothing of this one is stored.
     #[error(transparent)]
     TooMany(#[from] TooMany),
     /// Ours.
@@ -68,12 +68,12 @@ impl ParError {
     }
 }
 
-/// A request that was taken.
+/// A pushed request that was accepted.
 #[derive(Debug)]
 pub struct Pushed {
-    /// Its reference: works once.
+    /// Its single-use reference.
     pub request_uri: RequestUri,
-    /// Seconds that the reference works.
+    /// Seconds for which the reference is valid.
     pub expires_in: i64,
 }
 
@@ -83,8 +83,8 @@ impl From<StoreError> for ParError {
     }
 }
 
-/// Checks and keeps an authorization request of an authenticated client. A proven key becomes the one
-/// that the code will be bound to (RFC 9449 section 10.1).
+/// Checks and stores an authorization request of an authenticated client. The code will be bound to a key
+/// that was proven (RFC 9449 section 10.1).
 ///
 /// # Errors
 /// [`ParError`].

@@ -1,12 +1,13 @@
-//! JSON that stays text: pieces of an answer, cut out of it where they stand.
+//! JSON that stays text: slices of an answer, without a copy.
 //!
-//! A tree of JSON takes many times the memory of its text, and most of an answer is only passed on. So a text is
-//! checked once, and what is asked for is found in it. Each piece holds the whole answer, and its share of the budget.
+//! A JSON tree takes many times the memory of its text, and most of an answer is only passed on. So a text is
+//! validated once, and values are located in it. Each slice keeps the whole answer alive, and its share of
+//! the budget.
 
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// The text of one JSON value, which holds up. Its `Debug` shows none of it.
+/// The text of one valid JSON value. Its `Debug` shows none of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawJson(Bytes);
 
@@ -17,7 +18,7 @@ impl std::fmt::Debug for RawJson {
 }
 
 impl RawJson {
-    /// Takes a text that is one JSON value (RFC 8259) in UTF-8.
+    /// Accepts a text that is one JSON value (RFC 8259) in UTF-8.
     pub fn parse(text: &Bytes) -> Option<Self> {
         std::str::from_utf8(text).ok()?;
         serde_json::from_slice::<IgnoredAny>(text).ok()?;
@@ -45,13 +46,13 @@ impl RawJson {
         (self.0.first() == Some(&b'"')).then_some(self)
     }
 
-    /// What it says. For what is small: this takes memory of its own.
+    /// Deserializes the value. For small values: this takes memory of its own.
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.0).ok()
     }
 
-    /// The values of these members of an object, in their order. `None` when it is no object, or one of them stands
-    /// there twice: readers differ in which one counts.
+    /// The values of these members of an object, in their order. `None` when it is no object, or has one of
+    /// them twice: parsers differ in which one counts.
     pub fn members<const N: usize>(&self, names: [&str; N]) -> Option<[Option<Self>; N]> {
         let mut found = [const { None }; N];
         let mut at = self.opened_by(b'{')?;
@@ -65,7 +66,7 @@ impl RawJson {
         Some(found)
     }
 
-    /// The items of a list. `None` when it is none, or has more items than this.
+    /// The items of a list. `None` when it is no list, or has more than `most` items.
     pub fn items(&self, most: usize) -> Option<Vec<Self>> {
         let mut items = Vec::new();
         let mut at = self.opened_by(b'[')?;
@@ -78,13 +79,13 @@ impl RawJson {
         Some(items)
     }
 
-    /// Where the inside begins.
+    /// The offset after this opening bracket; `None` when the value does not begin with it.
     fn opened_by(&self, bracket: u8) -> Option<usize> {
         (self.0.first() == Some(&bracket)).then_some(1)
     }
 
-    /// The next value, or name, from there on; `None` at the closing bracket. The text holds up, so that what stands
-    /// between values need not be looked at.
+    /// The next value or name from `at` on; `None` at the closing bracket. The text is valid, so whatever
+    /// separates values can be skipped.
     fn next(&self, at: &mut usize) -> Option<Self> {
         let is_between = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b':');
         *at += self.0.get(*at..)?.iter().take_while(|byte| is_between(byte)).count();
@@ -95,7 +96,7 @@ impl RawJson {
     }
 }
 
-/// How long the value is that a text begins with; 0 where none begins.
+/// Length of the value that a text begins with; 0 if it begins with none.
 fn length_of_value(text: &[u8]) -> usize {
     let mut depth = 0_usize;
     let mut at = 0;
@@ -127,7 +128,7 @@ fn length_of_value(text: &[u8]) -> usize {
     at
 }
 
-/// How long the string is that a text begins with, both quotes included.
+/// Length of the string that a text begins with, including both quotes.
 fn length_of_string(text: &[u8]) -> usize {
     let mut at = 1;
     loop {
@@ -140,7 +141,7 @@ fn length_of_string(text: &[u8]) -> usize {
     }
 }
 
-/// Whether the text of a name says this.
+/// Whether the text of a member's name, which may have escapes, equals `name`.
 fn is_name(text: &[u8], name: &str) -> bool {
     match text {
         [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => plain == name.as_bytes(),
@@ -203,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is found is what a whole parser finds, however the text is laid out.
+        /// It finds the same values as a full parser, however the text is laid out.
         #[test]
         fn finds_what_a_parser_finds(value in any_json(), wide: bool) {
             let text = if wide { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };

@@ -1,27 +1,27 @@
-//! DPoP proofs that were accepted at resources a moment ago, in this process' memory.
+//! DPoP proofs that were recently accepted at resources, in this process's memory.
 //!
-//! Reads are many and must not wait for the disk. So a resource remembers a proof here, and where several
-//! processes share a database tells the others by a write that nobody waits to see on disk. What a crash
-//! or a restart forgets is at most the proofs of the last five and a half minutes.
+//! Resource requests are many and must not wait for the disk. So a proof is remembered here, and where
+//! several processes share a database also written there, without waiting until it is on disk. A crash or a
+//! restart loses at most the proofs of the last five and a half minutes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use causeway_domain::{OneUse, Timestamp};
 
-/// Seconds of expiry that share a set, which is forgotten as a whole.
+/// Span of expiry times, in seconds, whose proofs share a set that is dropped as a whole.
 const SPAN: i64 = 64;
-/// The most proofs that are remembered: some 12,000 new ones a second for as long as they are accepted.
+/// Maximum proofs in memory: some 12,000 new ones a second for as long as they are accepted.
 const CAPACITY: usize = 4_000_000;
 
-/// Whether something was used before.
+/// Whether a proof was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It is remembered from now on.
+    /// No, and it is recorded now.
     Never,
-    /// It is remembered already.
+    /// Yes.
     Before,
-    /// Nothing more can be remembered at the moment.
+    /// Unknown: nothing more can be recorded at the moment.
     Full,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Seen {
 pub(crate) struct RecentProofs(Mutex<BTreeMap<i64, HashSet<u128>>>);
 
 impl RecentProofs {
-    /// Uses something up: of racing callers exactly one is told [`Seen::Never`].
+    /// Consumes a proof: of racing callers exactly one gets [`Seen::Never`].
     pub(crate) fn consume(&self, once: &OneUse, now: Timestamp) -> Seen {
         self.consume_within(once, now, CAPACITY)
     }
@@ -50,7 +50,7 @@ impl RecentProofs {
         Seen::Never
     }
 
-    /// Takes it back: it was not used after all.
+    /// Releases a proof that was not used after all.
     pub(crate) fn release(&self, once: &OneUse) {
         let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = sets.get_mut(&span(once.expires_at())) {

@@ -25,22 +25,23 @@ use causeway_store::{AnyConnection, admin, codes, sessions};
 pub struct RedeemParams {
     /// The code.
     pub code: Option<PlainToken<Code>>,
-    /// The redirect URI of the authorization request. OAuth 2.1 no longer asks for it; when sent, it must match.
+    /// The redirect URI of the authorization request. OAuth 2.1 no longer requires it; when sent, it must
+    /// match.
     pub redirect_uri: Option<String>,
-    /// PKCE.
+    /// The PKCE code verifier.
     pub code_verifier: Option<Secret>,
-    /// Where the access token is to be used, of what the authorization request named (RFC 8707 section 2.2).
+    /// The resources for the access token, among those of the authorization request (RFC 8707 section 2.2).
     pub resource: Vec<String>,
 }
 
-/// What the transaction came to.
+/// The outcome of the transaction.
 enum Outcome {
     Granted(Redeemed),
     Refused(TokenRefusal),
     Revoked { code: AuthorizationCode, session: Option<SessionHead> },
 }
 
-/// Turns a code into tokens, once. The client has been authenticated and its key proven.
+/// Exchanges a code for tokens, once. The client has been authenticated and its key proven.
 ///
 /// # Errors
 /// [`TokenError`]; a failed attempt does not use the code up.
@@ -114,15 +115,15 @@ struct Attempt {
     caller: Caller,
     verifier: Verifier,
     redirect_uri: Option<String>,
-    /// What the access token is for; none: everything that was granted.
+    /// The resources for the access token; none: all that were granted.
     resources: Resources,
     now: Timestamp,
-    /// What is written down when the code has been used.
+    /// The audit event for a code that has been used before.
     reused: AuditEvent,
 }
 
 impl Attempt {
-    /// What the code would come to now; `None`: nothing.
+    /// Previews the grant that the code would be redeemed for now; `None` when it would be refused.
     fn foresee(&self, c: &mut AnyConnection, hash: &TokenHash<Code>) -> Result<Option<Redeemed>, Internal> {
         let Some(code) = codes::find_code(c, hash)?.filter(|code| code.used_at.is_none()) else {
             return Ok(None);
@@ -130,7 +131,7 @@ impl Attempt {
         Ok(self.look(c, code)?.ok())
     }
 
-    /// What an unused code comes to.
+    /// Validates an unused code and resolves the grant behind it.
     fn look(
         &self,
         c: &mut AnyConnection,
@@ -151,7 +152,7 @@ impl Attempt {
         }))
     }
 
-    /// One transaction: look, decide, consume, grant.
+    /// The transaction: find, validate, consume, grant.
     fn run(
         &self,
         c: &mut AnyConnection,
@@ -169,7 +170,7 @@ impl Attempt {
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         if codes::consume_code(c, hash, self.now)?.is_none() {
-            // Somebody else was first, between the look and the swap.
+            // Another request consumed it first, between the read and the compare-and-swap.
             let code = codes::find_code(c, hash)?;
             return match code.and_then(|code| code.used_at.map(|used_at| (code, used_at))) {
                 Some((code, used_at)) => self.reuse(c, code, used_at),
@@ -180,7 +181,7 @@ impl Attempt {
         Ok(Outcome::Granted(redeemed))
     }
 
-    /// Everything that must be right before the code is consumed; gives what the access token will be for.
+    /// Checks everything that must hold before the code is consumed; returns the access token's resources.
     fn check(&self, code: &AuthorizationCode) -> Result<Resources, TokenRefusal> {
         if code.client_id != self.caller.client.client_id {
             return Err(TokenRefusal::Code);
@@ -198,8 +199,8 @@ impl Attempt {
         code.resources.narrow(&self.resources, self.ctx.issuer()).ok_or(TokenRefusal::Target)
     }
 
-    /// PKCE, or what stands for it. A verifier without a challenge means that somebody took the challenge out of the
-    /// request (RFC 9700 section 2.1.1).
+    /// Checks PKCE, or its substitute. A verifier without a challenge means that somebody removed the
+    /// challenge from the request (RFC 9700 section 2.1.1).
     fn check_verifier(&self, code: &AuthorizationCode) -> Result<(), TokenRefusal> {
         let waived = code.nonce.is_some() && self.caller.client.pkce_policy() == PkcePolicy::Nonce;
         match (&code.code_challenge, &self.verifier) {
@@ -219,7 +220,7 @@ impl Attempt {
         code.dpop_jkt.is_none() || code.dpop_jkt == self.caller.dpop_jkt
     }
 
-    /// The code has been used: a retry is refused, anything else costs the grant.
+    /// Handles a code that has been used before: a retry is refused, anything else revokes the grant.
     fn reuse(
         &self,
         c: &mut AnyConnection,

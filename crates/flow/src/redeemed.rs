@@ -1,4 +1,4 @@
-//! A grant that is redeemed: what a code, a refresh token, a device or a session comes to at the token endpoint.
+//! The grant that a code, a refresh token, a device code or a session resolves to at the token endpoint.
 
 use causeway_domain::client::{Client, Leave};
 use causeway_domain::grant::Person;
@@ -15,22 +15,22 @@ use crate::id_token::{self, Issuer, OPENID};
 use crate::tokens::{FreshPair, IssuedTokens};
 use crate::user_claims::{self, Asking, UserClaims};
 
-/// Whom the tokens of a grant are about, and what they allow.
+/// A resolved grant: the session behind it, and what its tokens allow.
 #[derive(Clone, Debug)]
 pub(crate) struct Redeemed {
-    /// The session that they give use of.
+    /// The session that the tokens give access to.
     pub(crate) session: SessionHead,
-    /// The upstream token set that the grant came from.
+    /// The iteration of the upstream token set that the grant came from.
     pub(crate) session_iteration: Option<i64>,
-    /// What was granted, and goes on with the refresh token.
+    /// The full grant, which the refresh token carries on.
     pub(crate) granted: Allowed,
-    /// What of it the access token is for.
+    /// The part of it that the access token is for.
     pub(crate) access: Allowed,
     /// The nonce of the authorization request, for the first `id_token` (OpenID Connect Core section 12.2).
     pub(crate) nonce: Option<String>,
 }
 
-/// What a token allows, and where.
+/// The scope of a token, and the resources that it is for.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     pub(crate) scope: Scope,
@@ -38,14 +38,14 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// What an access token allows at these resources: of the scopes of resources, those of the ones that are named.
+    /// Narrows a scope to these resources: scopes of other resources are left out.
     pub(crate) fn at(ctx: &Ctx, scope: &Scope, resources: Resources) -> Self {
         Self { scope: ctx.scopes().resource_scopes().within(scope, &resources), resources }
     }
 }
 
 impl Redeemed {
-    /// The answer, once the rows of `pair` are committed.
+    /// The response, after the rows of `pair` are committed.
     pub(crate) async fn answer(
         self,
         ctx: &Ctx,
@@ -67,7 +67,7 @@ impl Redeemed {
         Ok(pair.issued(self.access.scope, self.session.did, id_token))
     }
 
-    /// What the `id_token` says beside who signed in: nothing, unless the operator wants it.
+    /// Claims of the `id_token` about the user beyond `sub`: none, unless the operator has enabled them.
     async fn user_claims(&self, ctx: &Ctx, client: &Client, pair: &FreshPair, asking: Asking) -> UserClaims {
         if !client.has_leave(Leave::IdTokenClaims) || !self.access.scope.contains(OPENID) {
             return UserClaims::default();
@@ -83,7 +83,7 @@ impl Redeemed {
         user_claims::of(ctx, &bearer, handle.as_ref(), asking).await
     }
 
-    /// Whom the tokens speak for.
+    /// The user whom the tokens stand for.
     pub(crate) fn person(&self) -> Person {
         Person {
             did: self.session.did.clone(),
@@ -105,8 +105,9 @@ impl From<Redeemed> for Facts {
     }
 }
 
-/// What the access token of a grant will say, for a client whose tokens are signed. `look` finds the grant as it
-/// stands; `None` as well when it will not be redeemed, so that nothing is signed in vain.
+/// Previews the claims of a grant's access token, for a client whose access tokens are signed. `look` finds
+/// the current grant. `None` for other clients, or when the grant will not be redeemed, so that nothing is
+/// signed in vain.
 pub(crate) async fn foresee(
     ctx: &Ctx,
     client: &Client,
@@ -118,7 +119,7 @@ pub(crate) async fn foresee(
     ctx.store().read(move |c| Ok(look(c)?.map(Facts::from))).await
 }
 
-/// The session behind a grant of this client, as long as such grants hold.
+/// Finds the live session behind a grant of this client.
 pub(crate) fn find_session(
     c: &mut AnyConnection,
     client: &Client,

@@ -1,6 +1,6 @@
 //! The refresh token grant (RFC 6749 section 6) with rotation (RFC 9700 section 4.14.2).
 //!
-//! It never calls the person's server: it works while that is down.
+//! It never calls the authorization server or the PDS of the account: it works while they are down.
 
 use std::sync::Arc;
 
@@ -29,18 +29,18 @@ pub struct RefreshParams {
     pub refresh_token: Option<PlainToken<Refresh>>,
     /// A narrower scope for the new access token.
     pub scope: Option<String>,
-    /// Where the new access token is to be used, of what was granted (RFC 8707 section 2.2).
+    /// The resources for the new access token, among those that were granted (RFC 8707 section 2.2).
     pub resource: Vec<String>,
 }
 
-/// What the transaction came to.
+/// The outcome of the transaction.
 enum Outcome {
     Granted(Redeemed),
     Refused(TokenRefusal),
     Revoked(SessionHead),
 }
 
-/// Turns a refresh token into a new pair. The client has been authenticated and its key proven.
+/// Exchanges a refresh token for a new pair. The client has been authenticated and its key proven.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -92,17 +92,17 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
 struct Attempt {
     ctx: Ctx,
     caller: Caller,
-    /// What the new access token is for; empty: everything.
+    /// The scope requested for the new access token; empty: everything.
     asked: Scope,
-    /// Where it is to be used; none: everywhere that was granted.
+    /// The resources requested for it; none: all that were granted.
     resources: Resources,
     now: Timestamp,
-    /// What is written down when the token has been used.
+    /// The audit event for a token that has been used before.
     reused: AuditEvent,
 }
 
 impl Attempt {
-    /// What the token would come to now; `None`: nothing.
+    /// Previews the grant that the token would be redeemed for now; `None` when it would be refused.
     fn foresee(
         &self,
         c: &mut AnyConnection,
@@ -114,7 +114,7 @@ impl Attempt {
         }
     }
 
-    /// What a token comes to, if it may still be used.
+    /// Resolves the grant behind a token, assuming that it may still be used.
     fn look(
         &self,
         c: &mut AnyConnection,
@@ -123,7 +123,7 @@ impl Attempt {
         if token.client_id != self.caller.client.client_id {
             return Ok(Err(TokenRefusal::RefreshToken));
         }
-        // Before anything else: whoever lacks the key learns nothing, and spends and revokes nothing.
+        // Before anything else: a caller without the key learns nothing, and spends and revokes nothing.
         if token.dpop_jkt.is_some() && token.dpop_jkt != self.caller.dpop_jkt {
             return Ok(Err(TokenRefusal::RefreshKey));
         }
@@ -138,7 +138,7 @@ impl Attempt {
         }))
     }
 
-    /// What the new access token is for.
+    /// The scope and resources of the new access token.
     fn narrow(&self, token: &RefreshToken) -> Result<Allowed, TokenRefusal> {
         let scope = scopes::narrow(&token.scope, &self.asked).ok_or(TokenRefusal::Scope)?;
         let resources =
@@ -146,7 +146,7 @@ impl Attempt {
         Ok(Allowed::at(&self.ctx, &scope, resources))
     }
 
-    /// One transaction: look, decide, consume, grant.
+    /// The transaction: find, decide, consume, grant.
     fn run(
         &self,
         c: &mut AnyConnection,
@@ -163,14 +163,14 @@ impl Attempt {
         match self.decide(c, &token)? {
             RefreshDecision::Rotate => {
                 if !tokens::consume_refresh_token(c, hash, self.now)? {
-                    // Somebody else was first, between the look and the swap: look again.
+                    // Another request consumed it first, between the read and the compare-and-swap: rerun.
                     return self.run(c, hash, pair);
                 }
             }
             RefreshDecision::Sibling => {}
             RefreshDecision::Replace => {
                 tokens::revoke_unused_successors(c, &token)?;
-                // On PostgreSQL one of them may have been used between the look and the update.
+                // On PostgreSQL one of them may have been used between the read and the update.
                 if tokens::successor_used(c, &token)? {
                     return self.revoke(c, redeemed.session);
                 }
@@ -184,7 +184,7 @@ impl Attempt {
         Ok(Outcome::Granted(redeemed))
     }
 
-    /// Two hold the grant: it ends.
+    /// Ends the grant, which two parties hold.
     fn revoke(&self, c: &mut AnyConnection, session: SessionHead) -> Result<Outcome, Internal> {
         superseded::end_grant(c, &session, &self.reused, self.now)?;
         Ok(Outcome::Revoked(session))
@@ -198,7 +198,7 @@ impl Attempt {
             used_at: token.used_at,
             revoked: token.revoked,
             successor_used,
-            // By authentication, or by the key that it is bound to.
+            // By client authentication, or by the key that the token is bound to.
             proven: self.caller.client.client_type() == ClientType::Confidential || token.dpop_jkt.is_some(),
         }))
     }

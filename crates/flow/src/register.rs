@@ -19,16 +19,16 @@ use crate::maintenance;
 pub struct Registered {
     /// The client.
     pub client: Client,
-    /// Its secret; `None` for a public client, or when it has it already.
+    /// Its secret; `None` for a public client, or when the client has it already.
     pub client_secret: Option<PlainToken<ClientSecret>>,
-    /// What the registration is managed with (RFC 7592 section 3); `None`: it has it already.
+    /// The token that manages the registration (RFC 7592 section 3); `None`: the client has it already.
     pub registration_access_token: Option<PlainToken<Registration>>,
 }
 
 /// Why a registration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The metadata does not hold up.
+    /// The metadata is invalid.
     #[error(transparent)]
     Metadata(#[from] ClientMetadataError),
     /// Ours.
@@ -72,7 +72,8 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
     Ok(Registered { client, client_secret, registration_access_token: Some(token) })
 }
 
-/// Checks what a client says of itself, and leaves of its scope what it can have. `known`: the client as it was before.
+/// Checks a client's metadata, and narrows its scope to what it can have. `known`: the client before the
+/// change.
 ///
 /// # Errors
 /// [`RegisterError::Metadata`].
@@ -87,7 +88,7 @@ pub(crate) fn check(
     Ok(valid)
 }
 
-/// The same, whatever scopes this server grants. `issuer`: this server's, as far as it is known.
+/// As [`check`], except for the scope. `issuer`: this server's, if known.
 ///
 /// # Errors
 /// The first [`ClientMetadataError`] found.
@@ -103,7 +104,7 @@ pub(crate) fn check_alone(
     Ok(valid)
 }
 
-/// Refuses addresses of this server, where an answer would come back to it.
+/// Refuses addresses of this server, which would lead an answer back to it.
 fn check_addresses(metadata: &ValidClientMetadata, issuer: &str) -> Result<(), ClientMetadataError> {
     let error = RedirectUriError::OwnOrigin;
     if let Some(uri) = metadata.redirect_uris.iter().find(|uri| leads_to(uri.as_str(), issuer)) {
@@ -115,8 +116,8 @@ fn check_addresses(metadata: &ValidClientMetadata, issuer: &str) -> Result<(), C
     }
 }
 
-/// Checks what needs cryptography: that an inline key set is public and has a key that we verify with, and
-/// that the algorithms of its signatures are among ours.
+/// Checks the keys and algorithms: an inline key set must be public and have a key that we can verify with,
+/// and the signature algorithms must be among those supported here.
 ///
 /// # Errors
 /// The first [`ClientMetadataError`] found.
@@ -151,7 +152,7 @@ pub async fn ensure_demo_client(ctx: &Ctx, redirect_uri: &str) -> Result<ClientI
     };
     let client = metadata.validate()?.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
     let redirect_uri = redirect_uri.to_owned();
-    // Somebody may have deleted it a moment ago.
+    // It may have been deleted a moment ago.
     maintenance::purge(ctx).await?;
     ctx.store()
         .write(move |c| {

@@ -15,40 +15,40 @@ use crate::limits::{self, Act, TooMany};
 use crate::maintenance;
 use crate::register::{self, RegisterError, Registered};
 
-/// Who may register clients.
+/// The policy for dynamic client registration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum RegistrationPolicy {
-    /// Anybody.
+    /// Anybody may register.
     #[default]
     Open,
-    /// Whoever holds the initial access token.
+    /// Only with the initial access token.
     Token(Secret),
-    /// Nobody.
+    /// Nobody may register.
     Off,
 }
 
-/// Why a registration is not shown, changed or made.
+/// Why a registration request was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// The operator registers clients.
+    /// Only the operator registers clients.
     #[error("this server does not register clients: ask its operator for one")]
     Off,
     /// The initial access token is missing or wrong.
     #[error("registration needs the initial access token of this server: Authorization: Bearer TOKEN")]
     InitialToken,
-    /// Unknown client or wrong token: the texts are one on purpose (RFC 7592 section 2).
+    /// Unknown client or wrong token: one text for both, on purpose (RFC 7592 section 2).
     #[error("the registration access token is wrong, or the client is gone")]
     Token,
-    /// The body is about another client, or holds another secret.
+    /// The body names another client, or has another secret.
     #[error("client_id and client_secret must be those that were registered")]
     Differs,
-    /// It is known by its own document.
+    /// The client is described by its own metadata document.
     #[error("this client describes itself: whatever were changed here would be overwritten by its document")]
     Document,
-    /// Too many of them.
+    /// Too many requests.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// The metadata does not hold up.
+    /// The metadata is invalid.
     #[error(transparent)]
     Register(#[from] RegisterError),
     /// Ours.
@@ -70,7 +70,7 @@ impl RegistrationError {
     }
 }
 
-/// Whether a registration is taken from whoever presents `token`.
+/// Checks whether a request with this initial access token may register a client.
 ///
 /// # Errors
 /// [`RegistrationError::Off`], [`RegistrationError::InitialToken`] or [`RegistrationError::TooMany`].
@@ -78,7 +78,7 @@ pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Res
     match ctx.registration() {
         RegistrationPolicy::Open => Ok(limits::permit(ctx, Act::Registration, None, address)?),
         RegistrationPolicy::Token(wanted) => {
-            // The right one is heard whatever came from its address before.
+            // The right token is accepted regardless of earlier failures from its address.
             if token == Some(wanted) {
                 return Ok(());
             }
@@ -89,8 +89,8 @@ pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Res
     }
 }
 
-/// The client behind a registration access token (RFC 7592 section 2.1), as it is now. `address`: where the request
-/// comes from, as far as that is known.
+/// Finds the client behind a registration access token (RFC 7592 section 2.1). `address` is the source
+/// address of the request, if known.
 ///
 /// # Errors
 /// [`RegistrationError::Token`] or [`RegistrationError::TooMany`]; comparison takes constant time.
@@ -115,8 +115,8 @@ pub async fn find(
     Err(RegistrationError::Token)
 }
 
-/// Replaces what a client said of itself (RFC 7592 section 2.2). Its identifier and its tokens stay; a
-/// secret comes with the answer if it needs one now and had none.
+/// Replaces a client's own metadata (RFC 7592 section 2.2). Its identifier and its tokens stay; a secret is
+/// returned if it needs one now and had none.
 ///
 /// # Errors
 /// [`RegistrationError`].
@@ -144,7 +144,7 @@ pub async fn update(
     Ok(updated)
 }
 
-/// A client that describes itself otherwise now, and its secret if it needs one and had none.
+/// Applies new metadata to a client; returns its secret as well if it needs one now and had none.
 pub(crate) fn changed(
     client: &Client,
     valid: ValidClientMetadata,
@@ -167,7 +167,7 @@ pub(crate) fn changed(
     (changed, needed.filter(|_| client.client_secret.is_none()))
 }
 
-/// Replaces what a client said of itself, which is written down as `act`.
+/// Replaces a client's own metadata and records the audit event `act`.
 async fn replace(
     ctx: &Ctx,
     client: Client,
@@ -193,8 +193,8 @@ async fn replace(
     Ok(Registered { client: updated, client_secret: fresh, registration_access_token: None })
 }
 
-/// Deletes a client (RFC 7592 section 2.3): its tokens are dead at once, its sessions are revoked at the
-/// people's own servers.
+/// Deletes a client (RFC 7592 section 2.3): its tokens stop working at once, its sessions are revoked at the
+/// authorization servers of the accounts.
 ///
 /// # Errors
 /// When the database does not answer: nothing was deleted then.

@@ -1,7 +1,7 @@
-//! Calls to a person's own server in the name of one of our access tokens.
+//! Calls to a user's PDS, authorized by one of our access tokens.
 //!
-//! Whoever calls holds nothing but our token. The call goes out with the session's own token and proof,
-//! and only if both the scope of our token and what that server granted allow it.
+//! The caller holds nothing but our token. The call goes out with the session's own token and proof, and only
+//! if both the scope of our token and the scope that the user's authorization server granted allow it.
 
 mod account;
 mod permission;
@@ -22,35 +22,35 @@ use crate::error::Internal;
 use crate::keeper::{self, LiveSession};
 use crate::session::SessionError;
 
-/// Bytes of a body that are kept, so that it can be sent again.
+/// Maximum bytes of a body that are buffered, so that it can be sent again.
 const KEPT_BYTES: usize = 64 * 1024;
-/// The same for bodies that say what they write: they may have to be read. Servers take far less.
+/// The same for bodies of methods that write records: they may have to be parsed. PDSes accept far less.
 const KEPT_WRITES_BYTES: usize = 2 * 1024 * 1024;
-/// Seconds after which a retry makes sense when a server is not there.
+/// Seconds after which a retry makes sense when a server cannot be reached.
 const RETRY_SECONDS: u64 = 5;
 /// The header that names a service behind the PDS.
 const PROXY: &str = "atproto-proxy";
 
-/// Bytes of this method's body that are worth keeping.
+/// Maximum bytes of this method's body to buffer.
 pub fn kept_bytes(nsid: &Nsid) -> usize {
     if Writes::are_in(nsid) { KEPT_WRITES_BYTES } else { KEPT_BYTES }
 }
 
-/// Whether this method's body may have to be read, and is of no use as a stream.
+/// Whether this method's body may have to be parsed, and so is of no use as a stream.
 pub fn may_be_read(nsid: &Nsid) -> bool {
     Writes::are_in(nsid)
 }
 
-/// A call.
+/// A call to relay.
 #[derive(Debug)]
 pub struct RelayRequest {
-    /// Query or procedure.
+    /// Whether it is a query or a procedure.
     pub method: XrpcMethod,
     /// The method.
     pub nsid: Nsid,
     /// The query, as it was sent.
     pub query: String,
-    /// The headers that go along, each name once.
+    /// The headers to forward, each name once.
     pub headers: Vec<(&'static str, Vec<u8>)>,
     /// The body.
     pub body: XrpcBody,
@@ -64,36 +64,36 @@ impl RelayRequest {
     }
 }
 
-/// Why a call was not made, or brought no answer of the method's own.
+/// Why a call was not made, or got no answer from the method.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The access token does not allow it.
+    /// The access token does not allow the call.
     #[error("the access token does not allow this: it lacks the scope {scope}")]
     TokenScope {
-        /// What would allow it.
+        /// The scope that would allow it.
         scope: String,
     },
-    /// The person's server granted less than the access token says.
+    /// The authorization server granted less than the access token says.
     #[error("the person's server has not granted this: the session lacks the scope {scope}")]
     SessionScope {
-        /// What would allow it.
+        /// The scope that would allow it.
         scope: String,
     },
-    /// No app may do this.
+    /// No app may call this method.
     #[error("a person's own server lets no app call this method")]
     Never,
-    /// The query hides what the call is about.
+    /// The query is ambiguous about what the call is for.
     #[error(transparent)]
     Query(#[from] NeedError),
-    /// The body hides what it writes.
+    /// The body is ambiguous about what it writes.
     #[error(transparent)]
     Writes(#[from] WritesError),
-    /// The body cannot be read, and the scope does not allow everything that it could say.
+    /// The body cannot be parsed, and the scope does not allow everything that it could do.
     #[error(
         "with this scope the body has to be read: send application/json in UTF-8, without content-encoding"
     )]
     NotPlain,
-    /// The body is too long to be read, and the scope does not allow everything that it could say.
+    /// The body is too long to be parsed, and the scope does not allow everything that it could do.
     #[error("with this scope the body has to be read: send at most {KEPT_WRITES_BYTES} bytes")]
     TooLong,
     /// `atproto-proxy` is malformed.
@@ -102,10 +102,10 @@ pub enum RelayError {
     /// The session cannot be used.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The person's server took too long.
+    /// The PDS took too long.
     #[error("the person's server did not answer in time: it may have done what it was asked")]
     Timeout,
-    /// The person's server is not there. Nothing was sent.
+    /// The PDS cannot be reached. Nothing was sent.
     #[error("the person's server cannot be reached at the moment: nothing was sent, try again later")]
     Unreachable {
         /// Seconds after which a retry makes sense.
@@ -117,13 +117,13 @@ pub enum RelayError {
     /// The answer is not XRPC.
     #[error("the person's server gave an answer that is not XRPC ({0})")]
     Invalid(String),
-    /// Neither a new token nor a new nonce made the server take the call.
+    /// The PDS refused the call even with a new token or nonce.
     #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
     Refused(String),
-    /// The process holds as much as it may.
+    /// The process's memory budget is used up.
     #[error("there is no room for the answer at the moment: try again in a moment")]
     Busy,
-    /// Everything is ready now, but the body is gone.
+    /// The call could be made now, but its body has been consumed.
     #[error("{0}: send the same request again")]
     Resend(Resend),
     /// The body did not arrive.
@@ -134,14 +134,14 @@ pub enum RelayError {
     Internal(#[from] Internal),
 }
 
-/// What made a body come for nothing that can be sent only once.
+/// Why a call has to be sent again whose body could be read only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resend {
-    /// The server changed its DPoP nonce (RFC 9449 section 8).
+    /// The PDS changed its DPoP nonce (RFC 9449 section 8).
     Nonce,
-    /// The server refused the session's access token. There is another one now.
+    /// The PDS refused the session's access token. There is a new one now.
     Token,
-    /// The account has moved. The session follows it.
+    /// The account has moved to another PDS. The session follows it.
     Moved,
 }
 
@@ -180,10 +180,10 @@ impl RelayError {
     }
 }
 
-/// Calls a method of the person's own server. What the method answers, errors included, is the answer.
+/// Calls a method of the user's PDS and returns the method's answer, including its errors.
 ///
-/// The session is refreshed first when it has to be, and once more when the server refuses its token. The
-/// request is then sent again if its body can be.
+/// The session is refreshed first when necessary, and once more when the PDS refuses its token. The request
+/// is then sent again if its body still can be.
 ///
 /// # Errors
 /// [`RelayError`].
@@ -227,10 +227,10 @@ impl From<Trouble> for RelayError {
     }
 }
 
-/// Why a call that failed is made once more, with a renewed session; `None`: it is not.
+/// The reason to retry a failed call with a renewed session; `None`: it is not retried.
 ///
-/// What is cached about the account is dropped when its server refuses what we hold: before the session is renewed, the
-/// account's own document says where it is now.
+/// When the PDS refuses the session's token, the cached identity of the account is dropped, so that its DID
+/// document is resolved again before the session is renewed.
 async fn second_chance(ctx: &Ctx, live: &LiveSession, error: &XrpcError) -> Option<Resend> {
     match error {
         XrpcError::InvalidToken => {
@@ -244,7 +244,8 @@ async fn second_chance(ctx: &Ctx, live: &LiveSession, error: &XrpcError) -> Opti
     }
 }
 
-/// Whether the account is not where the session has it. Nobody knows: it is.
+/// Whether the account has left the PDS of the session, for another one or for none. `false` when that cannot
+/// be found out.
 async fn has_moved(ctx: &Ctx, live: &LiveSession) -> bool {
     match ctx.atproto().resolve_did_lately(&live.head.did).await {
         Ok(identity) => identity.pds.origin().ascii_serialization() != live.head.upstream.pds,
@@ -252,7 +253,7 @@ async fn has_moved(ctx: &Ctx, live: &LiveSession) -> bool {
     }
 }
 
-/// Renews the session where its account is now, and makes the call again if its body is still there.
+/// Renews the session at the account's current PDS, and repeats the call if its body is still available.
 async fn again(
     ctx: &Ctx,
     refused: &LiveSession,
@@ -306,13 +307,13 @@ impl From<XrpcError> for RelayError {
     }
 }
 
-/// Whether an answer is a web page: of a proxy in between, most likely.
+/// Whether an answer is a web page, most likely from a proxy in between.
 fn is_page(answer: &XrpcAnswer) -> bool {
     let essence = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("text/html")
 }
 
-/// Whether a web page is what was asked for: a file may be one.
+/// Whether the request may be answered with a web page: a file may be one.
 fn may_be_page(request: &RelayRequest) -> bool {
     let accept = request.header("accept").flatten().unwrap_or_default();
     accept.to_ascii_lowercase().contains("text/html") || request.nsid.is("com.atproto.sync.getBlob")

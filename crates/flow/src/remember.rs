@@ -1,10 +1,11 @@
-//! Consent that need not be asked for again.
+//! Remembered consent.
 //!
-//! A person may say that the next sign-in to the same app, with the same account and for no more than now,
-//! needs no question of ours; their own server still has to say that it is them. That takes an app which nobody
-//! else can be: its answers go to an https address, and what is remembered holds for the origin of that address alone,
-//! which the person saw: a client may have several, and may come to have others. Any app on a device can claim a loopback address or a
-//! private scheme (RFC 8252 section 8.6), so there the question is asked each time.
+//! A user may choose to skip our consent page the next time they sign in to the same app, with the same
+//! account and for no wider scope; their authorization server still authenticates them. This requires an app
+//! that no other can impersonate: its answers go to an https address, and consent is remembered only for the
+//! origin of that address, which the user saw; a client may have several, and may add others. Any app on a
+//! device can claim a loopback address or a private scheme (RFC 8252 section 8.6), so there the user is asked
+//! each time.
 
 use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
@@ -21,15 +22,15 @@ use causeway_domain::redirect_uri::is_local;
 /// Seconds for which consent is remembered.
 pub(crate) const REMEMBERED_SECONDS: i64 = 180 * 86_400;
 
-/// The origin of a redirect URI, if nobody but whom it belongs to gets what is sent there: a web address that is
-/// neither this device's nor one that means another machine in each network.
+/// The origin of a redirect URI, if only its owner can receive what is sent there: an https address that is
+/// neither local to this device nor one that means another machine in each network.
 pub(crate) fn own_origin(redirect_uri: &str) -> Option<String> {
     let url = Url::parse(redirect_uri).ok()?;
     (url.scheme() == "https" && !is_local(&url)).then(|| url.origin().ascii_serialization())
 }
 
-/// For which origin consent to this may be remembered, if at all. Not for a device: whoever typed its code may
-/// not be whoever holds it.
+/// The origin for which consent to this request may be remembered, if any. None for a device: whoever typed
+/// its code need not be the one who holds the device.
 pub(crate) fn origin_to_remember(client: &Client, request: &AuthRequest, scope: &Scope) -> Option<String> {
     match request.device_code {
         None => origin_that_counts(client, &request.redirect_uri, scope),
@@ -37,13 +38,13 @@ pub(crate) fn origin_to_remember(client: &Client, request: &AuthRequest, scope: 
     }
 }
 
-/// For which origin what is remembered may answer this request, if at all.
+/// The origin whose remembered consent may answer this request, if any.
 pub(crate) fn origin_of_answer(client: &Client, request: &AuthRequest, scope: &Scope) -> Option<String> {
     origin_to_remember(client, request, scope).filter(|_| !request.prompt.contains(Prompt::Consent))
 }
 
 fn origin_that_counts(client: &Client, redirect_uri: &str, scope: &Scope) -> Option<String> {
-    // Acting without the person is agreed to each time. What is in a permission set may grow.
+    // Background access needs consent each time. The contents of a permission set may grow.
     let each_time = |value: &ScopeValue| {
         matches!(value, ScopeValue::Own(OwnScope::BackgroundAccess) | ScopeValue::Include(_))
     };
@@ -51,7 +52,7 @@ fn origin_that_counts(client: &Client, redirect_uri: &str, scope: &Scope) -> Opt
     own_origin(redirect_uri).filter(|_| !anybody && !scope.iter().any(each_time))
 }
 
-/// Forgets what the person of this session agreed to for its client, wherever the answers went.
+/// Deletes all remembered consent of this session's user to its client, for every origin.
 pub(crate) fn forget(c: &mut AnyConnection, session: &SessionHead) -> Result<(), StoreError> {
     let of = Agreement { tenant_id: &session.tenant_id, client_id: &session.client_id, did: &session.did };
     consents::delete_consent(c, of)?;

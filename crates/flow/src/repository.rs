@@ -1,7 +1,7 @@
-//! What a person keeps on their own server, as an app works with it: methods of their own repository, called
-//! through the [`relay`](crate::relay) and read whole.
+//! Access to a user's own repository at their PDS: its methods, called through the [`relay`](crate::relay),
+//! with answers that are read whole.
 //!
-//! Whose repository it is, the session says: no caller names another one.
+//! The session determines the repository: no caller can name another one.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -27,22 +27,22 @@ use crate::relay::{self, RelayError, RelayRequest, XrpcAnswer, XrpcBody, XrpcMet
 use crate::scopes;
 
 const MIB: usize = 1024 * 1024;
-/// The most that is held of one answer, in bytes. A page of a hundred records may be long.
+/// Maximum bytes of one answer. A page of a hundred records may be long.
 const ANSWER_CAP: usize = 8 * MIB;
-/// The most that is held of all answers to one request, in bytes.
+/// Maximum bytes of all answers to one request.
 const REQUEST_CAP: usize = 16 * MIB;
-/// The most that is held of an answer that has little to say, in bytes.
+/// Maximum bytes of an answer that is always short.
 const SHORT_CAP: usize = MIB / 4;
-/// Calls of one request that are under way at once: each has buffers of its own.
+/// Maximum concurrent calls of one request: each has buffers of its own.
 const CALLS: usize = 4;
 /// How long an answer may take to arrive, from its first byte to its last.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes from which on an answer is parsed where it keeps nobody waiting.
+/// Bytes above which an answer is parsed off the worker thread, so that it blocks no other request.
 const LONG: usize = 32 * 1024;
-/// The most that is passed on of an error's name and text, in characters.
+/// Maximum characters of an error's name, and of its text, that are passed on.
 const ERROR_CAP: usize = 1000;
 
-/// A method that reads a person's own repository.
+/// A method that reads a user's own repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// `com.atproto.repo.getRecord`
@@ -74,7 +74,7 @@ impl Reading {
     }
 }
 
-/// A method that writes records to a person's own repository.
+/// A method that writes records to a user's own repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writing {
     /// `com.atproto.repo.createRecord`
@@ -98,10 +98,10 @@ impl Writing {
     }
 }
 
-/// Why there is no result.
+/// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
-    /// The call was not made, or brought no answer.
+    /// The call was not made, or got no answer.
     #[error(transparent)]
     Relay(#[from] RelayError),
     /// The method answers with an error of its own (atproto specification "HTTP API (XRPC)").
@@ -116,7 +116,7 @@ pub enum RepositoryError {
         /// `Retry-After`, in seconds, where it came as a number.
         retry_after: Option<u64>,
     },
-    /// The answer, or the answers to one request together, are longer than what is held.
+    /// The answer, or the answers to one request together, are too long.
     #[error(
         "the answer is too large: one may have {} MiB and all of a request {} MiB together; ask for fewer records with \
          limit, or in several requests",
@@ -141,7 +141,8 @@ impl From<Exhausted> for RepositoryError {
     }
 }
 
-/// A user's own repository, for one request: so many calls at once, and so many bytes of answers in all.
+/// A user's own repository, for one request, with limits on its concurrent calls and the bytes of its
+/// answers.
 #[derive(Debug)]
 pub struct Repository {
     ctx: Ctx,
@@ -167,12 +168,13 @@ impl Repository {
         &self.bearer
     }
 
-    /// What the answers to this request may take.
+    /// The memory budget of the answers to this request.
     pub const fn answers(&self) -> &Budget {
         &self.answers
     }
 
-    /// Reads. `take` finds the result in the answer, or that it is not the method's.
+    /// Calls a method that reads. `take` extracts the result; `None` when the answer is not that of the
+    /// method.
     ///
     /// # Errors
     /// [`RepositoryError`].
@@ -195,7 +197,7 @@ impl Repository {
         self.call(request, ANSWER_CAP, take).await
     }
 
-    /// Writes; `input` is the method's, without `repo`.
+    /// Calls a method that writes; `input` is that of the method, without `repo`.
     ///
     /// # Errors
     /// [`RepositoryError`].
@@ -251,7 +253,7 @@ impl Repository {
     ) -> Result<T, RepositoryError> {
         let _turn = self.calls.acquire().await;
         let (ctx, bearer, answers) = (self.ctx.clone(), self.bearer.clone(), self.answers.clone());
-        // Not on the worker that serves the request, and others: an answer may be long. It ends with whoever asked.
+        // Not in the task that serves the request: an answer may be long. Aborted when the caller is dropped.
         let call = self.ctx.start(async move {
             let answer = relay::relay(&ctx, &bearer, request).await?;
             result(&ctx, answer, &answers, cap, take).await
@@ -260,18 +262,18 @@ impl Repository {
     }
 }
 
-/// What the person's server says of their account (`com.atproto.server.getSession`).
+/// The account as its PDS describes it (`com.atproto.server.getSession`).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OwnAccount {
     did: Did,
-    /// Their email address, if the session may see it.
+    /// The email address, if the session may see it.
     pub(crate) email: Option<String>,
-    /// Whether they have confirmed it.
+    /// Whether the user has confirmed it.
     pub(crate) email_confirmed: Option<bool>,
 }
 
-/// Asks the person's server about their account; `None`, with a line in the log, when it does not say in time.
+/// Asks the PDS about the user's account; `None`, with a line in the log, when it does not answer in time.
 pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, patience: Duration) -> Option<OwnAccount> {
     let asked = timeout(patience, get_session(ctx, bearer)).await;
     match asked {
@@ -299,7 +301,7 @@ async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, Repositor
         headers: vec![("accept", b"application/json".to_vec())],
         body: XrpcBody::Empty,
     };
-    // It is our own question: what the token may be used for is not asked here.
+    // Our own call, not the client's: it is not limited by the token's scope.
     let mut own = bearer.clone();
     own.token.scope = [ScopeValue::Atproto, scopes::EMAIL].into_iter().collect();
     let answer = relay::relay(ctx, &own, request).await?;
@@ -310,7 +312,7 @@ fn nsid(name: &'static str) -> Result<Nsid, Internal> {
     Nsid::parse(name).map_err(|_| Internal::Inconsistent("the name of a method is none"))
 }
 
-/// Reads an answer whole, and as what it should be.
+/// Reads a whole answer and parses it as the method's result or error.
 async fn result<T: Send + 'static>(
     ctx: &Ctx,
     answer: XrpcAnswer,

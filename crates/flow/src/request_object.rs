@@ -1,7 +1,7 @@
 //! Signed request objects (RFC 9101), by value: in the front channel or pushed.
 //!
-//! What is in the object is the whole request: parameters beside it are not looked at (section 6.3), save
-//! `client_id`, which says whose keys verify it.
+//! The object is the whole request: parameters beside it are ignored (section 6.3), except `client_id`, which
+//! says whose keys verify it.
 
 use causeway_domain::client::Client;
 use causeway_domain::{BrowserSessionId, ClientId, OneUse};
@@ -14,16 +14,16 @@ use crate::assertion::AssertionError;
 use crate::authorize::AuthorizeParams;
 use crate::ctx::Ctx;
 
-/// The longest object that is read, in bytes.
+/// Maximum bytes of an object.
 const MAX_BYTES: usize = 16 * 1024;
 /// Seconds that the client's clock may be ahead of ours, and that an object is accepted after its `exp`.
 const SKEW_SECONDS: i64 = 60;
-/// Seconds that `exp` may lie ahead.
+/// Maximum seconds until `exp`.
 const LIFETIME_SECONDS: i64 = 3600;
-/// What the header `typ` may say (section 10.8); many libraries leave it out.
+/// Allowed values of the header `typ` (section 10.8); many libraries leave it out.
 const TYPES: [&str; 2] = ["oauth-authz-req+jwt", "JWT"];
 
-/// Why an object was not believed.
+/// Why an object was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestObjectError {
     /// Not a JWS, or not signed by one of the client's keys.
@@ -35,16 +35,16 @@ pub(crate) enum RequestObjectError {
     /// Signed with another algorithm than the client registered.
     #[error("the request object is not signed with the registered request_object_signing_alg")]
     RegisteredAlg,
-    /// The client's keys.
+    /// The client's keys are missing or unavailable.
     #[error("the request object cannot be verified: register jwks or jwks_uri with the key that signs it")]
     Keys,
-    /// A claim does not hold.
+    /// A claim is missing or wrong.
     #[error("the request object is not accepted: {0}")]
     Claim(#[from] ClaimError),
-    /// It came before, by another browser or pushed.
+    /// It was used before, by another browser or pushed.
     #[error("the request object was used before: make a new one, with a new jti, for each request")]
     Replayed,
-    /// It is about another client.
+    /// It names another client.
     #[error("client_id in the request object is not that of the request")]
     OtherClient,
     /// An object within an object.
@@ -62,7 +62,7 @@ impl From<AssertionError> for RequestObjectError {
     }
 }
 
-/// The claims of an object: parameters as JSON, where a number may stand for itself.
+/// The claims of an object: parameters as JSON, in which a number need not be a string.
 #[derive(Deserialize)]
 struct Object {
     #[serde(flatten)]
@@ -72,7 +72,7 @@ struct Object {
 }
 
 impl Object {
-    /// The request that it holds, as the parameters of a form would have been.
+    /// Converts the claims to the parameters that a form would have had.
     fn read(mut self, client_id: &ClientId) -> Result<AuthorizeParams, RequestObjectError> {
         if self.take("client_id").as_deref() != Some(client_id.as_str()) {
             return Err(RequestObjectError::OtherClient);
@@ -116,7 +116,8 @@ impl Object {
     }
 }
 
-/// Whether a text, or one of a list, holds what no form could have brought. JSON within JSON escapes it.
+/// Whether a text, or one in a list, has control characters, which no form could have brought. JSON within
+/// JSON escapes them.
 fn has_controls(value: &Value) -> bool {
     match value {
         Value::String(text) => text.chars().any(char::is_control),
@@ -125,18 +126,18 @@ fn has_controls(value: &Value) -> bool {
     }
 }
 
-/// One text, or a list of them: what may be sent more than once (RFC 9101 section 4).
+/// The values of a parameter that may be repeated: one text, or a list of them (RFC 9101 section 4).
 fn texts(value: Option<Value>) -> Vec<String> {
     let values = match value {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(values)) => values,
         Some(value) => vec![value],
     };
-    // What is no text is no resource either, and is refused as one.
+    // A value that is no text is no resource either, and is refused as such.
     values.into_iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
 }
 
-/// Reads the request that an object stands for, once it is proven to be the client's, and what of it works once.
+/// Verifies that an object is the client's; returns the request in it, and the key of its single use.
 ///
 /// # Errors
 /// [`RequestObjectError`].
@@ -155,7 +156,7 @@ pub(crate) async fn unfold(
     }
     let keys = ctx.client_keys().find(ctx, client).await?;
     let verified = match jws.verify_with(&keys) {
-        // The client may have changed its keys since we looked.
+        // The client may have changed its keys since they were fetched.
         Err(error) => match ctx.client_keys().find_newer(ctx, client, &keys).await? {
             Some(newer) => jws.verify_with(&newer)?,
             None => return Err(error.into()),
@@ -179,7 +180,8 @@ pub(crate) async fn unfold(
     Ok((object.read(&client.client_id)?, once))
 }
 
-/// Uses a request object up for every browser but this one, where a reload brings it again; `false`: it was used elsewhere.
+/// Consumes a request object for every browser but this one, where a reload sends it again; `false`: it was
+/// used elsewhere.
 pub(crate) fn consume(
     c: &mut AnyConnection,
     object: &OneUse,
@@ -196,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// The names that mean something, and one that does not.
+    /// Members that have a meaning, and one that has none.
     const NAMES: [&str; 12] = [
         "iss",
         "aud",

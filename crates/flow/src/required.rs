@@ -2,7 +2,7 @@
 
 use causeway_domain::ErrorCode;
 
-/// Something that a PDS has to show the user, and was not asked to.
+/// Something that a PDS has to show the user but was not asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Required {
     AccountSelection,
@@ -14,7 +14,7 @@ pub(crate) enum Required {
 impl Required {
     const ALL: [Self; 4] = [Self::AccountSelection, Self::Login, Self::Interaction, Self::Consent];
 
-    /// The code, of the PDS as of ours.
+    /// The error code, the same at the PDS and here.
     pub(crate) const fn code(self) -> ErrorCode {
         match self {
             Self::AccountSelection => ErrorCode::AccountSelectionRequired,
@@ -24,7 +24,7 @@ impl Required {
         }
     }
 
-    /// Reads the `error` of a PDS.
+    /// Parses the `error` of a PDS.
     pub(crate) fn parse(error: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|required| required.code().as_str() == error)
     }

@@ -1,13 +1,14 @@
-//! Which resources a client may ask tokens for (RFC 8707).
+//! The resources that a client may request tokens for (RFC 8707).
 
 use causeway_domain::client::Client;
 use causeway_domain::{Resource, Resources};
 
 use crate::ctx::Ctx;
 
-/// The resources of a request, or why it is refused: those of this server are for every client, since its own
-/// metadata names them (RFC 9728), those of others for the clients that the operator lets name them, or for every
-/// client as well. A slash at the end makes no difference: the token is for the resource as the operator wrote it.
+/// Resolves the resources of a request, or says why it is refused. Those of this server are open to every
+/// client, since its own metadata names them (RFC 9728); others are open to the clients that the operator
+/// allows them, or to every client as well. A trailing slash makes no difference: the token is for the
+/// resource as the operator wrote it.
 pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Resources, String> {
     let asked = Resources::parse(named).map_err(|error| error.to_string())?;
     let in_reach = in_reach(ctx, client);
@@ -26,7 +27,7 @@ pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Reso
     })
 }
 
-/// The resources of others that a client may name: its own, and those of every client.
+/// The resources outside this server that a client may name: those allowed to it, and those for every client.
 fn in_reach(ctx: &Ctx, client: &Client) -> Vec<Resource> {
     let own = client.allowed_resources().filter_map(|name| Resource::parse(name).ok());
     let mut all: Vec<Resource> = Vec::new();

@@ -5,23 +5,23 @@ use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::{ErrorCode, ResponseMode, WireText};
 use url::form_urlencoded;
 
-/// How the browser brings the answer to the client. It may carry a code: it is not for logs.
+/// How the browser takes the answer to the client. It may carry a code: never log it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ClientAnswer {
-    /// By a redirect to this address.
+    /// A redirect to this address.
     Redirect(String),
-    /// By a form that it posts (OAuth 2.0 Form Post Response Mode).
+    /// A form that the browser posts (OAuth 2.0 Form Post Response Mode).
     FormPost {
         /// The redirect URI.
         action: String,
         /// The form's fields.
         fields: Vec<(&'static str, String)>,
-        /// The languages that the client wants the person to be spoken to in.
+        /// The user's preferred languages, as the client requested them.
         ui_locales: Option<String>,
     },
 }
 
-/// Where an answer goes, and in which form.
+/// The destination and form of an answer.
 #[derive(Clone, Copy)]
 pub(crate) struct ReplyTo<'a> {
     pub(crate) redirect_uri: &'a str,
@@ -45,7 +45,7 @@ impl ClientAnswer {
         Self::build(ReplyTo::of(request, issuer), vec![("code", code.expose().to_owned())])
     }
 
-    /// The success of a request that a device waits for: the browser learns nothing.
+    /// The success of a request that a device waits for: the browser gets no code.
     pub(crate) fn of_device(request: &AuthRequest) -> Self {
         Self::Redirect(request.redirect_uri.clone())
     }
@@ -60,7 +60,7 @@ impl ClientAnswer {
         Self::error_to(ReplyTo::of(request, issuer), code, description)
     }
 
-    /// Where it goes: the redirect URI, with or without what it carries.
+    /// Its destination: the redirect URI, with the response parameters if it is a redirect.
     pub fn address(&self) -> &str {
         match self {
             Self::Redirect(address) | Self::FormPost { action: address, .. } => address,
@@ -73,7 +73,7 @@ impl ClientAnswer {
         Self::build(to, vec![("error", code), ("error_description", description)])
     }
 
-    /// Adds to the URI byte for byte as it was registered: a parser would normalise it.
+    /// Appends to the URI byte for byte as it was registered: a parser would normalize it.
     fn build(to: ReplyTo<'_>, mut fields: Vec<(&'static str, String)>) -> Self {
         if let Some(state) = to.state {
             fields.push(("state", state.to_owned()));

@@ -18,7 +18,7 @@ use crate::trace;
 /// Why nothing was revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// What works once came again.
+    /// A single-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
     /// Ours.
@@ -32,12 +32,12 @@ impl From<StoreError> for RevokeError {
     }
 }
 
-/// Revokes a token of an authenticated client. A token that is unknown or another client's is no
-/// error (RFC 7009 section 2.2), and stays as it is.
+/// Revokes a token of an authenticated client. A token that is unknown or another client's is no error
+/// (RFC 7009 section 2.2), and stays as it is.
 ///
-/// A refresh token takes its whole grant with it, the session at the person's server included
-/// (section 2.1); an access token goes alone. The identifier of a background session counts as a token of
-/// a client that authenticates: it is what such a client exchanges for tokens.
+/// Revoking a refresh token ends its whole grant, including the session at the user's authorization server
+/// (section 2.1); revoking an access token ends that alone. The identifier of a background session counts as
+/// a token of a client that authenticates: such a client exchanges it for tokens.
 ///
 /// # Errors
 /// [`RevokeError`]: nothing was revoked then.
@@ -57,11 +57,12 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
             if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| own(&t.client_id)) {
                 let superseded = token.revoked == Some(RefreshRevocation::Superseded);
                 let ended = token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now);
-                // A superseded one shows that two hold the grant, or that its client does not know better.
+                // A superseded one shows that two parties hold the grant, or that its client lacks the newer
+                // one.
                 if ended && !superseded {
                     return Ok::<_, RevokeError>(None);
                 }
-                // The client knows: it asked for this itself.
+                // The client need not be notified: it asked for this itself.
                 let ended = sessions::end_session_quietly(c, &token.session_id, now)?;
                 if !ended {
                     return Ok(None);
@@ -93,7 +94,7 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
     Ok(())
 }
 
-/// Ends the grant that a superseded access token was of: two hold it.
+/// Ends the grant of a superseded access token: two parties hold it.
 fn end_superseded(
     c: &mut AnyConnection,
     client: &Client,
@@ -108,7 +109,7 @@ fn end_superseded(
     Ok(ended.then_some((session.session_id, session.correlation_id)))
 }
 
-/// The act on one access token, whose session lives on. A client's own token has none.
+/// The audit event for one access token, whose session lives on. A client's own token has no session.
 fn of_access_token(
     c: &mut AnyConnection,
     client: &Client,

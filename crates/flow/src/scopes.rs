@@ -1,7 +1,7 @@
-//! Which scopes a client may ask for, what a person's own server is asked for, and what is granted.
+//! The scopes that a client may request, those requested from the authorization server, and those granted.
 //!
-//! A server takes a request only for scopes that our client document names, by their very text. So the
-//! ceiling is compared by what it allows, and what goes upstream is made of what the document names.
+//! An authorization server accepts only scopes that our client document lists, compared as text. So the
+//! maximum scope is compared by what it allows, and the upstream scope is built from the document's values.
 
 #[cfg(test)]
 mod tests;
@@ -10,22 +10,22 @@ use causeway_domain::client::{Client, GrantType, Leave, ValidClientMetadata};
 use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
 use causeway_domain::{ResourceScopes, Resources, Scope};
 
-/// What our client document at a person's server names.
+/// The scopes that our client document lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Declares {
-    /// Whatever a request asks for: the loopback client carries its document in its name.
+    /// Those of each request: the `client_id` of the loopback client is its document.
     Asked,
-    /// The ceiling: one document for all clients.
+    /// The maximum scope: one document for all clients.
     Ceiling,
-    /// What the client registered, up to the ceiling: a document of its own.
+    /// Those that the client registered, within the maximum scope: a document of its own.
     Registered,
 }
 
-/// What the email address takes upstream.
+/// The upstream scope for the email address.
 pub(crate) const EMAIL: ScopeValue =
     ScopeValue::Account(AccountScope { attr: AccountAttr::Email, action: AccountAction::Read });
 
-/// Scopes between us and a client that somebody can have.
+/// Scopes of this server itself that can be granted.
 const OWN: [OwnScope; 5] = [
     OwnScope::Openid,
     OwnScope::Profile,
@@ -34,7 +34,7 @@ const OWN: [OwnScope; 5] = [
     OwnScope::BackgroundAccess,
 ];
 
-/// Which scopes a client may ask for, and what a person's own server is asked for.
+/// The policy for scopes that a client may request, and for those requested upstream.
 #[derive(Clone, Debug)]
 pub struct ScopePolicy {
     ceiling: Scope,
@@ -55,9 +55,9 @@ impl ScopePolicy {
         Self { ceiling, declares, supported, resource_scopes }
     }
 
-    /// What every client may be granted, as far as it can be listed: narrower atproto scopes may be asked for too. Stock
-    /// clients ask for all of it when nobody names scopes, so what few may have is not in it: `background_access`, and
-    /// the scopes of resources, which the resources list themselves.
+    /// The scopes that every client may be granted, as far as they can be listed: narrower atproto scopes may
+    /// be requested too. Stock clients request all of them by default, so those that only few may have are
+    /// not listed: `background_access`, and the scopes of resources, which the resources list themselves.
     pub const fn supported(&self) -> &Scope {
         &self.supported
     }
@@ -67,9 +67,10 @@ impl ScopePolicy {
         &self.resource_scopes
     }
 
-    /// What is enough to know who somebody is, and to stay signed in. Some clients (those of MCP among them) ask for
-    /// all that a resource lists: were all of it here, each would ask people for their mail address, their messages
-    /// and the right to write in their name. Who needs more names it, and finds it in the server's own metadata.
+    /// The scopes that identify the user and keep them signed in. Some clients (those of MCP among them)
+    /// request everything that a resource lists: were all scopes listed, each would ask users for their email
+    /// address, their messages and the right to write in their name. A client that needs more names it; the
+    /// server's own metadata lists it.
     pub fn of_resource(&self) -> impl Iterator<Item = &ScopeValue> {
         const MODEST: [OwnScope; 3] = [OwnScope::Openid, OwnScope::Profile, OwnScope::OfflineAccess];
         self.supported.iter().filter(|value| match value {
@@ -78,13 +79,14 @@ impl ScopePolicy {
         })
     }
 
-    /// Resolves what a request for `asked` is about. Every request is about who somebody is: one that does not say
-    /// `openid` is about `atproto`. What the client may not have, and what nobody knows here, is left out, which RFC 6749
-    /// section 3.3 provides for, and the token answer tells: stock clients ask for all that some document lists. Nothing
-    /// else is added: some take a scope that they did not ask for as an error.
+    /// Resolves the scope of a request for `asked`. Every request identifies the user: `atproto` is added to
+    /// one without `openid`. Unknown scopes, and those that the client may not have, are left out, since
+    /// stock clients request everything that some document lists; RFC 6749 section 3.3 allows this, and the
+    /// token response shows it. Nothing else is added: some clients treat a scope that they did not request
+    /// as an error.
     ///
     /// # Errors
-    /// The reason when a value is malformed, or when nothing remains of what is known here.
+    /// The reason, when a value is malformed, or when none is available and not all are optional.
     pub(crate) fn admit(&self, asked: &str, client: &Client, resources: &Resources) -> Result<Scope, String> {
         let asked = Scope::parse_asked(asked).map_err(|error| error.to_string())?;
         let (available, missing): (Vec<_>, Vec<_>) =
@@ -114,20 +116,21 @@ impl ScopePolicy {
         }
     }
 
-    /// Whether a person's server can be asked for a value by what our document there names.
+    /// Whether a value can be requested from the authorization server, given what our client document lists.
     fn can_deliver(&self, value: &ScopeValue, client: &Client) -> bool {
         if self.declares == Declares::Asked {
             return self.ceiling.covers(value);
         }
         let declared = self.declared(Some(client));
         match value {
-            // What is in the set is known only to a server that is asked for it by its name.
+            // Only the authorization server can resolve a permission set, and only when it is requested by
+            // name.
             ScopeValue::Include(_) => declared.has(value),
             value => declared.covers(value),
         }
     }
 
-    /// What a client may ask for, as far as it can be listed.
+    /// The scopes that a client may request, as far as they can be listed.
     fn within_reach(&self, client: &Client, resources: &Resources) -> Scope {
         let registered = client.scope.as_ref().unwrap_or(&self.supported);
         let listed = registered.iter().cloned().chain(OWN.map(ScopeValue::Own));
@@ -135,8 +138,8 @@ impl ScopePolicy {
         [ScopeValue::Atproto].into_iter().chain(available).collect()
     }
 
-    /// The scope that a client which registers itself can have, of the one that it names (RFC 7591 section 3.2.1).
-    /// `known`: the client as it was before.
+    /// Narrows the scope in a self-registered client's metadata to what it can have (RFC 7591 section 3.2.1).
+    /// `known`: the client before the change.
     ///
     /// # Errors
     /// The values that no client can have, when nothing else remains.
@@ -164,18 +167,18 @@ impl ScopePolicy {
             missing.into_iter().filter(|value| !is_optional(value)).map(ToString::to_string).collect();
         match (available.is_empty(), refused.is_empty()) {
             (false, _) => Ok(Some(available.into_iter().cloned().collect())),
-            // A scope of which nothing is known here is not one without bounds.
+            // A scope of which nothing remains must not become one without limits.
             (true, true) => Ok(Some(Scope::atproto())),
             (true, false) => Err(refused.join(" ")),
         }
     }
 
-    /// The most that any client can be granted at people's servers.
+    /// The maximum scope that any client can be granted upstream.
     pub(crate) const fn ceiling(&self) -> &Scope {
         &self.ceiling
     }
 
-    /// What the full client document for a client names; without a client, that for all of them.
+    /// The scope that the full client document for a client lists; without a client, that for all of them.
     pub(crate) fn declared(&self, client: Option<&Client>) -> Scope {
         match (self.declares, client.and_then(|client| client.scope.as_ref())) {
             (Declares::Registered, Some(registered)) => {
@@ -185,15 +188,16 @@ impl ScopePolicy {
         }
     }
 
-    /// What a person's server is asked for: each value as the client asked for it where our document
-    /// names it, otherwise the least that the document names and that covers it.
+    /// The scope to request upstream: each value as the client requested it if our document lists it,
+    /// otherwise the least value of the document that covers it.
     pub(crate) fn upstream(&self, client: &Client, asked: &Scope) -> Scope {
         let wanted = wanted(asked).into_iter().filter(|value| self.ceiling.covers(value));
         if self.declares == Declares::Asked {
             return wanted.collect();
         }
         let declared = self.declared(Some(client));
-        // As the document spells it: names that differ in case are equal here, and not in the text that a server compares.
+        // Spelled as in the document: names that differ in case are equal here, but not in the text that the
+        // authorization server compares.
         let spelled = |value: &ScopeValue| declared.iter().find(|own| *own == value).cloned();
         let named = |value: ScopeValue| match spelled(&value) {
             Some(own) => Scope::from_iter([own]),
@@ -203,8 +207,8 @@ impl ScopePolicy {
         wanted.flat_map(named).collect()
     }
 
-    /// The same for a server that knows the transition scopes only. `listed` are those that it says it
-    /// supports.
+    /// The same for an authorization server that knows the transition scopes only. `listed` are those that
+    /// its metadata lists.
     pub(crate) fn upstream_coarse(&self, asked: &Scope, listed: &[String]) -> Scope {
         let there_is = |transition: Transition| {
             listed.iter().any(|name| name == transition.as_str())
@@ -221,14 +225,14 @@ impl ScopePolicy {
             .filter_map(|value| coarse.least_covering(&value))
             .flatten()
             .collect();
-        // Direct messages are of no use there without it.
+        // There, access to direct messages is of no use without it.
         if least.has(&chat) && coarse.has(&generic) {
             least.insert(generic);
         }
         least
     }
 
-    /// Whether a value that is between us and the client is to be had.
+    /// Whether a client can be granted a scope of this server itself.
     fn has_own(&self, own: OwnScope, client: &Client) -> bool {
         match own {
             OwnScope::Openid | OwnScope::Profile => true,
@@ -246,12 +250,13 @@ impl ScopePolicy {
     }
 }
 
-/// Whether it is within what the client registered.
+/// Whether a value is within the scope that the client registered.
 fn may_ask(client: &Client, value: &ScopeValue) -> bool {
     *value == ScopeValue::Atproto || client.scope.as_ref().is_none_or(|own| own.covers(value))
 }
 
-/// What a request means to a person's own server: always `atproto`, and what of it is the grammar's.
+/// The upstream meaning of a request: always `atproto`, and those of its values that are in atproto's
+/// grammar.
 fn wanted(asked: &Scope) -> Scope {
     let of = |value: &ScopeValue| match value {
         ScopeValue::Own(OwnScope::Email) => Some(EMAIL),
@@ -261,8 +266,8 @@ fn wanted(asked: &Scope) -> Scope {
     [ScopeValue::Atproto].into_iter().chain(asked.iter().filter_map(of)).collect()
 }
 
-/// Whether a request is as good without a value that is not to be had: what stock clients send by habit, or copy from
-/// elsewhere.
+/// Whether an unavailable value can be left out of a request: stock clients send such values by habit, or
+/// copy them from elsewhere.
 fn is_optional(value: &ScopeValue) -> bool {
     match value {
         ScopeValue::Own(own) => *own != OwnScope::BackgroundAccess,
@@ -270,7 +275,8 @@ fn is_optional(value: &ScopeValue) -> bool {
     }
 }
 
-/// Whether the operator may give a client these scopes; otherwise those that no client can be granted.
+/// Checks that the operator may give a client these scopes; otherwise returns those that no client can be
+/// granted.
 pub(crate) fn admit_of_operator(
     ceiling: &Scope,
     resource_scopes: &ResourceScopes,
@@ -285,7 +291,7 @@ pub(crate) fn admit_of_operator(
     if refused.is_empty() { Ok(()) } else { Err(refused.join(" ")) }
 }
 
-/// What is granted: what was asked for, as far as the person's server granted it.
+/// The scope to grant: the requested one, as far as the authorization server granted it.
 pub(crate) fn grantable(asked: &Scope, granted: &Scope) -> Scope {
     let email = granted.permits_account(AccountAttr::Email, AccountAction::Read);
     let own = asked.iter().filter(|value| match value {
@@ -295,17 +301,17 @@ pub(crate) fn grantable(asked: &Scope, granted: &Scope) -> Scope {
     asked.bounded_by(&granted.iter().chain(own).cloned().collect())
 }
 
-/// Whether a grant has all that is asked for now. `offline_access` allows nothing and is missing from none; nor is
-/// `atproto`: every grant says who somebody is.
+/// Whether a grant covers the requested scope. `offline_access` (which allows nothing) and `atproto` (every
+/// grant identifies the user) are never missing.
 pub(crate) fn has_all(granted: &Scope, asked: &Scope) -> bool {
     let is_in_all =
         |value: &ScopeValue| [ScopeValue::Atproto, ScopeValue::Own(OwnScope::OfflineAccess)].contains(value);
     asked.iter().all(|value| is_in_all(value) || granted.covers(value))
 }
 
-/// What a refresh asks the new access token to be for, or that it asks for more than was granted. Some
-/// libraries send the scope of the first request again, with what was left out of the grant; a request that
-/// names nothing else names nothing.
+/// The scope of a refreshed access token; `None` when more is requested than was granted. Some libraries send
+/// the scope of the first request again, including values that were left out of the grant; a request with
+/// nothing but such values counts as one without a scope.
 pub(crate) fn narrow(granted: &Scope, asked: &Scope) -> Option<Scope> {
     let narrowed = without_others(asked, granted, |value| !value.is_atproto());
     if narrowed.is_empty() {
@@ -315,7 +321,8 @@ pub(crate) fn narrow(granted: &Scope, asked: &Scope) -> Option<Scope> {
     }
 }
 
-/// A scope that is asked for later, without the scopes of resources that were not granted: nobody knows them here.
+/// A scope that is requested later, without those scopes of resources that were not granted: they may be
+/// unknown here.
 pub(crate) fn known_in(granted: &Scope, asked: &Scope) -> Scope {
     without_others(asked, granted, |value| matches!(value, ScopeValue::Resource(_)))
 }
@@ -324,8 +331,7 @@ fn without_others(asked: &Scope, granted: &Scope, may_go: impl Fn(&ScopeValue) -
     asked.iter().filter(|value| !may_go(value) || granted.has(value)).cloned().collect()
 }
 
-/// The same, with `atproto` beside `openid`: between us and a client they say the same, and people's servers know only the
-/// first.
+/// Adds `atproto` to a scope with `openid`: here they mean the same, but only `atproto` is known upstream.
 pub(crate) fn with_atproto(scope: &Scope) -> Scope {
     let mut scope = scope.clone();
     if scope.has(&ScopeValue::Own(OwnScope::Openid)) {

@@ -1,4 +1,4 @@
-//! The session at a person's own server, as a client may know it.
+//! A session at a user's authorization server, as a client sees it.
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ErrorCode, Handle, Scope, SessionState, Timestamp};
@@ -10,29 +10,29 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::handles;
 
-/// Why a session was not refreshed. Nothing of it is lost.
+/// Why a session was not refreshed. No part of it is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The person's server ended it, or the account moved away.
+    /// The authorization server ended it, or the account has moved.
     #[error("the session at the person's server has ended: send them through sign-in again")]
     ReauthRequired {
-        /// Where to send them; the client adds what is its own: `redirect_uri`, `state`, PKCE, `scope`.
-        /// `None`: callers were told a moment ago ([`limit_prompts`]).
+        /// Where to send the user; the client adds its own `redirect_uri`, `state`, PKCE and `scope`. `None`:
+        /// callers were told a moment ago ([`limit_prompts`]).
         sign_in_url: Option<String>,
     },
-    /// The person's server does not answer; the session stays as it is.
+    /// The authorization server does not answer; the session stays as it is.
     #[error("the person's server cannot be reached at the moment: try again later")]
     Unavailable {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
     },
-    /// Another process refreshes it, or died doing so and its lease has to run out.
+    /// Another process is refreshing it, or died doing so and its lease has yet to run out.
     #[error("another process is refreshing this session: try again in a moment")]
     Busy {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
     },
-    /// The session is over.
+    /// The session has ended.
     #[error("the access token is unknown, expired or revoked")]
     Ended,
     /// Ours.
@@ -52,7 +52,8 @@ impl SessionError {
         }
     }
 
-    /// Whether it says nothing about the session itself: what is left of the old token may be used.
+    /// Whether it is temporary and says nothing about the session itself: the old token may be used while it
+    /// is valid.
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Busy { .. } | Self::Internal(_) => true,
@@ -61,12 +62,12 @@ impl SessionError {
     }
 }
 
-/// The error of a session that its server has ended, with the way to a new one.
+/// The error for a session that its authorization server has ended, with the URL for a new sign-in.
 pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
     SessionError::ReauthRequired { sign_in_url: Some(sign_in_url(ctx, head)) }
 }
 
-/// Where the person of a session signs in to its client again.
+/// The URL at which a session's user signs in to its client again.
 fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> String {
     let hint = head.handle_at(ctx.now()).map_or(head.did.as_str(), Handle::as_str);
     let query = form_urlencoded::Serializer::new(String::new())
@@ -77,14 +78,14 @@ fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> String {
     format!("{}/oauth/authorize?{query}", ctx.issuer())
 }
 
-/// Where the person behind a token signs in again, for a client that they asked to: as often as they ask.
+/// The URL at which a token's user signs in again, for a client that the user asked to do so; not limited.
 pub fn prompt(ctx: &Ctx, bearer: &Bearer) -> String {
     sign_in_url(ctx, &bearer.session)
 }
 
-/// Leaves the way to a new sign-in out of an error when callers were told of it in the last
-/// [`PROMPT_SECONDS`](upkeep::PROMPT_SECONDS): an app that opens it by itself would open it with each call. The
-/// processes share the count.
+/// Leaves the sign-in URL out of an error when callers were given it in the last
+/// [`PROMPT_SECONDS`](upkeep::PROMPT_SECONDS): an app that opens it automatically would do so on each call.
+/// All processes share this limit.
 pub(crate) async fn limit_prompts<T>(
     ctx: &Ctx,
     head: &SessionHead,
@@ -102,7 +103,7 @@ pub(crate) async fn limit_prompts<T>(
     Err(SessionError::ReauthRequired { sign_in_url: told })
 }
 
-/// Looks first: most of those who ask too often cost a read and no more.
+/// Reads first, so that most callers who ask too often cost no write.
 async fn may_tell(ctx: &Ctx, head: &SessionHead) -> Result<bool, Internal> {
     let (id, now) = (head.session_id.clone(), ctx.now());
     if !ctx.store().read(move |c| upkeep::may_prompt(c, &id, now).map_err(Internal::from)).await? {
@@ -112,24 +113,24 @@ async fn may_tell(ctx: &Ctx, head: &SessionHead) -> Result<bool, Internal> {
     ctx.store().write(move |c| upkeep::note_prompt(c, &id, now).map_err(Internal::from)).await
 }
 
-/// What a client may know of the session behind its token.
+/// A client's view of the session behind its token.
 #[derive(Debug)]
 pub struct SessionView {
-    /// The session as it stands.
+    /// The session in its current state.
     pub head: SessionHead,
     /// The handle as it may be shown now.
     pub handle: Option<Handle>,
     /// Its state now.
     pub state: SessionState,
-    /// What the token allows.
+    /// The scope of the token.
     pub scope: Scope,
-    /// The upstream token set that the token came from.
+    /// The iteration of the upstream token set that the token came from.
     pub session_iteration: Option<i64>,
     /// When our access token ends.
     pub token_expires_at: Timestamp,
 }
 
-/// Shows the session behind a token; `head` when it has moved since the token was checked.
+/// Shows the session behind a token; `head` is given if it has changed since the token was checked.
 pub async fn view(ctx: &Ctx, bearer: &Bearer, head: Option<SessionHead>) -> SessionView {
     let head = head.unwrap_or_else(|| bearer.session.clone());
     SessionView {

@@ -1,4 +1,4 @@
-//! Sending a person to their own server: identity resolution, then a pushed request there
+//! Sending a user to their authorization server: identity resolution, then a pushed request there
 //! (atproto OAuth specification, "Authorization Requests").
 
 use crate::account;
@@ -29,19 +29,19 @@ use causeway_store::events::{self, EventKind};
 use causeway_store::{admin, auth_requests, device_codes, par, sessions, upstream_requests};
 use url::Url;
 
-/// Why a person could not be sent on. They can try again on the same page.
+/// Why a user could not be sent to their authorization server. They can try again on the same page.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// What they typed is no handle, DID or server address.
+    /// The input is no handle, DID or server address.
     #[error("{0}")]
     Input(#[from] IdentityError),
-    /// It leads nowhere, or to a contradiction.
+    /// The input does not resolve, or resolves inconsistently.
     #[error("{0}")]
     Resolve(#[source] ResolveError),
-    /// Their server did not take our request.
+    /// The authorization server did not accept our request.
     #[error("{0}")]
     Upstream(#[source] UpstreamTokenError),
-    /// The authorization request is over, expired, or another browser's.
+    /// The authorization request has ended or expired, or is another browser's.
     #[error("this sign-in has ended or belongs to another browser")]
     Gone,
     /// Ours.
@@ -50,7 +50,7 @@ pub enum SignInError {
 }
 
 impl SignInError {
-    /// Whose doing it is.
+    /// The class of the error: whose fault it is.
     pub fn class(&self) -> Class {
         match self {
             Self::Internal(_) => Class::Internal,
@@ -60,7 +60,7 @@ impl SignInError {
         }
     }
 
-    /// What the person may know; `None` when they cannot try again.
+    /// The trouble to show to the user; `None` when they cannot try again.
     pub const fn trouble(&self) -> Option<SignInTrouble> {
         use SignInTrouble as T;
         Some(match self {
@@ -94,52 +94,52 @@ impl SignInError {
     }
 }
 
-/// What is wrong with a try to sign in, as far as the person may know: whose server it was and that it
-/// failed, not how our network sees it.
+/// Why a sign-in attempt failed, as far as it is shown to the user: whose server failed, without details of
+/// our network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInTrouble {
-    /// Nothing was typed.
+    /// The input is empty.
     NoInput,
-    /// It begins like a DID and is none.
+    /// The input begins like a DID and is none.
     NotADid,
-    /// It is no handle.
+    /// The input is no handle.
     NotAHandle,
-    /// It is a web address, but not that of a server.
+    /// The input is a web address, but not that of a server.
     NotAServer,
-    /// Nobody has this handle.
+    /// No account has this handle.
     UnknownHandle,
-    /// Whether somebody has this handle could not be asked.
+    /// The handle could not be looked up.
     UnansweredHandle,
     /// The handle's DNS records contradict each other.
     AmbiguousHandle,
-    /// The handle's account goes by another one.
+    /// The handle's account uses another handle.
     ForeignHandle,
     /// There is no such DID.
     UnknownDid,
-    /// The DID is longer than apps take.
+    /// The DID is longer than apps accept.
     LongDid,
     /// The DID document cannot be used.
     BadDidDocument,
-    /// The account has no server.
+    /// The account has no PDS.
     NoServer,
     /// The server's metadata does not allow a safe sign-in.
     BadServer,
-    /// The server, or what leads to it, does not answer.
+    /// The server does not answer, or a lookup on the way to it fails.
     Unreachable,
     /// The server refused our request.
     NotAccepted,
 }
 
-/// What the sign-in page shows.
+/// The contents of the sign-in page.
 #[derive(Debug)]
 pub struct SignInView {
-    /// The request that it is for.
+    /// The authorization request.
     pub request: AuthRequest,
-    /// Who asks.
+    /// The requesting client.
     pub client: Arc<Client>,
 }
 
-/// What the sign-in page of a request shows.
+/// Loads the sign-in page of a request.
 ///
 /// # Errors
 /// [`SignInError::Gone`] or [`SignInError::Internal`].
@@ -153,8 +153,8 @@ pub async fn view(
     Ok(SignInView { request, client })
 }
 
-/// The accounts that a person is asked to choose from before they sign in: when the client asks for that, or
-/// their browser knows several. Nobody is asked whom the client has named already.
+/// The accounts that a user may choose from before they sign in: when the client requests that, or their
+/// browser knows several. Empty when the client has already named one.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -169,7 +169,7 @@ pub async fn choices(ctx: &Ctx, request: &AuthRequest) -> Result<Vec<(Did, Optio
     Ok(known)
 }
 
-/// A live request of this browser.
+/// Finds a live request of this browser.
 async fn find_request(
     ctx: &Ctx,
     id: &AuthRequestId,
@@ -186,8 +186,8 @@ async fn find_request(
         .ok_or(SignInError::Gone)
 }
 
-/// Finds out where somebody's account lives, pushes a request there, and remembers what has to come
-/// back. The state is committed before the address is returned.
+/// Resolves the account or server that was typed, pushes a request to its authorization server, and stores
+/// the state that the callback is checked against. It is committed before the URL is returned.
 ///
 /// # Errors
 /// [`SignInError`].
@@ -197,8 +197,9 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
     send(ctx, request, SignInInput::parse(typed)?, None).await
 }
 
-/// The host that an account is sent to, where a page has to name it first: for a client that nobody answers for, whose
-/// link must not lead straight to whatever the account's documents say (RFC 9700 section 4.11.2). `None`: it need not.
+/// The host that a page has to show before the user is sent there: for a client that nobody vouches for,
+/// whose link must not lead straight to whatever the account's documents say (RFC 9700 section 4.11.2).
+/// `None`: no such page is needed.
 ///
 /// # Errors
 /// [`SignInError`].
@@ -220,7 +221,7 @@ pub async fn host_to_show(
     Ok(Some(host.unwrap_or(issuer)))
 }
 
-/// Sends somebody to the same PDS once more, which had something to show them that was not asked for.
+/// Sends a user once more to the same PDS, which has to show them something that it was not asked to.
 ///
 /// # Errors
 /// [`SignInError`].
@@ -238,7 +239,7 @@ pub(crate) async fn start_again(
     send(ctx, request, input, Some(required)).await
 }
 
-/// `again`: what the PDS wanted to show when it was asked the first time.
+/// Resolves, pushes and stores; `again` is what the PDS had to show when it was asked the first time.
 async fn send(
     ctx: &Ctx,
     request: &AuthRequest,
@@ -311,8 +312,8 @@ async fn send(
     Ok(pushed.authorize_url)
 }
 
-/// What the person's own server has to show them. It alone knows when they last proved who they are, so
-/// a `max_age` asks for that anew. Who has named an account on our page has chosen one.
+/// The `prompt` for the authorization server. It alone knows when the user last authenticated, so `max_age`
+/// requests a new login. A user who has named an account on our page has already selected one.
 fn upstream_prompt(request: &AuthRequest, named: bool) -> Option<Prompt> {
     let chosen = named && request.login_hint.is_none();
     if wants_login(request) {
@@ -322,8 +323,8 @@ fn upstream_prompt(request: &AuthRequest, named: bool) -> Option<Prompt> {
     }
 }
 
-/// What it has to show them after all. There is nothing to choose from where nobody is signed in: a PDS says so, instead
-/// of showing them how to sign in.
+/// The `prompt` for a second attempt. Account selection is never repeated: where nobody is signed in, a PDS
+/// answers it with an error instead of showing a login.
 fn prompt_again(request: &AuthRequest, required: Required) -> Prompt {
     if required == Required::Consent && !wants_login(request) { Prompt::Consent } else { Prompt::Login }
 }
@@ -332,7 +333,7 @@ fn wants_login(request: &AuthRequest) -> bool {
     request.prompt.contains(Prompt::Login) || request.max_age.is_some()
 }
 
-/// The person does not want to sign in: the client is told.
+/// Cancels a sign-in at the user's wish; returns the error for the client.
 ///
 /// # Errors
 /// [`SignInError::Gone`] or [`SignInError::Internal`].
@@ -354,9 +355,8 @@ pub async fn cancel(
     Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
 }
 
-/// Ends a request without a grant, unless it has moved on since it was read: its pushed request is
-/// used up, the device that it is for is told, and a session that was made for it is over. `act`: what it is
-/// written down as.
+/// Ends a request without a grant, unless it has changed since it was read: consumes its pushed request,
+/// denies its device code, and ends a session that was made for it. `act` is the audit event to record.
 pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEvent) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
     let act = act.of_client(&request.client_id);
@@ -375,7 +375,7 @@ pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEven
             if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;
                 if let Some(session) = admin::find_session(c, &request.tenant_id, session_id)? {
-                    // Who says no wants to be asked the next time.
+                    // A user who says no wants to be asked the next time.
                     remember::forget(c, &session)?;
                     act = act.of_session(&session);
                 }

@@ -1,8 +1,8 @@
-//! `prompt=none`: an answer without showing anybody anything (OpenID Connect Core section 3.1.2.1).
+//! `prompt=none`: an answer without showing the user any page (OpenID Connect Core section 3.1.2.1).
 //!
-//! It succeeds only with a live grant of this client in this browser that covers what is asked for now, and whose
-//! person agreed to an answer to this very origin: nobody sees now where it goes.
-//! The new code stands for that grant's session: the person's own server is not asked.
+//! It succeeds only with a live grant of this client in this browser that covers the requested scope, and
+//! whose user consented to an answer to this same origin, since nobody sees now where it goes. The new code
+//! is for that grant's session: the authorization server is not asked.
 
 use crate::audit;
 use crate::clients;
@@ -25,7 +25,7 @@ use causeway_store::grants::Grant;
 use causeway_store::{auth_requests, codes, grants, par};
 use futures_util::future::join_all;
 
-/// Why nothing can be answered in silence.
+/// Why a request cannot be answered silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Silence {
     #[error("nobody is signed in to this client in this browser: send the request without prompt=none")]
@@ -49,18 +49,18 @@ impl Silence {
     }
 }
 
-/// What comes of a request that must not show anything.
+/// The outcome of a request that must not show anything.
 #[derive(Debug)]
 pub enum SilentAnswer {
-    /// The client is told.
+    /// The browser takes the answer to the client.
     Client(ClientAnswer),
-    /// Nobody is, since this browser knows nothing of the client: the user sees why, and may go on.
+    /// This browser does not know the client: the user is shown why, and may go on.
     Stranger {
-        /// What the client would be told.
+        /// The error code for the client.
         code: ErrorCode,
-        /// The same in words.
+        /// Its description.
         text: String,
-        /// How it would be told.
+        /// The answer that would take it to the client.
         answer: ClientAnswer,
     },
 }
@@ -74,7 +74,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, In
     let client = clients::find(ctx, &request.client_id).await?;
     let anybody =
         client.as_ref().is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. }));
-    // What a user agreed to for one app on their device they did not agree to for the next (RFC 8252 section 8.6).
+    // Consent to one app on a device is none to the next (RFC 8252 section 8.6).
     let origin = if anybody { None } else { remember::own_origin(&request.redirect_uri) };
     let Some(origin) = origin else {
         let act = audit::act(ctx, Actor::Client, "consent", "refused");
@@ -128,7 +128,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, In
         .await?;
     match outcome {
         Ok(session) => {
-            // The tokens that come of it go by the name of the sign-in that the session came of.
+            // Tokens for this code have the correlation ID of the sign-in that began the session.
             let continues = session.correlation_id.as_ref().map(tracing::field::display);
             tracing::info!(session = %session.session_id, continues, "code issued without asking");
             Ok(SilentAnswer::Client(ClientAnswer::with_code(request, ctx.issuer(), &code)))
@@ -137,7 +137,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, In
     }
 }
 
-/// Tells the client, if this browser may be sent there.
+/// Answers the client with an error, if this browser may be sent there.
 async fn refuse(
     ctx: &Ctx,
     client: Option<&Client>,
@@ -153,7 +153,7 @@ async fn refuse(
     Ok(if ask { SilentAnswer::Stranger { code, text, answer } } else { SilentAnswer::Client(answer) })
 }
 
-/// Sees to it that the handles of those whose grants could answer are their own still.
+/// Reverifies the handles of the accounts whose grants could answer the request.
 async fn look_handles_up(ctx: &Ctx, request: &AuthRequest) -> Result<(), Internal> {
     let (row, now) = (request.clone(), ctx.now());
     let grants = ctx
@@ -167,15 +167,15 @@ async fn look_handles_up(ctx: &Ctx, request: &AuthRequest) -> Result<(), Interna
     Ok(())
 }
 
-/// The grant that answers the request: of the person that it names, signed in recently enough, for
-/// everything that it asks, where its answer goes.
+/// Chooses the grant that answers the request: of the user that it names, signed in recently enough, for the
+/// whole requested scope and the origin of its answer.
 fn choose(
     request: &AuthRequest,
     origin: &str,
     grants: Vec<Grant>,
     now: Timestamp,
 ) -> Result<SessionHead, Silence> {
-    // Never remembered: each is an authorization and a consent of its own.
+    // Consent to background access is never remembered: each authorization is asked for.
     if SessionKind::asked_by(&request.scope) == SessionKind::Background {
         return Err(Silence::Consent);
     }
@@ -190,7 +190,7 @@ fn choose(
         request.required_subs.is_empty() || request.required_subs.contains(&session.did)
     };
     let is_recent = |session: &SessionHead| {
-        // 0 is as good as prompt=login (OpenID Connect Core section 3.1.2.1), also within the same second.
+        // 0 is the same as prompt=login (OpenID Connect Core section 3.1.2.1), even within the same second.
         request.max_age.is_none_or(|seconds| seconds > 0 && now.since(session.created_at) <= seconds)
     };
     let mut best = Err(Silence::Login);

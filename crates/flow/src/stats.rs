@@ -1,4 +1,4 @@
-//! What the verbs have done so far, for whoever watches the server.
+//! Statistics of this process, for monitoring.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,13 +14,13 @@ use crate::ctx::Ctx;
 use crate::deliveries::{NAMED_CLIENTS, OTHERS};
 use crate::error::Internal;
 
-/// Seconds for which a count serves that reads an index from end to end.
+/// Seconds for which a count that scans a whole index is cached.
 const COUNT_SECONDS: i64 = 15;
 
-/// What this process has done so far.
+/// Statistics of this process since its start.
 #[derive(Debug)]
 pub struct Stats {
-    /// By why and how it ended. Each is a request to somebody's server: a lock costs nothing here.
+    /// Refreshes by reason and outcome. Each is a request to an authorization server, so a lock costs little.
     refreshes: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     refresh_time: Histogram,
     lease_wait: Histogram,
@@ -32,10 +32,10 @@ pub struct Stats {
     backlogs: Kept<Backlogs>,
 }
 
-/// What was counted, and when.
+/// A cached count, with its time.
 type Kept<T> = Mutex<Option<(Timestamp, T)>>;
 
-/// Live sessions of a kind, in a state.
+/// The number of live sessions of a kind, in a state.
 pub type Live = (SessionKind, SessionState, i64);
 
 impl Default for Stats {
@@ -60,12 +60,12 @@ impl Stats {
         self.refresh_time.observe_time(time);
     }
 
-    /// Somebody waited for a lease that another one held.
+    /// Records a wait for a lease that another process held.
     pub(crate) fn note_lease_wait(&self, time: Duration) {
         self.lease_wait.observe_time(time);
     }
 
-    /// A lease had run out whose holder never gave it back.
+    /// Records the takeover of a lease that ran out before its holder released it.
     pub(crate) fn note_lease_takeover(&self) {
         self.lease_takeovers.add(1);
     }
@@ -78,43 +78,43 @@ impl Stats {
         }
     }
 
-    /// Refreshes at people's servers: why, how they ended, how many.
+    /// Refreshes at authorization servers: reason, outcome, count.
     pub fn refreshes(&self) -> Vec<(&'static str, &'static str, u64)> {
         lock(&self.refreshes).iter().map(|((reason, outcome), count)| (*reason, *outcome, *count)).collect()
     }
 
-    /// How long they took, in microseconds.
+    /// Durations of refreshes, in microseconds.
     pub fn refresh_time(&self) -> Distribution {
         self.refresh_time.read()
     }
 
-    /// How long was waited for leases that others held, in microseconds.
+    /// Waits for leases that others held, in microseconds.
     pub fn lease_wait(&self) -> Distribution {
         self.lease_wait.read()
     }
 
-    /// Leases that were taken over because they ran out.
+    /// Number of leases that were taken over because they ran out.
     pub fn lease_takeovers(&self) -> u64 {
         self.lease_takeovers.get()
     }
 
-    /// Rows that were swept away.
+    /// Number of rows that sweeps have deleted.
     pub fn swept(&self) -> u64 {
         self.swept.get()
     }
 
-    /// Sessions that a sweep has ended.
+    /// Number of idle sessions that sweeps have ended.
     pub fn ended_by_sweep(&self) -> u64 {
         self.idle_ended.get()
     }
 
-    /// When the last sweep left nothing over.
+    /// When a sweep last finished with nothing left to do.
     pub fn sweep_done_at(&self) -> Option<Timestamp> {
         *lock(&self.sweep_done_at)
     }
 }
 
-/// Deliveries that wait, by client.
+/// Pending deliveries, by client.
 #[derive(Clone, Debug, Default)]
 pub struct Backlogs {
     /// Webhook requests.
@@ -123,7 +123,7 @@ pub struct Backlogs {
     pub logouts: Vec<Backlog>,
 }
 
-/// Live sessions by kind and state, as they were a moment ago.
+/// Live sessions by kind and state, as of at most `COUNT_SECONDS` ago.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -136,7 +136,7 @@ pub async fn live_sessions(ctx: &Ctx) -> Result<Vec<Live>, Internal> {
     Ok(live)
 }
 
-/// Deliveries that wait, as they were a moment ago.
+/// Pending deliveries, as of at most `COUNT_SECONDS` ago.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -158,7 +158,7 @@ fn kept<T: Clone>(kept: &Kept<T>, now: Timestamp) -> Option<T> {
     kept.as_ref().filter(|(at, _)| now.since(*at) < COUNT_SECONDS).map(|(_, count)| count.clone())
 }
 
-/// Names those for whom most waits, and counts the others together: anybody may register a client.
+/// Lists the clients with the most pending deliveries, and sums up the others: anybody may register a client.
 fn bounded(mut backlogs: Vec<Backlog>) -> Vec<Backlog> {
     backlogs.sort_unstable_by_key(|backlog| std::cmp::Reverse(backlog.waiting));
     let others = backlogs.split_off(backlogs.len().min(NAMED_CLIENTS));

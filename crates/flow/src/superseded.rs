@@ -1,8 +1,9 @@
-//! Use of access tokens, and the end of a grant that two hold (RFC 9700 section 4.14.2).
+//! Use of access tokens, and the end of a grant that two parties hold (RFC 9700 section 4.14.2).
 //!
-//! A late retry of a refresh token gets a pair of its own, and the pair before it is superseded if it was never used:
-//! its answer was lost. Where a superseded token shows up after all, its answer was not lost, and whoever sent the retry
-//! is somebody else. Which of the two is the client, nobody can say, so the grant ends for both.
+//! A late retry of a refresh token gets a pair of its own, and the pair before it is superseded if it was
+//! never used: its response is taken for lost. If a superseded token is presented after all, its response was
+//! not lost, and somebody else sent the retry. Nobody can say which of the two is the client, so the grant
+//! ends for both.
 
 use causeway_domain::grant::{AccessSubject, AccessToken};
 use causeway_domain::session::SessionHead;
@@ -16,7 +17,7 @@ use crate::error::Internal;
 use crate::maintenance;
 use crate::trace;
 
-/// The audit event of a token that came again.
+/// The audit event for the reuse of a token.
 pub(crate) fn audit_event(ctx: &Ctx) -> AuditEvent {
     audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked")
 }
@@ -35,15 +36,15 @@ pub(crate) fn end_grant(
     Ok(ended)
 }
 
-/// Follows up, once it is committed that a grant has ended.
+/// Logs the end of a grant and revokes its session upstream, after the end is committed.
 pub(crate) async fn follow_up(ctx: &Ctx, session: &SessionHead) {
     trace::correlate(session.correlation_id.as_ref());
     tracing::warn!(session = %session.session_id, "a used or superseded token came again: its grant is revoked");
     maintenance::revoke_soon(ctx, &session.session_id).await;
 }
 
-/// Notes that an access token was presented to a resource; `false`: it was superseded, also a moment ago, and its
-/// grant has ended now.
+/// Records that an access token was presented to a resource; `false`: it was superseded, possibly just now,
+/// and its grant has been ended.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -74,7 +75,7 @@ pub(crate) async fn note_use(ctx: &Ctx, token: &AccessToken) -> Result<bool, Int
     }
 }
 
-/// Ends the grant that a superseded token was of.
+/// Ends the grant of a superseded token that was presented.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -88,7 +89,7 @@ pub(crate) async fn show_up(ctx: &Ctx, session_id: &UpstreamSessionId) -> Result
     Ok(())
 }
 
-/// The session that was ended; `None`: it had ended before.
+/// Ends the grant of a session and returns the session; `None`: it had ended before.
 fn end_by_id(
     c: &mut AnyConnection,
     tenant: &TenantId,

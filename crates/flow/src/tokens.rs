@@ -1,4 +1,4 @@
-//! What a token request ends in (RFC 6749 sections 5.1 and 5.2), shared by the grants.
+//! Responses to token requests (RFC 6749 sections 5.1 and 5.2), shared by the grants.
 
 use causeway_domain::client::{Client, GrantType};
 use causeway_domain::grant::{AccessSubject, AccessToken, RefreshToken};
@@ -14,7 +14,7 @@ use crate::error::Internal;
 use crate::exchange::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
 use crate::redeemed::Redeemed;
 
-/// A successful token answer: the only copy of the tokens.
+/// A successful token response: the only copy of the tokens.
 #[derive(Debug)]
 pub struct IssuedTokens {
     /// The access token.
@@ -25,27 +25,27 @@ pub struct IssuedTokens {
     pub expires_in: i64,
     /// The refresh token, for a client that registered the grant.
     pub refresh_token: Option<PlainToken<Refresh>>,
-    /// What the access token allows.
+    /// The scope of the access token.
     pub scope: Scope,
-    /// The person; `None`: the client has it for itself.
+    /// The user's DID; `None`: the client holds the token for itself.
     pub did: Option<Did>,
-    /// Who signed in, for a client that asked with the scope `openid`.
+    /// The `id_token`, for a client that requested the scope `openid`.
     pub id_token: Option<String>,
-    /// What the token is, where it was exchanged for something else (RFC 8693 section 2.2.1).
+    /// The type of the issued token, for a token exchange (RFC 8693 section 2.2.1).
     pub issued_token_type: Option<&'static str>,
 }
 
 /// How an access token is used (RFC 6749 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenType {
-    /// Whoever has it may use it (RFC 6750).
+    /// Without proof of possession (RFC 6750).
     Bearer,
     /// With a proof of possession of its key (RFC 9449).
     Dpop,
 }
 
 impl TokenType {
-    /// That of a token which is bound to this key, or to none.
+    /// The type of a token that is bound to this key, or to none.
     pub const fn of(jkt: Option<&Jkt>) -> Self {
         if jkt.is_some() { Self::Dpop } else { Self::Bearer }
     }
@@ -74,16 +74,16 @@ pub enum TokenRefusal {
     /// `device_code` is missing.
     #[error("device_code is missing")]
     NoDeviceCode,
-    /// The person has not decided yet (RFC 8628 section 3.5).
+    /// The user has not decided yet (RFC 8628 section 3.5).
     #[error("the person has not decided yet: poll again after the interval")]
     Pending,
-    /// The same, and this poll came before its time.
+    /// The user has not decided yet, and the client polls too often (RFC 8628 section 3.5).
     #[error("the person has not decided yet, and you poll too often: wait 5 seconds longer from now on")]
     SlowDown,
-    /// The person said no.
+    /// The user denied the request, or the sign-in failed.
     #[error("the person denied the request, or the sign-in failed: begin again if they want to")]
     Denied,
-    /// The person did not come in time.
+    /// The device code has expired.
     #[error("the device code has expired: begin again with a new one")]
     DeviceExpired,
     /// A device code that is unknown, another client's, or used.
@@ -119,13 +119,13 @@ pub enum TokenRefusal {
     /// A refresh token that is too old.
     #[error("the refresh token has expired: the person has to sign in again")]
     RefreshTokenExpired,
-    /// The session behind it is over.
+    /// The session behind the grant has ended.
     #[error("the session has ended: the person has to sign in again")]
     SessionEnded,
     /// A malformed or wider scope.
     #[error("scope may only name what was granted before")]
     Scope,
-    /// A scope in a request without a person.
+    /// A scope in a request without a user.
     #[error("scope must be left out: every scope of this server is something that a person allows")]
     NobodysScope,
     /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
@@ -134,32 +134,33 @@ pub enum TokenRefusal {
     /// `subject_token` is missing.
     #[error("subject_token is missing: send the session_id of a background session")]
     NoSubjectToken,
-    /// `subject_token_type` is missing or none that is exchanged here.
+    /// `subject_token_type` is missing or not supported.
     #[error("subject_token_type must be {SESSION_TOKEN_TYPE}")]
     SubjectTokenType,
-    /// Another type of token is asked for than there is.
+    /// `requested_token_type` is not supported.
     #[error("requested_token_type must be {ACCESS_TOKEN_TYPE}, or be left out")]
     RequestedTokenType,
-    /// Somebody is to act for somebody else.
+    /// `actor_token` was sent, which is not supported.
     #[error("actor_token is not supported")]
     ActorToken,
-    /// A session that is unknown, of another kind, another client's, or over: the texts are one on purpose.
+    /// A session that is unknown, of another kind, another client's, or ended: one text for all, on purpose.
     #[error("the subject_token is not the session_id of a live background session of this client")]
     SubjectToken,
-    /// A token for another service is asked for.
+    /// `audience` names another service.
     #[error("audience may only name this server: name others by resource")]
     Audience,
     /// A client that does not authenticate.
     #[error("this grant_type is for clients that authenticate")]
     PublicClient,
-    /// A client without leave.
+    /// The client lacks the entitlement to background access.
     #[error("this client is not allowed background_access: ask the operator of this server")]
     NoBackground,
 }
 
 impl TokenRefusal {
-    /// The code of RFC 6749 section 5.2; of a token exchange, that of RFC 8693 section 2.2.2, by which a
-    /// subject token that cannot be accepted is an invalid request; of a device, that of RFC 8628 section 3.5.
+    /// The code of RFC 6749 section 5.2; for a token exchange, that of RFC 8693 section 2.2.2, by which a
+    /// subject token that cannot be accepted is an invalid request; for a device, that of RFC 8628 section
+    /// 3.5.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::NoCode
@@ -193,10 +194,10 @@ impl TokenRefusal {
     }
 }
 
-/// How a token request failed.
+/// Why a token request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The client's doing.
+    /// The request was refused, by fault of the client or the user.
     #[error(transparent)]
     Refused(#[from] TokenRefusal),
     /// A malformed resource, or one that is not known for the client: the text names those that are.
@@ -205,7 +206,7 @@ pub enum TokenError {
     /// A DPoP proof is missing.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// What works once came again.
+    /// A single-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
     /// Ours.
@@ -232,8 +233,8 @@ impl From<StoreError> for TokenError {
     }
 }
 
-/// A pair that is about to be issued: made outside the transaction, so that a retried transaction
-/// writes the same rows.
+/// A token pair to be issued: made outside the transaction, so that a retried transaction writes the same
+/// rows.
 #[derive(Debug, Clone)]
 pub(crate) struct FreshPair {
     access: PlainToken<Access>,
@@ -246,12 +247,12 @@ pub(crate) struct FreshPair {
 }
 
 impl FreshPair {
-    /// An access token alone.
+    /// The access token alone, without a refresh token.
     pub(crate) fn without_refresh(self) -> Self {
         Self { refresh: None, ..self }
     }
 
-    /// A pair for whoever asks; `facts` is what a look at the grant said, if its access token is to be signed.
+    /// Makes a pair for a caller; `facts` are the previewed claims, if the access token is to be signed.
     pub(crate) async fn make(
         ctx: &Ctx,
         caller: &Caller,
@@ -274,7 +275,7 @@ impl FreshPair {
         })
     }
 
-    /// The access token, for what is derived from it.
+    /// The access token, to derive values from it.
     pub(crate) fn access_token(&self) -> &str {
         self.access.expose()
     }
@@ -295,7 +296,7 @@ impl FreshPair {
         }
     }
 
-    /// Writes both rows; `parent` is the refresh token that was spent for them.
+    /// Inserts both rows; `parent` is the refresh token that was consumed for them.
     pub(crate) fn insert(
         &self,
         c: &mut AnyConnection,
@@ -327,7 +328,7 @@ impl FreshPair {
         Ok(())
     }
 
-    /// Writes the row of a token that the client has for itself: an access token, and nothing that renews it.
+    /// Inserts the row of a token that the client holds for itself: an access token without a refresh token.
     pub(crate) fn insert_for_client(
         &self,
         c: &mut AnyConnection,
@@ -349,7 +350,7 @@ impl FreshPair {
         tokens::insert_access_token(c, &access)
     }
 
-    /// The answer to a client that asked for itself.
+    /// The response with a token that the client holds for itself.
     pub(crate) fn issued_to_client(self) -> IssuedTokens {
         IssuedTokens {
             id_token: None,
@@ -363,7 +364,7 @@ impl FreshPair {
         }
     }
 
-    /// The answer, once the rows are committed.
+    /// The response, after the rows are committed.
     pub(crate) fn issued(self, scope: Scope, did: Did, id_token: Option<String>) -> IssuedTokens {
         IssuedTokens {
             id_token,

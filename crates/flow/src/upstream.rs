@@ -1,4 +1,4 @@
-//! Who we are to people's own servers: the atproto loopback client on a laptop, a confidential
+//! Our identity as a client of authorization servers: the atproto loopback client on a laptop, a confidential
 //! client with published keys everywhere else (atproto OAuth specification, "Clients").
 
 use std::collections::BTreeMap;
@@ -18,9 +18,9 @@ use crate::error::Internal;
 use crate::scopes::Declares;
 use crate::upstream_client::{self, Document, UpstreamClient};
 
-/// Where people come back to.
+/// The path that users return to.
 pub(crate) const CALLBACK_PATH: &str = "/oauth/atp/callback";
-/// Where our client's public keys are.
+/// The path of our client's public keys.
 pub(crate) const CLIENT_JWKS_PATH: &str = "/oauth/atp/jwks";
 
 const KEY_PURPOSE: &str = "atp_client";
@@ -28,12 +28,12 @@ const KEY_PURPOSE: &str = "atp_client";
 /// Why the profile could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// The database, or a key in it.
+    /// The database failed, or a key in it is unusable.
     #[error(transparent)]
     Internal(#[from] Internal),
 }
 
-/// Who we are to people's own servers today. A session that began earlier keeps its own binding.
+/// Our current identity as a client of authorization servers. An earlier session keeps its own binding.
 #[derive(Debug)]
 pub struct UpstreamProfile {
     origin: String,
@@ -45,7 +45,7 @@ pub struct UpstreamProfile {
     max_token_age: Option<i64>,
 }
 
-/// What a server is asked for, and as whom.
+/// The scope to request from an authorization server, and the `client_id` to request it as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asking {
     pub(crate) client_id: UpstreamClientId,
@@ -67,8 +67,8 @@ impl UpstreamProfile {
         }
     }
 
-    /// The confidential client of an https deployment, whose shared document names `scope`. Makes its key
-    /// at the first start.
+    /// The confidential client of an https deployment, whose shared document lists `scope`. Its key is
+    /// created at the first start.
     ///
     /// # Errors
     /// When the database does not answer, or a stored key cannot be opened.
@@ -104,7 +104,7 @@ impl UpstreamProfile {
         })
     }
 
-    /// The name of the key that a session which begins now authenticates with; `None`: it is made at the first start.
+    /// The `kid` of the key that new sessions authenticate with; `None`: it is created at the first start.
     ///
     /// # Errors
     /// When the database does not answer, or a stored key cannot be opened.
@@ -116,17 +116,17 @@ impl UpstreamProfile {
         Ok(stored.into_iter().find(|key| key.retired_at.is_none()).map(|key| key.kid))
     }
 
-    /// Where people come back to.
+    /// The redirect URI that users return to.
     pub(crate) fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// As whom people's servers see us.
+    /// Whether clients share one upstream identity or have one each.
     pub(crate) fn mode(&self) -> UpstreamClient {
         self.mode
     }
 
-    /// What our client document names.
+    /// The scopes that our client document lists.
     pub(crate) fn declares(&self) -> Declares {
         match (&self.metadata, self.mode) {
             (None, _) => Declares::Asked,
@@ -135,12 +135,12 @@ impl UpstreamProfile {
         }
     }
 
-    /// Asks for a scope on behalf of a client, as the client document that names it.
+    /// Requests a scope on behalf of a client, with the client document that lists it.
     pub(crate) fn asking(&self, client: &Client, scope: Scope) -> Asking {
         self.asking_as(&Document { client: self.document_of(client), coarse: None }, scope)
     }
 
-    /// The same, of a server that knows the transition scopes only.
+    /// The same, for an authorization server that knows the transition scopes only.
     pub(crate) fn asking_coarse(&self, client: &Client, scope: Scope) -> Asking {
         self.asking_as(&Document::coarse(self.document_of(client), &scope), scope)
     }
@@ -162,13 +162,13 @@ impl UpstreamProfile {
         self.metadata.as_ref()
     }
 
-    /// Has access tokens renewed at this age, in seconds, long before their end: for servers that say less
-    /// with an old token. A PDS does not.
+    /// Sets the age in seconds at which access tokens are renewed, long before they expire: for servers that
+    /// restrict old tokens. A PDS does not.
     pub const fn set_max_token_age(&mut self, seconds: Option<i64>) {
         self.max_token_age = seconds;
     }
 
-    /// The age in seconds at which an access token is renewed; `None`: only its end counts.
+    /// The age in seconds at which an access token is renewed; `None`: only its expiry counts.
     pub(crate) const fn max_token_age(&self) -> Option<i64> {
         self.max_token_age
     }
@@ -199,7 +199,7 @@ impl UpstreamProfile {
         }
     }
 
-    /// How to authenticate for a session with this binding; `None` when its key is gone.
+    /// The credentials for a session with this binding; `None` when its key is not published any more.
     pub(crate) fn identity<'a>(&'a self, binding: &'a UpstreamBinding) -> Option<UpstreamIdentity<'a>> {
         let auth = match &binding.auth {
             UpstreamAuth::None => UpstreamAuthKey::None,
@@ -211,7 +211,7 @@ impl UpstreamProfile {
     }
 }
 
-/// The name of the loopback client, which is its document too: it names just what is asked for.
+/// The `client_id` of the loopback client, which is its document too: it lists just the requested scope.
 fn loopback_client_id(redirect_uri: &str, scope: &Scope) -> UpstreamClientId {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("redirect_uri", redirect_uri)
@@ -220,8 +220,8 @@ fn loopback_client_id(redirect_uri: &str, scope: &Scope) -> UpstreamClientId {
     UpstreamClientId::new(format!("http://localhost?{query}"))
 }
 
-/// The client keys, the live one first; makes it when there is none. Of several processes that start
-/// at once, one makes it and all use it.
+/// Lists the client keys, the live one first; creates it if there is none. If several processes start at
+/// once, one creates it and all use it.
 async fn ensure_key(
     store: &Store,
     ring: &Arc<SealingKeyRing>,

@@ -1,5 +1,5 @@
-//! What a person's server would find wrong with our client documents, found out beforehand (atproto OAuth
-//! specification, "Client ID Metadata Document"). Whoever fetches them is not here: what they got is judged.
+//! Checks for problems that an authorization server would have with our client documents (atproto OAuth
+//! specification, "Client ID Metadata Document"). The caller fetches the documents.
 
 use causeway_domain::client::Client;
 use causeway_domain::{ResourceScopes, Scope};
@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::scopes::{Declares, ScopePolicy};
 use crate::upstream_client::{self, Document};
 
-/// The one media type that people's servers take, with whatever parameters.
+/// The only media type that authorization servers accept, with any parameters.
 const MEDIA_TYPE: &str = "application/json";
 
-/// A client document as people's servers should find it.
+/// A client document as authorization servers should find it.
 #[derive(Clone, Debug)]
 pub struct Published {
     url: String,
@@ -19,12 +19,12 @@ pub struct Published {
 }
 
 impl Published {
-    /// The one for all clients.
+    /// The document for all clients.
     pub fn shared(issuer: &str, ceiling: &Scope) -> Self {
         Self::new(issuer, &Document { client: None, coarse: None }, ceiling)
     }
 
-    /// That of one client.
+    /// The document of one client.
     pub fn of_client(issuer: &str, client: &Client, ceiling: &Scope) -> Self {
         let scope = ScopePolicy::new(ceiling.clone(), Declares::Registered, ResourceScopes::default())
             .declared(Some(client));
@@ -37,12 +37,12 @@ impl Published {
         Self { url: client_id.as_str().to_owned(), expected }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What is wrong with what was found there, and what to mend: a line for each member.
+    /// The problems of the document that was found there, and how to fix them: a line for each member.
     pub fn problems(&self, media_type: &str, found: &Value) -> Vec<String> {
         let mut problems: Vec<String> = wrong_type(media_type).into_iter().collect();
         for member in [
@@ -72,7 +72,7 @@ impl Published {
     }
 }
 
-/// What is wrong with keys that were found, and what to mend. `kid`: the key in use, as far as that is known.
+/// The problems of the key set that was found, and how to fix them. `kid`: the key in use, if known.
 pub fn key_problems(media_type: &str, found: &Value, kid: Option<&str>) -> Vec<String> {
     let mut problems: Vec<String> = wrong_type(media_type).into_iter().collect();
     let keys = found["keys"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Our client documents: what people's servers read of us before they take a request (atproto OAuth
+//! Our client documents, which authorization servers read before they accept a request (atproto OAuth
 //! specification, "Client ID Metadata Document").
 //!
-//! A server compares the scopes of a request with those of the document by their texts, and an older
+//! An authorization server compares the scopes of a request with those of the document as text, and an older
 //! one refuses a document with a scope that it does not know. So there is a full document, one for all
-//! clients or one for each, and beside it one for every set of transition scopes. Each is good for as
-//! long as a session has its address, whatever the settings say today.
+//! clients or one for each, and beside it one for every set of transition scopes. Each is served as long as a
+//! session uses its address, regardless of the current settings.
 
 use std::collections::BTreeSet;
 
@@ -21,35 +21,35 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::{CALLBACK_PATH, CLIENT_JWKS_PATH};
 
-/// As whom people's servers see us.
+/// Whether clients share one upstream identity or have one each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamClient {
-    /// One client for all of ours.
+    /// One upstream client for all clients.
     Shared,
-    /// One for each: a server shows its name, and no other scopes than its own.
+    /// One for each client: an authorization server shows its name, and only its own scopes.
     PerClient,
 }
 
-/// Where the full document for all clients is.
+/// Path of the full document for all clients.
 const SHARED: &str = "/oauth-client-metadata.json";
-/// Where every other one is.
+/// Path prefix of every other document.
 const FOLDER: &str = "/oauth-client-metadata/";
-/// The name that servers show.
+/// The name that authorization servers show.
 const NAME: &str = "Causeway";
-/// What stands before the name of a client that does not fit into a path as it is.
+/// Prefix of an encoded `client_id` that does not fit into a path as it is.
 const ENCODED: char = '~';
 
-/// Which document.
+/// Identifies a client document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Document {
-    /// Whose name it carries; `None`: ours, for all clients.
+    /// The client whose name it carries; `None`: ours, for all clients.
     pub(crate) client: Option<ClientId>,
-    /// The transition scopes that it names besides `atproto`; `None`: the full document.
+    /// The transition scopes that it lists besides `atproto`; `None`: the full document.
     pub(crate) coarse: Option<BTreeSet<Transition>>,
 }
 
 impl Document {
-    /// The document for a server that knows the transition scopes only.
+    /// The document for an authorization server that knows the transition scopes only.
     pub(crate) fn coarse(client: Option<ClientId>, scope: &Scope) -> Self {
         let of = |value: &ScopeValue| match value {
             ScopeValue::Transition(transition) => Some(*transition),
@@ -58,7 +58,7 @@ impl Document {
         Self { client, coarse: Some(scope.iter().filter_map(of).collect()) }
     }
 
-    /// Its address: our `client_id` at people's servers.
+    /// Its address: our `client_id` at authorization servers.
     pub(crate) fn client_id(&self, issuer: &str) -> UpstreamClientId {
         UpstreamClientId::new(format!("{issuer}{}", self.path()))
     }
@@ -74,7 +74,7 @@ impl Document {
         }
     }
 
-    /// The document at a path; only the one spelling that we use ourselves.
+    /// The document at a path; accepts only the spelling that we use ourselves.
     fn at(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.strip_prefix(FOLDER)?.strip_suffix(".json")?.split('/').collect();
         let document = match parts[..] {
@@ -112,7 +112,7 @@ fn parse_set(name: &str) -> Option<BTreeSet<Transition>> {
     name.split('-').map(of).collect()
 }
 
-/// A `client_id` as one part of a path that no proxy on the way changes.
+/// Encodes a `client_id` as a path segment that no proxy changes.
 fn path_name(client: &ClientId) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if !client.as_str().is_empty() && client.as_str().bytes().all(plain) {
@@ -129,7 +129,7 @@ fn parse_path_name(name: &str) -> Option<ClientId> {
     }
 }
 
-/// What a document says.
+/// The contents of a document.
 pub(crate) fn document(
     issuer: &str,
     client_id: &UpstreamClientId,
@@ -152,8 +152,8 @@ pub(crate) fn document(
     })
 }
 
-/// The document at a path below `/oauth-client-metadata/`; `None` when there is none. That of a client
-/// is there as long as the client is, or a session that began with it has not been revoked upstream.
+/// Finds the document at a path below `/oauth-client-metadata/`; `None` when there is none. That of a client
+/// exists as long as the client does, or until every session that began with it is revoked upstream.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -184,12 +184,12 @@ pub async fn find_document(ctx: &Ctx, path: &str) -> Result<Option<Value>, Inter
     Ok(Some(document(ctx.issuer(), &client_id, client.as_deref().map(shown_name), &scope)))
 }
 
-/// What people read of a client at their own server.
+/// The name of a client that users see at their authorization server.
 fn shown_name(client: &Client) -> &str {
     if client.client_name.is_empty() { client.client_id.as_str() } else { &client.client_name }
 }
 
-/// Whether a session depends on a document.
+/// Whether a session still depends on a document.
 async fn in_use(ctx: &Ctx, client: &ClientId, document: &UpstreamClientId) -> Result<bool, Internal> {
     let (client, document) = (client.clone(), document.clone());
     ctx.store().read(move |c| Ok(sessions::any_began_as(c, &client, &document)?)).await

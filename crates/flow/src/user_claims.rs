@@ -1,5 +1,5 @@
-//! Claims about a user as the scopes `profile` and `email` ask for them (OpenID Connect Core section 5.4), at the userinfo
-//! endpoint and, for a client whose operator wants that, in its `id_token`s.
+//! Claims about a user for the scopes `profile` and `email` (OpenID Connect Core section 5.4): at the
+//! userinfo endpoint and, for clients for which the operator enables that, in `id_token`s.
 
 use std::time::Duration;
 
@@ -10,39 +10,40 @@ use crate::access::Bearer;
 use crate::ctx::Ctx;
 use crate::repository;
 
-/// The scope that the name takes.
+/// The scope for the name.
 const PROFILE: &str = "profile";
-/// The scope that the email address takes.
+/// The scope for the email address.
 const EMAIL: &str = "email";
-/// How long the PDS may take to say it.
+/// How long the PDS may take to answer with the email address.
 const EMAIL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The claims, as far as there are any.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UserClaims {
-    /// The handle, for apps that show a name. Accounts have no other one that is theirs alone.
+    /// The handle, for apps that show a name. Accounts have no other unique name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Handle>,
     /// The email address that the PDS has for the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
-    /// Whether a PDS or entryway that the operator trusts says that the address is theirs. `false` of any other server's
-    /// word: whoever runs a PDS can name any address.
+    /// Whether a PDS or entryway that the operator trusts has verified the address. `false` for any other
+    /// server: anybody who runs a PDS can claim any address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
 }
 
-/// Whether the PDS may be asked for what only it knows.
+/// Whether the PDS may be asked for claims that only it knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asking {
-    /// It may.
+    /// The PDS may be asked.
     Pds,
-    /// It may not: the answer must not wait for it, and is whole without.
+    /// It may not: the answer must not wait for it, and is complete without.
     Nobody,
 }
 
-/// The claims that the scope of a token covers. The email address is asked for at the PDS, now: when that does not
-/// answer, or says something that is no address, both claims are left out, as ones that are not there (section 5.3.2).
+/// The claims that the scope of a token covers. The email address is fetched from the PDS: when that does not
+/// answer, or with something that is no address, both email claims are left out, as unavailable claims are
+/// (section 5.3.2).
 pub(crate) async fn of(ctx: &Ctx, bearer: &Bearer, handle: Option<&Handle>, asking: Asking) -> UserClaims {
     let scope = &bearer.token.scope;
     let name = handle.filter(|_| scope.contains(PROFILE)).cloned();

@@ -1,4 +1,4 @@
-//! What the userinfo endpoint says of a person (OpenID Connect Core section 5.3).
+//! The userinfo endpoint (OpenID Connect Core section 5.3).
 
 use causeway_domain::client::Client;
 use causeway_domain::{Did, Handle, SigningAlg};
@@ -13,18 +13,19 @@ use crate::handles;
 use crate::id_token::Issuer;
 use crate::user_claims::{self, Asking, UserClaims};
 
-/// The `typ` of a signed answer: it is never taken for an `id_token`, nor the reverse (RFC 8725 section 3.11).
+/// The `typ` of a signed answer, which keeps it from being mistaken for an `id_token` or the reverse (RFC
+/// 8725 section 3.11).
 const TYP: &str = "userinfo+jwt";
 
 /// The claims.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserInfo {
-    /// The person's DID.
+    /// The user's DID.
     pub sub: Did,
-    /// Their handle, verified in both directions, or left out.
+    /// The user's handle, verified in both directions, or left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<Handle>,
-    /// Those that the scopes `profile` and `email` of the token ask for.
+    /// The claims for the scopes `profile` and `email` of the token.
     #[serde(flatten)]
     pub claims: UserClaims,
 }
@@ -38,7 +39,7 @@ pub enum UserInfoAnswer {
     Signed(String),
 }
 
-/// Answers for the person behind a token that holds.
+/// Answers with the claims about the user behind a valid token.
 ///
 /// # Errors
 /// When the database does not answer, or signing fails.

@@ -1,4 +1,4 @@
-//! Clients as whoever runs the server makes and changes them: at the command line and over HTTP by the same rules.
+//! The operator's creation and changes of clients, by the same rules at the command line and over HTTP.
 
 use causeway_domain::client::{
     Client, ClientMetadata, ClientMetadataError, ClientTerms, ClientTermsError, TokenEndpointAuthMethod,
@@ -17,18 +17,18 @@ use crate::register::{self, RegisterError, Registered};
 use crate::registration::{self, RegistrationError};
 use crate::scopes;
 
-/// Settings of the server that a client of the operator has to keep to.
+/// Settings of the server that limit the operator's clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRules<'a> {
     /// The widest scope that any client can be granted at PDSes.
     pub maximum_scope: &'a Scope,
     /// The scopes of resources.
     pub resource_scopes: &'a ResourceScopes,
-    /// The server's own origin, where no client's users are sent; `None`: not known.
+    /// The server's own origin, which no client's addresses may lead to; `None`: not known.
     pub issuer: Option<&'a str>,
 }
 
-/// A client as whoever runs the server describes it: what it would say of itself, and what only they say.
+/// A client as the operator describes it: its own metadata, and the terms that only the operator sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientDescription {
     metadata: ClientMetadata,
@@ -42,13 +42,13 @@ impl ClientDescription {
     /// The first [`ClientTermsError`] found.
     pub fn read(mut metadata: ClientMetadata) -> Result<Self, ClientTermsError> {
         let terms = ClientTerms::take_from(&mut metadata)?;
-        // Whoever sends back what they read sends what is not there as null.
+        // A document that was read here and is sent back has null for absent members.
         metadata.other.retain(|_, value| !value.is_null());
         Ok(Self { metadata, terms })
     }
 
-    /// What holds up of it. A scope is within the rules, or the one that the client had `before`: what was lowered
-    /// since is no reason not to change something else.
+    /// Validates the description. Its scope must be within the rules, or the one that the client had
+    /// `before`: a maximum that was lowered since is no reason to refuse a change of something else.
     fn check(
         self,
         rules: ClientRules<'_>,
@@ -98,9 +98,8 @@ impl Operator<'_> {
         Ok(Registered { client, client_secret, registration_access_token: None })
     }
 
-    /// Replaces what is known of a client; its terms stay where the description does not say them. Its identifier
-    /// and its tokens stay; a secret comes with the answer if it needs one now and had none. `None`: there is no such
-    /// client.
+    /// Replaces a client's metadata; terms that the description leaves out stay. Its identifier and its
+    /// tokens stay; a secret is returned if it needs one now and had none. `None`: there is no such client.
     ///
     /// # Errors
     /// [`RegistrationError`].
@@ -123,7 +122,7 @@ impl Operator<'_> {
         Ok(found.then_some(Registered { client, client_secret, registration_access_token: None }))
     }
 
-    /// A client as it is now.
+    /// Finds a client in its current state.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -133,7 +132,7 @@ impl Operator<'_> {
     }
 }
 
-/// What a client says of itself, as a document: of what is left out the default holds. It can be read again.
+/// A client's own metadata as a document that can be read again; defaults apply to what is left out.
 pub fn client_document(client: &Client) -> Map<String, Value> {
     let mut document = client.metadata.clone();
     let known = json!({
@@ -152,8 +151,8 @@ pub fn client_document(client: &Client) -> Map<String, Value> {
     document
 }
 
-/// All that is known of a client, with the defaults that hold for it. Read as a [`ClientDescription`], without its
-/// `client_id`, it describes the same client.
+/// Everything known about a client, including the defaults that apply. Read as a [`ClientDescription`],
+/// without its `client_id`, it describes the same client.
 pub fn shown_client(client: &Client) -> Value {
     let defaults = json!({
         "client_uri": null,

@@ -1,5 +1,6 @@
-//! Seals anew, under the first key of the ring, what its older keys have sealed; beside running servers, in small
-//! steps. What is under the first key already is passed over, so it may be interrupted and run again at any time.
+//! Reseals, under the first key of the ring, the values that its older keys have sealed; in small steps,
+//! while servers run. Values under the first key are skipped, so it may be interrupted and run again at any
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,80 +15,80 @@ use tokio::time::sleep;
 
 use super::{BATCH, Operator};
 
-/// Rows that are looked at in one query.
+/// Rows that one query reads.
 const PAGE: i64 = 500;
-/// How often everything is looked through at most, while somebody still seals with an older key.
+/// Maximum passes over the database, while some server still seals with an older key.
 const LOOKS: u32 = 3;
-/// Values that do not open, as many as are named one by one.
+/// Maximum unreadable values that are listed one by one.
 const NAMED: usize = 20;
-/// How long it rests after a batch at most.
+/// Maximum pause after a batch.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// How far it has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The first look, or one that makes sure.
+    /// Number of the pass, from 1; later ones check for values sealed meanwhile.
     pub look: u32,
-    /// Where it is: `table.column`.
+    /// The current column: `table.column`.
     pub column: &'static str,
-    /// Rows that this look has behind it.
+    /// Rows that this pass has processed.
     pub rows: u64,
-    /// Rows that there were when it began.
+    /// Rows that there were when the pass began.
     pub all: u64,
-    /// Values that were sealed anew so far, by all looks.
+    /// Values that were resealed so far, in all passes.
     pub resealed: u64,
 }
 
-/// A value that opens with no key of the ring; it was left as it is.
+/// A value that no key of the ring opens; it was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// `table.column`.
     pub column: &'static str,
     /// The primary key of its row.
     pub row: String,
-    /// Why.
+    /// Why it does not open.
     pub error: SealError,
 }
 
-/// What became of it.
+/// The outcome of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// How many values of each column were sealed anew, or would be.
+    /// How many values of each column were resealed, or would be.
     pub columns: Vec<(&'static str, u64)>,
-    /// How many values open with no key of the ring.
+    /// How many values no key of the ring opens.
     pub unreadable: u64,
     /// The first of them.
     pub examples: Vec<Unreadable>,
-    /// The values that each key seals now, as far as the last look saw.
+    /// How many values each key seals now, as of the last pass.
     pub by_key: BTreeMap<String, u64>,
-    /// The older keys under which values were written while this ran: some server seals with them still.
+    /// The older keys under which values were written during the run: some server still seals with them.
     pub in_use: BTreeSet<String>,
     /// The older keys of the ring that nothing in the database needs any more.
     pub unneeded: Vec<String>,
 }
 
 impl Resealed {
-    /// How many values were sealed anew, or would be.
+    /// How many values were resealed, or would be.
     pub fn total(&self) -> u64 {
         self.columns.iter().map(|(_, count)| count).sum()
     }
 }
 
-/// What one look through everything found.
+/// The findings of one pass.
 #[derive(Default)]
 struct Look {
     unreadable: u64,
     examples: Vec<Unreadable>,
     by_key: BTreeMap<String, u64>,
-    /// The keys of values that open and were not under the first key yet.
+    /// The older keys of values that open and that this pass reseals.
     older: BTreeSet<String>,
 }
 
 impl Operator<'_> {
-    /// Seals anew what older keys of the ring have sealed. `tell` hears how far it has come.
+    /// Reseals what older keys of the ring have sealed. `tell` is called with the progress.
     ///
     /// # Errors
-    /// When the database does not answer: what was done by then stays done.
+    /// When the database does not answer: values resealed by then stay so.
     pub async fn reseal(
         &self,
         ring: &SealingKeyRing,
@@ -119,7 +120,7 @@ impl Operator<'_> {
         Ok(done)
     }
 
-    /// What [`Self::reseal`] would do. Nothing is changed.
+    /// Previews [`Self::reseal`] without changing anything.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -134,14 +135,14 @@ impl Operator<'_> {
     }
 }
 
-/// One run through everything, or several.
+/// A run of one or more passes.
 struct Run<'a, F> {
     store: &'a Store,
     ring: &'a SealingKeyRing,
     tell: F,
-    /// Nothing is written.
+    /// Whether to write nothing.
     dry: bool,
-    /// To be written down with the first change.
+    /// The audit event to insert with the first change.
     begins: Option<AuditEvent>,
     resealed: BTreeMap<&'static str, u64>,
 }
@@ -178,7 +179,7 @@ impl<'a, F: FnMut(Progress)> Run<'a, F> {
         self.store.read(move |c| reseal::list_old_values(c, &ring, column, &after, PAGE)).await
     }
 
-    /// Sorts a page's values, and seals anew what opens.
+    /// Sorts a page's values, and reseals those that open.
     async fn take(&mut self, column: SealedColumn, page: Page, found: &mut Look) -> Result<(), StoreError> {
         let mut count = |kid: &str, values: usize| {
             if values > 0 {
@@ -217,7 +218,7 @@ impl<'a, F: FnMut(Progress)> Run<'a, F> {
         Ok(())
     }
 
-    /// Swaps values in small batches; how many there were.
+    /// Swaps values in small batches; returns how many were swapped.
     async fn swap(&mut self, swaps: &[Swap]) -> Result<usize, StoreError> {
         let mut all = 0;
         for batch in swaps.chunks(usize::try_from(BATCH).unwrap_or(1)) {

@@ -1,4 +1,4 @@
-//! Account data in answers that a PDS gives to every session, whatever our token's scope is.
+//! Filtering of account data from answers that a PDS gives to every session, whatever our token's scope is.
 
 use bytes::Bytes;
 use causeway_atproto::{XrpcAnswer, XrpcError};
@@ -10,13 +10,13 @@ use crate::budget::Budget;
 
 use super::{RelayError, RelayRequest};
 
-/// The method whose answer says who the user is, with their email address if the *session* may see it.
+/// The method whose answer identifies the user, with their email address if the *session* may see it.
 const GET_SESSION: &str = "com.atproto.server.getSession";
 /// The members of that answer that are about the email address.
 const EMAIL: [&str; 3] = ["email", "emailConfirmed", "emailAuthFactor"];
-/// Headers with which an answer could come encoded, or not come at all.
+/// Request headers that could make an answer come encoded, or without a body.
 const MAKE_UNREADABLE: [&str; 3] = ["accept-encoding", "if-modified-since", "if-none-match"];
-/// The most that is read of such an answer, in bytes.
+/// Maximum bytes of such an answer.
 const CAP: usize = 64 * 1024;
 
 /// Whether the answer has to be narrowed to what the token's scope covers.
@@ -26,12 +26,12 @@ pub(super) fn hides_email(token: &Scope, nsid: &Nsid) -> bool {
     nsid.is(GET_SESSION) && !covers
 }
 
-/// Asks for an answer that can be read.
+/// Removes the headers that could make the answer unreadable.
 pub(super) fn ask_readably(request: &mut RelayRequest) {
     request.headers.retain(|(name, _)| !MAKE_UNREADABLE.contains(name));
 }
 
-/// The answer without the members about the email address; errors pass as they are.
+/// Removes the members about the email address from an answer; errors pass unchanged.
 ///
 /// # Errors
 /// [`RelayError::Invalid`] for a result that cannot be read.

@@ -1,4 +1,4 @@
-//! Whether a call may be made, by our token's scope and by what the person's server granted.
+//! Permission checks of a call, against our token's scope and what the authorization server granted.
 
 use causeway_domain::scope::Service;
 use causeway_domain::xrpc::{Need, Writes, XrpcCall, missing};
@@ -7,14 +7,14 @@ use causeway_domain::{Nsid, Scope};
 use super::{PROXY, RelayError, RelayRequest, XrpcBody};
 use crate::scopes::with_atproto;
 
-/// Refuses a call that one of the two scopes does not allow. Takes `atproto-proxy` off one that is not for
-/// a service.
+/// Refuses a call that either scope does not allow. Removes `atproto-proxy` from one that is not for a
+/// service.
 pub(super) fn check(token: &Scope, session: &Scope, request: &mut RelayRequest) -> Result<(), RelayError> {
     let proxy = match request.header(PROXY) {
         None => None,
         Some(value) => Some(value.and_then(Service::parse).ok_or(RelayError::Proxy)?),
     };
-    // What is in a permission set only the person's server knows: it answered with the contents.
+    // Only the authorization server can resolve a permission set: it granted the contents.
     let mut own = with_atproto(token);
     token.resolved_by(session).iter().for_each(|value| own.insert(value.clone()));
     let scopes = [own, session.clone()];
@@ -30,7 +30,7 @@ pub(super) fn check(token: &Scope, session: &Scope, request: &mut RelayRequest) 
         if !Writes::are_in(call.nsid) {
             return Err(refused);
         }
-        // Not everything is allowed, but perhaps what the body says.
+        // Not every write is allowed, but perhaps those in the body.
         let writes = read_writes(call.nsid, request)?;
         call.writes = Some(&writes);
         both_allow(&scopes, &call)?;
@@ -55,7 +55,7 @@ fn both_allow([token, session]: &[Scope; 2], call: &XrpcCall<'_>) -> Result<(), 
     }
 }
 
-/// Reads what a body writes, if it is in a form in which everybody reads the same.
+/// Parses the writes in a body, if its form is one that every parser reads alike.
 fn read_writes(nsid: &Nsid, request: &RelayRequest) -> Result<Writes, RelayError> {
     let content_type = request.header("content-type").flatten().unwrap_or_default();
     let encoding = request.header("content-encoding").map(Option::unwrap_or_default);
@@ -128,8 +128,7 @@ mod tests {
         assert_eq!(outcome("atproto include:x.y.auth", own), "token lacks repo:a.b.c?action=create");
     }
 
-    /// Whatever somebody else might read differently is not read at all.
-    /// What says who somebody is to a client says it here, too; a PDS knows one of the two.
+    /// `openid` identifies the user to a client as `atproto` does; a PDS knows only the latter.
     #[test]
     fn openid_is_as_good_as_atproto() {
         let own = "repo:a.b.c";
@@ -143,6 +142,7 @@ mod tests {
         assert!(session_lacks.is_err(), "a person's server never grants it");
     }
 
+    /// A body that another parser might read differently is not parsed at all.
     #[test]
     fn a_body_that_must_be_read_is_plain() {
         let own = "atproto repo:a.b.c";

@@ -57,7 +57,7 @@ fn admits_within_ceiling_and_registration() {
     );
 }
 
-/// What a client may not have does no harm beside what it may have.
+/// Scopes that a client may not have are harmless beside those that it may have.
 #[test]
 fn leaves_out_what_is_not_to_be_had() {
     let policy = policy(CEILING, Declares::Ceiling);
@@ -113,7 +113,7 @@ fn scopes_of_resources() {
     assert!(!policy.supported().contains("notes:read"));
 }
 
-/// RFC 7591 section 3.2.1: what a client cannot have is replaced, and the answer tells.
+/// RFC 7591 section 3.2.1: scopes that a client cannot have are left out, and the response says so.
 #[test]
 fn registers_what_can_be_had() {
     let declared = ResourceScopes::parse(&["https://notes.example/mcp notes:read Read your notes"]).unwrap();
@@ -211,7 +211,7 @@ fn upstream_by_what_the_document_names() {
     );
 }
 
-/// Only a server that is asked for a set by its name tells what is in it.
+/// An authorization server resolves a permission set only when it is requested by name.
 #[test]
 fn permission_sets_go_by_their_name() {
     let admits = |declares, ceiling, registered| {
