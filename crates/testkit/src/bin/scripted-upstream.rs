@@ -105,7 +105,7 @@ struct Flags {
     refuses_tokens: bool,
     /// How methods refuse a token: challenge (as RFC 9449 has it), unquoted (DPoP error=invalid_token), or an error of XRPC that
     /// comes with status 400 (ExpiredToken)
-    #[arg(long, value_name = "FORM", default_value = "challenge", value_parser = token_refusal)]
+    #[arg(long, value_name = "FORM", default_value = "challenge", value_parser = |form: &str| anyhow::Ok(token_refusal(form)))]
     token_refusal: TokenRefusal,
     /// The status of what methods answer
     #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(101..1000))]
@@ -183,12 +183,12 @@ fn prompt(pair: &str) -> Result<(&'static str, &'static str)> {
     Ok((text(prompt), text(error)))
 }
 
-fn token_refusal(form: &str) -> Result<TokenRefusal> {
-    Ok(match form {
+fn token_refusal(form: &str) -> TokenRefusal {
+    match form {
         "challenge" => TokenRefusal::Challenge,
         "unquoted" => TokenRefusal::Unquoted,
         error => TokenRefusal::Xrpc(text(error)),
-    })
+    }
 }
 
 fn status(text: &str) -> Result<u16> {
