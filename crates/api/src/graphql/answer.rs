@@ -90,7 +90,7 @@ impl Answer<'_> {
         self.open.extend(&serde_json::to_vec(value).unwrap_or_else(|_| b"null".to_vec()))
     }
 
-    /// What is open becomes a piece.
+    /// Closes the open text and adds it as a piece.
     fn close(&mut self) -> Result<(), Exhausted> {
         if !self.open.is_empty() {
             let open = std::mem::replace(&mut self.open, Held::new(self.budget, 0, 1)?);
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written is what serde would have written, whole or in pieces; and it counts until it is gone.
+    /// The text is the same as serde's, whole or in pieces, and counts against the budget until it is dropped.
     #[tokio::test]
     async fn the_same_json_in_pieces() {
         let budget = Budget::new(1024 * 1024);

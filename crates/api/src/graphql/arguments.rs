@@ -1,4 +1,4 @@
-//! What arguments may be: a server that gets a query of 20 kB answers with something about its own limits.
+//! Bounds of arguments: a PDS answers an argument of 20 kB with an error about its own limits.
 
 use async_graphql::Result;
 use causeway_domain::Nsid;

@@ -1,4 +1,4 @@
-//! What a PDS answered and is passed on as it stands: pieces of its text, none of which becomes a tree.
+//! Parts of a PDS response that are passed on unchanged: pieces of its text, none of which is parsed into a tree.
 
 use std::borrow::Cow;
 
