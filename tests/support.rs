@@ -10,8 +10,10 @@ use causeway_domain::{
     BrowserSessionId, ClientId, LiveSession, PlainToken, Scope, SessionKind, SessionState, SystemRng,
     TenantId, UpstreamSessionId,
 };
-use causeway_store::seal::SealingKeyRing;
-use causeway_store::{DatabaseUrl, Store, StoreError, clients, sessions};
+use causeway_store::clients;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::sessions;
+use causeway_store::{DatabaseUrl, Store, StoreError};
 use causeway_testkit::{
     Agent, Answer, Causeway, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp,
     TestDatabase, Tokens,
@@ -85,9 +87,9 @@ impl Scene {
 
     /// Runs the periodic maintenance once.
     pub(crate) async fn upkeep(&self) -> Result<()> {
-        causeway_flow::maintenance::sweep_all(&self.app.ctx).await?;
-        causeway_flow::maintenance::revoke_due(&self.app.ctx).await?;
-        causeway_flow::backchannel::tell_due(&self.app.ctx).await?;
+        causeway_flow::operations::sweep::sweep_all(&self.app.ctx).await?;
+        causeway_flow::operations::sweep::revoke_due(&self.app.ctx).await?;
+        causeway_flow::logout::backchannel::tell_due(&self.app.ctx).await?;
         Ok(())
     }
 

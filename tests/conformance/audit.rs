@@ -2,7 +2,7 @@
 
 use causeway_domain::TenantId;
 use causeway_domain::client::Leave;
-use causeway_store::audit::{AuditEvent, AuditFilter, list_audit_events};
+use causeway_store::operations::audit::{AuditEvent, AuditFilter, list_audit_events};
 use causeway_store::testing::refuse_audit_events;
 use causeway_store::{PageRequest, StoreError};
 use causeway_testkit::{Fault, Person as _, TestApp, Tokens, decide};

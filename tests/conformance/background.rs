@@ -3,7 +3,8 @@
 use anyhow::Result;
 use causeway_domain::client::Leave;
 use causeway_domain::{ClientId, TenantId};
-use causeway_store::{StoreError, clients};
+use causeway_store::StoreError;
+use causeway_store::clients;
 use causeway_testkit::{Agent, Fault, OauthClient, Tokens, decide};
 
 use crate::support::{HANDLE, OTHER_HANDLE, Scene, hidden, on_each_database};

@@ -7,7 +7,8 @@ use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceStage, UserCode};
 use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::{Clock as _, TenantId};
 use causeway_jose::EcKey;
-use causeway_store::{StoreError, device_codes};
+use causeway_store::StoreError;
+use causeway_store::authorization::device_codes;
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Person as _, Tokens, decide};
 use serde_json::{Value, json};
 

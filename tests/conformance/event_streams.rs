@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use causeway_domain::ClientId;
-use causeway_flow::events::PER_CLIENT;
+use causeway_flow::operations::events::PER_CLIENT;
 use causeway_store::StoreError;
 use causeway_store::events::{EventKind, note_sign_in};
 use causeway_testkit::{Agent, OauthClient};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use causeway_domain::{ClientId, Secret, SystemRng, TenantId};
-use causeway_flow::events::{deliver_due, new_secret};
+use causeway_flow::operations::events::{deliver_due, new_secret};
 use causeway_jose::hmac_sha256;
 use causeway_store::StoreError;
 use causeway_store::events::{self, Webhook};

@@ -1,7 +1,7 @@
 //! `/oauth/register` (RFC 7591).
 
 use causeway_domain::Secret;
-use causeway_flow::registration::RegistrationPolicy;
+use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
 use serde_json::{Value, json};
 

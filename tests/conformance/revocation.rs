@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use causeway_domain::{ClientId, Clock as _, TenantId};
-use causeway_store::{StoreError, clients};
+use causeway_store::StoreError;
+use causeway_store::clients;
 use causeway_testkit::Tokens;
 use serde_json::json;
 

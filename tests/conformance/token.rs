@@ -4,8 +4,10 @@ use anyhow::Result;
 use causeway_domain::grant::{AccessSubject, CODE_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
 use causeway_domain::secret::{Access, Code, PlainToken, Refresh};
 use causeway_domain::{CodeVerifier, SystemRng};
-use causeway_flow::assertion::ASSERTION_TYPE;
-use causeway_store::{StoreError, codes, tokens};
+use causeway_flow::client::assertion::ASSERTION_TYPE;
+use causeway_store::StoreError;
+use causeway_store::authorization::codes;
+use causeway_store::tokens;
 use causeway_testkit::{Agent, OauthClient, TestApp, Tokens};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};

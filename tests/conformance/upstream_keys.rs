@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use causeway_domain::{Clock as _, SystemRng};
 use causeway_jose::EcKey;
-use causeway_store::seal::SealingKeyRing;
-use causeway_store::{StoreError, keys};
+use causeway_store::StoreError;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::operations::keys;
 use causeway_testkit::{Agent, MockClock, OauthClient, ScriptedUpstream, TestApp, TestDatabase, Tokens};
 use serde_json::Value;
 

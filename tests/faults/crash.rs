@@ -19,9 +19,11 @@ use causeway_domain::session::TokenSet;
 use causeway_domain::{
     Clock as _, PlainToken, Rng as _, SessionState, SystemClock, SystemRng, TenantId, UpstreamSessionId,
 };
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::sessions;
 use causeway_store::testing::{expire_leases, leased_until, stop_hearts};
-use causeway_store::{Store, StoreError, sessions, tokens};
+use causeway_store::tokens;
+use causeway_store::{Store, StoreError};
 use causeway_testkit::{Agent, Answer, Causeway, Fault, OauthClient, ScriptedUpstream, TestDatabase, Tokens};
 use tempfile::TempDir;
 

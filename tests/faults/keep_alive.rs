@@ -4,8 +4,9 @@ use anyhow::Result;
 use causeway_domain::UpstreamSessionId;
 use causeway_domain::client::Leave;
 use causeway_domain::session::SessionHead;
-use causeway_flow::keep_alive::keep_alive;
-use causeway_store::{StoreError, sessions};
+use causeway_flow::upstream::keeper::keep_alive::keep_alive;
+use causeway_store::StoreError;
+use causeway_store::sessions;
 use causeway_testkit::{Agent, Fault};
 
 use crate::support::{HANDLE, Scene, on_each_database};
@@ -55,7 +56,7 @@ on_each_database! {
         assert_eq!(scene.upstream.live_grants(), 1, "the device session was idle for too long");
 
         scene.app.clock.advance(DAY * 3 / 4 - 1);
-        causeway_flow::keeper::use_session(&scene.app.ctx, &scene.head(&id).await?).await?;
+        causeway_flow::upstream::keeper::use_session(&scene.app.ctx, &scene.head(&id).await?).await?;
         assert_eq!(scene.head(&id).await?.iteration, 22, "its token was spent");
         scene.app.clock.advance(DAY / 4 + 1);
         assert_eq!(scene.keep().await?, 0, "due from its last refresh on");
@@ -89,7 +90,7 @@ on_each_database! {
         scene.app.clock.advance(DAY);
         let now = scene.app.ctx.now();
         let claimed = scene.app.store()
-            .write::<_, StoreError, _>(move |c| causeway_store::upkeep::claim_due_refreshes(c, now, now.plus(900), 40));
+            .write::<_, StoreError, _>(move |c| causeway_store::sessions::upkeep::claim_due_refreshes(c, now, now.plus(900), 40));
         assert_eq!(claimed.await?.len(), 1);
         let restarted = scene.beside(database).await?;
         scene.app.clock.advance(899);

@@ -6,11 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use causeway_domain::Clock as _;
 use causeway_domain::session::SessionHead;
-use causeway_flow::keeper::{self, LiveSession};
-use causeway_flow::session::SessionError;
-use causeway_flow::{CtxParts, maintenance};
+use causeway_flow::CtxParts;
+use causeway_flow::operations::sweep;
+use causeway_flow::upstream::keeper::{self, LiveSession};
+use causeway_flow::upstream::session::SessionError;
+use causeway_store::StoreError;
+use causeway_store::sessions;
 use causeway_store::testing::{leased_until, refuse_token_sets};
-use causeway_store::{StoreError, sessions};
 use causeway_testkit::{Agent, Environment, Fault, ScriptedUpstream, TestApp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -339,7 +341,7 @@ on_each_database! {
         assert_eq!(scene.upstream.live_grants(), 1, "its server does not take it yet");
         scene.upstream.script(|script| script.revoke = Fault::None);
         scene.app.clock.advance(300);
-        maintenance::revoke_due(&scene.app.ctx).await?;
+        sweep::revoke_due(&scene.app.ctx).await?;
         assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }

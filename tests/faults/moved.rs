@@ -2,7 +2,7 @@
 //! something no longer matches, not only when it expires.
 
 use anyhow::Result;
-use causeway_flow::keeper::refresh_upstream;
+use causeway_flow::upstream::keeper::refresh_upstream;
 use causeway_testkit::ScriptedUpstream;
 use serde_json::json;
 

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use causeway_domain::{ClientId, Secret, SystemRng, TenantId};
-use causeway_flow::deliveries::{Outcome, Queues};
-use causeway_flow::events::new_secret;
-use causeway_flow::{backchannel, events as flow_events, stats};
+use causeway_flow::logout::backchannel;
+use causeway_flow::operations::deliveries::{Outcome, Queues};
+use causeway_flow::operations::events as flow_events;
+use causeway_flow::operations::events::new_secret;
+use causeway_flow::operations::stats;
 use causeway_store::events::{EventKind, Webhook, note_sign_in};
-use causeway_store::{PageRequest, StoreError, admin};
+use causeway_store::operations::admin;
+use causeway_store::{PageRequest, StoreError};
 use causeway_testkit::{
     Agent, DocumentServer, Environment, Hook, OauthClient, ScriptedUpstream, TestApp, TestDatabase,
 };

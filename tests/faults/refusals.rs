@@ -5,10 +5,11 @@
 use anyhow::Result;
 use causeway_domain::TenantId;
 use causeway_domain::session::SessionHead;
-use causeway_flow::keeper::{self, LiveSession};
-use causeway_flow::session::SessionError;
-use causeway_store::upkeep::{self, Refused};
-use causeway_store::{StoreError, sessions};
+use causeway_flow::upstream::keeper::{self, LiveSession};
+use causeway_flow::upstream::session::SessionError;
+use causeway_store::StoreError;
+use causeway_store::sessions;
+use causeway_store::sessions::upkeep::{self, Refused};
 use causeway_testkit::Fault;
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_flow::keeper;
-use causeway_flow::session::SessionError;
+use causeway_flow::upstream::keeper;
+use causeway_flow::upstream::session::SessionError;
 use causeway_testkit::{Fault, Person as _, RequestBuilder, Script};
 use serde_json::json;
 

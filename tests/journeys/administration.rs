@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use causeway_domain::SystemRng;
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::encryption::seal::SealingKeyRing;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream, Tokens};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};

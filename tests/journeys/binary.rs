@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::encryption::seal::SealingKeyRing;
 use causeway_testkit::{Agent, Causeway, MockClock, OauthClient, ScriptedUpstream, TestApp};
 use tempfile::tempdir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};

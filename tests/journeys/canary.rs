@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
-use causeway_flow::events::new_secret;
+use causeway_flow::operations::events::new_secret;
 use causeway_jose::EcKey;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::events;
 use causeway_store::events::Webhook;
-use causeway_store::seal::SealingKeyRing;
-use causeway_store::{StoreError, events, testing};
+use causeway_store::{StoreError, testing};
 use causeway_testkit::{
     Agent, Answer, Causeway, Collector, Hook, OauthClient, Person as _, ScriptedUpstream, SeenSpan,
     TestDatabase, Tokens, decide,

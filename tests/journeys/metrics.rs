@@ -1,8 +1,9 @@
 //! `/metrics`, as Prometheus scrapes it from the binary.
 
 use causeway_domain::{Clock as _, SystemClock, UpstreamSessionId};
+use causeway_store::sessions;
 use causeway_store::sessions::LeaseClaim;
-use causeway_store::{DatabaseUrl, StoreError, sessions};
+use causeway_store::{DatabaseUrl, StoreError};
 use causeway_testkit::{Agent, Causeway, Hook, OauthClient, ScriptedUpstream};
 
 use crate::support::{DID, HANDLE, on_each_database, serve_with, within_a_second};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::SystemRng;
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::encryption::seal::SealingKeyRing;
 use causeway_testkit::{Agent, Causeway};
 use tempfile::tempdir;
 use tokio::process::Command;

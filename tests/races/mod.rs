@@ -10,9 +10,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::client::Leave;
 use causeway_domain::grant::REFRESH_RETRY_SECONDS_UNPROVEN;
 use causeway_domain::{Clock as _, SigningAlg, UpstreamSessionId};
-use causeway_flow::{issuer_keys, keeper, maintenance};
+use causeway_flow::operations::issuer_keys;
+use causeway_flow::operations::sweep;
+use causeway_flow::upstream::keeper;
+use causeway_store::StoreError;
+use causeway_store::operations::keys;
+use causeway_store::sessions;
 use causeway_store::testing::find_number;
-use causeway_store::{StoreError, keys, sessions};
 use causeway_testkit::{Agent, Answer, DpopKey, Fault, OauthClient, Tokens, decide};
 use serde_json::Value;
 
@@ -52,7 +56,7 @@ on_each_database! {
             assert!(scene.app.store().write::<_, StoreError, _>(end).await?);
         }
         let both = async || {
-            let due = (maintenance::revoke_due(&scene.app.ctx), maintenance::revoke_due(&other.ctx));
+            let due = (sweep::revoke_due(&scene.app.ctx), sweep::revoke_due(&other.ctx));
             let (one, two) = tokio::join!(due.0, due.1);
             one?;
             two?;

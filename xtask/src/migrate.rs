@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use causeway_domain::{Clock as _, SystemClock};
-use causeway_store::{DatabaseUrl, migrate};
+use causeway_store::DatabaseUrl;
+use causeway_store::engine::migrate;
 use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]

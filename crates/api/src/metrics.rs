@@ -9,9 +9,10 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, get, resource};
 use actix_web::{App, HttpResponse, HttpServer};
 use causeway_domain::Timestamp;
-use causeway_flow::deliveries::Outcome;
-use causeway_flow::limits::Act;
-use causeway_flow::{Ctx, stats};
+use causeway_flow::Ctx;
+use causeway_flow::operations::deliveries::Outcome;
+use causeway_flow::operations::limits::Act;
+use causeway_flow::operations::stats;
 
 use self::text::{Exposition, Kind};
 use crate::http::measure::{CLASSES, HttpStats, METHODS};

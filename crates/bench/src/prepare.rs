@@ -18,10 +18,12 @@ use causeway_domain::{
     SessionKind, SessionState, SystemClock, SystemRng, TenantId, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
-use causeway_store::seal::SealingKeyRing;
-use causeway_store::{
-    AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions, clients, codes, migrate, sessions,
-};
+use causeway_store::authorization::codes;
+use causeway_store::clients;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::engine::migrate;
+use causeway_store::sessions;
+use causeway_store::{AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection as _;
 
 use crate::server::KEY_FILE;

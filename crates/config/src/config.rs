@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::database::DatabaseConfig;
 use crate::error::{ConfigError, Fault};
-use crate::exposed;
-use crate::external_url::ExternalUrl;
-use crate::file::FileConfig;
-use crate::layers::{Layers, Source};
-use crate::parse;
-use crate::secret::{InlineSecret, SecretKeySource};
 use crate::settings::Settings;
-use crate::{table, variables};
+use crate::settings::file::FileConfig;
+use crate::settings::layers::{Layers, Source};
+use crate::settings::parse;
+use crate::settings::table;
+use crate::settings::variables;
+use crate::values::database::DatabaseConfig;
+use crate::values::exposed;
+use crate::values::external_url::ExternalUrl;
+use crate::values::secret::{InlineSecret, SecretKeySource};
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

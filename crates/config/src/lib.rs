@@ -19,28 +19,17 @@
 //! ```
 
 mod config;
-mod database;
 mod error;
-mod exposed;
-mod external_url;
-mod file;
-mod layers;
-mod nearest;
-mod parse;
-mod reference;
-mod render;
-mod secret;
 mod settings;
-mod table;
 #[cfg(test)]
 mod tests;
-mod variables;
+mod values;
 
 pub use config::{Config, LogFormat, RateLimit, Registration, UpstreamClient};
-pub use database::{DatabaseConfig, DatabasePooler};
 pub use error::ConfigError;
-pub use exposed::is_exposed;
-pub use external_url::ExternalUrl;
-pub use reference::{json_schema, reference_markdown};
-pub use secret::{InlineSecret, SecretKeySource};
 pub use settings::Settings;
+pub use settings::reference::{json_schema, reference_markdown};
+pub use values::database::{DatabaseConfig, DatabasePooler};
+pub use values::exposed::is_exposed;
+pub use values::external_url::ExternalUrl;
+pub use values::secret::{InlineSecret, SecretKeySource};

@@ -1,97 +1,34 @@
-//! The use cases of Causeway, free of HTTP types: what an authorization server does, one file a verb.
+//! The use cases of Causeway, free of HTTP types: what an authorization server does, one file a verb, one folder a
+//! part of the protocol.
 //!
-//! A sign-in reads top to bottom: [`authorize`] takes a client's request, [`sign_in`] sends the user to
-//! their authorization server, [`callback`] takes the response and trusts it only after the identity is
-//! proven, [`consent`] asks the user, [`redeem`] turns the code into tokens, [`refresh`] rotates them,
-//! [`device`] and [`device_token`] do the same for a device without a browser, [`keeper`] keeps the upstream
-//! session alive ([`keep_alive`] even when nobody uses it), [`relay`] and [`repository`] call the user's PDS
-//! with it, [`revoke`] ends it. [`caller`] authenticates requests at the endpoints for clients, [`access`]
-//! those at resources.
+//! A sign-in reads top to bottom: [`authorization::request`] takes a client's request,
+//! [`upstream::atproto::sign_in`] sends the user to their authorization server, [`upstream::atproto::callback`]
+//! takes the response and trusts it only after the identity is proven, [`authorization::consent`] asks the user,
+//! [`token::code`] turns the code into tokens, [`token::refresh`] rotates them, [`upstream::keeper`] keeps the
+//! upstream session alive, [`upstream::relay`] calls the user's PDS with it, and [`token::revoke`] ends it.
+//! [`authorization::device`] and [`token::device`] do the same for a device without a browser.
+//!
+//! [`client::caller`] authenticates requests at the endpoints for clients, [`resource::access`] those at
+//! resources. Everything runs on a [`Ctx`].
 
-pub mod access;
-mod access_jwt;
 pub mod account;
-pub mod account_proof;
-pub mod admin;
-pub mod assertion;
-mod atproto;
-mod audit;
-pub mod authorize;
-pub mod backchannel;
-pub mod callback;
-pub mod caller;
-mod claims;
-mod client_cache;
-pub mod client_credentials;
-pub mod client_documents;
-mod client_keys;
-pub mod clients;
-mod complaints;
-pub mod consent;
+pub mod authorization;
+pub mod client;
 mod ctx;
-pub mod deliveries;
-pub mod device;
-pub mod device_token;
-pub mod dpop;
 mod error;
-pub mod events;
-pub mod exchange;
-pub mod export;
-mod fetch_turns;
-mod flights;
-mod guesses;
-pub mod handles;
-mod id_token;
-pub mod id_token_hint;
-pub mod introspect;
-pub mod issuer_keys;
-pub mod keep_alive;
-pub mod keeper;
-mod lifecycle;
-pub mod limits;
 pub mod logout;
-pub mod maintenance;
-mod negotiate;
-pub mod node;
-mod open_redirect;
-pub mod operator;
-pub mod par;
-pub mod raw_json;
-mod recent;
-pub mod redeem;
-mod redeemed;
-pub mod refresh;
-pub mod register;
-pub mod registration;
-pub mod relay;
-mod remember;
-pub mod repository;
-mod request_object;
-mod required;
-mod resources;
-mod respond;
-pub mod revoke;
-mod scopes;
-pub mod session;
-pub mod sign_in;
-pub mod silent;
-pub mod stats;
-mod superseded;
-mod tokens;
-pub mod trace;
-mod upstream;
-pub mod upstream_check;
-pub mod upstream_client;
-pub mod user_claims;
-pub mod userinfo;
+pub mod operations;
+pub mod resource;
+pub mod token;
+pub mod upstream;
 
+pub use authorization::response::ClientAnswer;
+pub use authorization::scopes::ScopePolicy;
+pub use authorization::user_code_limit::Guess;
 pub use causeway_atproto::budget;
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
-pub use guesses::Guess;
-pub use lifecycle::Lifecycle;
-pub use respond::ClientAnswer;
-pub use scopes::ScopePolicy;
-pub use tokens::{IssuedTokens, TokenError, TokenRefusal, TokenType};
-pub use upstream::{SetUpError, UpstreamProfile};
-pub use upstream_client::UpstreamClient;
+pub use operations::lifecycle::Lifecycle;
+pub use token::issue::{IssuedTokens, TokenError, TokenRefusal, TokenType};
+pub use upstream::atproto::metadata::UpstreamClient;
+pub use upstream::atproto::profile::{SetUpError, UpstreamProfile};

@@ -11,12 +11,13 @@ use causeway_config::{Config, ConfigError, DatabasePooler, ExternalUrl, Registra
 use causeway_domain::resource::ResourceError;
 use causeway_domain::{Clock, Resource, ResourceScopes, Scope, Secret, SystemClock, SystemRng};
 use causeway_flow::budget::Budgets;
-use causeway_flow::limits::{RateLimit, RateLimits};
-use causeway_flow::registration::RegistrationPolicy;
+use causeway_flow::client::registration::RegistrationPolicy;
+use causeway_flow::operations::limits::{RateLimit, RateLimits};
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
-use causeway_store::migrate::{self, SchemaState};
+use causeway_store::engine::migrate::{self, SchemaState};
+use causeway_store::sessions;
 use causeway_store::sessions::History;
-use causeway_store::{DatabaseUrl, Pooler, ServerLock, ServerLockError, Store, StoreOptions, sessions};
+use causeway_store::{DatabaseUrl, Pooler, ServerLock, ServerLockError, Store, StoreOptions};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::secret_key;

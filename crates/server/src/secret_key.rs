@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use causeway_config::{Config, ConfigError, SecretKeySource, is_exposed};
 use causeway_domain::{Rng, SystemRng};
-use causeway_store::seal::{SealError, SealingKeyRing};
-use causeway_store::{DatabaseUrl, Store, StoreError, keys, reseal};
+use causeway_store::encryption::reseal;
+use causeway_store::encryption::seal::{SealError, SealingKeyRing};
+use causeway_store::operations::keys;
+use causeway_store::{DatabaseUrl, Store, StoreError};
 
 const FILE_SETTING: &str = "secret-key-file (CAUSEWAY_SECRET_KEY_FILE)";
 const INLINE_SETTING: &str = "CAUSEWAY_SECRET_KEY";

@@ -8,7 +8,14 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use causeway_api::{ApiConfig, HttpStats};
 use causeway_config::{Config, ExternalUrl};
-use causeway_flow::{Ctx, backchannel, events, issuer_keys, keep_alive, maintenance, node, register};
+use causeway_flow::Ctx;
+use causeway_flow::client::registration::create;
+use causeway_flow::logout::backchannel;
+use causeway_flow::operations::events;
+use causeway_flow::operations::issuer_keys;
+use causeway_flow::operations::node;
+use causeway_flow::operations::sweep;
+use causeway_flow::upstream::keeper::keep_alive;
 use causeway_store::DatabaseUrl;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -42,7 +49,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     node::join(&ctx).await?;
     let heart = tokio::spawn(beat(ctx.clone()));
     let demo = if config.demo_enabled() {
-        Some(register::ensure_demo_client(&ctx, &format!("{issuer}/")).await?)
+        Some(create::ensure_demo_client(&ctx, &format!("{issuer}/")).await?)
     } else {
         None
     };
@@ -172,7 +179,7 @@ async fn sweep(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
-        if let Err(error) = maintenance::sweep_all(&ctx).await {
+        if let Err(error) = sweep::sweep_all(&ctx).await {
             tracing::warn!(%error, "the sweep is put off");
         }
     }
@@ -184,7 +191,7 @@ async fn revoke(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
-        if let Err(error) = maintenance::revoke_due(&ctx).await {
+        if let Err(error) = sweep::revoke_due(&ctx).await {
             tracing::warn!(%error, "upstream revocations are put off");
         }
     }

@@ -9,58 +9,24 @@
 //! Every query that crosses a boundary between tenants, clients or browsers names that boundary.
 //! Bearer secrets are stored as hashes, secrets of others are sealed.
 
-mod column;
-mod conn;
-mod deadline;
-mod error;
-mod fixed;
-mod options;
-mod paging;
-mod pool;
-mod schema;
-mod server_lock;
-mod stats;
-mod store;
-mod transaction;
-mod url;
-mod wal;
-mod writer;
-
-pub mod account_proofs;
-pub mod admin;
-pub mod audit;
-pub mod auth_requests;
+pub mod authorization;
 pub mod clients;
-pub mod codes;
-pub mod consents;
-pub mod deliveries;
-pub mod device_codes;
-pub mod event_order;
+pub mod encryption;
+pub mod engine;
 pub mod events;
-pub mod grants;
-pub mod keys;
-pub mod logouts;
-pub mod migrate;
-pub mod nodes;
-pub mod par;
-pub mod replay;
-pub mod reseal;
-pub mod seal;
-pub mod sealed;
+pub mod operations;
+mod schema;
 pub mod sessions;
-pub mod sweep;
 pub mod tokens;
-pub mod upkeep;
-pub mod upstream_requests;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use conn::AnyConnection;
-pub use error::{OpenError, StoreError};
-pub use options::{Pooler, StoreOptions};
-pub use paging::{Page, PageRequest};
-pub use server_lock::{ServerLock, ServerLockError};
-pub use stats::StoreStats;
-pub use store::Store;
-pub use url::{DatabaseUrl, DatabaseUrlError};
+pub use engine::conn::AnyConnection;
+pub use engine::error::{OpenError, StoreError};
+pub use engine::options::{Pooler, StoreOptions};
+pub use engine::paging::{Page, PageRequest};
+pub use engine::server_lock::{ServerLock, ServerLockError};
+pub use engine::stats::StoreStats;
+pub use engine::store::Store;
+pub use engine::url::{DatabaseUrl, DatabaseUrlError};

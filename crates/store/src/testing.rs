@@ -28,12 +28,12 @@ use diesel::{
 use tempfile::TempDir;
 use url::Url;
 
-use crate::conn::AnyConnection;
-use crate::error::StoreError;
-use crate::migrate;
-use crate::options::StoreOptions;
-use crate::store::Store;
-use crate::url::DatabaseUrl;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::engine::migrate;
+use crate::engine::options::StoreOptions;
+use crate::engine::store::Store;
+use crate::engine::url::DatabaseUrl;
 
 const SERVER_VARIABLE: &str = "CAUSEWAY_TEST_POSTGRES_URL";
 const DEFAULT_SERVER: &str = "postgres://postgres@127.0.0.1:5432";

@@ -2,7 +2,8 @@
 //! it may hold (RFC 6750 section 3), whatever its source.
 
 use causeway_domain::{ErrorCode, WireText};
-use causeway_flow::{TokenType, dpop};
+use causeway_flow::TokenType;
+use causeway_flow::resource::dpop;
 
 use crate::http::request;
 

@@ -1,7 +1,7 @@
 //! Errors of sessions that an authenticated client requests.
 
 use actix_web::http::StatusCode;
-use causeway_flow::export::ExportError;
+use causeway_flow::upstream::export::ExportError;
 
 use super::ApiError;
 

@@ -2,8 +2,8 @@
 
 use actix_web::http::StatusCode;
 use causeway_domain::ErrorCode;
-use causeway_flow::events::ListenError;
-use causeway_flow::limits::TooMany;
+use causeway_flow::operations::events::ListenError;
+use causeway_flow::operations::limits::TooMany;
 
 use super::challenge::Challenge;
 use super::{ApiError, BUSY_SECONDS};

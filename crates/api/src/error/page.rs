@@ -6,12 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
 use causeway_domain::ErrorCode;
-use causeway_flow::authorize::{Refusal, UnsafeRequest};
-use causeway_flow::callback::CallbackError;
-use causeway_flow::consent::ConsentError;
-use causeway_flow::limits::TooMany;
-use causeway_flow::logout::LogoutError;
-use causeway_flow::sign_in::SignInError;
+use causeway_flow::authorization::consent::ConsentError;
+use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
+use causeway_flow::logout::rp_initiated::LogoutError;
+use causeway_flow::operations::limits::TooMany;
+use causeway_flow::upstream::atproto::callback::CallbackError;
+use causeway_flow::upstream::atproto::sign_in::SignInError;
 use causeway_flow::{Class, ClientAnswer, Internal};
 
 use super::ApiError;

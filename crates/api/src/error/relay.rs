@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use causeway_domain::ErrorCode;
 use causeway_flow::TokenType;
-use causeway_flow::relay::{RelayError, UploadError};
+use causeway_flow::upstream::relay::{RelayError, UploadError};
 
 use super::{ApiError, NO_ROOM_SECONDS};
 

@@ -3,8 +3,8 @@
 use async_graphql::{Error, ErrorExtensionValues};
 use causeway_domain::ErrorCode;
 use causeway_flow::TokenType;
-use causeway_flow::relay::RelayError;
-use causeway_flow::repository::RepositoryError;
+use causeway_flow::upstream::relay::RelayError;
+use causeway_flow::upstream::relay::repository::RepositoryError;
 
 use crate::error::ApiError;
 

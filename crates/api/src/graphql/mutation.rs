@@ -4,8 +4,8 @@ use async_graphql::{Context, Object, Result};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use causeway_flow::raw_json::RawJson;
-use causeway_flow::repository::Writing;
+use causeway_flow::upstream::relay::raw_json::RawJson;
+use causeway_flow::upstream::relay::repository::Writing;
 use serde_json::{Map, Value, json};
 
 use super::types::{AppliedWrites, DeletedRecord, UploadedBlob, Write, WrittenRecord};

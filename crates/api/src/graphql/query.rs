@@ -1,9 +1,9 @@
 //! What can be read.
 
 use async_graphql::{Context, Object, Result};
-use causeway_flow::raw_json::RawJson;
-use causeway_flow::repository::Reading;
-use causeway_flow::session;
+use causeway_flow::upstream::relay::raw_json::RawJson;
+use causeway_flow::upstream::relay::repository::Reading;
+use causeway_flow::upstream::session;
 
 use super::types::{BlobPage, Record, RecordPage, RepoDescription, Viewer};
 use super::{CALL, arguments, error, repository};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
-use causeway_flow::raw_json::RawJson;
+use causeway_flow::upstream::relay::raw_json::RawJson;
 
 /// Any JSON.
 pub(super) struct Raw(pub(super) RawJson);

@@ -2,7 +2,7 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::caller::{self, Caller};
+use causeway_flow::client::caller::{self, Caller};
 
 use super::credentials::client_credentials;
 use super::form::Params;

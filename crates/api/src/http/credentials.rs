@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::{ClientId, Secret};
 use causeway_flow::TokenType;
-use causeway_flow::assertion::ASSERTION_TYPE;
-use causeway_flow::clients::{ClientProof, Credentials};
+use causeway_flow::client::assertion::ASSERTION_TYPE;
+use causeway_flow::client::authentication::{ClientProof, Credentials};
 
 use crate::http::form::{Params, decode};
 use crate::http::request;

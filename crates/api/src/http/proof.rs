@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
-use causeway_flow::dpop::ProofRequest;
+use causeway_flow::resource::dpop::ProofRequest;
 
 use crate::error::ApiError;
 use crate::state::AppState;

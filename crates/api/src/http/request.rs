@@ -19,7 +19,7 @@ use actix_web::web::Data;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_flow::budget::{Budget, Budgets, Share};
-use causeway_flow::trace;
+use causeway_flow::operations::trace;
 use ipnet::IpNet;
 use opentelemetry::trace::SpanContext;
 use tracing::{Instrument as _, Span};

@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, Payload};
 use causeway_flow::budget::Held;
-use causeway_flow::relay::{UploadError, XrpcBody};
+use causeway_flow::upstream::relay::{UploadError, XrpcBody};
 use futures_util::StreamExt as _;
 use futures_util::stream::{iter, unfold};
 use tokio::sync::mpsc;

@@ -22,7 +22,7 @@ mod time;
 use askama::Template;
 use causeway_domain::{ResourceScopes, Scope};
 use causeway_flow::ClientAnswer;
-use causeway_flow::sign_in::SignInTrouble;
+use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
 
 pub use self::account::{AccountCard, AccountNotice, AccountPage, AppLine};
 pub use self::assets::{

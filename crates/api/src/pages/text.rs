@@ -4,7 +4,7 @@ mod de;
 mod en;
 
 use causeway_domain::Timestamp;
-use causeway_flow::sign_in::SignInTrouble;
+use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
 
 pub(super) use self::de::DE;
 pub(super) use self::en::EN;

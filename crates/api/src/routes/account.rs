@@ -7,9 +7,10 @@ use causeway_domain::{
     BrowserSessionId, Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId,
 };
 use causeway_flow::Ctx;
+use causeway_flow::account::proof;
 use causeway_flow::account::{self, AccountError, AccountGroup, AccountSession, Reach};
-use causeway_flow::limits::{self, Act};
-use causeway_flow::{account_proof, sign_in};
+use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::upstream::atproto::sign_in;
 
 use super::sign_in as sign_in_page;
 use crate::error::PageError;
@@ -89,7 +90,7 @@ pub(crate) async fn sign_in(
     let (mut params, browser) = read(&req, &state, payload).await?;
     let typed = params.take("identifier").unwrap_or_default();
     let locale = request::lang().tag().to_owned();
-    let request = account_proof::begin(&state.ctx, &browser, &location(&state, None), Some(locale)).await?;
+    let request = proof::begin(&state.ctx, &browser, &location(&state, None), Some(locale)).await?;
     limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &typed).await {
         Ok(url) => Ok(see_other(url.as_str(), None)),
@@ -136,7 +137,7 @@ pub(crate) async fn leave(
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
     let (_, browser) = read(&req, &state, payload).await?;
-    account_proof::forget(&state.ctx, &browser).await?;
+    proof::forget(&state.ctx, &browser).await?;
     Ok(back(&state, AccountNotice::Left))
 }
 

@@ -9,12 +9,12 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::{
     ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, Timestamp, UpstreamSessionId,
 };
-use causeway_flow::admin::{self, IssuerKey};
-use causeway_flow::limits::{self, Act};
-use causeway_flow::operator::{ClientDescription, shown_client};
-use causeway_flow::register::Registered;
-use causeway_store::admin::SessionFilter;
-use causeway_store::audit::AuditFilter;
+use causeway_flow::client::registration::create::Registered;
+use causeway_flow::operations::admin::{self, IssuerKey};
+use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::operations::operator::{ClientDescription, shown_client};
+use causeway_store::operations::admin::SessionFilter;
+use causeway_store::operations::audit::AuditFilter;
 use causeway_store::{Page, PageRequest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -4,10 +4,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
-use causeway_flow::authorize::{self, AuthorizeError, AuthorizeParams};
-use causeway_flow::limits::{self, Act};
-use causeway_flow::sign_in;
-use causeway_flow::silent::{self, SilentAnswer};
+use causeway_flow::authorization::prompt_none::{self, SilentAnswer};
+use causeway_flow::authorization::request::{self, AuthorizeError, AuthorizeParams};
+use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::upstream::atproto::sign_in;
 
 use super::{consent, sign_in as sign_in_page};
 use crate::error::PageError;
@@ -50,7 +50,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let params = authorize_params(&mut Params::of_query(&req)?);
     request::prefer(params.ui_locales.as_deref());
     let browser = cookie::known_or_new(&req, &state);
-    let request = match authorize::begin(&state.ctx, params, &browser.id).await {
+    let request = match request::begin(&state.ctx, params, &browser.id).await {
         Ok(request) => request,
         Err(AuthorizeError::Refused { refusal, answer, ask: true }) => {
             return Err(PageError::refused(&refusal, answer));
@@ -62,7 +62,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     };
     request::prefer(request.ui_locales.as_deref());
     if request.prompt.contains(Prompt::None) {
-        return match silent::answer(&state.ctx, &request).await? {
+        return match prompt_none::answer(&state.ctx, &request).await? {
             SilentAnswer::Client(answer) => client_answer(answer, browser.set),
             SilentAnswer::Stranger { code, text, answer } => Err(PageError::silent(code, &text, answer)),
         };

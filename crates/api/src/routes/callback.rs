@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Secret;
-use causeway_flow::callback::{self, CallbackOutcome, CallbackParams};
+use causeway_flow::upstream::atproto::callback::{self, CallbackOutcome, CallbackParams};
 
 use super::{account, consent};
 use crate::error::PageError;

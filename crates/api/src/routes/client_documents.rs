@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
-use causeway_flow::upstream_client;
+use causeway_flow::upstream::atproto::metadata;
 
 use super::metadata::cached_json;
 use crate::error::ApiError;
@@ -27,7 +27,7 @@ pub(crate) async fn other_metadata(
     req: HttpRequest,
     state: Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    match upstream_client::find_document(&state.ctx, req.uri().path()).await? {
+    match metadata::find_document(&state.ctx, req.uri().path()).await? {
         Some(document) => Ok(cached_json(Bytes::from(document.to_string()))),
         None => served(None),
     }

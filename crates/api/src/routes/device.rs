@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::BrowserSessionId;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::Guess;
-use causeway_flow::caller::Caller;
-use causeway_flow::device::{self, DeviceParams, UserCodeError};
+use causeway_flow::authorization::device::{self, DeviceParams, UserCodeError};
+use causeway_flow::client::caller::Caller;
 use serde::Serialize;
 
 use super::{consent, sign_in as sign_in_page};

@@ -5,7 +5,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
-use causeway_flow::introspect;
+use causeway_flow::token::introspect;
 
 use crate::error::ApiError;
 use crate::http::caller::identify;

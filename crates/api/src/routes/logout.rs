@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::logout::{self, LoggedOut, Logout, LogoutParams, LogoutQuestion};
+use causeway_flow::logout::rp_initiated::{self, LoggedOut, Logout, LogoutParams, LogoutQuestion};
 
 use super::account;
 use crate::error::PageError;
@@ -36,7 +36,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let (params, ui_locales) = logout_params(&mut Params::of_query(&req)?);
     let (browser, form_token) = cookie::with_form_token(&req, &state);
     let known = browser.set.is_none().then_some(&browser.id);
-    match logout::begin(&state.ctx, &params, known).await? {
+    match rp_initiated::begin(&state.ctx, &params, known).await? {
         Logout::Done(done) => finish(done),
         Logout::Ask(question) => ask(question, params, ui_locales, form_token),
         Logout::WhichClient => Ok(see_other(&account::location(&state, None), None)),
@@ -65,7 +65,7 @@ pub(crate) async fn confirm(
     let decision = params.take("decision");
     let (params, _) = logout_params(&mut params);
     match decision.as_deref() {
-        Some("sign-out") => finish(logout::confirm(&state.ctx, &params, &browser).await?),
+        Some("sign-out") => finish(rp_initiated::confirm(&state.ctx, &params, &browser).await?),
         _ => Ok(see_other(&account::location(&state, None), None)),
     }
 }
@@ -109,9 +109,9 @@ fn ask(
 
 fn finish(done: LoggedOut) -> Result<HttpResponse, PageError> {
     let onward = match done.onward {
-        logout::Onward::Redirect(location) => return Ok(see_other(&location, None)),
-        logout::Onward::Link(address) => Some(Onward::to(address)),
-        logout::Onward::Nowhere => None,
+        rp_initiated::Onward::Redirect(location) => return Ok(see_other(&location, None)),
+        rp_initiated::Onward::Link(address) => Some(Onward::to(address)),
+        rp_initiated::Onward::Nowhere => None,
     };
     let html = SignedOutPage {
         client_host: done.client.as_deref().map(client_host),

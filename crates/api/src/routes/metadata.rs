@@ -6,8 +6,10 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use causeway_domain::client::{GrantType, TokenEndpointAuthMethod};
 use causeway_domain::{Prompt, ResponseMode, SigningAlg};
-use causeway_flow::registration::RegistrationPolicy;
-use causeway_flow::{Ctx, dpop, issuer_keys};
+use causeway_flow::Ctx;
+use causeway_flow::client::registration::RegistrationPolicy;
+use causeway_flow::operations::issuer_keys;
+use causeway_flow::resource::dpop;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;

@@ -3,8 +3,8 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::caller::Caller;
-use causeway_flow::par;
+use causeway_flow::authorization::par;
+use causeway_flow::client::caller::Caller;
 use serde::Serialize;
 
 use super::authorize::authorize_params;

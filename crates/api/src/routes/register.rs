@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::{Client, ClientMetadata, GrantType};
 use causeway_domain::secret::Registration;
 use causeway_domain::{ClientId, PlainToken, RedirectUri, Scope, Secret};
-use causeway_flow::register::{self, Registered};
-use causeway_flow::registration::{self, RegistrationError};
+use causeway_flow::client::registration::create::{self, Registered};
+use causeway_flow::client::registration::{self, RegistrationError};
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -51,7 +51,7 @@ pub(crate) async fn register(
 ) -> Result<HttpResponse, ApiError> {
     registration::permit(&state.ctx, presented(&req).map(Secret::new).as_ref(), request::address())?;
     let metadata = read_metadata(&req, payload).await?;
-    let registered = register::register(&state.ctx, metadata).await?;
+    let registered = create::register(&state.ctx, metadata).await?;
     Ok(answer(&state, StatusCode::CREATED, &registered))
 }
 

@@ -5,7 +5,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
-use causeway_flow::revoke;
+use causeway_flow::token::revoke;
 use serde::Serialize;
 
 use crate::error::ApiError;

@@ -5,8 +5,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState};
-use causeway_flow::keeper;
-use causeway_flow::session::{self, SessionView};
+use causeway_flow::upstream::keeper;
+use causeway_flow::upstream::session::{self, SessionView};
 use serde::Serialize;
 
 use super::userinfo::require_access;

@@ -8,9 +8,9 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
-use causeway_flow::caller::Caller;
-use causeway_flow::export::{self, ProofParams, Question};
-use causeway_flow::handles;
+use causeway_flow::client::caller::Caller;
+use causeway_flow::upstream::atproto::handles;
+use causeway_flow::upstream::export::{self, ProofParams, Question};
 use serde::Serialize;
 
 use crate::error::ApiError;

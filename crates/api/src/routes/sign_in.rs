@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{AuthRequestId, Did, Handle};
-use causeway_flow::limits::{self, Act};
-use causeway_flow::sign_in::{self, SignInError, SignInTrouble};
+use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::upstream::atproto::sign_in::{self, SignInError, SignInTrouble};
 
 use super::consent;
 use crate::error::{PageError, sign_in_status};

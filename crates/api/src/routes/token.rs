@@ -7,13 +7,13 @@ use causeway_domain::client::GrantType;
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
-use causeway_flow::caller::Caller;
-use causeway_flow::client_credentials::{self, ClientParams};
-use causeway_flow::device;
-use causeway_flow::device_token::{self, PollParams};
-use causeway_flow::exchange::{self, ExchangeParams};
-use causeway_flow::redeem::{self, RedeemParams};
-use causeway_flow::refresh::{self, RefreshParams};
+use causeway_flow::authorization::device;
+use causeway_flow::client::caller::Caller;
+use causeway_flow::token::client_credentials::{self, ClientParams};
+use causeway_flow::token::code::{self, RedeemParams};
+use causeway_flow::token::device::{self, PollParams};
+use causeway_flow::token::exchange::{self, ExchangeParams};
+use causeway_flow::token::refresh::{self, RefreshParams};
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -69,7 +69,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
                 code_verifier: params.take("code_verifier").map(Secret::new),
                 resource: params.take_resources(),
             };
-            Ok(redeem::redeem(&state.ctx, caller, params).await?)
+            Ok(code::redeem(&state.ctx, caller, params).await?)
         }
         Some(GrantType::RefreshToken) => {
             let params = RefreshParams {
@@ -89,7 +89,7 @@ async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<
                 device_code: params.take("device_code").map(PlainToken::presented),
                 resource: params.take_resources(),
             };
-            Ok(device_token::poll(&state.ctx, caller, params).await?)
+            Ok(device::poll(&state.ctx, caller, params).await?)
         }
         Some(GrantType::TokenExchange) => {
             let params = ExchangeParams {

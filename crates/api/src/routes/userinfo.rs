@@ -5,8 +5,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::Ctx;
-use causeway_flow::access::{self, AccessError, AccessRequest, Bearer};
-use causeway_flow::userinfo::{self, UserInfoAnswer};
+use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
+use causeway_flow::resource::userinfo::{self, UserInfoAnswer};
 
 use crate::error::ApiError;
 use crate::http::credentials::{Presented, access_token};

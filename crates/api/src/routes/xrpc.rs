@@ -9,8 +9,8 @@ use actix_web::web::{Bytes, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{ErrorCode, Nsid};
 use causeway_flow::TokenType;
-use causeway_flow::access::Bearer;
-use causeway_flow::relay::{self, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
+use causeway_flow::resource::access::Bearer;
+use causeway_flow::upstream::relay::{self, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
 use futures_util::Stream;
 use tokio::select;
 

@@ -2,7 +2,7 @@
 
 use causeway_config::Config;
 use causeway_domain::{Did, TenantId, UpstreamSessionId};
-use causeway_store::audit::{AuditFilter, list_audit_events};
+use causeway_store::operations::audit::{AuditFilter, list_audit_events};
 use causeway_store::{PageRequest, Store, StoreError};
 
 use super::say_more;

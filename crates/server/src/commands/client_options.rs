@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use causeway_domain::client::{ClientMetadata, GrantType};
-use causeway_flow::operator::ClientDescription;
+use causeway_flow::operations::operator::ClientDescription;
 use serde_json::{Map, Value, json};
 
 use crate::cli::ClientOptions;

@@ -6,10 +6,11 @@ use causeway_domain::client::{Client, ClientMetadataError};
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
-use causeway_flow::operator::{ClientRules, client_document, shown_client};
-use causeway_flow::register::{RegisterError, Registered};
-use causeway_flow::registration::RegistrationError;
-use causeway_store::{PageRequest, Store, StoreError, clients};
+use causeway_flow::client::registration::RegistrationError;
+use causeway_flow::client::registration::create::{RegisterError, Registered};
+use causeway_flow::operations::operator::{ClientRules, client_document, shown_client};
+use causeway_store::clients;
+use causeway_store::{PageRequest, Store, StoreError};
 use serde_json::{Map, json};
 
 use super::{client_options, operator, print, say_more};

@@ -9,10 +9,12 @@ use causeway_atproto::{AtprotoClient, HttpClient};
 use causeway_config::{Config, ExternalUrl};
 use causeway_domain::client::Client;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, TenantId};
-use causeway_flow::{UpstreamProfile, issuer_keys};
+use causeway_flow::UpstreamProfile;
+use causeway_flow::operations::issuer_keys;
 use causeway_store::clients::list_clients;
-use causeway_store::upkeep::{self, Refused};
-use causeway_store::{PageRequest, Store, StoreError, keys};
+use causeway_store::operations::keys;
+use causeway_store::sessions::upkeep::{self, Refused};
+use causeway_store::{PageRequest, Store, StoreError};
 use serde_json::Value;
 use url::Url;
 
@@ -140,7 +142,7 @@ async fn refusals(store: &Store, report: &mut Report) -> Result<(), StoreError> 
 
 async fn signing_key(
     store: &Store,
-    ring: &Arc<causeway_store::seal::SealingKeyRing>,
+    ring: &Arc<causeway_store::encryption::seal::SealingKeyRing>,
     alg: SigningAlg,
 ) -> Finding {
     let ring = Arc::clone(ring);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
-use causeway_flow::events::new_secret;
-use causeway_store::audit::insert_audit_event;
+use causeway_flow::operations::events::new_secret;
+use causeway_store::encryption::seal::SealingKeyRing;
 use causeway_store::events::{self, Webhook};
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::operations::audit::insert_audit_event;
 use causeway_store::{Store, StoreError};
 use url::Url;
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, Timestamp};
-use causeway_flow::issuer_keys;
-use causeway_store::seal::SealingKeyRing;
-use causeway_store::{Store, StoreError, keys};
+use causeway_flow::operations::issuer_keys;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::operations::keys;
+use causeway_store::{Store, StoreError};
 
 use super::{operator, reseal};
 use crate::cli::KeysCommand;

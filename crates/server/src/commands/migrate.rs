@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use causeway_config::Config;
-use causeway_store::migrate;
+use causeway_store::engine::migrate;
 
 use crate::cli::MigrateCommand;
 use crate::compose;

@@ -12,8 +12,8 @@ pub(crate) mod sessions;
 pub(crate) mod tokens;
 
 use causeway_domain::{ClientId, Did, SystemClock};
-use causeway_flow::operator::Operator;
-use causeway_store::admin::SessionFilter;
+use causeway_flow::operations::operator::Operator;
+use causeway_store::operations::admin::SessionFilter;
 use causeway_store::{Page, Store};
 
 use crate::cli::Whose;

@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use causeway_domain::SystemClock;
-use causeway_flow::operator::{Progress, Resealed};
+use causeway_flow::operations::operator::{Progress, Resealed};
 use causeway_store::Store;
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::encryption::seal::SealingKeyRing;
 
 use super::operator;
 use crate::progress::ProgressLine;

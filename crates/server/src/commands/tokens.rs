@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_store::Store;
-use causeway_store::admin::SessionFilter;
+use causeway_store::operations::admin::SessionFilter;
 
 use super::{filter, operator};
 use crate::cli::TokensCommand;

@@ -5,8 +5,8 @@ use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::{ACTIVE, REAUTH_REQUIRED, end_session};
-use crate::conn::AnyConnection;
-use crate::error::StoreError;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
 use crate::schema::oauth_client;
 use crate::schema::upstream_session::dsl;
 

@@ -6,13 +6,13 @@ use causeway_domain::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::{ENDED, HeadRow, NewIteration, PENDING, WIPED, replace_secrets};
-use crate::conn::AnyConnection;
-use crate::error::StoreError;
+use crate::encryption::seal::SealingKeyRing;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::events::logouts;
 use crate::events::{self, EventKind};
-use crate::logouts;
 use crate::schema::oauth_atp_session;
 use crate::schema::upstream_session::dsl;
-use crate::seal::SealingKeyRing;
 use crate::tokens;
 
 /// Ends a session: our tokens and codes for it are revoked, its upstream tokens are due for revocation, and

@@ -4,8 +4,8 @@
 use causeway_domain::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use crate::conn::AnyConnection;
-use crate::error::StoreError;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
 use crate::schema::upstream_session::dsl;
 use crate::schema::{iteration_history, oauth_atp_session};
 

@@ -6,9 +6,9 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::{ACTIVE, PENDING};
-use crate::conn::AnyConnection;
-use crate::error::StoreError;
-use crate::nodes;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::operations::nodes;
 use crate::schema::upstream_session::dsl;
 
 /// A lease that was taken.

@@ -7,9 +7,9 @@ use causeway_domain::{
 use diesel::prelude::*;
 
 use super::{ACTIVE, HeadRow, REAUTH_REQUIRED, head};
-use crate::conn::AnyConnection;
-use crate::error::StoreError;
-use crate::fixed::fixed;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
 use crate::schema::upstream_session::dsl;
 
 /// Maximum number of sessions listed for an account or a browser.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::TestDatabase;
-use crate::url::DatabaseUrl;
+use crate::engine::url::DatabaseUrl;
 
 /// Debian's path of the program.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";

@@ -2,9 +2,14 @@
 
 use causeway_domain::grant::AuthRequestStage;
 use causeway_domain::{BrowserSessionId, SessionKind, SessionState, TenantId, UpstreamSessionId};
-use causeway_store::{
-    PageRequest, StoreError, auth_requests, clients, codes, par, sessions, tokens, upstream_requests,
-};
+use causeway_store::authorization::auth_requests;
+use causeway_store::authorization::codes;
+use causeway_store::authorization::par;
+use causeway_store::clients;
+use causeway_store::sessions;
+use causeway_store::sessions::upstream_requests;
+use causeway_store::tokens;
+use causeway_store::{PageRequest, StoreError};
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{

@@ -16,10 +16,12 @@ use causeway_domain::{
     PlainToken, Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope, Secret, SessionKind,
     SessionState, SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
-use causeway_store::keys::StoredKey;
-use causeway_store::seal::SealingKeyRing;
+use causeway_store::clients;
+use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::operations::keys::StoredKey;
+use causeway_store::sessions;
 use causeway_store::testing::TestDatabase;
-use causeway_store::{AnyConnection, Store, StoreError, clients, sessions};
+use causeway_store::{AnyConnection, Store, StoreError};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000);
 

@@ -3,10 +3,12 @@
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, SessionState, SystemRng, UpstreamSessionId};
-use causeway_store::admin::{self, SessionFilter};
+use causeway_store::PageRequest;
 use causeway_store::clients::{self, Purged};
+use causeway_store::operations::admin::{self, SessionFilter};
+use causeway_store::sessions;
 use causeway_store::testing::count_rows;
-use causeway_store::{PageRequest, sessions, tokens};
+use causeway_store::tokens;
 
 use crate::common::{NOW, World, access_token, client, on_each, refresh_token, session, token_set};
 
@@ -123,7 +125,9 @@ fn sessions_are_listed_and_ended_in_pages() {
 
 #[test]
 fn clients_and_acts_are_listed_in_pages() {
-    use causeway_store::audit::{Actor, AuditEvent, AuditFilter, insert_audit_event, list_audit_events};
+    use causeway_store::operations::audit::{
+        Actor, AuditEvent, AuditFilter, insert_audit_event, list_audit_events,
+    };
     on_each(|world| async move {
         let rows: Vec<Client> =
             (0..7).map(|age| Client { created_at: NOW.plus(-(age / 3)), ..client() }).collect();

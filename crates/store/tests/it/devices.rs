@@ -3,7 +3,7 @@
 use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceGrant, DeviceStage};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{AuthRequestId, Jkt, Scope, SystemRng, TenantId};
-use causeway_store::device_codes as devices;
+use causeway_store::authorization::device_codes as devices;
 
 use crate::common::{NOW, hash, on_each, resources};
 

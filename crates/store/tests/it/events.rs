@@ -5,10 +5,14 @@ use std::sync::mpsc;
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, Secret, Timestamp};
+use causeway_store::events;
+use causeway_store::events::deliveries;
+use causeway_store::events::order;
 use causeway_store::events::{EventKind, Webhook};
+use causeway_store::sessions;
 use causeway_store::sessions::LeaseClaim;
 use causeway_store::testing::TestDatabase;
-use causeway_store::{AnyConnection, StoreError, deliveries, event_order, events, sessions};
+use causeway_store::{AnyConnection, StoreError};
 
 use crate::common::{NOW, World, on_each, ring, runtime};
 
@@ -92,7 +96,7 @@ fn who_writes_an_event_waits_for_nobody() {
         refresh.await.unwrap().unwrap();
         assert!(sweep.await.unwrap().unwrap());
         assert_eq!(world.store.stats().retries, 0, "they waited for each other");
-        world.write(event_order::order_events).await;
+        world.write(order::order_events).await;
         let told: Vec<String> = after(&world, &head, 0).await.into_iter().map(|(_, event)| event).collect();
         assert_eq!(told, ["failed", "refreshed", "ended"]);
     });
@@ -118,13 +122,13 @@ fn an_event_that_commits_late_comes_late() {
         tokio::task::spawn_blocking(move || is_written.recv()).await.unwrap().unwrap();
         let own = head.clone();
         world.write(move |c| note(c, &own.client_id, EventKind::Failed, NOW)).await;
-        world.write(event_order::order_events).await;
+        world.write(order::order_events).await;
         let first = after(&world, &head, 0).await;
         assert_eq!(first.len(), 1, "{first:?}");
         assert_eq!(first[0].1, "failed");
         go.send(()).unwrap();
         slow.await.unwrap().unwrap();
-        world.write(event_order::order_events).await;
+        world.write(order::order_events).await;
         let late = after(&world, &head, first[0].0).await;
         assert_eq!(late.len(), 1, "{late:?}");
         assert_eq!(late[0].1, "started");
@@ -146,7 +150,7 @@ fn clients_are_ordered_one_by_one() {
         let store = world.store.clone();
         let hanging = tokio::spawn(async move {
             let write = store.write(move |c| {
-                event_order::order_events(c)?;
+                order::order_events(c)?;
                 ordered.send(()).unwrap();
                 may_go.recv().unwrap();
                 Ok::<_, StoreError>(())
@@ -158,12 +162,12 @@ fn clients_are_ordered_one_by_one() {
         let own_third = third.clone();
         world.write(move |c| note(c, &own_third.client_id, EventKind::Started, NOW)).await;
         world.write(move |c| note(c, &own.client_id, EventKind::Failed, NOW)).await;
-        world.write(event_order::order_events).await;
+        world.write(order::order_events).await;
         assert_eq!(after(&world, &third, 0).await.len(), 1);
         assert_eq!(after(&world, &first, 0).await.len(), 0, "its turn is somebody else's");
         go.send(()).unwrap();
         hanging.await.unwrap().unwrap();
-        world.write(event_order::order_events).await;
+        world.write(order::order_events).await;
         assert_eq!(after(&world, &first, 0).await.len(), 2);
     });
 }
@@ -180,9 +184,9 @@ fn ids_grow_and_no_two_events_have_the_same() {
                     world.write(move |c| note(c, &own.client_id, EventKind::Started, at)).await;
                 }
             }
-            while world.write(event_order::order_events).await {}
+            while world.write(order::order_events).await {}
         }
-        assert!(!world.read(event_order::has_unordered_events).await);
+        assert!(!world.read(order::has_unordered_events).await);
         let mut all = Vec::new();
         for head in [&first, &second] {
             let ids: Vec<i64> = after(&world, head, 0).await.into_iter().map(|(id, _)| id).collect();
@@ -213,7 +217,7 @@ fn queues_are_apart() {
             deliveries::claim_webhooks(c, &ring, &of, NOW.plus(5), NOW.plus(65), 20)
         };
         assert!(world.write(claim.clone()).await.is_empty(), "they have no order yet");
-        world.write(event_order::order_events).await;
+        world.write(order::order_events).await;
         let mut due = world.read(|c| deliveries::clients_with_due_webhooks(c, NOW.plus(5))).await;
         due.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         let mut both = vec![busy.client_id.clone(), quiet.client_id.clone()];

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use causeway_domain::client::Client;
+use causeway_store::clients;
 use causeway_store::testing::TestDatabase;
-use causeway_store::{AnyConnection, Store, StoreError, StoreOptions, clients};
+use causeway_store::{AnyConnection, Store, StoreError, StoreOptions};
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 
@@ -291,7 +292,7 @@ fn a_closed_store_has_done_what_it_accepted() {
 fn a_new_file_is_readable_by_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let database = TestDatabase::empty_sqlite();
-    causeway_store::migrate::up(database.url()).unwrap();
+    causeway_store::engine::migrate::up(database.url()).unwrap();
     runtime().block_on(async {
         let store = database.store().await;
         let row = client();
@@ -310,7 +311,8 @@ fn a_new_file_is_readable_by_its_owner_alone() {
 #[tokio::test]
 async fn a_database_file_that_is_gone_is_noticed() {
     use causeway_domain::{ClientId, TenantId};
-    use causeway_store::{StoreError, clients};
+    use causeway_store::StoreError;
+    use causeway_store::clients;
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     let path = database.sqlite_path().unwrap().to_owned();

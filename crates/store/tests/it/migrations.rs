@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use causeway_domain::UpstreamSessionId;
 use causeway_domain::secret::Code;
-use causeway_store::migrate::{self, MigrateError, SchemaState};
+use causeway_store::authorization::codes;
+use causeway_store::clients;
+use causeway_store::engine::migrate::{self, MigrateError, SchemaState};
+use causeway_store::sessions;
 use causeway_store::testing::{TestDatabase, make_newer};
-use causeway_store::{AnyConnection, DatabaseUrl, StoreError, clients, codes, sessions, tokens};
+use causeway_store::tokens;
+use causeway_store::{AnyConnection, DatabaseUrl, StoreError};
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_query;

@@ -1,8 +1,10 @@
 //! Behind a pooler that gives each transaction another connection to the server.
 
-use causeway_store::migrate::{self, SchemaState};
+use causeway_store::clients;
+use causeway_store::engine::migrate::{self, SchemaState};
 use causeway_store::testing::{PgBouncer, TestDatabase, options};
-use causeway_store::{Pooler, Store, StoreError, StoreOptions, clients, tokens};
+use causeway_store::tokens;
+use causeway_store::{Pooler, Store, StoreError, StoreOptions};
 use futures_util::future::join_all;
 
 use crate::common::{World, access_token, client, ring, runtime};

@@ -4,8 +4,10 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 
+use causeway_store::clients;
 use causeway_store::testing::{TestDatabase, cut_other_connections};
-use causeway_store::{Store, StoreError, clients, tokens};
+use causeway_store::tokens;
+use causeway_store::{Store, StoreError};
 use diesel::connection::SimpleConnection as _;
 use tracing::Instrument as _;
 use tracing_subscriber::filter::LevelFilter;

@@ -4,7 +4,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use causeway_domain::{Jkt, OneUse};
-use causeway_store::{codes, keys, par, replay, tokens, upstream_requests};
+use causeway_store::authorization::codes;
+use causeway_store::authorization::par;
+use causeway_store::authorization::replay;
+use causeway_store::operations::keys;
+use causeway_store::sessions::upstream_requests;
+use causeway_store::tokens;
 use tokio::sync::Barrier;
 
 use crate::common::{

@@ -2,8 +2,8 @@
 
 use causeway_domain::{ClientId, Jkt, OneUse};
 use causeway_store::StoreError;
-use causeway_store::replay::{consume_once, consume_shared};
-use causeway_store::sweep::sweep_expired;
+use causeway_store::authorization::replay::{consume_once, consume_shared};
+use causeway_store::operations::sweep::sweep_expired;
 
 use crate::common::{NOW, on_each};
 

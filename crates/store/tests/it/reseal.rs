@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_domain::{Secret, SystemRng};
+use causeway_store::authorization::auth_requests;
+use causeway_store::encryption::reseal::{self, OldValue, Place};
+use causeway_store::encryption::seal::{SealError, SealingKeyRing};
+use causeway_store::encryption::sealed::{SEALED_COLUMNS, SealedColumn};
+use causeway_store::events::deliveries;
+use causeway_store::events::order;
 use causeway_store::events::{self, Webhook};
-use causeway_store::reseal::{self, OldValue, Place};
-use causeway_store::seal::{SealError, SealingKeyRing};
-use causeway_store::sealed::{SEALED_COLUMNS, SealedColumn};
-use causeway_store::{
-    AnyConnection, StoreError, auth_requests, deliveries, event_order, keys, sessions, upstream_requests,
-};
+use causeway_store::operations::keys;
+use causeway_store::sessions;
+use causeway_store::sessions::upstream_requests;
+use causeway_store::{AnyConnection, StoreError};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
@@ -215,7 +219,7 @@ fn everything_comes_under_the_new_key() {
 fn told(c: &mut AnyConnection, ring: &SealingKeyRing, session: &SessionHead) -> Result<String, StoreError> {
     let (id, kind) = (&session.session_id, events::EventKind::Completed);
     events::note_session(c, id, kind, NOW)?;
-    event_order::order_events(c)?;
+    order::order_events(c)?;
     let due = deliveries::claim_webhooks(c, ring, &session.client_id, NOW, NOW.plus(60), 1)?;
     Ok(due.first().unwrap().webhook.secret.expose().to_owned())
 }

@@ -1,9 +1,11 @@
 //! Sealed rows cannot be swapped, and keys rotate.
 
 use causeway_domain::SystemRng;
-use causeway_store::keys::{self, StoredKey};
-use causeway_store::seal::{SealError, SealingKeyRing};
-use causeway_store::{StoreError, reseal, sessions};
+use causeway_store::StoreError;
+use causeway_store::encryption::reseal;
+use causeway_store::encryption::seal::{SealError, SealingKeyRing};
+use causeway_store::operations::keys::{self, StoredKey};
+use causeway_store::sessions;
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{NOW, World, on_each, signing_key, token_set};

@@ -3,9 +3,12 @@
 use causeway_domain::session::{HandleCheck, SessionHead};
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{Handle, Scope, SessionKind, SessionState};
+use causeway_store::StoreError;
+use causeway_store::clients;
+use causeway_store::sessions;
+use causeway_store::sessions::upkeep;
+use causeway_store::sessions::upkeep::{FailedRefresh, VerifiedAccount};
 use causeway_store::sessions::{Lease, LeaseClaim};
-use causeway_store::upkeep::{FailedRefresh, VerifiedAccount};
-use causeway_store::{StoreError, clients, sessions, upkeep};
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
 

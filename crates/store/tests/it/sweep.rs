@@ -4,12 +4,17 @@ use std::sync::{Arc, Mutex};
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{SessionKind, SessionState, Timestamp};
+use causeway_store::authorization::auth_requests;
+use causeway_store::authorization::codes;
+use causeway_store::authorization::par;
+use causeway_store::clients;
+use causeway_store::operations::sweep::{ENDED_SESSION_SECONDS, SweepCount, sweep_expired};
+use causeway_store::sessions;
+use causeway_store::sessions::upstream_requests;
 use causeway_store::sessions::{History, sweep_history};
-use causeway_store::sweep::{ENDED_SESSION_SECONDS, SweepCount, sweep_expired};
 use causeway_store::testing::count_rows;
-use causeway_store::{
-    AnyConnection, StoreError, auth_requests, clients, codes, par, sessions, tokens, upstream_requests,
-};
+use causeway_store::tokens;
+use causeway_store::{AnyConnection, StoreError};
 use diesel::Connection as _;
 use diesel::connection::{InstrumentationEvent, SimpleConnection as _};
 use diesel::prelude::*;
@@ -294,9 +299,10 @@ fn note(noted: Statements) -> impl Fn(InstrumentationEvent<'_>) + Send + 'static
 #[test]
 fn no_page_of_a_list_reads_or_sorts_a_whole_table() {
     use causeway_domain::{ClientId, Did, TenantId, UpstreamSessionId};
-    use causeway_store::admin::{SessionFilter, list_sessions};
-    use causeway_store::audit::{AuditFilter, list_audit_events};
-    use causeway_store::{PageRequest, clients};
+    use causeway_store::PageRequest;
+    use causeway_store::clients;
+    use causeway_store::operations::admin::{SessionFilter, list_sessions};
+    use causeway_store::operations::audit::{AuditFilter, list_audit_events};
     on_each(|world| async move {
         let statements = Statements::default();
         let noted = Arc::clone(&statements);

@@ -3,7 +3,10 @@
 use causeway_domain::TenantId;
 use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::session::SessionHead;
-use causeway_store::{AnyConnection, StoreError, codes, sessions, tokens};
+use causeway_store::authorization::codes;
+use causeway_store::sessions;
+use causeway_store::tokens;
+use causeway_store::{AnyConnection, StoreError};
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{NOW, access_token, code, on_each, refresh_token};

@@ -2,7 +2,7 @@
 
 use causeway_atproto::HttpClient;
 use causeway_config::{Config, ExternalUrl, UpstreamClient};
-use causeway_flow::upstream_check::{Published, key_problems};
+use causeway_flow::upstream::atproto::metadata_check::{Published, key_problems};
 use serde_json::Value;
 use url::{Host, Url};
 

@@ -1,0 +1,367 @@
+//! The device authorization grant (RFC 8628): a device that cannot show a browser gets a code, and the user
+//! confirms it in their own browser, signs in there and agrees. The device gets its tokens by
+//! [`crate::token::device`].
+//!
+//! Nothing that is shown in the browser gives the device anything before the user has seen which client asks
+//! and has confirmed the code (section 5.4), and consent is requested as in any other sign-in.
+
+use std::net::IpAddr;
+
+use causeway_domain::client::{Client, ClientType, GrantType};
+use causeway_domain::device::{
+    DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
+};
+use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::secret::{DeviceCode, PlainToken};
+use causeway_domain::{
+    AccessTokenFormat, AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, Jkt, Prompts,
+    ResponseMode, TenantId, Timestamp,
+};
+use causeway_store::authorization::auth_requests;
+use causeway_store::authorization::device_codes;
+use causeway_store::clients;
+use causeway_store::{AnyConnection, StoreError};
+
+use crate::authorization::open_redirect::is_the_operators;
+use crate::authorization::resources;
+use crate::authorization::user_code_limit::Guess;
+use crate::client::caller::{Caller, Replayed};
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::operations::issuer_keys;
+use crate::operations::limits::{self, Act, TooMany};
+use crate::token::id_token::OPENID;
+use crate::upstream::atproto::sign_in::{self, SignInError};
+
+/// The parameters of a device's request (section 3.1).
+#[derive(Debug, Default)]
+pub struct DeviceParams {
+    /// The requested scope.
+    pub scope: Option<String>,
+    /// Where the tokens are to be used (RFC 8707).
+    pub resource: Vec<String>,
+    /// The key that polls have to prove; a proof beside the request names it, too.
+    pub dpop_jkt: Option<String>,
+}
+
+/// Why a device's request was rejected.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The client did not register this grant.
+    #[error("this client is not registered for the grant urn:ietf:params:oauth:grant-type:device_code")]
+    Grant,
+    /// A scope that is malformed or not available.
+    #[error("scope: {0}")]
+    Scope(String),
+    /// A resource that is malformed or not available.
+    #[error("{0}")]
+    Target(String),
+    /// A `dpop_jkt` that is malformed, or not that of the request's proof (RFC 9449 section 10.1).
+    #[error("dpop_jkt must be the SHA-256 thumbprint, in base64url, of the key in the DPoP proof")]
+    DpopJkt,
+    /// A one-use value was presented again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
+    /// The client was deleted a moment ago.
+    #[error("this client was deleted")]
+    Client,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl DeviceError {
+    /// The code of RFC 6749 section 5.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Grant => ErrorCode::UnauthorizedClient,
+            Self::Scope(_) => ErrorCode::InvalidScope,
+            Self::Target(_) => ErrorCode::InvalidTarget,
+            Self::DpopJkt => ErrorCode::InvalidRequest,
+            Self::Replayed(replayed) => replayed.code(),
+            Self::Client => ErrorCode::InvalidClient,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+impl From<StoreError> for DeviceError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// An accepted request: the only copy of its codes.
+#[derive(Debug)]
+pub struct Begun {
+    /// The code that the device polls with.
+    pub device_code: PlainToken<DeviceCode>,
+    /// The code that it shows to the user.
+    pub user_code: UserCode,
+    /// Seconds that both live.
+    pub expires_in: i64,
+    /// Seconds between polls.
+    pub interval: i64,
+}
+
+/// Counts a device's request for codes or tokens against the rate limit: anybody can send one for a public
+/// client, or register a client that authenticates. Only an authenticated client that the operator has
+/// registered is not counted.
+///
+/// # Errors
+/// [`TooMany`].
+pub fn permit(ctx: &Ctx, caller: &Caller, address: Option<IpAddr>) -> Result<(), TooMany> {
+    let client = &caller.client;
+    match client.client_type() {
+        ClientType::Confidential if is_the_operators(client) => Ok(()),
+        _ => limits::permit(ctx, Act::Device, Some(&client.client_id), address),
+    }
+}
+
+/// Begins a device authorization for an authenticated client (section 3.1).
+///
+/// # Errors
+/// [`DeviceError`].
+#[tracing::instrument(name = "flow.device", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<Begun, DeviceError> {
+    let client = &caller.client;
+    if !client.allows(GrantType::DeviceCode) {
+        return Err(DeviceError::Grant);
+    }
+    let dpop_jkt = bound_key(caller, params.dpop_jkt.as_deref())?;
+    let asked = params.scope.as_deref().unwrap_or_default();
+    let resources = resources::admit(ctx, client, &params.resource).map_err(DeviceError::Target)?;
+    let scope = ctx.scopes().admit(asked, client, &resources).map_err(DeviceError::Scope)?;
+    if scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
+        issuer_keys::ensure(ctx).await?;
+    }
+    let now = ctx.now();
+    let (device_code, user_code) = (PlainToken::issued(ctx.rng(), ctx.moment()), UserCode::random(ctx.rng()));
+    let row = DeviceAuthorization {
+        device_code: device_code.hash(),
+        user_code: user_code.hash(),
+        tenant_id: client.tenant_id.clone(),
+        client_id: client.client_id.clone(),
+        scope,
+        resources,
+        dpop_jkt,
+        stage: DeviceStage::Pending,
+        created_at: now,
+        expires_at: now.plus(DEVICE_CODE_SECONDS),
+    };
+    let once = caller.clone();
+    let kept = ctx
+        .store()
+        .write(move |c| {
+            once.consume::<DeviceError>(c)?;
+            Ok::<_, DeviceError>(device_codes::insert_device_code(c, &row)?)
+        })
+        .await;
+    match kept {
+        Err(DeviceError::Internal(error)) if error.is_dangling() => return Err(DeviceError::Client),
+        done => done?,
+    }
+    tracing::info!("a device waits for a person");
+    let (expires_in, interval) = (DEVICE_CODE_SECONDS, POLL_INTERVAL_SECONDS);
+    Ok(Begun { device_code, user_code, expires_in, interval })
+}
+
+/// The key that polls have to prove possession of: that of the request's proof, or the one that the request
+/// names.
+fn bound_key(caller: &Caller, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
+    let named = named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose()?;
+    match (named, caller.dpop_jkt.clone()) {
+        (Some(named), Some(proven)) if named != proven => Err(DeviceError::DpopJkt),
+        (named, proven) => Ok(proven.or(named)),
+    }
+}
+
+/// Why a typed user code is rejected.
+#[derive(Debug, thiserror::Error)]
+pub enum UserCodeError {
+    /// Unknown, expired, confirmed in another browser, or decided: one text for all on purpose.
+    #[error("this code is wrong, has expired, or was used")]
+    Unknown,
+    /// Too many wrong ones.
+    #[error("too many wrong codes")]
+    TooMany {
+        /// Seconds after which there is another try.
+        retry_after: i64,
+    },
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl From<StoreError> for UserCodeError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// The code and the client that the user has to confirm.
+#[derive(Debug)]
+pub struct DeviceQuestion {
+    /// The code, as the device shows it.
+    pub user_code: UserCode,
+    /// The client that asks.
+    pub client: Client,
+}
+
+/// Finds the client behind a typed user code. Changes nothing.
+///
+/// # Errors
+/// [`UserCodeError`].
+#[tracing::instrument(name = "flow.device.look", skip_all)]
+pub async fn look(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<DeviceQuestion, UserCodeError> {
+    let user_code = guessed(ctx, typed, guess)?;
+    let found = Lookup::new(ctx, &user_code, guess.browser);
+    let client = ctx
+        .store()
+        .read(move |c| {
+            let (device, _) = found.run(c)?;
+            clients::find_client(c, &device.tenant_id, &device.client_id)?.ok_or(UserCodeError::Unknown)
+        })
+        .await?;
+    ctx.guesses().give_back(&guess);
+    Ok(DeviceQuestion { user_code, client })
+}
+
+/// Confirms the code: a sign-in for it begins in this browser, which ends by sending it to `return_to`. From
+/// then on the code works in no other browser; in this one it leads to the same sign-in.
+///
+/// # Errors
+/// [`UserCodeError`].
+#[tracing::instrument(name = "flow.device.confirm", skip_all)]
+pub async fn confirm(
+    ctx: &Ctx,
+    typed: &str,
+    guess: Guess<'_>,
+    return_to: &str,
+    ui_locales: Option<String>,
+) -> Result<AuthRequest, UserCodeError> {
+    let user_code = guessed(ctx, typed, guess)?;
+    let found = Lookup::new(ctx, &user_code, guess.browser);
+    let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
+    // It never yields a code.
+    let code_challenge = Some(CodeVerifier::random(ctx.rng()).challenge());
+    let correlation_id = CorrelationId::random(ctx.rng());
+    let return_to = return_to.to_owned();
+    let request = ctx
+        .store()
+        .write(move |c| {
+            let (device, begun) = found.run(c)?;
+            if let Some(begun) = begun {
+                return Ok(begun);
+            }
+            let client = clients::find_client(c, &device.tenant_id, &device.client_id)?;
+            let request = AuthRequest {
+                id: id.clone(),
+                tenant_id: device.tenant_id,
+                client_id: device.client_id,
+                redirect_uri: return_to.clone(),
+                scope: device.scope,
+                resources: device.resources,
+                state: None,
+                code_challenge: code_challenge.clone(),
+                nonce: None,
+                login_hint: None,
+                required_subs: Vec::new(),
+                correlation_id: Some(correlation_id.clone()),
+                response_mode: ResponseMode::default(),
+                prompt: Prompts::default(),
+                max_age: client.and_then(|client| client.default_max_age()),
+                dpop_jkt: None,
+                ui_locales: ui_locales.clone(),
+                browser_id: found.browser.clone(),
+                request_uri: None,
+                device_code: Some(device.device_code.clone()),
+                stage: AuthRequestStage::SignIn,
+                created_at: found.now,
+                expires_at: device.expires_at.min(found.now.plus(AUTH_REQUEST_SECONDS)),
+            };
+            if !device_codes::claim_device_code(c, &device.device_code, &request.id, found.now)? {
+                return Err(UserCodeError::Unknown);
+            }
+            auth_requests::insert_auth_request(c, &request)?;
+            Ok(request)
+        })
+        .await?;
+    ctx.guesses().give_back(&guess);
+    tracing::info!(auth_request = %request.id, "a person confirmed a device's code");
+    Ok(request)
+}
+
+/// Denies the code: the device gets nothing.
+///
+/// # Errors
+/// [`UserCodeError`].
+#[tracing::instrument(name = "flow.device.deny", skip_all)]
+pub async fn deny(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<(), UserCodeError> {
+    let user_code = guessed(ctx, typed, guess)?;
+    let found = Lookup::new(ctx, &user_code, guess.browser);
+    let begun = ctx
+        .store()
+        .write(move |c| {
+            let (device, begun) = found.run(c)?;
+            if begun.is_none() && !device_codes::deny_device_code(c, &device.device_code, None)? {
+                return Err(UserCodeError::Unknown);
+            }
+            Ok(begun)
+        })
+        .await?;
+    if let Some(request) = begun {
+        sign_in::cancel(ctx, &request.id, guess.browser).await.map_err(|error| match error {
+            SignInError::Internal(error) => UserCodeError::Internal(error),
+            _ => UserCodeError::Unknown,
+        })?;
+    }
+    ctx.guesses().give_back(&guess);
+    tracing::info!("a person denied a device's code");
+    Ok(())
+}
+
+/// Counts a guess, and parses the typed code.
+fn guessed(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<UserCode, UserCodeError> {
+    ctx.guesses().take(&guess, ctx.now()).map_err(|retry_after| {
+        tracing::warn!("too many wrong user codes");
+        UserCodeError::TooMany { retry_after }
+    })?;
+    UserCode::parse(typed).ok_or(UserCodeError::Unknown)
+}
+
+/// A look-up of a user code in a browser.
+struct Lookup {
+    tenant: TenantId,
+    user_code: String,
+    browser: BrowserSessionId,
+    now: Timestamp,
+}
+
+impl Lookup {
+    fn new(ctx: &Ctx, user_code: &UserCode, browser: &BrowserSessionId) -> Self {
+        let (tenant, user_code) = (ctx.tenant().clone(), user_code.hash());
+        Self { tenant, user_code, browser: browser.clone(), now: ctx.now() }
+    }
+
+    /// An unconfirmed code, or the sign-in that this browser has begun for it.
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+    ) -> Result<(DeviceAuthorization, Option<AuthRequest>), UserCodeError> {
+        let device = device_codes::find_user_code(c, &self.tenant, &self.user_code, self.now)?
+            .ok_or(UserCodeError::Unknown)?;
+        let begun = match &device.stage {
+            DeviceStage::Pending => None,
+            DeviceStage::Claimed { auth_request_id } => {
+                let request = auth_requests::find_auth_request(c, auth_request_id, &self.browser, self.now)?
+                    .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }));
+                Some(request.ok_or(UserCodeError::Unknown)?)
+            }
+            DeviceStage::Approved(_) | DeviceStage::Denied | DeviceStage::Used => {
+                return Err(UserCodeError::Unknown);
+            }
+        };
+        Ok((device, begun))
+    }
+}

@@ -1,0 +1,15 @@
+//! Authorization requests, from the first parameter to the code (RFC 6749 section 4.1).
+
+pub(crate) mod claims;
+pub mod consent;
+pub mod device;
+pub(crate) mod open_redirect;
+pub mod par;
+pub mod prompt_none;
+pub(crate) mod remembered;
+pub mod request;
+pub(crate) mod request_object;
+pub(crate) mod resources;
+pub(crate) mod response;
+pub(crate) mod scopes;
+pub(crate) mod user_code_limit;

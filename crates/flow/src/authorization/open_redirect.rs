@@ -1,0 +1,60 @@
+//! Protection against open redirects (RFC 9700 section 4.11.2): a stranger's link must not lead straight to a
+//! client, or to the authorization server of an account that it names, before the user has seen where it
+//! leads. Anybody may register a client, or be one under development, and anybody's PDS may name any
+//! authorization server; both would have a link of ours that leads to their site.
+
+use causeway_domain::client::Client;
+use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::{BrowserSessionId, Prompt};
+use causeway_store::tokens::grants;
+
+use crate::authorization::remembered;
+use crate::authorization::response::ClientAnswer;
+use crate::ctx::Ctx;
+use crate::error::Internal;
+
+/// Whether the user has to be asked before a browser brings an error to a client. Not if the operator has
+/// entered the client, if this browser has completed a sign-in with it, or if the answer stays on this
+/// device, which does not count for a `silent` request (`prompt=none`).
+pub(crate) async fn needs_asking(
+    ctx: &Ctx,
+    client: &Client,
+    silent: bool,
+    answer: &ClientAnswer,
+    browser: &BrowserSessionId,
+) -> Result<bool, Internal> {
+    let stays_here = !silent && remembered::own_origin(answer.address()).is_none();
+    if is_the_operators(client) || stays_here {
+        return Ok(false);
+    }
+    let (tenant, client, browser) = (ctx.tenant().clone(), client.client_id.clone(), browser.clone());
+    let has_signed_in = ctx.store().read(move |c| grants::has_signed_in(c, &tenant, &client, &browser));
+    Ok(!has_signed_in.await?)
+}
+
+/// Whether the operator has entered the client: one that registered itself has a registration access token.
+pub(crate) fn is_the_operators(client: &Client) -> bool {
+    matches!(client.origin, ClientOrigin::Registered) && client.registration_access_token.is_none()
+}
+
+/// Whether somebody vouches for a client: the operator, or the owner of the https address of its document.
+pub(crate) fn is_vouched_for(client: &Client) -> bool {
+    is_the_operators(client) || matches!(client.origin, ClientOrigin::Document { .. })
+}
+
+/// Whether a `prompt` contains `none`, even beside values that make it an error: no page may be shown then
+/// (OpenID Connect Core section 3.1.2.3).
+pub(crate) fn wants_silence(prompt: &str) -> bool {
+    prompt.split(' ').any(|value| value == Prompt::None.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wants_silence;
+
+    #[test]
+    fn silence_is_wanted_by_its_name() {
+        assert!(wants_silence("none") && wants_silence("login none"));
+        assert!(!wants_silence("") && !wants_silence("login") && !wants_silence("nonesuch"));
+    }
+}

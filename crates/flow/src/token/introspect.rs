@@ -1,0 +1,289 @@
+//! Token introspection (RFC 7662), and its signed answer (RFC 9701).
+
+use std::sync::Arc;
+
+use causeway_domain::client::{Client, ClientType};
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::secret::{Access, PlainToken, Refresh};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{
+    ClientId, ErrorCode, Handle, Jkt, Resource, Resources, Scope, SigningAlg, Timestamp, TokenHash,
+    UpstreamSessionId,
+};
+use causeway_store::sessions;
+use causeway_store::tokens;
+use causeway_store::{AnyConnection, StoreError};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::client::caller::{Caller, Replayed};
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::token::id_token::Issuer;
+use crate::token::issue::TokenType;
+use crate::token::superseded;
+use crate::upstream::atproto::handles;
+
+/// The introspection answer, as far as the caller may know (RFC 7662 section 2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Introspection {
+    /// Whether the token is valid. `false` reveals nothing else: not whether it ever was, nor for whom.
+    pub active: bool,
+    /// The token, if it is active.
+    #[serde(flatten)]
+    pub token: Option<ActiveToken>,
+}
+
+/// A valid token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActiveToken {
+    /// The issuer.
+    pub iss: String,
+    /// The user's DID, or the client itself.
+    pub sub: String,
+    /// The user's handle, verified in both directions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Handle>,
+    /// The client that it was issued to.
+    pub client_id: ClientId,
+    /// The audience: one string, or a list.
+    pub aud: Value,
+    /// Its scope.
+    #[serde(skip_serializing_if = "Scope::is_empty")]
+    pub scope: Scope,
+    /// How it is presented; a refresh token is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<&'static str>,
+    /// When it was issued.
+    pub iat: Timestamp,
+    /// When it ends; a refresh token may not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exp: Option<Timestamp>,
+    /// The key that it is bound to (RFC 9449 section 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+    /// The session that it gives access to, if there is a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<UpstreamSessionId>,
+}
+
+/// A key that a presenter has to prove possession of (RFC 7800 section 3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// Its thumbprint.
+    pub jkt: Jkt,
+}
+
+/// Why a caller gets no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum IntrospectError {
+    /// Anybody could ask in the name of a public client (RFC 7662 section 4).
+    #[error("introspection is for clients that authenticate: a public client knows what it was issued")]
+    PublicClient,
+    /// A one-use value was presented again.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl IntrospectError {
+    /// The code of RFC 6749 section 5.2.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::PublicClient => ErrorCode::InvalidClient,
+            Self::Replayed(replayed) => replayed.code(),
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+impl From<StoreError> for IntrospectError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// Introspects a token for an authenticated client: one of its own, or an access token for a resource that
+/// the operator has assigned to the client (RFC 7662 section 4).
+///
+/// # Errors
+/// [`IntrospectError`].
+#[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %caller.client.client_id))]
+pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Introspection, IntrospectError> {
+    let client = &caller.client;
+    if client.client_type() == ClientType::Public {
+        return Err(IntrospectError::PublicClient);
+    }
+    caller.consume_alone::<IntrospectError>(ctx).await?;
+    let access = PlainToken::<Access>::presented(token).hash();
+    let refresh = PlainToken::<Refresh>::presented(token).hash();
+    let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
+    let found = ctx.store().find(move |c| question.look_up(c, &issuer, &access, &refresh)).await?;
+    let seen = match found {
+        Found::Nothing => None,
+        Found::Active(seen) => Some(seen),
+        Found::Unused(seen, row) => superseded::note_use(ctx, &row).await?.then_some(seen),
+        Found::Superseded(session_id) => {
+            superseded::show_up(ctx, &session_id).await?;
+            None
+        }
+    };
+    let Some(seen) = seen else { return Ok(Introspection { active: false, token: None }) };
+    let Seen { mut token, session } = *seen;
+    if let Some(session) = session {
+        token.username = handles::shown(ctx, &session).await;
+    }
+    Ok(Introspection { active: true, token: Some(token) })
+}
+
+/// A valid token, and the session behind it if there is a user; it has no `username` yet.
+struct Seen {
+    token: ActiveToken,
+    session: Option<SessionHead>,
+}
+
+/// The result of looking up a token for the caller.
+enum Found {
+    /// No valid token that the caller may see.
+    Nothing,
+    Active(Box<Seen>),
+    /// The same, of an access token that no resource has presented yet.
+    Unused(Box<Seen>, Box<AccessToken>),
+    /// A late retry replaced it before it was ever used: no client should have it.
+    Superseded(UpstreamSessionId),
+}
+
+struct Question {
+    client: Arc<Client>,
+    now: Timestamp,
+}
+
+impl Question {
+    fn look_up(
+        &self,
+        c: &mut AnyConnection,
+        issuer: &str,
+        access: &TokenHash<Access>,
+        refresh: &TokenHash<Refresh>,
+    ) -> Result<Found, Internal> {
+        if let Some(token) = tokens::find_access_token(c, access)? {
+            return self.look_at_access(c, issuer, token);
+        }
+        match tokens::find_refresh_token(c, refresh)? {
+            Some(token) => self.look_at_refresh(c, issuer, token),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    fn look_at_access(
+        &self,
+        c: &mut AnyConnection,
+        issuer: &str,
+        token: AccessToken,
+    ) -> Result<Found, Internal> {
+        if !self.may_see(&token.client_id, &token.resources) {
+            return Ok(Found::Nothing);
+        }
+        let (sub, session, sid) = match &token.subject {
+            AccessSubject::Person(person) => {
+                let Some(session) = self.session(c, &person.session_id)? else { return Ok(Found::Nothing) };
+                // The caller has seen the token, but proves nothing about the key that it may be bound to.
+                if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
+                    return Ok(Found::Superseded(session.session_id));
+                }
+                (person.did.to_string(), Some(session), Some(person.session_id.clone()))
+            }
+            AccessSubject::Client => (token.client_id.to_string(), None, None),
+        };
+        if token.revoked || token.expires_at <= self.now {
+            return Ok(Found::Nothing);
+        }
+        let active = ActiveToken {
+            aud: token.resources.audience(issuer),
+            iss: issuer.to_owned(),
+            sub,
+            username: None,
+            client_id: token.client_id.clone(),
+            scope: token.scope.clone(),
+            token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
+            iat: token.created_at,
+            exp: Some(token.expires_at),
+            cnf: token.dpop_jkt.clone().map(|jkt| Confirmation { jkt }),
+            sid,
+        };
+        let active = Box::new(Seen { token: active, session });
+        let unused = token.first_used_at.is_none() && token.dpop_jkt.is_none();
+        Ok(if unused { Found::Unused(active, Box::new(token)) } else { Found::Active(active) })
+    }
+
+    fn look_at_refresh(
+        &self,
+        c: &mut AnyConnection,
+        issuer: &str,
+        token: RefreshToken,
+    ) -> Result<Found, Internal> {
+        if !self.is_owner(&token.client_id) {
+            return Ok(Found::Nothing);
+        }
+        let Some(session) = self.session(c, &token.session_id)? else { return Ok(Found::Nothing) };
+        if token.revoked == Some(RefreshRevocation::Superseded) && token.dpop_jkt.is_none() {
+            return Ok(Found::Superseded(session.session_id));
+        }
+        let ended = token.expires_at.is_some_and(|end| end <= self.now);
+        if token.used_at.is_some() || token.revoked.is_some() || ended {
+            return Ok(Found::Nothing);
+        }
+        let active = ActiveToken {
+            aud: token.resources.audience(issuer),
+            iss: issuer.to_owned(),
+            sub: token.did.to_string(),
+            username: None,
+            client_id: token.client_id,
+            scope: token.scope,
+            token_type: None,
+            iat: token.created_at,
+            exp: token.expires_at,
+            cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
+            sid: Some(token.session_id),
+        };
+        Ok(Found::Active(Box::new(Seen { token: active, session: Some(session) })))
+    }
+
+    fn is_owner(&self, owner: &ClientId) -> bool {
+        *owner == self.client.client_id
+    }
+
+    /// Whether an access token is the caller's, or for a resource that is.
+    fn may_see(&self, owner: &ClientId, resources: &Resources) -> bool {
+        let is_its_own =
+            |resource: &Resource| self.client.allowed_resources().any(|allowed| allowed == resource.as_str());
+        self.is_owner(owner) || resources.iter().any(is_its_own)
+    }
+
+    /// The live session behind a token.
+    fn session(
+        &self,
+        c: &mut AnyConnection,
+        session_id: &UpstreamSessionId,
+    ) -> Result<Option<SessionHead>, Internal> {
+        let session = sessions::find_session_of_token(c, &self.client.tenant_id, session_id)?;
+        Ok(session.filter(|session| session.is_alive_at(self.now)))
+    }
+}
+
+/// The answer as a signed JWT (RFC 9701 section 5).
+///
+/// # Errors
+/// When the database does not answer, or signing fails.
+pub async fn sign(ctx: &Ctx, client: &Client, answer: &Introspection) -> Result<String, Internal> {
+    let alg = client.introspection_signed_response_alg().unwrap_or(SigningAlg::Rs256);
+    let claims = json!({
+        "iss": ctx.issuer(),
+        "aud": client.client_id,
+        "iat": ctx.now(),
+        "token_introspection": answer,
+    });
+    Issuer::ensure(ctx).await?.sign(alg, "token-introspection+jwt", claims).await
+}

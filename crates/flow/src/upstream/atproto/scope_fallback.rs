@@ -1,0 +1,123 @@
+//! Pushing a request to an authorization server with scopes that it knows.
+//!
+//! A server that predates the permission grammar refuses requests and client documents with scopes that it
+//! does not know (`invalid_scope`, `invalid_client_metadata`; some say `invalid_request` or
+//! `InvalidRequest`), and its metadata does not say whether it knows the grammar. So it is asked, and when it
+//! refuses, asked once more for the transition scopes that cover the request. If it takes those, and scopes
+//! were the reason, this is remembered for some minutes.
+
+use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, TokenError};
+use causeway_domain::Scope;
+use causeway_domain::client::Client;
+use causeway_domain::scope::ScopeValue;
+use causeway_domain::session::UpstreamBinding;
+use causeway_jose::EcKey;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::upstream::atproto::profile::Asking;
+use crate::upstream::atproto::sign_in::SignInError;
+
+/// A request to push to an authorization server.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) server: &'a AuthorizationServer,
+    /// The PDS of the account, if an account was named.
+    pub(crate) pds: Option<&'a str>,
+    pub(crate) dpop: &'a EcKey,
+    /// The request, with the scope that the client asked for.
+    pub(crate) push: PushRequest,
+}
+
+/// Pushes a request; the returned binding says as which client.
+pub(crate) async fn push(
+    ctx: &Ctx,
+    mut outgoing: Outgoing<'_>,
+) -> Result<(UpstreamBinding, Pushed), SignInError> {
+    let Outgoing { client, server, .. } = outgoing;
+    let (policy, profile) = (ctx.scopes(), ctx.profile());
+    let asked = std::mem::take(&mut outgoing.push.scope);
+    let coarse = profile.asking_coarse(client, policy.upstream_coarse(&asked, &server.scopes_supported));
+    if ctx.atproto().knows_transition_scopes_only(&server.issuer) {
+        return attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream);
+    }
+    let full = profile.asking(client, policy.upstream(client, &asked));
+    let other_way = full != coarse;
+    match attempt(ctx, &mut outgoing, full).await? {
+        Ok(taken) => Ok(taken),
+        Err(error) if other_way && doubt(&error, &asked) > Doubt::None => {
+            tracing::info!(issuer = server.issuer, %error, "asking again for transition scopes");
+            let taken = attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream)?;
+            if doubt(&error, &asked) == Doubt::Scopes {
+                ctx.atproto().note_transition_scopes_only(&server.issuer);
+            }
+            Ok(taken)
+        }
+        Err(error) => Err(SignInError::Upstream(error)),
+    }
+}
+
+async fn attempt(
+    ctx: &Ctx,
+    outgoing: &mut Outgoing<'_>,
+    asking: Asking,
+) -> Result<Result<(UpstreamBinding, Pushed), TokenError>, Internal> {
+    let profile = ctx.profile();
+    outgoing.push.scope = asking.scope;
+    let binding = profile.bind(asking.client_id, &outgoing.server.issuer, outgoing.pds);
+    let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;
+    let pushed = ctx.atproto().push_request(outgoing.server, &me, outgoing.dpop, &outgoing.push).await;
+    Ok(pushed.map(|pushed| (binding, pushed)))
+}
+
+/// Possible reasons for a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doubt {
+    /// Not the scopes.
+    None,
+    /// Anything, possibly the scopes: worth a second try, but no reason to take the server for an old one.
+    Anything,
+    /// The server does not know the scopes.
+    Scopes,
+}
+
+/// Evaluates a refusal. A server that does know the scopes says `invalid_scope` of a permission set that it
+/// cannot find: what one client names must not make us take the server for an old one.
+fn doubt(error: &TokenError, asked: &Scope) -> Doubt {
+    let TokenError::OAuth { error, description, .. } = error else { return Doubt::None };
+    let sets = asked.iter().any(|value| matches!(value, ScopeValue::Include(_)));
+    let names_scope = || description.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains("scope"));
+    match error.as_str() {
+        "invalid_scope" | "invalid_request" | "InvalidRequest" if sets => Doubt::None,
+        "invalid_client_metadata" | "invalid_scope" => Doubt::Scopes,
+        "invalid_request" | "InvalidRequest" if names_scope() => Doubt::Scopes,
+        "invalid_request" | "InvalidRequest" => Doubt::Anything,
+        _ => Doubt::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_that_may_be_about_scopes() {
+        let doubt = |error: &str, text: Option<&str>, asked| {
+            let (error, description) = (error.to_owned(), text.map(str::to_owned));
+            doubt(&TokenError::OAuth { status: 400, error, description }, &Scope::parse(asked).unwrap())
+        };
+        for (error, text, plain, with_a_set) in [
+            ("invalid_client_metadata", None, Doubt::Scopes, Doubt::Scopes),
+            ("invalid_scope", None, Doubt::Scopes, Doubt::None),
+            ("invalid_request", Some("Unsupported Scope repo:a.b.c"), Doubt::Scopes, Doubt::None),
+            ("InvalidRequest", Some("invalid scope"), Doubt::Scopes, Doubt::None),
+            ("invalid_request", Some("nope"), Doubt::Anything, Doubt::None),
+            ("InvalidRequest", None, Doubt::Anything, Doubt::None),
+            ("invalid_client", Some("scope"), Doubt::None, Doubt::None),
+            ("use_dpop_nonce", None, Doubt::None, Doubt::None),
+        ] {
+            assert_eq!(doubt(error, text, "atproto repo:a.b.c"), plain, "{error} {text:?}");
+            assert_eq!(doubt(error, text, "atproto include:a.b.auth"), with_a_set, "{error} {text:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Sessions at upstream servers: how they begin, are kept alive, used and ended.
+
+pub mod atproto;
+pub mod export;
+pub mod keeper;
+pub mod relay;
+pub mod session;

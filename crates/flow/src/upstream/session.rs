@@ -1,0 +1,144 @@
+//! A session at a user's authorization server, as a client sees it.
+
+use causeway_domain::session::SessionHead;
+use causeway_domain::{ErrorCode, Handle, Scope, SessionState, Timestamp};
+use causeway_store::sessions::upkeep;
+use url::form_urlencoded;
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+use crate::resource::access::Bearer;
+use crate::upstream::atproto::handles;
+
+/// Why a session was not refreshed. No part of it is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The authorization server ended it, or the account has moved.
+    #[error("the session at the person's server has ended: send them through sign-in again")]
+    ReauthRequired {
+        /// Where to send the user; the client adds its own `redirect_uri`, `state`, PKCE and `scope`. `None`:
+        /// callers were told a moment ago ([`limit_prompts`]).
+        sign_in_url: Option<String>,
+    },
+    /// The authorization server does not answer; the session stays as it is.
+    #[error("the person's server cannot be reached at the moment: try again later")]
+    Unavailable {
+        /// Seconds after which a retry makes sense.
+        retry_after: u64,
+    },
+    /// Another process is refreshing it, or died doing so and its lease has yet to run out.
+    #[error("another process is refreshing this session: try again in a moment")]
+    Busy {
+        /// Seconds after which a retry makes sense.
+        retry_after: u64,
+    },
+    /// The session has ended.
+    #[error("the access token is unknown, expired or revoked")]
+    Ended,
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl SessionError {
+    /// The code on the wire.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::ReauthRequired { .. } => ErrorCode::ReauthRequired,
+            Self::Unavailable { .. } => ErrorCode::UpstreamUnavailable,
+            Self::Busy { .. } => ErrorCode::TemporarilyUnavailable,
+            Self::Ended => ErrorCode::InvalidToken,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+
+    /// Whether it is temporary and says nothing about the session itself: the old token may be used while it
+    /// is valid.
+    pub(crate) const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Busy { .. } | Self::Internal(_) => true,
+            Self::ReauthRequired { .. } | Self::Ended => false,
+        }
+    }
+}
+
+/// The error for a session that its authorization server has ended, with the URL for a new sign-in.
+pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
+    SessionError::ReauthRequired { sign_in_url: Some(sign_in_url(ctx, head)) }
+}
+
+/// The URL at which a session's user signs in to its client again.
+fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> String {
+    let hint = head.handle_at(ctx.now()).map_or(head.did.as_str(), Handle::as_str);
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("response_type", "code")
+        .append_pair("client_id", head.client_id.as_str())
+        .append_pair("login_hint", hint)
+        .finish();
+    format!("{}/oauth/authorize?{query}", ctx.issuer())
+}
+
+/// The URL at which a token's user signs in again, for a client that the user asked to do so; not limited.
+pub fn prompt(ctx: &Ctx, bearer: &Bearer) -> String {
+    sign_in_url(ctx, &bearer.session)
+}
+
+/// Leaves the sign-in URL out of an error when callers were given it in the last
+/// [`PROMPT_SECONDS`](upkeep::PROMPT_SECONDS): an app that opens it automatically would do so on each call.
+/// All processes share this limit.
+pub(crate) async fn limit_prompts<T>(
+    ctx: &Ctx,
+    head: &SessionHead,
+    outcome: Result<T, SessionError>,
+) -> Result<T, SessionError> {
+    let Err(SessionError::ReauthRequired { sign_in_url }) = outcome else { return outcome };
+    let told = match may_tell(ctx, head).await {
+        Ok(true) => sign_in_url,
+        Ok(false) => None,
+        Err(error) => {
+            tracing::warn!(%error, "whether callers were told lately is not known");
+            sign_in_url
+        }
+    };
+    Err(SessionError::ReauthRequired { sign_in_url: told })
+}
+
+/// Reads first, so that most callers who ask too often cost no write.
+async fn may_tell(ctx: &Ctx, head: &SessionHead) -> Result<bool, Internal> {
+    let (id, now) = (head.session_id.clone(), ctx.now());
+    if !ctx.store().read(move |c| upkeep::may_prompt(c, &id, now).map_err(Internal::from)).await? {
+        return Ok(false);
+    }
+    let id = head.session_id.clone();
+    ctx.store().write(move |c| upkeep::note_prompt(c, &id, now).map_err(Internal::from)).await
+}
+
+/// A client's view of the session behind its token.
+#[derive(Debug)]
+pub struct SessionView {
+    /// The session in its current state.
+    pub head: SessionHead,
+    /// The handle as it may be shown now.
+    pub handle: Option<Handle>,
+    /// Its state now.
+    pub state: SessionState,
+    /// The scope of the token.
+    pub scope: Scope,
+    /// The iteration of the upstream token set that the token came from.
+    pub session_iteration: Option<i64>,
+    /// When our access token ends.
+    pub token_expires_at: Timestamp,
+}
+
+/// Shows the session behind a token; `head` is given if it has changed since the token was checked.
+pub async fn view(ctx: &Ctx, bearer: &Bearer, head: Option<SessionHead>) -> SessionView {
+    let head = head.unwrap_or_else(|| bearer.session.clone());
+    SessionView {
+        handle: handles::shown(ctx, &head).await,
+        state: head.state_at(ctx.now()),
+        scope: bearer.token.scope.clone(),
+        session_iteration: bearer.person.session_iteration,
+        token_expires_at: bearer.token.expires_at,
+        head,
+    }
+}

@@ -1,0 +1,347 @@
+//! Registered clients: `oauth_client`.
+
+pub mod consents;
+
+use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::{ClientId, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::engine::column::Column;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
+use crate::engine::paging::{Page, PageRequest};
+use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, upstream_session};
+use crate::sessions;
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = oauth_client, treat_none_as_null = true)]
+struct Row {
+    client_id: String,
+    client_secret: Option<String>,
+    client_name: String,
+    redirect_uris: String,
+    grant_types: String,
+    response_types: String,
+    scope: Option<String>,
+    token_endpoint_auth_method: String,
+    client_type: String,
+    created_at: i64,
+    updated_at: i64,
+    metadata: String,
+    access_token_expiration: i64,
+    refresh_token_expiration: i64,
+    require_redirect_exact: bool,
+    registration_access_token: Option<String>,
+    jwks: Option<String>,
+    tenant_id: String,
+    origin: String,
+    document_checked_at: Option<i64>,
+    document_fresh_until: Option<i64>,
+}
+
+const fn column(name: &'static str) -> Column {
+    Column("oauth_client", name)
+}
+
+impl Row {
+    fn of(client: &Client) -> Result<Self, StoreError> {
+        let (document_checked_at, document_fresh_until) = client.origin.times().unzip();
+        Ok(Self {
+            client_id: client.client_id.as_str().to_owned(),
+            client_secret: client.client_secret.as_ref().map(|hash| hash.as_str().to_owned()),
+            client_name: client.client_name.clone(),
+            redirect_uris: column("redirect_uris").to_json(&client.redirect_uris)?,
+            grant_types: column("grant_types").to_json(&client.grant_types)?,
+            response_types: r#"["code"]"#.to_owned(),
+            scope: client.scope.as_ref().map(Scope::to_string),
+            token_endpoint_auth_method: client.token_endpoint_auth_method.as_str().to_owned(),
+            client_type: client.client_type().as_str().to_owned(),
+            created_at: client.created_at.as_secs(),
+            updated_at: client.updated_at.as_secs(),
+            metadata: column("metadata").to_json(&client.metadata)?,
+            access_token_expiration: client.access_token_expiration,
+            refresh_token_expiration: client.refresh_token_expiration,
+            require_redirect_exact: true,
+            registration_access_token: client
+                .registration_access_token
+                .as_ref()
+                .map(|hash| hash.as_str().to_owned()),
+            jwks: client.jwks.as_ref().map(|jwks| column("jwks").to_json(jwks)).transpose()?,
+            tenant_id: client.tenant_id.as_str().to_owned(),
+            origin: client.origin.as_str().to_owned(),
+            document_checked_at: document_checked_at.map(Timestamp::as_secs),
+            document_fresh_until: document_fresh_until.map(Timestamp::as_secs),
+        })
+    }
+
+    fn into_domain(self) -> Result<Client, StoreError> {
+        let redirect_uris: Vec<RedirectUri> = column("redirect_uris").json(&self.redirect_uris)?;
+        let grant_types: Vec<GrantType> = column("grant_types").json(&self.grant_types)?;
+        let method = TokenEndpointAuthMethod::parse(&self.token_endpoint_auth_method);
+        let times = self.document_checked_at.zip(self.document_fresh_until);
+        let times = times.map(|(checked, fresh)| (Timestamp(checked), Timestamp(fresh)));
+        let origin = ClientOrigin::parse(&self.origin, times);
+        let client = Client {
+            client_id: ClientId::new(self.client_id),
+            tenant_id: TenantId::new(self.tenant_id),
+            origin: column("origin").present(origin)?,
+            client_secret: self.client_secret.map(TokenHash::from_stored),
+            client_name: self.client_name,
+            redirect_uris,
+            grant_types,
+            scope: match self.scope {
+                Some(scope) => Some(column("scope").scope(Some(&scope))?),
+                None => None,
+            },
+            token_endpoint_auth_method: column("token_endpoint_auth_method").present(method)?,
+            access_token_expiration: self.access_token_expiration,
+            refresh_token_expiration: self.refresh_token_expiration,
+            registration_access_token: self.registration_access_token.map(TokenHash::from_stored),
+            jwks: self.jwks.as_deref().map(|jwks| column("jwks").json(jwks)).transpose()?,
+            metadata: column("metadata").json(&self.metadata)?,
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+        };
+        // A client that must authenticate needs a secret or keys to do so.
+        let method = client.token_endpoint_auth_method;
+        let has_keys = client.jwks.is_some() || client.jwks_uri().is_some();
+        if method.has_secret() && client.client_secret.is_none() {
+            return Err(column("client_secret").corrupt());
+        }
+        if method == TokenEndpointAuthMethod::PrivateKeyJwt && !has_keys {
+            return Err(column("jwks").corrupt());
+        }
+        if client.client_type().as_str() != self.client_type {
+            return Err(column("client_type").corrupt());
+        }
+        Ok(client)
+    }
+}
+
+/// The condition that a column names a client that is not deleted: for `exists` in a query of another table.
+macro_rules! live_client {
+    ($column:expr) => {
+        $crate::schema::oauth_client::table
+            .filter($crate::schema::oauth_client::client_id.eq($column))
+            .filter($crate::schema::oauth_client::deleted_at.is_null())
+    };
+}
+pub(crate) use live_client;
+
+/// Registers a client.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when the identifier is taken.
+pub fn insert_client(c: &mut AnyConnection, client: &Client) -> Result<(), StoreError> {
+    diesel::insert_into(oauth_client::table).values(&Row::of(client)?).execute(c)?;
+    Ok(())
+}
+
+/// Replaces everything about a client except its identifier; `false` when it no longer exists.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn update_client(c: &mut AnyConnection, client: &Client) -> Result<bool, StoreError> {
+    let own = oauth_client::table
+        .filter(oauth_client::client_id.eq(client.client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(client.tenant_id.as_str()))
+        .filter(oauth_client::deleted_at.is_null());
+    Ok(diesel::update(own).set(&Row::of(client)?).execute(c)? == 1)
+}
+
+/// Stores an unregistered client as its metadata document describes it now.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when another process stores it first at this moment: a retry then succeeds. The
+/// same error when a client of that name is still being deleted: a retry succeeds a little later.
+pub fn put_client(c: &mut AnyConnection, client: &Client) -> Result<(), StoreError> {
+    if update_client(c, client)? { Ok(()) } else { insert_client(c, client) }
+}
+
+/// Finds a client of this tenant; `None` for an unknown one and for another tenant's.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_client(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<Option<Client>, StoreError> {
+    let client = oauth_client::table
+        .filter(oauth_client::client_id.eq(client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+        .filter(oauth_client::deleted_at.is_null())
+        .select(Row::as_select());
+    fixed!(client).get_result(c).optional()?.map(Row::into_domain).transpose()
+}
+
+/// Same as [`find_client`], including clients that are being deleted: they are still notified when their
+/// sessions end.
+pub(crate) fn find_client_or_deleted(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<Option<Client>, StoreError> {
+    let client = oauth_client::table
+        .filter(oauth_client::client_id.eq(client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+        .select(Row::as_select());
+    fixed!(client).get_result(c).optional()?.map(Row::into_domain).transpose()
+}
+
+/// Lists a page of a tenant's clients, the newest first.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_clients(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    wanted: &PageRequest,
+) -> Result<Page<Client>, StoreError> {
+    let mut query = oauth_client::table
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str().to_owned()))
+        .filter(oauth_client::deleted_at.is_null())
+        .order((oauth_client::created_at.desc(), oauth_client::client_id.asc()))
+        .limit(wanted.look_ahead())
+        .select(Row::as_select())
+        .into_boxed();
+    if let Some((created_at, client_id)) = wanted.after_pair() {
+        let later_then = oauth_client::created_at.lt(created_at).or(oauth_client::client_id.gt(client_id));
+        query = query.filter(oauth_client::created_at.le(created_at)).filter(later_then);
+    }
+    let rows = query.load::<Row>(c)?.into_iter().map(Row::into_domain).collect::<Result<_, _>>()?;
+    Ok(wanted.page(rows, |client: &Client| format!("{}.{}", client.created_at.as_secs(), client.client_id)))
+}
+
+/// Deletes a client: from now on it and its requests, codes and tokens count as deleted. The rows themselves
+/// are deleted afterwards by [`purge_deleted_clients`]. `false` when this tenant has no such client.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn delete_client(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let live = oauth_client::table
+        .filter(oauth_client::client_id.eq(client_id.as_str()))
+        .filter(oauth_client::tenant_id.eq(tenant_id.as_str()))
+        .filter(oauth_client::deleted_at.is_null());
+    let deleted = diesel::update(live).set(oauth_client::deleted_at.eq(Some(now.as_secs()))).execute(c)?;
+    Ok(deleted == 1)
+}
+
+/// Result of a batch of [`purge_deleted_clients`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Sessions that were ended.
+    pub sessions: usize,
+    /// Rows that were deleted.
+    pub rows: usize,
+}
+
+impl Purged {
+    /// Whether nothing is left to do.
+    pub const fn is_done(&self) -> bool {
+        self.sessions == 0 && self.rows == 0
+    }
+}
+
+/// A table whose rows belong to clients, and its key.
+const OF_CLIENT: [(&str, &str); 6] = [
+    ("oauth_authorization_code", "code"),
+    ("oauth_access_token", "token"),
+    ("oauth_refresh_token", "token"),
+    ("oauth_par_request", "request_uri"),
+    ("device_authorization", "device_code"),
+    ("consent", "tenant_id, client_id, did, redirect_origin"),
+];
+
+/// Takes one step in deleting the client that was deleted first: ends at most `limit` of its sessions, whose
+/// heads stay until they are revoked at their PDS, or deletes at most `limit` rows of a table, or finally its
+/// own row. Nothing is left to do when [`Purged::is_done`] says so.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn purge_deleted_clients(
+    c: &mut AnyConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Purged, StoreError> {
+    let first = oauth_client::table
+        .filter(oauth_client::deleted_at.is_not_null())
+        .order(oauth_client::deleted_at.asc())
+        .select(oauth_client::client_id)
+        .first::<String>(c)
+        .optional()?;
+    let Some(client_id) = first else { return Ok(Purged::default()) };
+    let sessions = end_sessions_of(c, &client_id, now, limit)?;
+    if sessions > 0 {
+        return Ok(Purged { sessions, rows: 0 });
+    }
+    let rows = delete_auth_requests_of(c, &client_id, limit)?;
+    if rows > 0 {
+        return Ok(Purged { sessions: 0, rows });
+    }
+    for (table, key) in OF_CLIENT {
+        let rows = delete_rows_of(c, &client_id, table, key, limit)?;
+        if rows > 0 {
+            return Ok(Purged { sessions: 0, rows });
+        }
+    }
+    let deleted = oauth_client::table
+        .filter(oauth_client::client_id.eq(&client_id))
+        .filter(oauth_client::deleted_at.is_not_null());
+    Ok(Purged { sessions: 0, rows: diesel::delete(deleted).execute(c)? })
+}
+
+fn end_sessions_of(
+    c: &mut AnyConnection,
+    client_id: &str,
+    now: Timestamp,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let live: Vec<String> = upstream_session::table
+        .filter(upstream_session::client_id.eq(client_id))
+        .filter(upstream_session::ended_at.is_null())
+        .order(upstream_session::session_id.asc())
+        .limit(limit)
+        .select(upstream_session::session_id)
+        .load(c)?;
+    for session_id in &live {
+        sessions::end_session(c, &UpstreamSessionId::new(session_id.clone()), now)?;
+        let session = upstream_session::table.filter(upstream_session::session_id.eq(session_id));
+        diesel::update(session).set(upstream_session::deleted_at.eq(now.as_secs())).execute(c)?;
+    }
+    Ok(live.len())
+}
+
+/// Deletes authorization requests, with the upstream requests that await a callback for each.
+fn delete_auth_requests_of(c: &mut AnyConnection, client_id: &str, limit: i64) -> Result<usize, StoreError> {
+    let some: Vec<String> = oauth_auth_request::table
+        .filter(oauth_auth_request::client_id.eq(client_id))
+        .limit(limit)
+        .select(oauth_auth_request::session_id)
+        .load(c)?;
+    let waiting = oauth_atp_request::table.filter(oauth_atp_request::auth_request_id.eq_any(&some));
+    diesel::delete(waiting).execute(c)?;
+    let requests = oauth_auth_request::table.filter(oauth_auth_request::session_id.eq_any(&some));
+    Ok(diesel::delete(requests).execute(c)?)
+}
+
+fn delete_rows_of(
+    c: &mut AnyConnection,
+    client_id: &str,
+    table: &str,
+    key: &str,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let some = format!("SELECT {key} FROM {table} WHERE client_id = $1 LIMIT $2");
+    let statement = format!("DELETE FROM {table} WHERE ({key}) IN ({some})");
+    Ok(sql_query(statement).bind::<Text, _>(client_id).bind::<BigInt, _>(limit).execute(c)?)
+}

@@ -1,0 +1,68 @@
+//! Reads columns back into domain types: an unexpected value is a corrupt row, never a panic.
+
+use causeway_domain::session::UpstreamAuth;
+use causeway_domain::{CodeChallenge, Did, Handle, Resources, Scope};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::error::StoreError;
+
+/// The only PKCE method that we support.
+pub(crate) const S256: &str = "S256";
+
+/// A column, named in errors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column(pub(crate) &'static str, pub(crate) &'static str);
+
+impl Column {
+    pub(crate) const fn corrupt(self) -> StoreError {
+        StoreError::corrupt(self.0, self.1)
+    }
+
+    pub(crate) fn present<T>(self, value: Option<T>) -> Result<T, StoreError> {
+        value.ok_or_else(|| self.corrupt())
+    }
+
+    pub(crate) fn did(self, text: &str) -> Result<Did, StoreError> {
+        Did::parse(text).map_err(|_| self.corrupt())
+    }
+
+    pub(crate) fn handle(self, text: Option<&str>) -> Result<Option<Handle>, StoreError> {
+        text.map(Handle::parse).transpose().map_err(|_| self.corrupt())
+    }
+
+    /// A missing scope is the empty set. A value that this version does not know allows nothing.
+    pub(crate) fn scope(self, text: Option<&str>) -> Result<Scope, StoreError> {
+        Scope::from_stored(text.unwrap_or_default()).map_err(|_| self.corrupt())
+    }
+
+    pub(crate) fn resources(self, text: Option<&str>) -> Result<Resources, StoreError> {
+        self.present(Resources::from_stored(text))
+    }
+
+    pub(crate) fn code_challenge(
+        self,
+        method: Option<&str>,
+        challenge: Option<&str>,
+    ) -> Result<Option<CodeChallenge>, StoreError> {
+        match (method, challenge) {
+            (None, None) => Ok(None),
+            (Some(S256), Some(challenge)) => {
+                CodeChallenge::parse(challenge).map(Some).map_err(|_| self.corrupt())
+            }
+            _ => Err(self.corrupt()),
+        }
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(self, text: &str) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|_| self.corrupt())
+    }
+
+    pub(crate) fn to_json<T: Serialize>(self, value: &T) -> Result<String, StoreError> {
+        serde_json::to_string(value).map_err(|_| self.corrupt())
+    }
+
+    pub(crate) fn upstream_auth(self, text: &str) -> Result<UpstreamAuth, StoreError> {
+        self.json(text)
+    }
+}

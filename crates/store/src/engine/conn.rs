@@ -1,0 +1,208 @@
+//! The connection that every query function takes, and how one of each kind is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diesel::connection::{CacheSize, InstrumentationEvent, SimpleConnection};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{Connection, PgConnection, SqliteConnection};
+
+use crate::engine::deadline;
+use crate::engine::error::StoreError;
+use crate::engine::options::Pooler;
+
+/// A connection to either database.
+#[derive(diesel::MultiConnection)]
+pub enum AnyConnection {
+    /// The embedded database.
+    Sqlite(SqliteConnection),
+    /// A PostgreSQL server.
+    Postgres(PgConnection),
+}
+
+/// Purpose of a SQLite connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SqliteRole {
+    /// The one connection that writes. It waits `lock_timeout` for a lock of another process.
+    Writer {
+        /// The wait.
+        lock_timeout: Duration,
+    },
+    /// A connection of the pool: it cannot write and never waits, because it may be used on an async worker.
+    /// Only a process that locks the whole file blocks a reader.
+    Reader,
+    /// A connection that only reads the schema, at start-up or on the command line.
+    Inspector,
+}
+
+/// The file behind an open SQLite database. When it is moved, deleted or replaced, connections go on with a
+/// file that nobody will ever see again: reporting that is better than losing writes.
+#[derive(Clone, Debug)]
+pub(crate) struct DatabaseFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl DatabaseFile {
+    /// The file as it is now.
+    pub(crate) fn at(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is still there.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if identity(&self.path)? == self.identity {
+            return Ok(());
+        }
+        Err(StoreError::unavailable(format!(
+            "{} was replaced while it was open: restart",
+            self.path.display()
+        )))
+    }
+}
+
+/// Device and inode.
+fn identity(path: &Path) -> Result<(u64, u64), StoreError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Settings of a connection. The timeout comes first: switching to WAL may have to wait for another process.
+const SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4000; \
+     PRAGMA wal_autocheckpoint = 4000;";
+/// How often the setup is retried, and after how long.
+const SETUP_TRIES: u32 = 100;
+const SETUP_PAUSE: Duration = Duration::from_millis(20);
+
+/// Opens a SQLite database. A writer makes the file, readable by its owner alone, when there is none;
+/// a reader never does.
+pub(crate) fn open_sqlite(path: &Path, role: SqliteRole) -> Result<SqliteConnection, StoreError> {
+    if matches!(role, SqliteRole::Writer { .. }) {
+        create_private(path)?;
+    }
+    let name = path.to_str().ok_or_else(|| StoreError::unavailable("the database path is not UTF-8"))?;
+    let mut conn = SqliteConnection::establish(name)
+        .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))?;
+    let mut tries = 0;
+    loop {
+        match conn.batch_execute(SETUP).map_err(StoreError::from) {
+            // When two connections switch a new file to WAL at once, SQLite refuses one immediately, whatever
+            // the timeout.
+            Err(StoreError::Busy(_)) if tries < SETUP_TRIES => tries += 1,
+            outcome => break outcome?,
+        }
+        std::thread::sleep(SETUP_PAUSE);
+    }
+    match role {
+        SqliteRole::Writer { lock_timeout } => conn.batch_execute(&busy_timeout(lock_timeout))?,
+        SqliteRole::Reader => conn.batch_execute("PRAGMA query_only = ON; PRAGMA busy_timeout = 0;")?,
+        SqliteRole::Inspector => conn.batch_execute("PRAGMA query_only = ON;")?,
+    }
+    Ok(conn)
+}
+
+/// The statement that makes a connection wait for a lock of another process.
+pub(crate) fn busy_timeout(timeout: Duration) -> String {
+    format!("PRAGMA busy_timeout = {};", timeout.as_millis())
+}
+
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::unavailable(format!("cannot create {}: {error}", path.display()))),
+    }
+}
+
+/// Errors of a PostgreSQL connection since the last check, whatever a closure made of them.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    closed: AtomicBool,
+    contended: AtomicBool,
+}
+
+impl Health {
+    fn note(&self, error: &DieselError) {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+            | DieselError::BrokenTransactionManager => self.closed.store(true, Ordering::Relaxed),
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
+                self.contended.store(true, Ordering::Relaxed);
+            }
+            // diesel has no kind for SQLSTATE 40P01; `lc_messages` is C on our connections.
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
+                if info.message().contains("deadlock detected") =>
+            {
+                self.contended.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the connection was lost.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the transaction lost against another one (SQLSTATE 40001 or 40P01); resets the flag.
+    pub(crate) fn take_contended(&self) -> bool {
+        self.contended.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Settings of a connection to a PostgreSQL server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PostgresSettings {
+    /// The proxy before the server.
+    pub(crate) pooler: Pooler,
+    /// The deadline of a call.
+    pub(crate) timeout: Duration,
+}
+
+/// Opens a connection to a PostgreSQL server; `url` carries its timeouts already.
+pub(crate) fn open_postgres(
+    url: &str,
+    settings: PostgresSettings,
+) -> Result<(PgConnection, Arc<Health>), StoreError> {
+    // Before libpq does it: libpq has OpenSSL clean up when the process exits, under threads that still use it.
+    openssl::init();
+    let mut conn = PgConnection::establish(url)
+        .map_err(|error| StoreError::unavailable(format!("PostgreSQL: {error}")))?;
+    match settings.pooler {
+        Pooler::None => set_up_session(&mut conn, settings.timeout)?,
+        // Another transaction runs on another connection of the server, which lacks this one's statements.
+        Pooler::Transaction => conn.set_prepared_statement_cache_size(CacheSize::Disabled),
+    }
+    let health = Arc::new(Health::default());
+    let noted = Arc::clone(&health);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::FinishQuery { error: Some(error), .. } = event {
+            noted.note(error);
+        }
+    });
+    Ok((conn, health))
+}
+
+fn set_up_session(conn: &mut PgConnection, timeout: Duration) -> Result<(), StoreError> {
+    conn.batch_execute(&format!("SET client_min_messages = warning{}", deadline::session_settings(timeout)))?;
+    // Only a superuser may; otherwise deadlocks are recognized on servers with English messages only.
+    let _ = conn.batch_execute("SET lc_messages = 'C';");
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Database errors.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::encryption::seal::SealError;
+use crate::engine::migrate::SchemaState;
+
+/// Why a query, a transaction or a row failed. No variant carries a value from a row.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database responds but is locked by another user of it; retryable.
+    #[error("the database is busy: {0}")]
+    Busy(String),
+    /// The database cannot be reached, or cannot write (disk full, I/O error); retryable later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The transaction was lost before it was committed, through no fault of the closure; retryable.
+    #[error("the transaction was lost: {0}")]
+    TransactionLost(String),
+    /// Another transaction changed what this one was based on; retryable.
+    #[error("another transaction was first: {0}")]
+    Conflict(&'static str),
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+    /// A row holds a value that this program never writes.
+    #[error("corrupt row: {table}.{column}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// A sealed value could not be opened, or a value could not be sealed.
+    #[error("{table}: {error}")]
+    Seal {
+        /// The table.
+        table: &'static str,
+        /// The cause.
+        error: SealError,
+    },
+    /// A constraint of the schema refused the row: it exists already, or what it points to does not.
+    #[error("constraint violated: {0}")]
+    Constraint(String),
+    /// The query failed.
+    #[error("query failed: {0}")]
+    Query(String),
+    /// The database's migrations are not exactly those that this program knows.
+    #[error("{0}")]
+    Schema(SchemaState),
+    /// The closure panicked; its transaction was rolled back.
+    #[error("a transaction panicked")]
+    Panicked,
+}
+
+impl StoreError {
+    /// Whether the same call may succeed in a moment.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::TransactionLost(_) | Self::Conflict(_))
+    }
+
+    /// Whether the same call fails whatever becomes of the database: the fault is in the data or the key, or
+    /// this store is closed. Every other error may be due to the database's present state: it reports a full
+    /// disk or a read-only mode in too many different messages to list.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Constraint(_) | Self::Corrupt { .. } | Self::Seal { .. } | Self::Closed)
+    }
+
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable(reason.into())
+    }
+
+    pub(crate) const fn corrupt(table: &'static str, column: &'static str) -> Self {
+        Self::Corrupt { table, column }
+    }
+}
+
+impl From<DieselError> for StoreError {
+    fn from(error: DieselError) -> Self {
+        use DatabaseErrorKind as Kind;
+        match error {
+            DieselError::DatabaseError(kind, info) => {
+                let message = info.message().to_owned();
+                match kind {
+                    Kind::UniqueViolation
+                    | Kind::ForeignKeyViolation
+                    | Kind::NotNullViolation
+                    | Kind::CheckViolation
+                    | Kind::RestrictViolation
+                    | Kind::ExclusionViolation => Self::Constraint(message),
+                    Kind::ClosedConnection | Kind::UnableToSendCommand => Self::Unavailable(message),
+                    Kind::SerializationFailure => Self::Busy(message),
+                    _ => classify(message),
+                }
+            }
+            DieselError::BrokenTransactionManager => Self::TransactionLost("broken connection".to_owned()),
+            other => Self::Query(other.to_string()),
+        }
+    }
+}
+
+/// Classifies the messages for which diesel has no kind.
+fn classify(message: String) -> StoreError {
+    const BUSY: [&str; 6] = [
+        "is locked",
+        "deadlock detected",
+        "lock timeout",
+        "statement timeout",
+        "could not obtain lock",
+        "canceling statement",
+    ];
+    const DOWN: [&str; 20] = [
+        "disk I/O error",
+        "Input/output error",
+        "is full",
+        "No space left on device",
+        "could not extend file",
+        "could not write",
+        "Disk quota exceeded",
+        "read-only transaction",
+        "is in recovery",
+        "during recovery",
+        "query_wait_timeout",
+        "connection slots",
+        "unable to open database file",
+        "attempt to write a readonly database",
+        "out of memory",
+        "out of shared memory",
+        "too many clients",
+        "is starting up",
+        "is shutting down",
+        "terminating connection",
+    ];
+    // Raised by a trigger of the schema, for which SQLite has no code.
+    if message == "client is deleted" {
+        return StoreError::Constraint(message);
+    }
+    if message.contains("prepared statement \"") {
+        return StoreError::Query(format!(
+            "{message}: is there a pooler in transaction mode before PostgreSQL? Then set database-pooler to transaction"
+        ));
+    }
+    if BUSY.iter().any(|sign| message.contains(sign)) {
+        StoreError::Busy(message)
+    } else if DOWN.iter().any(|sign| message.contains(sign)) {
+        StoreError::Unavailable(message)
+    } else {
+        StoreError::Query(message)
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The writer's thread could not be started.
+    #[error("cannot start the writer thread: {0}")]
+    Thread(String),
+}

@@ -1,0 +1,304 @@
+//! Events about sign-ins and sessions, delivered to clients: `event_subscription` and `event_outbox`.
+//!
+//! An event is written in the transaction of the change that it reports, and only for a client that has
+//! subscribed. The row takes no lock but its own: it has no position in the client's order yet, which it gets
+//! once it is committed ([`crate::events::order`]).
+
+pub mod deliveries;
+pub mod logouts;
+pub mod order;
+
+use causeway_domain::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
+use diesel::dsl::AssumeNotNull;
+use diesel::prelude::*;
+use serde::Serialize;
+
+use crate::encryption::seal::SealingKeyRing;
+use crate::encryption::sealed::WEBHOOK_SECRET;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::schema::{event_outbox, event_subscription, upstream_session};
+
+/// Kind of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The user was sent to the authorization server.
+    Started,
+    /// The user signed in and consented: the session is in use.
+    Completed,
+    /// The sign-in did not complete: denied, cancelled, or something failed.
+    Failed,
+    /// The session was refreshed at the authorization server.
+    Refreshed,
+    /// The authorization server has ended the session: the user has to sign in again.
+    ReauthRequired,
+    /// The session has ended.
+    Ended,
+}
+
+impl EventKind {
+    /// Its name on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Refreshed => "refreshed",
+            Self::ReauthRequired => "reauth_required",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// An event, as its client receives it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Serialize)]
+#[diesel(table_name = event_outbox)]
+pub struct Event {
+    /// Position in the client's order: grows from one event to the next, and is unique in the deployment.
+    #[diesel(select_expression = event_outbox::position.assume_not_null())]
+    #[diesel(select_expression_type = AssumeNotNull<event_outbox::position>)]
+    pub id: i64,
+    /// Its kind ([`EventKind`]).
+    pub event: String,
+    /// Time of the event, in Unix seconds.
+    pub at: i64,
+    /// The sign-in that it is part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_kind: Option<String>,
+    /// Its iteration at that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_iteration: Option<i64>,
+    /// The account.
+    #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
+    pub did: Option<String>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = event_outbox)]
+struct NewRow {
+    at: i64,
+    tenant_id: String,
+    client_id: String,
+    event: &'static str,
+    correlation_id: Option<String>,
+    session_id: Option<String>,
+    session_kind: Option<String>,
+    session_iteration: Option<i64>,
+    did: Option<String>,
+    webhook_due_at: Option<i64>,
+}
+
+/// Records an event of a session, if its client has subscribed.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn note_session(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    event: EventKind,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    type Found = (String, String, Option<String>, String, i64, String, Option<String>);
+    let found = upstream_session::table
+        .inner_join(
+            event_subscription::table.on(event_subscription::client_id.eq(upstream_session::client_id)),
+        )
+        .filter(upstream_session::session_id.eq(session_id.as_str()))
+        .select((
+            upstream_session::tenant_id,
+            upstream_session::client_id,
+            upstream_session::correlation_id,
+            upstream_session::session_kind,
+            upstream_session::iteration,
+            upstream_session::did,
+            event_subscription::webhook_url,
+        ))
+        .first::<Found>(c)
+        .optional()?;
+    let Some((tenant_id, client_id, correlation_id, kind, iteration, did, webhook)) = found else {
+        return Ok(());
+    };
+    let row = NewRow {
+        at: at.as_secs(),
+        tenant_id,
+        client_id,
+        event: event.as_str(),
+        correlation_id,
+        session_id: Some(session_id.as_str().to_owned()),
+        session_kind: Some(kind),
+        session_iteration: Some(iteration),
+        did: Some(did),
+        webhook_due_at: webhook.map(|_| at.as_secs()),
+    };
+    diesel::insert_into(event_outbox::table).values(&row).execute(c)?;
+    Ok(())
+}
+
+/// Records an event of a sign-in without a session, if its client has subscribed.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn note_sign_in(
+    c: &mut AnyConnection,
+    client_id: &ClientId,
+    correlation_id: Option<&CorrelationId>,
+    event: EventKind,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let found = event_subscription::table
+        .filter(event_subscription::client_id.eq(client_id.as_str()))
+        .select((event_subscription::tenant_id, event_subscription::webhook_url))
+        .first::<(String, Option<String>)>(c)
+        .optional()?;
+    let Some((tenant_id, webhook)) = found else { return Ok(()) };
+    let row = NewRow {
+        at: at.as_secs(),
+        tenant_id,
+        client_id: client_id.as_str().to_owned(),
+        event: event.as_str(),
+        correlation_id: correlation_id.map(|id| id.as_str().to_owned()),
+        session_id: None,
+        session_kind: None,
+        session_iteration: None,
+        did: None,
+        webhook_due_at: webhook.map(|_| at.as_secs()),
+    };
+    diesel::insert_into(event_outbox::table).values(&row).execute(c)?;
+    Ok(())
+}
+
+/// The id of a client's latest event, 0 before the first one; `None`: it has not subscribed.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn latest_event_id(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<Option<i64>, StoreError> {
+    let subscribed = event_subscription::table
+        .filter(event_subscription::client_id.eq(client_id.as_str()))
+        .filter(event_subscription::tenant_id.eq(tenant_id.as_str()))
+        .count()
+        .get_result::<i64>(c)?;
+    if subscribed == 0 {
+        return Ok(None);
+    }
+    let latest: Option<i64> = event_outbox::table
+        .filter(event_outbox::client_id.eq(client_id.as_str()))
+        .select(diesel::dsl::max(event_outbox::position))
+        .first(c)?;
+    Ok(Some(latest.unwrap_or(0)))
+}
+
+/// Lists at most `limit` events of a client after `id`, in order.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn list_events_after(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    id: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    Ok(event_outbox::table
+        .filter(event_outbox::client_id.eq(client_id.as_str()))
+        .filter(event_outbox::tenant_id.eq(tenant_id.as_str()))
+        .filter(event_outbox::position.gt(id))
+        .order(event_outbox::position.asc())
+        .limit(limit)
+        .select(Event::as_select())
+        .load(c)?)
+}
+
+/// The webhook of a client.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Its URL.
+    pub url: String,
+    /// The key that signs its requests.
+    pub secret: Secret,
+}
+
+/// Subscribes a client, or changes its webhook; `false` when this tenant has no such client.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn subscribe(
+    c: &mut AnyConnection,
+    ring: &SealingKeyRing,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    webhook: Option<&Webhook>,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    if crate::clients::find_client(c, tenant_id, client_id)?.is_none() {
+        return Ok(false);
+    }
+    let secret = webhook
+        .map(|webhook| ring.seal_column(WEBHOOK_SECRET, client_id.as_str(), webhook.secret.expose()))
+        .transpose()?;
+    unsubscribe(c, tenant_id, client_id)?;
+    diesel::insert_into(event_subscription::table)
+        .values((
+            event_subscription::client_id.eq(client_id.as_str()),
+            event_subscription::tenant_id.eq(tenant_id.as_str()),
+            event_subscription::webhook_url.eq(webhook.map(|webhook| webhook.url.clone())),
+            event_subscription::webhook_secret.eq(secret),
+            event_subscription::created_at.eq(at.as_secs()),
+        ))
+        .execute(c)?;
+    Ok(true)
+}
+
+/// Unsubscribes a client; `false` when it had not subscribed.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn unsubscribe(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<bool, StoreError> {
+    let own = event_subscription::table
+        .filter(event_subscription::client_id.eq(client_id.as_str()))
+        .filter(event_subscription::tenant_id.eq(tenant_id.as_str()));
+    Ok(diesel::delete(own).execute(c)? == 1)
+}
+
+/// Lists every subscription of a tenant, with the URL of its webhook, if any.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn list_subscriptions(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+) -> Result<Vec<(ClientId, Option<String>)>, StoreError> {
+    let rows: Vec<(String, Option<String>)> = event_subscription::table
+        .filter(event_subscription::tenant_id.eq(tenant_id.as_str()))
+        .order(event_subscription::client_id.asc())
+        .select((event_subscription::client_id, event_subscription::webhook_url))
+        .load(c)?;
+    Ok(rows.into_iter().map(|(id, url)| (ClientId::new(id), url)).collect())
+}
+
+/// Deletes events from before `until`, at most `limit`; returns how many.
+///
+/// # Errors
+/// [`StoreError`] when a query fails.
+pub fn sweep_events(c: &mut AnyConnection, until: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let old = event_outbox::table
+        .filter(event_outbox::at.lt(until.as_secs()))
+        .order(event_outbox::at.asc())
+        .limit(limit)
+        .select(event_outbox::id)
+        .load::<i64>(c)?;
+    Ok(diesel::delete(event_outbox::table.filter(event_outbox::id.eq_any(old))).execute(c)?)
+}
