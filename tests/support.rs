@@ -5,13 +5,13 @@ mod networks;
 use std::path::Path;
 
 use anyhow::Result;
-use causeway_domain::client::{GrantType, Leave};
+use causeway_domain::client::{Entitlement, GrantType};
 use causeway_domain::{
-    BrowserSessionId, ClientId, LiveSession, PlainToken, Scope, SessionKind, SessionState, SystemRng,
-    TenantId, UpstreamSessionId,
+    BrowserSessionId, ClientId, PlainToken, Scope, SessionKind, SessionState, SystemRng, TenantId,
+    UpstreamSessionId, UsableSession,
 };
 use causeway_store::clients;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
 use causeway_store::{DatabaseUrl, Store, StoreError};
 use causeway_testkit::{
@@ -89,7 +89,7 @@ impl Scene {
     pub(crate) async fn upkeep(&self) -> Result<()> {
         causeway_flow::operations::sweep::sweep_all(&self.app.ctx).await?;
         causeway_flow::operations::sweep::revoke_due(&self.app.ctx).await?;
-        causeway_flow::logout::backchannel::tell_due(&self.app.ctx).await?;
+        causeway_flow::logout::backchannel::deliver_due(&self.app.ctx).await?;
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Scene {
             .store()
             .write::<_, StoreError, _>(move |c| {
                 let live = sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)?;
-                let LiveSession { mut head, .. } = live.into_iter().next().unwrap();
+                let UsableSession { mut head, .. } = live.into_iter().next().unwrap();
                 let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?.unwrap();
                 (head.session_id, head.kind, head.state) =
                     (new.clone(), SessionKind::Background, SessionState::Pending);
@@ -127,13 +127,13 @@ impl Scene {
     }
 
     /// A client that authenticates and has entitlements from the operator. It requests a background session.
-    pub(crate) async fn client_with_leave(&self, leaves: &[Leave]) -> Result<OauthClient> {
+    pub(crate) async fn client_with_entitlements(&self, entitlements: &[Entitlement]) -> Result<OauthClient> {
         let more = json!({
             "token_endpoint_auth_method": "client_secret_basic",
             "grant_types": GrantType::ALL.map(GrantType::as_str),
         });
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, more).await?;
-        give_leave(self.app.store(), &client, leaves).await?;
+        grant_entitlements(self.app.store(), &client, entitlements).await?;
         enter(&self.app, &client).await?;
         Ok(OauthClient { scope: "atproto transition:generic background_access".to_owned(), ..client })
     }
@@ -145,12 +145,18 @@ impl Scene {
 }
 
 /// Grants entitlements to a client, as the operator does.
-pub(crate) async fn give_leave(store: &Store, client: &OauthClient, leaves: &[Leave]) -> Result<()> {
-    let (id, leaves) = (ClientId::new(&*client.client_id), leaves.to_vec());
+pub(crate) async fn grant_entitlements(
+    store: &Store,
+    client: &OauthClient,
+    entitlements: &[Entitlement],
+) -> Result<()> {
+    let (id, entitlements) = (ClientId::new(&*client.client_id), entitlements.to_vec());
     store
         .write::<_, StoreError, _>(move |c| {
             let mut client = clients::find_client(c, &TenantId::default_tenant(), &id)?.unwrap();
-            client.metadata.extend(leaves.iter().map(|leave| (leave.member().to_owned(), true.into())));
+            client.metadata.extend(
+                entitlements.iter().map(|entitlement| (entitlement.member().to_owned(), true.into())),
+            );
             clients::update_client(c, &client)
         })
         .await?;
@@ -186,7 +192,7 @@ pub(crate) async fn count(app: &TestApp, table: &'static str) -> Result<i64> {
 /// Arguments for the binary: a database, and a key ring of its own.
 pub(crate) fn database_arguments(database: &TestDatabase, directory: &Path) -> Result<Vec<String>> {
     let key = directory.join("ring.key");
-    std::fs::write(&key, SealingKeyRing::generate(&SystemRng))?;
+    std::fs::write(&key, EncryptionKeyRing::generate(&SystemRng))?;
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let url = match database.url() {
         DatabaseUrl::Sqlite { path } => format!("sqlite://{}", path.display()),

@@ -1,7 +1,7 @@
 //! The account page: which sessions it shows to whom, and who may end them.
 
 use anyhow::Result;
-use causeway_testkit::{Agent, Answer, Person as _};
+use causeway_testkit::{Agent, Answer, User as _};
 
 use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, hidden, on_each_database};
 

@@ -25,11 +25,11 @@ fn registered(scene: &Scene, made: &Value) -> OauthClient {
 }
 
 /// The names of what was written down, the first one first.
-async fn acts(scene: &Scene, query: &str) -> anyhow::Result<Vec<String>> {
-    let acts = ask(scene, "GET", &format!("/admin/audit{query}"), None).await?.json();
-    let names = acts["events"].as_array().unwrap().iter().rev().map(|act| {
-        assert_eq!(act["actor"] == "operator", act["details"]["by"] == "http", "{act}");
-        act["event"].as_str().unwrap().to_owned()
+async fn events(scene: &Scene, query: &str) -> anyhow::Result<Vec<String>> {
+    let events = ask(scene, "GET", &format!("/admin/audit{query}"), None).await?.json();
+    let names = events["events"].as_array().unwrap().iter().rev().map(|event| {
+        assert_eq!(event["actor"] == "operator", event["details"]["by"] == "http", "{event}");
+        event["event"].as_str().unwrap().to_owned()
     });
     Ok(names.collect())
 }
@@ -51,8 +51,8 @@ on_each_database! {
             let stranger = scene.agent.send(request()).await?;
             assert_eq!(stranger.refusal(), "401 invalid_token", "{method} {path}");
             assert_eq!(stranger.header("www-authenticate"), "Bearer realm=\"causeway-admin\"");
-            let person = scene.agent.send(request().bearer_auth(&tokens.access_token)).await?;
-            assert_eq!(person.refusal(), "401 invalid_token", "{method} {path}");
+            let user = scene.agent.send(request().bearer_auth(&tokens.access_token)).await?;
+            assert_eq!(user.refusal(), "401 invalid_token", "{method} {path}");
         }
         let guess = || {
             let request = scene.agent.request("GET".parse().unwrap(), &scene.app.at("/admin/clients"));
@@ -120,7 +120,7 @@ on_each_database! {
             assert_eq!(ask(&scene, method, path, body).await?.refusal(), "404 not_found", "{method} {path}");
         }
         assert_eq!(
-            acts(&scene, &format!("?client={id}")).await?,
+            events(&scene, &format!("?client={id}")).await?,
             ["client_created", "client_updated", "client_updated", "sign_in", "consent", "client_secret_rotated", "client_deleted"]
         );
         for (body, refusal) in [
@@ -170,8 +170,8 @@ on_each_database! {
         ] {
             assert_eq!(ask(&scene, method, path, body).await?.refusal(), refusal, "{method} {path}");
         }
-        let acts = acts(&scene, "?event=revocation").await?;
-        assert_eq!(acts.len(), 3, "{acts:?}");
+        let events = events(&scene, "?event=revocation").await?;
+        assert_eq!(events.len(), 3, "{events:?}");
         Ok(())
     }
 
@@ -249,7 +249,7 @@ on_each_database! {
         assert!(!is_active().await?);
         assert_eq!(revoke(json!({ "client": id })).await?, answer(0), "nothing is left to do");
         let query = format!("?client={id}");
-        assert_eq!(acts(&scene, &query).await?, ["client_created", "revocation"]);
+        assert_eq!(events(&scene, &query).await?, ["client_created", "revocation"]);
         let written = ask(&scene, "GET", &format!("/admin/audit{query}"), None).await?.json();
         assert_eq!(written["events"][0]["details"]["client_tokens"], 1, "{written}");
         Ok(())
@@ -365,7 +365,7 @@ on_each_database! {
         assert!(!keys.to_string().contains("private"));
         let none = ask(&scene, "POST", "/admin/keys", Some(json!({ "alg": "HS256" }))).await?;
         assert_eq!(none.refusal(), "400 invalid_request");
-        assert_eq!(acts(&scene, "?event=key_rotated").await?.len(), 2);
+        assert_eq!(events(&scene, "?event=key_rotated").await?.len(), 2);
         Ok(())
     }
 }

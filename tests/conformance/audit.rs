@@ -1,30 +1,30 @@
 //! The audit log.
 
 use causeway_domain::TenantId;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_store::operations::audit::{AuditEvent, AuditFilter, list_audit_events};
 use causeway_store::testing::refuse_audit_events;
 use causeway_store::{PageRequest, StoreError};
-use causeway_testkit::{Fault, Person as _, TestApp, Tokens, decide};
+use causeway_testkit::{Fault, TestApp, Tokens, User as _, decide};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 
 /// All audit events, oldest first.
-async fn acts(app: &TestApp) -> anyhow::Result<Vec<AuditEvent>> {
+async fn events(app: &TestApp) -> anyhow::Result<Vec<AuditEvent>> {
     let tenant = TenantId::default_tenant();
-    let mut acts = app
+    let mut events = app
         .store()
         .read::<_, StoreError, _>(move |c| {
             list_audit_events(c, &tenant, &AuditFilter::default(), &PageRequest::first(1000))
         })
         .await?
         .items;
-    acts.reverse();
-    Ok(acts)
+    events.reverse();
+    Ok(events)
 }
 
-fn names(acts: &[AuditEvent]) -> Vec<String> {
-    acts.iter().map(|act| format!("{} {} {}", act.actor.as_str(), act.event, act.outcome)).collect()
+fn names(events: &[AuditEvent]) -> Vec<String> {
+    events.iter().map(|event| format!("{} {} {}", event.actor.as_str(), event.event, event.outcome)).collect()
 }
 
 on_each_database! {
@@ -35,23 +35,23 @@ on_each_database! {
         let session = scene.session_id(&tokens).await?;
         let form = [("client_id", &*scene.client.client_id), ("token", &*tokens.refresh_token)];
         let revoked = scene.agent.post(&scene.app.at("/oauth/revoke"), &form).await?;
-        let acts = acts(&scene.app).await?;
+        let events = events(&scene.app).await?;
         assert_eq!(
-            names(&acts),
+            names(&events),
             ["client client_registered ok", "person sign_in ok", "person consent granted", "client revocation ok"]
         );
-        for act in &acts {
-            assert_eq!(act.client_id.as_ref().unwrap().as_str(), scene.client.client_id, "{act:?}");
-            assert_eq!(act.address.as_deref(), Some("127.0.0.1"), "{act:?}");
-            assert!(act.request_id.is_some(), "{act:?}");
+        for event in &events {
+            assert_eq!(event.client_id.as_ref().unwrap().as_str(), scene.client.client_id, "{event:?}");
+            assert_eq!(event.address.as_deref(), Some("127.0.0.1"), "{event:?}");
+            assert!(event.request_id.is_some(), "{event:?}");
         }
-        for act in &acts[1..] {
-            assert_eq!(act.did.as_ref().unwrap().as_str(), DID, "{act:?}");
-            assert_eq!(act.session_id.as_ref().unwrap().as_str(), session, "{act:?}");
-            assert!(act.correlation_id.is_some() && act.correlation_id == acts[1].correlation_id, "{act:?}");
+        for event in &events[1..] {
+            assert_eq!(event.did.as_ref().unwrap().as_str(), DID, "{event:?}");
+            assert_eq!(event.session_id.as_ref().unwrap().as_str(), session, "{event:?}");
+            assert!(event.correlation_id.is_some() && event.correlation_id == events[1].correlation_id, "{event:?}");
         }
-        assert_eq!(acts[3].request_id.as_deref(), Some(revoked.header("x-request-id")));
-        assert_eq!(acts[2].details["scope"], "atproto transition:generic");
+        assert_eq!(events[3].request_id.as_deref(), Some(revoked.header("x-request-id")));
+        assert_eq!(events[2].details["scope"], "atproto transition:generic");
         Ok(())
     }
 
@@ -71,7 +71,7 @@ on_each_database! {
         scene.app.clock.advance(60);
         scene.client.refresh(&scene.agent, &first.refresh_token).await?;
         assert_eq!(
-            names(&acts(&scene.app).await?)[1..],
+            names(&events(&scene.app).await?)[1..],
             [
                 "person sign_in ok",
                 "person consent denied",
@@ -87,7 +87,7 @@ on_each_database! {
         };
         scene.upstream.script(|script| script.token = Fault::Status(503));
         assert_eq!(refresh().await?.status, 503);
-        assert_eq!(names(&acts(&scene.app).await?).last().unwrap(), "server refresh failed");
+        assert_eq!(names(&events(&scene.app).await?).last().unwrap(), "server refresh failed");
         Ok(())
     }
 
@@ -96,10 +96,10 @@ on_each_database! {
     /// requests are not.
     async fn exports_and_exchanges(database) {
         let scene = Scene::set(database).await?;
-        let trusted = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
+        let trusted = scene.client_with_entitlements(&[Entitlement::BackgroundAccess, Entitlement::SessionExport]).await?;
         let tokens = trusted.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let id = scene.session_id(&tokens).await?;
-        let known = acts(&scene.app).await?.len();
+        let known = events(&scene.app).await?.len();
         let path = format!("/api/sessions/{id}");
         let exported = trusted.post(&scene.agent, &path, &[]).await?;
         let htu = format!("{}/xrpc/com.atproto.server.getSession", scene.upstream.origin);
@@ -114,12 +114,12 @@ on_each_database! {
             ("scope", "atproto"),
         ];
         let exchanged = trusted.post(&scene.agent, "/oauth/token", &exchange).await?;
-        let plain = scene.client_with_leave(&[]).await?;
+        let plain = scene.client_with_entitlements(&[]).await?;
         assert_eq!(plain.post(&scene.agent, &path, &[]).await?.refusal(), "403 unauthorized_client");
 
-        let acts = acts(&scene.app).await?.split_off(known);
+        let events = events(&scene.app).await?.split_off(known);
         assert_eq!(
-            names(&acts),
+            names(&events),
             [
                 "client session_export ok",
                 "client proof_signed ok",
@@ -128,24 +128,24 @@ on_each_database! {
                 "client session_export refused",
             ]
         );
-        for (act, answer) in acts.iter().zip([&exported, &signed, &exchanged]) {
+        for (event, answer) in events.iter().zip([&exported, &signed, &exchanged]) {
             assert_eq!(answer.status, 200, "{answer:?}");
-            assert_eq!(act.session_id.as_ref().unwrap().as_str(), id, "{act:?}");
-            assert_eq!(act.client_id.as_ref().unwrap().as_str(), trusted.client_id, "{act:?}");
-            assert_eq!(act.did.as_ref().unwrap().as_str(), DID, "{act:?}");
-            assert_eq!(act.request_id.as_deref(), Some(answer.header("x-request-id")), "{act:?}");
-            assert_eq!(act.details["session_kind"], "background", "{act:?}");
+            assert_eq!(event.session_id.as_ref().unwrap().as_str(), id, "{event:?}");
+            assert_eq!(event.client_id.as_ref().unwrap().as_str(), trusted.client_id, "{event:?}");
+            assert_eq!(event.did.as_ref().unwrap().as_str(), DID, "{event:?}");
+            assert_eq!(event.request_id.as_deref(), Some(answer.header("x-request-id")), "{event:?}");
+            assert_eq!(event.details["session_kind"], "background", "{event:?}");
         }
-        assert_eq!(acts[0].details["session_iteration"], 1);
-        assert_eq!(acts[2].details["scope"], "atproto");
-        assert_eq!((acts[4].client_id.as_ref().unwrap().as_str(), &acts[4].session_id), (&*plain.client_id, &None));
+        assert_eq!(events[0].details["session_iteration"], 1);
+        assert_eq!(events[2].details["scope"], "atproto");
+        assert_eq!((events[4].client_id.as_ref().unwrap().as_str(), &events[4].session_id), (&*plain.client_id, &None));
         Ok(())
     }
 
     /// Nothing is exported unless its event is stored.
     async fn no_export_without_its_row(database) {
         let scene = Scene::set(database).await?;
-        let trusted = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
+        let trusted = scene.client_with_entitlements(&[Entitlement::BackgroundAccess, Entitlement::SessionExport]).await?;
         let tokens = trusted.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let path = format!("/api/sessions/{}", scene.session_id(&tokens).await?);
         let htu = format!("{}/xrpc/com.atproto.server.getSession", scene.upstream.origin);
@@ -164,7 +164,7 @@ on_each_database! {
     /// A token that its client revokes alone, once; and the background session whose place another one takes.
     async fn smaller_ends(database) {
         let scene = Scene::set(database).await?;
-        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let client = scene.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
         let first = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let before = scene.session_id(&first).await?;
         for _ in 0..2 {
@@ -173,9 +173,9 @@ on_each_database! {
         }
         let second = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let after = scene.session_id(&second).await?;
-        let acts = acts(&scene.app).await?;
+        let events = events(&scene.app).await?;
         assert_eq!(
-            names(&acts)[2..],
+            names(&events)[2..],
             [
                 "person sign_in ok",
                 "person consent granted",
@@ -185,10 +185,10 @@ on_each_database! {
                 "person revocation superseded",
             ]
         );
-        let session = |act: &AuditEvent| act.session_id.as_ref().unwrap().as_str().to_owned();
-        assert_eq!((session(&acts[4]), &acts[4].details["token_type"]), (before.clone(), &"access_token".into()));
-        assert_eq!((session(&acts[7]), &acts[7].details["superseded_by"]), (before, &after.into()));
-        assert_eq!((acts[7].did.as_ref().unwrap().as_str(), &acts[7].client_id), (DID, &acts[4].client_id));
+        let session = |event: &AuditEvent| event.session_id.as_ref().unwrap().as_str().to_owned();
+        assert_eq!((session(&events[4]), &events[4].details["token_type"]), (before.clone(), &"access_token".into()));
+        assert_eq!((session(&events[7]), &events[7].details["superseded_by"]), (before, &after.into()));
+        assert_eq!((events[7].did.as_ref().unwrap().as_str(), &events[7].client_id), (DID, &events[4].client_id));
         Ok(())
     }
 
@@ -198,10 +198,10 @@ on_each_database! {
         scene.client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         scene.app.clock.advance(90 * 86_400 - 60);
         scene.upkeep().await?;
-        assert_eq!(acts(&scene.app).await?.len(), 3);
+        assert_eq!(events(&scene.app).await?.len(), 3);
         scene.app.clock.advance(120);
         scene.upkeep().await?;
-        assert_eq!(names(&acts(&scene.app).await?), [] as [&str; 0]);
+        assert_eq!(names(&events(&scene.app).await?), [] as [&str; 0]);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `/oauth/authorize`, `/oauth/par`, the sign-in and consent pages.
 
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, PAR_SECONDS};
-use causeway_testkit::{Agent, Person as _, decide};
+use causeway_testkit::{Agent, User as _, decide};
 use url::Url;
 
 use crate::support::{HANDLE, Scene, hidden, on_each_database};

@@ -192,7 +192,7 @@ on_each_database! {
         scene.app.store().write::<_, StoreError, _>(move |c| {
             admin::end_sessions(c, &TenantId::default_tenant(), &filter, &PageRequest::first(10), now)
         }).await?;
-        let tellers = (0..8).map(|n| causeway_flow::logout::backchannel::tell_due(if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }));
+        let tellers = (0..8).map(|n| causeway_flow::logout::backchannel::deliver_due(if n % 2 == 0 { &scene.app.ctx } else { &other.ctx }));
         futures_util::future::try_join_all(tellers).await?;
         assert_eq!((server.posts().len(), scene.notices().await?), (1, 0));
         Ok(())
@@ -211,7 +211,7 @@ on_each_database! {
         strict.store().write::<_, StoreError, _>(move |c| {
             admin::end_sessions(c, &TenantId::default_tenant(), &filter, &PageRequest::first(10), now)
         }).await?;
-        causeway_flow::logout::backchannel::tell_due(&strict.ctx).await?;
+        causeway_flow::logout::backchannel::deliver_due(&strict.ctx).await?;
         assert_eq!((server.posts().len(), scene.notices().await?), (0, 1));
         for bad in [json!("http://app.example/out"), json!("https://app.example/out#x"), json!("javascript:alert(1)")] {
             let metadata = json!({"redirect_uris": ["https://a.example/cb"], "backchannel_logout_uri": bad});

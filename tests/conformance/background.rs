@@ -1,7 +1,7 @@
 //! Sessions for automation: how they begin, what they survive, and what alone ends them.
 
 use anyhow::Result;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_domain::{ClientId, TenantId};
 use causeway_store::StoreError;
 use causeway_store::clients;
@@ -13,7 +13,7 @@ const DAY: i64 = 86_400;
 
 impl Scene {
     async fn automation(&self) -> Result<OauthClient> {
-        self.client_with_leave(&[Leave::BackgroundAccess]).await
+        self.client_with_entitlements(&[Entitlement::BackgroundAccess]).await
     }
 
     async fn kind(&self, tokens: &Tokens) -> Result<String> {

@@ -1,7 +1,7 @@
 //! Errors and malformed parameters in a PDS's callback.
 
 use anyhow::Result;
-use causeway_testkit::{Agent, Answer, Authorization, Person as _, Tokens, decide};
+use causeway_testkit::{Agent, Answer, Authorization, Tokens, User as _, decide};
 
 use crate::support::{HANDLE, Scene, on_each_database};
 

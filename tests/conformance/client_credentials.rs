@@ -46,7 +46,7 @@ on_each_database! {
     }
 
     /// Such a token gives no access to users' resources: 403 while it is valid.
-    async fn it_opens_nothing_of_a_person(database) {
+    async fn it_opens_nothing_of_a_user(database) {
         let scene = Scene::set(database).await?;
         let client = service(&scene, json!({})).await?;
         let token = client.post(&scene.agent, "/oauth/token", &FORM).await?.json();

@@ -9,7 +9,7 @@ use causeway_domain::{Clock as _, TenantId};
 use causeway_jose::EcKey;
 use causeway_store::StoreError;
 use causeway_store::authorization::device_codes;
-use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Person as _, Tokens, decide};
+use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens, User as _, decide};
 use serde_json::{Value, json};
 
 use crate::forge;

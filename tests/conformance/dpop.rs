@@ -246,7 +246,7 @@ on_each_database! {
             [("client_id", scene.client.client_id.as_str()), ("request_uri", request_uri.as_str())],
         )?;
         let to_upstream = scene.agent.get(begin.as_str()).await?.location()?;
-        let callback = causeway_testkit::Person::approve(&scene.upstream, &to_upstream).await?;
+        let callback = causeway_testkit::User::approve(&scene.upstream, &to_upstream).await?;
         let consent = scene.agent.get(&callback).await?.location()?;
         let code = causeway_testkit::decide(&scene.agent, &consent, "allow").await?.redirect_param("code").unwrap();
         let form = redemption(&code, ask.verifier.expose());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_flow::CtxParts;
 use causeway_testkit::{
     Agent, Authorization, Fault, ScriptedUpstream, TestApp, TestDatabase, Tokens, XrpcReply, decide,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::openid;
 use crate::support::{
-    DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, enter, give_leave, on_each_database, within_a_second,
+    DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, enter, grant_entitlements, on_each_database, within_a_second,
 };
 
 impl Scene {
@@ -52,7 +52,7 @@ impl Scene {
 on_each_database! {
     /// At request time, from the user's PDS, with the scope only; claims that the PDS does not provide are
     /// omitted.
-    async fn email_comes_from_the_persons_server(database) {
+    async fn email_comes_from_the_users_server(database) {
         let scene = Scene::trusting(database, "ORIGIN").await?;
         let asking = |scope| scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
         scene.account(&json!({"did": DID, "handle": HANDLE, "email": "alice@mail.example", "emailConfirmed": true}));
@@ -134,7 +134,7 @@ on_each_database! {
         assert_eq!(said(&without), [Value::Null, Value::Null, Value::Null]);
         assert_eq!(scene.userinfo(&without).await?["name"], HANDLE);
 
-        give_leave(scene.app.store(), &scene.client, &[Leave::IdTokenClaims]).await?;
+        grant_entitlements(scene.app.store(), &scene.client, &[Entitlement::IdTokenClaims]).await?;
         within_a_second(async || {
             let with = scene.sign_in_by(&request()).await?;
             Ok(said(&with) == [json!(HANDLE), json!("alice@mail.example"), json!(true)])
@@ -195,7 +195,7 @@ on_each_database! {
     }
 
     /// Section 5.5.1: a request for a `sub` with a value is answered about that user or not at all.
-    async fn claims_name_the_person(database) {
+    async fn claims_name_the_user(database) {
         let mut scene = Scene::with_bob(database).await?;
         scene.client = scene.web_app().await?;
         let naming = |did: &str| {
@@ -217,7 +217,7 @@ on_each_database! {
         let id = crate::support::hidden(&page, "request");
         let form = [("request", &*id), ("identifier", OTHER_HANDLE)];
         let away = scene.agent.post(&scene.app.at("/oauth/sign-in"), &form).await?.location()?;
-        let back = causeway_testkit::Person::approve(&scene.upstream, &away).await?;
+        let back = causeway_testkit::User::approve(&scene.upstream, &away).await?;
         let answer = scene.agent.get(&back).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"), "{answer:?}");
         // Several values: the user chooses among them.
@@ -227,7 +227,7 @@ on_each_database! {
         };
         assert_eq!(scene.sign_in_by(&naming_one_of(&[OTHER_DID, DID])).await?.answer["sub"], DID);
         let away = scene.agent.get(&naming_one_of(&[OTHER_DID, "did:web:a.example"]).url(&scene.app.issuer)).await?;
-        let back = causeway_testkit::Person::approve(&scene.upstream, &away.location()?).await?;
+        let back = causeway_testkit::User::approve(&scene.upstream, &away.location()?).await?;
         let answer = scene.agent.get(&back).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"), "{answer:?}");
         for (dids, error) in [(&[OTHER_DID, DID][..], None), (&[OTHER_DID], Some("login_required"))] {

@@ -9,7 +9,7 @@ use causeway_flow::operations::events::{deliver_due, new_secret};
 use causeway_jose::hmac_sha256;
 use causeway_store::StoreError;
 use causeway_store::events::{self, Webhook};
-use causeway_testkit::{Hook, OauthClient, Person as _, decide};
+use causeway_testkit::{Hook, OauthClient, User as _, decide};
 use serde_json::Value;
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database};
@@ -177,7 +177,7 @@ on_each_database! {
             .collect();
         assert!(names.iter().any(|name| name == "\"completed\""), "{names:?}");
         let dump = scene.app.store().read(causeway_store::testing::dump_text).await?;
-        assert!(!dump.contains(secret.expose()), "the secret is sealed");
+        assert!(!dump.contains(secret.expose()), "the secret is encrypted");
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use causeway_domain::Clock as _;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
@@ -24,7 +24,7 @@ on_each_database! {
     /// proven, and nothing to refresh.
     async fn a_token_for_the_background_session(database) {
         let scene = Scene::set(database).await?;
-        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let client = scene.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
         let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let id = scene.session_id(&tokens).await?;
         scene.app.clock.advance(60 * 86_400);
@@ -73,9 +73,9 @@ on_each_database! {
     /// codes of the specification.
     async fn for_nothing_else(database) {
         let scene = Scene::set(database).await?;
-        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
-        let stranger = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
-        let without_leave = scene.client_with_leave(&[]).await?;
+        let client = scene.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
+        let stranger = scene.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
+        let without_leave = scene.client_with_entitlements(&[]).await?;
         let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
         let id = scene.session_id(&tokens).await?;
         let device = OauthClient { scope: "atproto".to_owned(), ..client.clone() };

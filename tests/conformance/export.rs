@@ -3,7 +3,7 @@
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_testkit::{Agent, Answer, OauthClient, Tokens};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ on_each_database! {
     /// used last; with an unknown one none.
     async fn looked_up_by_kind(database) {
         let scene = Scene::with_bob(database).await?;
-        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let client = scene.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
         let on_device = OauthClient { scope: "atproto".to_owned(), ..client.clone() };
         let background = session(&scene, &client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?).await?;
         let first = on_device.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -74,7 +74,7 @@ on_each_database! {
         ] {
             assert_eq!(ask(&query).await?.refusal(), refusal, "{query}");
         }
-        let stranger = scene.client_with_leave(&[]).await?;
+        let stranger = scene.client_with_entitlements(&[]).await?;
         let query = format!("/api/sessions?sub={DID}&session_kind=background");
         assert_eq!(get(&stranger, &query).await?.refusal(), "404 not_found");
         assert_eq!(get(&scene.client, &query).await?.refusal(), "403 unauthorized_client", "a public one");
@@ -87,7 +87,7 @@ on_each_database! {
     /// without the relay.
     async fn exported_to_a_trusted_client(database) {
         let scene = Scene::set(database).await?;
-        let client = scene.client_with_leave(&[Leave::BackgroundAccess, Leave::SessionExport]).await?;
+        let client = scene.client_with_entitlements(&[Entitlement::BackgroundAccess, Entitlement::SessionExport]).await?;
         let device = OauthClient { scope: "atproto".to_owned(), ..client.clone() };
         for (client, kind) in [(&client, "background"), (&device, "device")] {
             let tokens = client.sign_in(&scene.agent, &scene.upstream, HANDLE).await?;
@@ -144,10 +144,10 @@ on_each_database! {
     /// Nothing else is exported: not without the entitlement, no other client's sessions, no ended ones.
     async fn exported_to_nobody_else(database) {
         let scene = Scene::set(database).await?;
-        let trusted = scene.client_with_leave(&[Leave::SessionExport]).await?;
+        let trusted = scene.client_with_entitlements(&[Entitlement::SessionExport]).await?;
         let trusted = OauthClient { scope: "atproto".to_owned(), ..trusted };
-        let plain = OauthClient { scope: "atproto".to_owned(), ..scene.client_with_leave(&[]).await? };
-        crate::support::give_leave(scene.app.store(), &scene.client, &[Leave::SessionExport]).await?;
+        let plain = OauthClient { scope: "atproto".to_owned(), ..scene.client_with_entitlements(&[]).await? };
+        crate::support::grant_entitlements(scene.app.store(), &scene.client, &[Entitlement::SessionExport]).await?;
         let htu = format!("{}/xrpc/com.atproto.server.getSession", scene.upstream.origin);
         let mut ids = Vec::new();
         for client in [&trusted, &plain, &scene.client] {

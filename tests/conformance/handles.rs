@@ -178,7 +178,7 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
         let to_upstream = scene.agent.get(&start).await?.location()?;
-        let callback = causeway_testkit::Person::approve(&scene.upstream, &to_upstream).await?;
+        let callback = causeway_testkit::User::approve(&scene.upstream, &to_upstream).await?;
         scene.upstream.script(|script| script.handles = Fault::Status(503));
         let consent = scene.agent.get(&callback).await?.location()?;
         let page = scene.agent.get(&consent).await?;

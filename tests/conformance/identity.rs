@@ -1,7 +1,7 @@
 //! Identity: accepted only with proof (invariants 1 and 2).
 
 use anyhow::Result;
-use causeway_testkit::{Answer, Person as _, ScriptedUpstream};
+use causeway_testkit::{Answer, ScriptedUpstream, User as _};
 
 use crate::support::{DID, HANDLE, OTHER_DID, Scene, on_each_database};
 

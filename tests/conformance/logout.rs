@@ -94,7 +94,7 @@ on_each_database! {
 
     /// Without an id_token, or with one that we did not sign, the user is asked, and sees the client and the
     /// account.
-    async fn otherwise_the_person_is_asked(database) {
+    async fn otherwise_the_user_is_asked(database) {
         let scene = Scene::with_rp(database).await?;
         let tokens = scene.sign_in_as(&scene.agent, HANDLE).await?;
         let (signed, _) = id_token(&tokens).rsplit_once('.').unwrap();

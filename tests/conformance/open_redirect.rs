@@ -48,7 +48,7 @@ on_each_database! {
         let page = ask(&scene, &form).await?;
         assert_eq!(page.status, 400);
         assert!(page.text.contains(&format!("<form method=\"post\" action=\"{SITE}\"")), "{}", page.text);
-        assert!(!page.text.contains("<script"), "it waits for the person: {}", page.text);
+        assert!(!page.text.contains("<script"), "it waits for the user: {}", page.text);
         assert!(!page.header("content-security-policy").contains("form-action"));
         Ok(())
     }

@@ -1,9 +1,7 @@
 //! Consent that need not be given again, and the choice of an account.
 
 use anyhow::Result;
-use causeway_testkit::{
-    Agent, Answer, Authorization, OauthClient, Person as _, TestDatabase, Tokens, decide,
-};
+use causeway_testkit::{Agent, Answer, Authorization, OauthClient, TestDatabase, Tokens, User as _, decide};
 use serde_json::json;
 
 use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, count, enter, hidden, on_each_database};

@@ -65,7 +65,7 @@ impl Signer {
     }
 
     async fn finish(&self, to_upstream: &str) -> anyhow::Result<()> {
-        use causeway_testkit::Person as _;
+        use causeway_testkit::User as _;
         let callback = self.scene.upstream.approve(to_upstream).await?;
         let consent = self.scene.agent.get(&callback).await?.location()?;
         let answer = decide(&self.scene.agent, &consent, "allow").await?;

@@ -273,7 +273,7 @@ on_each_database! {
         let uri = pushed["request_uri"].as_str().expect("a request_uri");
         let url = format!("{}/oauth/authorize?client_id={}&request_uri={uri}", scene.app.issuer, client.client_id);
         let to_upstream = scene.agent.set_out(&url).await?.location()?;
-        let callback = causeway_testkit::Person::approve(&scene.upstream, &to_upstream).await?;
+        let callback = causeway_testkit::User::approve(&scene.upstream, &to_upstream).await?;
         let consent = scene.agent.get(&callback).await?.location()?;
         let answer = decide(&scene.agent, &consent, "allow").await?;
         let code = (answer.redirect_param("code").expect("a code"), authorization);

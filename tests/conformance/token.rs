@@ -26,7 +26,7 @@ async fn provenance(app: &TestApp, code: &str, tokens: &Tokens) -> Result<(i64, 
         .read::<_, StoreError, _>(move |c| {
             let code = codes::find_code(c, &code)?.map_or(0, |code| code.session_iteration);
             let access = match tokens::find_access_token(c, &access)?.map(|token| token.subject) {
-                Some(AccessSubject::Person(person)) => person.session_iteration,
+                Some(AccessSubject::User(user)) => user.session_iteration,
                 _ => None,
             };
             let refresh = tokens::find_refresh_token(c, &refresh)?.and_then(|token| token.session_iteration);

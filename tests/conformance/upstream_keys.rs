@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use causeway_domain::{Clock as _, SystemRng};
 use causeway_jose::EcKey;
 use causeway_store::StoreError;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys;
 use causeway_testkit::{Agent, MockClock, OauthClient, ScriptedUpstream, TestApp, TestDatabase, Tokens};
 use serde_json::Value;
@@ -19,13 +19,13 @@ struct Deployment<'a> {
     database: &'a TestDatabase,
     upstream: ScriptedUpstream,
     clock: MockClock,
-    ring: Arc<SealingKeyRing>,
+    ring: Arc<EncryptionKeyRing>,
     agent: Agent,
 }
 
 impl<'a> Deployment<'a> {
     fn of(database: &'a TestDatabase) -> Result<Self> {
-        let ring = Arc::new(SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng))?);
+        let ring = Arc::new(EncryptionKeyRing::parse(&EncryptionKeyRing::generate(&SystemRng))?);
         let (upstream, clock) = (ScriptedUpstream::start(HANDLE, DID)?, MockClock::now_or_never());
         Ok(Self { database, upstream, clock, ring, agent: Agent::default() })
     }

@@ -19,7 +19,7 @@ use causeway_domain::session::TokenSet;
 use causeway_domain::{
     Clock as _, PlainToken, Rng as _, SessionState, SystemClock, SystemRng, TenantId, UpstreamSessionId,
 };
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
 use causeway_store::testing::{expire_leases, leased_until, stop_hearts};
 use causeway_store::tokens;
@@ -47,7 +47,7 @@ struct Rig {
     arguments: Vec<String>,
     upstream: ScriptedUpstream,
     store: Store,
-    ring: Arc<SealingKeyRing>,
+    ring: Arc<EncryptionKeyRing>,
     issuer: String,
     server: Option<Causeway>,
 }
@@ -58,7 +58,7 @@ impl Rig {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let mut arguments = database_arguments(database, directory.path())?;
         let key: PathBuf = directory.path().join("ring.key");
-        let ring = Arc::new(SealingKeyRing::parse(&std::fs::read_to_string(key)?)?);
+        let ring = Arc::new(EncryptionKeyRing::parse(&std::fs::read_to_string(key)?)?);
         arguments.extend(upstream_arguments(&upstream.environment()));
         // Hundreds of users behind one address.
         arguments.push("--sign-in-limit=off".to_owned());
@@ -104,7 +104,7 @@ impl Rig {
         let hash = PlainToken::presented(&*tokens.access_token).hash();
         let found = self.store.read::<_, StoreError, _>(move |c| tokens::find_access_token(c, &hash)).await?;
         match found.context("the token")?.subject {
-            AccessSubject::Person(person) => Ok(person.session_id),
+            AccessSubject::User(user) => Ok(user.session_id),
             AccessSubject::Client => bail!("the client's own token"),
         }
     }

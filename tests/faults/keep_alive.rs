@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use causeway_domain::UpstreamSessionId;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_domain::session::SessionHead;
 use causeway_flow::upstream::keeper::keep_alive::keep_alive;
 use causeway_store::StoreError;
@@ -16,7 +16,7 @@ const DAY: i64 = 86_400;
 impl Scene {
     /// The background session of a new client of its own.
     async fn idle_session(&self) -> Result<UpstreamSessionId> {
-        let client = self.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let client = self.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
         let tokens = client.sign_in(&Agent::default(), &self.upstream, HANDLE).await?;
         Ok(UpstreamSessionId::new(self.session_id(&tokens).await?))
     }

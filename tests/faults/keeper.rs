@@ -8,7 +8,7 @@ use causeway_domain::Clock as _;
 use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
 use causeway_flow::operations::sweep;
-use causeway_flow::upstream::keeper::{self, LiveSession};
+use causeway_flow::upstream::keeper::{self, UsableSession};
 use causeway_flow::upstream::session::SessionError;
 use causeway_store::StoreError;
 use causeway_store::sessions;
@@ -25,12 +25,12 @@ async fn signed_in(scene: &Scene) -> Result<SessionHead> {
     Ok(scene.app.bearer(&tokens.access_token).await?.session)
 }
 
-async fn uses(app: &TestApp, session: &SessionHead) -> Result<LiveSession, SessionError> {
+async fn uses(app: &TestApp, session: &SessionHead) -> Result<UsableSession, SessionError> {
     keeper::use_session(&app.ctx, session).await
 }
 
 /// A use of the session for which the authorization server has just answered the refresh.
-async fn answered(scene: &Scene, session: &SessionHead) -> JoinHandle<Result<LiveSession, SessionError>> {
+async fn answered(scene: &Scene, session: &SessionHead) -> JoinHandle<Result<UsableSession, SessionError>> {
     let asked = scene.upstream.hits("issued");
     let (ctx, head) = (scene.app.ctx.clone(), session.clone());
     let using = tokio::spawn(async move { keeper::use_session(&ctx, &head).await });
@@ -41,7 +41,7 @@ async fn answered(scene: &Scene, session: &SessionHead) -> JoinHandle<Result<Liv
 }
 
 /// `Retry-After` in seconds.
-fn pause(outcome: &Result<LiveSession, SessionError>) -> i64 {
+fn pause(outcome: &Result<UsableSession, SessionError>) -> i64 {
     match outcome {
         Err(SessionError::Unavailable { retry_after }) => i64::try_from(*retry_after).unwrap(),
         other => panic!("not told to wait: {other:?}"),
@@ -49,7 +49,7 @@ fn pause(outcome: &Result<LiveSession, SessionError>) -> i64 {
 }
 
 /// The URL at which the user has to sign in again, if the caller gets one.
-fn prompt(outcome: Result<LiveSession, SessionError>) -> Option<String> {
+fn prompt(outcome: Result<UsableSession, SessionError>) -> Option<String> {
     match outcome {
         Err(SessionError::ReauthRequired { sign_in_url }) => sign_in_url,
         other => panic!("not over: {other:?}"),

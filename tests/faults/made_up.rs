@@ -96,8 +96,8 @@ on_each_database! {
         let request = request.header("content-type", "application/json").body(metadata.to_string());
         let made = agent.send(request).await?.json();
         let client = [&made["client_id"], &made["client_secret"]].map(|text| text.as_str().unwrap());
-        let person = OauthClient::register(&agent, &server.address).await?;
-        let tokens = person.sign_in(&agent, &upstream, HANDLE).await?;
+        let user = OauthClient::register(&agent, &server.address).await?;
+        let tokens = user.sign_in(&agent, &upstream, HANDLE).await?;
 
         let fuzzer = (program.as_path(), directory.path());
         let bearer = |token: &str| format!("Authorization: Bearer {token}");

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use causeway_domain::TenantId;
 use causeway_domain::session::SessionHead;
-use causeway_flow::upstream::keeper::{self, LiveSession};
+use causeway_flow::upstream::keeper::{self, UsableSession};
 use causeway_flow::upstream::session::SessionError;
 use causeway_store::StoreError;
 use causeway_store::sessions;
@@ -24,7 +24,7 @@ impl Scene {
         Ok(self.app.bearer(&tokens.access_token).await?.session)
     }
 
-    async fn used(&self, session: &SessionHead) -> Result<LiveSession, SessionError> {
+    async fn used(&self, session: &SessionHead) -> Result<UsableSession, SessionError> {
         keeper::use_session(&self.app.ctx, session).await
     }
 
@@ -44,7 +44,7 @@ impl Scene {
         &self,
         session: &SessionHead,
         edit: fn(&mut Value),
-    ) -> Result<LiveSession, SessionError> {
+    ) -> Result<UsableSession, SessionError> {
         self.upstream.script(|script| script.edits_tokens = Some(edit));
         self.app.clock.advance(3600);
         let used = self.used(session).await;
@@ -53,11 +53,11 @@ impl Scene {
     }
 }
 
-fn is_over(outcome: &Result<LiveSession, SessionError>) -> bool {
+fn is_over(outcome: &Result<UsableSession, SessionError>) -> bool {
     matches!(outcome, Err(SessionError::ReauthRequired { .. }))
 }
 
-fn is_put_off(outcome: &Result<LiveSession, SessionError>) -> bool {
+fn is_put_off(outcome: &Result<UsableSession, SessionError>) -> bool {
     matches!(outcome, Err(SessionError::Unavailable { .. }))
 }
 
@@ -280,7 +280,7 @@ on_each_database! {
             scene.upstream.script(|script| script.edits_tokens = Some(edit));
             let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
             let to_upstream = scene.agent.get(&start).await?.location()?;
-            let callback = causeway_testkit::Person::approve(&scene.upstream, &to_upstream).await?;
+            let callback = causeway_testkit::User::approve(&scene.upstream, &to_upstream).await?;
             let answer = scene.agent.get(&callback).await?;
             assert_eq!(answer.redirect_param("error").as_deref(), Some("server_error"), "{answer:?}");
             assert_eq!((scene.sessions().await?, scene.upstream.live_grants()), (0, 0));

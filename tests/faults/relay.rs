@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_testkit::{Answer, Fault, Nonces, Person as _, TokenRefusal, XrpcReply};
+use causeway_testkit::{Answer, Fault, Nonces, TokenRefusal, User as _, XrpcReply};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::SessionError;
-use causeway_testkit::{Fault, Person as _, RequestBuilder, Script};
+use causeway_testkit::{Fault, RequestBuilder, Script, User as _};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, count, on_each_database};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use causeway_domain::SystemRng;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream, Tokens};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -125,18 +125,18 @@ async fn keys_rotate() -> Result<()> {
 /// Values encrypted with an old key are re-encrypted with a new one beside a running server, without loss; a
 /// server with the new key alone then works.
 #[tokio::test]
-async fn the_sealing_key_changes() -> Result<()> {
+async fn the_encryption_key_changes() -> Result<()> {
     let Deployment { directory, server, upstream, agent } = Deployment::start().await?;
     let path = directory.path();
     let key_file = path.join("causeway.key");
     let line = |text: &str| text.lines().last().expect("a line").to_owned();
     let old = line(&std::fs::read_to_string(&key_file)?);
-    let new = line(&SealingKeyRing::generate(&SystemRng));
+    let new = line(&EncryptionKeyRing::generate(&SystemRng));
     let (old_kid, new_kid) = (kid(&old), kid(&new));
     let mut arguments = upstream_arguments(&upstream.environment());
     arguments.retain(|argument| argument != "--listen=127.0.0.1:0");
     arguments.push(format!("--listen={}", server.address.trim_start_matches("http://")));
-    let reseal = async |more: &[&str]| Causeway::run(path, &[&["keys", "reseal"], more].concat()).await;
+    let reencrypt = async |more: &[&str]| Causeway::run(path, &[&["keys", "reencrypt"], more].concat()).await;
 
     let client = OauthClient::register(&agent, &server.address).await?;
     let tokens = client.sign_in(&agent, &upstream, HANDLE).await?;
@@ -148,18 +148,18 @@ async fn the_sealing_key_changes() -> Result<()> {
         agent.send(agent.request("POST".parse()?, &url).bearer_auth(&tokens.access_token)).await
     };
 
-    let looked = String::from_utf8(reseal(&["--dry-run"]).await?.stdout)?;
+    let looked = String::from_utf8(reencrypt(&["--dry-run"]).await?.stdout)?;
     ensure!(looked.contains(&format!("{old_kid}\tseals")) && !looked.contains("Nothing here"), "{looked}");
-    let output = reseal(&[]).await?;
+    let output = reencrypt(&[]).await?;
     let said = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    ensure!(said.contains("oauth_atp_session.access_token\t1 sealed anew"), "{said}");
+    ensure!(said.contains("oauth_atp_session.access_token\t1 re-encrypted"), "{said}");
     ensure!(said.contains(&format!("Nothing here needs {old_kid} any more")), "{said}");
     ensure!(
         said.contains(&format!("{new_kid}\tseals")) && !said.contains(&format!("{old_kid}\tseals")),
         "{said}"
     );
-    let audited = run(path, &["audit", "list", "--event", "secrets_resealed"]).await?;
+    let audited = run(path, &["audit", "list", "--event", "secrets_reencrypted"]).await?;
     ensure!(audited.contains("\"begun\"") && audited.contains("\"ok\""), "{audited}");
     assert_eq!(refresh(&server).await?.json()["head_iteration"], 2, "the running server");
     server.stop().await?;
@@ -167,22 +167,22 @@ async fn the_sealing_key_changes() -> Result<()> {
     std::fs::write(&key_file, format!("{new}\n"))?;
     let server = Causeway::serve(path, &arguments).await?;
     assert_eq!(refresh(&server).await?.json()["head_iteration"], 3, "with the new key alone");
-    let again = reseal(&[]).await?;
+    let again = reencrypt(&[]).await?;
     ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 
     // A key removed from the ring too early: nothing encrypted with it is dropped.
-    let newest = line(&SealingKeyRing::generate(&SystemRng));
+    let newest = line(&EncryptionKeyRing::generate(&SystemRng));
     std::fs::write(&key_file, format!("{newest}\n{new}\n"))?;
     for alg in ["RS256", "ES256"] {
         run(path, &["keys", "rotate", "--alg", alg]).await?;
     }
     std::fs::write(&key_file, format!("{newest}\n"))?;
-    let refused = reseal(&[]).await?;
+    let refused = reencrypt(&[]).await?;
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
     let said = String::from_utf8(refused.stdout)?;
     ensure!(said.contains("does not open") && said.contains(&format!("{new_kid}\tseals")), "{said}");
     std::fs::write(&key_file, format!("{newest}\n{new}\n"))?;
-    ensure!(reseal(&[]).await?.status.success());
+    ensure!(reencrypt(&[]).await?.status.success());
     server.stop().await?;
     std::fs::write(&key_file, format!("{newest}\n"))?;
     let server = Causeway::serve(path, &arguments).await?;
@@ -202,7 +202,7 @@ async fn doctor_looks() -> Result<()> {
     let directory = deployment.directory.path();
     let plc = format!("--plc-url={}", deployment.upstream.origin);
     let healthy = run(directory, &["doctor", "--dev-mode", &plc]).await?;
-    for line in ["ok    database", "ok    sealing key", "ok    PLC directory", "ok    clock"] {
+    for line in ["ok    database", "ok    encryption key", "ok    PLC directory", "ok    clock"] {
         assert!(healthy.contains(line), "{healthy}");
     }
     assert!(healthy.contains("two weeks") && !healthy.contains("BAD"), "{healthy}");

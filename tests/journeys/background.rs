@@ -76,7 +76,7 @@ on_each_network! {
     /// Sign in, write both ways; write with tokens that are over, fifty times at once, after the server was killed;
     /// sign out, and see the background session live on; write with nobody there; take the permission back, and
     /// see it end at the PDS.
-    async fn goes_on_when_its_person_has_signed_out(database, release) {
+    async fn goes_on_when_its_user_has_signed_out(database, release) {
         let Some(net) = RealNet::start_own(release).await? else { return Ok(()) };
         let account = net.new_account("alice").await?;
         let directory = tempfile::tempdir()?;
@@ -101,10 +101,10 @@ on_each_network! {
             redirect_uri: "http://127.0.0.1:49152/callback".to_owned(),
             scope: "atproto transition:generic background_access".to_owned(),
         };
-        let (agent, person) = (Agent::default(), net.person_of(&account));
-        let tokens = client.sign_in(&agent, &person, &account.handle).await?;
+        let (agent, user) = (Agent::default(), net.user_of(&account));
+        let tokens = client.sign_in(&agent, &user, &account.handle).await?;
         let beside = OauthClient { scope: "openid atproto transition:generic".to_owned(), ..client.clone() };
-        let device = beside.sign_in(&agent, &person, &account.handle).await?;
+        let device = beside.sign_in(&agent, &user, &account.handle).await?;
         assert_eq!(net.sessions(&account.did).await?, 2, "an authorization each");
         let job = |token: &str| Job { agent: Agent::default(), issuer: &issuer, did: &account.did, token: token.to_owned() };
         let (mut me, on_device) = (job(&tokens.access_token), job(&device.access_token));

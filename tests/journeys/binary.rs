@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_testkit::{Agent, Causeway, MockClock, OauthClient, ScriptedUpstream, TestApp};
 use tempfile::tempdir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -123,7 +123,7 @@ on_each_database! {
         let directory = tempdir()?;
         let own = database_arguments(database, directory.path())?;
         let ring = std::fs::read_to_string(directory.path().join("ring.key"))?;
-        let ring = std::sync::Arc::new(SealingKeyRing::parse(&ring)?);
+        let ring = std::sync::Arc::new(EncryptionKeyRing::parse(&ring)?);
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let environment = upstream.environment();
         let before =
@@ -168,18 +168,18 @@ on_each_database! {
             anyhow::Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
         };
         run(with(&own, &["migrate", "up"])).await?;
-        assert_eq!(run(with(&own, &["keys", "list"])).await?.0, Some(0), "nothing is sealed: any ring serves");
+        assert_eq!(run(with(&own, &["keys", "list"])).await?.0, Some(0), "nothing is encrypted: any ring serves");
         assert_eq!(run(with(&own, &["keys", "rotate"])).await?.0, Some(0));
-        let sealed = std::fs::read_to_string(directory.path().join("ring.key"))?;
+        let encrypted = std::fs::read_to_string(directory.path().join("ring.key"))?;
         database_arguments(database, directory.path())?;
         let other = std::fs::read_to_string(directory.path().join("ring.key"))?;
         let key = |text: &str| text.lines().last().unwrap().to_owned();
-        let (sealed, other) = (key(&sealed), key(&other));
-        let same_name = other.replacen(other.split(':').next().unwrap(), sealed.split(':').next().unwrap(), 1);
-        for (ring, good) in [(&other, false), (&same_name, false), (&format!("{other}\n{sealed}"), true)] {
+        let (encrypted, other) = (key(&encrypted), key(&other));
+        let same_name = other.replacen(other.split(':').next().unwrap(), encrypted.split(':').next().unwrap(), 1);
+        for (ring, good) in [(&other, false), (&same_name, false), (&format!("{other}\n{encrypted}"), true)] {
             std::fs::write(directory.path().join("ring.key"), ring)?;
             let (code, said, _) = run(with(&own, &["doctor"])).await?;
-            assert_eq!(said.contains("BAD   sealing key"), !good, "{code:?} {said}");
+            assert_eq!(said.contains("BAD   encryption key"), !good, "{code:?} {said}");
             if good {
                 Causeway::serve(directory.path(), &with(&own, &["--listen=127.0.0.1:0"])).await?;
                 continue;

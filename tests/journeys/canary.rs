@@ -8,13 +8,13 @@ use anyhow::Result;
 use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
 use causeway_flow::operations::events::new_secret;
 use causeway_jose::EcKey;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::events;
 use causeway_store::events::Webhook;
 use causeway_store::{StoreError, testing};
 use causeway_testkit::{
-    Agent, Answer, Causeway, Collector, Hook, OauthClient, Person as _, ScriptedUpstream, SeenSpan,
-    TestDatabase, Tokens, decide,
+    Agent, Answer, Causeway, Collector, Hook, OauthClient, ScriptedUpstream, SeenSpan, TestDatabase, Tokens,
+    User as _, decide,
 };
 use serde_json::json;
 use tempfile::tempdir;
@@ -29,7 +29,7 @@ async fn subscribe(
     client: &OauthClient,
     hook: &Hook,
 ) -> Result<String> {
-    let ring = SealingKeyRing::parse(&std::fs::read_to_string(directory.join("ring.key"))?)?;
+    let ring = EncryptionKeyRing::parse(&std::fs::read_to_string(directory.join("ring.key"))?)?;
     let webhook = Webhook { url: hook.url.clone(), secret: new_secret(&SystemRng) };
     let secret = webhook.secret.expose().to_owned();
     let (client_id, tenant) = (ClientId::new(&*client.client_id), TenantId::default_tenant());

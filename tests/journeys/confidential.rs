@@ -25,7 +25,7 @@ on_each_network! {
         assert_eq!((jwks["keys"][0]["crv"].as_str(), jwks["keys"][0].get("d")), (Some("P-256"), None));
 
         let client = OauthClient::register(&agent, &front.url).await?;
-        let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        let tokens = client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
         server.kill().await?;
         let server = serve(directory.path(), &arguments, &mut front).await?;
@@ -48,18 +48,18 @@ on_each_network! {
         let server = serve(directory.path(), &arguments, &mut front).await?;
         let agent = Agent::new(Some(&net.ca()?));
         let mut client = OauthClient::register(&agent, &front.url).await?;
-        client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         server.kill().await?;
 
-        let ceiling = "--atp-scopes=atproto transition:generic repo:app.bsky.feed.post".to_owned();
-        let changed = [&arguments[..], &[ceiling]].concat();
+        let max_scope = "--atp-scopes=atproto transition:generic repo:app.bsky.feed.post".to_owned();
+        let changed = [&arguments[..], &[max_scope]].concat();
         let server = serve(directory.path(), &changed, &mut front).await?;
         "openid repo:app.bsky.feed.post?action=create".clone_into(&mut client.scope);
         let to_pds = agent.set_out(&client.authorization(Some("alice.test")).url(&front.url)).await?.location()?;
         let document = url::Url::parse(&to_pds)?.query_pairs().find(|(name, _)| name == "client_id").unwrap().1.into_owned();
         assert_eq!(document, format!("{}/oauth-client-metadata/transition/generic.json", front.url));
         assert_eq!(agent.get(&document).await?.json()["scope"], "atproto transition:generic");
-        let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        let tokens = client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         assert_eq!(tokens.answer["scope"], "openid repo:app.bsky.feed.post?action=create");
         assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
         assert_eq!(server.log()?.matches("asking again for transition scopes").count(), 1);
@@ -100,7 +100,7 @@ on_each_network! {
         let page = agent.send(page.header("sec-fetch-dest", "document").header("sec-fetch-site", "cross-site")).await?;
         assert!(page.text.contains("Garden of Forking Paths"), "{page:?}");
 
-        let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        let tokens = client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         assert_eq!(tokens.answer["scope"], "openid email repo:app.bsky.feed.post?action=create");
         server.kill().await?;
         let server = serve(directory.path(), &arguments, &mut front).await?;

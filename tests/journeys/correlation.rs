@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use causeway_testkit::{Agent, OauthClient, Person as _, ScriptedUpstream, Tokens, decide};
+use causeway_testkit::{Agent, OauthClient, ScriptedUpstream, Tokens, User as _, decide};
 use serde_json::Value;
 
 use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, on_each_database, serve};

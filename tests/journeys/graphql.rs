@@ -71,7 +71,7 @@ on_each_network! {
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let client: OauthClient = app.client(&agent).await?;
-        let tokens = client.sign_in(&agent, &net.person_of(&account), &account.handle).await?;
+        let tokens = client.sign_in(&agent, &net.user_of(&account), &account.handle).await?;
         let mut me = Caller { agent, app: &app, token: tokens.access_token.clone() };
         let viewer = me.ask("{ viewer { did handle pds } }", Value::Null).await?["viewer"].clone();
         assert_eq!((&viewer["did"], &viewer["handle"]), (&json!(account.did), &json!(account.handle)));
@@ -116,7 +116,7 @@ on_each_network! {
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
-        let token = client.sign_in(&agent, &net.person_of(&account), &account.handle).await?.access_token;
+        let token = client.sign_in(&agent, &net.user_of(&account), &account.handle).await?.access_token;
         let me = Caller { agent, app: &app, token };
 
         let upload = "mutation($d: String!) { uploadBlob(data: $d, mimeType: \"image/png\") { blob } }";

@@ -45,7 +45,7 @@ on_each_database! {
             ("causeway_sessions{kind=\"device\",state=\"active\"}", 1.0),
             ("causeway_upstream_refreshes_total{reason=\"asked\",outcome=\"refreshed\"}", 1.0),
             ("causeway_upstream_refresh_duration_seconds_count", 1.0),
-            ("causeway_rate_limited_total{act=\"sign_in\"}", 0.0),
+            ("causeway_rate_limited_total{action=\"sign_in\"}", 0.0),
             ("causeway_lease_wait_seconds_count", 0.0),
             ("causeway_lease_takeovers_total", 0.0),
             ("causeway_store_queue_depth", 0.0),

@@ -112,7 +112,7 @@ on_each_network! {
         let port = server.address.rsplit_once(':').context("port")?.1.to_owned();
         let issuer = server.address.clone();
         let client = OauthClient::register(&Agent::default(), &issuer).await?;
-        let tokens = client.sign_in(&Agent::default(), &net.person_of(&account), &account.handle).await?;
+        let tokens = client.sign_in(&Agent::default(), &net.user_of(&account), &account.handle).await?;
         let mut me = Caller {
             agent: Agent::default(),
             issuer: &issuer,
@@ -213,7 +213,7 @@ on_each_network! {
         let app = TestApp::start(database, &net.environment()).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;
-        let token = client.sign_in(&agent, &net.person_of(&account), &account.did).await?.access_token;
+        let token = client.sign_in(&agent, &net.user_of(&account), &account.did).await?.access_token;
         let me = Caller { agent, issuer: &app.issuer, token, did: account.did.clone() };
         me.write("before").await?;
         // Sessions of public clients end after two weeks: the PDS says so when the token has expired.

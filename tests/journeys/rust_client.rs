@@ -5,7 +5,7 @@ use std::future::ready;
 use std::io;
 
 use anyhow::{Context as _, Result};
-use causeway_testkit::{Account, Agent, Person as _, RealNet, TlsProxy, decide};
+use causeway_testkit::{Account, Agent, RealNet, TlsProxy, User as _, decide};
 use openidconnect::core::{
     CoreApplicationType, CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
     CoreClientAuthMethod, CoreDeviceAuthorizationResponse, CoreGrantType, CoreJsonWebKey,
@@ -111,7 +111,7 @@ async fn confirm(net: &RealNet, account: &Account, issuer: &str, user_code: &str
     let page = browser.post(&format!("{issuer}/device/confirm"), &form).await?;
     let form = [("request", &*hidden(&page, "request")), ("identifier", &account.handle)];
     let to_pds = browser.post(&format!("{issuer}/oauth/sign-in"), &form).await?.location()?;
-    let callback = net.person_of(account).approve(&to_pds).await?;
+    let callback = net.user_of(account).approve(&to_pds).await?;
     let consent = browser.get(&callback).await?.location()?;
     let done = decide(&browser, &consent, "allow").await?;
     assert_eq!(done.location()?, format!("{issuer}/device/done"));
@@ -157,7 +157,7 @@ on_each_network! {
             .set_login_hint(LoginHint::new(alice.handle.clone()))
             .url();
         let to_pds = agent.set_out(url.as_str()).await?.location()?;
-        let consent = agent.get(&net.person("alice")?.approve(&to_pds).await?).await?.location()?;
+        let consent = agent.get(&net.user("alice")?.approve(&to_pds).await?).await?.location()?;
         let answer = decide(agent, &consent, "allow").await?;
         assert_eq!(answer.redirect_param("state").as_ref(), Some(state.secret()));
         let code = AuthorizationCode::new(answer.redirect_param("code").context("code")?);

@@ -197,7 +197,7 @@ on_each_network! {
         let granted = "openid email repo:app.bsky.feed.post?action=create&action=delete \
                        blob?accept=image/png&accept=image/svg%2Bxml \
                        rpc:app.bsky.feed.getTimeline?aud=did:web:localhost%253A9%23bsky_appview";
-        let tokens = client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        let tokens = client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         assert_eq!(tokens.answer["scope"], granted);
         // The PDS keeps the session with them.
         let request = agent.request("POST".parse()?, &app.at("/api/session/refresh"));
@@ -209,7 +209,7 @@ on_each_network! {
         let page = agent.set_out(&authorization.url(&app.issuer)).await?;
         assert!(page.text.contains("did not accept the sign-in request"), "{page:?}");
         let authorization = client.authorization(Some("alice.test")).with("scope", Some("repo:app.bsky.feed.like"));
-        let consent = client.reach_consent(&agent, &net.person("alice")?, &authorization).await?;
+        let consent = client.reach_consent(&agent, &net.user("alice")?, &authorization).await?;
         let code = decide(&agent, &consent, "allow").await?.redirect_param("code").unwrap();
         let answer = client.redeem(&agent, &code, &authorization.verifier).await?.json();
         assert_eq!(answer["scope"], "atproto repo:app.bsky.feed.like");

@@ -29,7 +29,7 @@ on_each_network! {
             let hint = if by_did { account.did.clone() } else { account.handle.clone() };
             let agent = Agent::default();
             let client = app.client(&agent).await?;
-            let (code, authorization) = client.obtain_code(&agent, &net.person(name)?, &hint).await?;
+            let (code, authorization) = client.obtain_code(&agent, &net.user(name)?, &hint).await?;
 
             app = restart(app, database, &net).await?;
             let tokens = Tokens::read(&client.redeem(&agent, &code, &authorization.verifier).await?)?;
@@ -66,11 +66,11 @@ on_each_network! {
         let client = app.client(&agent).await?;
         let authorization = client.authorization(Some("alice.test"));
         let to_pds = agent.set_out(&authorization.url(&app.issuer)).await?.location()?;
-        let callback = net.person("alice")?.reject(&to_pds).await?;
+        let callback = net.user("alice")?.reject(&to_pds).await?;
         let answer = agent.get(&callback).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));
         assert_eq!(answer.redirect_param("state"), Some(authorization.state));
-        client.sign_in(&agent, &net.person("alice")?, "alice.test").await?;
+        client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         Ok(())
     }
 
@@ -82,7 +82,7 @@ on_each_network! {
         let client = app.client(&agent).await?;
         let authorization = client.authorization(Some("carol.test"));
         let to_pds = agent.set_out(&authorization.url(&app.issuer)).await?.location()?;
-        let callback = causeway_testkit::Person::approve(&net.person("alice")?, &to_pds).await?;
+        let callback = causeway_testkit::User::approve(&net.user("alice")?, &to_pds).await?;
         let answer = agent.get(&callback).await?;
         assert_eq!(answer.redirect_param("error").as_deref(), Some("access_denied"));
         assert_eq!(crate::support::count(&app, "upstream_session").await?, 0);
@@ -96,7 +96,7 @@ on_each_network! {
         let agent = Agent::default();
         let client = app.client(&agent).await?;
         let carol = net.account("carol")?;
-        let tokens = client.sign_in(&agent, &net.person("carol")?, &carol.pds).await?;
+        let tokens = client.sign_in(&agent, &net.user("carol")?, &carol.pds).await?;
         assert_eq!(tokens.answer["sub"], carol.did.as_str());
         Ok(())
     }
@@ -111,7 +111,7 @@ on_each_network! {
         for (scope, claims) in [("openid email", None), ("openid", Some(claims))] {
             let client = app.client(&agent).await?;
             let authorization = client.authorization(Some(&account.handle)).with("scope", Some(scope)).with("claims", claims);
-            let consent = client.reach_consent(&agent, &net.person("alice")?, &authorization).await?;
+            let consent = client.reach_consent(&agent, &net.user("alice")?, &authorization).await?;
             let code = causeway_testkit::decide(&agent, &consent, "allow").await?.redirect_param("code").unwrap();
             let tokens = Tokens::read(&client.redeem(&agent, &code, &authorization.verifier).await?)?;
             assert_eq!(tokens.answer["scope"], "openid email");

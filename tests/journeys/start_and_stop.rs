@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::SystemRng;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_testkit::{Agent, Causeway};
 use tempfile::tempdir;
 use tokio::process::Command;
@@ -97,8 +97,8 @@ on_each_database! {
         let before = server.log()?;
         ensure!(!before.contains("listening"), "{before}");
 
-        let (old, new) = (std::fs::read_to_string(&ring)?, SealingKeyRing::generate(&SystemRng));
-        let kid = SealingKeyRing::parse(&new)?.active_kid().to_owned();
+        let (old, new) = (std::fs::read_to_string(&ring)?, EncryptionKeyRing::generate(&SystemRng));
+        let kid = EncryptionKeyRing::parse(&new)?.active_kid().to_owned();
         std::fs::write(&ring, format!("{new}\n{old}"))?;
         std::fs::write(&file, "log-level = \"debug\"\n")?;
         signal(&server, "HUP").await?;
@@ -153,7 +153,7 @@ async fn secrets_that_everybody_can_read() -> Result<()> {
 async fn https_is_said_to_browsers() -> Result<()> {
     let directory = tempdir()?;
     let ring = directory.path().join("ring.key");
-    std::fs::write(&ring, SealingKeyRing::generate(&SystemRng))?;
+    std::fs::write(&ring, EncryptionKeyRing::generate(&SystemRng))?;
     set_mode(&ring, 0o600)?;
     let agent = Agent::default();
     let local = Causeway::serve(directory.path(), &["--listen=127.0.0.1:0"]).await?;

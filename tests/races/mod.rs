@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::client::Leave;
+use causeway_domain::client::Entitlement;
 use causeway_domain::grant::REFRESH_RETRY_SECONDS_UNPROVEN;
 use causeway_domain::{Clock as _, SigningAlg, UpstreamSessionId};
 use causeway_flow::operations::issuer_keys;
@@ -150,7 +150,7 @@ on_each_database! {
 
     /// One of sixteen callbacks with the same state wins; the upstream's code is sent once.
     async fn one_callback(database) {
-        use causeway_testkit::Person as _;
+        use causeway_testkit::User as _;
         let scene = Scene::set(database).await?;
         let start = scene.client.authorization(Some(HANDLE)).url(&scene.app.issuer);
         let to_upstream = scene.agent.get(&start).await?.location()?;
@@ -351,7 +351,7 @@ on_each_database! {
     /// authorization server, and its tokens work.
     async fn one_background_session(database) {
         let scene = Scene::set(database).await?;
-        let client = scene.client_with_leave(&[Leave::BackgroundAccess]).await?;
+        let client = scene.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
         let agent = Arc::new(Agent::default());
         let mut waiting = Vec::new();
         for _ in 0..RACERS {

@@ -18,18 +18,18 @@ use anyhow::Result;
 struct Finding {
     place: String,
     problem: String,
-    mend: String,
+    fix: String,
 }
 
 impl Finding {
-    fn new(place: impl fmt::Display, problem: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { place: place.to_string(), problem: problem.into(), mend: mend.into() }
+    fn new(place: impl fmt::Display, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { place: place.to_string(), problem: problem.into(), fix: fix.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.place, self.problem, self.mend)
+        write!(f, "{}: {}; {}", self.place, self.problem, self.fix)
     }
 }
 

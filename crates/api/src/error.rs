@@ -16,8 +16,8 @@ use actix_web::{HttpResponse, ResponseError};
 use causeway_domain::{ErrorCode, WireText};
 use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
+use causeway_flow::client::authenticated::{CallerError, Replayed};
 use causeway_flow::client::authentication::ClientAuthError;
-use causeway_flow::client::caller::{CallerError, Replayed};
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
 use causeway_flow::resource::access::AccessError;
@@ -164,7 +164,7 @@ impl ApiError {
             }
             error => {
                 let status = match error {
-                    AccessError::NoPerson => StatusCode::FORBIDDEN,
+                    AccessError::NoUser => StatusCode::FORBIDDEN,
                     _ => StatusCode::UNAUTHORIZED,
                 };
                 let mut this = Self::token(error.code(), status, &error.to_string(), scheme);

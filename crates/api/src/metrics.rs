@@ -11,7 +11,7 @@ use actix_web::{App, HttpResponse, HttpServer};
 use causeway_domain::Timestamp;
 use causeway_flow::Ctx;
 use causeway_flow::operations::deliveries::Outcome;
-use causeway_flow::operations::limits::Act;
+use causeway_flow::operations::limits::RateLimitedAction;
 use causeway_flow::operations::stats;
 
 use self::text::{Exposition, Kind};
@@ -107,8 +107,8 @@ fn refreshes(out: &mut Exposition, ctx: &Ctx) {
     out.sample(name, &[], stats.lease_takeovers());
     let name = "causeway_rate_limited_total";
     out.family(name, Kind::Counter, "Requests that were refused by a rate limit.");
-    for act in Act::ALL {
-        out.sample(name, &[("act", act.as_str())], ctx.limits().refused(act));
+    for action in RateLimitedAction::ALL {
+        out.sample(name, &[("action", action.as_str())], ctx.limits().refused(action));
     }
     let name = "causeway_swept_rows_total";
     out.family(name, Kind::Counter, "Expired rows that were deleted.");

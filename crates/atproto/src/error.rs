@@ -87,7 +87,7 @@ pub enum Refusal {
 
 /// Why an authorization server did not carry out a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
+pub enum UpstreamTokenError {
     /// A refusal (RFC 6749 section 5.2): a definite answer, with a 4xx status.
     #[error("the authorization server answered {status} {error}")]
     OAuth {
@@ -109,7 +109,7 @@ pub enum TokenError {
     Sign(#[from] JoseError),
 }
 
-impl TokenError {
+impl UpstreamTokenError {
     /// Whether the server refused the code or refresh token itself.
     pub fn is_invalid_grant(&self) -> bool {
         matches!(self, Self::OAuth { error, .. } if error == "invalid_grant")

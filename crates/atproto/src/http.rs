@@ -22,7 +22,7 @@ use url::{Host, Url};
 
 use crate::address::is_public;
 use crate::budget::Budgets;
-use crate::home::{Home, PerRuntime};
+use crate::runtime::{PerRuntime, ProcessRuntime};
 use crate::sent::{Sent, Shows};
 use crate::stats::{UpstreamCounters, UpstreamStats};
 use crate::times;
@@ -136,7 +136,7 @@ impl HttpError {
 /// name lookup, bodies capped, everything timed.
 #[derive(Clone)]
 pub struct HttpClient {
-    home: Home,
+    runtime: ProcessRuntime,
     clients: Arc<PerRuntime<Result<reqwest::Client, HttpError>>>,
     dev_mode: bool,
     idle_timeout: Duration,
@@ -200,14 +200,14 @@ impl HttpClient {
     /// # Errors
     /// [`HttpError::Setup`] outside of a runtime, for a certificate or user agent that cannot be read, or without a TLS library.
     pub fn new(config: &HttpConfig) -> Result<Self, HttpError> {
-        let home = Home::current().ok_or(HttpError::Setup("there is no async runtime"))?;
+        let runtime = ProcessRuntime::current().ok_or(HttpError::Setup("there is no async runtime"))?;
         let (dev_mode, idle_timeout) = (config.dev_mode, config.idle_timeout);
-        let (tls, names) = (tls(config)?, Arc::new(GuardedResolver::new(config, home.clone())));
+        let (tls, names) = (tls(config)?, Arc::new(GuardedResolver::new(config, runtime.clone())));
         let (config, budgets) = (config.clone(), config.budgets.clone());
         let clients = PerRuntime::new(move || client(&config, tls.clone(), Arc::clone(&names)));
-        clients.of(home.id())?;
+        clients.of(runtime.id())?;
         let (clients, counters) = (Arc::new(clients), Arc::default());
-        Ok(Self { home, clients, dev_mode, idle_timeout, budgets, counters })
+        Ok(Self { runtime, clients, dev_mode, idle_timeout, budgets, counters })
     }
 
     /// Whether plain http and private addresses are allowed.
@@ -221,13 +221,13 @@ impl HttpClient {
     }
 
     /// Where the connections of the process live.
-    pub(crate) const fn home(&self) -> &Home {
-        &self.home
+    pub(crate) const fn runtime(&self) -> &ProcessRuntime {
+        &self.runtime
     }
 
     /// The client whose connections live and end with the runtime that this is called on.
     pub(crate) fn here(&self) -> Result<reqwest::Client, HttpError> {
-        self.clients.of(Handle::try_current().map_or(self.home.id(), |here| here.id()))
+        self.clients.of(Handle::try_current().map_or(self.runtime.id(), |here| here.id()))
     }
 
     /// How long a request without a total timeout may make no progress.
@@ -370,7 +370,7 @@ impl HttpClient {
         let sent = Sent::begin(call.method.clone(), call.url, call.shows);
         let mut request = self
             .clients
-            .of(self.home.id())?
+            .of(self.runtime.id())?
             .request(call.method, call.url.clone())
             .header(ACCEPT, call.accept)
             .headers(call.headers);
@@ -378,7 +378,7 @@ impl HttpClient {
             request = request.body(body);
         }
         let sending = pin!(request.send().instrument(sent.span.clone()));
-        let outcome = self.home.of(sending).await.map_err(|error| explain(&error));
+        let outcome = self.runtime.of(sending).await.map_err(|error| explain(&error));
         self.note_outcome(&sent, &outcome);
         outcome
     }
@@ -521,15 +521,15 @@ const LOOKUPS: usize = 256;
 struct GuardedResolver {
     dev_mode: bool,
     fixed: HashMap<String, IpAddr>,
-    home: Home,
+    runtime: ProcessRuntime,
     lookups: Arc<Semaphore>,
 }
 
 impl GuardedResolver {
-    fn new(config: &HttpConfig, home: Home) -> Self {
+    fn new(config: &HttpConfig, runtime: ProcessRuntime) -> Self {
         let fixed =
             config.resolve.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address)).collect();
-        Self { dev_mode: config.dev_mode, fixed, home, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
+        Self { dev_mode: config.dev_mode, fixed, runtime, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 }
 
@@ -539,10 +539,10 @@ impl Resolve for GuardedResolver {
             let addresses: Addrs = Box::new(std::iter::once(SocketAddr::new(*address, 0)));
             return Box::pin(std::future::ready(Ok(addresses)));
         }
-        let (dev_mode, home, lookups) = (self.dev_mode, self.home.clone(), Arc::clone(&self.lookups));
+        let (dev_mode, runtime, lookups) = (self.dev_mode, self.runtime.clone(), Arc::clone(&self.lookups));
         Box::pin(async move {
             let permit = lookups.acquire_owned().await?;
-            let lookup = home.spawn_blocking(move || {
+            let lookup = runtime.spawn_blocking(move || {
                 let found = (name.as_str(), 0).to_socket_addrs();
                 drop(permit);
                 found
@@ -588,7 +588,7 @@ mod tests {
     #[tokio::test]
     async fn lookups_leave_threads_to_others() {
         let config = HttpConfig { dev_mode: true, ..HttpConfig::default() };
-        let names = GuardedResolver::new(&config, Home::current().unwrap());
+        let names = GuardedResolver::new(&config, ProcessRuntime::current().unwrap());
         let others = Arc::clone(&names.lookups).acquire_many_owned(256).await.unwrap();
         let mut lookup = names.resolve("localhost".parse().unwrap());
         tokio::time::timeout(Duration::from_millis(200), &mut lookup).await.map(drop).unwrap_err();

@@ -162,7 +162,7 @@ impl IdentityResolver {
 
     /// Tries DNS first, then the well-known document of the handle's domain.
     async fn ask_the_handle(&self, handle: &Handle) -> Result<Did, ResolveError> {
-        let by_dns = match self.http.home().of(pin!(self.dns.did_of(handle))).await {
+        let by_dns = match self.http.runtime().of(pin!(self.dns.did_of(handle))).await {
             Ok(Some(did)) => return Ok(did),
             Ok(None) => Ok(()),
             Err(ResolveError::HandleAmbiguous) => return Err(ResolveError::HandleAmbiguous),

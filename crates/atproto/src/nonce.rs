@@ -37,7 +37,7 @@ impl NonceMemory {
 
     /// Stores the nonce of a response from `url` and returns it. Its age counts from the first response that
     /// had it: servers repeat a nonce until they change it, and then accept the old one for a while only.
-    pub(crate) fn keep(&self, url: &Url, headers: &HeaderMap, now: Timestamp) -> Option<String> {
+    pub(crate) fn store(&self, url: &Url, headers: &HeaderMap, now: Timestamp) -> Option<String> {
         let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
         if nonce.is_empty() || nonce.len() > Self::MAX_LENGTH {
             return None;

@@ -15,7 +15,7 @@ use crate::body::read_into;
 use crate::budget::Held;
 use crate::challenge;
 use crate::client::AtprotoClient;
-use crate::error::TokenError;
+use crate::error::UpstreamTokenError;
 use crate::http::{Call, HttpClient, HttpError, is_json, status_error};
 use crate::metadata::AuthorizationServer;
 use crate::sent::Shows;
@@ -131,7 +131,7 @@ impl AtprotoClient {
     /// Pushes an authorization request (RFC 9126).
     ///
     /// # Errors
-    /// Any [`TokenError`].
+    /// Any [`UpstreamTokenError`].
     #[tracing::instrument(name = "atproto.par", skip_all, fields(issuer = server.issuer))]
     pub async fn push_request(
         &self,
@@ -139,7 +139,7 @@ impl AtprotoClient {
         me: &UpstreamIdentity<'_>,
         dpop: &EcKey,
         request: &PushRequest,
-    ) -> Result<Pushed, TokenError> {
+    ) -> Result<Pushed, UpstreamTokenError> {
         #[derive(Deserialize)]
         struct Body {
             request_uri: String,
@@ -161,7 +161,7 @@ impl AtprotoClient {
         let answer = self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await?;
         let body: Body = answer.json()?;
         if body.request_uri.is_empty() {
-            return Err(TokenError::Malformed("request_uri is empty"));
+            return Err(UpstreamTokenError::Malformed("request_uri is empty"));
         }
         let mut authorize_url = server.authorization_endpoint.clone();
         authorize_url
@@ -177,7 +177,7 @@ impl AtprotoClient {
     /// process knows no newer one.
     ///
     /// # Errors
-    /// Any [`TokenError`]; [`TokenError::Malformed`] for an answer without an access token.
+    /// Any [`UpstreamTokenError`]; [`UpstreamTokenError::Malformed`] for an answer without an access token.
     #[tracing::instrument(name = "atproto.token.exchange", skip_all, fields(issuer = server.issuer))]
     pub async fn exchange_code(
         &self,
@@ -185,7 +185,7 @@ impl AtprotoClient {
         me: &UpstreamIdentity<'_>,
         dpop: &EcKey,
         exchange: &CodeExchange<'_>,
-    ) -> Result<TokenAnswer, TokenError> {
+    ) -> Result<TokenAnswer, UpstreamTokenError> {
         let CodeExchange { code, verifier, redirect_uri, nonce } = *exchange;
         let params = [
             ("grant_type", "authorization_code"),
@@ -200,7 +200,7 @@ impl AtprotoClient {
     /// Redeems a refresh token (RFC 6749 section 6).
     ///
     /// # Errors
-    /// Any [`TokenError`]. [`TokenError::may_be_spent`] says whether the refresh token may be spent.
+    /// Any [`UpstreamTokenError`]. [`UpstreamTokenError::may_be_spent`] says whether the refresh token may be spent.
     #[tracing::instrument(
         name = "atproto.token.refresh",
         skip_all,
@@ -212,7 +212,7 @@ impl AtprotoClient {
         me: &UpstreamIdentity<'_>,
         dpop: &EcKey,
         refresh_token: &Secret,
-    ) -> Result<TokenAnswer, TokenError> {
+    ) -> Result<TokenAnswer, UpstreamTokenError> {
         let params = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let endpoint = &server.token_endpoint;
         self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await?.tokens()
@@ -222,7 +222,7 @@ impl AtprotoClient {
     /// no revocation endpoint.
     ///
     /// # Errors
-    /// Any [`TokenError`] but [`TokenError::Malformed`].
+    /// Any [`UpstreamTokenError`] but [`UpstreamTokenError::Malformed`].
     #[tracing::instrument(
         name = "atproto.token.revoke",
         skip_all,
@@ -234,7 +234,7 @@ impl AtprotoClient {
         me: &UpstreamIdentity<'_>,
         dpop: &EcKey,
         token: &Secret,
-    ) -> Result<(), TokenError> {
+    ) -> Result<(), UpstreamTokenError> {
         let Some(endpoint) = &server.revocation_endpoint else { return Ok(()) };
         let params = [("token", token.expose())];
         self.post(Post { server, endpoint, me, dpop, nonce: None, params: &params }).await.map(drop)
@@ -242,25 +242,25 @@ impl AtprotoClient {
 
     /// Sends a form with a DPoP proof and client authentication. Retries once when the server demands another
     /// nonce.
-    async fn post(&self, post: Post<'_>) -> Result<Answer, TokenError> {
+    async fn post(&self, post: Post<'_>) -> Result<Answer, UpstreamTokenError> {
         let mut nonce = self.0.nonces.get(post.endpoint).or_else(|| post.nonce.map(str::to_owned));
         match self.attempt(&post, nonce.as_deref()).await? {
-            Attempt::Done(answer) => Ok(answer),
-            Attempt::Refused { error, given } => {
+            PostOutcome::Done(answer) => Ok(answer),
+            PostOutcome::Refused { error, given } => {
                 if !wants_nonce(&error) || given.is_none() || given == nonce {
                     return Err(error);
                 }
                 nonce = given;
                 match self.attempt(&post, nonce.as_deref()).await? {
-                    Attempt::Done(answer) => Ok(answer),
-                    Attempt::Refused { error, .. } => Err(error),
+                    PostOutcome::Done(answer) => Ok(answer),
+                    PostOutcome::Refused { error, .. } => Err(error),
                 }
             }
         }
     }
 
     /// One attempt: with its own `jti` and assertion, because servers accept either only once.
-    async fn attempt(&self, post: &Post<'_>, nonce: Option<&str>) -> Result<Attempt, TokenError> {
+    async fn attempt(&self, post: &Post<'_>, nonce: Option<&str>) -> Result<PostOutcome, UpstreamTokenError> {
         let now = self.0.clock.now();
         let fresh_jti = || self.0.rng.base64url::<16>();
         let claims = DpopClaims {
@@ -272,7 +272,7 @@ impl AtprotoClient {
             access_token: None,
         };
         let proof = HeaderValue::from_str(&dpop_proof(post.dpop, &claims)?)
-            .map_err(|_| TokenError::Malformed("the proof does not fit into a header"))?;
+            .map_err(|_| UpstreamTokenError::Malformed("the proof does not fit into a header"))?;
         let assertion = match post.me.auth {
             UpstreamAuthKey::None => None,
             UpstreamAuthKey::PrivateKeyJwt { key, kid } => Some(client_assertion(
@@ -301,7 +301,7 @@ impl AtprotoClient {
         };
         let room = self.0.http.room_for_tokens()?;
         let response = self.0.http.send(call).await?;
-        let given = self.0.nonces.keep(post.endpoint, response.headers(), now);
+        let given = self.0.nonces.store(post.endpoint, response.headers(), now);
         let status = response.status();
         let status_says = status_error(&response);
         if status.is_server_error() || status.as_u16() == 429 {
@@ -311,14 +311,14 @@ impl AtprotoClient {
         let body = read_into(room, response, HttpClient::TOKEN_CAP).await;
         if status.is_success() {
             let nonce = given.or_else(|| nonce.map(str::to_owned));
-            return Ok(Attempt::Done(Answer { is_json: is_json(&headers), body: body?, nonce }));
+            return Ok(PostOutcome::Done(Answer { is_json: is_json(&headers), body: body?, nonce }));
         }
         let error = match body {
             Ok(body) => refusal(status.as_u16(), &headers, &body).unwrap_or(status_says.into()),
             Err(HttpError::TooLarge) => status_says.into(),
             Err(error) => error.into(),
         };
-        Ok(Attempt::Refused { error, given })
+        Ok(PostOutcome::Refused { error, given })
     }
 }
 
@@ -333,9 +333,9 @@ struct Post<'a> {
 }
 
 /// Outcome of one attempt.
-enum Attempt {
+enum PostOutcome {
     Done(Answer),
-    Refused { error: TokenError, given: Option<String> },
+    Refused { error: UpstreamTokenError, given: Option<String> },
 }
 
 /// A 2xx answer.
@@ -346,17 +346,17 @@ struct Answer {
 }
 
 impl Answer {
-    fn json<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
+    fn json<T: DeserializeOwned>(&self) -> Result<T, UpstreamTokenError> {
         if !self.is_json {
-            return Err(TokenError::Malformed("it is not JSON"));
+            return Err(UpstreamTokenError::Malformed("it is not JSON"));
         }
         serde_json::from_slice(&self.body)
-            .map_err(|_| TokenError::Malformed("a member is missing or malformed"))
+            .map_err(|_| UpstreamTokenError::Malformed("a member is missing or malformed"))
     }
 
     /// Reads a token response (RFC 6749 section 5.1). A code or a refresh token was spent for it, so only an
     /// access token is required; everything else that is missing or odd is left to the caller.
-    fn tokens(self) -> Result<TokenAnswer, TokenError> {
+    fn tokens(self) -> Result<TokenAnswer, UpstreamTokenError> {
         #[derive(Deserialize)]
         struct Body {
             #[serde(default)]
@@ -373,12 +373,16 @@ impl Answer {
             sub: Value,
         }
         let body: Body = serde_json::from_slice(&self.body).map_err(|_| {
-            TokenError::Malformed(if self.is_json { "a member is malformed" } else { "it is not JSON" })
+            UpstreamTokenError::Malformed(if self.is_json {
+                "a member is malformed"
+            } else {
+                "it is not JSON"
+            })
         })?;
         // From here on the tokens are wiped when they are dropped.
         let refresh_token = token(body.refresh_token);
         let access_token =
-            token(body.access_token).ok_or(TokenError::Malformed("access_token is missing"))?;
+            token(body.access_token).ok_or(UpstreamTokenError::Malformed("access_token is missing"))?;
         let scope = body.scope.as_str().and_then(|scope| Scope::parse_known(scope).ok());
         let sub = body.sub.as_str().map(Did::parse);
         let flaw = if body.token_type.as_str().is_some_and(|name| !name.eq_ignore_ascii_case("DPoP")) {
@@ -436,7 +440,7 @@ fn form(post: &Post<'_>, assertion: Option<&Secret>) -> Bytes {
 
 /// Reads a refusal (RFC 6749 section 5.2, RFC 9449 sections 8 and 9). A 400 or 401 in JSON is one, whatever
 /// its content.
-fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> {
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<UpstreamTokenError> {
     let body = serde_json::from_slice::<Map<String, Value>>(body).ok();
     let text = |name: &str| body.as_ref()?.get(name)?.as_str();
     let description = text("error_description").or_else(|| text("message")).map(|text| tame(text, 200));
@@ -447,7 +451,7 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<TokenError> 
         None if body.is_some() && matches!(status, 400 | 401) => UNNAMED.to_owned(),
         None => return None,
     };
-    Some(TokenError::OAuth { status, error, description })
+    Some(UpstreamTokenError::OAuth { status, error, description })
 }
 
 /// The error code assumed for a server that sends none.
@@ -455,8 +459,8 @@ const UNNAMED: &str = "unnamed_error";
 
 pub(crate) const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
-fn wants_nonce(error: &TokenError) -> bool {
-    matches!(error, TokenError::OAuth { status: 400 | 401, error, .. } if error == USE_DPOP_NONCE)
+fn wants_nonce(error: &UpstreamTokenError) -> bool {
+    matches!(error, UpstreamTokenError::OAuth { status: 400 | 401, error, .. } if error == USE_DPOP_NONCE)
 }
 
 /// Sanitizes untrusted text for a log line: shortened, without control characters.

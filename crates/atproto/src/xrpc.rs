@@ -328,7 +328,7 @@ impl AtprotoClient {
             Ok(response) => response,
             Err(error) => return Err(broken.get().map_or(error.into(), |broken| (*broken).into())),
         };
-        let given = self.0.nonces.keep(request.pds, response.headers(), self.0.clock.now());
+        let given = self.0.nonces.store(request.pds, response.headers(), self.0.clock.now());
         self.read_answer(request, response, given).await
     }
 

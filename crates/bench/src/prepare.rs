@@ -20,7 +20,7 @@ use causeway_domain::{
 use causeway_jose::EcKey;
 use causeway_store::authorization::codes;
 use causeway_store::clients;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::engine::migrate;
 use causeway_store::sessions;
 use causeway_store::{AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions};
@@ -94,7 +94,7 @@ pub(crate) async fn prepare(
         while codes.len() < count {
             let mut rows = Vec::with_capacity(CHUNK);
             for _ in 0..CHUNK.min(count - codes.len()) {
-                let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.moment());
+                let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.unix_millis());
                 rows.push(new_grant(&client, pds, &code, &verifier, scope)?);
                 codes.push(code.expose().to_owned());
             }
@@ -113,7 +113,7 @@ pub(crate) async fn prepare(
     }
     let mut aged_codes = Vec::new();
     for age in &wanted.ages {
-        let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.moment());
+        let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.unix_millis());
         let (mut session, mut row) = new_grant(&client, pds, &code, &verifier, SCOPE)?;
         (session.iteration, row.session_iteration) = (*age, *age);
         aged_codes.push(code.expose().to_owned());
@@ -144,11 +144,11 @@ fn insert_past(c: &mut AnyConnection, session: &SessionHead) -> Result<(), Store
     Ok(())
 }
 
-fn create_ring(path: &Path) -> Result<SealingKeyRing> {
-    let text = SealingKeyRing::generate(&SystemRng);
+fn create_ring(path: &Path) -> Result<EncryptionKeyRing> {
+    let text = EncryptionKeyRing::generate(&SystemRng);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
-    Ok(SealingKeyRing::parse(&text)?)
+    Ok(EncryptionKeyRing::parse(&text)?)
 }
 
 fn new_client() -> Result<(Client, String)> {

@@ -66,14 +66,14 @@ impl Registration {
 
 /// Our client identity at upstream authorization servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamClient {
+pub enum UpstreamClientMode {
     /// One client for all of ours.
     Shared,
     /// One for each of ours.
     PerClient,
 }
 
-impl UpstreamClient {
+impl UpstreamClientMode {
     /// The name in flags, environment and file.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,14 +85,14 @@ impl UpstreamClient {
 
 /// A maximum number of events per second, minute or hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+pub struct RateLimitValue {
     /// The number: at least one.
     pub count: u32,
     /// The period, in seconds.
     pub seconds: u32,
 }
 
-impl RateLimit {
+impl RateLimitValue {
     const UNITS: [(&str, u32); 3] = [("second", 1), ("minute", 60), ("hour", 3600)];
 
     /// Reads `N/UNIT`, or `off`.
@@ -126,7 +126,7 @@ pub struct Config {
     /// The maximum scope declared to PDSes, separated by single spaces; always contains `atproto`.
     pub atp_scopes: String,
     /// Our client identity at upstream authorization servers.
-    pub upstream_client: UpstreamClient,
+    pub upstream_client: UpstreamClientMode,
     /// `sqlite://...` or `postgres://...`; may carry a password.
     pub database_url: String,
     /// The use of the database: connections, timeout and pooler.
@@ -158,15 +158,15 @@ pub struct Config {
     /// Scopes of resources: each a URI, a name and a text, with spaces between them.
     pub resource_scope: Vec<String>,
     /// Sign-ins that are begun, by client and address; `None` = no limit.
-    pub sign_in_limit: Option<RateLimit>,
+    pub sign_in_limit: Option<RateLimitValue>,
     /// Registrations without a token, by address; `None` = no limit.
-    pub registration_limit: Option<RateLimit>,
+    pub registration_limit: Option<RateLimitValue>,
     /// Failed client authentications, by client and address; `None` = no limit.
-    pub failed_authentication_limit: Option<RateLimit>,
+    pub failed_authentication_limit: Option<RateLimitValue>,
     /// Authorization requests, by client and address; `None` = no limit.
-    pub authorization_limit: Option<RateLimit>,
+    pub authorization_limit: Option<RateLimitValue>,
     /// Requests of devices whose client does not authenticate, by client and address; `None` = no limit.
-    pub device_limit: Option<RateLimit>,
+    pub device_limit: Option<RateLimitValue>,
     /// Memory for bodies that are held whole, in MiB.
     pub body_memory: u32,
     /// The address to serve metrics on; `None` = nowhere.
@@ -392,11 +392,11 @@ impl Clients {
 
 /// Operational settings: limits, metrics, the audit log, start and stop, the operator's token.
 struct Operation {
-    sign_in_limit: Option<RateLimit>,
-    registration_limit: Option<RateLimit>,
-    failed_authentication_limit: Option<RateLimit>,
-    authorization_limit: Option<RateLimit>,
-    device_limit: Option<RateLimit>,
+    sign_in_limit: Option<RateLimitValue>,
+    registration_limit: Option<RateLimitValue>,
+    failed_authentication_limit: Option<RateLimitValue>,
+    authorization_limit: Option<RateLimitValue>,
+    device_limit: Option<RateLimitValue>,
     body_memory: u32,
     metrics_listen: Option<SocketAddr>,
     audit_retention_days: Option<u32>,
@@ -503,7 +503,7 @@ fn secret_key(
     let inline = layers.variable(env).map_err(|fault| ConfigError {
         setting: env.to_owned(),
         problem: fault.problem,
-        mend: fault.mend,
+        fix: fault.fix,
     })?;
     // Check whether both were given before opening the file: that is the more direct fix.
     let path = layers.text(setting, flag, file, |text| Ok(text.to_owned()))?;

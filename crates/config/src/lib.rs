@@ -25,7 +25,7 @@ mod settings;
 mod tests;
 mod values;
 
-pub use config::{Config, LogFormat, RateLimit, Registration, UpstreamClient};
+pub use config::{Config, LogFormat, RateLimitValue, Registration, UpstreamClientMode};
 pub use error::ConfigError;
 pub use settings::Settings;
 pub use settings::reference::{json_schema, reference_markdown};

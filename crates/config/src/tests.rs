@@ -113,7 +113,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.listen, "127.0.0.1:8080".parse::<SocketAddr>().unwrap());
     assert_eq!(config.external_url, None);
     assert_eq!(config.atp_scopes, "atproto transition:generic transition:email transition:chat.bsky");
-    assert_eq!(config.upstream_client, UpstreamClient::Shared);
+    assert_eq!(config.upstream_client, UpstreamClientMode::Shared);
     assert_eq!(config.database_url, "sqlite://causeway.db");
     assert_eq!(config.secret_key, None);
     assert_eq!(config.plc_url.as_str(), "https://plc.directory/");
@@ -281,23 +281,23 @@ fn an_external_url_is_an_origin_in_normal_form() {
 
 #[test]
 fn off_loopback_the_external_url_is_required() {
-    let mend = "set the https origin that clients use, such as https://auth.example.com";
+    let fix = "set the https origin that clients use, such as https://auth.example.com";
     assert_eq!(
         flags(&["--listen", "0.0.0.0:8080"]).refusal(),
         format!(
-            "external-url (CAUSEWAY_EXTERNAL_URL): required because the server listens on 0.0.0.0:8080, which is every address of the machine; {mend}"
+            "external-url (CAUSEWAY_EXTERNAL_URL): required because the server listens on 0.0.0.0:8080, which is every address of the machine; {fix}"
         )
     );
     assert_eq!(
         flags(&["--listen", "[::]:0"]).refusal(),
         format!(
-            "external-url (CAUSEWAY_EXTERNAL_URL): required because the server listens on [::]:0, which is every address of the machine; {mend}"
+            "external-url (CAUSEWAY_EXTERNAL_URL): required because the server listens on [::]:0, which is every address of the machine; {fix}"
         )
     );
     assert_eq!(
         flags(&["--listen", "192.0.2.1:1"]).refusal(),
         format!(
-            "external-url (CAUSEWAY_EXTERNAL_URL): required because the server listens on 192.0.2.1:1, which is not loopback; {mend}"
+            "external-url (CAUSEWAY_EXTERNAL_URL): required because the server listens on 192.0.2.1:1, which is not loopback; {fix}"
         )
     );
 }

@@ -31,7 +31,7 @@ pub struct AccountProof {
 
 /// A live session, and the scope that its user consented to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveSession {
+pub struct AccountSession {
     /// The session.
     pub head: SessionHead,
     /// The granted scope; empty in sessions that are older than this record.

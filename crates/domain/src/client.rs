@@ -19,9 +19,9 @@ pub use self::metadata_error::ClientMetadataError;
 pub use self::terms::{ClientTerms, ClientTermsError};
 use crate::client_document::ClientOrigin;
 use crate::clock::Timestamp;
+pub use crate::entitlement::Entitlement;
 pub use crate::grant_type::GrantType;
 use crate::ids::{ClientId, TenantId};
-pub use crate::leave::Leave;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::{OwnScope, Scope, ScopeValue};
 use crate::secret::{ClientSecret, Registration, TokenHash};
@@ -136,17 +136,18 @@ impl Client {
     /// register a scope without it.
     pub fn allows_background_access(&self) -> bool {
         let value = ScopeValue::Own(OwnScope::BackgroundAccess);
-        self.has_leave(Leave::BackgroundAccess) && self.scope.as_ref().is_none_or(|own| own.has(&value))
+        self.has_entitlement(Entitlement::BackgroundAccess)
+            && self.scope.as_ref().is_none_or(|own| own.has(&value))
     }
 
     /// Whether it may export the tokens that its sessions hold at PDSes, and obtain proofs by their keys.
     pub fn allows_session_export(&self) -> bool {
-        self.has_leave(Leave::SessionExport) && self.client_type() == ClientType::Confidential
+        self.has_entitlement(Entitlement::SessionExport) && self.client_type() == ClientType::Confidential
     }
 
     /// Whether the operator has granted it this entitlement.
-    pub fn has_leave(&self, leave: Leave) -> bool {
-        self.wants(leave.member())
+    pub fn has_entitlement(&self, entitlement: Entitlement) -> bool {
+        self.wants(entitlement.member())
     }
 
     /// Whether it registered this grant type.

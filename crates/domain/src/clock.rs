@@ -37,9 +37,9 @@ impl fmt::Display for Timestamp {
 /// A moment in whole milliseconds since 1970-01-01T00:00:00Z, for identifiers that sort by creation time.
 /// Nothing is compared with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct UnixMillis(u64);
 
-impl Moment {
+impl UnixMillis {
     /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
@@ -47,7 +47,7 @@ impl Moment {
 }
 
 /// The beginning of the second.
-impl From<Timestamp> for Moment {
+impl From<Timestamp> for UnixMillis {
     fn from(second: Timestamp) -> Self {
         Self(u64::try_from(second.0).unwrap_or_default().saturating_mul(1000))
     }
@@ -59,7 +59,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
 
     /// The time now, as exactly as the clock knows it.
-    fn moment(&self) -> Moment {
+    fn unix_millis(&self) -> UnixMillis {
         self.now().into()
     }
 }
@@ -80,7 +80,7 @@ impl Clock for SystemClock {
         Timestamp(i64::try_from(Self::since_epoch().as_secs()).unwrap_or(i64::MAX))
     }
 
-    fn moment(&self) -> Moment {
-        Moment(u64::try_from(Self::since_epoch().as_millis()).unwrap_or(u64::MAX))
+    fn unix_millis(&self) -> UnixMillis {
+        UnixMillis(u64::try_from(Self::since_epoch().as_millis()).unwrap_or(u64::MAX))
     }
 }

@@ -159,7 +159,7 @@ pub struct AuthorizationCode {
 
 /// The user behind an access token, and the session that it gives use of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
+pub struct User {
     /// The user's account.
     pub did: Did,
     /// The session that it gives use of.
@@ -172,7 +172,7 @@ pub struct Person {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessSubject {
     /// A user who signed in and consented.
-    Person(Person),
+    User(User),
     /// The client itself: there is no user and no session (RFC 6749 section 4.4).
     Client,
 }
@@ -281,7 +281,7 @@ pub const fn decide_code_reuse(used_at: Timestamp, now: Timestamp, proven: bool)
 
 /// The state of a presented refresh token, once the client's authentication or proof has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefreshFacts {
+pub struct PresentedRefreshToken {
     /// The time.
     pub now: Timestamp,
     /// When the token ends.
@@ -315,14 +315,14 @@ pub enum RefreshDecision {
 }
 
 /// Decides how to answer a presented refresh token.
-pub fn decide_refresh(facts: RefreshFacts) -> RefreshDecision {
-    let retry_seconds = if facts.proven { REFRESH_RETRY_SECONDS } else { REFRESH_RETRY_SECONDS_UNPROVEN };
-    match (facts.revoked, facts.used_at) {
+pub fn decide_refresh(token: PresentedRefreshToken) -> RefreshDecision {
+    let retry_seconds = if token.proven { REFRESH_RETRY_SECONDS } else { REFRESH_RETRY_SECONDS_UNPROVEN };
+    match (token.revoked, token.used_at) {
         (Some(RefreshRevocation::Grant), _) => RefreshDecision::Dead,
-        (None, _) if facts.expires_at.is_some_and(|end| end <= facts.now) => RefreshDecision::Expired,
+        (None, _) if token.expires_at.is_some_and(|end| end <= token.now) => RefreshDecision::Expired,
         (None, None) => RefreshDecision::Rotate,
-        (None, Some(used_at)) if facts.now.since(used_at) <= retry_seconds => RefreshDecision::Sibling,
-        (None, Some(_)) if !facts.successor_used => RefreshDecision::Replace,
+        (None, Some(used_at)) if token.now.since(used_at) <= retry_seconds => RefreshDecision::Sibling,
+        (None, Some(_)) if !token.successor_used => RefreshDecision::Replace,
         // A superseded token: its parent was presented again after it was issued, so either the response was
         // lost or somebody else holds it. A late retry whose successor was used: two parties hold the token.
         (Some(RefreshRevocation::Superseded), _) | (None, Some(_)) => RefreshDecision::RevokeGrant,
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     const T: Timestamp = Timestamp(1_000);
-    const FRESH: RefreshFacts = RefreshFacts {
+    const FRESH: PresentedRefreshToken = PresentedRefreshToken {
         now: T,
         expires_at: Some(Timestamp(9_000)),
         used_at: None,
@@ -345,24 +345,31 @@ mod tests {
 
     #[test]
     fn refresh_decisions() {
-        let used = RefreshFacts { used_at: Some(T), ..FRESH };
-        let at =
-            |seconds, facts: RefreshFacts| decide_refresh(RefreshFacts { now: T.plus(seconds), ..facts });
+        let used = PresentedRefreshToken { used_at: Some(T), ..FRESH };
+        let at = |seconds, token: PresentedRefreshToken| {
+            decide_refresh(PresentedRefreshToken { now: T.plus(seconds), ..token })
+        };
         assert_eq!(at(0, FRESH), RefreshDecision::Rotate);
         assert_eq!(at(8_000, FRESH), RefreshDecision::Expired);
-        assert_eq!(at(9_999_999, RefreshFacts { expires_at: None, ..FRESH }), RefreshDecision::Rotate);
+        assert_eq!(
+            at(9_999_999, PresentedRefreshToken { expires_at: None, ..FRESH }),
+            RefreshDecision::Rotate
+        );
         assert_eq!(at(30, used), RefreshDecision::Sibling);
-        assert_eq!(at(30, RefreshFacts { successor_used: true, ..used }), RefreshDecision::Sibling);
+        assert_eq!(at(30, PresentedRefreshToken { successor_used: true, ..used }), RefreshDecision::Sibling);
         assert_eq!(at(31, used), RefreshDecision::Replace);
-        assert_eq!(at(31, RefreshFacts { successor_used: true, ..used }), RefreshDecision::RevokeGrant);
-        assert_eq!(at(10, RefreshFacts { proven: false, ..used }), RefreshDecision::Sibling);
-        assert_eq!(at(11, RefreshFacts { proven: false, ..used }), RefreshDecision::Replace);
+        assert_eq!(
+            at(31, PresentedRefreshToken { successor_used: true, ..used }),
+            RefreshDecision::RevokeGrant
+        );
+        assert_eq!(at(10, PresentedRefreshToken { proven: false, ..used }), RefreshDecision::Sibling);
+        assert_eq!(at(11, PresentedRefreshToken { proven: false, ..used }), RefreshDecision::Replace);
         for (revoked, decision) in [
             (RefreshRevocation::Superseded, RefreshDecision::RevokeGrant),
             (RefreshRevocation::Grant, RefreshDecision::Dead),
         ] {
-            for facts in [FRESH, used, RefreshFacts { successor_used: true, ..used }] {
-                let dead = RefreshFacts { revoked: Some(revoked), ..facts };
+            for token in [FRESH, used, PresentedRefreshToken { successor_used: true, ..used }] {
+                let dead = PresentedRefreshToken { revoked: Some(revoked), ..token };
                 assert_eq!((at(0, dead), at(9_000, dead)), (decision, decision), "{dead:?}");
             }
         }

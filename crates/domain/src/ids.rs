@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
+use crate::clock::UnixMillis;
 use crate::rng::Rng;
 use crate::secret::{Browser, DeviceCode, PlainToken, TokenHash};
-use crate::stamp;
+use crate::time_prefix;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -43,12 +43,12 @@ macro_rules! id {
 
 /// An identifier that we make ourselves for a row of its own, sortable by time: `prefix`, the creation time
 /// and 16 random bytes in base64url. Rows that are created together are adjacent in an index.
-macro_rules! stamped_id {
+macro_rules! time_prefixed_id {
     ($name:ident, $prefix:literal) => {
         impl $name {
             /// A fresh random identifier (128 bits) behind its creation time.
-            pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
-                Self(format!(concat!($prefix, "{}{}"), stamp::of(at), rng.base64url::<16>()))
+            pub fn issued(rng: &dyn Rng, at: UnixMillis) -> Self {
+                Self(format!(concat!($prefix, "{}{}"), time_prefix::of(at), rng.base64url::<16>()))
             }
         }
     };
@@ -81,7 +81,7 @@ id! {
     /// One authorization request of a client, from `/oauth/authorize` to the decision.
     AuthRequestId
 }
-stamped_id!(AuthRequestId, "ar_");
+time_prefixed_id!(AuthRequestId, "ar_");
 
 id! {
     /// One sign-in from the request that began it to the last token of its session, in log lines: it grants
@@ -106,7 +106,7 @@ id! {
     /// One session at a user's PDS: a chain of token sets.
     UpstreamSessionId
 }
-stamped_id!(UpstreamSessionId, "us_");
+time_prefixed_id!(UpstreamSessionId, "us_");
 
 id! {
     /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged. Of a session
@@ -161,8 +161,8 @@ impl RequestUri {
 
     /// A fresh request URI with 256 random bits behind its creation time: requests that are pushed together
     /// are adjacent in an index.
-    pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
-        Self(format!("{}{}{}", Self::PREFIX, stamp::of(at), rng.base64url::<32>()))
+    pub fn issued(rng: &dyn Rng, at: UnixMillis) -> Self {
+        Self(format!("{}{}{}", Self::PREFIX, time_prefix::of(at), rng.base64url::<32>()))
     }
 }
 

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::clock::Moment;
+use crate::clock::UnixMillis;
 use crate::rng::Rng;
-use crate::stamp;
+use crate::time_prefix;
 
 /// A secret that we hold: an upstream token, a PKCE verifier, a private key.
 ///
@@ -112,7 +112,7 @@ token_kind! {
 /// ```
 /// use causeway_domain::secret::{Access, PlainToken};
 /// use causeway_domain::{Clock, SystemClock, SystemRng};
-/// let token = PlainToken::<Access>::issued(&SystemRng, SystemClock.moment());
+/// let token = PlainToken::<Access>::issued(&SystemRng, SystemClock.unix_millis());
 /// assert!(token.expose().starts_with("cw_at_"));
 /// assert!(token.hash().matches(&token));
 /// assert_eq!(format!("{token:?}"), "PlainToken(cw_at_…)");
@@ -129,8 +129,8 @@ impl<K: TokenKind> PlainToken<K> {
     ///
     /// Tokens created together are adjacent in an index: rows of one commit share a page or two, however many
     /// rows there are. The time is no secret: `expires_in` reveals the second as well.
-    pub fn issued(rng: &dyn Rng, at: Moment) -> Self {
-        let text = format!("{}{}{}", K::PREFIX, stamp::of(at), rng.base64url::<32>());
+    pub fn issued(rng: &dyn Rng, at: UnixMillis) -> Self {
+        let text = format!("{}{}{}", K::PREFIX, time_prefix::of(at), rng.base64url::<32>());
         Self(Zeroizing::new(text), PhantomData)
     }
 
@@ -146,9 +146,9 @@ impl<K: TokenKind> PlainToken<K> {
 
     /// The form to store: the hash of the whole token, behind its creation time if the token has one.
     pub fn hash(&self) -> TokenHash<K> {
-        let stamp = self.0.strip_prefix(K::PREFIX).and_then(stamp::leading).unwrap_or_default();
+        let time_prefix = self.0.strip_prefix(K::PREFIX).and_then(time_prefix::leading).unwrap_or_default();
         let digest = Sha256::digest(self.0.as_bytes());
-        TokenHash(format!("{stamp}{}", URL_SAFE_NO_PAD.encode(digest)), PhantomData)
+        TokenHash(format!("{time_prefix}{}", URL_SAFE_NO_PAD.encode(digest)), PhantomData)
     }
 }
 
@@ -268,9 +268,9 @@ mod tests {
         assert!(hashes.is_sorted(), "{hashes:?}");
     }
 
-    /// Tokens of releases without a stamp are found as they were stored.
+    /// Tokens of releases without a time_prefix are found as they were stored.
     #[test]
-    fn a_token_without_a_stamp_has_the_plain_hash() {
+    fn a_token_without_a_time_prefix_has_the_plain_hash() {
         let token = PlainToken::<Access>::presented("cw_at_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY");
         let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose().as_bytes()));
         assert_eq!(token.hash().as_str(), digest);

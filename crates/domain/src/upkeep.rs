@@ -31,19 +31,19 @@ const KEEP_CONFIDENTIAL_SECONDS: i64 = 7 * 86_400;
 const KEEP_RETRY_SECONDS: i64 = 60;
 
 /// When a background session that was refreshed at `now` is refreshed again although it is unused; up to a
-/// quarter sooner at random (`dice`), so that sessions that began together do not stay together.
-pub fn keep_alive_at(auth: &UpstreamAuth, now: Timestamp, dice: u8) -> Timestamp {
+/// quarter sooner at random (`jitter`), so that sessions that began together do not stay together.
+pub fn keep_alive_at(auth: &UpstreamAuth, now: Timestamp, jitter: u8) -> Timestamp {
     let period = match auth {
         UpstreamAuth::None => KEEP_PUBLIC_SECONDS,
         UpstreamAuth::PrivateKeyJwt { .. } => KEEP_CONFIDENTIAL_SECONDS,
     };
-    now.plus(period - period * i64::from(dice) / 1024)
+    now.plus(period - period * i64::from(jitter) / 1024)
 }
 
 /// When that is tried again after a failure: when the pause ends, later by up to a quarter at random.
-pub fn keep_alive_again_at(now: Timestamp, pause: u64, dice: u8) -> Timestamp {
+pub fn keep_alive_again_at(now: Timestamp, pause: u64, jitter: u8) -> Timestamp {
     let pause = i64::try_from(pause).unwrap_or(i64::MAX).clamp(KEEP_RETRY_SECONDS, LONGEST_WISH_SECONDS);
-    now.plus(pause + pause * i64::from(dice) / 1024)
+    now.plus(pause + pause * i64::from(jitter) / 1024)
 }
 
 /// Whether an access token has to be renewed before it is used.
@@ -96,13 +96,13 @@ impl Cooldown {
     }
 
     /// The pause after one more failure: 2 s, doubled each time up to 5 minutes, longer by up to a half at
-    /// random (`dice`), so that many sessions do not retry at the same moment; never shorter than the server
+    /// random (`jitter`), so that many sessions do not retry at the same moment; never shorter than the server
     /// asked for, up to an hour.
     #[must_use]
-    pub fn after_failure(self, now: Timestamp, retry_after: Option<u64>, dice: u8) -> Self {
+    pub fn after_failure(self, now: Timestamp, retry_after: Option<u64>, jitter: u8) -> Self {
         let doublings = u32::try_from(self.failures.clamp(0, 16)).unwrap_or_default();
         let pause = (FIRST_PAUSE_SECONDS << doublings).min(LONGEST_PAUSE_SECONDS);
-        let pause = pause + pause * i64::from(dice) / 512;
+        let pause = pause + pause * i64::from(jitter) / 512;
         let wish = retry_after.map_or(0, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
         let not_before = Some(now.plus(pause.max(wish.min(LONGEST_WISH_SECONDS))));
         Self { failures: self.failures.saturating_add(1), not_before }
@@ -148,10 +148,11 @@ mod tests {
     fn kept_alive_long_before_the_refresh_token_ages_out() {
         const DAY: i64 = 86_400;
         let confidential = UpstreamAuth::PrivateKeyJwt { kid: "k".to_owned() };
-        let after = |auth, dice| keep_alive_at(auth, Timestamp(1000), dice).since(Timestamp(1000));
+        let after = |auth, jitter| keep_alive_at(auth, Timestamp(1000), jitter).since(Timestamp(1000));
         assert_eq!((after(&UpstreamAuth::None, 0), after(&confidential, 0)), (DAY, 7 * DAY));
         assert_eq!(after(&UpstreamAuth::None, 255), DAY - DAY * 255 / 1024);
-        let again = |pause, dice| keep_alive_again_at(Timestamp(1000), pause, dice).since(Timestamp(1000));
+        let again =
+            |pause, jitter| keep_alive_again_at(Timestamp(1000), pause, jitter).since(Timestamp(1000));
         assert_eq!((again(2, 0), again(400, 0), again(u64::MAX, 0)), (60, 400, 3600));
         assert_eq!(again(400, 255), 400 + 400 * 255 / 1024);
     }
@@ -159,8 +160,8 @@ mod tests {
     #[test]
     fn pauses_double_and_heed_the_server() {
         let now = Timestamp(1000);
-        let pause = |failures: i64, retry_after, dice| {
-            let next = Cooldown { failures, not_before: None }.after_failure(now, retry_after, dice);
+        let pause = |failures: i64, retry_after, jitter| {
+            let next = Cooldown { failures, not_before: None }.after_failure(now, retry_after, jitter);
             assert_eq!(next.failures, failures + 1);
             next.seconds_left(now)
         };

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use causeway_atproto::{AtprotoClient, UpstreamStats};
-use causeway_domain::{Clock, Moment, Resource, ResourceScopes, Rng, Scope, TenantId, Timestamp};
+use causeway_domain::{Clock, Resource, ResourceScopes, Rng, Scope, TenantId, Timestamp, UnixMillis};
 use causeway_jose::{DpopNonces, JoseError};
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
 use causeway_store::{AnyConnection, Store};
 
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::authorization::scopes::ScopePolicy;
-use crate::authorization::user_code_limit::Guesses;
+use crate::authorization::user_code_limit::UserCodeLimit;
 use crate::budget::Budgets;
 use crate::client::cache::ClientCache;
 use crate::client::document::ClientDocuments;
@@ -41,16 +41,16 @@ use crate::upstream::atproto::adapter::AtprotoUpstream;
 use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::keeper::Upstream;
-use crate::upstream::keeper::single_flight::Flights;
+use crate::upstream::keeper::single_flight::SingleFlight;
 
 /// How long the write of an upstream answer is retried while the database rejects it: it may take a while
 /// until somebody notices a full disk.
-const ANSWER_PATIENCE: Duration = Duration::from_mins(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
 /// The pause before the write is retried: doubled each time, up to the longest.
 const ANSWER_PAUSE: Duration = Duration::from_millis(100);
 const ANSWER_LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a caller waits for work that continues without it.
-const CALLER_PATIENCE: Duration = Duration::from_secs(45);
+const CALLER_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Long texts parsed at the same time: other work needs the processor, too.
 const PARSING: usize = 2;
@@ -61,7 +61,7 @@ pub struct CtxParts {
     /// The database.
     pub store: Store,
     /// The keys that encrypt secrets at rest.
-    pub ring: Arc<SealingKeyRing>,
+    pub ring: Arc<EncryptionKeyRing>,
     /// The client for PDSes and authorization servers.
     pub atproto: AtprotoClient,
     /// The clock.
@@ -73,7 +73,7 @@ pub struct CtxParts {
     /// Our client identity at authorization servers.
     pub profile: UpstreamProfile,
     /// The maximum scope that we declare to authorization servers.
-    pub ceiling: Scope,
+    pub max_scope: Scope,
     /// The policy for client registration.
     pub registration: RegistrationPolicy,
     /// Whether unregistered clients are accepted, by the document at their `client_id`.
@@ -108,8 +108,8 @@ struct Inner {
     fetch_turns: FetchTurns,
     parsing: Semaphore,
     recent_proofs: RecentProofs,
-    guesses: Guesses,
-    flights: Flights,
+    user_code_limit: UserCodeLimit,
+    single_flight: SingleFlight,
     limits: Limits,
     stats: Stats,
     issuer_keys: IssuerKeys,
@@ -127,12 +127,12 @@ struct Inner {
 /// The key ring, and what is derived from it. Both are replaced together.
 #[derive(Debug)]
 struct RingKeys {
-    ring: Arc<SealingKeyRing>,
+    ring: Arc<EncryptionKeyRing>,
     nonces: Result<Arc<DpopNonces>, JoseError>,
 }
 
 impl RingKeys {
-    fn of(ring: Arc<SealingKeyRing>) -> Self {
+    fn of(ring: Arc<EncryptionKeyRing>) -> Self {
         let keys = ring.derive_keys("causeway dpop nonce").map_err(|_| JoseError::Crypto("derive a key"));
         let nonces = keys.and_then(|keys| DpopNonces::new(&keys)).map(Arc::new);
         Self { ring, nonces }
@@ -145,8 +145,11 @@ impl Ctx {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
-        let scopes =
-            ScopePolicy::new(parts.ceiling.clone(), parts.profile.declares(), parts.resource_scopes.clone());
+        let scopes = ScopePolicy::new(
+            parts.max_scope.clone(),
+            parts.profile.declares(),
+            parts.resource_scopes.clone(),
+        );
         let limits = Limits::new(parts.limits);
         let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
         let node = Node::new(&*parts.rng);
@@ -161,8 +164,8 @@ impl Ctx {
             fetch_turns: FetchTurns::default(),
             parsing: Semaphore::new(PARSING),
             recent_proofs: RecentProofs::default(),
-            guesses: Guesses::default(),
-            flights: Flights::default(),
+            user_code_limit: UserCodeLimit::default(),
+            single_flight: SingleFlight::default(),
             limits,
             stats: Stats::default(),
             issuer_keys: IssuerKeys::default(),
@@ -220,7 +223,7 @@ impl Ctx {
         let mut pause = ANSWER_PAUSE;
         loop {
             match self.store().write(make()).await {
-                Err(error) if error.may_pass() && started.elapsed() < ANSWER_PATIENCE => {
+                Err(error) if error.may_pass() && started.elapsed() < ANSWER_TIMEOUT => {
                     tracing::error!(%error, "an upstream answer is not committed yet: it is kept and tried again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(ANSWER_LONGEST_PAUSE);
@@ -318,20 +321,20 @@ impl Ctx {
     }
 
     /// The time, for names that are in the order of their making.
-    pub(crate) fn moment(&self) -> Moment {
-        self.0.parts.clock.moment()
+    pub(crate) fn unix_millis(&self) -> UnixMillis {
+        self.0.parts.clock.unix_millis()
     }
 
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.0.tenant
     }
 
-    pub(crate) fn ring(&self) -> Arc<SealingKeyRing> {
+    pub(crate) fn ring(&self) -> Arc<EncryptionKeyRing> {
         Arc::clone(&self.keys().ring)
     }
 
     /// Replaces the key ring in use. The new one has to decrypt whatever the old one encrypted.
-    pub fn replace_ring(&self, ring: Arc<SealingKeyRing>) {
+    pub fn replace_ring(&self, ring: Arc<EncryptionKeyRing>) {
         *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = RingKeys::of(ring);
     }
 
@@ -390,10 +393,10 @@ impl Ctx {
     }
 
     /// A random byte, for jitter.
-    pub(crate) fn dice(&self) -> u8 {
-        let mut dice = [0];
-        self.rng().fill(&mut dice);
-        dice[0]
+    pub(crate) fn jitter(&self) -> u8 {
+        let mut jitter = [0];
+        self.rng().fill(&mut jitter);
+        jitter[0]
     }
 
     pub(crate) fn clients(&self) -> &ClientCache {
@@ -423,7 +426,7 @@ impl Ctx {
     }
 
     /// The wrong user codes by browser and address.
-    pub(crate) fn guesses(&self) -> &Guesses {
+    pub(crate) fn user_code_limit(&self) -> &UserCodeLimit {
         &self.0.guesses
     }
 
@@ -432,8 +435,8 @@ impl Ctx {
         self.keys().nonces.clone().map_err(Internal::Jose)
     }
 
-    pub(crate) fn flights(&self) -> &Flights {
-        &self.0.flights
+    pub(crate) fn single_flight(&self) -> &SingleFlight {
+        &self.0.single_flight
     }
 
     /// The handles that are looked up again.
@@ -448,5 +451,5 @@ impl Ctx {
 }
 
 async fn wait_for<T>(task: JoinHandle<T>) -> Result<T, Internal> {
-    Ok(timeout(CALLER_PATIENCE, task).await.map_err(|_| Internal::Slow)??)
+    Ok(timeout(CALLER_TIMEOUT, task).await.map_err(|_| Internal::Slow)??)
 }

@@ -29,7 +29,7 @@ pub enum Internal {
     #[error("inconsistent: {0}")]
     Inconsistent(&'static str),
     /// Work takes longer than a caller can be kept waiting. It continues.
-    #[error("still at work after the caller's patience")]
+    #[error("still at work after the caller's max_wait")]
     Slow,
     /// Work of another task failed that this one waited for; the log has that task's error.
     #[error("the work that was waited for failed")]

@@ -8,7 +8,7 @@
 //! upstream session alive, [`upstream::relay`] calls the user's PDS with it, and [`token::revoke`] ends it.
 //! [`authorization::device`] and [`token::device`] do the same for a device without a browser.
 //!
-//! [`client::caller`] authenticates requests at the endpoints for clients, [`resource::access`] those at
+//! [`client::authenticated`] authenticates requests at the endpoints for clients, [`resource::access`] those at
 //! resources. Everything runs on a [`Ctx`].
 
 pub mod account;

@@ -298,7 +298,7 @@ pub(crate) enum KeysCommand {
     /// Sign with a new key; signatures of the old one verify for another day
     ///
     /// This is about signing keys, which clients see. Secrets in the database are encrypted with the key ring of
-    /// --secret-key-file: see `causeway keys reseal`.
+    /// --secret-key-file: see `causeway keys reencrypt`.
     Rotate {
         /// RS256 or ES256; both when left out
         #[arg(long, value_name = "ALG")]
@@ -314,7 +314,7 @@ pub(crate) enum KeysCommand {
     /// This is about the key ring of --secret-key-file, which no client ever sees, not about signing keys. Restart all
     /// servers with the new key on top first, then run this beside them: it re-encrypts every value that an older key
     /// encrypted and says which keys are no longer needed. It may be interrupted and run again.
-    Reseal {
+    Reencrypt {
         /// Only say what there is to do
         #[arg(long)]
         dry_run: bool,

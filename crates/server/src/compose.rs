@@ -51,31 +51,31 @@ pub(crate) fn database_url(config: &Config) -> Result<DatabaseUrl, ConfigError> 
     config.database_url.parse().map_err(|error: causeway_store::DatabaseUrlError| ConfigError {
         setting: "database-url (CAUSEWAY_DATABASE_URL)".to_owned(),
         problem: format!("the address {error}"),
-        mend: "for example sqlite://causeway.db".to_owned(),
+        fix: "for example sqlite://causeway.db".to_owned(),
     })
 }
 
 /// The maximum scope, refused like any other setting.
-pub(crate) fn ceiling(config: &Config) -> Result<Scope, ConfigError> {
-    let refuse = |problem: String, mend: &str| ConfigError {
+pub(crate) fn max_scope(config: &Config) -> Result<Scope, ConfigError> {
+    let refuse = |problem: String, fix: &str| ConfigError {
         setting: "atp-scopes (CAUSEWAY_ATP_SCOPES)".to_owned(),
         problem,
-        mend: mend.to_owned(),
+        fix: fix.to_owned(),
     };
-    let ceiling = Scope::parse(&config.atp_scopes).map_err(|error| {
+    let max_scope = Scope::parse(&config.atp_scopes).map_err(|error| {
         refuse(error.to_string(), "use values such as transition:generic or repo:app.bsky.feed.post")
     })?;
-    if let Some(own) = ceiling.iter().find(|value| !value.is_atproto()) {
-        return Err(refuse(format!("{own} is no scope of a PDS"), "leave it out: it needs no ceiling"));
+    if let Some(own) = max_scope.iter().find(|value| !value.is_atproto()) {
+        return Err(refuse(format!("{own} is no scope of a PDS"), "leave it out: it needs no maximum"));
     }
-    Ok(ceiling)
+    Ok(max_scope)
 }
 
 fn resources(config: &Config) -> Result<Vec<Resource>, ConfigError> {
     let refuse = |error: ResourceError| ConfigError {
         setting: "resources (CAUSEWAY_RESOURCES)".to_owned(),
         problem: error.to_string(),
-        mend: "use URIs such as https://api.example.com/mcp".to_owned(),
+        fix: "use URIs such as https://api.example.com/mcp".to_owned(),
     };
     config.resources.iter().map(|text| Resource::parse(text).map_err(refuse)).collect()
 }
@@ -85,7 +85,7 @@ pub(crate) fn resource_scopes(config: &Config) -> Result<ResourceScopes, ConfigE
     ResourceScopes::parse(&config.resource_scope).map_err(|error| ConfigError {
         setting: "resource-scope (CAUSEWAY_RESOURCE_SCOPE)".to_owned(),
         problem: error.to_string(),
-        mend: "use for example \"https://api.example.com/mcp notes:read Read your notes\"".to_owned(),
+        fix: "use for example \"https://api.example.com/mcp notes:read Read your notes\"".to_owned(),
     })
 }
 
@@ -211,13 +211,13 @@ pub(crate) async fn context(
     let ring = Arc::new(secret_key::load(config, url, &store).await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = Arc::new(SystemRng);
-    let ceiling = ceiling(config)?;
+    let max_scope = max_scope(config)?;
     let mode = match config.upstream_client {
         causeway_config::UpstreamClient::Shared => UpstreamClient::Shared,
         causeway_config::UpstreamClient::PerClient => UpstreamClient::PerClient,
     };
     let profile = if issuer.is_https() {
-        UpstreamProfile::confidential(issuer.as_str(), mode, &ceiling, &store, &ring, &*clock).await?
+        UpstreamProfile::confidential(issuer.as_str(), mode, &max_scope, &store, &ring, &*clock).await?
     } else {
         if mode == UpstreamClient::PerClient {
             tracing::warn!(
@@ -239,7 +239,7 @@ pub(crate) async fn context(
         rng: random,
         issuer,
         profile,
-        ceiling,
+        max_scope,
         registration,
         client_documents: config.client_id_documents,
         resources: resources(config)?,
@@ -297,10 +297,10 @@ pub(crate) fn admin_token(config: &Config) -> Result<Option<Secret>, ConfigError
 }
 
 fn read_token(path: &std::path::Path, setting: &'static str) -> Result<Secret, ConfigError> {
-    let refuse = |problem: String, mend: &str| ConfigError {
+    let refuse = |problem: String, fix: &str| ConfigError {
         setting: setting.to_owned(),
         problem: format!("{}: {problem}", path.display()),
-        mend: mend.to_owned(),
+        fix: fix.to_owned(),
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| refuse(error.to_string(), "name a file that can be read"))?;

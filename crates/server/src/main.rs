@@ -46,7 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings.clone();
     let config = Config::load(cli.settings)?;
     compose::database_url(&config)?;
-    compose::ceiling(&config)?;
+    compose::max_scope(&config)?;
     compose::resource_scopes(&config)?;
     secret_key::configured(&config)?;
     let telemetry = Telemetry::from_environment()?;

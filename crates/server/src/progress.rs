@@ -25,7 +25,7 @@ impl ProgressLine {
     }
 
     /// Shows `done` of `all`, followed by `about`.
-    pub(crate) fn tell(&mut self, done: u64, all: u64, about: impl FnOnce() -> String) {
+    pub(crate) fn report(&mut self, done: u64, all: u64, about: impl FnOnce() -> String) {
         let percent = percent(done, all);
         if self.terminal {
             self.show(|| format!("{} {percent:>3}%  {}", bar(percent), about()));

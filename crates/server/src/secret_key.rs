@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use causeway_config::{Config, ConfigError, SecretKeySource, is_exposed};
 use causeway_domain::{Rng, SystemRng};
-use causeway_store::encryption::reseal;
-use causeway_store::encryption::seal::{SealError, SealingKeyRing};
+use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
+use causeway_store::encryption::reencrypt;
 use causeway_store::operations::keys;
 use causeway_store::{DatabaseUrl, Store, StoreError};
 
@@ -20,7 +20,7 @@ const INLINE_SETTING: &str = "CAUSEWAY_SECRET_KEY";
 ///
 /// # Errors
 /// When it is not valid, as for any other setting.
-pub(crate) fn configured(config: &Config) -> Result<Option<SealingKeyRing>, ConfigError> {
+pub(crate) fn configured(config: &Config) -> Result<Option<EncryptionKeyRing>, ConfigError> {
     match &config.secret_key {
         None => Ok(None),
         Some(SecretKeySource::Inline(text)) => parse(INLINE_SETTING, text.expose()).map(Some),
@@ -29,7 +29,7 @@ pub(crate) fn configured(config: &Config) -> Result<Option<SealingKeyRing>, Conf
             let text = fs::read_to_string(path).map_err(|error| ConfigError {
                 setting: setting.to_owned(),
                 problem: format!("{}: {error}", path.display()),
-                mend: "name a file that can be read".to_owned(),
+                fix: "name a file that can be read".to_owned(),
             })?;
             parse(setting, &text).map(Some)
         }
@@ -42,11 +42,11 @@ pub(crate) fn exposed(config: &Config, url: &DatabaseUrl) -> Vec<PathBuf> {
     config.exposed_files.iter().cloned().chain(made).collect()
 }
 
-fn parse(setting: &str, text: &str) -> Result<SealingKeyRing, ConfigError> {
-    SealingKeyRing::parse(text).map_err(|error| ConfigError {
+fn parse(setting: &str, text: &str) -> Result<EncryptionKeyRing, ConfigError> {
+    EncryptionKeyRing::parse(text).map_err(|error| ConfigError {
         setting: setting.to_owned(),
         problem: error.to_string(),
-        mend: "each line is KEY_ID:BASE64URL of 32 random bytes, the first one is in use".to_owned(),
+        fix: "each line is KEY_ID:BASE64URL of 32 random bytes, the first one is in use".to_owned(),
     })
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn load(
     config: &Config,
     url: &DatabaseUrl,
     store: &Store,
-) -> anyhow::Result<SealingKeyRing> {
+) -> anyhow::Result<EncryptionKeyRing> {
     match find(config, url, store).await? {
         Some(ring) => Ok(ring),
         None => create(&beside(url)),
@@ -74,17 +74,17 @@ pub(crate) async fn find(
     config: &Config,
     url: &DatabaseUrl,
     store: &Store,
-) -> anyhow::Result<Option<SealingKeyRing>> {
+) -> anyhow::Result<Option<EncryptionKeyRing>> {
     let Some(ring) = read(config, url, store).await? else { return Ok(None) };
     let tried = ring.clone();
     match store.read(move |c| keys::try_ring(c, &tried)).await {
         Ok(()) => Ok(Some(ring)),
-        Err(StoreError::Seal { error, .. }) => Err(another_ring(config, url, error).into()),
+        Err(StoreError::Encrypt { error, .. }) => Err(another_ring(config, url, error).into()),
         Err(error) => Err(error.into()),
     }
 }
 
-fn another_ring(config: &Config, url: &DatabaseUrl, error: SealError) -> ConfigError {
+fn another_ring(config: &Config, url: &DatabaseUrl, error: EncryptionError) -> ConfigError {
     let (setting, used) = match &config.secret_key {
         Some(SecretKeySource::Inline(_)) => (INLINE_SETTING, "this key ring".to_owned()),
         Some(SecretKeySource::File(path)) => (FILE_SETTING, path.display().to_string()),
@@ -92,26 +92,30 @@ fn another_ring(config: &Config, url: &DatabaseUrl, error: SealError) -> ConfigE
     };
     ConfigError {
         setting: setting.to_owned(),
-        problem: format!("{used} does not open what is sealed in {url}: {error}"),
-        mend: "name the key ring with which this database was used so far (with --secret-key-file): all servers on \
+        problem: format!("{used} does not open what is encrypted in {url}: {error}"),
+        fix: "name the key ring with which this database was used so far (with --secret-key-file): all servers on \
                one database share it, and keys are added to it, on top"
             .to_owned(),
     }
 }
 
-async fn read(config: &Config, url: &DatabaseUrl, store: &Store) -> anyhow::Result<Option<SealingKeyRing>> {
+async fn read(
+    config: &Config,
+    url: &DatabaseUrl,
+    store: &Store,
+) -> anyhow::Result<Option<EncryptionKeyRing>> {
     if let Some(ring) = configured(config)? {
         return Ok(Some(ring));
     }
     let path = beside(url);
     if path.exists() {
-        let describe = || format!("sealing key file {}", path.display());
+        let describe = || format!("encryption key file {}", path.display());
         let text = fs::read_to_string(&path).with_context(describe)?;
-        return SealingKeyRing::parse(&text).map(Some).with_context(describe);
+        return EncryptionKeyRing::parse(&text).map(Some).with_context(describe);
     }
-    if store.read(reseal::has_sealed_rows).await? {
+    if store.read(reencrypt::has_encrypted_rows).await? {
         bail!(
-            "the sealing key file {} is missing, but the database holds sessions sealed with it: \
+            "the encryption key file {} is missing, but the database holds sessions encrypted with it: \
              restore the file, or name it with --secret-key-file",
             path.display()
         );
@@ -120,14 +124,14 @@ async fn read(config: &Config, url: &DatabaseUrl, store: &Store) -> anyhow::Resu
 }
 
 /// Generates a key ring, or returns the one that another process has just written.
-fn create(path: &Path) -> anyhow::Result<SealingKeyRing> {
-    let describe = || format!("sealing key file {}", path.display());
-    match write_new(path, &SealingKeyRing::generate(&SystemRng)) {
+fn create(path: &Path) -> anyhow::Result<EncryptionKeyRing> {
+    let describe = || format!("encryption key file {}", path.display());
+    match write_new(path, &EncryptionKeyRing::generate(&SystemRng)) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         done => done.with_context(describe)?,
     }
     let text = fs::read_to_string(path).with_context(describe)?;
-    SealingKeyRing::parse(&text).with_context(describe)
+    EncryptionKeyRing::parse(&text).with_context(describe)
 }
 
 /// Writes a new file completely and durably, or not at all. Only its owner can read it from the start.
@@ -163,12 +167,12 @@ mod tests {
     fn whoever_comes_second_takes_the_first_ones() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("causeway.key");
-        let sealed: Vec<_> = std::thread::scope(|scope| {
+        let encrypted: Vec<_> = std::thread::scope(|scope| {
             let start = || create(&path).unwrap().active_kid().to_owned();
             let threads: Vec<_> = (0..16).map(|_| scope.spawn(start)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert!(sealed.iter().all(|kid| *kid == sealed[0]), "{sealed:?}");
+        assert!(encrypted.iter().all(|kid| *kid == encrypted[0]), "{encrypted:?}");
         let left: Vec<_> =
             fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left == [&*path], "{left:?}");

@@ -26,7 +26,7 @@ use crate::signals::{OperatorSignal, Signals};
 use crate::{compose, secret_key};
 
 /// How long background work may take to finish when the server stops.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(45);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// Interval of periodic maintenance: sweep, upstream revocations, logout notices, background sessions.
 const MAINTENANCE_PERIOD: Duration = Duration::from_secs(30);
 /// Interval at which webhook deliveries are looked up.
@@ -73,8 +73,8 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     let upkeep = [
         tokio::spawn(sweep(ctx.clone())),
         tokio::spawn(revoke(ctx.clone())),
-        tokio::spawn(tell(ctx.clone())),
-        tokio::spawn(keep(ctx.clone())),
+        tokio::spawn(deliver(ctx.clone())),
+        tokio::spawn(keep_alive_due(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
         tokio::spawn(deliver(ctx.clone())),
         tokio::spawn(report(logging.sampler.clone())),
@@ -109,7 +109,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
         task.abort();
     }
     // Answers from authorization servers are still being stored.
-    if tokio::time::timeout(SETTLE_PATIENCE, ctx.settle()).await.is_err() {
+    if tokio::time::timeout(SETTLE_TIMEOUT, ctx.settle()).await.is_err() {
         tracing::error!("some work did not end in time");
     }
     heart.abort();
@@ -199,7 +199,7 @@ async fn revoke(ctx: Ctx) {
 
 /// Delivers back-channel logout tokens while the server runs: retries, and those for sessions ended on the
 /// command line.
-async fn tell(ctx: Ctx) {
+async fn deliver(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
@@ -211,7 +211,7 @@ async fn tell(ctx: Ctx) {
 
 /// Refreshes idle background sessions while the server runs, beginning with those that became due while it
 /// was stopped.
-async fn keep(ctx: Ctx) {
+async fn keep_alive_due(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;

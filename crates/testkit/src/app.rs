@@ -15,7 +15,7 @@ use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::dpop::ProofRequest;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamClient, UpstreamProfile};
 use causeway_store::Store;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
 use causeway_store::testing::{self, TestDatabase};
 use url::Url;
@@ -43,7 +43,7 @@ pub struct TestApp {
     /// Its clock.
     pub clock: MockClock,
     /// Its key ring.
-    pub ring: Arc<SealingKeyRing>,
+    pub ring: Arc<EncryptionKeyRing>,
     handle: ServerHandle,
 }
 
@@ -66,7 +66,7 @@ impl TestApp {
     /// # Errors
     /// When a part of it does not start.
     pub async fn start(database: &TestDatabase, environment: &Environment) -> Result<Self> {
-        let ring = Arc::new(SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng))?);
+        let ring = Arc::new(EncryptionKeyRing::parse(&EncryptionKeyRing::generate(&SystemRng))?);
         Self::start_with(database, environment, MockClock::now_or_never(), ring, None).await
     }
 
@@ -79,7 +79,7 @@ impl TestApp {
         environment: &Environment,
         tune: impl FnOnce(&mut CtxParts),
     ) -> Result<Self> {
-        let ring = Arc::new(SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng))?);
+        let ring = Arc::new(EncryptionKeyRing::parse(&EncryptionKeyRing::generate(&SystemRng))?);
         let tune = async |parts: &mut CtxParts| {
             tune(parts);
             Ok(())
@@ -96,13 +96,13 @@ impl TestApp {
         database: &TestDatabase,
         environment: &Environment,
         clock: MockClock,
-        ring: Arc<SealingKeyRing>,
+        ring: Arc<EncryptionKeyRing>,
     ) -> Result<Self> {
         let tune = async |parts: &mut CtxParts| {
-            let CtxParts { issuer, ceiling, store, ring, clock, .. } = &*parts;
+            let CtxParts { issuer, max_scope, store, ring, clock, .. } = &*parts;
             let shared = UpstreamClient::Shared;
             let profile =
-                UpstreamProfile::confidential(issuer, shared, ceiling, store, ring, &**clock).await?;
+                UpstreamProfile::confidential(issuer, shared, max_scope, store, ring, &**clock).await?;
             parts.profile = profile;
             Ok(())
         };
@@ -118,7 +118,7 @@ impl TestApp {
         database: &TestDatabase,
         environment: &Environment,
         clock: MockClock,
-        ring: Arc<SealingKeyRing>,
+        ring: Arc<EncryptionKeyRing>,
         address: Option<SocketAddr>,
     ) -> Result<Self> {
         Self::run(database, environment, clock, ring, address, async |_: &mut CtxParts| Ok(())).await
@@ -128,7 +128,7 @@ impl TestApp {
         database: &TestDatabase,
         environment: &Environment,
         clock: MockClock,
-        ring: Arc<SealingKeyRing>,
+        ring: Arc<EncryptionKeyRing>,
         address: Option<SocketAddr>,
         tune: impl AsyncFnOnce(&mut CtxParts) -> Result<()>,
     ) -> Result<Self> {
@@ -155,7 +155,7 @@ impl TestApp {
             rng: random,
             issuer: issuer.clone(),
             profile: UpstreamProfile::loopback(&issuer),
-            ceiling: scope,
+            max_scope: scope,
             registration: RegistrationPolicy::Open,
             client_documents: true,
             resources: Vec::new(),

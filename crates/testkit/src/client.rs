@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::agent::{Agent, Answer};
-use crate::{Person, TestApp};
+use crate::{TestApp, User};
 
 /// A registered client, and how it authenticates.
 #[derive(Debug, Clone)]
@@ -144,11 +144,11 @@ impl OauthClient {
     pub async fn obtain_code(
         &self,
         agent: &Agent,
-        person: &impl Person,
+        user: &impl User,
         login_hint: &str,
     ) -> Result<(String, Authorization)> {
         let authorization = self.authorization(Some(login_hint));
-        let consent = self.reach_consent(agent, person, &authorization).await?;
+        let consent = self.reach_consent(agent, user, &authorization).await?;
         let answer = decide(agent, &consent, "allow").await?;
         let code = answer.redirect_param("code").with_context(|| format!("no code: {answer:?}"))?;
         ensure!(answer.redirect_param("state").as_ref() == Some(&authorization.state), "state: {answer:?}");
@@ -163,11 +163,11 @@ impl OauthClient {
     pub async fn reach_consent(
         &self,
         agent: &Agent,
-        person: &impl Person,
+        user: &impl User,
         authorization: &Authorization,
     ) -> Result<String> {
         let to_upstream = agent.set_out(&authorization.url(&self.issuer)).await?;
-        let callback = person.approve(&to_upstream.location()?).await?;
+        let callback = user.approve(&to_upstream.location()?).await?;
         agent.get(&callback).await?.location()
     }
 
@@ -237,8 +237,8 @@ impl OauthClient {
     ///
     /// # Errors
     /// When a step does not lead to the next.
-    pub async fn sign_in(&self, agent: &Agent, person: &impl Person, login_hint: &str) -> Result<Tokens> {
-        let (code, authorization) = self.obtain_code(agent, person, login_hint).await?;
+    pub async fn sign_in(&self, agent: &Agent, user: &impl User, login_hint: &str) -> Result<Tokens> {
+        let (code, authorization) = self.obtain_code(agent, user, login_hint).await?;
         Tokens::read(&self.redeem(agent, &code, &authorization.verifier).await?)
     }
 }

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use prost::Message as _;
 
 /// How long a test waits for spans.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 struct State {
@@ -139,7 +139,7 @@ impl Collector {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let outcome = tokio::time::timeout(PATIENCE, waited).await;
+        let outcome = tokio::time::timeout(TIMEOUT, waited).await;
         outcome.with_context(|| format!("not among {:#?}", self.spans()))?
     }
 

@@ -26,7 +26,7 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
-pub use realnet::{Account, Driver, PdsRelease, PersonAt, RealNet, TlsProxy, scope_reference};
+pub use realnet::{Account, Driver, PdsRelease, RealNet, TlsProxy, UserAt, scope_reference};
 pub use reqwest::{RequestBuilder, Response};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};
 
@@ -36,7 +36,7 @@ use anyhow::Result;
 
 /// A user signing in upstream: takes the URL to which the browser was redirected, and returns the URL to
 /// which the upstream redirects it back.
-pub trait Person {
+pub trait User {
     /// Signs in and approves.
     fn approve(&self, authorize_url: &str) -> impl Future<Output = Result<String>> + Send;
 }

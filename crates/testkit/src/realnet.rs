@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
 use crate::app::Environment;
-use crate::{Agent, Person};
+use crate::{Agent, User};
 
 /// An account of the network.
 #[derive(Debug, Clone, Deserialize)]
@@ -201,13 +201,13 @@ impl RealNet {
     ///
     /// # Errors
     /// When there is no such account.
-    pub fn person(&self, name: &str) -> Result<PersonAt<'_>> {
-        Ok(self.person_of(self.account(name)?))
+    pub fn user(&self, name: &str) -> Result<UserAt<'_>> {
+        Ok(self.user_of(self.account(name)?))
     }
 
     /// The owner of an account at their browser.
-    pub const fn person_of<'a>(&'a self, account: &'a Account) -> PersonAt<'a> {
-        PersonAt { driver: &self.driver, account }
+    pub const fn user_of<'a>(&'a self, account: &'a Account) -> UserAt<'a> {
+        UserAt { driver: &self.driver, account }
     }
 
     /// Creates an account for this test, on the PDS of the account `beside`.
@@ -274,12 +274,12 @@ impl RealNet {
 
 /// A user with an account, at their browser.
 #[derive(Debug)]
-pub struct PersonAt<'a> {
+pub struct UserAt<'a> {
     driver: &'a Driver,
     account: &'a Account,
 }
 
-impl PersonAt<'_> {
+impl UserAt<'_> {
     /// Signs in and declines.
     ///
     /// # Errors
@@ -289,7 +289,7 @@ impl PersonAt<'_> {
     }
 }
 
-impl Person for PersonAt<'_> {
+impl User for UserAt<'_> {
     async fn approve(&self, authorize_url: &str) -> Result<String> {
         self.driver.authorize(authorize_url, self.account, "consent").await
     }
@@ -360,7 +360,7 @@ impl TlsProxy {
     /// # Errors
     /// When it has ended.
     pub async fn point_at(&mut self, address: &str) -> Result<()> {
-        self.tell(&json!({"to": address})).await
+        self.send(&json!({"to": address})).await
     }
 
     /// Blocks one path from now on, like a proxy that was not configured to pass it on.
@@ -368,10 +368,10 @@ impl TlsProxy {
     /// # Errors
     /// When it has ended.
     pub async fn block(&mut self, path: &str) -> Result<()> {
-        self.tell(&json!({"block": path})).await
+        self.send(&json!({"block": path})).await
     }
 
-    async fn tell(&mut self, what: &Value) -> Result<()> {
+    async fn send(&mut self, what: &Value) -> Result<()> {
         self.input.write_all(format!("{what}\n").as_bytes()).await?;
         self.input.flush().await?;
         self.output.next_line().await?.context("the TLS proxy ended")?;

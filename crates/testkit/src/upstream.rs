@@ -25,7 +25,7 @@ use serde_json::json;
 pub use self::script::{Fault, Script, TokenRefusal};
 pub use self::xrpc::{Nonces, XrpcReply, XrpcSeen};
 use crate::app::Environment;
-use crate::{Agent, Person};
+use crate::{Agent, User};
 
 #[derive(Debug, Default)]
 struct State {
@@ -204,7 +204,7 @@ impl ScriptedUpstream {
     }
 }
 
-impl Person for ScriptedUpstream {
+impl User for ScriptedUpstream {
     async fn approve(&self, authorize_url: &str) -> Result<String> {
         Agent::default().get(authorize_url).await?.location().context("the scripted upstream redirects")
     }

@@ -82,8 +82,8 @@ fn licenses(crates: &BTreeSet<Crate<'_>>, allowed: &[&str]) -> Result<Vec<Findin
                 "" => "names no license".to_owned(),
                 license => format!("is under {license}"),
             };
-            let mend = format!("do without it, or say in {RULES} that the license has no further duties");
-            findings.push(Finding::new(format!("{name} {version}"), problem, mend));
+            let fix = format!("do without it, or say in {RULES} that the license has no further duties");
+            findings.push(Finding::new(format!("{name} {version}"), problem, fix));
         }
     }
     Ok(findings)
@@ -97,8 +97,8 @@ fn bans(crates: &BTreeSet<Crate<'_>>, rules: &Value) -> Vec<Finding> {
     let found = crates.iter().filter_map(|(name, version, _)| Some((name, version, banned.get(name)?)));
     found
         .map(|(name, version, reason)| {
-            let mend = format!("`cargo tree --workspace --all-features -i {name}` shows who brings it");
-            Finding::new(format!("{name} {version}"), format!("is banned ({reason})"), mend)
+            let fix = format!("`cargo tree --workspace --all-features -i {name}` shows who brings it");
+            Finding::new(format!("{name} {version}"), format!("is banned ({reason})"), fix)
         })
         .collect()
 }
@@ -147,13 +147,10 @@ quiet v1.0.0|
     #[test]
     fn licenses_are_those_that_are_allowed() {
         let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "ISC"];
-        let mend = "do without it, or say in deny.toml that the license has no further duties";
+        let fix = "do without it, or say in deny.toml that the license has no further duties";
         assert_eq!(
             lines(&licenses(&crates_of(TREE), &allowed).unwrap()),
-            [
-                format!("quiet 1.0.0: names no license; {mend}"),
-                format!("syn 3.0.0: is under GPL-3.0; {mend}")
-            ]
+            [format!("quiet 1.0.0: names no license; {fix}"), format!("syn 3.0.0: is under GPL-3.0; {fix}")]
         );
         let found = lines(&licenses(&crates_of(TREE), &allowed[..3]).unwrap());
         assert!(found[1].starts_with("ring 0.17.14: is under Apache-2.0 AND ISC; "), "{found:?}");

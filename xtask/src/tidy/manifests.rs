@@ -33,20 +33,20 @@ fn judge(place: &str, manifest: &Table) -> Vec<Finding> {
             for (name, entry) in entries.into_iter().flatten() {
                 // A crate that names itself, to enable a feature for its own tests, has no version to set.
                 if !inherits(Some(entry)) && Some(name.as_str()) != own_name {
-                    let mend =
+                    let fix =
                         format!("put it into [workspace.dependencies] and write {name}.workspace = true");
                     findings.push(Finding::new(
                         place,
                         format!("{section} has its own version of {name}"),
-                        mend,
+                        fix,
                     ));
                 }
             }
         }
     }
     if !inherits(manifest.get("lints")) {
-        let mend = "write [lints] workspace = true";
-        findings.push(Finding::new(place, "does not take the lints of the workspace", mend));
+        let fix = "write [lints] workspace = true";
+        findings.push(Finding::new(place, "does not take the lints of the workspace", fix));
     }
     findings
 }
@@ -76,9 +76,9 @@ mod tests {
             lines("package.name = 'x'\ndev-dependencies.x = { path = '.', features = ['testing'] }")
                 .is_empty()
         );
-        let mend = "put it into [workspace.dependencies] and write a.workspace = true";
+        let fix = "put it into [workspace.dependencies] and write a.workspace = true";
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let expected = format!("crates/x/Cargo.toml: {section} has its own version of a; {mend}");
+            let expected = format!("crates/x/Cargo.toml: {section} has its own version of a; {fix}");
             for own in
                 [format!("{section}.a = '1'"), format!("[target.'cfg(unix)'.{section}]\na.version = '1'")]
             {

@@ -15,20 +15,20 @@ const MOST_LINES: usize = 600;
 
 struct Banned {
     word: &'static str,
-    mend: &'static str,
+    fix: &'static str,
     /// Directories that may contain it.
     homes: &'static [&'static str],
 }
 
 /// The words are assembled here, so that this file does not contain them.
 const BANNED: &[Banned] = &[
-    Banned { word: concat!("to", "do!("), mend: "write it", homes: &[] },
-    Banned { word: concat!("unimple", "mented!("), mend: "write it", homes: &[] },
-    Banned { word: concat!("#[ig", "nore"), mend: "let the test run, or delete it", homes: &[] },
-    Banned { word: concat!("db", "g!("), mend: "delete it, or use tracing", homes: &[] },
+    Banned { word: concat!("to", "do!("), fix: "write it", homes: &[] },
+    Banned { word: concat!("unimple", "mented!("), fix: "write it", homes: &[] },
+    Banned { word: concat!("#[ig", "nore"), fix: "let the test run, or delete it", homes: &[] },
+    Banned { word: concat!("db", "g!("), fix: "delete it, or use tracing", homes: &[] },
     Banned {
         word: concat!("SystemTime", "::now"),
-        mend: "take the time from a Clock",
+        fix: "take the time from a Clock",
         homes: &["crates/domain/src/clock.rs"],
     },
 ];
@@ -54,10 +54,10 @@ fn judge(place: &str, text: &str) -> Vec<Finding> {
         findings.push(Finding::new(place, problem, "find the second thing it does and give it its own file"));
     }
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
-        for Banned { word, mend, homes } in BANNED {
+        for Banned { word, fix, homes } in BANNED {
             if line.contains(word) && !homes.contains(&place) {
                 let problem = format!("carries `{}`", word.trim_end_matches('('));
-                findings.push(Finding::new(format!("{place}:{number}"), problem, *mend));
+                findings.push(Finding::new(format!("{place}:{number}"), problem, *fix));
             }
         }
     }

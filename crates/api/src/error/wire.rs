@@ -17,8 +17,8 @@ use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
 use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::client::assertion::AssertionError;
+use causeway_flow::client::authenticated::{CallerError, Replayed};
 use causeway_flow::client::authentication::ClientAuthError;
-use causeway_flow::client::caller::{CallerError, Replayed};
 use causeway_flow::client::document::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
@@ -213,7 +213,7 @@ fn authorization(book: &mut Book) {
     };
     every!(book, sign_in, SignInError {
         Input(IdentityError::Empty), Resolve(ResolveError::HandleNotFound),
-        Upstream(causeway_atproto::TokenError::Malformed("x")), Gone, Internal(inside()),
+        Upstream(causeway_atproto::UpstreamTokenError::Malformed("x")), Gone, Internal(inside()),
     });
     every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
         HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidDeactivated, DidTooLong, DidDocument("x"), NoPds,
@@ -282,7 +282,7 @@ fn resources(book: &mut Book) {
     book.add("no access token", "", &json(ApiError::no_token()));
     book.add("an unreadable one", "", &json(ApiError::malformed_token("more than one Authorization header")));
     every!(book, |error: AccessError| json(ApiError::access(&error, TokenType::Dpop)), AccessError {
-        Invalid, OtherResource("https://x.example".to_owned()), NoPerson, Bound, Unbound, OtherKey,
+        Invalid, OtherResource("https://x.example".to_owned()), NoUser, Bound, Unbound, OtherKey,
         Proof(ProofError::Nonce { fresh: "NONCE".to_owned() }), Internal(inside()),
     });
     every!(book, json, SessionError {

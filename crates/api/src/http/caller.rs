@@ -2,7 +2,7 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::client::caller::{self, Caller};
+use causeway_flow::client::authenticated::{self, AuthenticatedClient};
 
 use super::credentials::client_credentials;
 use super::form::Params;
@@ -15,9 +15,9 @@ pub(crate) async fn identify(
     req: &HttpRequest,
     state: &AppState,
     params: &mut Params,
-) -> Result<Caller, ApiError> {
+) -> Result<AuthenticatedClient, ApiError> {
     let credentials = client_credentials(req, params)?;
-    caller::identify(&state.ctx, &credentials, &Proofs::of(req, state).request())
+    authenticated::identify(&state.ctx, &credentials, &Proofs::of(req, state).request())
         .await
         .map_err(ApiError::caller)
 }
@@ -28,7 +28,7 @@ pub(crate) async fn answer_form(
     req: &HttpRequest,
     state: &AppState,
     payload: Payload,
-    grant: impl AsyncFnOnce(&AppState, &Caller, Params) -> Result<HttpResponse, ApiError>,
+    grant: impl AsyncFnOnce(&AppState, &AuthenticatedClient, Params) -> Result<HttpResponse, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::of_body(req, payload).await?;
     let caller = identify(req, state, &mut params).await?;

@@ -39,7 +39,7 @@ pub(crate) enum InputError {
     NoRoom,
     #[error("the body did not arrive whole")]
     Incomplete,
-    #[error("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs())]
+    #[error("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs())]
     Slow,
     #[error("the body is not the JSON that this endpoint takes: {0}")]
     Json(String),
@@ -61,7 +61,7 @@ const MAX_HELD: usize = 16 * 1024 * 1024;
 /// Factor by which a body is charged: the body itself, its parsed form, and the form that is sent on.
 const TIMES: usize = 3;
 /// Maximum time for a body to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most parameters that a request may have.
 const MAX_PARAMS: usize = 64;
 
@@ -182,7 +182,7 @@ pub(crate) fn require_type(req: &HttpRequest, wanted: &'static str) -> Result<()
     if given.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(InputError::ContentType(wanted)) }
 }
 
-/// Reads a body: up to [`MAX_BODY`], for at most [`BODY_PATIENCE`].
+/// Reads a body: up to [`MAX_BODY`], for at most [`BODY_TIMEOUT`].
 async fn read_body(req: &HttpRequest, payload: Payload) -> Result<Held, InputError> {
     read_body_up_to(req, payload, MAX_BODY).await
 }
@@ -202,7 +202,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
     Ok(read)
 }
 
-/// Reads a body of at most `cap` bytes, for at most [`BODY_PATIENCE`].
+/// Reads a body of at most `cap` bytes, for at most [`BODY_TIMEOUT`].
 pub(crate) async fn read_body_up_to(
     req: &HttpRequest,
     payload: Payload,
@@ -214,7 +214,7 @@ pub(crate) async fn read_body_up_to(
         return Err(InputError::TooLarge(cap));
     }
     let budget = request::budget().part(MAX_HELD);
-    timeout(BODY_PATIENCE, read_all(payload, cap, &budget)).await.map_err(|_| InputError::Slow)?
+    timeout(BODY_TIMEOUT, read_all(payload, cap, &budget)).await.map_err(|_| InputError::Slow)?
 }
 
 /// Applies `cap` to the bytes that arrive, not to the announced length.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Path;
-use super::operation::{Caller, Operation};
+use super::operation::{Operation, Security};
 
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = clients();
@@ -13,7 +13,7 @@ pub(super) fn paths() -> Vec<Path> {
 }
 
 fn by_operator(id: &str, summary: &str) -> Operation {
-    Operation::new("administration", id, summary).by(Caller::Operator).errors(&[400, 401, 429, 503])
+    Operation::new("administration", id, summary).by(Security::Operator).errors(&[400, 401, 429, 503])
 }
 
 /// A filter or a bound in the query.
@@ -105,7 +105,7 @@ fn sessions() -> Vec<Path> {
             "/admin/tokens/revoke",
             vec![(
                 "post",
-                by_operator("revokeTokens", "Ends every session of a person, of a client, or of both, and revokes what a client has for itself")
+                by_operator("revokeTokens", "Ends every session of a user, of a client, or of both, and revokes what a client has for itself")
                     .json("AdminWhose")
                     .answer(200, "how many there were", "AdminRevoked")
                     .answer(202, "how many there were so far: the rest ends in the background", "AdminRevoked")
@@ -148,7 +148,7 @@ fn keys() -> Vec<Path> {
                 "get",
                 by_operator("listActs", "The audit log, the newest first")
                     .query(&query(&["user", "client", "session", "event", "limit", "after"]), &[])
-                    .answer(200, "the acts", "AdminActs"),
+                    .answer(200, "the acts", "AdminAuditEvents"),
             )],
         ),
     ]

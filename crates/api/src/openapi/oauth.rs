@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Path;
-use super::operation::{Caller, Operation};
+use super::operation::{Operation, Security};
 use super::schemas;
 
 pub(super) fn paths() -> Vec<Path> {
@@ -22,7 +22,7 @@ fn documents() -> Vec<Path> {
         let answer = "the document; it may be kept for 300 seconds";
         vec![(
             "get",
-            Operation::new("documents", id, summary).by(Caller::Anybody).answer(200, answer, schema),
+            Operation::new("documents", id, summary).by(Security::Anybody).answer(200, answer, schema),
         )]
     };
     vec![
@@ -52,7 +52,7 @@ fn documents() -> Vec<Path> {
 }
 
 fn authorization() -> Vec<Path> {
-    let authorize = |id, summary| Operation::new("authorization", id, summary).by(Caller::Anybody);
+    let authorize = |id, summary| Operation::new("authorization", id, summary).by(Security::Anybody);
     let request = schemas::authorization_request();
     let browser = "the sign-in page, the consent page, or an answer by form_post";
     vec![
@@ -61,7 +61,7 @@ fn authorization() -> Vec<Path> {
             vec![(
                 "post",
                 Operation::new("authorization", "pushRequest", "Pushes an authorization request (RFC 9126)")
-                    .by(Caller::Client)
+                    .by(Security::Client)
                     .proof()
                     .form("PushedRequest")
                     .answer(201, "the request can be referred to", "PushedAnswer")
@@ -78,7 +78,7 @@ fn authorization() -> Vec<Path> {
                     "authorizeDevice",
                     "A device asks for a code to show (RFC 8628)",
                 )
-                .by(Caller::Client)
+                .by(Security::Client)
                 .proof()
                 .form("DeviceRequest")
                 .answer(200, "what the device shows, and what it polls with", "DeviceAnswer")
@@ -133,7 +133,7 @@ fn authorization() -> Vec<Path> {
 fn tokens() -> Vec<Path> {
     let by_client = |id, summary| {
         Operation::new("tokens", id, summary)
-            .by(Caller::Client)
+            .by(Security::Client)
             .proof()
             .errors(&[400, 401, 408, 413, 415])
             .errors(&TROUBLE)
@@ -179,7 +179,7 @@ fn tokens() -> Vec<Path> {
 fn clients() -> Vec<Path> {
     let managed = |id, summary| {
         Operation::new("clients", id, summary)
-            .by(Caller::RegistrationToken)
+            .by(Security::RegistrationToken)
             .path("client_id", "the client")
             .errors(&[401])
             .errors(&TROUBLE)
@@ -190,7 +190,7 @@ fn clients() -> Vec<Path> {
             vec![(
                 "post",
                 Operation::new("clients", "registerClient", "Registers a client (RFC 7591)")
-                    .by(Caller::Anybody)
+                    .by(Security::Anybody)
                     .json("ClientMetadata")
                     .answer(201, "the client", "Client")
                     .errors(&[400, 401, 403, 408, 413, 415])

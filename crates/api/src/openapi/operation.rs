@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// How a caller may identify itself.
 #[derive(Clone, Copy)]
-pub(super) enum Caller {
+pub(super) enum Security {
     /// Anybody.
     Anybody,
     /// A client, by any method that it may have registered; a public one only identifies itself.
@@ -39,14 +39,14 @@ impl Operation {
     }
 
     /// Sets the callers that it accepts.
-    pub(super) fn by(mut self, caller: Caller) -> Self {
+    pub(super) fn by(mut self, caller: Security) -> Self {
         let security = match caller {
-            Caller::Anybody => json!([{}]),
+            Security::Anybody => json!([{}]),
             // Credentials in the body cannot be described as a security scheme.
-            Caller::Client => json!([{ "clientBasic": [] }, {}]),
-            Caller::AccessToken => json!([{ "bearer": [] }, { "dpop": [] }]),
-            Caller::Operator => json!([{ "operatorToken": [] }]),
-            Caller::RegistrationToken => json!([{ "registrationToken": [] }]),
+            Security::Client => json!([{ "clientBasic": [] }, {}]),
+            Security::AccessToken => json!([{ "bearer": [] }, { "dpop": [] }]),
+            Security::Operator => json!([{ "operatorToken": [] }]),
+            Security::RegistrationToken => json!([{ "registrationToken": [] }]),
         };
         self.members.insert("security".to_owned(), security);
         self

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Path;
-use super::operation::{Caller, Operation};
+use super::operation::{Operation, Security};
 use super::schemas;
 
 pub(super) fn paths() -> Vec<Path> {
@@ -16,7 +16,7 @@ pub(super) fn paths() -> Vec<Path> {
 
 fn by_token(id: &'static str, summary: &str) -> Operation {
     Operation::new("resources", id, summary)
-        .by(Caller::AccessToken)
+        .by(Security::AccessToken)
         .proof()
         .errors(&[400, 401, 403, 429, 503])
 }
@@ -72,7 +72,7 @@ fn sign_in() -> Path {
 fn sessions() -> [Path; 3] {
     let by_client = |id, summary| {
         Operation::new("resources", id, summary)
-            .by(Caller::Client)
+            .by(Security::Client)
             .proof()
             .errors(&[400, 401, 403, 404, 429, 503])
     };
@@ -115,7 +115,7 @@ fn events() -> Path {
     let stream = json!({ "text/event-stream": { "schema": { "type": "string" } } });
     let op = |id, summary| {
         Operation::new("resources", id, summary)
-            .by(Caller::Client)
+            .by(Security::Client)
             .header("Last-Event-ID", "the last event that was seen; 0 for all that are kept")
             .content(200, "server-sent events, as long as the connection lasts", &stream)
             .errors(&[400, 401, 403, 429, 503])
@@ -170,7 +170,7 @@ fn graphql() -> Path {
 fn health() -> [Path; 2] {
     let text = json!({ "text/plain": { "schema": { "type": "string" } } });
     let probe =
-        |id, summary| Operation::new("health", id, summary).by(Caller::Anybody).content(200, "yes", &text);
+        |id, summary| Operation::new("health", id, summary).by(Security::Anybody).content(200, "yes", &text);
     [
         ("/healthz", vec![("get", probe("isAlive", "Whether the process serves"))]),
         ("/readyz", vec![("get", probe("isReady", "Whether the database answers, too").errors(&[503]))]),

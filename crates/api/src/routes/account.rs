@@ -9,7 +9,7 @@ use causeway_domain::{
 use causeway_flow::Ctx;
 use causeway_flow::account::proof;
 use causeway_flow::account::{self, AccountError, AccountGroup, AccountSession, Reach};
-use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in;
 
 use super::sign_in as sign_in_page;
@@ -91,7 +91,7 @@ pub(crate) async fn sign_in(
     let typed = params.take("identifier").unwrap_or_default();
     let locale = request::lang().tag().to_owned();
     let request = proof::begin(&state.ctx, &browser, &location(&state, None), Some(locale)).await?;
-    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
+    limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &typed).await {
         Ok(url) => Ok(see_other(url.as_str(), None)),
         Err(error) => {

@@ -11,7 +11,7 @@ use causeway_domain::{
 };
 use causeway_flow::client::registration::create::Registered;
 use causeway_flow::operations::admin::{self, IssuerKey};
-use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::operations::operator::{ClientDescription, shown_client};
 use causeway_store::operations::admin::SessionFilter;
 use causeway_store::operations::audit::AuditFilter;
@@ -55,7 +55,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         .service(api("/admin/tokens/revoke", "POST").route(post().to(revoke_tokens)))
         .service(api("/admin/keys", "GET, POST").route(get().to(list_keys)).route(post().to(rotate_key)))
         .service(api("/admin/keys/{kid}", "DELETE").route(delete().to(retire_key)))
-        .service(api("/admin/audit", "GET").route(get().to(list_acts)));
+        .service(api("/admin/audit", "GET").route(get().to(list_audit_events)));
 }
 
 /// Admits only the operator. The right token is accepted whatever came from the same address before, so that
@@ -72,7 +72,7 @@ fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError>
         return Ok(());
     }
     let operator = ClientId::new("admin");
-    limits::permit(&state.ctx, Act::FailedAuthentication, Some(&operator), request::address())?;
+    limits::permit(&state.ctx, RateLimitedAction::FailedAuthentication, Some(&operator), request::address())?;
     tracing::warn!("somebody without the operator's token asked for /admin");
     Err(ApiError::no_operator())
 }
@@ -300,7 +300,7 @@ async fn retire_key(req: HttpRequest, state: Data<AppState>, kid: Path<String>) 
     if retired { Ok(nothing()) } else { Err(gone("key that was rotated out")) }
 }
 
-async fn list_acts(req: HttpRequest, state: Data<AppState>) -> Answered {
+async fn list_audit_events(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
     let mut params = Params::of_query(&req)?;
     let wanted = AuditFilter {
@@ -309,6 +309,6 @@ async fn list_acts(req: HttpRequest, state: Data<AppState>) -> Answered {
         session_id: params.take("session").map(UpstreamSessionId::new),
         event: params.take("event"),
     };
-    let acts = admin::list_acts(&state.ctx, wanted, page(params)?).await?;
-    Ok(listed("events", &acts, |act| json!(act)))
+    let events = admin::list_audit_events(&state.ctx, wanted, page(params)?).await?;
+    Ok(listed("events", &events, |event| json!(event)))
 }

@@ -4,9 +4,9 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
-use causeway_flow::authorization::prompt_none::{self, SilentAnswer};
+use causeway_flow::authorization::prompt_none::{self, PromptNoneAnswer};
 use causeway_flow::authorization::request::{self, AuthorizeError, AuthorizeParams};
-use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in;
 
 use super::{consent, sign_in as sign_in_page};
@@ -63,8 +63,8 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     request::prefer(request.ui_locales.as_deref());
     if request.prompt.contains(Prompt::None) {
         return match prompt_none::answer(&state.ctx, &request).await? {
-            SilentAnswer::Client(answer) => client_answer(answer, browser.set),
-            SilentAnswer::Stranger { code, text, answer } => Err(PageError::silent(code, &text, answer)),
+            PromptNoneAnswer::Client(answer) => client_answer(answer, browser.set),
+            PromptNoneAnswer::Stranger { code, text, answer } => Err(PageError::silent(code, &text, answer)),
         };
     }
     if let AuthRequestStage::Consent { .. } = request.stage {
@@ -73,7 +73,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let Some(hint) = request.login_hint.clone() else {
         return sign_in_page::begin(&state, &request, browser).await;
     };
-    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
+    limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
     let sent = match sign_in::host_to_show(&state.ctx, &request, &hint).await {
         Ok(Some(host)) => return sign_in_page::announce(&state, &request, &hint, host, browser).await,
         Ok(None) => sign_in::start(&state.ctx, &request, &hint).await,

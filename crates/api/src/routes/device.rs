@@ -9,7 +9,7 @@ use causeway_domain::BrowserSessionId;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::Guess;
 use causeway_flow::authorization::device::{self, DeviceParams, UserCodeError};
-use causeway_flow::client::caller::Caller;
+use causeway_flow::client::authenticated::AuthenticatedClient;
 use serde::Serialize;
 
 use super::{consent, sign_in as sign_in_page};
@@ -42,7 +42,11 @@ pub(crate) async fn authorize(
     caller::answer_form(&req, &state, payload, begin).await
 }
 
-async fn begin(state: &AppState, caller: &Caller, mut params: Params) -> Result<HttpResponse, ApiError> {
+async fn begin(
+    state: &AppState,
+    caller: &AuthenticatedClient,
+    mut params: Params,
+) -> Result<HttpResponse, ApiError> {
     let params = DeviceParams {
         scope: params.take("scope"),
         resource: params.take_resources(),
@@ -138,7 +142,7 @@ pub(crate) async fn post(
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
     let typed = Typed::read(&req, &state, payload).await?;
-    let question = match device::look(&state.ctx, &typed.user_code, typed.guess()).await {
+    let question = match device::find_question(&state.ctx, &typed.user_code, typed.guess()).await {
         Ok(question) => question,
         Err(error) => return typed.refuse(error),
     };

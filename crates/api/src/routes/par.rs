@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::authorization::par;
-use causeway_flow::client::caller::Caller;
+use causeway_flow::client::authenticated::AuthenticatedClient;
 use serde::Serialize;
 
 use super::authorize::authorize_params;
@@ -28,7 +28,11 @@ pub(crate) async fn par(
     caller::answer_form(&req, &state, payload, push).await
 }
 
-async fn push(state: &AppState, caller: &Caller, mut params: Params) -> Result<HttpResponse, ApiError> {
+async fn push(
+    state: &AppState,
+    caller: &AuthenticatedClient,
+    mut params: Params,
+) -> Result<HttpResponse, ApiError> {
     let pushed = par::push(&state.ctx, caller, authorize_params(&mut params)).await?;
     let answer = Answer { request_uri: pushed.request_uri.as_str(), expires_in: pushed.expires_in };
     Ok(json_no_store(StatusCode::CREATED, &answer))

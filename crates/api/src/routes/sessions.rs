@@ -8,7 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
-use causeway_flow::client::caller::Caller;
+use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::upstream::atproto::handles;
 use causeway_flow::upstream::export::{self, ProofParams, Question};
 use serde::Serialize;
@@ -149,7 +149,11 @@ pub(crate) async fn dpop_proof(
 }
 
 /// Authenticates the client; its parameters are in the query of a GET, and in the body of a POST.
-async fn enter(req: &HttpRequest, state: &AppState, payload: Payload) -> Result<(Caller, Params), ApiError> {
+async fn enter(
+    req: &HttpRequest,
+    state: &AppState,
+    payload: Payload,
+) -> Result<(AuthenticatedClient, Params), ApiError> {
     if req.method() == Method::GET {
         let caller = identify(req, state, &mut Params::default()).await?;
         return Ok((caller, Params::of_query(req)?));

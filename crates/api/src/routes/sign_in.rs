@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::{AuthRequestId, Did, Handle};
-use causeway_flow::operations::limits::{self, Act};
+use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in::{self, SignInError, SignInTrouble};
 
 use super::consent;
@@ -41,7 +41,7 @@ pub(crate) async fn post(
         return render(&state, &request, "", None, BrowserCookie { id: browser, set: None }).await;
     }
     let typed = params.take("identifier").unwrap_or_default();
-    limits::permit(&state.ctx, Act::SignIn, Some(&request.client_id), request::address())?;
+    limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::start(&state.ctx, &request, &typed).await {
         Ok(url) => Ok(see_other(url.as_str(), None)),
         Err(error) => {

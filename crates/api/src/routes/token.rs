@@ -8,7 +8,7 @@ use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::authorization::device;
-use causeway_flow::client::caller::Caller;
+use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::token::client_credentials::{self, ClientParams};
 use causeway_flow::token::code::{self, RedeemParams};
 use causeway_flow::token::device::{self, PollParams};
@@ -56,7 +56,11 @@ fn known_grants() -> String {
     GrantType::ALL.map(GrantType::as_str).join(", ")
 }
 
-async fn grant(state: &AppState, caller: &Caller, mut params: Params) -> Result<IssuedTokens, ApiError> {
+async fn grant(
+    state: &AppState,
+    caller: &AuthenticatedClient,
+    mut params: Params,
+) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
         let text = format!("grant_type is missing: use one of {}", known_grants());
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, &text)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_atproto::{
     AtprotoClient, AuthorizationServer, CodeExchange, HttpError, PushRequest, Pushed, Refusal, TokenAnswer,
-    TokenError, UpstreamAuthKey, UpstreamIdentity,
+    UpstreamAuthKey, UpstreamIdentity, UpstreamTokenError,
 };
 use causeway_domain::{CodeVerifier, Did, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
 use causeway_jose::EcKey;
@@ -44,7 +44,7 @@ impl Us {
         UpstreamIdentity { client_id: &self.client_id, auth: UpstreamAuthKey::None }
     }
 
-    async fn push(&self) -> Result<Pushed, TokenError> {
+    async fn push(&self) -> Result<Pushed, UpstreamTokenError> {
         let request = PushRequest {
             redirect_uri: "https://causeway.example/callback".to_owned(),
             scope: Scope::parse("atproto transition:generic").unwrap(),
@@ -56,7 +56,7 @@ impl Us {
         self.client.push_request(&self.server, &self.confidential(), &self.dpop, &request).await
     }
 
-    async fn exchange(&self, nonce: Option<&str>) -> Result<TokenAnswer, TokenError> {
+    async fn exchange(&self, nonce: Option<&str>) -> Result<TokenAnswer, UpstreamTokenError> {
         let verifier = CodeVerifier::parse("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
         let code = Secret::new("the code");
         let redirect_uri = "https://causeway.example/callback";
@@ -64,7 +64,7 @@ impl Us {
         self.client.exchange_code(&self.server, &self.public(), &self.dpop, &exchange).await
     }
 
-    async fn refresh(&self) -> Result<TokenAnswer, TokenError> {
+    async fn refresh(&self) -> Result<TokenAnswer, UpstreamTokenError> {
         let token = Secret::new("r0");
         self.client.refresh(&self.server, &self.confidential(), &self.dpop, &token).await
     }
@@ -151,7 +151,10 @@ async fn a_server_that_is_never_content_gets_two_tries() {
     let us = Us::new().await;
     us.upstream.script_path(TOKEN, [use_nonce("n1"), use_nonce("n2"), use_nonce("n3")]);
     let error = us.refresh().await.unwrap_err();
-    assert!(matches!(&error, TokenError::OAuth { error, .. } if error == "use_dpop_nonce"), "{error:?}");
+    assert!(
+        matches!(&error, UpstreamTokenError::OAuth { error, .. } if error == "use_dpop_nonce"),
+        "{error:?}"
+    );
     assert!(error.is_transient() && !error.may_be_spent());
     assert_eq!(us.upstream.seen(TOKEN).len(), 2);
 
@@ -209,12 +212,12 @@ async fn an_answer_without_a_token_cannot_be_used() {
         body["access_token"] = value.clone();
         us.upstream.on(TOKEN, &body);
         let error = us.refresh().await.unwrap_err();
-        assert!(matches!(error, TokenError::Malformed(_)), "{value}: {error:?}");
+        assert!(matches!(error, UpstreamTokenError::Malformed(_)), "{value}: {error:?}");
         assert!(error.may_be_spent());
     }
     let us = Us::new().await;
     us.upstream.script_path(TOKEN, [Reply::html(200)]);
-    assert_eq!(us.refresh().await, Err(TokenError::Malformed("it is not JSON")));
+    assert_eq!(us.refresh().await, Err(UpstreamTokenError::Malformed("it is not JSON")));
 }
 
 /// Whatever else is odd about it: the tokens are there, beside the reason not to use them.
@@ -330,7 +333,7 @@ async fn refusals_are_told_apart_from_silence() {
     us.upstream.script_path(TOKEN, [Reply::json(400, &body)]);
     let error = us.refresh().await.unwrap_err();
     assert!(error.is_invalid_grant() && !error.is_transient());
-    let TokenError::OAuth { status: 400, description: Some(description), .. } = &error else {
+    let UpstreamTokenError::OAuth { status: 400, description: Some(description), .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(description.len(), 200);
@@ -338,7 +341,7 @@ async fn refusals_are_told_apart_from_silence() {
     assert!(!error.to_string().contains("replayed"));
 
     let error_body = json!({ "error": "invalid_grant" });
-    let status = |status, retry_after| TokenError::Http(HttpError::Status { status, retry_after });
+    let status = |status, retry_after| UpstreamTokenError::Http(HttpError::Status { status, retry_after });
     for (reply, expected) in [
         (Reply::json(500, &json!({ "error": "server_error" })), status(500, None)),
         (Reply::json(500, &error_body), status(500, None)),
@@ -369,7 +372,7 @@ async fn a_request_that_never_left_spends_nothing() {
     server.token_endpoint = format!("http://{closed}/oauth/token").parse().unwrap();
     let refresh = us.client.refresh(&server, &us.confidential(), &us.dpop, &Secret::new("r0")).await;
     let error = refresh.unwrap_err();
-    assert!(matches!(error, TokenError::Http(HttpError::Unreachable(_))), "{error:?}");
+    assert!(matches!(error, UpstreamTokenError::Http(HttpError::Unreachable(_))), "{error:?}");
     assert!(error.is_transient() && !error.may_be_spent());
 }
 
@@ -395,8 +398,8 @@ async fn a_pushed_request_without_a_reference_is_refused() {
     let us = Us::new().await;
     for body in [json!({}), json!({ "request_uri": "" }), json!({ "request_uri": 7 })] {
         us.upstream.script_path(PAR, [Reply::json(201, &body)]);
-        assert!(matches!(us.push().await, Err(TokenError::Malformed(_))), "{body}");
+        assert!(matches!(us.push().await, Err(UpstreamTokenError::Malformed(_))), "{body}");
     }
     us.upstream.script_path(PAR, [Reply::json(400, &json!({ "error": "invalid_scope" }))]);
-    assert!(matches!(us.push().await, Err(TokenError::OAuth { .. })));
+    assert!(matches!(us.push().await, Err(UpstreamTokenError::OAuth { .. })));
 }

@@ -84,15 +84,15 @@ impl FileConfig {
 /// Refuses unknown keys, keys given twice (as `a-b` and as `a_b`) and values of the wrong type; answers the
 /// table under the names of the flags.
 fn check_keys(table: Table, path: &Path) -> Result<Table, ConfigError> {
-    let refuse = |key: &str, problem: String, mend: String| ConfigError {
+    let refuse = |key: &str, problem: String, fix: String| ConfigError {
         setting: format!("{key} ({})", path.display()),
         problem,
-        mend,
+        fix,
     };
     let mut known = Table::new();
     for (key, value) in table {
         let Some(setting) = table::find_file_key(&key) else {
-            let mend = match key.replace('_', "-").as_str() {
+            let fix = match key.replace('_', "-").as_str() {
                 "secret-key" => {
                     format!("use secret-key-file, or {} in the environment", table::SECRET_KEY_ENV)
                 }
@@ -101,7 +101,7 @@ fn check_keys(table: Table, path: &Path) -> Result<Table, ConfigError> {
                     format!("did you mean {}?", nearest(kebab, known))
                 }
             };
-            return Err(refuse(&key, "unknown setting".to_owned(), mend));
+            return Err(refuse(&key, "unknown setting".to_owned(), fix));
         };
         if !is_of(setting.kind, &value) {
             let problem = format!("is {} where {} is expected", noun(&value), setting.kind.noun());

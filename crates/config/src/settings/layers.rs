@@ -153,7 +153,7 @@ impl<'a> Layers<'a> {
             Some(path) if from_file => ConfigError {
                 setting: format!("{} ({})", setting.name, path.display()),
                 problem: fault.problem,
-                mend: fault.mend,
+                fix: fault.fix,
             },
             _ => setting.refuse(fault),
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::{LogFormat, RateLimit, Registration, UpstreamClient};
+use crate::config::{LogFormat, RateLimitValue, Registration, UpstreamClientMode};
 use crate::error::Fault;
 use crate::values::external_url::ExternalUrl;
 
@@ -128,8 +128,8 @@ pub(crate) fn registration(text: &str) -> Result<Registration, Fault> {
         .ok_or_else(|| Fault::new(format!("{text:?} is not a registration policy"), "use open, token or off"))
 }
 
-pub(crate) fn limit(text: &str) -> Result<Option<RateLimit>, Fault> {
-    RateLimit::parse(text).ok_or_else(|| {
+pub(crate) fn limit(text: &str) -> Result<Option<RateLimitValue>, Fault> {
+    RateLimitValue::parse(text).ok_or_else(|| {
         Fault::new(
             format!("{text:?} is not a rate"),
             "use for example 100/minute (second, minute, hour), or off",
@@ -154,9 +154,9 @@ pub(crate) fn drain(text: &str) -> Result<u32, Fault> {
     seconds(text, 0..=3600, "use a whole number up to 3600, or 0 to stop at once")
 }
 
-fn seconds(text: &str, range: RangeInclusive<u32>, mend: &'static str) -> Result<u32, Fault> {
+fn seconds(text: &str, range: RangeInclusive<u32>, fix: &'static str) -> Result<u32, Fault> {
     let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
-    seconds.ok_or_else(|| Fault::new(format!("{text:?} is not a number of seconds that serves here"), mend))
+    seconds.ok_or_else(|| Fault::new(format!("{text:?} is not a number of seconds that serves here"), fix))
 }
 
 /// The levels of log lines, from the fewest to the most.
@@ -199,10 +199,10 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, Fault> {
     }
 }
 
-pub(crate) fn upstream_client(text: &str) -> Result<UpstreamClient, Fault> {
+pub(crate) fn upstream_client(text: &str) -> Result<UpstreamClientMode, Fault> {
     match text {
-        "shared" => Ok(UpstreamClient::Shared),
-        "per_client" | "per-client" => Ok(UpstreamClient::PerClient),
+        "shared" => Ok(UpstreamClientMode::Shared),
+        "per_client" | "per-client" => Ok(UpstreamClientMode::PerClient),
         _ => {
             Err(Fault::new(format!("{text:?} is neither shared nor per_client"), "use shared or per_client"))
         }

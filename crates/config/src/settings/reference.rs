@@ -95,7 +95,7 @@ directory the server is started in. The schema of the file is [config.schema.jso
 
 `causeway config check` says whether the configuration is good, and `causeway config print` shows every value,
 where it came from, and no secret. A refused setting ends the program with code 2 and one line that names the
-setting and the mend.
+setting and the fix.
 
 Traces have OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`: [Operating it](../operating.md#traces)
 lists them. `RUST_LOG`, if it is set, wins over `--log-level`.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use url::Url;
 
-use crate::config::{Config, LogFormat, RateLimit};
+use crate::config::{Config, LogFormat, RateLimitValue};
 use crate::settings::layers::Source;
 use crate::settings::table::{self, Setting};
 use crate::values::secret::SecretKeySource;
@@ -62,12 +62,14 @@ impl Config {
             "resources" => self.list(setting, self.resources.iter().cloned()),
             "trusted-email-issuers" => self.list(setting, self.trusted_email_issuers.iter().cloned()),
             "resource-scope" => self.list(setting, self.resource_scope.iter().cloned()),
-            "sign-in-limit" => text(&RateLimit::in_words(self.sign_in_limit)),
-            "registration-limit" => text(&RateLimit::in_words(self.registration_limit)),
-            "failed-authentication-limit" => text(&RateLimit::in_words(self.failed_authentication_limit)),
-            "authorization-limit" => text(&RateLimit::in_words(self.authorization_limit)),
+            "sign-in-limit" => text(&RateLimitValue::in_words(self.sign_in_limit)),
+            "registration-limit" => text(&RateLimitValue::in_words(self.registration_limit)),
+            "failed-authentication-limit" => {
+                text(&RateLimitValue::in_words(self.failed_authentication_limit))
+            }
+            "authorization-limit" => text(&RateLimitValue::in_words(self.authorization_limit)),
             "body-memory" => text(&self.body_memory.to_string()),
-            "device-limit" => text(&RateLimit::in_words(self.device_limit)),
+            "device-limit" => text(&RateLimitValue::in_words(self.device_limit)),
             "metrics-listen" => self.metrics_listen.as_ref().and_then(|address| text(address)),
             "audit-retention-days" => text(&self.audit_retention_days.unwrap_or(0)),
             "keep-alive-seconds" => text(&self.keep_alive_seconds),

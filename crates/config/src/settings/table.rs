@@ -38,7 +38,7 @@ impl Setting {
     /// An error about this setting wherever its value came from.
     pub(crate) fn refuse(&self, fault: Fault) -> ConfigError {
         let setting = format!("{} ({})", self.name, self.env);
-        ConfigError { setting, problem: fault.problem, mend: fault.mend }
+        ConfigError { setting, problem: fault.problem, fix: fault.fix }
     }
 
     /// The default in readable form: a literal, or words.

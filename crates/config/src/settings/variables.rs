@@ -16,11 +16,11 @@ pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> Re
         .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
         .find(|(name, value)| !known().any(|known| known == name) && !is_service_link(name, value));
     unknown.map_or(Ok(()), |(name, _)| {
-        let mend = format!("did you mean {}? Otherwise unset it", nearest(&name, known()));
+        let fix = format!("did you mean {}? Otherwise unset it", nearest(&name, known()));
         Err(ConfigError {
             setting: format!("{name} (environment)"),
             problem: "unknown setting".to_owned(),
-            mend,
+            fix,
         })
     })
 }

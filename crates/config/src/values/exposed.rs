@@ -27,8 +27,8 @@ pub(crate) fn check<'a>(
         Some((setting, path)) if !loopback => {
             let path = path.display();
             let problem = format!("every user of this machine can read or change {path}");
-            let mend = format!("chmod o= {path}; of a container's secret set the mode, such as 0400");
-            Err(layers.refuse(setting, Fault::new(problem, mend)))
+            let fix = format!("chmod o= {path}; of a container's secret set the mode, such as 0400");
+            Err(layers.refuse(setting, Fault::new(problem, fix)))
         }
         _ => Ok(exposed.into_iter().map(|(_, path)| path.to_owned()).collect()),
     }

@@ -10,7 +10,7 @@ use super::display_name;
 use super::left_out::keep_web_pages;
 use super::metadata_error::ClientMetadataError;
 use super::terms::{ACCESS_TOKEN_EXPIRATION, REFRESH_TOKEN_EXPIRATION};
-use super::{Client, GrantType, Leave};
+use super::{Client, Entitlement, GrantType};
 use crate::access_format;
 use crate::client_document::ClientOrigin;
 use crate::client_keys::take_keys;
@@ -37,9 +37,9 @@ const RESERVED: [&str; 10] = [
     "client_id",
     "client_secret",
     "registration_",
-    Leave::BackgroundAccess.member(),
-    Leave::SessionExport.member(),
-    Leave::IdTokenClaims.member(),
+    Entitlement::BackgroundAccess.member(),
+    Entitlement::SessionExport.member(),
+    Entitlement::IdTokenClaims.member(),
     PKCE,
     ALLOWED_RESOURCES,
     ACCESS_TOKEN_EXPIRATION,
@@ -136,7 +136,7 @@ impl ValidClientMetadata {
     /// Carries over the members that the operator set when a client updates its own metadata.
     #[must_use]
     pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
-        for member in Leave::ALL.map(Leave::member).into_iter().chain([PKCE, ALLOWED_RESOURCES]) {
+        for member in Entitlement::ALL.map(Entitlement::member).into_iter().chain([PKCE, ALLOWED_RESOURCES]) {
             if let Some(value) = client.metadata.get(member) {
                 self.metadata.insert(member.to_owned(), value.clone());
             }

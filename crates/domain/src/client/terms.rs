@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::metadata::is_reserved;
-use super::{Client, ClientMetadata, Leave};
+use super::{Client, ClientMetadata, Entitlement};
 use crate::pkce_policy::{PKCE, PkcePolicy};
 use crate::resource::{ALLOWED_RESOURCES, Resource, ResourceError};
 
@@ -21,7 +21,7 @@ pub enum ClientTermsError {
     Pkce,
     /// An entitlement that is not a boolean.
     #[error("{0} must be true or false")]
-    Leave(&'static str),
+    Entitlement(&'static str),
     /// Not a list of strings.
     #[error("{ALLOWED_RESOURCES} must be a list of URIs")]
     Resources,
@@ -80,9 +80,9 @@ impl ClientTerms {
         use ClientTermsError as E;
         let members = &mut metadata.other;
         let terms = Self {
-            background_access: take_leave(members, Leave::BackgroundAccess)?,
-            session_export: take_leave(members, Leave::SessionExport)?,
-            id_token_claims: take_leave(members, Leave::IdTokenClaims)?,
+            background_access: take_entitlement(members, Entitlement::BackgroundAccess)?,
+            session_export: take_entitlement(members, Entitlement::SessionExport)?,
+            id_token_claims: take_entitlement(members, Entitlement::IdTokenClaims)?,
             pkce: members.remove(PKCE).as_ref().map(parse_pkce).transpose()?,
             allowed_resources: members.remove(ALLOWED_RESOURCES).as_ref().map(parse_resources).transpose()?,
             access_token_expiration: take_seconds(
@@ -107,15 +107,15 @@ impl ClientTerms {
 
     /// Applies them to a client.
     pub fn apply_to(&self, client: &mut Client) {
-        let leaves = [
-            (Leave::BackgroundAccess, self.background_access),
-            (Leave::SessionExport, self.session_export),
-            (Leave::IdTokenClaims, self.id_token_claims),
+        let entitlements = [
+            (Entitlement::BackgroundAccess, self.background_access),
+            (Entitlement::SessionExport, self.session_export),
+            (Entitlement::IdTokenClaims, self.id_token_claims),
         ];
-        for (leave, given) in leaves {
+        for (entitlement, given) in entitlements {
             match given {
-                Some(true) => drop(client.metadata.insert(leave.member().to_owned(), true.into())),
-                Some(false) => drop(client.metadata.remove(leave.member())),
+                Some(true) => drop(client.metadata.insert(entitlement.member().to_owned(), true.into())),
+                Some(false) => drop(client.metadata.remove(entitlement.member())),
                 None => {}
             }
         }
@@ -136,22 +136,26 @@ impl ClientTerms {
 
     /// All settings in force for a client, as the members of a document.
     pub fn shown(client: &Client) -> Map<String, Value> {
-        let leaves = Leave::ALL.map(|leave| (leave.member(), client.has_leave(leave).into()));
+        let entitlements = Entitlement::ALL
+            .map(|entitlement| (entitlement.member(), client.has_entitlement(entitlement).into()));
         let others = [
             (PKCE, client.pkce_policy().as_str().into()),
             (ALLOWED_RESOURCES, client.allowed_resources().collect()),
             (ACCESS_TOKEN_EXPIRATION, client.access_token_expiration.into()),
             (REFRESH_TOKEN_EXPIRATION, client.refresh_token_expiration.into()),
         ];
-        leaves.into_iter().chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
+        entitlements.into_iter().chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 
-fn take_leave(members: &mut Map<String, Value>, leave: Leave) -> Result<Option<bool>, ClientTermsError> {
-    match members.remove(leave.member()) {
+fn take_entitlement(
+    members: &mut Map<String, Value>,
+    entitlement: Entitlement,
+) -> Result<Option<bool>, ClientTermsError> {
+    match members.remove(entitlement.member()) {
         None => Ok(None),
         Some(Value::Bool(given)) => Ok(Some(given)),
-        Some(_) => Err(ClientTermsError::Leave(leave.member())),
+        Some(_) => Err(ClientTermsError::Entitlement(entitlement.member())),
     }
 }
 

@@ -241,7 +241,7 @@ fn covers_by_meaning() {
 fn the_least_that_covers() {
     let least =
         |set: &str, wanted: &str| scope(set).least_covering(&value(wanted)).map(|scope| scope.to_string());
-    let ceiling = "atproto transition:generic repo:* repo:a.b.c blob:image/* transition:email";
+    let max_scope = "atproto transition:generic repo:* repo:a.b.c blob:image/* transition:email";
     for (wanted, covering) in [
         ("repo:a.b.c?action=create", Some("repo:a.b.c")),
         ("repo:a.b.d", Some("repo:*")),
@@ -252,7 +252,7 @@ fn the_least_that_covers() {
         ("atproto", Some("atproto")),
         ("identity:*", None),
     ] {
-        assert_eq!(least(ceiling, wanted).as_deref(), covering, "{wanted}");
+        assert_eq!(least(max_scope, wanted).as_deref(), covering, "{wanted}");
     }
     assert_eq!(
         least("repo:a.b.d atproto repo:a.b.c repo:a.b.e", "repo?collection=a.b.c&collection=a.b.d")

@@ -9,7 +9,7 @@ pub mod proof;
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    AccountProof, BrowserSessionId, ClientId, Did, Handle, LiveSession, SessionKind, TenantId, Timestamp,
+    AccountProof, AccountSession, BrowserSessionId, ClientId, Did, Handle, SessionKind, TenantId, Timestamp,
     UpstreamSessionId,
 };
 use causeway_store::AnyConnection;
@@ -43,7 +43,7 @@ pub struct AccountGroup {
 #[derive(Debug, Clone)]
 pub struct AccountSession {
     /// The session and its granted scope.
-    pub session: LiveSession,
+    pub session: AccountSession,
     /// The app; `None` in the moment in which it is deleted.
     pub client: Option<Client>,
     /// Whether it began in this browser.
@@ -113,8 +113,8 @@ async fn name_accounts(ctx: &Ctx, groups: &mut [AccountGroup]) {
     .await;
 }
 
-fn proven_group(proof: AccountProof, all: Vec<LiveSession>, browser: &BrowserSessionId) -> AccountGroup {
-    let line = |session: LiveSession| {
+fn proven_group(proof: AccountProof, all: Vec<AccountSession>, browser: &BrowserSessionId) -> AccountGroup {
+    let line = |session: AccountSession| {
         let began_here = session.head.browser_id == *browser;
         AccountSession { session, client: None, began_here }
     };
@@ -128,7 +128,7 @@ fn proven_group(proof: AccountProof, all: Vec<LiveSession>, browser: &BrowserSes
 
 /// Adds a session of this browser to its account, unless the account is proven and shows it already. The
 /// handle is set later ([`name_accounts`]).
-fn put(groups: &mut Vec<AccountGroup>, session: LiveSession) {
+fn put(groups: &mut Vec<AccountGroup>, session: AccountSession) {
     let head = &session.head;
     let did = head.did.clone();
     let line = AccountSession { session, client: None, began_here: true };
@@ -189,7 +189,7 @@ pub async fn end(
     session_id: &UpstreamSessionId,
 ) -> Result<(), AccountError> {
     let (tenant, holder, id, now) = (ctx.tenant().clone(), browser.clone(), session_id.clone(), ctx.now());
-    let act = audit::act(ctx, Actor::Person, "revocation", "ok");
+    let event = audit::event(ctx, Actor::User, "revocation", "ok");
     let ended = ctx
         .store()
         .write::<_, Internal, _>(move |c| {
@@ -201,7 +201,7 @@ pub async fn end(
             remembered::forget(c, &found.head)?;
             let ended = sessions::end_session(c, &id, now)?;
             if ended {
-                insert_audit_event(c, &act.clone().of_session(&found.head))?;
+                insert_audit_event(c, &event.clone().of_session(&found.head))?;
             }
             Ok(ended)
         })
@@ -265,7 +265,7 @@ async fn end_batch(
     reach: Reach,
 ) -> Result<Option<Vec<UpstreamSessionId>>, Internal> {
     let (tenant, browser, did, now) = (ctx.tenant().clone(), browser.clone(), did.clone(), ctx.now());
-    let act = audit::act(ctx, Actor::Person, "revocation", "ok").with("all", true);
+    let event = audit::event(ctx, Actor::User, "revocation", "ok").with("all", true);
     ctx.store()
         .write(move |c| {
             let found = match reach {
@@ -278,10 +278,10 @@ async fn end_batch(
                 Reach::Everywhere => return Ok(None),
             };
             let mut ended = Vec::new();
-            for LiveSession { head, .. } in found {
+            for AccountSession { head, .. } in found {
                 remembered::forget(c, &head)?;
                 if sessions::end_session(c, &head.session_id, now)? {
-                    insert_audit_event(c, &act.clone().of_session(&head))?;
+                    insert_audit_event(c, &event.clone().of_session(&head))?;
                     ended.push(head.session_id);
                 }
             }

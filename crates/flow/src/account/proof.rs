@@ -40,7 +40,7 @@ pub async fn begin(
     let client = ensure_client(ctx, return_to).await?;
     let now = ctx.now();
     let request = AuthRequest {
-        id: AuthRequestId::issued(ctx.rng(), ctx.moment()),
+        id: AuthRequestId::issued(ctx.rng(), ctx.unix_millis()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
         redirect_uri: return_to.to_owned(),
@@ -104,7 +104,7 @@ pub(crate) fn is_for_proof(request: &AuthRequest) -> bool {
 }
 
 /// Stores the proof, and ends the request and the session, which have served their purpose.
-pub(crate) fn keep(
+pub(crate) fn store(
     c: &mut AnyConnection,
     id: &AccountProofId,
     request: &AuthRequestId,

@@ -17,7 +17,7 @@ use causeway_store::authorization::device_codes;
 use causeway_store::authorization::par;
 use causeway_store::clients;
 use causeway_store::clients::consents::{self, Agreement};
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep;
@@ -161,8 +161,8 @@ pub async fn decide(
             answer.ok_or(ConsentError::Gone)
         }
         (AuthRequestStage::Consent { session_id }, Decision::Deny) => {
-            let act = audit::act(ctx, Actor::Person, "consent", "denied");
-            if !end_request(ctx, &request, act).await? {
+            let event = audit::event(ctx, Actor::User, "consent", "denied");
+            if !end_request(ctx, &request, event).await? {
                 return Err(ConsentError::Gone);
             }
             sweep::revoke_soon(ctx, session_id).await;
@@ -215,11 +215,11 @@ async fn allow(
     agreed: Agreed,
 ) -> Result<Option<ClientAnswer>, ConsentError> {
     let now = ctx.now();
-    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
-    let (ring, hash, dice) = (ctx.ring(), code.hash(), ctx.dice());
+    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.unix_millis());
+    let (ring, hash, jitter) = (ctx.ring(), code.hash(), ctx.jitter());
     let answer = answer_to(ctx, &request, &code);
-    let act = audit::act(ctx, Actor::Person, "consent", "granted");
-    let ended = audit::act(ctx, Actor::Person, "revocation", "superseded");
+    let event = audit::event(ctx, Actor::User, "consent", "granted");
+    let ended = audit::event(ctx, Actor::User, "revocation", "superseded");
     let issued = ctx
         .store()
         .write(move |c| {
@@ -242,13 +242,13 @@ async fn allow(
             {
                 return Err(ConsentError::Gone);
             }
-            insert_audit_event(c, &act.clone().of_session(&session).with("scope", scope.to_string()))?;
+            insert_audit_event(c, &event.clone().of_session(&session).with("scope", scope.to_string()))?;
             for before in &superseded {
                 let ended = ended.clone().of_session(&session).with("superseded_by", session_id.as_str());
                 insert_audit_event(c, &AuditEvent { session_id: Some(before.clone()), ..ended })?;
             }
             if session.kind == SessionKind::Background {
-                let due = keep_alive_at(&session.upstream.auth, now, dice);
+                let due = keep_alive_at(&session.upstream.auth, now, jitter);
                 upkeep::schedule_refresh(c, &session_id, due)?;
             }
             if let Some(device_code) = &request.device_code {
@@ -349,7 +349,7 @@ async fn allow_again(
     session_id: UpstreamSessionId,
 ) -> Result<ClientAnswer, ConsentError> {
     let now = ctx.now();
-    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
+    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.unix_millis());
     let (hash, device_code) = (code.hash(), request.device_code.clone());
     let renewed = ctx
         .store()
@@ -387,7 +387,7 @@ fn find_pending(
 /// The session behind a request, and the scope that the authorization server granted.
 fn find_signed_in(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     request: &AuthRequest,
     session_id: &UpstreamSessionId,
 ) -> Result<Option<(SessionHead, Scope)>, Internal> {

@@ -25,11 +25,11 @@ use causeway_store::{AnyConnection, StoreError};
 use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::resources;
 use crate::authorization::user_code_limit::Guess;
-use crate::client::caller::{Caller, Replayed};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::issuer_keys;
-use crate::operations::limits::{self, Act, TooMany};
+use crate::operations::limits::{self, RateLimitedAction, TooMany};
 use crate::token::id_token::OPENID;
 use crate::upstream::atproto::sign_in::{self, SignInError};
 
@@ -110,11 +110,11 @@ pub struct Begun {
 ///
 /// # Errors
 /// [`TooMany`].
-pub fn permit(ctx: &Ctx, caller: &Caller, address: Option<IpAddr>) -> Result<(), TooMany> {
+pub fn permit(ctx: &Ctx, caller: &AuthenticatedClient, address: Option<IpAddr>) -> Result<(), TooMany> {
     let client = &caller.client;
     match client.client_type() {
         ClientType::Confidential if is_the_operators(client) => Ok(()),
-        _ => limits::permit(ctx, Act::Device, Some(&client.client_id), address),
+        _ => limits::permit(ctx, RateLimitedAction::Device, Some(&client.client_id), address),
     }
 }
 
@@ -123,7 +123,11 @@ pub fn permit(ctx: &Ctx, caller: &Caller, address: Option<IpAddr>) -> Result<(),
 /// # Errors
 /// [`DeviceError`].
 #[tracing::instrument(name = "flow.device", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<Begun, DeviceError> {
+pub async fn begin(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    params: DeviceParams,
+) -> Result<Begun, DeviceError> {
     let client = &caller.client;
     if !client.allows(GrantType::DeviceCode) {
         return Err(DeviceError::Grant);
@@ -136,7 +140,8 @@ pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<B
         issuer_keys::ensure(ctx).await?;
     }
     let now = ctx.now();
-    let (device_code, user_code) = (PlainToken::issued(ctx.rng(), ctx.moment()), UserCode::random(ctx.rng()));
+    let (device_code, user_code) =
+        (PlainToken::issued(ctx.rng(), ctx.unix_millis()), UserCode::random(ctx.rng()));
     let row = DeviceAuthorization {
         device_code: device_code.hash(),
         user_code: user_code.hash(),
@@ -168,7 +173,7 @@ pub async fn begin(ctx: &Ctx, caller: &Caller, params: DeviceParams) -> Result<B
 
 /// The key that polls have to prove possession of: that of the request's proof, or the one that the request
 /// names.
-fn bound_key(caller: &Caller, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
+fn bound_key(caller: &AuthenticatedClient, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
     let named = named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose()?;
     match (named, caller.dpop_jkt.clone()) {
         (Some(named), Some(proven)) if named != proven => Err(DeviceError::DpopJkt),
@@ -213,7 +218,11 @@ pub struct DeviceQuestion {
 /// # Errors
 /// [`UserCodeError`].
 #[tracing::instrument(name = "flow.device.look", skip_all)]
-pub async fn look(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<DeviceQuestion, UserCodeError> {
+pub async fn find_question(
+    ctx: &Ctx,
+    typed: &str,
+    guess: Guess<'_>,
+) -> Result<DeviceQuestion, UserCodeError> {
     let user_code = guessed(ctx, typed, guess)?;
     let found = Lookup::new(ctx, &user_code, guess.browser);
     let client = ctx
@@ -223,7 +232,7 @@ pub async fn look(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<DeviceQues
             clients::find_client(c, &device.tenant_id, &device.client_id)?.ok_or(UserCodeError::Unknown)
         })
         .await?;
-    ctx.guesses().give_back(&guess);
+    ctx.user_code_limit().give_back(&guess);
     Ok(DeviceQuestion { user_code, client })
 }
 
@@ -242,7 +251,7 @@ pub async fn confirm(
 ) -> Result<AuthRequest, UserCodeError> {
     let user_code = guessed(ctx, typed, guess)?;
     let found = Lookup::new(ctx, &user_code, guess.browser);
-    let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
+    let id = AuthRequestId::issued(ctx.rng(), ctx.unix_millis());
     // It never yields a code.
     let code_challenge = Some(CodeVerifier::random(ctx.rng()).challenge());
     let correlation_id = CorrelationId::random(ctx.rng());
@@ -287,7 +296,7 @@ pub async fn confirm(
             Ok(request)
         })
         .await?;
-    ctx.guesses().give_back(&guess);
+    ctx.user_code_limit().give_back(&guess);
     tracing::info!(auth_request = %request.id, "a person confirmed a device's code");
     Ok(request)
 }
@@ -316,14 +325,14 @@ pub async fn deny(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<(), UserCo
             _ => UserCodeError::Unknown,
         })?;
     }
-    ctx.guesses().give_back(&guess);
+    ctx.user_code_limit().give_back(&guess);
     tracing::info!("a person denied a device's code");
     Ok(())
 }
 
 /// Counts a guess, and parses the typed code.
 fn guessed(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<UserCode, UserCodeError> {
-    ctx.guesses().take(&guess, ctx.now()).map_err(|retry_after| {
+    ctx.user_code_limit().take(&guess, ctx.now()).map_err(|retry_after| {
         tracing::warn!("too many wrong user codes");
         UserCodeError::TooMany { retry_after }
     })?;

@@ -44,17 +44,17 @@ pub(crate) fn is_vouched_for(client: &Client) -> bool {
 
 /// Whether a `prompt` contains `none`, even beside values that make it an error: no page may be shown then
 /// (OpenID Connect Core section 3.1.2.3).
-pub(crate) fn wants_silence(prompt: &str) -> bool {
+pub(crate) fn is_prompt_none(prompt: &str) -> bool {
     prompt.split(' ').any(|value| value == Prompt::None.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::wants_silence;
+    use super::is_prompt_none;
 
     #[test]
     fn silence_is_wanted_by_its_name() {
-        assert!(wants_silence("none") && wants_silence("login none"));
-        assert!(!wants_silence("") && !wants_silence("login") && !wants_silence("nonesuch"));
+        assert!(is_prompt_none("none") && is_prompt_none("login none"));
+        assert!(!is_prompt_none("") && !is_prompt_none("login") && !is_prompt_none("nonesuch"));
     }
 }

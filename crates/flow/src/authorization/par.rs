@@ -10,11 +10,11 @@ use causeway_store::authorization::replay;
 use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::request::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
 use crate::authorization::request_object::RequestObjectError;
-use crate::client::caller::{Caller, Replayed};
-use crate::client::document::{self, KeepError};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
+use crate::client::document::{self, StoreDocumentError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, Act, TooMany};
+use crate::operations::limits::{self, RateLimitedAction, TooMany};
 use crate::operations::trace;
 
 /// Why a request was refused.
@@ -46,11 +46,11 @@ pub enum ParError {
     Internal(#[from] Internal),
 }
 
-impl From<KeepError> for ParError {
-    fn from(error: KeepError) -> Self {
+impl From<StoreDocumentError> for ParError {
+    fn from(error: StoreDocumentError) -> Self {
         match error {
-            KeepError::TooMany(error) => error.into(),
-            KeepError::Internal(error) => error.into(),
+            StoreDocumentError::TooMany(error) => error.into(),
+            StoreDocumentError::Internal(error) => error.into(),
         }
     }
 }
@@ -91,7 +91,11 @@ impl From<StoreError> for ParError {
 /// # Errors
 /// [`ParError`].
 #[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Result<Pushed, ParError> {
+pub async fn push(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    mut params: AuthorizeParams,
+) -> Result<Pushed, ParError> {
     let correlation_id = Some(CorrelationId::random(ctx.rng()));
     trace::correlate(correlation_id.as_ref());
     let client = &caller.client;
@@ -112,14 +116,14 @@ pub async fn push(ctx: &Ctx, caller: &Caller, mut params: AuthorizeParams) -> Re
         AuthorizeError::Internal(error) => ParError::Internal(error),
     })?;
     if client.client_type() != ClientType::Confidential || !is_the_operators(client) {
-        limits::permit(ctx, Act::Authorization, Some(&client.client_id), trace::origin().1)?;
+        limits::permit(ctx, RateLimitedAction::Authorization, Some(&client.client_id), trace::origin().1)?;
     }
-    document::keep_loopback(ctx, client).await?;
+    document::store_loopback(ctx, client).await?;
     let now = ctx.now();
     let authorization_request =
         serde_json::to_string(&params).map_err(|_| Internal::Inconsistent("parameters do not serialize"))?;
     let row = ParRequest {
-        request_uri: RequestUri::issued(ctx.rng(), ctx.moment()),
+        request_uri: RequestUri::issued(ctx.rng(), ctx.unix_millis()),
         client_id: client.client_id.clone(),
         authorization_request,
         auth_request_id: None,

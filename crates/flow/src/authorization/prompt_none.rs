@@ -54,7 +54,7 @@ impl Silence {
 
 /// The outcome of a request that must not show anything.
 #[derive(Debug)]
-pub enum SilentAnswer {
+pub enum PromptNoneAnswer {
     /// The browser takes the answer to the client.
     Client(ClientAnswer),
     /// This browser does not know the client: the user is shown why, and may go on.
@@ -73,24 +73,24 @@ pub enum SilentAnswer {
 /// # Errors
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
-pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, Internal> {
+pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer, Internal> {
     let client = authentication::find(ctx, &request.client_id).await?;
     let anybody =
         client.as_ref().is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. }));
     // Consent to one app on a device is none to the next (RFC 8252 section 8.6).
     let origin = if anybody { None } else { remembered::own_origin(&request.redirect_uri) };
     let Some(origin) = origin else {
-        let act = audit::act(ctx, Actor::Client, "consent", "refused");
-        sign_in::end_request(ctx, request, act).await?;
+        let event = audit::event(ctx, Actor::Client, "consent", "refused");
+        sign_in::end_request(ctx, request, event).await?;
         return refuse(ctx, client.as_deref(), request, Silence::Anybody).await;
     };
     let now = ctx.now();
     if let Some(Ok(SignInInput::Handle(_))) = request.login_hint.as_deref().map(SignInInput::parse) {
         look_handles_up(ctx, request).await?;
     }
-    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.moment());
+    let code = PlainToken::<Code>::issued(ctx.rng(), ctx.unix_millis());
     let (hash, row) = (code.hash(), request.clone());
-    let act = audit::act(ctx, Actor::Client, "consent", "silent");
+    let event = audit::event(ctx, Actor::Client, "consent", "silent");
     let outcome = ctx
         .store()
         .write(move |c| {
@@ -115,8 +115,8 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, In
                     expires_at: now.plus(CODE_SECONDS),
                     used_at: None,
                 };
-                let act = act.clone().of_session(session).with("scope", row.scope.to_string());
-                insert_audit_event(c, &act)?;
+                let event = event.clone().of_session(session).with("scope", row.scope.to_string());
+                insert_audit_event(c, &event)?;
                 codes::insert_code(c, &code)?;
                 let stage = AuthRequestStage::Consent { session_id: session.session_id.clone() };
                 auth_requests::decide_auth_request(c, &row.id, &stage)?;
@@ -134,7 +134,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<SilentAnswer, In
             // Tokens for this code have the correlation ID of the sign-in that began the session.
             let continues = session.correlation_id.as_ref().map(tracing::field::display);
             tracing::info!(session = %session.session_id, continues, "code issued without asking");
-            Ok(SilentAnswer::Client(ClientAnswer::with_code(request, ctx.issuer(), &code)))
+            Ok(PromptNoneAnswer::Client(ClientAnswer::with_code(request, ctx.issuer(), &code)))
         }
         Err(silence) => refuse(ctx, client.as_deref(), request, silence).await,
     }
@@ -146,14 +146,14 @@ async fn refuse(
     client: Option<&Client>,
     request: &AuthRequest,
     silence: Silence,
-) -> Result<SilentAnswer, Internal> {
+) -> Result<PromptNoneAnswer, Internal> {
     let (code, text) = (silence.code(), silence.to_string());
     let answer = ClientAnswer::with_error(request, ctx.issuer(), code, &text);
     let ask = match client {
         Some(client) => open_redirect::needs_asking(ctx, client, true, &answer, &request.browser_id).await?,
         None => true,
     };
-    Ok(if ask { SilentAnswer::Stranger { code, text, answer } } else { SilentAnswer::Client(answer) })
+    Ok(if ask { PromptNoneAnswer::Stranger { code, text, answer } } else { PromptNoneAnswer::Client(answer) })
 }
 
 /// Reverifies the handles of the accounts whose grants could answer the request.

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use causeway_domain::authorization::PromptError;
-use causeway_domain::client::{Client, GrantType, Leave};
+use causeway_domain::client::{Client, Entitlement, GrantType};
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::redirect_uri::leads_to;
 use causeway_domain::{
     AccessTokenFormat, AuthRequestId, BrowserSessionId, ClientId, CodeChallenge, CorrelationId, Did,
-    ErrorCode, Jkt, OneUse, PkcePolicy, Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope,
+    ErrorCode, Jkt, PkcePolicy, Prompts, RedirectUri, ReplayKey, RequestUri, Resources, ResponseMode, Scope,
     Timestamp,
 };
 use causeway_store::StoreError;
@@ -24,11 +24,11 @@ use crate::authorization::open_redirect;
 use crate::authorization::request_object::{self, RequestObjectError};
 use crate::authorization::resources;
 use crate::authorization::response::{ClientAnswer, ReplyTo};
-use crate::client::document::{self, DocumentTrouble, FindError, KeepError};
+use crate::client::document::{self, DocumentTrouble, FindError, StoreDocumentError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::issuer_keys;
-use crate::operations::limits::{self, Act, TooMany};
+use crate::operations::limits::{self, RateLimitedAction, TooMany};
 use crate::operations::trace;
 use crate::token::id_token::OPENID;
 use crate::token::id_token_hint;
@@ -219,11 +219,11 @@ pub enum AuthorizeError {
     Internal(#[from] Internal),
 }
 
-impl From<KeepError> for AuthorizeError {
-    fn from(error: KeepError) -> Self {
+impl From<StoreDocumentError> for AuthorizeError {
+    fn from(error: StoreDocumentError) -> Self {
         match error {
-            KeepError::TooMany(error) => error.into(),
-            KeepError::Internal(error) => error.into(),
+            StoreDocumentError::TooMany(error) => error.into(),
+            StoreDocumentError::Internal(error) => error.into(),
         }
     }
 }
@@ -251,7 +251,7 @@ pub(crate) struct Checked {
     ui_locales: Option<String>,
     required_subs: Vec<Did>,
     /// The request object that it came in.
-    pub(crate) object: Option<OneUse>,
+    pub(crate) object: Option<ReplayKey>,
 }
 
 /// Begins an authorization request: checks it, stores it, binds it to the browser.
@@ -269,7 +269,7 @@ pub async fn begin(
     let client = find_client(ctx, &params).await?;
     match begin_for(ctx, Arc::clone(&client), &mut params, browser).await {
         Err(AuthorizeError::Refused { refusal, answer, .. }) => {
-            let silent = open_redirect::wants_silence(params.prompt.as_deref().unwrap_or_default());
+            let silent = open_redirect::is_prompt_none(params.prompt.as_deref().unwrap_or_default());
             let ask = open_redirect::needs_asking(ctx, &client, silent, &answer, browser).await?;
             Err(AuthorizeError::Refused { refusal, answer, ask })
         }
@@ -296,10 +296,10 @@ async fn begin_for(
         return Err(refuse(ctx, &client, params, refusal));
     }
     let mut checked = prepare(ctx, &client, params).await?;
-    limits::permit(ctx, Act::Authorization, Some(&client.client_id), trace::origin().1)?;
-    document::keep_loopback(ctx, &client).await?;
+    limits::permit(ctx, RateLimitedAction::Authorization, Some(&client.client_id), trace::origin().1)?;
+    document::store_loopback(ctx, &client).await?;
     let object = checked.object.take();
-    let id = AuthRequestId::issued(ctx.rng(), ctx.moment());
+    let id = AuthRequestId::issued(ctx.rng(), ctx.unix_millis());
     let mut request = checked.into_request(id, &client, browser, None, ctx.now());
     request.correlation_id = correlation_id;
     let row = request.clone();
@@ -335,7 +335,8 @@ async fn begin_pushed(
     request_uri: RequestUri,
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, AuthorizeError> {
-    let (now, id, browser) = (ctx.now(), AuthRequestId::issued(ctx.rng(), ctx.moment()), browser.clone());
+    let (now, id, browser) =
+        (ctx.now(), AuthRequestId::issued(ctx.rng(), ctx.unix_millis()), browser.clone());
     let rules = ctx.clone();
     let bound = ctx
         .store()
@@ -486,7 +487,7 @@ fn check_rest(
     let claims = params.claims.as_deref().map(RequestedClaims::read).transpose();
     let claims = claims.map_err(Refusal::from)?.unwrap_or_default();
     let mut asked = params.scope.clone().unwrap_or_default();
-    if claims.email || (claims.email_in_id_token && client.has_leave(Leave::IdTokenClaims)) {
+    if claims.email || (claims.email_in_id_token && client.has_entitlement(Entitlement::IdTokenClaims)) {
         asked.push_str(" email");
     }
     let resources = resources::admit(ctx, client, &params.resource).map_err(Refusal::Target)?;

@@ -4,7 +4,7 @@
 //! says whose keys verify it.
 
 use causeway_domain::client::Client;
-use causeway_domain::{BrowserSessionId, ClientId, OneUse};
+use causeway_domain::{BrowserSessionId, ClientId, ReplayKey};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, Jws, VerifyError};
 use causeway_store::authorization::replay;
 use causeway_store::{AnyConnection, StoreError};
@@ -146,7 +146,7 @@ pub(crate) async fn unfold(
     ctx: &Ctx,
     client: &Client,
     object: &str,
-) -> Result<(AuthorizeParams, OneUse), RequestObjectError> {
+) -> Result<(AuthorizeParams, ReplayKey), RequestObjectError> {
     let jws = Jws::parse(object, MAX_BYTES)?;
     if jws.typ().is_some_and(|typ| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ))) {
         return Err(RequestObjectError::Typ);
@@ -177,7 +177,7 @@ pub(crate) async fn unfold(
     })?;
     let exp = object.registered.exp.ok_or(ClaimError::NoExpiry)?;
     let jti = object.registered.jti.as_deref().ok_or(ClaimError::Jti)?;
-    let once = OneUse::request_object(&client.client_id, jti, exp.plus(SKEW_SECONDS + 1));
+    let once = ReplayKey::request_object(&client.client_id, jti, exp.plus(SKEW_SECONDS + 1));
     Ok((object.read(&client.client_id)?, once))
 }
 
@@ -185,7 +185,7 @@ pub(crate) async fn unfold(
 /// used elsewhere.
 pub(crate) fn consume(
     c: &mut AnyConnection,
-    object: &OneUse,
+    object: &ReplayKey,
     browser: &BrowserSessionId,
 ) -> Result<bool, StoreError> {
     let here = object.within(browser);

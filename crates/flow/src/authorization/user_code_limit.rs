@@ -18,7 +18,7 @@ const OF_ADDRESS: u32 = 30;
 /// is counted, however many have guessed.
 const CAPACITY: usize = 65_536;
 
-/// A browser or an address that guesses.
+/// A browser or an address that user_code_limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Guesser {
     Browser(BrowserSessionId),
@@ -27,9 +27,9 @@ enum Guesser {
 
 /// The guessers, each with the start of its window and its count.
 #[derive(Debug)]
-pub(crate) struct Guesses(Mutex<BoundedMap<Guesser, (Timestamp, u32)>>);
+pub(crate) struct UserCodeLimit(Mutex<BoundedMap<Guesser, (Timestamp, u32)>>);
 
-impl Default for Guesses {
+impl Default for UserCodeLimit {
     fn default() -> Self {
         Self(Mutex::new(BoundedMap::new(CAPACITY)))
     }
@@ -60,7 +60,7 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Guesses {
+impl UserCodeLimit {
     /// Counts one guess as wrong in advance, so that concurrent ones are counted, too; the error is the
     /// seconds until the next guess is allowed.
     pub(crate) fn take(&self, guess: &Guess<'_>, now: Timestamp) -> Result<(), i64> {
@@ -103,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_browser_and_an_address_run_out_of_guesses() {
-        let guesses = Guesses::default();
+        let guesses = UserCodeLimit::default();
         let browsers: Vec<_> = (0..4).map(|n| BrowserSessionId::new(format!("b{n}"))).collect();
         let address = Some(IpAddr::from([192, 0, 2, 1]));
-        let guess = |n: usize, address| guesses.take(&Guess { browser: &browsers[n], address }, T);
+        let guess = |n: usize, address| user_code_limit.take(&Guess { browser: &browsers[n], address }, T);
         for n in 0..3 {
             for _ in 0..10 {
                 assert_eq!(guess(n, address), Ok(()));
@@ -123,7 +123,7 @@ mod tests {
     /// A full table counts all the same.
     #[test]
     fn a_crowd_makes_guessing_free_for_nobody() {
-        let guesses = Guesses::default();
+        let guesses = UserCodeLimit::default();
         for n in 0..40_000_u32 {
             let browser = BrowserSessionId::new(n.to_string());
             let address = Some(IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n)));
@@ -140,12 +140,12 @@ mod tests {
 
     #[test]
     fn who_knows_a_code_is_no_guesser() {
-        let guesses = Guesses::default();
+        let guesses = UserCodeLimit::default();
         let browser = BrowserSessionId::new("b");
         let guess = Guess { browser: &browser, address: None };
         for _ in 0..100 {
             assert_eq!(guesses.take(&guess, T), Ok(()));
-            guesses.give_back(&guess);
+            user_code_limit.give_back(&guess);
         }
     }
 

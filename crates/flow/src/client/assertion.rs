@@ -2,7 +2,7 @@
 //! section 9).
 
 use causeway_domain::client::Client;
-use causeway_domain::{ClientId, OneUse};
+use causeway_domain::{ClientId, ReplayKey};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, JwkError, Jws, VerifyError};
 
 use crate::ctx::Ctx;
@@ -74,7 +74,7 @@ impl<'a> Assertion<'a> {
     }
 
     /// Verifies the assertion; returns the key under which it is consumed.
-    pub(crate) async fn verify(&self, ctx: &Ctx, client: &Client) -> Result<OneUse, AssertionError> {
+    pub(crate) async fn verify(&self, ctx: &Ctx, client: &Client) -> Result<ReplayKey, AssertionError> {
         let registered = client.token_endpoint_auth_signing_alg();
         if registered.is_some_and(|alg| alg != self.jws.algorithm().as_str()) {
             return Err(AssertionError::RegisteredAlg);
@@ -105,7 +105,7 @@ impl<'a> Assertion<'a> {
         })?;
         let exp = claims.exp.ok_or(ClaimError::NoExpiry)?;
         let jti = claims.jti.as_deref().ok_or(ClaimError::Jti)?;
-        Ok(OneUse::assertion(&client.client_id, jti, exp.plus(GRACE_SECONDS + 1)))
+        Ok(ReplayKey::assertion(&client.client_id, jti, exp.plus(GRACE_SECONDS + 1)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use causeway_domain::client::{Client, TokenEndpointAuthMethod};
 use causeway_domain::secret::{ClientSecret, PlainToken};
-use causeway_domain::{ClientId, ErrorCode, OneUse, Secret};
+use causeway_domain::{ClientId, ErrorCode, ReplayKey, Secret};
 use causeway_store::clients;
 use tokio::time::Instant;
 use tracing::{Span, field};
@@ -14,7 +14,7 @@ use crate::client::assertion::{Assertion, AssertionError};
 use crate::client::document::{self, DocumentTrouble, FindError};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, Act, TooMany};
+use crate::operations::limits::{self, RateLimitedAction, TooMany};
 
 /// The client credentials of a request.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<A
 pub(crate) async fn authenticate(
     ctx: &Ctx,
     credentials: &Credentials,
-) -> Result<(Arc<Client>, Option<OneUse>), ClientAuthError> {
+) -> Result<(Arc<Client>, Option<ReplayKey>), ClientAuthError> {
     let assertion = match &credentials.proof {
         ClientProof::Assertion(text) => Some(Assertion::read(text.expose())?),
         _ => None,
@@ -150,17 +150,17 @@ pub(crate) async fn authenticate(
     };
     Span::current().record("client_id", field::display(client_id));
     let address = credentials.address;
-    limits::check_client(ctx, Act::FailedAuthentication, client_id, address)?;
+    limits::check_client(ctx, RateLimitedAction::FailedAuthentication, client_id, address)?;
     if find(ctx, client_id).await?.is_none() {
         // Made-up client names count against their address. An existing client is still served there.
-        limits::check(ctx, Act::FailedAuthentication, Some(client_id), address)?;
+        limits::check(ctx, RateLimitedAction::FailedAuthentication, Some(client_id), address)?;
     }
     let proven = prove(ctx, client_id, &credentials.proof, assertion.as_ref()).await;
     if let Err(error) = &proven
         && error.code() == ErrorCode::InvalidClient
     {
         // This failure counts against the next attempt.
-        limits::count(ctx, Act::FailedAuthentication, client_id, address);
+        limits::count(ctx, RateLimitedAction::FailedAuthentication, client_id, address);
     }
     proven
 }
@@ -170,7 +170,7 @@ async fn prove(
     client_id: &ClientId,
     proof: &ClientProof,
     assertion: Option<&Assertion<'_>>,
-) -> Result<(Arc<Client>, Option<OneUse>), ClientAuthError> {
+) -> Result<(Arc<Client>, Option<ReplayKey>), ClientAuthError> {
     let client = document::find(ctx, client_id).await?.ok_or(ClientAuthError::UnknownClient)?;
     let (registered, used) = (client.token_endpoint_auth_method, proof.method());
     if used != registered {

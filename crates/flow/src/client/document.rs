@@ -21,7 +21,7 @@ use crate::client::authentication;
 use crate::client::registration::create;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, Act, Network, TooMany, network};
+use crate::operations::limits::{self, Network, RateLimitedAction, TooMany, network};
 use crate::operations::trace;
 
 /// The most bytes that are read of a document.
@@ -169,7 +169,7 @@ pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<C
 }
 
 /// A loopback client, described by its `client_id`. It is stored just before a request of it: see
-/// [`keep_loopback`].
+/// [`store_loopback`].
 fn loopback(
     ctx: &Ctx,
     client_id: &ClientId,
@@ -188,7 +188,7 @@ fn loopback(
 
 /// Why a client is not stored.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KeepError {
+pub(crate) enum StoreDocumentError {
     /// Too many new ones.
     #[error(transparent)]
     TooMany(#[from] TooMany),
@@ -201,14 +201,14 @@ pub(crate) enum KeepError {
 /// A new one counts as a registration. All other clients are stored already.
 ///
 /// # Errors
-/// [`KeepError`].
-pub(crate) async fn keep_loopback(ctx: &Ctx, client: &Client) -> Result<(), KeepError> {
+/// [`StoreDocumentError`].
+pub(crate) async fn store_loopback(ctx: &Ctx, client: &Client) -> Result<(), StoreDocumentError> {
     let ClientOrigin::Loopback { checked_at } = client.origin else { return Ok(()) };
     let known = authentication::find(ctx, &client.client_id).await?;
     match &known {
         Some(known) if known.origin == (ClientOrigin::Loopback { checked_at }) => return Ok(()),
         Some(_) => {}
-        None => limits::permit(ctx, Act::Registration, None, trace::origin().1)?,
+        None => limits::permit(ctx, RateLimitedAction::Registration, None, trace::origin().1)?,
     }
     put(ctx, client.clone()).await?;
     Ok(())
@@ -279,7 +279,7 @@ async fn read(
 ) -> Result<Arc<Client>, FindError> {
     let (metadata, fresh_until) = fetch(ctx, client_id, url, known).await?;
     let origin = ClientOrigin::Document { checked_at: ctx.now(), fresh_until };
-    keep(ctx, client_id, metadata, origin, known.is_none()).await
+    store(ctx, client_id, metadata, origin, known.is_none()).await
 }
 
 /// Fetches a document; returns its metadata and the end of its freshness.
@@ -295,7 +295,7 @@ async fn fetch(
         return Err(DocumentTrouble::Busy);
     }
     let turn = ctx.fetch_turns().wait(url).await.ok_or(DocumentTrouble::Busy)?;
-    let fetched = timeout(turn.patience, ctx.atproto().http().get_document(url, DOCUMENT_CAP));
+    let fetched = timeout(turn.max_wait, ctx.atproto().http().get_document(url, DOCUMENT_CAP));
     let document = match fetched.await.unwrap_or(Err(HttpError::Timeout)) {
         Ok(document) => document,
         Err(error) => {
@@ -341,7 +341,7 @@ fn described(
 }
 
 /// Stores a client by its current metadata, if they are valid. A new one counts as a registration.
-async fn keep(
+async fn store(
     ctx: &Ctx,
     client_id: &ClientId,
     metadata: ClientMetadata,
@@ -350,7 +350,8 @@ async fn keep(
 ) -> Result<Arc<Client>, FindError> {
     let client = described(ctx, client_id, metadata, origin)?;
     if is_new {
-        limits::permit(ctx, Act::Registration, None, trace::origin().1).map_err(|_| DocumentTrouble::Busy)?;
+        limits::permit(ctx, RateLimitedAction::Registration, None, trace::origin().1)
+            .map_err(|_| DocumentTrouble::Busy)?;
     }
     Ok(put(ctx, client).await?)
 }

@@ -41,7 +41,7 @@ pub(crate) struct FetchTurns {
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// How long the fetch may take.
-    pub(crate) patience: Duration,
+    pub(crate) max_wait: Duration,
     _permits: (Permit<Option<Network>>, Permit<String>, OwnedSemaphorePermit),
 }
 
@@ -72,8 +72,8 @@ impl FetchTurns {
         };
         let permits = timeout(QUEUE, waiting).await.ok()??;
         let is_crowded = self.all.available_permits() < FETCHES / 2;
-        let patience = if is_crowded { FETCH_IN_A_CROWD } else { FETCH };
-        Some(Turn { patience, _permits: permits })
+        let max_wait = if is_crowded { FETCH_IN_A_CROWD } else { FETCH };
+        Some(Turn { max_wait, _permits: permits })
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
         }
         assert!(turns.wait_for(Some(address(1)), &url(99)).await.is_none());
         let other = turns.wait_for(Some(address(2)), &url(99)).await.unwrap();
-        assert_eq!(other.patience, FETCH);
+        assert_eq!(other.max_wait, FETCH);
         held.pop();
         assert!(turns.wait_for(Some(address(1)), &url(99)).await.is_some());
     }
@@ -172,7 +172,7 @@ mod tests {
                 turns.wait_for(Some(address((n / OF_ADDRESS).try_into().unwrap())), &url(n)).await.unwrap(),
             );
         }
-        assert_eq!(held.last().unwrap().patience, FETCH_IN_A_CROWD);
+        assert_eq!(held.last().unwrap().max_wait, FETCH_IN_A_CROWD);
         assert!(turns.wait_for(Some(address(9)), &url(999)).await.is_none());
     }
 

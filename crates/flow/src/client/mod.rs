@@ -1,9 +1,9 @@
 //! Clients: their authentication, keys, documents and registration.
 
 pub mod assertion;
+pub mod authenticated;
 pub mod authentication;
 pub(crate) mod cache;
-pub mod caller;
 pub mod document;
 pub(crate) mod fetch_turns;
 pub(crate) mod keys;

@@ -42,7 +42,7 @@ pub async fn start_due(ctx: &Ctx) -> Result<Vec<JoinHandle<()>>, Internal> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn tell_due(ctx: &Ctx) -> Result<(), Internal> {
+pub async fn deliver_due(ctx: &Ctx) -> Result<(), Internal> {
     for queue in start_due(ctx).await? {
         queue.await?;
     }
@@ -50,7 +50,7 @@ pub async fn tell_due(ctx: &Ctx) -> Result<(), Internal> {
 }
 
 /// Starts delivery in the background, for a caller that has just ended a session and does not wait.
-pub(crate) fn tell_soon(ctx: &Ctx) {
+pub(crate) fn deliver_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
         if let Err(error) = start_due(&detached).await {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use causeway_domain::client::Client;
 use causeway_domain::{
-    BrowserSessionId, ClientId, Did, ErrorCode, Handle, LiveSession, SessionKind, SignInInput,
-    UpstreamSessionId,
+    BrowserSessionId, ClientId, Did, ErrorCode, Handle, SessionKind, SignInInput, UpstreamSessionId,
+    UsableSession,
 };
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions;
@@ -284,7 +284,7 @@ async fn accounts(
         })
         .await?;
     let mut accounts: Vec<(Did, Option<Handle>)> = Vec::new();
-    for LiveSession { head, .. } in live {
+    for UsableSession { head, .. } in live {
         if accounts.iter().all(|(did, _)| *did != head.did) {
             let handle = handles::shown(ctx, &head).await;
             accounts.push((head.did, handle));
@@ -314,15 +314,15 @@ async fn end(
     loop {
         let (tenant, now) = (ctx.tenant().clone(), ctx.now());
         let (client_id, browser, dids) = (client_id.clone(), browser.clone(), dids.clone());
-        let act = audit::act(ctx, Actor::Person, "logout", "ok");
+        let event = audit::event(ctx, Actor::User, "logout", "ok");
         let ended = ctx
             .store()
             .write(move |c| {
                 let live = sessions::list_live_sessions_of_client(c, &tenant, &client_id, &browser, now)?;
                 let mut ended: Vec<UpstreamSessionId> = Vec::new();
-                for LiveSession { head, .. } in live {
+                for UsableSession { head, .. } in live {
                     if dids.contains(&head.did) && sessions::end_session(c, &head.session_id, now)? {
-                        insert_audit_event(c, &act.clone().of_session(&head))?;
+                        insert_audit_event(c, &event.clone().of_session(&head))?;
                         ended.push(head.session_id);
                     }
                 }

@@ -18,8 +18,8 @@ use crate::operations::issuer_keys;
 use crate::operations::operator::{ClientDescription, ClientRules, Operator, Revoked};
 use crate::operations::sweep;
 
-fn act(ctx: &Ctx, event: &str) -> AuditEvent {
-    Operator::over_http(ctx).act(event)
+fn audit_event(ctx: &Ctx, event: &str) -> AuditEvent {
+    Operator::over_http(ctx).audit_event(event)
 }
 
 /// How long a request ends sessions before the rest continues in the background.
@@ -67,7 +67,7 @@ pub async fn update_client(
 fn client_rules(ctx: &Ctx) -> ClientRules<'_> {
     let scopes = ctx.scopes();
     ClientRules {
-        maximum_scope: scopes.ceiling(),
+        maximum_scope: scopes.max_scope(),
         resource_scopes: scopes.resource_scopes(),
         issuer: Some(ctx.issuer()),
     }
@@ -84,14 +84,14 @@ pub async fn rotate_secret(
 ) -> Result<Option<PlainToken<ClientSecret>>, Internal> {
     let secret = PlainToken::<ClientSecret>::random(ctx.rng());
     let (tenant, id, hash, now) = (ctx.tenant().clone(), client_id.clone(), secret.hash(), ctx.now());
-    let act = act(ctx, "client_secret_rotated").of_client(client_id);
+    let event = audit_event(ctx, "client_secret_rotated").of_client(client_id);
     let done = ctx
         .store()
         .write(move |c| {
             let found = rows::find_client(c, &tenant, &id)?.filter(|client| client.client_secret.is_some());
             let Some(client) = found else { return Ok(false) };
             let client = Client { client_secret: Some(hash.clone()), updated_at: now, ..client };
-            insert_audit_event(c, &act)?;
+            insert_audit_event(c, &event)?;
             rows::update_client(c, &client).map_err(Internal::from)
         })
         .await?;
@@ -121,23 +121,23 @@ pub async fn list_sessions(
     wanted: SessionFilter,
     page: PageRequest,
 ) -> Result<Page<SessionHead>, Internal> {
-    let (tenant, act) = (ctx.tenant().clone(), seen(ctx, "sessions_listed", &wanted));
+    let (tenant, event) = (ctx.tenant().clone(), seen(ctx, "sessions_listed", &wanted));
     let found: Result<_, Internal> =
         ctx.store().read(move |c| Ok(admin::list_sessions(c, &tenant, &wanted, &page)?)).await;
-    write_down(ctx, act).await?;
+    write_down(ctx, event).await?;
     found
 }
 
 /// Records that data was read: before it is shown, and after it was read, so that no list is read while
 /// writers wait.
-async fn write_down(ctx: &Ctx, act: AuditEvent) -> Result<(), Internal> {
-    ctx.store().write(move |c| insert_audit_event(c, &act).map_err(Internal::from)).await
+async fn write_down(ctx: &Ctx, event: AuditEvent) -> Result<(), Internal> {
+    ctx.store().write(move |c| insert_audit_event(c, &event).map_err(Internal::from)).await
 }
 
 fn seen(ctx: &Ctx, event: &str, wanted: &SessionFilter) -> AuditEvent {
-    let act = act(ctx, event);
-    let act = wanted.did.iter().fold(act, AuditEvent::of_person);
-    wanted.client_id.iter().fold(act, AuditEvent::of_client)
+    let event = audit_event(ctx, event);
+    let event = wanted.did.iter().fold(event, AuditEvent::of_user);
+    wanted.client_id.iter().fold(event, AuditEvent::of_client)
 }
 
 /// One session of any kind and state.
@@ -149,7 +149,7 @@ pub async fn find_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<Se
     let found: Option<SessionHead> =
         ctx.store().read(move |c| admin::find_session(c, &tenant, &id).map_err(Internal::from)).await?;
     if let Some(session) = &found {
-        write_down(ctx, act(ctx, "session_shown").of_session(session)).await?;
+        write_down(ctx, audit_event(ctx, "session_shown").of_session(session)).await?;
     }
     Ok(found)
 }
@@ -268,14 +268,14 @@ pub async fn retire_key(ctx: &Ctx, kid: &str) -> Result<bool, Internal> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list_acts(
+pub async fn list_audit_events(
     ctx: &Ctx,
     wanted: AuditFilter,
     page: PageRequest,
 ) -> Result<Page<AuditEvent>, Internal> {
-    let (tenant, act) = (ctx.tenant().clone(), act(ctx, "audit_listed"));
-    let acts: Result<_, Internal> =
+    let (tenant, event) = (ctx.tenant().clone(), audit_event(ctx, "audit_listed"));
+    let events: Result<_, Internal> =
         ctx.store().read(move |c| Ok(list_audit_events(c, &tenant, &wanted, &page)?)).await;
-    write_down(ctx, act).await?;
-    acts
+    write_down(ctx, event).await?;
+    events
 }

@@ -11,8 +11,8 @@ use crate::operations::trace;
 
 /// An audit event of the request being served. Built outside the transaction, which does not know the
 /// request.
-pub(crate) fn act(ctx: &Ctx, actor: Actor, event: &str, outcome: &str) -> AuditEvent {
+pub(crate) fn event(ctx: &Ctx, actor: Actor, event: &str, outcome: &str) -> AuditEvent {
     let (request_id, address) = trace::origin();
-    let act = AuditEvent::new(ctx.tenant().clone(), ctx.now(), actor, event, outcome);
-    AuditEvent { correlation_id: trace::correlation(), ..act.from_request(request_id, address) }
+    let event = AuditEvent::new(ctx.tenant().clone(), ctx.now(), actor, event, outcome);
+    AuditEvent { correlation_id: trace::correlation(), ..event.from_request(request_id, address) }
 }

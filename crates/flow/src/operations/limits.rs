@@ -5,7 +5,7 @@
 //! another behind the same address. An address as a whole has room for a few clients, so that naming a
 //! different client each time does not evade the limit. An existing client may authenticate even when others
 //! have exhausted its address. Authenticated requests are exempt only for clients that the operator has
-//! entered, since anybody may register a client that authenticates; see each [`Act`]. Each process counts by
+//! entered, since anybody may register a client that authenticates; see each [`RateLimitedAction`]. Each process counts by
 //! itself, in bounded memory.
 
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ const CAPACITY: usize = 65_536;
 
 /// A rate-limited action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum RateLimitedAction {
     /// Sending a user to their authorization server, which is resolved and called.
     SignIn,
     /// Registering a client without an initial access token.
@@ -42,7 +42,7 @@ pub enum Act {
     Device,
 }
 
-impl Act {
+impl RateLimitedAction {
     /// All actions.
     pub const ALL: [Self; 5] =
         [Self::SignIn, Self::Registration, Self::FailedAuthentication, Self::Authorization, Self::Device];
@@ -71,15 +71,15 @@ pub struct RateLimit {
 /// The limits in force; `None`: no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
-    /// Of [`Act::SignIn`].
+    /// Of [`RateLimitedAction::SignIn`].
     pub sign_in: Option<RateLimit>,
-    /// Of [`Act::Registration`].
+    /// Of [`RateLimitedAction::Registration`].
     pub registration: Option<RateLimit>,
-    /// Of [`Act::FailedAuthentication`].
+    /// Of [`RateLimitedAction::FailedAuthentication`].
     pub failed_authentication: Option<RateLimit>,
-    /// Of [`Act::Authorization`].
+    /// Of [`RateLimitedAction::Authorization`].
     pub authorization: Option<RateLimit>,
-    /// Of [`Act::Device`].
+    /// Of [`RateLimitedAction::Device`].
     pub device: Option<RateLimit>,
 }
 
@@ -98,13 +98,13 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    const fn of(&self, act: Act) -> Option<RateLimit> {
-        match act {
-            Act::SignIn => self.sign_in,
-            Act::Registration => self.registration,
-            Act::FailedAuthentication => self.failed_authentication,
-            Act::Authorization => self.authorization,
-            Act::Device => self.device,
+    const fn of(&self, action: RateLimitedAction) -> Option<RateLimit> {
+        match action {
+            RateLimitedAction::SignIn => self.sign_in,
+            RateLimitedAction::Registration => self.registration,
+            RateLimitedAction::FailedAuthentication => self.failed_authentication,
+            RateLimitedAction::Authorization => self.authorization,
+            RateLimitedAction::Device => self.device,
         }
     }
 }
@@ -124,19 +124,24 @@ pub struct TooMany {
 /// [`TooMany`].
 pub fn permit(
     ctx: &Ctx,
-    act: Act,
+    action: RateLimitedAction,
     client: Option<&ClientId>,
     address: Option<IpAddr>,
 ) -> Result<(), TooMany> {
-    ctx.limits().judge(act, client, address, ctx.now(), Buckets::take)
+    ctx.limits().judge(action, client, address, ctx.now(), Buckets::take)
 }
 
 /// Checks whether an action would be refused, without counting it.
 ///
 /// # Errors
 /// [`TooMany`].
-pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpAddr>) -> Result<(), TooMany> {
-    ctx.limits().judge(act, client, address, ctx.now(), Buckets::look)
+pub fn check(
+    ctx: &Ctx,
+    action: RateLimitedAction,
+    client: Option<&ClientId>,
+    address: Option<IpAddr>,
+) -> Result<(), TooMany> {
+    ctx.limits().judge(action, client, address, ctx.now(), Buckets::peek)
 }
 
 /// Checks the limit of this client at this address alone, regardless of the address's total. Counts nothing.
@@ -145,26 +150,26 @@ pub fn check(ctx: &Ctx, act: Act, client: Option<&ClientId>, address: Option<IpA
 /// [`TooMany`].
 pub(crate) fn check_client(
     ctx: &Ctx,
-    act: Act,
+    action: RateLimitedAction,
     client: &ClientId,
     address: Option<IpAddr>,
 ) -> Result<(), TooMany> {
-    ctx.limits().judge(act, Some(client), address, ctx.now(), Buckets::look_at_own)
+    ctx.limits().judge(action, Some(client), address, ctx.now(), Buckets::peek_own)
 }
 
 /// Counts an action that has already happened, against each of the client's and the address's limits that
 /// still has room.
-pub(crate) fn count(ctx: &Ctx, act: Act, client: &ClientId, address: Option<IpAddr>) {
+pub(crate) fn count(ctx: &Ctx, action: RateLimitedAction, client: &ClientId, address: Option<IpAddr>) {
     // Never an error: the action has happened.
-    let _ = ctx.limits().judge(act, Some(client), address, ctx.now(), Buckets::take_what_is_there);
+    let _ = ctx.limits().judge(action, Some(client), address, ctx.now(), Buckets::take_what_is_there);
 }
 
 /// The rate limiter of this process.
 #[derive(Debug)]
 pub struct Limits {
     limits: RateLimits,
-    acts: [Mutex<Buckets>; Act::ALL.len()],
-    refused: [AtomicU64; Act::ALL.len()],
+    actions: [Mutex<Buckets>; RateLimitedAction::ALL.len()],
+    refused: [AtomicU64; RateLimitedAction::ALL.len()],
     /// Randomly keyed, so that nobody can choose names or addresses that collide.
     hasher: RandomState,
     warned: AtomicBool,
@@ -174,7 +179,7 @@ impl Limits {
     pub(crate) fn new(limits: RateLimits) -> Self {
         Self {
             limits,
-            acts: Default::default(),
+            actions: Default::default(),
             refused: Default::default(),
             hasher: RandomState::new(),
             warned: AtomicBool::new(false),
@@ -182,19 +187,19 @@ impl Limits {
     }
 
     /// How often an action was refused.
-    pub fn refused(&self, act: Act) -> u64 {
-        self.refused[act as usize].load(Ordering::Relaxed)
+    pub fn refused(&self, action: RateLimitedAction) -> u64 {
+        self.refused[action as usize].load(Ordering::Relaxed)
     }
 
     fn judge(
         &self,
-        act: Act,
+        action: RateLimitedAction,
         client: Option<&ClientId>,
         address: Option<IpAddr>,
         now: Timestamp,
         ask: fn(&mut Buckets, Rates, i64) -> Result<(), TooMany>,
     ) -> Result<(), TooMany> {
-        let (Some(limit), Some(address)) = (self.limits.of(act), address) else { return Ok(()) };
+        let (Some(limit), Some(address)) = (self.limits.of(action), address) else { return Ok(()) };
         let network = network(address);
         let client = client.map_or("", ClientId::as_str);
         let rates = [
@@ -202,15 +207,15 @@ impl Limits {
             (self.hasher.hash_one(network), Rate::of(limit, CLIENTS_PER_ADDRESS)),
         ];
         let now = now.as_secs().saturating_mul(MICROS);
-        let mut buckets = self.acts[act as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.actions[action as usize].lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = ask(&mut buckets, rates, now);
         drop(buckets);
         if let Err(TooMany { retry_after }) = verdict {
-            self.refused[act as usize].fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(act = act.as_str(), client, %address, retry_after, "rate limit");
+            self.refused[action as usize].fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(action = action.as_str(), client, %address, retry_after, "rate limit");
             if is_near(address) && !self.warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
-                    act = act.as_str(),
+                    action = action.as_str(),
                     %address,
                     "a rate limit was reached by an address that is not public: if that is a proxy, name it in \
                      trusted-proxies, or all who come through it are counted as one"
@@ -297,12 +302,12 @@ impl Buckets {
     }
 
     /// Whether one token could be taken from each bucket.
-    fn look(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
+    fn peek(&mut self, rates: Rates, now: i64) -> Result<(), TooMany> {
         self.after(rates, now).map(|_| ())
     }
 
     /// Whether one token could be taken from the first bucket.
-    fn look_at_own(&mut self, [(key, rate), _]: Rates, now: i64) -> Result<(), TooMany> {
+    fn peek_own(&mut self, [(key, rate), _]: Rates, now: i64) -> Result<(), TooMany> {
         let full_at = self.find_at(key, rate, now);
         rate.take(full_at, now).map(|_| ())
     }
@@ -367,7 +372,13 @@ mod tests {
 
     fn take(limits: &Limits, client: &str, address: &str, now: i64) -> Result<(), TooMany> {
         let address = Some(address.parse().unwrap());
-        limits.judge(Act::Registration, Some(&ClientId::new(client)), address, Timestamp(now), Buckets::take)
+        limits.judge(
+            RateLimitedAction::Registration,
+            Some(&ClientId::new(client)),
+            address,
+            Timestamp(now),
+            Buckets::take,
+        )
     }
 
     #[test]
@@ -380,8 +391,8 @@ mod tests {
         assert_eq!(take(&limits, "a", V4, 1019), Err(TooMany { retry_after: 1 }));
         assert_eq!(take(&limits, "a", V4, 1020), Ok(()));
         assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
-        assert_eq!(limits.refused(Act::Registration), 3);
-        assert_eq!(limits.refused(Act::SignIn), 0);
+        assert_eq!(limits.refused(RateLimitedAction::Registration), 3);
+        assert_eq!(limits.refused(RateLimitedAction::SignIn), 0);
     }
 
     #[test]
@@ -390,19 +401,19 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(take(&limits, "a", V4, 1_000_000), Ok(()));
         }
-        let look = |now| {
+        let peek = |now| {
             let a = ClientId::new("a");
             limits.judge(
-                Act::Registration,
+                RateLimitedAction::Registration,
                 Some(&a),
                 Some(V4.parse().unwrap()),
                 Timestamp(now),
-                Buckets::look,
+                Buckets::peek,
             )
         };
-        assert_eq!(look(1000), Err(TooMany { retry_after: 20 }), "nor is anything gained by it");
-        assert_eq!(look(1019), Err(TooMany { retry_after: 1 }));
-        assert_eq!(look(1020), Ok(()));
+        assert_eq!(peek(1000), Err(TooMany { retry_after: 20 }), "nor is anything gained by it");
+        assert_eq!(peek(1019), Err(TooMany { retry_after: 1 }));
+        assert_eq!(peek(1020), Ok(()));
         assert_eq!(take(&limits, "a", V4, 1020), Ok(()));
         assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
     }
@@ -424,15 +435,15 @@ mod tests {
         let limits = limits(1);
         let ask = |client: &str, ask| {
             let (client, address) = (ClientId::new(client), Some(V4.parse().unwrap()));
-            limits.judge(Act::Registration, Some(&client), address, Timestamp(0), ask)
+            limits.judge(RateLimitedAction::Registration, Some(&client), address, Timestamp(0), ask)
         };
         for name in 0..10 {
             assert_eq!(ask(&name.to_string(), Buckets::take), Ok(()));
         }
-        assert!(ask("a", Buckets::look).is_err(), "the address is used up");
-        assert_eq!(ask("a", Buckets::look_at_own), Ok(()), "the client is not");
+        assert!(ask("a", Buckets::peek).is_err(), "the address is used up");
+        assert_eq!(ask("a", Buckets::peek_own), Ok(()), "the client is not");
         assert_eq!(ask("a", Buckets::take_what_is_there), Ok(()));
-        assert!(ask("a", Buckets::look_at_own).is_err());
+        assert!(ask("a", Buckets::peek_own).is_err());
         assert_eq!(ask("a", Buckets::take_what_is_there), Ok(()), "it counts, and refuses nothing");
     }
 
@@ -455,13 +466,19 @@ mod tests {
         });
         let at = Some(V4.parse().unwrap());
         for _ in 0..10 {
-            assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), Buckets::look), Ok(()));
-            assert_eq!(limits.judge(Act::Registration, None, at, Timestamp(0), Buckets::take), Ok(()));
+            assert_eq!(
+                limits.judge(RateLimitedAction::SignIn, None, at, Timestamp(0), Buckets::peek),
+                Ok(())
+            );
+            assert_eq!(
+                limits.judge(RateLimitedAction::Registration, None, at, Timestamp(0), Buckets::take),
+                Ok(())
+            );
         }
-        assert_eq!(limits.judge(Act::SignIn, None, at, Timestamp(0), Buckets::take), Ok(()));
-        assert!(limits.judge(Act::SignIn, None, at, Timestamp(0), Buckets::look).is_err());
+        assert_eq!(limits.judge(RateLimitedAction::SignIn, None, at, Timestamp(0), Buckets::take), Ok(()));
+        assert!(limits.judge(RateLimitedAction::SignIn, None, at, Timestamp(0), Buckets::peek).is_err());
         assert_eq!(
-            limits.judge(Act::SignIn, None, None, Timestamp(0), Buckets::take),
+            limits.judge(RateLimitedAction::SignIn, None, None, Timestamp(0), Buckets::take),
             Ok(()),
             "nobody to count"
         );

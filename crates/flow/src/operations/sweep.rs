@@ -32,7 +32,7 @@ const REVOKE_CLAIM_SECONDS: i64 = 120;
 /// itself at its authorization server.
 const REVOKE_TRIES: i64 = 14 * 86_400 / REVOKE_RETRY_SECONDS;
 /// How long a request waits for the authorization server to take a revocation that is already committed.
-const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sweeps until nothing is left to sweep, including what is left of deleted clients.
 ///
@@ -57,9 +57,9 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
         .write(move |c| {
             let mut swept = sweep::sweep_expired(c, now, SWEEP_BATCH)?;
             if let Some(until) = acts_until {
-                let acts = audit::sweep_audit_events(c, until, SWEEP_BATCH)?;
-                swept.deleted += acts;
-                swept.more |= i64::try_from(acts).is_ok_and(|acts| acts >= SWEEP_BATCH);
+                let events = audit::sweep_audit_events(c, until, SWEEP_BATCH)?;
+                swept.deleted += events;
+                swept.more |= i64::try_from(events).is_ok_and(|events| events >= SWEEP_BATCH);
             }
             let past = sessions::sweep_history(c, history, now, SWEEP_BATCH)?;
             swept.deleted += past;
@@ -141,7 +141,7 @@ pub async fn revoke_due(ctx: &Ctx) -> Result<(), Internal> {
 
 /// Starts [`revoke_due`] without waiting for it; clients are notified meanwhile.
 pub(crate) fn revoke_due_soon(ctx: &Ctx) {
-    backchannel::tell_soon(ctx);
+    backchannel::deliver_soon(ctx);
     let detached = ctx.clone();
     ctx.start(async move {
         if let Err(error) = revoke_due(&detached).await {
@@ -154,14 +154,14 @@ pub(crate) fn revoke_due_soon(ctx: &Ctx) {
 /// is notified meanwhile. The session is marked as due in the database: if this fails, [`revoke_due`] does it
 /// later.
 pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {
-    backchannel::tell_soon(ctx);
+    backchannel::deliver_soon(ctx);
     let (detached, session_id) = (ctx.clone(), session_id.clone());
     let task = ctx.start(async move {
         if let Err(error) = revoke_ended(&detached, session_id).await {
             tracing::warn!(%error, "upstream revocation is left for later");
         }
     });
-    if tokio::time::timeout(REVOKE_PATIENCE, task).await.is_err() {
+    if tokio::time::timeout(REVOKE_TIMEOUT, task).await.is_err() {
         tracing::info!("the person's server is slow to take the revocation: it goes on in the background");
     }
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use causeway_domain::ErrorCode;
-use causeway_domain::grant::{AccessSubject, AccessToken, Person};
+use causeway_domain::grant::{AccessSubject, AccessToken, User};
 use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_store::authorization::replay;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
 use causeway_store::tokens;
 
@@ -40,7 +40,7 @@ pub struct Bearer {
     /// The token.
     pub token: AccessToken,
     /// The user that it was issued for.
-    pub person: Person,
+    pub user: User,
     /// The session. Its state is `active` or `reauth_required`.
     pub session: SessionHead,
     /// The session's own tokens as they were found beside it, when they were asked for: [`verify_to_call`].
@@ -61,7 +61,7 @@ pub enum AccessError {
     OtherResource(String),
     /// It was issued to the client itself, and this resource belongs to a user.
     #[error("the access token is the client's own: this needs one of a person who signed in to the client")]
-    NoPerson,
+    NoUser,
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
     #[error(
         "the access token is bound to a key: send it as Authorization: DPoP, with a proof in a DPoP header"
@@ -88,7 +88,7 @@ impl AccessError {
             Self::Invalid | Self::OtherResource(_) | Self::Bound | Self::Unbound | Self::OtherKey => {
                 ErrorCode::InvalidToken
             }
-            Self::NoPerson => ErrorCode::InsufficientScope,
+            Self::NoUser => ErrorCode::InsufficientScope,
             Self::Proof(error) => error.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
@@ -115,7 +115,7 @@ pub async fn verify_to_call(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Be
 
 /// The user and the session behind a token.
 struct Behind {
-    person: Person,
+    user: User,
     session: SessionHead,
     upstream: Option<TokenSet>,
     /// A late retry took the token's place before it was ever used.
@@ -126,24 +126,24 @@ struct Behind {
 async fn check(
     ctx: &Ctx,
     request: &AccessRequest<'_>,
-    ring: Option<Arc<SealingKeyRing>>,
+    ring: Option<Arc<EncryptionKeyRing>>,
 ) -> Result<Bearer, AccessError> {
     let (hash, tenant, now) = (request.token.hash(), ctx.tenant().clone(), ctx.now());
     let found = ctx
         .store()
         .find(move |c| {
             let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
-            let AccessSubject::Person(person) = token.subject.clone() else {
+            let AccessSubject::User(user) = token.subject.clone() else {
                 return Ok(Some((token, None)));
             };
-            let session = sessions::find_session_of_token(c, &tenant, &person.session_id)?;
+            let session = sessions::find_session_of_token(c, &tenant, &user.session_id)?;
             let Some(session) = session else { return Ok(None) };
             let upstream = match ring {
                 None => None,
                 Some(ring) => sessions::find_token_set(c, &ring, &session.session_id, session.iteration)?,
             };
             let superseded = tokens::is_superseded(c, &token)?;
-            Ok(Some((token, Some(Behind { person, session, upstream, superseded }))))
+            Ok(Some((token, Some(Behind { user, session, upstream, superseded }))))
         })
         .await?
         .ok_or(AccessError::Invalid)?;
@@ -168,12 +168,12 @@ async fn check(
         (Some(_), TokenType::Bearer) => return Err(AccessError::Bound),
         (Some(_), TokenType::Dpop) => verify_possession(ctx, &token, request).await?,
     };
-    let Some(Behind { person, session, upstream, .. }) = behind else { return Err(AccessError::NoPerson) };
+    let Some(Behind { user, session, upstream, .. }) = behind else { return Err(AccessError::NoUser) };
     if superseded {
         superseded::show_up(ctx, &session.session_id).await?;
         return Err(AccessError::Invalid);
     }
-    let bearer = Bearer { token, person, session, upstream, dpop_nonce };
+    let bearer = Bearer { token, user, session, upstream, dpop_nonce };
     if note_use(ctx, &bearer).await? { Ok(bearer) } else { Err(AccessError::Invalid) }
 }
 

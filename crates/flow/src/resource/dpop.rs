@@ -2,7 +2,7 @@
 //! and at resources.
 
 use causeway_domain::client_keys::DpopNoncePolicy;
-use causeway_domain::{ErrorCode, Jkt, OneUse};
+use causeway_domain::{ErrorCode, Jkt, ReplayKey};
 use causeway_jose::{DpopError, DpopRequest, JwsAlgorithm, verify_dpop_proof};
 
 use crate::ctx::Ctx;
@@ -76,7 +76,7 @@ pub(crate) struct Proven {
     /// The key.
     pub(crate) jkt: Jkt,
     /// The key under which it is consumed in the request's transaction.
-    pub(crate) once: OneUse,
+    pub(crate) once: ReplayKey,
 }
 
 /// Checks the proof of a request, if it has one: everything except whether it was used before. A required
@@ -101,7 +101,7 @@ pub(crate) fn verify(
             return Err(ProofError::Nonce { fresh: nonces.issue(now).map_err(Internal::from)? });
         }
     }
-    let once = OneUse::dpop_proof(&proof.jkt, &proof.jti, proof.expires_at());
+    let once = ReplayKey::dpop_proof(&proof.jkt, &proof.jti, proof.expires_at());
     Ok(Some(Proven { jkt: proof.jkt, once }))
 }
 

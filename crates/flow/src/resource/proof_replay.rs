@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{OneUse, Timestamp};
+use causeway_domain::{ReplayKey, Timestamp};
 
 /// Span of expiry times, in seconds, whose proofs share a set that is dropped as a whole.
 const SPAN: i64 = 64;
@@ -30,11 +30,11 @@ pub(crate) struct RecentProofs(Mutex<BTreeMap<i64, HashSet<u128>>>);
 
 impl RecentProofs {
     /// Consumes a proof: of racing callers exactly one gets [`Seen::Never`].
-    pub(crate) fn consume(&self, once: &OneUse, now: Timestamp) -> Seen {
+    pub(crate) fn consume(&self, once: &ReplayKey, now: Timestamp) -> Seen {
         self.consume_within(once, now, CAPACITY)
     }
 
-    fn consume_within(&self, once: &OneUse, now: Timestamp, capacity: usize) -> Seen {
+    fn consume_within(&self, once: &ReplayKey, now: Timestamp, capacity: usize) -> Seen {
         let id = once.short_id();
         let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(oldest) = sets.first_entry().filter(|oldest| *oldest.key() < span(now)) {
@@ -51,7 +51,7 @@ impl RecentProofs {
     }
 
     /// Releases a proof that was not used after all.
-    pub(crate) fn release(&self, once: &OneUse) {
+    pub(crate) fn release(&self, once: &ReplayKey) {
         let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = sets.get_mut(&span(once.expires_at())) {
             set.remove(&once.short_id());
@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    fn proof(jti: &str, expires_at: i64) -> OneUse {
-        OneUse::dpop_proof(&Jkt::new("k"), jti, Timestamp(expires_at))
+    fn proof(jti: &str, expires_at: i64) -> ReplayKey {
+        ReplayKey::dpop_proof(&Jkt::new("k"), jti, Timestamp(expires_at))
     }
 
     #[test]

@@ -7,10 +7,10 @@ use causeway_domain::Resources;
 use causeway_domain::client::{ClientType, GrantType};
 
 use crate::authorization::resources;
-use crate::client::caller::Caller;
+use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
-use crate::token::issue::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
-use crate::token::jwt_access::{self, Facts};
+use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
+use crate::token::jwt_access::{self, JwtAccessClaims};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -26,7 +26,11 @@ pub struct ClientParams {
 /// # Errors
 /// [`TokenError`].
 #[tracing::instrument(name = "flow.client_credentials", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn grant(ctx: &Ctx, caller: &Caller, params: ClientParams) -> Result<IssuedTokens, TokenError> {
+pub async fn grant(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    params: ClientParams,
+) -> Result<IssuedTokens, TokenError> {
     let client = &caller.client;
     if !client.allows(GrantType::ClientCredentials) || client.client_type() == ClientType::Public {
         return Err(TokenRefusal::Grant.into());
@@ -36,8 +40,8 @@ pub async fn grant(ctx: &Ctx, caller: &Caller, params: ClientParams) -> Result<I
         return Err(TokenRefusal::NobodysScope.into());
     }
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
-    let facts = jwt_access::is_wanted(client).then(|| facts(caller, &resources));
-    let pair = FreshPair::make(ctx, caller, ctx.now(), facts.as_ref()).await?;
+    let claims = jwt_access::is_wanted(client).then(|| claims(caller, &resources));
+    let pair = NewTokens::make(ctx, caller, ctx.now(), claims.as_ref()).await?;
     let (fresh, once) = (pair.clone(), caller.clone());
     ctx.store()
         .write(move |c| {
@@ -50,7 +54,12 @@ pub async fn grant(ctx: &Ctx, caller: &Caller, params: ClientParams) -> Result<I
 }
 
 /// The claims of a signed token: `sub` is the client (RFC 9068 section 2.2).
-fn facts(caller: &Caller, resources: &Resources) -> Facts {
+fn claims(caller: &AuthenticatedClient, resources: &Resources) -> JwtAccessClaims {
     let sub = caller.client.client_id.to_string();
-    Facts { sub, scope: causeway_domain::Scope::default(), resources: resources.clone(), auth_time: None }
+    JwtAccessClaims {
+        sub,
+        scope: causeway_domain::Scope::default(),
+        resources: resources.clone(),
+        auth_time: None,
+    }
 }

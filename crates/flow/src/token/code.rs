@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::client::caller::Caller;
+use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
@@ -10,8 +10,8 @@ use crate::operations::sweep;
 use crate::operations::trace;
 use crate::resource::user_claims::Asking;
 use crate::token::id_token::Issuer;
-use crate::token::issue::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
-use crate::token::resolved_grant::{self, Allowed, Redeemed};
+use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
+use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
 use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
@@ -39,7 +39,7 @@ pub struct RedeemParams {
 
 /// The outcome of the transaction.
 enum Outcome {
-    Granted(Redeemed),
+    Granted(ResolvedGrant),
     Refused(TokenRefusal),
     Revoked { code: AuthorizationCode, session: Option<SessionHead> },
 }
@@ -49,7 +49,11 @@ enum Outcome {
 /// # Errors
 /// [`TokenError`]; a failed attempt does not use the code up.
 #[tracing::instrument(name = "flow.redeem", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<IssuedTokens, TokenError> {
+pub async fn redeem(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    params: RedeemParams,
+) -> Result<IssuedTokens, TokenError> {
     if !caller.client.allows(GrantType::AuthorizationCode) {
         return Err(TokenRefusal::Grant.into());
     }
@@ -58,19 +62,19 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
     if params.code_verifier.is_none() && caller.client.pkce_policy() == PkcePolicy::Required {
         return Err(TokenRefusal::NoVerifier.into());
     }
-    let attempt = Arc::new(Attempt {
+    let attempt = Arc::new(AuthorizationCodeGrant {
         ctx: ctx.clone(),
         caller: caller.clone(),
         verifier: Verifier::read(params.code_verifier.as_ref()),
         redirect_uri: params.redirect_uri,
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         now: ctx.now(),
-        reused: audit::act(ctx, Actor::Client, "code_reuse", "revoked"),
+        reused: audit::event(ctx, Actor::Client, "code_reuse", "revoked"),
     });
     let issuer = Issuer::prepare(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), code.clone());
-    let facts = resolved_grant::foresee(ctx, &caller.client, move |c| this.foresee(c, &hash)).await?;
-    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
+    let claims = resolved_grant::preview(ctx, &caller.client, move |c| this.preview(c, &hash)).await?;
+    let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?;
     let fresh = pair.clone();
     let outcome = ctx
         .store()
@@ -80,11 +84,11 @@ pub async fn redeem(ctx: &Ctx, caller: &Caller, params: RedeemParams) -> Result<
         })
         .await?;
     match outcome {
-        Outcome::Granted(redeemed) => {
-            let session = &redeemed.session;
+        Outcome::Granted(grant) => {
+            let session = &grant.session;
             trace::correlate(session.correlation_id.as_ref());
-            tracing::info!(session = %session.session_id, session.iteration = redeemed.session_iteration, "code redeemed");
-            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
+            tracing::info!(session = %session.session_id, session.iteration = grant.session_iteration, "code grant");
+            Ok(grant.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked { code, session } => {
@@ -113,9 +117,9 @@ impl Verifier {
     }
 }
 
-struct Attempt {
+struct AuthorizationCodeGrant {
     ctx: Ctx,
-    caller: Caller,
+    caller: AuthenticatedClient,
     verifier: Verifier,
     redirect_uri: Option<String>,
     /// The resources for the access token; none: all that were granted.
@@ -125,32 +129,36 @@ struct Attempt {
     reused: AuditEvent,
 }
 
-impl Attempt {
-    /// Previews the grant that the code would be redeemed for now; `None` when it would be refused.
-    fn foresee(&self, c: &mut AnyConnection, hash: &TokenHash<Code>) -> Result<Option<Redeemed>, Internal> {
+impl AuthorizationCodeGrant {
+    /// Previews the grant that the code would be grant for now; `None` when it would be refused.
+    fn preview(
+        &self,
+        c: &mut AnyConnection,
+        hash: &TokenHash<Code>,
+    ) -> Result<Option<ResolvedGrant>, Internal> {
         let Some(code) = codes::find_code(c, hash)?.filter(|code| code.used_at.is_none()) else {
             return Ok(None);
         };
-        Ok(self.look(c, code)?.ok())
+        Ok(self.evaluate(c, code)?.ok())
     }
 
     /// Validates an unused code and resolves the grant behind it.
-    fn look(
+    fn evaluate(
         &self,
         c: &mut AnyConnection,
         code: AuthorizationCode,
-    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+    ) -> Result<Result<ResolvedGrant, TokenRefusal>, Internal> {
         let resources = match self.check(&code) {
             Ok(resources) => resources,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let session = resolved_grant::find_session(c, &self.caller.client, &code.session_id, self.now)?;
         let Some(session) = session else { return Ok(Err(TokenRefusal::SessionEnded)) };
-        Ok(Ok(Redeemed {
+        Ok(Ok(ResolvedGrant {
             session,
             session_iteration: Some(code.session_iteration),
-            access: Allowed::at(&self.ctx, &code.scope, resources),
-            granted: Allowed { scope: code.scope, resources: code.resources },
+            access: Authorization::at(&self.ctx, &code.scope, resources),
+            granted: Authorization { scope: code.scope, resources: code.resources },
             nonce: code.nonce,
         }))
     }
@@ -160,7 +168,7 @@ impl Attempt {
         &self,
         c: &mut AnyConnection,
         hash: &TokenHash<Code>,
-        pair: &FreshPair,
+        pair: &NewTokens,
     ) -> Result<Outcome, Internal> {
         let Some(code) = codes::find_code(c, hash)? else {
             return Ok(Outcome::Refused(TokenRefusal::Code));
@@ -168,8 +176,8 @@ impl Attempt {
         if let Some(used_at) = code.used_at {
             return self.reuse(c, code, used_at);
         }
-        let redeemed = match self.look(c, code)? {
-            Ok(redeemed) => redeemed,
+        let grant = match self.evaluate(c, code)? {
+            Ok(grant) => grant,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         if codes::consume_code(c, hash, self.now)?.is_none() {
@@ -180,8 +188,8 @@ impl Attempt {
                 None => Ok(Outcome::Refused(TokenRefusal::Code)),
             };
         }
-        pair.insert(c, &self.caller.client, &redeemed, None)?;
-        Ok(Outcome::Granted(redeemed))
+        pair.insert(c, &self.caller.client, &grant, None)?;
+        Ok(Outcome::Granted(grant))
     }
 
     /// Checks everything that must hold before the code is consumed; returns the access token's resources.

@@ -9,14 +9,14 @@ use causeway_domain::{Resources, Timestamp, TokenHash};
 use causeway_store::AnyConnection;
 use causeway_store::authorization::device_codes;
 
-use crate::client::caller::Caller;
+use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::user_claims::Asking;
 use crate::token::id_token::Issuer;
-use crate::token::issue::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
+use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
 use crate::token::jwt_access;
-use crate::token::resolved_grant::{self, Allowed, Redeemed};
+use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -34,13 +34,17 @@ pub struct PollParams {
 /// # Errors
 /// [`TokenError`]: mostly that the user has not decided yet.
 #[tracing::instrument(name = "flow.device.poll", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<IssuedTokens, TokenError> {
+pub async fn poll(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    params: PollParams,
+) -> Result<IssuedTokens, TokenError> {
     if !caller.client.allows(GrantType::DeviceCode) {
         return Err(TokenRefusal::Grant.into());
     }
     caller.check_binding()?;
     let code = params.device_code.ok_or(TokenRefusal::NoDeviceCode)?.hash();
-    let attempt = Arc::new(Attempt {
+    let attempt = Arc::new(DeviceCodeGrant {
         ctx: ctx.clone(),
         caller: caller.clone(),
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
@@ -48,36 +52,37 @@ pub async fn poll(ctx: &Ctx, caller: &Caller, params: PollParams) -> Result<Issu
     });
     let issuer = Issuer::prepare(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), code.clone());
-    let facts = resolved_grant::foresee(ctx, &caller.client, move |c| Ok(this.look(c, &hash)?.ok())).await?;
-    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
-    let is_ready = facts.is_some() || !jwt_access::is_wanted(&caller.client);
+    let claims =
+        resolved_grant::preview(ctx, &caller.client, move |c| Ok(this.evaluate(c, &hash)?.ok())).await?;
+    let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?;
+    let is_ready = claims.is_some() || !jwt_access::is_wanted(&caller.client);
     let fresh = is_ready.then(|| pair.clone());
-    let redeemed = ctx
+    let grant = ctx
         .store()
         .write(move |c| {
             attempt.caller.consume::<TokenError>(c)?;
             Ok::<_, TokenError>(attempt.run(c, &code, fresh.as_ref())?)
         })
         .await??;
-    tracing::info!(session = %redeemed.session.session_id, "a device has its tokens");
-    Ok(redeemed.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
+    tracing::info!(session = %grant.session.session_id, "a device has its tokens");
+    Ok(grant.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
 }
 
-struct Attempt {
+struct DeviceCodeGrant {
     ctx: Ctx,
-    caller: Caller,
+    caller: AuthenticatedClient,
     /// The resources of the access token; none: everything that was granted.
     resources: Resources,
     now: Timestamp,
 }
 
-impl Attempt {
+impl DeviceCodeGrant {
     /// Evaluates the device code and resolves the grant behind it.
-    fn look(
+    fn evaluate(
         &self,
         c: &mut AnyConnection,
         hash: &TokenHash<DeviceCode>,
-    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+    ) -> Result<Result<ResolvedGrant, TokenRefusal>, Internal> {
         let Some(device) = device_codes::find_device_code(c, hash)? else {
             return Ok(Err(TokenRefusal::DeviceCode));
         };
@@ -93,11 +98,11 @@ impl Attempt {
         };
         let session = resolved_grant::find_session(c, &self.caller.client, &grant.session_id, self.now)?;
         let Some(session) = session else { return Ok(Err(TokenRefusal::SessionEnded)) };
-        Ok(Ok(Redeemed {
+        Ok(Ok(ResolvedGrant {
             session,
             session_iteration: Some(grant.session_iteration),
-            access: Allowed::at(&self.ctx, &grant.scope, resources),
-            granted: Allowed { scope: grant.scope, resources: device.resources },
+            access: Authorization::at(&self.ctx, &grant.scope, resources),
+            granted: Authorization { scope: grant.scope, resources: device.resources },
             nonce: None,
         }))
     }
@@ -124,10 +129,10 @@ impl Attempt {
         &self,
         c: &mut AnyConnection,
         hash: &TokenHash<DeviceCode>,
-        pair: Option<&FreshPair>,
-    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
-        let redeemed = match self.look(c, hash)? {
-            Ok(redeemed) => redeemed,
+        pair: Option<&NewTokens>,
+    ) -> Result<Result<ResolvedGrant, TokenRefusal>, Internal> {
+        let grant = match self.evaluate(c, hash)? {
+            Ok(grant) => grant,
             Err(TokenRefusal::Pending) => {
                 let in_time = device_codes::note_poll(c, hash, self.now)?;
                 return Ok(Err(if in_time { TokenRefusal::Pending } else { TokenRefusal::SlowDown }));
@@ -140,7 +145,7 @@ impl Attempt {
             // Another poll was first, between the read and the update.
             return Ok(Err(TokenRefusal::DeviceCode));
         }
-        pair.insert(c, &self.caller.client, &redeemed, None)?;
-        Ok(Ok(redeemed))
+        pair.insert(c, &self.caller.client, &grant, None)?;
+        Ok(Ok(grant))
     }
 }

@@ -13,12 +13,12 @@ use causeway_store::sessions;
 
 use crate::authorization::resources;
 use crate::authorization::scopes::{self, with_atproto};
-use crate::client::caller::Caller;
+use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::token::issue::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
-use crate::token::resolved_grant::{self, Allowed, Redeemed};
+use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
+use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
 
 /// The type of a `subject_token` that is the identifier of a session.
 pub const SESSION_TOKEN_TYPE: &str = "urn:causeway:token-type:session";
@@ -49,7 +49,7 @@ pub struct ExchangeParams {
 #[tracing::instrument(name = "flow.exchange", skip_all, fields(client_id = %caller.client.client_id))]
 pub async fn exchange(
     ctx: &Ctx,
-    caller: &Caller,
+    caller: &AuthenticatedClient,
     params: ExchangeParams,
 ) -> Result<IssuedTokens, TokenError> {
     let client = &caller.client;
@@ -65,20 +65,20 @@ pub async fn exchange(
     caller.check_binding()?;
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
     let (session_id, asked) = read(ctx, params)?;
-    let attempt = Arc::new(Attempt {
+    let attempt = Arc::new(TokenExchange {
         ctx: ctx.clone(),
         caller: caller.clone(),
         session_id,
         asked,
         resources,
         now: ctx.now(),
-        act: audit::act(ctx, Actor::Client, "token_exchange", "ok"),
+        event: audit::event(ctx, Actor::Client, "token_exchange", "ok"),
     });
     let this = Arc::clone(&attempt);
-    let facts = resolved_grant::foresee(ctx, client, move |c| Ok(this.look(c)?.ok())).await?;
-    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?.without_refresh();
+    let claims = resolved_grant::preview(ctx, client, move |c| Ok(this.evaluate(c)?.ok())).await?;
+    let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?.without_refresh();
     let fresh = pair.clone();
-    let Redeemed { session: head, access, .. } = ctx
+    let ResolvedGrant { session: head, access, .. } = ctx
         .store()
         .write(move |c| {
             attempt.caller.consume::<TokenError>(c)?;
@@ -117,21 +117,21 @@ fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope),
     Ok((UpstreamSessionId::new(subject_token), asked))
 }
 
-struct Attempt {
+struct TokenExchange {
     ctx: Ctx,
-    caller: Caller,
+    caller: AuthenticatedClient,
     session_id: UpstreamSessionId,
     /// The requested scope; empty: everything.
     asked: Scope,
     /// The resources of the token.
     resources: Resources,
     now: Timestamp,
-    act: AuditEvent,
+    event: AuditEvent,
 }
 
-impl Attempt {
+impl TokenExchange {
     /// Finds the requested session and narrows its scope.
-    fn look(&self, c: &mut AnyConnection) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+    fn evaluate(&self, c: &mut AnyConnection) -> Result<Result<ResolvedGrant, TokenRefusal>, Internal> {
         let client = &self.caller.client;
         let found = sessions::find_live_session_of_client(
             c,
@@ -148,8 +148,8 @@ impl Attempt {
         if scope.is_empty() || !scope.is_subset_of(&with_atproto(&session.granted)) {
             return Ok(Err(TokenRefusal::Scope));
         }
-        let allowed = Allowed::at(&self.ctx, &scope, self.resources.clone());
-        Ok(Ok(Redeemed {
+        let allowed = Authorization::at(&self.ctx, &scope, self.resources.clone());
+        Ok(Ok(ResolvedGrant {
             session_iteration: Some(session.head.iteration),
             session: session.head,
             granted: allowed.clone(),
@@ -160,15 +160,19 @@ impl Attempt {
 
     /// Evaluates and grants, in one transaction. The proof and the assertion of a request that is refused are
     /// consumed.
-    fn run(&self, c: &mut AnyConnection, pair: &FreshPair) -> Result<Result<Redeemed, TokenError>, Internal> {
-        let redeemed = match self.look(c)? {
-            Ok(redeemed) => redeemed,
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+        pair: &NewTokens,
+    ) -> Result<Result<ResolvedGrant, TokenError>, Internal> {
+        let grant = match self.evaluate(c)? {
+            Ok(grant) => grant,
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        pair.insert(c, &self.caller.client, &redeemed, None)?;
-        sessions::touch_session(c, &redeemed.session.session_id, self.now)?;
-        let act = self.act.clone().of_session(&redeemed.session);
-        insert_audit_event(c, &act.with("scope", redeemed.access.scope.to_string()))?;
-        Ok(Ok(redeemed))
+        pair.insert(c, &self.caller.client, &grant, None)?;
+        sessions::touch_session(c, &grant.session.session_id, self.now)?;
+        let event = self.event.clone().of_session(&grant.session);
+        insert_audit_event(c, &event.with("scope", grant.access.scope.to_string()))?;
+        Ok(Ok(grant))
     }
 }

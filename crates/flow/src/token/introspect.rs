@@ -16,7 +16,7 @@ use causeway_store::{AnyConnection, StoreError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::client::caller::{Caller, Replayed};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::token::id_token::Issuer;
@@ -111,7 +111,11 @@ impl From<StoreError> for IntrospectError {
 /// # Errors
 /// [`IntrospectError`].
 #[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn introspect(ctx: &Ctx, caller: &Caller, token: &str) -> Result<Introspection, IntrospectError> {
+pub async fn introspect(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    token: &str,
+) -> Result<Introspection, IntrospectError> {
     let client = &caller.client;
     if client.client_type() == ClientType::Public {
         return Err(IntrospectError::PublicClient);
@@ -161,7 +165,7 @@ struct Question {
 }
 
 impl Question {
-    fn look_up(
+    fn evaluate(
         &self,
         c: &mut AnyConnection,
         issuer: &str,
@@ -169,15 +173,15 @@ impl Question {
         refresh: &TokenHash<Refresh>,
     ) -> Result<Found, Internal> {
         if let Some(token) = tokens::find_access_token(c, access)? {
-            return self.look_at_access(c, issuer, token);
+            return self.evaluate_access(c, issuer, token);
         }
         match tokens::find_refresh_token(c, refresh)? {
-            Some(token) => self.look_at_refresh(c, issuer, token),
+            Some(token) => self.evaluate_refresh(c, issuer, token),
             None => Ok(Found::Nothing),
         }
     }
 
-    fn look_at_access(
+    fn evaluate_access(
         &self,
         c: &mut AnyConnection,
         issuer: &str,
@@ -187,13 +191,13 @@ impl Question {
             return Ok(Found::Nothing);
         }
         let (sub, session, sid) = match &token.subject {
-            AccessSubject::Person(person) => {
-                let Some(session) = self.session(c, &person.session_id)? else { return Ok(Found::Nothing) };
+            AccessSubject::User(user) => {
+                let Some(session) = self.session(c, &user.session_id)? else { return Ok(Found::Nothing) };
                 // The caller has seen the token, but proves nothing about the key that it may be bound to.
                 if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
                     return Ok(Found::Superseded(session.session_id));
                 }
-                (person.did.to_string(), Some(session), Some(person.session_id.clone()))
+                (user.did.to_string(), Some(session), Some(user.session_id.clone()))
             }
             AccessSubject::Client => (token.client_id.to_string(), None, None),
         };
@@ -218,7 +222,7 @@ impl Question {
         Ok(if unused { Found::Unused(active, Box::new(token)) } else { Found::Active(active) })
     }
 
-    fn look_at_refresh(
+    fn evaluate_refresh(
         &self,
         c: &mut AnyConnection,
         issuer: &str,

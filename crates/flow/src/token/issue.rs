@@ -7,13 +7,13 @@ use causeway_domain::{Did, ErrorCode, Jkt, Resources, Scope, Timestamp};
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
 
-use crate::client::caller::{Caller, Replayed};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::dpop::ProofError;
 use crate::token::exchange::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
-use crate::token::jwt_access::{self, Facts};
-use crate::token::resolved_grant::Redeemed;
+use crate::token::jwt_access::{self, JwtAccessClaims};
+use crate::token::resolved_grant::ResolvedGrant;
 
 /// A successful token response: the only copy of the tokens.
 #[derive(Debug)]
@@ -237,7 +237,7 @@ impl From<StoreError> for TokenError {
 /// A token pair to be issued: made outside the transaction, so that a retried transaction writes the same
 /// rows.
 #[derive(Debug, Clone)]
-pub(crate) struct FreshPair {
+pub(crate) struct NewTokens {
     access: PlainToken<Access>,
     refresh: Option<PlainToken<Refresh>>,
     access_seconds: i64,
@@ -247,27 +247,29 @@ pub(crate) struct FreshPair {
     now: Timestamp,
 }
 
-impl FreshPair {
+impl NewTokens {
     /// The access token alone, without a refresh token.
     pub(crate) fn without_refresh(self) -> Self {
         Self { refresh: None, ..self }
     }
 
-    /// Makes a pair for a caller; `facts` are the previewed claims, if the access token is to be signed.
+    /// Makes a pair for a caller; `claims` are the previewed claims, if the access token is to be signed.
     pub(crate) async fn make(
         ctx: &Ctx,
-        caller: &Caller,
+        caller: &AuthenticatedClient,
         now: Timestamp,
-        facts: Option<&Facts>,
+        claims: Option<&JwtAccessClaims>,
     ) -> Result<Self, Internal> {
         let (client, rng) = (&caller.client, ctx.rng());
-        let access = match facts {
-            Some(facts) => jwt_access::sign(ctx, client, caller.dpop_jkt.as_ref(), now, facts).await?,
-            None => PlainToken::issued(rng, ctx.moment()),
+        let access = match claims {
+            Some(claims) => jwt_access::sign(ctx, client, caller.dpop_jkt.as_ref(), now, claims).await?,
+            None => PlainToken::issued(rng, ctx.unix_millis()),
         };
         Ok(Self {
             access,
-            refresh: client.allows(GrantType::RefreshToken).then(|| PlainToken::issued(rng, ctx.moment())),
+            refresh: client
+                .allows(GrantType::RefreshToken)
+                .then(|| PlainToken::issued(rng, ctx.unix_millis())),
             access_seconds: client.access_token_seconds(),
             refresh_seconds: client.refresh_token_expiration,
             access_jkt: caller.dpop_jkt.clone(),
@@ -282,13 +284,13 @@ impl FreshPair {
     }
 
     /// The row of the access token.
-    pub(crate) fn access_row(&self, client: &Client, redeemed: &Redeemed) -> AccessToken {
+    pub(crate) fn access_row(&self, client: &Client, grant: &ResolvedGrant) -> AccessToken {
         AccessToken {
             token: self.access.hash(),
             client_id: client.client_id.clone(),
-            subject: AccessSubject::Person(redeemed.person()),
-            scope: redeemed.access.scope.clone(),
-            resources: redeemed.access.resources.clone(),
+            subject: AccessSubject::User(grant.user()),
+            scope: grant.access.scope.clone(),
+            resources: grant.access.resources.clone(),
             dpop_jkt: self.access_jkt.clone(),
             created_at: self.now,
             expires_at: self.now.plus(self.access_seconds),
@@ -302,11 +304,11 @@ impl FreshPair {
         &self,
         c: &mut AnyConnection,
         client: &Client,
-        redeemed: &Redeemed,
+        grant: &ResolvedGrant,
         parent: Option<&TokenHash<Refresh>>,
     ) -> Result<(), Internal> {
-        let Redeemed { session, session_iteration, granted, .. } = redeemed;
-        let access = self.access_row(client, redeemed);
+        let ResolvedGrant { session, session_iteration, granted, .. } = grant;
+        let access = self.access_row(client, grant);
         tokens::insert_access_token(c, &access)?;
         let Some(refresh) = &self.refresh else { return Ok(()) };
         let refresh = RefreshToken {

@@ -19,7 +19,7 @@ const TYP: &str = "at+jwt";
 
 /// Contents of a token to be signed, valid only if its grant still holds when the row is written.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct JwtAccessClaims {
     /// The user, or the client itself.
     pub(crate) sub: String,
     /// Its scope.
@@ -59,18 +59,18 @@ pub(crate) async fn sign(
     client: &Client,
     jkt: Option<&Jkt>,
     now: Timestamp,
-    facts: &Facts,
+    claims: &JwtAccessClaims,
 ) -> Result<PlainToken<Access>, Internal> {
     let claims = serde_json::to_value(Claims {
         iss: ctx.issuer(),
-        sub: &facts.sub,
-        aud: facts.resources.audience(ctx.issuer()),
+        sub: &claims.sub,
+        aud: claims.resources.audience(ctx.issuer()),
         client_id: &client.client_id,
         iat: now,
         exp: now.plus(client.access_token_seconds()),
         jti: ctx.rng().base64url::<16>(),
-        scope: &facts.scope,
-        auth_time: facts.auth_time,
+        scope: &claims.scope,
+        auth_time: claims.auth_time,
         cnf: jkt.map(|jkt| Confirmation { jkt: jkt.clone() }),
     });
     let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;

@@ -5,17 +5,17 @@
 use std::sync::Arc;
 
 use crate::authorization::scopes;
-use crate::client::caller::Caller;
+use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
 use crate::resource::user_claims::Asking;
 use crate::token::id_token::Issuer;
-use crate::token::issue::{FreshPair, IssuedTokens, TokenError, TokenRefusal};
-use crate::token::resolved_grant::{self, Allowed, Redeemed};
+use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
+use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
 use crate::token::superseded;
 use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::grant::{RefreshDecision, RefreshFacts, RefreshToken, decide_refresh};
+use causeway_domain::grant::{PresentedRefreshToken, RefreshDecision, RefreshToken, decide_refresh};
 use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{Resources, Scope, Timestamp, TokenHash};
@@ -37,7 +37,7 @@ pub struct RefreshParams {
 
 /// The outcome of the transaction.
 enum Outcome {
-    Granted(Redeemed),
+    Granted(ResolvedGrant),
     Refused(TokenRefusal),
     Revoked(SessionHead),
 }
@@ -47,7 +47,11 @@ enum Outcome {
 /// # Errors
 /// [`TokenError`].
 #[tracing::instrument(name = "flow.refresh", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Result<IssuedTokens, TokenError> {
+pub async fn refresh(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    params: RefreshParams,
+) -> Result<IssuedTokens, TokenError> {
     if !caller.client.allows(GrantType::RefreshToken) {
         return Err(TokenRefusal::Grant.into());
     }
@@ -56,7 +60,7 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     let asked =
         Scope::parse_asked(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
     let resources = Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?;
-    let attempt = Arc::new(Attempt {
+    let attempt = Arc::new(RefreshTokenGrant {
         ctx: ctx.clone(),
         caller: caller.clone(),
         asked,
@@ -66,8 +70,8 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     });
     let issuer = Issuer::prepare(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), token.clone());
-    let facts = resolved_grant::foresee(ctx, &caller.client, move |c| this.foresee(c, &hash)).await?;
-    let pair = FreshPair::make(ctx, caller, attempt.now, facts.as_ref()).await?;
+    let claims = resolved_grant::preview(ctx, &caller.client, move |c| this.preview(c, &hash)).await?;
+    let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?;
     let fresh = pair.clone();
     let outcome = ctx
         .store()
@@ -77,11 +81,11 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
         })
         .await?;
     match outcome {
-        Outcome::Granted(redeemed) => {
-            let session = &redeemed.session;
+        Outcome::Granted(grant) => {
+            let session = &grant.session;
             trace::correlate(session.correlation_id.as_ref());
-            tracing::info!(session = %session.session_id, session.iteration = redeemed.session_iteration, "tokens rotated");
-            Ok(redeemed.answer(ctx, &caller.client, &issuer, pair, Asking::Nobody).await?)
+            tracing::info!(session = %session.session_id, session.iteration = grant.session_iteration, "tokens rotated");
+            Ok(grant.answer(ctx, &caller.client, &issuer, pair, Asking::Nobody).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(session) => {
@@ -91,9 +95,9 @@ pub async fn refresh(ctx: &Ctx, caller: &Caller, params: RefreshParams) -> Resul
     }
 }
 
-struct Attempt {
+struct RefreshTokenGrant {
     ctx: Ctx,
-    caller: Caller,
+    caller: AuthenticatedClient,
     /// The scope requested for the new access token; empty: everything.
     asked: Scope,
     /// The resources requested for it; none: all that were granted.
@@ -103,25 +107,25 @@ struct Attempt {
     reused: AuditEvent,
 }
 
-impl Attempt {
-    /// Previews the grant that the token would be redeemed for now; `None` when it would be refused.
-    fn foresee(
+impl RefreshTokenGrant {
+    /// Previews the grant that the token would be grant for now; `None` when it would be refused.
+    fn preview(
         &self,
         c: &mut AnyConnection,
         hash: &TokenHash<Refresh>,
-    ) -> Result<Option<Redeemed>, Internal> {
+    ) -> Result<Option<ResolvedGrant>, Internal> {
         match tokens::find_refresh_token(c, hash)?.filter(|token| token.revoked.is_none()) {
-            Some(token) => Ok(self.look(c, &token)?.ok()),
+            Some(token) => Ok(self.evaluate(c, &token)?.ok()),
             None => Ok(None),
         }
     }
 
     /// Resolves the grant behind a token, assuming that it may still be used.
-    fn look(
+    fn evaluate(
         &self,
         c: &mut AnyConnection,
         token: &RefreshToken,
-    ) -> Result<Result<Redeemed, TokenRefusal>, Internal> {
+    ) -> Result<Result<ResolvedGrant, TokenRefusal>, Internal> {
         if token.client_id != self.caller.client.client_id {
             return Ok(Err(TokenRefusal::RefreshToken));
         }
@@ -131,21 +135,21 @@ impl Attempt {
         }
         let session = resolved_grant::find_session(c, &self.caller.client, &token.session_id, self.now)?;
         let Some(session) = session else { return Ok(Err(TokenRefusal::SessionEnded)) };
-        Ok(self.narrow(token).map(|access| Redeemed {
+        Ok(self.narrow(token).map(|access| ResolvedGrant {
             session,
             session_iteration: token.session_iteration,
-            granted: Allowed { scope: token.scope.clone(), resources: token.resources.clone() },
+            granted: Authorization { scope: token.scope.clone(), resources: token.resources.clone() },
             access,
             nonce: None,
         }))
     }
 
     /// The scope and resources of the new access token.
-    fn narrow(&self, token: &RefreshToken) -> Result<Allowed, TokenRefusal> {
+    fn narrow(&self, token: &RefreshToken) -> Result<Authorization, TokenRefusal> {
         let scope = scopes::narrow(&token.scope, &self.asked).ok_or(TokenRefusal::Scope)?;
         let resources =
             token.resources.narrow(&self.resources, self.ctx.issuer()).ok_or(TokenRefusal::Target)?;
-        Ok(Allowed::at(&self.ctx, &scope, resources))
+        Ok(Authorization::at(&self.ctx, &scope, resources))
     }
 
     /// The transaction: find, decide, consume, grant.
@@ -153,13 +157,13 @@ impl Attempt {
         &self,
         c: &mut AnyConnection,
         hash: &TokenHash<Refresh>,
-        pair: &FreshPair,
+        pair: &NewTokens,
     ) -> Result<Outcome, Internal> {
         let Some(token) = tokens::lock_refresh_token(c, hash)? else {
             return Ok(Outcome::Refused(TokenRefusal::RefreshToken));
         };
-        let redeemed = match self.look(c, &token)? {
-            Ok(redeemed) => redeemed,
+        let grant = match self.evaluate(c, &token)? {
+            Ok(grant) => grant,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         match self.decide(c, &token)? {
@@ -174,16 +178,16 @@ impl Attempt {
                 tokens::revoke_unused_successors(c, &token)?;
                 // On PostgreSQL one of them may have been used between the read and the update.
                 if tokens::successor_used(c, &token)? {
-                    return self.revoke(c, redeemed.session);
+                    return self.revoke(c, grant.session);
                 }
             }
             RefreshDecision::Expired => return Ok(Outcome::Refused(TokenRefusal::RefreshTokenExpired)),
             RefreshDecision::Dead => return Ok(Outcome::Refused(TokenRefusal::RefreshToken)),
-            RefreshDecision::RevokeGrant => return self.revoke(c, redeemed.session),
+            RefreshDecision::RevokeGrant => return self.revoke(c, grant.session),
         }
         sessions::touch_session(c, &token.session_id, self.now)?;
-        pair.insert(c, &self.caller.client, &redeemed, Some(hash))?;
-        Ok(Outcome::Granted(redeemed))
+        pair.insert(c, &self.caller.client, &grant, Some(hash))?;
+        Ok(Outcome::Granted(grant))
     }
 
     /// Ends the grant, which two parties hold.
@@ -194,7 +198,7 @@ impl Attempt {
 
     fn decide(&self, c: &mut AnyConnection, token: &RefreshToken) -> Result<RefreshDecision, Internal> {
         let successor_used = token.used_at.is_some() && tokens::successor_used(c, token)?;
-        Ok(decide_refresh(RefreshFacts {
+        Ok(decide_refresh(PresentedRefreshToken {
             now: self.now,
             expires_at: token.expires_at,
             used_at: token.used_at,

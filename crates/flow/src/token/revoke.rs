@@ -10,7 +10,7 @@ use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
 
-use crate::client::caller::{Caller, Replayed};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
@@ -45,12 +45,12 @@ impl From<StoreError> for RevokeError {
 /// # Errors
 /// [`RevokeError`]: nothing was revoked then.
 #[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), RevokeError> {
+pub async fn revoke(ctx: &Ctx, caller: &AuthenticatedClient, token: &str) -> Result<(), RevokeError> {
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let access = PlainToken::<Access>::presented(token).hash();
     let session = UpstreamSessionId::new(token);
     let (caller, now) = (caller.clone(), ctx.now());
-    let act = audit::act(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id);
+    let event = audit::event(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id);
     let reused = superseded::audit_event(ctx);
     let ended: Option<(UpstreamSessionId, Option<CorrelationId>)> = ctx
         .store()
@@ -72,7 +72,7 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                 }
                 let session = admin::find_session(c, &caller.client.tenant_id, &token.session_id)?;
                 if let Some(session) = &session {
-                    insert_audit_event(c, &act.clone().of_session(session))?;
+                    insert_audit_event(c, &event.clone().of_session(session))?;
                 }
                 return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
             }
@@ -81,12 +81,12 @@ pub async fn revoke(ctx: &Ctx, caller: &Caller, token: &str) -> Result<(), Revok
                     return Ok(end_superseded(c, &caller.client, &token, &reused, now)?);
                 }
                 if tokens::revoke_access_token(c, &token.token)? {
-                    let act = of_access_token(c, &caller.client, &act, &token)?;
-                    insert_audit_event(c, &act)?;
+                    let event = of_access_token(c, &caller.client, &event, &token)?;
+                    insert_audit_event(c, &event)?;
                 }
                 return Ok(None);
             }
-            end_background(c, &caller.client, &session, &act, now).map_err(RevokeError::from)
+            end_background(c, &caller.client, &session, &event, now).map_err(RevokeError::from)
         })
         .await?;
     if let Some((session_id, correlation_id)) = ended {
@@ -105,8 +105,8 @@ fn end_superseded(
     event: &AuditEvent,
     now: Timestamp,
 ) -> Result<Option<(UpstreamSessionId, Option<CorrelationId>)>, Internal> {
-    let AccessSubject::Person(person) = &token.subject else { return Ok(None) };
-    let session = sessions::find_session_of_token(c, &client.tenant_id, &person.session_id)?;
+    let AccessSubject::User(user) = &token.subject else { return Ok(None) };
+    let session = sessions::find_session_of_token(c, &client.tenant_id, &user.session_id)?;
     let Some(session) = session else { return Ok(None) };
     let ended = superseded::end_grant(c, &session, event, now)?;
     Ok(ended.then_some((session.session_id, session.correlation_id)))
@@ -116,17 +116,17 @@ fn end_superseded(
 fn of_access_token(
     c: &mut AnyConnection,
     client: &Client,
-    act: &AuditEvent,
+    event: &AuditEvent,
     token: &AccessToken,
 ) -> Result<AuditEvent, StoreError> {
     let session = match &token.subject {
-        AccessSubject::Person(person) => admin::find_session(c, &client.tenant_id, &person.session_id)?,
+        AccessSubject::User(user) => admin::find_session(c, &client.tenant_id, &user.session_id)?,
         AccessSubject::Client => None,
     };
-    let act = act.clone().with("token_type", "access_token");
+    let event = event.clone().with("token_type", "access_token");
     Ok(match &session {
-        Some(session) => act.of_session(session),
-        None => act,
+        Some(session) => event.of_session(session),
+        None => event,
     })
 }
 
@@ -135,7 +135,7 @@ fn end_background(
     c: &mut AnyConnection,
     client: &Client,
     session_id: &UpstreamSessionId,
-    act: &AuditEvent,
+    event: &AuditEvent,
     now: Timestamp,
 ) -> Result<Option<(UpstreamSessionId, Option<CorrelationId>)>, StoreError> {
     if client.client_type() == ClientType::Public {
@@ -149,6 +149,6 @@ fn end_background(
     if !sessions::end_session(c, session_id, now)? {
         return Ok(None);
     }
-    insert_audit_event(c, &act.clone().of_session(&found.head))?;
+    insert_audit_event(c, &event.clone().of_session(&found.head))?;
     Ok(Some((found.head.session_id, found.head.correlation_id)))
 }

@@ -21,7 +21,7 @@ use crate::operations::trace;
 
 /// The audit event for the reuse of a token.
 pub(crate) fn audit_event(ctx: &Ctx) -> AuditEvent {
-    audit::act(ctx, Actor::Client, "refresh_token_reuse", "revoked")
+    audit::event(ctx, Actor::Client, "refresh_token_reuse", "revoked")
 }
 
 /// Ends the grant of a session; `false`: it had ended before.
@@ -51,8 +51,8 @@ pub(crate) async fn follow_up(ctx: &Ctx, session: &SessionHead) {
 /// # Errors
 /// When the database does not answer.
 pub(crate) async fn note_use(ctx: &Ctx, token: &AccessToken) -> Result<bool, Internal> {
-    let AccessSubject::Person(person) = &token.subject else { return Ok(true) };
-    let (tenant, hash, session_id) = (ctx.tenant().clone(), token.token.clone(), person.session_id.clone());
+    let AccessSubject::User(user) = &token.subject else { return Ok(true) };
+    let (tenant, hash, session_id) = (ctx.tenant().clone(), token.token.clone(), user.session_id.clone());
     let (event, now) = (audit_event(ctx), ctx.now());
     let ended = ctx
         .store()

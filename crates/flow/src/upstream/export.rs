@@ -6,18 +6,18 @@
 //! `audit`.
 
 use causeway_domain::client::ClientType;
-use causeway_domain::{Did, ErrorCode, LiveSession as FoundSession, SessionKind, UpstreamSessionId};
+use causeway_domain::{Did, ErrorCode, SessionKind, UpstreamSessionId, UsableSession as FoundSession};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 use causeway_store::StoreError;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use url::Url;
 
-use crate::client::caller::{Caller, Replayed};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::upstream::keeper::{self, LiveSession};
+use crate::upstream::keeper::{self, UsableSession};
 use crate::upstream::session::SessionError;
 
 /// The methods that XRPC has.
@@ -110,7 +110,11 @@ pub struct Question {
 /// # Errors
 /// [`ExportError`].
 #[tracing::instrument(name = "flow.sessions.find", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn find(ctx: &Ctx, caller: &Caller, question: Question) -> Result<FoundSession, ExportError> {
+pub async fn find(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    question: Question,
+) -> Result<FoundSession, ExportError> {
     enter(ctx, caller).await?;
     let kind = question.session_kind.as_deref().and_then(SessionKind::parse);
     let kind = kind.ok_or(ExportError::Question("session_kind must be device or background"))?;
@@ -138,11 +142,15 @@ pub async fn find(ctx: &Ctx, caller: &Caller, question: Question) -> Result<Foun
 /// # Errors
 /// [`ExportError`].
 #[tracing::instrument(name = "flow.export.tokens", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn tokens(ctx: &Ctx, caller: &Caller, id: &UpstreamSessionId) -> Result<LiveSession, ExportError> {
+pub async fn tokens(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    id: &UpstreamSessionId,
+) -> Result<UsableSession, ExportError> {
     let found = find_exportable(ctx, caller, id).await?;
     let live = keeper::use_session(ctx, &found.head).await?;
     write_down(ctx, &live, "session_export").await?;
-    tell(caller, &live, "upstream access token exported");
+    log_use(caller, &live, "upstream access token exported");
     Ok(live)
 }
 
@@ -163,7 +171,7 @@ pub struct SignedProof {
     /// The value of the `DPoP` header.
     pub proof: String,
     /// The session. The proof names the access token of this iteration.
-    pub live: LiveSession,
+    pub live: UsableSession,
 }
 
 /// Signs a proof (RFC 9449 section 4.2) for one call of an XRPC method at the session's PDS, with the
@@ -174,7 +182,7 @@ pub struct SignedProof {
 #[tracing::instrument(name = "flow.export.proof", skip_all, fields(client_id = %caller.client.client_id))]
 pub async fn proof(
     ctx: &Ctx,
-    caller: &Caller,
+    caller: &AuthenticatedClient,
     id: &UpstreamSessionId,
     params: ProofParams,
 ) -> Result<SignedProof, ExportError> {
@@ -201,7 +209,7 @@ pub async fn proof(
     };
     let proof = dpop_proof(&key, &claims).map_err(Internal::from)?;
     write_down(ctx, &live, "proof_signed").await?;
-    tell(caller, &live, "DPoP proof signed");
+    log_use(caller, &live, "DPoP proof signed");
     Ok(SignedProof { proof, live })
 }
 
@@ -219,7 +227,7 @@ fn xrpc_address(pds: &str, htu: &str) -> Option<String> {
 }
 
 /// Admits a client that authenticates, and consumes its assertion and proof.
-async fn enter(ctx: &Ctx, caller: &Caller) -> Result<(), ExportError> {
+async fn enter(ctx: &Ctx, caller: &AuthenticatedClient) -> Result<(), ExportError> {
     if caller.client.client_type() == ClientType::Public {
         return Err(ExportError::PublicClient);
     }
@@ -229,7 +237,7 @@ async fn enter(ctx: &Ctx, caller: &Caller) -> Result<(), ExportError> {
 /// A live session of a client that is entitled to session export. The identifier fixes the kind.
 async fn find_exportable(
     ctx: &Ctx,
-    caller: &Caller,
+    caller: &AuthenticatedClient,
     id: &UpstreamSessionId,
 ) -> Result<FoundSession, ExportError> {
     enter(ctx, caller).await?;
@@ -237,8 +245,9 @@ async fn find_exportable(
     if !client.allows_session_export() {
         tracing::warn!(target: "audit", client_id = %client.client_id, session = %id, "session export refused");
         // Without the session: it is not known whether the one that the client named exists.
-        let act = audit::act(ctx, Actor::Client, "session_export", "refused").of_client(&client.client_id);
-        keep(ctx, act).await?;
+        let event =
+            audit::event(ctx, Actor::Client, "session_export", "refused").of_client(&client.client_id);
+        record(ctx, event).await?;
         return Err(ExportError::NotAllowed);
     }
     let (tenant, client_id, id, now) =
@@ -253,16 +262,16 @@ async fn find_exportable(
 }
 
 /// Stores the audit event of an export before the client gets it: without the row there is no answer.
-async fn write_down(ctx: &Ctx, live: &LiveSession, event: &str) -> Result<(), StoreError> {
-    let act = audit::act(ctx, Actor::Client, event, "ok").of_session(&live.head);
-    keep(ctx, act.with("session_iteration", live.head.iteration)).await
+async fn write_down(ctx: &Ctx, live: &UsableSession, event: &str) -> Result<(), StoreError> {
+    let event = audit::event(ctx, Actor::Client, event, "ok").of_session(&live.head);
+    record(ctx, event.with("session_iteration", live.head.iteration)).await
 }
 
-async fn keep(ctx: &Ctx, act: AuditEvent) -> Result<(), StoreError> {
-    ctx.store().write(move |c| insert_audit_event(c, &act)).await
+async fn record(ctx: &Ctx, event: AuditEvent) -> Result<(), StoreError> {
+    ctx.store().write(move |c| insert_audit_event(c, &event)).await
 }
 
-fn tell(caller: &Caller, live: &LiveSession, what: &'static str) {
+fn log_use(caller: &AuthenticatedClient, live: &UsableSession, what: &'static str) {
     tracing::info!(
         target: "audit",
         client_id = %caller.client.client_id,

@@ -137,7 +137,7 @@ pub async fn view(ctx: &Ctx, bearer: &Bearer, head: Option<SessionHead>) -> Sess
         handle: handles::shown(ctx, &head).await,
         state: head.state_at(ctx.now()),
         scope: bearer.token.scope.clone(),
-        session_iteration: bearer.person.session_iteration,
+        session_iteration: bearer.user.session_iteration,
         token_expires_at: bearer.token.expires_at,
         head,
     }

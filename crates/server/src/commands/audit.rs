@@ -28,8 +28,8 @@ async fn list(store: &Store, wanted: AuditFilter, page: PageRequest) -> anyhow::
     let tenant = TenantId::default_tenant();
     let found =
         store.read::<_, StoreError, _>(move |c| list_audit_events(c, &tenant, &wanted, &page)).await?;
-    for act in &found.items {
-        say!("{}", serde_json::to_string(act)?);
+    for event in &found.items {
+        say!("{}", serde_json::to_string(event)?);
     }
     say_more(&found);
     Ok(())

@@ -19,7 +19,7 @@ use crate::compose;
 use crate::progress::ProgressLine;
 
 pub(crate) async fn run(config: &Config, command: ClientsCommand) -> anyhow::Result<()> {
-    let (maximum_scope, resource_scopes) = (compose::ceiling(config)?, compose::resource_scopes(config)?);
+    let (maximum_scope, resource_scopes) = (compose::max_scope(config)?, compose::resource_scopes(config)?);
     let issuer = config.issuer(config.listen).ok();
     let rules = ClientRules {
         maximum_scope: &maximum_scope,

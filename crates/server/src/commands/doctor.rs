@@ -22,7 +22,7 @@ use crate::{compose, secret_key};
 
 /// Maximum clock skew in seconds: authorization servers refuse proofs from the future.
 const CLOCK_SECONDS: i64 = 10;
-const RING: &str = "was it sealed with another key ring?";
+const RING: &str = "was it encrypted with another key ring?";
 
 /// Facts from the database that authorization servers must be able to fetch.
 #[derive(Default)]
@@ -98,9 +98,9 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
     };
     report.add("database", Good(format!("{url} has a schema that this version works with")));
     match secret_key::find(config, &url, &store).await {
-        Ok(None) => report.add("sealing key", Note("is made at the first start".to_owned())),
+        Ok(None) => report.add("encryption key", Note("is made at the first start".to_owned())),
         Ok(Some(ring)) => {
-            report.add("sealing key", Good("loaded".to_owned()));
+            report.add("encryption key", Good("loaded".to_owned()));
             let ring = Arc::new(ring);
             for alg in SigningAlg::ALL {
                 report.add(&format!("signing key {alg}"), signing_key(&store, &ring, alg).await);
@@ -110,7 +110,7 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
                 Err(error) => report.add("client key", Bad(format!("{error}: {RING}"))),
             }
         }
-        Err(error) => report.add("sealing key", Bad(format!("{error:#}"))),
+        Err(error) => report.add("encryption key", Bad(format!("{error:#}"))),
     }
     refusals(&store, report).await?;
     let newest = PageRequest::first(1);
@@ -142,7 +142,7 @@ async fn refusals(store: &Store, report: &mut Report) -> Result<(), StoreError> 
 
 async fn signing_key(
     store: &Store,
-    ring: &Arc<causeway_store::encryption::seal::SealingKeyRing>,
+    ring: &Arc<causeway_store::encryption::keyring::EncryptionKeyRing>,
     alg: SigningAlg,
 ) -> Finding {
     let ring = Arc::clone(ring);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
 use causeway_flow::operations::events::new_secret;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::events::{self, Webhook};
 use causeway_store::operations::audit::insert_audit_event;
 use causeway_store::{Store, StoreError};
@@ -58,13 +58,13 @@ async fn list(store: &Store) -> anyhow::Result<()> {
 
 async fn subscribe(
     store: &Store,
-    ring: Arc<SealingKeyRing>,
+    ring: Arc<EncryptionKeyRing>,
     client_id: ClientId,
     webhook: Option<String>,
 ) -> anyhow::Result<()> {
     let webhook = webhook.map(|url| Webhook { url, secret: new_secret(&SystemRng) });
     let (id, wanted, now) = (client_id.clone(), webhook.clone(), SystemClock.now());
-    let done = operator(store).act("events_subscribed").of_client(&client_id);
+    let done = operator(store).audit_event("events_subscribed").of_client(&client_id);
     let known = store
         .write::<_, StoreError, _>(move |c| {
             let tenant = TenantId::default_tenant();
@@ -90,12 +90,12 @@ async fn subscribe(
 
 async fn unsubscribe(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     let id = client_id.clone();
-    let act = operator(store).act("events_unsubscribed").of_client(&client_id);
+    let event = operator(store).audit_event("events_unsubscribed").of_client(&client_id);
     let done = store
         .write::<_, StoreError, _>(move |c| {
             let done = events::unsubscribe(c, &TenantId::default_tenant(), &id)?;
             if done {
-                insert_audit_event(c, &act)?;
+                insert_audit_event(c, &event)?;
             }
             Ok(done)
         })

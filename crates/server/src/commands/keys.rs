@@ -6,11 +6,11 @@ use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, Timestamp};
 use causeway_flow::operations::issuer_keys;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys;
 use causeway_store::{Store, StoreError};
 
-use super::{operator, reseal};
+use super::{operator, reencrypt};
 use crate::cli::KeysCommand;
 use crate::{compose, secret_key};
 
@@ -27,16 +27,16 @@ pub(crate) async fn run(config: &Config, command: KeysCommand) -> anyhow::Result
             rotate(&store, &ring, alg.as_deref()).await
         }
         KeysCommand::Retire { kid } => retire(&store, kid).await,
-        KeysCommand::Reseal { dry_run } => {
+        KeysCommand::Reencrypt { dry_run } => {
             let ring = secret_key::find(config, &url, &store).await?;
-            reseal::run(&store, ring, dry_run).await
+            reencrypt::run(&store, ring, dry_run).await
         }
     };
     store.close().await;
     done
 }
 
-async fn list(store: &Store, ring: &Arc<SealingKeyRing>) -> anyhow::Result<()> {
+async fn list(store: &Store, ring: &Arc<EncryptionKeyRing>) -> anyhow::Result<()> {
     let now = SystemClock.now();
     for alg in SigningAlg::ALL {
         let ring = Arc::clone(ring);
@@ -58,7 +58,7 @@ fn state(retired_at: Option<Timestamp>, now: Timestamp) -> String {
     }
 }
 
-async fn rotate(store: &Store, ring: &Arc<SealingKeyRing>, alg: Option<&str>) -> anyhow::Result<()> {
+async fn rotate(store: &Store, ring: &Arc<EncryptionKeyRing>, alg: Option<&str>) -> anyhow::Result<()> {
     let algs = match alg {
         None => SigningAlg::ALL.to_vec(),
         Some(name) => vec![SigningAlg::parse(name).with_context(|| format!("{name}: use RS256 or ES256"))?],

@@ -7,7 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod migrate;
-mod reseal;
+mod reencrypt;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 

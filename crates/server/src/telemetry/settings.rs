@@ -56,8 +56,8 @@ impl Telemetry {
             ));
         }
         if let Some((name, other)) = either("PROTOCOL").filter(|(_, value)| value != "http/protobuf") {
-            let mend = "use http/protobuf (the collector takes it at port 4318)";
-            return Err(refuse(name, format!("{other} is not supported"), mend));
+            let fix = "use http/protobuf (the collector takes it at port 4318)";
+            return Err(refuse(name, format!("{other} is not supported"), fix));
         }
         if let Some((name, other)) = either("COMPRESSION").filter(|(_, value)| value != "none") {
             return Err(refuse(name, format!("{other} is not supported"), "use none, or leave it out"));
@@ -79,17 +79,17 @@ impl Telemetry {
     }
 }
 
-fn refuse(setting: impl Into<String>, problem: impl Into<String>, mend: &str) -> ConfigError {
-    ConfigError { setting: setting.into(), problem: problem.into(), mend: mend.to_owned() }
+fn refuse(setting: impl Into<String>, problem: impl Into<String>, fix: &str) -> ConfigError {
+    ConfigError { setting: setting.into(), problem: problem.into(), fix: fix.to_owned() }
 }
 
 /// URL for spans: the variable for all signals holds the collector's base URL, the one for traces the exact
 /// URL.
 fn endpoint(named_by: &str, address: &str) -> Result<Url, ConfigError> {
-    let mend = "for example http://127.0.0.1:4318";
-    let Ok(mut url) = Url::parse(address) else { return Err(refuse(named_by, "not an address", mend)) };
+    let fix = "for example http://127.0.0.1:4318";
+    let Ok(mut url) = Url::parse(address) else { return Err(refuse(named_by, "not an address", fix)) };
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(refuse(named_by, "not an http or https address", mend));
+        return Err(refuse(named_by, "not an http or https address", fix));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse(named_by, "it holds credentials", "put them into OTEL_EXPORTER_OTLP_HEADERS"));
@@ -142,8 +142,8 @@ fn sampler(name: Option<&str>, argument: Option<String>) -> Result<Sampler, Conf
         "parentbased_always_off" => by_parent(Sampler::AlwaysOff),
         "parentbased_traceidratio" => by_parent(ratio()?),
         other => {
-            let mend = "use always_on, always_off, traceidratio, or one of them with parentbased_ before it";
-            return Err(refuse("OTEL_TRACES_SAMPLER", format!("{other} is not supported"), mend));
+            let fix = "use always_on, always_off, traceidratio, or one of them with parentbased_ before it";
+            return Err(refuse("OTEL_TRACES_SAMPLER", format!("{other} is not supported"), fix));
         }
     })
 }

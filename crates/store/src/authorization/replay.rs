@@ -1,6 +1,6 @@
 //! Single-use values that were used: `replay`.
 
-use causeway_domain::OneUse;
+use causeway_domain::ReplayKey;
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::schema::replay;
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn consume_once(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreError> {
+pub fn consume_once(c: &mut AnyConnection, once: &ReplayKey) -> Result<bool, StoreError> {
     let row = (replay::id.eq(once.id()), replay::expires_at.eq(once.expires_at().as_secs()));
     let insert = diesel::insert_into(replay::table).values(row).on_conflict_do_nothing();
     let inserted = match c {
@@ -28,7 +28,7 @@ pub fn consume_once(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreE
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn was_used(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreError> {
+pub fn was_used(c: &mut AnyConnection, once: &ReplayKey) -> Result<bool, StoreError> {
     let rows = replay::table.filter(replay::id.eq(once.id())).count();
     Ok(rows.get_result::<i64>(c)? > 0)
 }
@@ -39,7 +39,7 @@ pub fn was_used(c: &mut AnyConnection, once: &OneUse) -> Result<bool, StoreError
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub async fn consume_shared(store: &Store, once: OneUse) -> Result<bool, StoreError> {
+pub async fn consume_shared(store: &Store, once: ReplayKey) -> Result<bool, StoreError> {
     if !store.is_shared() {
         return Ok(true);
     }

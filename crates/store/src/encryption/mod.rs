@@ -1,5 +1,5 @@
 //! Encryption of the secrets that are stored for others.
 
-pub mod reseal;
-pub mod seal;
-pub mod sealed;
+pub mod columns;
+pub mod keyring;
+pub mod reencrypt;

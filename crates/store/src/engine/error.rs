@@ -2,7 +2,7 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use crate::encryption::seal::SealError;
+use crate::encryption::keyring::EncryptionError;
 use crate::engine::migrate::SchemaState;
 
 /// Why a query, a transaction or a row failed. No variant carries a value from a row.
@@ -31,13 +31,13 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
-    /// A sealed value could not be opened, or a value could not be sealed.
+    /// A encrypted value could not be opened, or a value could not be encrypted.
     #[error("{table}: {error}")]
-    Seal {
+    Encrypt {
         /// The table.
         table: &'static str,
         /// The cause.
-        error: SealError,
+        error: EncryptionError,
     },
     /// A constraint of the schema refused the row: it exists already, or what it points to does not.
     #[error("constraint violated: {0}")]
@@ -63,7 +63,7 @@ impl StoreError {
     /// this store is closed. Every other error may be due to the database's present state: it reports a full
     /// disk or a read-only mode in too many different messages to list.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Constraint(_) | Self::Corrupt { .. } | Self::Seal { .. } | Self::Closed)
+        matches!(self, Self::Constraint(_) | Self::Corrupt { .. } | Self::Encrypt { .. } | Self::Closed)
     }
 
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {

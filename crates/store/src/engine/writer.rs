@@ -8,7 +8,7 @@
 //! work, and nearly all closures succeed. So a batch runs without savepoints. When one of its closures fails,
 //! the whole batch is rolled back and runs again, each closure in a savepoint now: an error or a panic rolls
 //! back its own changes alone. When the next batch fails as well, more and more batches have savepoints from
-//! the start ([`Caution`]), so that deliberate failures do not make everybody's work three times as long.
+//! the start ([`SavepointBackoff`]), so that deliberate failures do not make everybody's work three times as long.
 //!
 //! SQLite itself may end the transaction (disk full, I/O error, no memory): then the savepoint is gone too, and every
 //! caller of the batch gets a retryable error.
@@ -134,19 +134,19 @@ fn say(words: impl FnOnce()) {
 }
 
 /// Maximum number of batches with savepoints before the next one is tried without.
-const LONGEST_CAUTION: u32 = 64;
+const LONGEST_BACKOFF: u32 = 64;
 
 /// Decides for how many batches the writer uses savepoints. An occasional failure costs its own batch and no
 /// more; each one that follows at once doubles the number.
 #[derive(Debug, Default)]
-struct Caution {
+struct SavepointBackoff {
     /// Batches that are still to use savepoints.
     left: u32,
     /// Length of the latest series of such batches.
     last: u32,
 }
 
-impl Caution {
+impl SavepointBackoff {
     /// Whether the next batch uses savepoints; counts it if so.
     fn takes_one(&mut self) -> bool {
         let is_on = self.left > 0;
@@ -156,7 +156,7 @@ impl Caution {
 
     /// Called when a batch without savepoints failed.
     fn rise(&mut self) {
-        self.last = (self.last * 2).clamp(1, LONGEST_CAUTION);
+        self.last = (self.last * 2).clamp(1, LONGEST_BACKOFF);
         self.left = self.last;
     }
 
@@ -183,7 +183,7 @@ struct Writer {
     /// Whether a statement that changes rows failed, whatever its closure made of the error. Diesel does not
     /// report those that return rows: closures pass on their errors.
     failed: Arc<AtomicBool>,
-    caution: Caution,
+    backoff: SavepointBackoff,
     counters: Arc<Counters>,
 }
 
@@ -206,7 +206,7 @@ impl Writer {
             file,
             batch_limit,
             failed,
-            caution: Caution::default(),
+            backoff: SavepointBackoff::default(),
             counters,
         }
     }
@@ -219,18 +219,18 @@ impl Writer {
         mut late: impl FnMut() -> Option<Box<dyn Job>>,
     ) -> Result<(), StoreError> {
         self.file.check()?;
-        if !self.caution.takes_one() {
+        if !self.backoff.takes_one() {
             begin(&mut self.conn)?;
             match self.run_plainly(batch, &mut late) {
                 Plain::Well => {
-                    self.caution.fall();
+                    self.backoff.fall();
                     return self.end("COMMIT");
                 }
                 Plain::Alone => return self.end("ROLLBACK"),
                 Plain::Failed => abandon(&mut self.conn),
             }
-            self.caution.rise();
-            self.caution.takes_one();
+            self.backoff.rise();
+            self.backoff.takes_one();
             self.counters.note_retry();
         }
         begin(&mut self.conn)?;
@@ -341,27 +341,27 @@ fn lost(error: diesel::result::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Caution, LONGEST_CAUTION};
+    use super::{LONGEST_BACKOFF, SavepointBackoff};
 
     #[test]
     fn a_failure_once_in_a_while_costs_its_own_batch_and_no_more() {
-        let mut caution = Caution::default();
+        let mut backoff = SavepointBackoff::default();
         for _ in 0..3 {
-            caution.rise();
-            assert!(caution.takes_one(), "the batch that runs again");
-            assert!(!caution.takes_one());
-            caution.fall();
+            backoff.rise();
+            assert!(backoff.takes_one(), "the batch that runs again");
+            assert!(!backoff.takes_one());
+            backoff.fall();
         }
     }
 
     #[test]
     fn failure_upon_failure_is_met_with_more_and_more_caution() {
-        let mut caution = Caution::default();
+        let mut backoff = SavepointBackoff::default();
         let mut batches = || {
-            caution.rise();
-            std::iter::from_fn(|| caution.takes_one().then_some(())).count()
+            backoff.rise();
+            std::iter::from_fn(|| backoff.takes_one().then_some(())).count()
         };
         let found: Vec<_> = (0..9).map(|_| batches()).collect();
-        assert_eq!(found, [1, 2, 4, 8, 16, 32, 64, 64, LONGEST_CAUTION as usize]);
+        assert_eq!(found, [1, 2, 4, 8, 16, 32, 64, 64, LONGEST_BACKOFF as usize]);
     }
 }

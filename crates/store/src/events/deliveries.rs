@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::encryption::seal::SealingKeyRing;
-use crate::encryption::sealed::WEBHOOK_SECRET;
+use crate::encryption::columns::WEBHOOK_SECRET;
+use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::events::{Event, Webhook};
@@ -69,7 +69,7 @@ pub fn clients_with_due_webhooks(c: &mut AnyConnection, now: Timestamp) -> Resul
 /// [`StoreError`] when a query fails or the secret does not open.
 pub fn claim_webhooks(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     client_id: &ClientId,
     now: Timestamp,
     until: Timestamp,
@@ -80,8 +80,8 @@ pub fn claim_webhooks(
         .select((event_subscription::webhook_url, event_subscription::webhook_secret))
         .first::<(Option<String>, Option<String>)>(c)
         .optional()?;
-    let Some((Some(url), Some(sealed))) = webhook else { return Ok(Vec::new()) };
-    let webhook = Webhook { url, secret: ring.open_column(WEBHOOK_SECRET, client_id.as_str(), &sealed)? };
+    let Some((Some(url), Some(encrypted))) = webhook else { return Ok(Vec::new()) };
+    let webhook = Webhook { url, secret: ring.open_column(WEBHOOK_SECRET, client_id.as_str(), &encrypted)? };
     let due: Vec<(i64, Event, i64, i64)> = event_outbox::table
         .filter(event_outbox::client_id.eq(client_id.as_str()))
         .filter(event_outbox::webhook_due_at.is_not_null())

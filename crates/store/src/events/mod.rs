@@ -13,8 +13,8 @@ use diesel::dsl::AssumeNotNull;
 use diesel::prelude::*;
 use serde::Serialize;
 
-use crate::encryption::seal::SealingKeyRing;
-use crate::encryption::sealed::WEBHOOK_SECRET;
+use crate::encryption::columns::WEBHOOK_SECRET;
+use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::schema::{event_outbox, event_subscription, upstream_session};
@@ -233,7 +233,7 @@ pub struct Webhook {
 /// [`StoreError`] when a query fails.
 pub fn subscribe(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     tenant_id: &TenantId,
     client_id: &ClientId,
     webhook: Option<&Webhook>,
@@ -243,7 +243,7 @@ pub fn subscribe(
         return Ok(false);
     }
     let secret = webhook
-        .map(|webhook| ring.seal_column(WEBHOOK_SECRET, client_id.as_str(), webhook.secret.expose()))
+        .map(|webhook| ring.encrypt_column(WEBHOOK_SECRET, client_id.as_str(), webhook.secret.expose()))
         .transpose()?;
     unsubscribe(c, tenant_id, client_id)?;
     diesel::insert_into(event_subscription::table)

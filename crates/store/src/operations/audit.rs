@@ -19,7 +19,7 @@ use crate::schema::audit_event::{self, dsl};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A user in a browser.
-    Person,
+    User,
     /// An authenticated client.
     Client,
     /// The operator of the server.
@@ -32,7 +32,7 @@ impl Actor {
     /// Its name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Person => "person",
+            Self::User => "user",
             Self::Client => "client",
             Self::Operator => "operator",
             Self::Server => "server",
@@ -40,7 +40,7 @@ impl Actor {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Person, Self::Client, Self::Operator, Self::Server]
+        [Self::User, Self::Client, Self::Operator, Self::Server]
             .into_iter()
             .find(|actor| actor.as_str() == text)
     }
@@ -129,7 +129,7 @@ impl AuditEvent {
 
     /// Sets the user concerned.
     #[must_use]
-    pub fn of_person(self, did: &Did) -> Self {
+    pub fn of_user(self, did: &Did) -> Self {
         Self { did: Some(did.clone()), ..self }
     }
 

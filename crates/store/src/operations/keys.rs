@@ -3,8 +3,8 @@
 use causeway_domain::{Secret, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use crate::encryption::seal::SealingKeyRing;
-use crate::encryption::sealed::PRIVATE_JWK;
+use crate::encryption::columns::PRIVATE_JWK;
+use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::schema::{oauth_atp_session, signing_key};
@@ -44,10 +44,10 @@ struct Row {
 /// Stores a new key; `false` when this purpose already has an active key, or the key's name is taken.
 ///
 /// # Errors
-/// [`StoreError`] when sealing or the query fails.
+/// [`StoreError`] when encryption or the query fails.
 pub fn insert_signing_key(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     key: &StoredKey,
 ) -> Result<bool, StoreError> {
     let row = Row {
@@ -55,7 +55,7 @@ pub fn insert_signing_key(
         purpose: key.purpose.clone(),
         alg: key.alg.clone(),
         public_jwk: key.public_jwk.clone(),
-        private_jwk: ring.seal_column(PRIVATE_JWK, &key.kid, key.private_jwk.expose())?,
+        private_jwk: ring.encrypt_column(PRIVATE_JWK, &key.kid, key.private_jwk.expose())?,
         created_at: key.created_at.as_secs(),
         retired_at: key.retired_at.map(Timestamp::as_secs),
     };
@@ -74,7 +74,7 @@ pub fn insert_signing_key(
 /// [`StoreError`] when the query fails or a key does not open.
 pub fn list_signing_keys(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     purpose: &str,
 ) -> Result<Vec<StoredKey>, StoreError> {
     let rows: Vec<Row> = signing_key::table
@@ -106,7 +106,7 @@ pub fn list_signing_keys(
 /// [`StoreError::Conflict`] when another process does the same at this moment.
 pub fn rotate_signing_key(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     key: &StoredKey,
 ) -> Result<Option<String>, StoreError> {
     let live = signing_key::table
@@ -132,19 +132,19 @@ pub fn withdraw_signing_key(c: &mut AnyConnection, kid: &str) -> Result<bool, St
     Ok(diesel::update(retired).set(signing_key::retired_at.eq(Some(0_i64))).execute(c)? == 1)
 }
 
-/// Checks that a key ring belongs to this database by opening one sealed row: a signing key, or else a token
+/// Checks that a key ring belongs to this database by opening one encrypted row: a signing key, or else a token
 /// set. A database that holds neither accepts any ring.
 ///
 /// # Errors
-/// [`StoreError::Seal`] when the row does not open, others when a query fails.
-pub fn try_ring(c: &mut AnyConnection, ring: &SealingKeyRing) -> Result<(), StoreError> {
+/// [`StoreError::Encrypt`] when the row does not open, others when a query fails.
+pub fn try_ring(c: &mut AnyConnection, ring: &EncryptionKeyRing) -> Result<(), StoreError> {
     let key = signing_key::table
         .order((signing_key::retired_at.is_not_null(), signing_key::created_at.desc()))
         .select((signing_key::kid, signing_key::private_jwk))
         .first::<(String, String)>(c)
         .optional()?;
-    if let Some((kid, sealed)) = key {
-        return ring.open_column(PRIVATE_JWK, &kid, &sealed).map(drop);
+    if let Some((kid, encrypted)) = key {
+        return ring.open_column(PRIVATE_JWK, &kid, &encrypted).map(drop);
     }
     let set = oauth_atp_session::table
         .filter(oauth_atp_session::dpop_key.ne(""))

@@ -6,7 +6,7 @@ use causeway_domain::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::{ENDED, HeadRow, NewIteration, PENDING, WIPED, replace_secrets};
-use crate::encryption::seal::SealingKeyRing;
+use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::events::logouts;
@@ -130,10 +130,10 @@ pub fn claim_revocation(
 /// iteration.
 ///
 /// # Errors
-/// [`StoreError`] when sealing or a query fails.
-pub fn owe_revocation(
+/// [`StoreError`] when encryption or a query fails.
+pub fn enqueue_revocation(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
     from_iteration: i64,
     set: &TokenSet,
@@ -160,7 +160,7 @@ pub fn owe_revocation(
 }
 
 /// Schedules a failed revocation again at `until`. Returns how often it has failed so far; `None`, with
-/// nothing changed, when the claim has expired, or other tokens have come since ([`owe_revocation`]).
+/// nothing changed, when the claim has expired, or other tokens have come since ([`enqueue_revocation`]).
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
@@ -184,7 +184,7 @@ pub fn postpone_revocation(
 }
 
 /// Completes the revocation of the tokens of `iteration`, done or given up: nothing is due any more and no
-/// secret of the session is left. Nothing changes when other tokens have come since ([`owe_revocation`]).
+/// secret of the session is left. Nothing changes when other tokens have come since ([`enqueue_revocation`]).
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.

@@ -2,7 +2,7 @@
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    BrowserSessionId, ClientId, Did, LiveSession, SessionKind, TenantId, Timestamp, UpstreamSessionId,
+    AccountSession, BrowserSessionId, ClientId, Did, SessionKind, TenantId, Timestamp, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
@@ -31,14 +31,17 @@ macro_rules! live {
     }};
 }
 
-fn into_live(rows: Vec<(HeadRow, Option<String>)>, now: Timestamp) -> Result<Vec<LiveSession>, StoreError> {
+fn into_live(
+    rows: Vec<(HeadRow, Option<String>)>,
+    now: Timestamp,
+) -> Result<Vec<AccountSession>, StoreError> {
     let mut live = Vec::with_capacity(rows.len());
     for (row, granted) in rows {
         let session = row.into_domain()?;
         // Sessions past their idle timeout that no sweep has ended yet are left out.
         if session.is_alive_at(now) {
             let granted = head("granted_scope").scope(granted.as_deref())?;
-            live.push(LiveSession { head: session, granted });
+            live.push(AccountSession { head: session, granted });
         }
     }
     Ok(live)
@@ -53,7 +56,7 @@ pub fn find_live_session(
     tenant_id: &TenantId,
     session_id: &UpstreamSessionId,
     now: Timestamp,
-) -> Result<Option<LiveSession>, StoreError> {
+) -> Result<Option<AccountSession>, StoreError> {
     Ok(live!(c, tenant_id, now, dsl::session_id.eq(session_id.as_str()))?.pop())
 }
 
@@ -67,7 +70,7 @@ pub fn find_live_session_of_client(
     client_id: &ClientId,
     session_id: &UpstreamSessionId,
     now: Timestamp,
-) -> Result<Option<LiveSession>, StoreError> {
+) -> Result<Option<AccountSession>, StoreError> {
     let own = dsl::session_id.eq(session_id.as_str()).and(dsl::client_id.eq(client_id.as_str()));
     Ok(live!(c, tenant_id, now, own)?.pop())
 }
@@ -83,7 +86,7 @@ pub fn list_live_sessions_at_client(
     did: &Did,
     kind: SessionKind,
     now: Timestamp,
-) -> Result<Vec<LiveSession>, StoreError> {
+) -> Result<Vec<AccountSession>, StoreError> {
     let of_account = dsl::did.eq(did.as_str()).and(dsl::client_id.eq(client_id.as_str()));
     live!(c, tenant_id, now, of_account.and(dsl::session_kind.eq(kind.as_str())))
 }
@@ -115,7 +118,7 @@ pub fn list_live_sessions_of_browser(
     tenant_id: &TenantId,
     browser_id: &BrowserSessionId,
     now: Timestamp,
-) -> Result<Vec<LiveSession>, StoreError> {
+) -> Result<Vec<AccountSession>, StoreError> {
     live!(c, tenant_id, now, dsl::browser_id.eq(browser_id.as_str()))
 }
 
@@ -128,7 +131,7 @@ pub fn list_live_sessions_of_account(
     tenant_id: &TenantId,
     did: &Did,
     now: Timestamp,
-) -> Result<Vec<LiveSession>, StoreError> {
+) -> Result<Vec<AccountSession>, StoreError> {
     live!(c, tenant_id, now, dsl::did.eq(did.as_str()))
 }
 
@@ -142,7 +145,7 @@ pub fn list_live_sessions_of_account_in_browser(
     did: &Did,
     browser_id: &BrowserSessionId,
     now: Timestamp,
-) -> Result<Vec<LiveSession>, StoreError> {
+) -> Result<Vec<AccountSession>, StoreError> {
     live!(c, tenant_id, now, dsl::did.eq(did.as_str()).and(dsl::browser_id.eq(browser_id.as_str())))
 }
 
@@ -156,7 +159,7 @@ pub fn list_live_sessions_of_client(
     client_id: &ClientId,
     browser_id: &BrowserSessionId,
     now: Timestamp,
-) -> Result<Vec<LiveSession>, StoreError> {
+) -> Result<Vec<AccountSession>, StoreError> {
     let device = dsl::session_kind.eq(SessionKind::Device.as_str());
     let of_client = dsl::client_id.eq(client_id.as_str()).and(dsl::browser_id.eq(browser_id.as_str()));
     live!(c, tenant_id, now, of_client.and(device))

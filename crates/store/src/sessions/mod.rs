@@ -18,7 +18,7 @@ mod live;
 pub use self::background::supersede_background;
 pub use self::ending::{
     ClaimedRevocation, claim_due_revocations, claim_revocation, complete_revocation, end_session,
-    end_session_quietly, owe_revocation, postpone_revocation,
+    end_session_quietly, enqueue_revocation, postpone_revocation,
 };
 pub use self::history::{History, sweep_history};
 pub use self::lease::{Lease, LeaseClaim, acquire_lease, release_lease, renew_lease};
@@ -36,8 +36,8 @@ use causeway_domain::{
 };
 use diesel::prelude::*;
 
-use crate::encryption::seal::SealingKeyRing;
-use crate::encryption::sealed::{ACCESS_TOKEN, DPOP_KEY, REFRESH_TOKEN};
+use crate::encryption::columns::{ACCESS_TOKEN, DPOP_KEY, REFRESH_TOKEN};
+use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
@@ -164,7 +164,7 @@ struct TokenSetRow {
     exchange_error: Option<String>,
 }
 
-/// The primary key of a token set, for sealing.
+/// The primary key of a token set, for encryption.
 fn row_key(session_id: &UpstreamSessionId, iteration: i64) -> String {
     format!("{session_id}/{iteration}")
 }
@@ -180,7 +180,7 @@ struct NewIteration<'a> {
 
 fn insert_iteration(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     new: NewIteration<'_>,
     set: &TokenSet,
 ) -> Result<(), StoreError> {
@@ -192,12 +192,12 @@ fn insert_iteration(
         session_created_at: new.session_created_at,
         atp_oauth_state: String::new(),
         signing_key_jkt: set.dpop_jkt.clone(),
-        dpop_key: ring.seal_column(DPOP_KEY, &key, set.dpop_key.expose())?,
-        access_token: Some(ring.seal_column(ACCESS_TOKEN, &key, set.access_token.expose())?),
+        dpop_key: ring.encrypt_column(DPOP_KEY, &key, set.dpop_key.expose())?,
+        access_token: Some(ring.encrypt_column(ACCESS_TOKEN, &key, set.access_token.expose())?),
         refresh_token: set
             .refresh_token
             .as_ref()
-            .map(|token| ring.seal_column(REFRESH_TOKEN, &key, token.expose()))
+            .map(|token| ring.encrypt_column(REFRESH_TOKEN, &key, token.expose()))
             .transpose()?,
         access_token_created_at: Some(set.created_at.as_secs()),
         access_token_expires_at: set.expires_at.map(Timestamp::as_secs),
@@ -212,7 +212,7 @@ fn insert_iteration(
 /// Adds an iteration and wipes the secrets of the one before it; earlier ones were wiped in their turn.
 fn replace_secrets(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     new: NewIteration<'_>,
     set: &TokenSet,
 ) -> Result<(), StoreError> {
@@ -226,10 +226,10 @@ fn replace_secrets(
 /// Stores a session: its head, and the token set that its `iteration` names.
 ///
 /// # Errors
-/// [`StoreError`] when sealing or a query fails.
+/// [`StoreError`] when encryption or a query fails.
 pub fn insert_session(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     session: &SessionHead,
     set: &TokenSet,
 ) -> Result<(), StoreError> {
@@ -269,7 +269,7 @@ pub fn find_session(
 /// [`StoreError`] when the query fails or the row is corrupt or does not open.
 pub fn find_token_set(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
     iteration: i64,
 ) -> Result<Option<TokenSet>, StoreError> {
@@ -331,10 +331,10 @@ pub fn activate_session(
 /// considered refused ([`require_reauth`]) becomes active again.
 ///
 /// # Errors
-/// [`StoreError`] when sealing or a query fails.
+/// [`StoreError`] when encryption or a query fails.
 pub fn advance_session(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
     from_iteration: i64,
     set: &TokenSet,

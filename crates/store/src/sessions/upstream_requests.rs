@@ -6,8 +6,8 @@ use causeway_domain::{
 };
 use diesel::prelude::*;
 
-use crate::encryption::seal::SealingKeyRing;
-use crate::encryption::sealed::{DPOP_PRIVATE_KEY, PKCE_VERIFIER};
+use crate::encryption::columns::{DPOP_PRIVATE_KEY, PKCE_VERIFIER};
+use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
@@ -44,10 +44,10 @@ const fn column(name: &'static str) -> Column {
 /// Stores a request before its redirect is sent.
 ///
 /// # Errors
-/// [`StoreError`] when sealing or the query fails.
+/// [`StoreError`] when encryption or the query fails.
 pub fn insert_upstream_request(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     request: &UpstreamRequest,
 ) -> Result<(), StoreError> {
     let state = request.oauth_state.as_str();
@@ -56,13 +56,13 @@ pub fn insert_upstream_request(
         oauth_state: state.to_owned(),
         authorization_server: upstream.issuer.clone(),
         nonce: request.nonce.clone(),
-        pkce_verifier: ring.seal_column(PKCE_VERIFIER, state, request.pkce_verifier.expose())?,
+        pkce_verifier: ring.encrypt_column(PKCE_VERIFIER, state, request.pkce_verifier.expose())?,
         // The key of our assertion, by its thumbprint; none for a public client.
         signing_public_key: match &upstream.auth {
             UpstreamAuth::PrivateKeyJwt { kid } => kid.clone(),
             UpstreamAuth::None => String::new(),
         },
-        dpop_private_key: ring.seal_column(DPOP_PRIVATE_KEY, state, request.dpop_private_key.expose())?,
+        dpop_private_key: ring.encrypt_column(DPOP_PRIVATE_KEY, state, request.dpop_private_key.expose())?,
         created_at: request.created_at.as_secs(),
         expires_at: request.expires_at.as_secs(),
         auth_request_id: request.auth_request_id.as_str().to_owned(),
@@ -88,7 +88,7 @@ pub fn insert_upstream_request(
 /// [`StoreError`] when a query fails or the row is corrupt or does not open.
 pub fn consume_upstream_request(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     state: &OauthState,
     browser_id: &BrowserSessionId,
     now: Timestamp,
@@ -108,7 +108,7 @@ pub fn consume_upstream_request(
     if won == 1 { into_domain(row, ring).map(Some) } else { Ok(None) }
 }
 
-fn into_domain(row: Row, ring: &SealingKeyRing) -> Result<UpstreamRequest, StoreError> {
+fn into_domain(row: Row, ring: &EncryptionKeyRing) -> Result<UpstreamRequest, StoreError> {
     let verifier = ring.open_column(PKCE_VERIFIER, &row.oauth_state, &row.pkce_verifier)?;
     Ok(UpstreamRequest {
         pkce_verifier: CodeVerifier::parse(verifier.expose())

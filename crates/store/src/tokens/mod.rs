@@ -2,7 +2,7 @@
 
 pub mod grants;
 
-use causeway_domain::grant::{AccessSubject, AccessToken, Person, RefreshRevocation, RefreshToken};
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken, User};
 use causeway_domain::secret::{Access, Refresh};
 use causeway_domain::{ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::dsl::exists;
@@ -41,17 +41,17 @@ const fn access(name: &'static str) -> Column {
 
 impl AccessRow {
     fn of(token: &AccessToken) -> Self {
-        let person = match &token.subject {
-            AccessSubject::Person(person) => Some(person),
+        let user = match &token.subject {
+            AccessSubject::User(user) => Some(user),
             AccessSubject::Client => None,
         };
         Self {
             token: token.token.as_str().to_owned(),
             token_type: if token.dpop_jkt.is_some() { "DPoP" } else { "Bearer" }.to_owned(),
             client_id: token.client_id.as_str().to_owned(),
-            user_id: person.map(|person| person.did.as_str().to_owned()),
-            session_id: person.map(|person| person.session_id.as_str().to_owned()),
-            session_iteration: person.and_then(|person| person.session_iteration),
+            user_id: user.map(|user| user.did.as_str().to_owned()),
+            session_id: user.map(|user| user.session_id.as_str().to_owned()),
+            session_iteration: user.and_then(|user| user.session_iteration),
             scope: Some(token.scope.to_string()),
             created_at: token.created_at.as_secs(),
             expires_at: token.expires_at.as_secs(),
@@ -64,7 +64,7 @@ impl AccessRow {
 
     fn into_domain(self) -> Result<AccessToken, StoreError> {
         let subject = match (self.user_id, self.session_id) {
-            (Some(did), Some(session_id)) => AccessSubject::Person(Person {
+            (Some(did), Some(session_id)) => AccessSubject::User(User {
                 did: access("user_id").did(&did)?,
                 session_id: UpstreamSessionId::new(session_id),
                 session_iteration: self.session_iteration,
@@ -225,9 +225,9 @@ pub fn mark_access_token_used(
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn is_superseded(c: &mut AnyConnection, token: &AccessToken) -> Result<bool, StoreError> {
-    let AccessSubject::Person(person) = &token.subject else { return Ok(false) };
+    let AccessSubject::User(user) = &token.subject else { return Ok(false) };
     let superseded = oauth_refresh_token::table
-        .filter(oauth_refresh_token::session_id.eq(Some(person.session_id.as_str())))
+        .filter(oauth_refresh_token::session_id.eq(Some(user.session_id.as_str())))
         .filter(oauth_refresh_token::created_at.eq(token.created_at.as_secs()))
         .filter(oauth_refresh_token::access_token.eq(token.token.as_str()))
         .filter(oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Superseded.as_str())));
@@ -430,11 +430,11 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
         ))
         .execute(c)?;
     // By the user, whose index serves for the session too.
-    let person = upstream_session::table
+    let user = upstream_session::table
         .filter(upstream_session::session_id.eq(session_id.as_str()))
         .select(upstream_session::did.nullable());
     let access_tokens = oauth_access_token::table
-        .filter(oauth_access_token::user_id.eq_any(person))
+        .filter(oauth_access_token::user_id.eq_any(user))
         .filter(oauth_access_token::session_id.eq(own))
         .filter(oauth_access_token::revoked.eq(false));
     Ok(revoked + diesel::update(access_tokens).set(oauth_access_token::revoked.eq(true)).execute(c)?)

@@ -6,8 +6,8 @@ use std::future::Future;
 use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{
-    AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, Person,
-    RefreshToken,
+    AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
+    User,
 };
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_domain::upkeep::Cooldown;
@@ -17,7 +17,7 @@ use causeway_domain::{
     SessionState, SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::clients;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys::StoredKey;
 use causeway_store::sessions;
 use causeway_store::testing::TestDatabase;
@@ -45,15 +45,15 @@ where
     }
 }
 
-pub(crate) fn ring() -> SealingKeyRing {
-    SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng)).unwrap()
+pub(crate) fn ring() -> EncryptionKeyRing {
+    EncryptionKeyRing::parse(&EncryptionKeyRing::generate(&SystemRng)).unwrap()
 }
 
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) kind: &'static str,
     pub(crate) store: Store,
-    pub(crate) ring: SealingKeyRing,
+    pub(crate) ring: EncryptionKeyRing,
 }
 
 impl World {
@@ -186,7 +186,7 @@ pub(crate) fn access_token(session: &SessionHead) -> AccessToken {
     AccessToken {
         token: hash(),
         client_id: session.client_id.clone(),
-        subject: AccessSubject::Person(Person {
+        subject: AccessSubject::User(User {
             did: session.did.clone(),
             session_id: session.session_id.clone(),
             session_iteration: Some(session.iteration),

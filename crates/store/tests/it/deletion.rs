@@ -135,14 +135,14 @@ fn clients_and_acts_are_listed_in_pages() {
             rows.iter().map(|row| (-row.created_at.as_secs(), row.client_id.clone())).collect();
         expected.sort();
         let tenant = rows[0].tenant_id.clone();
-        let act = AuditEvent::new(tenant.clone(), NOW, Actor::Operator, "looked", "ok");
+        let event = AuditEvent::new(tenant.clone(), NOW, Actor::Operator, "looked", "ok");
         world
             .write(move |c| {
                 for row in &rows {
                     clients::insert_client(c, row)?;
-                    insert_audit_event(c, &act.clone().of_client(&row.client_id))?;
+                    insert_audit_event(c, &event.clone().of_client(&row.client_id))?;
                 }
-                insert_audit_event(c, &act)
+                insert_audit_event(c, &event)
             })
             .await;
         let (mut seen, mut next) = (Vec::new(), None);
@@ -156,18 +156,18 @@ fn clients_and_acts_are_listed_in_pages() {
             }
         }
         assert_eq!(seen, expected);
-        let (mut acts, mut next) = (0, None);
+        let (mut events, mut next) = (0, None);
         loop {
             let (page, tenant) = (PageRequest { after: next, limit: 3 }, tenant.clone());
             let filter = AuditFilter { event: Some("looked".to_owned()), ..AuditFilter::default() };
             let found = world.read(move |c| list_audit_events(c, &tenant, &filter, &page)).await;
-            acts += found.items.len();
+            events += found.items.len();
             next = found.next;
             if next.is_none() {
                 break;
             }
         }
-        assert_eq!(acts, 8);
+        assert_eq!(events, 8);
         // A place that nobody gave out is behind everything.
         let page = PageRequest { after: Some("nonsense".to_owned()), limit: 3 };
         assert!(world.read(move |c| clients::list_clients(c, &tenant, &page)).await.items.is_empty());

@@ -52,7 +52,7 @@ INSERT INTO oauth_dpop_nonce (nonce, expires_at) VALUES ('n', 9);
 INSERT INTO oauth_auth_request (session_id, client_id, redirect_uri, response_type, created_at, expires_at, browser_id)
 VALUES ('ar', 'c', 'https://a.example', 'code', 1, 9, 'b');
 INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oauth_state, signing_key_jkt, dpop_key)
-VALUES ('us', 1, 1, '', 'jkt', 'sealed');
+VALUES ('us', 1, 1, '', 'jkt', 'encrypted');
 INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_verifier, signing_public_key,
     dpop_private_key, created_at, expires_at, auth_request_id, browser_id, pds, upstream_client_id, upstream_auth,
     upstream_redirect_uri, dpop_jkt)
@@ -100,7 +100,7 @@ fn up_down_and_up_with_rows_in_every_table() {
             "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, \
              issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
              VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1); \
-             INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'sealed', 1, NULL);",
+             INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'encrypted', 1, NULL);",
         );
         assert_eq!(migrate::down(url, 1).unwrap(), last);
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Behind { pending: 1 });

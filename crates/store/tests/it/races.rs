@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use causeway_domain::{Jkt, OneUse};
+use causeway_domain::{Jkt, ReplayKey};
 use causeway_store::authorization::codes;
 use causeway_store::authorization::par;
 use causeway_store::authorization::replay;
@@ -62,8 +62,8 @@ fn one_of_sixteen_consumes_a_code() {
 #[test]
 fn one_of_sixteen_uses_a_proof() {
     on_each(|world| async move {
-        let once = OneUse::dpop_proof(&Jkt::new("k"), "j", NOW.plus(300));
-        let consume = |world: World, once: OneUse| async move {
+        let once = ReplayKey::dpop_proof(&Jkt::new("k"), "j", NOW.plus(300));
+        let consume = |world: World, once: ReplayKey| async move {
             world.write(move |c| replay::consume_once(c, &once)).await
         };
         assert_eq!(race(|| consume(world.clone(), once.clone())).await, 1, "{}", world.kind);
@@ -192,8 +192,8 @@ fn an_upstream_request_comes_back_whole_and_leaves_no_secret() {
         let request = upstream_request(&auth_request(&client()));
         let (row, ring) = (request.clone(), world.ring.clone());
         world.write(move |c| upstream_requests::insert_upstream_request(c, &ring, &row)).await;
-        let sealed = world.store.read(move |c| secrets(c)).await.unwrap();
-        assert!(sealed.pkce_verifier.starts_with("v1.") && !sealed.dpop_private_key.contains("canary"));
+        let encrypted = world.store.read(move |c| secrets(c)).await.unwrap();
+        assert!(encrypted.pkce_verifier.starts_with("v1.") && !encrypted.dpop_private_key.contains("canary"));
         let (state, browser, ring) =
             (request.oauth_state.clone(), request.browser_id.clone(), world.ring.clone());
         let back = world

@@ -1,14 +1,14 @@
 //! Single-use values.
 
-use causeway_domain::{ClientId, Jkt, OneUse};
+use causeway_domain::{ClientId, Jkt, ReplayKey};
 use causeway_store::StoreError;
 use causeway_store::authorization::replay::{consume_once, consume_shared};
 use causeway_store::operations::sweep::sweep_expired;
 
 use crate::common::{NOW, on_each};
 
-fn proof(jkt: &str, jti: &str) -> OneUse {
-    OneUse::dpop_proof(&Jkt::new(jkt), jti, NOW.plus(300))
+fn proof(jkt: &str, jti: &str) -> ReplayKey {
+    ReplayKey::dpop_proof(&Jkt::new(jkt), jti, NOW.plus(300))
 }
 
 #[test]
@@ -21,9 +21,9 @@ fn once_until_it_is_swept() {
                 // Another name, another key, another purpose: another thing.
                 assert!(consume_once(c, &proof("k", "i"))?);
                 assert!(consume_once(c, &proof("l", "j"))?);
-                assert!(consume_once(c, &OneUse::assertion(&ClientId::new("k"), "j", NOW.plus(300)))?);
+                assert!(consume_once(c, &ReplayKey::assertion(&ClientId::new("k"), "j", NOW.plus(300)))?);
                 // Changing the expiry does not allow a second use.
-                assert!(!consume_once(c, &OneUse::dpop_proof(&Jkt::new("k"), "j", NOW.plus(301)))?);
+                assert!(!consume_once(c, &ReplayKey::dpop_proof(&Jkt::new("k"), "j", NOW.plus(301)))?);
                 sweep_expired(c, NOW.plus(299), 10)?;
                 assert!(!consume_once(c, &proof("k", "j"))?);
                 assert_eq!(sweep_expired(c, NOW.plus(300), 10)?.deleted, 4);

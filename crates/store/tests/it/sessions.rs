@@ -269,8 +269,9 @@ fn tokens_that_come_too_late_are_revoked() {
         let (id, ring) = (session.session_id.clone(), world.ring.clone());
         world
             .write(move |c| {
-                let late =
-                    |c: &mut _| sessions::owe_revocation(c, &ring, &id, 1, &token_set("late"), NOW.plus(20));
+                let late = |c: &mut _| {
+                    sessions::enqueue_revocation(c, &ring, &id, 1, &token_set("late"), NOW.plus(20))
+                };
                 assert!(!late(c)?, "it lives");
                 sessions::end_session(c, &id, NOW.plus(10))?;
                 let spent = sessions::claim_revocation(c, &id, NOW.plus(10), NOW.plus(9999))?.unwrap();

@@ -56,7 +56,7 @@ fn what_a_client_has_for_itself_is_revoked_alone() {
         let (_, session) = world.client_and_session().await;
         world
             .write(move |c| {
-                let (persons, _) = pair(c, &session, None)?;
+                let (users, _) = pair(c, &session, None)?;
                 let own = AccessToken { subject: AccessSubject::Client, ..access_token(&session) };
                 tokens::insert_access_token(c, &own)?;
                 assert_eq!(tokens::find_access_token(c, &own.token)?.as_ref(), Some(&own));
@@ -66,7 +66,7 @@ fn what_a_client_has_for_itself_is_revoked_alone() {
                 assert_eq!((revoke("another")?, revoke("default")?), (0, 1));
                 let revoked = AccessToken { revoked: true, ..own };
                 assert_eq!(tokens::find_access_token(c, &revoked.token)?, Some(revoked));
-                assert_eq!(tokens::find_access_token(c, &persons.token)?, Some(persons));
+                assert_eq!(tokens::find_access_token(c, &users.token)?, Some(users));
                 Ok(())
             })
             .await;

@@ -12,7 +12,7 @@ pub(super) fn all() -> [(&'static str, Value); 11] {
         ("AdminClients", page("clients")),
         ("AdminSessions", page("sessions")),
         ("AdminKeys", list("keys")),
-        ("AdminActs", page("events")),
+        ("AdminAuditEvents", page("events")),
         ("AdminObject", json!({ "type": "object" })),
         (
             "AdminSecret",

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use causeway_domain::client::{Client, GrantType, Leave, ValidClientMetadata};
+use causeway_domain::client::{Client, Entitlement, GrantType, ValidClientMetadata};
 use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
 use causeway_domain::{ResourceScopes, Resources, Scope};
 
@@ -16,7 +16,7 @@ pub(crate) enum Declares {
     /// Those of each request: the `client_id` of the loopback client is its document.
     Asked,
     /// The maximum scope: one document for all clients.
-    Ceiling,
+    Maximum,
     /// Those that the client registered, within the maximum scope: a document of its own.
     Registered,
 }
@@ -37,22 +37,22 @@ const OWN: [OwnScope; 5] = [
 /// The policy for scopes that a client may request, and for those requested upstream.
 #[derive(Clone, Debug)]
 pub struct ScopePolicy {
-    ceiling: Scope,
+    max_scope: Scope,
     declares: Declares,
     supported: Scope,
     resource_scopes: ResourceScopes,
 }
 
 impl ScopePolicy {
-    pub(crate) fn new(ceiling: Scope, declares: Declares, resource_scopes: ResourceScopes) -> Self {
-        let email = ceiling.covers(&EMAIL);
+    pub(crate) fn new(max_scope: Scope, declares: Declares, resource_scopes: ResourceScopes) -> Self {
+        let email = max_scope.covers(&EMAIL);
         let is_for_all = |own: &OwnScope| match own {
             OwnScope::Email => email,
             own => *own != OwnScope::BackgroundAccess,
         };
         let own = OWN.into_iter().filter(is_for_all).map(ScopeValue::Own);
-        let supported = ceiling.iter().cloned().chain(own).collect();
-        Self { ceiling, declares, supported, resource_scopes }
+        let supported = max_scope.iter().cloned().chain(own).collect();
+        Self { max_scope, declares, supported, resource_scopes }
     }
 
     /// The scopes that every client may be granted, as far as they can be listed: narrower atproto scopes may
@@ -119,7 +119,7 @@ impl ScopePolicy {
     /// Whether a value can be requested from the authorization server, given what our client document lists.
     fn can_deliver(&self, value: &ScopeValue, client: &Client) -> bool {
         if self.declares == Declares::Asked {
-            return self.ceiling.covers(value);
+            return self.max_scope.covers(value);
         }
         let declared = self.declared(Some(client));
         match value {
@@ -151,16 +151,16 @@ impl ScopePolicy {
         let Some(named) = &metadata.scope else { return Ok(None) };
         let can_have = |value: &&ScopeValue| match value {
             ScopeValue::Own(OwnScope::BackgroundAccess) => {
-                known.is_some_and(|client| client.has_leave(Leave::BackgroundAccess))
+                known.is_some_and(|client| client.has_entitlement(Entitlement::BackgroundAccess))
             }
             ScopeValue::Own(OwnScope::OfflineAccess) => {
                 metadata.grant_types.contains(&GrantType::RefreshToken)
             }
-            ScopeValue::Own(OwnScope::Email) => self.ceiling.covers(&EMAIL),
+            ScopeValue::Own(OwnScope::Email) => self.max_scope.covers(&EMAIL),
             ScopeValue::Own(OwnScope::Address | OwnScope::Phone) => false,
             ScopeValue::Own(OwnScope::Openid | OwnScope::Profile) => true,
             ScopeValue::Resource(name) => self.resource_scopes.find(name).is_some(),
-            value => self.ceiling.covers(value),
+            value => self.max_scope.covers(value),
         };
         let (available, missing): (Vec<_>, Vec<_>) = named.iter().partition(can_have);
         let refused: Vec<_> =
@@ -174,24 +174,24 @@ impl ScopePolicy {
     }
 
     /// The maximum scope that any client can be granted upstream.
-    pub(crate) const fn ceiling(&self) -> &Scope {
-        &self.ceiling
+    pub(crate) const fn max_scope(&self) -> &Scope {
+        &self.max_scope
     }
 
     /// The scope that the full client document for a client lists; without a client, that for all of them.
     pub(crate) fn declared(&self, client: Option<&Client>) -> Scope {
         match (self.declares, client.and_then(|client| client.scope.as_ref())) {
             (Declares::Registered, Some(registered)) => {
-                wanted(registered).into_iter().filter(|value| self.ceiling.covers(value)).collect()
+                wanted(registered).into_iter().filter(|value| self.max_scope.covers(value)).collect()
             }
-            _ => self.ceiling.clone(),
+            _ => self.max_scope.clone(),
         }
     }
 
     /// The scope to request upstream: each value as the client requested it if our document lists it,
     /// otherwise the least value of the document that covers it.
     pub(crate) fn upstream(&self, client: &Client, asked: &Scope) -> Scope {
-        let wanted = wanted(asked).into_iter().filter(|value| self.ceiling.covers(value));
+        let wanted = wanted(asked).into_iter().filter(|value| self.max_scope.covers(value));
         if self.declares == Declares::Asked {
             return wanted.collect();
         }
@@ -212,7 +212,7 @@ impl ScopePolicy {
     pub(crate) fn upstream_coarse(&self, asked: &Scope, listed: &[String]) -> Scope {
         let there_is = |transition: Transition| {
             listed.iter().any(|name| name == transition.as_str())
-                && self.ceiling.covers(&ScopeValue::Transition(transition))
+                && self.max_scope.covers(&ScopeValue::Transition(transition))
         };
         let all = Transition::ALL.into_iter().filter(|transition| there_is(*transition));
         let coarse: Scope =
@@ -242,7 +242,7 @@ impl ScopePolicy {
                     .scope
                     .as_ref()
                     .is_none_or(|scope| scope.has(&ScopeValue::Own(own)) || scope.covers(&EMAIL));
-                registered && self.ceiling.covers(&EMAIL)
+                registered && self.max_scope.covers(&EMAIL)
             }
             OwnScope::BackgroundAccess => client.allows_background_access(),
             OwnScope::Address | OwnScope::Phone => false,
@@ -278,14 +278,14 @@ fn is_optional(value: &ScopeValue) -> bool {
 /// Checks that the operator may give a client these scopes; otherwise returns those that no client can be
 /// granted.
 pub(crate) fn admit_of_operator(
-    ceiling: &Scope,
+    max_scope: &Scope,
     resource_scopes: &ResourceScopes,
     scope: &Scope,
 ) -> Result<(), String> {
     let is_refused = |value: &&ScopeValue| match value {
         ScopeValue::Own(_) => false,
         ScopeValue::Resource(name) => resource_scopes.find(name).is_none(),
-        value => !ceiling.covers(value),
+        value => !max_scope.covers(value),
     };
     let refused: Vec<_> = scope.iter().filter(is_refused).map(ToString::to_string).collect();
     if refused.is_empty() { Ok(()) } else { Err(refused.join(" ")) }

@@ -3,15 +3,15 @@ use causeway_domain::{ClientId, TenantId, Timestamp};
 
 use super::*;
 
-const CEILING: &str = "atproto transition:generic transition:email";
+const MAX_SCOPE: &str = "atproto transition:generic transition:email";
 const LISTED: [&str; 4] = ["atproto", "transition:generic", "transition:email", "transition:chat.bsky"];
 
 fn scope(text: &str) -> Scope {
     Scope::parse(text).unwrap()
 }
 
-fn policy(ceiling: &str, declares: Declares) -> ScopePolicy {
-    ScopePolicy::new(scope(ceiling), declares, ResourceScopes::default())
+fn policy(max_scope: &str, declares: Declares) -> ScopePolicy {
+    ScopePolicy::new(scope(max_scope), declares, ResourceScopes::default())
 }
 
 fn client(registered: Option<&str>) -> Client {
@@ -34,8 +34,8 @@ fn admit(policy: &ScopePolicy, asked: &str, client: &Client) -> Result<String, S
 }
 
 #[test]
-fn admits_within_ceiling_and_registration() {
-    let policy = policy(CEILING, Declares::Ceiling);
+fn admits_within_maximum_and_registration() {
+    let policy = policy(MAX_SCOPE, Declares::Maximum);
     let anything = client(None);
     let registered = client(Some("atproto transition:generic"));
     let admit = |asked, client| admit(&policy, asked, client);
@@ -60,7 +60,7 @@ fn admits_within_ceiling_and_registration() {
 /// Scopes that a client may not have are harmless beside those that it may have.
 #[test]
 fn leaves_out_what_is_not_to_be_had() {
-    let policy = policy(CEILING, Declares::Ceiling);
+    let policy = policy(MAX_SCOPE, Declares::Maximum);
     let (anything, registered) = (client(None), client(Some("atproto background_access")));
     for (asked, client, granted) in [
         ("openid background_access", &anything, "openid"),
@@ -92,7 +92,7 @@ fn leaves_out_what_is_not_to_be_had() {
 fn scopes_of_resources() {
     let declared = ["https://notes.example/mcp notes:read Read your notes"];
     let declared = ResourceScopes::parse(&declared).unwrap();
-    let policy = ScopePolicy::new(scope(CEILING), Declares::Ceiling, declared);
+    let policy = ScopePolicy::new(scope(MAX_SCOPE), Declares::Maximum, declared);
     let notes = Resources::parse(&["https://notes.example/mcp"]).unwrap();
     let admit = |asked, registered, resources: &Resources| {
         policy.admit(asked, &client(registered), resources).map(|scope| scope.to_string())
@@ -117,7 +117,7 @@ fn scopes_of_resources() {
 #[test]
 fn registers_what_can_be_had() {
     let declared = ResourceScopes::parse(&["https://notes.example/mcp notes:read Read your notes"]).unwrap();
-    let policy = ScopePolicy::new(scope(CEILING), Declares::Ceiling, declared);
+    let policy = ScopePolicy::new(scope(MAX_SCOPE), Declares::Maximum, declared);
     let metadata = |named: &str| {
         let metadata = ClientMetadata {
             redirect_uris: vec!["https://app.example/cb".to_owned()],
@@ -145,8 +145,8 @@ fn registers_what_can_be_had() {
 
 #[test]
 fn what_is_between_us_and_the_client() {
-    let with_email = policy(CEILING, Declares::Ceiling);
-    let without = policy("atproto transition:generic", Declares::Ceiling);
+    let with_email = policy(MAX_SCOPE, Declares::Maximum);
+    let without = policy("atproto transition:generic", Declares::Maximum);
     let all = "openid profile email offline_access address phone";
     let admit = |policy: &ScopePolicy, asked, registered| admit(policy, asked, &client(registered));
     let allow = |policy: &ScopePolicy, asked, client: &Client| {
@@ -176,19 +176,19 @@ fn what_is_between_us_and_the_client() {
 
 #[test]
 fn upstream_by_what_the_document_names() {
-    use Declares::{Asked, Ceiling, Registered};
-    let upstream = |declares, ceiling, registered, asked| {
-        policy(ceiling, declares).upstream(&client(registered), &scope(asked)).to_string()
+    use Declares::{Asked, Maximum, Registered};
+    let upstream = |declares, max_scope, registered, asked| {
+        policy(max_scope, declares).upstream(&client(registered), &scope(asked)).to_string()
     };
     let narrow = "openid repo:a.b.c?action=create blob:image/png email";
     assert_eq!(
-        upstream(Asked, CEILING, None, narrow),
+        upstream(Asked, MAX_SCOPE, None, narrow),
         "atproto repo:a.b.c?action=create blob:image/png account:email"
     );
-    assert_eq!(upstream(Ceiling, CEILING, None, narrow), "atproto transition:generic transition:email");
+    assert_eq!(upstream(Maximum, MAX_SCOPE, None, narrow), "atproto transition:generic transition:email");
     assert_eq!(
         upstream(
-            Ceiling,
+            Maximum,
             "atproto transition:generic repo:a.b.c account:email transition:email",
             None,
             narrow
@@ -196,14 +196,14 @@ fn upstream_by_what_the_document_names() {
         "atproto repo:a.b.c transition:generic account:email"
     );
     assert_eq!(
-        upstream(Registered, CEILING, Some("repo:a.b.c blob:*/* email"), narrow),
+        upstream(Registered, MAX_SCOPE, Some("repo:a.b.c blob:*/* email"), narrow),
         "atproto repo:a.b.c blob:*/* account:email"
     );
     assert_eq!(
-        upstream(Registered, CEILING, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"),
+        upstream(Registered, MAX_SCOPE, Some("repo:a.b.fooBar"), "repo:A.b.FOObar"),
         "atproto repo:a.b.fooBar"
     );
-    assert_eq!(upstream(Registered, CEILING, None, narrow), "atproto transition:generic transition:email");
+    assert_eq!(upstream(Registered, MAX_SCOPE, None, narrow), "atproto transition:generic transition:email");
     assert_eq!(upstream(Asked, "atproto", None, "openid email repo:a.b.c"), "atproto");
     assert_eq!(
         upstream(Registered, "atproto repo:a.b.c", Some("repo:a.b.c repo:a.b.d"), "repo:a.b.d"),
@@ -214,21 +214,21 @@ fn upstream_by_what_the_document_names() {
 /// An authorization server resolves a permission set only when it is requested by name.
 #[test]
 fn permission_sets_go_by_their_name() {
-    let admits = |declares, ceiling, registered| {
-        admit(&policy(ceiling, declares), "include:a.b.auth", &client(registered)).is_ok()
+    let admits = |declares, max_scope, registered| {
+        admit(&policy(max_scope, declares), "include:a.b.auth", &client(registered)).is_ok()
     };
-    assert!(admits(Declares::Asked, CEILING, None));
-    assert!(!admits(Declares::Ceiling, CEILING, None));
-    assert!(admits(Declares::Ceiling, "atproto include:a.b.auth", None));
-    assert!(admits(Declares::Registered, CEILING, Some("include:a.b.auth")));
-    assert!(!admits(Declares::Registered, CEILING, None));
+    assert!(admits(Declares::Asked, MAX_SCOPE, None));
+    assert!(!admits(Declares::Maximum, MAX_SCOPE, None));
+    assert!(admits(Declares::Maximum, "atproto include:a.b.auth", None));
+    assert!(admits(Declares::Registered, MAX_SCOPE, Some("include:a.b.auth")));
+    assert!(!admits(Declares::Registered, MAX_SCOPE, None));
     assert!(!admits(Declares::Asked, "atproto", None));
 }
 
 #[test]
 fn coarse_by_what_the_server_lists() {
-    let coarse = |ceiling, asked, listed: &[String]| {
-        policy(ceiling, Declares::Ceiling).upstream_coarse(&scope(asked), listed).to_string()
+    let coarse = |max_scope, asked, listed: &[String]| {
+        policy(max_scope, Declares::Maximum).upstream_coarse(&scope(asked), listed).to_string()
     };
     let all = "atproto transition:generic transition:email transition:chat.bsky";
     let narrow = "openid repo:a.b.c email identity:handle include:a.b.auth";

@@ -61,11 +61,11 @@ pub async fn register(ctx: &Ctx, metadata: ClientMetadata) -> Result<Registered,
         ..valid.into_client(ClientId::random(ctx.rng()), ctx.tenant().clone(), hash, ctx.now())
     };
     let row = client.clone();
-    let act = audit::act(ctx, Actor::Client, "client_registered", "ok").of_client(&client.client_id);
+    let event = audit::event(ctx, Actor::Client, "client_registered", "ok").of_client(&client.client_id);
     ctx.store()
         .write(move |c| {
             clients::insert_client(c, &row)?;
-            insert_audit_event(c, &act).map_err(Internal::from)
+            insert_audit_event(c, &event).map_err(Internal::from)
         })
         .await?;
     tracing::info!(client_id = %client.client_id, client_name = %client.client_name, "client registered");

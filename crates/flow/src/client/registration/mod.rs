@@ -14,7 +14,7 @@ use crate::client::registration::create::{self, RegisterError, Registered};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::limits::{self, Act, TooMany};
+use crate::operations::limits::{self, RateLimitedAction, TooMany};
 use crate::operations::sweep;
 
 /// The policy for dynamic client registration.
@@ -78,13 +78,13 @@ impl RegistrationError {
 /// [`RegistrationError::Off`], [`RegistrationError::InitialToken`] or [`RegistrationError::TooMany`].
 pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Result<(), RegistrationError> {
     match ctx.registration() {
-        RegistrationPolicy::Open => Ok(limits::permit(ctx, Act::Registration, None, address)?),
+        RegistrationPolicy::Open => Ok(limits::permit(ctx, RateLimitedAction::Registration, None, address)?),
         RegistrationPolicy::Token(wanted) => {
             // The right token is accepted regardless of earlier failures from its address.
             if token == Some(wanted) {
                 return Ok(());
             }
-            limits::permit(ctx, Act::FailedAuthentication, None, address)?;
+            limits::permit(ctx, RateLimitedAction::FailedAuthentication, None, address)?;
             Err(RegistrationError::InitialToken)
         }
         RegistrationPolicy::Off => Err(RegistrationError::Off),
@@ -103,17 +103,17 @@ pub async fn find(
     token: &PlainToken<Registration>,
     address: Option<IpAddr>,
 ) -> Result<Client, RegistrationError> {
-    limits::check_client(ctx, Act::FailedAuthentication, client_id, address)?;
+    limits::check_client(ctx, RateLimitedAction::FailedAuthentication, client_id, address)?;
     let (tenant, id) = (ctx.tenant().clone(), client_id.clone());
     let found = ctx.store().read::<_, Internal, _>(move |c| Ok(rows::find_client(c, &tenant, &id)?)).await?;
     let Some(client) = found else {
-        limits::permit(ctx, Act::FailedAuthentication, Some(client_id), address)?;
+        limits::permit(ctx, RateLimitedAction::FailedAuthentication, Some(client_id), address)?;
         return Err(RegistrationError::Token);
     };
     if client.registration_access_token.as_ref().is_some_and(|hash| hash.matches(token)) {
         return Ok(client);
     }
-    limits::count(ctx, Act::FailedAuthentication, client_id, address);
+    limits::count(ctx, RateLimitedAction::FailedAuthentication, client_id, address);
     Err(RegistrationError::Token)
 }
 
@@ -140,8 +140,8 @@ pub async fn update(
         return Err(RegistrationError::Differs);
     }
     let valid = create::check(ctx, metadata, Some(&client))?.keeping_allowances_of(&client);
-    let act = audit::act(ctx, Actor::Client, "client_updated", "ok");
-    let updated = replace(ctx, client, valid, act).await?;
+    let event = audit::event(ctx, Actor::Client, "client_updated", "ok");
+    let updated = replace(ctx, client, valid, event).await?;
     tracing::info!("client updated its registration");
     Ok(updated)
 }
@@ -174,17 +174,17 @@ async fn replace(
     ctx: &Ctx,
     client: Client,
     valid: ValidClientMetadata,
-    act: AuditEvent,
+    event: AuditEvent,
 ) -> Result<Registered, RegistrationError> {
     let (updated, fresh) = changed(&client, valid, ctx.rng(), ctx.now());
     let row = updated.clone();
-    let act = act.of_client(&row.client_id);
+    let event = event.of_client(&row.client_id);
     let found = ctx
         .store()
         .write(move |c| {
             let found = rows::update_client(c, &row)?;
             if found {
-                insert_audit_event(c, &act)?;
+                insert_audit_event(c, &event)?;
             }
             Ok::<_, Internal>(found)
         })
@@ -203,13 +203,13 @@ async fn replace(
 #[tracing::instrument(name = "flow.registration.delete", skip_all, fields(client_id = %client.client_id))]
 pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
     let (tenant, client_id, now) = (client.tenant_id.clone(), client.client_id.clone(), ctx.now());
-    let act = audit::act(ctx, Actor::Client, "client_deleted", "ok").of_client(&client_id);
+    let event = audit::event(ctx, Actor::Client, "client_deleted", "ok").of_client(&client_id);
     let deleted = ctx
         .store()
         .write(move |c| {
             let deleted = rows::delete_client(c, &tenant, &client_id, now)?;
             if deleted {
-                insert_audit_event(c, &act)?;
+                insert_audit_event(c, &event)?;
             }
             Ok::<_, Internal>(deleted)
         })

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::order;
-use crate::client::caller::{Caller, Replayed};
+use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
@@ -57,7 +57,11 @@ impl From<StoreError> for ListenError {
 /// # Errors
 /// [`ListenError`].
 #[tracing::instrument(name = "flow.events.listen", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn listen(ctx: &Ctx, caller: &Caller, last: Option<i64>) -> Result<Listener, ListenError> {
+pub async fn listen(
+    ctx: &Ctx,
+    caller: &AuthenticatedClient,
+    last: Option<i64>,
+) -> Result<Listener, ListenError> {
     if caller.client.client_type() == ClientType::Public {
         return Err(ListenError::PublicClient);
     }
@@ -179,7 +183,7 @@ impl Hub {
             latest: watch::Sender::new(Some(latest)),
             streams: VecDeque::new(),
         });
-        listening.tell(Some(latest));
+        listening.notify(Some(latest));
         if of_client >= PER_CLIENT
             && let Some((_, oldest)) = listening.streams.pop_front()
         {
@@ -214,9 +218,9 @@ impl Hub {
         streams.clients.keys().cloned().collect()
     }
 
-    fn tell(&self, client_id: &ClientId, latest: Option<i64>) {
+    fn notify(&self, client_id: &ClientId, latest: Option<i64>) {
         if let Some(listening) = self.streams().clients.get(client_id) {
-            listening.tell(latest);
+            listening.notify(latest);
         }
     }
 
@@ -226,7 +230,7 @@ impl Hub {
 }
 
 impl Listening {
-    fn tell(&self, latest: Option<i64>) {
+    fn notify(&self, latest: Option<i64>) {
         // An earlier read may arrive later.
         self.latest.send_if_modified(|known| {
             let is_news = latest.is_none() || *known < latest;
@@ -249,15 +253,15 @@ async fn poll(ctx: &Ctx) {
         if clients.is_empty() {
             return;
         }
-        match look(ctx, clients).await {
-            Ok(found) => found.iter().for_each(|(client_id, latest)| ctx.hub().tell(client_id, *latest)),
+        match find_latest(ctx, clients).await {
+            Ok(found) => found.iter().for_each(|(client_id, latest)| ctx.hub().notify(client_id, *latest)),
             Err(error) => tracing::warn!(%error, "events are told later"),
         }
     }
 }
 
 /// The latest event of each client, in one transaction.
-async fn look(ctx: &Ctx, clients: Vec<ClientId>) -> Result<Vec<(ClientId, Option<i64>)>, Internal> {
+async fn find_latest(ctx: &Ctx, clients: Vec<ClientId>) -> Result<Vec<(ClientId, Option<i64>)>, Internal> {
     order(ctx).await?;
     let tenant = ctx.tenant().clone();
     let look = move |c: &mut _| {

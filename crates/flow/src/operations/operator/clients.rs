@@ -85,14 +85,14 @@ impl Operator<'_> {
         let (valid, terms) = description.check(rules, None)?;
         let client_secret = valid.new_secret(rng);
         let hash = client_secret.as_ref().map(PlainToken::hash);
-        let (tenant, now, act) = self.about("client_created");
+        let (tenant, now, event) = self.about("client_created");
         let mut client = valid.into_client(ClientId::random(rng), tenant, hash, now);
         terms.apply_to(&mut client);
-        let (row, act) = (client.clone(), act.of_client(&client.client_id));
+        let (row, event) = (client.clone(), event.of_client(&client.client_id));
         self.store
             .write(move |c| {
                 clients::insert_client(c, &row)?;
-                insert_audit_event(c, &act).map_err(Internal::from)
+                insert_audit_event(c, &event).map_err(Internal::from)
             })
             .await?;
         Ok(Registered { client, client_secret, registration_access_token: None })

@@ -2,9 +2,9 @@
 //! command line, which has a database and no server. Each change is committed together with its audit event.
 
 mod clients;
-mod reseal;
+mod reencrypt;
 
-pub use self::reseal::{Progress, Resealed, Unreadable};
+pub use self::reencrypt::{Progress, Reencrypted, Unreadable};
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, Clock, TenantId, Timestamp, UpstreamSessionId};
 use causeway_store::clients::{self as rows, Purged};
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::admin::{self, SessionFilter};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::operations::keys::{self, StoredKey};
@@ -56,16 +56,16 @@ impl<'a> Operator<'a> {
 
     /// Over HTTP, by the request that is served now.
     pub(crate) fn over_http(ctx: &'a Ctx) -> Self {
-        Self { store: ctx.store(), by: audit::act(ctx, Actor::Operator, "", "ok").with("by", "http") }
+        Self { store: ctx.store(), by: audit::event(ctx, Actor::Operator, "", "ok").with("by", "http") }
     }
 
     /// An audit event of the operator's, to be committed together with the change.
-    pub fn act(&self, event: &str) -> AuditEvent {
+    pub fn audit_event(&self, event: &str) -> AuditEvent {
         AuditEvent { event: event.to_owned(), ..self.by.clone() }
     }
 
     fn about(&self, event: &str) -> (TenantId, Timestamp, AuditEvent) {
-        (self.by.tenant_id.clone(), self.by.at, self.act(event))
+        (self.by.tenant_id.clone(), self.by.at, self.audit_event(event))
     }
 
     /// Replaces a client's row and records the audit event `event`; `false`: the client was deleted.
@@ -73,12 +73,12 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// When the database does not answer.
     pub async fn replace_client(&self, client: &Client, event: &str) -> Result<bool, StoreError> {
-        let (row, act) = (client.clone(), self.act(event).of_client(&client.client_id));
+        let (row, event) = (client.clone(), self.audit_event(event).of_client(&client.client_id));
         self.store
             .write(move |c| {
                 let found = rows::update_client(c, &row)?;
                 if found {
-                    insert_audit_event(c, &act)?;
+                    insert_audit_event(c, &event)?;
                 }
                 Ok(found)
             })
@@ -91,13 +91,13 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// When the database does not answer.
     pub async fn delete_client(&self, client_id: &ClientId) -> Result<bool, StoreError> {
-        let (tenant, now, act) = self.about("client_deleted");
-        let (id, act) = (client_id.clone(), act.of_client(client_id));
+        let (tenant, now, event) = self.about("client_deleted");
+        let (id, event) = (client_id.clone(), event.of_client(client_id));
         self.store
             .write(move |c| {
                 let deleted = rows::delete_client(c, &tenant, &id, now)?;
                 if deleted {
-                    insert_audit_event(c, &act)?;
+                    insert_audit_event(c, &event)?;
                 }
                 Ok(deleted)
             })
@@ -118,13 +118,13 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// When the database does not answer.
     pub async fn end_session(&self, id: &UpstreamSessionId) -> Result<Option<bool>, StoreError> {
-        let ((tenant, now, act), wanted) = (self.about("revocation"), id.clone());
+        let ((tenant, now, event), wanted) = (self.about("revocation"), id.clone());
         self.store
             .write(move |c| {
                 let Some(session) = admin::find_session(c, &tenant, &wanted)? else { return Ok(None) };
                 let ended = sessions::end_session(c, &wanted, now)?;
                 if ended {
-                    insert_audit_event(c, &act.clone().of_session(&session))?;
+                    insert_audit_event(c, &event.clone().of_session(&session))?;
                 }
                 Ok(Some(ended))
             })
@@ -144,13 +144,13 @@ impl<'a> Operator<'a> {
     }
 
     async fn revoke_client_tokens(&self, client_id: &ClientId) -> Result<usize, StoreError> {
-        let (tenant, _, act) = self.about("revocation");
-        let (id, act) = (client_id.clone(), act.of_client(client_id));
+        let (tenant, _, event) = self.about("revocation");
+        let (id, event) = (client_id.clone(), event.of_client(client_id));
         self.store
             .write(move |c| {
                 let revoked = tokens::revoke_client_tokens(c, &tenant, &id)?;
                 if revoked > 0 {
-                    insert_audit_event(c, &act.clone().with("client_tokens", revoked))?;
+                    insert_audit_event(c, &event.clone().with("client_tokens", revoked))?;
                 }
                 Ok(revoked)
             })
@@ -166,14 +166,14 @@ impl<'a> Operator<'a> {
         wanted: &SessionFilter,
         after: Option<String>,
     ) -> Result<Page<SessionHead>, StoreError> {
-        let ((tenant, now, act), wanted) = (self.about("revocation"), wanted.clone());
+        let ((tenant, now, event), wanted) = (self.about("revocation"), wanted.clone());
         let batch = PageRequest { after, limit: BATCH };
         self.store
             .patient()
             .write(move |c| {
                 let ended = admin::end_sessions(c, &tenant, &wanted, &batch, now)?;
                 for session in &ended.items {
-                    insert_audit_event(c, &act.clone().of_session(session))?;
+                    insert_audit_event(c, &event.clone().of_session(session))?;
                 }
                 Ok(ended)
             })
@@ -186,15 +186,15 @@ impl<'a> Operator<'a> {
     /// When the database does not answer, or another process does the same at this moment.
     pub async fn rotate_key(
         &self,
-        ring: &Arc<SealingKeyRing>,
+        ring: &Arc<EncryptionKeyRing>,
         fresh: StoredKey,
     ) -> Result<Option<String>, StoreError> {
-        let (ring, act) = (Arc::clone(ring), self.act("key_rotated"));
-        let act = act.with("alg", fresh.alg.as_str()).with("kid", fresh.kid.as_str());
+        let (ring, event) = (Arc::clone(ring), self.audit_event("key_rotated"));
+        let event = event.with("alg", fresh.alg.as_str()).with("kid", fresh.kid.as_str());
         self.store
             .write(move |c| {
                 let old = keys::rotate_signing_key(c, &ring, &fresh)?;
-                insert_audit_event(c, &act)?;
+                insert_audit_event(c, &event)?;
                 Ok(old)
             })
             .await
@@ -205,12 +205,12 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// When the database does not answer.
     pub async fn retire_key(&self, kid: &str) -> Result<bool, StoreError> {
-        let (kid, act) = (kid.to_owned(), self.act("key_retired").with("kid", kid));
+        let (kid, event) = (kid.to_owned(), self.audit_event("key_retired").with("kid", kid));
         self.store
             .write(move |c| {
                 let done = keys::withdraw_signing_key(c, &kid)?;
                 if done {
-                    insert_audit_event(c, &act)?;
+                    insert_audit_event(c, &event)?;
                 }
                 Ok(done)
             })

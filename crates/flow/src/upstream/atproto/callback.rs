@@ -193,9 +193,9 @@ async fn fail(
     failure: Failure,
 ) -> Result<CallbackOutcome, CallbackError> {
     tracing::warn!(%failure, "sign-in failed");
-    let act = audit::act(ctx, Actor::Person, "sign_in", "failed").with("reason", failure.to_string());
-    let act = act.with("issuer", upstream.upstream.issuer.as_str());
-    if !end_request(ctx, request, act).await? {
+    let event = audit::event(ctx, Actor::User, "sign_in", "failed").with("reason", failure.to_string());
+    let event = event.with("issuer", upstream.upstream.issuer.as_str());
+    if !end_request(ctx, request, event).await? {
         // Another tab has advanced it meanwhile: its page is shown.
         return Ok(CallbackOutcome::Consent(request.id.clone()));
     }
@@ -360,7 +360,7 @@ async fn store_session(
     let mut binding = upstream.upstream.clone();
     binding.pds = origin_of(&identity.pds);
     let head = SessionHead {
-        session_id: UpstreamSessionId::issued(ctx.rng(), ctx.moment()),
+        session_id: UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis()),
         tenant_id: request.tenant_id.clone(),
         client_id: request.client_id.clone(),
         did: identity.did,
@@ -376,13 +376,14 @@ async fn store_session(
         cooldown: Cooldown::default(),
         correlation_id: request.correlation_id.clone(),
     };
-    let act = audit::act(ctx, Actor::Person, "sign_in", "ok").of_session(&head);
-    let act = act.with("issuer", head.upstream.issuer.as_str());
+    let event = audit::event(ctx, Actor::User, "sign_in", "ok").of_session(&head);
+    let event = event.with("issuer", head.upstream.issuer.as_str());
     let proof_id = proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));
     let stored = ctx
         .write_answer(|| {
             let (ring, request_id) = (ctx.ring(), request.id.clone());
-            let (head, tokens, proof_id, act) = (head.clone(), tokens.clone(), proof_id.clone(), act.clone());
+            let (head, tokens, proof_id, event) =
+                (head.clone(), tokens.clone(), proof_id.clone(), event.clone());
             move |c: &mut AnyConnection| {
                 if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
                     // Either another tab was first, or an earlier try did commit after all.
@@ -390,9 +391,9 @@ async fn store_session(
                     return Ok(found.is_some());
                 }
                 sessions::insert_session(c, &ring, &head, &tokens)?;
-                insert_audit_event(c, &act)?;
+                insert_audit_event(c, &event)?;
                 if let Some(proof_id) = &proof_id {
-                    proof::keep(c, proof_id, &request_id, &head)?;
+                    proof::store(c, proof_id, &request_id, &head)?;
                 }
                 Ok(true)
             }

@@ -18,7 +18,7 @@ use crate::error::Internal;
 use crate::upstream::keeper::{Lookup, NoAnswer, Upstream as _};
 
 /// How long a caller waits that has no handle to show.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// Seconds until a failed look-up is tried again.
 const RETRY_SECONDS: i64 = 60;
 /// Look-ups that are under way or have failed lately; beyond them none is begun.
@@ -82,7 +82,7 @@ pub async fn shown(ctx: &Ctx, head: &SessionHead) -> Option<Handle> {
     if head.verified_lately(now) {
         return head.handle.clone();
     }
-    match timeout(PATIENCE, check?).await.ok()?? {
+    match timeout(TIMEOUT, check?).await.ok()?? {
         HandleCheck::Verified(handle) => Some(handle),
         HandleCheck::None | HandleCheck::Unknown => None,
     }

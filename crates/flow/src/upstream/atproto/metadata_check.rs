@@ -20,13 +20,13 @@ pub struct Published {
 
 impl Published {
     /// The document for all clients.
-    pub fn shared(issuer: &str, ceiling: &Scope) -> Self {
-        Self::new(issuer, &Document { client: None, coarse: None }, ceiling)
+    pub fn shared(issuer: &str, max_scope: &Scope) -> Self {
+        Self::new(issuer, &Document { client: None, coarse: None }, max_scope)
     }
 
     /// The document of one client.
-    pub fn of_client(issuer: &str, client: &Client, ceiling: &Scope) -> Self {
-        let scope = ScopePolicy::new(ceiling.clone(), Declares::Registered, ResourceScopes::default())
+    pub fn of_client(issuer: &str, client: &Client, max_scope: &Scope) -> Self {
+        let scope = ScopePolicy::new(max_scope.clone(), Declares::Registered, ResourceScopes::default())
             .declared(Some(client));
         Self::new(issuer, &Document { client: Some(client.client_id.clone()), coarse: None }, &scope)
     }
@@ -54,7 +54,7 @@ impl Published {
         ] {
             let (is, wanted) = (&found[member], &self.expected[member]);
             if is != wanted {
-                problems.push(format!("{member} is {is} and must be {wanted}: {}", mend(member)));
+                problems.push(format!("{member} is {is} and must be {wanted}: {}", fix(member)));
             }
         }
         for member in ["redirect_uris", "grant_types", "response_types", "scope"] {
@@ -62,11 +62,11 @@ impl Published {
             let missing: Vec<&str> =
                 values(&self.expected[member]).into_iter().filter(|value| !has.contains(value)).collect();
             if !missing.is_empty() {
-                problems.push(format!("{member} lacks {}: {}", missing.join(" "), mend(member)));
+                problems.push(format!("{member} lacks {}: {}", missing.join(" "), fix(member)));
             }
         }
         if found["jwks"].is_null() == found["jwks_uri"].is_null() {
-            problems.push(format!("one of jwks and jwks_uri must be there, and not both: {}", mend("jwks")));
+            problems.push(format!("one of jwks and jwks_uri must be there, and not both: {}", fix("jwks")));
         }
         problems
     }
@@ -77,9 +77,9 @@ pub fn key_problems(media_type: &str, found: &Value, kid: Option<&str>) -> Vec<S
     let mut problems: Vec<String> = wrong_type(media_type).into_iter().collect();
     let keys = found["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     match kid {
-        _ if keys.is_empty() => problems.push(format!("keys is empty: {}", mend("keys"))),
+        _ if keys.is_empty() => problems.push(format!("keys is empty: {}", fix("keys"))),
         Some(kid) if keys.iter().all(|key| key["kid"] != kid) => {
-            problems.push(format!("keys lacks {kid}, which is in use: {}", mend("keys")));
+            problems.push(format!("keys lacks {kid}, which is in use: {}", fix("keys")));
         }
         _ => {}
     }
@@ -100,7 +100,7 @@ fn values(member: &Value) -> Vec<&str> {
     }
 }
 
-fn mend(member: &str) -> &'static str {
+fn fix(member: &str) -> &'static str {
     match member {
         "client_id" | "redirect_uris" => {
             "give the server the external-url that this command has, and restart it"
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn each_member_is_looked_at() {
-        let ceiling = Scope::parse("atproto transition:generic").unwrap();
-        let published = Published::shared("https://as.example", &ceiling);
+        let max_scope = Scope::parse("atproto transition:generic").unwrap();
+        let published = Published::shared("https://as.example", &max_scope);
         assert_eq!(published.url(), "https://as.example/oauth-client-metadata.json");
         let good = published.expected.clone();
         assert_eq!(published.problems("application/json", &good), [""; 0]);

@@ -10,7 +10,7 @@ use causeway_domain::session::{UpstreamAuth, UpstreamBinding};
 use causeway_domain::{ClientId, Clock, Scope, UpstreamClientId};
 use causeway_jose::EcKey;
 use causeway_store::Store;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -78,7 +78,7 @@ impl UpstreamProfile {
         mode: UpstreamClient,
         scope: &Scope,
         store: &Store,
-        ring: &Arc<SealingKeyRing>,
+        ring: &Arc<EncryptionKeyRing>,
         clock: &dyn Clock,
     ) -> Result<Self, SetUpError> {
         let stored = ensure_key(store, ring, clock).await?;
@@ -109,7 +109,10 @@ impl UpstreamProfile {
     ///
     /// # Errors
     /// When the database does not answer, or a stored key cannot be opened.
-    pub async fn key_in_use(store: &Store, ring: &Arc<SealingKeyRing>) -> Result<Option<String>, SetUpError> {
+    pub async fn key_in_use(
+        store: &Store,
+        ring: &Arc<EncryptionKeyRing>,
+    ) -> Result<Option<String>, SetUpError> {
         let ring = Arc::clone(ring);
         let stored = store
             .read(move |c| keys::list_signing_keys(c, &ring, KEY_PURPOSE).map_err(Internal::from))
@@ -131,7 +134,7 @@ impl UpstreamProfile {
     pub(crate) fn declares(&self) -> Declares {
         match (&self.metadata, self.mode) {
             (None, _) => Declares::Asked,
-            (Some(_), UpstreamClient::Shared) => Declares::Ceiling,
+            (Some(_), UpstreamClient::Shared) => Declares::Maximum,
             (Some(_), UpstreamClient::PerClient) => Declares::Registered,
         }
     }
@@ -225,7 +228,7 @@ fn loopback_client_id(redirect_uri: &str, scope: &Scope) -> UpstreamClientId {
 /// once, one creates it and all use it.
 async fn ensure_key(
     store: &Store,
-    ring: &Arc<SealingKeyRing>,
+    ring: &Arc<EncryptionKeyRing>,
     clock: &dyn Clock,
 ) -> Result<Vec<keys::StoredKey>, Internal> {
     let fresh = EcKey::generate()?;

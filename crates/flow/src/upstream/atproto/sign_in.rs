@@ -349,8 +349,8 @@ pub async fn cancel(
     browser: &BrowserSessionId,
 ) -> Result<ClientAnswer, SignInError> {
     let request = find_request(ctx, id, browser).await?;
-    let act = audit::act(ctx, Actor::Person, "sign_in", "cancelled");
-    if !end_request(ctx, &request, act).await? {
+    let event = audit::event(ctx, Actor::User, "sign_in", "cancelled");
+    if !end_request(ctx, &request, event).await? {
         return Err(SignInError::Gone);
     }
     if let AuthRequestStage::Consent { session_id } = &request.stage {
@@ -362,9 +362,13 @@ pub async fn cancel(
 
 /// Ends a request without a grant, unless it has changed since it was read: consumes its pushed request,
 /// denies its device code, and ends a session that was made for it. `act` is the audit event to record.
-pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEvent) -> Result<bool, Internal> {
+pub(crate) async fn end_request(
+    ctx: &Ctx,
+    request: &AuthRequest,
+    event: AuditEvent,
+) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
-    let act = act.of_client(&request.client_id);
+    let event = event.of_client(&request.client_id);
     ctx.store()
         .write(move |c| {
             if !auth_requests::decide_auth_request(c, &request.id, &request.stage)? {
@@ -376,18 +380,18 @@ pub(crate) async fn end_request(ctx: &Ctx, request: &AuthRequest, act: AuditEven
             if let Some(code) = &request.device_code {
                 device_codes::deny_device_code(c, code, Some(&request.id))?;
             }
-            let mut act = act.clone();
+            let mut event = event.clone();
             if let AuthRequestStage::Consent { session_id } = &request.stage {
                 sessions::end_session(c, session_id, now)?;
                 if let Some(session) = admin::find_session(c, &request.tenant_id, session_id)? {
                     // A user who says no wants to be asked the next time.
                     remembered::forget(c, &session)?;
-                    act = act.of_session(&session);
+                    event = event.of_session(&session);
                 }
             }
             let correlation_id = request.correlation_id.as_ref();
             events::note_sign_in(c, &request.client_id, correlation_id, EventKind::Failed, now)?;
-            insert_audit_event(c, &act)?;
+            insert_audit_event(c, &event)?;
             Ok(true)
         })
         .await

@@ -17,7 +17,7 @@ use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
 use super::upstream::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
-use super::{LEASE_SECONDS, Look, RETRY_SECONDS, look};
+use super::{Evaluation, LEASE_SECONDS, RETRY_SECONDS, evaluate};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
@@ -25,13 +25,13 @@ use crate::operations::sweep;
 use crate::upstream::session::{SessionError, reauth_required};
 
 /// How long the look-ups before a refresh may take together.
-pub(super) const LOOKUP_PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often the lease is renewed meanwhile.
 const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 
 /// An attempt and its inputs.
-pub(super) struct Attempt<'a, U> {
+pub(super) struct RefreshAttempt<'a, U> {
     pub(super) ctx: &'a Ctx,
     pub(super) upstream: U,
     /// The head as it stands under the lease.
@@ -41,7 +41,7 @@ pub(super) struct Attempt<'a, U> {
 }
 
 /// The resolved server of an account.
-struct Way<S> {
+struct VerifiedRoute<S> {
     server: S,
     /// The verified account, if it was resolved just now.
     verified: Option<VerifiedAccount>,
@@ -57,7 +57,7 @@ enum Verdict {
     Overtaken,
 }
 
-impl<U: Upstream> Attempt<'_, U> {
+impl<U: Upstream> RefreshAttempt<'_, U> {
     pub(super) async fn run(self) -> Result<SessionHead, SessionError> {
         let Self { ctx, upstream, head, .. } = &self;
         let (ring, id, iteration) = (ctx.ring(), head.session_id.clone(), head.iteration);
@@ -69,8 +69,8 @@ impl<U: Upstream> Attempt<'_, U> {
         let Some(refresh_token) = &tokens.refresh_token else {
             return self.require_reauth(head.iteration).await;
         };
-        let way = match timeout(LOOKUP_PATIENCE, self.find_way()).await {
-            Ok(Ok(Some(way))) => way,
+        let route = match timeout(LOOKUP_TIMEOUT, self.find_route()).await {
+            Ok(Ok(Some(route))) => route,
             Ok(Ok(None)) => {
                 tracing::warn!("the account moved to another server");
                 return self.require_reauth(head.iteration).await;
@@ -84,11 +84,11 @@ impl<U: Upstream> Attempt<'_, U> {
                 return self.put_off(None, None, None).await;
             }
         };
-        match upstream.refresh(&way.server, head, &tokens, refresh_token).await {
+        match upstream.refresh(&route.server, head, &tokens, refresh_token).await {
             Ok(Refreshed { tokens: mut answer, flaw }) => {
                 // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token.get_or_insert_with(|| refresh_token.clone());
-                let kept = self.keep(&answer, way.verified).await;
+                let kept = self.store(&answer, route.verified).await;
                 match (&kept, flaw) {
                     (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
                     (Ok(_), Some(flaw)) => {
@@ -103,9 +103,9 @@ impl<U: Upstream> Attempt<'_, U> {
                 kept
             }
             Err(RefreshFailure::Over) => self.require_reauth(head.iteration).await,
-            Err(RefreshFailure::Refused { with }) => self.put_off(None, way.verified, Some(&with)).await,
+            Err(RefreshFailure::Refused { with }) => self.put_off(None, route.verified, Some(&with)).await,
             Err(RefreshFailure::Passing { retry_after }) => {
-                self.put_off(retry_after, way.verified, None).await
+                self.put_off(retry_after, route.verified, None).await
             }
             Err(RefreshFailure::Internal(error)) => Err(error.into()),
         }
@@ -113,24 +113,24 @@ impl<U: Upstream> Attempt<'_, U> {
 
     /// Resolves the server that the session began at; `None` when the account is not there any more. A failed
     /// look-up says nothing about the account: a binding that was verified in the last 24 hours stays in use.
-    async fn find_way(&self) -> Result<Option<Way<U::Server>>, NoAnswer> {
+    async fn find_route(&self) -> Result<Option<VerifiedRoute<U::Server>>, NoAnswer> {
         let Self { ctx, upstream, head, .. } = self;
         match upstream.find_server(head).await {
             Lookup::Same { server, host, handle } => {
                 let verified = VerifiedAccount { pds: host, handle, at: ctx.now() };
-                Ok(Some(Way { server, verified: Some(verified) }))
+                Ok(Some(VerifiedRoute { server, verified: Some(verified) }))
             }
             Lookup::Gone => Ok(None),
             Lookup::Unknown(error) if head.verified_lately(ctx.now()) => {
                 tracing::warn!(%error, "the account does not resolve at the moment");
-                Ok(Some(Way { server: upstream.bound_server(head).await?, verified: None }))
+                Ok(Some(VerifiedRoute { server: upstream.bound_server(head).await?, verified: None }))
             }
             Lookup::Unknown(error) => Err(error),
         }
     }
 
     /// Commits the answer before anybody uses it.
-    async fn keep(
+    async fn store(
         &self,
         answer: &TokenSet,
         verified: Option<VerifiedAccount>,
@@ -138,7 +138,7 @@ impl<U: Upstream> Attempt<'_, U> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
         let keep = (head.kind == SessionKind::Background)
-            .then(|| keep_alive_at(&head.upstream.auth, now, ctx.dice()));
+            .then(|| keep_alive_at(&head.upstream.auth, now, ctx.jitter()));
         // Not advanced: an earlier try did commit after all, another holder moved the head, or the session
         // has ended. The head tells which.
         let writing = ctx.write_answer(|| {
@@ -159,9 +159,9 @@ impl<U: Upstream> Attempt<'_, U> {
             Either::Left((written, _)) => written?,
             Either::Right((never, _)) => match never {},
         }
-        match look(ctx, head).await? {
-            Look::Moved(head) => Ok(head),
-            Look::Same(_) => Err(Internal::Inconsistent("the head did not move").into()),
+        match evaluate(ctx, head).await? {
+            Evaluation::Moved(head) => Ok(head),
+            Evaluation::Same(_) => Err(Internal::Inconsistent("the head did not move").into()),
         }
     }
 
@@ -187,7 +187,7 @@ impl<U: Upstream> Attempt<'_, U> {
         ctx.write_answer(|| {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
             let answer = answer.clone();
-            move |c: &mut AnyConnection| Ok(sessions::owe_revocation(c, &ring, &id, from, &answer, now)?)
+            move |c: &mut AnyConnection| Ok(sessions::enqueue_revocation(c, &ring, &id, from, &answer, now)?)
         })
         .await?;
         sweep::revoke_due_soon(ctx);
@@ -198,13 +198,13 @@ impl<U: Upstream> Attempt<'_, U> {
     async fn require_reauth(&self, iteration: i64) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence, .. } = self;
         let (id, fence, now) = (head.session_id.clone(), *fence, ctx.now());
-        let act = self.act("reauth_required");
-        let ended = ctx.store().write(move |c| note_reauth(c, &id, iteration, fence, now, &act)).await?;
+        let event = self.audit_event("reauth_required");
+        let ended = ctx.store().write(move |c| note_reauth(c, &id, iteration, fence, now, &event)).await?;
         if ended { Err(reauth_required(ctx, head)) } else { self.look_again().await }
     }
 
-    fn act(&self, outcome: &'static str) -> AuditEvent {
-        audit::act(self.ctx, Actor::Server, "refresh", outcome).of_session(&self.head)
+    fn audit_event(&self, outcome: &'static str) -> AuditEvent {
+        audit::event(self.ctx, Actor::Server, "refresh", outcome).of_session(&self.head)
     }
 
     /// Keeps the tokens and pauses refreshes, unless the session was `refused_with` definite answers for so
@@ -216,9 +216,9 @@ impl<U: Upstream> Attempt<'_, U> {
         refused_with: Option<&str>,
     ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, fence, .. } = self;
-        let dice = ctx.dice();
+        let jitter = ctx.jitter();
         let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
-        let (failed, over) = (self.act("failed"), self.act("reauth_required"));
+        let (failed, over) = (self.audit_event("failed"), self.audit_event("reauth_required"));
         let refused_with = refused_with.map(str::to_owned);
         let verdict = ctx
             .store()
@@ -226,7 +226,7 @@ impl<U: Upstream> Attempt<'_, U> {
                 if let Some(verified) = &verified {
                     upkeep::note_verified(c, &id, verified)?;
                 }
-                let pause = |before: Cooldown| before.after_failure(now, retry_after, dice);
+                let pause = |before: Cooldown| before.after_failure(now, retry_after, jitter);
                 let refused_with = refused_with.as_deref();
                 let refresh = FailedRefresh { session_id: &id, iteration, fence, refused_with, at: now };
                 let Some(failures) = upkeep::note_refresh_failure(c, refresh, pause)? else {
@@ -257,9 +257,9 @@ impl<U: Upstream> Attempt<'_, U> {
 
     /// Reads the head again after another holder has taken the lease or moved the head.
     async fn look_again(&self) -> Result<SessionHead, SessionError> {
-        match look(self.ctx, &self.head).await? {
-            Look::Moved(head) => Ok(head),
-            Look::Same(_) => Err(SessionError::Busy { retry_after: RETRY_SECONDS }),
+        match evaluate(self.ctx, &self.head).await? {
+            Evaluation::Moved(head) => Ok(head),
+            Evaluation::Same(_) => Err(SessionError::Busy { retry_after: RETRY_SECONDS }),
         }
     }
 }
@@ -271,12 +271,12 @@ fn note_reauth(
     iteration: i64,
     fence: i64,
     now: Timestamp,
-    act: &AuditEvent,
+    event: &AuditEvent,
 ) -> Result<bool, Internal> {
     let ended = sessions::require_reauth(c, id, iteration, fence)?;
     if ended {
         events::note_session(c, id, EventKind::ReauthRequired, now)?;
-        insert_audit_event(c, act)?;
+        insert_audit_event(c, event)?;
     }
     Ok(ended)
 }

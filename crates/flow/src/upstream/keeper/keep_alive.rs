@@ -39,12 +39,12 @@ pub async fn keep_alive(ctx: &Ctx) -> Result<usize, Internal> {
             return Ok(count);
         }
         count += due.len();
-        join_all(due.iter().map(|head| keep(ctx, head))).await;
+        join_all(due.iter().map(|head| refresh_idle(ctx, head))).await;
     }
 }
 
 /// Refreshes one session, or schedules another try.
-async fn keep(ctx: &Ctx, head: &SessionHead) {
+async fn refresh_idle(ctx: &Ctx, head: &SessionHead) {
     let error = match keeper::keep_alive(ctx, head).await {
         // The next due time is committed with its tokens, and an ended session is never due again.
         Ok(_) | Err(SessionError::Ended | SessionError::ReauthRequired { .. }) => return,
@@ -55,7 +55,7 @@ async fn keep(ctx: &Ctx, head: &SessionHead) {
         SessionError::Unavailable { retry_after } => retry_after,
         _ => 0,
     };
-    let (id, due) = (head.session_id.clone(), keep_alive_again_at(ctx.now(), pause, ctx.dice()));
+    let (id, due) = (head.session_id.clone(), keep_alive_again_at(ctx.now(), pause, ctx.jitter()));
     let put_off =
         ctx.store().write(move |c| upkeep::schedule_refresh(c, &id, due).map_err(Internal::from)).await;
     if let Err(error) = put_off {

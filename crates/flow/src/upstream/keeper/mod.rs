@@ -24,7 +24,7 @@ use causeway_store::sessions;
 use causeway_store::sessions::LeaseClaim;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::attempt::Attempt;
+use self::attempt::RefreshAttempt;
 pub(crate) use self::upstream::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -32,21 +32,21 @@ use crate::resource::access::Bearer;
 use crate::upstream::session::{SessionError, limit_prompts, reauth_required};
 
 /// Seconds that a lease lasts, unless the heartbeat of its node ends earlier. Resolving the account takes
-/// [`attempt::LOOKUP_PATIENCE`] at most, and the request with its one repetition 20 seconds. While the
+/// [`attempt::LOOKUP_TIMEOUT`] at most, and the request with its one repetition 20 seconds. While the
 /// database rejects the answer, the lease is renewed.
 const LEASE_SECONDS: i64 = 120;
 /// How often a process that did not get the lease checks whether the holder is done.
 const LEASE_POLL: Duration = Duration::from_millis(50);
 /// How long it waits before it gives up.
-const LEASE_PATIENCE: Duration = Duration::from_secs(20);
+const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a caller with a valid token waits for a fresh one.
-const SOON_PATIENCE: Duration = Duration::from_secs(5);
+const SOON_TIMEOUT: Duration = Duration::from_secs(5);
 /// The default `retry_after`, in seconds.
 const RETRY_SECONDS: u64 = 5;
 
 /// A session with tokens that are valid as far as we know.
 #[derive(Clone, Debug)]
-pub struct LiveSession {
+pub struct UsableSession {
     /// The head that the tokens belong to.
     pub head: SessionHead,
     /// The tokens.
@@ -84,7 +84,7 @@ impl Reason {
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<UsableSession, SessionError> {
     let used = async { fresh(ctx, current(ctx, seen).await?).await };
     limit_prompts(ctx, seen, used.await).await
 }
@@ -94,20 +94,20 @@ pub async fn use_session(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, S
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn freshen(ctx: &Ctx, found: LiveSession) -> Result<LiveSession, SessionError> {
+pub async fn freshen(ctx: &Ctx, found: UsableSession) -> Result<UsableSession, SessionError> {
     let head = found.head.clone();
     limit_prompts(ctx, &head, fresh(ctx, found).await).await
 }
 
-async fn fresh(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionError> {
+async fn fresh(ctx: &Ctx, current: UsableSession) -> Result<UsableSession, SessionError> {
     let now = ctx.now();
     match current.tokens.due_at(now, ctx.upstream().max_token_age()) {
         Due::No => Ok(current),
         Due::Soon if current.head.cooldown.seconds_left(now).is_some() => Ok(current),
         Due::Soon => {
             let (detached, head) = (ctx.clone(), current.head.clone());
-            let work = ctx.start(async move { fly(&detached, &head, Reason::Due).await });
-            let outcome = match timeout(SOON_PATIENCE, work).await {
+            let work = ctx.start(async move { refresh_once(&detached, &head, Reason::Due).await });
+            let outcome = match timeout(SOON_TIMEOUT, work).await {
                 Ok(outcome) => outcome.map_err(Internal::from)?,
                 Err(_) => Err(Internal::Slow.into()),
             };
@@ -132,7 +132,7 @@ async fn fresh(ctx: &Ctx, current: LiveSession) -> Result<LiveSession, SessionEr
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn renew_session(ctx: &Ctx, refused: &LiveSession) -> Result<LiveSession, SessionError> {
+pub async fn renew_session(ctx: &Ctx, refused: &UsableSession) -> Result<UsableSession, SessionError> {
     let renewed = async {
         let head = refresh(ctx, &refused.head, Reason::Refused).await?;
         current(ctx, &head).await
@@ -160,7 +160,7 @@ pub(crate) async fn keep_alive(ctx: &Ctx, seen: &SessionHead) -> Result<SessionH
 
 async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let (detached, seen) = (ctx.clone(), seen.clone());
-    ctx.finish(async move { fly(&detached, &seen, reason).await }).await?
+    ctx.finish(async move { refresh_once(&detached, &seen, reason).await }).await?
 }
 
 /// The session behind a token, with the tokens that were loaded when the token was checked, or else by
@@ -168,22 +168,22 @@ async fn refresh(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<Sessio
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<LiveSession, SessionError> {
+pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<UsableSession, SessionError> {
     let Some(tokens) = bearer.upstream.clone() else { return look_up(ctx, &bearer.session).await };
     let usable = check_state(ctx, &bearer.session);
     limit_prompts(ctx, &bearer.session, usable).await?;
-    Ok(LiveSession { head: bearer.session.clone(), tokens })
+    Ok(UsableSession { head: bearer.session.clone(), tokens })
 }
 
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
 ///
 /// # Errors
 /// [`SessionError`].
-pub async fn look_up(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+pub async fn look_up(ctx: &Ctx, seen: &SessionHead) -> Result<UsableSession, SessionError> {
     limit_prompts(ctx, seen, current(ctx, seen).await).await
 }
 
-async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionError> {
+async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<UsableSession, SessionError> {
     let (ring, wanted) = (ctx.ring(), seen.clone());
     let found = ctx
         .store()
@@ -199,7 +199,7 @@ async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<LiveSession, SessionEr
     let (head, tokens) = found.ok_or(SessionError::Ended)?;
     check_state(ctx, &head)?;
     // Only the end of a session deletes the token set of its head.
-    Ok(LiveSession { head, tokens: tokens.ok_or(SessionError::Ended)? })
+    Ok(UsableSession { head, tokens: tokens.ok_or(SessionError::Ended)? })
 }
 
 fn find_head(c: &mut AnyConnection, seen: &SessionHead) -> Result<Option<SessionHead>, Internal> {
@@ -226,9 +226,10 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
         refresh.reason = reason.as_str(),
     )
 )]
-async fn fly(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
+async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
     let work = Box::pin(refresh_once(ctx, seen, reason));
-    let outcome = ctx.flights().run(&seen.session_id, work, |failed| failed.into_error(ctx, seen)).await;
+    let outcome =
+        ctx.single_flight().run(&seen.session_id, work, |failed| failed.into_error(ctx, seen)).await;
     if let Err(SessionError::Internal(error)) = &outcome {
         tracing::warn!(%error, "a refresh failed on our side");
     }
@@ -240,7 +241,7 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
     let holder = ctx.rng().base64url::<12>();
     let mut waits = None;
     loop {
-        if let Look::Moved(head) = look(ctx, seen).await? {
+        if let Evaluation::Moved(head) = evaluate(ctx, seen).await? {
             note_wait(ctx, waits);
             return Ok(head);
         }
@@ -261,7 +262,7 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
             );
             return outcome;
         }
-        if waits.get_or_insert_with(Instant::now).elapsed() > LEASE_PATIENCE {
+        if waits.get_or_insert_with(Instant::now).elapsed() > LEASE_TIMEOUT {
             note_wait(ctx, waits);
             return Err(SessionError::Busy { retry_after: RETRY_SECONDS });
         }
@@ -279,14 +280,14 @@ fn note_wait(ctx: &Ctx, since: Option<Instant>) {
 /// The refresh itself, under the lease.
 async fn refresh_leased(ctx: &Ctx, seen: &SessionHead, fence: i64) -> Result<SessionHead, SessionError> {
     // The last holder may have finished, or failed, between the check and the lease.
-    match look(ctx, seen).await? {
-        Look::Moved(head) => Ok(head),
-        Look::Same(head) => Attempt { ctx, upstream: ctx.upstream(), head, fence }.run().await,
+    match evaluate(ctx, seen).await? {
+        Evaluation::Moved(head) => Ok(head),
+        Evaluation::Same(head) => RefreshAttempt { ctx, upstream: ctx.upstream(), head, fence }.run().await,
     }
 }
 
 /// The current head compared with the one that was seen before.
-enum Look {
+enum Evaluation {
     /// It is past the iteration that was seen.
     Moved(SessionHead),
     /// It is where it was, and a refresh may be tried.
@@ -294,16 +295,16 @@ enum Look {
 }
 
 /// Reads the head again; an error if there is nothing to refresh or it is too soon.
-async fn look(ctx: &Ctx, seen: &SessionHead) -> Result<Look, SessionError> {
+async fn evaluate(ctx: &Ctx, seen: &SessionHead) -> Result<Evaluation, SessionError> {
     let wanted = seen.clone();
     let head = ctx.store().find(move |c| find_head(c, &wanted)).await?.ok_or(SessionError::Ended)?;
     check_state(ctx, &head)?;
     if head.iteration > seen.iteration {
-        return Ok(Look::Moved(head));
+        return Ok(Evaluation::Moved(head));
     }
     match head.cooldown.seconds_left(ctx.now()) {
         Some(retry_after) => Err(SessionError::Unavailable { retry_after }),
-        None => Ok(Look::Same(head)),
+        None => Ok(Evaluation::Same(head)),
     }
 }
 

@@ -49,9 +49,9 @@ type Flight = tokio::sync::Mutex<Option<Failed>>;
 /// The refreshes under way in this process. A flight is removed when its refresh has ended: a later caller
 /// begins another one.
 #[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<UpstreamSessionId, Weak<Flight>>>);
+pub(crate) struct SingleFlight(Mutex<HashMap<UpstreamSessionId, Weak<Flight>>>);
 
-impl Flights {
+impl SingleFlight {
     /// Runs `work` as the only flight of a session. A caller that arrives meanwhile waits: when the flight
     /// fails, it gets `failed` of the shared failure; when it succeeds, the caller runs its own work, which
     /// finds everything done.
@@ -79,21 +79,21 @@ impl Flights {
 
     /// The flight of a session: the one that is under way, or a new one.
     fn join(&self, id: &UpstreamSessionId) -> Arc<Flight> {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(id).and_then(Weak::upgrade) {
+        let mut single_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = single_flight.get(id).and_then(Weak::upgrade) {
             return flight;
         }
-        flights.retain(|_, flight| flight.strong_count() > 0);
+        single_flight.retain(|_, flight| flight.strong_count() > 0);
         let flight = Arc::new(Flight::default());
-        flights.insert(id.clone(), Arc::downgrade(&flight));
+        single_flight.insert(id.clone(), Arc::downgrade(&flight));
         flight
     }
 
     /// Removes a flight, so that nobody joins it any more.
     fn end(&self, id: &UpstreamSessionId, flight: &Arc<Flight>) {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if flights.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {
-            flights.remove(id);
+        let mut single_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if single_flight.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {
+            single_flight.remove(id);
         }
     }
 }
@@ -117,7 +117,8 @@ mod tests {
     /// Ten callers wait for one that fails: none of them tries the same again, one after another.
     #[tokio::test]
     async fn those_who_wait_share_the_outcome() {
-        let (flights, id, works) = (Flights::default(), UpstreamSessionId::new("us"), AtomicUsize::new(0));
+        let (single_flight, id, works) =
+            (SingleFlight::default(), UpstreamSessionId::new("us"), AtomicUsize::new(0));
         let busy = |begun: Option<oneshot::Receiver<()>>| {
             let works = &works;
             async move {
@@ -129,8 +130,8 @@ mod tests {
             }
         };
         let (all_here, begun) = oneshot::channel();
-        let first = flights.run(&id, busy(Some(begun)), passed_on);
-        let others = join_all((0..10).map(|_| flights.run(&id, busy(None), passed_on)));
+        let first = single_flight.run(&id, busy(Some(begun)), passed_on);
+        let others = join_all((0..10).map(|_| single_flight.run(&id, busy(None), passed_on)));
         let release = async {
             tokio::task::yield_now().await;
             let _ = all_here.send(());
@@ -139,7 +140,7 @@ mod tests {
         let all = others.into_iter().chain([first]);
         assert!(all.into_iter().all(|outcome| matches!(outcome, Err(SessionError::Busy { retry_after: 5 }))));
         assert_eq!(works.load(Ordering::Relaxed), 1);
-        assert!(flights.run(&id, busy(None), passed_on).await.is_err());
+        assert!(single_flight.run(&id, busy(None), passed_on).await.is_err());
         assert_eq!(works.load(Ordering::Relaxed), 2, "who comes later tries again");
     }
 }

@@ -22,7 +22,7 @@ pub use causeway_atproto::{UploadError, XrpcAnswer, XrpcBody, XrpcMethod};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
-use crate::upstream::keeper::{self, LiveSession};
+use crate::upstream::keeper::{self, UsableSession};
 use crate::upstream::session::SessionError;
 
 /// Maximum bytes of a body that are buffered, so that it can be sent again.
@@ -234,7 +234,7 @@ impl From<Trouble> for RelayError {
 ///
 /// When the PDS refuses the session's token, the cached identity of the account is dropped, so that its DID
 /// document is resolved again before the session is renewed.
-async fn second_chance(ctx: &Ctx, live: &LiveSession, error: &XrpcError) -> Option<Resend> {
+async fn second_chance(ctx: &Ctx, live: &UsableSession, error: &XrpcError) -> Option<Resend> {
     match error {
         XrpcError::InvalidToken => {
             ctx.atproto().forget(&live.head.did);
@@ -249,7 +249,7 @@ async fn second_chance(ctx: &Ctx, live: &LiveSession, error: &XrpcError) -> Opti
 
 /// Whether the account has left the PDS of the session, for another one or for none. `false` when that cannot
 /// be found out.
-async fn has_moved(ctx: &Ctx, live: &LiveSession) -> bool {
+async fn has_moved(ctx: &Ctx, live: &UsableSession) -> bool {
     match ctx.atproto().resolve_did_lately(&live.head.did).await {
         Ok(identity) => identity.pds.origin().ascii_serialization() != live.head.upstream.pds,
         Err(error) => error.is_gone(),
@@ -259,7 +259,7 @@ async fn has_moved(ctx: &Ctx, live: &LiveSession) -> bool {
 /// Renews the session at the account's current PDS, and repeats the call if its body is still available.
 async fn again(
     ctx: &Ctx,
-    refused: &LiveSession,
+    refused: &UsableSession,
     request: &mut RelayRequest,
     reason: Resend,
 ) -> Result<XrpcAnswer, RelayError> {
@@ -270,7 +270,7 @@ async fn again(
     }
 }
 
-async fn call(ctx: &Ctx, live: &LiveSession, request: &mut RelayRequest) -> Result<XrpcAnswer, Trouble> {
+async fn call(ctx: &Ctx, live: &UsableSession, request: &mut RelayRequest) -> Result<XrpcAnswer, Trouble> {
     let pds = Url::parse(&live.head.upstream.pds)
         .map_err(|_| Trouble::Internal(Internal::Inconsistent("the PDS of a session is not a URL")))?;
     let dpop = EcKey::from_trusted_jwk(&live.tokens.dpop_key).map_err(|e| Trouble::Internal(e.into()))?;

@@ -274,8 +274,8 @@ pub(crate) struct OwnAccount {
 }
 
 /// Asks the PDS about the user's account; `None`, with a line in the log, when it does not answer in time.
-pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, patience: Duration) -> Option<OwnAccount> {
-    let asked = timeout(patience, get_session(ctx, bearer)).await;
+pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, max_wait: Duration) -> Option<OwnAccount> {
+    let asked = timeout(max_wait, get_session(ctx, bearer)).await;
     match asked {
         Ok(Ok(account)) if account.did == bearer.session.did => Some(account),
         Ok(Ok(_)) => {

@@ -39,8 +39,8 @@ pub(super) async fn check(
     if let Some(problem) = unsuitable_port(issuer) {
         report.add("upstream client", if config.dev_mode { Note(problem) } else { Bad(problem) });
     }
-    let ceiling = compose::ceiling(config)?;
-    let shared = Published::shared(issuer.as_str(), &ceiling);
+    let max_scope = compose::max_scope(config)?;
+    let shared = Published::shared(issuer.as_str(), &max_scope);
     let found = document("upstream client", &shared, http, report).await;
     if let Some(found) = found {
         keys(&found, known.kid.as_deref(), http, report).await;
@@ -48,7 +48,7 @@ pub(super) async fn check(
     if config.upstream_client == UpstreamClient::PerClient {
         match &known.client {
             Some(client) => {
-                let own = Published::of_client(issuer.as_str(), client, &ceiling);
+                let own = Published::of_client(issuer.as_str(), client, &max_scope);
                 document("upstream client of a client", &own, http, report).await;
             }
             None => report.add("upstream client of a client", Note("there is no client yet".to_owned())),

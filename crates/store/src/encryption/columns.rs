@@ -1,22 +1,22 @@
-//! The list of all columns with sealed values.
+//! The list of all columns with encrypted values.
 //!
-//! Nothing is sealed except for a column of this list: no other file can create a [`SealedColumn`]. So code
+//! Nothing is encrypted except for a column of this list: no other file can create a [`EncryptedColumn`]. So code
 //! that goes through all of them, such as re-encryption, misses none.
 
 use diesel::Column;
 
 use crate::schema;
 
-/// A column that holds sealed values.
+/// A column that holds encrypted values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SealedColumn {
+pub struct EncryptedColumn {
     name: &'static str,
     table: &'static str,
     column: &'static str,
     key: &'static [&'static str],
 }
 
-impl SealedColumn {
+impl EncryptedColumn {
     /// `table.column`.
     pub const fn name(self) -> &'static str {
         self.name
@@ -39,9 +39,9 @@ impl SealedColumn {
 }
 
 /// One line a column: the name that the code has for it, its table and column, and the table's primary key.
-macro_rules! sealed_columns {
+macro_rules! encrypted_columns {
     ($($name:ident: $table:ident . $column:ident by $($key:ident),+;)+) => {
-        $(pub(crate) const $name: SealedColumn = SealedColumn {
+        $(pub(crate) const $name: EncryptedColumn = EncryptedColumn {
             name: concat!(stringify!($table), ".", stringify!($column)),
             table: stringify!($table),
             column: <schema::$table::$column as Column>::NAME,
@@ -49,11 +49,11 @@ macro_rules! sealed_columns {
         };)+
 
         /// All of them.
-        pub const SEALED_COLUMNS: &[SealedColumn] = &[$($name),+];
+        pub const ENCRYPTED_COLUMNS: &[EncryptedColumn] = &[$($name),+];
     };
 }
 
-sealed_columns! {
+encrypted_columns! {
     PRIVATE_JWK: signing_key.private_jwk by kid;
     DPOP_KEY: oauth_atp_session.dpop_key by session_id, iteration;
     ACCESS_TOKEN: oauth_atp_session.access_token by session_id, iteration;

@@ -13,18 +13,18 @@ use crate::ids::{BrowserSessionId, ClientId, Jkt};
 /// no client can use up another's.
 ///
 /// ```
-/// use causeway_domain::{ClientId, OneUse, Timestamp};
-/// let one = OneUse::assertion(&ClientId::new("a"), "j", Timestamp(1));
-/// assert_ne!(one.id(), OneUse::assertion(&ClientId::new("b"), "j", Timestamp(1)).id());
+/// use causeway_domain::{ClientId, ReplayKey, Timestamp};
+/// let one = ReplayKey::assertion(&ClientId::new("a"), "j", Timestamp(1));
+/// assert_ne!(one.id(), ReplayKey::assertion(&ClientId::new("b"), "j", Timestamp(1)).id());
 /// assert_eq!(one.id().len(), 43);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OneUse {
+pub struct ReplayKey {
     digest: [u8; 32],
     expires_at: Timestamp,
 }
 
-impl OneUse {
+impl ReplayKey {
     /// A DPoP proof by the key `jkt` (RFC 9449 section 11.1).
     pub fn dpop_proof(jkt: &Jkt, jti: &str, expires_at: Timestamp) -> Self {
         Self::new("dpop", jkt.as_str(), jti, expires_at)

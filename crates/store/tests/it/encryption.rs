@@ -1,9 +1,9 @@
-//! Sealed rows cannot be swapped, and keys rotate.
+//! Encrypted rows cannot be swapped, and keys rotate.
 
 use causeway_domain::SystemRng;
 use causeway_store::StoreError;
-use causeway_store::encryption::reseal;
-use causeway_store::encryption::seal::{SealError, SealingKeyRing};
+use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
+use causeway_store::encryption::reencrypt;
 use causeway_store::operations::keys::{self, StoredKey};
 use causeway_store::sessions;
 use diesel::connection::SimpleConnection as _;
@@ -24,7 +24,7 @@ fn swapped_rows_do_not_open() {
         let ring = world.ring.clone();
         let opened = world.store.read(move |c| sessions::find_token_set(c, &ring, &one.session_id, 1)).await;
         assert!(
-            matches!(opened, Err(StoreError::Seal { error: SealError::Broken, .. })),
+            matches!(opened, Err(StoreError::Encrypt { error: EncryptionError::Broken, .. })),
             "{}: {opened:?}",
             world.kind
         );
@@ -40,24 +40,30 @@ fn swapped_rows_do_not_open() {
                 sessions::find_token_set(c, &ring, &two.session_id, 1)
             })
             .await;
-        assert!(matches!(opened, Err(StoreError::Seal { error: SealError::Broken, .. })), "{opened:?}");
+        assert!(
+            matches!(opened, Err(StoreError::Encrypt { error: EncryptionError::Broken, .. })),
+            "{opened:?}"
+        );
     });
 }
 
 #[test]
 fn a_rotated_ring_opens_old_rows() {
     on_each(|mut world| async move {
-        let (old, new) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
-        world.ring = SealingKeyRing::parse(&old).unwrap();
+        let (old, new) = (EncryptionKeyRing::generate(&SystemRng), EncryptionKeyRing::generate(&SystemRng));
+        world.ring = EncryptionKeyRing::parse(&old).unwrap();
         let (_, session) = world.client_and_session().await;
         let find = |text: String| {
             let (world, id) = (world.clone(), session.session_id.clone());
-            let ring = SealingKeyRing::parse(&text).unwrap();
+            let ring = EncryptionKeyRing::parse(&text).unwrap();
             async move { world.store.read(move |c| sessions::find_token_set(c, &ring, &id, 1)).await }
         };
         assert_eq!(find(format!("{new}{old}")).await.unwrap(), Some(token_set("1")));
         let refused = find(new).await;
-        assert!(matches!(refused, Err(StoreError::Seal { error: SealError::UnknownKey, .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Encrypt { error: EncryptionError::UnknownKey, .. })),
+            "{refused:?}"
+        );
     });
 }
 
@@ -65,16 +71,16 @@ fn a_rotated_ring_opens_old_rows() {
 #[test]
 fn another_ring_is_found_out() {
     on_each(|mut world| async move {
-        let (own, other) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
-        world.ring = SealingKeyRing::parse(&own).unwrap();
+        let (own, other) = (EncryptionKeyRing::generate(&SystemRng), EncryptionKeyRing::generate(&SystemRng));
+        world.ring = EncryptionKeyRing::parse(&own).unwrap();
         let key = |text: &str| text.lines().last().unwrap().to_owned();
         let name = |text: &str| key(text).split(':').next().unwrap().to_owned();
         let same_name = key(&other).replacen(&name(&other), &name(&own), 1);
         let tried = async |world: &World, text: &str| {
-            let ring = SealingKeyRing::parse(text).unwrap();
+            let ring = EncryptionKeyRing::parse(text).unwrap();
             match world.store.read(move |c| keys::try_ring(c, &ring)).await {
                 Ok(()) => None,
-                Err(StoreError::Seal { error, .. }) => Some(error),
+                Err(StoreError::Encrypt { error, .. }) => Some(error),
                 Err(error) => panic!("{error}"),
             }
         };
@@ -83,8 +89,8 @@ fn another_ring_is_found_out() {
         for round in ["a token set", "a signing key"] {
             assert_eq!(tried(&world, &own).await, None, "{round}");
             assert_eq!(tried(&world, &format!("{other}{own}")).await, None, "{round}");
-            assert_eq!(tried(&world, &other).await, Some(SealError::UnknownKey), "{round}");
-            assert_eq!(tried(&world, &same_name).await, Some(SealError::Broken), "{round}");
+            assert_eq!(tried(&world, &other).await, Some(EncryptionError::UnknownKey), "{round}");
+            assert_eq!(tried(&world, &same_name).await, Some(EncryptionError::Broken), "{round}");
             let ring = world.ring.clone();
             world.write(move |c| keys::insert_signing_key(c, &ring, &signing_key("k", None)).map(drop)).await;
         }
@@ -92,9 +98,9 @@ fn another_ring_is_found_out() {
 }
 
 #[test]
-fn signing_keys_are_sealed_and_one_signs() {
+fn signing_keys_are_encrypted_and_one_signs() {
     on_each(|world| async move {
-        assert!(!world.read(reseal::has_sealed_rows).await);
+        assert!(!world.read(reencrypt::has_encrypted_rows).await);
         let ring = world.ring.clone();
         world
             .write(move |c| {
@@ -115,7 +121,7 @@ fn signing_keys_are_sealed_and_one_signs() {
                 Ok(())
             })
             .await;
-        assert!(world.read(reseal::has_sealed_rows).await);
+        assert!(world.read(reencrypt::has_encrypted_rows).await);
         let dump = world.read(causeway_store::testing::dump_text).await;
         assert!(dump.contains("v1.") && !dump.contains("canary"), "{dump}");
     });

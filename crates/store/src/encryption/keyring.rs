@@ -1,6 +1,6 @@
-//! Sealing: secrets that we store for others are encrypted before they reach a table.
+//! Encryption: secrets that we store for others are encrypted before they reach a table.
 //!
-//! A sealed value is `v1.<kid>.<base64url(nonce || ciphertext || tag)>`: AES-256-GCM under the key
+//! A encrypted value is `v1.<kid>.<base64url(nonce || ciphertext || tag)>`: AES-256-GCM under the key
 //! `kid` of the ring. The additional data names the column and the row, so that a value moved to
 //! another place does not open.
 
@@ -17,7 +17,7 @@ use openssl::pkey_ctx::PkeyCtx;
 use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::encryption::sealed::SealedColumn;
+use crate::encryption::columns::EncryptedColumn;
 use crate::engine::error::StoreError;
 
 const VERSION: &str = "v1";
@@ -25,20 +25,20 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
-/// Why a value could not be sealed or opened.
+/// Why a value could not be encrypted or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// Not a sealed value.
-    #[error("the value is not sealed the way this version does it")]
+pub enum EncryptionError {
+    /// Not a encrypted value.
+    #[error("the value is not encrypted the way this version does it")]
     Malformed,
-    /// Sealed by a key that the ring does not hold.
-    #[error("the value is sealed by a key that is not in the key ring")]
+    /// Encrypted by a key that the ring does not hold.
+    #[error("the value is encrypted by a key that is not in the key ring")]
     UnknownKey,
     /// Altered, moved from another row or column, or another key under the same name.
     #[error("the value does not open: it was altered or moved, or the key is another one")]
     Broken,
     /// OpenSSL refused.
-    #[error("cannot seal")]
+    #[error("cannot encrypt")]
     Refused,
 }
 
@@ -56,40 +56,40 @@ pub enum KeyRingError {
     Empty,
 }
 
-struct SealingKey {
+struct EncryptionKey {
     kid: String,
     key: [u8; KEY_BYTES],
 }
 
-impl Drop for SealingKey {
+impl Drop for EncryptionKey {
     fn drop(&mut self) {
         self.key.zeroize();
     }
 }
 
-/// The sealing keys: the first one seals, all of them open.
+/// The encryption keys: the first one encrypts, all of them open.
 ///
 /// ```
 /// use causeway_domain::SystemRng;
-/// use causeway_store::encryption::seal::SealingKeyRing;
-/// let (new, old) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
-/// let ring = SealingKeyRing::parse(&format!("{new}{old}"))?;
-/// assert_eq!(ring.active_kid(), SealingKeyRing::parse(&new)?.active_kid());
-/// assert_eq!(ring.older_kids().collect::<Vec<_>>(), [SealingKeyRing::parse(&old)?.active_kid()]);
-/// # Ok::<(), causeway_store::encryption::seal::KeyRingError>(())
+/// use causeway_store::encryption::keyring::EncryptionKeyRing;
+/// let (new, old) = (EncryptionKeyRing::generate(&SystemRng), EncryptionKeyRing::generate(&SystemRng));
+/// let ring = EncryptionKeyRing::parse(&format!("{new}{old}"))?;
+/// assert_eq!(ring.active_kid(), EncryptionKeyRing::parse(&new)?.active_kid());
+/// assert_eq!(ring.older_kids().collect::<Vec<_>>(), [EncryptionKeyRing::parse(&old)?.active_kid()]);
+/// # Ok::<(), causeway_store::encryption::keyring::KeyRingError>(())
 /// ```
 #[derive(Clone)]
-pub struct SealingKeyRing {
-    keys: Arc<[SealingKey]>,
+pub struct EncryptionKeyRing {
+    keys: Arc<[EncryptionKey]>,
 }
 
-impl SealingKeyRing {
+impl EncryptionKeyRing {
     /// Reads a key ring: one `kid:base64url(32 bytes)` a line, the first one active; `#` begins a comment.
     ///
     /// # Errors
     /// [`KeyRingError`] with the number of the line.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
-        let mut keys: Vec<SealingKey> = Vec::new();
+        let mut keys: Vec<EncryptionKey> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
@@ -112,7 +112,7 @@ impl SealingKeyRing {
             if keys.iter().any(|other| other.kid == kid) {
                 return Err(KeyRingError::Repeated(number));
             }
-            keys.push(SealingKey { kid: kid.to_owned(), key });
+            keys.push(EncryptionKey { kid: kid.to_owned(), key });
         }
         if keys.is_empty() { Err(KeyRingError::Empty) } else { Ok(Self { keys: keys.into() }) }
     }
@@ -124,13 +124,13 @@ impl SealingKeyRing {
         rng.fill(key.as_mut_slice());
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(key.as_slice()));
         format!(
-            "# Causeway's sealing keys: the first line seals, every line opens. Keep this file, and keep it secret.\n\
+            "# Causeway's encryption keys: the first line encrypts, every line opens. Keep this file, and keep it secret.\n\
              {kid}:{}\n",
             encoded.as_str()
         )
     }
 
-    /// The kid of the key that seals.
+    /// The kid of the key that encrypts.
     pub fn active_kid(&self) -> &str {
         self.keys.first().map_or("", |key| key.kid.as_str())
     }
@@ -145,9 +145,9 @@ impl SealingKeyRing {
     /// others.
     ///
     /// # Errors
-    /// [`SealError::Refused`] when OpenSSL fails.
-    pub fn derive_keys(&self, purpose: &str) -> Result<Vec<Zeroizing<[u8; KEY_BYTES]>>, SealError> {
-        let derive = |key: &SealingKey| {
+    /// [`EncryptionError::Refused`] when OpenSSL fails.
+    pub fn derive_keys(&self, purpose: &str) -> Result<Vec<Zeroizing<[u8; KEY_BYTES]>>, EncryptionError> {
+        let derive = |key: &EncryptionKey| {
             let mut derived = Zeroizing::new([0_u8; KEY_BYTES]);
             let mut context = PkeyCtx::new_id(Id::HKDF)?;
             context.derive_init()?;
@@ -158,99 +158,104 @@ impl SealingKeyRing {
             Ok(derived)
         };
         let keys: Result<Vec<_>, ErrorStack> = self.keys.iter().map(derive).collect();
-        keys.map_err(|_| SealError::Refused)
+        keys.map_err(|_| EncryptionError::Refused)
     }
 
-    /// Seals `plaintext` for one place: `column` is `table.column`, `row_key` the row's primary key.
+    /// Encrypts `plaintext` for one place: `column` is `table.column`, `row_key` the row's primary key.
     ///
     /// # Errors
-    /// [`SealError::Refused`] when OpenSSL fails.
-    fn seal(&self, column: &str, row_key: &str, plaintext: &[u8]) -> Result<String, SealError> {
-        let key = self.keys.first().ok_or(SealError::UnknownKey)?;
-        let mut sealed = vec![0_u8; NONCE_BYTES];
-        openssl::rand::rand_bytes(&mut sealed).map_err(|_| SealError::Refused)?;
+    /// [`EncryptionError::Refused`] when OpenSSL fails.
+    fn encrypt(&self, column: &str, row_key: &str, plaintext: &[u8]) -> Result<String, EncryptionError> {
+        let key = self.keys.first().ok_or(EncryptionError::UnknownKey)?;
+        let mut encrypted = vec![0_u8; NONCE_BYTES];
+        openssl::rand::rand_bytes(&mut encrypted).map_err(|_| EncryptionError::Refused)?;
         let mut tag = [0_u8; TAG_BYTES];
         let place = additional_data(column, row_key);
         let ciphertext =
-            encrypt_aead(Cipher::aes_256_gcm(), &key.key, Some(&sealed), &place, plaintext, &mut tag)
-                .map_err(|_| SealError::Refused)?;
-        sealed.extend_from_slice(&ciphertext);
-        sealed.extend_from_slice(&tag);
-        Ok(prefix(&key.kid) + &URL_SAFE_NO_PAD.encode(sealed))
+            encrypt_aead(Cipher::aes_256_gcm(), &key.key, Some(&encrypted), &place, plaintext, &mut tag)
+                .map_err(|_| EncryptionError::Refused)?;
+        encrypted.extend_from_slice(&ciphertext);
+        encrypted.extend_from_slice(&tag);
+        Ok(prefix(&key.kid) + &URL_SAFE_NO_PAD.encode(encrypted))
     }
 
-    /// Opens what [`Self::seal`] sealed for the same place.
+    /// Opens what [`Self::encrypt`] encrypted for the same place.
     ///
     /// # Errors
-    /// The [`SealError`] that says why it does not open.
-    fn open(&self, column: &str, row_key: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let mut parts = sealed.split('.');
+    /// The [`EncryptionError`] that says why it does not open.
+    fn open(
+        &self,
+        column: &str,
+        row_key: &str,
+        encrypted: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, EncryptionError> {
+        let mut parts = encrypted.split('.');
         let (Some(VERSION), Some(kid), Some(encoded), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(SealError::Malformed);
+            return Err(EncryptionError::Malformed);
         };
-        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(SealError::UnknownKey)?;
-        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| SealError::Malformed)?;
+        let key = self.keys.iter().find(|key| key.kid == kid).ok_or(EncryptionError::UnknownKey)?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| EncryptionError::Malformed)?;
         if bytes.len() < NONCE_BYTES + TAG_BYTES {
-            return Err(SealError::Malformed);
+            return Err(EncryptionError::Malformed);
         }
         let (nonce, rest) = bytes.split_at(NONCE_BYTES);
         let (ciphertext, tag) = rest.split_at(rest.len() - TAG_BYTES);
         let place = additional_data(column, row_key);
         decrypt_aead(Cipher::aes_256_gcm(), &key.key, Some(nonce), &place, ciphertext, tag)
             .map(Zeroizing::new)
-            .map_err(|_| SealError::Broken)
+            .map_err(|_| EncryptionError::Broken)
     }
 
-    pub(crate) fn seal_column(
+    pub(crate) fn encrypt_column(
         &self,
-        column: SealedColumn,
+        column: EncryptedColumn,
         row_key: &str,
         plaintext: &str,
     ) -> Result<String, StoreError> {
-        self.seal(column.name(), row_key, plaintext.as_bytes())
-            .map_err(|error| StoreError::Seal { table: column.name(), error })
+        self.encrypt(column.name(), row_key, plaintext.as_bytes())
+            .map_err(|error| StoreError::Encrypt { table: column.name(), error })
     }
 
-    /// Opens a value with any key of the ring and seals it with the first one.
-    pub(crate) fn reseal_column(
+    /// Opens a value with any key of the ring and encrypts it with the first one.
+    pub(crate) fn reencrypt_column(
         &self,
-        column: SealedColumn,
+        column: EncryptedColumn,
         row_key: &str,
-        sealed: &str,
-    ) -> Result<String, SealError> {
-        let plaintext = self.open(column.name(), row_key, sealed)?;
-        self.seal(column.name(), row_key, &plaintext)
+        encrypted: &str,
+    ) -> Result<String, EncryptionError> {
+        let plaintext = self.open(column.name(), row_key, encrypted)?;
+        self.encrypt(column.name(), row_key, &plaintext)
     }
 
     pub(crate) fn open_column(
         &self,
-        column: SealedColumn,
+        column: EncryptedColumn,
         row_key: &str,
-        sealed: &str,
+        encrypted: &str,
     ) -> Result<Secret, StoreError> {
-        let fail = |error| StoreError::Seal { table: column.name(), error };
-        let bytes = self.open(column.name(), row_key, sealed).map_err(fail)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| fail(SealError::Malformed))?;
+        let fail = |error| StoreError::Encrypt { table: column.name(), error };
+        let bytes = self.open(column.name(), row_key, encrypted).map_err(fail)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| fail(EncryptionError::Malformed))?;
         Ok(Secret::new(text))
     }
 }
 
-impl fmt::Debug for SealingKeyRing {
+impl fmt::Debug for EncryptionKeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealingKeyRing(active {}, {} keys)", self.active_kid(), self.keys.len())
+        write!(f, "EncryptionKeyRing(active {}, {} keys)", self.active_kid(), self.keys.len())
     }
 }
 
-/// The prefix of every value that this key has sealed.
+/// The prefix of every value that this key has encrypted.
 pub(crate) fn prefix(kid: &str) -> String {
     format!("{VERSION}.{kid}.")
 }
 
-/// The kid of the key that sealed a value, if it is recorded.
-pub(crate) fn kid_of(sealed: &str) -> Option<&str> {
-    let (version, rest) = sealed.split_once('.')?;
+/// The kid of the key that encrypted a value, if it is recorded.
+pub(crate) fn kid_of(encrypted: &str) -> Option<&str> {
+    let (version, rest) = encrypted.split_once('.')?;
     let (kid, _) = rest.split_once('.')?;
     (version == VERSION).then_some(kid)
 }
@@ -273,50 +278,54 @@ mod tests {
 
     use super::*;
 
-    fn ring() -> SealingKeyRing {
-        SealingKeyRing::parse(&SealingKeyRing::generate(&SystemRng)).unwrap()
+    fn ring() -> EncryptionKeyRing {
+        EncryptionKeyRing::parse(&EncryptionKeyRing::generate(&SystemRng)).unwrap()
     }
 
     #[test]
     fn opens_in_its_place_only() {
         let ring = ring();
-        let sealed = ring.seal("t.c", "r", b"hunter2").unwrap();
-        assert!(!sealed.contains("hunter2"));
-        assert_eq!(ring.open("t.c", "r", &sealed).unwrap().as_slice(), b"hunter2");
+        let encrypted = ring.encrypt("t.c", "r", b"hunter2").unwrap();
+        assert!(!encrypted.contains("hunter2"));
+        assert_eq!(ring.open("t.c", "r", &encrypted).unwrap().as_slice(), b"hunter2");
         for (column, row) in [("t.c", "s"), ("t.d", "r"), ("u.c", "r"), ("t", "c\u{1f}r")] {
-            assert_eq!(ring.open(column, row, &sealed).unwrap_err(), SealError::Broken, "{column} {row}");
+            assert_eq!(
+                ring.open(column, row, &encrypted).unwrap_err(),
+                EncryptionError::Broken,
+                "{column} {row}"
+            );
         }
-        assert_ne!(sealed, ring.seal("t.c", "r", b"hunter2").unwrap(), "a fresh nonce each time");
+        assert_ne!(encrypted, ring.encrypt("t.c", "r", b"hunter2").unwrap(), "a fresh nonce each time");
     }
 
     #[test]
     fn altered_values_do_not_open() {
         let ring = ring();
-        let sealed = ring.seal("t.c", "r", b"hunter2").unwrap();
-        let (head, encoded) = sealed.rsplit_once('.').unwrap();
+        let encrypted = ring.encrypt("t.c", "r", b"hunter2").unwrap();
+        let (head, encoded) = encrypted.rsplit_once('.').unwrap();
         let mut bytes = URL_SAFE_NO_PAD.decode(encoded).unwrap();
         for index in 0..bytes.len() {
             bytes[index] ^= 1;
             let altered = format!("{head}.{}", URL_SAFE_NO_PAD.encode(&bytes));
-            assert_eq!(ring.open("t.c", "r", &altered).unwrap_err(), SealError::Broken, "byte {index}");
+            assert_eq!(ring.open("t.c", "r", &altered).unwrap_err(), EncryptionError::Broken, "byte {index}");
             bytes[index] ^= 1;
         }
-        for malformed in ["", "v1", "v1.k", "v2.k.AA", &format!("{sealed}.x"), &format!("{head}.AA")] {
+        for malformed in ["", "v1", "v1.k", "v2.k.AA", &format!("{encrypted}.x"), &format!("{head}.AA")] {
             assert!(ring.open("t.c", "r", malformed).is_err(), "{malformed:?}");
         }
     }
 
     #[test]
     fn a_rotated_ring_opens_old_values() {
-        let old = SealingKeyRing::generate(&SystemRng);
-        let new = SealingKeyRing::generate(&SystemRng);
-        let sealed = SealingKeyRing::parse(&old).unwrap().seal("t.c", "r", b"x").unwrap();
-        let rotated = SealingKeyRing::parse(&format!("{new}{old}")).unwrap();
-        assert_eq!(rotated.open("t.c", "r", &sealed).unwrap().as_slice(), b"x");
-        let resealed = rotated.seal("t.c", "r", b"x").unwrap();
-        let only_new = SealingKeyRing::parse(&new).unwrap();
-        assert_eq!(only_new.open("t.c", "r", &resealed).unwrap().as_slice(), b"x");
-        assert_eq!(only_new.open("t.c", "r", &sealed).unwrap_err(), SealError::UnknownKey);
+        let old = EncryptionKeyRing::generate(&SystemRng);
+        let new = EncryptionKeyRing::generate(&SystemRng);
+        let encrypted = EncryptionKeyRing::parse(&old).unwrap().encrypt("t.c", "r", b"x").unwrap();
+        let rotated = EncryptionKeyRing::parse(&format!("{new}{old}")).unwrap();
+        assert_eq!(rotated.open("t.c", "r", &encrypted).unwrap().as_slice(), b"x");
+        let reencrypted = rotated.encrypt("t.c", "r", b"x").unwrap();
+        let only_new = EncryptionKeyRing::parse(&new).unwrap();
+        assert_eq!(only_new.open("t.c", "r", &reencrypted).unwrap().as_slice(), b"x");
+        assert_eq!(only_new.open("t.c", "r", &encrypted).unwrap_err(), EncryptionError::UnknownKey);
     }
 
     /// RFC 5869 with an empty salt, computed apart from this code.
@@ -325,7 +334,7 @@ mod tests {
         let ring = |keys: &[[u8; 32]]| {
             let lines =
                 keys.iter().enumerate().map(|(n, key)| format!("k{n}:{}\n", URL_SAFE_NO_PAD.encode(key)));
-            SealingKeyRing::parse(&lines.collect::<String>()).unwrap()
+            EncryptionKeyRing::parse(&lines.collect::<String>()).unwrap()
         };
         let hmac = |key: &[u8], text: &[u8]| {
             let key = openssl::pkey::PKey::hmac(key).unwrap();
@@ -343,9 +352,9 @@ mod tests {
     #[test]
     fn ring_texts() {
         let key = URL_SAFE_NO_PAD.encode([7; 32]);
-        let ok = SealingKeyRing::parse(&format!("# two\na:{key} # active\n\n b : {key}=\n")).unwrap();
+        let ok = EncryptionKeyRing::parse(&format!("# two\na:{key} # active\n\n b : {key}=\n")).unwrap();
         assert_eq!(ok.active_kid(), "a");
-        assert_eq!(format!("{ok:?}"), "SealingKeyRing(active a, 2 keys)");
+        assert_eq!(format!("{ok:?}"), "EncryptionKeyRing(active a, 2 keys)");
         for (text, error) in [
             (String::new(), KeyRingError::Empty),
             ("# only a comment".to_owned(), KeyRingError::Empty),
@@ -355,7 +364,7 @@ mod tests {
             ("a:AAAA".to_owned(), KeyRingError::Line(1)),
             (format!("a:{key}\na:{key}"), KeyRingError::Repeated(2)),
         ] {
-            assert_eq!(SealingKeyRing::parse(&text).unwrap_err(), error, "{text:?}");
+            assert_eq!(EncryptionKeyRing::parse(&text).unwrap_err(), error, "{text:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// An entitlement that only the operator grants, in a member of the client's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub enum Entitlement {
     /// To ask for the scope `background_access`.
     BackgroundAccess,
     /// To export the tokens that its sessions hold at PDSes.
@@ -11,7 +11,7 @@ pub enum Leave {
     IdTokenClaims,
 }
 
-impl Leave {
+impl Entitlement {
     /// Every entitlement.
     pub const ALL: [Self; 3] = [Self::BackgroundAccess, Self::SessionExport, Self::IdTokenClaims];
 

@@ -1,7 +1,7 @@
 //! The runtimes that connections live on.
 //!
 //! A connection is driven by the runtime it was opened on. Requests that must not be cut short, above all
-//! refreshes, use connections of the process, which all callers share ([`Home`]): on the runtime of an HTTP
+//! refreshes, use connections of the process, which all callers share ([`ProcessRuntime`]): on the runtime of an HTTP
 //! worker they would end with that worker, in the middle of another caller's refresh. A call that a request
 //! at a worker waits for anyway uses connections of that worker ([`PerRuntime`]): switching threads for each
 //! part of the request and the response takes longer than everything we do for a small call.
@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 
 /// The runtime of the process.
 #[derive(Clone, Debug)]
-pub(crate) struct Home(Handle);
+pub(crate) struct ProcessRuntime(Handle);
 
-impl Home {
+impl ProcessRuntime {
     /// The runtime that this is called on; `None` outside of one.
     pub(crate) fn current() -> Option<Self> {
         Handle::try_current().ok().map(Self)
@@ -40,13 +40,13 @@ impl Home {
     /// Wraps a future so that what it starts, opens or waits for belongs to this runtime, wherever it is
     /// awaited.
     pub(crate) fn of<F: Future + Unpin>(&self, future: F) -> At<'_, F> {
-        At { home: self, future }
+        At { runtime: self, future }
     }
 }
 
-/// A future that is polled within [`Home`].
+/// A future that is polled within [`ProcessRuntime`].
 pub(crate) struct At<'a, F> {
-    home: &'a Home,
+    runtime: &'a ProcessRuntime,
     future: F,
 }
 
@@ -54,7 +54,7 @@ impl<F: Future + Unpin> Future for At<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let _entered = self.home.0.enter();
+        let _entered = self.runtime.0.enter();
         Pin::new(&mut self.future).poll(context)
     }
 }
@@ -103,9 +103,9 @@ mod tests {
     fn what_is_started_lives_at_home() {
         let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
         let (process, worker) = (runtime(), runtime());
-        let home = process.block_on(async { Home::current().unwrap() });
+        let runtime = process.block_on(async { ProcessRuntime::current().unwrap() });
         let begin = std::future::poll_fn(|_| Poll::Ready(tokio::spawn(async { Handle::current().id() })));
-        let task = worker.block_on(home.of(pin!(begin)));
+        let task = worker.block_on(runtime.of(pin!(begin)));
         let there = worker.block_on(async { Handle::current().id() });
         drop(worker);
         let ran_on = process.block_on(task).unwrap();

@@ -1,31 +1,34 @@
-//! `causeway keys reseal`.
+//! `causeway keys reencrypt`.
 
 use anyhow::{Context as _, bail};
 use causeway_domain::SystemClock;
-use causeway_flow::operations::operator::{Progress, Resealed};
+use causeway_flow::operations::operator::{Progress, Reencrypted};
 use causeway_store::Store;
-use causeway_store::encryption::seal::SealingKeyRing;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
 
 use super::operator;
 use crate::progress::ProgressLine;
 
-pub(crate) async fn run(store: &Store, ring: Option<SealingKeyRing>, dry_run: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(store: &Store, ring: Option<EncryptionKeyRing>, dry_run: bool) -> anyhow::Result<()> {
     let Some(ring) = ring else {
-        say!("Nothing is sealed in this database yet.");
+        say!("Nothing is encrypted in this database yet.");
         return Ok(());
     };
     let mut line = ProgressLine::new();
-    let tell = |at: Progress| {
-        line.tell(at.rows, at.all, || {
+    let report = |at: Progress| {
+        line.report(at.rows, at.all, || {
             let again = if at.look > 1 { ", looking again" } else { "" };
-            format!("{} of {} rows, {} sealed anew, at {}{again}", at.rows, at.all, at.resealed, at.column)
+            format!(
+                "{} of {} rows, {} re-encrypted, at {}{again}",
+                at.rows, at.all, at.reencrypted, at.column
+            )
         });
     };
     let operator = operator(store);
     let done = if dry_run {
-        operator.preview_reseal(&ring, tell).await
+        operator.preview_reencrypt(&ring, tell).await
     } else {
-        operator.reseal(&ring, &SystemClock, tell).await
+        operator.reencrypt(&ring, &SystemClock, tell).await
     };
     line.end();
     let done = done.context("it stopped; run it again, and it goes on from there")?;
@@ -34,8 +37,8 @@ pub(crate) async fn run(store: &Store, ring: Option<SealingKeyRing>, dry_run: bo
 }
 
 /// Prints how many values were re-encrypted, and how many each key encrypts.
-fn report(done: &Resealed, kid: &str, dry_run: bool) {
-    let verb = if dry_run { "to be sealed anew" } else { "sealed anew" };
+fn report(done: &Reencrypted, kid: &str, dry_run: bool) {
+    let verb = if dry_run { "to be re-encrypted" } else { "re-encrypted" };
     for (column, count) in &done.columns {
         say!("{column}\t{count} {verb}");
     }
@@ -55,10 +58,10 @@ fn report(done: &Resealed, kid: &str, dry_run: bool) {
 }
 
 /// Fails unless everything is encrypted with the first key now, or would be.
-fn judge(done: &Resealed, kid: &str) -> anyhow::Result<()> {
+fn judge(done: &Reencrypted, kid: &str) -> anyhow::Result<()> {
     if done.unreadable > 0 {
         bail!(
-            "{} sealed values open with no key of the ring and were left as they are: add the key that sealed them \
+            "{} encrypted values open with no key of the ring and were left as they are: add the key that encrypted them \
              below the others, and run this again",
             done.unreadable
         );
@@ -66,7 +69,7 @@ fn judge(done: &Resealed, kid: &str) -> anyhow::Result<()> {
     if !done.in_use.is_empty() {
         let old: Vec<_> = done.in_use.iter().map(String::as_str).collect();
         bail!(
-            "values came under {} while this ran: a server seals with it still. Put {kid} on top of every server's \
+            "values came under {} while this ran: a server encrypts with it still. Put {kid} on top of every server's \
              key ring, restart it, and run this again",
             old.join(", ")
         );

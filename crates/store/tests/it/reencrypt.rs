@@ -1,13 +1,13 @@
-//! Re-encryption of values sealed by an old key, beside concurrent writers.
+//! Re-encryption of values encrypted by an old key, beside concurrent writers.
 
 use std::collections::BTreeSet;
 
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_domain::{Secret, SystemRng};
 use causeway_store::authorization::auth_requests;
-use causeway_store::encryption::reseal::{self, OldValue, Place};
-use causeway_store::encryption::seal::{SealError, SealingKeyRing};
-use causeway_store::encryption::sealed::{SEALED_COLUMNS, SealedColumn};
+use causeway_store::encryption::columns::{ENCRYPTED_COLUMNS, EncryptedColumn};
+use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
+use causeway_store::encryption::reencrypt::{self, OldValue, Place};
 use causeway_store::events::deliveries;
 use causeway_store::events::order;
 use causeway_store::events::{self, Webhook};
@@ -23,32 +23,32 @@ use crate::common::{NOW, World, auth_request, on_each, signing_key, token_set, u
 
 /// An old key, and a ring that has it below a new one.
 struct Rings {
-    old: SealingKeyRing,
-    both: SealingKeyRing,
-    new: SealingKeyRing,
+    old: EncryptionKeyRing,
+    both: EncryptionKeyRing,
+    new: EncryptionKeyRing,
 }
 
 impl Rings {
     fn fresh() -> Self {
-        let (old, new) = (SealingKeyRing::generate(&SystemRng), SealingKeyRing::generate(&SystemRng));
+        let (old, new) = (EncryptionKeyRing::generate(&SystemRng), EncryptionKeyRing::generate(&SystemRng));
         Self {
-            both: SealingKeyRing::parse(&format!("{new}{old}")).unwrap(),
-            old: SealingKeyRing::parse(&old).unwrap(),
-            new: SealingKeyRing::parse(&new).unwrap(),
+            both: EncryptionKeyRing::parse(&format!("{new}{old}")).unwrap(),
+            old: EncryptionKeyRing::parse(&old).unwrap(),
+            new: EncryptionKeyRing::parse(&new).unwrap(),
         }
     }
 }
 
-fn column(name: &str) -> SealedColumn {
-    *SEALED_COLUMNS.iter().find(|column| column.name() == name).unwrap()
+fn column(name: &str) -> EncryptedColumn {
+    *ENCRYPTED_COLUMNS.iter().find(|column| column.name() == name).unwrap()
 }
 
-/// Everything in a column that the ring's first key has not sealed, read a row at a time.
-async fn old_values(world: &World, ring: &SealingKeyRing, column: SealedColumn) -> Vec<OldValue> {
+/// Everything in a column that the ring's first key has not encrypted, read a row at a time.
+async fn old_values(world: &World, ring: &EncryptionKeyRing, column: EncryptedColumn) -> Vec<OldValue> {
     let (mut after, mut all) = (Some(Place::default()), Vec::new());
     while let Some(place) = after {
         let ring = ring.clone();
-        let page = world.read(move |c| reseal::list_old_values(c, &ring, column, &place, 1)).await;
+        let page = world.read(move |c| reencrypt::list_old_values(c, &ring, column, &place, 1)).await;
         assert!(page.rows <= 1);
         all.extend(page.old);
         after = page.next;
@@ -56,28 +56,28 @@ async fn old_values(world: &World, ring: &SealingKeyRing, column: SealedColumn) 
     all
 }
 
-/// Seals values anew; how many were swapped, and which do not open.
-async fn reseal_values(
+/// Encrypts values anew; how many were swapped, and which do not open.
+async fn reencrypt_values(
     world: &World,
-    ring: &SealingKeyRing,
+    ring: &EncryptionKeyRing,
     values: Vec<OldValue>,
-) -> (usize, Vec<(String, SealError)>) {
+) -> (usize, Vec<(String, EncryptionError)>) {
     let (mut swaps, mut unreadable) = (Vec::new(), Vec::new());
     for value in values {
         let row = value.row();
-        match value.reseal(ring) {
+        match value.reencrypt(ring) {
             Ok(swap) => swaps.push(swap),
             Err(error) => unreadable.push((row, error)),
         }
     }
-    (world.write(move |c| reseal::swap_sealed(c, &swaps)).await, unreadable)
+    (world.write(move |c| reencrypt::swap_encrypted(c, &swaps)).await, unreadable)
 }
 
-async fn reseal_all(world: &World, ring: &SealingKeyRing) -> (usize, Vec<(String, SealError)>) {
+async fn reencrypt_all(world: &World, ring: &EncryptionKeyRing) -> (usize, Vec<(String, EncryptionError)>) {
     let (mut swapped, mut unreadable) = (0, Vec::new());
-    for column in SEALED_COLUMNS {
+    for column in ENCRYPTED_COLUMNS {
         let values = old_values(world, ring, *column).await;
-        let (more, failed) = reseal_values(world, ring, values).await;
+        let (more, failed) = reencrypt_values(world, ring, values).await;
         swapped += more;
         unreadable.extend(failed);
     }
@@ -88,7 +88,7 @@ fn webhook(secret: &str) -> Webhook {
     Webhook { url: "https://app.example/hook".to_owned(), secret: Secret::new(secret) }
 }
 
-/// Everything that is ever sealed, by the ring of this world.
+/// Everything that is ever encrypted, by the ring of this world.
 async fn fill(world: &World) -> (SessionHead, UpstreamRequest) {
     let (client, session) = world.client_and_session().await;
     let request = auth_request(&client);
@@ -140,7 +140,7 @@ fn columns(c: &mut AnyConnection, keys_only: bool) -> Result<Vec<Name>, StoreErr
     Ok(sql_query(query).load(c)?)
 }
 
-fn holds_sealed(c: &mut AnyConnection, Name { of, name }: &Name) -> Result<bool, StoreError> {
+fn holds_encrypted(c: &mut AnyConnection, Name { of, name }: &Name) -> Result<bool, StoreError> {
     #[derive(QueryableByName)]
     struct Count {
         #[diesel(sql_type = BigInt)]
@@ -151,26 +151,26 @@ fn holds_sealed(c: &mut AnyConnection, Name { of, name }: &Name) -> Result<bool,
     Ok(sql_query(query).get_result::<Count>(c)?.found > 0)
 }
 
-/// The list of sealed columns is what the store seals, and their keys are the tables' own.
+/// The list of encrypted columns is what the store encrypts, and their keys are the tables' own.
 #[test]
-fn no_sealed_column_is_forgotten() {
+fn no_encrypted_column_is_forgotten() {
     on_each(|world| async move {
         fill(&world).await;
-        let (sealed, keys) = world
+        let (encrypted, keys) = world
             .read(|c| {
-                let mut sealed = BTreeSet::new();
+                let mut encrypted = BTreeSet::new();
                 for name in columns(c, false)? {
-                    if holds_sealed(c, &name)? {
-                        sealed.insert(format!("{}.{}", name.of, name.name));
+                    if holds_encrypted(c, &name)? {
+                        encrypted.insert(format!("{}.{}", name.of, name.name));
                     }
                 }
                 let keys = columns(c, true)?;
-                Ok((sealed, keys.into_iter().map(|key| (key.of, key.name)).collect::<Vec<_>>()))
+                Ok((encrypted, keys.into_iter().map(|key| (key.of, key.name)).collect::<Vec<_>>()))
             })
             .await;
-        let listed: BTreeSet<_> = SEALED_COLUMNS.iter().map(|column| column.name().to_owned()).collect();
-        assert_eq!(sealed, listed, "{}", world.kind);
-        for column in SEALED_COLUMNS {
+        let listed: BTreeSet<_> = ENCRYPTED_COLUMNS.iter().map(|column| column.name().to_owned()).collect();
+        assert_eq!(encrypted, listed, "{}", world.kind);
+        for column in ENCRYPTED_COLUMNS {
             let own: Vec<_> =
                 keys.iter().filter(|(of, _)| of == column.table()).map(|(_, name)| name).collect();
             assert_eq!(own, column.key(), "{}", column.name());
@@ -178,7 +178,7 @@ fn no_sealed_column_is_forgotten() {
     });
 }
 
-/// Every value, and nothing is lost: the new key alone opens what the old one had sealed.
+/// Every value, and nothing is lost: the new key alone opens what the old one had encrypted.
 #[test]
 fn everything_comes_under_the_new_key() {
     on_each(|mut world| async move {
@@ -191,9 +191,9 @@ fn everything_comes_under_the_new_key() {
             world.write(move |c| sessions::advance_session(c, &ring, &id, 1, &token_set("2"), NOW)).await
         );
 
-        let (swapped, unreadable) = reseal_all(&world, &rings.both).await;
-        assert_eq!((swapped, unreadable), (SEALED_COLUMNS.len(), vec![]), "{}", world.kind);
-        assert_eq!(reseal_all(&world, &rings.both).await.0, 0, "done is done");
+        let (swapped, unreadable) = reencrypt_all(&world, &rings.both).await;
+        assert_eq!((swapped, unreadable), (ENCRYPTED_COLUMNS.len(), vec![]), "{}", world.kind);
+        assert_eq!(reencrypt_all(&world, &rings.both).await.0, 0, "done is done");
 
         let (new, client) = (rings.new.clone(), session.client_id.clone());
         world
@@ -216,7 +216,11 @@ fn everything_comes_under_the_new_key() {
 }
 
 /// The webhook secret for the next delivery to the client of a session.
-fn told(c: &mut AnyConnection, ring: &SealingKeyRing, session: &SessionHead) -> Result<String, StoreError> {
+fn told(
+    c: &mut AnyConnection,
+    ring: &EncryptionKeyRing,
+    session: &SessionHead,
+) -> Result<String, StoreError> {
     let (id, kind) = (&session.session_id, events::EventKind::Completed);
     events::note_session(c, id, kind, NOW)?;
     order::order_events(c)?;
@@ -232,10 +236,10 @@ fn a_change_meanwhile_is_never_overwritten() {
         world.ring = rings.old.clone();
         let (session, upstream) = fill(&world).await;
         let mut seen = Vec::new();
-        for column in SEALED_COLUMNS.iter().filter(|column| column.table() != "signing_key") {
+        for column in ENCRYPTED_COLUMNS.iter().filter(|column| column.table() != "signing_key") {
             seen.extend(old_values(&world, &rings.both, *column).await);
         }
-        assert_eq!(seen.len(), SEALED_COLUMNS.len() - 1);
+        assert_eq!(seen.len(), ENCRYPTED_COLUMNS.len() - 1);
         let (head, ring) = (session.clone(), rings.both.clone());
         world
             .write(move |c| {
@@ -249,7 +253,7 @@ fn a_change_meanwhile_is_never_overwritten() {
             })
             .await;
 
-        let (swapped, unreadable) = reseal_values(&world, &rings.both, seen).await;
+        let (swapped, unreadable) = reencrypt_values(&world, &rings.both, seen).await;
         assert_eq!((swapped, unreadable), (0, vec![]), "{}", world.kind);
         let new = rings.new.clone();
         world
@@ -260,12 +264,12 @@ fn a_change_meanwhile_is_never_overwritten() {
                 Ok(())
             })
             .await;
-        let (swapped, unreadable) = reseal_all(&world, &rings.both).await;
+        let (swapped, unreadable) = reencrypt_all(&world, &rings.both).await;
         assert_eq!((swapped, unreadable), (1, vec![]), "the signing key; wiped rows stay wiped");
     });
 }
 
-/// Sessions are refreshed as fast as they can be, while everything is sealed anew again and again.
+/// Sessions are refreshed as fast as they can be, while everything is re-encrypted again and again.
 #[test]
 fn refreshes_race_with_it() {
     const REFRESHES: i64 = 30;
@@ -290,12 +294,12 @@ fn refreshes_race_with_it() {
             }));
         }
         while refreshing.iter().any(|one| !one.is_finished()) {
-            assert_eq!(reseal_all(&world, &rings.both).await.1, []);
+            assert_eq!(reencrypt_all(&world, &rings.both).await.1, []);
         }
         for one in refreshing {
             one.await.unwrap();
         }
-        reseal_all(&world, &rings.both).await;
+        reencrypt_all(&world, &rings.both).await;
         for id in all {
             let new = rings.new.clone();
             let found: Vec<_> = world
@@ -324,13 +328,13 @@ fn an_interruption_costs_nothing() {
         let mut values = old_values(&world, &rings.both, tokens).await;
         assert_eq!(values.len(), 3);
         values.truncate(1);
-        assert_eq!(reseal_values(&world, &rings.both, values).await, (1, vec![]));
+        assert_eq!(reencrypt_values(&world, &rings.both, values).await, (1, vec![]));
         let ring = rings.both.clone();
         let page =
-            world.read(move |c| reseal::list_old_values(c, &ring, tokens, &Place::default(), 10)).await;
+            world.read(move |c| reencrypt::list_old_values(c, &ring, tokens, &Place::default(), 10)).await;
         assert_eq!((page.rows, page.current, page.old.len()), (3, 1, 2), "{}", world.kind);
         assert!(page.next.is_none());
-        assert_eq!(reseal_all(&world, &rings.both).await, (8, vec![]));
+        assert_eq!(reencrypt_all(&world, &rings.both).await, (8, vec![]));
     });
 }
 
@@ -351,17 +355,17 @@ fn what_does_not_open_stays() {
         world.write(move |c| Ok(c.batch_execute(&sql)?)).await;
         let dump = world.read(causeway_store::testing::dump_text).await;
 
-        let (swapped, mut unreadable) = reseal_all(&world, &rings.both).await;
+        let (swapped, mut unreadable) = reencrypt_all(&world, &rings.both).await;
         assert_eq!(swapped, 1, "the one value that opens");
         let (lost, broken) = (format!("{}/1", lost.session_id), format!("{}/1", broken.session_id));
-        let key = |(row, error): &(String, SealError)| (row.clone(), error.to_string());
+        let key = |(row, error): &(String, EncryptionError)| (row.clone(), error.to_string());
         unreadable.sort_by_key(key);
         let mut expected = vec![
-            (lost.clone(), SealError::UnknownKey),
-            (lost.clone(), SealError::UnknownKey),
-            (lost, SealError::UnknownKey),
-            (broken.clone(), SealError::Malformed),
-            (broken, SealError::Broken),
+            (lost.clone(), EncryptionError::UnknownKey),
+            (lost.clone(), EncryptionError::UnknownKey),
+            (lost, EncryptionError::UnknownKey),
+            (broken.clone(), EncryptionError::Malformed),
+            (broken, EncryptionError::Broken),
         ];
         expected.sort_by_key(key);
         assert_eq!(unreadable, expected, "{}", world.kind);

@@ -1,6 +1,6 @@
-//! Re-encryption: values sealed by older keys of the ring are sealed again by its first key, in place.
+//! Re-encryption: values encrypted by older keys of the ring are encrypted again by its first key, in place.
 //!
-//! Rows are read page by page, sealed again without the database, and swapped: each value only while it is
+//! Rows are read page by page, encrypted again without the database, and swapped: each value only while it is
 //! still the one that was read. A concurrent write to the same row by a server is therefore never
 //! overwritten, and work done before an interruption is skipped the next time.
 
@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use crate::encryption::seal::{self, SealError, SealingKeyRing};
-use crate::encryption::sealed::SealedColumn;
+use crate::encryption::columns::EncryptedColumn;
+use crate::encryption::keyring::{self, EncryptionError, EncryptionKeyRing};
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 
@@ -22,8 +22,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The row's key, as sealing binds it into its values.
-    fn row_key(&self, column: SealedColumn) -> String {
+    /// The row's key, as encryption binds it into its values.
+    fn row_key(&self, column: EncryptedColumn) -> String {
         match column.key() {
             [_, _] => format!("{}/{}", self.key, self.iteration),
             _ => self.key.clone(),
@@ -31,12 +31,12 @@ impl Place {
     }
 }
 
-/// A value sealed by a key other than the ring's first one.
+/// A value encrypted by a key other than the ring's first one.
 #[derive(Clone, Debug)]
 pub struct OldValue {
-    column: SealedColumn,
+    column: EncryptedColumn,
     place: Place,
-    sealed: String,
+    encrypted: String,
 }
 
 impl OldValue {
@@ -45,17 +45,17 @@ impl OldValue {
         self.place.row_key(self.column)
     }
 
-    /// The kid of the key that sealed it; empty when it is not recorded.
+    /// The kid of the key that encrypted it; empty when it is not recorded.
     pub fn kid(&self) -> &str {
-        seal::kid_of(&self.sealed).unwrap_or_default()
+        encrypt::kid_of(&self.encrypted).unwrap_or_default()
     }
 
-    /// Seals the same secret with the ring's first key.
+    /// Encrypts the same secret with the ring's first key.
     ///
     /// # Errors
-    /// The [`SealError`] that says why it does not open.
-    pub fn reseal(self, ring: &SealingKeyRing) -> Result<Swap, SealError> {
-        let fresh = ring.reseal_column(self.column, &self.row(), &self.sealed)?;
+    /// The [`EncryptionError`] that says why it does not open.
+    pub fn reencrypt(self, ring: &EncryptionKeyRing) -> Result<Swap, EncryptionError> {
+        let fresh = ring.reencrypt_column(self.column, &self.row(), &self.encrypted)?;
         Ok(Swap { old: self, fresh })
     }
 }
@@ -70,11 +70,11 @@ pub struct Swap {
 /// Result of reading one page of a column.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Number of rows read, with a sealed value or without.
+    /// Number of rows read, with a encrypted value or without.
     pub rows: usize,
-    /// Number of values sealed by the ring's first key.
+    /// Number of values encrypted by the ring's first key.
     pub current: usize,
-    /// The values sealed by other keys.
+    /// The values encrypted by other keys.
     pub old: Vec<OldValue>,
     /// The position after which the next page begins; `None`: this was the last one.
     pub next: Option<Place>,
@@ -86,32 +86,32 @@ struct Row {
     row_key: String,
     #[diesel(sql_type = BigInt)]
     row_iteration: i64,
-    /// `None`: the row has no sealed value. Empty: it is sealed by the first key.
+    /// `None`: the row has no encrypted value. Empty: it is encrypted by the first key.
     #[diesel(sql_type = Nullable<Text>)]
-    sealed: Option<String>,
+    encrypted: Option<String>,
 }
 
-/// Reads at most `limit` rows of a column after a position. Values sealed by the ring's first key are not
+/// Reads at most `limit` rows of a column after a position. Values encrypted by the ring's first key are not
 /// fetched.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn list_old_values(
     c: &mut AnyConnection,
-    ring: &SealingKeyRing,
-    column: SealedColumn,
+    ring: &EncryptionKeyRing,
+    column: EncryptedColumn,
     after: &Place,
     limit: i64,
 ) -> Result<Page, StoreError> {
     let (table, name) = (column.table(), column.column());
-    let sealed = format!(
+    let encrypted = format!(
         "CASE WHEN {name} IS NULL OR {name} = '' THEN NULL \
-         WHEN substr({name}, 1, length($1)) = $1 THEN '' ELSE {name} END AS sealed"
+         WHEN substr({name}, 1, length($1)) = $1 THEN '' ELSE {name} END AS encrypted"
     );
-    let prefix = seal::prefix(ring.active_kid());
+    let prefix = encrypt::prefix(ring.active_kid());
     let rows: Vec<Row> = match column.key() {
         [key, iteration] => sql_query(format!(
-            "SELECT {key} AS row_key, {iteration} AS row_iteration, {sealed} FROM {table} \
+            "SELECT {key} AS row_key, {iteration} AS row_iteration, {encrypted} FROM {table} \
              WHERE ({key}, {iteration}) > ($2, $3) ORDER BY {key}, {iteration} LIMIT $4"
         ))
         .bind::<Text, _>(prefix)
@@ -120,7 +120,7 @@ pub fn list_old_values(
         .bind::<BigInt, _>(limit)
         .load(c)?,
         keys => sql_query(format!(
-            "SELECT {key} AS row_key, CAST(0 AS BIGINT) AS row_iteration, {sealed} FROM {table} \
+            "SELECT {key} AS row_key, CAST(0 AS BIGINT) AS row_iteration, {encrypted} FROM {table} \
              WHERE {key} > $2 ORDER BY {key} LIMIT $3",
             key = keys.join(", ")
         ))
@@ -131,13 +131,13 @@ pub fn list_old_values(
     };
     let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let mut page = Page { rows: rows.len(), current: 0, old: Vec::new(), next: None };
-    for Row { row_key, row_iteration, sealed } in rows {
+    for Row { row_key, row_iteration, encrypted } in rows {
         let place = Place { key: row_key, iteration: row_iteration };
         page.next = full.then(|| place.clone());
-        match sealed {
+        match encrypted {
             None => {}
-            Some(sealed) if sealed.is_empty() => page.current += 1,
-            Some(sealed) => page.old.push(OldValue { column, place, sealed }),
+            Some(encrypted) if encrypted.is_empty() => page.current += 1,
+            Some(encrypted) => page.old.push(OldValue { column, place, encrypted }),
         }
     }
     Ok(page)
@@ -147,9 +147,9 @@ pub fn list_old_values(
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
-pub fn swap_sealed(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, StoreError> {
+pub fn swap_encrypted(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, StoreError> {
     let mut swapped = 0;
-    for Swap { old: OldValue { column, place, sealed }, fresh } in swaps {
+    for Swap { old: OldValue { column, place, encrypted }, fresh } in swaps {
         let (table, name) = (column.table(), column.column());
         swapped += match column.key() {
             [key, iteration] => sql_query(format!(
@@ -158,7 +158,7 @@ pub fn swap_sealed(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, Store
             .bind::<Text, _>(fresh)
             .bind::<Text, _>(&place.key)
             .bind::<BigInt, _>(place.iteration)
-            .bind::<Text, _>(sealed)
+            .bind::<Text, _>(encrypted)
             .execute(c)?,
             keys => sql_query(format!(
                 "UPDATE {table} SET {name} = $1 WHERE {key} = $2 AND {name} = $3",
@@ -166,18 +166,18 @@ pub fn swap_sealed(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, Store
             ))
             .bind::<Text, _>(fresh)
             .bind::<Text, _>(&place.key)
-            .bind::<Text, _>(sealed)
+            .bind::<Text, _>(encrypted)
             .execute(c)?,
         };
     }
     Ok(swapped)
 }
 
-/// Counts the rows of a column's table, with a sealed value or without.
+/// Counts the rows of a column's table, with a encrypted value or without.
 ///
 /// # Errors
 /// [`StoreError`] when the query fails.
-pub fn count_rows(c: &mut AnyConnection, column: SealedColumn) -> Result<i64, StoreError> {
+pub fn count_rows(c: &mut AnyConnection, column: EncryptedColumn) -> Result<i64, StoreError> {
     #[derive(QueryableByName)]
     struct Count {
         #[diesel(sql_type = BigInt)]
@@ -187,18 +187,18 @@ pub fn count_rows(c: &mut AnyConnection, column: SealedColumn) -> Result<i64, St
     Ok(counted.get_result::<Count>(c)?.rows)
 }
 
-/// Whether this database holds any sealed value, which is lost without the key ring that sealed it.
+/// Whether this database holds any encrypted value, which is lost without the key ring that encrypted it.
 ///
 /// # Errors
 /// [`StoreError`] when a query fails.
-pub fn has_sealed_rows(c: &mut AnyConnection) -> Result<bool, StoreError> {
+pub fn has_encrypted_rows(c: &mut AnyConnection) -> Result<bool, StoreError> {
     #[derive(QueryableByName)]
     struct One {
         #[diesel(sql_type = BigInt)]
         #[expect(dead_code, reason = "that there is a row says all")]
         one: i64,
     }
-    for column in crate::encryption::sealed::SEALED_COLUMNS {
+    for column in crate::encryption::columns::ENCRYPTED_COLUMNS {
         let (table, name) = (column.table(), column.column());
         let first = format!("SELECT CAST(1 AS BIGINT) AS one FROM {table} WHERE {name} <> '' LIMIT 1");
         if sql_query(first).get_result::<One>(c).optional()?.is_some() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use causeway_domain::client::{Client, ClientType};
-use causeway_domain::{ErrorCode, Jkt, OneUse};
+use causeway_domain::{ErrorCode, Jkt, ReplayKey};
 use causeway_store::authorization::replay;
 use causeway_store::{AnyConnection, StoreError};
 
@@ -15,15 +15,15 @@ use crate::resource::dpop::{self, ProofError, ProofRequest};
 
 /// The client behind a request, authenticated, and the key that it proved to hold.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct AuthenticatedClient {
     /// The client.
     pub client: Arc<Client>,
     /// The key of the request's DPoP proof; `None`: it has none.
     pub dpop_jkt: Option<Jkt>,
     /// The nonce that goes with the answer, if this client's proofs need one.
     pub dpop_nonce: Option<String>,
-    assertion: Option<OneUse>,
-    proof: Option<OneUse>,
+    assertion: Option<ReplayKey>,
+    proof: Option<ReplayKey>,
 }
 
 /// Why the client of a request was rejected.
@@ -59,7 +59,7 @@ impl Replayed {
 }
 
 /// Authenticates the client of a request and checks its DPoP proof. Nothing is consumed before the request's
-/// own transaction ([`Caller::consume`]).
+/// own transaction ([`AuthenticatedClient::consume`]).
 ///
 /// # Errors
 /// [`CallerError`]: the client's error first.
@@ -67,7 +67,7 @@ pub async fn identify(
     ctx: &Ctx,
     credentials: &Credentials,
     request: &ProofRequest<'_>,
-) -> Result<Caller, CallerError> {
+) -> Result<AuthenticatedClient, CallerError> {
     let (client, assertion) = authentication::authenticate(ctx, credentials).await?;
     let policy = client.dpop_nonce_policy();
     let proven = dpop::verify(ctx, policy, request, None)?;
@@ -76,10 +76,10 @@ pub async fn identify(
         None => None,
     };
     let (dpop_jkt, proof) = proven.map(|proven| (proven.jkt, proven.once)).unzip();
-    Ok(Caller { client, dpop_jkt, dpop_nonce, assertion, proof })
+    Ok(AuthenticatedClient { client, dpop_jkt, dpop_nonce, assertion, proof })
 }
 
-impl Caller {
+impl AuthenticatedClient {
     /// Consumes the assertion and the proof. Called first in the request's transaction: an error rolls
     /// everything back, so that a request that failed on our side can be sent again unchanged.
     pub(crate) fn consume<E>(&self, c: &mut AnyConnection) -> Result<(), E>
