@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Result;
 use causeway_domain::client::{Entitlement, GrantType};
 use causeway_domain::{
-    BrowserSessionId, ClientId, PlainToken, Scope, SessionKind, SessionState, SystemRng, TenantId,
-    UpstreamSessionId, UsableSession,
+    AccountSession, BrowserSessionId, ClientId, PlainToken, Scope, SessionKind, SessionState, SystemRng,
+    TenantId, UpstreamSessionId,
 };
 use causeway_store::clients;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -114,7 +114,7 @@ impl Scene {
             .store()
             .write::<_, StoreError, _>(move |c| {
                 let live = sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)?;
-                let UsableSession { mut head, .. } = live.into_iter().next().unwrap();
+                let AccountSession { mut head, .. } = live.into_iter().next().unwrap();
                 let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?.unwrap();
                 (head.session_id, head.kind, head.state) =
                     (new.clone(), SessionKind::Background, SessionState::Pending);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::*;
+use crate::settings::table;
 
 /// A command as the server has it: settings beside a subcommand.
 #[derive(Parser)]

@@ -427,7 +427,7 @@ impl Ctx {
 
     /// The wrong user codes by browser and address.
     pub(crate) fn user_code_limit(&self) -> &UserCodeLimit {
-        &self.0.guesses
+        &self.0.user_code_limit
     }
 
     /// The nonces of this deployment: every process with the same key ring has the same.

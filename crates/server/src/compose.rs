@@ -213,8 +213,8 @@ pub(crate) async fn context(
     let random = Arc::new(SystemRng);
     let max_scope = max_scope(config)?;
     let mode = match config.upstream_client {
-        causeway_config::UpstreamClient::Shared => UpstreamClient::Shared,
-        causeway_config::UpstreamClient::PerClient => UpstreamClient::PerClient,
+        causeway_config::UpstreamClientMode::Shared => UpstreamClient::Shared,
+        causeway_config::UpstreamClientMode::PerClient => UpstreamClient::PerClient,
     };
     let profile = if issuer.is_https() {
         UpstreamProfile::confidential(issuer.as_str(), mode, &max_scope, &store, &ring, &*clock).await?
@@ -312,7 +312,7 @@ fn read_token(path: &std::path::Path, setting: &'static str) -> Result<Secret, C
 }
 
 fn limits(config: &Config) -> RateLimits {
-    let limit = |limit: Option<causeway_config::RateLimit>| {
+    let limit = |limit: Option<causeway_config::RateLimitValue>| {
         limit.map(|limit| RateLimit { count: limit.count, seconds: limit.seconds })
     };
     RateLimits {

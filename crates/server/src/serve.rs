@@ -73,10 +73,10 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     let upkeep = [
         tokio::spawn(sweep(ctx.clone())),
         tokio::spawn(revoke(ctx.clone())),
-        tokio::spawn(deliver(ctx.clone())),
+        tokio::spawn(deliver_logouts(ctx.clone())),
         tokio::spawn(keep_alive_due(ctx.clone())),
         tokio::spawn(warm(ctx.clone())),
-        tokio::spawn(deliver(ctx.clone())),
+        tokio::spawn(deliver_webhooks(ctx.clone())),
         tokio::spawn(report(logging.sampler.clone())),
     ];
     let handle = server.handle();
@@ -199,7 +199,7 @@ async fn revoke(ctx: Ctx) {
 
 /// Delivers back-channel logout tokens while the server runs: retries, and those for sessions ended on the
 /// command line.
-async fn deliver(ctx: Ctx) {
+async fn deliver_logouts(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
@@ -222,7 +222,7 @@ async fn keep_alive_due(ctx: Ctx) {
 }
 
 /// Delivers webhooks while the server runs.
-async fn deliver(ctx: Ctx) {
+async fn deliver_webhooks(ctx: Ctx) {
     let mut ticks = interval(DELIVERY_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -8,7 +8,7 @@ use causeway_domain::{
 };
 use causeway_flow::Ctx;
 use causeway_flow::account::proof;
-use causeway_flow::account::{self, AccountError, AccountGroup, AccountSession, Reach};
+use causeway_flow::account::{self, AccountEntry, AccountError, AccountGroup, Reach};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in;
 
@@ -60,7 +60,7 @@ fn card(ctx: &Ctx, group: AccountGroup, now: Timestamp) -> AccountCard {
     }
 }
 
-fn app(ctx: &Ctx, line: AccountSession, now: Timestamp) -> AppLine {
+fn app(ctx: &Ctx, line: AccountEntry, now: Timestamp) -> AppLine {
     let head = line.session.head;
     let client = line.client.as_ref();
     AppLine {

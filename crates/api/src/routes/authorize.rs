@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::authorization::prompt_none::{self, PromptNoneAnswer};
-use causeway_flow::authorization::request::{self, AuthorizeError, AuthorizeParams};
+use causeway_flow::authorization::request::{self as authorization_request, AuthorizeError, AuthorizeParams};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in;
 
@@ -50,7 +50,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let params = authorize_params(&mut Params::of_query(&req)?);
     request::prefer(params.ui_locales.as_deref());
     let browser = cookie::known_or_new(&req, &state);
-    let request = match request::begin(&state.ctx, params, &browser.id).await {
+    let request = match authorization_request::begin(&state.ctx, params, &browser.id).await {
         Ok(request) => request,
         Err(AuthorizeError::Refused { refusal, answer, ask: true }) => {
             return Err(PageError::refused(&refusal, answer));

@@ -11,7 +11,7 @@ use causeway_flow::authorization::device;
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::token::client_credentials::{self, ClientParams};
 use causeway_flow::token::code::{self, RedeemParams};
-use causeway_flow::token::device::{self, PollParams};
+use causeway_flow::token::device::{self as device_code, PollParams};
 use causeway_flow::token::exchange::{self, ExchangeParams};
 use causeway_flow::token::refresh::{self, RefreshParams};
 use serde::Serialize;
@@ -93,7 +93,7 @@ async fn grant(
                 device_code: params.take("device_code").map(PlainToken::presented),
                 resource: params.take_resources(),
             };
-            Ok(device::poll(&state.ctx, caller, params).await?)
+            Ok(device_code::poll(&state.ctx, caller, params).await?)
         }
         Some(GrantType::TokenExchange) => {
             let params = ExchangeParams {

@@ -13,8 +13,6 @@ use std::fmt;
 
 use clap::Arg;
 
-use crate::settings::table;
-
 /// The heading of these flags in `--help`; it also tells them from the flags of the command they join.
 const HEADING: &str = "Settings";
 

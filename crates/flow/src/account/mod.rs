@@ -36,12 +36,12 @@ pub struct AccountGroup {
     /// Until when this browser sees all sessions; `None`: it sees only those that began here.
     pub proven_until: Option<Timestamp>,
     /// The sessions, the most recently used first.
-    pub sessions: Vec<AccountSession>,
+    pub sessions: Vec<AccountEntry>,
 }
 
 /// One app's access.
 #[derive(Debug, Clone)]
-pub struct AccountSession {
+pub struct AccountEntry {
     /// The session and its granted scope.
     pub session: AccountSession,
     /// The app; `None` in the moment in which it is deleted.
@@ -116,7 +116,7 @@ async fn name_accounts(ctx: &Ctx, groups: &mut [AccountGroup]) {
 fn proven_group(proof: AccountProof, all: Vec<AccountSession>, browser: &BrowserSessionId) -> AccountGroup {
     let line = |session: AccountSession| {
         let began_here = session.head.browser_id == *browser;
-        AccountSession { session, client: None, began_here }
+        AccountEntry { session, client: None, began_here }
     };
     AccountGroup {
         did: proof.did,
@@ -131,7 +131,7 @@ fn proven_group(proof: AccountProof, all: Vec<AccountSession>, browser: &Browser
 fn put(groups: &mut Vec<AccountGroup>, session: AccountSession) {
     let head = &session.head;
     let did = head.did.clone();
-    let line = AccountSession { session, client: None, began_here: true };
+    let line = AccountEntry { session, client: None, began_here: true };
     match groups.iter_mut().find(|group| group.did == did) {
         Some(group) if group.proven_until.is_some() => {}
         Some(group) => group.sessions.push(line),

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_browser_and_an_address_run_out_of_guesses() {
-        let guesses = UserCodeLimit::default();
+        let user_code_limit = UserCodeLimit::default();
         let browsers: Vec<_> = (0..4).map(|n| BrowserSessionId::new(format!("b{n}"))).collect();
         let address = Some(IpAddr::from([192, 0, 2, 1]));
         let guess = |n: usize, address| user_code_limit.take(&Guess { browser: &browsers[n], address }, T);
@@ -116,35 +116,35 @@ mod tests {
         assert_eq!(guess(3, address), Err(600), "a new browser at the same address");
         assert_eq!(guess(3, Some(IpAddr::from([192, 0, 2, 2]))), Ok(()), "somebody else");
         let later = Guess { browser: &browsers[0], address };
-        assert_eq!(guesses.take(&later, T.plus(599)), Err(1));
-        assert_eq!(guesses.take(&later, T.plus(600)), Ok(()));
+        assert_eq!(user_code_limit.take(&later, T.plus(599)), Err(1));
+        assert_eq!(user_code_limit.take(&later, T.plus(600)), Ok(()));
     }
 
     /// A full table counts all the same.
     #[test]
     fn a_crowd_makes_guessing_free_for_nobody() {
-        let guesses = UserCodeLimit::default();
+        let user_code_limit = UserCodeLimit::default();
         for n in 0..40_000_u32 {
             let browser = BrowserSessionId::new(n.to_string());
             let address = Some(IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n)));
-            assert_eq!(guesses.take(&Guess { browser: &browser, address }, T), Ok(()));
+            assert_eq!(user_code_limit.take(&Guess { browser: &browser, address }, T), Ok(()));
         }
-        assert!(guesses.0.lock().unwrap().len() <= CAPACITY);
+        assert!(user_code_limit.0.lock().unwrap().len() <= CAPACITY);
         let browser = BrowserSessionId::new("guesser");
         let guess = Guess { browser: &browser, address: Some(IpAddr::from([192, 0, 2, 1])) };
         for _ in 0..10 {
-            assert_eq!(guesses.take(&guess, T), Ok(()));
+            assert_eq!(user_code_limit.take(&guess, T), Ok(()));
         }
-        assert_eq!(guesses.take(&guess, T), Err(600));
+        assert_eq!(user_code_limit.take(&guess, T), Err(600));
     }
 
     #[test]
     fn who_knows_a_code_is_no_guesser() {
-        let guesses = UserCodeLimit::default();
+        let user_code_limit = UserCodeLimit::default();
         let browser = BrowserSessionId::new("b");
         let guess = Guess { browser: &browser, address: None };
         for _ in 0..100 {
-            assert_eq!(guesses.take(&guess, T), Ok(()));
+            assert_eq!(user_code_limit.take(&guess, T), Ok(()));
             user_code_limit.give_back(&guess);
         }
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use causeway_domain::client::Client;
 use causeway_domain::{
-    BrowserSessionId, ClientId, Did, ErrorCode, Handle, SessionKind, SignInInput, UpstreamSessionId,
-    UsableSession,
+    AccountSession, BrowserSessionId, ClientId, Did, ErrorCode, Handle, SessionKind, SignInInput,
+    UpstreamSessionId,
 };
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions;
@@ -284,7 +284,7 @@ async fn accounts(
         })
         .await?;
     let mut accounts: Vec<(Did, Option<Handle>)> = Vec::new();
-    for UsableSession { head, .. } in live {
+    for AccountSession { head, .. } in live {
         if accounts.iter().all(|(did, _)| *did != head.did) {
             let handle = handles::shown(ctx, &head).await;
             accounts.push((head.did, handle));
@@ -320,7 +320,7 @@ async fn end(
             .write(move |c| {
                 let live = sessions::list_live_sessions_of_client(c, &tenant, &client_id, &browser, now)?;
                 let mut ended: Vec<UpstreamSessionId> = Vec::new();
-                for UsableSession { head, .. } in live {
+                for AccountSession { head, .. } in live {
                     if dids.contains(&head.did) && sessions::end_session(c, &head.session_id, now)? {
                         insert_audit_event(c, &event.clone().of_session(&head))?;
                         ended.push(head.session_id);

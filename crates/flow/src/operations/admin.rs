@@ -7,7 +7,7 @@ use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
 use causeway_store::operations::admin::{self, SessionFilter};
-use causeway_store::operations::audit::{AuditEvent, AuditFilter, insert_audit_event, list_audit_events};
+use causeway_store::operations::audit::{self, AuditEvent, AuditFilter, insert_audit_event};
 use causeway_store::{Page, PageRequest, clients as rows};
 
 use crate::client::registration::RegistrationError;
@@ -275,7 +275,7 @@ pub async fn list_audit_events(
 ) -> Result<Page<AuditEvent>, Internal> {
     let (tenant, event) = (ctx.tenant().clone(), audit_event(ctx, "audit_listed"));
     let events: Result<_, Internal> =
-        ctx.store().read(move |c| Ok(list_audit_events(c, &tenant, &wanted, &page)?)).await;
+        ctx.store().read(move |c| Ok(audit::list_audit_events(c, &tenant, &wanted, &page)?)).await;
     write_down(ctx, event).await?;
     events
 }

@@ -124,7 +124,7 @@ pub async fn introspect(
     let access = PlainToken::<Access>::presented(token).hash();
     let refresh = PlainToken::<Refresh>::presented(token).hash();
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
-    let found = ctx.store().find(move |c| question.look_up(c, &issuer, &access, &refresh)).await?;
+    let found = ctx.store().find(move |c| question.evaluate(c, &issuer, &access, &refresh)).await?;
     let seen = match found {
         Found::Nothing => None,
         Found::Active(seen) => Some(seen),

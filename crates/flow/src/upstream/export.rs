@@ -6,7 +6,7 @@
 //! `audit`.
 
 use causeway_domain::client::ClientType;
-use causeway_domain::{Did, ErrorCode, SessionKind, UpstreamSessionId, UsableSession as FoundSession};
+use causeway_domain::{AccountSession as FoundSession, Did, ErrorCode, SessionKind, UpstreamSessionId};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 use causeway_store::StoreError;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};

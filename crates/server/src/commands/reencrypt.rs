@@ -15,9 +15,9 @@ pub(crate) async fn run(store: &Store, ring: Option<EncryptionKeyRing>, dry_run:
         return Ok(());
     };
     let mut line = ProgressLine::new();
-    let report = |at: Progress| {
+    let on_progress = |at: Progress| {
         line.report(at.rows, at.all, || {
-            let again = if at.look > 1 { ", looking again" } else { "" };
+            let again = if at.pass > 1 { ", looking again" } else { "" };
             format!(
                 "{} of {} rows, {} re-encrypted, at {}{again}",
                 at.rows, at.all, at.reencrypted, at.column
@@ -26,9 +26,9 @@ pub(crate) async fn run(store: &Store, ring: Option<EncryptionKeyRing>, dry_run:
     };
     let operator = operator(store);
     let done = if dry_run {
-        operator.preview_reencrypt(&ring, tell).await
+        operator.preview_reencrypt(&ring, on_progress).await
     } else {
-        operator.reencrypt(&ring, &SystemClock, tell).await
+        operator.reencrypt(&ring, &SystemClock, on_progress).await
     };
     line.end();
     let done = done.context("it stopped; run it again, and it goes on from there")?;
@@ -44,7 +44,7 @@ fn report(done: &Reencrypted, kid: &str, dry_run: bool) {
     }
     for (key, count) in &done.by_key {
         let key = if key.is_empty() { "no key that it names" } else { key };
-        say!("{key}\tseals {count} values");
+        say!("{key}\tencrypts {count} values");
     }
     for value in &done.examples {
         say!("{} of {}\tdoes not open: {}", value.column, value.row, value.error);

@@ -47,7 +47,7 @@ impl OldValue {
 
     /// The kid of the key that encrypted it; empty when it is not recorded.
     pub fn kid(&self) -> &str {
-        encrypt::kid_of(&self.encrypted).unwrap_or_default()
+        keyring::kid_of(&self.encrypted).unwrap_or_default()
     }
 
     /// Encrypts the same secret with the ring's first key.
@@ -108,7 +108,7 @@ pub fn list_old_values(
         "CASE WHEN {name} IS NULL OR {name} = '' THEN NULL \
          WHEN substr({name}, 1, length($1)) = $1 THEN '' ELSE {name} END AS encrypted"
     );
-    let prefix = encrypt::prefix(ring.active_kid());
+    let prefix = keyring::prefix(ring.active_kid());
     let rows: Vec<Row> = match column.key() {
         [key, iteration] => sql_query(format!(
             "SELECT {key} AS row_key, {iteration} AS row_iteration, {encrypted} FROM {table} \

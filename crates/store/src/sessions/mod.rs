@@ -45,7 +45,6 @@ use crate::engine::fixed::fixed;
 use crate::events::{self, EventKind};
 use crate::schema::upstream_session::dsl;
 use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
-use crate::sessions::upkeep;
 
 /// Seconds by which `last_used_at` may lag behind.
 pub const TOUCH_SECONDS: i64 = 60;

@@ -10,7 +10,7 @@ use causeway_domain::{ClientId, ErrorCode, Rng, Secret, Timestamp};
 use causeway_store::clients as rows;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 
-use crate::client::registration::create::{self, RegisterError, Registered};
+use crate::client::registration::create::{RegisterError, Registered};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;

@@ -2,8 +2,8 @@
 //! that their answers become.
 
 use causeway_atproto::{
-    AtprotoClient, AuthorizationServer, Identity, Refusal, ResolveError, TokenAnswer, TokenError,
-    UpstreamIdentity,
+    AtprotoClient, AuthorizationServer, Identity, Refusal, ResolveError, TokenAnswer, UpstreamIdentity,
+    UpstreamTokenError,
 };
 use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
 use causeway_domain::{Clock, Scope, Secret, Timestamp};
@@ -117,7 +117,7 @@ impl Upstream for AtprotoUpstream<'_> {
 
 impl AtprotoUpstream<'_> {
     /// Classifies a failed refresh by its consequence for the session.
-    fn failure(&self, head: &SessionHead, error: &TokenError) -> RefreshFailure {
+    fn failure(&self, head: &SessionHead, error: &UpstreamTokenError) -> RefreshFailure {
         let issuer = &head.upstream.issuer;
         match error.refusal() {
             Some(Refusal::Grant | Refusal::Request) => return RefreshFailure::Over,
@@ -134,10 +134,12 @@ impl AtprotoUpstream<'_> {
             _ => tracing::warn!(%error, "upstream refresh failed; everything is kept"),
         }
         match error {
-            TokenError::OAuth { error: with, .. } if !error.is_transient() => {
+            UpstreamTokenError::OAuth { error: with, .. } if !error.is_transient() => {
                 RefreshFailure::Refused { with: with.clone() }
             }
-            TokenError::Malformed(_) => RefreshFailure::Refused { with: "malformed_answer".to_owned() },
+            UpstreamTokenError::Malformed(_) => {
+                RefreshFailure::Refused { with: "malformed_answer".to_owned() }
+            }
             _ => RefreshFailure::Passing { retry_after: error.retry_after() },
         }
     }

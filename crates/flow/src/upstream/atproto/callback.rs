@@ -5,9 +5,7 @@
 //! document leads to a PDS whose authorization server is that issuer (atproto OAuth specification, "Identity
 //! Authentication"). If an account was named, it must be that one.
 
-use causeway_atproto::{
-    CodeExchange, HttpError, Identity, ResolveError, TokenAnswer, TokenError as UpstreamTokenError,
-};
+use causeway_atproto::{CodeExchange, HttpError, Identity, ResolveError, TokenAnswer, UpstreamTokenError};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
 use causeway_domain::upkeep::{Cooldown, HANDLE_SECONDS};

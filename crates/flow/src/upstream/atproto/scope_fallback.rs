@@ -6,7 +6,7 @@
 //! refuses, asked once more for the transition scopes that cover the request. If it takes those, and scopes
 //! were the reason, this is remembered for some minutes.
 
-use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, TokenError};
+use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, UpstreamTokenError};
 use causeway_domain::Scope;
 use causeway_domain::client::Client;
 use causeway_domain::scope::ScopeValue;
@@ -61,7 +61,7 @@ async fn attempt(
     ctx: &Ctx,
     outgoing: &mut Outgoing<'_>,
     asking: Asking,
-) -> Result<Result<(UpstreamBinding, Pushed), TokenError>, Internal> {
+) -> Result<Result<(UpstreamBinding, Pushed), UpstreamTokenError>, Internal> {
     let profile = ctx.profile();
     outgoing.push.scope = asking.scope;
     let binding = profile.bind(asking.client_id, &outgoing.server.issuer, outgoing.pds);
@@ -83,8 +83,8 @@ enum Doubt {
 
 /// Evaluates a refusal. A server that does know the scopes says `invalid_scope` of a permission set that it
 /// cannot find: what one client names must not make us take the server for an old one.
-fn doubt(error: &TokenError, asked: &Scope) -> Doubt {
-    let TokenError::OAuth { error, description, .. } = error else { return Doubt::None };
+fn doubt(error: &UpstreamTokenError, asked: &Scope) -> Doubt {
+    let UpstreamTokenError::OAuth { error, description, .. } = error else { return Doubt::None };
     let sets = asked.iter().any(|value| matches!(value, ScopeValue::Include(_)));
     let names_scope = || description.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains("scope"));
     match error.as_str() {
@@ -104,7 +104,10 @@ mod tests {
     fn refusals_that_may_be_about_scopes() {
         let doubt = |error: &str, text: Option<&str>, asked| {
             let (error, description) = (error.to_owned(), text.map(str::to_owned));
-            doubt(&TokenError::OAuth { status: 400, error, description }, &Scope::parse(asked).unwrap())
+            doubt(
+                &UpstreamTokenError::OAuth { status: 400, error, description },
+                &Scope::parse(asked).unwrap(),
+            )
         };
         for (error, text, plain, with_a_set) in [
             ("invalid_client_metadata", None, Doubt::Scopes, Doubt::Scopes),

@@ -13,7 +13,7 @@ use crate::operations::sweep;
 use crate::operations::trace;
 use crate::upstream::atproto::required::Required;
 use crate::upstream::atproto::scope_fallback::{self, Outgoing};
-use causeway_atproto::{PushRequest, ResolveError, TokenError as UpstreamTokenError};
+use causeway_atproto::{PushRequest, ResolveError, UpstreamTokenError};
 use std::sync::Arc;
 
 use causeway_domain::client::Client;

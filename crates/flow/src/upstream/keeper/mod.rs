@@ -227,7 +227,7 @@ fn check_state(ctx: &Ctx, head: &SessionHead) -> Result<(), SessionError> {
     )
 )]
 async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
-    let work = Box::pin(refresh_once(ctx, seen, reason));
+    let work = Box::pin(lease_and_refresh(ctx, seen, reason));
     let outcome =
         ctx.single_flight().run(&seen.session_id, work, |failed| failed.into_error(ctx, seen)).await;
     if let Err(SessionError::Internal(error)) = &outcome {
@@ -237,7 +237,11 @@ async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<S
 }
 
 /// Refreshes once the lease is acquired, or waits for the iteration that its holder makes.
-async fn refresh_once(ctx: &Ctx, seen: &SessionHead, reason: Reason) -> Result<SessionHead, SessionError> {
+async fn lease_and_refresh(
+    ctx: &Ctx,
+    seen: &SessionHead,
+    reason: Reason,
+) -> Result<SessionHead, SessionError> {
     let holder = ctx.rng().base64url::<12>();
     let mut waits = None;
     loop {

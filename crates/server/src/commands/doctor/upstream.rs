@@ -1,7 +1,7 @@
 //! Checks whether authorization servers can read our client documents and keys.
 
 use causeway_atproto::HttpClient;
-use causeway_config::{Config, ExternalUrl, UpstreamClient};
+use causeway_config::{Config, ExternalUrl, UpstreamClientMode};
 use causeway_flow::upstream::atproto::metadata_check::{Published, key_problems};
 use serde_json::Value;
 use url::{Host, Url};
@@ -45,7 +45,7 @@ pub(super) async fn check(
     if let Some(found) = found {
         keys(&found, known.kid.as_deref(), http, report).await;
     }
-    if config.upstream_client == UpstreamClient::PerClient {
+    if config.upstream_client == UpstreamClientMode::PerClient {
         match &known.client {
             Some(client) => {
                 let own = Published::of_client(issuer.as_str(), client, &max_scope);
