@@ -9,6 +9,7 @@ use causeway_testkit::{
     strict_outbound,
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database};
 
@@ -230,10 +231,20 @@ on_each_database! {
     /// Eighteen connections name 180 hosts that never answer: a new client gets in meanwhile.
     async fn slow_hosts_keep_nobody_out(database) {
         let (scene, _server) = documented(database).await?;
-        let hosts: Vec<TcpListener> = (0..180)
-            .map(|n| TcpListener::bind((std::net::Ipv4Addr::new(127, 0, 1, n), 0)))
-            .collect::<std::io::Result<_>>()?;
-        let slow: Vec<String> = hosts.iter().map(|host| Ok(format!("http://{}/c", host.local_addr()?))).collect::<std::io::Result<_>>()?;
+        let (was_asked, mut asked) = mpsc::unbounded_channel();
+        let mut slow = Vec::new();
+        for n in 0..180 {
+            let host = tokio::net::TcpListener::bind((std::net::Ipv4Addr::new(127, 0, 1, n), 0)).await?;
+            slow.push(format!("http://{}/c", host.local_addr()?));
+            let was_asked = was_asked.clone();
+            tokio::spawn(async move {
+                let first = host.accept().await;
+                let _ = was_asked.send(());
+                // It stays open, and so do those that nobody accepts.
+                std::future::pending::<()>().await;
+                drop((host, first));
+            });
+        }
         let naming = slow.chunks(10).map(async |ids| {
             for id in ids.iter().cycle().take(15) {
                 let client = scene.by_name(id, &scene.client.redirect_uri);
@@ -243,15 +254,18 @@ on_each_database! {
         });
         let attack = futures_util::future::join_all(naming);
         let good = async {
+            // Every connection of the attack waits for a host by now.
+            for _ in slow.chunks(10) {
+                asked.recv().await;
+            }
             for _ in 0..3 {
                 // Each one is new, at a host of its own.
                 let server = DocumentServer::start()?;
                 let client = scene.by_name(&server.client_id(), &scene.client.redirect_uri);
-                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-                let asked = std::time::Instant::now();
+                let begun = std::time::Instant::now();
                 let pushed = scene.agent.post(&scene.app.at("/oauth/par"), &client.authorization(None).form()).await?;
                 assert_eq!(pushed.status, 201, "{pushed:?}");
-                assert!(asked.elapsed() < std::time::Duration::from_secs(6), "{:?}", asked.elapsed());
+                assert!(begun.elapsed() < std::time::Duration::from_secs(6), "{:?}", begun.elapsed());
             }
             anyhow::Ok(())
         };

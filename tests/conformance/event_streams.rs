@@ -88,13 +88,16 @@ on_each_database! {
             assert!(stream.next().await?.context("an event")?.contains("started"));
         }
         assert!(others.next().await?.context("an event")?.contains("started"));
+        let witness = subscribed(&scene).await?;
+        let mut witnessed = Stream::open(&scene, &witness).await?;
         drop((streams, others));
-        // The server notices with what it has to say next.
+        // The server notices with what it has to say next, and says it to all streams in the same round.
         let left = async {
-            while scene.app.ctx.open_streams() > 0 {
-                happen(&scene, &greedy).await?;
-                happen(&scene, &other).await?;
-                tokio::time::sleep(Duration::from_millis(200)).await;
+            while scene.app.ctx.open_streams() > 1 {
+                for client in [&greedy, &other, &witness] {
+                    happen(&scene, client).await?;
+                }
+                witnessed.next().await?.context("an event")?;
             }
             anyhow::Ok(())
         };
