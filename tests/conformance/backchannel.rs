@@ -86,6 +86,33 @@ on_each_database! {
         Ok(())
     }
 
+    /// A logout token names no user, at the authorization endpoint and at logout, although the key of our id_tokens has
+    /// signed it (section 2.4; RFC 8725 section 3.11).
+    async fn the_logout_token_is_no_hint(database) {
+        let (scene, server) = told(database).await?;
+        let ended = scene.enter().await?;
+        let id_token = ended.answer["id_token"].as_str().unwrap();
+        let logout = |params: &[(&str, &str)]| url::Url::parse_with_params(&scene.app.at("/oauth/logout"), params);
+        scene.agent.get(logout(&[("id_token_hint", id_token)])?.as_str()).await?;
+        scene.settled().await?;
+        let logout_token = token(&server.posts()[0]);
+
+        let live = scene.enter().await?;
+        for (hint, refused) in [(&*logout_token, true), (live.answer["id_token"].as_str().unwrap(), false)] {
+            let hinted = scene.client.authorization(None).with("id_token_hint", Some(hint));
+            let answer = scene.agent.get(&hinted.url(&scene.app.issuer)).await?;
+            let error = answer.redirect_param("error");
+            assert_eq!(error.as_deref(), Some("invalid_request").filter(|_| refused), "{answer:?}");
+        }
+        let out = logout(&[("id_token_hint", &*logout_token), ("post_logout_redirect_uri", "https://app.example/out")])?;
+        let page = scene.agent.get(out.as_str()).await?;
+        assert_eq!((page.status, page.header("location")), (400, ""));
+        assert!(page.text.contains("needs an id_token_hint of this issuer"), "{}", page.text);
+        scene.agent.get(logout(&[("id_token_hint", &*logout_token)])?.as_str()).await?;
+        assert!(scene.works(&live).await?, "nobody is signed out by it");
+        Ok(())
+    }
+
     /// The session is ended by the user on the account page, by the operator, by a replayed code, or with the
     /// client itself.
     async fn whoever_ends_it(database) {
