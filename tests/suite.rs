@@ -70,6 +70,7 @@ mod journeys {
     mod correlation;
     mod database;
     mod device;
+    mod doctor;
     mod graphql;
     mod metrics;
     mod relay;
