@@ -74,6 +74,7 @@ mod journeys {
     mod graphql;
     mod metrics;
     mod relay;
+    mod rolling_upgrade;
     mod rust_client;
     mod scopes;
     mod sign_in;

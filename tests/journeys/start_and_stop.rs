@@ -16,7 +16,7 @@ use tokio::process::Command;
 use crate::support::{database_arguments, on_each_database, within_a_second};
 
 /// Sends the server a signal.
-async fn signal(server: &Causeway, name: &str) -> Result<()> {
+pub(super) async fn signal(server: &Causeway, name: &str) -> Result<()> {
     let pid = server.pid().context("it runs")?;
     ensure!(Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await?.success());
     Ok(())

@@ -5,6 +5,7 @@
 //! adds those that take too long for that, and has to pass before an issue is closed or a release is made.
 
 mod parts;
+mod previous;
 mod report;
 mod stage;
 

@@ -40,9 +40,14 @@ impl Causeway {
     /// # Errors
     /// When there is no binary.
     pub fn command(directory: &Path) -> Result<Command> {
-        let mut command = Command::new(Self::program()?);
+        Ok(Self::command_of(&Self::program()?, directory))
+    }
+
+    /// The same for the binary of another version.
+    pub fn command_of(program: &Path, directory: &Path) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(directory).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        Ok(command)
+        command
     }
 
     /// Runs it to completion.
@@ -70,9 +75,22 @@ impl Causeway {
         arguments: &[S],
         environment: &[(&str, &str)],
     ) -> Result<Self> {
+        Self::serve_program(&Self::program()?, directory, arguments, environment).await
+    }
+
+    /// The same with the binary of another version.
+    ///
+    /// # Errors
+    /// When it does not start; the error has its output.
+    pub async fn serve_program<S: AsRef<OsStr>>(
+        program: &Path,
+        directory: &Path,
+        arguments: &[S],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let log = directory.join(format!("causeway-{}.log", std::process::id()));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut process = Self::command(directory)?
+        let mut process = Self::command_of(program, directory)
             .args(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::previous;
 use super::report::Outcome;
 use super::stage::Stage;
 use crate::{fuzz, process};
@@ -57,6 +58,12 @@ pub(super) const PARTS: &[Part] = &[
         run: kills,
     },
     Part {
+        name: "rolling upgrade",
+        about: "an earlier version is replaced by this one on a database that both use, under load",
+        tier: Tier::Extended,
+        run: rolling_upgrade,
+    },
+    Part {
         name: "long fuzz",
         about: "ten minutes of made-up requests, on each database",
         tier: Tier::Extended,
@@ -67,6 +74,9 @@ pub(super) const PARTS: &[Part] = &[
 /// Tests in modules of this name run with `--extended` only.
 const EXTENDED: &str = "::extended::";
 
+/// The test of a rolling upgrade, which needs the binary of an earlier version.
+const ROLLING_UPGRADE: &str = "rolling_upgrade::extended::";
+
 fn tests(stage: &Stage<'_>) -> Result<Outcome> {
     let filter = stage.arguments.filter.as_deref();
     // A separate part runs them, unless a filter names some.
@@ -75,13 +85,13 @@ fn tests(stage: &Stage<'_>) -> Result<Outcome> {
     if has_nextest() {
         command = stage.cargo(&NEXTEST);
         if leave_out {
-            command.args(["-E", &format!("not test({EXTENDED})")]);
+            skip(&mut command, EXTENDED);
         }
         command.args(filter);
     } else {
         command = stage.cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast", "--"]);
         if leave_out {
-            command.args(["--skip", EXTENDED]);
+            skip(&mut command, EXTENDED);
         }
         command.args(filter);
     }
@@ -112,12 +122,38 @@ fn all_pairs(stage: &Stage<'_>) -> Result<Outcome> {
     if stage.arguments.no_realnet {
         return Ok(Outcome::Skipped("--no-realnet".to_owned()));
     }
-    ended(&mut suite(stage, &[EXTENDED]))
+    let mut command = suite(stage, &[EXTENDED]);
+    skip(&mut command, ROLLING_UPGRADE);
+    ended(&mut command)
 }
 
 fn kills(stage: &Stage<'_>) -> Result<Outcome> {
     let mut command = suite(stage, &["killed_at_every_step", "crash::soak"]);
     ended(command.env("CAUSEWAY_CRASH_ROUNDS", "200").env("CAUSEWAY_SOAK_SECONDS", "120"))
+}
+
+/// Builds the earlier version, once, and replaces a server of it by one of this version.
+fn rolling_upgrade(stage: &Stage<'_>) -> Result<Outcome> {
+    if !stage.has_postgres() {
+        return Ok(Outcome::Skipped(
+            "there is no PostgreSQL, and servers share no other database".to_owned(),
+        ));
+    }
+    let old = match previous::build(stage.root) {
+        Ok(old) => old,
+        // The parts after this one run all the same.
+        Err(error) => return Ok(Outcome::Failed(format!("{error:#}"))),
+    };
+    ended(suite(stage, &[ROLLING_UPGRADE]).env(previous::VARIABLE, old))
+}
+
+/// Leaves out the tests whose names contain this.
+fn skip(command: &mut Command, name: &str) {
+    if has_nextest() {
+        command.args(["-E", &format!("not test({name})")]);
+    } else {
+        command.args(["--skip", name]);
+    }
 }
 
 const NEXTEST: [&str; 6] =

@@ -98,6 +98,11 @@ impl<'a> Stage<'a> {
         command
     }
 
+    /// Whether there is a PostgreSQL server for the tests.
+    pub(super) fn has_postgres(&self) -> bool {
+        self.postgres.url().is_some()
+    }
+
     /// Path of schemathesis.
     pub(super) fn schemathesis(&self) -> Result<&Path> {
         self.schemathesis.as_deref().context("schemathesis is not installed")
