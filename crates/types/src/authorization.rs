@@ -70,10 +70,10 @@ pub struct PromptError;
 /// The set of prompts of a request.
 ///
 /// ```
-/// use causeway_domain::authorization::{Prompt, Prompts};
+/// use causeway_types::authorization::{Prompt, Prompts};
 /// assert!(Prompts::parse("login consent")?.contains(Prompt::Login));
 /// assert!(Prompts::parse("none login").is_err());
-/// # Ok::<(), causeway_domain::authorization::PromptError>(())
+/// # Ok::<(), causeway_types::authorization::PromptError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prompts(Vec<Prompt>);

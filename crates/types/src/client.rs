@@ -1,6 +1,26 @@
-//! How clients authenticate.
+//! Kinds of clients, and how they authenticate.
 
 use serde::{Deserialize, Serialize};
+
+/// Whether a client can keep a secret (RFC 6749 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientType {
+    /// It cannot: a browser or native application.
+    Public,
+    /// It can: a server.
+    Confidential,
+}
+
+impl ClientType {
+    /// The wire form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Confidential => "confidential",
+        }
+    }
+}
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

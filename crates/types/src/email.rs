@@ -7,7 +7,7 @@ use serde::Serialize;
 /// section 4.5.3.1.3), without control characters. An address in a PDS's response is untrusted text.
 ///
 /// ```
-/// use causeway_domain::EmailAddress;
+/// use causeway_types::EmailAddress;
 /// assert!(EmailAddress::parse("alice@mail.example").is_some());
 /// assert!(EmailAddress::parse("Alice <alice@mail.example>").is_none());
 /// assert!(EmailAddress::parse("alice@mail.example\r\nBcc: bob@mail.example").is_none());

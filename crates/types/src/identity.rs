@@ -31,7 +31,7 @@ impl Did {
     /// Parses a DID.
     ///
     /// ```
-    /// use causeway_domain::Did;
+    /// use causeway_types::Did;
     /// assert!(Did::parse("did:plc:z72i7hdynmk6r22z27h6tvur").is_ok());
     /// assert!(Did::parse("did:web:example.com").is_ok());
     /// assert!(Did::parse("did:web:example.com:path").is_err());
@@ -57,7 +57,7 @@ impl Did {
     }
 
     /// Whether it fits into a `sub`, which has 255 ASCII characters at most (OpenID Connect Core section 2).
-    pub const fn fits_sub(&self) -> bool {
+    pub fn fits_sub(&self) -> bool {
         self.0.len() <= 255
     }
 
@@ -106,11 +106,11 @@ impl Handle {
     /// Parses a handle and lowers its case.
     ///
     /// ```
-    /// use causeway_domain::Handle;
+    /// use causeway_types::Handle;
     /// assert_eq!(Handle::parse("Alice.Example.com")?.as_str(), "alice.example.com");
     /// assert!(Handle::parse("alice").is_err());
     /// assert!(Handle::parse("alice.123").is_err());
-    /// # Ok::<(), causeway_domain::identity::IdentityError>(())
+    /// # Ok::<(), causeway_types::identity::IdentityError>(())
     /// ```
     ///
     /// # Errors
@@ -180,10 +180,10 @@ impl SignInInput {
     /// invisible direction marks, which apps add when a handle is copied.
     ///
     /// ```
-    /// use causeway_domain::SignInInput;
+    /// use causeway_types::SignInInput;
     /// let typed = SignInInput::parse(" \u{2068}@Alice.Example.com\u{2069} ")?;
     /// assert_eq!(typed, SignInInput::parse("alice.example.com")?);
-    /// # Ok::<(), causeway_domain::identity::IdentityError>(())
+    /// # Ok::<(), causeway_types::identity::IdentityError>(())
     /// ```
     ///
     /// # Errors

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixMillis;
 use crate::rng::Rng;
 use crate::secret::{Browser, DeviceCode, PlainToken, TokenHash};
+use crate::time::UnixMillis;
 use crate::time_prefix;
 
 macro_rules! id {

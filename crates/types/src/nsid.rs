@@ -16,7 +16,7 @@ pub struct NsidError;
 /// [`Nsid::is`] and [`Nsid::is_within`].
 ///
 /// ```
-/// use causeway_domain::Nsid;
+/// use causeway_types::Nsid;
 /// assert!(Nsid::parse("app.bsky.feed.post").is_ok());
 /// assert_eq!(Nsid::parse("app.bsky.feed.post"), Nsid::parse("APP.bsky.feed.Post"));
 /// assert!(Nsid::parse("app.bsky").is_err());

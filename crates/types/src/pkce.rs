@@ -46,12 +46,12 @@ impl CodeChallenge {
     /// Whether `verifier` is the one behind this challenge (RFC 7636 section 4.6); constant time.
     ///
     /// ```
-    /// use causeway_domain::{CodeChallenge, CodeVerifier};
+    /// use causeway_types::{CodeChallenge, CodeVerifier};
     /// // RFC 7636 appendix B
     /// let verifier = CodeVerifier::parse("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")?;
     /// let challenge = CodeChallenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")?;
     /// assert!(challenge.verify(&verifier));
-    /// # Ok::<(), causeway_domain::pkce::PkceError>(())
+    /// # Ok::<(), causeway_types::pkce::PkceError>(())
     /// ```
     pub fn verify(&self, verifier: &CodeVerifier) -> bool {
         self.0.as_bytes().ct_eq(verifier.challenge().0.as_bytes()).into()

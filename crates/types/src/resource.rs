@@ -6,13 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use crate::client::Client;
-
 /// The longest resource that is taken, in bytes.
 const MAX_BYTES: usize = 2048;
-/// The member of a client's metadata with the third-party resources that it may request tokens for. Only the
-/// operator sets it, since a resource trusts a token that names it.
-pub(crate) const ALLOWED_RESOURCES: &str = "allowed_resources";
 
 /// Why a token cannot be issued for a resource. The texts are for an `error_description`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +31,7 @@ impl Resource {
     /// Reads a resource of a request.
     ///
     /// ```
-    /// use causeway_domain::Resource;
+    /// use causeway_types::Resource;
     /// assert!(Resource::parse("https://api.example/v1").is_ok());
     /// assert!(Resource::parse("/v1").is_err());
     /// assert!(Resource::parse("https://api.example/#v1").is_err());
@@ -124,7 +119,7 @@ impl Resources {
     }
 
     /// Whether none is named.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -179,14 +174,6 @@ impl<'a> IntoIterator for &'a Resources {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-impl Client {
-    /// The third-party resources that the operator lets it request tokens for.
-    pub fn allowed_resources(&self) -> impl Iterator<Item = &str> {
-        let listed = self.metadata.get(ALLOWED_RESOURCES).and_then(Value::as_array);
-        listed.into_iter().flatten().filter_map(Value::as_str)
     }
 }
 

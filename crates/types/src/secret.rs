@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::clock::UnixMillis;
 use crate::rng::Rng;
+use crate::time::UnixMillis;
 use crate::time_prefix;
 
 /// A secret that we hold: an upstream token, a PKCE verifier, a private key.
 ///
 /// ```
-/// use causeway_domain::Secret;
+/// use causeway_types::Secret;
 /// let secret = Secret::new("hunter2");
 /// assert_eq!(format!("{secret:?}"), "Secret(redacted)");
 /// assert_eq!(secret.expose(), "hunter2");
@@ -110,9 +110,9 @@ token_kind! {
 /// A bearer secret that we issue, in the clear: it exists once, in the response.
 ///
 /// ```
-/// use causeway_domain::secret::{Access, PlainToken};
-/// use causeway_domain::{Clock, SystemClock, SystemRng};
-/// let token = PlainToken::<Access>::issued(&SystemRng, SystemClock.unix_millis());
+/// use causeway_types::secret::{Access, PlainToken};
+/// use causeway_types::{SystemRng, Timestamp};
+/// let token = PlainToken::<Access>::issued(&SystemRng, Timestamp(1_700_000_000).into());
 /// assert!(token.expose().starts_with("cw_at_"));
 /// assert!(token.hash().matches(&token));
 /// assert_eq!(format!("{token:?}"), "PlainToken(cw_at_…)");
@@ -157,8 +157,8 @@ impl PlainToken<Browser> {
     /// one-way from the secret in the cookie, which no script and no other site can read.
     ///
     /// ```
-    /// use causeway_domain::secret::{Browser, PlainToken};
-    /// use causeway_domain::{BrowserSessionId, SystemRng};
+    /// use causeway_types::secret::{Browser, PlainToken};
+    /// use causeway_types::{BrowserSessionId, SystemRng};
     /// let cookie = PlainToken::<Browser>::random(&SystemRng);
     /// assert!(cookie.accepts_form_token(&cookie.form_token()));
     /// assert!(!cookie.accepts_form_token(&PlainToken::<Browser>::random(&SystemRng).form_token()));
@@ -236,7 +236,7 @@ impl<K> fmt::Debug for TokenHash<K> {
 mod tests {
     use super::*;
     use crate::SystemRng;
-    use crate::clock::Timestamp;
+    use crate::time::Timestamp;
 
     /// RFC 6749 section 10.10: nothing to guess.
     #[test]

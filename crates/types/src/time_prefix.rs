@@ -1,6 +1,6 @@
 //! Creation time as the prefix of an identifier, so that an index over such identifiers grows at its end.
 
-use crate::clock::UnixMillis;
+use crate::time::UnixMillis;
 
 /// Characters of a time_prefix.
 const LENGTH: usize = 11;
@@ -22,7 +22,7 @@ pub(crate) fn leading(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::time::Timestamp;
 
     #[test]
     fn time_prefixes_are_in_the_order_of_time() {

@@ -11,7 +11,7 @@ const MAX_CHARS: usize = 1024;
 /// 3): printable ASCII without `"` and `\`, of 1024 characters at most. No other text can be constructed.
 ///
 /// ```
-/// use causeway_domain::WireText;
+/// use causeway_types::WireText;
 /// assert_eq!(WireText::new("scope \"é\\x\" is\nunknown").as_str(), "scope '??x' is?unknown");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

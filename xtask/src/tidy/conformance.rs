@@ -125,7 +125,7 @@ mod tests {
             ("tests/races/mod.rs", "races"),
             ("crates/config/src/tests.rs", "config"),
             ("crates/api/src/pages/tests.rs", "pages"),
-            ("crates/domain/src/scope/tests/properties.rs", "properties"),
+            ("crates/types/src/scope/tests/properties.rs", "properties"),
         ] {
             assert_eq!(name_of(Path::new(path)), Some(name), "{path}");
         }

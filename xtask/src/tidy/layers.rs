@@ -10,22 +10,26 @@ use crate::process;
 /// The workspace's crates and what each may import. `causeway-testkit` is allowed as a dev-dependency of any
 /// crate in addition.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("causeway-domain", &[]),
+    ("causeway-types", &[]),
+    ("causeway-domain", &["types"]),
     ("causeway-config", &[]),
-    ("causeway-jose", &["domain"]),
-    ("causeway-atproto", &["domain", "jose"]),
-    ("causeway-store", &["domain"]),
-    ("causeway-flow", &["domain", "jose", "atproto", "store"]),
-    ("causeway-api", &["domain", "jose", "atproto", "store", "flow"]),
-    ("causeway-server", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),
-    ("causeway-bench", &["domain", "jose", "store"]),
-    ("causeway-testkit", &["domain", "jose", "atproto", "store", "flow", "api"]),
-    ("causeway-tests", &["domain", "jose", "atproto", "store", "flow", "api"]),
-    ("xtask", &["domain", "jose", "atproto", "store", "flow", "api", "config"]),
+    ("causeway-jose", &["types", "domain"]),
+    ("causeway-atproto", &["types", "domain", "jose"]),
+    ("causeway-store", &["types", "domain"]),
+    ("causeway-flow", &["types", "domain", "jose", "atproto", "store"]),
+    ("causeway-api", &["types", "domain", "jose", "atproto", "store", "flow"]),
+    ("causeway-server", &["types", "domain", "jose", "atproto", "store", "flow", "api", "config"]),
+    ("causeway-bench", &["types", "domain", "jose", "store"]),
+    ("causeway-testkit", &["types", "domain", "jose", "atproto", "store", "flow", "api"]),
+    ("causeway-tests", &["types", "domain", "jose", "atproto", "store", "flow", "api"]),
+    ("xtask", &["types", "domain", "jose", "atproto", "store", "flow", "api", "config"]),
 ];
 
-/// The domain crate is pure: it must not depend on these, nor on anything named `<one of these>-...`.
-const NOT_IN_DOMAIN: &[&str] = &[
+/// The crates without I/O.
+const PURE: [&str; 2] = ["causeway-types", "causeway-domain"];
+
+/// Pure crates must not depend on these, nor on anything named `<one of these>-...`.
+const NOT_IN_PURE: &[&str] = &[
     "actix",
     "async-std",
     "diesel",
@@ -58,7 +62,11 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
             findings.push(Finding::new(name, "has no place among the layers", format!("add it to {TABLE}")));
         }
     }
-    findings.extend(check_domain(root)?);
+    for package in PURE {
+        let arguments = ["tree", "--package", package, "--edges", "normal", "--prefix", "none"];
+        let tree = process::output(process::cargo().current_dir(root).args(arguments))?;
+        findings.extend(impure(package, &tree));
+    }
     Ok(findings)
 }
 
@@ -94,25 +102,19 @@ fn judge(package: &str, import: &Import<'_>) -> Option<Finding> {
     })
 }
 
-fn check_domain(root: &Path) -> Result<Vec<Finding>> {
-    let arguments = ["tree", "--package", "causeway-domain", "--edges", "normal", "--prefix", "none"];
-    let tree = process::output(process::cargo().current_dir(root).args(arguments))?;
-    Ok(impure(&tree))
-}
-
-fn impure(tree: &str) -> Vec<Finding> {
+fn impure(package: &str, tree: &str) -> Vec<Finding> {
     let mut names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     names.sort_unstable();
     names.dedup();
     let banned = |name: &str| {
-        let first = NOT_IN_DOMAIN.iter().find_map(|banned| name.strip_prefix(banned));
+        let first = NOT_IN_PURE.iter().find_map(|banned| name.strip_prefix(banned));
         first.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     let findings = names.into_iter().filter(|name| banned(name)).map(|name| {
         Finding::new(
-            "causeway-domain",
+            package,
             format!("depends on {name}"),
-            format!("keep the domain pure: `cargo tree -p causeway-domain -e normal -i {name}` shows who brings it"),
+            format!("keep it free of I/O: `cargo tree -p {package} -e normal -i {name}` shows who brings it"),
         )
     });
     findings.collect()
@@ -133,9 +135,10 @@ mod tests {
         assert_eq!(line("causeway-store", "causeway-store", true), None);
         assert_eq!(
             line("causeway-jose", "causeway-store", false).unwrap(),
-            "causeway-jose: imports causeway-store, which is not below it; move the code to where both can see it (it may import domain)"
+            "causeway-jose: imports causeway-store, which is not below it; move the code to where both can see it (it may import types, domain)"
         );
         for (package, import) in [
+            ("causeway-types", "causeway-domain"),
             ("causeway-domain", "causeway-jose"),
             ("causeway-store", "causeway-atproto"),
             ("causeway-atproto", "causeway-store"),
@@ -159,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_is_pure() {
+    fn pure_crates_bring_no_io() {
         let tree = "causeway-domain v0.1.0 (/x)\nserde v1.0.0\ntokio-util v0.7.0\ntokio-util v0.7.0 (*)\npqueue v1.0.0\n\n";
-        let lines: Vec<String> = impure(tree).iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = impure("causeway-domain", tree).iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("causeway-domain: depends on tokio-util; "), "{}", lines[0]);
     }

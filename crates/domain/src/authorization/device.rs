@@ -5,15 +5,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use causeway_types::secret::DeviceCode;
+use causeway_types::{
+    AuthRequestId, ClientId, Did, Jkt, Resources, Rng, Scope, TenantId, Timestamp, TokenHash,
+    UpstreamSessionId,
+};
 use sha2::{Digest as _, Sha256};
-
-use crate::clock::Timestamp;
-use crate::identity::Did;
-use crate::ids::{AuthRequestId, ClientId, Jkt, TenantId, UpstreamSessionId};
-use crate::resource::Resources;
-use crate::rng::Rng;
-use crate::scope::Scope;
-use crate::secret::{DeviceCode, TokenHash};
 
 /// Seconds that a user has to go to another screen, sign in and consent.
 pub const DEVICE_CODE_SECONDS: i64 = 600;
@@ -27,7 +24,7 @@ pub const SLOW_DOWN_SECONDS: i64 = 5;
 /// lifetime, as long as guesses are counted.
 ///
 /// ```
-/// use causeway_domain::device::UserCode;
+/// use causeway_domain::authorization::device::UserCode;
 /// let code = UserCode::parse("wdjb mjht").unwrap();
 /// assert_eq!(code.to_string(), "WDJB-MJHT");
 /// assert_eq!(UserCode::parse("WDJBMJHA"), None);
@@ -144,8 +141,9 @@ pub struct DeviceAuthorization {
 mod tests {
     use std::collections::BTreeSet;
 
+    use causeway_types::SystemRng;
+
     use super::*;
-    use crate::rng::SystemRng;
 
     #[test]
     fn codes_are_typed_in_many_ways() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::client::{Client, ClientMetadataError};
+use super::{Client, ClientMetadataError};
 
 const ACCESS_TOKEN_FORMAT: &str = "access_token_format";
 
@@ -55,7 +55,7 @@ impl Client {
 }
 
 /// Checks the format in a client's metadata.
-pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), ClientMetadataError> {
+pub(super) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), ClientMetadataError> {
     let is_format = |format: &Value| format.as_str().and_then(AccessTokenFormat::parse).is_some();
     match metadata.get(ACCESS_TOKEN_FORMAT) {
         Some(format) if !is_format(format) => Err(ClientMetadataError::AccessTokenFormat),
@@ -65,11 +65,11 @@ pub(crate) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Client
 
 #[cfg(test)]
 mod tests {
+    use causeway_types::{ClientId, TenantId, Timestamp};
     use serde_json::json;
 
     use super::*;
     use crate::client::ClientMetadata;
-    use crate::{ClientId, TenantId, Timestamp};
 
     fn client(format: Option<Value>) -> Result<Client, ClientMetadataError> {
         let mut metadata = json!({"redirect_uris": ["https://a.example/cb"]});

@@ -2,12 +2,12 @@
 //! (draft-ietf-oauth-client-id-metadata-document), or, for development on one's own machine, contains
 //! their metadata (atproto OAuth specification, "Localhost Client Development").
 
+use causeway_types::{GrantType, Scope, Timestamp, TokenEndpointAuthMethod};
 use serde_json::Value;
 use url::{Host, Url};
 
-use crate::client::{ClientMetadata, ClientMetadataError, GrantType, TokenEndpointAuthMethod, is_left_out};
-use crate::clock::Timestamp;
-use crate::scope::Scope;
+use super::left_out::is_left_out;
+use super::{ClientMetadata, ClientMetadataError};
 
 /// The longest `client_id` of these kinds, in bytes: it is part of keys and indexes.
 const MAX_BYTES: usize = 1024;
@@ -124,7 +124,7 @@ impl ClientName {
     /// [`ClientDocumentError`] when it is a web address, but not one that describes a client.
     ///
     /// ```
-    /// use causeway_domain::client_document::ClientName;
+    /// use causeway_domain::client::ClientName;
     /// let read = |id| ClientName::read(id, false);
     /// assert_eq!(read("cw_client_1"), Ok(ClientName::Opaque));
     /// assert!(matches!(read("https://app.example/client.json"), Ok(ClientName::Document(_))));

@@ -1,9 +1,11 @@
 //! Client metadata about keys (RFC 7591 section 2, RFC 9449 section 5.2). Whether the keys are usable is not
 //! decided here: this crate does no cryptography.
 
+use causeway_types::TokenEndpointAuthMethod;
 use serde_json::{Map, Value};
 
-use crate::client::{Client, ClientMetadataError, TokenEndpointAuthMethod, is_web_address};
+use super::metadata::is_web_address;
+use super::{Client, ClientMetadataError};
 
 const JWKS: &str = "jwks";
 const JWKS_URI: &str = "jwks_uri";
@@ -63,7 +65,7 @@ impl Client {
 }
 
 /// Checks what metadata says about keys, and takes the inline key set out of it.
-pub(crate) fn take_keys(
+pub(super) fn take_keys(
     metadata: &mut Map<String, Value>,
     method: TokenEndpointAuthMethod,
 ) -> Result<Option<Value>, ClientMetadataError> {
@@ -101,11 +103,11 @@ fn has_no_key(jwks: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use causeway_types::{ClientId, TenantId, Timestamp};
     use serde_json::json;
 
     use super::*;
     use crate::client::ClientMetadata;
-    use crate::{ClientId, TenantId, Timestamp};
 
     fn client(mut metadata: Value) -> Result<Client, ClientMetadataError> {
         metadata["redirect_uris"] = json!(["https://a.example/cb"]);

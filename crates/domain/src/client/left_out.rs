@@ -10,13 +10,13 @@ use super::ClientMetadata;
 const PAGES: [&str; 4] = ["client_uri", "logo_uri", "policy_uri", "tos_uri"];
 
 /// Whether a member counts as absent.
-pub(crate) fn is_left_out(value: &Value) -> bool {
+pub(super) fn is_left_out(value: &Value) -> bool {
     value.is_null() || value == ""
 }
 
 impl ClientMetadata {
     /// Removes null and empty values, at the top level and in lists.
-    pub(crate) fn leave_out_empty(&mut self) {
+    pub(super) fn leave_out_empty(&mut self) {
         let texts = [&mut self.token_endpoint_auth_method, &mut self.client_name, &mut self.client_uri];
         for text in texts {
             *text = text.take().filter(|text| !text.is_empty());

@@ -1,10 +1,12 @@
 //! Client metadata about logout (OpenID Connect RP-Initiated Logout 1.0 section 3.1, OpenID Connect
 //! Back-Channel Logout 1.0 section 2.2).
 
+use causeway_types::RedirectUri;
+use causeway_types::redirect_uri::RedirectUriError;
 use serde_json::{Map, Value};
 
-use crate::client::{Client, ValidClientMetadata, is_web_address};
-use crate::redirect_uri::{RedirectUri, RedirectUriError};
+use super::metadata::is_web_address;
+use super::{Client, ValidClientMetadata};
 
 const BACKCHANNEL_URI: &str = "backchannel_logout_uri";
 const BACKCHANNEL_SESSION: &str = "backchannel_logout_session_required";
@@ -38,7 +40,7 @@ pub enum LogoutMetadataError {
 ///
 /// # Errors
 /// The first [`LogoutMetadataError`] found.
-pub fn check_metadata(metadata: &Map<String, Value>) -> Result<(), LogoutMetadataError> {
+pub(super) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), LogoutMetadataError> {
     let uri = metadata.get(BACKCHANNEL_URI);
     let is_address = |uri: &str| is_web_address(uri) && !uri.contains('#');
     if uri.is_some_and(|uri| !uri.as_str().is_some_and(is_address)) {

@@ -1,29 +1,23 @@
 //! Client metadata at registration (RFC 7591 section 2), and its validation.
 
+use causeway_types::redirect_uri::{RedirectUriError, is_loopback};
+use causeway_types::secret::ClientSecret;
+use causeway_types::{
+    ClientId, GrantType, PlainToken, RedirectUri, Rng, Scope, SigningAlg, TenantId, Timestamp,
+    TokenEndpointAuthMethod, TokenHash,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::auth_method::TokenEndpointAuthMethod;
-use super::demands;
 use super::display_name;
+use super::document::ClientOrigin;
+use super::keys::take_keys;
 use super::left_out::keep_web_pages;
 use super::metadata_error::ClientMetadataError;
+use super::pkce_policy::PKCE;
 use super::terms::{ACCESS_TOKEN_EXPIRATION, REFRESH_TOKEN_EXPIRATION};
-use super::{Client, Entitlement, GrantType};
-use crate::access_format;
-use crate::client_document::ClientOrigin;
-use crate::client_keys::take_keys;
-use crate::clock::Timestamp;
-use crate::ids::{ClientId, TenantId};
-use crate::logout;
-use crate::pkce_policy::PKCE;
-use crate::redirect_uri::{RedirectUri, RedirectUriError};
-use crate::resource::ALLOWED_RESOURCES;
-use crate::rng::Rng;
-use crate::scope::Scope;
-use crate::secret::{ClientSecret, PlainToken, TokenHash};
-use crate::signing_alg::SigningAlg;
+use super::{ALLOWED_RESOURCES, Client, Entitlement, access_format, demands, logout};
 
 /// More redirect URIs are refused.
 const MAX_REDIRECT_URIS: usize = 32;
@@ -255,19 +249,20 @@ fn has_nul((name, value): (&String, &Value)) -> bool {
     name.contains('\0') || within(value)
 }
 
-pub(crate) fn is_web_address(text: &str) -> bool {
+pub(super) fn is_web_address(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| match url.scheme() {
         "https" => url.has_host(),
-        "http" => crate::redirect_uri::is_loopback(&url),
+        "http" => is_loopback(&url),
         _ => false,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use causeway_types::ErrorCode;
+
     use super::*;
     use crate::client::ClientTerms;
-    use crate::error_code::ErrorCode;
 
     fn metadata(json: serde_json::Value) -> Result<ValidClientMetadata, ClientMetadataError> {
         serde_json::from_value::<ClientMetadata>(json).unwrap_or_default().validate()

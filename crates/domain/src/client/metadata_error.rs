@@ -1,9 +1,10 @@
 //! Errors in client metadata.
 
-use crate::error_code::ErrorCode;
-use crate::logout::LogoutMetadataError;
-use crate::redirect_uri::RedirectUriError;
-use crate::scope::ScopeError;
+use causeway_types::ErrorCode;
+use causeway_types::redirect_uri::RedirectUriError;
+use causeway_types::scope::ScopeError;
+
+use super::LogoutMetadataError;
 
 /// Why a registration was refused (RFC 7591 section 3.2.2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,51 +1,40 @@
 //! Clients: registered applications, and what they may do.
 
-mod auth_method;
+mod access_format;
 mod demands;
 mod display_name;
+mod document;
+mod entitlement;
+mod keys;
 mod left_out;
+mod logout;
 mod metadata;
 mod metadata_error;
+mod pkce_policy;
+mod replay_key;
 mod terms;
 
-use serde::{Deserialize, Serialize};
+use causeway_types::scope::{OwnScope, ScopeValue};
+use causeway_types::secret::{ClientSecret, Registration};
+use causeway_types::{ClientId, RedirectUri, Scope, SigningAlg, TenantId, Timestamp, TokenHash};
+use serde_json::Value;
 
-pub use self::auth_method::TokenEndpointAuthMethod;
-pub(crate) use self::left_out::is_left_out;
-pub(crate) use self::metadata::is_web_address;
+pub use self::access_format::{AccessTokenFormat, JWT_SECONDS};
+pub use self::document::{ClientDocumentError, ClientName, ClientOrigin, read_document};
+pub use self::entitlement::Entitlement;
+pub use self::keys::DpopNoncePolicy;
+pub use self::logout::LogoutMetadataError;
 pub use self::metadata::{ClientMetadata, ValidClientMetadata};
 use self::metadata::{ID_TOKEN_ALG, INTROSPECTION_ALG, USERINFO_ALG};
 pub use self::metadata_error::ClientMetadataError;
+pub use self::pkce_policy::PkcePolicy;
+pub use self::replay_key::ReplayKey;
 pub use self::terms::{ClientTerms, ClientTermsError};
-use crate::client_document::ClientOrigin;
-use crate::clock::Timestamp;
-pub use crate::entitlement::Entitlement;
-pub use crate::grant_type::GrantType;
-use crate::ids::{ClientId, TenantId};
-use crate::redirect_uri::RedirectUri;
-use crate::scope::{OwnScope, Scope, ScopeValue};
-use crate::secret::{ClientSecret, Registration, TokenHash};
-use crate::signing_alg::SigningAlg;
+pub use causeway_types::{ClientType, GrantType, TokenEndpointAuthMethod};
 
-/// Whether a client can keep a secret (RFC 6749 section 2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientType {
-    /// It cannot: a browser or native application.
-    Public,
-    /// It can: a server.
-    Confidential,
-}
-
-impl ClientType {
-    /// The wire form.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Confidential => "confidential",
-        }
-    }
-}
+/// The member of a client's metadata with the third-party resources that it may request tokens for. Only the
+/// operator sets it, since a resource trusts a token that names it.
+const ALLOWED_RESOURCES: &str = "allowed_resources";
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +64,9 @@ pub struct Client {
     /// The hash of its registration access token (RFC 7592 section 3).
     pub registration_access_token: Option<TokenHash<Registration>>,
     /// Its public keys, if it registered them inline (RFC 7517 section 5).
-    pub jwks: Option<serde_json::Value>,
+    pub jwks: Option<Value>,
     /// The rest of its metadata: `client_uri`, `logo_uri`, `contacts`, …
-    pub metadata: serde_json::Map<String, serde_json::Value>,
+    pub metadata: serde_json::Map<String, Value>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -125,11 +114,11 @@ impl Client {
     /// Whether it registered this demand on its own requests: `require_signed_request_object` (RFC 9101
     /// section 10.5) or `require_pushed_authorization_requests` (RFC 9126 section 6).
     pub fn wants(&self, member: &str) -> bool {
-        self.metadata.get(member).and_then(serde_json::Value::as_bool).unwrap_or_default()
+        self.metadata.get(member).and_then(Value::as_bool).unwrap_or_default()
     }
 
     fn signing_alg(&self, member: &str) -> Option<SigningAlg> {
-        self.metadata.get(member).and_then(serde_json::Value::as_str).and_then(SigningAlg::parse)
+        self.metadata.get(member).and_then(Value::as_str).and_then(SigningAlg::parse)
     }
 
     /// Whether it may ask for the scope `background_access`: the operator allows it, and the client did not
@@ -153,5 +142,11 @@ impl Client {
     /// Whether it registered this grant type.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
+    }
+
+    /// The third-party resources that the operator lets it request tokens for.
+    pub fn allowed_resources(&self) -> impl Iterator<Item = &str> {
+        let listed = self.metadata.get(ALLOWED_RESOURCES).and_then(Value::as_array);
+        listed.into_iter().flatten().filter_map(Value::as_str)
     }
 }

@@ -1,11 +1,12 @@
 //! Whether a client may do without PKCE.
 
+use causeway_types::ClientType;
 use serde_json::Value;
 
-use crate::client::{Client, ClientType};
+use super::Client;
 
 /// The member of a client's metadata. Only the operator sets it.
-pub(crate) const PKCE: &str = "pkce";
+pub(super) const PKCE: &str = "pkce";
 
 /// Whether a client may do without PKCE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -2,10 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use causeway_types::{BrowserSessionId, ClientId, Jkt, Timestamp};
 use sha2::{Digest as _, Sha256};
-
-use crate::clock::Timestamp;
-use crate::ids::{BrowserSessionId, ClientId, Jkt};
 
 /// A value that works once, and the time until which it has to be remembered to prevent its replay.
 ///
@@ -13,7 +11,8 @@ use crate::ids::{BrowserSessionId, ClientId, Jkt};
 /// no client can use up another's.
 ///
 /// ```
-/// use causeway_domain::{ClientId, ReplayKey, Timestamp};
+/// use causeway_domain::client::ReplayKey;
+/// use causeway_types::{ClientId, Timestamp};
 /// let one = ReplayKey::assertion(&ClientId::new("a"), "j", Timestamp(1));
 /// assert_ne!(one.id(), ReplayKey::assertion(&ClientId::new("b"), "j", Timestamp(1)).id());
 /// assert_eq!(one.id().len(), 43);

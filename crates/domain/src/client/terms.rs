@@ -1,11 +1,12 @@
 //! Client settings that only the operator makes.
 
+use causeway_types::Resource;
+use causeway_types::resource::ResourceError;
 use serde_json::{Map, Value};
 
 use super::metadata::is_reserved;
-use super::{Client, ClientMetadata, Entitlement};
-use crate::pkce_policy::{PKCE, PkcePolicy};
-use crate::resource::{ALLOWED_RESOURCES, Resource, ResourceError};
+use super::pkce_policy::{PKCE, PkcePolicy};
+use super::{ALLOWED_RESOURCES, Client, ClientMetadata, Entitlement};
 
 pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
 pub(super) const REFRESH_TOKEN_EXPIRATION: &str = "refresh_token_expiration";
@@ -184,10 +185,10 @@ fn take_seconds(
 
 #[cfg(test)]
 mod tests {
+    use causeway_types::{ClientId, TenantId, Timestamp};
     use serde_json::json;
 
     use super::*;
-    use crate::{ClientId, TenantId, Timestamp};
 
     fn take(more: &Value) -> Result<(ClientMetadata, ClientTerms), ClientTermsError> {
         let mut document = json!({"redirect_uris": ["https://a.example/cb"]});

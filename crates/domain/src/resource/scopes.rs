@@ -1,7 +1,8 @@
 //! Scopes that the operator declares for resources (RFC 8707), each with a text that users read.
 
-use crate::resource::{Resource, ResourceError, Resources};
-use crate::scope::{ResourceScope, Scope, ScopeValue};
+use causeway_types::resource::ResourceError;
+use causeway_types::scope::{ResourceScope, ScopeValue};
+use causeway_types::{Resource, Resources, Scope};
 
 /// The longest text, in characters.
 const MAX_TEXT_CHARS: usize = 200;
@@ -43,10 +44,10 @@ impl DeclaredScope {
     /// Reads `URI NAME TEXT`.
     ///
     /// ```
-    /// use causeway_domain::resource_scopes::DeclaredScope;
+    /// use causeway_domain::resource::DeclaredScope;
     /// let declared = DeclaredScope::parse("https://mcp.example/ notes:read Read your notes")?;
     /// assert_eq!((declared.name.as_str(), declared.text.as_str()), ("notes:read", "Read your notes"));
-    /// # Ok::<(), causeway_domain::resource_scopes::DeclaredScopeError>(())
+    /// # Ok::<(), causeway_domain::resource::DeclaredScopeError>(())
     /// ```
     ///
     /// # Errors

@@ -1,10 +1,8 @@
 //! A user's view of their own sessions, and the proof that an account is theirs.
 
-use crate::clock::Timestamp;
-use crate::identity::{Did, Handle};
-use crate::ids::{AccountProofId, BrowserSessionId, TenantId};
-use crate::scope::Scope;
-use crate::session::SessionHead;
+use causeway_types::{AccountProofId, BrowserSessionId, Did, Handle, Scope, TenantId, Timestamp};
+
+use super::SessionHead;
 
 /// Seconds for which a browser may list and end every session of an account after the user has signed in
 /// for that.

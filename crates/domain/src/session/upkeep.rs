@@ -1,7 +1,8 @@
 //! When an upstream token set is renewed, and how long to wait after a refresh that failed.
 
-use crate::clock::Timestamp;
-use crate::session::{TokenSet, UpstreamAuth};
+use causeway_types::Timestamp;
+
+use super::{TokenSet, UpstreamAuth};
 
 /// The maximum number of seconds before its end at which an access token is renewed.
 const MARGIN_SECONDS: i64 = 60;
@@ -111,8 +112,9 @@ impl Cooldown {
 
 #[cfg(test)]
 mod tests {
+    use causeway_types::{Scope, Secret};
+
     use super::*;
-    use crate::{Scope, Secret};
 
     fn set(life: Option<i64>) -> TokenSet {
         TokenSet {

@@ -61,7 +61,7 @@ impl RedirectUri {
     /// Checks a URI that a client wants to register.
     ///
     /// ```
-    /// use causeway_domain::RedirectUri;
+    /// use causeway_types::RedirectUri;
     /// assert!(RedirectUri::parse("https://app.example.com/cb").is_ok());
     /// assert!(RedirectUri::parse("http://127.0.0.1/cb").is_ok());
     /// assert!(RedirectUri::parse("com.example.app:/cb").is_ok());
@@ -121,12 +121,12 @@ impl RedirectUri {
     /// loopback address (RFC 8252 section 7.3).
     ///
     /// ```
-    /// use causeway_domain::RedirectUri;
+    /// use causeway_types::RedirectUri;
     /// let registered = RedirectUri::parse("http://127.0.0.1/cb")?;
     /// assert!(registered.matches("http://127.0.0.1:49152/cb"));
     /// assert!(!registered.matches("http://127.0.0.1:49152/other"));
     /// assert!(!registered.matches("http://localhost:49152/cb"));
-    /// # Ok::<(), causeway_domain::redirect_uri::RedirectUriError>(())
+    /// # Ok::<(), causeway_types::redirect_uri::RedirectUriError>(())
     /// ```
     pub fn matches(&self, presented: &str) -> bool {
         if self.0 == presented {
@@ -148,7 +148,7 @@ impl fmt::Display for RedirectUri {
 /// Whether a URI leads to the server with this origin. On this machine its names are one.
 ///
 /// ```
-/// use causeway_domain::redirect_uri::leads_to;
+/// use causeway_types::redirect_uri::leads_to;
 /// assert!(leads_to("https://AS.example.:443/cb", "https://as.example"));
 /// assert!(leads_to("http://127.0.0.1:8080/cb", "http://localhost:8080"));
 /// assert!(!leads_to("http://127.0.0.1:8081/cb", "http://localhost:8080"));

@@ -55,13 +55,13 @@ pub enum ScopeError {
 /// Two sets are equal when they allow the same.
 ///
 /// ```
-/// use causeway_domain::Scope;
+/// use causeway_types::Scope;
 /// let asked = Scope::parse("repo:app.bsky.feed.post?action=create atproto atproto")?;
 /// assert_eq!(asked.to_string(), "repo:app.bsky.feed.post?action=create atproto");
 /// assert!(asked.is_subset_of(&Scope::parse("atproto repo:*")?));
 /// assert!(asked.is_subset_of(&Scope::parse("atproto transition:generic")?));
 /// assert!(Scope::parse("repo:app.bsky").is_err());
-/// # Ok::<(), causeway_domain::scope::ScopeError>(())
+/// # Ok::<(), causeway_types::scope::ScopeError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Scope(Vec<ScopeValue>);

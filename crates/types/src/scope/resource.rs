@@ -12,7 +12,7 @@ const ATPROTO: [&str; 8] = ["atproto", "transition", "repo", "rpc", "blob", "acc
 /// A scope that only its resource interprets, such as `mcp:tools`; compared byte by byte.
 ///
 /// ```
-/// use causeway_domain::scope::ResourceScope;
+/// use causeway_types::scope::ResourceScope;
 /// assert!(ResourceScope::parse("mcp:tools").is_some());
 /// assert!(ResourceScope::parse("repo:read").is_none());
 /// assert!(ResourceScope::parse("openid").is_none());

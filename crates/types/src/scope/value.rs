@@ -124,12 +124,12 @@ impl OwnScope {
 /// One scope value. Its `Display` is the one canonical text of what it means.
 ///
 /// ```
-/// use causeway_domain::scope::ScopeValue;
+/// use causeway_types::scope::ScopeValue;
 /// let value = ScopeValue::parse("repo?action=delete&action=create&collection=app.bsky.feed.post")?;
 /// assert_eq!(value.to_string(), "repo:app.bsky.feed.post?action=create&action=delete");
 /// assert_eq!(ScopeValue::parse("blob?accept=*/*&accept=image/png")?.to_string(), "blob:*/*");
 /// assert!(ScopeValue::parse("repo:app.bsky.*").is_err());
-/// # Ok::<(), causeway_domain::scope::ScopeValueError>(())
+/// # Ok::<(), causeway_types::scope::ScopeValueError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeValue {

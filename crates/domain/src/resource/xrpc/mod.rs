@@ -5,8 +5,8 @@ mod need;
 mod permits;
 mod writes;
 
-use crate::nsid::Nsid;
-use crate::scope::Service;
+use causeway_types::Nsid;
+use causeway_types::scope::Service;
 
 pub use self::need::{Need, NeedError};
 pub use self::permits::{missing, permits};

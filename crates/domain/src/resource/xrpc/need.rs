@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use url::form_urlencoded;
-
-use super::{Writes, XrpcCall, is_local};
-use crate::nsid::Nsid;
-use crate::scope::{
+use causeway_types::Nsid;
+use causeway_types::scope::{
     AccountAction, AccountAttr, AccountScope, BlobScope, IdentityAttr, IdentityScope, MediaRange, RepoAction,
     RepoScope, RpcScope, ScopeValue, Service, Transition,
 };
+use url::form_urlencoded;
+
+use super::{Writes, XrpcCall, is_local};
 
 /// One permission that a call needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! Whether a scope allows a call.
 
+use causeway_types::Scope;
+use causeway_types::scope::{Audience, ScopeValue};
+
 use super::{Need, NeedError, XrpcCall};
-use crate::scope::{Audience, Scope, ScopeValue};
 
 /// Whether a scope allows a call, as a PDS would decide it.
 pub fn permits(granted: &Scope, call: &XrpcCall<'_>) -> bool {
@@ -48,10 +50,11 @@ fn allows(granted: &Scope, need: &Need) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use causeway_types::Nsid;
+    use causeway_types::scope::Service;
+
     use super::super::Writes;
     use super::*;
-    use crate::nsid::Nsid;
-    use crate::scope::Service;
 
     const APPVIEW: &str = "did:web:api.bsky.app#bsky_appview";
     const GENERIC: &str = "atproto transition:generic";

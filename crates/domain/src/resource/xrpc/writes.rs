@@ -1,10 +1,10 @@
 //! The repository writes in the body of a call.
 
+use causeway_types::Nsid;
+use causeway_types::scope::RepoAction;
 use serde::Deserialize;
 
-use crate::json_object::JsonObject;
-use crate::nsid::Nsid;
-use crate::scope::RepoAction;
+use crate::JsonObject;
 
 /// Actions and collections, in the order of the body.
 #[derive(Clone, Debug, PartialEq, Eq)]

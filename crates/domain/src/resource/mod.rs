@@ -1,0 +1,8 @@
+//! Resources: the scopes that operators declare for them, and the permissions that calls to a PDS need.
+
+mod scopes;
+pub mod xrpc;
+
+pub use causeway_types::resource::{Resource, ResourceError, Resources};
+
+pub use self::scopes::{DeclaredScope, DeclaredScopeError, ResourceScopes};

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+
+pub mod authorization;
+pub mod client;
+mod email;
+pub mod error_code;
+mod grant_type;
+pub mod identity;
+mod ids;
+pub mod nsid;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod resource;
+mod rng;
+pub mod scope;
+pub mod secret;
+mod session;
+mod signing_alg;
+mod time;
+mod time_prefix;
+mod wire_text;
+
+pub use authorization::{Prompt, Prompts, ResponseMode};
+pub use client::{ClientType, TokenEndpointAuthMethod};
+pub use email::EmailAddress;
+pub use error_code::ErrorCode;
+pub use grant_type::GrantType;
+pub use identity::{Did, Handle, SignInInput};
+pub use ids::{
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, NodeId, OauthState,
+    RequestUri, TenantId, UpstreamClientId, UpstreamSessionId,
+};
+pub use nsid::Nsid;
+pub use pkce::{CodeChallenge, CodeVerifier};
+pub use redirect_uri::RedirectUri;
+pub use resource::{Resource, Resources};
+pub use rng::{Rng, SystemRng};
+pub use scope::Scope;
+pub use secret::{PlainToken, Secret, TokenHash, TokenKind};
+pub use session::{SessionKind, SessionState};
+pub use signing_alg::SigningAlg;
+pub use time::{Timestamp, UnixMillis};
+pub use wire_text::WireText;
