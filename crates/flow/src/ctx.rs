@@ -22,7 +22,7 @@ use crate::authorization::scopes::ScopePolicy;
 use crate::authorization::user_code_limit::UserCodeLimit;
 use crate::budget::Budgets;
 use crate::client::cache::ClientCache;
-use crate::client::document::ClientDocuments;
+use crate::client::document_fetch::ClientDocuments;
 use crate::client::fetch_turns::FetchTurns;
 use crate::client::keys::ClientKeys;
 use crate::client::registration::RegistrationPolicy;

@@ -19,7 +19,7 @@ use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::client::assertion::AssertionError;
 use causeway_flow::client::authenticated::{CallerError, Replayed};
 use causeway_flow::client::authentication::ClientAuthError;
-use causeway_flow::client::document::DocumentTrouble;
+use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
 use causeway_flow::logout::rp_initiated::LogoutError;

@@ -74,7 +74,7 @@ pub async fn begin(
 /// The client that stands for this server, created if it does not exist.
 async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Arc<Client>, Internal> {
     let id = ClientId::new(CLIENT_ID);
-    if let Some(client) = crate::client::authentication::find(ctx, &id).await? {
+    if let Some(client) = crate::client::lookup::find(ctx, &id).await? {
         return Ok(client);
     }
     let metadata = ClientMetadata {

@@ -8,7 +8,7 @@ use crate::authorization::open_redirect;
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;
 use crate::authorization::scopes;
-use crate::client::authentication;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
@@ -74,7 +74,7 @@ pub enum PromptNoneAnswer {
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
 pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer, Internal> {
-    let client = authentication::find(ctx, &request.client_id).await?;
+    let client = lookup::find(ctx, &request.client_id).await?;
     let anybody =
         client.as_ref().is_some_and(|client| matches!(client.origin, ClientOrigin::Loopback { .. }));
     // Consent to one app on a device is none to the next (RFC 8252 section 8.6).

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use causeway_domain::client::{Client, TokenEndpointAuthMethod};
 use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::{ClientId, ErrorCode, ReplayKey, Secret};
-use causeway_store::clients;
-use tokio::time::Instant;
 use tracing::{Span, field};
 
 use crate::client::assertion::{Assertion, AssertionError};
-use crate::client::document::{self, DocumentTrouble, FindError};
+use crate::client::document::{self, FindError};
+use crate::client::document_fetch::DocumentTrouble;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::limits::{self, RateLimitedAction, TooMany};
@@ -105,30 +105,6 @@ impl From<FindError> for ClientAuthError {
     }
 }
 
-/// Finds a client of our tenant, as it was half a second ago at most.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>, Internal> {
-    if let Some(client) = ctx.clients().get(client_id) {
-        return Ok(Some(client));
-    }
-    let since = Instant::now();
-    let found = find_now(ctx, client_id).await?;
-    if let Some(client) = &found {
-        ctx.clients().put(client, since);
-    }
-    Ok(found)
-}
-
-/// Finds a client of our tenant in the database, bypassing the cache.
-pub(crate) async fn find_now(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<Client>>, Internal> {
-    let (tenant, client_id) = (ctx.tenant().clone(), client_id.clone());
-    let found =
-        ctx.store().read(move |c| clients::find_client(c, &tenant, &client_id).map_err(Internal::from));
-    Ok(found.await?.map(Arc::new))
-}
-
 /// Authenticates a client. Nothing is consumed before or by this: the one-use key of the assertion, if any,
 /// is returned, to be consumed in the request's transaction.
 ///
@@ -151,7 +127,7 @@ pub(crate) async fn authenticate(
     Span::current().record("client_id", field::display(client_id));
     let address = credentials.address;
     limits::check_client(ctx, RateLimitedAction::FailedAuthentication, client_id, address)?;
-    if find(ctx, client_id).await?.is_none() {
+    if lookup::find(ctx, client_id).await?.is_none() {
         // Made-up client names count against their address. An existing client is still served there.
         limits::check(ctx, RateLimitedAction::FailedAuthentication, Some(client_id), address)?;
     }

@@ -5,6 +5,8 @@ pub mod authenticated;
 pub mod authentication;
 pub(crate) mod cache;
 pub mod document;
+pub mod document_fetch;
 pub(crate) mod fetch_turns;
 pub(crate) mod keys;
+pub(crate) mod lookup;
 pub mod registration;

@@ -21,7 +21,7 @@ use url::form_urlencoded;
 
 use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::remembered;
-use crate::client::authentication;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
@@ -239,11 +239,11 @@ async fn find_client(
         if hint.is_some_and(|hint| !hint.audience.contains(id)) {
             return Err(LogoutError::OtherClient);
         }
-        let client = authentication::find(ctx, &ClientId::new(id)).await?;
+        let client = lookup::find(ctx, &ClientId::new(id)).await?;
         return client.map(Some).ok_or(LogoutError::UnknownClient);
     }
     match hint.and_then(|hint| hint.audience.single()) {
-        Some(id) => Ok(authentication::find(ctx, &ClientId::new(id)).await?),
+        Some(id) => Ok(lookup::find(ctx, &ClientId::new(id)).await?),
         None => Ok(None),
     }
 }

@@ -12,7 +12,7 @@ use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
 use causeway_store::tokens;
 
-use crate::client::authentication;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
@@ -183,7 +183,7 @@ async fn verify_possession(
     token: &AccessToken,
     request: &AccessRequest<'_>,
 ) -> Result<Option<String>, AccessError> {
-    let client = authentication::find(ctx, &token.client_id).await?.ok_or(AccessError::Invalid)?;
+    let client = lookup::find(ctx, &token.client_id).await?.ok_or(AccessError::Invalid)?;
     let policy = client.dpop_nonce_policy();
     let proven = dpop::verify(ctx, policy, &request.proof, Some(request.token.expose()))?;
     let Proven { jkt, once } = proven.ok_or(ProofError::MissingAtResource)?;

@@ -5,7 +5,7 @@ use causeway_domain::{Did, Handle, SigningAlg};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::client::authentication;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
@@ -49,7 +49,7 @@ pub async fn answer(ctx: &Ctx, bearer: &Bearer) -> Result<UserInfoAnswer, Intern
     let handle = handles::shown(ctx, session).await;
     let claims = user_claims::of(ctx, bearer, handle.as_ref(), Asking::Pds).await;
     let info = UserInfo { sub: session.did.clone(), preferred_username: handle, claims };
-    let client = authentication::find(ctx, &bearer.token.client_id).await?;
+    let client = lookup::find(ctx, &bearer.token.client_id).await?;
     match client.as_ref().and_then(|client| Some((client, client.userinfo_signed_response_alg()?))) {
         Some((client, alg)) => sign(ctx, client, alg, &info).await.map(UserInfoAnswer::Signed),
         None => Ok(UserInfoAnswer::Plain(info)),

@@ -16,7 +16,7 @@ use causeway_domain::{ClientId, Scope, UpstreamClientId};
 use causeway_store::sessions;
 use serde_json::{Value, json};
 
-use crate::client::authentication;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::atproto::profile::{CALLBACK_PATH, CLIENT_JWKS_PATH};
@@ -165,7 +165,7 @@ pub async fn find_document(ctx: &Ctx, path: &str) -> Result<Option<Value>, Inter
     let client_id = wanted.client_id(ctx.issuer());
     let client = match &wanted.client {
         Some(id) => {
-            let client = authentication::find(ctx, id).await?;
+            let client = lookup::find(ctx, id).await?;
             let offered = client.is_some() && ctx.profile().mode() == UpstreamClient::PerClient;
             if !offered && !in_use(ctx, id, &client_id).await? {
                 return Ok(None);

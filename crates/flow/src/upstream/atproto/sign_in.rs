@@ -5,7 +5,7 @@ use crate::account;
 use crate::authorization::open_redirect;
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;
-use crate::client::authentication;
+use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
 use crate::operations::audit;
@@ -154,7 +154,7 @@ pub async fn view(
     browser: &BrowserSessionId,
 ) -> Result<SignInView, SignInError> {
     let request = find_request(ctx, id, browser).await?;
-    let client = authentication::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
+    let client = lookup::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
     Ok(SignInView { request, client })
 }
 
@@ -213,7 +213,7 @@ pub async fn host_to_show(
     request: &AuthRequest,
     hint: &str,
 ) -> Result<Option<String>, SignInError> {
-    let client = authentication::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
+    let client = lookup::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
     if open_redirect::is_vouched_for(&client) {
         return Ok(None);
     }
@@ -252,7 +252,7 @@ async fn send(
     mut again: Option<Required>,
 ) -> Result<Url, SignInError> {
     let target = ctx.atproto().resolve(&input).await.map_err(SignInError::Resolve)?;
-    let client = authentication::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
+    let client = lookup::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
     let dpop = EcKey::generate().map_err(Internal::from)?;
     let verifier = CodeVerifier::random(ctx.rng());
     let state = OauthState::random(ctx.rng());
