@@ -88,7 +88,7 @@ impl Scene {
     /// Runs the periodic maintenance once.
     pub(crate) async fn upkeep(&self) -> Result<()> {
         causeway_flow::operations::sweep::sweep_all(&self.app.ctx).await?;
-        causeway_flow::operations::sweep::revoke_due(&self.app.ctx).await?;
+        causeway_flow::upstream::revocation::revoke_due(&self.app.ctx).await?;
         causeway_flow::logout::backchannel::deliver_due(&self.app.ctx).await?;
         Ok(())
     }

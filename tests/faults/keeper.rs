@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use causeway_domain::Clock as _;
 use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
-use causeway_flow::operations::sweep;
 use causeway_flow::upstream::keeper::{self, UsableSession};
+use causeway_flow::upstream::revocation;
 use causeway_flow::upstream::session::SessionError;
 use causeway_store::StoreError;
 use causeway_store::sessions;
@@ -341,7 +341,7 @@ on_each_database! {
         assert_eq!(scene.upstream.live_grants(), 1, "its server does not take it yet");
         scene.upstream.script(|script| script.revoke = Fault::None);
         scene.app.clock.advance(300);
-        sweep::revoke_due(&scene.app.ctx).await?;
+        revocation::revoke_due(&scene.app.ctx).await?;
         assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }

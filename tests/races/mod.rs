@@ -11,8 +11,8 @@ use causeway_domain::client::Entitlement;
 use causeway_domain::grant::REFRESH_RETRY_SECONDS_UNPROVEN;
 use causeway_domain::{Clock as _, SigningAlg, UpstreamSessionId};
 use causeway_flow::operations::issuer_keys;
-use causeway_flow::operations::sweep;
 use causeway_flow::upstream::keeper;
+use causeway_flow::upstream::revocation;
 use causeway_store::StoreError;
 use causeway_store::operations::keys;
 use causeway_store::sessions;
@@ -56,7 +56,7 @@ on_each_database! {
             assert!(scene.app.store().write::<_, StoreError, _>(end).await?);
         }
         let both = async || {
-            let due = (sweep::revoke_due(&scene.app.ctx), sweep::revoke_due(&other.ctx));
+            let due = (revocation::revoke_due(&scene.app.ctx), revocation::revoke_due(&other.ctx));
             let (one, two) = tokio::join!(due.0, due.1);
             one?;
             two?;

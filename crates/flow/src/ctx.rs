@@ -40,8 +40,8 @@ use crate::resource::proof_replay::RecentProofs;
 use crate::upstream::atproto::adapter::AtprotoUpstream;
 use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
-use crate::upstream::keeper::Upstream;
 use crate::upstream::keeper::single_flight::SingleFlight;
+use crate::upstream::traits::Upstream;
 
 /// How long the write of an upstream answer is retried while the database rejects it: it may take a while
 /// until somebody notices a full disk.

@@ -29,6 +29,7 @@ pub use causeway_atproto::budget;
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
 pub use operations::lifecycle::Lifecycle;
-pub use token::issue::{IssuedTokens, TokenError, TokenRefusal, TokenType};
+pub use token::issue::{IssuedTokens, TokenError, TokenRefusal};
+pub use token::token_type::TokenType;
 pub use upstream::atproto::metadata::UpstreamClient;
 pub use upstream::atproto::profile::{SetUpError, UpstreamProfile};

@@ -16,6 +16,7 @@ use causeway_flow::operations::issuer_keys;
 use causeway_flow::operations::node;
 use causeway_flow::operations::sweep;
 use causeway_flow::upstream::keeper::keep_alive;
+use causeway_flow::upstream::revocation;
 use causeway_store::DatabaseUrl;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -191,7 +192,7 @@ async fn revoke(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
-        if let Err(error) = sweep::revoke_due(&ctx).await {
+        if let Err(error) = revocation::revoke_due(&ctx).await {
             tracing::warn!(%error, "upstream revocations are put off");
         }
     }

@@ -5,7 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::authorization::prompt_none::{self, PromptNoneAnswer};
-use causeway_flow::authorization::request::{self as authorization_request, AuthorizeError, AuthorizeParams};
+use causeway_flow::authorization::parameters::AuthorizeParams;
+use causeway_flow::authorization::request::{self as authorization_request, AuthorizeError};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in;
 

@@ -23,8 +23,8 @@ use crate::authorization::remembered;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::upstream::atproto::handles;
+use crate::upstream::revocation;
 
 /// The sessions of one account, as far as this browser may see them.
 #[derive(Debug, Clone)]
@@ -210,7 +210,7 @@ pub async fn end(
         return Err(AccountError::NotYours);
     }
     tracing::info!("session ended by its person");
-    sweep::revoke_soon(ctx, session_id).await;
+    revocation::revoke_soon(ctx, session_id).await;
     Ok(())
 }
 
@@ -253,7 +253,7 @@ pub async fn end_all(
             return Ok(count);
         }
         count += ended.len();
-        join_all(ended.iter().map(|id| sweep::revoke_soon(ctx, id))).await;
+        join_all(ended.iter().map(|id| revocation::revoke_soon(ctx, id))).await;
     }
 }
 

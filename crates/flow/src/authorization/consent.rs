@@ -29,9 +29,9 @@ use crate::authorization::scopes;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::operations::trace;
 use crate::upstream::atproto::sign_in::end_request;
+use crate::upstream::revocation;
 
 /// The contents of the consent page.
 #[derive(Debug)]
@@ -165,7 +165,7 @@ pub async fn decide(
             if !end_request(ctx, &request, event).await? {
                 return Err(ConsentError::Gone);
             }
-            sweep::revoke_soon(ctx, session_id).await;
+            revocation::revoke_soon(ctx, session_id).await;
             tracing::info!("consent denied");
             let text = "the person denied the request";
             Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
@@ -267,7 +267,7 @@ async fn allow(
     let Some(superseded) = issued else { return Ok(None) };
     tracing::info!(remembered = matches!(agreed, Agreed::Before), "consent given");
     // Only now: the new background session is committed and replaces the previous one.
-    join_all(superseded.iter().map(|id| sweep::revoke_soon(ctx, id))).await;
+    join_all(superseded.iter().map(|id| revocation::revoke_soon(ctx, id))).await;
     Ok(Some(answer))
 }
 

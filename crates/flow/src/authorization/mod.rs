@@ -5,6 +5,7 @@ pub mod consent;
 pub mod device;
 pub(crate) mod open_redirect;
 pub mod par;
+pub mod parameters;
 pub mod prompt_none;
 pub(crate) mod remembered;
 pub mod request;

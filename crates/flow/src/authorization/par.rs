@@ -8,7 +8,9 @@ use causeway_store::authorization::par;
 use causeway_store::authorization::replay;
 
 use crate::authorization::open_redirect::is_the_operators;
-use crate::authorization::request::{self, AuthorizeError, AuthorizeParams, Refusal, UnsafeRequest};
+use crate::authorization::parameters::AuthorizeParams;
+use crate::authorization::request::validation;
+use crate::authorization::request::{AuthorizeError, Refusal, UnsafeRequest};
 use crate::authorization::request_object::RequestObjectError;
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::client::document::{self, StoreDocumentError};
@@ -109,7 +111,7 @@ pub async fn push(
         params.dpop_jkt = Some(proven.to_string());
     }
     params.client_id = Some(client.client_id.to_string());
-    let checked = request::prepare(ctx, client, &mut params).await.map_err(|error| match error {
+    let checked = validation::prepare(ctx, client, &mut params).await.map_err(|error| match error {
         AuthorizeError::Unsafe(error) => ParError::Unsafe(error),
         AuthorizeError::Refused { refusal, .. } => ParError::Refused(refusal),
         AuthorizeError::TooMany(error) => ParError::TooMany(error),

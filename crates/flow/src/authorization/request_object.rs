@@ -11,7 +11,7 @@ use causeway_store::{AnyConnection, StoreError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::authorization::request::AuthorizeParams;
+use crate::authorization::parameters::AuthorizeParams;
 use crate::client::assertion::AssertionError;
 use crate::ctx::Ctx;
 

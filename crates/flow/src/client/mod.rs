@@ -9,4 +9,5 @@ pub mod document_fetch;
 pub(crate) mod fetch_turns;
 pub(crate) mod keys;
 pub(crate) mod lookup;
+pub(crate) mod purge;
 pub mod registration;

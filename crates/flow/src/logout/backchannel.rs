@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::deliveries::{DeliveryKind, Outcome, Queues, start};
-use crate::token::id_token::Issuer;
+use crate::operations::issuer_keys;
 
 /// Seconds that a node may hold a claimed notice: longer than a request may take.
 const LEASE_SECONDS: i64 = 60;
@@ -79,9 +79,9 @@ impl DeliveryKind for Logouts {
 
     async fn deliver(ctx: &Ctx, notice: &LogoutNotice) -> Result<Outcome, Internal> {
         let (id, client_id, attempts) = (notice.session_id.clone(), &notice.client_id, notice.attempts);
-        let issuer = Issuer::ensure(ctx).await?;
+        let keys = issuer_keys::ensure(ctx).await?;
         let claims = claims(ctx.issuer(), notice, ctx.now(), ctx.rng());
-        let token = issuer.sign(notice.alg, TYP, claims).await?;
+        let token = keys.sign(notice.alg, TYP, claims).await?;
         let form =
             form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
         let sent = match Url::parse(&notice.uri) {

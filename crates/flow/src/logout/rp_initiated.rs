@@ -25,9 +25,9 @@ use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::token::id_token_hint::{self, IdTokenHint};
 use crate::upstream::atproto::handles;
+use crate::upstream::revocation;
 
 /// The longest `state`, as at the authorization endpoint.
 const MAX_STATE: usize = 2048;
@@ -333,7 +333,7 @@ async fn end(
             return Ok(());
         }
         tracing::info!(sessions = ended.len(), "logged out");
-        join_all(ended.iter().map(|id| sweep::revoke_soon(ctx, id))).await;
+        join_all(ended.iter().map(|id| revocation::revoke_soon(ctx, id))).await;
     }
 }
 

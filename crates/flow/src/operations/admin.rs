@@ -10,13 +10,14 @@ use causeway_store::operations::admin::{self, SessionFilter};
 use causeway_store::operations::audit::{self, AuditEvent, AuditFilter, insert_audit_event};
 use causeway_store::{Page, PageRequest, clients as rows};
 
+use crate::client::purge;
 use crate::client::registration::RegistrationError;
 use crate::client::registration::create::{RegisterError, Registered};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::issuer_keys;
 use crate::operations::operator::{ClientDescription, ClientRules, Operator, Revoked};
-use crate::operations::sweep;
+use crate::upstream::revocation;
 
 fn audit_event(ctx: &Ctx, event: &str) -> AuditEvent {
     Operator::over_http(ctx).audit_event(event)
@@ -107,7 +108,7 @@ pub async fn rotate_secret(
 pub async fn delete_client(ctx: &Ctx, client_id: &ClientId) -> Result<bool, Internal> {
     let deleted = Operator::over_http(ctx).delete_client(client_id).await?;
     if deleted {
-        sweep::purge_soon(ctx);
+        purge::purge_soon(ctx);
     }
     Ok(deleted)
 }
@@ -162,7 +163,7 @@ pub async fn find_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<Se
 pub async fn end_session(ctx: &Ctx, id: &UpstreamSessionId) -> Result<Option<bool>, Internal> {
     let ended = Operator::over_http(ctx).end_session(id).await?;
     if ended == Some(true) {
-        sweep::revoke_soon(ctx, id).await;
+        revocation::revoke_soon(ctx, id).await;
     }
     Ok(ended)
 }
@@ -188,7 +189,7 @@ pub async fn revoke_tokens(ctx: &Ctx, wanted: &SessionFilter) -> Result<Revoked,
     if let Some(next) = revoked.next.clone() {
         revoke_later(ctx, wanted, next);
     }
-    sweep::revoke_due_soon(ctx);
+    revocation::revoke_due_soon(ctx);
     Ok(revoked)
 }
 
@@ -209,7 +210,7 @@ fn revoke_later(ctx: &Ctx, wanted: &SessionFilter, next: String) {
             }
         }
         tracing::info!(sessions, "the rest of a revocation of sessions is done");
-        sweep::revoke_due_soon(&detached);
+        revocation::revoke_due_soon(&detached);
     });
 }
 

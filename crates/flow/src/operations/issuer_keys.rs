@@ -41,8 +41,25 @@ pub struct KeySet {
 
 impl KeySet {
     /// The key that signs with this algorithm.
-    pub(crate) fn signing(&self, alg: SigningAlg) -> Result<&SigningKey, Internal> {
+    fn signing(&self, alg: SigningAlg) -> Result<&SigningKey, Internal> {
         self.signing.get(&alg).ok_or(Internal::Inconsistent("no live signing key after making one"))
+    }
+
+    /// Signs; an RSA signature takes most of a millisecond, so it is made off the async workers.
+    pub(crate) async fn sign(
+        &self,
+        alg: SigningAlg,
+        typ: &'static str,
+        claims: Value,
+    ) -> Result<String, Internal> {
+        let key = self.signing(alg)?;
+        match alg {
+            SigningAlg::Es256 => Ok(key.sign(typ, &claims)?),
+            SigningAlg::Rs256 => {
+                let key = key.clone();
+                Ok(tokio::task::spawn_blocking(move || key.sign(typ, &claims)).await??)
+            }
+        }
     }
 
     /// The public keys for checking our own signatures; `None`: nothing was ever signed.

@@ -18,8 +18,8 @@ use crate::error::Internal;
 use crate::operations::trace;
 use crate::resource::dpop::{self, ProofError, ProofRequest, Proven};
 use crate::resource::proof_replay::Seen;
-use crate::token::issue::TokenType;
 use crate::token::superseded;
+use crate::token::token_type::TokenType;
 
 /// The parts of a resource request that its access token is checked against. The resource's handler fills it
 /// in and calls [`verify`].

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::operations::issuer_keys;
 use crate::resource::access::Bearer;
 use crate::resource::user_claims::{self, Asking, UserClaims};
-use crate::token::id_token::Issuer;
 use crate::upstream::atproto::handles;
 
 /// The `typ` of a signed answer, which keeps it from being mistaken for an `id_token` or the reverse (RFC
@@ -61,5 +61,5 @@ async fn sign(ctx: &Ctx, client: &Client, alg: SigningAlg, info: &UserInfo) -> R
     let mut claims = json!(info);
     claims["iss"] = Value::from(ctx.issuer());
     claims["aud"] = Value::from(client.client_id.as_str());
-    Issuer::ensure(ctx).await?.sign(alg, TYP, claims).await
+    issuer_keys::ensure(ctx).await?.sign(alg, TYP, claims).await
 }

@@ -6,12 +6,12 @@ use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
+use crate::operations::issuer_keys;
 use crate::operations::trace;
 use crate::resource::user_claims::Asking;
-use crate::token::id_token::Issuer;
 use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
 use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
+use crate::upstream::revocation;
 use causeway_domain::client::GrantType;
 use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
 use causeway_domain::secret::{Code, PlainToken};
@@ -71,7 +71,7 @@ pub async fn redeem(
         now: ctx.now(),
         reused: audit::event(ctx, Actor::Client, "code_reuse", "revoked"),
     });
-    let issuer = Issuer::prepare(ctx).await?;
+    let keys = issuer_keys::current(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), code.clone());
     let claims = resolved_grant::preview(ctx, &caller.client, move |c| this.preview(c, &hash)).await?;
     let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?;
@@ -88,13 +88,13 @@ pub async fn redeem(
             let session = &grant.session;
             trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %session.session_id, session.iteration = grant.session_iteration, "code grant");
-            Ok(grant.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
+            Ok(grant.answer(ctx, &caller.client, &keys, pair, Asking::Pds).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked { code, session } => {
             trace::correlate(session.and_then(|session| session.correlation_id).as_ref());
             tracing::warn!(session = %code.session_id, "a used code came again: its grant is revoked");
-            sweep::revoke_soon(ctx, &code.session_id).await;
+            revocation::revoke_soon(ctx, &code.session_id).await;
             Err(TokenRefusal::Code.into())
         }
     }

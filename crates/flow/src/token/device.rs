@@ -12,8 +12,8 @@ use causeway_store::authorization::device_codes;
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::operations::issuer_keys;
 use crate::resource::user_claims::Asking;
-use crate::token::id_token::Issuer;
 use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
 use crate::token::jwt_access;
 use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
@@ -50,7 +50,7 @@ pub async fn poll(
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         now: ctx.now(),
     });
-    let issuer = Issuer::prepare(ctx).await?;
+    let keys = issuer_keys::current(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), code.clone());
     let claims =
         resolved_grant::preview(ctx, &caller.client, move |c| Ok(this.evaluate(c, &hash)?.ok())).await?;
@@ -65,7 +65,7 @@ pub async fn poll(
         })
         .await??;
     tracing::info!(session = %grant.session.session_id, "a device has its tokens");
-    Ok(grant.answer(ctx, &caller.client, &issuer, pair, Asking::Pds).await?)
+    Ok(grant.answer(ctx, &caller.client, &keys, pair, Asking::Pds).await?)
 }
 
 struct DeviceCodeGrant {

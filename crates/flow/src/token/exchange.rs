@@ -19,11 +19,7 @@ use crate::error::Internal;
 use crate::operations::audit;
 use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
 use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
-
-/// The type of a `subject_token` that is the identifier of a session.
-pub const SESSION_TOKEN_TYPE: &str = "urn:causeway:token-type:session";
-/// The type of what is issued (RFC 8693 section 3).
-pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+use crate::token::token_type::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
 
 /// The parameters of the request (RFC 8693 section 2.1).
 #[derive(Debug, Default)]

@@ -1,16 +1,14 @@
 //! The `id_token`: who signed in, when, and for whom (OpenID Connect Core section 2).
 
-use std::sync::Arc;
-
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Did, Handle, Scope, SigningAlg, Timestamp, UpstreamSessionId};
+use causeway_domain::{ClientId, Did, Handle, Scope, Timestamp, UpstreamSessionId};
 use causeway_jose::left_half_hash;
 use serde::Serialize;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::issuer_keys::{self, KeySet};
+use crate::operations::issuer_keys::KeySet;
 use crate::resource::user_claims::UserClaims;
 use crate::upstream::atproto::handles;
 
@@ -42,10 +40,6 @@ struct Claims<'a> {
 /// The `typ` of an `id_token`: nothing else that we sign has it (RFC 8725 section 3.11).
 pub(crate) const TYP: &str = "JWT";
 
-/// Signs `id_token`s. Fetched before anything is consumed, so that signing cannot fail for want of a key.
-#[derive(Debug, Clone)]
-pub(crate) struct Issuer(Arc<KeySet>);
-
 /// The subject of an `id_token`.
 pub(crate) struct Subject<'a> {
     pub(crate) client: &'a Client,
@@ -57,54 +51,31 @@ pub(crate) struct Subject<'a> {
     pub(crate) claims: &'a UserClaims,
 }
 
-impl Issuer {
-    pub(crate) async fn prepare(ctx: &Ctx) -> Result<Self, Internal> {
-        issuer_keys::current(ctx).await.map(Self)
+/// The token, if the scope asks for one. The `keys` are fetched before anything is consumed, so that signing
+/// cannot fail for want of one.
+pub(crate) async fn issue(
+    ctx: &Ctx,
+    keys: &KeySet,
+    subject: Subject<'_>,
+) -> Result<Option<String>, Internal> {
+    if !subject.scope.contains(OPENID) {
+        return Ok(None);
     }
-
-    /// The same, with keys that are created if there are none.
-    pub(crate) async fn ensure(ctx: &Ctx) -> Result<Self, Internal> {
-        issuer_keys::ensure(ctx).await.map(Self)
-    }
-
-    /// The token, if the scope asks for one.
-    pub(crate) async fn issue(&self, ctx: &Ctx, subject: Subject<'_>) -> Result<Option<String>, Internal> {
-        if !subject.scope.contains(OPENID) {
-            return Ok(None);
-        }
-        let (now, handle) = (ctx.now(), handles::shown(ctx, subject.session).await);
-        let claims = serde_json::to_value(Claims {
-            iss: ctx.issuer(),
-            sub: &subject.session.did,
-            aud: &subject.client.client_id,
-            azp: &subject.client.client_id,
-            exp: now.plus(ID_TOKEN_SECONDS),
-            iat: now,
-            auth_time: subject.session.created_at,
-            sid: &subject.session.session_id,
-            nonce: subject.nonce,
-            at_hash: left_half_hash(subject.access_token),
-            preferred_username: handle.as_ref(),
-            claims: subject.claims,
-        });
-        let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;
-        self.sign(subject.client.id_token_signed_response_alg(), TYP, claims).await.map(Some)
-    }
-
-    /// Signs; an RSA signature takes most of a millisecond, so it is made off the async workers.
-    pub(crate) async fn sign(
-        &self,
-        alg: SigningAlg,
-        typ: &'static str,
-        claims: serde_json::Value,
-    ) -> Result<String, Internal> {
-        let key = self.0.signing(alg)?;
-        match alg {
-            SigningAlg::Es256 => Ok(key.sign(typ, &claims)?),
-            SigningAlg::Rs256 => {
-                let key = key.clone();
-                Ok(tokio::task::spawn_blocking(move || key.sign(typ, &claims)).await??)
-            }
-        }
-    }
+    let (now, handle) = (ctx.now(), handles::shown(ctx, subject.session).await);
+    let claims = serde_json::to_value(Claims {
+        iss: ctx.issuer(),
+        sub: &subject.session.did,
+        aud: &subject.client.client_id,
+        azp: &subject.client.client_id,
+        exp: now.plus(ID_TOKEN_SECONDS),
+        iat: now,
+        auth_time: subject.session.created_at,
+        sid: &subject.session.session_id,
+        nonce: subject.nonce,
+        at_hash: left_half_hash(subject.access_token),
+        preferred_username: handle.as_ref(),
+        claims: subject.claims,
+    });
+    let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;
+    keys.sign(subject.client.id_token_signed_response_alg(), TYP, claims).await.map(Some)
 }

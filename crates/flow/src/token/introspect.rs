@@ -7,7 +7,7 @@ use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, Refr
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    ClientId, ErrorCode, Handle, Jkt, Resource, Resources, Scope, SigningAlg, Timestamp, TokenHash,
+    ClientId, ErrorCode, Handle, Resource, Resources, Scope, SigningAlg, Timestamp, TokenHash,
     UpstreamSessionId,
 };
 use causeway_store::sessions;
@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::token::id_token::Issuer;
-use crate::token::issue::TokenType;
+use crate::operations::issuer_keys;
+use crate::token::jwt_access::Confirmation;
 use crate::token::superseded;
+use crate::token::token_type::TokenType;
 use crate::upstream::atproto::handles;
 
 /// The introspection answer, as far as the caller may know (RFC 7662 section 2.2).
@@ -65,13 +66,6 @@ pub struct ActiveToken {
     /// The session that it gives access to, if there is a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<UpstreamSessionId>,
-}
-
-/// A key that a presenter has to prove possession of (RFC 7800 section 3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Confirmation {
-    /// Its thumbprint.
-    pub jkt: Jkt,
 }
 
 /// Why a caller gets no answer.
@@ -289,5 +283,5 @@ pub async fn sign(ctx: &Ctx, client: &Client, answer: &Introspection) -> Result<
         "iat": ctx.now(),
         "token_introspection": answer,
     });
-    Issuer::ensure(ctx).await?.sign(alg, "token-introspection+jwt", claims).await
+    issuer_keys::ensure(ctx).await?.sign(alg, "token-introspection+jwt", claims).await
 }

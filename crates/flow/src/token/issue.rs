@@ -11,9 +11,9 @@ use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::dpop::ProofError;
-use crate::token::exchange::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
 use crate::token::jwt_access::{self, JwtAccessClaims};
 use crate::token::resolved_grant::ResolvedGrant;
+use crate::token::token_type::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE, TokenType};
 
 /// A successful token response: the only copy of the tokens.
 #[derive(Debug)]
@@ -34,30 +34,6 @@ pub struct IssuedTokens {
     pub id_token: Option<String>,
     /// The type of the issued token, for a token exchange (RFC 8693 section 2.2.1).
     pub issued_token_type: Option<&'static str>,
-}
-
-/// How an access token is used (RFC 6749 section 7.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenType {
-    /// Without proof of possession (RFC 6750).
-    Bearer,
-    /// With a proof of possession of its key (RFC 9449).
-    Dpop,
-}
-
-impl TokenType {
-    /// The type of a token that is bound to this key, or to none.
-    pub const fn of(jkt: Option<&Jkt>) -> Self {
-        if jkt.is_some() { Self::Dpop } else { Self::Bearer }
-    }
-
-    /// The wire form: `token_type` of the answer, and the scheme of the `Authorization` header.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer",
-            Self::Dpop => "DPoP",
-        }
-    }
 }
 
 /// Why a token request was refused.

@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::token::id_token::Issuer;
-use crate::token::introspect::Confirmation;
+use crate::operations::issuer_keys;
 
 /// The header `typ` (section 2.1): nothing that is read as an `id_token` can be taken for one.
 const TYP: &str = "at+jwt";
@@ -48,6 +47,13 @@ struct Claims<'a> {
     cnf: Option<Confirmation>,
 }
 
+/// A key that a presenter has to prove possession of (RFC 7800 section 3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// Its thumbprint.
+    pub jkt: Jkt,
+}
+
 /// Whether this client gets signed access tokens.
 pub(crate) fn is_wanted(client: &Client) -> bool {
     client.access_token_format() == AccessTokenFormat::Jwt
@@ -74,6 +80,7 @@ pub(crate) async fn sign(
         cnf: jkt.map(|jkt| Confirmation { jkt: jkt.clone() }),
     });
     let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;
-    let token = Issuer::ensure(ctx).await?.sign(client.id_token_signed_response_alg(), TYP, claims).await?;
+    let token =
+        issuer_keys::ensure(ctx).await?.sign(client.id_token_signed_response_alg(), TYP, claims).await?;
     Ok(PlainToken::presented(token))
 }

@@ -13,3 +13,4 @@ pub mod refresh;
 pub(crate) mod resolved_grant;
 pub mod revoke;
 pub(crate) mod superseded;
+pub mod token_type;

@@ -8,9 +8,9 @@ use crate::authorization::scopes;
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::operations::issuer_keys;
 use crate::operations::trace;
 use crate::resource::user_claims::Asking;
-use crate::token::id_token::Issuer;
 use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
 use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
 use crate::token::superseded;
@@ -68,7 +68,7 @@ pub async fn refresh(
         now: ctx.now(),
         reused: superseded::audit_event(ctx),
     });
-    let issuer = Issuer::prepare(ctx).await?;
+    let keys = issuer_keys::current(ctx).await?;
     let (this, hash) = (Arc::clone(&attempt), token.clone());
     let claims = resolved_grant::preview(ctx, &caller.client, move |c| this.preview(c, &hash)).await?;
     let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?;
@@ -85,7 +85,7 @@ pub async fn refresh(
             let session = &grant.session;
             trace::correlate(session.correlation_id.as_ref());
             tracing::info!(session = %session.session_id, session.iteration = grant.session_iteration, "tokens rotated");
-            Ok(grant.answer(ctx, &caller.client, &issuer, pair, Asking::Nobody).await?)
+            Ok(grant.answer(ctx, &caller.client, &keys, pair, Asking::Nobody).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
         Outcome::Revoked(session) => {

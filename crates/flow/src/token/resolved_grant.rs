@@ -9,9 +9,10 @@ use causeway_store::sessions;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::operations::issuer_keys::KeySet;
 use crate::resource::access::Bearer;
 use crate::resource::user_claims::{self, Asking, UserClaims};
-use crate::token::id_token::{self, Issuer, OPENID};
+use crate::token::id_token::{self, OPENID};
 use crate::token::issue::{IssuedTokens, NewTokens};
 use crate::token::jwt_access::{self, JwtAccessClaims};
 use crate::upstream::atproto::handles;
@@ -51,7 +52,7 @@ impl ResolvedGrant {
         self,
         ctx: &Ctx,
         client: &Client,
-        issuer: &Issuer,
+        keys: &KeySet,
         pair: NewTokens,
         asking: Asking,
     ) -> Result<IssuedTokens, Internal> {
@@ -64,7 +65,7 @@ impl ResolvedGrant {
             access_token: pair.access_token(),
             claims: &claims,
         };
-        let id_token = issuer.issue(ctx, subject).await?;
+        let id_token = id_token::issue(ctx, keys, subject).await?;
         Ok(pair.issued(self.access.scope, self.session.did, id_token))
     }
 

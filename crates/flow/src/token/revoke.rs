@@ -14,9 +14,9 @@ use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::operations::trace;
 use crate::token::superseded;
+use crate::upstream::revocation;
 
 /// Why nothing was revoked.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,7 @@ pub async fn revoke(ctx: &Ctx, caller: &AuthenticatedClient, token: &str) -> Res
     if let Some((session_id, correlation_id)) = ended {
         trace::correlate(correlation_id.as_ref());
         tracing::info!(session = %session_id, "grant revoked by its client");
-        sweep::revoke_soon(ctx, &session_id).await;
+        revocation::revoke_soon(ctx, &session_id).await;
     }
     Ok(())
 }

@@ -16,8 +16,8 @@ use causeway_store::tokens;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::operations::trace;
+use crate::upstream::revocation;
 
 /// The audit event for the reuse of a token.
 pub(crate) fn audit_event(ctx: &Ctx) -> AuditEvent {
@@ -42,7 +42,7 @@ pub(crate) fn end_grant(
 pub(crate) async fn follow_up(ctx: &Ctx, session: &SessionHead) {
     trace::correlate(session.correlation_id.as_ref());
     tracing::warn!(session = %session.session_id, "a used or superseded token came again: its grant is revoked");
-    sweep::revoke_soon(ctx, &session.session_id).await;
+    revocation::revoke_soon(ctx, &session.session_id).await;
 }
 
 /// Records that an access token was presented to a resource; `false`: it was superseded, possibly just now,

@@ -4,4 +4,6 @@ pub mod atproto;
 pub mod export;
 pub mod keeper;
 pub mod relay;
+pub mod revocation;
 pub mod session;
+pub(crate) mod traits;

@@ -10,6 +10,9 @@ use crate::error::Internal;
 use crate::resource::access::Bearer;
 use crate::upstream::atproto::handles;
 
+/// The default `retry_after`, in seconds.
+pub(crate) const RETRY_SECONDS: u64 = 5;
+
 /// Why a session was not refreshed. No part of it is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {

@@ -9,10 +9,10 @@ use causeway_jose::{JwkSet, JwsAlgorithm};
 use causeway_store::clients;
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 
+use crate::client::purge;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 
 /// A client that has just been registered, with the only copy of its secret.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ pub async fn ensure_demo_client(ctx: &Ctx, redirect_uri: &str) -> Result<ClientI
     let client = metadata.validate()?.into_client(client_id.clone(), ctx.tenant().clone(), None, ctx.now());
     let redirect_uri = redirect_uri.to_owned();
     // It may have been deleted a moment ago.
-    sweep::purge(ctx).await?;
+    purge::purge(ctx).await?;
     ctx.store()
         .write(move |c| {
             let found = clients::find_client(c, &client.tenant_id, &client.client_id)?;

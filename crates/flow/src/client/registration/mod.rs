@@ -10,12 +10,12 @@ use causeway_domain::{ClientId, ErrorCode, Rng, Secret, Timestamp};
 use causeway_store::clients as rows;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 
+use crate::client::purge;
 use crate::client::registration::create::{RegisterError, Registered};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::operations::limits::{self, RateLimitedAction, TooMany};
-use crate::operations::sweep;
 
 /// The policy for dynamic client registration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -215,7 +215,7 @@ pub async fn delete(ctx: &Ctx, client: &Client) -> Result<(), Internal> {
         })
         .await?;
     if deleted {
-        sweep::purge_soon(ctx);
+        purge::purge_soon(ctx);
         tracing::info!("client deleted its registration");
     }
     Ok(())

@@ -12,7 +12,7 @@ use causeway_store::events::{self, Event};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::order;
+use super::order::order;
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;

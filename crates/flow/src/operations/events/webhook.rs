@@ -8,7 +8,7 @@ use causeway_store::events::deliveries::{self, Delivery};
 use tokio::task::JoinHandle;
 use url::Url;
 
-use super::order;
+use super::order::order;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::deliveries::{DeliveryKind, Outcome, Queues, start};

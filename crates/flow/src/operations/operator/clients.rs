@@ -7,12 +7,14 @@ use causeway_domain::client::{
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{ClientId, PkcePolicy, ResourceScopes, Rng, Scope};
-use causeway_store::clients;
+use causeway_store::StoreError;
+use causeway_store::clients::{self, Purged};
 use causeway_store::operations::audit::insert_audit_event;
 use serde_json::{Map, Value, json};
 
-use super::Operator;
+use super::context::Operator;
 use crate::authorization::scopes;
+use crate::client::purge;
 use crate::client::registration::create::{self, RegisterError, Registered};
 use crate::client::registration::{self, RegistrationError};
 use crate::error::Internal;
@@ -120,6 +122,50 @@ impl Operator<'_> {
         terms.apply_to(&mut client);
         let found = self.replace_client(&client, "client_updated").await.map_err(Internal::from)?;
         Ok(found.then_some(Registered { client, client_secret, registration_access_token: None }))
+    }
+
+    /// Replaces a client's row and records the audit event `event`; `false`: the client was deleted.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn replace_client(&self, client: &Client, event: &str) -> Result<bool, StoreError> {
+        let (row, event) = (client.clone(), self.audit_event(event).of_client(&client.client_id));
+        self.store
+            .write(move |c| {
+                let found = clients::update_client(c, &row)?;
+                if found {
+                    insert_audit_event(c, &event)?;
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// Deletes a client: it and its tokens stop working at once, [`Operator::purge`] does the rest. `false`:
+    /// there is no such client.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn delete_client(&self, client_id: &ClientId) -> Result<bool, StoreError> {
+        let (tenant, now, event) = self.about("client_deleted");
+        let (id, event) = (client_id.clone(), event.of_client(client_id));
+        self.store
+            .write(move |c| {
+                let deleted = clients::delete_client(c, &tenant, &id, now)?;
+                if deleted {
+                    insert_audit_event(c, &event)?;
+                }
+                Ok(deleted)
+            })
+            .await
+    }
+
+    /// Takes one step in purging deleted clients: ends a batch of sessions, or deletes a batch of rows.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn purge(&self) -> Result<Purged, StoreError> {
+        purge::step(self.store, self.by.at).await
     }
 
     /// Finds a client in its current state.

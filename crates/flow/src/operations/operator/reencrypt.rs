@@ -13,7 +13,7 @@ use causeway_store::operations::audit::{AuditEvent, insert_audit_event};
 use causeway_store::{Store, StoreError};
 use tokio::time::sleep;
 
-use super::{BATCH, Operator};
+use super::context::{BATCH, Operator};
 
 /// Rows that one query reads.
 const PAGE: i64 = 500;

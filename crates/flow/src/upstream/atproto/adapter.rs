@@ -12,7 +12,7 @@ use causeway_jose::EcKey;
 use crate::error::Internal;
 use crate::operations::complaints::Complaints;
 use crate::upstream::atproto::profile::UpstreamProfile;
-use crate::upstream::keeper::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
+use crate::upstream::traits::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 
 /// The error for a session whose client key is not loaded any more.
 const NO_KEY: &str = "the client key of this session is not loaded";

@@ -27,11 +27,11 @@ use crate::authorization::response::ClientAnswer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::operations::trace;
 use crate::upstream::atproto::adapter::{give_back, token_set};
 use crate::upstream::atproto::required::Required;
 use crate::upstream::atproto::sign_in::{self, SignInError, end_request};
+use crate::upstream::revocation;
 
 /// The parameters of the response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
 #[derive(Clone, Debug, Default)]
@@ -403,7 +403,7 @@ async fn store_session(
     let (did, session) = (&head.did, &head.session_id);
     tracing::info!(%did, %session, session.kind = head.kind.as_str(), session.iteration = 1, "signed in");
     if proof_id.is_some() {
-        sweep::revoke_soon(ctx, session).await;
+        revocation::revoke_soon(ctx, session).await;
     }
     Ok(Ok(()))
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::upstream::keeper::{Lookup, NoAnswer, Upstream as _};
+use crate::upstream::traits::{Lookup, NoAnswer, Upstream as _};
 
 /// How long a caller waits that has no handle to show.
 const TIMEOUT: Duration = Duration::from_secs(2);

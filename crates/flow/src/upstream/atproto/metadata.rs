@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::upstream::atproto::profile::{CALLBACK_PATH, CLIENT_JWKS_PATH};
 
 /// Whether clients share one upstream identity or have one each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +29,10 @@ pub enum UpstreamClient {
     PerClient,
 }
 
+/// The path that users return to.
+pub(crate) const CALLBACK_PATH: &str = "/oauth/atp/callback";
+/// The path of our client's public keys.
+const CLIENT_JWKS_PATH: &str = "/oauth/atp/jwks";
 /// Path of the full document for all clients.
 const SHARED: &str = "/oauth-client-metadata.json";
 /// Path prefix of every other document.

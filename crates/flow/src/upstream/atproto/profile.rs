@@ -17,12 +17,7 @@ use url::form_urlencoded;
 
 use crate::authorization::scopes::Declares;
 use crate::error::Internal;
-use crate::upstream::atproto::metadata::{self, Document, UpstreamClient};
-
-/// The path that users return to.
-pub(crate) const CALLBACK_PATH: &str = "/oauth/atp/callback";
-/// The path of our client's public keys.
-pub(crate) const CLIENT_JWKS_PATH: &str = "/oauth/atp/jwks";
+use crate::upstream::atproto::metadata::{self, CALLBACK_PATH, Document, UpstreamClient};
 
 const KEY_PURPOSE: &str = "atp_client";
 

@@ -16,7 +16,17 @@ use causeway_jose::EcKey;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::atproto::profile::Asking;
-use crate::upstream::atproto::sign_in::SignInError;
+
+/// Why a request was not pushed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    /// The authorization server did not accept it.
+    #[error("{0}")]
+    Upstream(#[source] UpstreamTokenError),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
 
 /// A request to push to an authorization server.
 pub(crate) struct Outgoing<'a> {
@@ -33,27 +43,26 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) async fn push(
     ctx: &Ctx,
     mut outgoing: Outgoing<'_>,
-) -> Result<(UpstreamBinding, Pushed), SignInError> {
+) -> Result<(UpstreamBinding, Pushed), PushError> {
     let Outgoing { client, server, .. } = outgoing;
     let (policy, profile) = (ctx.scopes(), ctx.profile());
     let asked = std::mem::take(&mut outgoing.push.scope);
     let coarse = profile.asking_coarse(client, policy.upstream_coarse(&asked, &server.scopes_supported));
     if ctx.atproto().knows_transition_scopes_only(&server.issuer) {
-        return attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream);
+        return attempt(ctx, &mut outgoing, coarse).await;
     }
     let full = profile.asking(client, policy.upstream(client, &asked));
     let other_way = full != coarse;
-    match attempt(ctx, &mut outgoing, full).await? {
-        Ok(taken) => Ok(taken),
-        Err(error) if other_way && doubt(&error, &asked) > Doubt::None => {
+    match attempt(ctx, &mut outgoing, full).await {
+        Err(PushError::Upstream(error)) if other_way && doubt(&error, &asked) > Doubt::None => {
             tracing::info!(issuer = server.issuer, %error, "asking again for transition scopes");
-            let taken = attempt(ctx, &mut outgoing, coarse).await?.map_err(SignInError::Upstream)?;
+            let taken = attempt(ctx, &mut outgoing, coarse).await?;
             if doubt(&error, &asked) == Doubt::Scopes {
                 ctx.atproto().note_transition_scopes_only(&server.issuer);
             }
             Ok(taken)
         }
-        Err(error) => Err(SignInError::Upstream(error)),
+        outcome => outcome,
     }
 }
 
@@ -61,13 +70,13 @@ async fn attempt(
     ctx: &Ctx,
     outgoing: &mut Outgoing<'_>,
     asking: Asking,
-) -> Result<Result<(UpstreamBinding, Pushed), UpstreamTokenError>, Internal> {
+) -> Result<(UpstreamBinding, Pushed), PushError> {
     let profile = ctx.profile();
     outgoing.push.scope = asking.scope;
     let binding = profile.bind(asking.client_id, &outgoing.server.issuer, outgoing.pds);
     let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;
     let pushed = ctx.atproto().push_request(outgoing.server, &me, outgoing.dpop, &outgoing.push).await;
-    Ok(pushed.map(|pushed| (binding, pushed)))
+    pushed.map(|pushed| (binding, pushed)).map_err(PushError::Upstream)
 }
 
 /// Possible reasons for a refusal.

@@ -9,10 +9,10 @@ use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
 use crate::operations::audit;
-use crate::operations::sweep;
 use crate::operations::trace;
 use crate::upstream::atproto::required::Required;
-use crate::upstream::atproto::scope_fallback::{self, Outgoing};
+use crate::upstream::atproto::scope_fallback::{self, Outgoing, PushError};
+use crate::upstream::revocation;
 use causeway_atproto::{PushRequest, ResolveError, UpstreamTokenError};
 use std::sync::Arc;
 
@@ -95,6 +95,15 @@ impl SignInError {
             Class::Upstream => ErrorCode::UpstreamUnavailable,
             Class::Internal => ErrorCode::ServerError,
             _ => ErrorCode::IdentityNotFound,
+        }
+    }
+}
+
+impl From<PushError> for SignInError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Upstream(error) => Self::Upstream(error),
+            PushError::Internal(error) => Self::Internal(error),
         }
     }
 }
@@ -278,7 +287,7 @@ async fn send(
         let push = PushRequest { prompt: prompt.map(|prompt| prompt.as_str().to_owned()), ..push.clone() };
         let outgoing = Outgoing { client: &client, server: &target.server, pds, dpop: &dpop, push };
         match scope_fallback::push(ctx, outgoing).await {
-            Err(SignInError::Upstream(error)) if again.is_none() => {
+            Err(PushError::Upstream(error)) if again.is_none() => {
                 again =
                     Some(error.oauth_error().and_then(Required::parse).ok_or(SignInError::Upstream(error))?);
             }
@@ -354,7 +363,7 @@ pub async fn cancel(
         return Err(SignInError::Gone);
     }
     if let AuthRequestStage::Consent { session_id } = &request.stage {
-        sweep::revoke_soon(ctx, session_id).await;
+        revocation::revoke_soon(ctx, session_id).await;
     }
     let text = "the person cancelled the sign-in";
     Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))

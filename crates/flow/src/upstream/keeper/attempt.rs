@@ -16,13 +16,14 @@ use causeway_store::sessions::upkeep::{FailedRefresh, VerifiedAccount};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
-use super::upstream::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
-use super::{Evaluation, LEASE_SECONDS, RETRY_SECONDS, evaluate};
+use super::head::{Evaluation, evaluate};
+use super::lease::LEASE_SECONDS;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::sweep;
-use crate::upstream::session::{SessionError, reauth_required};
+use crate::upstream::revocation;
+use crate::upstream::session::{RETRY_SECONDS, SessionError, reauth_required};
+use crate::upstream::traits::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
 
 /// How long the look-ups before a refresh may take together.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -190,7 +191,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
             move |c: &mut AnyConnection| Ok(sessions::enqueue_revocation(c, &ring, &id, from, &answer, now)?)
         })
         .await?;
-        sweep::revoke_due_soon(ctx);
+        revocation::revoke_due_soon(ctx);
         Ok(())
     }
 

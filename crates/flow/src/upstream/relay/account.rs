@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::budget::Budget;
 
-use super::{RelayError, RelayRequest};
+use super::error::RelayError;
+use super::request::RelayRequest;
 
 /// The method whose answer identifies the user, with their email address if the *session* may see it.
 const GET_SESSION: &str = "com.atproto.server.getSession";

@@ -7,181 +7,22 @@ pub mod raw_json;
 pub mod repository;
 
 mod account;
+mod error;
 mod permission;
-
-use std::fmt;
+mod request;
 
 use causeway_atproto::{HttpError, XrpcError, XrpcRequest};
-use causeway_domain::xrpc::{NeedError, Writes, WritesError};
-use causeway_domain::{ErrorCode, Nsid};
 use causeway_jose::EcKey;
 use url::Url;
 
+pub use self::error::{RelayError, Resend};
+pub use self::request::{RelayRequest, kept_bytes, may_be_read};
 pub use causeway_atproto::{UploadError, XrpcAnswer, XrpcBody, XrpcMethod};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
 use crate::upstream::keeper::{self, UsableSession};
-use crate::upstream::session::SessionError;
-
-/// Maximum bytes of a body that are buffered, so that it can be sent again.
-const KEPT_BYTES: usize = 64 * 1024;
-/// The same for bodies of methods that write records: they may have to be parsed. PDSes accept far less.
-const KEPT_WRITES_BYTES: usize = 2 * 1024 * 1024;
-/// Seconds after which a retry makes sense when a server cannot be reached.
-const RETRY_SECONDS: u64 = 5;
-/// The header that names a service behind the PDS.
-const PROXY: &str = "atproto-proxy";
-
-/// Maximum bytes of this method's body to buffer.
-pub fn kept_bytes(nsid: &Nsid) -> usize {
-    if Writes::are_in(nsid) { KEPT_WRITES_BYTES } else { KEPT_BYTES }
-}
-
-/// Whether this method's body may have to be parsed, and so is of no use as a stream.
-pub fn may_be_read(nsid: &Nsid) -> bool {
-    Writes::are_in(nsid)
-}
-
-/// A call to relay.
-#[derive(Debug)]
-pub struct RelayRequest {
-    /// Whether it is a query or a procedure.
-    pub method: XrpcMethod,
-    /// The method.
-    pub nsid: Nsid,
-    /// The query, as it was sent.
-    pub query: String,
-    /// The headers to forward, each name once.
-    pub headers: Vec<(&'static str, Vec<u8>)>,
-    /// The body.
-    pub body: XrpcBody,
-}
-
-impl RelayRequest {
-    /// A header's value; `Some(None)` when it is no text.
-    fn header(&self, name: &str) -> Option<Option<&str>> {
-        let (_, value) = self.headers.iter().find(|(own, _)| *own == name)?;
-        Some(std::str::from_utf8(value).ok())
-    }
-}
-
-/// Why a call was not made, or got no answer from the method.
-#[derive(Debug, thiserror::Error)]
-pub enum RelayError {
-    /// The access token does not allow the call.
-    #[error("the access token does not allow this: it lacks the scope {scope}")]
-    TokenScope {
-        /// The scope that would allow it.
-        scope: String,
-    },
-    /// The authorization server granted less than the access token says.
-    #[error("the person's server has not granted this: the session lacks the scope {scope}")]
-    SessionScope {
-        /// The scope that would allow it.
-        scope: String,
-    },
-    /// No app may call this method.
-    #[error("a person's own server lets no app call this method")]
-    Never,
-    /// The query is ambiguous about what the call is for.
-    #[error(transparent)]
-    Query(#[from] NeedError),
-    /// The body is ambiguous about what it writes.
-    #[error(transparent)]
-    Writes(#[from] WritesError),
-    /// The body cannot be parsed, and the scope does not allow everything that it could do.
-    #[error(
-        "with this scope the body has to be read: send application/json in UTF-8, without content-encoding"
-    )]
-    NotPlain,
-    /// The body is too long to be parsed, and the scope does not allow everything that it could do.
-    #[error("with this scope the body has to be read: send at most {KEPT_WRITES_BYTES} bytes")]
-    TooLong,
-    /// `atproto-proxy` is malformed.
-    #[error("atproto-proxy must name one service, such as did:web:api.bsky.app#bsky_appview")]
-    Proxy,
-    /// The session cannot be used.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The PDS took too long.
-    #[error("the person's server did not answer in time: it may have done what it was asked")]
-    Timeout,
-    /// The PDS cannot be reached. Nothing was sent.
-    #[error("the person's server cannot be reached at the moment: nothing was sent, try again later")]
-    Unreachable {
-        /// Seconds after which a retry makes sense.
-        retry_after: u64,
-    },
-    /// The connection broke.
-    #[error("the connection to the person's server broke: it may have done what it was asked")]
-    Interrupted,
-    /// The answer is not XRPC.
-    #[error("the person's server gave an answer that is not XRPC ({0})")]
-    Invalid(String),
-    /// The PDS refused the call even with a new token or nonce.
-    #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
-    Refused(String),
-    /// The process's memory budget is used up.
-    #[error("there is no room for the answer at the moment: try again in a moment")]
-    Busy,
-    /// The call could be made now, but its body has been consumed.
-    #[error("{0}: send the same request again")]
-    Resend(Resend),
-    /// The body did not arrive.
-    #[error(transparent)]
-    Upload(UploadError),
-    /// Ours.
-    #[error(transparent)]
-    Internal(#[from] Internal),
-}
-
-/// Why a call has to be sent again whose body could be read only once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resend {
-    /// The PDS changed its DPoP nonce (RFC 9449 section 8).
-    Nonce,
-    /// The PDS refused the session's access token. There is a new one now.
-    Token,
-    /// The account has moved to another PDS. The session follows it.
-    Moved,
-}
-
-impl fmt::Display for Resend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nonce => "the PDS asked for a proof with another nonce while the body was under way",
-            Self::Token => "the PDS refused the session's access token while the body was under way, and the session was renewed",
-            Self::Moved => "the account has moved to another PDS",
-        })
-    }
-}
-
-impl RelayError {
-    /// The code on the wire.
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::TokenScope { .. } | Self::SessionScope { .. } | Self::Never => ErrorCode::InsufficientScope,
-            Self::Query(_) | Self::Writes(_) | Self::NotPlain | Self::TooLong | Self::Proxy => {
-                ErrorCode::InvalidRequest
-            }
-            Self::Upload(error) => match error {
-                UploadError::NoRoom => ErrorCode::TemporarilyUnavailable,
-                UploadError::Broken | UploadError::Stalled => ErrorCode::InvalidRequest,
-            },
-            Self::Session(error) => error.code(),
-            Self::Timeout => ErrorCode::UpstreamTimeout,
-            Self::Unreachable { .. } => ErrorCode::UpstreamUnavailable,
-            Self::Interrupted => ErrorCode::UpstreamInterrupted,
-            Self::Invalid(_) => ErrorCode::UpstreamInvalid,
-            Self::Refused(_) => ErrorCode::UpstreamRefused,
-            Self::Resend(_) => ErrorCode::ResendRequest,
-            Self::Busy => ErrorCode::TemporarilyUnavailable,
-            Self::Internal(_) => ErrorCode::ServerError,
-        }
-    }
-}
 
 /// Calls a method of the user's PDS and returns the method's answer, including its errors.
 ///
@@ -284,30 +125,6 @@ async fn call(ctx: &Ctx, live: &UsableSession, request: &mut RelayRequest) -> Re
         dpop: &dpop,
     };
     ctx.atproto().xrpc(&call, &mut request.body).await.map_err(Trouble::Call)
-}
-
-impl From<XrpcError> for RelayError {
-    fn from(error: XrpcError) -> Self {
-        match error {
-            XrpcError::InvalidToken => Self::Refused("invalid_token".to_owned()),
-            XrpcError::InvalidProof(reason) => Self::Refused(reason),
-            XrpcError::BodySpent => Self::Resend(Resend::Nonce),
-            XrpcError::Upload(error) => Self::Upload(error),
-            XrpcError::Sign(error) => Self::Internal(error.into()),
-            XrpcError::Http(error) => match error {
-                HttpError::Timeout => Self::Timeout,
-                HttpError::Setup(_) | HttpError::Blocked(_) | HttpError::Unreachable(_) => {
-                    Self::Unreachable { retry_after: RETRY_SECONDS }
-                }
-                HttpError::Interrupted => Self::Interrupted,
-                HttpError::NoRoom { .. } => Self::Busy,
-                error @ (HttpError::Redirected
-                | HttpError::TooLarge
-                | HttpError::NotJson
-                | HttpError::Status { .. }) => Self::Invalid(error.to_string()),
-            },
-        }
-    }
 }
 
 /// Whether an answer is a web page, most likely from a proxy in between.

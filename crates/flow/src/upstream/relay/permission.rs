@@ -1,10 +1,12 @@
 //! Permission checks of a call, against our token's scope and what the authorization server granted.
 
+use causeway_atproto::XrpcBody;
 use causeway_domain::scope::Service;
 use causeway_domain::xrpc::{Need, Writes, XrpcCall, missing};
 use causeway_domain::{Nsid, Scope};
 
-use super::{PROXY, RelayError, RelayRequest, XrpcBody};
+use super::error::RelayError;
+use super::request::{PROXY, RelayRequest};
 use crate::authorization::scopes::with_atproto;
 
 /// Refuses a call that either scope does not allow. Removes `atproto-proxy` from one that is not for a

@@ -1,4 +1,4 @@
-//! The keeper's interface to the servers where sessions live, independent of their protocol.
+//! The interface to the servers where sessions live, independent of their protocol.
 
 use std::fmt::Display;
 use std::future::Future;

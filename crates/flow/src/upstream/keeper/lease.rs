@@ -1,0 +1,43 @@
+//! The lease of a refresh, which one process at a time holds.
+
+use causeway_domain::session::SessionHead;
+use causeway_store::sessions::{self, LeaseClaim};
+
+use crate::ctx::Ctx;
+use crate::error::Internal;
+
+/// Seconds that a lease lasts, unless the heartbeat of its node ends earlier. Resolving the account takes
+/// [`LOOKUP_TIMEOUT`](super::attempt::LOOKUP_TIMEOUT) at most, and the request with its one repetition 20 seconds. While the
+/// database rejects the answer, the lease is renewed.
+pub(super) const LEASE_SECONDS: i64 = 120;
+
+/// Acquires the lease. Its commit also proves that the answer could be written.
+pub(super) async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Result<Option<i64>, Internal> {
+    let (id, holder, now) = (head.session_id.clone(), holder.to_owned(), ctx.now());
+    let (node, until) = (ctx.node().alive().cloned(), now.plus(LEASE_SECONDS));
+    let lease = ctx
+        .store()
+        .write(move |c| {
+            let claim = LeaseClaim { holder: &holder, node: node.as_ref(), now, until };
+            sessions::acquire_lease(c, &id, claim).map_err(Internal::from)
+        })
+        .await?;
+    if lease.is_some_and(|lease| lease.taken_over) {
+        ctx.stats().note_lease_takeover();
+        tracing::warn!(
+            session = %head.session_id,
+            "the lease of a refresh that did not end is taken over: what the person's server answered it, if it did, is lost"
+        );
+    }
+    Ok(lease.map(|lease| lease.fence))
+}
+
+/// Releases the lease. When that fails, the lease expires by itself.
+pub(super) async fn release(ctx: &Ctx, head: &SessionHead, fence: i64) {
+    let id = head.session_id.clone();
+    let released =
+        ctx.store().write(move |c| sessions::release_lease(c, &id, fence).map_err(Internal::from)).await;
+    if let Err(error) = released {
+        tracing::warn!(%error, "a refresh lease was not released and has to run out");
+    }
+}

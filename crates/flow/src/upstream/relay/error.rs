@@ -1,0 +1,154 @@
+//! Errors of relayed calls.
+
+use std::fmt;
+
+use causeway_atproto::{HttpError, UploadError, XrpcError};
+use causeway_domain::ErrorCode;
+use causeway_domain::xrpc::{NeedError, WritesError};
+
+use super::request::KEPT_WRITES_BYTES;
+use crate::error::Internal;
+use crate::upstream::session::SessionError;
+
+/// Seconds after which a retry makes sense when a server cannot be reached.
+const RETRY_SECONDS: u64 = 5;
+
+/// Why a call was not made, or got no answer from the method.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The access token does not allow the call.
+    #[error("the access token does not allow this: it lacks the scope {scope}")]
+    TokenScope {
+        /// The scope that would allow it.
+        scope: String,
+    },
+    /// The authorization server granted less than the access token says.
+    #[error("the person's server has not granted this: the session lacks the scope {scope}")]
+    SessionScope {
+        /// The scope that would allow it.
+        scope: String,
+    },
+    /// No app may call this method.
+    #[error("a person's own server lets no app call this method")]
+    Never,
+    /// The query is ambiguous about what the call is for.
+    #[error(transparent)]
+    Query(#[from] NeedError),
+    /// The body is ambiguous about what it writes.
+    #[error(transparent)]
+    Writes(#[from] WritesError),
+    /// The body cannot be parsed, and the scope does not allow everything that it could do.
+    #[error(
+        "with this scope the body has to be read: send application/json in UTF-8, without content-encoding"
+    )]
+    NotPlain,
+    /// The body is too long to be parsed, and the scope does not allow everything that it could do.
+    #[error("with this scope the body has to be read: send at most {KEPT_WRITES_BYTES} bytes")]
+    TooLong,
+    /// `atproto-proxy` is malformed.
+    #[error("atproto-proxy must name one service, such as did:web:api.bsky.app#bsky_appview")]
+    Proxy,
+    /// The session cannot be used.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The PDS took too long.
+    #[error("the person's server did not answer in time: it may have done what it was asked")]
+    Timeout,
+    /// The PDS cannot be reached. Nothing was sent.
+    #[error("the person's server cannot be reached at the moment: nothing was sent, try again later")]
+    Unreachable {
+        /// Seconds after which a retry makes sense.
+        retry_after: u64,
+    },
+    /// The connection broke.
+    #[error("the connection to the person's server broke: it may have done what it was asked")]
+    Interrupted,
+    /// The answer is not XRPC.
+    #[error("the person's server gave an answer that is not XRPC ({0})")]
+    Invalid(String),
+    /// The PDS refused the call even with a new token or nonce.
+    #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
+    Refused(String),
+    /// The process's memory budget is used up.
+    #[error("there is no room for the answer at the moment: try again in a moment")]
+    Busy,
+    /// The call could be made now, but its body has been consumed.
+    #[error("{0}: send the same request again")]
+    Resend(Resend),
+    /// The body did not arrive.
+    #[error(transparent)]
+    Upload(UploadError),
+    /// Ours.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+/// Why a call has to be sent again whose body could be read only once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// The PDS changed its DPoP nonce (RFC 9449 section 8).
+    Nonce,
+    /// The PDS refused the session's access token. There is a new one now.
+    Token,
+    /// The account has moved to another PDS. The session follows it.
+    Moved,
+}
+
+impl fmt::Display for Resend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nonce => "the PDS asked for a proof with another nonce while the body was under way",
+            Self::Token => "the PDS refused the session's access token while the body was under way, and the session was renewed",
+            Self::Moved => "the account has moved to another PDS",
+        })
+    }
+}
+
+impl RelayError {
+    /// The code on the wire.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TokenScope { .. } | Self::SessionScope { .. } | Self::Never => ErrorCode::InsufficientScope,
+            Self::Query(_) | Self::Writes(_) | Self::NotPlain | Self::TooLong | Self::Proxy => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Upload(error) => match error {
+                UploadError::NoRoom => ErrorCode::TemporarilyUnavailable,
+                UploadError::Broken | UploadError::Stalled => ErrorCode::InvalidRequest,
+            },
+            Self::Session(error) => error.code(),
+            Self::Timeout => ErrorCode::UpstreamTimeout,
+            Self::Unreachable { .. } => ErrorCode::UpstreamUnavailable,
+            Self::Interrupted => ErrorCode::UpstreamInterrupted,
+            Self::Invalid(_) => ErrorCode::UpstreamInvalid,
+            Self::Refused(_) => ErrorCode::UpstreamRefused,
+            Self::Resend(_) => ErrorCode::ResendRequest,
+            Self::Busy => ErrorCode::TemporarilyUnavailable,
+            Self::Internal(_) => ErrorCode::ServerError,
+        }
+    }
+}
+
+impl From<XrpcError> for RelayError {
+    fn from(error: XrpcError) -> Self {
+        match error {
+            XrpcError::InvalidToken => Self::Refused("invalid_token".to_owned()),
+            XrpcError::InvalidProof(reason) => Self::Refused(reason),
+            XrpcError::BodySpent => Self::Resend(Resend::Nonce),
+            XrpcError::Upload(error) => Self::Upload(error),
+            XrpcError::Sign(error) => Self::Internal(error.into()),
+            XrpcError::Http(error) => match error {
+                HttpError::Timeout => Self::Timeout,
+                HttpError::Setup(_) | HttpError::Blocked(_) | HttpError::Unreachable(_) => {
+                    Self::Unreachable { retry_after: RETRY_SECONDS }
+                }
+                HttpError::Interrupted => Self::Interrupted,
+                HttpError::NoRoom { .. } => Self::Busy,
+                error @ (HttpError::Redirected
+                | HttpError::TooLarge
+                | HttpError::NotJson
+                | HttpError::Status { .. }) => Self::Invalid(error.to_string()),
+            },
+        }
+    }
+}
