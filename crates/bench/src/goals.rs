@@ -1,10 +1,8 @@
 //! Goals for the measurements.
 
-use serde::{Deserialize, Serialize};
-
 use crate::calibration::BATCHED_ROWS;
 use crate::cli;
-use crate::report::{Kind, Report};
+use crate::report::{Goal, Kind, Report};
 use crate::signatures::{SIGNATURE, VERIFICATION};
 
 /// Maximum time from the start of a process to its first response, in milliseconds.
@@ -35,31 +33,6 @@ const UPSTREAM_REFRESH_P95_MS: f64 = 500.0;
 /// Maximum ratio of the median refresh latency of a session refreshed 100,000 times to that of a session
 /// refreshed ten times.
 const AGED_REFRESH: f64 = 1.5;
-
-/// A goal, and whether it was met.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Goal {
-    /// Quantity that is compared.
-    pub(crate) what: String,
-    /// The measured value.
-    pub(crate) value: f64,
-    /// The limit.
-    pub(crate) bound: f64,
-    /// Whether `bound` is a minimum; otherwise a maximum.
-    pub(crate) at_least: bool,
-    /// Whether the goal is met.
-    pub(crate) met: bool,
-}
-
-impl Goal {
-    fn at_least(what: String, value: f64, bound: f64) -> Self {
-        Self { what, value, bound, at_least: true, met: value >= bound }
-    }
-
-    fn below(what: String, value: f64, bound: f64) -> Self {
-        Self { what, value, bound, at_least: false, met: value < bound }
-    }
-}
 
 /// Evaluates every goal that the report has measurements for.
 pub(crate) fn judge(report: &Report) -> Vec<Goal> {

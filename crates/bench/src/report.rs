@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::goals::Goal;
 use crate::machine::Machine;
 
 /// One run.
@@ -98,6 +97,33 @@ pub(crate) struct StartUp {
     pub(crate) slowest_ms: f64,
     /// The maximum resident memory when idle, in megabytes.
     pub(crate) idle_rss_mb: f64,
+}
+
+/// A goal, and whether it was met.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Goal {
+    /// Quantity that is compared.
+    pub(crate) what: String,
+    /// The measured value.
+    pub(crate) value: f64,
+    /// The limit.
+    pub(crate) bound: f64,
+    /// Whether `bound` is a minimum; otherwise a maximum.
+    pub(crate) at_least: bool,
+    /// Whether the goal is met.
+    pub(crate) met: bool,
+}
+
+impl Goal {
+    /// A quantity with a minimum.
+    pub(crate) fn at_least(what: String, value: f64, bound: f64) -> Self {
+        Self { what, value, bound, at_least: true, met: value >= bound }
+    }
+
+    /// A quantity that has to stay below a maximum.
+    pub(crate) fn below(what: String, value: f64, bound: f64) -> Self {
+        Self { what, value, bound, at_least: false, met: value < bound }
+    }
 }
 
 #[cfg(test)]

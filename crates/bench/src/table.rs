@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::goals::Goal;
-use crate::report::Report;
+use crate::report::{Goal, Report};
 
 /// The report as text.
 pub(crate) fn render(report: &Report) -> String {
