@@ -34,7 +34,7 @@ pub fn serve(listener: TcpListener, ctx: Ctx, config: ApiConfig) -> std::io::Res
         let app = App::new()
             .app_data(state.clone())
             .wrap(from_fn(http::path::refuse_controls))
-            .wrap(from_fn(http::request::observe));
+            .wrap(from_fn(http::observe::observe));
         let app = app.configure(routes::configure);
         if with_admin { app.configure(routes::admin::configure) } else { app }
     });

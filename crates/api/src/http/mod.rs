@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod caller;
+pub(crate) mod canonical;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 pub(crate) mod credentials;
@@ -9,6 +10,7 @@ pub(crate) mod form;
 pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod measure;
+pub(crate) mod observe;
 pub(crate) mod own_form;
 pub(crate) mod path;
 pub(crate) mod proof;

@@ -1,51 +1,38 @@
-//! Client address of a request, and its request id for logs, answers and error pages.
+//! The request that a task serves: its id for logs, answers and error pages, its client's address and
+//! language, and its share of the memory budget, wherever its answer is made.
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
-use actix_web::HttpRequest;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
-use actix_web::http::header::{
-    ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY,
-};
-use actix_web::middleware::Next;
-use actix_web::web::Data;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use causeway_flow::Ctx;
 use causeway_flow::budget::{Budget, Budgets, Share};
-use causeway_flow::operations::trace;
-use ipnet::IpNet;
-use opentelemetry::trace::SpanContext;
-use tracing::{Instrument as _, Span};
+use tokio::task::futures::TaskLocalFuture;
 
-use crate::http::headers::fixed;
-use crate::http::traced;
 use crate::pages::Lang;
-use crate::state::AppState;
 
-/// The header that returns the request id.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// HSTS for a year (RFC 6797), without `includeSubDomains`: other hosts below this one are not ours to bind.
-const TRANSPORT: &str = "max-age=31536000";
-
-/// Data of the request that a task serves, available wherever its answer is made.
-struct Current {
-    id: String,
-    address: Option<IpAddr>,
-    state: Option<Data<AppState>>,
-    lang: Cell<Lang>,
-    shares: RefCell<Vec<Share>>,
+/// Data of the request that a task serves.
+pub(super) struct Current {
+    /// The request id.
+    pub(super) id: String,
+    /// The client address, as far as it can be trusted.
+    pub(super) address: Option<IpAddr>,
+    /// The server; `None` in tests of parts of it.
+    pub(super) ctx: Option<Ctx>,
+    /// Whether browsers see https.
+    pub(super) is_secure: bool,
+    /// The language of any page that answers it.
+    pub(super) lang: Cell<Lang>,
+    /// The shares of the memory budget that it holds.
+    pub(super) shares: RefCell<Vec<Share>>,
 }
 
 tokio::task_local! {
     static CURRENT: Current;
+}
+
+/// Runs the task that serves a request.
+pub(super) fn scope<F: Future>(current: Current, task: F) -> TaskLocalFuture<Current, F> {
+    CURRENT.scope(current, task)
 }
 
 /// The id of the request that this task serves.
@@ -60,8 +47,7 @@ pub(crate) fn address() -> Option<IpAddr> {
 
 /// The memory budget of request bodies.
 pub(crate) fn budget() -> Budget {
-    let of_current =
-        |current: &Current| current.state.as_ref().map(|state| state.ctx.budgets().requests.clone());
+    let of_current = |current: &Current| current.ctx.as_ref().map(|ctx| ctx.budgets().requests.clone());
     CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| Budgets::default().requests)
 }
 
@@ -73,233 +59,23 @@ pub(crate) fn hold(share: Share) {
 /// The URL of this server's protected resource metadata (RFC 9728 section 3).
 pub(crate) fn resource_metadata_url() -> String {
     let url = |issuer: &str| format!("{issuer}/.well-known/oauth-protected-resource");
-    let of_current = |current: &Current| current.state.as_ref().map(|state| url(state.ctx.issuer()));
+    let of_current = |current: &Current| current.ctx.as_ref().map(|ctx| url(ctx.issuer()));
     CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| url(""))
 }
 
 /// Whether browsers see https, as far as this task knows of a request.
 pub(crate) fn is_secure() -> bool {
-    let secure = |current: &Current| current.state.as_ref().is_some_and(|state| state.secure);
-    CURRENT.try_with(secure).unwrap_or_default()
+    CURRENT.try_with(|current| current.is_secure).unwrap_or_default()
 }
 
 /// The language of any page that answers this request.
 pub(crate) fn lang() -> Lang {
     CURRENT.try_with(|current| current.lang.get()).unwrap_or_default()
 }
+
 /// Switches to the first supported language of a client's `ui_locales`, if there is one.
 pub(crate) fn prefer(ui_locales: Option<&str>) {
     if let Some(lang) = ui_locales.and_then(Lang::of_ui_locales) {
         let _ = CURRENT.try_with(|current| current.lang.set(lang));
-    }
-}
-
-/// The language that the browser asks for.
-fn accepted(headers: &HeaderMap) -> Lang {
-    if !headers.contains_key(ACCEPT_LANGUAGE) {
-        return Lang::default();
-    }
-    let lines: Vec<&str> = headers.get_all(ACCEPT_LANGUAGE).filter_map(|line| line.to_str().ok()).collect();
-    Lang::of_accept_language(&lines.join(","))
-}
-
-/// Assigns the request id, logs the request, and returns the id in a header. Only metadata is logged: query
-/// strings carry codes and states.
-pub(crate) async fn observe(
-    req: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let state = req.app_data::<Data<AppState>>().cloned();
-    let seen = state.clone();
-    let stats = state.as_ref().and_then(|state| state.config.stats.clone());
-    let trusted = state.as_ref().map_or(&[][..], |state| &state.config.trusted_proxies);
-    let origin = Origin::read(req.headers(), req.peer_addr().map(|peer| peer.ip()), trusted);
-    let span = tracing::info_span!(
-        "http.request",
-        request_id = %origin.request_id,
-        trace_id = tracing::field::Empty,
-        method = %req.method(),
-        path = req.path(),
-        client = origin.client.map(tracing::field::display),
-        correlation_id = tracing::field::Empty,
-    );
-    traced::begin(&span, origin.parent);
-    let header = HeaderValue::from_str(&origin.request_id).unwrap_or(HeaderValue::from_static("invalid"));
-    let started = Instant::now();
-    let served =
-        trace::Request { span: span.clone(), request_id: origin.request_id.clone(), address: origin.client };
-    let current = Current {
-        id: origin.request_id,
-        address: origin.client,
-        state,
-        lang: Cell::new(accepted(req.headers())),
-        shares: RefCell::default(),
-    };
-    let serve = trace::serve(served, CURRENT.scope(current, next.call(req)));
-    async move {
-        let mut response = serve.await?;
-        response.headers_mut().insert(REQUEST_ID, header);
-        if let Some(state) = seen {
-            if state.secure {
-                response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, fixed(TRANSPORT));
-            }
-            if state.ctx.lifecycle().is_draining() {
-                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-            }
-        }
-        let status = response.status().as_u16();
-        let elapsed = started.elapsed();
-        let route = traced::route(&response);
-        traced::end(&Span::current(), route, status);
-        if let Some(stats) = stats {
-            stats.note(route, response.request().method(), response.status(), elapsed);
-        }
-        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        if status >= 500 {
-            tracing::warn!(status, elapsed_us, "request failed");
-        } else {
-            tracing::debug!(status, elapsed_us, "request served");
-        }
-        Ok(response)
-    }
-    .instrument(span)
-    .await
-}
-
-/// Request id, parent span and client address of a request, as far as they can be trusted.
-#[derive(Debug, PartialEq, Eq)]
-struct Origin {
-    request_id: String,
-    parent: Option<SpanContext>,
-    client: Option<IpAddr>,
-}
-
-impl Origin {
-    /// Forwarded headers count only when the peer itself is a trusted proxy.
-    fn read(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Self {
-        let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
-        let believed = peer.as_ref().is_some_and(is_trusted);
-        let header =
-            |name: &str| headers.get(name).filter(|_| believed).and_then(|value| value.to_str().ok());
-        let request_id = header("x-request-id").filter(|id| is_token(id)).map(str::to_owned);
-        let parent = believed.then(|| traced::parent(headers)).flatten();
-        let forwarded = believed.then(|| forwarded_for(headers, is_trusted)).flatten();
-        Self { request_id: request_id.unwrap_or_else(fresh_id), parent, client: forwarded.or(peer) }
-    }
-}
-
-/// A unique request id that does not reveal how many requests there are: 96 bits of a counter hashed under
-/// a key of this process. Reading the system's random bytes would be the most expensive part of a small
-/// request.
-fn fresh_id() -> String {
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let halves = [0_u8, 1].map(|half| KEY.hash_one((half, count)).to_be_bytes());
-    URL_SAFE_NO_PAD.encode(&halves.concat()[..12])
-}
-
-/// The nearest hop that is not a trusted proxy. Anything further left is only that hop's claim, and so is
-/// everything left of a hop that cannot be parsed.
-fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
-    let lines: Vec<&str> =
-        headers.get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("?")).collect();
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        match hop.trim().parse::<IpAddr>() {
-            Ok(hop) if is_trusted(&hop) => {}
-            Ok(hop) => return Some(hop),
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
-/// Whether a forwarded id is short and made of characters that are safe in logs and pages.
-fn is_token(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
-}
-
-/// The page's address at `origin`, when it was requested under the other name of the loopback address:
-/// cookies are per host name.
-pub(crate) fn canonical_location(req: &HttpRequest, origin: &str) -> Option<String> {
-    let asked = req.headers().get(HOST)?.to_str().ok()?;
-    let other = match origin.strip_prefix("http://")?.split_once(':')? {
-        ("127.0.0.1", port) => format!("localhost:{port}"),
-        ("localhost", port) => format!("127.0.0.1:{port}"),
-        _ => return None,
-    };
-    (asked == other).then(|| {
-        let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
-        format!("{origin}{path}")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn headers() -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("x-request-id", "edge-1"),
-            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-            ("x-forwarded-for", "203.0.113.9, 198.51.100.7, 10.0.0.2"),
-        ] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        headers
-    }
-
-    #[test]
-    fn ids_differ_and_fit_into_a_header() {
-        let ids: BTreeSet<String> = (0..10_000).map(|_| fresh_id()).collect();
-        assert_eq!(ids.len(), 10_000);
-        assert!(ids.iter().all(|id| id.len() == 16 && is_token(id)));
-    }
-
-    #[test]
-    fn a_trusted_proxy_is_believed() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let origin = Origin::read(&headers(), Some("10.0.0.1".parse().unwrap()), &trusted);
-        assert_eq!(origin.request_id, "edge-1");
-        let parent = origin.parent.unwrap();
-        assert_eq!(parent.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!((parent.span_id().to_string().as_str(), parent.is_sampled()), ("00f067aa0ba902b7", true));
-        assert_eq!(origin.client, Some("198.51.100.7".parse().unwrap()));
-    }
-
-    #[test]
-    fn an_unreadable_hop_ends_the_belief() {
-        let mut headers = HeaderMap::new();
-        let (name, value) = ("x-forwarded-for", "203.0.113.9, 198.51.100.7:4711, 10.0.0.2");
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        let (peer, trusted) = ("10.0.0.1".parse().unwrap(), ["10.0.0.0/8".parse().unwrap()]);
-        assert_eq!(Origin::read(&headers, Some(peer), &trusted).client, Some(peer));
-    }
-
-    #[test]
-    fn a_malformed_traceparent_is_left_out() {
-        let (peer, trusted) = ("10.0.0.1".parse().unwrap(), ["10.0.0.0/8".parse().unwrap()]);
-        for value in [
-            "00-4bf92f3577b34da6a3ce929d0e0e4736",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(HeaderName::from_static("traceparent"), HeaderValue::from_static(value));
-            assert_eq!(Origin::read(&headers, Some(peer), &trusted).parent, None, "{value}");
-        }
-    }
-
-    #[test]
-    fn nobody_else_is() {
-        let peer = "192.0.2.1".parse().unwrap();
-        let origin = Origin::read(&headers(), Some(peer), &["10.0.0.0/8".parse().unwrap()]);
-        assert_ne!(origin.request_id, "edge-1");
-        assert_eq!(origin.parent, None);
-        assert_eq!(origin.client, Some(peer));
     }
 }

@@ -18,7 +18,7 @@ use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::own_form;
-use crate::http::request::{self, canonical_location};
+use crate::http::request;
 use crate::pages::{AccountCard, AccountNotice, AccountPage, AppLine, AskedScopes, client_host};
 use crate::state::AppState;
 
@@ -33,9 +33,6 @@ fn back(state: &AppState, notice: AccountNotice) -> HttpResponse {
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, &state.config.page_origin) {
-        return Ok(see_other(&location, None));
-    }
     let mut params = Params::of_query(&req)?;
     let notice = match params.take("notice") {
         Some(notice) => AccountNotice::parse(&notice),

@@ -16,7 +16,7 @@ use crate::http::answer::client_answer;
 use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::see_other;
-use crate::http::request::{self, canonical_location};
+use crate::http::request;
 use crate::state::AppState;
 
 /// Takes the parameters of an authorization request.
@@ -45,9 +45,6 @@ pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, &state.config.page_origin) {
-        return Ok(see_other(&location, None));
-    }
     let params = authorize_params(&mut Params::of_query(&req)?);
     request::prefer(params.ui_locales.as_deref());
     let browser = cookie::known_or_new(&req, &state);

@@ -19,7 +19,7 @@ use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, json_no_store, page, see_other};
 use crate::http::own_form;
-use crate::http::request::{self, canonical_location};
+use crate::http::request;
 use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, device_host};
 use crate::state::AppState;
 
@@ -74,9 +74,6 @@ fn location(state: &AppState) -> String {
 /// The page that asks for the code. One that comes with the address is only filled in: nothing is looked up
 /// and nothing happens before the user presses the button.
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, &state.config.page_origin) {
-        return Ok(see_other(&location, None));
-    }
     let typed = Params::of_query(&req)?.take("user_code").unwrap_or_default();
     let (browser, form_token) = cookie::with_form_token(&req, &state);
     enter(&typed, None, form_token, browser.set)

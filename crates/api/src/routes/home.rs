@@ -1,21 +1,18 @@
 //! `GET /`: a page to try the server, and the static files of all pages.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
-use crate::http::headers::{Forms, page, see_other};
-use crate::http::request::{self, canonical_location};
+use crate::http::headers::{Forms, page};
+use crate::http::request;
 use crate::pages::{ASSETS, DemoPage, HomePage};
 use crate::state::AppState;
 
-pub(crate) async fn home(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, state.ctx.issuer()) {
-        return Ok(see_other(&location, None));
-    }
+pub(crate) async fn home(state: Data<AppState>) -> Result<HttpResponse, PageError> {
     let issuer = state.ctx.issuer().to_owned();
     let html = match &state.config.demo {
         Some(client_id) => DemoPage { issuer, client_id: client_id.to_string() }.render(request::lang()),

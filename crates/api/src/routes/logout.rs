@@ -11,7 +11,7 @@ use crate::http::cookie;
 use crate::http::form::Params;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::own_form;
-use crate::http::request::{self, canonical_location};
+use crate::http::request;
 use crate::pages::{LogoutAccount, LogoutPage, Onward, SignedOutPage, client_host, host_of};
 use crate::state::AppState;
 
@@ -30,9 +30,6 @@ fn logout_params(params: &mut Params) -> (LogoutParams, Option<String>) {
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    if let Some(location) = canonical_location(&req, &state.config.page_origin) {
-        return Ok(see_other(&location, None));
-    }
     let (params, ui_locales) = logout_params(&mut Params::of_query(&req)?);
     let (browser, form_token) = cookie::with_form_token(&req, &state);
     let known = browser.set.is_none().then_some(&browser.id);

@@ -27,11 +27,13 @@ mod xrpc;
 use actix_web::guard;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, delete, get, post, put, resource as at};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route};
 use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
+use crate::http::canonical::{at_issuer, at_page_origin};
 use crate::http::cors::cors;
 use crate::http::measure::Template;
 
@@ -69,24 +71,30 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
 /// The pages that users see, and the addresses that browsers and probes request.
 fn pages(config: &mut ServiceConfig) {
     config
-        .service(api("/", "GET, HEAD").route(read().to(home::home)))
+        .service(api("/", "GET, HEAD").route(read().to(home::home).wrap(from_fn(at_issuer))))
         .service(api("/healthz", "GET, HEAD").route(read().to(health::healthz)))
         .service(api("/readyz", "GET, HEAD").route(read().to(health::readyz)))
         .service(
             api("/oauth/authorize", "GET, POST")
-                .route(get().to(authorize::get))
+                .route(get().to(authorize::get).wrap(from_fn(at_page_origin)))
                 .route(post().to(authorize::post)),
         )
         .service(
-            api("/oauth/logout", "GET, POST").route(get().to(logout::get)).route(post().to(logout::post)),
+            api("/oauth/logout", "GET, POST")
+                .route(get().to(logout::get).wrap(from_fn(at_page_origin)))
+                .route(post().to(logout::post)),
         )
         .service(api("/oauth/logout/confirm", "POST").route(post().to(logout::confirm)))
-        .service(api("/account", "GET, HEAD").route(read().to(account::get)))
+        .service(api("/account", "GET, HEAD").route(read().to(account::get).wrap(from_fn(at_page_origin))))
         .service(api("/account/sign-in", "POST").route(post().to(account::sign_in)))
         .service(api("/account/revoke", "POST").route(post().to(account::revoke)))
         .service(api("/account/revoke-all", "POST").route(post().to(account::revoke_all)))
         .service(api("/account/leave", "POST").route(post().to(account::leave)))
-        .service(api("/device", "GET, POST").route(get().to(device::get)).route(post().to(device::post)))
+        .service(
+            api("/device", "GET, POST")
+                .route(get().to(device::get).wrap(from_fn(at_page_origin)))
+                .route(post().to(device::post)),
+        )
         .service(api("/device/confirm", "POST").route(post().to(device::confirm)))
         .service(api("/device/done", "GET, HEAD").route(read().to(device::done)))
         .service(api("/oauth/sign-in", "POST").route(post().to(sign_in::post)))
