@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use actix_web::web::Bytes;
 use causeway_domain::{ClientId, Secret};
 use causeway_flow::Ctx;
 use ipnet::IpNet;
 
-use crate::HttpStats;
+use crate::documents::Documents;
 use crate::graphql::{self, RepositorySchema};
-use crate::routes::metadata;
+use crate::http::measure::HttpStats;
 
 /// How the server presents itself over HTTP.
 #[derive(Clone, Debug)]
@@ -41,27 +40,9 @@ pub(crate) struct AppState {
     pub(crate) schema: RepositorySchema,
 }
 
-/// Documents that never change while the server runs, as the bytes of their bodies.
-#[derive(Debug)]
-pub(crate) struct Documents {
-    pub(crate) server_metadata: Bytes,
-    pub(crate) resource_metadata: Bytes,
-    pub(crate) openapi: Bytes,
-    pub(crate) client_metadata: Option<Bytes>,
-    pub(crate) client_jwks: Option<Bytes>,
-}
-
 impl AppState {
     pub(crate) fn new(ctx: Ctx, config: ApiConfig) -> Self {
-        let profile = ctx.profile();
-        let bytes = |value: &serde_json::Value| Bytes::from(value.to_string());
-        let documents = Documents {
-            server_metadata: bytes(&metadata::server_metadata(&ctx)),
-            resource_metadata: bytes(&metadata::resource_metadata(&ctx)),
-            openapi: bytes(&crate::openapi::document(ctx.issuer())),
-            client_metadata: profile.metadata().map(bytes),
-            client_jwks: profile.metadata().map(|_| bytes(&profile.jwks())),
-        };
+        let documents = Documents::new(&ctx);
         let secure = config.page_origin.starts_with("https://");
         Self { ctx, config, secure, documents, schema: graphql::schema() }
     }

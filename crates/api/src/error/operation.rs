@@ -5,8 +5,8 @@ use causeway_domain::ErrorCode;
 use causeway_flow::operations::events::ListenError;
 use causeway_flow::operations::limits::TooMany;
 
+use super::api::{ApiError, BUSY_SECONDS};
 use super::challenge::Challenge;
-use super::{ApiError, BUSY_SECONDS};
 
 impl ApiError {
     /// There is nothing at this address.
@@ -42,10 +42,7 @@ impl From<ListenError> for ApiError {
             ListenError::Replayed(replayed) => replayed.into(),
             error @ ListenError::PublicClient => Self::invalid_client(&error),
             error @ ListenError::Crowded => {
-                let code = ErrorCode::TemporarilyUnavailable;
-                let mut this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string());
-                this.retry_after = Some(BUSY_SECONDS);
-                this
+                Self::unavailable(ErrorCode::TemporarilyUnavailable, &error, BUSY_SECONDS)
             }
             error @ ListenError::NotSubscribed => {
                 Self::new(StatusCode::FORBIDDEN, ErrorCode::UnauthorizedClient, &error.to_string())

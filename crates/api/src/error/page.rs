@@ -14,7 +14,7 @@ use causeway_flow::upstream::atproto::callback::CallbackError;
 use causeway_flow::upstream::atproto::sign_in::SignInError;
 use causeway_flow::{Class, ClientAnswer, Internal};
 
-use super::ApiError;
+use super::api::ApiError;
 use crate::http::form::InputError;
 use crate::http::headers::{Forms, page};
 use crate::http::request;

@@ -5,7 +5,7 @@ use causeway_domain::ErrorCode;
 use causeway_flow::TokenType;
 use causeway_flow::upstream::relay::{RelayError, UploadError};
 
-use super::{ApiError, NO_ROOM_SECONDS};
+use super::api::{ApiError, NO_ROOM_SECONDS};
 
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
@@ -21,9 +21,7 @@ impl From<UploadError> for ApiError {
 impl ApiError {
     /// The memory budget of the process is exhausted.
     fn no_room(error: &impl std::fmt::Display) -> Self {
-        let code = ErrorCode::TemporarilyUnavailable;
-        let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string());
-        Self { retry_after: Some(NO_ROOM_SECONDS), ..this }
+        Self::unavailable(ErrorCode::TemporarilyUnavailable, error, NO_ROOM_SECONDS)
     }
 
     /// The failure of a relayed call, or its refusal; `scheme` is how the access token was presented.
@@ -48,17 +46,11 @@ impl ApiError {
             }
             RelayError::TooLong => Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, &text),
             RelayError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, code, &text),
-            RelayError::Unreachable { retry_after } => {
-                let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &text);
-                Self { retry_after: Some(retry_after), ..this }
-            }
+            RelayError::Unreachable { retry_after } => Self::unavailable(code, &text, retry_after),
             RelayError::Interrupted | RelayError::Invalid(_) | RelayError::Refused(_) => {
                 Self::new(StatusCode::BAD_GATEWAY, code, &text)
             }
-            RelayError::Resend(_) => {
-                let this = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &text);
-                Self { retry_after: Some(1), ..this }
-            }
+            RelayError::Resend(_) => Self::unavailable(code, &text, 1),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod arguments;
 mod bounds;
+mod call;
 mod error;
 mod mutation;
 mod query;
@@ -12,7 +13,7 @@ mod weight;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use async_graphql::{Context, EmptySubscription, Request, Response, Schema, ServerError};
+use async_graphql::{EmptySubscription, Request, Response, Schema, ServerError};
 use causeway_domain::ErrorCode;
 use causeway_flow::Ctx;
 use causeway_flow::budget::Held;
@@ -29,10 +30,8 @@ use crate::http::request;
 
 /// How deep fields may be nested. Tools' introspection queries need 15.
 const DEPTH: usize = 16;
-/// How much one request may ask for: a field counts 1, and one that calls the person's server [`CALL`].
+/// How much one request may ask for: a field counts 1, and one that calls the person's server [`call::CALL`].
 const COMPLEXITY: usize = 400;
-/// What a call counts: so a request makes 20 at most.
-const CALL: usize = 20;
 /// Directives on one field.
 const DIRECTIVES: usize = 8;
 
@@ -49,11 +48,6 @@ pub(crate) fn schema() -> RepositorySchema {
         .limit_complexity(COMPLEXITY)
         .limit_directives(DIRECTIVES)
         .finish()
-}
-
-/// The repository of whoever asks.
-fn repository<'a>(context: &Context<'a>) -> async_graphql::Result<&'a Repository> {
-    context.data::<Repository>()
 }
 
 /// Answers a request in the name of a token. Whatever goes wrong is in the answer, and every error has a code.

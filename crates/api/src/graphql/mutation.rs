@@ -8,8 +8,9 @@ use causeway_flow::upstream::relay::raw_json::RawJson;
 use causeway_flow::upstream::relay::repository::Writing;
 use serde_json::{Map, Value, json};
 
+use super::call::{CALL, repository};
 use super::types::{AppliedWrites, DeletedRecord, UploadedBlob, Write, WrittenRecord};
-use super::{CALL, arguments, error, repository};
+use super::{arguments, error};
 
 /// Base64 as languages write it: with its padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

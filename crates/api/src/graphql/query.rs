@@ -5,8 +5,9 @@ use causeway_flow::upstream::relay::raw_json::RawJson;
 use causeway_flow::upstream::relay::repository::Reading;
 use causeway_flow::upstream::session;
 
+use super::call::{CALL, repository};
 use super::types::{BlobPage, Record, RecordPage, RepoDescription, Viewer};
-use super::{CALL, arguments, error, repository};
+use super::{arguments, error};
 
 /// The repository of the person whose token it is.
 pub(crate) struct Query;

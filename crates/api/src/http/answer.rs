@@ -1,11 +1,12 @@
-//! The answer to a client's authorization request, as HTTP.
+//! Answers that several endpoints give: to a client's authorization request, and to whoever sends DPoP proofs.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError as _};
 use causeway_flow::ClientAnswer;
 
-use crate::error::PageError;
+use crate::error::{ApiError, PageError};
 use crate::http::headers::{Forms, page, see_other};
+use crate::http::proof::set_nonce;
 use crate::http::request;
 use crate::pages::FormPostPage;
 
@@ -24,4 +25,13 @@ pub(crate) fn client_answer(
             Ok(page(StatusCode::OK, html, Forms::Leave, set_cookie))
         }
     }
+}
+
+/// Adds the nonce for the next proof to an answer, successful or not.
+pub(crate) fn with_nonce(outcome: Result<HttpResponse, ApiError>, nonce: Option<String>) -> HttpResponse {
+    let mut response = outcome.unwrap_or_else(|error| error.error_response());
+    if let Some(nonce) = nonce {
+        set_nonce(&mut response, &nonce);
+    }
+    response
 }

@@ -1,12 +1,15 @@
 //! Client authentication of requests: at the token endpoint and wherever clients authenticate the same way.
 
+use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::ErrorCode;
 use causeway_flow::client::authenticated::{self, AuthenticatedClient};
 
+use super::answer::with_nonce;
 use super::credentials::client_credentials;
 use super::form::Params;
-use super::proof::{Proofs, with_nonce};
+use super::proof::Proofs;
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -17,7 +20,7 @@ pub(crate) async fn identify(
     params: &mut Params,
 ) -> Result<AuthenticatedClient, ApiError> {
     let credentials = client_credentials(req, params)?;
-    authenticated::identify(&state.ctx, &credentials, &Proofs::of(req, state).request())
+    authenticated::identify(&state.ctx, &credentials, &Proofs::of(req, state.ctx.issuer()).request())
         .await
         .map_err(ApiError::caller)
 }
@@ -34,4 +37,10 @@ pub(crate) async fn answer_form(
     let caller = identify(req, state, &mut params).await?;
     let outcome = grant(state, &caller, params).await;
     Ok(with_nonce(outcome, caller.dpop_nonce))
+}
+
+/// Takes the token that a client revokes or asks about (RFC 7009 section 2.1, RFC 7662 section 2.1).
+pub(crate) fn take_token(params: &mut Params) -> Result<String, ApiError> {
+    let missing = || ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing");
+    params.take("token").ok_or_else(missing)
 }

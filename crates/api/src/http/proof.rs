@@ -1,11 +1,8 @@
 //! DPoP over HTTP (RFC 9449): the header of a request, and the nonce of an answer.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::resource::dpop::ProofRequest;
-
-use crate::error::ApiError;
-use crate::state::AppState;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -19,11 +16,11 @@ pub(crate) struct Proofs {
 
 impl Proofs {
     /// Builds the URL from our issuer and the path: a proxy may have changed the request's scheme and host.
-    pub(crate) fn of(req: &HttpRequest, state: &AppState) -> Self {
+    pub(crate) fn of(req: &HttpRequest, issuer: &str) -> Self {
         let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
         Self {
             method: req.method().as_str().to_owned(),
-            url: format!("{}{}", state.ctx.issuer(), req.uri().path()),
+            url: format!("{issuer}{}", req.uri().path()),
             headers: req.headers().get_all(DPOP).map(text).collect(),
         }
     }
@@ -32,15 +29,6 @@ impl Proofs {
     pub(crate) fn request(&self) -> ProofRequest<'_> {
         ProofRequest { method: &self.method, url: &self.url, proofs: &self.headers }
     }
-}
-
-/// Adds the nonce for the next proof to an answer, successful or not.
-pub(crate) fn with_nonce(outcome: Result<HttpResponse, ApiError>, nonce: Option<String>) -> HttpResponse {
-    let mut response = outcome.unwrap_or_else(|error| error.error_response());
-    if let Some(nonce) = nonce {
-        set_nonce(&mut response, &nonce);
-    }
-    response
 }
 
 /// The `DPoP-Nonce` header (RFC 9449 section 8.1).

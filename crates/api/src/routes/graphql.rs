@@ -8,8 +8,8 @@ use causeway_flow::budget::Held;
 use super::userinfo::require_access;
 use crate::error::ApiError;
 use crate::graphql;
+use crate::http::answer::with_nonce;
 use crate::http::form::{read_body_up_to, require_type};
-use crate::http::proof::with_nonce;
 use crate::http::request;
 use crate::state::AppState;
 

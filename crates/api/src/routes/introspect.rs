@@ -4,12 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::ErrorCode;
 use causeway_flow::token::introspect;
 
 use crate::error::ApiError;
-use crate::http::caller::identify;
-use crate::http::form::Params;
+use crate::http::caller::{answer_form, take_token};
 use crate::http::headers::{json_no_store, jwt_no_store};
 use crate::state::AppState;
 
@@ -20,16 +18,14 @@ pub(crate) async fn introspect(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    let caller = identify(&req, &state, &mut params).await?;
-    let token = params.take("token").ok_or_else(|| {
-        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
-    })?;
-    let answer = introspect::introspect(&state.ctx, &caller, &token).await?;
-    if wants_signed(&req) {
-        return Ok(jwt_no_store(SIGNED, introspect::sign(&state.ctx, &caller.client, &answer).await?));
-    }
-    Ok(json_no_store(StatusCode::OK, &answer))
+    answer_form(&req, &state, payload, async |state, caller, mut params| {
+        let answer = introspect::introspect(&state.ctx, caller, &take_token(&mut params)?).await?;
+        if wants_signed(&req) {
+            return Ok(jwt_no_store(SIGNED, introspect::sign(&state.ctx, &caller.client, &answer).await?));
+        }
+        Ok(json_no_store(StatusCode::OK, &answer))
+    })
+    .await
 }
 
 /// Whether the caller's `Accept` header names the signed form.

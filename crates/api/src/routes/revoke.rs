@@ -1,16 +1,13 @@
 //! `POST /oauth/revoke` (RFC 7009).
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::ErrorCode;
 use causeway_flow::token::revoke;
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::http::caller::identify;
-use crate::http::form::Params;
+use crate::http::caller::{answer_form, take_token};
 use crate::state::AppState;
 
 /// `{}`.
@@ -22,12 +19,10 @@ pub(crate) async fn revoke(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    let caller = identify(&req, &state, &mut params).await?;
-    let token = params.take("token").ok_or_else(|| {
-        ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing")
-    })?;
-    revoke::revoke(&state.ctx, &caller, &token).await?;
-    // RFC 7009 section 2.2 gives the body no meaning; some libraries read every answer as JSON.
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Empty {}))
+    answer_form(&req, &state, payload, async |state, caller, mut params| {
+        revoke::revoke(&state.ctx, caller, &take_token(&mut params)?).await?;
+        // RFC 7009 section 2.2 gives the body no meaning; some libraries read every answer as JSON.
+        Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Empty {}))
+    })
+    .await
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::userinfo::require_access;
 use crate::error::ApiError;
+use crate::http::answer::with_nonce;
 use crate::http::headers::json_no_store;
-use crate::http::proof::with_nonce;
 use crate::state::AppState;
 
 /// Times are Unix seconds.

@@ -14,10 +14,10 @@ use causeway_flow::upstream::export::{self, ProofParams, Question};
 use serde::Serialize;
 
 use crate::error::ApiError;
+use crate::http::answer::with_nonce;
 use crate::http::caller::identify;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
-use crate::http::proof::with_nonce;
 use crate::state::AppState;
 
 /// Times are Unix seconds.

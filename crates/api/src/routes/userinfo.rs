@@ -9,10 +9,11 @@ use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::userinfo::{self, UserInfoAnswer};
 
 use crate::error::ApiError;
+use crate::http::answer::with_nonce;
 use crate::http::credentials::{Presented, access_token};
 use crate::http::form::Params;
 use crate::http::headers::{json_no_store, jwt_no_store};
-use crate::http::proof::{Proofs, with_nonce};
+use crate::http::proof::Proofs;
 use crate::state::AppState;
 
 /// Checks the access token of a request, and the proof that it may need.
@@ -40,7 +41,7 @@ async fn check_access(
         Presented::Malformed(problem) => return Err(ApiError::malformed_token(problem)),
         Presented::Token(scheme, token) => (scheme, token),
     };
-    let proofs = Proofs::of(req, state);
+    let proofs = Proofs::of(req, state.ctx.issuer());
     let request = AccessRequest { token, scheme, proof: proofs.request() };
     verify(&state.ctx, &request).await.map_err(|error| ApiError::access(&error, scheme))
 }

@@ -16,7 +16,7 @@ use tokio::select;
 
 use super::userinfo::require_access_to_call;
 use crate::error::ApiError;
-use crate::http::proof::with_nonce;
+use crate::http::answer::with_nonce;
 use crate::http::relay_headers;
 use crate::http::upload::{self, Keeping, Pump};
 use crate::state::AppState;
