@@ -88,12 +88,6 @@ impl PageError {
     pub(crate) const fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, Problem::NotFound)
     }
-
-    /// A template failed: nothing of the request can be at fault.
-    pub(crate) fn render(error: &askama::Error) -> Self {
-        tracing::error!(%error, "a page did not render");
-        Self::internal(&Internal::Inconsistent("a page did not render"))
-    }
 }
 
 impl fmt::Display for PageError {
@@ -165,6 +159,14 @@ impl From<InputError> for PageError {
         let mut this = Self::app(ErrorCode::InvalidRequest, &error);
         this.status = ApiError::from(error).status;
         this
+    }
+}
+
+/// A template failed: nothing of the request can be at fault.
+impl From<askama::Error> for PageError {
+    fn from(error: askama::Error) -> Self {
+        tracing::error!(%error, "a page did not render");
+        Self::internal(&Internal::Inconsistent("a page did not render"))
     }
 }
 

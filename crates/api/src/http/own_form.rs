@@ -7,7 +7,8 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, ORIGIN};
-use causeway_domain::BrowserSessionId;
+use actix_web::web::Payload;
+use causeway_domain::{AuthRequestId, BrowserSessionId};
 
 use crate::error::PageError;
 use crate::http::cookie;
@@ -19,26 +20,37 @@ const FORM_TOKEN: &str = "form_token";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Verifies that a form came from our own page and returns its browser.
-pub(crate) fn browser(
+/// Reads a form of our own page and returns its browser.
+pub(crate) async fn read(
     req: &HttpRequest,
     state: &AppState,
-    params: &mut Params,
-) -> Result<BrowserSessionId, PageError> {
+    payload: Payload,
+) -> Result<(Params, BrowserSessionId), PageError> {
+    let mut params = Params::of_body(req, payload).await?;
     let token = params.take(FORM_TOKEN);
     let secret = cookie::secret(req, state).ok_or_else(PageError::unknown_browser)?;
     match token {
         Some(token) if is_from_us(req, state) && secret.accepts_form_token(&token) => {
-            Ok(BrowserSessionId::of(&secret))
+            Ok((params, BrowserSessionId::of(&secret)))
         }
         _ => Err(PageError::foreign_form()),
     }
 }
 
-/// Refuses forms that the browser reports as another site's. Suffices for forms whose hidden field is known
-/// to this browser's pages only.
-pub(crate) fn require(req: &HttpRequest, state: &AppState) -> Result<(), PageError> {
-    if is_from_us(req, state) { Ok(()) } else { Err(PageError::foreign_form()) }
+/// Reads a form about a pending authorization request. It needs no token: its hidden field `request` is known
+/// to this browser's pages only. Forms that the browser reports as another site's are refused.
+pub(crate) async fn read_for_request(
+    req: &HttpRequest,
+    state: &AppState,
+    payload: Payload,
+) -> Result<(Params, BrowserSessionId, AuthRequestId), PageError> {
+    let mut params = Params::of_body(req, payload).await?;
+    if !is_from_us(req, state) {
+        return Err(PageError::foreign_form());
+    }
+    let browser = cookie::known(req, state).ok_or_else(PageError::unknown_browser)?;
+    let id = AuthRequestId::new(params.take("request").unwrap_or_default());
+    Ok((params, browser, id))
 }
 
 fn is_from_us(req: &HttpRequest, state: &AppState) -> bool {

@@ -1,4 +1,4 @@
-//! Where an answer goes, as shown to the user.
+//! Who a client is and where an answer goes, as shown to the user.
 
 use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
@@ -15,6 +15,11 @@ pub fn host_of(redirect_uri: &str) -> String {
         },
         Err(_) => redirect_uri.to_owned(),
     }
+}
+
+/// The display name of a client: the name that it gave itself, or its identifier.
+pub fn client_name(client: &Client) -> String {
+    if client.client_name.is_empty() { client.client_id.to_string() } else { client.client_name.clone() }
 }
 
 /// The host that stands for a client's identity: that of its client metadata document. Only the holder of

@@ -32,7 +32,7 @@ pub use self::choose::ChoosePage;
 pub use self::device::{
     DEVICE_ACTION, DEVICE_CONFIRM_ACTION, DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble,
 };
-pub use self::host::{asking_host, client_host, device_host, host_of, identity_host};
+pub use self::host::{asking_host, client_host, client_name, device_host, host_of, identity_host};
 pub use self::lang::Lang;
 pub use self::logout::{LOGOUT_ACTION, LogoutAccount, LogoutPage, SignedOutPage};
 pub use self::problem::Problem;

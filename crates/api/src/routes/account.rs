@@ -3,14 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{
-    BrowserSessionId, Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId,
-};
+use causeway_domain::{Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use causeway_flow::Ctx;
 use causeway_flow::account::proof;
 use causeway_flow::account::{self, AccountEntry, AccountError, AccountGroup, Reach};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
-use causeway_flow::upstream::atproto::sign_in;
 
 use super::sign_in as sign_in_page;
 use crate::error::PageError;
@@ -42,9 +39,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let (browser, form_token) = cookie::with_form_token(&req, &state);
     let (groups, now) = (account::view(&state.ctx, &browser.id).await?, state.ctx.now());
     let accounts = groups.into_iter().map(|group| card(&state.ctx, group, now)).collect();
-    let html = AccountPage { form_token, accounts, notice, now }
-        .render(request::lang())
-        .map_err(|error| PageError::render(&error))?;
+    let html = AccountPage { form_token, accounts, notice, now }.render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::LeaveAlone, browser.set))
 }
 
@@ -84,18 +79,12 @@ pub(crate) async fn sign_in(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let (mut params, browser) = read(&req, &state, payload).await?;
+    let (mut params, browser) = own_form::read(&req, &state, payload).await?;
     let typed = params.take("identifier").unwrap_or_default();
     let locale = request::lang().tag().to_owned();
     let request = proof::begin(&state.ctx, &browser, &location(&state, None), Some(locale)).await?;
     limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
-    match sign_in::start(&state.ctx, &request, &typed).await {
-        Ok(url) => Ok(see_other(url.as_str(), None)),
-        Err(error) => {
-            let browser = BrowserCookie { id: browser, set: None };
-            sign_in_page::render(&state, &request, &typed, Some(error), browser).await
-        }
-    }
+    sign_in_page::start(&state, &request, &typed, BrowserCookie { id: browser, set: None }).await
 }
 
 /// Ends one session.
@@ -104,7 +93,7 @@ pub(crate) async fn revoke(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let (mut params, browser) = read(&req, &state, payload).await?;
+    let (mut params, browser) = own_form::read(&req, &state, payload).await?;
     let session = UpstreamSessionId::new(params.take("session").unwrap_or_default());
     answer(&state, account::end(&state.ctx, &browser, &session).await, AccountNotice::Ended)
 }
@@ -115,7 +104,7 @@ pub(crate) async fn revoke_all(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let (mut params, browser) = read(&req, &state, payload).await?;
+    let (mut params, browser) = own_form::read(&req, &state, payload).await?;
     let Ok(did) = Did::parse(&params.take("did").unwrap_or_default()) else {
         return Ok(back(&state, AccountNotice::Gone));
     };
@@ -133,19 +122,9 @@ pub(crate) async fn leave(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let (_, browser) = read(&req, &state, payload).await?;
+    let (_, browser) = own_form::read(&req, &state, payload).await?;
     proof::forget(&state.ctx, &browser).await?;
     Ok(back(&state, AccountNotice::Left))
-}
-
-async fn read(
-    req: &HttpRequest,
-    state: &AppState,
-    payload: Payload,
-) -> Result<(Params, BrowserSessionId), PageError> {
-    let mut params = Params::of_body(req, payload).await?;
-    let browser = own_form::browser(req, state, &mut params)?;
-    Ok((params, browser))
 }
 
 fn answer(

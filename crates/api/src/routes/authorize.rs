@@ -1,6 +1,6 @@
 //! `GET|POST /oauth/authorize` (RFC 6749 section 3.1).
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::Prompt;
 use causeway_domain::grant::AuthRequestStage;
@@ -72,24 +72,9 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         return sign_in_page::begin(&state, &request, browser).await;
     };
     limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
-    let sent = match sign_in::host_to_show(&state.ctx, &request, &hint).await {
-        Ok(Some(host)) => return sign_in_page::announce(&state, &request, &hint, host, browser).await,
-        Ok(None) => sign_in::start(&state.ctx, &request, &hint).await,
-        Err(error) => Err(error),
-    };
-    match sent {
-        Ok(url) => Ok(see_other(url.as_str(), browser.set)),
+    match sign_in::host_to_show(&state.ctx, &request, &hint).await {
+        Ok(Some(host)) => sign_in_page::announce(&state, &request, &hint, host, browser).await,
+        Ok(None) => sign_in_page::start(&state, &request, &hint, browser).await,
         Err(error) => sign_in_page::render(&state, &request, &hint, Some(error), browser).await,
     }
-}
-
-/// A POST may come from another site, without our `SameSite=Lax` cookie: it becomes a GET first.
-pub(crate) async fn post(
-    req: HttpRequest,
-    state: Data<AppState>,
-    payload: Payload,
-) -> Result<HttpResponse, PageError> {
-    let params = Params::of_body(&req, payload).await?;
-    let location = format!("{}/oauth/authorize?{}", state.config.page_origin, params.to_query());
-    Ok(see_other(&location, None))
 }

@@ -13,10 +13,8 @@ use crate::http::form::Params;
 use crate::http::headers::{Forms, page};
 use crate::http::own_form;
 use crate::http::request;
-use crate::pages::{AskedScopes, ConsentPage, asking_host, host_of, identity_host};
+use crate::pages::{AskedScopes, ConsentPage, asking_host, client_name, host_of, identity_host};
 use crate::state::AppState;
-
-use super::sign_in::name_of;
 
 /// The address of a request's consent page.
 pub(crate) fn location(state: &AppState, id: &AuthRequestId) -> String {
@@ -35,7 +33,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         verified: view.reaches_client_alone,
         device: view.request.device_code.is_some(),
         client_name: match view.request.device_code {
-            Some(_) => name_of(&view.client),
+            Some(_) => client_name(&view.client),
             None => view.client.client_name,
         },
         handle: view.session.handle.map(|handle| handle.to_string()),
@@ -50,8 +48,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
         may_remember: view.may_remember,
         request: id.into_string(),
     }
-    .render(request::lang())
-    .map_err(|error| PageError::render(&error))?;
+    .render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::Leave, None))
 }
 
@@ -60,10 +57,7 @@ pub(crate) async fn post(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    own_form::require(&req, &state)?;
-    let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
-    let id = AuthRequestId::new(params.take("request").unwrap_or_default());
+    let (mut params, browser, id) = own_form::read_for_request(&req, &state, payload).await?;
     let decision = match params.take("decision").as_deref() {
         Some("allow") => Decision::Allow { remember: params.take("remember").as_deref() == Some("yes") },
         Some("deny") => Decision::Deny,

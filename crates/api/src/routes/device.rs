@@ -20,7 +20,7 @@ use crate::http::form::Params;
 use crate::http::headers::{Forms, json_no_store, page, see_other};
 use crate::http::own_form;
 use crate::http::request;
-use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, device_host};
+use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, client_name, device_host};
 use crate::state::AppState;
 
 /// Section 3.2.
@@ -91,8 +91,7 @@ fn enter(
         Some(DeviceTrouble::TooMany) => StatusCode::TOO_MANY_REQUESTS,
     };
     let html = DevicePage { user_code: typed.chars().take(32).collect(), trouble, form_token }
-        .render(request::lang())
-        .map_err(|error| PageError::render(&error))?;
+        .render(request::lang())?;
     Ok(page(status, html, Forms::Stay, set_cookie))
 }
 
@@ -106,8 +105,7 @@ struct Typed {
 
 impl Typed {
     async fn read(req: &HttpRequest, state: &AppState, payload: Payload) -> Result<Self, PageError> {
-        let mut params = Params::of_body(req, payload).await?;
-        let browser = own_form::browser(req, state, &mut params)?;
+        let (mut params, browser) = own_form::read(req, state, payload).await?;
         let (_, form_token) = cookie::with_form_token(req, state);
         let user_code = params.take("user_code").unwrap_or_default();
         Ok(Self { user_code, decision: params.take("decision"), browser, form_token })
@@ -145,12 +143,11 @@ pub(crate) async fn post(
     };
     let html = DeviceConfirmPage {
         client_host: device_host(&question.client),
-        client_name: sign_in_page::name_of(&question.client),
+        client_name: client_name(&question.client),
         user_code: question.user_code.to_string(),
         form_token: typed.form_token,
     }
-    .render(request::lang())
-    .map_err(|error| PageError::render(&error))?;
+    .render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::Stay, None))
 }
 
@@ -188,7 +185,6 @@ pub(crate) async fn confirm(
 /// The last page: the user goes back to the device.
 pub(crate) async fn done(req: HttpRequest) -> Result<HttpResponse, PageError> {
     let connected = Params::of_query(&req)?.take("error").is_none();
-    let html =
-        DeviceDonePage { connected }.render(request::lang()).map_err(|error| PageError::render(&error))?;
+    let html = DeviceDonePage { connected }.render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::Stay, None))
 }

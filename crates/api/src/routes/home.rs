@@ -15,10 +15,9 @@ use crate::state::AppState;
 pub(crate) async fn home(state: Data<AppState>) -> Result<HttpResponse, PageError> {
     let issuer = state.ctx.issuer().to_owned();
     let html = match &state.config.demo {
-        Some(client_id) => DemoPage { issuer, client_id: client_id.to_string() }.render(request::lang()),
-        None => HomePage { issuer }.render(request::lang()),
+        Some(client_id) => DemoPage { issuer, client_id: client_id.to_string() }.render(request::lang())?,
+        None => HomePage { issuer }.render(request::lang())?,
     };
-    let html = html.map_err(|error| PageError::render(&error))?;
     Ok(page(StatusCode::OK, html, Forms::Stay, None))
 }
 

@@ -40,25 +40,13 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     }
 }
 
-/// A POST may come from another site, without our `SameSite=Lax` cookie: it becomes a GET first.
-pub(crate) async fn post(
-    req: HttpRequest,
-    state: Data<AppState>,
-    payload: Payload,
-) -> Result<HttpResponse, PageError> {
-    let params = Params::of_body(&req, payload).await?;
-    let location = format!("{}/oauth/logout?{}", state.config.page_origin, params.to_query());
-    Ok(see_other(&location, None))
-}
-
 /// Handles the user's answer to the question.
 pub(crate) async fn confirm(
     req: HttpRequest,
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    let browser = own_form::browser(&req, &state, &mut params)?;
+    let (mut params, browser) = own_form::read(&req, &state, payload).await?;
     let decision = params.take("decision");
     let (params, _) = logout_params(&mut params);
     match decision.as_deref() {
@@ -99,8 +87,7 @@ fn ask(
         .filter_map(|(name, value)| Some((name, value?)))
         .collect(),
     }
-    .render(request::lang())
-    .map_err(|error| PageError::render(&error))?;
+    .render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::Leave, None))
 }
 
@@ -115,7 +102,6 @@ fn finish(done: LoggedOut) -> Result<HttpResponse, PageError> {
         client_name: done.client.map(|client| client.client_name.clone()).unwrap_or_default(),
         onward,
     }
-    .render(request::lang())
-    .map_err(|error| PageError::render(&error))?;
+    .render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::Stay, None))
 }

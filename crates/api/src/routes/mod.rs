@@ -33,6 +33,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route};
 use causeway_domain::ErrorCode;
 
 use crate::error::{ApiError, PageError};
+use crate::http::answer::repeat_as_get;
 use crate::http::canonical::{at_issuer, at_page_origin};
 use crate::http::cors::cors;
 use crate::http::measure::Template;
@@ -77,12 +78,12 @@ fn pages(config: &mut ServiceConfig) {
         .service(
             api("/oauth/authorize", "GET, POST")
                 .route(get().to(authorize::get).wrap(from_fn(at_page_origin)))
-                .route(post().to(authorize::post)),
+                .route(post().to(repeat_as_get)),
         )
         .service(
             api("/oauth/logout", "GET, POST")
                 .route(get().to(logout::get).wrap(from_fn(at_page_origin)))
-                .route(post().to(logout::post)),
+                .route(post().to(repeat_as_get)),
         )
         .service(api("/oauth/logout/confirm", "POST").route(post().to(logout::confirm)))
         .service(api("/account", "GET, HEAD").route(read().to(account::get).wrap(from_fn(at_page_origin))))

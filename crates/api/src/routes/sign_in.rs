@@ -5,19 +5,18 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::{AuthRequestId, Did, Handle};
+use causeway_domain::{Did, Handle};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in::{self, SignInError, SignInTrouble};
 
 use super::consent;
 use crate::error::{PageError, sign_in_status};
 use crate::http::answer::client_answer;
-use crate::http::cookie::{self, BrowserCookie};
-use crate::http::form::Params;
+use crate::http::cookie::BrowserCookie;
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::own_form;
 use crate::http::request;
-use crate::pages::{ChoosePage, LogoutAccount, SIGN_IN_ACTION, SignInPage, asking_host};
+use crate::pages::{ChoosePage, LogoutAccount, SIGN_IN_ACTION, SignInPage, asking_host, client_name};
 use crate::state::AppState;
 
 pub(crate) async fn post(
@@ -25,10 +24,7 @@ pub(crate) async fn post(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, PageError> {
-    let mut params = Params::of_body(&req, payload).await?;
-    own_form::require(&req, &state)?;
-    let browser = cookie::known(&req, &state).ok_or_else(PageError::unknown_browser)?;
-    let id = AuthRequestId::new(params.take("request").unwrap_or_default());
+    let (mut params, browser, id) = own_form::read_for_request(&req, &state, payload).await?;
     let decision = params.take("decision");
     if decision.as_deref() == Some("deny") {
         return client_answer(sign_in::cancel(&state.ctx, &id, &browser).await?, None);
@@ -42,12 +38,19 @@ pub(crate) async fn post(
     }
     let typed = params.take("identifier").unwrap_or_default();
     limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
-    match sign_in::start(&state.ctx, &request, &typed).await {
-        Ok(url) => Ok(see_other(url.as_str(), None)),
-        Err(error) => {
-            let browser = BrowserCookie { id: browser, set: None };
-            render(&state, &request, &typed, Some(error), browser).await
-        }
+    start(&state, &request, &typed, BrowserCookie { id: browser, set: None }).await
+}
+
+/// Starts the sign-in with the account that was typed, or shows the page again with the problem.
+pub(crate) async fn start(
+    state: &AppState,
+    request: &AuthRequest,
+    typed: &str,
+    browser: BrowserCookie,
+) -> Result<HttpResponse, PageError> {
+    match sign_in::start(&state.ctx, request, typed).await {
+        Ok(url) => Ok(see_other(url.as_str(), browser.set)),
+        Err(error) => render(state, request, typed, Some(error), browser).await,
     }
 }
 
@@ -70,18 +73,12 @@ pub(crate) async fn begin(
     let client = view.client;
     let html = ChoosePage {
         client_host: asking_host(request, &client),
-        client_name: name_of(&client),
+        client_name: client_name(&client),
         accounts: choices.into_iter().map(account).collect(),
         request: request.id.to_string(),
     }
-    .render(request::lang())
-    .map_err(|error| PageError::render(&error))?;
+    .render(request::lang())?;
     Ok(page(StatusCode::OK, html, Forms::Leave, browser.set))
-}
-
-/// The display name of a client: the name that it gave itself, or its identifier.
-pub(super) fn name_of(client: &Client) -> String {
-    if client.client_name.is_empty() { client.client_id.to_string() } else { client.client_name.clone() }
 }
 
 /// The page, filled in with the account that the app named; its button leads to `host`.
@@ -129,12 +126,12 @@ fn page_for(
 ) -> Result<String, PageError> {
     let page = SignInPage {
         client_host: asking_host(request, client),
-        client_name: name_of(client),
+        client_name: client_name(client),
         identifier: identifier.chars().take(512).collect(),
         server_host,
         error,
         request: request.id.to_string(),
         action: SIGN_IN_ACTION,
     };
-    page.render(request::lang()).map_err(|error| PageError::render(&error))
+    Ok(page.render(request::lang())?)
 }
