@@ -3,8 +3,12 @@
 use askama::Template;
 use causeway_domain::Timestamp;
 
+use super::consent::AskedScopes;
+use super::lang::Lang;
+use super::notice::AccountNotice;
+use super::shell::{Client, Shell};
 use super::text::{Around, Text};
-use super::{AskedScopes, Client, Lang, Shell, time};
+use super::time;
 
 /// The page at `/account`. Its forms post to `/account/…` and carry the token of their browser.
 #[derive(Clone)]
@@ -53,50 +57,6 @@ pub struct AppLine {
     pub last_used: Timestamp,
     /// The granted scopes, in words.
     pub scopes: AskedScopes,
-}
-
-/// The outcome of the last action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccountNotice {
-    /// One session was ended.
-    Ended,
-    /// All of an account were.
-    EndedAll,
-    /// There was nothing left to end.
-    Gone,
-    /// The proof of the account has expired.
-    NotProven,
-    /// The sign-in that proves an account was not completed.
-    NotSignedIn,
-    /// The page again shows only sessions that began in this browser.
-    Left,
-}
-
-impl AccountNotice {
-    const ALL: [Self; 6] =
-        [Self::Ended, Self::EndedAll, Self::Gone, Self::NotProven, Self::NotSignedIn, Self::Left];
-
-    /// The form in the page's address.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ended => "ended",
-            Self::EndedAll => "ended-all",
-            Self::Gone => "gone",
-            Self::NotProven => "not-proven",
-            Self::NotSignedIn => "not-signed-in",
-            Self::Left => "left",
-        }
-    }
-
-    /// Reads the form in the page's address.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|notice| notice.as_str() == value)
-    }
-
-    /// Whether it reports a problem.
-    const fn is_trouble(self) -> bool {
-        matches!(self, Self::Gone | Self::NotProven | Self::NotSignedIn)
-    }
 }
 
 #[derive(Template)]

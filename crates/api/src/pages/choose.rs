@@ -2,7 +2,10 @@
 
 use askama::Template;
 
-use super::{Client, Lang, LogoutAccount, SIGN_IN_ACTION, Shell};
+use super::lang::Lang;
+use super::logout::LogoutAccount;
+use super::shell::{Client, Shell};
+use super::sign_in::SIGN_IN_ACTION;
 
 /// Asks which account to sign in with. Its forms post `request` and `identifier` (a DID), or `decision` (`other`
 /// or `deny`), to [`SIGN_IN_ACTION`]; the answer leaves this origin: serve it without `form-action`.

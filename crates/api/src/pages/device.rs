@@ -2,21 +2,14 @@
 
 use askama::Template;
 
-use super::{Client, Lang, Shell};
+use super::lang::Lang;
+use super::notice::DeviceTrouble;
+use super::shell::{Client, Shell};
 
 /// Where the form for the code posts to.
 pub const DEVICE_ACTION: &str = "/device";
 /// Where the form that confirms it posts to.
 pub const DEVICE_CONFIRM_ACTION: &str = "/device/confirm";
-
-/// A problem with a user code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceTrouble {
-    /// It is unknown, expired, used, or confirmed in another browser.
-    Unknown,
-    /// Too many wrong codes were entered.
-    TooMany,
-}
 
 /// Asks for the code that a device shows. The form posts `user_code` to [`DEVICE_ACTION`].
 #[derive(Clone)]

@@ -1,6 +1,8 @@
 //! The languages of the pages, and the choice among them.
 
-use super::text::{self, Text};
+use super::text::Text;
+use super::text::de::DE;
+use super::text::en::EN;
 
 /// A language in which every page is available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +29,8 @@ impl Lang {
     /// All words of the pages.
     pub(super) const fn text(self) -> &'static Text {
         match self {
-            Self::En => &text::EN,
-            Self::De => &text::DE,
+            Self::En => &EN,
+            Self::De => &DE,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use askama::Template;
 
-use super::{Client, Lang, Onward, Shell};
+use super::error::Onward;
+use super::lang::Lang;
+use super::shell::{Client, Shell};
 
 /// Where the question's form posts to.
 pub const LOGOUT_ACTION: &str = "/oauth/logout/confirm";

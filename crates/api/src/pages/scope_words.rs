@@ -286,7 +286,7 @@ fn around((before, after): Around, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::EN;
+    use super::super::text::en::EN;
     use super::*;
 
     /// Title: words [items] (risk), a line each.

@@ -1,15 +1,12 @@
 //! The words of the pages. A language is one [`Text`].
 
-mod de;
-mod en;
+pub(super) mod de;
+pub(super) mod en;
 
 use causeway_domain::Timestamp;
 use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
 
-pub(super) use self::de::DE;
-pub(super) use self::en::EN;
-use super::account::AccountNotice;
-use super::device::DeviceTrouble;
+use super::notice::{AccountNotice, DeviceTrouble};
 use super::problem::Problem;
 
 /// A sentence with a hole: what stands before and after the value.

@@ -6,8 +6,7 @@ use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
 use super::{
     Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,
 };
-use crate::pages::account::AccountNotice;
-use crate::pages::device::DeviceTrouble;
+use crate::pages::notice::{AccountNotice, DeviceTrouble};
 use crate::pages::problem::Problem;
 use crate::pages::time::{self, Ago, Day};
 
