@@ -11,10 +11,7 @@ mod schemas;
 
 use serde_json::{Map, Value, json};
 
-use self::operation::Operation;
-
-/// The operations of one path, each with its method in lower case.
-type Path = (&'static str, Vec<(&'static str, Operation)>);
+use self::operation::Path;
 
 /// The document of a server at `issuer`.
 pub fn document(issuer: &str) -> Value {

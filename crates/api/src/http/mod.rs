@@ -16,5 +16,6 @@ pub(crate) mod path;
 pub(crate) mod proof;
 pub(crate) mod relay_headers;
 pub(crate) mod request;
+pub(crate) mod resource;
 mod traced;
 pub(crate) mod upload;

@@ -4,7 +4,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 
-use crate::routes;
+use crate::http::resource::not_found;
 
 /// Answers a path with a control character in it, percent-encoded or not, with 404: no id holds one, and
 /// databases refuse U+0000. Every id in a path passes through here.
@@ -17,6 +17,6 @@ pub(crate) async fn refuse_controls<B: MessageBody>(
         return Ok(next.call(req).await?.map_into_left_body());
     }
     let (req, _) = req.into_parts();
-    let response = routes::not_found(req.clone()).await;
+    let response = not_found(req.clone()).await;
     Ok(ServiceResponse::new(req, response).map_into_right_body())
 }

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Path;
-use super::operation::{Operation, Security};
+use super::operation::{Operation, Path, Security};
 
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = clients();

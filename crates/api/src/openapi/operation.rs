@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// The operations of one path, each with its method in lower case.
+pub(super) type Path = (&'static str, Vec<(&'static str, Operation)>);
+
 /// How a caller may identify itself.
 #[derive(Clone, Copy)]
 pub(super) enum Security {

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Path;
-use super::operation::{Operation, Security};
+use super::operation::{Operation, Path, Security};
 use super::schemas;
 
 pub(super) fn paths() -> Vec<Path> {

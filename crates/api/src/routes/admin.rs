@@ -20,11 +20,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api;
 use crate::error::ApiError;
 use crate::http::form::{Params, has_controls, read_json};
 use crate::http::headers::json_no_store;
 use crate::http::request;
+use crate::http::resource::api;
 use crate::state::AppState;
 
 /// The default length of a list.

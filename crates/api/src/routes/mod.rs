@@ -24,19 +24,13 @@ mod token;
 mod userinfo;
 mod xrpc;
 
-use actix_web::guard;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, delete, get, post, put, resource as at};
-use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route};
-use causeway_domain::ErrorCode;
+use actix_web::web::{self, ServiceConfig, delete, get, post, put};
 
-use crate::error::{ApiError, PageError};
 use crate::http::answer::repeat_as_get;
 use crate::http::canonical::{at_issuer, at_page_origin};
 use crate::http::cors::cors;
-use crate::http::measure::Template;
+use crate::http::resource::{api, not_found, read};
 
 /// The route table. Routes that are wrapped in [`cors`] may be called by scripts of any origin.
 pub(crate) fn configure(config: &mut ServiceConfig) {
@@ -159,46 +153,10 @@ fn with_names(config: &mut ServiceConfig) {
         );
 }
 
-/// A resource that answers other methods with the list of those it has.
-fn api(path: &'static str, allow: &'static str) -> Resource {
-    #[cfg(test)]
-    TABLE.with_borrow_mut(|table| table.push((path, allow)));
-    at(path).app_data(Template(path)).default_service(only(allow))
-}
-
-#[cfg(test)]
-thread_local! {
-    static TABLE: std::cell::RefCell<Vec<(&'static str, &'static str)>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
 /// Every path with its methods.
 #[cfg(test)]
 pub(crate) fn table() -> Vec<(&'static str, &'static str)> {
-    TABLE.take();
+    crate::http::resource::take_table();
     drop(actix_web::App::new().configure(admin::configure).configure(configure));
-    TABLE.take()
-}
-
-/// GET, and HEAD for checks of existence.
-fn read() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-/// The answer to every other method (RFC 9110 section 15.5.6).
-fn only(allow: &'static str) -> Route {
-    web::to(move |req: HttpRequest| async move {
-        let text = format!("{} is not served with the method {}: use {allow}", req.path(), req.method());
-        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, &text);
-        let mut response = error.error_response();
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-        response
-    })
-}
-
-pub(crate) async fn not_found(req: HttpRequest) -> HttpResponse {
-    let accept = req.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/html") {
-        return PageError::not_found().error_response();
-    }
-    ApiError::not_found().error_response()
+    crate::http::resource::take_table()
 }
