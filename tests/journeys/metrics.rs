@@ -1,5 +1,7 @@
 //! `/metrics`, as Prometheus scrapes it from the binary.
 
+use std::collections::BTreeSet;
+
 use causeway_domain::{Clock as _, SystemClock, UpstreamSessionId};
 use causeway_store::sessions;
 use causeway_store::sessions::LeaseClaim;
@@ -56,10 +58,53 @@ on_each_database! {
         for at_least_one in ["causeway_upstream_requests_total{outcome=\"2xx\"}", "causeway_store_writes_total"] {
             assert!(value(&metrics, at_least_one) >= Some(1.0), "{at_least_one} in {metrics}");
         }
+        for (sample, at_least) in [
+            ("process_cpu_seconds_total", 0.01),
+            ("process_resident_memory_bytes", 1e6),
+            ("process_virtual_memory_bytes", 1e6),
+            ("process_open_fds", 3.0),
+            ("process_max_fds", 3.0),
+            ("process_threads", 2.0),
+            ("process_start_time_seconds", 1e9),
+        ] {
+            assert!(value(&metrics, sample) >= Some(at_least), "{sample} in {metrics}");
+        }
         assert!(!metrics.contains("canary"), "a label from what somebody sent: {metrics}");
         for secret in [&tokens.access_token, &tokens.refresh_token, &client.client_id] {
             assert!(!metrics.contains(secret.as_str()), "{metrics}");
         }
+        Ok(())
+    }
+
+    /// Prometheus asks for OpenMetrics and gets it, with the same samples; the content type is that of the body.
+    async fn prometheus_reads_open_metrics(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let metrics = ["--metrics-listen=127.0.0.1:0".to_owned()];
+        let (_directory, server) = serve_with(database, &upstream.environment(), &metrics).await?;
+        let agent = Agent::default();
+        assert_eq!(agent.get(&format!("{}/nowhere", server.address)).await?.status, 404);
+        let scrape = async |accept: &str| {
+            let request = agent.request("GET".parse()?, &server.metrics_url()?).header("accept", accept);
+            agent.send(request).await
+        };
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let open_metrics = scrape(prometheus).await?;
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!((open_metrics.header("content-type"), open_metrics.header("vary")), (content_type, "Accept"));
+        let text = open_metrics.text;
+        assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
+        assert!(text.contains("\n# TYPE causeway_http_requests counter\n"), "{text}");
+        let not_found = "causeway_http_requests_total{route=\"none\",method=\"GET\",status=\"4xx\"}";
+        assert_eq!(value(&text, not_found), Some(1.0), "{text}");
+
+        let plain = scrape("text/plain").await?;
+        assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        assert!(!plain.text.contains("# EOF") && plain.text.contains("\n# TYPE causeway_http_requests_total counter\n"));
+        let names = |text: &str| -> BTreeSet<String> {
+            let samples = text.lines().filter(|line| !line.starts_with('#'));
+            samples.filter_map(|line| Some(line.split(['{', ' ']).next()?.to_owned())).collect()
+        };
+        assert_eq!(names(&text), names(&plain.text));
         Ok(())
     }
 
