@@ -1,7 +1,7 @@
-//! Every error as it goes over the wire: `wire.txt` beside this file. A variant without a
-//! line here does not compile, and a line that says something else than `wire.txt` fails.
+//! Every error as it goes over the wire: the snapshot `wire.snap` beside this file. A variant that is not listed
+//! here does not compile, and one that says something else than the snapshot fails.
 //!
-//! After a change that is meant: `CAUSEWAY_WRITE_WIRE=1 cargo test -p causeway-api every_error`, and read the diff.
+//! After a change that is meant: `INSTA_UPDATE=always cargo test -p causeway-api every_error`, and read the diff.
 
 use actix_web::ResponseError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -40,8 +40,6 @@ use causeway_jose::{ClaimError, DpopError, JwkError, VerifyError};
 use super::{ApiError, PageError, sign_in_status};
 use crate::http::credentials::CredentialsError;
 use crate::http::form::InputError;
-
-const EXPECTED: &str = include_str!("wire.txt");
 
 /// An internal detail that must never reach a client.
 const DETAIL: &str = "a detail of the inside";
@@ -315,21 +313,18 @@ fn resources(book: &mut Book) {
 
 #[test]
 fn every_error() {
-    let mut book =
-        Book("Every error as it goes over the wire. Made by crates/api/src/error/wire.rs.\n".to_owned());
+    let mut book = Book("Every error as it goes over the wire.\n".to_owned());
     requests(&mut book);
     authorization(&mut book);
     tokens(&mut book);
     resources(&mut book);
     let Book(said) = book;
     assert!(!said.contains(DETAIL), "what is inside stays inside");
-    if std::env::var_os("CAUSEWAY_WRITE_WIRE").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/error/wire.txt"), &said).unwrap();
-        return;
-    }
-    let mut lines = EXPECTED.lines();
-    for line in said.lines() {
-        assert_eq!(lines.next(), Some(line), "wire.txt (left) is not what goes over the wire (right)");
-    }
-    assert_eq!(lines.next(), None, "wire.txt says more than goes over the wire");
+    insta::with_settings!({
+        snapshot_path => ".",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!("wire", said);
+    });
 }
