@@ -63,7 +63,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &arguments.svg {
-        fs::write(path, svg::draw(&report)).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(path, svg::draw(&report)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let missed = report.goals.iter().any(|goal| !goal.met);
     Ok(if arguments.check && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -1,99 +1,99 @@
 //! The rates as bars, on a logarithmic scale: an empty handler and a durable commit are far apart.
 
-use std::fmt::Write as _;
+use anyhow::Result;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::{Kind, Report, Row};
 
-const LABELS: f64 = 190.0;
-const BARS: f64 = 440.0;
-const NUMBERS: f64 = 90.0;
-const LINE: f64 = 26.0;
-const TOP: f64 = 62.0;
-/// Exponent of the decade where the scale begins, with a bar of no length.
-const FIRST_DECADE: i32 = 2;
+const WIDTH: u32 = 720;
+/// Width of the names at the left.
+const NAMES: u32 = 190;
+/// Width of the number beside the longest bar.
+const NUMBERS: u32 = 70;
+const LINE: u32 = 26;
+/// Height of the title, the scale and the lines about the machine.
+const AROUND: u32 = 110;
+/// The rate at which the scale begins, with a bar of no length.
+const SLOWEST: f64 = 100.0;
+
+const CALIBRATION: RGBColor = RGBColor(0xb0, 0xb7, 0xc3);
+const ENDPOINT: RGBColor = RGBColor(0x2f, 0x6f, 0xde);
+const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
 /// Draws a report.
-pub(crate) fn draw(report: &Report) -> String {
-    let (mut bars, mut bottom) = (String::new(), TOP);
-    let fastest = report.rows.iter().map(|row| row.per_second).fold(1000.0, f64::max);
-    let scale = Scale { last: fastest.log10().ceil() };
-    for row in &report.rows {
-        bars.push_str(&bar(row, scale, bottom));
-        bottom += LINE;
-    }
-    let width = LABELS + BARS + NUMBERS;
-    let height = bottom + 40.0;
-    let machine = &report.machine;
-    let title = format!("Causeway {}: requests or rows a second", escape(&report.version));
+///
+/// # Errors
+/// When the drawing library fails.
+pub(crate) fn draw(report: &Report) -> Result<String> {
+    let mut svg = String::new();
+    draw_into(&mut svg, report)?;
+    Ok(svg)
+}
+
+fn draw_into(svg: &mut String, report: &Report) -> Result<()> {
+    let (rows, machine) = (&report.rows, &report.machine);
+    let title = format!("Causeway {}: requests or rows a second", report.version);
     let subtitle = format!(
         "{} on {}, {} connections, {} cores ({})",
-        escape(&report.database),
-        escape(&machine.file_system),
-        report.connections,
-        machine.cores,
-        escape(&machine.processor)
+        report.database, machine.file_system, report.connections, machine.cores, machine.processor
     );
-    format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="13" role="img" aria-label="{title}">
-<rect width="{width}" height="{height}" fill="#ffffff"/>
-<text x="12" y="24" font-size="16" font-weight="600" fill="#1a1a1a">{title}</text>
-<text x="12" y="44" fill="#555555">{subtitle}</text>
-{}{bars}</svg>
-"##,
-        scale.grid(bottom)
-    )
-}
-
-#[derive(Clone, Copy)]
-struct Scale {
-    /// The last decade.
-    last: f64,
-}
-
-impl Scale {
-    fn length(self, per_second: f64) -> f64 {
-        let first = f64::from(FIRST_DECADE);
-        let share = (per_second.max(1.0).log10() - first) / (self.last - first);
-        BARS * share.clamp(0.0, 1.0)
-    }
-
-    fn grid(self, bottom: f64) -> String {
-        let mut text = String::new();
-        let decades = (FIRST_DECADE..).take_while(|decade| f64::from(*decade) <= self.last);
-        for value in decades.map(|decade| 10_f64.powi(decade)) {
-            let x = LABELS + self.length(value);
-            // Writing to memory does not fail.
-            let _ = writeln!(
-                text,
-                r##"<path d="M{x:.1} {TOP}V{bottom}" stroke="#dddddd"/><text x="{x:.1}" y="{}" fill="#555555" text-anchor="middle">{value}</text>"##,
-                bottom + 18.0
-            );
-        }
-        text
-    }
-}
-
-fn bar(row: &Row, scale: Scale, y: f64) -> String {
-    let colour = match row.kind {
-        Kind::Calibration => "#b0b7c3",
-        Kind::Endpoint => "#2f6fde",
+    let lines = u32::try_from(rows.len())? + 1;
+    let root = SVGBackend::with_string(svg, (WIDTH, AROUND + LINE * lines)).into_drawing_area();
+    root.fill(&WHITE)?;
+    // Lines are counted from below. The lowest one, 0, stays empty.
+    let line_of = |n: usize| rows.len() - n;
+    let row_of = |line: &SegmentValue<usize>| match line {
+        SegmentValue::Exact(line) | SegmentValue::CenterOf(line) => rows.get(rows.len() - line),
+        SegmentValue::Last => None,
     };
-    let length = scale.length(row.per_second);
-    let text_y = y + 17.0;
-    format!(
-        r##"<text x="{}" y="{text_y}" fill="#1a1a1a" text-anchor="end">{}</text><rect x="{LABELS}" y="{}" width="{length:.1}" height="{}" rx="2" fill="{colour}"/><text x="{:.1}" y="{text_y}" fill="#1a1a1a">{:.0}</text>
-"##,
-        LABELS - 8.0,
-        escape(&row.name),
-        y + 4.0,
-        LINE - 8.0,
-        LABELS + length + 6.0,
-        row.per_second,
-    )
+    let fastest = rows.iter().map(|row| row.per_second).fold(10.0 * SLOWEST, f64::max);
+    let last_decade = 10_f64.powf(fastest.log10().ceil());
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 20))
+        .margin(12)
+        .margin_right(NUMBERS)
+        .x_label_area_size(50)
+        .y_label_area_size(NAMES)
+        .build_cartesian_2d((SLOWEST..last_decade).log_scale(), (0..rows.len()).into_segmented())?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(GRID)
+        .label_style(("sans-serif", 16))
+        .x_label_formatter(&|rate| rate.to_string())
+        .x_desc(subtitle)
+        .y_labels(rows.len() + 1)
+        .y_label_formatter(&|line| row_of(line).map_or_else(String::new, |row| row.name.clone()))
+        .draw()?;
+    chart.draw_series(rows.iter().enumerate().map(|(n, row)| {
+        let above = if n == 0 { SegmentValue::Last } else { SegmentValue::Exact(line_of(n - 1)) };
+        let below = SegmentValue::Exact(line_of(n));
+        let mut bar = Rectangle::new([(SLOWEST, above), (shown_rate(row), below)], colour(row).filled());
+        bar.set_margin(4, 4, 0, 0);
+        bar
+    }))?;
+    let numbers = ("sans-serif", 16).into_text_style(&root).pos(Pos::new(HPos::Left, VPos::Center));
+    chart.draw_series(rows.iter().enumerate().map(|(n, row)| {
+        let number = Text::new(format!("{:.0}", row.per_second), (6, 0), numbers.clone());
+        EmptyElement::at((shown_rate(row), SegmentValue::CenterOf(line_of(n)))) + number
+    }))?;
+    root.present()?;
+    Ok(())
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// Where a bar ends.
+fn shown_rate(row: &Row) -> f64 {
+    row.per_second.max(SLOWEST)
+}
+
+const fn colour(row: &Row) -> RGBColor {
+    match row.kind {
+        Kind::Calibration => CALIBRATION,
+        Kind::Endpoint => ENDPOINT,
+    }
 }
 
 #[cfg(test)]
@@ -101,19 +101,39 @@ mod tests {
     use super::*;
     use crate::report::tests::{report, row};
 
+    /// Left end and width of each bar, from above.
+    fn bars(svg: &str) -> Vec<(u32, u32)> {
+        let number = |line: &str, name: &str| -> Option<u32> {
+            line.split_once(&format!(" {name}=\""))?.1.split('"').next()?.parse().ok()
+        };
+        let rectangles = svg.lines().filter(|line| line.starts_with("<rect") && line.contains("#2F6FDE"));
+        rectangles.filter_map(|line| Some((number(line, "x")?, number(line, "width")?))).collect()
+    }
+
     #[test]
     fn bars_stay_within_the_picture() {
-        let scale = Scale { last: 5.0 };
-        let lengths = [1.0, 100.0, 1000.0, 100_000.0, 1e9].map(|rate| scale.length(rate));
-        for (length, expected) in lengths.into_iter().zip([0.0, 0.0, BARS / 3.0, BARS, BARS]) {
-            assert!((length - expected).abs() < 1e-6, "{length} {expected}");
-        }
+        let rates = [1.0, 100.0, 1000.0, 100_000.0, 1e9];
+        let rows = rates.map(|rate| row("a row", rate)).into();
+        let bars = bars(&draw(&report(rows)).unwrap());
+        let lengths: Vec<u32> = bars.iter().map(|(_, length)| *length).collect();
+        assert_eq!((lengths.len(), &lengths[..2]), (5, &[0, 0][..]), "{bars:?}");
+        assert!(lengths[1..].is_sorted() && lengths[2] > 20, "{bars:?}");
+        assert!(
+            bars.iter().all(|(left, length)| *left > NAMES && left + length < WIDTH - NUMBERS),
+            "{bars:?}"
+        );
     }
 
     #[test]
     fn names_are_escaped() {
-        let text = draw(&report(vec![row("a<b", 5000.0)]));
+        let text = draw(&report(vec![row("a<b", 5000.0)])).unwrap();
         assert!(text.contains("a&lt;b") && text.contains("&lt;fast&gt; &amp; cheap"), "{text}");
         assert!(!text.contains("a<b"));
+        assert!(text.contains("\n5000\n"), "{text}");
+    }
+
+    #[test]
+    fn a_report_without_rows_is_drawn() {
+        assert!(draw(&report(Vec::new())).unwrap().ends_with("</svg>\n"));
     }
 }
