@@ -4,9 +4,9 @@
 //! A sign-in reads top to bottom: [`authorization::request`] takes a client's request,
 //! [`upstream::atproto::sign_in`] sends the user to their authorization server, [`upstream::atproto::callback`]
 //! takes the response and trusts it only after the identity is proven, [`authorization::consent`] asks the user,
-//! [`token::code`] turns the code into tokens, [`token::refresh`] rotates them, [`upstream::keeper`] keeps the
+//! [`token::grants::code`] turns the code into tokens, [`token::grants::refresh`] rotates them, [`upstream::keeper`] keeps the
 //! upstream session alive, [`upstream::relay`] calls the user's PDS with it, and [`token::revoke`] ends it.
-//! [`authorization::device`] and [`token::device`] do the same for a device without a browser.
+//! [`authorization::device`] and [`token::grants::device`] do the same for a device without a browser.
 //!
 //! [`client::authenticated`] authenticates requests at the endpoints for clients, [`resource::access`] those at
 //! resources. Everything runs on a [`Ctx`].
@@ -29,7 +29,11 @@ pub use causeway_atproto::budget;
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
 pub use operations::lifecycle::Lifecycle;
-pub use token::issue::{IssuedTokens, TokenError, TokenRefusal};
+pub use token::new_tokens::IssuedTokens;
+pub use token::refusal::{
+    ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, RefreshRefusal, TokenError,
+    TokenRefusal,
+};
 pub use token::token_type::TokenType;
 pub use upstream::atproto::metadata::UpstreamClient;
 pub use upstream::atproto::profile::{SetUpError, UpstreamProfile};

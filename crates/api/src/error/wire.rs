@@ -34,7 +34,10 @@ use causeway_flow::upstream::atproto::sign_in::SignInError;
 use causeway_flow::upstream::export::ExportError;
 use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
 use causeway_flow::upstream::session::SessionError;
-use causeway_flow::{Internal, TokenError, TokenRefusal, TokenType};
+use causeway_flow::{
+    ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, Internal, RefreshRefusal,
+    TokenError, TokenRefusal, TokenType,
+};
 use causeway_jose::{ClaimError, DpopError, JwkError, VerifyError};
 
 use super::{ApiError, PageError, sign_in_status};
@@ -225,45 +228,47 @@ fn authorization(book: &mut Book) {
 fn tokens(book: &mut Book) {
     book.section("Token requests");
     every!(book, json, TokenError {
-        Refused(TokenRefusal::Code),
+        Refused(TokenRefusal::Code(CodeRefusal::Unknown)),
         Target("resource is not known for this client: urn:a:b (within reach: https://as.example and what is below it)".to_owned()), Proof(ProofError::Missing), Replayed(Replayed::Assertion), Internal(inside()),
+    });
+    every!(book, |refusal: TokenRefusal| json(TokenError::from(refusal)), TokenRefusal {
+        Grant, Scope, Target, SessionEnded, Code(CodeRefusal::Unknown), Refresh(RefreshRefusal::Unknown),
+        Device(DeviceRefusal::Unknown), Exchange(ExchangeRefusal::SubjectToken),
+        ClientCredentials(ClientCredentialsRefusal::Scope),
     });
     every!(
         book,
-        |refusal: TokenRefusal| json(TokenError::from(refusal)),
-        TokenRefusal {
-            NoCode,
-            NoVerifier,
-            NoRefreshToken,
-            NoDeviceCode,
-            Pending,
-            SlowDown,
-            Denied,
-            DeviceExpired,
-            DeviceCode,
-            DeviceKey,
-            Grant,
-            Code,
-            CodeExpired,
-            Verifier,
-            RedirectUri,
-            CodeKey,
-            RefreshKey,
-            RefreshToken,
-            RefreshTokenExpired,
-            SessionEnded,
-            Scope,
-            NobodysScope,
-            Target,
-            NoSubjectToken,
+        |refusal: CodeRefusal| json(TokenError::from(refusal)),
+        CodeRefusal { Missing, NoVerifier, Unknown, Expired, Verifier, RedirectUri, Key }
+    );
+    every!(
+        book,
+        |refusal: RefreshRefusal| json(TokenError::from(refusal)),
+        RefreshRefusal { Missing, Unknown, Expired, Key }
+    );
+    every!(
+        book,
+        |refusal: DeviceRefusal| json(TokenError::from(refusal)),
+        DeviceRefusal { Missing, Pending, SlowDown, Denied, Expired, Unknown, Key }
+    );
+    every!(
+        book,
+        |refusal: ExchangeRefusal| json(TokenError::from(refusal)),
+        ExchangeRefusal {
+            PublicClient,
+            NoBackground,
+            Missing,
             SubjectTokenType,
             RequestedTokenType,
             ActorToken,
             SubjectToken,
             Audience,
-            PublicClient,
-            NoBackground,
         }
+    );
+    every!(
+        book,
+        |refusal: ClientCredentialsRefusal| json(TokenError::from(refusal)),
+        ClientCredentialsRefusal { Scope }
     );
     book.section("Revocation, introspection, registration");
     every!(book, json, RevokeError { Replayed(Replayed::Assertion), Internal(inside()) });

@@ -9,11 +9,11 @@ use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::authorization::device;
 use causeway_flow::client::authenticated::AuthenticatedClient;
-use causeway_flow::token::client_credentials::{self, ClientParams};
-use causeway_flow::token::code::{self, RedeemParams};
-use causeway_flow::token::device::{self as device_code, PollParams};
-use causeway_flow::token::exchange::{self, ExchangeParams};
-use causeway_flow::token::refresh::{self, RefreshParams};
+use causeway_flow::token::grants::client_credentials::{self, ClientParams};
+use causeway_flow::token::grants::code::{self, RedeemParams};
+use causeway_flow::token::grants::device::{self as device_code, PollParams};
+use causeway_flow::token::grants::exchange::{self, ExchangeParams};
+use causeway_flow::token::grants::refresh::{self, RefreshParams};
 use serde::Serialize;
 
 use crate::error::ApiError;

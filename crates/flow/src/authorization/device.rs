@@ -1,6 +1,6 @@
 //! The device authorization grant (RFC 8628): a device that cannot show a browser gets a code, and the user
 //! confirms it in their own browser, signs in there and agrees. The device gets its tokens by
-//! [`crate::token::device`].
+//! [`crate::token::grants::device`].
 //!
 //! Nothing that is shown in the browser gives the device anything before the user has seen which client asks
 //! and has confirmed the code (section 5.4), and consent is requested as in any other sign-in.

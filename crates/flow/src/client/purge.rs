@@ -17,7 +17,7 @@ const PURGE_SOON: usize = 20;
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn purge(ctx: &Ctx) -> Result<(), Internal> {
+pub(crate) async fn purge(ctx: &Ctx) -> Result<(), Internal> {
     purge_steps(ctx, usize::MAX).await
 }
 

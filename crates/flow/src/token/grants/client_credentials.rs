@@ -3,14 +3,18 @@
 //! Such a token identifies its client to servers that introspect or verify it. It has no scope, since every
 //! scope of this server is granted by a user, and gives access to none of our own resources.
 
-use causeway_domain::Resources;
 use causeway_domain::client::{ClientType, GrantType};
+use causeway_domain::{Resources, Scope};
+use causeway_store::AnyConnection;
 
 use crate::authorization::resources;
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
-use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
-use crate::token::jwt_access::{self, JwtAccessClaims};
+use crate::token::issue::{Grant, issue};
+use crate::token::new_tokens::IssuedTokens;
+use crate::token::refusal::{ClientCredentialsRefusal, TokenError, TokenRefusal};
+use crate::token::request::{TokenRequest, permit};
+use crate::token::resolved_grant::{Authorization, ResolvedGrant};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -32,34 +36,29 @@ pub async fn grant(
     params: ClientParams,
 ) -> Result<IssuedTokens, TokenError> {
     let client = &caller.client;
-    if !client.allows(GrantType::ClientCredentials) || client.client_type() == ClientType::Public {
+    if client.client_type() == ClientType::Public {
         return Err(TokenRefusal::Grant.into());
     }
-    caller.check_binding()?;
+    permit(caller, GrantType::ClientCredentials)?;
     if params.scope.as_deref().is_some_and(|scope| !scope.trim().is_empty()) {
-        return Err(TokenRefusal::NobodysScope.into());
+        return Err(ClientCredentialsRefusal::Scope.into());
     }
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
-    let claims = jwt_access::is_wanted(client).then(|| claims(caller, &resources));
-    let pair = NewTokens::make(ctx, caller, ctx.now(), claims.as_ref()).await?;
-    let (fresh, once) = (pair.clone(), caller.clone());
-    ctx.store()
-        .write(move |c| {
-            once.consume::<TokenError>(c)?;
-            Ok::<_, TokenError>(fresh.insert_for_client(c, &once.client, &resources)?)
-        })
-        .await?;
-    tracing::info!("a client has a token for itself");
-    Ok(pair.issued_to_client())
+    issue(ctx, caller, ClientCredentials { resources }).await
 }
 
-/// The claims of a signed token: `sub` is the client (RFC 9068 section 2.2).
-fn claims(caller: &AuthenticatedClient, resources: &Resources) -> JwtAccessClaims {
-    let sub = caller.client.client_id.to_string();
-    JwtAccessClaims {
-        sub,
-        scope: causeway_domain::Scope::default(),
-        resources: resources.clone(),
-        auth_time: None,
+struct ClientCredentials {
+    resources: Resources,
+}
+
+impl Grant for ClientCredentials {
+    /// The client itself is all that it takes.
+    fn evaluate(&self, _request: &TokenRequest, _c: &mut AnyConnection) -> Result<ResolvedGrant, TokenError> {
+        let access = Authorization { scope: Scope::default(), resources: self.resources.clone() };
+        Ok(ResolvedGrant { user: None, access })
+    }
+
+    fn log(_grant: &ResolvedGrant) {
+        tracing::info!("a client has a token for itself");
     }
 }

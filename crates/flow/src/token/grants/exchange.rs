@@ -3,10 +3,8 @@
 //! The subject token is the session's identifier. It is not a secret: the client authenticates, and gets a
 //! token only for a background session of its own.
 
-use std::sync::Arc;
-
 use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::{Resources, Scope, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::{Resources, Scope, SessionKind, UpstreamSessionId};
 use causeway_store::AnyConnection;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
@@ -15,10 +13,12 @@ use crate::authorization::resources;
 use crate::authorization::scopes::{self, with_atproto};
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
-use crate::error::Internal;
 use crate::operations::audit;
-use crate::token::issue::{IssuedTokens, NewTokens, TokenError, TokenRefusal};
-use crate::token::resolved_grant::{self, Authorization, ResolvedGrant};
+use crate::token::issue::{Grant, Outcome, issue};
+use crate::token::new_tokens::{IssuedTokens, NewTokens};
+use crate::token::refusal::{ExchangeRefusal, TokenError, TokenRefusal};
+use crate::token::request::TokenRequest;
+use crate::token::resolved_grant::{ResolvedGrant, UserGrant};
 use crate::token::token_type::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
 
 /// The parameters of the request (RFC 8693 section 2.1).
@@ -50,63 +50,36 @@ pub async fn exchange(
 ) -> Result<IssuedTokens, TokenError> {
     let client = &caller.client;
     if client.client_type() == ClientType::Public {
-        return Err(TokenRefusal::PublicClient.into());
+        return Err(ExchangeRefusal::PublicClient.into());
     }
     if !client.allows(GrantType::TokenExchange) {
         return Err(TokenRefusal::Grant.into());
     }
     if !client.allows_background_access() {
-        return Err(TokenRefusal::NoBackground.into());
+        return Err(ExchangeRefusal::NoBackground.into());
     }
     caller.check_binding()?;
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
     let (session_id, asked) = read(ctx, params)?;
-    let attempt = Arc::new(TokenExchange {
-        ctx: ctx.clone(),
-        caller: caller.clone(),
-        session_id,
-        asked,
-        resources,
-        now: ctx.now(),
-        event: audit::event(ctx, Actor::Client, "token_exchange", "ok"),
-    });
-    let this = Arc::clone(&attempt);
-    let claims = resolved_grant::preview(ctx, client, move |c| Ok(this.evaluate(c)?.ok())).await?;
-    let pair = NewTokens::make(ctx, caller, attempt.now, claims.as_ref()).await?.without_refresh();
-    let fresh = pair.clone();
-    let ResolvedGrant { session: head, access, .. } = ctx
-        .store()
-        .write(move |c| {
-            attempt.caller.consume::<TokenError>(c)?;
-            Ok::<_, TokenError>(attempt.run(c, &fresh)?)
-        })
-        .await??;
-    tracing::info!(
-        session = %head.session_id,
-        session.kind = head.kind.as_str(),
-        session.iteration = head.iteration,
-        "session exchanged for a token"
-    );
-    Ok(IssuedTokens {
-        issued_token_type: Some(ACCESS_TOKEN_TYPE),
-        ..pair.issued(access.scope, head.did, None)
-    })
+    let event = audit::event(ctx, Actor::Client, "token_exchange", "ok");
+    let issued = issue(ctx, caller, TokenExchange { session_id, asked, resources, event }).await?;
+    Ok(IssuedTokens { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..issued })
 }
 
 /// Reads the requested session and scope; an empty scope means everything.
 fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope), TokenRefusal> {
-    let subject_token = params.subject_token.ok_or(TokenRefusal::NoSubjectToken)?;
+    let subject_token = params.subject_token.ok_or(ExchangeRefusal::Missing)?;
     if params.subject_token_type.as_deref() != Some(SESSION_TOKEN_TYPE) {
-        return Err(TokenRefusal::SubjectTokenType);
+        return Err(ExchangeRefusal::SubjectTokenType.into());
     }
     if params.requested_token_type.is_some_and(|wanted| wanted != ACCESS_TOKEN_TYPE) {
-        return Err(TokenRefusal::RequestedTokenType);
+        return Err(ExchangeRefusal::RequestedTokenType.into());
     }
     if params.actor_token.is_some() {
-        return Err(TokenRefusal::ActorToken);
+        return Err(ExchangeRefusal::ActorToken.into());
     }
     if params.audience.is_some_and(|target| target.trim_end_matches('/') != ctx.issuer()) {
-        return Err(TokenRefusal::Audience);
+        return Err(ExchangeRefusal::Audience.into());
     }
     let asked =
         Scope::parse_asked(params.scope.as_deref().unwrap_or_default()).map_err(|_| TokenRefusal::Scope)?;
@@ -114,61 +87,67 @@ fn read(ctx: &Ctx, params: ExchangeParams) -> Result<(UpstreamSessionId, Scope),
 }
 
 struct TokenExchange {
-    ctx: Ctx,
-    caller: AuthenticatedClient,
     session_id: UpstreamSessionId,
     /// The requested scope; empty: everything.
     asked: Scope,
     /// The resources of the token.
     resources: Resources,
-    now: Timestamp,
     event: AuditEvent,
 }
 
-impl TokenExchange {
+impl Grant for TokenExchange {
     /// Finds the requested session and narrows its scope.
-    fn evaluate(&self, c: &mut AnyConnection) -> Result<Result<ResolvedGrant, TokenRefusal>, Internal> {
-        let client = &self.caller.client;
+    fn evaluate(&self, request: &TokenRequest, c: &mut AnyConnection) -> Result<ResolvedGrant, TokenError> {
+        let client = request.client();
         let found = sessions::find_live_session_of_client(
             c,
             &client.tenant_id,
             &client.client_id,
             &self.session_id,
-            self.now,
+            request.now,
         )?;
-        let Some(session) = found.filter(|session| session.head.kind == SessionKind::Background) else {
-            return Ok(Err(TokenRefusal::SubjectToken));
-        };
+        let session = found.filter(|session| session.head.kind == SessionKind::Background);
+        let session = session.ok_or(ExchangeRefusal::SubjectToken)?;
         let asked = scopes::known_in(&session.granted, &self.asked);
         let scope = if self.asked.is_empty() { session.granted.clone() } else { asked };
         if scope.is_empty() || !scope.is_subset_of(&with_atproto(&session.granted)) {
-            return Ok(Err(TokenRefusal::Scope));
+            return Err(TokenRefusal::Scope.into());
         }
-        let allowed = Authorization::at(&self.ctx, &scope, self.resources.clone());
-        Ok(Ok(ResolvedGrant {
+        let user = UserGrant {
             session_iteration: Some(session.head.iteration),
             session: session.head,
-            granted: allowed.clone(),
-            access: allowed,
+            granted: None,
+            parent: None,
             nonce: None,
-        }))
+        };
+        let access = request.authorization(&scope, self.resources.clone());
+        Ok(ResolvedGrant { user: Some(user), access })
     }
 
-    /// Evaluates and grants, in one transaction. The proof and the assertion of a request that is refused are
-    /// consumed.
-    fn run(
+    /// There is nothing to consume: the session can be exchanged as long as it lives.
+    fn consume(
         &self,
+        request: &TokenRequest,
         c: &mut AnyConnection,
-        pair: &NewTokens,
-    ) -> Result<Result<ResolvedGrant, TokenError>, Internal> {
-        let grant = match self.evaluate(c)? {
-            Ok(grant) => grant,
-            Err(refusal) => return Ok(Err(refusal.into())),
-        };
-        pair.insert(c, &self.caller.client, &grant, None)?;
-        sessions::touch_session(c, &grant.session.session_id, self.now)?;
-        let event = self.event.clone().of_session(&grant.session);
-        insert_audit_event(c, &event.with("scope", grant.access.scope.to_string()))?;
-        Ok(Ok(grant))
+        _tokens: &NewTokens,
+    ) -> Result<Outcome, TokenError> {
+        let resolved = self.evaluate(request, c)?;
+        if let Some(UserGrant { session, .. }) = &resolved.user {
+            sessions::touch_session(c, &session.session_id, request.now)?;
+            let event = self.event.clone().of_session(session);
+            insert_audit_event(c, &event.with("scope", resolved.access.scope.to_string()))?;
+        }
+        Ok(Outcome::Granted(resolved))
+    }
+
+    fn log(grant: &ResolvedGrant) {
+        if let Some(UserGrant { session, .. }) = &grant.user {
+            tracing::info!(
+                session = %session.session_id,
+                session.kind = session.kind.as_str(),
+                session.iteration = session.iteration,
+                "session exchanged for a token"
+            );
+        }
     }
 }
