@@ -154,9 +154,9 @@ pub(crate) async fn grant_entitlements(
     store
         .write::<_, StoreError, _>(move |c| {
             let mut client = clients::find_client(c, &TenantId::default_tenant(), &id)?.unwrap();
-            client.metadata.extend(
-                entitlements.iter().map(|entitlement| (entitlement.member().to_owned(), true.into())),
-            );
+            for entitlement in &entitlements {
+                client.entitlements.set(*entitlement, true);
+            }
             clients::update_client(c, &client)
         })
         .await?;

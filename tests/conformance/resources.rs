@@ -24,7 +24,7 @@ pub(crate) async fn trusted(scene: &Scene, metadata: Value) -> Result<OauthClien
         .store()
         .write(move |c| {
             let mut row = clients::find_client(c, &TenantId::default_tenant(), &id)?.expect("the client");
-            row.metadata.insert("allowed_resources".to_owned(), json!([API]));
+            row.entitlements.allowed_resources = vec![Resource::parse(API).expect("a resource")];
             clients::update_client(c, &row)
         })
         .await?;

@@ -184,7 +184,7 @@ on_each_database! {
             .read(move |c| clients::find_client(c, &TenantId::default_tenant(), &found))
             .await?
             .unwrap();
-        client.metadata.insert("allow_background_access".to_owned(), true.into());
+        client.entitlements.background_access = true;
         scene.app.store().write(move |c| clients::update_client(c, &client)).await?;
 
         let mut changed = body;

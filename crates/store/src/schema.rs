@@ -24,6 +24,11 @@ diesel::table! {
         document_checked_at -> Nullable<BigInt>,
         document_fresh_until -> Nullable<BigInt>,
         deleted_at -> Nullable<BigInt>,
+        allow_background_access -> Bool,
+        allow_session_export -> Bool,
+        id_token_claims -> Bool,
+        pkce -> Text,
+        allowed_resources -> Text,
     }
 }
 

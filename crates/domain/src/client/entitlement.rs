@@ -1,6 +1,10 @@
 //! Operator-granted entitlements of a client.
 
-/// An entitlement that only the operator grants, in a member of the client's metadata.
+use causeway_types::Resource;
+
+use super::pkce_policy::PkcePolicy;
+
+/// An entitlement that is either granted or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entitlement {
     /// To ask for the scope `background_access`.
@@ -15,12 +19,64 @@ impl Entitlement {
     /// Every entitlement.
     pub const ALL: [Self; 3] = [Self::BackgroundAccess, Self::SessionExport, Self::IdTokenClaims];
 
-    /// The name of the metadata member.
+    /// The member of the document in which the operator reads and sets it.
     pub const fn member(self) -> &'static str {
         match self {
             Self::BackgroundAccess => "allow_background_access",
             Self::SessionExport => "allow_session_export",
             Self::IdTokenClaims => "id_token_claims",
+        }
+    }
+}
+
+/// What the operator has granted a client, beside what it registered itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entitlements {
+    /// [`Entitlement::BackgroundAccess`].
+    pub background_access: bool,
+    /// [`Entitlement::SessionExport`].
+    pub session_export: bool,
+    /// [`Entitlement::IdTokenClaims`].
+    pub id_token_claims: bool,
+    /// Whether it may do without PKCE; see [`Client::pkce_policy`](crate::client::Client::pkce_policy).
+    pub pkce: PkcePolicy,
+    /// The third-party resources that it may request tokens for (RFC 8707).
+    pub allowed_resources: Vec<Resource>,
+}
+
+impl Entitlements {
+    /// Whether this one is granted.
+    pub const fn has(&self, entitlement: Entitlement) -> bool {
+        match entitlement {
+            Entitlement::BackgroundAccess => self.background_access,
+            Entitlement::SessionExport => self.session_export,
+            Entitlement::IdTokenClaims => self.id_token_claims,
+        }
+    }
+
+    /// Grants or withdraws this one.
+    pub const fn set(&mut self, entitlement: Entitlement, granted: bool) {
+        match entitlement {
+            Entitlement::BackgroundAccess => self.background_access = granted,
+            Entitlement::SessionExport => self.session_export = granted,
+            Entitlement::IdTokenClaims => self.id_token_claims = granted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entitlement, Entitlements};
+
+    #[test]
+    fn each_is_granted_and_withdrawn_by_itself() {
+        for entitlement in Entitlement::ALL {
+            let mut entitlements = Entitlements::default();
+            entitlements.set(entitlement, true);
+            let granted = Entitlement::ALL.map(|each| entitlements.has(each));
+            assert_eq!(granted, Entitlement::ALL.map(|each| each == entitlement));
+            entitlements.set(entitlement, false);
+            assert_eq!(entitlements, Entitlements::default());
         }
     }
 }

@@ -17,7 +17,7 @@ use super::left_out::keep_web_pages;
 use super::metadata_error::ClientMetadataError;
 use super::pkce_policy::PKCE;
 use super::terms::{ACCESS_TOKEN_EXPIRATION, REFRESH_TOKEN_EXPIRATION};
-use super::{ALLOWED_RESOURCES, Client, Entitlement, access_format, demands, logout};
+use super::{ALLOWED_RESOURCES, Client, Entitlement, Entitlements, access_format, demands, logout};
 
 /// More redirect URIs are refused.
 const MAX_REDIRECT_URIS: usize = 32;
@@ -121,21 +121,11 @@ impl ValidClientMetadata {
             refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
             registration_access_token: None,
             jwks: self.jwks,
+            entitlements: Entitlements::default(),
             metadata: self.metadata,
             created_at: now,
             updated_at: now,
         }
-    }
-
-    /// Carries over the members that the operator set when a client updates its own metadata.
-    #[must_use]
-    pub fn keeping_allowances_of(mut self, client: &Client) -> Self {
-        for member in Entitlement::ALL.map(Entitlement::member).into_iter().chain([PKCE, ALLOWED_RESOURCES]) {
-            if let Some(value) = client.metadata.get(member) {
-                self.metadata.insert(member.to_owned(), value.clone());
-            }
-        }
-        self
     }
 
     /// A fresh secret, if a client of this kind has one.

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use self::access_format::{AccessTokenFormat, JWT_SECONDS};
 pub use self::document::{ClientDocumentError, ClientName, ClientOrigin, read_document};
-pub use self::entitlement::Entitlement;
+pub use self::entitlement::{Entitlement, Entitlements};
 pub use self::keys::DpopNoncePolicy;
 pub use self::logout::LogoutMetadataError;
 pub use self::metadata::{ClientMetadata, ValidClientMetadata};
@@ -32,7 +32,7 @@ pub use self::replay_key::ReplayKey;
 pub use self::terms::{ClientTerms, ClientTermsError};
 pub use causeway_types::{ClientType, GrantType, TokenEndpointAuthMethod};
 
-/// The member of a client's metadata with the third-party resources that it may request tokens for. Only the
+/// The member of the operator's document with the third-party resources that it may request tokens for. Only the
 /// operator sets it, since a resource trusts a token that names it.
 const ALLOWED_RESOURCES: &str = "allowed_resources";
 
@@ -65,6 +65,8 @@ pub struct Client {
     pub registration_access_token: Option<TokenHash<Registration>>,
     /// Its public keys, if it registered them inline (RFC 7517 section 5).
     pub jwks: Option<Value>,
+    /// What the operator has granted it.
+    pub entitlements: Entitlements,
     /// The rest of its metadata: `client_uri`, `logo_uri`, `contacts`, …
     pub metadata: serde_json::Map<String, Value>,
     /// When it was registered.
@@ -136,17 +138,11 @@ impl Client {
 
     /// Whether the operator has granted it this entitlement.
     pub fn has_entitlement(&self, entitlement: Entitlement) -> bool {
-        self.wants(entitlement.member())
+        self.entitlements.has(entitlement)
     }
 
     /// Whether it registered this grant type.
     pub fn allows(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
-    }
-
-    /// The third-party resources that the operator lets it request tokens for.
-    pub fn allowed_resources(&self) -> impl Iterator<Item = &str> {
-        let listed = self.metadata.get(ALLOWED_RESOURCES).and_then(Value::as_array);
-        listed.into_iter().flatten().filter_map(Value::as_str)
     }
 }

@@ -1,11 +1,10 @@
 //! Whether a client may do without PKCE.
 
 use causeway_types::ClientType;
-use serde_json::Value;
 
 use super::Client;
 
-/// The member of a client's metadata. Only the operator sets it.
+/// The member of the document in which the operator reads and sets it.
 pub(super) const PKCE: &str = "pkce";
 
 /// Whether a client may do without PKCE.
@@ -23,7 +22,7 @@ impl PkcePolicy {
     /// Every policy.
     pub const ALL: [Self; 2] = [Self::Required, Self::Nonce];
 
-    /// The form in a client's metadata.
+    /// The form in the database and in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -31,7 +30,7 @@ impl PkcePolicy {
         }
     }
 
-    /// Reads the form in a client's metadata.
+    /// Reads the form in the database and in documents.
     pub fn parse(value: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.as_str() == value)
     }
@@ -40,7 +39,9 @@ impl PkcePolicy {
 impl Client {
     /// Whether it may do without PKCE. A public client may not, whatever is written down.
     pub fn pkce_policy(&self) -> PkcePolicy {
-        let policy = self.metadata.get(PKCE).and_then(Value::as_str).and_then(PkcePolicy::parse);
-        policy.filter(|_| self.client_type() == ClientType::Confidential).unwrap_or_default()
+        match self.client_type() {
+            ClientType::Confidential => self.entitlements.pkce,
+            ClientType::Public => PkcePolicy::Required,
+        }
     }
 }

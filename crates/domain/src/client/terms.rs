@@ -113,21 +113,16 @@ impl ClientTerms {
             (Entitlement::SessionExport, self.session_export),
             (Entitlement::IdTokenClaims, self.id_token_claims),
         ];
-        for (entitlement, given) in entitlements {
-            match given {
-                Some(true) => drop(client.metadata.insert(entitlement.member().to_owned(), true.into())),
-                Some(false) => drop(client.metadata.remove(entitlement.member())),
-                None => {}
+        for (entitlement, granted) in entitlements {
+            if let Some(granted) = granted {
+                client.entitlements.set(entitlement, granted);
             }
         }
-        match self.pkce {
-            Some(PkcePolicy::Required) => drop(client.metadata.remove(PKCE)),
-            Some(policy) => drop(client.metadata.insert(PKCE.to_owned(), policy.as_str().into())),
-            None => {}
+        if let Some(pkce) = self.pkce {
+            client.entitlements.pkce = pkce;
         }
         if let Some(resources) = &self.allowed_resources {
-            let names: Value = resources.iter().map(Resource::as_str).collect();
-            client.metadata.insert(ALLOWED_RESOURCES.to_owned(), names);
+            client.entitlements.allowed_resources.clone_from(resources);
         }
         client.access_token_expiration =
             self.access_token_expiration.unwrap_or(client.access_token_expiration);
@@ -141,7 +136,7 @@ impl ClientTerms {
             .map(|entitlement| (entitlement.member(), client.has_entitlement(entitlement).into()));
         let others = [
             (PKCE, client.pkce_policy().as_str().into()),
-            (ALLOWED_RESOURCES, client.allowed_resources().collect()),
+            (ALLOWED_RESOURCES, client.entitlements.allowed_resources.iter().map(Resource::as_str).collect()),
             (ACCESS_TOKEN_EXPIRATION, client.access_token_expiration.into()),
             (REFRESH_TOKEN_EXPIRATION, client.refresh_token_expiration.into()),
         ];

@@ -29,11 +29,10 @@ pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Reso
 
 /// The resources outside this server that a client may name: those allowed to it, and those for every client.
 fn in_reach(ctx: &Ctx, client: &Client) -> Vec<Resource> {
-    let own = client.allowed_resources().filter_map(|name| Resource::parse(name).ok());
     let mut all: Vec<Resource> = Vec::new();
-    for resource in own.chain(ctx.resources().iter().cloned()) {
-        if !all.contains(&resource) {
-            all.push(resource);
+    for resource in client.entitlements.allowed_resources.iter().chain(ctx.resources()) {
+        if !all.contains(resource) {
+            all.push(resource.clone());
         }
     }
     all

@@ -255,8 +255,7 @@ impl Question {
 
     /// Whether an access token is the caller's, or for a resource that is.
     fn may_see(&self, owner: &ClientId, resources: &Resources) -> bool {
-        let is_its_own =
-            |resource: &Resource| self.client.allowed_resources().any(|allowed| allowed == resource.as_str());
+        let is_its_own = |resource: &Resource| self.client.entitlements.allowed_resources.contains(resource);
         self.is_owner(owner) || resources.iter().any(is_its_own)
     }
 

@@ -2,9 +2,11 @@
 
 pub mod consents;
 
-use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client::{Client, Entitlements, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::{ClientId, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_domain::{
+    ClientId, PkcePolicy, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId,
+};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
@@ -41,6 +43,11 @@ struct Row {
     origin: String,
     document_checked_at: Option<i64>,
     document_fresh_until: Option<i64>,
+    allow_background_access: bool,
+    allow_session_export: bool,
+    id_token_claims: bool,
+    pkce: String,
+    allowed_resources: String,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -75,6 +82,11 @@ impl Row {
             origin: client.origin.as_str().to_owned(),
             document_checked_at: document_checked_at.map(Timestamp::as_secs),
             document_fresh_until: document_fresh_until.map(Timestamp::as_secs),
+            allow_background_access: client.entitlements.background_access,
+            allow_session_export: client.entitlements.session_export,
+            id_token_claims: client.entitlements.id_token_claims,
+            pkce: client.entitlements.pkce.as_str().to_owned(),
+            allowed_resources: column("allowed_resources").to_json(&client.entitlements.allowed_resources)?,
         })
     }
 
@@ -102,6 +114,13 @@ impl Row {
             refresh_token_expiration: self.refresh_token_expiration,
             registration_access_token: self.registration_access_token.map(TokenHash::from_stored),
             jwks: self.jwks.as_deref().map(|jwks| column("jwks").json(jwks)).transpose()?,
+            entitlements: Entitlements {
+                background_access: self.allow_background_access,
+                session_export: self.allow_session_export,
+                id_token_claims: self.id_token_claims,
+                pkce: column("pkce").present(PkcePolicy::parse(&self.pkce))?,
+                allowed_resources: column("allowed_resources").json(&self.allowed_resources)?,
+            },
             metadata: column("metadata").json(&self.metadata)?,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),

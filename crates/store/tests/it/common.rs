@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use causeway_domain::client::{Client, GrantType, TokenEndpointAuthMethod};
+use causeway_domain::client::{Client, Entitlements, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::grant::{
     AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
@@ -13,8 +13,9 @@ use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBind
 use causeway_domain::upkeep::Cooldown;
 use causeway_domain::{
     AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, Handle, Jkt, OauthState,
-    PlainToken, Prompts, RedirectUri, RequestUri, Resources, ResponseMode, Scope, Secret, SessionKind,
-    SessionState, SystemRng, TenantId, Timestamp, TokenHash, TokenKind, UpstreamClientId, UpstreamSessionId,
+    PkcePolicy, PlainToken, Prompts, RedirectUri, RequestUri, Resource, Resources, ResponseMode, Scope,
+    Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp, TokenHash, TokenKind,
+    UpstreamClientId, UpstreamSessionId,
 };
 use causeway_store::clients;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -115,6 +116,12 @@ pub(crate) fn client() -> Client {
         refresh_token_expiration: Client::DEFAULT_REFRESH_TOKEN_EXPIRATION,
         registration_access_token: Some(hash()),
         jwks: Some(serde_json::json!({"keys": [{"kty": "EC"}]})),
+        entitlements: Entitlements {
+            session_export: true,
+            pkce: PkcePolicy::Nonce,
+            allowed_resources: vec![Resource::parse("urn:example:api").unwrap()],
+            ..Entitlements::default()
+        },
         metadata: serde_json::Map::from_iter([("client_uri".to_owned(), "https://app.example".into())]),
         created_at: NOW,
         updated_at: NOW,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use causeway_domain::UpstreamSessionId;
+use causeway_domain::client::Entitlements;
 use causeway_domain::secret::Code;
+use causeway_domain::{PkcePolicy, Resource, UpstreamSessionId};
 use causeway_store::authorization::codes;
 use causeway_store::clients;
 use causeway_store::engine::migrate::{self, MigrateError, SchemaState};
@@ -19,6 +20,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use crate::common::{World, client, ring, runtime, session, token_set};
 
 const SESSION_ITERATION: &str = "20261108000000_session_iteration";
+const ENTITLEMENT_COLUMNS: &str = "20261130070000_entitlement_columns";
 
 /// Every step, the oldest first.
 fn steps() -> Vec<String> {
@@ -149,6 +151,52 @@ fn rows_older_than_session_iteration_mean_the_head() {
             assert_eq!(code.map(|code| code.session_iteration), Some(9), "{}", world.kind);
             world.store.close().await;
         });
+    }
+}
+
+#[test]
+fn entitlements_leave_the_metadata_and_return_to_it() {
+    const GRANTED: &str = r#"{"client_uri":"https://a.example","allow_background_access":true,"id_token_claims":true,
+        "pkce":"nonce","allowed_resources":["urn:a:b"]}"#;
+    let steps = steps();
+    let since = steps.iter().position(|name| name == ENTITLEMENT_COLUMNS).unwrap();
+    for database in TestDatabase::each_empty() {
+        let url = database.url();
+        migrate::up(url).unwrap();
+        migrate::down(url, steps.len() - since).unwrap();
+        execute(url, ROWS);
+        execute(url, &format!("UPDATE oauth_client SET metadata = '{GRANTED}'"));
+        execute(
+            url,
+            "INSERT INTO oauth_client (client_id, client_name, redirect_uris, grant_types, response_types, \
+             token_endpoint_auth_method, client_type, created_at, updated_at) \
+             VALUES ('plain', 'old', '[]', '[]', '[]', 'none', 'public', 1, 1)",
+        );
+        migrate::up(url).unwrap();
+        let found = |id: &str| {
+            let id = causeway_domain::ClientId::new(id);
+            let tenant = causeway_domain::TenantId::default_tenant();
+            with(url, |c| clients::find_client(c, &tenant, &id)).unwrap().unwrap()
+        };
+        let client = found("c");
+        let granted = Entitlements {
+            background_access: true,
+            session_export: false,
+            id_token_claims: true,
+            pkce: PkcePolicy::Nonce,
+            allowed_resources: vec![Resource::parse("urn:a:b").unwrap()],
+        };
+        assert_eq!(client.entitlements, granted, "{:?}", database.kind());
+        assert_eq!(client.metadata.keys().collect::<Vec<_>>(), ["client_uri"]);
+        assert_eq!(found("plain").entitlements, Entitlements::default());
+        migrate::down(url, steps.len() - since).unwrap();
+        let metadata = |id| {
+            let query = format!("SELECT metadata AS name FROM oauth_client WHERE client_id = '{id}'");
+            let rows = with(url, |c| Ok(sql_query(query).load::<NameRow>(c)?)).unwrap();
+            serde_json::from_str::<serde_json::Value>(&rows[0].name).unwrap()
+        };
+        assert_eq!(metadata("c"), serde_json::from_str::<serde_json::Value>(GRANTED).unwrap());
+        assert_eq!(metadata("plain"), serde_json::json!({}));
     }
 }
 

@@ -139,7 +139,7 @@ fn registers_what_can_be_had() {
     assert_eq!(register("background_access", None), Err("background_access".to_owned()));
     assert_eq!(register("identity:* mcp:tools", None), Err("identity:*".to_owned()));
     let mut automation = client(None);
-    automation.metadata.insert("allow_background_access".to_owned(), true.into());
+    automation.entitlements.background_access = true;
     assert_eq!(register("openid background_access", Some(&automation)), some("openid background_access"));
 }
 
@@ -165,7 +165,7 @@ fn what_is_between_us_and_the_client() {
     assert_eq!(admit(&with_email, "email", Some("atproto email")).as_deref(), Ok("atproto email"));
     assert!(admit(&with_email, "background_access", None).is_err());
     let mut automation = client(None);
-    automation.metadata.insert("allow_background_access".to_owned(), true.into());
+    automation.entitlements.background_access = true;
     assert_eq!(allow(&with_email, "background_access", &automation), "atproto background_access");
     assert_eq!(
         with_email.supported().to_string(),

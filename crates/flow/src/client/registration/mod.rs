@@ -139,14 +139,14 @@ pub async fn update(
     if said("client_id") != Some(client.client_id.as_str()) || !same_secret {
         return Err(RegistrationError::Differs);
     }
-    let valid = create::check(ctx, metadata, Some(&client))?.keeping_allowances_of(&client);
+    let valid = create::check(ctx, metadata, Some(&client))?;
     let event = audit::event(ctx, Actor::Client, "client_updated", "ok");
     let updated = replace(ctx, client, valid, event).await?;
     tracing::info!("client updated its registration");
     Ok(updated)
 }
 
-/// Applies new metadata to a client; returns its secret as well if it needs one now and had none.
+/// Applies new metadata to a client, which keeps what the operator has granted it; returns its secret as well if it needs one now and had none.
 pub(crate) fn changed(
     client: &Client,
     valid: ValidClientMetadata,
@@ -164,6 +164,7 @@ pub(crate) fn changed(
         registration_access_token: client.registration_access_token.clone(),
         access_token_expiration: client.access_token_expiration,
         refresh_token_expiration: client.refresh_token_expiration,
+        entitlements: client.entitlements.clone(),
         ..valid.into_client(client.client_id.clone(), client.tenant_id.clone(), hash, now)
     };
     (changed, needed.filter(|_| client.client_secret.is_none()))

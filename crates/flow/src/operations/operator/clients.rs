@@ -117,7 +117,6 @@ impl Operator<'_> {
             return Err(RegistrationError::Document);
         }
         let (valid, terms) = description.check(rules, Some(&before)).map_err(RegisterError::from)?;
-        let valid = valid.keeping_allowances_of(&before);
         let (mut client, client_secret) = registration::changed(&before, valid, rng, self.by.at);
         terms.apply_to(&mut client);
         let found = self.replace_client(&client, "client_updated").await.map_err(Internal::from)?;
@@ -190,9 +189,6 @@ pub fn client_document(client: &Client) -> Map<String, Value> {
         "jwks": client.jwks,
     });
     document.extend(members(known));
-    for term in ClientTerms::shown(client).keys() {
-        document.remove(term);
-    }
     document.retain(|_, value| !value.is_null());
     document
 }
