@@ -130,7 +130,7 @@ impl Scene {
     pub(crate) async fn client_with_entitlements(&self, entitlements: &[Entitlement]) -> Result<OauthClient> {
         let more = json!({
             "token_endpoint_auth_method": "client_secret_basic",
-            "grant_types": GrantType::ALL.map(GrantType::as_str),
+            "grant_types": GrantType::NAMES,
         });
         let client = OauthClient::register_as(&self.agent, &self.app.issuer, more).await?;
         grant_entitlements(self.app.store(), &client, entitlements).await?;

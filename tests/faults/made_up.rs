@@ -89,7 +89,7 @@ on_each_database! {
         let metadata = json!({
             "redirect_uris": ["http://127.0.0.1/callback"],
             "token_endpoint_auth_method": "client_secret_basic",
-            "grant_types": GrantType::ALL.map(GrantType::as_str),
+            "grant_types": GrantType::NAMES,
             "allow_background_access": true,
         });
         let request = agent.request("POST".parse()?, &url).bearer_auth(operator);

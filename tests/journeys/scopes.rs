@@ -109,7 +109,7 @@ fn questions() -> Vec<Question> {
     let mut questions: Vec<Question> = Vec::new();
     for name in ["app.a.x", "app.a.w", "app.a.sub.y", "chat.bsky.convo.z", "org.else.where"] {
         let nsid = Nsid::parse(name).unwrap();
-        for action in RepoAction::ALL {
+        for &action in RepoAction::ALL {
             let nsid = nsid.clone();
             questions.push((
                 json!(["repo", action.as_str(), name]),
@@ -128,13 +128,13 @@ fn questions() -> Vec<Question> {
     for media in ["image/png", "image/gif", "text/html", "image/svg+xml", "image"] {
         questions.push((json!(["blob", media]), Box::new(move |s| s.permits_blob(media))));
     }
-    for attr in AccountAttr::ALL {
-        for action in AccountAction::ALL {
+    for &attr in AccountAttr::ALL {
+        for &action in AccountAction::ALL {
             let question = json!(["account", attr.as_str(), action.as_str()]);
             questions.push((question, Box::new(move |s| s.permits_account(attr, action))));
         }
     }
-    for attr in IdentityAttr::ALL {
+    for &attr in IdentityAttr::ALL {
         questions.push((json!(["identity", attr.as_str()]), Box::new(move |s| s.permits_identity(attr))));
     }
     questions

@@ -41,8 +41,8 @@ impl Documents {
 fn server_metadata(ctx: &Ctx) -> Value {
     let issuer = ctx.issuer();
     let at = |path: &str| format!("{issuer}{path}");
-    let auth_methods = TokenEndpointAuthMethod::ALL.map(TokenEndpointAuthMethod::as_str);
-    let confidential: Vec<_> = auth_methods.into_iter().filter(|method| *method != "none").collect();
+    let auth_methods = TokenEndpointAuthMethod::NAMES;
+    let confidential: Vec<_> = auth_methods.iter().filter(|method| **method != "none").collect();
     let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth/authorize"),
@@ -56,23 +56,23 @@ fn server_metadata(ctx: &Ctx) -> Value {
         "end_session_endpoint": at("/oauth/logout"),
         "scopes_supported": ctx.scopes().supported().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "response_types_supported": ["code"],
-        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
-        "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
+        "response_modes_supported": ResponseMode::NAMES,
+        "grant_types_supported": GrantType::NAMES,
         "token_endpoint_auth_methods_supported": auth_methods,
         "token_endpoint_auth_signing_alg_values_supported": dpop::ALGORITHMS,
         "revocation_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_signing_alg_values_supported": dpop::ALGORITHMS,
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": dpop::ALGORITHMS,
-        "introspection_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
+        "introspection_signing_alg_values_supported": SigningAlg::NAMES,
         "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "require_pushed_authorization_requests": false,
-        "prompt_values_supported": Prompt::ALL.map(Prompt::as_str),
+        "prompt_values_supported": Prompt::NAMES,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
-        "userinfo_signing_alg_values_supported": SigningAlg::ALL.map(SigningAlg::as_str),
+        "id_token_signing_alg_values_supported": SigningAlg::NAMES,
+        "userinfo_signing_alg_values_supported": SigningAlg::NAMES,
         "claim_types_supported": ["normal"],
         "claims_supported": claims(ctx),
         "ui_locales_supported": Lang::ALL.map(Lang::tag),

@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_signed_token_verifies_after_the_key_was_stored() {
-        for alg in SigningAlg::ALL {
+        for &alg in SigningAlg::ALL {
             let key = SigningKey::generate(alg).unwrap();
             let again = SigningKey::from_private_jwk(alg, &key.private_jwk()).unwrap();
             assert_eq!(key.kid(), again.kid());
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_published_key_is_public() {
-        for alg in SigningAlg::ALL {
+        for &alg in SigningAlg::ALL {
             let jwk = SigningKey::generate(alg).unwrap().published_jwk();
             for member in ["d", "p", "q", "dp", "dq", "qi"] {
                 assert!(jwk.get(member).is_none(), "{member}");

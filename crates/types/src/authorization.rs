@@ -2,63 +2,37 @@
 
 use std::fmt;
 
-/// How the answer reaches the client (OAuth 2.0 Multiple Response Type Encoding Practices section 2.1,
-/// OAuth 2.0 Form Post Response Mode).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ResponseMode {
-    /// In the query of the redirect URI.
-    #[default]
-    Query,
-    /// In its fragment.
-    Fragment,
-    /// In a form that the browser posts to it.
-    FormPost,
-}
+use serde::{Serialize, Serializer};
 
-impl ResponseMode {
-    /// Every mode, in the order of the metadata document.
-    pub const ALL: [Self; 3] = [Self::Query, Self::Fragment, Self::FormPost];
-
-    /// The wire form.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Query => "query",
-            Self::Fragment => "fragment",
-            Self::FormPost => "form_post",
-        }
-    }
-
-    /// Reads the wire form.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == value)
+wire_names! {
+    /// How the answer reaches the client (OAuth 2.0 Multiple Response Type Encoding Practices section 2.1,
+    /// OAuth 2.0 Form Post Response Mode), in the order of the metadata document.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    #[derive(Default)]
+    pub enum ResponseMode {
+        /// In the query of the redirect URI.
+        #[default]
+        Query = "query",
+        /// In its fragment.
+        Fragment = "fragment",
+        /// In a form that the browser posts to it.
+        FormPost = "form_post",
     }
 }
 
-/// A value of `prompt` (OpenID Connect Core section 3.1.2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Prompt {
-    /// No page may be shown.
-    None,
-    /// The user signs in again.
-    Login,
-    /// The user is asked for consent.
-    Consent,
-    /// The user chooses an account.
-    SelectAccount,
-}
-
-impl Prompt {
-    /// Every value, in the order of the metadata document.
-    pub const ALL: [Self; 4] = [Self::None, Self::Login, Self::Consent, Self::SelectAccount];
-
-    /// The wire form.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Login => "login",
-            Self::Consent => "consent",
-            Self::SelectAccount => "select_account",
-        }
+wire_names! {
+    /// A value of `prompt` (OpenID Connect Core section 3.1.2.1), in the order of the metadata document.
+    #[non_exhaustive]
+    pub enum Prompt {
+        /// No page may be shown.
+        None = "none",
+        /// The user signs in again.
+        Login = "login",
+        /// The user is asked for consent.
+        Consent = "consent",
+        /// The user chooses an account.
+        SelectAccount = "select_account",
     }
 }
 
@@ -86,7 +60,7 @@ impl Prompts {
     pub fn parse(value: &str) -> Result<Self, PromptError> {
         let mut prompts = Vec::new();
         for name in value.split(' ').filter(|name| !name.is_empty()) {
-            let prompt = Prompt::ALL.into_iter().find(|prompt| prompt.as_str() == name).ok_or(PromptError)?;
+            let prompt = Prompt::parse(name).ok_or(PromptError)?;
             if !prompts.contains(&prompt) {
                 prompts.push(prompt);
             }
@@ -110,9 +84,26 @@ impl fmt::Display for Prompts {
     }
 }
 
+from_text!(Prompts, PromptError);
+
+impl Serialize for Prompts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tests::{assert_names, assert_text};
+
+    #[test]
+    fn names_of_modes_and_prompts() {
+        assert_names!(ResponseMode: "query", "fragment", "form_post");
+        assert_eq!(ResponseMode::default(), ResponseMode::Query);
+        assert_names!(Prompt: "none", "login", "consent", "select_account");
+        assert_text::<Prompts>(&["", "none", "login consent"], &["none login", "create", "Login"]);
+    }
 
     #[test]
     fn prompts_survive_being_stored() {

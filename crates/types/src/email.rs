@@ -1,7 +1,6 @@
 //! Email addresses as apps receive them.
 
 use email_address::{EmailAddress as Parsed, Options};
-use serde::Serialize;
 
 /// An email address: an addr-spec (RFC 5322 section 3.4.1) in ASCII, of 254 characters at most (RFC 5321
 /// section 4.5.3.1.3), without control characters. An address in a PDS's response is untrusted text.
@@ -12,8 +11,7 @@ use serde::Serialize;
 /// assert!(EmailAddress::parse("Alice <alice@mail.example>").is_none());
 /// assert!(EmailAddress::parse("alice@mail.example\r\nBcc: bob@mail.example").is_none());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
 impl EmailAddress {
@@ -35,9 +33,17 @@ impl EmailAddress {
     }
 }
 
+text_type!(EmailAddress: "an email address such as alice@mail.example");
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tests::assert_text_type;
+
+    #[test]
+    fn conversions() {
+        assert_text_type::<EmailAddress>(&["alice@mail.example", "Alice@mail.example"], &["alice", ""]);
+    }
 
     #[test]
     fn addresses_and_other_texts() {

@@ -1,11 +1,10 @@
 //! AT Protocol identities: a DID, and the handle that a user types.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Why an identifier was refused.
+///
+/// Exhaustive: see [the crate](crate#enums).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not a `did:plc` or `did:web` of the form that atproto allows.
@@ -23,8 +22,7 @@ pub enum IdentityError {
 }
 
 /// A decentralized identifier, `did:plc` or `did:web` (atproto specification "DID").
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Did(String);
 
 impl Did {
@@ -78,28 +76,10 @@ fn is_did_web_host(id: &str) -> bool {
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-impl fmt::Display for Did {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for Did {
-    type Error = IdentityError;
-    fn try_from(value: String) -> Result<Self, Self::Error> {
-        Self::parse(&value)
-    }
-}
-
-impl From<Did> for String {
-    fn from(did: Did) -> Self {
-        did.0
-    }
-}
+text_type!(Did, IdentityError);
 
 /// A handle: a domain name, lower case (atproto specification "Handle").
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(String);
 
 impl Handle {
@@ -131,24 +111,7 @@ impl Handle {
     }
 }
 
-impl fmt::Display for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for Handle {
-    type Error = IdentityError;
-    fn try_from(value: String) -> Result<Self, Self::Error> {
-        Self::parse(&value)
-    }
-}
-
-impl From<Handle> for String {
-    fn from(handle: Handle) -> Self {
-        handle.0
-    }
-}
+text_type!(Handle, IdentityError);
 
 /// At least two labels of letters, digits and inner hyphens; the last one begins with a letter.
 fn is_domain(value: &str) -> bool {
@@ -165,6 +128,8 @@ fn is_domain(value: &str) -> bool {
 }
 
 /// The account or server that a user typed to sign in.
+///
+/// Exhaustive: see [the crate](crate#enums).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignInInput {
     /// A handle: must resolve, and its DID must point back.
@@ -203,7 +168,19 @@ impl SignInInput {
             Handle::parse(text).map(Self::Handle)
         }
     }
+
+    /// What was typed, in its canonical form.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Handle(handle) => handle.as_str(),
+            Self::Did(did) => did.as_str(),
+            Self::Server(url) => url.as_str(),
+        }
+    }
 }
+
+from_text!(SignInInput, IdentityError);
+as_text!(SignInInput);
 
 /// The part after `at://` (RFC 3986 section 3.1: schemes in any case); `None` when the text is no such URI.
 pub fn in_at_uri(text: &str) -> Option<&str> {
@@ -231,6 +208,45 @@ fn parse_server(text: &str) -> Result<Url, IdentityError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tests::{assert_text, assert_text_type};
+
+    #[test]
+    fn conversions() {
+        let dids = ["did:plc:z72i7hdynmk6r22z27h6tvur", "did:web:example.com", "did:web:localhost%3A2583"];
+        assert_text_type::<Did>(&dids, &["", "did:plc:short", "did:key:z6Mk", "did:web:a.example:b"]);
+        assert_text_type::<Handle>(&["alice.example.com", "a.b"], &["", "alice", "alice.local", "@a.b"]);
+        assert_text::<SignInInput>(&["alice.test", dids[0], "https://pds.example.com/"], &["", "alice"]);
+        assert_eq!("AT://Alice.Test".parse::<SignInInput>().unwrap().as_ref(), "alice.test");
+    }
+
+    #[test]
+    fn forms_of_dids() {
+        for bad in [
+            "did:plc:z72i7hdynmk6r22z27h6tvu1",
+            "did:plc:z72i7hdynmk6r22z27h6tvurr",
+            "did:plc:Z72i7hdynmk6r22z27h6tvur",
+            "did:web:example",
+            "did:web:example.com%3A0",
+            "did:web:example.com%3A65536",
+            "did:web:example.com%3A",
+            "did:web:-a.example",
+            "did:web:a-.example",
+            "did:web:a..example",
+            "did:web:a.1example",
+        ] {
+            assert_eq!(Did::parse(bad), Err(IdentityError::Did), "{bad}");
+        }
+        let did = |text: &str| Did::parse(text).unwrap();
+        assert_eq!(did("did:web:localhost%3A2583").web_host().as_deref(), Some("localhost:2583"));
+        assert_eq!(did("did:web:a.example%3a80").web_host().as_deref(), Some("a.example:80"));
+        assert_eq!(did("did:plc:z72i7hdynmk6r22z27h6tvur").web_host(), None);
+        let host = |length: usize| format!("{}.example", vec!["a".repeat(59); length].join("."));
+        let (long, longer) = (did(&format!("did:web:{}", host(4))), format!("did:web:{}%3A80", host(4)));
+        assert_eq!((long.as_str().len(), long.fits_sub()), (255, true));
+        assert!(!did(&longer).fits_sub());
+        assert_eq!(Did::parse(&format!("did:web:{}", host(5))), Err(IdentityError::Did));
+        assert_eq!(Handle::parse(&format!("{}.example", "a".repeat(64))), Err(IdentityError::Handle));
+    }
 
     #[test]
     fn input_forms() {

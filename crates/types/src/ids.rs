@@ -1,8 +1,6 @@
 //! A type for every kind of identifier: mixing two up does not compile.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 
 use crate::rng::Rng;
 use crate::secret::{Browser, DeviceCode, PlainToken, TokenHash};
@@ -12,12 +10,11 @@ use crate::time_prefix;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
-            /// Takes an identifier as it came from the wire or the database.
+            /// Takes an identifier that was checked or made before, or one of which nothing is known.
             pub fn new(value: impl Into<String>) -> Self {
                 Self(value.into())
             }
@@ -32,10 +29,44 @@ macro_rules! id {
                 self.0
             }
         }
+    };
+}
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+/// An identifier that may be any text.
+macro_rules! opaque_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        id!($(#[$doc])* $name);
+        as_text!($name);
+
+        impl std::str::FromStr for $name {
+            type Err = Infallible;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Ok(Self::new(text))
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self::new(text)
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <String as serde::Deserialize>::deserialize(deserializer).map(Self)
             }
         }
     };
@@ -66,49 +97,49 @@ macro_rules! random_id {
     };
 }
 
-id! {
+opaque_id! {
     /// A client's identifier *with us* (RFC 6749 section 2.2).
     ClientId
 }
 random_id!(ClientId, "cw_client_");
 
-id! {
+opaque_id! {
     /// Our own identifier *with an upstream server*: never sent to a client of ours.
     UpstreamClientId
 }
 
-id! {
+opaque_id! {
     /// One authorization request of a client, from `/oauth/authorize` to the decision.
     AuthRequestId
 }
 time_prefixed_id!(AuthRequestId, "ar_");
 
-id! {
+opaque_id! {
     /// One sign-in from the request that began it to the last token of its session, in log lines: it grants
     /// no access.
     CorrelationId
 }
 random_id!(CorrelationId, "c_");
 
-id! {
+opaque_id! {
     /// One server process on a database that it may share with others.
     NodeId
 }
 random_id!(NodeId, "node_");
 
-id! {
+opaque_id! {
     /// One proof that a browser's user owns an account.
     AccountProofId
 }
 random_id!(AccountProofId, "ap_");
 
-id! {
+opaque_id! {
     /// One session at a user's PDS: a chain of token sets.
     UpstreamSessionId
 }
 time_prefixed_id!(UpstreamSessionId, "us_");
 
-id! {
+opaque_id! {
     /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged. Of a session
     /// on a device without one, the hash of the code that it began with.
     BrowserSessionId
@@ -126,7 +157,7 @@ impl BrowserSessionId {
     }
 }
 
-id! {
+opaque_id! {
     /// The boundary that clients, sessions and tokens never cross.
     TenantId
 }
@@ -139,7 +170,7 @@ impl TenantId {
     }
 }
 
-id! {
+opaque_id! {
     /// The `state` that we send to an upstream authorization server (RFC 6749 section 4.1.1).
     OauthState
 }
@@ -149,6 +180,7 @@ id! {
     /// A pushed request's reference (RFC 9126 section 2.2).
     RequestUri
 }
+text_type!(RequestUri: "a request_uri of this server");
 
 impl RequestUri {
     /// The prefix of every request URI that we hand out.
@@ -170,6 +202,7 @@ id! {
     /// The thumbprint of a key whose possession was proved (RFC 7638): the `jkt` of DPoP.
     Jkt
 }
+text_type!(Jkt: "the 43 characters of base64url(SHA-256)");
 
 impl Jkt {
     /// Reads the thumbprint of a request: the 43 characters of base64url(SHA-256).
@@ -177,5 +210,62 @@ impl Jkt {
         let shaped =
             text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         shaped.then(|| Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemRng;
+    use crate::wire::tests::assert_text_type;
+
+    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+
+    #[test]
+    fn conversions_of_opaque_ids() {
+        let any = ["", "a", " \u{e9}\0"];
+        assert_text_type::<ClientId>(&any, &[]);
+        assert_text_type::<TenantId>(&any, &[]);
+        assert_eq!(
+            (ClientId::from("a"), ClientId::from("b".to_owned())),
+            (ClientId::new("a"), ClientId::new("b"))
+        );
+        assert_eq!((ClientId::new("a").as_str(), ClientId::new("b").into_string().as_str()), ("a", "b"));
+        assert_eq!(TenantId::default_tenant().as_str(), "default");
+    }
+
+    #[test]
+    fn conversions_of_checked_ids() {
+        let bad = [&JKT[1..], &JKT.replace('-', "+"), &format!("{JKT}A")];
+        assert_text_type::<Jkt>(&[JKT, &JKT.replace('-', "_")], &bad);
+        let uri = format!("{}x", RequestUri::PREFIX);
+        assert_text_type::<RequestUri>(
+            &[&uri, RequestUri::PREFIX],
+            &["", "https://app.example/request", &uri[1..]],
+        );
+    }
+
+    #[test]
+    fn ids_that_we_make() {
+        let at = UnixMillis::from_millis(1_700_000_000_000);
+        let random = |id: &str, prefix: &str| id.strip_prefix(prefix).map(str::len);
+        assert_eq!(random(ClientId::random(&SystemRng).as_str(), "cw_client_"), Some(22));
+        assert_eq!(random(CorrelationId::random(&SystemRng).as_str(), "c_"), Some(22));
+        assert_eq!(random(NodeId::random(&SystemRng).as_str(), "node_"), Some(22));
+        assert_eq!(random(AccountProofId::random(&SystemRng).as_str(), "ap_"), Some(22));
+        assert_eq!(random(OauthState::random(&SystemRng).as_str(), ""), Some(22));
+        assert_eq!(random(AuthRequestId::issued(&SystemRng, at).as_str(), "ar_18bcfe56800"), Some(22));
+        assert_eq!(random(UpstreamSessionId::issued(&SystemRng, at).as_str(), "us_18bcfe56800"), Some(22));
+        let uri = RequestUri::issued(&SystemRng, at);
+        assert_eq!(random(uri.as_str(), "urn:ietf:params:oauth:request_uri:18bcfe56800"), Some(43));
+        assert_ne!(uri, RequestUri::issued(&SystemRng, at));
+    }
+
+    #[test]
+    fn devices_are_no_browsers() {
+        let code = PlainToken::<DeviceCode>::presented("c").hash();
+        let browser = PlainToken::<Browser>::presented("c");
+        assert_eq!(BrowserSessionId::of(&browser).as_str(), browser.hash().as_str());
+        assert_eq!(BrowserSessionId::of_device(&code).as_str(), format!("device:{}", code.as_str()));
     }
 }

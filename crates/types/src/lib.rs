@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[macro_use]
+mod wire;
+
 pub mod authorization;
 pub mod client;
 mod email;
@@ -40,4 +43,5 @@ pub use secret::{PlainToken, Secret, TokenHash, TokenKind};
 pub use session::{SessionKind, SessionState};
 pub use signing_alg::SigningAlg;
 pub use time::{Timestamp, UnixMillis};
+pub use wire::ParseError;
 pub use wire_text::WireText;

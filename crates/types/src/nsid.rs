@@ -1,7 +1,6 @@
 //! Names of record types, methods and permission sets in the AT Protocol.
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
 /// Not a namespaced identifier.
@@ -115,15 +114,17 @@ impl Hash for Nsid {
     }
 }
 
-impl fmt::Display for Nsid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(Nsid, NsidError);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tests::assert_text_type;
+
+    #[test]
+    fn conversions() {
+        assert_text_type::<Nsid>(&["app.bsky.feed.post", "A.b.C"], &["", "app.bsky", "app.bsky.*"]);
+    }
 
     #[test]
     fn what_an_nsid_is() {

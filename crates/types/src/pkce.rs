@@ -12,6 +12,7 @@ use crate::rng::Rng;
 
 /// Why PKCE input was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PkceError {
     /// The challenge is not the 43 base64url characters of a SHA-256.
     #[error("code_challenge must be the 43 characters of base64url(SHA-256(code_verifier))")]
@@ -58,6 +59,8 @@ impl CodeChallenge {
     }
 }
 
+text_type!(CodeChallenge, PkceError);
+
 /// The `code_verifier`: a secret of the client that began the request.
 #[derive(Clone)]
 pub struct CodeVerifier(Zeroizing<String>);
@@ -92,6 +95,8 @@ impl CodeVerifier {
     }
 }
 
+from_text!(CodeVerifier, PkceError);
+
 impl fmt::Debug for CodeVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CodeVerifier(redacted)")
@@ -101,6 +106,31 @@ impl fmt::Debug for CodeVerifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::tests::assert_text_type;
+
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    #[test]
+    fn conversions() {
+        assert_text_type::<CodeChallenge>(&[CHALLENGE, VERIFIER], &["", "plain"]);
+        let read: CodeVerifier = VERIFIER.parse().unwrap();
+        assert_eq!((read.expose(), read.challenge().as_str()), (VERIFIER, CHALLENGE));
+        assert_eq!(CodeVerifier::try_from(VERIFIER).unwrap().expose(), VERIFIER);
+        assert_eq!(CodeVerifier::try_from(VERIFIER.to_owned()).unwrap().expose(), VERIFIER);
+        let json = serde_json::json!(VERIFIER);
+        assert_eq!(serde_json::from_value::<CodeVerifier>(json).unwrap().expose(), VERIFIER);
+        assert!(serde_json::from_str::<CodeVerifier>("\"short\"").is_err());
+        assert_eq!(format!("{read:?}"), "CodeVerifier(redacted)");
+    }
+
+    #[test]
+    fn lengths_of_verifiers() {
+        for (length, valid) in [(42, false), (43, true), (128, true), (129, false)] {
+            assert_eq!(CodeVerifier::parse(&"-._~".repeat(33)[..length.min(132)]).is_ok(), valid, "{length}");
+        }
+        assert_eq!(CodeVerifier::random(&crate::SystemRng).expose().len(), 43);
+    }
 
     #[test]
     fn refuses_what_is_not_s256() {

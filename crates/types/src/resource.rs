@@ -1,8 +1,5 @@
 //! Resource indicators (RFC 8707): where a token is to be used.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -11,6 +8,7 @@ const MAX_BYTES: usize = 2048;
 
 /// Why a token cannot be issued for a resource. The texts are for an `error_description`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResourceError {
     /// Not an absolute URI without a fragment (RFC 8707 section 2).
     #[error(
@@ -23,8 +21,7 @@ pub enum ResourceError {
 }
 
 /// A resource, byte for byte as the client named it: it becomes the `aud` of a token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resource(String);
 
 impl Resource {
@@ -70,11 +67,7 @@ impl Resource {
     }
 }
 
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(Resource, ResourceError);
 
 /// The resources that a grant or a token names, in the order in which they were named. None at all means the
 /// server itself.
@@ -182,6 +175,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::tests::assert_text_type;
+
+    #[test]
+    fn conversions() {
+        assert_text_type::<Resource>(
+            &["https://a.example", "https://a.example/", "urn:a:b"],
+            &["", "/a", "a b"],
+        );
+    }
 
     const ISSUER: &str = "https://as.example";
 

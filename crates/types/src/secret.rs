@@ -1,10 +1,12 @@
-//! Secrets: no `Display`, a redacted `Debug`, wiped on drop.
+//! Secrets: no `Display`, a redacted `Debug`, wiped on drop. They are read from the wire, and written to it by `expose`
+//! only: there is no `Serialize`.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -43,6 +45,24 @@ impl Secret {
             let _ = write!(out, "{byte:02x}");
             out
         })
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 
@@ -175,6 +195,24 @@ impl PlainToken<Browser> {
     }
 }
 
+impl<K> From<String> for PlainToken<K> {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text), PhantomData)
+    }
+}
+
+impl<K> From<&str> for PlainToken<K> {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl<'de, K> Deserialize<'de> for PlainToken<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
 impl<K> Clone for PlainToken<K> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
@@ -259,6 +297,43 @@ mod tests {
             assert_ne!(one, random_part::<Registration>());
         }
         random_part::<Browser>();
+        random_part::<DeviceCode>();
+    }
+
+    #[test]
+    fn conversions() {
+        let (new, json) = (Secret::new("hunter2"), serde_json::from_str::<Secret>("\"hunter2\"").unwrap());
+        for secret in [new, json, Secret::from("hunter2"), Secret::from("hunter2".to_owned())] {
+            assert_eq!((secret.expose(), &*format!("{secret:?}")), ("hunter2", "Secret(redacted)"));
+            assert_eq!(secret.fingerprint(), "f52fbd32");
+        }
+        let presented = PlainToken::<Access>::presented("cw_at_x");
+        let json = serde_json::from_str::<PlainToken<Access>>("\"cw_at_x\"").unwrap();
+        for token in [presented.clone(), presented, json, "cw_at_x".into(), "cw_at_x".to_owned().into()] {
+            assert_eq!((token.expose(), &*format!("{token:?}")), ("cw_at_x", "PlainToken(cw_at_…)"));
+        }
+    }
+
+    #[test]
+    fn equal_when_all_of_it_is() {
+        assert_eq!(Secret::new("hunter2"), Secret::new("hunter2"));
+        for other in ["hunter3", "Hunter2", "hunter22", "hunter", ""] {
+            assert_ne!(Secret::new("hunter2"), Secret::new(other));
+        }
+        let hash = PlainToken::<Access>::presented("a").hash();
+        let stored = TokenHash::<Access>::from_stored(hash.as_str());
+        assert_eq!((&stored, stored.as_str()), (&hash.clone(), hash.as_str()));
+        assert_eq!(format!("{stored:?}"), "TokenHash(…)");
+        assert!(stored.matches(&PlainToken::presented("a")) && !stored.matches(&PlainToken::presented("b")));
+        assert_ne!(stored, PlainToken::presented("b").hash());
+        assert_ne!(stored, TokenHash::from_stored(""));
+    }
+
+    #[test]
+    fn forms_are_made_for_one_browser() {
+        let [own, other] = [1, 2].map(|_| PlainToken::<Browser>::random(&SystemRng));
+        assert!(own.accepts_form_token(&own.form_token()) && !own.accepts_form_token(&other.form_token()));
+        assert!(!own.accepts_form_token("") && own.form_token().len() == 43);
     }
     #[test]
     fn hashes_of_issued_tokens_are_in_the_order_of_time() {

@@ -1,33 +1,20 @@
 //! Kinds and states of upstream sessions.
 
-use serde::{Deserialize, Serialize};
-
 use crate::scope::{OwnScope, Scope, ScopeValue};
 
-/// Kind of a session: interactive or automation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionKind {
-    /// A sign-in in a browser or app: ends on logout, after 7 idle days, or when revoked.
-    Device,
-    /// Automation: ends by explicit revocation only.
-    Background,
+wire_names! {
+    /// Kind of a session: interactive or automation.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum SessionKind {
+        /// A sign-in in a browser or app: ends on logout, after 7 idle days, or when revoked.
+        Device = "device",
+        /// Automation: ends by explicit revocation only.
+        Background = "background",
+    }
 }
 
 impl SessionKind {
-    /// The form on the wire and in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Device => "device",
-            Self::Background => "background",
-        }
-    }
-
-    /// Reads the form of tables.
-    pub fn parse(value: &str) -> Option<Self> {
-        [Self::Device, Self::Background].into_iter().find(|kind| kind.as_str() == value)
-    }
-
     /// The kind that an authorization for this scope creates: automation if it asks for `background_access`.
     pub fn asked_by(scope: &Scope) -> Self {
         if scope.has(&ScopeValue::Own(OwnScope::BackgroundAccess)) { Self::Background } else { Self::Device }
@@ -42,35 +29,39 @@ impl SessionKind {
     }
 }
 
-/// Where a session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionState {
-    /// Signed in upstream; the user has not consented to the client yet.
-    Pending,
-    /// In use.
-    Active,
-    /// The upstream ended it: the user has to sign in again.
-    ReauthRequired,
-    /// Ended. Its upstream tokens are revoked or about to be.
-    Ended,
+wire_names! {
+    /// Where a session stands.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum SessionState {
+        /// Signed in upstream; the user has not consented to the client yet.
+        Pending = "pending",
+        /// In use.
+        Active = "active",
+        /// The upstream ended it: the user has to sign in again.
+        ReauthRequired = "reauth_required",
+        /// Ended. Its upstream tokens are revoked or about to be.
+        Ended = "ended",
+    }
 }
 
-impl SessionState {
-    /// The form on the wire and in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::ReauthRequired => "reauth_required",
-            Self::Ended => "ended",
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::tests::assert_names;
+
+    #[test]
+    fn names_of_kinds_and_states() {
+        assert_names!(SessionKind: "device", "background");
+        assert_names!(SessionState: "pending", "active", "reauth_required", "ended");
     }
 
-    /// Reads the form of tables.
-    pub fn parse(value: &str) -> Option<Self> {
-        [Self::Pending, Self::Active, Self::ReauthRequired, Self::Ended]
-            .into_iter()
-            .find(|state| state.as_str() == value)
+    #[test]
+    fn background_access_is_asked_for() {
+        let asked = |scope| SessionKind::asked_by(&Scope::parse(scope).unwrap());
+        assert_eq!(asked("atproto background_access"), SessionKind::Background);
+        assert_eq!(asked("atproto offline_access"), SessionKind::Device);
+        assert_eq!(SessionKind::Device.idle_seconds(), Some(604_800));
+        assert_eq!(SessionKind::Background.idle_seconds(), None);
     }
 }

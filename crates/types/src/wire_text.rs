@@ -1,8 +1,6 @@
 //! Text within the characters that OAuth's errors may hold.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
+use crate::ParseError;
 
 /// The longest text, in characters.
 const MAX_CHARS: usize = 1024;
@@ -34,11 +32,18 @@ impl WireText {
         Some(Self::new(text)).filter(|tame| tame.as_str() == text)
     }
 
+    fn parse(text: &str) -> Result<Self, ParseError> {
+        Self::unchanged(text)
+            .ok_or(ParseError::new("printable ASCII without quotation marks and backslashes"))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+text_type!(WireText, ParseError);
 
 /// RFC 6749 section 5.2: `%x20-21 / %x23-5B / %x5D-7E`.
 const fn replace(c: char) -> char {
@@ -49,23 +54,17 @@ const fn replace(c: char) -> char {
     }
 }
 
-impl fmt::Display for WireText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Serialize for WireText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::tests::assert_text_type;
+
+    #[test]
+    fn conversions() {
+        assert_text_type::<WireText>(&["", "scope 'x' is unknown"], &["\"", "é", "a\\b", "a\nb"]);
+    }
 
     #[test]
     fn long_texts_end_in_dots() {

@@ -120,7 +120,7 @@ fn document(required: &[&str]) -> Value {
 }
 
 fn error() -> Value {
-    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    let codes = ErrorCode::NAMES;
     object(
         &json!({
             "error": { "type": "string", "enum": codes, "description": "decide by this" },

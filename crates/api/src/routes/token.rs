@@ -53,7 +53,7 @@ pub(crate) async fn token(
 }
 
 fn known_grants() -> String {
-    GrantType::ALL.map(GrantType::as_str).join(", ")
+    GrantType::NAMES.join(", ")
 }
 
 async fn grant(

@@ -126,7 +126,7 @@ pub async fn ensure(ctx: &Ctx) -> Result<Arc<KeySet>, Internal> {
     if is_complete(&keys) {
         return Ok(keys);
     }
-    for alg in SigningAlg::ALL.into_iter().filter(|alg| !keys.signing.contains_key(alg)) {
+    for alg in SigningAlg::ALL.iter().copied().filter(|alg| !keys.signing.contains_key(alg)) {
         make(ctx, alg).await?;
     }
     ctx.issuer_keys().forget();
@@ -189,7 +189,7 @@ pub(crate) async fn list(ctx: &Ctx) -> Result<Vec<(SigningAlg, StoredKey)>, Inte
     ctx.store()
         .read(move |c| {
             let mut all = Vec::new();
-            for alg in SigningAlg::ALL {
+            for &alg in SigningAlg::ALL {
                 let keys = keys::list_signing_keys(c, &ring, purpose(alg))?;
                 all.extend(keys.into_iter().map(|key| (alg, key)));
             }

@@ -102,7 +102,7 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
         Ok(Some(ring)) => {
             report.add("encryption key", Good("loaded".to_owned()));
             let ring = Arc::new(ring);
-            for alg in SigningAlg::ALL {
+            for &alg in SigningAlg::ALL {
                 report.add(&format!("signing key {alg}"), signing_key(&store, &ring, alg).await);
             }
             match UpstreamProfile::key_in_use(&store, &ring).await {

@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, command: KeysCommand) -> anyhow::Result
 
 async fn list(store: &Store, ring: &Arc<EncryptionKeyRing>) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    for alg in SigningAlg::ALL {
+    for &alg in SigningAlg::ALL {
         let ring = Arc::clone(ring);
         let stored = store
             .read::<_, StoreError, _>(move |c| keys::list_signing_keys(c, &ring, issuer_keys::purpose(alg)))

@@ -91,7 +91,8 @@ impl Row {
     }
 
     fn into_domain(self) -> Result<Client, StoreError> {
-        let redirect_uris: Vec<RedirectUri> = column("redirect_uris").json(&self.redirect_uris)?;
+        let redirect_uris: Vec<String> = column("redirect_uris").json(&self.redirect_uris)?;
+        let redirect_uris = redirect_uris.into_iter().map(RedirectUri::from_stored).collect();
         let grant_types: Vec<GrantType> = column("grant_types").json(&self.grant_types)?;
         let method = TokenEndpointAuthMethod::parse(&self.token_endpoint_auth_method);
         let times = self.document_checked_at.zip(self.document_fresh_until);

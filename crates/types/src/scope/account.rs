@@ -3,52 +3,31 @@
 use std::fmt;
 
 use super::syntax::{Syntax, Writer};
-use super::value::{ScopeValueError, known};
+use super::value::ScopeValueError;
 
-/// A part of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AccountAttr {
-    /// The email address.
-    Email,
-    /// All records at once, as a file.
-    Repo,
-    /// Whether the account is active.
-    Status,
-}
-
-impl AccountAttr {
-    /// Every part.
-    pub const ALL: [Self; 3] = [Self::Email, Self::Repo, Self::Status];
-
-    /// The form in a scope.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Repo => "repo",
-            Self::Status => "status",
-        }
+wire_names! {
+    /// A part of an account.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum AccountAttr {
+        /// The email address.
+        Email = "email",
+        /// All records at once, as a file.
+        Repo = "repo",
+        /// Whether the account is active.
+        Status = "status",
     }
 }
 
-/// An action on a part of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AccountAction {
-    /// See it.
-    Read,
-    /// See and change it.
-    Manage,
-}
-
-impl AccountAction {
-    /// Every action.
-    pub const ALL: [Self; 2] = [Self::Read, Self::Manage];
-
-    /// The form in a scope.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Manage => "manage",
-        }
+wire_names! {
+    /// An action on a part of an account; each allows the ones before it.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum AccountAction {
+        /// See it.
+        Read = "read",
+        /// See and change it.
+        Manage = "manage",
     }
 }
 
@@ -76,11 +55,11 @@ impl AccountScope {
         syntax.only(&["attr", "action"])?;
         let attr = syntax.one_positional("attr")?;
         let refused = ScopeValueError::Invalid { name: "attr", expected: "email, repo or status" };
-        let attr = known(AccountAttr::ALL, AccountAttr::as_str, attr, refused)?;
+        let attr = AccountAttr::parse(attr).ok_or(refused)?;
         let mut action = AccountAction::Read;
         for value in syntax.values("action") {
             let refused = ScopeValueError::Invalid { name: "action", expected: "read or manage" };
-            action = action.max(known(AccountAction::ALL, AccountAction::as_str, value, refused)?);
+            action = action.max(AccountAction::parse(value).ok_or(refused)?);
         }
         Ok(Self { attr, action })
     }
@@ -97,25 +76,15 @@ impl fmt::Display for AccountScope {
     }
 }
 
-/// A part of a user's identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IdentityAttr {
-    /// The handle.
-    Handle,
-    /// Everything: handle, keys, and the server that hosts the account.
-    Any,
-}
-
-impl IdentityAttr {
-    /// Every part.
-    pub const ALL: [Self; 2] = [Self::Handle, Self::Any];
-
-    /// The form in a scope.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Handle => "handle",
-            Self::Any => "*",
-        }
+wire_names! {
+    /// A part of a user's identity; each contains the ones before it.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum IdentityAttr {
+        /// The handle.
+        Handle = "handle",
+        /// Everything: handle, keys, and the server that hosts the account.
+        Any = "*",
     }
 }
 
@@ -136,7 +105,7 @@ impl IdentityScope {
         syntax.only(&["attr"])?;
         let attr = syntax.one_positional("attr")?;
         let refused = ScopeValueError::Invalid { name: "attr", expected: "handle or *" };
-        let attr = known(IdentityAttr::ALL, IdentityAttr::as_str, attr, refused)?;
+        let attr = IdentityAttr::parse(attr).ok_or(refused)?;
         Ok(Self { attr })
     }
 }

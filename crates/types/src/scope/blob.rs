@@ -38,11 +38,7 @@ impl MediaRange {
     }
 }
 
-impl fmt::Display for MediaRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(MediaRange: "a media type such as image/png, image/* or */*");
 
 fn is_name(text: &str) -> bool {
     (1..=127).contains(&text.len())

@@ -20,7 +20,7 @@ mod value;
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 pub use self::account::{AccountAction, AccountAttr, AccountScope, IdentityAttr, IdentityScope};
 pub use self::blob::{BlobScope, MediaRange};
@@ -33,6 +33,7 @@ pub use self::value::{OwnScope, ScopeValue, ScopeValueError, Transition};
 
 /// Why a scope was refused. The text holds only characters that an `error_description` may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScopeError {
     /// A character outside `%x21 / %x23-5B / %x5D-7E`.
     #[error("scope must be a space-separated list of printable ASCII values without quotes or backslashes")]
@@ -218,12 +219,7 @@ impl Serialize for Scope {
     }
 }
 
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+from_text!(Scope, ScopeError);
 
 impl IntoIterator for Scope {
     type Item = ScopeValue;

@@ -6,6 +6,8 @@ use super::ScopeValueError;
 use crate::nsid::Nsid;
 
 /// Every name, or those that are listed. Partial wildcards such as `app.bsky.*` do not exist.
+///
+/// Exhaustive: see [the crate](crate#enums).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Names {
     /// `*`.

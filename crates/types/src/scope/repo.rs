@@ -5,31 +5,20 @@ use std::fmt;
 
 use super::names::Names;
 use super::syntax::{Syntax, Writer};
-use super::value::{ScopeValueError, known};
+use super::value::ScopeValueError;
 use crate::nsid::Nsid;
 
-/// An action on a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RepoAction {
-    /// Make one.
-    Create,
-    /// Change one.
-    Update,
-    /// Remove one.
-    Delete,
-}
-
-impl RepoAction {
-    /// Every action, in canonical order.
-    pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
-
-    /// The form in a scope.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
+wire_names! {
+    /// An action on a record, in canonical order.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum RepoAction {
+        /// Make one.
+        Create = "create",
+        /// Change one.
+        Update = "update",
+        /// Remove one.
+        Delete = "delete",
     }
 }
 
@@ -83,7 +72,7 @@ impl RepoScope {
         let refused = ScopeValueError::Invalid { name: "action", expected: "create, update or delete" };
         let mut actions = syntax
             .values("action")
-            .map(|value| known(RepoAction::ALL, RepoAction::as_str, value, refused.clone()))
+            .map(|value| RepoAction::parse(value).ok_or(refused.clone()))
             .collect::<Result<BTreeSet<_>, _>>()?;
         if actions.is_empty() {
             actions.extend(RepoAction::ALL);

@@ -1,7 +1,5 @@
 //! Scopes that only a third-party resource interprets.
 
-use std::fmt;
-
 use super::value::{OwnScope, ScopeValue};
 
 /// The longest name, in bytes.
@@ -25,7 +23,7 @@ impl ResourceScope {
     pub fn parse(token: &str) -> Option<Self> {
         let is_legal = |b: u8| b == 0x21 || (0x23..=0x5b).contains(&b) || (0x5d..=0x7e).contains(&b);
         let head = token.split([':', '?']).next().unwrap_or_default();
-        let is_ours = ATPROTO.contains(&head) || OwnScope::ALL.iter().any(|own| own.as_str() == token);
+        let is_ours = ATPROTO.contains(&head) || OwnScope::parse(token).is_some();
         let is_token = (1..=MAX_BYTES).contains(&token.len()) && token.bytes().all(is_legal);
         (is_token && !is_ours).then(|| Self(token.to_owned()))
     }
@@ -36,11 +34,7 @@ impl ResourceScope {
     }
 }
 
-impl fmt::Display for ResourceScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(ResourceScope: "a scope token that is not one of this server");
 
 impl From<ResourceScope> for ScopeValue {
     fn from(scope: ResourceScope) -> Self {

@@ -31,11 +31,7 @@ impl Service {
     }
 }
 
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(Service: "a service such as did:web:api.example.com#service_name");
 
 /// RFC 3986 section 3.5.
 fn is_fragment(text: &str) -> bool {
@@ -57,6 +53,8 @@ const fn is_hex(byte: u8) -> bool {
 }
 
 /// Which services may be called.
+///
+/// Exhaustive: see [the crate](crate#enums).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Audience {
     /// `*`.

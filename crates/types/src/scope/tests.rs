@@ -1,5 +1,6 @@
 use super::*;
 use crate::nsid::Nsid;
+use crate::wire::tests::{assert_names, assert_text, assert_text_type};
 
 mod properties;
 
@@ -13,6 +14,91 @@ fn value(text: &str) -> ScopeValue {
 
 fn nsid(text: &str) -> Nsid {
     Nsid::parse(text).unwrap()
+}
+
+#[test]
+fn conversions() {
+    assert_names!(Transition: "transition:generic", "transition:email", "transition:chat.bsky");
+    assert_names!(
+        OwnScope: "openid", "profile", "email", "offline_access", "background_access", "address", "phone"
+    );
+    assert_names!(RepoAction: "create", "update", "delete");
+    assert_names!(AccountAttr: "email", "repo", "status");
+    assert_names!(AccountAction: "read", "manage");
+    assert_names!(IdentityAttr: "handle", "*");
+    assert_text::<Scope>(&["", "atproto", "atproto repo:*?action=create"], &["nonsense", "atproto\topenid"]);
+    let values = ["atproto", "transition:email", "openid", "repo:a.b.c", "rpc:a.b.c?aud=*", "blob:*/*"];
+    assert_text::<ScopeValue>(&values, &["", "repo:app.bsky", "mcp:tools", "rpc:*?aud=*"]);
+    assert_text_type::<MediaRange>(&["*/*", "image/*", "image/png"], &["", "image", "*/png", "image/p ng"]);
+    assert_text_type::<Service>(
+        &[APPVIEW, "did:web:a.example#b%2F"],
+        &[
+            "",
+            "did:web:a.example",
+            "did:web:a.example#",
+            "did:web:a.example#%2",
+            "did:web:a.example#%g0",
+            "did:web:a.example#<",
+        ],
+    );
+    assert_text_type::<ResourceScope>(
+        &["mcp:tools", "notes:read"],
+        &["", "openid", "repo:read", "a b", "a\"b"],
+    );
+}
+
+#[test]
+fn named_in_whatever_form() {
+    let scope = scope("atproto repo:a.b.c?action=create");
+    assert!(scope.contains("atproto") && scope.contains("repo?collection=a.b.c&action=create"));
+    assert!(!scope.contains("repo:a.b.c") && !scope.contains("nonsense") && !scope.contains("openid"));
+    assert!(!scope.is_empty() && Scope::default().is_empty());
+}
+
+#[test]
+fn a_client_may_ask_for_the_scopes_of_resources() {
+    let asked = Scope::parse_asked("atproto mcp:tools openid").unwrap();
+    assert_eq!(asked.iter().map(ScopeValue::is_atproto).collect::<Vec<_>>(), [true, false, false]);
+    assert!(asked.has(&ResourceScope::parse("mcp:tools").unwrap().into()));
+    assert_eq!(asked.to_string(), "atproto mcp:tools openid");
+    for bad in ["repo:app.bsky", "transition:x", "include", "é"] {
+        assert!(Scope::parse_asked(bad).is_err(), "{bad}");
+    }
+    assert_eq!(
+        Scope::from_stored("atproto repo:app.bsky mcp:tools").unwrap().to_string(),
+        "atproto mcp:tools"
+    );
+    assert_eq!(Scope::from_stored("é"), Err(ScopeError::Characters));
+    assert!(
+        ResourceScope::parse(&"a".repeat(256)).is_some() && ResourceScope::parse(&"a".repeat(257)).is_none()
+    );
+}
+
+#[test]
+fn parts_permit_what_they_name() {
+    let ScopeValue::Repo(repo) = value("repo:a.b.c?action=create&action=delete") else { panic!() };
+    assert!(
+        repo.permits(RepoAction::Create, &nsid("a.b.c")) && repo.permits(RepoAction::Delete, &nsid("A.b.C"))
+    );
+    assert!(
+        !repo.permits(RepoAction::Update, &nsid("a.b.c"))
+            && !repo.permits(RepoAction::Create, &nsid("a.b.d"))
+    );
+    let account = |attr, action| AccountScope { attr, action };
+    let (read, manage) = (AccountAction::Read, AccountAction::Manage);
+    let [email, status] = [AccountAttr::Email, AccountAttr::Status];
+    assert_eq!(account(email, read).meet(account(email, manage)), Some(account(email, read)));
+    assert_eq!(account(email, manage).meet(account(email, manage)), Some(account(email, manage)));
+    assert_eq!(account(email, read).meet(account(status, read)), None);
+    assert!(account(email, manage).permits(email, read) && !account(email, read).permits(email, manage));
+    assert!(!account(status, manage).permits(email, read));
+    let identity = |attr| IdentityScope { attr };
+    assert!(identity(IdentityAttr::Any).permits(IdentityAttr::Handle));
+    assert!(!identity(IdentityAttr::Handle).permits(IdentityAttr::Any));
+    let ScopeValue::Rpc(rpc) = value("rpc:a.b.c?aud=did:web:api.bsky.app%23bsky_appview") else { panic!() };
+    assert!(rpc.permits(&nsid("a.b.c"), APPVIEW) && !rpc.permits(&nsid("a.b.d"), APPVIEW));
+    assert!(!rpc.permits(&nsid("a.b.c"), "did:web:api.bsky.app"));
+    assert_eq!(Service::parse(APPVIEW).unwrap().parts(), ("did:web:api.bsky.app", "bsky_appview"));
 }
 
 const APPVIEW: &str = "did:web:api.bsky.app#bsky_appview";

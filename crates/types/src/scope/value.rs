@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::account::{AccountScope, IdentityScope};
 use super::blob::BlobScope;
 use super::include::IncludeScope;
@@ -12,6 +14,7 @@ use super::syntax::Syntax;
 
 /// Why a scope value was refused. The text stands behind the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScopeValueError {
     /// No scope begins like this.
     #[error("this server knows no such scope")]
@@ -41,83 +44,39 @@ pub enum ScopeValueError {
     AnyMethodAnywhere,
 }
 
-/// The value with this name.
-pub(super) fn known<T: Copy, const N: usize>(
-    all: [T; N],
-    name_of: fn(T) -> &'static str,
-    value: &str,
-    refused: ScopeValueError,
-) -> Result<T, ScopeValueError> {
-    all.into_iter().find(|known| name_of(*known) == value).ok_or(refused)
-}
-
-/// The coarse scopes from before there was a grammar (atproto OAuth specification, "Transitional Scopes").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transition {
-    /// As much as an app password: all records, all files, all services but direct messages.
-    Generic,
-    /// The email address.
-    Email,
-    /// Direct messages.
-    ChatBsky,
-}
-
-impl Transition {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Generic, Self::Email, Self::ChatBsky];
-
-    /// The form in a scope.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Generic => "transition:generic",
-            Self::Email => "transition:email",
-            Self::ChatBsky => "transition:chat.bsky",
-        }
+wire_names! {
+    /// The coarse scopes from before there was a grammar (atproto OAuth specification, "Transitional Scopes").
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum Transition {
+        /// As much as an app password: all records, all files, all services but direct messages.
+        Generic = "transition:generic",
+        /// The email address.
+        Email = "transition:email",
+        /// Direct messages.
+        ChatBsky = "transition:chat.bsky",
     }
 }
 
-/// Scopes between us and our clients only: a PDS never sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OwnScope {
-    /// An ID token (OpenID Connect Core section 3.1.2.1).
-    Openid,
-    /// The handle in it (OpenID Connect Core section 5.4).
-    Profile,
-    /// The email address in it (OpenID Connect Core section 5.4).
-    Email,
-    /// Nothing: refresh tokens need no scope here. Stock clients send it by habit.
-    OfflineAccess,
-    /// A session for automation.
-    BackgroundAccess,
-    /// A postal address (OpenID Connect Core section 5.4), which no account here has.
-    Address,
-    /// A telephone number (OpenID Connect Core section 5.4), which no account here has.
-    Phone,
-}
-
-impl OwnScope {
-    /// Every one.
-    pub const ALL: [Self; 7] = [
-        Self::Openid,
-        Self::Profile,
-        Self::Email,
-        Self::OfflineAccess,
-        Self::BackgroundAccess,
-        Self::Address,
-        Self::Phone,
-    ];
-
-    /// The form in a scope.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Openid => "openid",
-            Self::Profile => "profile",
-            Self::Email => "email",
-            Self::OfflineAccess => "offline_access",
-            Self::BackgroundAccess => "background_access",
-            Self::Address => "address",
-            Self::Phone => "phone",
-        }
+wire_names! {
+    /// Scopes between us and our clients only: a PDS never sees them.
+    ///
+    /// Exhaustive: see [the crate](crate#enums).
+    pub enum OwnScope {
+        /// An ID token (OpenID Connect Core section 3.1.2.1).
+        Openid = "openid",
+        /// The handle in it (OpenID Connect Core section 5.4).
+        Profile = "profile",
+        /// The email address in it (OpenID Connect Core section 5.4).
+        Email = "email",
+        /// Nothing: refresh tokens need no scope here. Stock clients send it by habit.
+        OfflineAccess = "offline_access",
+        /// A session for automation.
+        BackgroundAccess = "background_access",
+        /// A postal address (OpenID Connect Core section 5.4), which no account here has.
+        Address = "address",
+        /// A telephone number (OpenID Connect Core section 5.4), which no account here has.
+        Phone = "phone",
     }
 }
 
@@ -131,6 +90,8 @@ impl OwnScope {
 /// assert!(ScopeValue::parse("repo:app.bsky.*").is_err());
 /// # Ok::<(), causeway_types::scope::ScopeValueError>(())
 /// ```
+///
+/// Exhaustive: see [the crate](crate#enums).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeValue {
     /// `atproto`: the account's identity.
@@ -164,9 +125,8 @@ impl ScopeValue {
         if value == "atproto" {
             return Ok(Self::Atproto);
         }
-        let own = OwnScope::ALL.into_iter().find(|own| own.as_str() == value).map(Self::Own);
-        let transition = || Transition::ALL.into_iter().find(|own| own.as_str() == value);
-        if let Some(fixed) = own.or_else(|| transition().map(Self::Transition)) {
+        let own = OwnScope::parse(value).map(Self::Own);
+        if let Some(fixed) = own.or_else(|| Transition::parse(value).map(Self::Transition)) {
             return Ok(fixed);
         }
         let syntax = Syntax::parse(value)?;
@@ -201,5 +161,13 @@ impl fmt::Display for ScopeValue {
             Self::Own(own) => f.write_str(own.as_str()),
             Self::Resource(name) => name.fmt(f),
         }
+    }
+}
+
+from_text!(ScopeValue, ScopeValueError);
+
+impl Serialize for ScopeValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

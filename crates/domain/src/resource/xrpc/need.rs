@@ -103,7 +103,7 @@ impl XrpcCall<'_> {
             "com.atproto.repo.createrecord" => self.records(&[RepoAction::Create]),
             "com.atproto.repo.putrecord" => self.records(&[RepoAction::Create, RepoAction::Update]),
             "com.atproto.repo.deleterecord" => self.records(&[RepoAction::Delete]),
-            "com.atproto.repo.applywrites" => self.records(&RepoAction::ALL),
+            "com.atproto.repo.applywrites" => self.records(RepoAction::ALL),
             "com.atproto.repo.uploadblob" => {
                 vec![Need::Blob(self.content_type.unwrap_or_default().to_owned())]
             }

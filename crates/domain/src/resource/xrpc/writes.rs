@@ -60,7 +60,7 @@ impl Writes {
                     serde_json::from_slice(body).map_err(|_| WritesError::Json)?;
                 let writes = body.writes.iter().map(|JsonObject(write)| {
                     let action = write.kind.strip_prefix("com.atproto.repo.applyWrites#");
-                    let action = RepoAction::ALL.into_iter().find(|known| action == Some(known.as_str()));
+                    let action = action.and_then(RepoAction::parse);
                     Ok((action.ok_or(WritesError::Kind)?, collection(&write.collection)?))
                 });
                 return writes.collect::<Result<_, _>>().map(Self);

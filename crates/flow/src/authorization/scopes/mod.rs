@@ -214,7 +214,7 @@ impl ScopePolicy {
             listed.iter().any(|name| name == transition.as_str())
                 && self.max_scope.covers(&ScopeValue::Transition(transition))
         };
-        let all = Transition::ALL.into_iter().filter(|transition| there_is(*transition));
+        let all = Transition::ALL.iter().copied().filter(|transition| there_is(*transition));
         let coarse: Scope =
             [ScopeValue::Atproto].into_iter().chain(all.map(ScopeValue::Transition)).collect();
         let chat = ScopeValue::Transition(Transition::ChatBsky);

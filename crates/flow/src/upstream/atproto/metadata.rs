@@ -111,7 +111,7 @@ fn parse_set(name: &str) -> Option<BTreeSet<Transition>> {
     if name == "atproto" {
         return Some(BTreeSet::new());
     }
-    let of = |part| Transition::ALL.into_iter().find(|transition| short(*transition) == part);
+    let of = |part| Transition::ALL.iter().copied().find(|transition| short(*transition) == part);
     name.split('-').map(of).collect()
 }
 

@@ -49,7 +49,7 @@ fn values() -> impl Strategy<Value = ScopeValue> {
     let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
     prop_oneof![
         select(vec!["atproto", "openid", "email", "identity:*", "identity:handle"]).prop_map(str::to_owned),
-        select(Transition::ALL.map(Transition::as_str).to_vec()).prop_map(str::to_owned),
+        select(Transition::NAMES).prop_map(str::to_owned),
         (list("collection", with_star(&NAMES)), actions())
             .prop_map(|(list, rest)| format!("repo{list}{rest}")),
         (list("lxm", with_star(&NAMES)), service()).prop_map(|(list, aud)| format!("rpc{list}{aud}")),
@@ -78,7 +78,7 @@ fn permitted(scope: &Scope) -> Vec<String> {
     };
     for name in NAMES.iter().chain(&["org.else.where"]) {
         let nsid = Nsid::parse(name).unwrap();
-        for action in RepoAction::ALL {
+        for &action in RepoAction::ALL {
             note(scope.permits_repo(action, &nsid), format!("{} {name}", action.as_str()));
         }
         for service in SERVICES.iter().chain(&["did:web:else.example#where"]) {
@@ -88,12 +88,12 @@ fn permitted(scope: &Scope) -> Vec<String> {
     for media in ["image/png", "image/gif", "image/svg+xml", "x-y/a.b_c!#$&^d", "text/html"] {
         note(scope.permits_blob(media), format!("upload {media}"));
     }
-    for attr in AccountAttr::ALL {
-        for action in AccountAction::ALL {
+    for &attr in AccountAttr::ALL {
+        for &action in AccountAction::ALL {
             note(scope.permits_account(attr, action), format!("{} {}", action.as_str(), attr.as_str()));
         }
     }
-    for attr in IdentityAttr::ALL {
+    for &attr in IdentityAttr::ALL {
         note(scope.permits_identity(attr), format!("identity {}", attr.as_str()));
     }
     all
