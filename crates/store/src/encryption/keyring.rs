@@ -18,29 +18,13 @@ use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::encryption::columns::EncryptedColumn;
+pub use crate::encryption::error::EncryptionError;
 use crate::engine::error::StoreError;
 
 const VERSION: &str = "v1";
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
-
-/// Why a value could not be encrypted or opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncryptionError {
-    /// Not a encrypted value.
-    #[error("the value is not encrypted the way this version does it")]
-    Malformed,
-    /// Encrypted by a key that the ring does not hold.
-    #[error("the value is encrypted by a key that is not in the key ring")]
-    UnknownKey,
-    /// Altered, moved from another row or column, or another key under the same name.
-    #[error("the value does not open: it was altered or moved, or the key is another one")]
-    Broken,
-    /// OpenSSL refused.
-    #[error("cannot encrypt")]
-    Refused,
-}
 
 /// Why a key ring's text was refused. No part of the text is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use crate::encryption::keyring::EncryptionError;
-use crate::engine::migrate::SchemaState;
+use crate::encryption::error::EncryptionError;
+use crate::engine::schema_state::SchemaState;
 
 /// Why a query, a transaction or a row failed. No variant carries a value from a row.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! The schema's versions. These calls block; they are for start-up and the command line.
 
-use std::fmt;
 use std::time::Duration;
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
@@ -14,6 +13,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use crate::engine::conn::{self, AnyConnection, PostgresSettings, SqliteRole};
 use crate::engine::error::StoreError;
 use crate::engine::options::Pooler;
+pub use crate::engine::schema_state::SchemaState;
 use crate::engine::url::DatabaseUrl;
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -23,59 +23,6 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgre
 const ADVISORY_LOCK: i64 = 0x6361_7573_6577_6179;
 /// How long a migration waits for another one, or for users of a table that it changes.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// How a database's schema compares with the migrations that this program knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SchemaState {
-    /// Nothing was ever migrated.
-    Empty,
-    /// Some migrations are missing: `migrate up` applies them.
-    Behind {
-        /// How many.
-        pending: usize,
-    },
-    /// All of ours, and no other.
-    Current,
-    /// All of ours, and newer ones beside which this program may run.
-    Compatible {
-        /// The versions that we don't know.
-        unknown: Vec<String>,
-    },
-    /// Migrated by a newer program beside which this one may not run.
-    Ahead {
-        /// The versions that we don't know.
-        unknown: Vec<String>,
-    },
-}
-
-impl SchemaState {
-    /// Whether this program may work with it.
-    pub const fn is_usable(&self) -> bool {
-        matches!(self, Self::Current | Self::Compatible { .. })
-    }
-}
-
-impl fmt::Display for SchemaState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the database was never migrated: run `causeway migrate up`"),
-            Self::Behind { pending } => {
-                write!(f, "the database lacks {pending} migrations: run `causeway migrate up`")
-            }
-            Self::Current => f.write_str("the schema is current"),
-            Self::Compatible { unknown } => write!(
-                f,
-                "the schema is newer than this version, and made so that it may run beside the newer one ({})",
-                unknown.join(", ")
-            ),
-            Self::Ahead { unknown } => write!(
-                f,
-                "the database has migrations that this version does not know ({}): use the newer program",
-                unknown.join(", ")
-            ),
-        }
-    }
-}
 
 /// One migration and whether it is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
