@@ -3,27 +3,27 @@
 _default:
     @just --list
 
-# Run the server; without flags it needs nothing else
+# Run the server; it needs no flags
 run *flags:
     cargo run --release -- {{flags}}
 
-# Run every test, with whatever they need; --extended adds what takes long
+# Run every test, with everything that the tests need; --extended adds the long ones
 test *flags:
     cargo xtask test {{flags}}
 
-# What has to hold before a change is sent: format, lints, rules of the house, generated files
+# Check what every change must pass: format, lints, project rules, generated files
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo xtask tidy
     cargo xtask codegen --check
 
-# Bring format and generated files up to date
+# Update the format and the generated files
 fix:
     cargo fmt --all
     cargo xtask codegen
 
-# Measure speed
+# Run the benchmark
 bench *flags:
     cargo xtask bench {{flags}}
 
@@ -32,6 +32,6 @@ docs:
     mdbook build docs
     cargo doc --workspace --no-deps
 
-# All of CI, packages included
+# Run all of CI, including the installation of packages
 ci:
     .ci/run

@@ -62,7 +62,7 @@ on_each_database! {
             let request = if path == "/graphql" { request.json(&json!({"query": "{ viewer { did } }"})) } else { request };
             let answer = scene.agent.send(request).await?;
             assert_eq!(answer.status, 403, "{path}: {answer:?}");
-            assert!(answer.text.contains("a person who signed in"), "{path}: {answer:?}");
+            assert!(answer.text.contains("a user who signed in"), "{path}: {answer:?}");
             assert!(answer.header("www-authenticate").contains("insufficient_scope"), "{path}: {answer:?}");
         }
         scene.app.clock.advance(86_400);

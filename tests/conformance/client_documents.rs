@@ -73,16 +73,16 @@ on_each_database! {
         };
         let origin = &server.origin;
         for (body, says) in [
-            (with("client_id", json!(format!("{origin}/other.json"))), "in the client document is not the address"),
-            (with("client_id", json!(format!("{origin}/client.json/"))), "in the client document is not the address"),
+            (with("client_id", json!(format!("{origin}/other.json"))), "in the client document is not the URL"),
+            (with("client_id", json!(format!("{origin}/client.json/"))), "in the client document is not the URL"),
             (with("redirect_uris", json!(["http://127.0.0.1/callback", "javascript:alert(1)"])), "redirect_uris"),
             (with("redirect_uris", json!([])), "redirect_uris"),
             (with("token_endpoint_auth_method", json!("client_secret_basic")), "must be none or private_key_jwt"),
             (with("token_endpoint_auth_method", json!("client_secret_post")), "must be none or private_key_jwt"),
-            (with("client_secret", json!("public secret")), "there must be no client_secret"),
+            (with("client_secret", json!("public secret")), "there must not hold a client_secret"),
             (with("token_endpoint_auth_method", json!("private_key_jwt")), "private_key_jwt needs your public keys"),
             (with("filler", json!("x".repeat(5 * 1024 * 1024))), "sent more than 32 KiB"),
-            ("<html>hello</html>".to_owned(), "did not answer with application/json"),
+            ("<html>hello</html>".to_owned(), "did not respond with application/json"),
             ("[]".to_owned(), "not a JSON object"),
         ] {
             server.change(|published| published.body = body);
@@ -284,7 +284,7 @@ on_each_database! {
         for id in [server.client_id(), "http://localhost".to_owned()] {
             let client = OauthClient { client_id: id.clone(), ..registered.clone() };
             let page = agent.get(&client.authorization(None).url(&app.issuer)).await?;
-            assert!(page.status == 400 && page.text.contains("client of this name"), "{id}: {page:?}");
+            assert!(page.status == 400 && page.text.contains("registered under this client_id"), "{id}: {page:?}");
         }
         assert_eq!(server.hits(), 0);
         let metadata = agent.get(&app.at("/.well-known/openid-configuration")).await?.json();

@@ -45,9 +45,9 @@ on_each_database! {
             ("identity:*", "not available to this client: identity:*"),
             ("account:email?action=manage", "not available to this client: account:email?action=manage"),
             ("repo:app.bsky", "repo:app.bsky is not a scope: its collection must be an NSID"),
-            ("rpc:*?aud=*", "it allows every method of every service"),
-            ("atproto transition:posts", "transition:posts is not a scope: this server knows no such scope"),
-            ("background_access mcp:tools", "not available to this client: background_access (within reach: atproto "),
+            ("rpc:*?aud=*", "it would allow every method of every service"),
+            ("atproto transition:posts", "transition:posts is not a scope: it is unknown to this server"),
+            ("background_access mcp:tools", "not available to this client: background_access (available: atproto "),
             ("background_access", "not available to this client: background_access"),
         ] {
             let authorization = scene.client.authorization(Some(HANDLE)).with("scope", Some(scope));
@@ -55,7 +55,7 @@ on_each_database! {
             assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_scope"), "{scope}");
             let description = answer.redirect_param("error_description").unwrap();
             assert!(description.contains(said), "{scope}: {description}");
-            if let Some((refused, reach)) = description.split_once(" (within reach: ") {
+            if let Some((refused, reach)) = description.split_once(" (available: ") {
                 let says_both = |value: &str| reach.trim_end_matches(')').split(' ').any(|own| own == value);
                 assert!(!refused.split(' ').any(says_both), "{description}");
             }

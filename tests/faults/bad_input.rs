@@ -62,7 +62,7 @@ on_each_database! {
             (format!("client_id={id}&grant_type=refresh_token"), "400 invalid_request", "refresh_token is missing"),
             (format!("client_id={id}&grant_type=refresh_token&refresh_token=x"), "400 invalid_grant", "refresh token is unknown"),
             ("client_id=nobody&grant_type=refresh_token".to_owned(), "401 invalid_client", "unknown client_id"),
-            (format!("client_id={id}&client_secret=x&grant_type=refresh_token"), "401 invalid_client", "authenticates with none"),
+            (format!("client_id={id}&client_secret=x&grant_type=refresh_token"), "401 invalid_client", "registered with none"),
         ] {
             check(&post(&scene, "/oauth/token", FORM, body.clone()).await?, refusal, says);
         }

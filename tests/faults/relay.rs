@@ -117,7 +117,7 @@ on_each_database! {
         scene.upstream.expire_access_tokens();
         let again = upload(&scene, &token, LARGE).await?;
         assert_eq!((&*again.refusal(), again.header("retry-after")), ("503 resend_request", "1"));
-        assert!(again.text.contains("the session was renewed"), "{again:?}");
+        assert!(again.text.contains("the session was refreshed"), "{again:?}");
         assert_eq!(iteration(&scene, &token).await?, 5, "everything is ready for it");
         assert_eq!(upload(&scene, &token, LARGE).await?.status, 200);
         assert_eq!(iteration(&scene, &token).await?, 5);
@@ -134,8 +134,8 @@ on_each_database! {
         scene.upstream.change_nonce();
         let refused = upload(&scene, &token, LARGE).await?;
         assert_eq!((&*refused.refusal(), refused.header("retry-after")), ("503 resend_request", "1"));
-        assert!(refused.text.contains("asked for a proof with another nonce"), "{refused:?}");
-        assert!(!refused.text.contains("renewed"), "{refused:?}");
+        assert!(refused.text.contains("required a proof with another nonce"), "{refused:?}");
+        assert!(!refused.text.contains("refreshed"), "{refused:?}");
         assert_eq!(upload(&scene, &token, LARGE).await?.status, 200);
         for _ in 0..3 {
             scene.app.clock.advance(20);

@@ -149,14 +149,17 @@ async fn the_encryption_key_changes() -> Result<()> {
     };
 
     let looked = String::from_utf8(reencrypt(&["--dry-run"]).await?.stdout)?;
-    ensure!(looked.contains(&format!("{old_kid}\tseals")) && !looked.contains("Nothing here"), "{looked}");
+    ensure!(
+        looked.contains(&format!("{old_kid}\tencrypts")) && !looked.contains("No value needs"),
+        "{looked}"
+    );
     let output = reencrypt(&[]).await?;
     let said = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     ensure!(said.contains("oauth_atp_session.access_token\t1 re-encrypted"), "{said}");
-    ensure!(said.contains(&format!("Nothing here needs {old_kid} any more")), "{said}");
+    ensure!(said.contains(&format!("No value needs {old_kid} any more")), "{said}");
     ensure!(
-        said.contains(&format!("{new_kid}\tseals")) && !said.contains(&format!("{old_kid}\tseals")),
+        said.contains(&format!("{new_kid}\tencrypts")) && !said.contains(&format!("{old_kid}\tencrypts")),
         "{said}"
     );
     let audited = run(path, &["audit", "list", "--event", "secrets_reencrypted"]).await?;
@@ -180,7 +183,7 @@ async fn the_encryption_key_changes() -> Result<()> {
     let refused = reencrypt(&[]).await?;
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
     let said = String::from_utf8(refused.stdout)?;
-    ensure!(said.contains("does not open") && said.contains(&format!("{new_kid}\tseals")), "{said}");
+    ensure!(said.contains("cannot be decrypted") && said.contains(&format!("{new_kid}\tencrypts")), "{said}");
     std::fs::write(&key_file, format!("{newest}\n{new}\n"))?;
     ensure!(reencrypt(&[]).await?.status.success());
     server.stop().await?;

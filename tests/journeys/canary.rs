@@ -152,7 +152,7 @@ on_each_database! {
         assert!(secrets.len() > 20, "every kind of secret was seen");
 
         let log = server.log()?;
-        for part in ["TRACE", "code redeemed", "tokens answered"] {
+        for part in ["TRACE", "code exchanged for tokens", "token response received"] {
             assert!(log.contains(part), "the log is whole: {part}");
         }
         let dump = database.store().await.read(testing::dump_text).await?;

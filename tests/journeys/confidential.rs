@@ -33,7 +33,7 @@ on_each_network! {
         assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(3));
         let revoked = client.post(&agent, "/oauth/revoke", &[("token", &tokens.refresh_token)]).await?;
         assert_eq!(revoked.status, 200);
-        assert!(server.log()?.contains("session revoked at its server"));
+        assert!(server.log()?.contains("session revoked upstream"));
         Ok(())
     }
 
@@ -62,7 +62,7 @@ on_each_network! {
         let tokens = client.sign_in(&agent, &net.user("alice")?, "alice.test").await?;
         assert_eq!(tokens.answer["scope"], "openid repo:app.bsky.feed.post?action=create");
         assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
-        assert_eq!(server.log()?.matches("asking again for transition scopes").count(), 1);
+        assert_eq!(server.log()?.matches("pushing the request again with transition scopes").count(), 1);
         Ok(())
     }
 
@@ -121,7 +121,7 @@ on_each_network! {
             anyhow::Ok(())
         };
         tokio::time::timeout(Duration::from_secs(20), gone).await??;
-        assert!(server.log()?.contains("session revoked at its server"));
+        assert!(server.log()?.contains("session revoked upstream"));
         Ok(())
     }
 
@@ -143,7 +143,7 @@ on_each_network! {
         let (code, said) = doctor(&[]).await?;
         assert_eq!(code, Some(0), "{said}");
         let own = format!("{}/oauth-client-metadata/clients/{}.json is served", front.url, client.client_id);
-        for line in ["ok    upstream client:", "ok    upstream client keys:", "has the key in use", &own] {
+        for line in ["ok    upstream client:", "ok    upstream client keys:", "holds the key in use", &own] {
             assert!(said.contains(line), "{said}");
         }
         let (code, said) = doctor(&["--atp-scopes", "atproto repo:app.bsky.feed.post"]).await?;

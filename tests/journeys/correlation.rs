@@ -36,7 +36,7 @@ fn all_are_named(lines: &[Value]) {
     // Outside requests, nothing is logged about a user.
     for line in others.iter().filter(|line| line["level"] == "INFO") {
         let of_flow = line["target"].as_str().is_some_and(|target| target.starts_with("causeway_flow"));
-        assert!(!of_flow || line["message"] == "signing key made", "nameless: {line}");
+        assert!(!of_flow || line["message"] == "signing key created", "nameless: {line}");
     }
 }
 
@@ -106,20 +106,20 @@ on_each_database! {
             let (own, other) = if text.contains(DID) { (DID, OTHER_DID) } else { (OTHER_DID, DID) };
             assert!(text.contains(own) && !text.contains(other), "both people in one: {text}");
             for step in [
-                "person sent to their server",
+                "user redirected to the authorization server",
                 "signed in",
                 "consent given",
-                "code redeemed",
+                "code exchanged for tokens",
                 "tokens rotated",
                 "upstream refresh",
-                "grant revoked by its client",
-                "session revoked at its server",
+                "grant revoked by the client",
+                "session revoked upstream",
             ] {
                 let said = lines.iter().filter(|line| line["message"] == step).count();
                 assert_eq!(said, 1, "{step} in {text}");
             }
             // Discovery, the request there, code, refresh and revocation.
-            let asked = lines.iter().filter(|line| line["message"] == "upstream answered").count();
+            let asked = lines.iter().filter(|line| line["message"] == "upstream response").count();
             assert!(asked >= 5, "{asked} requests to people's servers in {text}");
             let refresh = lines.iter().find(|line| line["message"] == "upstream refresh").unwrap();
             for (field, value) in

@@ -173,7 +173,7 @@ on_each_database! {
             assert_eq!(value(&metrics, "causeway_lease_takeovers_total"), Some(1.0), "{metrics}");
         }
         let log = server.log()?;
-        let said: Vec<&str> = log.lines().filter(|line| line.contains("is taken over")).collect();
+        let said: Vec<&str> = log.lines().filter(|line| line.contains("was taken over")).collect();
         assert!(said.len() == 1 && said[0].contains("\"WARN\"") && said[0].contains(&id), "{said:?}");
         Ok(())
     }

@@ -109,7 +109,7 @@ on_each_database! {
         for (broken, name) in [("no key ring", &ring), ("log-level = \"loud\"\n", &file)] {
             let good = std::fs::read(name)?;
             std::fs::write(name, broken)?;
-            let failures = async || anyhow::Ok(server.log()?.matches("nothing was read anew").count());
+            let failures = async || anyhow::Ok(server.log()?.matches("was not reloaded").count());
             let so_far = failures().await?;
             signal(&server, "HUP").await?;
             within_a_second(async || Ok(failures().await? == so_far + 1)).await?;

@@ -130,7 +130,7 @@ on_each_database! {
         assert_eq!(collector.headers()[0]["content-type"], "application/x-protobuf");
         let log = server.log()?;
         let token = by_name(&spans, "POST /oauth/token").unwrap();
-        let found = log.lines().find(|line| line.contains("code redeemed")).unwrap();
+        let found = log.lines().find(|line| line.contains("code exchanged for tokens")).unwrap();
         assert!(found.contains(&token.trace_id), "the log names the trace: {found}");
         Ok(())
     }
@@ -168,7 +168,7 @@ async fn off_unless_asked_for() -> Result<()> {
         let rig = Rig::start(&environment).await?;
         rig.sign_in().await?;
         let log = rig.server.log()?;
-        assert!(log.contains("code redeemed") && !log.contains("trace_id"), "{environment:?}");
+        assert!(log.contains("code exchanged for tokens") && !log.contains("trace_id"), "{environment:?}");
         rig.server.stop().await?;
     }
     assert_eq!(collector.requests(), 0);
@@ -198,7 +198,7 @@ async fn no_collector_no_harm() -> Result<()> {
     refusing.answer(400);
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let gone = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let said = |rig: &Rig| anyhow::Ok(rig.server.log()?.matches("does not take our traces").count());
+    let said = |rig: &Rig| anyhow::Ok(rig.server.log()?.matches("does not accept our traces").count());
     for address in
         [refusing.origin.clone(), format!("http://{gone}"), format!("http://{}", silent.local_addr()?)]
     {

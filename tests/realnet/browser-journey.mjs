@@ -22,10 +22,10 @@ function parseOptions() {
     },
   })
   for (const name of ['handle', 'password', 'screenshots']) {
-    if (!values[name]) throw new Error(`--${name} is needed`)
+    if (!values[name]) throw new Error(`--${name} is required`)
   }
   const url = values['start-url'] ?? values.base
-  if (!URL.canParse(url)) throw new Error('--base or --start-url is needed, a URL')
+  if (!URL.canParse(url)) throw new Error('--base or --start-url is required and must be a URL')
   return {
     ...values,
     url,
@@ -34,7 +34,7 @@ function parseOptions() {
   }
 }
 
-// `own` collects Causeway's origins: the one asked for, and the one it redirects to before it sets cookies.
+// `own` collects Causeway's origins: the requested one, and the one it redirects to before it sets cookies.
 async function throughDemo(journey, own, { url, handle, password, decision }) {
   const { page } = journey
   await journey.step('open-demo', async () => {
@@ -55,14 +55,14 @@ async function throughDemo(journey, own, { url, handle, password, decision }) {
   return { beforeRefresh, afterRefresh, afterSignOut }
 }
 
-// Some client's authorize URL, to the moment in which the browser is sent back to that client.
+// From a client's authorize URL until the browser is sent back to that client.
 async function throughAuthorizeUrl(journey, own, { url, handle, password, decision }) {
   const { page } = journey
   const identifier = page.locator('input[name="identifier"]')
   const asked = await journey.step('open-start-url', async () => {
     await page.goto(url)
-    // With a login hint there may be nothing to ask.
-    return until('there is a sign-in page or a PDS', async () => {
+    // With a login hint there may be no form to fill in.
+    return until('a sign-in page or a PDS page is shown', async () => {
       if (await identifier.isVisible()) return 'identifier'
       return own.has(new URL(page.url()).origin) ? undefined : 'pds'
     })
@@ -84,8 +84,8 @@ async function throughAuthorizeUrl(journey, own, { url, handle, password, decisi
   return { redirect }
 }
 
-// The client need not be listening, and its redirect URI need not be one a browser can open (an app's own
-// scheme), so a Location header counts as well as a request. A form_post shows as a request with a body.
+// The client need not be listening, and its redirect URI need not be one that a browser can open (an app's own
+// scheme), so a Location header counts as well as a request. A form_post is a request with a body.
 function watchForClient({ page }, own, found) {
   const isClient = (url) => !own.has(url.origin)
   page.on('response', (response) => {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A stock client, openid-client, goes the whole way: registration, PAR, sign-in, tokens, userinfo, refresh,
+// A stock client, openid-client, runs a whole journey: registration, PAR, sign-in, tokens, userinfo, refresh,
 // revocation, logout, with private_key_jwt and DPoP. Prints one JSON line. See README.md.
 import { parseArgs } from 'node:util'
 import * as client from 'openid-client'
@@ -21,36 +21,36 @@ function parseOptions() {
     },
   })
   for (const name of ['issuer', 'handle', 'password']) {
-    if (!values[name]) throw new Error(`--${name} is needed`)
+    if (!values[name]) throw new Error(`--${name} is required`)
   }
   return values
 }
 
-// The person's browser: Causeway's pages by their forms, the PDS' pages by its own.
+// The user's browser: Causeway's pages through their forms, the PDS' pages through their requests.
 async function throughBrowser(browser, start, { handle, password }) {
-  // The client has registered itself, so a page names the host first; one press goes on.
+  // The client registered itself, so a page names its host first; one click continues.
   const named = await browser.send('GET', start)
   const request = /name="request" value="([^"]+)"/.exec(named.text)?.[1]
-  if (!request) throw new Error(`the authorization endpoint answered ${named.status}: ${named.text.slice(0, 500)}`)
+  if (!request) throw new Error(`the authorization endpoint responded with ${named.status}: ${named.text.slice(0, 500)}`)
   const toPds = await browser.send('POST', new URL('/oauth/sign-in', start).href, {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({ request, identifier: handle }).toString(),
   })
-  if (!toPds.location) throw new Error(`the sign-in page answered ${toPds.status}: ${toPds.text.slice(0, 500)}`)
+  if (!toPds.location) throw new Error(`the sign-in page responded with ${toPds.status}: ${toPds.text.slice(0, 500)}`)
   const callback = await signInAndDecide({ url: toPds.location, handle, password, decision: 'consent' })
   const toConsent = await browser.send('GET', callback)
-  if (!toConsent.location) throw new Error(`the callback answered ${toConsent.status}: ${toConsent.text.slice(0, 500)}`)
+  if (!toConsent.location) throw new Error(`the callback responded with ${toConsent.status}: ${toConsent.text.slice(0, 500)}`)
   const consent = new URL(toConsent.location, callback)
   await browser.send('GET', consent.href)
   const decided = await browser.send('POST', new URL('/oauth/consent', consent).href, {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({ request: consent.searchParams.get('request'), decision: 'allow' }).toString(),
   })
-  if (!decided.location) throw new Error(`consent answered ${decided.status}: ${decided.text.slice(0, 500)}`)
+  if (!decided.location) throw new Error(`consent responded with ${decided.status}: ${decided.text.slice(0, 500)}`)
   return new URL(decided.location)
 }
 
-// From the client's page to the logout, twice, as a second click does: where the browser ends up each time.
+// From the client's page to the logout, twice, like a double click: returns where the browser ends up each time.
 async function logOut(browser, config, tokens) {
   const url = client.buildEndSessionUrl(config, {
     id_token_hint: tokens.id_token,
@@ -112,7 +112,7 @@ async function journey({ issuer, handle, password, alg, nonce }) {
   const session = await client.fetchProtectedResource(
     config, refreshed.access_token, new URL('/api/session', issuer), 'GET', null, undefined, { DPoP },
   )
-  // Whoever steals the token has no key: as a bearer token it is nothing.
+  // A thief of the token lacks the key: as a bearer token it is worthless.
   const stolen = await fetch(new URL('/oauth/userinfo', issuer), {
     headers: { authorization: `Bearer ${refreshed.access_token}` },
   })
@@ -120,7 +120,7 @@ async function journey({ issuer, handle, password, alg, nonce }) {
   const over = await client.refreshTokenGrant(config, refreshed.refresh_token, undefined, { DPoP }).then(
     () => 'refreshed', (error) => error.error,
   )
-  // Nothing is left of it, and that is no error (RFC 7009 section 2.2).
+  // The token is already revoked, which is not an error (RFC 7009 section 2.2).
   await client.tokenRevocation(config, refreshed.refresh_token)
   return {
     token_type: tokens.token_type,

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// A stock client on a device, openid-client, goes the whole way of RFC 8628 while a person confirms its code in a
-// browser of their own: one that is made of forms, or real Chromium. Prints one JSON line. See README.md.
+// A stock client on a device, openid-client, runs the whole flow of RFC 8628 while a user confirms its code in a
+// browser: a simulated one that submits forms, or real Chromium. Prints one JSON line. See README.md.
 import { parseArgs } from 'node:util'
 import * as client from 'openid-client'
 import { Journey, until } from './lib/browser.mjs'
@@ -20,7 +20,7 @@ function parseOptions() {
       password: { type: 'string' },
       deny: { type: 'boolean', default: false },
       jwt: { type: 'boolean', default: false },
-      // Real Chromium, with pictures.
+      // Real Chromium, with screenshots.
       screenshots: { type: 'string' },
       width: { type: 'string', default: '1280' },
       dark: { type: 'boolean', default: false },
@@ -28,19 +28,19 @@ function parseOptions() {
     },
   })
   for (const name of ['issuer', 'handle', 'password']) {
-    if (!values[name]) throw new Error(`--${name} is needed`)
+    if (!values[name]) throw new Error(`--${name} is required`)
   }
   return values
 }
 
-// The value of a hidden field of a page.
+// The value of a hidden field on a page.
 function hidden(page, name) {
   const value = new RegExp(`name="${name}" value="([^"]*)"`).exec(page.text)?.[1]
   if (!value) throw new Error(`a page without ${name} (${page.status}): ${page.text.slice(0, 500)}`)
   return value
 }
 
-// The person's browser: the code, who asks, the sign-in at the PDS, consent.
+// The user's browser: the code, the app's name, the sign-in at the PDS, consent.
 async function throughBrowser(verificationUri, userCode, { handle, password, deny }) {
   const browser = new HttpAgent()
   const post = (path, fields) =>
@@ -53,7 +53,7 @@ async function throughBrowser(verificationUri, userCode, { handle, password, den
   const named = question.text.includes('openid-client') && question.text.includes(userCode)
   const signIn = await post('/device/confirm', { form_token, user_code: userCode, decision: 'continue' })
   const toPds = await post('/oauth/sign-in', { request: hidden(signIn, 'request'), identifier: handle })
-  if (!toPds.location) throw new Error(`the sign-in page answered ${toPds.status}: ${toPds.text.slice(0, 500)}`)
+  if (!toPds.location) throw new Error(`the sign-in page responded with ${toPds.status}: ${toPds.text.slice(0, 500)}`)
   const callback = await signInAndDecide({ url: toPds.location, handle, password, decision: 'consent' })
   const toConsent = await browser.send('GET', callback)
   const consent = new URL(toConsent.location, callback)
@@ -64,7 +64,7 @@ async function throughBrowser(verificationUri, userCode, { handle, password, den
   return { named, done: done.status }
 }
 
-// The same in Chromium, by the address that carries the code; a wrong code first.
+// The same in Chromium, with the address that includes the code; a wrong code first.
 async function throughChromium(begun, { handle, password, deny, screenshots, width, dark, locale }) {
   const browser = await Journey.begin({ screenshots, width: Number(width), dark, locale })
   const { page } = browser
@@ -95,11 +95,11 @@ async function throughChromium(begun, { handle, password, deny, screenshots, wid
     await waitForConsentPage(browser, own)
     await decide(browser, deny ? 'deny' : 'allow')
     await browser.step('done', async () => {
-      await until('the end', () => new URL(page.url()).pathname === '/device/done')
+      await until('the final page is shown', () => new URL(page.url()).pathname === '/device/done')
       await page.locator('h1').waitFor()
       await browser.screenshot('done')
     })
-    // A wrong code is answered with 400, and Chromium says so.
+    // A wrong code is answered with 400, which Chromium reports.
     const complaints = browser.complaintsAbout(own).filter(({ text }) => !text.includes('400'))
     const named = shown.includes('openid-client') && shown.includes(begun.user_code)
     return { named, done: 200, complaints, screenshots: browser.screenshots }

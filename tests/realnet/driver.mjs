@@ -27,5 +27,5 @@ readLines({
   onValue: run,
   onBroken: (error) => writeLine({ id: null, ok: false, error: error.message }),
 })
-// When stdin closes, what was asked before is still answered; then there is nothing left to run.
+// When stdin closes, pending commands are still answered; then the process ends.
 onEndOfLife(() => process.exit(0), { watchStdin: false })

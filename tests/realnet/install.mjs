@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Brings node_modules of every PDS release to the state of its package-lock.json, all at once. Costs minutes the
-// first time (better-sqlite3 is compiled) and nothing when the stamp of the last good install still fits.
+// Installs node_modules of every PDS release as its package-lock.json says, all at once. Takes minutes the
+// first time (better-sqlite3 is compiled) and no time when the stamp of the last successful install still matches.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -9,8 +9,8 @@ import { RELEASES, nodeOf } from './lib/releases.mjs'
 
 const OLDEST_NODE = { '0.4': 20, '0.5': 22 }
 
-// The compiled addon fits one module version of Node on one kind of machine, so these count as well. A packaged Node
-// has its version in the lockfile.
+// The compiled addon fits one module version of Node on one kind of machine, so these are part of the stamp. A
+// packaged Node has its version in the lockfile.
 function wantedStamp({ directory, packagedNode }) {
   const lock = createHash('sha256').update(readFileSync(join(directory, 'package-lock.json'))).digest('hex')
   const packaged = packagedNode && existsSync(packagedNode)
@@ -23,7 +23,7 @@ function headersIn(prefix) {
   return existsSync(file) ? readFileSync(file, 'utf8').match(/#define NODE_MODULE_VERSION (\d+)/)?.[1] : undefined
 }
 
-// Where the headers of the Node lie that runs the release. Headers of another Node would compile and then crash.
+// Where to find the headers of the Node that runs the release. Headers of another Node would compile and then crash.
 function findHeaders({ packagedNode }) {
   if (packagedNode && existsSync(packagedNode)) return packagedNode
   const places = process.env.NODE_HEADERS ? [process.env.NODE_HEADERS] : ['/usr', dirname(dirname(process.execPath))]
@@ -31,7 +31,7 @@ function findHeaders({ packagedNode }) {
   if (found) return found
   const seen = places.map((prefix) => {
     const version = headersIn(prefix)
-    return `${prefix}/include/node: ${version ? `for module version ${version}` : 'not there'}`
+    return `${prefix}/include/node: ${version ? `for module version ${version}` : 'not found'}`
   })
   throw new Error(
     `No C++ headers for Node ${process.version} (module version ${process.versions.modules}).\n` +
@@ -41,7 +41,7 @@ function findHeaders({ packagedNode }) {
   )
 }
 
-// Output goes to stderr, so that stdout stays free for whoever calls us.
+// Output goes to stderr, so that stdout stays free for the caller.
 function run(program, args, options) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['ignore', 2, 2], ...options })
@@ -51,7 +51,7 @@ function run(program, args, options) {
 }
 
 async function install(name, { directory, packagedNode }) {
-  // What npm says of engines is about the Node that runs npm.
+  // npm's warnings about engines concern the Node that runs npm.
   await run('npm', ['ci', '--ignore-scripts', '--loglevel=error'], { cwd: directory })
   const node = nodeOf({ packagedNode })
   if (node === process.execPath && Number(process.versions.node.split('.')[0]) < OLDEST_NODE[name]) {
@@ -61,9 +61,9 @@ async function install(name, { directory, packagedNode }) {
     ...process.env,
     PATH: [dirname(node), process.env.PATH].join(delimiter),
     npm_config_nodedir: findHeaders({ packagedNode }),
-    // There is no prebuilt binary to be had offline; asking for a build at once saves the failing try.
+    // Offline there is no prebuilt binary; requesting a build right away saves the failing attempt.
     npm_config_build_from_source: 'true',
-    // These come after the -O3 of SQLite's build, which takes three times as long. The tests' databases are small.
+    // These override the -O3 of SQLite's build, which takes three times as long. The tests' databases are small.
     CFLAGS: '-O1',
     CXXFLAGS: '-O1',
   }

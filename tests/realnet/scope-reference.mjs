@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// What the own package of a PDS release (--release 0.4) makes of scope values: one JSON line in, {"values", "sets", "questions"}; one
+// Evaluates scope values with the official package of a PDS release (--release 0.4): one JSON line in, {"values", "sets", "questions"}; one
 // JSON line out, the canonical text of each value (null: it is ignored), and which of the questions each set
-// says yes to.
+// allows.
 import { parseArgs } from 'node:util'
 import { readLines, writeLine } from './lib/json-lines.mjs'
 import { loadFrom, release } from './lib/releases.mjs'

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the network and prints one JSON line when it can be used. See README.md.
+// Starts the network and prints one JSON line when it is ready. See README.md.
 // The network itself runs in a child process, because Node reads NODE_EXTRA_CA_CERTS only when it starts.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -31,10 +31,10 @@ function parseOptions() {
   const number = (name, least) => {
     if (values[name] === undefined) return undefined
     const value = Number(values[name])
-    if (!(value >= least)) throw new Error(`--${name} has to be a number, ${least} or more`)
+    if (!(value >= least)) throw new Error(`--${name} must be a number of at least ${least}`)
     return value
   }
-  if (values.strict && !values.tls) throw new Error('--strict needs --tls: outside of its dev mode a PDS insists on https')
+  if (values.strict && !values.tls) throw new Error('--strict requires --tls: outside its dev mode a PDS insists on https')
   return {
     ...values,
     release: release(values.release),

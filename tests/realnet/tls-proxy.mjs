@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A TLS-terminating reverse proxy on loopback, such as stands before Causeway in production. See README.md.
+// A TLS-terminating reverse proxy on loopback, like one in front of Causeway in production. See README.md.
 import http from 'node:http'
 import https from 'node:https'
 import { pipeline } from 'node:stream'
@@ -21,7 +21,7 @@ function parseOptions() {
       'tls-dir': { type: 'string' },
     },
   })
-  if (!values['tls-dir']) throw new Error('--tls-dir is needed: the network has to trust the same CA')
+  if (!values['tls-dir']) throw new Error('--tls-dir is required: the network must trust the same CA')
   if (!isOurs(values.name)) throw new Error(`the certificate does not cover ${values.name}`)
   return { ...values, target: values.to && parseTarget(values.to) }
 }
@@ -47,7 +47,7 @@ function forward(req, res, { target, blocked }) {
   const forwardedFor = [...(req.headersDistinct['x-forwarded-for'] ?? []), req.socket.remoteAddress]
   const upstream = http.request({
     ...target,
-    // A kept connection could be one to a server that has been restarted since.
+    // A pooled connection could lead to a server that has been restarted since.
     agent: false,
     method: req.method,
     path: req.url,
@@ -61,10 +61,10 @@ function forward(req, res, { target, blocked }) {
   upstream.once('error', (error) => fail(error.message))
   upstream.once('response', (response) => {
     res.writeHead(response.statusCode, response.statusMessage, endToEnd(response.headersDistinct))
-    // An answer that breaks off has to break off for the client too.
+    // A response that breaks off must break off for the client too.
     pipeline(response, res, () => {})
   })
-  // A client that hangs up hangs up on the server behind us, as with any proxy.
+  // When a client hangs up, the connection to the server behind the proxy closes too, as with any proxy.
   res.once('close', () => res.writableFinished || upstream.destroy())
   pipeline(req, upstream, () => {})
 }

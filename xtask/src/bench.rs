@@ -14,7 +14,7 @@ use crate::process;
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {
-    /// What the benchmark takes: `cargo xtask bench --help`
+    /// Flags of the benchmark: `cargo xtask bench --help`
     #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
     flags: Vec<OsString>,
 }
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments, root: &Path, caller: &Path) -> Result<E
     let scratch = process::target_dir(root)?;
     let server = scratch.join("release").join(format!("causeway{}", env::consts::EXE_SUFFIX));
     if !server.is_file() {
-        bail!("causeway-server was built, but {} is not there", server.display());
+        bail!("causeway-server was built, but {} does not exist", server.display());
     }
     let status = process::show_and_run(
         process::cargo()

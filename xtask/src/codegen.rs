@@ -12,7 +12,7 @@ use clap::Args;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Write nothing; fail when a file differs from what the code makes
+    /// Write nothing; fail when a file differs from the generated text
     #[arg(long)]
     check: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -66,7 +66,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 fn difference(old: Option<&str>, new: &str) -> String {
     let Some(old) = old else { return "is missing".to_owned() };
     let common = old.lines().zip(new.lines()).take_while(|(left, right)| left == right).count();
-    format!("differs from what the code makes, first in line {}", common + 1)
+    format!("differs from the generated text, first in line {}", common + 1)
 }
 
 fn config_schema() -> String {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_difference_names_its_line() {
         assert_eq!(difference(None, "a\n"), "is missing");
-        assert_eq!(difference(Some("a\nb\n"), "a\nc\n"), "differs from what the code makes, first in line 2");
-        assert_eq!(difference(Some("a\n"), "a\nc\n"), "differs from what the code makes, first in line 2");
+        assert_eq!(difference(Some("a\nb\n"), "a\nc\n"), "differs from the generated text, first in line 2");
+        assert_eq!(difference(Some("a\n"), "a\nc\n"), "differs from the generated text, first in line 2");
     }
 }

@@ -28,18 +28,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make, apply and undo database migrations
+    /// Create, apply and revert database migrations
     #[command(subcommand)]
     Migrate(migrate::Command),
-    /// Write the files that are made from the code
+    /// Write the files that are generated from the code
     Codegen(codegen::Arguments),
-    /// Check the rules of the house that no compiler checks
+    /// Check the project's rules that no compiler checks
     Tidy,
-    /// Run every test, with whatever they need
+    /// Run every test, with everything that the tests need
     Test(test::Arguments),
-    /// Measure the server, and the machine beside it
+    /// Benchmark the server, and calibrate the machine
     Bench(bench::Arguments),
-    /// Serve an upstream that fails as it is told, for trying what happens then
+    /// Serve a scripted upstream that fails on request, to see how the server copes
     Upstream(upstream::Arguments),
 }
 
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
-    // `migrate` takes a database URL that may be relative to where the caller stands.
+    // `migrate` takes a database URL that may be relative to the caller's directory.
     let caller = env::current_dir().context("the current directory")?;
     let root = root();
     env::set_current_dir(&root).with_context(|| format!("the repository at {}", root.display()))?;

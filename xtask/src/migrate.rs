@@ -12,22 +12,22 @@ use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make the four empty files of a migration: up and down, for both databases
+    /// Create the four empty files of a migration: up and down, for both databases
     New {
-        /// What it does, such as add_device_codes
+        /// A short name, such as add_device_codes
         name: String,
     },
-    /// Apply what is pending
+    /// Apply the pending migrations
     Up(Database),
-    /// Undo the latest
+    /// Revert the latest migrations
     Down {
         #[command(flatten)]
         database: Database,
-        /// How many migrations to undo
+        /// How many migrations to revert
         #[arg(long, default_value_t = 1)]
         steps: usize,
     },
-    /// Show what is applied and what is pending
+    /// Show which migrations are applied and which are pending
     Status(Database),
 }
 
@@ -57,11 +57,11 @@ pub(crate) fn run(command: &Command, caller: &Path) -> Result<()> {
     if let Command::New { name } = command {
         return new(name);
     }
-    env::set_current_dir(caller).context("the directory you called from")?;
+    env::set_current_dir(caller).context("the caller's directory")?;
     match command {
         Command::New { .. } => {}
         Command::Up(database) => say("applied", &migrate::up(&database.url()?)?),
-        Command::Down { database, steps } => say("undone", &migrate::down(&database.url()?, *steps)?),
+        Command::Down { database, steps } => say("reverted", &migrate::down(&database.url()?, *steps)?),
         Command::Status(database) => {
             for migration in migrate::status(&database.url()?)? {
                 println!("{} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
@@ -81,17 +81,17 @@ fn say(what: &str, names: &[String]) {
 }
 
 /// Template of a migration: whether servers of the previous version may run beside it comes first.
-const UP: &str = "-- The version before may run beside this: yes.\n-- What this step adds, and why.\n";
+const UP: &str = "-- The version before may run beside this: yes.\n-- What this migration adds, and why.\n";
 
 fn new(name: &str) -> Result<()> {
     let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
     if name.is_empty() || !name.bytes().all(legal) {
-        bail!("{name:?} is no name for a migration; use lower case letters, digits and underscores");
+        bail!("{name:?} is not a valid migration name; use lower case letters, digits and underscores");
     }
     let name = format!("{}_{name}", stamp(SystemClock.now().as_secs()));
     for directory in DIRECTORIES {
         let directory = Path::new(directory).join(&name);
-        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         for (file, text) in [("up.sql", UP), ("down.sql", "-- Undoes up.sql.\n")] {
             let path = directory.join(file);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -43,7 +43,7 @@ impl Postgres {
         }
         Ok(Self::Missing {
             reason: format!(
-                "{VARIABLE} is unset, no initdb is installed, and no server on 127.0.0.1:5432 lets postgres in without a password"
+                "{VARIABLE} is unset, initdb is not installed, and no server on 127.0.0.1:5432 accepts the user postgres without a password"
             ),
         })
     }
@@ -187,7 +187,7 @@ impl Unprivileged {
                 return Ok(Some(Self { uid, gid }));
             }
         }
-        bail!("we are root, PostgreSQL does not run as root, and there is no user postgres or nobody")
+        bail!("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn build_all(root: &Path) -> Result<PathBuf> {
 fn program(root: &Path, name: &str) -> Result<PathBuf> {
     let program = target_dir(root)?.join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX));
     if !program.is_file() {
-        bail!("{name} was built, but {} is not there", program.display());
+        bail!("{name} was built, but {} does not exist", program.display());
     }
     Ok(program)
 }
@@ -89,7 +89,7 @@ pub(crate) fn target_dir(root: &Path) -> Result<PathBuf> {
 /// Cargo's metadata on the members of the workspace.
 pub(crate) fn metadata(root: &Path) -> Result<serde_json::Value> {
     let text = output(cargo().current_dir(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    serde_json::from_str(&text).context("cargo metadata wrote no JSON")
+    serde_json::from_str(&text).context("the output of cargo metadata is not JSON")
 }
 
 /// The first directory of `PATH` that holds a program.

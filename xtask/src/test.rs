@@ -24,13 +24,13 @@ pub(crate) struct Arguments {
     /// Run only the tests whose name contains this
     #[arg(long, value_name = "STR")]
     filter: Option<String>,
-    /// Leave out the tests against a real AT Protocol network, which need Node
+    /// Skip the tests against a real AT Protocol network, which need Node
     #[arg(long)]
     no_realnet: bool,
-    /// Add requests that are made up from the OpenAPI document, for a minute; this needs Python and PyPI
+    /// Also send requests generated from the OpenAPI document, for a minute; this needs Python and PyPI
     #[arg(long)]
     fuzz: bool,
-    /// Add what takes too long for every day: see the table at the end
+    /// Also run the tests that take too long for daily use: see the table at the end
     #[arg(long)]
     extended: bool,
 }

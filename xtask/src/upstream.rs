@@ -13,7 +13,7 @@ use crate::process;
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {
-    /// What it takes: `cargo xtask upstream --help`
+    /// Flags of the scripted upstream: `cargo xtask upstream --help`
     #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
     flags: Vec<OsString>,
 }

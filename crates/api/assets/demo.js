@@ -12,35 +12,35 @@
   const WORDS = {
     en: {
       errors: {
-        access_denied: "The sign-in was cancelled or denied. Nobody was signed in.",
+        access_denied: "The sign-in was cancelled or denied. You are not signed in.",
         invalid_request: "The sign-in request was not accepted.",
-        invalid_scope: "The server does not grant what this page asked for.",
+        invalid_scope: "The server does not grant the permissions that this page requested.",
         invalid_grant: "The sign-in or session has ended. Please sign in again.",
         invalid_token: "The session has ended. Please sign in again.",
         reauth_required: "Your account provider wants you to sign in again.",
-        server_error: "Something went wrong at the server. Please try again.",
+        server_error: "Something went wrong on the server. Please try again.",
         temporarily_unavailable: "The server is busy. Please try again in a moment.",
       },
       unknownError: (code) => `The sign-in failed (${code}).`,
-      foreignAnswer: "This answer does not belong to a sign-in started in this tab. Please sign in again.",
-      wrongIssuer: "The answer came from another server than the one that was asked. Nobody was signed in.",
-      wrongSubject: "The server named two different accounts. Nobody was signed in.",
+      foreignAnswer: "This response does not belong to a sign-in that started in this tab. Please sign in again.",
+      wrongIssuer: "The response came from a different server than the request was sent to. You are not signed in.",
+      wrongSubject: "The server named two different accounts. You are not signed in.",
       insecure: "This page needs https, or an address on this device, for the browser’s cryptography.",
       otherOrigin: (issuer) => `This server’s address is ${issuer}. Please open the page there.`,
       unreachable: "The server cannot be reached. Please check the connection and try again.",
-      notJson: "The server gave an answer that this page does not understand.",
-      starting: "Going to your server…",
+      notJson: "The server sent a response that this page does not understand.",
+      starting: "Continuing to your account provider…",
       exchanging: "Signing you in…",
       loading: "Loading your session…",
-      refreshing: "Refreshing the session at your server…",
-      refreshed: (from, to) => `Session refreshed: iteration ${from} became ${to}.`,
+      refreshing: "Refreshing the session at your account provider…",
+      refreshed: (from, to) => `Session refreshed: from iteration ${from} to ${to}.`,
       stillCurrent: (iteration) => `The session is still at iteration ${iteration}.`,
       renewing: "Getting new tokens…",
       renewed: "New tokens received.",
       signingOut: "Signing out…",
       signedOut: "You are signed out.",
       noHandle: "not verified",
-      never: "no fixed end",
+      never: "does not expire",
     },
     de: {
       errors: {
@@ -85,7 +85,7 @@
   const clientId = root.dataset.clientId;
   const redirectUri = `${location.origin}/`;
 
-  /** An error whose message is meant for the reader. */
+  /** An error whose message is meant for the user. */
   class Failure extends Error {
     constructor(message, status = 0, code = "") {
       super(message);
@@ -109,7 +109,7 @@
     return description ? `${words} (${description})` : words;
   };
 
-  /** Fetches JSON; anything else than a 2xx answer becomes a Failure in words. */
+  /** Fetches JSON; anything but a 2xx response becomes a Failure with a message. */
   const request = async (url, options = {}) => {
     let response;
     try {
@@ -166,7 +166,7 @@
     location.assign(url);
   };
 
-  /** Takes the authorization response from the address, once, and leaves a clean address behind. */
+  /** Reads the authorization response from the address, once, and removes it from the address. */
   const takeAnswer = () => {
     const query = new URLSearchParams(location.search);
     if (!query.has("code") && !query.has("error")) return null;
@@ -178,7 +178,7 @@
 
   /** Checks the authorization response and exchanges its code. */
   const finishSignIn = async ({ query, flow }) => {
-    // Before state and iss are right, nothing of the answer is shown: anybody can craft such a link.
+    // Before state and iss are verified, nothing of the response is shown: anybody can craft such a link.
     if (!flow || query.get("state") !== flow.state) throw new Failure(TEXT.foreignAnswer);
     const { issuer: expected, token_endpoint: endpoint } = await metadata();
     if (query.get("iss") !== expected) throw new Failure(TEXT.wrongIssuer);
@@ -219,7 +219,7 @@
   const keep = (answer) => sessionStorage.setItem(TOKENS, JSON.stringify(answer));
   const forget = () => sessionStorage.removeItem(TOKENS);
 
-  /** Calls an endpoint with the access token, renewing it once when it has ended. */
+  /** Calls an endpoint with the access token, refreshing it once if it has expired. */
   const call = async (url, options = {}) => {
     const attempt = () =>
       request(url, { ...options, headers: { Authorization: `Bearer ${tokens().access_token}` } });
@@ -287,7 +287,7 @@
 
   const showStart = () => {
     byId("session").hidden = true;
-    // Nothing about the person stays behind.
+    // Nothing about the user stays on the page.
     for (const value of document.querySelectorAll("#session dd[id], #session dd > [id]")) value.textContent = "";
     byId("start").hidden = false;
     byId("sign-in-fields").disabled = false;
@@ -310,7 +310,7 @@
     byId("error").textContent = "";
   };
 
-  // One thing at a time, in the order of the clicks: two refreshes at once would only look like a mistake.
+  // One action at a time, in the order of the clicks: two concurrent refreshes would look like an error.
   let queue = Promise.resolve();
   const inTurn = (action) => {
     queue = queue.then(async () => {
@@ -370,7 +370,7 @@
       try {
         await revoke();
       } catch (failure) {
-        // A refusal means that there is nothing left to revoke; silence means to try again.
+        // A 4xx response means that there is nothing left to revoke; anything else is tried again.
         if (failure.status < 400 || failure.status >= 500) throw failure;
       }
       forget();
@@ -380,7 +380,7 @@
     }),
   );
 
-  // A page that the back button brings from the cache must not stay on "Going to your server…".
+  // A page that the back button restores from the cache must not still show "Continuing to your account provider…".
   addEventListener("pageshow", (event) => {
     if (event.persisted) say("");
   });
@@ -393,7 +393,7 @@
     if (answer) {
       byId("start").hidden = true;
       say(TEXT.exchanging);
-      // A crafted link must not end a session that is there already.
+      // A crafted link must not end an existing session.
       problem = await finishSignIn(answer).then(() => null, (failure) => failure);
     }
     if (tokens()) {

@@ -1,2 +1,2 @@
-// Brings the answer to the app without a click; the button is there for browsers without scripts.
+// Sends the response to the app without a click; the button is for browsers without scripts.
 document.getElementById("answer").submit();

@@ -51,10 +51,10 @@ impl Default for Budgets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exhausted {
     /// The part is used up: it asks for too much, now and later.
-    #[error("more than may be held for one request")]
+    #[error("the memory budget of one request is used up")]
     Part,
     /// The whole is used up, for the moment.
-    #[error("too much is being held at the moment")]
+    #[error("the memory budget of the process is used up at the moment")]
     Whole,
 }
 

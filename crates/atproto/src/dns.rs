@@ -42,7 +42,7 @@ impl Dns {
 
 fn system_resolver() -> Result<TokioResolver, ResolveError> {
     let failed = |error| {
-        tracing::warn!(%error, "the system's DNS configuration cannot be read");
+        tracing::warn!(%error, "the system's DNS configuration could not be read");
         ResolveError::Dns
     };
     let mut builder = TokioResolver::builder_tokio().map_err(failed)?;

@@ -20,23 +20,23 @@ pub enum ResolveError {
     #[error("this DID does not exist")]
     DidNotFound,
     /// The DID was deactivated for good.
-    #[error("this DID was deactivated")]
+    #[error("this DID is deactivated")]
     DidDeactivated,
     /// The DID is too long for a `sub` claim (OpenID Connect Core section 2).
-    #[error("this DID is longer than the 255 characters that apps take")]
+    #[error("this DID is longer than the 255 characters that apps accept")]
     DidTooLong,
     /// The fetched document is not a valid DID document of that DID.
     #[error("the DID document is not valid: {0}")]
     DidDocument(&'static str),
     /// The account has no PDS.
-    #[error("the account's DID document names no personal data server")]
+    #[error("the account's DID document names no PDS")]
     NoPds,
     /// A server's OAuth metadata does not allow a safe sign-in.
     #[error("the server's OAuth metadata is not valid: {0}")]
     ServerMetadata(&'static str),
     /// The handle's own domain could not be asked whether the handle belongs to an account: the request is
     /// not allowed, or failed for now.
-    #[error("the domain of the handle could not be asked: {0}")]
+    #[error("the handle's domain did not answer: {0}")]
     HandleUnanswered(#[source] HttpError),
     /// The DNS servers gave no answer.
     #[error("the DNS lookup of the handle failed")]
@@ -89,7 +89,7 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamTokenError {
     /// A refusal (RFC 6749 section 5.2): a definite answer, with a 4xx status.
-    #[error("the authorization server answered {status} {error}")]
+    #[error("the authorization server responded with {status} {error}")]
     OAuth {
         /// The status code.
         status: u16,
@@ -99,10 +99,10 @@ pub enum UpstreamTokenError {
         description: Option<String>,
     },
     /// A successful response that cannot be used.
-    #[error("the authorization server's answer cannot be used: {0}")]
+    #[error("the authorization server's response is invalid: {0}")]
     Malformed(&'static str),
     /// There is no definite answer: no connection, a timeout, 429, 5xx, something that is not OAuth.
-    #[error("no answer from the authorization server: {0}")]
+    #[error("no response from the authorization server: {0}")]
     Http(#[from] HttpError),
     /// We could not sign the request. Nothing was sent.
     #[error("the request could not be signed: {0}")]

@@ -76,28 +76,28 @@ pub enum HttpError {
     #[error("cannot connect: {0}")]
     Unreachable(String),
     /// No answer in time. The request may have been carried out.
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Timeout,
     /// The connection broke before the answer was complete. The request may have been carried out.
-    #[error("the connection broke before the answer was complete")]
+    #[error("the connection broke before the response was complete")]
     Interrupted,
     /// The answer is a redirect (3xx) that is not followed.
-    #[error("answered with a redirect, which is not followed")]
+    #[error("responded with a redirect, which is not followed")]
     Redirected,
     /// The answer is longer than we read.
-    #[error("the answer is too large")]
+    #[error("the response is too large")]
     TooLarge,
     /// The memory budget is used up: there is no room for the response at the moment.
-    #[error("there is no room for the answer at the moment")]
+    #[error("there is not enough memory for the response at the moment")]
     NoRoom {
         /// Whether the request was sent.
         sent: bool,
     },
     /// The answer is not JSON of the form that was expected.
-    #[error("the answer is not the JSON that was expected")]
+    #[error("the response is not the expected JSON")]
     NotJson,
     /// The answer's status is not the one that was expected.
-    #[error("answered with status {status}")]
+    #[error("responded with status {status}")]
     Status {
         /// The status code.
         status: u16,
@@ -482,14 +482,14 @@ fn tls(config: &HttpConfig) -> Result<TlsConnector, HttpError> {
 }
 
 /// One client, with connections of its own.
-#[expect(clippy::disallowed_methods, reason = "the one home of the outbound client")]
+#[expect(clippy::disallowed_methods, reason = "the only place where the outbound client is built")]
 fn client(
     config: &HttpConfig,
     tls: TlsConnector,
     names: Arc<GuardedResolver>,
 ) -> Result<reqwest::Client, HttpError> {
     let user_agent = HeaderValue::from_str(&config.user_agent)
-        .map_err(|_| HttpError::Setup("the user agent holds characters that headers cannot"))?;
+        .map_err(|_| HttpError::Setup("the user agent holds characters that are not allowed in headers"))?;
     reqwest::Client::builder()
         .use_preconfigured_tls(tls)
         .user_agent(user_agent)

@@ -246,7 +246,7 @@ fn read_document(did: &Did, document: &DidDocument, dev_mode: bool) -> Result<Ac
     let endpoint = service.ok_or(ResolveError::NoPds)?.get("serviceEndpoint").and_then(Value::as_str);
     let pds = endpoint
         .and_then(|endpoint| parse_origin(endpoint, dev_mode))
-        .ok_or(ResolveError::DidDocument("its personal data server is not an https origin"))?;
+        .ok_or(ResolveError::DidDocument("its PDS is not an https origin"))?;
     Ok(Account { claimed_handle, pds })
 }
 

@@ -162,9 +162,9 @@ fn check(
         (document.require_pushed_authorization_requests, "it does not require pushed requests"),
         (
             document.authorization_response_iss_parameter_supported,
-            "it does not name itself in its answers (iss parameter)",
+            "it does not send the iss parameter in its responses",
         ),
-        (document.client_id_metadata_document_supported, "it does not fetch client metadata"),
+        (document.client_id_metadata_document_supported, "it does not support client metadata documents"),
         (has(&document.code_challenge_methods_supported, "S256"), "it does not support PKCE with S256"),
         (has(&document.dpop_signing_alg_values_supported, "ES256"), "it does not support DPoP with ES256"),
         (has(&document.scopes_supported, Scope::ATPROTO), "it does not support the scope atproto"),

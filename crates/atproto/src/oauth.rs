@@ -115,7 +115,7 @@ impl TokenAnswer {
                 refresh_token = self.refresh_token.as_ref().map(Secret::fingerprint),
                 expires_in = self.expires_in,
                 scope = self.scope.as_ref().map(tracing::field::display),
-                "tokens answered"
+                "token response received"
             );
         }
     }
@@ -272,7 +272,7 @@ impl AtprotoClient {
             access_token: None,
         };
         let proof = HeaderValue::from_str(&dpop_proof(post.dpop, &claims)?)
-            .map_err(|_| UpstreamTokenError::Malformed("the proof does not fit into a header"))?;
+            .map_err(|_| UpstreamTokenError::Malformed("the proof cannot be sent in a header"))?;
         let assertion = match post.me.auth {
             UpstreamAuthKey::None => None,
             UpstreamAuthKey::PrivateKeyJwt { key, kid } => Some(client_assertion(

@@ -57,11 +57,11 @@ impl<'a> Sent<'a> {
         self.span.in_scope(|| match outcome {
             Ok(status) => {
                 self.span.record(STATUS, i64::from(status));
-                tracing::debug!(%method, host, path, status, elapsed_ms, "upstream answered");
+                tracing::debug!(%method, host, path, status, elapsed_ms, "upstream response");
             }
             Err(error) => {
                 self.span.record(ERROR, outcome_name(Err(error)));
-                tracing::debug!(%method, host, path, %error, elapsed_ms, "upstream did not answer");
+                tracing::debug!(%method, host, path, %error, elapsed_ms, "no upstream response");
             }
         });
     }

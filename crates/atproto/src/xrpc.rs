@@ -67,13 +67,13 @@ pub struct XrpcRequest<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
     /// The body was cut short.
-    #[error("the body did not arrive whole")]
+    #[error("the body did not arrive completely")]
     Broken,
     /// Nothing arrived for too long.
     #[error("the body stopped arriving")]
     Stalled,
     /// The memory budget is used up.
-    #[error("there is no room for the body at the moment: try again in a moment")]
+    #[error("there is not enough memory for the body at the moment: try again in a moment")]
     NoRoom,
 }
 
@@ -112,11 +112,11 @@ pub enum XrpcError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The server does not take the access token (RFC 6750 section 3.1, `invalid_token`).
-    #[error("the server does not take the access token")]
+    #[error("the PDS does not accept the access token")]
     InvalidToken,
     /// The server does not take our proofs: with the newest nonce it still asks for another one, or finds
     /// something else wrong with them. Often its clock differs from ours.
-    #[error("the server does not take the DPoP proof: {0}")]
+    #[error("the PDS does not accept the DPoP proof: {0}")]
     InvalidProof(String),
     /// Another nonce or token would have worked, but the body was already sent and cannot be sent again.
     #[error("the body was sent and cannot be sent again")]
@@ -358,7 +358,7 @@ impl AtprotoClient {
             Some(other) => {
                 let date = headers.get(DATE).and_then(|date| date.to_str().ok());
                 let now = self.0.clock.now().as_secs();
-                tracing::warn!(error = other, date, now, "the server does not take our proof");
+                tracing::warn!(error = other, date, now, "the PDS does not accept our DPoP proof");
                 Err(XrpcError::InvalidProof(other.chars().filter(|c| !c.is_control()).take(64).collect()))
             }
             None => {
@@ -370,7 +370,7 @@ impl AtprotoClient {
 }
 
 /// Outcome of one attempt.
-#[expect(clippy::large_enum_variant, reason = "one at a time, and mostly the large one")]
+#[expect(clippy::large_enum_variant, reason = "short-lived, and mostly the large variant")]
 enum Tried {
     Answer(XrpcAnswer),
     UseNonce(Option<String>),
@@ -383,7 +383,8 @@ pub(crate) enum OpenBody {
 }
 
 fn headers(request: &XrpcRequest<'_>, proof: &str) -> Result<HeaderMap, XrpcError> {
-    let unfit = |_| XrpcError::Http(HttpError::Blocked("a header holds characters that headers cannot"));
+    let unfit =
+        |_| XrpcError::Http(HttpError::Blocked("a header holds characters that are not allowed in headers"));
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
     for (name, value) in request.headers {
         headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).map_err(unfit)?);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Measure the causeway binary, and the machine beside it
+/// Benchmark the causeway binary, and calibrate the machine
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -15,45 +15,45 @@ pub(crate) struct Cli {
     pub(crate) arguments: Arguments,
 }
 
-/// What this program does when it starts itself.
+/// Helper processes: this program starts itself with these.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Serve one empty handler until standard input ends
+    /// Serve one empty handler until standard input is closed
     #[command(hide = true)]
     EmptyHandler,
-    /// Serve a PDS that answers every call until standard input ends
+    /// Serve a PDS that answers every call until standard input is closed
     #[command(hide = true)]
     LoopbackPds,
 }
 
-/// What to measure and where to put it.
+/// What to measure and where to write the results.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The server's binary
     #[arg(long, value_name = "FILE", default_value = "target/release/causeway", hide = true)]
     pub(crate) server: PathBuf,
-    /// Where databases are made: a directory on a disk
+    /// Where databases are created: a directory on a disk
     #[arg(long, value_name = "DIR", default_value = "target", hide = true)]
     pub(crate) scratch: PathBuf,
-    /// Seconds that each row is measured, after a warm-up of one second
+    /// Seconds to measure each row, after a warm-up of one second
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) seconds: u64,
-    /// Connections that ask at the same time
+    /// Concurrent connections
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) connections: u16,
-    /// A database made for this, which is migrated and filled; a fresh SQLite file when left out
+    /// A database for the benchmark, which is migrated and filled; by default a new SQLite file
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Write every number there
+    /// Write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draw the rates there
+    /// Write a chart of the rates to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
-    /// Print the ratios to an earlier --json
+    /// Print the ratios to an earlier --json file
     #[arg(long, value_name = "FILE")]
     pub(crate) compare: Option<PathBuf>,
-    /// Measure only this row beside the durable commits; may be repeated
+    /// Measure only this row and the durable commits; may be repeated
     #[arg(long, value_name = "ROW")]
     pub(crate) only: Vec<Row>,
     /// Fail when a goal is missed

@@ -520,7 +520,7 @@ fn secret_key(
         (None, None) if loopback => Ok(None),
         (None, None) => Err(setting.refuse(Fault::new(
             "required because the external URL is not loopback",
-            format!("name a file of lines KID:BASE64URL-OF-32-BYTES, or put such a line into {env}"),
+            format!("name a file of lines KID:BASE64URL-OF-32-BYTES, or set {env} to such a line"),
         ))),
     }
 }

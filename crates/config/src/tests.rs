@@ -345,7 +345,7 @@ fn no_secret_is_printed() {
     let refusal = flags(&["--database-url", "mysql://u:hunter2@db"]).refusal();
     assert_eq!(
         refusal,
-        "database-url (CAUSEWAY_DATABASE_URL): \"mysql:...\" is not a database we know; use sqlite://causeway.db or postgres://user@host/name"
+        "database-url (CAUSEWAY_DATABASE_URL): \"mysql:...\" is not a supported database; use sqlite://causeway.db or postgres://user@host/name"
     );
     assert_eq!(
         format!(
@@ -389,7 +389,7 @@ fn each_malformed_value_is_refused_in_one_line() {
         ),
         (
             ["--resource-scope", "https://api.example/mcp notes:read"],
-            "resource-scope (CAUSEWAY_RESOURCE_SCOPE): \"https://api.example/mcp notes:read\" lacks the name of a scope, or what it allows in words; use for example \"https://api.example.com/mcp notes:read Read your notes\"",
+            "resource-scope (CAUSEWAY_RESOURCE_SCOPE): \"https://api.example/mcp notes:read\" lacks the name of a scope or its description; use for example \"https://api.example.com/mcp notes:read Read your notes\"",
         ),
         (
             ["--database-connections", "0"],
@@ -461,7 +461,7 @@ fn each_malformed_value_is_refused_in_one_line() {
         ),
         (
             ["--config", "/nowhere/c.toml"],
-            "config (CAUSEWAY_CONFIG): cannot read /nowhere/c.toml: No such file or directory (os error 2); give the path of a readable TOML file",
+            "config (CAUSEWAY_CONFIG): cannot read /nowhere/c.toml: No such file or directory (os error 2); use the path of a readable TOML file",
         ),
     ] {
         assert_eq!(flags(&arguments).refusal(), line);
@@ -475,7 +475,7 @@ fn an_extra_ca_holds_a_certificate() {
     assert_eq!(
         flags(&["--extra-ca", &path]).refusal(),
         format!(
-            "extra-ca (CAUSEWAY_EXTRA_CA): {path} holds no PEM certificate; give a file with BEGIN CERTIFICATE lines"
+            "extra-ca (CAUSEWAY_EXTRA_CA): {path} holds no PEM certificate; use a file with BEGIN CERTIFICATE lines"
         )
     );
     let (_dir, path) = file("-----BEGIN CERTIFICATE-----\n");

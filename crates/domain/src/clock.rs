@@ -21,7 +21,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
 pub struct SystemClock;
 
 impl SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one home of the machine's clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place where the system clock is read")]
     fn since_epoch() -> Duration {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO)
     }

@@ -224,7 +224,7 @@ impl Ctx {
         loop {
             match self.store().write(make()).await {
                 Err(error) if error.may_pass() && started.elapsed() < ANSWER_TIMEOUT => {
-                    tracing::error!(%error, "an upstream answer is not committed yet: it is kept and tried again");
+                    tracing::error!(%error, "an upstream response could not be committed yet: retrying");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(ANSWER_LONGEST_PAUSE);
                 }

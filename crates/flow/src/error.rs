@@ -29,13 +29,13 @@ pub enum Internal {
     #[error("inconsistent: {0}")]
     Inconsistent(&'static str),
     /// Work takes longer than a caller can be kept waiting. It continues.
-    #[error("still at work after the caller's max_wait")]
+    #[error("the work continues after the caller stopped waiting")]
     Slow,
     /// Work of another task failed that this one waited for; the log has that task's error.
-    #[error("the work that was waited for failed")]
+    #[error("the work of another task failed")]
     Shared,
     /// More proofs are in use than can be remembered.
-    #[error("no more DPoP proofs can be remembered at the moment")]
+    #[error("the memory for DPoP proofs is full at the moment")]
     Crowded,
     /// A detached task ended without an answer.
     #[error("task: {0}")]

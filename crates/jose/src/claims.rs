@@ -121,10 +121,10 @@ pub struct ClaimRules<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// `iss`.
-    #[error("iss is not who signed it")]
+    #[error("iss is not the signer")]
     Issuer,
     /// `sub`.
-    #[error("sub is not whom it has to be about")]
+    #[error("sub is not the expected subject")]
     Subject,
     /// `aud`.
     #[error("aud does not name this server")]
@@ -139,10 +139,10 @@ pub enum ClaimError {
     #[error("exp is more than {0} seconds ahead")]
     TooLong(i64),
     /// `nbf` or `iat` is ahead.
-    #[error("it is from the future: check the clock that nbf and iat were taken from")]
+    #[error("nbf or iat is in the future: check the clock of the client")]
     Future,
     /// `jti` is missing, empty or too long.
-    #[error("jti has to be there, with 1 to 256 bytes")]
+    #[error("jti is required, with 1 to 256 bytes")]
     Jti,
 }
 

@@ -119,13 +119,13 @@ pub enum DpopError {
     Htm,
     /// `htu` is another URL.
     #[error(
-        "the DPoP proof's htu is not the URL of this request: send the address that the metadata names, \
+        "the DPoP proof's htu is not the URL of this request: send the URL from the metadata, \
          without query and fragment"
     )]
     Htu,
     /// Too old.
     #[error(
-        "the DPoP proof's iat is more than {DPOP_PAST_SECONDS} seconds old: make a new proof for each request"
+        "the DPoP proof's iat is more than {DPOP_PAST_SECONDS} seconds old: create a new proof for each request"
     )]
     Old,
     /// Made later than now.

@@ -30,7 +30,7 @@ pub enum JwkError {
     #[error("holds a symmetric key: use EC, RSA or OKP")]
     Symmetric,
     /// A kind of key, a curve or a length that we do not verify with.
-    #[error("holds no key that is supported: {0}")]
+    #[error("holds no supported key: {0}")]
     Unsupported(&'static str),
     /// Not a JWK at all, or not one of the kind that it says.
     #[error("is malformed: {0}")]
@@ -97,10 +97,10 @@ impl PublicJwk {
             "EC" if text("crv") == Some("P-256") => {
                 Material::Ec { x: octets(text("x"), 32)?, y: octets(text("y"), 32)? }
             }
-            "EC" => return Err(JwkError::Unsupported("of the curves, P-256")),
+            "EC" => return Err(JwkError::Unsupported("the curve must be P-256")),
             "RSA" => rsa(text("n"), text("e"))?,
             "OKP" if text("crv") == Some("Ed25519") => Material::Okp { x: octets(text("x"), 32)? },
-            "OKP" => return Err(JwkError::Unsupported("of the OKP curves, Ed25519")),
+            "OKP" => return Err(JwkError::Unsupported("the OKP curve must be Ed25519")),
             _ => return Err(JwkError::Unsupported("kty must be EC, RSA or OKP")),
         };
         check_purpose(jwk)?;
@@ -110,7 +110,7 @@ impl PublicJwk {
                 let alg = alg.as_str().and_then(JwsAlgorithm::parse);
                 Some(
                     alg.filter(|alg| alg.key_type() == kty)
-                        .ok_or(JwkError::Unsupported("its alg is another one"))?,
+                        .ok_or(JwkError::Unsupported("its alg does not fit its kty"))?,
                 )
             }
         };
@@ -193,7 +193,7 @@ impl Material {
 
 /// The decoder refuses other spellings of the same bytes, so one key has one thumbprint.
 fn decoded(member: Option<&str>) -> Result<(&str, Vec<u8>), JwkError> {
-    let text = member.ok_or(JwkError::Malformed("a member that its kty needs is missing"))?;
+    let text = member.ok_or(JwkError::Malformed("a member that its kty requires is missing"))?;
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| JwkError::Malformed("a member is not unpadded base64url"))?;
@@ -217,11 +217,11 @@ fn rsa(n: Option<&str>, e: Option<&str>) -> Result<Material, JwkError> {
     }
     let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
     if !(RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits) {
-        return Err(JwkError::Unsupported("RSA of 2048 to 8192 bits"));
+        return Err(JwkError::Unsupported("RSA keys must have 2048 to 8192 bits"));
     }
     let odd = exponent.last().is_some_and(|last| last % 2 == 1);
     if !odd || exponent == [1] || exponent.len() > 4 {
-        return Err(JwkError::Unsupported("RSA with an odd exponent from 3 to 32 bits"));
+        return Err(JwkError::Unsupported("an RSA exponent must be odd, at least 3, and of at most 32 bits"));
     }
     Ok(Material::Rsa { n: n.to_owned(), e: e.to_owned() })
 }
@@ -229,13 +229,13 @@ fn rsa(n: Option<&str>, e: Option<&str>) -> Result<Material, JwkError> {
 /// `use` and `key_ops`, when they are there, must be for signatures (RFC 7517 sections 4.2 and 4.3).
 fn check_purpose(jwk: &Map<String, Value>) -> Result<(), JwkError> {
     if jwk.get("use").is_some_and(|purpose| purpose != "sig") {
-        return Err(JwkError::Unsupported("its use is not sig"));
+        return Err(JwkError::Unsupported("use must be sig"));
     }
     let verifies = |operations: &Value| {
         operations.as_array().is_some_and(|list| list.iter().any(|operation| operation == "verify"))
     };
     if jwk.get("key_ops").is_some_and(|operations| !verifies(operations)) {
-        return Err(JwkError::Unsupported("its key_ops do not hold verify"));
+        return Err(JwkError::Unsupported("key_ops must include verify"));
     }
     Ok(())
 }

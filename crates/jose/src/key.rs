@@ -48,13 +48,13 @@ impl EcKey {
     /// # Errors
     /// [`JoseError::Crypto`] when the cryptographic library fails, for example for want of entropy.
     pub fn generate() -> Result<Self, JoseError> {
-        let signer = P256Signer::generate().ok_or(JoseError::Crypto("make a key"))?;
+        let signer = P256Signer::generate().ok_or(JoseError::Crypto("generate a key"))?;
         let (Some((x, y)), Some(d)) = (signer.coordinates(), signer.scalar()) else {
-            return Err(JoseError::Crypto("write a key"));
+            return Err(JoseError::Crypto("export a key"));
         };
         let (kty, crv) = ("EC".to_owned(), "P-256".to_owned());
         let private = PrivateJwk { kty, crv, x: x.clone(), y: y.clone(), d: d.as_str().to_owned() };
-        let text = serde_json::to_string(&private).map_err(|_| JoseError::Crypto("write a key"))?;
+        let text = serde_json::to_string(&private).map_err(|_| JoseError::Crypto("export a key"))?;
         Ok(Self::new(signer, Secret::new(text), x, y))
     }
 

@@ -56,7 +56,7 @@ pub enum JoseError {
     #[error("not a private JWK of this kind: {0}")]
     InvalidKey(&'static str),
     /// The header or the claims cannot be written as a JWT.
-    #[error("the header or the claims are not a JSON object that a JWT can carry")]
+    #[error("the header or the claims cannot be serialized as a JSON object")]
     InvalidClaims,
     /// The cryptographic library failed.
     #[error("the cryptographic library failed to {0}")]

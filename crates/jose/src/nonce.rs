@@ -41,8 +41,8 @@ impl DpopNonces {
     /// # Errors
     /// [`JoseError::Crypto`] when the cryptographic library fails, or there is no key.
     pub fn issue(&self, now: Timestamp) -> Result<String, JoseError> {
-        let key = self.keys.first().ok_or(JoseError::Crypto("make a nonce"))?;
-        nonce_of(key, period(now)).map_err(|_| JoseError::Crypto("make a nonce"))
+        let key = self.keys.first().ok_or(JoseError::Crypto("derive a nonce"))?;
+        nonce_of(key, period(now)).map_err(|_| JoseError::Crypto("derive a nonce"))
     }
 
     /// Whether a nonce is ours and not too old. One from the next period is accepted, too: the clocks of two

@@ -115,7 +115,7 @@ impl RsaKey {
     const BITS: u32 = 2048;
 
     fn generate() -> Result<Self, JoseError> {
-        let pair = RsaKeyPair::generate(Self::BITS).map_err(|_| JoseError::Crypto("make a key"))?;
+        let pair = RsaKeyPair::generate(Self::BITS).map_err(|_| JoseError::Crypto("generate a key"))?;
         Self::from_jwk(&pair.to_jwk_key_pair())
     }
 

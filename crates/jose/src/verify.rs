@@ -22,7 +22,7 @@ pub enum VerifyError {
     #[error("is not a signed JWT in compact form")]
     Malformed,
     /// `none`, a symmetric algorithm, or one that we do not know.
-    #[error("is signed with an alg that is not accepted: use ES256, RS256, PS256 or EdDSA")]
+    #[error("is signed with an unsupported alg: use ES256, RS256, PS256 or EdDSA")]
     Algorithm,
     /// A header that has to be understood (RFC 7515 section 4.1.11). We understand none.
     #[error("has a crit header, which is not supported")]
@@ -31,13 +31,13 @@ pub enum VerifyError {
     #[error("has no usable key in its header: the jwk {0}")]
     Jwk(#[from] JwkError),
     /// No key of this `kid`, or of a kind that fits the algorithm.
-    #[error("is signed by a key that is not known: check kid and alg")]
+    #[error("is signed by an unknown key: check kid and alg")]
     UnknownKey,
     /// The signature is not that of the key.
-    #[error("has a signature that does not verify")]
+    #[error("has an invalid signature")]
     Signature,
     /// The payload is not the JSON that it should be.
-    #[error("has claims that are malformed")]
+    #[error("has malformed claims")]
     Claims,
 }
 

@@ -60,7 +60,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// Check this deployment and say what to fix
+    /// Check this deployment and report what to fix
     Doctor,
     /// Print the OpenAPI document that is served at /openapi.json
     Openapi,
@@ -168,12 +168,12 @@ pub(crate) struct ClientOptions {
     /// trust like this server
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) allow_session_export: Option<bool>,
-    /// Include the claims of the scopes profile and email in its ID tokens, for libraries that do not ask the userinfo
+    /// Include the claims of the scopes profile and email in its ID tokens, for libraries that do not use the userinfo
     /// endpoint
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) id_token_claims: Option<bool>,
     /// Whether its requests need PKCE: required, or nonce (a confidential OpenID client that sends and checks a nonce
-    /// does without) [default: required]
+    /// may omit PKCE) [default: required]
     #[arg(long, value_name = "POLICY")]
     pub(crate) pkce: Option<String>,
     /// A URI that users may be redirected to after a logout; may be repeated
@@ -197,7 +197,7 @@ pub(crate) struct UpdateClient {
 
 #[derive(Subcommand)]
 pub(crate) enum SessionsCommand {
-    /// List sessions, those that began last first
+    /// List sessions, newest first
     List {
         #[command(flatten)]
         of: Whose,
@@ -240,7 +240,7 @@ pub(crate) enum EventsCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// List audit events, the latest first: one JSON object a line
+    /// List audit events, newest first: one JSON object per line
     List {
         #[command(flatten)]
         of: Whose,
@@ -267,10 +267,10 @@ pub(crate) enum TokensCommand {
 /// Which page of a list.
 #[derive(Args)]
 pub(crate) struct PageOptions {
-    /// How many at most
+    /// Maximum number of entries
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
-    /// Begin behind this place, which the page before named
+    /// Continue after this position, which the previous page printed
     #[arg(long, value_name = "PLACE")]
     after: Option<String>,
 }
@@ -297,10 +297,10 @@ pub(crate) enum KeysCommand {
     List,
     /// Sign with a new key; signatures of the old one verify for another day
     ///
-    /// This is about signing keys, which clients see. Secrets in the database are encrypted with the key ring of
+    /// Signing keys are those that clients see. Secrets in the database are encrypted with the key ring of
     /// --secret-key-file: see `causeway keys reencrypt`.
     Rotate {
-        /// RS256 or ES256; both when left out
+        /// RS256 or ES256 [default: both]
         #[arg(long, value_name = "ALG")]
         alg: Option<String>,
     },
@@ -311,11 +311,11 @@ pub(crate) enum KeysCommand {
     },
     /// Re-encrypt the secrets in the database with the first key of the key ring
     ///
-    /// This is about the key ring of --secret-key-file, which no client ever sees, not about signing keys. Restart all
-    /// servers with the new key on top first, then run this beside them: it re-encrypts every value that an older key
-    /// encrypted and says which keys are no longer needed. It may be interrupted and run again.
+    /// This concerns the key ring of --secret-key-file, which no client ever sees, not the signing keys. Restart all
+    /// servers with the new key on top first, then run this while they run: it re-encrypts every value that an older key
+    /// encrypted and reports which keys are no longer needed. It may be interrupted and run again.
     Reencrypt {
-        /// Only say what there is to do
+        /// Only report what would be re-encrypted
         #[arg(long)]
         dry_run: bool,
     },
@@ -323,7 +323,7 @@ pub(crate) enum KeysCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Print every setting in force and where it comes from, secrets left out
+    /// Print every setting in effect and its source, without secrets
     Print,
     /// Check the configuration and exit
     Check,

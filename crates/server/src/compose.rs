@@ -66,7 +66,10 @@ pub(crate) fn max_scope(config: &Config) -> Result<Scope, ConfigError> {
         refuse(error.to_string(), "use values such as transition:generic or repo:app.bsky.feed.post")
     })?;
     if let Some(own) = max_scope.iter().find(|value| !value.is_atproto()) {
-        return Err(refuse(format!("{own} is no scope of a PDS"), "leave it out: it needs no maximum"));
+        return Err(refuse(
+            format!("{own} is not a scope of a PDS"),
+            "omit it: the maximum scope needs only scopes of a PDS",
+        ));
     }
     Ok(max_scope)
 }
@@ -150,7 +153,7 @@ fn settle_claim(taken: Result<Option<ServerLock>, ServerLockError>) -> anyhow::R
     match taken {
         // Some file systems of networks have no locks.
         Err(error @ ServerLockError::Io { .. }) => {
-            tracing::warn!(%error, "nothing keeps a second server from this database");
+            tracing::warn!(%error, "the database could not be locked against a second server");
             Ok(None)
         }
         taken => Ok(taken?),
@@ -174,13 +177,13 @@ fn check_schema(url: &DatabaseUrl) -> anyhow::Result<()> {
             Ok(())
         }
         SchemaState::Ahead { unknown } => bail!(
-            "database {url} was migrated by a newer version of causeway, beside which this one may not run ({}): run that \
+            "database {url} was migrated by a newer version of causeway that this one cannot run beside ({}): run the newer \
              version",
             unknown.join(", ")
         ),
         SchemaState::Empty if is_missing(url) => bail!(
-            "there is no database {url}: run this where the server runs, or name its database with --database-url; \
-             `causeway migrate up` makes a new one"
+            "there is no database {url}: run this command in the server's working directory, or name the database with --database-url; \
+             `causeway migrate up` creates a new one"
         ),
         SchemaState::Empty | SchemaState::Behind { .. } => {
             bail!("database {url} lacks migrations: run `causeway migrate up`")
@@ -221,7 +224,7 @@ pub(crate) async fn context(
     } else {
         if mode == UpstreamClient::PerClient {
             tracing::warn!(
-                "upstream-client is per_client, which takes an https external-url: it has no effect"
+                "upstream-client is per_client, which has no effect without an https external-url"
             );
         }
         UpstreamProfile::loopback(&page_origin(issuer))
@@ -302,11 +305,11 @@ fn read_token(path: &std::path::Path, setting: &'static str) -> Result<Secret, C
         problem: format!("{}: {problem}", path.display()),
         fix: fix.to_owned(),
     };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| refuse(error.to_string(), "name a file that can be read"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| refuse(error.to_string(), "name a readable file"))?;
     let token = text.trim();
     if token.len() < 16 || token.contains(char::is_whitespace) {
-        return Err(refuse("no token".to_owned(), "put one token of at least 16 characters into it"));
+        return Err(refuse("holds no token".to_owned(), "write one token of at least 16 characters into it"));
     }
     Ok(Secret::new(token))
 }
@@ -336,8 +339,8 @@ async fn warn_of_orphans(
     if lost > 0 {
         tracing::warn!(
             keys = lost,
-            "live sessions were begun with client keys that are not published now: they cannot be \
-             refreshed until those keys are back"
+            "live sessions use client keys that are no longer published: they cannot be \
+             refreshed until those keys are published again"
         );
     }
     let (mut sessions, mut origins) = (0, BTreeSet::new());

@@ -76,7 +76,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let trace = Backtrace::capture();
     let trace = (trace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&trace));
     let place = panic.location().map(tracing::field::display);
-    tracing::error!(place, backtrace = trace, "panicked: this is a mistake of ours");
+    tracing::error!(place, backtrace = trace, "panicked: this is a bug in Causeway");
 }
 
 #[cfg(test)]

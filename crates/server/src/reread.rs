@@ -16,10 +16,10 @@ pub(crate) type Load<'a> = &'a dyn Fn() -> Result<Config, ConfigError>;
 /// Reloads the log level and the key ring; when either is invalid, nothing changes.
 pub(crate) async fn reread(load: Load<'_>, logging: &Logging, ctx: &Ctx, url: &DatabaseUrl) {
     match try_reread(load, logging, ctx, url).await {
-        Ok(kid) => tracing::info!(kid, "read anew: the level of the log, the key ring"),
+        Ok(kid) => tracing::info!(kid, "configuration reloaded: the log level and the key ring"),
         Err(error) => {
             let error = format!("{error:#}");
-            tracing::error!(error, "nothing was read anew: all stays as it was");
+            tracing::error!(error, "the configuration was not reloaded: the previous one stays in effect");
         }
     }
 }
@@ -31,7 +31,7 @@ async fn try_reread(
     url: &DatabaseUrl,
 ) -> anyhow::Result<String> {
     let config = load()?;
-    let ring = secret_key::find(&config, url, ctx.store()).await?.context("there is no key ring any more")?;
+    let ring = secret_key::find(&config, url, ctx.store()).await?.context("the key ring is missing")?;
     let kid = ring.active_kid().to_owned();
     logging.set_level(&config)?;
     ctx.replace_ring(Arc::new(ring));

@@ -29,7 +29,7 @@ pub(crate) fn configured(config: &Config) -> Result<Option<EncryptionKeyRing>, C
             let text = fs::read_to_string(path).map_err(|error| ConfigError {
                 setting: setting.to_owned(),
                 problem: format!("{}: {error}", path.display()),
-                fix: "name a file that can be read".to_owned(),
+                fix: "name a readable file".to_owned(),
             })?;
             parse(setting, &text).map(Some)
         }
@@ -46,7 +46,7 @@ fn parse(setting: &str, text: &str) -> Result<EncryptionKeyRing, ConfigError> {
     EncryptionKeyRing::parse(text).map_err(|error| ConfigError {
         setting: setting.to_owned(),
         problem: error.to_string(),
-        fix: "each line is KEY_ID:BASE64URL of 32 random bytes, the first one is in use".to_owned(),
+        fix: "each line is KEY_ID:BASE64URL of 32 random bytes, and the first one is in use".to_owned(),
     })
 }
 
@@ -92,9 +92,9 @@ fn another_ring(config: &Config, url: &DatabaseUrl, error: EncryptionError) -> C
     };
     ConfigError {
         setting: setting.to_owned(),
-        problem: format!("{used} does not open what is encrypted in {url}: {error}"),
-        fix: "name the key ring with which this database was used so far (with --secret-key-file): all servers on \
-               one database share it, and keys are added to it, on top"
+        problem: format!("{used} cannot decrypt the data in {url}: {error}"),
+        fix: "name the key ring that this database has been used with so far (with --secret-key-file): all servers on \
+               one database share it, and new keys are added at its top"
             .to_owned(),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     tracing::info!(%issuer, %bound, database = %url, "listening");
     for path in secret_key::exposed(config, &url) {
         let path = path.display();
-        tracing::warn!(%path, "every user of this machine can read or change this file of secrets: chmod o= it");
+        tracing::warn!(%path, "every user of this machine can read or change this file of secrets: run chmod o= on it");
     }
     announce(config, &issuer, &url);
     let upkeep = [
@@ -92,7 +92,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
                 OperatorSignal::Reread => reread(load, logging, &ctx, &url).await,
                 OperatorSignal::Stop => {
                     drain(&ctx, config.drain_seconds, &mut signals).await;
-                    tracing::info!("stopping: requests under way are finished first");
+                    tracing::info!("stopping: finishing the requests in progress");
                     ctx.lifecycle().stop();
                     handle.stop(true).await;
                     serving.await.context("the HTTP server")?.context("the HTTP server")?;
@@ -111,11 +111,11 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     }
     // Answers from authorization servers are still being stored.
     if tokio::time::timeout(SETTLE_TIMEOUT, ctx.settle()).await.is_err() {
-        tracing::error!("some work did not end in time");
+        tracing::error!("some work did not finish in time");
     }
     heart.abort();
     if let Err(error) = node::leave(&ctx).await {
-        tracing::warn!(%error, "the others learn by the end of our heartbeat that we have stopped");
+        tracing::warn!(%error, "the other servers will notice the stop only by the missing heartbeat");
     }
     store.close().await;
     tracing::info!("stopped");
@@ -142,7 +142,7 @@ async fn drain(ctx: &Ctx, seconds: u32, signals: &mut Signals) {
     if seconds == 0 {
         return;
     }
-    tracing::info!(seconds, "about to stop: /readyz answers 503, all else is served");
+    tracing::info!(seconds, "draining: /readyz answers 503, and everything else is still served");
     ctx.lifecycle().drain();
     let _ = tokio::time::timeout(Duration::from_secs(seconds.into()), signals.stop()).await;
 }
@@ -159,7 +159,7 @@ async fn report(sampler: Sampler) {
 /// Generates the signing keys of a new deployment in the background; the first requests do not wait for them.
 async fn warm(ctx: Ctx) {
     if let Err(error) = issuer_keys::ensure(&ctx).await {
-        tracing::warn!(%error, "the signing keys are not there yet: they are made when first needed");
+        tracing::warn!(%error, "the signing keys could not be created yet: they are created when first needed");
     }
 }
 
@@ -181,7 +181,7 @@ async fn sweep(ctx: Ctx) {
     loop {
         ticks.tick().await;
         if let Err(error) = sweep::sweep_all(&ctx).await {
-            tracing::warn!(%error, "the sweep is put off");
+            tracing::warn!(%error, "the sweep is postponed");
         }
     }
 }
@@ -193,7 +193,7 @@ async fn revoke(ctx: Ctx) {
     loop {
         ticks.tick().await;
         if let Err(error) = revocation::revoke_due(&ctx).await {
-            tracing::warn!(%error, "upstream revocations are put off");
+            tracing::warn!(%error, "upstream revocations are postponed");
         }
     }
 }
@@ -205,7 +205,7 @@ async fn deliver_logouts(ctx: Ctx) {
     loop {
         ticks.tick().await;
         if let Err(error) = backchannel::start_due(&ctx).await {
-            tracing::warn!(%error, "telling clients of logouts is put off");
+            tracing::warn!(%error, "logout notices are postponed");
         }
     }
 }
@@ -217,7 +217,7 @@ async fn keep_alive_due(ctx: Ctx) {
     loop {
         ticks.tick().await;
         if let Err(error) = keep_alive::keep_alive(&ctx).await {
-            tracing::warn!(%error, "background sessions are kept alive later");
+            tracing::warn!(%error, "refreshing background sessions is postponed");
         }
     }
 }
@@ -229,7 +229,7 @@ async fn deliver_webhooks(ctx: Ctx) {
     loop {
         ticks.tick().await;
         if let Err(error) = events::start_due(&ctx).await {
-            tracing::warn!(%error, "webhooks are put off");
+            tracing::warn!(%error, "webhooks are postponed");
         }
     }
 }
@@ -247,9 +247,9 @@ fn announce(config: &Config, issuer: &ExternalUrl, url: &DatabaseUrl) {
         DatabaseUrl::Postgres(_) => "shared",
     };
     let mode = if issuer.is_https() {
-        "confidential client: people's servers verify our published key"
+        "confidential client: authorization servers verify our published key"
     } else {
-        "loopback: PDSes see the atproto loopback client; their sessions end after two weeks"
+        "loopback: the atproto loopback client, whose sessions end after two weeks"
     };
     let next = if config.demo_enabled() {
         format!("open {issuer}/ and sign in with any handle")

@@ -68,7 +68,7 @@ impl Traces {
     /// Exports the remaining spans, for 5 seconds at most.
     pub(crate) fn finish(self) {
         if let Err(error) = self.0.shutdown_with_timeout(LAST_WORDS) {
-            tracing::warn!(%error, "the last traces did not get out");
+            tracing::warn!(%error, "the last traces could not be exported");
         }
     }
 }

@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a test that has no database must stop and say so"
+    reason = "a test without a database must fail visibly"
 )]
 
 mod pgbouncer;

@@ -79,7 +79,7 @@ impl Agent {
     #[expect(
         clippy::disallowed_methods,
         clippy::expect_used,
-        reason = "the one home of the tests' HTTP client"
+        reason = "the only place where the tests' HTTP client is built"
     )]
     pub fn new(ca: Option<&[u8]>) -> Self {
         // Loading the system's roots takes 20 ms of CPU: 50 agents at once would starve the servers under

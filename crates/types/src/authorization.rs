@@ -38,7 +38,7 @@ wire_names! {
 
 /// `prompt` holds an unknown value, or `none` beside another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("prompt must be none alone, or of login, consent and select_account")]
+#[error("prompt must be none, or any of login, consent and select_account")]
 pub struct PromptError;
 
 /// The set of prompts of a request.

@@ -8,16 +8,16 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not a `did:plc` or `did:web` of the form that atproto allows.
-    #[error("not a DID that atproto knows (did:plc:… or did:web:…)")]
+    #[error("not a DID that atproto supports (did:plc:… or did:web:…)")]
     Did,
     /// Not a domain name of the form that atproto allows for handles.
     #[error("not a handle: a handle is a domain name such as alice.example.com")]
     Handle,
     /// Nothing was typed.
-    #[error("type a handle such as alice.example.com")]
+    #[error("enter a handle such as alice.example.com")]
     Empty,
     /// A web address that is not the root of an http(s) server.
-    #[error("not a server address: give it as https://pds.example.com")]
+    #[error("not a server address: enter it as https://pds.example.com")]
     Server,
 }
 

@@ -29,6 +29,6 @@ impl Rng for SystemRng {
     /// When the operating system has no entropy to give: nothing safe can be done without it.
     #[expect(clippy::expect_used, reason = "a server without entropy must stop")]
     fn fill(&self, buf: &mut [u8]) {
-        getrandom::fill(buf).expect("the operating system gives random bytes");
+        getrandom::fill(buf).expect("the operating system provides random bytes");
     }
 }

@@ -1,5 +1,5 @@
 -- Times are Unix seconds. `token`, `code`, `client_secret` and `registration_access_token` hold
--- hashes; `pkce_verifier`, `dpop_private_key`, `dpop_key` and the tokens of oauth_atp_session are sealed.
+-- hashes; `pkce_verifier`, `dpop_private_key`, `dpop_key` and the tokens of oauth_atp_session are encrypted.
 
 CREATE TABLE oauth_client (
     client_id TEXT NOT NULL PRIMARY KEY,
@@ -126,7 +126,7 @@ CREATE TABLE oauth_auth_request (
 CREATE INDEX idx_oauth_auth_request_expires_at ON oauth_auth_request (expires_at);
 CREATE INDEX idx_oauth_auth_request_client_id ON oauth_auth_request (client_id);
 
--- One row is one token set of a session at somebody's own server.
+-- One row is one token set of an upstream session.
 CREATE TABLE oauth_atp_session (
     session_id TEXT NOT NULL,
     iteration BIGINT NOT NULL,

@@ -1,6 +1,6 @@
--- The heads of sessions at people's own servers. No foreign key to the client: a session outlives
--- its client until it is revoked at the person's own server. `next_check_at` is when the sweep looks
--- again whether any token still leads to it.
+-- The heads of upstream sessions. No foreign key to the client: a session outlives its client until it
+-- is revoked at the user's authorization server. `next_check_at` is when the sweep next checks whether
+-- any token still refers to it.
 CREATE TABLE upstream_session (
     session_id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL DEFAULT 'default',
@@ -39,7 +39,7 @@ CREATE INDEX idx_upstream_session_ended_at ON upstream_session (ended_at)
 CREATE INDEX idx_upstream_session_revocation_due_at ON upstream_session (revocation_due_at)
     WHERE revocation_due_at IS NOT NULL;
 
--- `private_jwk` is sealed. At most one key of a purpose signs.
+-- `private_jwk` is encrypted. At most one key of each purpose signs.
 CREATE TABLE signing_key (
     kid TEXT NOT NULL PRIMARY KEY,
     purpose TEXT NOT NULL,

@@ -3,8 +3,8 @@ ALTER TABLE oauth_auth_request ADD COLUMN dpop_jkt TEXT;
 ALTER TABLE oauth_authorization_code ADD COLUMN dpop_jkt TEXT;
 ALTER TABLE oauth_refresh_token ADD COLUMN dpop_jkt TEXT;
 
--- DPoP proofs and client assertions that were accepted: each works once. `id` is a hash of who made it
--- and of its jti.
+-- Accepted DPoP proofs and client assertions: each is single-use. `id` is a hash of the issuer and the
+-- jti.
 CREATE TABLE replay (
     id TEXT NOT NULL PRIMARY KEY,
     expires_at BIGINT NOT NULL

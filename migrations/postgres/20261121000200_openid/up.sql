@@ -1,5 +1,5 @@
--- How an authorization request goes and how it is answered, and what a session's person agreed to:
--- a later request for no more than that can be answered without showing anything.
+-- The OpenID Connect parameters of an authorization request, and the scope that the user of a session
+-- consented to: a later request within that scope can be answered without a page.
 ALTER TABLE oauth_auth_request ADD COLUMN response_mode TEXT NOT NULL DEFAULT 'query';
 ALTER TABLE oauth_auth_request ADD COLUMN prompt TEXT;
 ALTER TABLE oauth_auth_request ADD COLUMN max_age BIGINT;

@@ -1,6 +1,6 @@
--- Every index is a page to write at each insert. The successors of a refresh token, and the one that came
--- with an access token, are found by their session and the time; the access tokens of a session by
--- the person and the session.
+-- Every index is a page to write at each insert. The successors of a refresh token, and the one that was
+-- issued with an access token, are found by their session and time; the access tokens of a session by user
+-- and session.
 DROP INDEX idx_oauth_refresh_token_parent;
 DROP INDEX idx_oauth_refresh_token_access_token;
 DROP INDEX idx_oauth_refresh_token_session_id;

@@ -1,4 +1,4 @@
--- Where tokens are to be used (RFC 8707): resources separated by spaces; NULL is this server itself.
+-- The resources that tokens are for (RFC 8707), separated by spaces; NULL is this server itself.
 ALTER TABLE oauth_auth_request ADD COLUMN resource TEXT;
 ALTER TABLE oauth_authorization_code ADD COLUMN resource TEXT;
 ALTER TABLE oauth_access_token ADD COLUMN resource TEXT;

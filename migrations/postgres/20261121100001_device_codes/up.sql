@@ -1,4 +1,4 @@
--- Devices that wait for a person (RFC 8628). Both codes are hashes. `stage` is pending, claimed (by an
+-- Pending device authorizations (RFC 8628). Both codes are hashes. `stage` is pending, claimed (by an
 -- authorization request, in a browser), approved, denied or used.
 CREATE TABLE device_authorization (
     device_code TEXT NOT NULL PRIMARY KEY,

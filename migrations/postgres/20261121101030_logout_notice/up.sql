@@ -1,4 +1,4 @@
--- Clients that are to be told that a session has ended. A row outlives its session and its client.
+-- Pending back-channel logout notices. A row outlives its session and its client.
 CREATE TABLE logout_notice (
     session_id TEXT NOT NULL PRIMARY KEY,
     client_id TEXT NOT NULL,

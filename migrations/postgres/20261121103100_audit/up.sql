@@ -1,4 +1,5 @@
--- Who did what, with what outcome: written with the act, never changed, deleted when it is old. No secrets.
+-- Audit events: the actor, the event and its outcome. Written in the transaction of the event, never changed,
+-- deleted after the retention time. No secrets.
 CREATE TABLE audit_event (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at BIGINT NOT NULL,

@@ -1,2 +1,2 @@
--- The languages that a client wants its person to be spoken to in, best first.
+-- The languages that a client prefers for its user's pages, most preferred first.
 ALTER TABLE oauth_auth_request ADD COLUMN ui_locales TEXT;

@@ -1,6 +1,6 @@
 -- The version before may run beside this: yes.
--- A client that is deleted counts as gone at once; its sessions and rows go afterwards, in batches, and its own row last.
--- Until then nothing new is added to it, as if its row were gone.
+-- A deleted client counts as deleted at once; its sessions and rows are deleted afterwards, in batches, and its own row
+-- last. Until then nothing new is added to it, as if its row did not exist.
 ALTER TABLE oauth_client ADD COLUMN deleted_at BIGINT;
 CREATE INDEX idx_oauth_client_deleted_at ON oauth_client (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE FUNCTION refuse_deleted_client() RETURNS trigger LANGUAGE plpgsql AS $$

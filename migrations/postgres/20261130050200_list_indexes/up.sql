@@ -1,5 +1,5 @@
 -- The version before may run beside this: yes.
--- Lists are read page by page, and whatever they can be narrowed to has an index in their order.
+-- Lists are read page by page, and every filter has an index in the order of the list.
 CREATE INDEX idx_upstream_session_session_id ON upstream_session (session_id) WHERE ended_at IS NULL;
 DROP INDEX idx_upstream_session_client_id;
 CREATE INDEX idx_upstream_session_client_id ON upstream_session (client_id, session_id);

@@ -1,6 +1,6 @@
--- Refreshes that failed in a row, and when the next may be tried: all processes share the pause.
+-- The number of consecutive failed refreshes, and when the next may be tried: all processes share the pause.
 ALTER TABLE upstream_session ADD COLUMN refresh_failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE upstream_session ADD COLUMN refresh_not_before INTEGER;
--- When the account's own document last led to the session's server. NULL in rows older than this
--- step: when the session began.
+-- When the account's DID document was last verified to lead to the session's PDS. NULL in rows older than this
+-- migration: when the session began.
 ALTER TABLE upstream_session ADD COLUMN verified_at INTEGER;

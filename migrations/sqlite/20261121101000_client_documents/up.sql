@@ -1,4 +1,4 @@
--- Clients that nobody registered: their client_id is the address of their metadata, or the metadata itself.
+-- Unregistered clients: their client_id is the URL of their metadata, or holds the metadata itself.
 ALTER TABLE oauth_client ADD COLUMN origin TEXT NOT NULL DEFAULT 'registered';
 ALTER TABLE oauth_client ADD COLUMN document_checked_at INTEGER;
 ALTER TABLE oauth_client ADD COLUMN document_fresh_until INTEGER;

@@ -1,5 +1,5 @@
--- What a person agreed to for a client and wants not to be asked about again, as long as the answer goes to the same
--- origin: that is what they saw.
+-- Remembered consent of a user for a client. It applies only while the response goes to the same origin, which is the
+-- one that the user saw.
 CREATE TABLE consent (
     tenant_id TEXT NOT NULL,
     client_id TEXT NOT NULL REFERENCES oauth_client (client_id) ON DELETE CASCADE,

@@ -1,2 +1,2 @@
--- When whoever calls was last told where the person of a session signs in again.
+-- When callers were last given the address where the user of a session signs in again.
 ALTER TABLE upstream_session ADD COLUMN prompted_at INTEGER;

@@ -1,4 +1,4 @@
--- Clients that are told what happens to their sign-ins and sessions. `webhook_secret` is sealed.
+-- Clients that are subscribed to events of their sign-ins and sessions. `webhook_secret` is encrypted.
 CREATE TABLE event_subscription (
     client_id TEXT NOT NULL PRIMARY KEY REFERENCES oauth_client (client_id) ON DELETE CASCADE,
     tenant_id TEXT NOT NULL DEFAULT 'default',
@@ -6,7 +6,7 @@ CREATE TABLE event_subscription (
     webhook_secret TEXT,
     created_at INTEGER NOT NULL
 );
--- What they are told, written with what happens. The ids of a deployment only grow, in the order of commits.
+-- Their events, written in the transaction of the change. The ids of a deployment only grow, in the order of commits.
 CREATE TABLE event_outbox (
     id INTEGER NOT NULL PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -1,4 +1,5 @@
--- A person proved in a browser that an account is theirs: until then it may see and end all sessions of it.
+-- A user has proved in a browser that an account is theirs: until `expires_at` that browser may see and end all of
+-- the account's sessions.
 CREATE TABLE account_proof (
     proof_id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL DEFAULT 'default',

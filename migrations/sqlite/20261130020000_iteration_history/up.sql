@@ -1,4 +1,4 @@
--- Sessions with iterations that the sweep may have to delete, and when it looks at them next.
+-- Sessions with iterations that the sweep may have to delete, and when it checks them next.
 CREATE TABLE iteration_history (
     session_id TEXT NOT NULL PRIMARY KEY REFERENCES upstream_session (session_id) ON DELETE CASCADE,
     due_at INTEGER NOT NULL

@@ -1,4 +1,4 @@
--- Sessions whose refreshes fail on definite answers: the last of these, and since when. The next success deletes the
+-- Sessions whose refreshes are refused definitely: the latest refusal, and since when. The next success deletes the
 -- row.
 CREATE TABLE refresh_refusal (
     session_id TEXT NOT NULL PRIMARY KEY REFERENCES upstream_session (session_id) ON DELETE CASCADE,

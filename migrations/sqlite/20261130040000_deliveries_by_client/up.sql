@@ -1,5 +1,5 @@
--- `position` is the order in which a client learns of its events: it gets one after its transaction was committed.
--- What is delivered to one client waits for that client alone.
+-- `position` is the order in which a client receives its events: it is assigned after the transaction was committed.
+-- Deliveries to one client wait for that client alone.
 ALTER TABLE event_outbox ADD COLUMN position INTEGER;
 UPDATE event_outbox SET position = id;
 DROP INDEX idx_event_outbox_client_id;

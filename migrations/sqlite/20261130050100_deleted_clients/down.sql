@@ -1,4 +1,4 @@
--- What is on its way out goes at once.
+-- Rows that are being deleted are deleted at once.
 DROP TRIGGER oauth_access_token_of_deleted_client;
 DROP TRIGGER oauth_refresh_token_of_deleted_client;
 DROP TRIGGER oauth_par_request_of_deleted_client;

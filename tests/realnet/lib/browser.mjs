@@ -1,5 +1,5 @@
 // Headless Chromium with what a journey through pages needs: named steps, numbered screenshots, and a
-// record of what the browser complained about.
+// record of the browser's complaints.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
@@ -13,7 +13,7 @@ const SWITCHES = [
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
-  // Nothing here may call home.
+  // No request may leave the machine.
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
@@ -57,7 +57,7 @@ export class Journey {
     return this.#browser.close()
   }
 
-  // Runs one step; when it fails, the error names it, says what was on the page, and there is a picture.
+  // Runs one step; when it fails, the error names it and what the page showed, and a screenshot is taken.
   async step(name, action) {
     try {
       return await action()
@@ -80,7 +80,7 @@ export class Journey {
     this.screenshots.push(path)
   }
 
-  // What the pages of these origins made the browser complain about.
+  // The browser's complaints about the pages of these origins.
   complaintsAbout(origins) {
     return this.#complaints.filter(({ url }) => URL.canParse(url) && origins.has(new URL(url).origin))
   }
@@ -104,7 +104,7 @@ export class Journey {
 
 const excerpt = (text) => JSON.stringify(text.replace(/\s+/g, ' ').slice(0, 300))
 
-// Asks again and again until the answer is truthy; for what no Playwright wait expresses.
+// Polls until the result is truthy; for conditions that no Playwright wait expresses.
 export async function until(what, ask) {
   const deadline = Date.now() + TIMEOUT_MS
   while (Date.now() < deadline) {

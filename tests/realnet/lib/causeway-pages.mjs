@@ -1,4 +1,4 @@
-// Causeway's own pages, by the names and test ids that are the contract between them and this test.
+// Causeway's own pages, by the names and test ids that they promise to this test.
 import { until } from './browser.mjs'
 
 const RESULTS = ['did', 'handle', 'pds', 'scope', 'session-id', 'iteration']
@@ -6,7 +6,7 @@ const RESULTS = ['did', 'handle', 'pds', 'scope', 'session-id', 'iteration']
 const byTestId = (page, id) => page.locator(`[data-testid="${id}"]`)
 const decisionButton = (page, decision) => page.locator(`button[name="decision"][value="${decision}"]`)
 
-// Fills a field and submits the form that it is in, by that form's button.
+// Fills a field and submits its form with the form's button.
 export async function submitField(page, name, value) {
   const field = page.locator(`input[name="${name}"]`)
   await field.fill(value)
@@ -25,7 +25,7 @@ export function waitForConsentPage(journey, own) {
 export const decide = (journey, decision) =>
   journey.step(`causeway-${decision}`, () => decisionButton(journey.page, decision).click())
 
-// The texts of the demo page's result; null for what it does not show.
+// The texts of the demo page's result; null for elements that it does not show.
 async function readResults(page) {
   const values = await Promise.all(RESULTS.map(async (id) => [id, await textOf(byTestId(page, id))]))
   return Object.fromEntries(values)
@@ -33,7 +33,7 @@ async function readResults(page) {
 
 async function textOf(locator) {
   if ((await locator.count()) === 0) return null
-  // The page may be replaced in this very moment.
+  // The page may be replaced at this moment.
   const text = await locator.first().textContent({ timeout: 1000 }).catch(() => null)
   return text?.trim() ?? null
 }
@@ -73,7 +73,7 @@ export function signOut(journey) {
   })
 }
 
-// After "deny" any page of Causeway's will do that no longer asks; what it says is for the caller to judge.
+// After "deny", any page of Causeway without the question ends the step; the caller checks its text.
 export function waitForDenial(journey) {
   const { page } = journey
   return journey.step('denied', async () => {

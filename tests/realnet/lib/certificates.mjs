@@ -1,5 +1,5 @@
 // A throw-away certificate authority with one leaf for every name of the test network, made with the
-// openssl command line. Processes that are given the same directory share it, however they race.
+// openssl command line. Processes that use the same directory share it, even when they race.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,8 +32,8 @@ export function sharedCertificates(dir) {
   return { caFile: file('ca.pem'), cert: readFileSync(file('leaf.pem')), key: readFileSync(file('leaf.key')) }
 }
 
-// Everything is made beside and moved into place in one step: nobody sees half an authority, and of
-// several makers the first one's stays.
+// Everything is created beside the directory and moved into place in one step: no process sees a partial authority,
+// and of several the first one's stays.
 function create(dir, final) {
   mkdirSync(dir, { recursive: true })
   const draft = mkdtempSync(join(dir, 'draft-'))
@@ -59,6 +59,6 @@ function issue(cwd) {
     ...selfSigned, '-extensions', 'leaf', '-subj', '/CN=Causeway realnet', '-CA', 'ca.pem', '-CAkey', 'ca.key',
     '-keyout', 'leaf.key', '-out', 'leaf.pem',
   )
-  // Whoever trusts this authority trusts these two certificates and never another.
+  // Trusting this authority means trusting these two certificates and no others.
   rmSync(join(cwd, 'ca.key'))
 }

@@ -1,4 +1,4 @@
-// As much of a browser as the PDS pages ask for: cookies, chosen headers, no redirects followed.
+// As much of a browser as the PDS pages need: cookies, chosen headers, no redirects followed.
 // Not fetch(): it sets the Sec-Fetch headers itself.
 import http from 'node:http'
 import https from 'node:https'
@@ -28,7 +28,7 @@ export class HttpAgent {
     return { status: response.statusCode, location: response.headers.location, text }
   }
 
-  // An agent talks to one PDS, so names and values are all that matters of a cookie.
+  // An agent talks to one PDS, so only the names and values of cookies matter.
   #store(lines) {
     for (const line of lines) {
       const [pair, ...attributes] = line.split(';')

@@ -1,4 +1,4 @@
-// One JSON value a line, in both directions.
+// One JSON value per line, in both directions.
 import { createInterface } from 'node:readline'
 
 export const writeLine = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)

@@ -1,5 +1,5 @@
-// When a helper process has to go. A test harness that is killed cannot say goodbye, so besides signals
-// we watch the two things that its death changes: our stdin pipe closes, and we get another parent.
+// When a helper process has to end. A killed test harness cannot notify us, so besides signals we watch
+// the two effects of its death: our stdin pipe closes, and we get another parent.
 import { fstatSync } from 'node:fs'
 
 const PARENT_CHECK_MS = 500
@@ -19,13 +19,13 @@ export function onEndOfLife(stop, { watchStdin = true } = {}) {
   setInterval(() => process.ppid !== parent && once('parent died'), PARENT_CHECK_MS).unref()
 
   if (watchStdin && stdinIsHeld()) {
-    // Watching alone is no reason to go on living.
+    // Watching alone does not keep the process alive.
     process.stdin.resume().unref()
     for (const event of ['end', 'close', 'error']) process.stdin.on(event, () => once('stdin closed'))
   }
 }
 
-// /dev/null and files are at their end from the start; only a pipe's end says anything about its holder.
+// /dev/null and files are at their end from the start; only the end of a pipe tells that its holder has ended.
 function stdinIsHeld() {
   const stdin = fstatSync(0)
   return stdin.isFIFO() || stdin.isSocket()

@@ -1,4 +1,4 @@
-// The PDS' own sign-in and authorize pages, as a person goes through them.
+// The PDS' own sign-in and authorize pages, as a user goes through them.
 
 // From the moment the browser leaves the origins in `from` to the click on "Authorize".
 export async function authorizeAtPds(journey, { from, handle, password }) {
@@ -14,7 +14,7 @@ export async function authorizeAtPds(journey, { from, handle, password }) {
     // Without a login hint there is a page to choose between signing in and signing up first.
     if (!(await passwordField.isVisible())) await signInButton.first().click()
     await passwordField.waitFor()
-    // With one, the name is there already and cannot be changed.
+    // With one, the name is filled in and cannot be changed.
     const nameField = page.locator('input[name="username"]')
     if (await nameField.isEditable()) await nameField.fill(handle)
     await passwordField.fill(password)

@@ -1,4 +1,4 @@
-// Signs in at a PDS and decides about a client, by the requests that the PDS' own pages make.
+// Signs in at a PDS and decides about a client, with the requests that the PDS' own pages send.
 import { HttpAgent } from './http-agent.mjs'
 
 const API = '/@atproto/oauth-provider/~api'
@@ -8,9 +8,9 @@ const API = '/@atproto/oauth-provider/~api'
 export async function signInAndDecide({ url, handle, password, decision }) {
   const agent = new HttpAgent()
   const page = await navigate(agent, url, 'cross-site')
-  // Nothing to ask the user: an error that concerns the client.
+  // No question for the user: an error that concerns the client.
   if (page.location) return page.location
-  if (page.status !== 200) throw new Error(`the authorize page answered ${page.status}: ${errorIn(page.text)}`)
+  if (page.status !== 200) throw new Error(`the authorize page responded with ${page.status}: ${errorIn(page.text)}`)
 
   const next = decision === 'reject' ? await reject(agent, url) : await consent(agent, url, { handle, password })
   const last = await navigate(agent, next, 'same-origin', url)
@@ -40,7 +40,7 @@ const navigate = (agent, url, site, referer) =>
     },
   })
 
-// The PDS knows which request is meant by the Referer, that is the authorize page's URL.
+// The PDS identifies the request by the Referer, which is the authorize page's URL.
 async function callApi(agent, page, name, input, token) {
   const { origin } = new URL(page)
   const { status, text } = await agent.send('POST', `${origin}${API}/${name}`, {
@@ -61,5 +61,5 @@ async function callApi(agent, page, name, input, token) {
   return JSON.parse(text)
 }
 
-// The error page is a script with its data inside; a person reading a test's output wants that data.
+// The error page is a script with its data inside; the reader of a test's output needs that data.
 const errorIn = (html) => html.match(/error_description[^}]{0,300}/)?.[0] ?? html.slice(0, 300)

@@ -1,4 +1,4 @@
-// The releases of the PDS that a network can be made of: where their packages lie, and the Node that runs them.
+// The releases of the PDS that a network can run: where their packages are, and the Node that runs them.
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -17,7 +17,7 @@ export const RELEASES = {
 
 export function release(name) {
   const found = RELEASES[name]
-  if (!found) throw new Error(`there is no PDS release ${name} here, only ${Object.keys(RELEASES).join(' and ')}`)
+  if (!found) throw new Error(`PDS release ${name} is not available, only ${Object.keys(RELEASES).join(' and ')}`)
   return found
 }
 

@@ -1,6 +1,6 @@
 // Import for effect: from then on this process resolves the names of lib/names.mjs, and those listed in
 // REALNET_HOSTS ("name=127.0.0.1,other=127.0.0.1"), without /etc/hosts or DNS.
-// net.connect looks dns.lookup up at each call, so every HTTP client in the process obeys.
+// net.connect uses the current dns.lookup at each call, so this affects every HTTP client in the process.
 import dns from 'node:dns'
 import { LOOPBACK, isOurs } from './names.mjs'
 

@@ -1,6 +1,6 @@
-// The people of the network.
+// The users of the network.
 
-// The PDS each one lives on; with a single PDS all live there.
+// The PDS of each user; with a single PDS it is that of all.
 const PEOPLE = [
   { name: 'alice', home: 1 },
   { name: 'bob', home: 2 },

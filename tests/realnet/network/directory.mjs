@@ -1,5 +1,5 @@
 // Resolves handles for the whole network (each PDS alone knows only its own; there is no DNS here) and
-// takes the control commands.
+// accepts the control commands.
 import { reserve, serve } from './listen.mjs'
 import { controlsFor } from './controls.mjs'
 

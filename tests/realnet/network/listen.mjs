@@ -4,8 +4,8 @@ import https from 'node:https'
 import net from 'node:net'
 import { LOOPBACK } from '../lib/names.mjs'
 
-// Binds a port (0: any free one) before the server for it can be made: a PDS has to know its own URL
-// when it is built. The socket stays ours from here on, so parallel networks cannot collide.
+// Binds a port (0: any free one) before its server exists: a PDS has to know its own URL when it is
+// created. The socket stays ours from here on, so parallel networks cannot collide.
 export async function reserve(port) {
   const socket = net.createServer()
   await new Promise((resolve, reject) => socket.once('error', reject).listen(port, LOOPBACK, resolve))

@@ -1,5 +1,5 @@
-// The process that holds the whole network; a child of start.mjs, which reads the one message it sends.
-// It lives as long as the channel to its parent, and takes the data directory with it.
+// The process that runs the whole network; a child of start.mjs, which reads the one message it sends.
+// It lives as long as the channel to its parent, and deletes the data directory when it ends.
 import { rmSync } from 'node:fs'
 import { sharedCertificates } from '../lib/certificates.mjs'
 import '../lib/resolve-names.mjs'
@@ -18,7 +18,7 @@ let stopping = false
 async function stop(code) {
   if (stopping) return
   stopping = true
-  // A server that will not close must not keep the directory, or us, alive.
+  // A server that does not close must not keep the directory or this process alive.
   setTimeout(() => leave(1), STOP_DEADLINE_MS)
   for (const part of running.reverse()) {
     await part.close().catch((error) => console.error('realnet: stopping:', error))

@@ -1,4 +1,4 @@
-// One official PDS with its OAuth server, and handles on those of its insides that tests turn.
+// One official PDS with its OAuth server, and access to the internals that tests control.
 import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ export async function startPds({ index, port, origin, certificates, strict, data
   const blobs = join(directory, 'blobs')
   mkdirSync(blobs, { recursive: true })
 
-  // What the PDS' own start script reads from PDS_* variables.
+  // The values that the PDS' own start script reads from PDS_* variables.
   const settings = {
     port: reserved.port,
     hostname,
@@ -24,7 +24,7 @@ export async function startPds({ index, port, origin, certificates, strict, data
     serviceDid: `did:web:${hostname}%3A${reserved.port}`,
     serviceName: `Realnet PDS ${index}`,
     devMode: !strict, // lets the PDS have an http URL
-    disableSsrfProtection: true, // clients' metadata lies on loopback
+    disableSsrfProtection: true, // clients' metadata is on loopback
     rateLimitsEnabled: false,
     inviteRequired: false,
     serviceHandleDomains: ['.test'],
@@ -46,7 +46,7 @@ export async function startPds({ index, port, origin, certificates, strict, data
   config.oauth.issuer = url
 
   const pds = await pdsPackage.PDS.create(config, pdsPackage.envToSecrets(settings))
-  // Left alone, the server would listen on every interface.
+  // By default the server would listen on every interface.
   pds.app.listen = () => serve(reserved, pds.app, certificates)
   await pds.start()
 
@@ -70,13 +70,13 @@ function insides({ oauthProvider, accountManager, plcClient, plcRotationKey }) {
       tokenManager.tokenMaxAge = seconds * 1000
     },
 
-    // A new secret makes every nonce out there invalid at once.
+    // A new secret invalidates every existing nonce at once.
     replaceDpopNonces(rotationMs) {
       const DpopNonce = dpopManager.dpopNonce.constructor
       dpopManager.dpopNonce = new DpopNonce(randomBytes(32), rotationMs)
     },
 
-    // Client metadata and key sets are otherwise kept for ten minutes.
+    // Client metadata and key sets are otherwise cached for ten minutes.
     forgetClients: forgetful([clientManager.metadataGetter, clientManager.jwks]),
 
     // Moves OAuth sessions into the past; returns how many.
@@ -103,8 +103,8 @@ function insides({ oauthProvider, accountManager, plcClient, plcRotationKey }) {
   }
 }
 
-// Makes caches forget on request: what is called asks them to fetch each value anew, once. The values themselves are
-// out of reach.
+// Makes caches refetch on request: the returned function makes them fetch each value again, once. The cached values
+// themselves are not accessible.
 function forgetful(getters) {
   let generation = 0
   for (const getter of getters) {

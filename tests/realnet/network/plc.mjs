@@ -6,7 +6,7 @@ export async function startPlc({ port, origin, certificates, packages }) {
   const plc = await loadFrom(packages, '@did-plc/server')
   const reserved = await reserve(port)
   const server = plc.PlcServer.create({ db: new plc.MockDatabase() })
-  // Left alone, the server would listen on every interface.
+  // By default the server would listen on every interface.
   server.app.listen = () => serve(reserved, server.app, certificates)
   await server.start()
   return { url: origin('plc', reserved.port), close: () => server.destroy() }

@@ -28,7 +28,7 @@ const INTRODUCTION: &str = "\
 
 # Command line
 
-Every command takes the [settings](config.md) as flags too; they are left out here.
+Every command takes the [settings](config.md) as flags too; they are omitted here.
 ";
 
 /// Writes a command's section and those of its subcommands.

@@ -35,25 +35,25 @@ pub(super) const PARTS: &[Part] = &[
     Part { name: "tests", about: "every test of the workspace", tier: Tier::Tests, run: tests },
     Part {
         name: "examples",
-        about: "those in the documentation of the crates",
+        about: "the examples in the documentation of the crates",
         tier: Tier::Always,
         run: examples,
     },
     Part {
         name: "fuzz",
-        about: "a few made-up requests at every endpoint",
+        about: "a few generated requests to every endpoint",
         tier: Tier::Fuzz,
         run: short_fuzz,
     },
     Part {
         name: "all pairs",
-        about: "the journeys of every release of the PDS on every database",
+        about: "the journeys with every release of the PDS on every database",
         tier: Tier::Extended,
         run: all_pairs,
     },
     Part {
         name: "kills",
-        about: "the server is killed 200 times around a refresh, and again and again for two minutes of work",
+        about: "kills the server 200 times around a refresh, and repeatedly during two minutes of load",
         tier: Tier::Extended,
         run: kills,
     },
@@ -65,7 +65,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "long fuzz",
-        about: "ten minutes of made-up requests, on each database",
+        about: "ten minutes of generated requests, on each database",
         tier: Tier::Extended,
         run: long_fuzz,
     },

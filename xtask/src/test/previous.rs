@@ -32,7 +32,7 @@ pub(super) fn build(root: &Path) -> Result<PathBuf> {
     process::must_run(cargo.args(["build", "--locked", "--package", "causeway-server"]))
         .with_context(|| format!("the earlier version, {COMMIT}"))?;
     if !program.is_file() {
-        bail!("the earlier version was built, but {} is not there", program.display());
+        bail!("the earlier version was built, but {} does not exist", program.display());
     }
     Ok(program)
 }
@@ -50,7 +50,7 @@ fn check_out(root: &Path, source: &Path) -> Result<()> {
     if source.exists() {
         fs::remove_dir_all(source).with_context(|| format!("cannot delete {}", source.display()))?;
     }
-    fs::create_dir_all(source).with_context(|| format!("cannot make {}", source.display()))?;
+    fs::create_dir_all(source).with_context(|| format!("cannot create {}", source.display()))?;
     let archive = source.with_extension("tar");
     process::must_run(git().args(["archive", "--format=tar", "--output"]).arg(&archive).arg(COMMIT))?;
     process::must_run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(source))?;

@@ -45,14 +45,14 @@ impl<'a> Stage<'a> {
         if realnet {
             report.run("install", "the AT Protocol networks, from npm", || {
                 process::must_run(Command::new("node").arg("tests/realnet/install.mjs"))
-                    .context("the AT Protocol networks for the tests (--no-realnet leaves them out)")?;
+                    .context("the AT Protocol networks for the tests (--no-realnet skips them)")?;
                 Ok(Outcome::Passed)
             })?;
         } else {
             report.skip("networks", "the tests against real AT Protocol networks: --no-realnet");
         }
         if self.arguments.fuzz || self.arguments.extended {
-            report.run("schemathesis", "which makes requests up, from PyPI", || {
+            report.run("schemathesis", "the request generator, from PyPI", || {
                 self.schemathesis = Some(fuzz::install(self.root)?);
                 Ok(Outcome::Passed)
             })?;
@@ -68,7 +68,7 @@ impl<'a> Stage<'a> {
         for (name, place, tests) in PROGRAMS {
             let named = (name == "Chromium").then(|| env::var_os("CHROMIUM")).flatten();
             if !named.map_or_else(|| PathBuf::from(place), PathBuf::from).exists() {
-                report.skip(name, format!("there is no {place}: {tests}"));
+                report.skip(name, format!("{place} is not installed: {tests}"));
             }
         }
         if realnet {

@@ -61,15 +61,15 @@ fn judge(document: &str, tests: &BTreeSet<String>) -> Vec<Finding> {
         let place = || format!("{DOCUMENT}:{number}");
         for name in line.split('`').skip(1).step_by(2).filter(|span| is_test_name(span)) {
             if !tests.contains(name) {
-                let problem = format!("names the test {name}, which is not there");
-                let fix = "name the test that holds the requirement now, as `file::function`";
+                let problem = format!("names the test {name}, which does not exist");
+                let fix = "name the test that covers the requirement now, as `file::function`";
                 findings.push(Finding::new(place(), problem, fix));
             }
         }
         let last = line.strip_prefix('|').and_then(|row| row.trim_end().strip_suffix('|'));
         if last.and_then(|row| row.rsplit('|').next()).is_some_and(|cell| cell.trim().is_empty()) {
-            let fix = "name the test that holds it, or say why there is none";
-            findings.push(Finding::new(place(), "has a requirement without an answer", fix));
+            let fix = "name the test that covers it, or say why there is none";
+            findings.push(Finding::new(place(), "has a requirement without a test", fix));
         }
     }
     findings
@@ -101,20 +101,21 @@ mod tests {
                     | 4.1.2 | once | `token::codes_expire`, `races::one_code` |\n\
                     | 4.2 | implicit | not served |\n| 5 | `a=b`, `Type::new` | — |\n";
         assert!(lines(good).is_empty(), "{:?}", lines(good));
-        let fix = "name the test that holds the requirement now, as `file::function`";
+        let fix = "name the test that covers the requirement now, as `file::function`";
         for name in ["token::codes_expired", "tokens::codes_expire", "races::codes_expire"] {
             let document = good.replace("token::codes_expire", name);
-            let expected = format!("docs/conformance.md:3: names the test {name}, which is not there; {fix}");
+            let expected =
+                format!("docs/conformance.md:3: names the test {name}, which does not exist; {fix}");
             assert_eq!(lines(&document), [expected]);
         }
     }
 
     #[test]
     fn every_requirement_has_an_answer() {
-        let fix = "name the test that holds it, or say why there is none";
+        let fix = "name the test that covers it, or say why there is none";
         assert_eq!(
             lines("| section | requirement | test |\n|---|---|---|\n| 1 | this |  |\n"),
-            [format!("docs/conformance.md:3: has a requirement without an answer; {fix}")]
+            [format!("docs/conformance.md:3: has a requirement without a test; {fix}")]
         );
     }
 

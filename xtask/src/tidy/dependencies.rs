@@ -34,10 +34,10 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
             Finding::new(
                 LOCK,
                 format!("has {name} in two versions"),
-                "bring those who want it to one version",
+                "bring the crates that depend on it to one version",
             )
         })),
-        Some("warn") if !twice.is_empty() => println!("note: in two versions: {}", twice.join(", ")),
+        Some("warn") if !twice.is_empty() => println!("note: crates in two versions: {}", twice.join(", ")),
         _ => {}
     }
     Ok(findings)
@@ -82,7 +82,7 @@ fn licenses(crates: &BTreeSet<Crate<'_>>, allowed: &[&str]) -> Result<Vec<Findin
                 "" => "names no license".to_owned(),
                 license => format!("is under {license}"),
             };
-            let fix = format!("do without it, or say in {RULES} that the license has no further duties");
+            let fix = format!("remove it, or allow the license in {RULES} if it has no further obligations");
             findings.push(Finding::new(format!("{name} {version}"), problem, fix));
         }
     }
@@ -97,7 +97,7 @@ fn bans(crates: &BTreeSet<Crate<'_>>, rules: &Value) -> Vec<Finding> {
     let found = crates.iter().filter_map(|(name, version, _)| Some((name, version, banned.get(name)?)));
     found
         .map(|(name, version, reason)| {
-            let fix = format!("`cargo tree --workspace --all-features -i {name}` shows who brings it");
+            let fix = format!("`cargo tree --workspace --all-features -i {name}` shows what depends on it");
             Finding::new(format!("{name} {version}"), format!("is banned ({reason})"), fix)
         })
         .collect()
@@ -111,7 +111,7 @@ fn sources(lock: &Table) -> Vec<Finding> {
         .filter_map(|package| {
             let source = text(package, "source").filter(|source| source != CRATES_IO)?;
             let name = text(package, "name").unwrap_or_default();
-            Some(Finding::new(LOCK, format!("takes {name} from {source}"), "take it from crates.io"))
+            Some(Finding::new(LOCK, format!("uses {name} from {source}"), "use it from crates.io"))
         })
         .collect()
 }
@@ -147,7 +147,7 @@ quiet v1.0.0|
     #[test]
     fn licenses_are_those_that_are_allowed() {
         let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "ISC"];
-        let fix = "do without it, or say in deny.toml that the license has no further duties";
+        let fix = "remove it, or allow the license in deny.toml if it has no further obligations";
         assert_eq!(
             lines(&licenses(&crates_of(TREE), &allowed).unwrap()),
             [format!("quiet 1.0.0: names no license; {fix}"), format!("syn 3.0.0: is under GPL-3.0; {fix}")]
@@ -164,7 +164,7 @@ quiet v1.0.0|
         assert_eq!(
             lines(&bans(&crates_of(TREE), &rules["deny"])),
             [
-                "ring 0.17.14: is banned (OpenSSL); `cargo tree --workspace --all-features -i ring` shows who brings it"
+                "ring 0.17.14: is banned (OpenSSL); `cargo tree --workspace --all-features -i ring` shows what depends on it"
             ]
         );
     }
@@ -176,7 +176,7 @@ quiet v1.0.0|
                     [[package]]\nname = 'b'\nsource = 'git+https://example.com/b#1'\n";
         assert_eq!(
             lines(&sources(&lock.parse().unwrap())),
-            ["Cargo.lock: takes b from git+https://example.com/b#1; take it from crates.io"]
+            ["Cargo.lock: uses b from git+https://example.com/b#1; use it from crates.io"]
         );
     }
 

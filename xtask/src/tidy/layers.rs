@@ -59,7 +59,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
         });
         findings.extend(imports.filter_map(|import| judge(name, &import)));
         if !LAYERS.iter().any(|(known, _)| *known == name) {
-            findings.push(Finding::new(name, "has no place among the layers", format!("add it to {TABLE}")));
+            findings.push(Finding::new(name, "is not in the table of layers", format!("add it to {TABLE}")));
         }
     }
     for package in PURE {
@@ -93,11 +93,12 @@ fn judge(package: &str, import: &Import<'_>) -> Option<Finding> {
         });
     }
     (!below.contains(&short)).then(|| {
-        let allowed = if below.is_empty() { "none of ours".to_owned() } else { below.join(", ") };
+        let allowed =
+            if below.is_empty() { "no crate of the workspace".to_owned() } else { below.join(", ") };
         Finding::new(
             package,
-            format!("imports {}, which is not below it", import.name),
-            format!("move the code to where both can see it (it may import {allowed})"),
+            format!("imports {}, which is not in a layer below it", import.name),
+            format!("move the code to a crate that both may import (this one may import {allowed})"),
         )
     })
 }
@@ -114,7 +115,9 @@ fn impure(package: &str, tree: &str) -> Vec<Finding> {
         Finding::new(
             package,
             format!("depends on {name}"),
-            format!("keep it free of I/O: `cargo tree -p {package} -e normal -i {name}` shows who brings it"),
+            format!(
+                "keep it free of I/O: `cargo tree -p {package} -e normal -i {name}` shows what depends on it"
+            ),
         )
     });
     findings.collect()
@@ -135,7 +138,7 @@ mod tests {
         assert_eq!(line("causeway-store", "causeway-store", true), None);
         assert_eq!(
             line("causeway-jose", "causeway-store", false).unwrap(),
-            "causeway-jose: imports causeway-store, which is not below it; move the code to where both can see it (it may import types, domain)"
+            "causeway-jose: imports causeway-store, which is not in a layer below it; move the code to a crate that both may import (this one may import types, domain)"
         );
         for (package, import) in [
             ("causeway-types", "causeway-domain"),

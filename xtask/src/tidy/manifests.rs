@@ -34,7 +34,7 @@ fn judge(place: &str, manifest: &Table) -> Vec<Finding> {
                 // A crate that names itself, to enable a feature for its own tests, has no version to set.
                 if !inherits(Some(entry)) && Some(name.as_str()) != own_name {
                     let fix =
-                        format!("put it into [workspace.dependencies] and write {name}.workspace = true");
+                        format!("move it to [workspace.dependencies] and write {name}.workspace = true");
                     findings.push(Finding::new(
                         place,
                         format!("{section} has its own version of {name}"),
@@ -46,7 +46,7 @@ fn judge(place: &str, manifest: &Table) -> Vec<Finding> {
     }
     if !inherits(manifest.get("lints")) {
         let fix = "write [lints] workspace = true";
-        findings.push(Finding::new(place, "does not take the lints of the workspace", fix));
+        findings.push(Finding::new(place, "does not inherit the lints of the workspace", fix));
     }
     findings
 }
@@ -76,7 +76,7 @@ mod tests {
             lines("package.name = 'x'\ndev-dependencies.x = { path = '.', features = ['testing'] }")
                 .is_empty()
         );
-        let fix = "put it into [workspace.dependencies] and write a.workspace = true";
+        let fix = "move it to [workspace.dependencies] and write a.workspace = true";
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let expected = format!("crates/x/Cargo.toml: {section} has its own version of a; {fix}");
             for own in
@@ -92,7 +92,7 @@ mod tests {
         let findings = judge("crates/x/Cargo.toml", &"package.name = 'x'".parse().unwrap());
         assert_eq!(
             findings[0].to_string(),
-            "crates/x/Cargo.toml: does not take the lints of the workspace; write [lints] workspace = true"
+            "crates/x/Cargo.toml: does not inherit the lints of the workspace; write [lints] workspace = true"
         );
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
                     findings.push(Finding::new(
                         format!("{place}/{file}"),
                         "is missing",
-                        "add it: each step has both ways",
+                        "add it: each migration has an up and a down",
                     ));
                 }
             }
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "migrations/postgres/1_a/down.sql: is missing; add it: each step has both ways",
+                "migrations/postgres/1_a/down.sql: is missing; add it: each migration has an up and a down",
                 "migrations/sqlite/2_b: is missing; add it: both databases have the same migrations",
             ]
         );

@@ -24,11 +24,11 @@ struct Banned {
 const BANNED: &[Banned] = &[
     Banned { word: concat!("to", "do!("), fix: "write it", homes: &[] },
     Banned { word: concat!("unimple", "mented!("), fix: "write it", homes: &[] },
-    Banned { word: concat!("#[ig", "nore"), fix: "let the test run, or delete it", homes: &[] },
+    Banned { word: concat!("#[ig", "nore"), fix: "run the test, or delete it", homes: &[] },
     Banned { word: concat!("db", "g!("), fix: "delete it, or use tracing", homes: &[] },
     Banned {
         word: concat!("SystemTime", "::now"),
-        fix: "take the time from a Clock",
+        fix: "get the time from a Clock",
         homes: &["crates/domain/src/clock.rs"],
     },
 ];
@@ -50,8 +50,8 @@ fn judge(place: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let lines = text.lines().count();
     if lines > MOST_LINES {
-        let problem = format!("has {lines} lines, and {MOST_LINES} is the most");
-        findings.push(Finding::new(place, problem, "find the second thing it does and give it its own file"));
+        let problem = format!("has {lines} lines, and the limit is {MOST_LINES}");
+        findings.push(Finding::new(place, problem, "move its second responsibility to a file of its own"));
     }
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
         for Banned { word, fix, homes } in BANNED {
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(
             lines("a.rs", &"x\n".repeat(MOST_LINES + 1)),
             [
-                "a.rs: has 601 lines, and 600 is the most; find the second thing it does and give it its own file"
+                "a.rs: has 601 lines, and the limit is 600; move its second responsibility to a file of its own"
             ]
         );
     }

@@ -18,7 +18,7 @@ impl ApiError {
 
     /// The operator's token is missing or wrong.
     pub(crate) fn no_operator() -> Self {
-        let text = "this takes the operator's token: Authorization: Bearer TOKEN";
+        let text = "this endpoint requires the operator's token: Authorization: Bearer TOKEN";
         let mut this = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken, text);
         this.challenges.push(Challenge::new("Bearer", "causeway-admin"));
         this

@@ -120,7 +120,7 @@ impl ResponseError for PageError {
                 response
             }
             Err(error) => {
-                tracing::error!(%error, "the error page did not render");
+                tracing::error!(%error, "the error page could not be rendered");
                 HttpResponse::build(self.status).body(self.code.as_str())
             }
         }
@@ -141,7 +141,7 @@ fn sentence(text: &str) -> String {
 #[test]
 fn sentences() {
     for (text, said) in [
-        ("no client of this name", "No client of this name."),
+        ("no such client", "No such client."),
         ("code_challenge_method must be S256", "code_challenge_method must be S256."),
         ("Is it there?", "Is it there?"),
     ] {
@@ -165,8 +165,8 @@ impl From<InputError> for PageError {
 /// A template failed: nothing of the request can be at fault.
 impl From<askama::Error> for PageError {
     fn from(error: askama::Error) -> Self {
-        tracing::error!(%error, "a page did not render");
-        Self::internal(&Internal::Inconsistent("a page did not render"))
+        tracing::error!(%error, "a page could not be rendered");
+        Self::internal(&Internal::Inconsistent("a page could not be rendered"))
     }
 }
 

@@ -137,7 +137,7 @@ fn requests(book: &mut Book) {
         Duplicate("x\"é".to_owned()), Unknown("x\"é".to_owned()), TooMany, Encoding, ContentType("application/json"), TooLarge(65_536), Dense, NoRoom, Incomplete,
         Slow, Json(text()), NotStrings,
     });
-    book.section("Clients: at every endpoint that they authenticate at");
+    book.section("Client authentication");
     every!(book, json, CredentialsError { Missing, Basic, Several, Differ, AssertionType, NoAssertion });
     every!(book, client, ClientAuthError {
         UnknownClient, WrongMethod { registered: "none", used: "client_secret_basic" }, WrongSecret,
@@ -182,9 +182,9 @@ fn authorization(book: &mut Book) {
             TooLong("state", 8192),
         });
     };
-    book.section("Authorization requests: told to the client");
+    book.section("Authorization requests: errors sent to the client");
     refusals(book, &|refusal| redirect(&refusal));
-    book.section("Authorization requests: shown to the person");
+    book.section("Authorization requests: errors shown to the user");
     every!(book, page, UnsafeRequest {
         NoClientId, UnknownClient("nobody".to_owned()), Document(DocumentTrouble::Busy), NoRedirectUri,
         RedirectUri("https://x.example".to_owned()), RequestUri, Refused(Refusal::RequestUriNotSupported),
@@ -204,7 +204,7 @@ fn authorization(book: &mut Book) {
     every!(book, json, DeviceError {
         Grant, Scope(text()), Target(text()), DpopJkt, Replayed(Replayed::Assertion), Client, Internal(inside()),
     });
-    book.section("A person's way: pages");
+    book.section("The user's pages");
     let sign_in = |error: SignInError| {
         let status = sign_in_status(&error).as_u16();
         match error.trouble() {
@@ -229,7 +229,7 @@ fn tokens(book: &mut Book) {
     book.section("Token requests");
     every!(book, json, TokenError {
         Refused(TokenRefusal::Code(CodeRefusal::Unknown)),
-        Target("resource is not known for this client: urn:a:b (within reach: https://as.example and what is below it)".to_owned()), Proof(ProofError::Missing), Replayed(Replayed::Assertion), Internal(inside()),
+        Target("resource is not known for this client: urn:a:b (available: https://as.example and URIs below it)".to_owned()), Proof(ProofError::Missing), Replayed(Replayed::Assertion), Internal(inside()),
     });
     every!(book, |refusal: TokenRefusal| json(TokenError::from(refusal)), TokenRefusal {
         Grant, Scope, Target, SessionEnded, Code(CodeRefusal::Unknown), Refresh(RefreshRefusal::Unknown),
@@ -292,7 +292,7 @@ fn resources(book: &mut Book) {
         ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
         Internal(inside()),
     });
-    book.section("Calls to people's servers");
+    book.section("Calls to the PDS");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),
@@ -324,7 +324,7 @@ fn every_error() {
     tokens(&mut book);
     resources(&mut book);
     let Book(said) = book;
-    assert!(!said.contains(DETAIL), "what is inside stays inside");
+    assert!(!said.contains(DETAIL), "internal details are not sent");
     insta::with_settings!({
         snapshot_path => ".",
         prepend_module_to_snapshot => false,

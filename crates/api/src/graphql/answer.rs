@@ -107,7 +107,7 @@ struct Sending {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the answer was not taken in time")]
+#[error("the client did not read the response in time")]
 struct NotTaken;
 
 impl Sending {

@@ -1,4 +1,4 @@
-//! Verbs' errors as GraphQL has them: a message, and the same codes as everywhere in `extensions.code`.
+//! Errors in the form of GraphQL: a message, and the same codes as everywhere in `extensions.code`.
 
 use async_graphql::{Error, ErrorExtensionValues};
 use causeway_domain::ErrorCode;
@@ -8,14 +8,14 @@ use causeway_flow::upstream::relay::repository::RepositoryError;
 
 use crate::error::ApiError;
 
-/// Something is wrong with an argument.
+/// An invalid argument.
 pub(super) fn invalid(message: &str) -> Error {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", ErrorCode::InvalidRequest.as_str());
     Error { message: message.to_owned(), source: None, extensions: Some(extensions) }
 }
 
-/// A call that brought no result.
+/// A call that failed.
 pub(super) fn repository(error: RepositoryError) -> Error {
     let mut extensions = ErrorExtensionValues::default();
     let text = error.to_string();
@@ -36,7 +36,7 @@ pub(super) fn repository(error: RepositoryError) -> Error {
             if let RelayError::TokenScope { scope } | RelayError::SessionScope { scope } = &error {
                 extensions.set("scope", scope.as_str());
             }
-            // The table that says what may be told is the one of HTTP.
+            // The table of HTTP errors decides what a client may know.
             let error = ApiError::relay(error, TokenType::Bearer);
             extensions.set("code", error.code().as_str());
             if let Some(seconds) = error.retry_after() {

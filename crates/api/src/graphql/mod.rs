@@ -1,4 +1,4 @@
-//! GraphQL over the person's own repository: each resolver calls one verb.
+//! GraphQL over the user's repository: each resolver calls one function of `causeway_flow`.
 
 mod answer;
 mod arguments;
@@ -35,13 +35,13 @@ const COMPLEXITY: usize = 400;
 /// Directives on one field.
 const DIRECTIVES: usize = 8;
 
-/// How many errors one answer says.
+/// The most errors in one answer.
 const ERRORS: usize = 100;
 
-/// What can be asked.
+/// The schema over a repository.
 pub(crate) type RepositorySchema = Schema<Query, Mutation, EmptySubscription>;
 
-/// Composed once.
+/// Builds the schema, once per process.
 pub(crate) fn schema() -> RepositorySchema {
     Schema::build(Query, Mutation, EmptySubscription)
         .limit_depth(DEPTH)
@@ -50,7 +50,7 @@ pub(crate) fn schema() -> RepositorySchema {
         .finish()
 }
 
-/// Answers a request in the name of a token. Whatever goes wrong is in the answer, and every error has a code.
+/// Answers a request on behalf of a token. Failures are part of the answer, and every error has a code.
 pub(crate) async fn execute(
     schema: &RepositorySchema,
     ctx: Ctx,
@@ -79,25 +79,25 @@ pub(crate) async fn execute(
     }
 }
 
-/// Gives an error what every error has.
+/// Adds the code and the request id that every error has.
 fn complete(error: &mut ServerError) {
     let extensions = error.extensions.get_or_insert_default();
-    // What the library itself finds is about the request.
+    // An error that the library itself reports is about the request.
     if extensions.get("code").is_none() {
         extensions.set("code", ErrorCode::InvalidRequest.as_str());
     }
     extensions.set("request_id", request::id());
 }
 
-/// Reads a request's body. Lists of requests are not taken: one answer has one meaning.
+/// Reads a request's body. Lists of requests are not accepted: one answer has one meaning.
 pub(crate) fn read(body: &mut Held) -> Result<Request, ApiError> {
     let refuse = |detail: &dyn std::fmt::Display| {
-        let text = format!("the body must be one JSON object with query, and if needed variables: {detail}");
+        let text = format!("the body must be one JSON object with query and, if needed, variables: {detail}");
         ApiError::bad_request(ErrorCode::InvalidRequest, &text)
     };
     // The library would take a list for the members of an object.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(refuse(&"it is no object"));
+        return Err(refuse(&"it is not an object"));
     }
     let request: Request = match json::read(body) {
         Ok(request) => request,
@@ -113,7 +113,7 @@ pub(crate) fn read(body: &mut Held) -> Result<Request, ApiError> {
 mod tests {
     use super::*;
 
-    /// What tools make code from. It changes on purpose only.
+    /// Tools generate code from these names, so they change only on purpose.
     #[test]
     fn names_are_those_of_the_lexicons() {
         let sdl = schema().sdl();
@@ -128,6 +128,6 @@ mod tests {
         ] {
             assert!(sdl.contains(part), "{part} is not in\n{sdl}");
         }
-        assert!(!sdl.contains("repo:"), "whose repository it is, the token says");
+        assert!(!sdl.contains("repo:"), "the token names the repository");
     }
 }

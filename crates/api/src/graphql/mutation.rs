@@ -1,4 +1,4 @@
-//! What can be written. Fields are carried out in the order in which they stand.
+//! Mutations. Fields run in the order in which they are written.
 
 use async_graphql::{Context, Object, Result};
 use base64::Engine as _;
@@ -12,13 +12,13 @@ use super::call::{CALL, repository};
 use super::types::{AppliedWrites, DeletedRecord, UploadedBlob, Write, WrittenRecord};
 use super::{arguments, error};
 
-/// Base64 as languages write it: with its padding or without.
+/// Base64, with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The repository of the person whose token it is.
+/// The repository of the token's user.
 pub(crate) struct Mutation;
 
 /// The input of a method.
@@ -26,7 +26,7 @@ pub(crate) struct Mutation;
 struct Input(Map<String, Value>);
 
 impl Input {
-    /// With this member; one that is left out stays out.
+    /// Adds a member, unless its value is omitted.
     fn with(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.into());
@@ -34,7 +34,7 @@ impl Input {
         self
     }
 
-    /// What came of it. A failure leaves its own field null, and the other fields as they are.
+    /// Sends the input. A failure makes this field null and leaves the other fields as they are.
     async fn write<T: Send + 'static>(
         self,
         context: &Context<'_>,
@@ -51,15 +51,17 @@ impl Input {
 
 #[Object]
 impl Mutation {
-    /// Makes a record.
+    /// Creates a record.
     #[graphql(complexity = "CALL + child_complexity")]
     async fn create_record(
         &self,
         context: &Context<'_>,
         collection: String,
-        #[graphql(desc = "Left out: the server makes one.")] rkey: Option<String>,
+        #[graphql(desc = "If omitted, the PDS generates one.")] rkey: Option<String>,
         record: Value,
-        #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
+        #[graphql(desc = "If omitted, the PDS validates records whose lexicon it knows.")] validate: Option<
+            bool,
+        >,
         swap_commit: Option<String>,
     ) -> Option<Result<WrittenRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", rkey);
@@ -67,17 +69,19 @@ impl Mutation {
         input.with("swapCommit", swap_commit).write(context, Writing::Create, RawJson::read).await
     }
 
-    /// Makes or replaces a record.
+    /// Creates or replaces a record.
     #[graphql(complexity = "CALL + child_complexity")]
-    #[expect(clippy::too_many_arguments, reason = "those of the method")]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the XRPC method")]
     async fn put_record(
         &self,
         context: &Context<'_>,
         collection: String,
         rkey: String,
         record: Value,
-        #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
-        #[graphql(desc = "The CID of the record that is replaced.")] swap_record: Option<String>,
+        #[graphql(desc = "If omitted, the PDS validates records whose lexicon it knows.")] validate: Option<
+            bool,
+        >,
+        #[graphql(desc = "The CID of the record to replace.")] swap_record: Option<String>,
         swap_commit: Option<String>,
     ) -> Option<Result<WrittenRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
@@ -86,14 +90,14 @@ impl Mutation {
         input.with("swapCommit", swap_commit).write(context, Writing::Put, RawJson::read).await
     }
 
-    /// Deletes a record, or sees to it that there is none.
+    /// Deletes a record. Succeeds if there is none.
     #[graphql(complexity = "CALL + child_complexity")]
     async fn delete_record(
         &self,
         context: &Context<'_>,
         collection: String,
         rkey: String,
-        #[graphql(desc = "The CID of the record that is deleted.")] swap_record: Option<String>,
+        #[graphql(desc = "The CID of the record to delete.")] swap_record: Option<String>,
         swap_commit: Option<String>,
     ) -> Option<Result<DeletedRecord>> {
         let input = Input::default().with("collection", Some(collection)).with("rkey", Some(rkey));
@@ -101,13 +105,15 @@ impl Mutation {
         input.with("swapCommit", swap_commit).write(context, Writing::Delete, RawJson::read).await
     }
 
-    /// Carries out several writes, all or none.
+    /// Applies several writes: all of them or none.
     #[graphql(complexity = "CALL + child_complexity")]
     async fn apply_writes(
         &self,
         context: &Context<'_>,
         writes: Vec<Write>,
-        #[graphql(desc = "Left out: validated where the server knows the lexicon.")] validate: Option<bool>,
+        #[graphql(desc = "If omitted, the PDS validates records whose lexicon it knows.")] validate: Option<
+            bool,
+        >,
         swap_commit: Option<String>,
     ) -> Option<Result<AppliedWrites>> {
         let writes: Vec<Value> = writes.into_iter().map(in_lexicon).collect();
@@ -115,12 +121,12 @@ impl Mutation {
         input.with("swapCommit", swap_commit).write(context, Writing::Apply, AppliedWrites::read).await
     }
 
-    /// Uploads a file. A record has to use it soon, or the server lets it go.
+    /// Uploads a file. The PDS deletes it unless a record refers to it soon.
     #[graphql(complexity = "CALL + child_complexity")]
     async fn upload_blob(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "In base64.")] data: String,
+        #[graphql(desc = "The content, in base64.")] data: String,
         mime_type: String,
     ) -> Option<Result<UploadedBlob>> {
         Some(upload(context, &data, &mime_type).await)
@@ -136,7 +142,7 @@ async fn upload(context: &Context<'_>, data: &str, mime_type: &str) -> Result<Up
     outcome.map_err(error::repository)
 }
 
-/// A write as `com.atproto.repo.applyWrites` has it.
+/// A write in the form of `com.atproto.repo.applyWrites`.
 fn in_lexicon(write: Write) -> Value {
     match write {
         Write::Create(create) => {
@@ -158,7 +164,7 @@ fn in_lexicon(write: Write) -> Value {
     }
 }
 
-/// A type and a subtype of the characters that names may have (RFC 6838 section 4.2).
+/// Whether this is a type and a subtype made of the permitted characters (RFC 6838 section 4.2).
 fn is_mime_type(text: &str) -> bool {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))

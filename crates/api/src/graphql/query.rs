@@ -1,4 +1,4 @@
-//! What can be read.
+//! Queries.
 
 use async_graphql::{Context, Object, Result};
 use causeway_flow::upstream::relay::raw_json::RawJson;
@@ -9,7 +9,7 @@ use super::call::{CALL, repository};
 use super::types::{BlobPage, Record, RecordPage, RepoDescription, Viewer};
 use super::{arguments, error};
 
-/// The repository of the person whose token it is.
+/// The repository of the token's user.
 pub(crate) struct Query;
 
 async fn read<T: Send + 'static>(
@@ -28,7 +28,7 @@ async fn read<T: Send + 'static>(
 
 #[Object]
 impl Query {
-    /// Who it is, and the session behind the token.
+    /// The user, and the session behind the token.
     async fn viewer(&self, context: &Context<'_>) -> Result<Viewer> {
         let repository = repository(context)?;
         Ok(Viewer::of(&session::view(repository.ctx(), repository.bearer(), None).await))
@@ -65,7 +65,7 @@ impl Query {
         Some(read(context, Reading::Records, &parameters, RecordPage::read).await)
     }
 
-    /// The repository itself: whose it is, and which collections it has.
+    /// The repository itself: its owner and its collections.
     #[graphql(complexity = "CALL + child_complexity")]
     async fn describe_repo(&self, context: &Context<'_>) -> Option<Result<RepoDescription>> {
         Some(read(context, Reading::Repo, &[], RepoDescription::read).await)

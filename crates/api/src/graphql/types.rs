@@ -1,4 +1,4 @@
-//! What is read and written, by the names of the lexicons.
+//! Inputs and results, with the names of the lexicons.
 
 use async_graphql::{InputObject, InputValueError, InputValueResult, OneofObject, Scalar, ScalarType};
 use async_graphql::{SimpleObject, Value};
@@ -29,18 +29,18 @@ impl ScalarType for UnixTime {
     }
 }
 
-/// The person whose token it is.
+/// The token's user.
 #[derive(SimpleObject)]
 pub(super) struct Viewer {
     did: String,
-    /// Null if it does not verify.
+    /// The verified handle; null if it does not verify.
     handle: Option<String>,
-    /// Where the account lives.
+    /// The user's PDS.
     pds: String,
     session: Session,
 }
 
-/// The session at the person's own server, and the token that was sent.
+/// The session at the user's PDS, and the access token of this request.
 #[derive(SimpleObject)]
 #[graphql(rename_fields = "snake_case")]
 pub(super) struct Session {
@@ -49,12 +49,12 @@ pub(super) struct Session {
     session_state: &'static str,
     /// The upstream token set that this token came from.
     session_iteration: Option<i64>,
-    /// The one that is in use.
+    /// The upstream token set in use.
     head_iteration: i64,
-    /// Of this token.
+    /// The scope of this token.
     scope: String,
     token_expires_at: UnixTime,
-    /// When the session ends unless it is used before; null: never.
+    /// When the session ends unless it is used before then; null: never.
     session_expires_at: Option<UnixTime>,
 }
 
@@ -83,9 +83,9 @@ impl Viewer {
 const RECORDS: usize = 100;
 /// The most files on a page, by the lexicon.
 const BLOBS: usize = 1000;
-/// The most collections of a repository that are passed on.
+/// The most collections of a repository that are returned.
 const COLLECTIONS: usize = 4096;
-/// The most writes whose results are passed on: more than a server carries out at once.
+/// The most writes whose results are returned: more than a PDS applies at once.
 const WRITES: usize = 1000;
 
 /// A record.
@@ -107,7 +107,7 @@ impl Record {
 #[derive(SimpleObject)]
 pub(super) struct RecordPage {
     records: Vec<Record>,
-    /// Null: there are no more.
+    /// The cursor of the next page; null on the last one.
     cursor: Option<Text>,
 }
 
@@ -123,7 +123,7 @@ impl RecordPage {
 #[derive(SimpleObject)]
 pub(super) struct BlobPage {
     cids: Vec<Text>,
-    /// Null: there are no more.
+    /// The cursor of the next page; null on the last one.
     cursor: Option<Text>,
 }
 
@@ -134,7 +134,7 @@ impl BlobPage {
     }
 }
 
-/// The repository as its server describes it.
+/// The repository as the PDS describes it.
 #[derive(SimpleObject)]
 pub(super) struct RepoDescription {
     handle: Text,
@@ -169,7 +169,7 @@ pub(super) struct Commit {
     rev: String,
 }
 
-/// What became of a record that was written.
+/// The result of writing a record.
 #[derive(SimpleObject, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WrittenRecord {
@@ -179,14 +179,14 @@ pub(super) struct WrittenRecord {
     validation_status: Option<String>,
 }
 
-/// What became of a record that was deleted.
+/// The result of deleting a record.
 #[derive(SimpleObject, Deserialize)]
 pub(super) struct DeletedRecord {
-    /// Null: there was no such record.
+    /// Null if there was no such record.
     commit: Option<Commit>,
 }
 
-/// What became of several writes.
+/// The result of several writes.
 #[derive(SimpleObject)]
 pub(super) struct AppliedWrites {
     commit: Option<Commit>,
@@ -206,7 +206,7 @@ impl AppliedWrites {
     }
 }
 
-/// What became of one of several writes. A deletion has nothing to say.
+/// The result of one of several writes. All fields of a deletion are null.
 #[derive(SimpleObject, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AppliedWrite {
@@ -218,7 +218,7 @@ pub(super) struct AppliedWrite {
 /// A file that was uploaded.
 #[derive(SimpleObject)]
 pub(super) struct UploadedBlob {
-    /// What goes into the record that uses the file.
+    /// The value to store in the record that refers to the file.
     blob: Raw,
 }
 
@@ -241,12 +241,12 @@ pub(super) enum Write {
 #[derive(InputObject)]
 pub(super) struct CreateWrite {
     pub(super) collection: String,
-    /// Left out: the server makes one.
+    /// If omitted, the PDS generates one.
     pub(super) rkey: Option<String>,
     pub(super) value: Json,
 }
 
-/// A record that is replaced.
+/// The replacement of a record.
 #[derive(InputObject)]
 pub(super) struct UpdateWrite {
     pub(super) collection: String,
@@ -254,7 +254,7 @@ pub(super) struct UpdateWrite {
     pub(super) value: Json,
 }
 
-/// A record that is deleted.
+/// The deletion of a record.
 #[derive(InputObject)]
 pub(super) struct DeleteWrite {
     pub(super) collection: String,

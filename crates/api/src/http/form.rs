@@ -23,7 +23,7 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 pub(crate) enum InputError {
     #[error("the parameter {0} was sent more than once")]
     Duplicate(String),
-    #[error("there is no parameter {0} here")]
+    #[error("the parameter {0} is not known at this endpoint")]
     Unknown(String),
     #[error("the request has more than {MAX_PARAMS} parameters")]
     TooMany,
@@ -33,15 +33,15 @@ pub(crate) enum InputError {
     ContentType(&'static str),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("the body has more in it than is read: send less at once")]
+    #[error("the body has more members than this server reads: send less at once")]
     Dense,
-    #[error("there is no room for the body at the moment: try again in a moment")]
+    #[error("there is not enough memory for the body at the moment: try again in a moment")]
     NoRoom,
-    #[error("the body did not arrive whole")]
+    #[error("the body did not arrive completely")]
     Incomplete,
     #[error("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs())]
     Slow,
-    #[error("the body is not the JSON that this endpoint takes: {0}")]
+    #[error("the body is not the JSON that this endpoint expects: {0}")]
     Json(String),
     #[error("the body must be a JSON object whose values are strings, with each name once")]
     NotStrings,

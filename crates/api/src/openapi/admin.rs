@@ -33,33 +33,40 @@ fn clients() -> Vec<Path> {
             vec![
                 (
                     "get",
-                    by_operator("listClients", "Clients, the newest first")
+                    by_operator("listClients", "Lists clients, newest first")
                         .query(&query(&["limit", "after"]), &[])
                         .answer(200, "the clients", "AdminClients"),
                 ),
                 (
                     "post",
-                    by_operator("createClient", "Registers a client, with what only the operator says of one")
-                        .json("AdminClientMetadata")
-                        .answer(201, "the client, with its secret", "AdminClient")
-                        .errors(&[408, 413, 415]),
+                    by_operator(
+                        "createClient",
+                        "Registers a client, with the settings that only the operator controls",
+                    )
+                    .json("AdminClientMetadata")
+                    .answer(201, "the client, with its secret", "AdminClient")
+                    .errors(&[408, 413, 415]),
                 ),
             ],
         ),
         (
             "/admin/clients/{client_id}",
             vec![
-                ("get", one("readClient", "One client").answer(200, "the client", "AdminClient")),
+                ("get", one("readClient", "Reads a client").answer(200, "the client", "AdminClient")),
                 (
                     "put",
-                    one("replaceClient", "Replaces what is known of a client; what only the operator says stays when it is left out")
-                        .json("AdminClientMetadata")
-                        .answer(200, "the client", "AdminClient")
-                        .errors(&[408, 413, 415]),
+                    one(
+                        "replaceClient",
+                        "Replaces a client's metadata; operator settings that are omitted stay as they are",
+                    )
+                    .json("AdminClientMetadata")
+                    .answer(200, "the client", "AdminClient")
+                    .errors(&[408, 413, 415]),
                 ),
                 (
                     "delete",
-                    one("removeClient", "Deletes a client and ends its sessions").empty(204, "it is gone"),
+                    one("removeClient", "Deletes a client and ends its sessions")
+                        .empty(204, "the client was deleted"),
                 ),
             ],
         ),
@@ -67,7 +74,7 @@ fn clients() -> Vec<Path> {
             "/admin/clients/{client_id}/secret",
             vec![(
                 "post",
-                one("rotateClientSecret", "Another secret, and the old one works no more").answer(
+                one("rotateClientSecret", "Replaces the client's secret; the old one stops working").answer(
                     200,
                     "the secret",
                     "AdminSecret",
@@ -84,7 +91,7 @@ fn sessions() -> Vec<Path> {
             "/admin/sessions",
             vec![(
                 "get",
-                by_operator("listSessions", "Sessions, those that began last first")
+                by_operator("listSessions", "Lists sessions, newest first")
                     .query(&query(&["user", "client", "ended", "limit", "after"]), &[])
                     .answer(200, "the sessions", "AdminSessions"),
             )],
@@ -92,11 +99,11 @@ fn sessions() -> Vec<Path> {
         (
             "/admin/sessions/{session_id}",
             vec![
-                ("get", one("readSession", "One session").answer(200, "the session", "AdminObject")),
+                ("get", one("readSession", "Reads a session").answer(200, "the session", "AdminObject")),
                 (
                     "delete",
-                    one("endSession", "Ends a session, at the person's own server too")
-                        .empty(204, "it is over"),
+                    one("endSession", "Ends a session, at the user's PDS too")
+                        .empty(204, "the session has ended"),
                 ),
             ],
         ),
@@ -104,10 +111,10 @@ fn sessions() -> Vec<Path> {
             "/admin/tokens/revoke",
             vec![(
                 "post",
-                by_operator("revokeTokens", "Ends every session of a user, of a client, or of both, and revokes what a client has for itself")
+                by_operator("revokeTokens", "Ends the sessions of a user, of a client, or of a user with a client, and revokes a client's own tokens")
                     .json("AdminWhose")
-                    .answer(200, "how many there were", "AdminRevoked")
-                    .answer(202, "how many there were so far: the rest ends in the background", "AdminRevoked")
+                    .answer(200, "how many were ended and revoked", "AdminRevoked")
+                    .answer(202, "how many were ended and revoked so far: the rest follows in the background", "AdminRevoked")
                     .errors(&[408, 413, 415]),
             )],
         ),
@@ -115,9 +122,9 @@ fn sessions() -> Vec<Path> {
 }
 
 fn keys() -> Vec<Path> {
-    let retire = by_operator("retireKey", "Withdraws a key that was rotated out, at once")
+    let retire = by_operator("retireKey", "Withdraws a rotated-out key at once")
         .path("kid", "the key")
-        .empty(204, "it is not published any more")
+        .empty(204, "the key is no longer published")
         .errors(&[404]);
     vec![
         (
@@ -125,7 +132,7 @@ fn keys() -> Vec<Path> {
             vec![
                 (
                     "get",
-                    by_operator("listKeys", "The keys that our tokens are signed with").answer(
+                    by_operator("listKeys", "Lists the keys that sign this server's tokens").answer(
                         200,
                         "the keys",
                         "AdminKeys",
@@ -133,10 +140,13 @@ fn keys() -> Vec<Path> {
                 ),
                 (
                     "post",
-                    by_operator("rotateKey", "Makes a new key; the old one stays published for a day")
-                        .json("AdminNewKey")
-                        .answer(201, "the key", "AdminObject")
-                        .errors(&[408, 413, 415]),
+                    by_operator(
+                        "rotateKey",
+                        "Creates a new signing key; the old one stays published for a day",
+                    )
+                    .json("AdminNewKey")
+                    .answer(201, "the key", "AdminObject")
+                    .errors(&[408, 413, 415]),
                 ),
             ],
         ),
@@ -145,9 +155,9 @@ fn keys() -> Vec<Path> {
             "/admin/audit",
             vec![(
                 "get",
-                by_operator("listActs", "The audit log, the newest first")
+                by_operator("listActs", "Lists audit events, newest first")
                     .query(&query(&["user", "client", "session", "event", "limit", "after"]), &[])
-                    .answer(200, "the acts", "AdminAuditEvents"),
+                    .answer(200, "the audit events", "AdminAuditEvents"),
             )],
         ),
     ]

@@ -13,12 +13,12 @@ pub(super) fn paths() -> Vec<Path> {
     paths
 }
 
-/// Statuses that every endpoint with a database behind it may answer with.
+/// Error statuses of every endpoint that uses the database.
 const TROUBLE: [u16; 2] = [429, 503];
 
 fn documents() -> Vec<Path> {
     let document = |id, summary, schema| {
-        let answer = "the document; it may be kept for 300 seconds";
+        let answer = "the document; it may be cached for 300 seconds";
         vec![(
             "get",
             Operation::new("documents", id, summary).by(Security::Anybody).answer(200, answer, schema),
@@ -43,9 +43,16 @@ fn documents() -> Vec<Path> {
         ),
         (
             "/.well-known/oauth-protected-resource",
-            document("getResourceMetadata", "This server as a resource (RFC 9728)", "ResourceMetadata"),
+            document(
+                "getResourceMetadata",
+                "Metadata of this server as a protected resource (RFC 9728)",
+                "ResourceMetadata",
+            ),
         ),
-        ("/oauth/jwks", document("getKeys", "The keys that our signatures verify with (RFC 7517)", "JwkSet")),
+        (
+            "/oauth/jwks",
+            document("getKeys", "The public keys that verify this server's signatures (RFC 7517)", "JwkSet"),
+        ),
         ("/openapi.json", document("getOpenApi", "This document", "OpenApi")),
     ]
 }
@@ -53,7 +60,7 @@ fn documents() -> Vec<Path> {
 fn authorization() -> Vec<Path> {
     let authorize = |id, summary| Operation::new("authorization", id, summary).by(Security::Anybody);
     let request = schemas::authorization_request();
-    let browser = "the sign-in page, the consent page, or an answer by form_post";
+    let browser = "the sign-in page, the consent page, or a form_post response";
     vec![
         (
             "/oauth/par",
@@ -63,7 +70,7 @@ fn authorization() -> Vec<Path> {
                     .by(Security::Client)
                     .proof()
                     .form("PushedRequest")
-                    .answer(201, "the request can be referred to", "PushedAnswer")
+                    .answer(201, "the request_uri of the pushed request", "PushedAnswer")
                     .errors(&[400, 401, 408, 413, 415])
                     .errors(&TROUBLE),
             )],
@@ -72,17 +79,17 @@ fn authorization() -> Vec<Path> {
             "/oauth/device_authorization",
             vec![(
                 "post",
-                Operation::new(
-                    "authorization",
-                    "authorizeDevice",
-                    "A device asks for a code to show (RFC 8628)",
-                )
-                .by(Security::Client)
-                .proof()
-                .form("DeviceRequest")
-                .answer(200, "what the device shows, and what it polls with", "DeviceAnswer")
-                .errors(&[400, 401, 408, 413, 415])
-                .errors(&TROUBLE),
+                Operation::new("authorization", "authorizeDevice", "Requests codes for a device (RFC 8628)")
+                    .by(Security::Client)
+                    .proof()
+                    .form("DeviceRequest")
+                    .answer(
+                        200,
+                        "the code that the device shows, and the one that it polls with",
+                        "DeviceAnswer",
+                    )
+                    .errors(&[400, 401, 408, 413, 415])
+                    .errors(&TROUBLE),
             )],
         ),
         (
@@ -99,7 +106,7 @@ fn authorization() -> Vec<Path> {
                     "post",
                     authorize(
                         "authorizeByPost",
-                        "The same with a form (OpenID Connect Core section 3.1.2.1)",
+                        "Begins an authorization with a form POST (OpenID Connect Core section 3.1.2.1)",
                     )
                     .form("AuthorizationRequest")
                     .page(browser)
@@ -114,14 +121,14 @@ fn authorization() -> Vec<Path> {
                     "get",
                     authorize("logOut", "Ends a session, in a browser (OpenID Connect RP-Initiated Logout)")
                         .query(&schemas::logout_request()["properties"], &[])
-                        .page("the person is asked, or told that it is done")
+                        .page("asks the user to confirm, or confirms that the session has ended")
                         .error_pages(&[503]),
                 ),
                 (
                     "post",
-                    authorize("logOutByPost", "The same with a form")
+                    authorize("logOutByPost", "Ends a session with a form POST")
                         .form("LogoutRequest")
-                        .page("the person is asked, or told that it is done")
+                        .page("asks the user to confirm, or confirms that the session has ended")
                         .error_pages(&[408, 413, 415, 503]),
                 ),
             ],
@@ -147,7 +154,7 @@ fn tokens() -> Vec<Path> {
             "/oauth/token",
             vec![(
                 "post",
-                by_client("getTokens", "Redeems a grant (RFC 6749 section 3.2)").form("TokenRequest").answer(
+                by_client("getTokens", "Exchanges a grant for tokens (RFC 6749 section 3.2)").form("TokenRequest").answer(
                     200,
                     "the tokens",
                     "TokenAnswer",
@@ -158,18 +165,18 @@ fn tokens() -> Vec<Path> {
             "/oauth/revoke",
             vec![(
                 "post",
-                by_client("revokeToken", "Revokes a token and what it came with (RFC 7009)")
+                by_client("revokeToken", "Revokes an access token, or a refresh token with its grant (RFC 7009)")
                     .form("TokenQuestion")
-                    .content(200, "the token does not hold any more, if it ever did: {}", &nothing),
+                    .content(200, "the token is not valid any more, if it ever was: {}", &nothing),
             )],
         ),
         (
             "/oauth/introspect",
             vec![(
                 "post",
-                by_client("introspectToken", "Tells a client about a token of its own, or for a resource named for it (RFC 7662, RFC 9701)")
+                by_client("introspectToken", "Introspects a token of the client's own, or one for a resource assigned to it (RFC 7662, RFC 9701)")
                     .form("TokenQuestion")
-                    .content(200, "what the token is", &signed),
+                    .content(200, "the token's state and claims", &signed),
             )],
         ),
     ]
@@ -217,7 +224,7 @@ fn clients() -> Vec<Path> {
                 (
                     "delete",
                     managed("deleteClient", "Deletes a client and ends its sessions (RFC 7592 section 2.3)")
-                        .empty(204, "the client is gone"),
+                        .empty(204, "the client was deleted"),
                 ),
             ],
         ),

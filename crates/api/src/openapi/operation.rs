@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 /// The operations of one path, each with its method in lower case.
 pub(super) type Path = (&'static str, Vec<(&'static str, Operation)>);
 
-/// How a caller may identify itself.
+/// How a caller identifies itself.
 #[derive(Clone, Copy)]
 pub(super) enum Security {
     /// Anybody.
@@ -28,7 +28,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// One that anybody may call.
+    /// An operation that anybody may call.
     pub(super) fn new(tag: &str, id: &str, summary: &str) -> Self {
         let members = [("tags", json!([tag])), ("operationId", id.into()), ("summary", summary.into())];
         let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -41,7 +41,7 @@ impl Operation {
         self.members["operationId"].to_string()
     }
 
-    /// Sets the callers that it accepts.
+    /// Sets how callers identify themselves.
     pub(super) fn by(mut self, caller: Security) -> Self {
         let security = match caller {
             Security::Anybody => json!([{}]),
@@ -55,7 +55,7 @@ impl Operation {
         self
     }
 
-    /// A parameter of the path: what names nothing, or has a control character, leads nowhere.
+    /// A path parameter. A value that names nothing, or holds a control character, is answered with 404.
     pub(super) fn path(mut self, name: &str, description: &str) -> Self {
         let schema = json!({ "type": "string", "minLength": 1 });
         self.parameters.push(json!({
@@ -124,22 +124,17 @@ impl Operation {
     /// A page or a redirect, for browsers.
     pub(super) fn page(self, description: &str) -> Self {
         self.content(200, description, &html())
-            .empty(303, "on to the person's own server, or back to the client")
-            .content(
-                400,
-                "a page that says what is wrong: never a redirect to an address not registered",
-                &html(),
-            )
+            .empty(303, "redirects to the user's authorization server, or back to the client")
+            .content(400, "an error page: never a redirect to an unregistered address", &html())
     }
 
     /// Errors as pages.
     pub(super) fn error_pages(self, statuses: &[u16]) -> Self {
-        let page =
-            |this: Self, status: &u16| this.content(*status, "a page that says what is wrong", &html());
+        let page = |this: Self, status: &u16| this.content(*status, "an error page", &html());
         statuses.iter().fold(self, page)
     }
 
-    /// Errors in our own form.
+    /// Errors as JSON.
     pub(super) fn errors(mut self, statuses: &[u16]) -> Self {
         for status in statuses {
             let reference = json!({ "$ref": format!("#/components/responses/Error{status}") });

@@ -28,15 +28,15 @@ fn userinfo() -> Path {
     let op = |id, summary| by_token(id, summary).content(200, "the claims", &claims);
     let form = json!({
         "type": "object",
-        "properties": { "access_token": { "type": "string", "description": "instead of the header" } },
+        "properties": { "access_token": { "type": "string", "description": "an alternative to the Authorization header" } },
     });
     (
         "/oauth/userinfo",
         vec![
-            ("get", op("getUserInfo", "Who the person is (OpenID Connect Core section 5.3)")),
+            ("get", op("getUserInfo", "Claims about the user (OpenID Connect Core section 5.3)")),
             (
                 "post",
-                op("postUserInfo", "The same by POST")
+                op("postUserInfo", "Claims about the user, by POST")
                     .body("application/x-www-form-urlencoded", &form, false)
                     .errors(&[408, 413, 415]),
             ),
@@ -45,29 +45,30 @@ fn userinfo() -> Path {
 }
 
 fn session() -> Path {
-    let op = by_token("getSession", "The session behind the token").answer(200, "the session", "Session");
+    let op =
+        by_token("getSession", "Reads the session behind the token").answer(200, "the session", "Session");
     ("/api/session", vec![("get", op)])
 }
 
 fn refresh() -> Path {
-    let op = by_token("refreshSession", "Refreshes the session at the person's own server now").answer(
+    let op = by_token("refreshSession", "Refreshes the session at the user's PDS now").answer(
         200,
-        "the session with its new head",
+        "the session with its new iteration",
         "Session",
     );
     ("/api/session/refresh", vec![("post", op)])
 }
 
 fn sign_in() -> Path {
-    let op = by_token("getSignInUrl", "Where the person signs in again, when they ask for it").answer(
+    let op = by_token("getSignInUrl", "Creates an address where the user signs in again").answer(
         200,
-        "the address",
+        "the address for the user's browser",
         "Prompt",
     );
     ("/api/session/sign-in", vec![("post", op)])
 }
 
-/// Sessions for a client that authenticates as itself: by Basic, or in the body of a POST.
+/// Sessions, for a client that authenticates by HTTP Basic or in the body of a POST.
 fn sessions() -> [Path; 3] {
     let by_client = |id, summary| {
         Operation::new("resources", id, summary)
@@ -80,7 +81,7 @@ fn sessions() -> [Path; 3] {
     let show = |id, summary| {
         by_client(id, summary).path("session_id", "the session").answer(
             200,
-            "its token at the person's own server",
+            "the session and its access token at the user's PDS",
             "ExportedSession",
         )
     };
@@ -93,17 +94,35 @@ fn sessions() -> [Path; 3] {
             vec![
                 (
                     "get",
-                    find("findSession", "A session of this client, by person and kind")
+                    find("findSession", "Finds a session of this client by user and kind")
                         .query(&schemas::session_question()["properties"], &[]),
                 ),
-                ("post", posted(find("findSessionByPost", "The same by POST"), "SessionQuestion")),
+                (
+                    "post",
+                    posted(
+                        find("findSessionByPost", "Finds a session of this client by user and kind, by POST"),
+                        "SessionQuestion",
+                    ),
+                ),
             ],
         ),
         (
             "/api/sessions/{session_id}",
             vec![
-                ("get", show("exportSession", "The token of a session, for a client that may have it")),
-                ("post", posted(show("exportSessionByPost", "The same by POST"), "Credentials")),
+                (
+                    "get",
+                    show(
+                        "exportSession",
+                        "Exports a session's access token to a client that is allowed session export",
+                    ),
+                ),
+                (
+                    "post",
+                    posted(
+                        show("exportSessionByPost", "Exports a session's access token, by POST"),
+                        "Credentials",
+                    ),
+                ),
             ],
         ),
         ("/api/sessions/{session_id}/dpop-proof", vec![("post", posted(proof, "ProofRequest"))]),
@@ -115,15 +134,20 @@ fn events() -> Path {
     let op = |id, summary| {
         Operation::new("resources", id, summary)
             .by(Security::Client)
-            .header("Last-Event-ID", "the last event that was seen; 0 for all that are kept")
-            .content(200, "server-sent events, as long as the connection lasts", &stream)
+            .header("Last-Event-ID", "the id of the last event received; 0 for all stored events")
+            .content(200, "server-sent events, for as long as the connection lasts", &stream)
             .errors(&[400, 401, 403, 429, 503])
     };
     (
         "/api/events",
         vec![
-            ("get", op("listen", "What happens to the client's sign-ins and sessions")),
-            ("post", op("listenByPost", "The same by POST").form("EventsRequest").errors(&[408, 413, 415])),
+            ("get", op("listen", "Streams the events of the client's sign-ins and sessions")),
+            (
+                "post",
+                op("listenByPost", "Streams the client's events, by POST")
+                    .form("EventsRequest")
+                    .errors(&[408, 413, 415]),
+            ),
         ],
     )
 }
@@ -133,22 +157,18 @@ fn xrpc() -> Path {
     let op = |id, summary| {
         by_token(id, summary)
             .path("nsid", "the method, such as com.atproto.repo.createRecord")
-            .header("atproto-proxy", "a service behind the person's server")
-            .header("atproto-accept-labelers", "passed on")
-            .content(
-                200,
-                "whatever the method answers; errors of the method arrive unchanged, too",
-                &anything,
-            )
+            .header("atproto-proxy", "a service that the PDS forwards the request to")
+            .header("atproto-accept-labelers", "passed on to the PDS")
+            .content(200, "the method's output; the method's errors arrive unchanged, too", &anything)
             .errors(&[408, 413, 415, 502, 504])
     };
     (
         "/xrpc/{nsid}",
         vec![
-            ("get", op("query", "Calls a query of the person's own server (atproto XRPC)")),
+            ("get", op("query", "Calls a query at the user's PDS (atproto XRPC)")),
             (
                 "post",
-                op("procedure", "Calls a procedure of the person's own server").body(
+                op("procedure", "Calls a procedure at the user's PDS (atproto XRPC)").body(
                     "*/*",
                     &json!({}),
                     false,
@@ -159,7 +179,7 @@ fn xrpc() -> Path {
 }
 
 fn graphql() -> Path {
-    let op = by_token("graphql", "The repository of whoever's token it is")
+    let op = by_token("graphql", "Reads and writes the repository of the token's user")
         .json("GraphQlRequest")
         .answer(200, "data, errors, or both (GraphQL over HTTP)", "GraphQlAnswer")
         .errors(&[408, 413, 415]);
@@ -168,10 +188,17 @@ fn graphql() -> Path {
 
 fn health() -> [Path; 2] {
     let text = json!({ "text/plain": { "schema": { "type": "string" } } });
-    let probe =
-        |id, summary| Operation::new("health", id, summary).by(Security::Anybody).content(200, "yes", &text);
+    let probe = |id, summary| {
+        Operation::new("health", id, summary).by(Security::Anybody).content(200, "it does", &text)
+    };
     [
-        ("/healthz", vec![("get", probe("isAlive", "Whether the process serves"))]),
-        ("/readyz", vec![("get", probe("isReady", "Whether the database answers, too").errors(&[503]))]),
+        ("/healthz", vec![("get", probe("isAlive", "Whether the process is alive"))]),
+        (
+            "/readyz",
+            vec![(
+                "get",
+                probe("isReady", "Whether the process and its database can serve requests").errors(&[503]),
+            )],
+        ),
     ]
 }

@@ -5,7 +5,7 @@ mod admin;
 use causeway_domain::ErrorCode;
 use serde_json::{Map, Value, json};
 
-/// Text without a form of its own.
+/// Text without a format.
 fn text(description: &str) -> Value {
     json!({ "type": "string", "description": description })
 }
@@ -51,20 +51,20 @@ pub(super) fn security() -> Value {
     })
 }
 
-/// One for each status that an error may have.
+/// The error responses, one for each status.
 pub(super) fn errors() -> Value {
     let known = [
-        (400, "the request is wrong: the text says what to mend"),
-        (401, "the client, or the token, is not accepted"),
+        (400, "the request is invalid: error_description says how to fix it"),
+        (401, "the client or the token is not accepted"),
         (403, "not allowed"),
-        (404, "not there, or not this caller's"),
+        (404, "not found, or it belongs to another client"),
         (408, "the body stopped arriving"),
         (413, "the body is too large"),
-        (415, "the body is of another type than this endpoint takes"),
-        (429, "too many: Retry-After says when to try again"),
-        (502, "the person's own server gave no answer that can be passed on"),
-        (503, "not now: Retry-After says when to try again"),
-        (504, "the person's own server took too long"),
+        (415, "this endpoint does not accept the body's media type"),
+        (429, "too many requests: Retry-After says when to try again"),
+        (502, "the PDS gave no response that can be passed on"),
+        (503, "temporarily unavailable: Retry-After says when to try again"),
+        (504, "the PDS took too long to respond"),
     ];
     let one = |(status, description): (u16, &str)| {
         let schema = super::operation::reference("Error");
@@ -95,7 +95,7 @@ pub(super) fn all() -> Value {
         ("ExportedSession", exported_session()),
         ("ProofRequest", proof_request()),
         ("SessionProof", session_proof()),
-        ("Prompt", object(&json!({ "sign_in_url": uri("for the person's browser") }), &["sign_in_url"])),
+        ("Prompt", object(&json!({ "sign_in_url": uri("to open in the user's browser") }), &["sign_in_url"])),
         ("TokenRequest", token_request()),
         ("TokenAnswer", token_answer()),
         ("TokenQuestion", token_question()),
@@ -123,9 +123,9 @@ fn error() -> Value {
     let codes = ErrorCode::NAMES;
     object(
         &json!({
-            "error": { "type": "string", "enum": codes, "description": "decide by this" },
-            "error_description": text("for people: what is wrong and what to do"),
-            "request_id": text("finds the log lines"),
+            "error": { "type": "string", "enum": codes, "description": "the error code, for programs" },
+            "error_description": text("the cause and the remedy, for developers"),
+            "request_id": text("finds the log lines of this request"),
         }),
         &["error", "error_description", "request_id"],
     )
@@ -136,23 +136,23 @@ pub(super) fn authorization_request() -> Value {
     object(
         &json!({
             "client_id": text("the client"),
-            "redirect_uri": uri("one that the client registered"),
+            "redirect_uri": uri("a URI that the client registered"),
             "response_type": { "type": "string", "const": "code" },
             "response_mode": { "type": "string", "enum": ["query", "fragment", "form_post"] },
             "scope": text("separated by spaces"),
-            "state": text("comes back unchanged"),
-            "nonce": text("comes back in the id_token"),
+            "state": text("returned unchanged"),
+            "nonce": text("returned in the ID token"),
             "code_challenge": text("the SHA-256 of the verifier in base64url (RFC 7636)"),
             "code_challenge_method": { "type": "string", "const": "S256" },
             "login_hint": text("a handle, a DID, or the address of a PDS or entryway"),
             "prompt": text("none, or login, consent, select_account separated by spaces"),
-            "max_age": text("seconds since the person proved who they are"),
-            "id_token_hint": text("an id_token that names the account"),
-            "ui_locales": text("languages, separated by spaces, best first"),
-            "resource": uri("where the access token is to be used (RFC 8707); may be repeated"),
-            "claims": text("claims that are asked for, as JSON (OpenID Connect Core section 5.5)"),
-            "dpop_jkt": text("the thumbprint of the key that the code is to be bound to (RFC 9449 section 10)"),
-            "request": text("all of it as a signed JWT (RFC 9101)"),
+            "max_age": text("the maximum age of the user's authentication, in seconds"),
+            "id_token_hint": text("an ID token of the account"),
+            "ui_locales": text("preferred languages, separated by spaces, most preferred first"),
+            "resource": uri("the resource that the access token is for (RFC 8707); may be repeated"),
+            "claims": text("requested claims, as JSON (OpenID Connect Core section 5.5)"),
+            "dpop_jkt": text("the thumbprint of the key to bind the code to (RFC 9449 section 10)"),
+            "request": text("a signed request object with these parameters (RFC 9101)"),
             "request_uri": text("from the PAR endpoint (RFC 9126)"),
         }),
         &["client_id"],
@@ -162,10 +162,10 @@ pub(super) fn authorization_request() -> Value {
 /// Client credentials in a body.
 fn credentials() -> Value {
     json!({
-        "client_id": text("unless it is in the Authorization header"),
-        "client_secret": text("client_secret_post"),
+        "client_id": text("required unless it is in the Authorization header"),
+        "client_secret": text("for client_secret_post"),
         "client_assertion_type": { "type": "string", "const": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" },
-        "client_assertion": text("private_key_jwt (RFC 7523)"),
+        "client_assertion": text("for private_key_jwt (RFC 7523)"),
     })
 }
 
@@ -179,7 +179,7 @@ fn pushed_request() -> Value {
 
 fn pushed_answer() -> Value {
     object(
-        &json!({ "request_uri": text("for the authorization endpoint, once"), "expires_in": seconds("until it ends") }),
+        &json!({ "request_uri": text("for the authorization endpoint; single-use"), "expires_in": seconds("seconds until it expires") }),
         &["request_uri", "expires_in"],
     )
 }
@@ -188,12 +188,12 @@ fn pushed_answer() -> Value {
 pub(super) fn logout_request() -> Value {
     object(
         &json!({
-            "id_token_hint": text("whose session ends"),
+            "id_token_hint": text("an ID token of the session that ends"),
             "client_id": text("the client"),
-            "post_logout_redirect_uri": uri("one that the client registered"),
-            "state": text("comes back unchanged"),
-            "logout_hint": text("an account"),
-            "ui_locales": text("languages, separated by spaces, best first"),
+            "post_logout_redirect_uri": uri("a URI that the client registered"),
+            "state": text("returned unchanged"),
+            "logout_hint": text("the account: a handle or a DID"),
+            "ui_locales": text("preferred languages, separated by spaces, most preferred first"),
         }),
         &[],
     )
@@ -203,8 +203,8 @@ pub(super) fn logout_request() -> Value {
 fn device_request() -> Value {
     let own = json!({
         "scope": text("separated by spaces"),
-        "resource": uri("where the access token is to be used (RFC 8707)"),
-        "dpop_jkt": text("the thumbprint of the key that the tokens are to be bound to"),
+        "resource": uri("the resource that the access token is for (RFC 8707)"),
+        "dpop_jkt": text("the thumbprint of the key to bind the tokens to"),
     });
     object(&with(own, &credentials()), &[])
 }
@@ -214,11 +214,11 @@ fn device_answer() -> Value {
     object(
         &json!({
             "device_code": text("for the token endpoint"),
-            "user_code": text("for the person"),
-            "verification_uri": uri("where the person types it"),
-            "verification_uri_complete": uri("the same with the code in it"),
-            "expires_in": seconds("until the codes end"),
-            "interval": seconds("between two polls"),
+            "user_code": text("the code that the user enters"),
+            "verification_uri": uri("where the user enters user_code"),
+            "verification_uri_complete": uri("verification_uri with user_code included"),
+            "expires_in": seconds("seconds until the codes expire"),
+            "interval": seconds("seconds to wait between polls"),
         }),
         &["device_code", "user_code", "verification_uri", "expires_in"],
     )
@@ -227,9 +227,9 @@ fn device_answer() -> Value {
 pub(super) fn session_question() -> Value {
     object(
         &json!({
-            "sub": text("the person's DID"),
+            "sub": text("the user's DID"),
             "session_kind": { "type": "string", "enum": ["device", "background"] },
-            "fingerprint": text("which browser or app a device session belongs to; without it, the last one used"),
+            "fingerprint": text("the browser or app of a device session; the most recently used one if omitted"),
         }),
         &["sub", "session_kind"],
     )
@@ -242,13 +242,13 @@ fn found_session() -> Value {
             "session_kind": { "type": "string", "enum": ["device", "background"] },
             "session_state": { "type": "string", "enum": ["active", "reauth_required"] },
             "fingerprint": { "type": ["string", "null"] },
-            "sub": text("the person's DID"),
+            "sub": text("the user's DID"),
             "handle": { "type": ["string", "null"], "description": "verified in both directions" },
-            "pds": uri("the person's own server"),
-            "scope": text("what was granted"),
+            "pds": uri("the user's PDS"),
+            "scope": text("the granted scope"),
             "head_iteration": { "type": "integer" },
-            "last_used_at": seconds("Unix time"),
-            "session_expires_at": { "type": ["integer", "null"], "description": "Unix time; null: never" },
+            "last_used_at": seconds("Unix time in seconds"),
+            "session_expires_at": { "type": ["integer", "null"], "description": "Unix time in seconds; null: never" },
         }),
         &["session_id", "session_kind", "session_state", "sub", "pds", "scope"],
     )
@@ -259,15 +259,15 @@ fn exported_session() -> Value {
         &json!({
             "session_id": text("the session"),
             "session_kind": { "type": "string", "enum": ["device", "background"] },
-            "sub": text("the person's DID"),
+            "sub": text("the user's DID"),
             "handle": { "type": ["string", "null"], "description": "verified in both directions" },
-            "pds": uri("the person's own server"),
+            "pds": uri("the user's PDS"),
             "head_iteration": { "type": "integer" },
-            "access_token": text("of the person's own server"),
+            "access_token": text("issued by the user's PDS"),
             "token_type": { "type": "string", "const": "DPoP" },
-            "dpop_jkt": text("the key that it is bound to"),
-            "scope": text("what the person's own server granted"),
-            "expires_at": { "type": ["integer", "null"], "description": "Unix time" },
+            "dpop_jkt": text("the thumbprint of the key that it is bound to"),
+            "scope": text("the scope that the PDS granted"),
+            "expires_at": { "type": ["integer", "null"], "description": "Unix time in seconds" },
             "expires_in": { "type": ["integer", "null"], "description": "seconds" },
         }),
         &["session_id", "access_token", "token_type", "pds", "sub"],
@@ -277,8 +277,8 @@ fn exported_session() -> Value {
 fn proof_request() -> Value {
     let own = json!({
         "htm": text("the method of the request (RFC 9449 section 4.2)"),
-        "htu": uri("its address, at the session's own server"),
-        "nonce": text("that server's nonce"),
+        "htu": uri("the URL of the request, at the session's PDS"),
+        "nonce": text("the PDS's latest DPoP nonce"),
     });
     object(&with(own, &credentials()), &["htm", "htu"])
 }
@@ -286,8 +286,8 @@ fn proof_request() -> Value {
 fn session_proof() -> Value {
     object(
         &json!({
-            "dpop_proof": text("for the DPoP header"),
-            "head_iteration": { "type": "integer", "description": "good with the token of this iteration" },
+            "dpop_proof": text("the value of the DPoP header"),
+            "head_iteration": { "type": "integer", "description": "the iteration whose access token the proof goes with" },
         }),
         &["dpop_proof", "head_iteration"],
     )
@@ -296,17 +296,17 @@ fn session_proof() -> Value {
 fn token_request() -> Value {
     let own = json!({
         "grant_type": text("one of the metadata's grant_types_supported"),
-        "code": text("authorization_code"),
-        "redirect_uri": uri("that of the authorization request"),
-        "code_verifier": text("RFC 7636 section 4.1"),
-        "refresh_token": text("refresh_token"),
-        "scope": text("refresh_token, token exchange: not wider than what was granted"),
-        "device_code": text("RFC 8628 section 3.4"),
-        "subject_token": text("token exchange: the session_id of a background session (RFC 8693)"),
+        "code": text("for authorization_code"),
+        "redirect_uri": uri("the redirect_uri of the authorization request"),
+        "code_verifier": text("for authorization_code (RFC 7636 section 4.1)"),
+        "refresh_token": text("for refresh_token"),
+        "scope": text("for refresh_token and token exchange: at most the granted scope"),
+        "device_code": text("for device_code (RFC 8628 section 3.4)"),
+        "subject_token": text("for token exchange: the session_id of a background session (RFC 8693)"),
         "subject_token_type": text("urn:causeway:token-type:session"),
         "requested_token_type": text("urn:ietf:params:oauth:token-type:access_token"),
-        "audience": text("token exchange: this server, or left out"),
-        "resource": uri("where the access token is to be used (RFC 8707); may be repeated"),
+        "audience": text("for token exchange: this server, or omitted"),
+        "resource": uri("the resource that the access token is for (RFC 8707); may be repeated"),
     });
     object(&with(own, &credentials()), &["grant_type"])
 }
@@ -314,13 +314,13 @@ fn token_request() -> Value {
 fn token_answer() -> Value {
     object(
         &json!({
-            "access_token": text("opaque, or a JWT for a client that asked for that (RFC 9068)"),
-            "issued_token_type": text("of a token exchange (RFC 8693 section 2.2.1)"),
+            "access_token": text("opaque, or a JWT if the client registered that format (RFC 9068)"),
+            "issued_token_type": text("for token exchange (RFC 8693 section 2.2.1)"),
             "token_type": { "type": "string", "enum": ["Bearer", "DPoP"] },
-            "expires_in": seconds("until the access token ends"),
-            "refresh_token": text("works once: each answer has the next"),
-            "scope": text("what was granted"),
-            "sub": text("the person's DID"),
+            "expires_in": seconds("seconds until the access token expires"),
+            "refresh_token": text("single-use: each response holds the next one"),
+            "scope": text("the granted scope"),
+            "sub": text("the user's DID"),
             "id_token": text("with the scope openid"),
         }),
         &["access_token", "token_type", "expires_in"],
@@ -328,7 +328,7 @@ fn token_answer() -> Value {
 }
 
 fn token_question() -> Value {
-    let own = json!({ "token": text("the token"), "token_type_hint": text("access_token or refresh_token") });
+    let own = json!({ "token": text("the access token or refresh token"), "token_type_hint": text("access_token or refresh_token") });
     object(&with(own, &credentials()), &["token"])
 }
 
@@ -337,15 +337,15 @@ fn introspection() -> Value {
         &json!({
             "active": { "type": "boolean" },
             "iss": uri("the issuer"),
-            "sub": text("the person's DID"),
-            "username": text("their handle, verified in both directions"),
+            "sub": text("the user's DID"),
+            "username": text("the user's handle, verified in both directions"),
             "client_id": text("the client"),
-            "scope": text("what it allows"),
+            "scope": text("the scope of the token"),
             "token_type": { "type": "string", "enum": ["Bearer", "DPoP"] },
-            "iat": seconds("when it was issued"),
-            "exp": seconds("when it ends"),
+            "iat": seconds("Unix time at which it was issued"),
+            "exp": seconds("Unix time at which it expires"),
             "sid": text("the session"),
-            "cnf": { "type": "object", "properties": { "jkt": text("the key that it is bound to") } },
+            "cnf": { "type": "object", "properties": { "jkt": text("the thumbprint of the key that it is bound to") } },
         }),
         &["active"],
     )
@@ -358,27 +358,27 @@ fn client_members() -> Value {
         "token_endpoint_auth_method": {
             "type": "string", "enum": ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
         },
-        "token_endpoint_auth_signing_alg": text("the one algorithm of its assertions"),
-        "grant_types": texts("out of the metadata's grant_types_supported"),
+        "token_endpoint_auth_signing_alg": text("the algorithm that signs the client's assertions"),
+        "grant_types": texts("from the metadata's grant_types_supported"),
         "response_types": { "type": "array", "items": { "type": "string", "const": "code" } },
-        "client_name": text("what people see"),
-        "client_uri": uri("its home"),
-        "scope": text("the widest scope that it will ask for"),
-        "jwks": { "type": "object", "description": "its public keys" },
-        "jwks_uri": uri("where its public keys are"),
+        "client_name": text("the name that users see"),
+        "client_uri": uri("the client's home page"),
+        "scope": text("the maximum scope that the client may request"),
+        "jwks": { "type": "object", "description": "the client's public keys" },
+        "jwks_uri": uri("the address of the client's public keys"),
         "dpop_bound_access_tokens": { "type": "boolean" },
         "dpop_nonce_policy": { "type": "string", "enum": ["off", "required"] },
         "id_token_signed_response_alg": { "type": "string", "enum": ["RS256", "ES256"] },
         "userinfo_signed_response_alg": { "type": "string", "enum": ["RS256", "ES256"] },
         "introspection_signed_response_alg": { "type": "string", "enum": ["RS256", "ES256"] },
-        "request_object_signing_alg": text("the one algorithm of its request objects"),
+        "request_object_signing_alg": text("the algorithm that signs the client's request objects"),
         "subject_type": { "type": "string", "const": "public" },
-        "default_max_age": { "type": "integer", "minimum": 0, "description": "seconds; max_age of requests that have none" },
+        "default_max_age": { "type": "integer", "minimum": 0, "description": "seconds; the max_age of requests without one" },
         "post_logout_redirect_uris": { "type": "array", "items": { "type": "string", "format": "uri" } },
         "require_pushed_authorization_requests": { "type": "boolean" },
         "require_signed_request_object": { "type": "boolean" },
         "access_token_format": { "type": "string", "enum": ["opaque", "jwt"] },
-        "backchannel_logout_uri": uri("where it is told that a session has ended"),
+        "backchannel_logout_uri": uri("where logout tokens are sent when a session ends"),
         "backchannel_logout_session_required": { "type": "boolean" },
     })
 }
@@ -386,11 +386,11 @@ fn client_members() -> Value {
 fn client() -> Value {
     let own = json!({
         "client_id": text("the client"),
-        "client_id_issued_at": seconds("when it was registered"),
-        "client_secret": text("once: in the answer that made it"),
-        "client_secret_expires_at": seconds("0: never"),
-        "registration_client_uri": uri("where the registration is managed"),
-        "registration_access_token": text("what the registration is managed with"),
+        "client_id_issued_at": seconds("Unix time of the registration"),
+        "client_secret": text("only in the response that created it"),
+        "client_secret_expires_at": seconds("0: it never expires"),
+        "registration_client_uri": uri("the client configuration endpoint (RFC 7592)"),
+        "registration_access_token": text("the token for registration_client_uri"),
     });
     let required = [
         "client_id",
@@ -406,13 +406,13 @@ fn client() -> Value {
 fn user_info() -> Value {
     object(
         &json!({
-            "sub": text("the person's DID"),
-            "preferred_username": text("their handle, verified in both directions"),
-            "name": text("with the scope profile: the handle again"),
-            "email": text("with the scope email, if the PDS says it and it is an address"),
+            "sub": text("the user's DID"),
+            "preferred_username": text("the user's handle, verified in both directions"),
+            "name": text("with the scope profile: the handle"),
+            "email": text("with the scope email: the address that the PDS reports, if it is valid"),
             "email_verified": {
                 "type": "boolean",
-                "description": "true only of an address that a PDS which the operator trusts has confirmed",
+                "description": "true only if the address was confirmed by a PDS that the operator trusts",
             },
         }),
         &["sub"],
@@ -422,17 +422,17 @@ fn user_info() -> Value {
 fn session() -> Value {
     object(
         &json!({
-            "sub": text("the person's DID"),
+            "sub": text("the user's DID"),
             "handle": { "type": ["string", "null"], "description": "verified in both directions" },
-            "pds": uri("the person's own server"),
+            "pds": uri("the user's PDS"),
             "session_id": text("the session"),
-            "session_iteration": { "type": ["integer", "null"], "description": "that this token came from" },
-            "head_iteration": { "type": "integer", "description": "that is in use" },
+            "session_iteration": { "type": ["integer", "null"], "description": "the iteration that this token came from" },
+            "head_iteration": { "type": "integer", "description": "the iteration in use" },
             "session_kind": { "type": "string", "enum": ["device", "background"] },
             "session_state": { "type": "string", "enum": ["pending", "active", "reauth_required", "ended"] },
-            "scope": text("what the token allows"),
-            "token_expires_at": seconds("Unix time"),
-            "session_expires_at": { "type": ["integer", "null"], "description": "Unix time; null: never" },
+            "scope": text("the scope of the token"),
+            "token_expires_at": seconds("Unix time in seconds"),
+            "session_expires_at": { "type": ["integer", "null"], "description": "Unix time in seconds; null: never" },
         }),
         &["sub", "pds", "session_id", "head_iteration", "session_kind", "session_state", "scope"],
     )

@@ -73,7 +73,7 @@ fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError>
     }
     let operator = ClientId::new("admin");
     limits::permit(&state.ctx, RateLimitedAction::FailedAuthentication, Some(&operator), request::address())?;
-    tracing::warn!("somebody without the operator's token asked for /admin");
+    tracing::warn!("a request to /admin without the operator's token was refused");
     Err(ApiError::no_operator())
 }
 
@@ -103,7 +103,7 @@ fn page(mut params: Params) -> Result<PageRequest, ApiError> {
     let (limit, after) = (params.take("limit"), params.take("after"));
     params.refuse_rest()?;
     if after.as_deref().is_some_and(has_controls) {
-        return Err(bad("after must be the value of next of the page before"));
+        return Err(bad("after must be the value of next on the previous page"));
     }
     let Some(text) = limit else { return Ok(PageRequest { after, limit: LIMIT }) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
@@ -202,7 +202,7 @@ async fn update_client(
     let mut metadata: ClientMetadata = body(&req, payload).await?;
     let id = ClientId::new(id.into_inner());
     if metadata.other.remove("client_id").is_some_and(|named| named.as_str() != Some(id.as_str())) {
-        return Err(bad("client_id in the body is not that of the path: leave it out, or send the same"));
+        return Err(bad("client_id in the body is not the one in the path: omit it, or send the same one"));
     }
     let updated = admin::update_client(&state.ctx, &id, described(metadata)?).await?;
     Ok(registered(StatusCode::OK, &updated.ok_or_else(|| gone("client"))?))
@@ -258,7 +258,7 @@ async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload
     require_operator(&req, &state)?;
     let Whose { user, client } = body(&req, payload).await?;
     if user.is_none() && client.is_none() {
-        return Err(bad("say whose tokens: user, client, or both"));
+        return Err(bad("name the user, the client, or both"));
     }
     if client.as_deref().is_some_and(has_controls) {
         return Err(bad("client must be a client_id"));
@@ -297,7 +297,7 @@ async fn rotate_key(req: HttpRequest, state: Data<AppState>, payload: Payload) -
 async fn retire_key(req: HttpRequest, state: Data<AppState>, kid: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let retired = admin::retire_key(&state.ctx, &kid).await?;
-    if retired { Ok(nothing()) } else { Err(gone("key that was rotated out")) }
+    if retired { Ok(nothing()) } else { Err(gone("rotated-out key")) }
 }
 
 async fn list_audit_events(req: HttpRequest, state: Data<AppState>) -> Answered {

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::state::AppState;
 
 fn served(document: Option<&Bytes>) -> Result<HttpResponse, ApiError> {
-    let text = "there is no such client document: on a loopback address there is none at all";
+    let text = "there is no such client document: on a loopback address there are none";
     document
         .map(|bytes| cached_json(bytes.clone()))
         .ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, text))

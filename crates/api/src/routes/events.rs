@@ -40,7 +40,7 @@ async fn open(req: &HttpRequest, state: &AppState, mut params: Params) -> Result
     let last = match req.headers().get(LAST_EVENT_ID) {
         None => None,
         Some(id) => Some(id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
-            let text = "Last-Event-ID must be the id of an event, or 0 for all that are kept";
+            let text = "Last-Event-ID must be the id of an event, or 0 for all stored events";
             ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
         })?),
     };

@@ -17,7 +17,7 @@ pub(crate) async fn readyz(state: Data<AppState>) -> Result<HttpResponse, ApiErr
     let unready =
         |text: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
     if state.ctx.lifecycle().is_draining() {
-        return Err(unready("the server is about to stop: send requests to another one"));
+        return Err(unready("the server is shutting down: send requests to another one"));
     }
     match state.ctx.store().ready().await {
         Ok(()) => Ok(HttpResponse::Ok()
@@ -27,7 +27,7 @@ pub(crate) async fn readyz(state: Data<AppState>) -> Result<HttpResponse, ApiErr
         Err(error) => {
             tracing::error!(%error, "not ready");
             Err(unready(
-                "the database does not answer or cannot be written to, or its schema is not one that this version works with",
+                "the database does not respond or is not writable, or its schema does not fit this version",
             ))
         }
     }

@@ -61,7 +61,7 @@ impl FileConfig {
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let problem = format!("cannot read {}: {error}", path.display());
-            table::CONFIG.refuse(Fault::new(problem, "give the path of a readable TOML file"))
+            table::CONFIG.refuse(Fault::new(problem, "use the path of a readable TOML file"))
         })?;
         Self::parse(&text, path)
     }

@@ -62,9 +62,10 @@ impl<'a> Layers<'a> {
         match (self.environment)(name) {
             None => Ok(None),
             Some(value) if value.is_empty() => Ok(None),
-            Some(value) => value.into_string().map(Some).map_err(|_| {
-                Fault::new("the environment variable is not UTF-8", "set it again as UTF-8 text")
-            }),
+            Some(value) => value
+                .into_string()
+                .map(Some)
+                .map_err(|_| Fault::new("the environment variable is not UTF-8", "set it to UTF-8 text")),
         }
     }
 

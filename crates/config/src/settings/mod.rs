@@ -30,11 +30,11 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URL")]
     pub external_url: Option<String>,
 
-    /// Networks (CIDR) of the proxies whose forwarded address, request id and traceparent are believed
+    /// Networks (CIDR) of the proxies whose forwarded address, request id and traceparent are trusted
     #[arg(long, global = true, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<String>>,
 
-    /// The maximum scope declared to PDSes; a scope that it does not cover is refused before any redirect
+    /// The maximum scope declared to PDSes; a scope outside it is refused before any redirect
     #[arg(long, global = true, value_name = "SCOPES")]
     pub atp_scopes: Option<String>,
 
@@ -50,7 +50,7 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "N")]
     pub database_connections: Option<String>,
 
-    /// Seconds that a request waits for the database before it is answered 503; PostgreSQL cancels statements and lock waits a little earlier
+    /// Seconds that a request waits for the database before it is answered with 503; PostgreSQL cancels statements and lock waits a little earlier
     #[arg(long, global = true, value_name = "SECONDS")]
     pub database_timeout: Option<String>,
 
@@ -106,7 +106,7 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
     pub trusted_email_issuers: Option<Vec<String>>,
 
-    /// A scope of a resource: its URI, the scope's name, and the text that users read at consent, with spaces between; may be repeated
+    /// A scope of a resource: its URI, the scope's name, and the text that users read at consent, separated by spaces; may be repeated
     #[arg(long, global = true, value_name = "\"URI NAME TEXT\"")]
     pub resource_scope: Option<Vec<String>>,
 
@@ -130,15 +130,15 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "LIMIT")]
     pub device_limit: Option<String>,
 
-    /// Memory in MiB for bodies that are held whole, of requests and of the responses of PDSes; beyond it they are refused for the moment
+    /// Memory in MiB for request bodies and PDS responses that are held as a whole; beyond it they are refused temporarily
     #[arg(long, global = true, value_name = "MIB")]
     pub body_memory: Option<String>,
 
-    /// A separate address and port for Prometheus metrics, at /metrics; not for the public
+    /// A separate address and port for Prometheus metrics, at /metrics; not for public access
     #[arg(long, global = true, value_name = "ADDR")]
     pub metrics_listen: Option<String>,
 
-    /// Days for which the audit log keeps events; 0: forever
+    /// Days that the audit log stores events; 0: forever
     #[arg(long, global = true, value_name = "DAYS")]
     pub audit_retention_days: Option<String>,
 
@@ -150,7 +150,7 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "SECONDS")]
     pub drain_seconds: Option<String>,
 
-    /// How many of a session's newest iterations (token sets) stay on record whatever their age
+    /// How many of a session's newest iterations (token sets) stay on record regardless of age
     #[arg(long, global = true, value_name = "COUNT")]
     pub session_history_count: Option<String>,
 
@@ -166,11 +166,11 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
 
-    /// Level of log lines: error, warn, info, debug or trace; RUST_LOG, if it is set, wins. SIGHUP reads it again
+    /// Level of log lines: error, warn, info, debug or trace; RUST_LOG, if set, takes precedence. SIGHUP reloads it
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
 
-    /// TOML file with these settings under the same names; flags and environment win over it
+    /// TOML file with these settings under the same names; flags and environment take precedence
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<String>,
 }

@@ -70,7 +70,7 @@ pub(crate) fn resource_scope(text: &str) -> Result<String, Fault> {
     let uri = parts.next().unwrap_or_default();
     resource(uri)?;
     if parts.next().is_none_or(str::is_empty) || parts.next().is_none_or(|text| text.trim().is_empty()) {
-        let problem = format!("{text:?} lacks the name of a scope, or what it allows in words");
+        let problem = format!("{text:?} lacks the name of a scope or its description");
         return Err(Fault::new(
             problem,
             "use for example \"https://api.example.com/mcp notes:read Read your notes\"",
@@ -86,7 +86,7 @@ pub(crate) fn database_url(text: &str) -> Result<String, Fault> {
     }
     // Only the part before the colon is repeated: what follows may hold a password.
     let problem = match text.split_once(':') {
-        Some((scheme, _)) => format!("\"{}:...\" is not a database we know", scheme.escape_debug()),
+        Some((scheme, _)) => format!("\"{}:...\" is not a supported database", scheme.escape_debug()),
         None => "the value is not a URL".to_owned(),
     };
     Err(Fault::new(problem, "use sqlite://causeway.db or postgres://user@host/name"))
@@ -98,7 +98,7 @@ pub(crate) fn upstream(text: &str, dev_mode: bool) -> Result<Url, Fault> {
     let url =
         Url::parse(text).map_err(|error| Fault::new(format!("{text:?} is not a URL ({error})"), example))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Fault::new("the URL carries a user name or password", example));
+        return Err(Fault::new("the URL has a user name or password", example));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Fault::new(format!("{text:?} has a query or a fragment"), example));
@@ -141,7 +141,7 @@ pub(crate) fn days(text: &str) -> Result<u32, Fault> {
     text.parse().ok().filter(|days| *days <= 36_500).ok_or_else(|| {
         Fault::new(
             format!("{text:?} is not a number of days"),
-            "use a whole number such as 90, or 0 for ever",
+            "use a whole number such as 90, or 0 for no limit",
         )
     })
 }
@@ -151,12 +151,12 @@ pub(crate) fn keep_alive(text: &str) -> Result<u32, Fault> {
 }
 
 pub(crate) fn drain(text: &str) -> Result<u32, Fault> {
-    seconds(text, 0..=3600, "use a whole number up to 3600, or 0 to stop at once")
+    seconds(text, 0..=3600, "use a whole number from 1 to 3600, or 0 to stop at once")
 }
 
 fn seconds(text: &str, range: RangeInclusive<u32>, fix: &'static str) -> Result<u32, Fault> {
     let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
-    seconds.ok_or_else(|| Fault::new(format!("{text:?} is not a number of seconds that serves here"), fix))
+    seconds.ok_or_else(|| Fault::new(format!("{text:?} is not a valid number of seconds"), fix))
 }
 
 /// The levels of log lines, from the fewest to the most.
@@ -173,7 +173,10 @@ pub(crate) fn log_level(text: &str) -> Result<String, Fault> {
 /// Enough for what one request may hold, and within what a counter counts.
 pub(crate) fn mebibytes(text: &str) -> Result<u32, Fault> {
     text.parse().ok().filter(|mebibytes| (64..=1024 * 1024).contains(mebibytes)).ok_or_else(|| {
-        Fault::new(format!("{text:?} is not a number of MiB"), "use a whole number from 64 on, such as 128")
+        Fault::new(
+            format!("{text:?} is not a number of MiB"),
+            "use a whole number of at least 64, such as 128",
+        )
     })
 }
 
@@ -221,7 +224,7 @@ pub(crate) fn certificates(text: &str) -> Result<PathBuf, Fault> {
     if content.windows(begin.len()).any(|window| window == begin) {
         return Ok(PathBuf::from(text));
     }
-    Err(Fault::new(format!("{text} holds no PEM certificate"), "give a file with BEGIN CERTIFICATE lines"))
+    Err(Fault::new(format!("{text} holds no PEM certificate"), "use a file with BEGIN CERTIFICATE lines"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {

@@ -82,21 +82,21 @@ A setting has one name: `--external-url` on the command line, `CAUSEWAY_EXTERNAL
 `external-url` in the TOML file that `--config` names. Flags win over the environment, the environment over
 the file, the file over the default. An environment variable that is set but empty counts as unset; one that begins
 with `CAUSEWAY_` and is not in this table is refused, so that a misspelled setting does not go unnoticed. Kubernetes'
-own, such as `CAUSEWAY_SERVICE_HOST`, are let be.
+own, such as `CAUSEWAY_SERVICE_HOST`, are ignored.
 
 | flag | environment | default | meaning |
 |---|---|---|---|
 ";
 
 const NOTES: &str = "
-Lists (`--trusted-proxies`, `--resolve`) are repeated flags, comma separated in the environment (`CAUSEWAY_RESOURCE_SCOPE` by
-semicolons), and arrays in the file. `--dev-mode` and `--demo` stand alone or take a value: `--demo=false`. File names are relative to the
+Lists (`--trusted-proxies`, `--resolve`) are repeated flags, comma-separated in the environment (`CAUSEWAY_RESOURCE_SCOPE`:
+semicolon-separated), and arrays in the file. `--dev-mode` and `--demo` are used alone or with a value: `--demo=false`. File names are relative to the
 directory the server is started in. The schema of the file is [config.schema.json](config.schema.json).
 
-`causeway config check` says whether the configuration is good, and `causeway config print` shows every value,
-where it came from, and no secret. A refused setting ends the program with code 2 and one line that names the
-setting and the fix.
+`causeway config check` validates the configuration, and `causeway config print` shows every value and its
+source, without secrets. A refused setting ends the program with code 2 and one line that names the setting and
+the fix.
 
-Traces have OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`: [Operating it](../operating.md#traces)
+Traces are configured by OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`: [Operating it](../operating.md#traces)
 lists them. `RUST_LOG`, if it is set, wins over `--log-level`.
 ";

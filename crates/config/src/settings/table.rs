@@ -67,7 +67,7 @@ settings! {
     DATABASE_CONNECTIONS = "database-connections", "CAUSEWAY_DATABASE_CONNECTIONS", Text, None, "`10`, on SQLite `4`";
     DATABASE_TIMEOUT = "database-timeout", "CAUSEWAY_DATABASE_TIMEOUT", Text, Some("4"), "";
     DATABASE_POOLER = "database-pooler", "CAUSEWAY_DATABASE_POOLER", Text, Some("none"), "";
-    SECRET_KEY_FILE = "secret-key-file", "CAUSEWAY_SECRET_KEY_FILE", Text, None, "made beside the database on loopback, required otherwise";
+    SECRET_KEY_FILE = "secret-key-file", "CAUSEWAY_SECRET_KEY_FILE", Text, None, "created beside the database on loopback, required otherwise";
     DEV_MODE = "dev-mode", "CAUSEWAY_DEV_MODE", Switch, Some("false"), "";
     PLC_URL = "plc-url", "CAUSEWAY_PLC_URL", Text, Some("https://plc.directory"), "";
     HANDLE_RESOLVER = "handle-resolver", "CAUSEWAY_HANDLE_RESOLVER", Text, None, "unset: DNS TXT, then https well-known";

@@ -61,7 +61,7 @@ mod tests {
                 format!("{name} (environment): unknown setting; did you mean {meant}? Otherwise unset it");
             assert_eq!(refusal(name, "x"), Some(wanted));
         }
-        assert!(refusal("CAUSEWAY_PORT", "8080").is_some(), "nobody listens there");
+        assert!(refusal("CAUSEWAY_PORT", "8080").is_some(), "nothing listens there");
         assert_eq!(refusal("CAUSEWAY_EXTERNAL_ULR", ""), None, "empty is unset");
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn check<'a>(
         Some((setting, path)) if !loopback => {
             let path = path.display();
             let problem = format!("every user of this machine can read or change {path}");
-            let fix = format!("chmod o= {path}; of a container's secret set the mode, such as 0400");
+            let fix = format!("run chmod o= {path}; for a container secret, set its mode to 0400");
             Err(layers.refuse(setting, Fault::new(problem, fix)))
         }
         _ => Ok(exposed.into_iter().map(|(_, path)| path.to_owned()).collect()),

@@ -88,17 +88,17 @@ fn quoted(text: &str, url: &Url) -> String {
 /// The part of a URL that goes beyond its origin.
 fn excess(text: &str, url: &Url) -> &'static str {
     if !url.username().is_empty() || url.password().is_some() {
-        "carries a user name or password"
+        "has a user name or password"
     } else if url.query().is_some() {
         "has a query"
     } else if url.fragment().is_some() {
         "has a fragment"
     } else if url.path() != "/" {
-        "has a path, and the issuer is an origin"
+        "has a path, but the issuer must be an origin"
     } else if text.ends_with('/') {
-        "has a trailing slash, and issuers compare exactly"
+        "has a trailing slash, but issuers are compared exactly"
     } else {
-        "is not in the normal form, and issuers compare exactly"
+        "is not in normal form, but issuers are compared exactly"
     }
 }
 

@@ -71,15 +71,15 @@ pub enum ClientDocumentError {
     TooLong,
     /// Not an address that a document can be at (section 3 of the draft).
     #[error(
-        "client_id is not the address of a client document: use https with a path, written in its shortest \
-         form, without fragment, user name, password, dot segments or default port"
+        "client_id is not the URL of a client document: use https with a path, in the shortest \
+         form, without a fragment, user name, password, dot segments or default port"
     )]
     Url,
     /// Plain http.
     #[error("client_id must be an https URL; http://localhost, without a port, is for development")]
     PlainHttp,
     /// A client for development that is not one.
-    #[error("client_id http://localhost takes redirect_uri and scope in its query, and nothing else")]
+    #[error("client_id http://localhost accepts only redirect_uri and scope in its query")]
     LoopbackForm,
     /// Its answers would leave the machine.
     #[error(
@@ -90,19 +90,19 @@ pub enum ClientDocumentError {
     #[error("the client document is not a JSON object with the members of client metadata")]
     Form,
     /// The document describes another client.
-    #[error("client_id in the client document is not the address that it was read from")]
+    #[error("client_id in the client document is not the URL that it was fetched from")]
     OtherClient,
     /// An authentication method or secret that a public document must not have.
     #[error(
-        "a client document is public: token_endpoint_auth_method must be none or private_key_jwt, and there \
-         must be no client_secret"
+        "a client document is public: token_endpoint_auth_method must be none or private_key_jwt, and it \
+         must not hold a client_secret"
     )]
     SharedSecret,
     /// It does not use the response type `code`.
     #[error("response_types in the client document must contain code")]
     NoCode,
     /// Anything else in it.
-    #[error("the client document does not hold up: {0}")]
+    #[error("the client document is invalid: {0}")]
     Metadata(#[from] ClientMetadataError),
 }
 

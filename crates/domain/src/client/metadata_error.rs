@@ -35,7 +35,7 @@ pub enum ClientMetadataError {
     /// No grant by which a client gets its first token.
     #[error(
         "grant_types must contain authorization_code, client_credentials or \
-         urn:ietf:params:oauth:grant-type:device_code: refresh_token alone leads to no token"
+         urn:ietf:params:oauth:grant-type:device_code: refresh_token alone yields no token"
     )]
     NoFirstGrant,
     /// `client_credentials` for a client that does not authenticate (RFC 6749 section 4.4).
@@ -64,10 +64,10 @@ pub enum ClientMetadataError {
     #[error("client_name must be at most {0} characters")]
     LongName(usize),
     /// A name without visible characters.
-    #[error("client_name shows as nothing: send the name that users know you by, or leave it out")]
+    #[error("client_name has no visible characters: send the name that users know you by, or omit it")]
     BlankName,
     /// The character that databases and programs take for the end of a text.
-    #[error("the metadata holds the character U+0000: leave it out")]
+    #[error("the metadata holds the character U+0000: remove it")]
     Nul,
     /// A signature that we don't make.
     #[error("{0} must be RS256 or ES256")]
@@ -100,13 +100,13 @@ pub enum ClientMetadataError {
     #[error("dpop_nonce_policy must be \"off\" or \"required\"")]
     DpopNoncePolicy,
     /// A protection that is not supported here.
-    #[error("{0} asks for what this server does not do: leave it out, or use another server")]
+    #[error("{0} requests a feature that this server does not support: omit it")]
     Unserved(&'static str),
     /// No boolean.
     #[error("{0} must be true or false")]
     Boolean(&'static str),
     /// A subject that differs for each client (OpenID Connect Core section 8).
-    #[error("subject_type must be public: every client sees the same sub")]
+    #[error("subject_type must be public: every client receives the same sub")]
     SubjectType,
     /// No number of seconds.
     #[error("default_max_age must be a whole number of seconds")]

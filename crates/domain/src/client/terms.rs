@@ -42,12 +42,12 @@ pub enum ClientTermsError {
     AccessTokenExpiration,
     /// An invalid lifetime of refresh tokens, which may last forever.
     #[error(
-        "{REFRESH_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}, or 0 for no end",
+        "{REFRESH_TOKEN_EXPIRATION} must be a number of seconds from 1 to {}, or 0 for no expiry",
         Client::MAX_REFRESH_TOKEN_EXPIRATION
     )]
     RefreshTokenExpiration,
     /// A member that the server sets.
-    #[error("{0} cannot be set: this server gives it. Leave it out")]
+    #[error("{0} is set by this server: omit it")]
     Reserved(String),
 }
 

@@ -22,18 +22,18 @@ pub struct DeclaredScope {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeclaredScopeError {
     /// A part is missing.
-    #[error("{0:?} is not the URI of a resource, the name of a scope and a text, with spaces between them")]
+    #[error("{0:?} is not the URI of a resource, the name of a scope and a description, separated by spaces")]
     Form(String),
     /// The first part.
     #[error("{0:?}: {1}")]
     Resource(String, ResourceError),
     /// The second part.
     #[error(
-        "{0:?} cannot be the name of a resource's scope: it is no scope token, or begins as a scope of this server does"
+        "{0:?} cannot be the name of a resource's scope: it is not a scope token, or begins like a scope of this server"
     )]
     Name(String),
     /// The third part.
-    #[error("the text of {0:?} is longer than {MAX_TEXT_CHARS} characters, or has control characters")]
+    #[error("the description of {0:?} is longer than {MAX_TEXT_CHARS} characters or has control characters")]
     Text(String),
     /// Two of one name: consent to one would be consent to the other.
     #[error("{0} is declared twice: each scope belongs to one resource")]

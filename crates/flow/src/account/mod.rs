@@ -66,7 +66,7 @@ pub enum AccountError {
     #[error("this session has ended, or it does not belong to this browser")]
     NotYours,
     /// The account is not proven in this browser, or the proof has expired.
-    #[error("sign in again to end what began elsewhere")]
+    #[error("sign in again to end a session that began in another browser")]
     NotProven,
     /// Ours.
     #[error(transparent)]
@@ -209,7 +209,7 @@ pub async fn end(
     if !ended {
         return Err(AccountError::NotYours);
     }
-    tracing::info!("session ended by its person");
+    tracing::info!("session ended by its user");
     revocation::revoke_soon(ctx, session_id).await;
     Ok(())
 }
@@ -249,7 +249,7 @@ pub async fn end_all(
     loop {
         let ended = end_batch(ctx, browser, did, reach).await?.ok_or(AccountError::NotProven)?;
         if ended.is_empty() {
-            tracing::info!(count, "all sessions of an account ended by its person");
+            tracing::info!(count, "all sessions of an account ended by its user");
             return Ok(count);
         }
         count += ended.len();

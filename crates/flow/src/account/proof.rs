@@ -84,7 +84,7 @@ async fn ensure_client(ctx: &Ctx, return_to: &str) -> Result<Arc<Client>, Intern
         ..ClientMetadata::default()
     };
     let valid =
-        metadata.validate().map_err(|_| Internal::Inconsistent("our own metadata does not hold up"))?;
+        metadata.validate().map_err(|_| Internal::Inconsistent("the built-in client metadata is invalid"))?;
     let mut client = valid.into_client(id, ctx.tenant().clone(), None, ctx.now());
     client.redirect_uris.clear();
     client.grant_types.clear();

@@ -30,10 +30,10 @@ pub(crate) enum ClaimsError {
     #[error("claims must be a JSON object with the members userinfo and id_token, objects of claims")]
     Form,
     /// A `sub` that nobody has.
-    #[error("claims asks for a sub that nobody has: name DIDs, and the same one wherever you ask for it")]
+    #[error("claims requests a sub that no account has: use DIDs, and the same one in userinfo and id_token")]
     Sub,
     /// An essential `acr` with a value (section 5.5.1.1).
-    #[error("claims asks for an essential acr")]
+    #[error("claims requests an essential acr")]
     Acr,
 }
 

@@ -69,7 +69,7 @@ pub enum Decision {
 #[derive(Debug, thiserror::Error)]
 pub enum ConsentError {
     /// The request is unknown, expired, decided, or another browser's.
-    #[error("this request was already decided, has expired, or belongs to another browser")]
+    #[error("this request was already answered, has expired, or belongs to another browser")]
     Gone,
     /// The user has not signed in for it yet.
     #[error("the sign-in for this request is not complete")]
@@ -167,7 +167,7 @@ pub async fn decide(
             }
             revocation::revoke_soon(ctx, session_id).await;
             tracing::info!("consent denied");
-            let text = "the person denied the request";
+            let text = "the user denied the request";
             Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
         }
         (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow { .. }) => {

@@ -166,7 +166,7 @@ pub async fn begin(
         Err(DeviceError::Internal(error)) if error.is_dangling() => return Err(DeviceError::Client),
         done => done?,
     }
-    tracing::info!("a device waits for a person");
+    tracing::info!("device authorization started");
     let (expires_in, interval) = (DEVICE_CODE_SECONDS, POLL_INTERVAL_SECONDS);
     Ok(Begun { device_code, user_code, expires_in, interval })
 }
@@ -185,7 +185,7 @@ fn bound_key(caller: &AuthenticatedClient, named: Option<&str>) -> Result<Option
 #[derive(Debug, thiserror::Error)]
 pub enum UserCodeError {
     /// Unknown, expired, confirmed in another browser, or decided: one text for all on purpose.
-    #[error("this code is wrong, has expired, or was used")]
+    #[error("this code is wrong, has expired, or was already used")]
     Unknown,
     /// Too many wrong ones.
     #[error("too many wrong codes")]
@@ -297,7 +297,7 @@ pub async fn confirm(
         })
         .await?;
     ctx.user_code_limit().give_back(&guess);
-    tracing::info!(auth_request = %request.id, "a person confirmed a device's code");
+    tracing::info!(auth_request = %request.id, "device code confirmed by the user");
     Ok(request)
 }
 
@@ -326,7 +326,7 @@ pub async fn deny(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<(), UserCo
         })?;
     }
     ctx.user_code_limit().give_back(&guess);
-    tracing::info!("a person denied a device's code");
+    tracing::info!("device code denied by the user");
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub enum ParError {
     /// A single-use value was presented again.
     #[error(transparent)]
     Replayed(#[from] Replayed),
-    /// The client was deleted meanwhile.
+    /// The client was deleted in the meantime.
     #[error("this client was deleted")]
     Client,
     /// The redirect URI is unsafe.

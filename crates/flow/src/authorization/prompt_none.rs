@@ -31,14 +31,14 @@ use futures_util::future::join_all;
 /// Why a request cannot be answered silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Silence {
-    #[error("nobody is signed in to this client in this browser: send the request without prompt=none")]
+    #[error("no user is signed in to this client in this browser: send the request without prompt=none")]
     Login,
     #[error(
-        "the person has not agreed to all of this scope for this redirect_uri: send the request without prompt=none"
+        "the user has not consented to all of this scope for this redirect_uri: send the request without prompt=none"
     )]
     Consent,
     #[error(
-        "any app on the person's device can claim this redirect_uri, so they are asked each time: send the request without prompt=none"
+        "any app on the user's device can claim this redirect_uri, so consent is asked each time: send the request without prompt=none"
     )]
     Anybody,
 }
@@ -133,7 +133,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer
         Ok(session) => {
             // Tokens for this code have the correlation ID of the sign-in that began the session.
             let continues = session.correlation_id.as_ref().map(tracing::field::display);
-            tracing::info!(session = %session.session_id, continues, "code issued without asking");
+            tracing::info!(session = %session.session_id, continues, "code issued without user interaction");
             Ok(PromptNoneAnswer::Client(ClientAnswer::with_code(request, ctx.issuer(), &code)))
         }
         Err(silence) => refuse(ctx, client.as_deref(), request, silence).await,

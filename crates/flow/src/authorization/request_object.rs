@@ -31,7 +31,7 @@ pub(crate) enum RequestObjectError {
     #[error("the request object {0}")]
     Jws(#[from] VerifyError),
     /// A JWT that was made for something else.
-    #[error("the request object has the header typ of another kind of JWT: say oauth-authz-req+jwt")]
+    #[error("the request object has the header typ of another kind of JWT: set it to oauth-authz-req+jwt")]
     Typ,
     /// Signed with another algorithm than the client registered.
     #[error("the request object is not signed with the registered request_object_signing_alg")]
@@ -43,7 +43,7 @@ pub(crate) enum RequestObjectError {
     #[error("the request object is not accepted: {0}")]
     Claim(#[from] ClaimError),
     /// It was used before, by another browser or pushed.
-    #[error("the request object was used before: make a new one, with a new jti, for each request")]
+    #[error("the request object was used before: create a new one, with a new jti, for each request")]
     Replayed,
     /// It names another client.
     #[error("client_id in the request object is not that of the request")]
@@ -58,7 +58,7 @@ pub(crate) enum RequestObjectError {
 
 impl From<AssertionError> for RequestObjectError {
     fn from(error: AssertionError) -> Self {
-        tracing::info!(%error, "no keys for a request object");
+        tracing::info!(%error, "the keys for a request object are not available");
         Self::Keys
     }
 }

@@ -20,10 +20,11 @@ pub(crate) fn admit(ctx: &Ctx, client: &Client, named: &[String]) -> Result<Reso
     };
     asked.iter().map(find).collect::<Result<_, _>>().map_err(|refused| {
         let others = in_reach.iter().map(|resource| format!(", {resource}")).collect::<String>();
-        let shown: String =
-            refused.as_str().chars().filter(|c| !matches!(c, '"' | '\\')).take(200).collect();
+        let shown: String = refused.as_str().chars().filter(|c| !matches!(c, '"' | '\\')).take(200).collect();
         let issuer = ctx.issuer();
-        format!("resource is not known for this client: {shown} (within reach: {issuer} and what is below it{others})")
+        format!(
+            "resource is not known for this client: {shown} (available: {issuer} and URIs below it{others})"
+        )
     })
 }
 

@@ -27,20 +27,20 @@ pub enum AssertionError {
     #[error("the client assertion {0}")]
     Jws(#[from] VerifyError),
     /// A JWT that was made for something else.
-    #[error("the client assertion has the header typ of another kind of JWT: leave it out, or say JWT")]
+    #[error("the client assertion has the header typ of another kind of JWT: omit typ or set it to JWT")]
     Typ,
     /// Signed with another algorithm than the client registered.
     #[error("the client assertion is not signed with the registered token_endpoint_auth_signing_alg")]
     RegisteredAlg,
     /// It names no client: nothing, or with control characters.
-    #[error("the client assertion names no client: its sub must be the client_id, and so must iss")]
+    #[error("the client assertion names no client: its sub and iss must be the client_id")]
     NoSubject,
     /// `client_id` in the body names another client.
     #[error("client_id in the body is not the sub of the client assertion")]
     OtherClient,
     /// Its audience is another server, or another one as well, which could then use it here (RFC 7523bis
     /// section 4).
-    #[error("aud of the client assertion must be this server's issuer, alone: {0}")]
+    #[error("aud of the client assertion must be this server's issuer and nothing else: {0}")]
     Audience(String),
     /// A claim is invalid.
     #[error("the client assertion is not accepted: {0}")]

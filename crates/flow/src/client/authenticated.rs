@@ -41,10 +41,10 @@ pub enum CallerError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Replayed {
     /// The assertion by which the client authenticates.
-    #[error("the client assertion was used before: make a new one, with a new jti, for each request")]
+    #[error("the client assertion was used before: create a new one, with a new jti, for each request")]
     Assertion,
     /// The DPoP proof.
-    #[error("the DPoP proof was used before: make a new one, with a new jti, for each request")]
+    #[error("the DPoP proof was used before: create a new one, with a new jti, for each request")]
     Proof,
 }
 

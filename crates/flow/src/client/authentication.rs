@@ -55,11 +55,11 @@ impl ClientProof {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthError {
     /// No client has this `client_id`.
-    #[error("unknown client_id: register the client first, or check for a typing mistake")]
+    #[error("unknown client_id: register the client first, or check the spelling")]
     UnknownClient,
     /// It registered another method, and no other is accepted (OAuth 2.1 section 2.4).
     #[error(
-        "this client authenticates with {registered}, the request used {used}: tell its library, or register {used}"
+        "this client is registered with {registered}, but the request used {used}: configure its library for {registered}, or register {used}"
     )]
     WrongMethod {
         /// The registered method.

@@ -147,7 +147,7 @@ async fn document(
     };
     match known.filter(is_good) {
         Some(client) if trouble.is_passing() => {
-            tracing::warn!(%client_id, %trouble, "the client document is not to be had: the last good one serves");
+            tracing::warn!(%client_id, %trouble, "the client document cannot be fetched: the last valid one stays in use");
             Ok(client)
         }
         _ => Err(trouble.into()),
@@ -228,6 +228,6 @@ async fn put(ctx: &Ctx, client: Client) -> Result<Arc<Client>, Internal> {
     };
     let kept = Arc::new(kept);
     ctx.clients().put(&kept, since);
-    tracing::debug!(client_id = %kept.client_id, "client kept as it describes itself");
+    tracing::debug!(client_id = %kept.client_id, "client stored from its client document");
     Ok(kept)
 }

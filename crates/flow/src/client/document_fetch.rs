@@ -130,7 +130,7 @@ pub(super) async fn fetch(
 ) -> Result<(ClientMetadata, Timestamp), DocumentTrouble> {
     let address = trace::origin().1;
     if known.is_none() && !ctx.client_documents().admit(url, address.map(network), ctx.now()) {
-        tracing::debug!(host = url.host_str(), "too many unknown client documents of one host");
+        tracing::debug!(host = url.host_str(), "too many unknown client documents on one host");
         return Err(DocumentTrouble::Busy);
     }
     let turn = ctx.fetch_turns().wait(url).await.ok_or(DocumentTrouble::Busy)?;
@@ -153,12 +153,12 @@ fn trouble_of(error: &HttpError) -> DocumentTrouble {
     match error {
         HttpError::Status { status: 429 | 500..=599, .. } => DocumentTrouble::Unreachable,
         HttpError::Status { status, .. } => {
-            DocumentTrouble::Answer(format!("answered with status {status}, not 200"))
+            DocumentTrouble::Answer(format!("responded with status {status}, not 200"))
         }
         HttpError::Redirected => {
-            DocumentTrouble::Answer("answered with a redirect, which is not followed".to_owned())
+            DocumentTrouble::Answer("responded with a redirect, which is not followed".to_owned())
         }
-        HttpError::NotJson => DocumentTrouble::Answer("did not answer with application/json".to_owned()),
+        HttpError::NotJson => DocumentTrouble::Answer("did not respond with application/json".to_owned()),
         HttpError::TooLarge => DocumentTrouble::Answer(format!("sent more than {} KiB", DOCUMENT_CAP / 1024)),
         _ => DocumentTrouble::Unreachable,
     }

@@ -33,7 +33,7 @@ async fn purge_steps(ctx: &Ctx, most: usize) -> Result<(), Internal> {
         rows += purged.rows;
     }
     if sessions + rows > 0 {
-        tracing::info!(sessions, rows, "what is left of deleted clients goes");
+        tracing::info!(sessions, rows, "remaining data of deleted clients deleted");
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(crate) fn purge_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
         if let Err(error) = purge_steps(&detached, PURGE_SOON).await {
-            tracing::warn!(%error, "what is left of a deleted client goes later");
+            tracing::warn!(%error, "remaining data of a deleted client is deleted later");
         }
         revocation::revoke_due_soon(&detached);
     });

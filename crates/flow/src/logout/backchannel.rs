@@ -54,7 +54,7 @@ pub(crate) fn deliver_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
         if let Err(error) = start_due(&detached).await {
-            tracing::warn!(%error, "clients are told of a logout later");
+            tracing::warn!(%error, "logout notices are delayed");
         }
     });
 }
@@ -86,16 +86,16 @@ impl DeliveryKind for Logouts {
             form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
         let sent = match Url::parse(&notice.uri) {
             Ok(url) => ctx.atproto().http().post_form(&url, form).await.map_err(|error| error.to_string()),
-            Err(_) => Err("backchannel_logout_uri is no URL".to_owned()),
+            Err(_) => Err("backchannel_logout_uri is not a URL".to_owned()),
         };
         match sent {
             Ok(()) => {
-                tracing::info!(%client_id, session = %id, "client told of a logout");
+                tracing::info!(%client_id, session = %id, "client notified of a logout");
                 ctx.store().write(move |c| logouts::complete_logout(c, &id).map_err(Internal::from)).await?;
                 Ok(Outcome::Delivered)
             }
             Err(error) => {
-                tracing::warn!(%client_id, session = %id, error, attempts, "client not told of a logout yet");
+                tracing::warn!(%client_id, session = %id, error, attempts, "client not notified of a logout yet");
                 let until = ctx.now().plus(pause(attempts));
                 let put_off =
                     move |c: &mut _| logouts::postpone_logout(c, &id, until).map_err(Internal::from);

@@ -116,7 +116,7 @@ pub enum LogoutError {
     #[error("client_id is not the client that the id_token_hint was issued to")]
     OtherClient,
     /// The `client_id` is not registered.
-    #[error("no client of this name is registered here")]
+    #[error("no client is registered under this client_id")]
     UnknownClient,
     /// A redirect URI without a client to check it against.
     #[error("post_logout_redirect_uri needs an id_token_hint of this issuer, or a client_id")]
@@ -214,7 +214,7 @@ async fn check(ctx: &Ctx, params: &LogoutParams) -> Result<Checked, LogoutError>
     };
     if hint.is_none() && params.id_token_hint.is_some() {
         // Its key may have been deleted: the user can still be asked.
-        tracing::info!("the id_token_hint is not an id_token of this issuer, and is left out");
+        tracing::info!("the id_token_hint is not an id_token of this issuer and is ignored");
     }
     let client = find_client(ctx, params, hint.as_ref()).await?;
     let redirect = match (&params.post_logout_redirect_uri, &client) {

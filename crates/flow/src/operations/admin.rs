@@ -204,12 +204,12 @@ fn revoke_later(ctx: &Ctx, wanted: &SessionFilter, next: String) {
                     next = ended.next;
                 }
                 Err(error) => {
-                    tracing::error!(%error, sessions, "a revocation of sessions is not finished: ask for it again");
+                    tracing::error!(%error, sessions, "revoking sessions failed before all were ended: repeat the request");
                     return;
                 }
             }
         }
-        tracing::info!(sessions, "the rest of a revocation of sessions is done");
+        tracing::info!(sessions, "the remaining sessions of a revocation were ended");
         revocation::revoke_due_soon(&detached);
     });
 }

@@ -176,7 +176,7 @@ impl Queue {
         let at_work = AtWork { queues: C::queues(&self.ctx), client_id: &self.client_id };
         loop {
             if let Err(error) = self.deliver_due::<C>().await {
-                tracing::warn!(%error, client_id = %self.client_id, "deliveries are put off");
+                tracing::warn!(%error, client_id = %self.client_id, "deliveries are postponed");
             }
             if !C::queues(&self.ctx).must_look_again(&self.client_id) {
                 std::mem::forget(at_work);

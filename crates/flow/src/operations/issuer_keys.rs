@@ -42,7 +42,7 @@ pub struct KeySet {
 impl KeySet {
     /// The key that signs with this algorithm.
     fn signing(&self, alg: SigningAlg) -> Result<&SigningKey, Internal> {
-        self.signing.get(&alg).ok_or(Internal::Inconsistent("no live signing key after making one"))
+        self.signing.get(&alg).ok_or(Internal::Inconsistent("no live signing key after creating one"))
     }
 
     /// Signs; an RSA signature takes most of a millisecond, so it is made off the async workers.
@@ -203,7 +203,7 @@ async fn make(ctx: &Ctx, alg: SigningAlg) -> Result<(), Internal> {
     let key = fresh(alg, ctx.now()).await?;
     let (ring, kid) = (ctx.ring(), key.kid.clone());
     if ctx.store().write(move |c| keys::insert_signing_key(c, &ring, &key).map_err(Internal::from)).await? {
-        tracing::info!(alg = alg.as_str(), kid, "signing key made");
+        tracing::info!(alg = alg.as_str(), kid, "signing key created");
     }
     Ok(())
 }

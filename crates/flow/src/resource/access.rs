@@ -60,7 +60,7 @@ pub enum AccessError {
     #[error("the access token is for another resource: ask for one with resource={0}, or without resource")]
     OtherResource(String),
     /// It was issued to the client itself, and this resource belongs to a user.
-    #[error("the access token is the client's own: this needs one of a person who signed in to the client")]
+    #[error("the access token was issued to the client itself: this needs the token of a user who signed in")]
     NoUser,
     /// It is bound to a key and was presented without a proof (RFC 9449 section 7.2).
     #[error(

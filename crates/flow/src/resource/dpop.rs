@@ -46,7 +46,7 @@ pub enum ProofError {
     #[error(transparent)]
     Invalid(#[from] DpopError),
     /// It was used before.
-    #[error("the DPoP proof was used before: make a new one, with a new jti, for each request")]
+    #[error("the DPoP proof was used before: create a new one, with a new jti, for each request")]
     Replayed,
     /// It lacks our nonce, or carries an old one.
     #[error("the DPoP proof needs the nonce of this answer's DPoP-Nonce header: make a new one with it")]

@@ -54,7 +54,7 @@ pub(crate) async fn of(ctx: &Ctx, bearer: &Bearer, handle: Option<&Handle>, aski
         && let Some(email) = account.email
     {
         let Some(email) = EmailAddress::parse(&email) else {
-            tracing::info!("the PDS gives an email address that is none");
+            tracing::info!("the PDS reported an invalid email address");
             return claims;
         };
         let confirmed = account.email_confirmed.unwrap_or_default();

@@ -72,7 +72,7 @@ pub struct ActiveToken {
 #[derive(Debug, thiserror::Error)]
 pub enum IntrospectError {
     /// Anybody could ask in the name of a public client (RFC 7662 section 4).
-    #[error("introspection is for clients that authenticate: a public client knows what it was issued")]
+    #[error("introspection is for clients that authenticate: a public client already knows its own tokens")]
     PublicClient,
     /// A one-use value was presented again.
     #[error(transparent)]

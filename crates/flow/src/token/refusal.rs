@@ -54,13 +54,13 @@ pub enum TokenRefusal {
     #[error("this client is not registered for this grant_type")]
     Grant,
     /// A malformed or wider scope.
-    #[error("scope may only name what was granted before")]
+    #[error("scope must not exceed the granted scope")]
     Scope,
     /// A malformed resource, or one that was not granted (RFC 8707 section 2.2).
-    #[error("resource may only name what was granted before, as absolute URIs without a fragment")]
+    #[error("resource must not exceed the granted resources: absolute URIs without a fragment")]
     Target,
     /// The session behind the grant has ended.
-    #[error("the session has ended: the person has to sign in again")]
+    #[error("the session has ended: the user has to sign in again")]
     SessionEnded,
     /// Of a code.
     #[error(transparent)]
@@ -119,10 +119,10 @@ pub enum CodeRefusal {
     #[error("code_verifier is missing: PKCE is required")]
     NoVerifier,
     /// A code that is unknown, another client's, or used.
-    #[error("the code is unknown, has been used, or was issued to another client")]
+    #[error("the code is unknown, was already used, or was issued to another client")]
     Unknown,
     /// A code that is too old.
-    #[error("the code has expired: codes live 60 seconds")]
+    #[error("the code has expired: codes are valid for 60 seconds")]
     Expired,
     /// The verifier is malformed or not the one behind the challenge.
     #[error("code_verifier does not match the code_challenge of the authorization request")]
@@ -154,10 +154,10 @@ pub enum RefreshRefusal {
     #[error("refresh_token is missing")]
     Missing,
     /// A refresh token that is unknown, another client's, revoked, or used for good.
-    #[error("the refresh token is unknown, revoked, used, or was issued to another client")]
+    #[error("the refresh token is unknown, revoked, already used, or was issued to another client")]
     Unknown,
     /// A refresh token that is too old.
-    #[error("the refresh token has expired: the person has to sign in again")]
+    #[error("the refresh token has expired: the user has to sign in again")]
     Expired,
     /// A refresh token that is bound to a key, without a proof by it.
     #[error("the refresh token is bound to a key: send a DPoP proof by the key that it was issued for")]
@@ -181,22 +181,26 @@ pub enum DeviceRefusal {
     #[error("device_code is missing")]
     Missing,
     /// The user has not decided yet (RFC 8628 section 3.5).
-    #[error("the person has not decided yet: poll again after the interval")]
+    #[error("the user has not decided yet: poll again after the interval")]
     Pending,
     /// The user has not decided yet, and the client polls too often (RFC 8628 section 3.5).
-    #[error("the person has not decided yet, and you poll too often: wait 5 seconds longer from now on")]
+    #[error("the user has not decided yet, and you poll too often: increase the interval by 5 seconds")]
     SlowDown,
     /// The user denied the request, or the sign-in failed.
-    #[error("the person denied the request, or the sign-in failed: begin again if they want to")]
+    #[error(
+        "the user denied the request, or the sign-in failed: start a new device authorization to try again"
+    )]
     Denied,
     /// The device code has expired.
-    #[error("the device code has expired: begin again with a new one")]
+    #[error("the device code has expired: start a new device authorization")]
     Expired,
     /// A device code that is unknown, another client's, or used.
-    #[error("the device code is unknown, has been used, or was issued to another client")]
+    #[error("the device code is unknown, was already used, or was issued to another client")]
     Unknown,
     /// A device code that is bound to a key, without a proof by it.
-    #[error("the device code is bound to a key: send a DPoP proof by the key of the device's first request")]
+    #[error(
+        "the device code is bound to a key: send a DPoP proof by the key of the device authorization request"
+    )]
     Key,
 }
 
@@ -230,7 +234,7 @@ pub enum ExchangeRefusal {
     #[error("subject_token_type must be {SESSION_TOKEN_TYPE}")]
     SubjectTokenType,
     /// `requested_token_type` is not supported.
-    #[error("requested_token_type must be {ACCESS_TOKEN_TYPE}, or be left out")]
+    #[error("requested_token_type must be {ACCESS_TOKEN_TYPE}, or omitted")]
     RequestedTokenType,
     /// `actor_token` was sent, which is not supported.
     #[error("actor_token is not supported")]
@@ -239,7 +243,7 @@ pub enum ExchangeRefusal {
     #[error("the subject_token is not the session_id of a live background session of this client")]
     SubjectToken,
     /// `audience` names another service.
-    #[error("audience may only name this server: name others by resource")]
+    #[error("audience must be this server: use resource for other servers")]
     Audience,
 }
 
@@ -263,7 +267,7 @@ impl ExchangeRefusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClientCredentialsRefusal {
     /// A scope in a request without a user.
-    #[error("scope must be left out: every scope of this server is something that a person allows")]
+    #[error("scope must be omitted: every scope of this server needs a user's consent")]
     Scope,
 }
 

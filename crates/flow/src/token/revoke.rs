@@ -91,7 +91,7 @@ pub async fn revoke(ctx: &Ctx, caller: &AuthenticatedClient, token: &str) -> Res
         .await?;
     if let Some((session_id, correlation_id)) = ended {
         trace::correlate(correlation_id.as_ref());
-        tracing::info!(session = %session_id, "grant revoked by its client");
+        tracing::info!(session = %session_id, "grant revoked by the client");
         revocation::revoke_soon(ctx, &session_id).await;
     }
     Ok(())

@@ -29,7 +29,7 @@ const MAX_NONCE_BYTES: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// A client that does not authenticate.
-    #[error("this address is for clients that authenticate")]
+    #[error("this endpoint is for clients that authenticate")]
     PublicClient,
     /// The client is not entitled to session export.
     #[error("this client is not allowed session export: ask the operator of this server")]
@@ -44,13 +44,13 @@ pub enum ExportError {
     #[error("htm must be GET, HEAD or POST")]
     Htm,
     /// A proof for a server other than the session's PDS, or for another endpoint.
-    #[error("htu must be the address of an XRPC method at the session's own server: {pds}/xrpc/METHOD")]
+    #[error("htu must be the URL of an XRPC method at the session's PDS: {pds}/xrpc/METHOD")]
     Htu {
         /// The origin of the PDS.
         pds: String,
     },
     /// A nonce that no server can have issued.
-    #[error("nonce must be that of the server's last DPoP-Nonce header")]
+    #[error("nonce must be the value of the PDS's last DPoP-Nonce header")]
     Nonce,
     /// The session cannot be used.
     #[error(transparent)]

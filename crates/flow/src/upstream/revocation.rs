@@ -61,7 +61,7 @@ pub(crate) fn revoke_due_soon(ctx: &Ctx) {
     let detached = ctx.clone();
     ctx.start(async move {
         if let Err(error) = revoke_due(&detached).await {
-            tracing::warn!(%error, "upstream revocations are left for later");
+            tracing::warn!(%error, "upstream revocations are postponed");
         }
     });
 }
@@ -74,11 +74,13 @@ pub(crate) async fn revoke_soon(ctx: &Ctx, session_id: &UpstreamSessionId) {
     let (detached, session_id) = (ctx.clone(), session_id.clone());
     let task = ctx.start(async move {
         if let Err(error) = revoke_ended(&detached, session_id).await {
-            tracing::warn!(%error, "upstream revocation is left for later");
+            tracing::warn!(%error, "an upstream revocation is postponed");
         }
     });
     if tokio::time::timeout(REVOKE_TIMEOUT, task).await.is_err() {
-        tracing::info!("the person's server is slow to take the revocation: it goes on in the background");
+        tracing::info!(
+            "the authorization server is slow to respond: the revocation continues in the background"
+        );
     }
 }
 
@@ -110,7 +112,7 @@ async fn revoke_upstream(ctx: &Ctx, claimed: &ClaimedRevocation) -> Result<(), I
     let head = &claimed.head;
     let id = head.session_id.clone();
     let Err(reason) = try_revoke(ctx, head).await else {
-        tracing::info!(session = %id, "session revoked at its server");
+        tracing::info!(session = %id, "session revoked upstream");
         return complete(ctx, head).await;
     };
     let (mine, until) = (claimed.clone(), ctx.now().plus(REVOKE_RETRY_SECONDS));
@@ -121,10 +123,10 @@ async fn revoke_upstream(ctx: &Ctx, claimed: &ClaimedRevocation) -> Result<(), I
     // Another process has claimed it by now.
     let Some(tries) = tries else { return Ok(()) };
     if tries < REVOKE_TRIES {
-        tracing::warn!(session = %id, %reason, tries, "session not revoked at its server yet");
+        tracing::warn!(session = %id, %reason, tries, "upstream revocation failed: it is retried");
         return Ok(());
     }
-    tracing::warn!(session = %id, %reason, tries, "session not revoked at its server: given up");
+    tracing::warn!(session = %id, %reason, tries, "upstream revocation failed: abandoned");
     complete(ctx, head).await
 }
 

@@ -17,14 +17,14 @@ pub(crate) const RETRY_SECONDS: u64 = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The authorization server ended it, or the account has moved.
-    #[error("the session at the person's server has ended: send them through sign-in again")]
+    #[error("the upstream session has ended: the user has to sign in again")]
     ReauthRequired {
         /// Where to send the user; the client adds its own `redirect_uri`, `state`, PKCE and `scope`. `None`:
         /// callers were told a moment ago ([`limit_prompts`]).
         sign_in_url: Option<String>,
     },
     /// The authorization server does not answer; the session stays as it is.
-    #[error("the person's server cannot be reached at the moment: try again later")]
+    #[error("the user's PDS cannot be reached at the moment: try again later")]
     Unavailable {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
@@ -99,7 +99,7 @@ pub(crate) async fn limit_prompts<T>(
         Ok(true) => sign_in_url,
         Ok(false) => None,
         Err(error) => {
-            tracing::warn!(%error, "whether callers were told lately is not known");
+            tracing::warn!(%error, "it is not known whether callers were given the sign-in URL recently");
             sign_in_url
         }
     };

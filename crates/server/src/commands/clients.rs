@@ -68,7 +68,7 @@ async fn find(store: &Store, client_id: ClientId) -> anyhow::Result<Client> {
 async fn find_registered(store: &Store, client_id: ClientId) -> anyhow::Result<Client> {
     let client = find(store, client_id).await?;
     if client.origin != ClientOrigin::Registered {
-        bail!("{} is not registered here: it describes itself", client.client_id);
+        bail!("{} is not registered here: it is described by its client document", client.client_id);
     }
     Ok(client)
 }
@@ -94,7 +94,7 @@ async fn update(store: &Store, rules: ClientRules<'_>, options: UpdateClient) ->
     let before = find(store, client_id.clone()).await?;
     let mut document = client_options::overlay(client_document(&before), options)?;
     if document.remove("client_id").is_some_and(|named| named != client_id.as_str()) {
-        bail!("--metadata is about another client: its client_id is not {client_id}");
+        bail!("--metadata describes another client: its client_id is not {client_id}");
     }
     let description = client_options::read(document)?;
     let changed = operator(store)
@@ -104,7 +104,7 @@ async fn update(store: &Store, rules: ClientRules<'_>, options: UpdateClient) ->
             RegistrationError::Register(error) => about_scopes(error, rules),
             error => error.into(),
         })?
-        .with_context(|| format!("{client_id} was deleted meanwhile"))?;
+        .with_context(|| format!("{client_id} was deleted in the meantime"))?;
     print_with_secret(&changed)
 }
 
@@ -117,7 +117,7 @@ fn about_scopes(error: RegisterError, rules: ClientRules<'_>) -> anyhow::Error {
         return error;
     }
     let text = format!(
-        "atp-scopes is \"{}\" here, and resource-scope may be another one: give this command the settings that the server has",
+        "atp-scopes is \"{}\" for this command, and resource-scope may differ, too: run this command with the settings of the server",
         rules.maximum_scope
     );
     error.context(text)
@@ -128,7 +128,7 @@ fn print_with_secret(registered: &Registered) -> anyhow::Result<()> {
     let mut shown = shown_client(&registered.client);
     if let Some(secret) = &registered.client_secret {
         shown["client_secret"] = json!(secret.expose());
-        eprintln!("The client secret is shown this once: only its hash is kept.");
+        eprintln!("The client secret is shown only once: only its hash is stored.");
     }
     print(&shown)
 }
@@ -147,7 +147,7 @@ async fn rotate_secret(store: &Store, client_id: ClientId) -> anyhow::Result<()>
     let client = Client { client_secret: Some(secret.hash()), updated_at: SystemClock.now(), ..before };
     put(store, &client, "client_secret_rotated").await?;
     eprintln!(
-        "The client secret is shown this once: only its hash is kept. The old one is refused from now on."
+        "The client secret is shown only once: only its hash is stored. The old one is refused from now on."
     );
     print(&json!({ "client_id": client.client_id, "client_secret": secret.expose() }))
 }
@@ -156,7 +156,7 @@ async fn rotate_secret(store: &Store, client_id: ClientId) -> anyhow::Result<()>
 async fn put(store: &Store, client: &Client, event: &str) -> anyhow::Result<()> {
     let found = operator(store).replace_client(client, event).await?;
     if !found {
-        bail!("{} was deleted meanwhile", client.client_id);
+        bail!("{} was deleted in the meantime", client.client_id);
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     let (mut sessions, mut rows) = (0, 0);
     loop {
         let purged = operator(store).purge().await.context(
-            "the client is deleted, and some of its sessions have not ended yet: a running server goes on with them",
+            "the client is deleted, but some of its sessions have not ended yet: a running server ends them",
         )?;
         if purged.is_done() {
             break;
@@ -181,6 +181,6 @@ async fn delete(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
         line.count(|| format!("{sessions} sessions ended, {rows} rows deleted"));
     }
     line.end();
-    say!("Deleted {client_id} and ended {sessions} sessions. A running server revokes them at their PDSes.");
+    say!("Deleted {client_id} and ended {sessions} sessions. A running server revokes them upstream.");
     Ok(())
 }

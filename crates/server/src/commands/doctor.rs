@@ -69,8 +69,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let known = database(config, &mut report).await?;
     for path in secret_key::exposed(config, &compose::database_url(config)?) {
         let path = path.display();
-        let text = format!("every user of this machine can read or change {path}: chmod o= {path}");
-        report.add("file of secrets", Note(text));
+        let text = format!("every user of this machine can read or change {path}: run chmod o= {path}");
+        report.add("secrets file", Note(text));
     }
     let outbound = compose::outbound(config, &issuer, Arc::new(SystemClock))?;
     clock(config, &outbound, &mut report).await;
@@ -96,9 +96,9 @@ async fn database(config: &Config, report: &mut Report) -> anyhow::Result<Known>
             return Ok(known);
         }
     };
-    report.add("database", Good(format!("{url} has a schema that this version works with")));
+    report.add("database", Good(format!("the schema of {url} fits this version")));
     match secret_key::find(config, &url, &store).await {
-        Ok(None) => report.add("encryption key", Note("is made at the first start".to_owned())),
+        Ok(None) => report.add("encryption key", Note("is created at the first start".to_owned())),
         Ok(Some(ring)) => {
             report.add("encryption key", Good("loaded".to_owned()));
             let ring = Arc::new(ring);
@@ -127,13 +127,13 @@ async fn refusals(store: &Store, report: &mut Report) -> Result<(), StoreError> 
     for Refused { issuer, answer, sessions } in store.read(upkeep::count_refused).await? {
         let advice = match answer.as_str() {
             "invalid_client" | "unauthorized_client" | "invalid_client_metadata" => {
-                "it does not accept our client: can it fetch the client document and its keys from us?"
+                "it does not accept our client: check that it can fetch the client document and its keys"
             }
-            "invalid_dpop_proof" => "it does not accept our proofs: is our clock right?",
-            _ => "its log may say why",
+            "invalid_dpop_proof" => "it does not accept our DPoP proofs: check this server's clock",
+            _ => "its log may show the reason",
         };
         let text = format!(
-            "{issuer} refuses to refresh {sessions} sessions with {answer}: {advice} They end when that lasts for a week"
+            "{issuer} refuses to refresh {sessions} sessions with {answer}: {advice}. They end if this lasts for a week"
         );
         report.add("upstream refreshes", Bad(text));
     }
@@ -152,7 +152,7 @@ async fn signing_key(
     match stored {
         Ok(keys) => match keys.iter().find(|key| key.retired_at.is_none()) {
             Some(key) => Good(key.kid.clone()),
-            None => Note("is made at the first start".to_owned()),
+            None => Note("is created at the first start".to_owned()),
         },
         Err(error) => Bad(format!("{error}: {RING}")),
     }
@@ -167,7 +167,7 @@ async fn clock(config: &Config, outbound: &AtprotoClient, report: &mut Report) {
             report.add(
                 "clock",
                 if ahead.abs() <= CLOCK_SECONDS {
-                    Good("agrees with that of the PLC directory".to_owned())
+                    Good("agrees with the PLC directory's clock".to_owned())
                 } else {
                     Bad(format!("{ahead} s ahead of the PLC directory's: set it by NTP"))
                 },
@@ -182,14 +182,18 @@ async fn clock(config: &Config, outbound: &AtprotoClient, report: &mut Report) {
 /// Checks whether clients reach this server at its external URL.
 async fn external_url(issuer: &ExternalUrl, http: &HttpClient) -> Finding {
     if issuer.is_loopback() {
-        return Note(format!("{issuer} is for this machine only"));
+        return Note(format!("{issuer} is reachable from this machine only"));
     }
     match fetch(issuer, "/.well-known/oauth-authorization-server", http).await {
         Ok(document) if document["issuer"] == issuer.as_str() => {
-            Good(format!("{issuer} leads here and says so"))
+            Good(format!("{issuer} is served by this server"))
         }
-        Ok(document) => Bad(format!("{issuer} leads to a server that calls itself {}", document["issuer"])),
-        Err(problem) => Bad(format!("{issuer}: {problem}; is the server running, and the proxy before it?")),
+        Ok(document) => {
+            Bad(format!("{issuer} is served by another server, whose issuer is {}", document["issuer"]))
+        }
+        Err(problem) => Bad(format!(
+            "{issuer}: {problem}; check that the server and the proxy in front of it are running"
+        )),
     }
 }
 

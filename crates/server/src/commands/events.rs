@@ -42,7 +42,7 @@ fn check(url: &str, config: &Config) -> anyhow::Result<String> {
         .check(&parsed)
         .map_err(|error| anyhow::anyhow!("--webhook: {error}: use a public https URL without credentials"))?;
     if parsed.fragment().is_some() {
-        bail!("--webhook: what is behind # is not sent: leave it out");
+        bail!("--webhook: the part after # is never sent: remove it");
     }
     Ok(parsed.into())
 }
@@ -80,10 +80,10 @@ async fn subscribe(
     }
     match webhook {
         Some(webhook) => {
-            eprintln!("The secret is shown this once; {} is told from now on.", webhook.url);
+            eprintln!("The secret is shown only once. Events are delivered to {} from now on.", webhook.url);
             say!("{}", webhook.secret.expose());
         }
-        None => say!("{client_id} may read GET /api/events."),
+        None => say!("{client_id} may now read GET /api/events."),
     }
     Ok(())
 }
@@ -103,6 +103,6 @@ async fn unsubscribe(store: &Store, client_id: ClientId) -> anyhow::Result<()> {
     if !done {
         bail!("{client_id} is not subscribed");
     }
-    say!("{client_id} is told nothing more.");
+    say!("{client_id} receives no more events.");
     Ok(())
 }

@@ -69,7 +69,7 @@ async fn rotate(store: &Store, ring: &Arc<EncryptionKeyRing>, alg: Option<&str>)
         let old = operator(store).rotate_key(ring, key).await?;
         match old {
             Some(old) => say!(
-                "{alg}: {kid} is published within a second and signs soon after. {old} stays published for a day."
+                "{alg}: {kid} is published within a second and signs soon afterwards. {old} stays published for a day."
             ),
             None => say!("{alg}: {kid} is published and signs within a second."),
         }
@@ -79,8 +79,10 @@ async fn rotate(store: &Store, ring: &Arc<EncryptionKeyRing>, alg: Option<&str>)
 
 async fn retire(store: &Store, kid: String) -> anyhow::Result<()> {
     if !operator(store).retire_key(&kid).await? {
-        bail!("no key {kid} that was rotated out: `causeway keys list` shows them, `keys rotate` rotates");
+        bail!(
+            "no rotated-out key {kid}: `causeway keys list` lists the keys, `causeway keys rotate` rotates them"
+        );
     }
-    say!("{kid} is not published any more: what it signed verifies no longer.");
+    say!("{kid} is no longer published: tokens that it signed no longer verify.");
     Ok(())
 }

@@ -37,6 +37,6 @@ fn print(value: &serde_json::Value) -> anyhow::Result<()> {
 /// Prints on standard error where the next page of a list begins.
 fn say_more<T>(page: &Page<T>) {
     if let Some(next) = &page.next {
-        eprintln!("There are more: --after {next}");
+        eprintln!("More entries: --after {next}");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) async fn run(store: &Store, ring: Option<EncryptionKeyRing>, dry_run:
     let mut line = ProgressLine::new();
     let on_progress = |at: Progress| {
         line.report(at.rows, at.all, || {
-            let again = if at.pass > 1 { ", looking again" } else { "" };
+            let again = if at.pass > 1 { ", checking again" } else { "" };
             format!(
                 "{} of {} rows, {} re-encrypted, at {}{again}",
                 at.rows, at.all, at.reencrypted, at.column
@@ -31,7 +31,7 @@ pub(crate) async fn run(store: &Store, ring: Option<EncryptionKeyRing>, dry_run:
         operator.reencrypt(&ring, &SystemClock, on_progress).await
     };
     line.end();
-    let done = done.context("it stopped; run it again, and it goes on from there")?;
+    let done = done.context("re-encryption stopped: run it again to continue from there")?;
     report(&done, ring.active_kid(), dry_run);
     judge(&done, ring.active_kid())
 }
@@ -43,16 +43,16 @@ fn report(done: &Reencrypted, kid: &str, dry_run: bool) {
         say!("{column}\t{count} {verb}");
     }
     for (key, count) in &done.by_key {
-        let key = if key.is_empty() { "no key that it names" } else { key };
+        let key = if key.is_empty() { "an unknown key" } else { key };
         say!("{key}\tencrypts {count} values");
     }
     for value in &done.examples {
-        say!("{} of {}\tdoes not open: {}", value.column, value.row, value.error);
+        say!("{} of {}\tcannot be decrypted: {}", value.column, value.row, value.error);
     }
     for old in &done.unneeded {
         say!(
-            "Nothing here needs {old} any more. Once every server was restarted with {kid} on top of its key ring, \
-             take the line of {old} out, and keep it with the backups from before."
+            "No value needs {old} any more. Once every server was restarted with {kid} at the top of its key ring, \
+             remove the line of {old}, and keep it together with older backups."
         );
     }
 }
@@ -61,16 +61,16 @@ fn report(done: &Reencrypted, kid: &str, dry_run: bool) {
 fn judge(done: &Reencrypted, kid: &str) -> anyhow::Result<()> {
     if done.unreadable > 0 {
         bail!(
-            "{} encrypted values open with no key of the ring and were left as they are: add the key that encrypted them \
-             below the others, and run this again",
+            "{} values cannot be decrypted with any key of the ring and were left unchanged: add the key that encrypted them \
+             below the others and run this again",
             done.unreadable
         );
     }
     if !done.in_use.is_empty() {
         let old: Vec<_> = done.in_use.iter().map(String::as_str).collect();
         bail!(
-            "values came under {} while this ran: a server encrypts with it still. Put {kid} on top of every server's \
-             key ring, restart it, and run this again",
+            "values were encrypted with {} while this ran: a server still uses that key. Put {kid} at the top of every server's \
+             key ring, restart the servers, and run this again",
             old.join(", ")
         );
     }

@@ -70,8 +70,8 @@ async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()
 async fn revoke(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
     match operator(store).end_session(&session_id).await? {
         None => bail!("no session {session_id}"),
-        Some(false) => bail!("this session has ended before"),
-        Some(true) => say!("Ended. A running server revokes it at the person's server."),
+        Some(false) => bail!("this session has already ended"),
+        Some(true) => say!("Ended. A running server revokes the session upstream."),
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ pub(crate) async fn run(config: &Config, command: TokensCommand) -> anyhow::Resu
     let TokensCommand::Revoke { of } = command;
     let wanted = filter(of)?;
     if wanted.did.is_none() && wanted.client_id.is_none() {
-        bail!("say whose tokens: --user DID, --client CLIENT_ID, or both");
+        bail!("name a user, a client, or both: --user DID, --client CLIENT_ID");
     }
     let url = compose::database_url(config)?;
     let store = compose::open_store(config, &url).await?;
@@ -31,7 +31,7 @@ async fn revoke(store: &Store, wanted: &SessionFilter) -> anyhow::Result<()> {
         let ended = operator(store)
             .end_sessions(wanted, next.take())
             .await
-            .with_context(|| format!("it stopped after {sessions} sessions; run it again"))?;
+            .with_context(|| format!("revocation stopped after {sessions} sessions: run it again"))?;
         sessions += ended.items.len();
         next = ended.next;
         if next.is_none() {
@@ -41,8 +41,8 @@ async fn revoke(store: &Store, wanted: &SessionFilter) -> anyhow::Result<()> {
     }
     line.end();
     if tokens > 0 {
-        say!("Revoked {tokens} tokens that the client had for itself.");
+        say!("Revoked {tokens} tokens of the client itself.");
     }
-    say!("Ended {sessions} sessions with all their tokens. A running server revokes them at their PDSes.");
+    say!("Ended {sessions} sessions with all their tokens. A running server revokes them upstream.");
     Ok(())
 }

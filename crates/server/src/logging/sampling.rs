@@ -46,7 +46,7 @@ impl Sampler {
     pub(crate) fn report(&self) {
         let lines = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for Lines { left_out, message, .. } in lines.into_values().filter(|lines| lines.left_out > 0) {
-            tracing::warn!(target: SUMMARY, left_out, of = message, "lines that repeat were left out");
+            tracing::warn!(target: SUMMARY, left_out, of = message, "repeated lines were omitted");
         }
     }
 
@@ -197,16 +197,16 @@ mod tests {
                 }
             }
             for _ in 0..30 {
-                tracing::info!("code redeemed");
+                tracing::info!("code exchanged for tokens");
                 tracing::warn!(target: "audit", "session export refused");
             }
             assert_eq!((count("status=503"), count("status=500"), count("the disk is full")), (10, 1, 1));
-            assert_eq!((count("code redeemed"), count("session export refused")), (30, 30));
+            assert_eq!((count("code exchanged for tokens"), count("session export refused")), (30, 30));
             sampler.report();
             assert_eq!(count("left_out=39990 of=\"request failed\""), 1);
-            assert_eq!(count("were left out"), 1);
+            assert_eq!(count("were omitted"), 1);
             failed(503);
-            assert_eq!(count("status=503"), 11, "it begins anew");
+            assert_eq!(count("status=503"), 11, "it starts again");
         });
     }
 

@@ -68,7 +68,7 @@ impl<E: SpanExporter> SpanExporter for Outward<E> {
             let lost =
                 self.trouble.lock().unwrap_or_else(PoisonError::into_inner).note(count, Instant::now());
             if let Some(lost) = lost {
-                tracing::warn!(%error, lost, "the collector does not take our traces: these spans are lost");
+                tracing::warn!(%error, lost, "the collector does not accept our traces: these spans are lost");
             }
         }
         outcome

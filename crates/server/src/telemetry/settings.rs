@@ -56,11 +56,11 @@ impl Telemetry {
             ));
         }
         if let Some((name, other)) = either("PROTOCOL").filter(|(_, value)| value != "http/protobuf") {
-            let fix = "use http/protobuf (the collector takes it at port 4318)";
+            let fix = "use http/protobuf (collectors accept it on port 4318)";
             return Err(refuse(name, format!("{other} is not supported"), fix));
         }
         if let Some((name, other)) = either("COMPRESSION").filter(|(_, value)| value != "none") {
-            return Err(refuse(name, format!("{other} is not supported"), "use none, or leave it out"));
+            return Err(refuse(name, format!("{other} is not supported"), "use none, or unset it"));
         }
         if let Some((name, headers)) = either("HEADERS") {
             check_headers(&name, &headers)?;
@@ -92,7 +92,11 @@ fn endpoint(named_by: &str, address: &str) -> Result<Url, ConfigError> {
         return Err(refuse(named_by, "not an http or https address", fix));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse(named_by, "it holds credentials", "put them into OTEL_EXPORTER_OTLP_HEADERS"));
+        return Err(refuse(
+            named_by,
+            "the address holds credentials",
+            "move them to OTEL_EXPORTER_OTLP_HEADERS",
+        ));
     }
     if named_by == "OTEL_EXPORTER_OTLP_ENDPOINT" {
         url.set_path(&format!("{}/v1/traces", url.path().trim_end_matches('/')));
@@ -102,7 +106,7 @@ fn endpoint(named_by: &str, address: &str) -> Result<Url, ConfigError> {
 
 fn timeout(name: &str, value: &str) -> Result<Duration, ConfigError> {
     let milliseconds = value.parse().ok().filter(|milliseconds| *milliseconds > 0);
-    let wrong = || refuse(name, format!("{value} is no time"), "give milliseconds, for example 10000");
+    let wrong = || refuse(name, format!("{value} is not a duration"), "use milliseconds, for example 10000");
     milliseconds.map(Duration::from_millis).ok_or_else(wrong)
 }
 
@@ -117,7 +121,7 @@ fn check_headers(name: &str, headers: &str) -> Result<(), ConfigError> {
     if headers.split(',').map(str::trim).filter(|pair| !pair.is_empty()).all(holds) {
         return Ok(());
     }
-    Err(refuse(name, "not a list of headers", "write NAME=VALUE, several with a comma between them"))
+    Err(refuse(name, "not a list of headers", "write NAME=VALUE, separated by commas"))
 }
 
 fn sampler(name: Option<&str>, argument: Option<String>) -> Result<Sampler, ConfigError> {
@@ -127,7 +131,7 @@ fn sampler(name: Option<&str>, argument: Option<String>) -> Result<Sampler, Conf
         let wrong = || {
             refuse(
                 "OTEL_TRACES_SAMPLER_ARG",
-                format!("{argument} is no ratio"),
+                format!("{argument} is not a ratio"),
                 "use 0 to 1, for example 0.1",
             )
         };
@@ -142,7 +146,7 @@ fn sampler(name: Option<&str>, argument: Option<String>) -> Result<Sampler, Conf
         "parentbased_always_off" => by_parent(Sampler::AlwaysOff),
         "parentbased_traceidratio" => by_parent(ratio()?),
         other => {
-            let fix = "use always_on, always_off, traceidratio, or one of them with parentbased_ before it";
+            let fix = "use always_on, always_off, traceidratio, or one of them with the prefix parentbased_";
             return Err(refuse("OTEL_TRACES_SAMPLER", format!("{other} is not supported"), fix));
         }
     })

@@ -49,7 +49,7 @@ async fn send(client: reqwest::Client, request: Request<Bytes>) -> Result<Respon
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         if body.len() + chunk.len() > ANSWER_CAP {
-            return Err("the answer is too large".into());
+            return Err("the response is too large".into());
         }
         body.extend_from_slice(&chunk);
     }

@@ -108,7 +108,7 @@ impl EncryptionKeyRing {
         rng.fill(key.as_mut_slice());
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(key.as_slice()));
         format!(
-            "# Causeway's encryption keys: the first line encrypts, every line opens. Keep this file, and keep it secret.\n\
+            "# Causeway's encryption keys: the first line encrypts, every line decrypts. Back this file up and keep it secret.\n\
              {kid}:{}\n",
             encoded.as_str()
         )

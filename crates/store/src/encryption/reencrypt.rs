@@ -195,7 +195,7 @@ pub fn has_encrypted_rows(c: &mut AnyConnection) -> Result<bool, StoreError> {
     #[derive(QueryableByName)]
     struct One {
         #[diesel(sql_type = BigInt)]
-        #[expect(dead_code, reason = "that there is a row says all")]
+        #[expect(dead_code, reason = "only the existence of a row matters")]
         one: i64,
     }
     for column in crate::encryption::columns::ENCRYPTED_COLUMNS {

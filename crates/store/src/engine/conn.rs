@@ -62,7 +62,7 @@ impl DatabaseFile {
             return Ok(());
         }
         Err(StoreError::unavailable(format!(
-            "{} was replaced while it was open: restart",
+            "{} was replaced while it was open: restart the server",
             self.path.display()
         )))
     }

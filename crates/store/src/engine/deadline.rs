@@ -72,7 +72,7 @@ impl Deadline {
         }
         abandoned.set();
         let waited = self.total.as_millis();
-        Err(StoreError::unavailable(format!("no answer from the database within {waited} ms")).into())
+        Err(StoreError::unavailable(format!("no response from the database within {waited} ms")).into())
     }
 }
 

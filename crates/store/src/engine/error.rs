@@ -18,7 +18,7 @@ pub enum StoreError {
     #[error("the transaction was lost: {0}")]
     TransactionLost(String),
     /// Another transaction changed what this one was based on; retryable.
-    #[error("another transaction was first: {0}")]
+    #[error("another transaction came first: {0}")]
     Conflict(&'static str),
     /// The store is closed.
     #[error("the store is closed")]
@@ -137,7 +137,7 @@ fn classify(message: String) -> StoreError {
     }
     if message.contains("prepared statement \"") {
         return StoreError::Query(format!(
-            "{message}: is there a pooler in transaction mode before PostgreSQL? Then set database-pooler to transaction"
+            "{message}: if a pooler in transaction mode is in front of PostgreSQL, set database-pooler to transaction"
         ));
     }
     if BUSY.iter().any(|sign| message.contains(sign)) {

@@ -23,7 +23,7 @@ pub struct ServerLock {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerLockError {
     /// Another server does.
-    #[error("another server uses {path}: {holder}; stop it, or give this one a database of its own")]
+    #[error("another server uses {path}: {holder}; stop it, or use another database for this one")]
     Held {
         /// The database.
         path: String,
@@ -83,6 +83,6 @@ fn holder(file: &mut File) -> String {
     let read = file.rewind().and_then(|()| file.take(200).read_to_string(&mut text));
     match read {
         Ok(length) if length > 0 => text,
-        _ => "it does not say which".to_owned(),
+        _ => "it left no details".to_owned(),
     }
 }

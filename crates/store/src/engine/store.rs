@@ -190,7 +190,9 @@ impl Store {
                     queue.send(job).await.map_err(|_| StoreError::Closed)?;
                     drop(queue);
                     self.inner.counters.note_write();
-                    answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the writer is gone").into()))
+                    answer.await.unwrap_or_else(|_| {
+                        Err(StoreError::unavailable("the writer thread has ended").into())
+                    })
                 };
                 self.hold(&abandoned, written).await
             }
@@ -273,7 +275,7 @@ impl Store {
     /// Takes one of the places for waiting callers.
     fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         let turn = self.inner.waiting.try_acquire();
-        turn.map_err(|_| StoreError::Busy("too many callers wait for the database".to_owned()))
+        turn.map_err(|_| StoreError::Busy("too many callers are waiting for the database".to_owned()))
     }
 
     async fn hold<T, E: From<StoreError>>(

@@ -58,7 +58,7 @@ fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
             Err(error) if new => return Err(error.into()),
             // Dropped, whatever the error; the pool has fewer of them each time.
             Err(error) => {
-                tracing::debug!(name: "store.connection_replaced", %error, "a dead connection is replaced");
+                tracing::debug!(name: "store.connection_replaced", %error, "a broken connection is replaced");
             }
         }
     }
@@ -124,7 +124,7 @@ where
             Ok(value) if !abandoned.is_set() => end(&mut pooled, "COMMIT").map(|()| value).map_err(E::from),
             Ok(_) => {
                 let _ = end(&mut pooled, "ROLLBACK");
-                Err(StoreError::unavailable("its caller has given up").into())
+                Err(StoreError::unavailable("the caller has stopped waiting").into())
             }
             Err(error) => {
                 let _ = end(&mut pooled, "ROLLBACK");

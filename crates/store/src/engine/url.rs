@@ -40,7 +40,7 @@ pub enum DatabaseUrlError {
     #[error("an in-memory database is not supported: name a file")]
     InMemory,
     /// Parameters behind the file name.
-    #[error("sqlite:// takes no parameters: remove everything from the question mark on")]
+    #[error("sqlite:// accepts no parameters: remove the question mark and everything after it")]
     Parameters,
     /// Not a URI that libpq reads.
     #[error("is not a PostgreSQL address: write postgres://USER@HOST:PORT/DATABASE")]

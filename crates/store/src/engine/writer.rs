@@ -115,7 +115,7 @@ pub(crate) fn spawn(
                 // A panic while dropping a closure's captures must not end the writer.
                 if catch_unwind(AssertUnwindSafe(|| job.answer(outcome.clone()))).is_err() {
                     say(|| {
-                        tracing::error!(name: "store.answer_panicked", "a closure panicked when it was dropped");
+                        tracing::error!(name: "store.answer_panicked", "a closure panicked while it was dropped");
                     });
                 }
             }

@@ -117,7 +117,7 @@ pub fn rotate_signing_key(
     if insert_signing_key(c, ring, key)? {
         Ok(old)
     } else {
-        Err(StoreError::Conflict("another key was made"))
+        Err(StoreError::Conflict("another key was created"))
     }
 }
 

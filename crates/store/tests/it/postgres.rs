@@ -100,7 +100,7 @@ fn a_lost_connection_is_said_of_the_request_that_found_it() {
         store.close().await;
     });
     let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let is_named = |line: &str| line.contains("asked{by=\"mallory\"}") && line.contains("dead connection");
+    let is_named = |line: &str| line.contains("asked{by=\"mallory\"}") && line.contains("broken connection");
     assert!(said.lines().any(is_named), "{said}");
 }
 

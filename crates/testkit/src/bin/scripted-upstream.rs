@@ -1,4 +1,4 @@
-//! The scripted upstream by hand: a PDS with any fault, to see how Causeway and an app cope. `cargo xtask
+//! The scripted upstream as a program: a PDS with any fault, to see how Causeway and an app cope. `cargo xtask
 //! upstream --help`.
 
 use std::io::{BufRead as _, stdin};
@@ -10,25 +10,25 @@ use causeway_testkit::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, Xr
 use clap::{Args, Parser};
 use serde_json::json;
 
-/// Serve a PLC directory, a PDS and its authorization server in one, whose people allow everything at once
+/// Serve a PLC directory, a PDS and its authorization server in one, whose users allow everything at once
 ///
-/// Each line on standard input is a new script: the flags of that part, or nothing for a server that is well. A FAULT is
+/// Each line on standard input is a new script: flags of that section, or an empty line for a server without faults. A FAULT is
 /// none, a status (503: with Retry-After), a code of OAuth (invalid_grant: with status 400), a status with an error
-/// (400:InvalidRequest), html, html:STATUS, silence, late:MS, huge:BYTES, redirect:URL, or hang-up (it does what it was asked and hangs up instead of answering).
+/// (400:InvalidRequest), html, html:STATUS, silence, late:MS, huge:BYTES, redirect:URL, or hang-up (it carries out the request and closes the connection without a response).
 #[derive(Parser)]
 #[command(name = "cargo xtask upstream", bin_name = "cargo xtask upstream", no_binary_name = true)]
 struct Cli {
-    /// Where it listens
+    /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2600")]
     listen: SocketAddr,
-    /// An account; may be given several times
+    /// An account; may be repeated
     #[arg(long = "account", value_name = "HANDLE=DID", default_value = "alice.test=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", value_parser = account)]
     accounts: Vec<(String, String)>,
     #[command(flatten)]
     flags: Flags,
 }
 
-/// A script that replaces the one before.
+/// A script that replaces the previous one.
 #[derive(Parser)]
 #[command(no_binary_name = true, override_usage = "[FLAGS]")]
 struct Line {
@@ -39,78 +39,78 @@ struct Line {
 #[derive(Args)]
 #[command(next_help_heading = "Script")]
 struct Flags {
-    /// What is wrong with DID documents
+    /// Fault of DID documents
     #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
     directory: Fault,
-    /// What is wrong with the authorization server's metadata
+    /// Fault of the authorization server's metadata
     #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
     metadata: Fault,
-    /// What is wrong with its PAR endpoint
+    /// Fault of the PAR endpoint
     #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
     par: Fault,
-    /// What is wrong with its token endpoint
+    /// Fault of the token endpoint
     #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
     token: Fault,
-    /// What is wrong with its revocation endpoint
+    /// Fault of the revocation endpoint
     #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
     revoke: Fault,
-    /// What is wrong with the methods
+    /// Fault of XRPC methods
     #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
     xrpc: Fault,
-    /// Milliseconds for which the token endpoint keeps an answer back when it has done what it was asked
+    /// Milliseconds that the token endpoint delays its response after it carried out the request
     #[arg(long, value_name = "MS")]
     holds_answer: Option<u64>,
-    /// Status and error with which it refuses a code or refresh token that is not live, instead of 400:invalid_grant
+    /// Status and error for a code or refresh token that is not valid, instead of 400:invalid_grant
     #[arg(long, value_name = "STATUS:ERROR", value_parser = error)]
     dead_grant: Option<(u16, &'static str)>,
-    /// A member that answers to a refresh lack, as scope or refresh_token; may be given several times
+    /// A member omitted from responses to a refresh, such as scope or refresh_token; may be repeated
     #[arg(long, value_name = "NAME", value_parser = |name: &str| anyhow::Ok(text(name)))]
     refresh_omits: Vec<&'static str>,
-    /// Seconds that access tokens live, instead of an hour; 0 and less, too
+    /// Lifetime of access tokens in seconds, instead of an hour; may be 0 or negative
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     expires_in: Option<i64>,
-    /// The `sub` of token answers, instead of the account that was asked for
+    /// The `sub` of token responses, instead of the requested account
     #[arg(long, value_name = "DID")]
     sub: Option<String>,
     /// The `iss` of callbacks, instead of its own
     #[arg(long, value_name = "URL")]
     iss: Option<String>,
-    /// A parameter of callbacks, beside its own or instead of one, in the form of a query (note=a%0Ab); with an error there is
-    /// no code; may be given several times
+    /// An additional parameter of callbacks, or a replacement, in the form of a query (note=a%0Ab); with an error there is
+    /// no code; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     callback: Vec<(&'static str, String)>,
-    /// The error with which a callback answers a prompt (select_account=account_selection_required); may be given several times
+    /// The error of the callback for a prompt (select_account=account_selection_required); may be repeated
     #[arg(long, value_name = "PROMPT=ERROR", value_parser = prompt)]
     prompt: Vec<(&'static str, &'static str)>,
     /// The PDS that DID documents name, instead of itself
     #[arg(long, value_name = "URL")]
     pds: Option<String>,
-    /// The scope of token answers, instead of what was asked for
+    /// The scope of token responses, instead of the requested one
     #[arg(long)]
     scope: Option<String>,
-    /// The handle that DID documents show, instead of the account's
+    /// The handle in DID documents, instead of the account's
     #[arg(long, value_name = "HANDLE")]
     also_known_as: Option<String>,
-    /// People deny instead of allowing
+    /// Users deny requests instead of allowing them
     #[arg(long)]
     deny: bool,
-    /// The DPoP nonces that methods take: any, newest (a new one with each answer), never (a storm: it always asks for another)
+    /// The DPoP nonces that methods accept: any, newest (a new one with each response), never (every proof is refused with a new nonce)
     #[arg(long, default_value = "any", value_parser = nonces)]
     nonces: Nonces,
-    /// Seconds that its clock is ahead; without this it does not look at the time of proofs
+    /// Seconds that its clock is ahead; without this flag it ignores the time of proofs
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     clock_offset: Option<i64>,
-    /// Methods take no token, new or old
+    /// Methods refuse every token, new or old
     #[arg(long)]
     refuses_tokens: bool,
-    /// How methods refuse a token: challenge (as RFC 9449 has it), unquoted (DPoP error=invalid_token), or an error of XRPC that
-    /// comes with status 400 (ExpiredToken)
+    /// How methods refuse a token: challenge (RFC 9449), unquoted (DPoP error=invalid_token), or an XRPC error
+    /// with status 400 (ExpiredToken)
     #[arg(long, value_name = "FORM", default_value = "challenge", value_parser = |form: &str| anyhow::Ok(token_refusal(form)))]
     token_refusal: TokenRefusal,
-    /// The status of what methods answer
+    /// The status of the responses of methods
     #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(101..1000))]
     answer: u16,
-    /// All accounts were taken down: their sessions are deleted, and nobody signs in
+    /// All accounts are taken down: their sessions are deleted, and nobody can sign in
     #[arg(long)]
     takedown: bool,
 }
@@ -153,7 +153,7 @@ impl Flags {
 }
 
 fn account(text: &str) -> Result<(String, String)> {
-    let (handle, did) = text.split_once('=').context("HANDLE=DID is wanted")?;
+    let (handle, did) = text.split_once('=').context("expected HANDLE=DID")?;
     Ok((handle.to_owned(), did.to_owned()))
 }
 
@@ -163,7 +163,7 @@ fn nonces(text: &str) -> Result<Nonces, &'static str> {
         "newest" => Ok(Nonces::Newest),
         "current" => Ok(Nonces::Current),
         "never" => Ok(Nonces::Never),
-        _ => Err("any, newest or never is wanted"),
+        _ => Err("expected any, newest or never"),
     }
 }
 
@@ -174,12 +174,12 @@ fn text(text: &str) -> &'static str {
 
 fn parameter(pair: &str) -> Result<(&'static str, String)> {
     let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
-    let (name, value) = pairs.next().context("NAME=VALUE is wanted")?;
+    let (name, value) = pairs.next().context("expected NAME=VALUE")?;
     Ok((text(&name), value.into_owned()))
 }
 
 fn prompt(pair: &str) -> Result<(&'static str, &'static str)> {
-    let (prompt, error) = pair.split_once('=').context("PROMPT=ERROR is wanted")?;
+    let (prompt, error) = pair.split_once('=').context("expected PROMPT=ERROR")?;
     Ok((text(prompt), text(error)))
 }
 
@@ -192,11 +192,11 @@ fn token_refusal(form: &str) -> TokenRefusal {
 }
 
 fn status(text: &str) -> Result<u16> {
-    text.parse().ok().filter(|status| (200..1000).contains(status)).context("a status is wanted")
+    text.parse().ok().filter(|status| (200..1000).contains(status)).context("expected a status")
 }
 
 fn error(pair: &str) -> Result<(u16, &'static str)> {
-    let (code, error) = pair.split_once(':').context("STATUS:ERROR is wanted")?;
+    let (code, error) = pair.split_once(':').context("expected STATUS:ERROR")?;
     Ok((status(code)?, text(error)))
 }
 
@@ -208,8 +208,8 @@ fn fault(text: &str) -> Result<Fault> {
         "html" => Fault::Page(status(value)?),
         "silence" => Fault::Silence,
         "hang-up" => Fault::HangUp,
-        "late" => Fault::Late(Duration::from_millis(value.parse().context("late:MS is wanted")?)),
-        "huge" => Fault::Huge(value.parse().context("huge:BYTES is wanted")?),
+        "late" => Fault::Late(Duration::from_millis(value.parse().context("expected late:MS")?)),
+        "huge" => Fault::Huge(value.parse().context("expected huge:BYTES")?),
         "redirect" => Fault::Redirect(value.to_owned().leak()),
         digits if digits.starts_with(|c: char| c.is_ascii_digit()) => {
             if value.is_empty() {
@@ -221,7 +221,7 @@ fn fault(text: &str) -> Result<Fault> {
         code if !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
             Fault::OAuth(code.to_owned().leak())
         }
-        _ => anyhow::bail!("no such fault"),
+        _ => anyhow::bail!("unknown fault"),
     })
 }
 
@@ -231,14 +231,14 @@ async fn main() -> Result<()> {
     let listener =
         TcpListener::bind(cli.listen).with_context(|| format!("cannot listen on {}", cli.listen))?;
     let mut accounts = cli.accounts.into_iter();
-    let (handle, did) = accounts.next().context("an account is wanted")?;
+    let (handle, did) = accounts.next().context("expected an account")?;
     let upstream = ScriptedUpstream::start_on(listener, &handle, &did)?;
     accounts.for_each(|(handle, did)| upstream.add_account(&handle, &did));
     upstream.script(|script| *script = cli.flags.script());
     let origin = &upstream.origin;
     println!("A scripted upstream at {origin}. In another terminal:\n");
     println!("  cargo run --release -- --dev-mode --plc-url {origin} --handle-resolver {origin}\n");
-    println!("and sign in as {handle}. Each line here is a new script; control-C ends it.");
+    println!("and sign in as {handle}. Each line typed here is a new script; Ctrl-C stops the server.");
     std::thread::spawn(move || read_scripts(&upstream));
     tokio::signal::ctrl_c().await?;
     Ok(())

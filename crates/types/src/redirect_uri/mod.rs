@@ -43,7 +43,7 @@ pub enum RedirectUriError {
     /// Its query has a parameter that an answer adds (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2): the
     /// client could not tell which of the two is ours.
     #[error(
-        "must not have a query parameter that an answer brings: code, state, iss, error, error_description or error_uri"
+        "must not have a query parameter of the authorization response: code, state, iss, error, error_description or error_uri"
     )]
     Reserved,
 }

@@ -17,19 +17,19 @@ use super::syntax::Syntax;
 #[non_exhaustive]
 pub enum ScopeValueError {
     /// No scope begins like this.
-    #[error("this server knows no such scope")]
+    #[error("it is unknown to this server")]
     Unknown,
     /// A `%` without two hexadecimal digits, or bytes that are not UTF-8.
     #[error("its percent-encoding is malformed")]
     Encoding,
     /// A parameter that this kind of scope does not have.
-    #[error("it cannot have the parameter {0}")]
+    #[error("the parameter {0} is not allowed")]
     Parameter(String),
     /// A parameter that it must have.
-    #[error("it lacks {0}")]
+    #[error("{0} is missing")]
     Missing(&'static str),
     /// A parameter that it can have once, or that stands before the question mark and behind it.
-    #[error("it names {0} more than once")]
+    #[error("{0} is given more than once")]
     Repeated(&'static str),
     /// A parameter with a value that it cannot have.
     #[error("its {name} must be {expected}")]
@@ -40,7 +40,7 @@ pub enum ScopeValueError {
         expected: &'static str,
     },
     /// `rpc:*?aud=*`.
-    #[error("it allows every method of every service: name lxm or aud")]
+    #[error("it would allow every method of every service: name lxm or aud")]
     AnyMethodAnywhere,
 }
 

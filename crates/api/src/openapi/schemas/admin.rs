@@ -17,7 +17,7 @@ pub(super) fn all() -> [(&'static str, Value); 11] {
         (
             "AdminSecret",
             object(
-                &json!({ "client_id": text("the client"), "client_secret": text("once") }),
+                &json!({ "client_id": text("the client"), "client_secret": text("only in this response") }),
                 &["client_secret"],
             ),
         ),
@@ -36,10 +36,10 @@ fn list(name: &str) -> Value {
     json!({ "type": "object", "properties": { name: items }, "required": [name] })
 }
 
-/// The same, with the start of the next page.
+/// The same, with the cursor of the next page.
 fn page(name: &str) -> Value {
     let mut page = list(name);
-    page["properties"]["next"] = text("the value of after for the next page; not there on the last one");
+    page["properties"]["next"] = text("the value of after for the next page; absent on the last page");
     page
 }
 
@@ -50,14 +50,14 @@ fn operator_members() -> Value {
         "allow_session_export": { "type": "boolean" },
         "id_token_claims": { "type": "boolean" },
         "pkce": { "type": "string", "enum": ["required", "nonce"] },
-        "allowed_resources": texts("resources of others that it may ask tokens for (RFC 8707)"),
+        "allowed_resources": texts("external resources that the client may request tokens for (RFC 8707)"),
         "access_token_expiration": {
             "type": "integer", "minimum": 1, "maximum": Client::MAX_ACCESS_TOKEN_EXPIRATION,
             "description": "seconds",
         },
         "refresh_token_expiration": {
             "type": "integer", "minimum": 0, "maximum": Client::MAX_REFRESH_TOKEN_EXPIRATION,
-            "description": "seconds; 0: without end",
+            "description": "seconds; 0: no expiry",
         },
     })
 }
@@ -67,18 +67,18 @@ fn client_metadata() -> Value {
     object(&with(client_members(), &operator_members()), &["redirect_uris"])
 }
 
-/// A client with everything that is stored about it. Metadata that it left out is null, so only members that
-/// never are null are required.
+/// A client with everything that is stored about it. Omitted metadata is null, so only the members that are
+/// never null are required.
 fn client() -> Value {
     let own = json!({
         "client_id": text("the client"),
-        "client_secret": text("once: in the answer that made it"),
-        "client_name": text("what people see"),
-        "redirect_uris": texts("where answers may go"),
-        "grant_types": texts("what it may ask of the token endpoint"),
-        "origin": text("how it is known"),
-        "created_at": seconds("Unix time"),
-        "updated_at": seconds("Unix time"),
+        "client_secret": text("only in the response that created it"),
+        "client_name": text("the name that users see"),
+        "redirect_uris": texts("registered redirect URIs"),
+        "grant_types": texts("grant types that the client may use"),
+        "origin": text("how the client was registered"),
+        "created_at": seconds("Unix time in seconds"),
+        "updated_at": seconds("Unix time in seconds"),
     });
     object(&with(own, &operator_members()), &["client_id", "redirect_uris", "grant_types"])
 }
@@ -86,9 +86,9 @@ fn client() -> Value {
 fn revoked() -> Value {
     object(
         &json!({
-            "ended_sessions": { "type": "integer", "description": "with all their tokens" },
+            "ended_sessions": { "type": "integer", "description": "sessions that were ended, with all their tokens" },
             "revoked_client_tokens": {
-                "type": "integer", "description": "that the client had for itself; 0 when a user is named",
+                "type": "integer", "description": "revoked tokens of the client itself; 0 when a user is named",
             },
         }),
         &["ended_sessions", "revoked_client_tokens"],

@@ -41,7 +41,7 @@ pub enum Need {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NeedError {
     /// The query of `com.atproto.server.getServiceAuth`.
-    #[error("the query must name aud, and may name lxm and exp, each once")]
+    #[error("the query must have aud and may have lxm and exp, each once")]
     ServiceAuth,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scope() {
             Some(scope) => f.write_str(&scope),
-            None => f.write_str("nothing allows it"),
+            None => f.write_str("no scope allows it"),
         }
     }
 }

@@ -138,8 +138,8 @@ mod tests {
             let proxied = Call { proxy: Some(APPVIEW), ..call(nsid) };
             assert_eq!(lacks(everything, &proxied), "repo:*?action=create", "{nsid}");
         }
-        assert_eq!(lacks(everything, &call("com.atproto.Admin.deleteAccount")), "nothing allows it");
-        assert_eq!(lacks(everything, &call("com.atproto.SERVER.createSession")), "nothing allows it");
+        assert_eq!(lacks(everything, &call("com.atproto.Admin.deleteAccount")), "no scope allows it");
+        assert_eq!(lacks(everything, &call("com.atproto.SERVER.createSession")), "no scope allows it");
         assert_eq!(lacks(GENERIC, &call("Com.atproto.identity.signPlcOperation")), "identity:*");
         for chat in ["CHAT.bsky.convo.listConvos", "chat.Bsky.convo.listConvos"] {
             assert_eq!(lacks(GENERIC, &call(chat)), format!("rpc:{chat}?aud=*"));
@@ -235,7 +235,7 @@ mod tests {
         ] {
             assert_eq!(
                 lacks("atproto transition:generic identity:* repo:*", &call(nsid)),
-                "nothing allows it"
+                "no scope allows it"
             );
         }
     }

@@ -18,19 +18,19 @@ pub enum UnsafeRequest {
     #[error("client_id is missing")]
     NoClientId,
     /// A `client_id` that is not registered.
-    #[error("no client of this name is registered here: {0}")]
+    #[error("no client is registered under this client_id: {0}")]
     UnknownClient(String),
     /// The client document is invalid or unavailable.
     #[error(transparent)]
     Document(#[from] DocumentTrouble),
     /// No `redirect_uri`.
-    #[error("redirect_uri is missing: name one of the registered ones")]
+    #[error("redirect_uri is missing: send one that the client registered")]
     NoRedirectUri,
     /// A `redirect_uri` that the client did not register.
     #[error("redirect_uri is not registered for this client: {0}")]
     RedirectUri(String),
     /// A `request_uri` that is unknown, expired, consumed, or another client's.
-    #[error("request_uri is unknown, has expired, or was used: push the request again")]
+    #[error("request_uri is unknown, has expired, or was already used: push the request again")]
     RequestUri,
     /// Any other error, when no redirect URI is usable because it may be inside the unreadable request.
     #[error(transparent)]
@@ -73,7 +73,7 @@ pub enum Refusal {
     Claims(String),
     /// An essential `acr`, which this server cannot vouch for (OpenID Connect Core section 5.5.1.1).
     #[error(
-        "claims asks for an essential acr, and this server cannot say how a person signed in: leave it out"
+        "claims requests an essential acr, but this server does not know how a user authenticated: omit acr"
     )]
     Acr,
     /// A `max_age` that is not a number of seconds.
@@ -86,7 +86,7 @@ pub enum Refusal {
     #[error("code_challenge is missing: PKCE with the method S256 is required")]
     NoCodeChallenge,
     /// Neither PKCE nor its permitted substitute (OAuth 2.1 section 7.5.1).
-    #[error("code_challenge is missing: without PKCE this client has to send a nonce and the scope openid")]
+    #[error("code_challenge is missing: without PKCE this client must send a nonce and the scope openid")]
     NoNonce,
     /// A challenge method other than `S256`.
     #[error("code_challenge_method must be S256: plain is not supported")]
@@ -104,7 +104,7 @@ pub enum Refusal {
     #[error("{0}")]
     Target(String),
     /// The client registered that its requests are signed, or pushed.
-    #[error("this client has registered that its requests are {0}")]
+    #[error("this client registered that its requests are {0}")]
     Unprotected(&'static str),
     /// A request object (RFC 9101) that is not accepted.
     #[error("{0}")]

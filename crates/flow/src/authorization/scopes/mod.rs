@@ -96,7 +96,7 @@ impl ScopePolicy {
         if available.is_empty() && !refused.is_empty() {
             let within_reach = self.within_reach(client, resources);
             return Err(format!(
-                "not available to this client: {} (within reach: {within_reach})",
+                "not available to this client: {} (available: {within_reach})",
                 refused.join(" ")
             ));
         }

@@ -45,7 +45,7 @@ fn admits_within_maximum_and_registration() {
     assert_eq!(
         admit("transition:email", &registered),
         Err("not available to this client: transition:email \
-             (within reach: atproto transition:generic openid profile offline_access)"
+             (available: atproto transition:generic openid profile offline_access)"
             .to_owned())
     );
     assert!(admit("transition:chat.bsky identity:*", &anything).is_err_and(|error| {
@@ -80,7 +80,7 @@ fn leaves_out_what_is_not_to_be_had() {
     }
     for asked in ["background_access", "background_access mcp:tools", "identity:* phone"] {
         let error = admit(&policy, asked, &registered).unwrap_err();
-        let (refused, reach) = error.split_once(" (within reach: ").unwrap();
+        let (refused, reach) = error.split_once(" (available: ").unwrap();
         let reach: Vec<_> = reach.trim_end_matches(')').split(' ').collect();
         let refused = refused.strip_prefix("not available to this client: ").unwrap();
         assert!(refused.split(' ').all(|value| !reach.contains(&value)), "it says both: {error}");

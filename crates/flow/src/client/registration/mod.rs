@@ -33,19 +33,19 @@ pub enum RegistrationPolicy {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
     /// Only the operator registers clients.
-    #[error("this server does not register clients: ask its operator for one")]
+    #[error("this server does not register clients: ask its operator to register one")]
     Off,
     /// The initial access token is missing or wrong.
-    #[error("registration needs the initial access token of this server: Authorization: Bearer TOKEN")]
+    #[error("registration requires the initial access token of this server: Authorization: Bearer TOKEN")]
     InitialToken,
     /// Unknown client or wrong token: one text for both, on purpose (RFC 7592 section 2).
-    #[error("the registration access token is wrong, or the client is gone")]
+    #[error("the registration access token is wrong, or the client was deleted")]
     Token,
     /// The body names another client, or has another secret.
     #[error("client_id and client_secret must be those that were registered")]
     Differs,
     /// The client is described by its own metadata document.
-    #[error("this client describes itself: whatever were changed here would be overwritten by its document")]
+    #[error("this client is described by its client document: change the document instead")]
     Document,
     /// Too many requests.
     #[error(transparent)]

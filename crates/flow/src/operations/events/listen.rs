@@ -30,13 +30,15 @@ pub const PER_PROCESS: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// It does not authenticate.
-    #[error("only a client that authenticates may listen")]
+    #[error("event streams are for clients that authenticate")]
     PublicClient,
     /// It is not subscribed to events.
-    #[error("this client is not subscribed to events: its operator does that with causeway events subscribe")]
+    #[error(
+        "this client is not subscribed to events: the operator of this server subscribes it with causeway events subscribe"
+    )]
     NotSubscribed,
     /// This process serves as many streams as it can.
-    #[error("too many event streams are open at this server: connect again later")]
+    #[error("too many event streams are open on this server: reconnect later")]
     Crowded,
     /// A one-use value was presented again.
     #[error(transparent)]
@@ -125,7 +127,7 @@ impl Listener {
                 }
                 Err(error) if error.is_retryable() => tokio::time::sleep(PERIOD).await,
                 Err(error) => {
-                    tracing::warn!(%error, "a listener is sent away");
+                    tracing::warn!(%error, "an event stream is closed");
                     return None;
                 }
             }
@@ -255,7 +257,7 @@ async fn poll(ctx: &Ctx) {
         }
         match find_latest(ctx, clients).await {
             Ok(found) => found.iter().for_each(|(client_id, latest)| ctx.hub().notify(client_id, *latest)),
-            Err(error) => tracing::warn!(%error, "events are told later"),
+            Err(error) => tracing::warn!(%error, "new events are announced later"),
         }
     }
 }

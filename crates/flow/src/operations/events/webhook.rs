@@ -81,10 +81,10 @@ impl DeliveryKind for Webhooks {
             answer => {
                 let reason = answer.map_or_else(|error| error, |status| format!("status {status}"));
                 if tries >= TRIES {
-                    tracing::warn!(event = id, reason, tries, "a webhook was not delivered: given up");
+                    tracing::warn!(event = id, reason, tries, "webhook delivery abandoned");
                     (Outcome::GivenUp, None)
                 } else {
-                    tracing::info!(event = id, reason, tries, "a webhook was not delivered yet");
+                    tracing::info!(event = id, reason, tries, "webhook delivery failed: it is retried");
                     (Outcome::Failed, Some(ctx.now().plus(pause(tries))))
                 }
             }

@@ -201,8 +201,8 @@ impl Limits {
                 tracing::warn!(
                     action = action.as_str(),
                     %address,
-                    "a rate limit was reached by an address that is not public: if that is a proxy, name it in \
-                     trusted-proxies, or all who come through it are counted as one"
+                    "a rate limit was reached by an address that is not public: if that is a proxy, add it to \
+                     trusted-proxies; otherwise all clients behind it are counted as one"
                 );
             }
         }

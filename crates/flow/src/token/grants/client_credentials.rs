@@ -59,6 +59,6 @@ impl Grant for ClientCredentials {
     }
 
     fn log(_grant: &ResolvedGrant) {
-        tracing::info!("a client has a token for itself");
+        tracing::info!("client credentials token issued");
     }
 }

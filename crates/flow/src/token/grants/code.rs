@@ -116,7 +116,7 @@ impl Grant for AuthorizationCodeGrant {
 
     fn log(grant: &ResolvedGrant) {
         if let Some(UserGrant { session, session_iteration, .. }) = &grant.user {
-            tracing::info!(session = %session.session_id, session.iteration = session_iteration, "code redeemed");
+            tracing::info!(session = %session.session_id, session.iteration = session_iteration, "code exchanged for tokens");
         }
     }
 }

@@ -100,7 +100,7 @@ impl Grant for DeviceCodeGrant {
 
     fn log(grant: &ResolvedGrant) {
         if let Some(UserGrant { session, .. }) = &grant.user {
-            tracing::info!(session = %session.session_id, "a device has its tokens");
+            tracing::info!(session = %session.session_id, "tokens issued to a device");
         }
     }
 }

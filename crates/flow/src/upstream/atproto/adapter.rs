@@ -54,7 +54,7 @@ impl Upstream for AtprotoUpstream<'_> {
             }
             Ok(_) => Lookup::Gone,
             Err(error) if error.is_gone() => {
-                tracing::warn!(%error, "the account is gone");
+                tracing::warn!(%error, "the account no longer exists");
                 Lookup::Gone
             }
             Err(error @ ResolveError::DidNotFound) => {
@@ -83,14 +83,14 @@ impl Upstream for AtprotoUpstream<'_> {
         {
             // Cached metadata may name a server that is no longer the right one: ask once more by fresh
             // metadata.
-            tracing::warn!(%error, "upstream refresh refused: once more, by fresh metadata");
+            tracing::warn!(%error, "upstream refresh refused: retrying with fresh metadata");
             let fresh = self.client.server_by_issuer_fresh(&head.upstream.issuer).await;
             let Ok(fresh) = fresh else { return Err(RefreshFailure::Passing { retry_after: None }) };
             answer = self.client.refresh(&fresh, &me, &dpop, refresh_token).await;
         }
         match answer {
             Ok(answer) if answer.sub.as_ref().is_some_and(|sub| *sub != head.did) => {
-                tracing::warn!("a refresh answered with another account");
+                tracing::warn!("a refresh returned tokens of another account");
                 give_back(self.client, server, &me, &dpop, &answer).await;
                 Err(RefreshFailure::Over)
             }
@@ -127,11 +127,11 @@ impl AtprotoUpstream<'_> {
                     %error,
                     description,
                     issuer,
-                    "this server does not accept our client, its key or our clock: no session there can be refreshed; \
+                    "this authorization server does not accept our client, its key or our clock, and refreshes no session; \
                      run `causeway doctor`"
                 );
             }
-            _ => tracing::warn!(%error, "upstream refresh failed; everything is kept"),
+            _ => tracing::warn!(%error, "upstream refresh failed; the session and its tokens are kept"),
         }
         match error {
             UpstreamTokenError::OAuth { error: with, .. } if !error.is_transient() => {

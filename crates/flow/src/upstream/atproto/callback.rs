@@ -83,25 +83,25 @@ impl CallbackError {
 /// Why a sign-in failed for good; sent to the client as an error.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the answer came from another server than the one that was asked")]
+    #[error("the response came from another authorization server than the request was sent to")]
     Issuer,
-    #[error("the person declined at their own server")]
+    #[error("the user denied access at the authorization server")]
     Declined,
-    #[error("the person's server refused the request")]
+    #[error("the authorization server refused the request")]
     Refused,
-    #[error("the account that signed in is not the one that was named")]
+    #[error("the user signed in with another account than the one requested")]
     OtherAccount,
-    #[error("the account does not belong to the server that vouched for it")]
+    #[error("the account does not belong to the authorization server that named it")]
     ForeignAccount,
-    #[error("the account's DID is longer than the 255 characters that apps take")]
+    #[error("the account's DID is longer than the 255 characters that apps accept")]
     LongDid,
-    #[error("the person's server gave an answer that cannot be used")]
+    #[error("the authorization server sent an invalid response")]
     Malformed,
-    #[error("the person's server cannot be reached at the moment")]
+    #[error("the user's PDS or authorization server cannot be reached at the moment")]
     Unavailable,
     #[error("another tab has completed this sign-in")]
     Overtaken,
-    #[error("the PDS insists on showing the user something, and does not when it is asked to")]
+    #[error("the authorization server requires user interaction, but did not show its page when asked to")]
     Required(Required),
 }
 
@@ -169,7 +169,7 @@ async fn run(
                 Ok(url) => Ok(CallbackOutcome::Upstream(url)),
                 Err(SignInError::Internal(error)) => Err(error.into()),
                 Err(error) => {
-                    tracing::warn!(%error, "the PDS was not asked again");
+                    tracing::warn!(%error, "the authorization server was not asked again");
                     fail(ctx, &request, &upstream, Failure::Unavailable).await
                 }
             }
@@ -236,7 +236,7 @@ async fn redeem(
     let server = match ctx.atproto().server_by_issuer(&upstream.upstream.issuer).await {
         Ok(server) => server,
         Err(error) => {
-            tracing::warn!(%error, "no metadata of the issuer");
+            tracing::warn!(%error, "the issuer's metadata cannot be fetched");
             return Ok(Err(Failure::Unavailable));
         }
     };
@@ -252,7 +252,7 @@ async fn redeem(
     let answer = match ctx.atproto().exchange_code(&server, &me, &dpop, &exchange).await {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::warn!(%error, "the upstream code was not redeemed");
+            tracing::warn!(%error, "the upstream code was not exchanged");
             return Ok(Err(match error {
                 UpstreamTokenError::OAuth { .. } => Failure::Refused,
                 UpstreamTokenError::Malformed(_)
@@ -325,7 +325,7 @@ async fn prove_identity(
         return Err(Failure::OtherAccount);
     }
     let unavailable_or = |error: ResolveError, otherwise: Failure| {
-        tracing::warn!(%error, "the account does not resolve");
+        tracing::warn!(%error, "the account cannot be resolved");
         if error.is_upstream_fault() { Failure::Unavailable } else { otherwise }
     };
     let find = async || {

@@ -93,7 +93,7 @@ fn begin(ctx: &Ctx, head: &SessionHead) -> Check {
     let work = ctx.start(async move {
         let found = check(&detached, &head).await;
         if let Err(error) = &found {
-            tracing::info!(%error, "the handle of an account was not looked up again");
+            tracing::info!(%error, "the handle of an account was not verified again");
         }
         let found = found.ok();
         detached.handle_checks().end(&head.session_id, found.as_ref(), detached.now());

@@ -66,7 +66,7 @@ impl Published {
             }
         }
         if found["jwks"].is_null() == found["jwks_uri"].is_null() {
-            problems.push(format!("one of jwks and jwks_uri must be there, and not both: {}", fix("jwks")));
+            problems.push(format!("exactly one of jwks and jwks_uri must be present: {}", fix("jwks")));
         }
         problems
     }
@@ -88,7 +88,7 @@ pub fn key_problems(media_type: &str, found: &Value, kid: Option<&str>) -> Vec<S
 
 fn wrong_type(media_type: &str) -> Option<String> {
     (media_type != MEDIA_TYPE).then(|| {
-        format!("content-type is {media_type:?} and must be {MEDIA_TYPE}: let the proxy pass it on as it is")
+        format!("content-type is {media_type:?} and must be {MEDIA_TYPE}: configure the proxy to pass it on unchanged")
     })
 }
 
@@ -103,11 +103,13 @@ fn values(member: &Value) -> Vec<&str> {
 fn fix(member: &str) -> &'static str {
     match member {
         "client_id" | "redirect_uris" => {
-            "give the server the external-url that this command has, and restart it"
+            "run the server with the same external-url as this command, and restart it"
         }
-        "scope" => "give the server the atp-scopes that this command has, and restart it",
-        "keys" => "does the server use this database, and does a cache before it keep old keys?",
-        _ => "does another program, or a cache before the server, answer here?",
+        "scope" => "run the server with the same atp-scopes as this command, and restart it",
+        "keys" => {
+            "check that the server uses this database, and that no cache in front of it serves old keys"
+        }
+        _ => "check whether another program, or a cache in front of the server, answers here",
     }
 }
 

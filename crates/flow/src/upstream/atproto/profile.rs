@@ -86,7 +86,7 @@ impl UpstreamProfile {
             }
             keys.insert(key.kid, parsed);
         }
-        let kid = current.ok_or(Internal::Inconsistent("no live client key after making one"))?;
+        let kid = current.ok_or(Internal::Inconsistent("no live client key after creating one"))?;
         let shared = Document { client: None, coarse: None };
         let metadata = metadata::document(issuer, &shared.client_id(issuer), None, scope);
         Ok(Self {

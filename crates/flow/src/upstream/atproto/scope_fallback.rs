@@ -55,7 +55,7 @@ pub(crate) async fn push(
     let other_way = full != coarse;
     match attempt(ctx, &mut outgoing, full).await {
         Err(PushError::Upstream(error)) if other_way && doubt(&error, &asked) > Doubt::None => {
-            tracing::info!(issuer = server.issuer, %error, "asking again for transition scopes");
+            tracing::info!(issuer = server.issuer, %error, "pushing the request again with transition scopes");
             let taken = attempt(ctx, &mut outgoing, coarse).await?;
             if doubt(&error, &asked) == Doubt::Scopes {
                 ctx.atproto().note_transition_scopes_only(&server.issuer);

@@ -322,7 +322,7 @@ async fn send(
                 .map_err(Internal::from)
         })
         .await?;
-    tracing::info!(issuer = %target.server.issuer, "person sent to their server");
+    tracing::info!(issuer = %target.server.issuer, "user redirected to the authorization server");
     Ok(pushed.authorize_url)
 }
 
@@ -365,7 +365,7 @@ pub async fn cancel(
     if let AuthRequestStage::Consent { session_id } = &request.stage {
         revocation::revoke_soon(ctx, session_id).await;
     }
-    let text = "the person cancelled the sign-in";
+    let text = "the user cancelled the sign-in";
     Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
 }
 

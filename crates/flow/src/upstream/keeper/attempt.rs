@@ -66,22 +66,22 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
             .store()
             .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
             .await?
-            .ok_or(Internal::Inconsistent("the head's token set is gone"))?;
+            .ok_or(Internal::Inconsistent("the head's token set is missing"))?;
         let Some(refresh_token) = &tokens.refresh_token else {
             return self.require_reauth(head.iteration).await;
         };
         let route = match timeout(LOOKUP_TIMEOUT, self.find_route()).await {
             Ok(Ok(Some(route))) => route,
             Ok(Ok(None)) => {
-                tracing::warn!("the account moved to another server");
+                tracing::warn!("the account moved to another PDS");
                 return self.require_reauth(head.iteration).await;
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the way to the account's server is not known");
+                tracing::warn!(%error, "the account's authorization server could not be determined");
                 return self.put_off(None, None, error.definite).await;
             }
             Err(_) => {
-                tracing::warn!("looking the account up took too long");
+                tracing::warn!("resolving the account took too long");
                 return self.put_off(None, None, None).await;
             }
         };
@@ -95,7 +95,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
                     (Ok(_), Some(flaw)) => {
                         tracing::error!(
                             flaw,
-                            "the tokens of a refresh cannot be used: they are kept, and the user has to sign in again"
+                            "the tokens of a refresh cannot be used: they are stored, and the user has to sign in again"
                         );
                         return self.require_reauth(head.iteration.saturating_add(1)).await;
                     }
@@ -123,7 +123,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
             }
             Lookup::Gone => Ok(None),
             Lookup::Unknown(error) if head.verified_lately(ctx.now()) => {
-                tracing::warn!(%error, "the account does not resolve at the moment");
+                tracing::warn!(%error, "the account cannot be resolved at the moment");
                 Ok(Some(VerifiedRoute { server: upstream.bound_server(head).await?, verified: None }))
             }
             Lookup::Unknown(error) => Err(error),
@@ -243,7 +243,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
             .await?;
         match verdict {
             Verdict::Pause(cooldown) => {
-                tracing::info!(failures = cooldown.failures, "the next refresh has to wait");
+                tracing::info!(failures = cooldown.failures, "the next refresh is delayed");
                 Err(SessionError::Unavailable {
                     retry_after: cooldown.seconds_left(now).unwrap_or(RETRY_SECONDS),
                 })

@@ -50,7 +50,7 @@ async fn refresh_idle(ctx: &Ctx, head: &SessionHead) {
         Ok(_) | Err(SessionError::Ended | SessionError::ReauthRequired { .. }) => return,
         Err(error) => error,
     };
-    tracing::info!(session = %head.session_id, %error, "a background session is refreshed later");
+    tracing::info!(session = %head.session_id, %error, "the refresh of a background session is postponed");
     let pause = match error {
         SessionError::Unavailable { retry_after } => retry_after,
         _ => 0,
@@ -59,6 +59,6 @@ async fn refresh_idle(ctx: &Ctx, head: &SessionHead) {
     let put_off =
         ctx.store().write(move |c| upkeep::schedule_refresh(c, &id, due).map_err(Internal::from)).await;
     if let Err(error) = put_off {
-        tracing::warn!(%error, "a refresh is due again only when its claim runs out");
+        tracing::warn!(%error, "a refresh is due again only when its claim expires");
     }
 }

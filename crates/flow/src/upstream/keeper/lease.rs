@@ -26,7 +26,7 @@ pub(super) async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Resu
         ctx.stats().note_lease_takeover();
         tracing::warn!(
             session = %head.session_id,
-            "the lease of a refresh that did not end is taken over: what the person's server answered it, if it did, is lost"
+            "the lease of an unfinished refresh was taken over: the authorization server's response to it, if any, is lost"
         );
     }
     Ok(lease.map(|lease| lease.fence))
@@ -38,6 +38,6 @@ pub(super) async fn release(ctx: &Ctx, head: &SessionHead, fence: i64) {
     let released =
         ctx.store().write(move |c| sessions::release_lease(c, &id, fence).map_err(Internal::from)).await;
     if let Err(error) = released {
-        tracing::warn!(%error, "a refresh lease was not released and has to run out");
+        tracing::warn!(%error, "a refresh lease was not released and will expire");
     }
 }

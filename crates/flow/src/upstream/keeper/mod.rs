@@ -69,7 +69,7 @@ async fn fresh(ctx: &Ctx, current: UsableSession) -> Result<UsableSession, Sessi
             match outcome {
                 Ok(head) => self::current(ctx, &head).await,
                 Err(error) if error.is_passing() => {
-                    tracing::info!(%error, "not refreshed: the old token still lives");
+                    tracing::info!(%error, "not refreshed: the access token is still valid");
                     Ok(current)
                 }
                 Err(error) => Err(error),

@@ -23,13 +23,13 @@ pub enum RelayError {
         scope: String,
     },
     /// The authorization server granted less than the access token says.
-    #[error("the person's server has not granted this: the session lacks the scope {scope}")]
+    #[error("the user's PDS has not granted this: the session lacks the scope {scope}")]
     SessionScope {
         /// The scope that would allow it.
         scope: String,
     },
     /// No app may call this method.
-    #[error("a person's own server lets no app call this method")]
+    #[error("PDSes allow no app to call this method")]
     Never,
     /// The query is ambiguous about what the call is for.
     #[error(transparent)]
@@ -39,11 +39,11 @@ pub enum RelayError {
     Writes(#[from] WritesError),
     /// The body cannot be parsed, and the scope does not allow everything that it could do.
     #[error(
-        "with this scope the body has to be read: send application/json in UTF-8, without content-encoding"
+        "checking this scope requires reading the body: send application/json in UTF-8, without content-encoding"
     )]
     NotPlain,
     /// The body is too long to be parsed, and the scope does not allow everything that it could do.
-    #[error("with this scope the body has to be read: send at most {KEPT_WRITES_BYTES} bytes")]
+    #[error("checking this scope requires reading the body: send at most {KEPT_WRITES_BYTES} bytes")]
     TooLong,
     /// `atproto-proxy` is malformed.
     #[error("atproto-proxy must name one service, such as did:web:api.bsky.app#bsky_appview")]
@@ -52,25 +52,25 @@ pub enum RelayError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The PDS took too long.
-    #[error("the person's server did not answer in time: it may have done what it was asked")]
+    #[error("the user's PDS did not respond in time: it may have carried out the request")]
     Timeout,
     /// The PDS cannot be reached. Nothing was sent.
-    #[error("the person's server cannot be reached at the moment: nothing was sent, try again later")]
+    #[error("the user's PDS cannot be reached at the moment: nothing was sent, try again later")]
     Unreachable {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
     },
     /// The connection broke.
-    #[error("the connection to the person's server broke: it may have done what it was asked")]
+    #[error("the connection to the user's PDS broke: it may have carried out the request")]
     Interrupted,
     /// The answer is not XRPC.
-    #[error("the person's server gave an answer that is not XRPC ({0})")]
+    #[error("the user's PDS sent a response that is not XRPC ({0})")]
     Invalid(String),
     /// The PDS refused the call even with a new token or nonce.
-    #[error("the person's server does not take our credentials ({0}); often its clock or ours is wrong")]
+    #[error("the user's PDS does not accept this server's credentials ({0}): check both clocks")]
     Refused(String),
     /// The process's memory budget is used up.
-    #[error("there is no room for the answer at the moment: try again in a moment")]
+    #[error("there is not enough memory for the response at the moment: try again in a moment")]
     Busy,
     /// The call could be made now, but its body has been consumed.
     #[error("{0}: send the same request again")]
@@ -97,8 +97,8 @@ pub enum Resend {
 impl fmt::Display for Resend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nonce => "the PDS asked for a proof with another nonce while the body was under way",
-            Self::Token => "the PDS refused the session's access token while the body was under way, and the session was renewed",
+            Self::Nonce => "the PDS required a proof with another nonce while the body was being sent",
+            Self::Token => "the PDS refused the session's access token while the body was being sent, and the session was refreshed",
             Self::Moved => "the account has moved to another PDS",
         })
     }

@@ -118,7 +118,7 @@ pub enum RepositoryError {
     },
     /// The answer, or the answers to one request together, are too long.
     #[error(
-        "the answer is too large: one may have {} MiB and all of a request {} MiB together; ask for fewer records with \
+        "the response is too large: the limit is {} MiB each and {} MiB for all of a request; ask for fewer records with \
          limit, or in several requests",
         ANSWER_CAP / MIB,
         REQUEST_CAP / MIB
@@ -279,15 +279,15 @@ pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, max_wait: Duration) 
     match asked {
         Ok(Ok(account)) if account.did == bearer.session.did => Some(account),
         Ok(Ok(_)) => {
-            tracing::warn!("the person's server speaks of another account");
+            tracing::warn!("the PDS reported another account");
             None
         }
         Ok(Err(error)) => {
-            tracing::info!(%error, "the person's server does not say who they are");
+            tracing::info!(%error, "the PDS did not report the account");
             None
         }
         Err(_) => {
-            tracing::info!("the person's server takes too long to say who they are");
+            tracing::info!("the PDS took too long to report the account");
             None
         }
     }
@@ -309,7 +309,7 @@ async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, Repositor
 }
 
 fn nsid(name: &'static str) -> Result<Nsid, Internal> {
-    Nsid::parse(name).map_err(|_| Internal::Inconsistent("the name of a method is none"))
+    Nsid::parse(name).map_err(|_| Internal::Inconsistent("the name of a method is invalid"))
 }
 
 /// Reads a whole answer and parses it as the method's result or error.

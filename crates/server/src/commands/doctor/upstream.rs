@@ -25,7 +25,7 @@ pub(super) async fn check(
         report.add(
             "upstream client",
             Note(
-                "the atproto loopback client: public, so people's servers end its sessions after two weeks; an \
+                "the atproto loopback client: a public client, so authorization servers end its sessions after two weeks; an \
                  https external URL makes it confidential, with sessions of up to two years"
                     .to_owned(),
             ),
@@ -51,7 +51,7 @@ pub(super) async fn check(
                 let own = Published::of_client(issuer.as_str(), client, &max_scope);
                 document("upstream client of a client", &own, http, report).await;
             }
-            None => report.add("upstream client of a client", Note("there is no client yet".to_owned())),
+            None => report.add("upstream client of a client", Note("no client is registered yet".to_owned())),
         }
     }
     Ok(())
@@ -63,7 +63,7 @@ async fn document(what: &str, wanted: &Published, http: &HttpClient, report: &mu
     match fetch(url, http).await {
         Ok((media_type, found)) => {
             let problems = wanted.problems(&media_type, &found);
-            say(what, url, problems, "is served as a PDS wants it", report);
+            say(what, url, problems, "is served as authorization servers require it", report);
             Some(found)
         }
         Err(problem) => {
@@ -77,8 +77,8 @@ async fn document(what: &str, wanted: &Published, http: &HttpClient, report: &mu
 async fn keys(document: &Value, kid: Option<&str>, http: &HttpClient, report: &mut Report) {
     const WHAT: &str = "upstream client keys";
     let good = kid.map_or_else(
-        || "has keys; the one in use is not known".to_owned(),
-        |kid| format!("has the key in use, {kid}"),
+        || "holds keys; the one in use is not known".to_owned(),
+        |kid| format!("holds the key in use, {kid}"),
     );
     match (&document["jwks"], document["jwks_uri"].as_str()) {
         (inline, None) if inline.is_object() => {
@@ -91,7 +91,7 @@ async fn keys(document: &Value, kid: Option<&str>, http: &HttpClient, report: &m
             Err(problem) => report.add(
                 WHAT,
                 Bad(format!(
-                    "jwks_uri {url}: {problem}; people's servers cannot verify our assertions: let the proxy pass \
+                    "jwks_uri {url}: {problem}; authorization servers cannot verify our assertions: configure the proxy to pass \
                      this path on"
                 )),
             ),
@@ -122,13 +122,14 @@ async fn fetch(url: &str, http: &HttpClient) -> Result<(String, Value), String> 
 fn unsuitable_name(issuer: &ExternalUrl) -> Option<String> {
     let url = Url::parse(issuer.as_str()).ok()?;
     match url.host()? {
-        Host::Ipv4(_) | Host::Ipv6(_) => {
-            Some("people's servers fetch client metadata by name, not by address".to_owned())
-        }
+        Host::Ipv4(_) | Host::Ipv6(_) => Some(
+            "authorization servers fetch client metadata from domain names only, not from IP addresses"
+                .to_owned(),
+        ),
         Host::Domain(name) => {
             let last = name.rsplit('.').next().unwrap_or_default();
             (!name.contains('.') || LOCAL_NAMES.contains(&last)).then(|| {
-                format!("{name} is a local name: people's servers do not fetch client metadata from it")
+                format!("{name} is a local name: authorization servers do not fetch client metadata from it")
             })
         }
     }
@@ -137,7 +138,7 @@ fn unsuitable_name(issuer: &ExternalUrl) -> Option<String> {
 /// Why only a PDS in development would fetch metadata from this port.
 fn unsuitable_port(issuer: &ExternalUrl) -> Option<String> {
     let port = Url::parse(issuer.as_str()).ok()?.port()?;
-    Some(format!("people's servers do not fetch client metadata from port {port}: use 443"))
+    Some(format!("authorization servers do not fetch client metadata from port {port}: use 443"))
 }
 
 #[cfg(test)]
