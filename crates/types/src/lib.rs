@@ -4,6 +4,7 @@
 mod wire;
 
 pub mod authorization;
+pub mod claims;
 pub mod client;
 mod email;
 pub mod error_code;
@@ -24,6 +25,7 @@ mod time_prefix;
 mod wire_text;
 
 pub use authorization::{Prompt, Prompts, ResponseMode};
+pub use claims::{AccessTokenClaims, Introspection, TokenType};
 pub use client::{ClientType, TokenEndpointAuthMethod};
 pub use email::EmailAddress;
 pub use error_code::ErrorCode;

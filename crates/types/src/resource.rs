@@ -1,7 +1,8 @@
 //! Resource indicators (RFC 8707): where a token is to be used.
 
-use serde_json::Value;
 use url::Url;
+
+use crate::claims::TokenAudience;
 
 /// The longest resource that is taken, in bytes.
 const MAX_BYTES: usize = 2048;
@@ -138,13 +139,9 @@ impl Resources {
         }
     }
 
-    /// The `aud` of a token (RFC 7519 section 4.1.3): one text, or a list of several.
-    pub fn audience(&self, issuer: &str) -> Value {
-        match self.0.as_slice() {
-            [] => issuer.into(),
-            [one] => one.as_str().into(),
-            several => several.iter().map(Resource::as_str).collect(),
-        }
+    /// The `aud` of a token for these: the server with this issuer where none is named.
+    pub fn audience(&self, issuer: &str) -> TokenAudience {
+        if self.is_empty() { issuer.into() } else { self.iter().map(Resource::as_str).collect() }
     }
 }
 
@@ -172,8 +169,6 @@ impl<'a> IntoIterator for &'a Resources {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::wire::tests::assert_text_type;
 
@@ -262,8 +257,10 @@ mod tests {
             assert_eq!(Resources::from_stored(named.to_stored().as_deref()), Some(named));
         }
         assert_eq!(Resources::from_stored(Some("nonsense")), None);
-        assert_eq!(resources(&[]).audience(ISSUER), json!(ISSUER));
-        assert_eq!(resources(&["urn:a:b"]).audience(ISSUER), json!("urn:a:b"));
-        assert_eq!(resources(&["urn:a:b", "urn:c:d"]).audience(ISSUER), json!(["urn:a:b", "urn:c:d"]));
+        let audience =
+            |named| resources(named).audience(ISSUER).iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(audience(&[]), [ISSUER]);
+        assert_eq!(audience(&["urn:a:b"]), ["urn:a:b"]);
+        assert_eq!(audience(&["urn:a:b", "urn:c:d"]), ["urn:a:b", "urn:c:d"]);
     }
 }

@@ -7,66 +7,21 @@ use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, Refr
 use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
-    ClientId, ErrorCode, Handle, Resource, Resources, Scope, SigningAlg, Timestamp, TokenHash,
-    UpstreamSessionId,
+    ClientId, ErrorCode, Resource, Resources, SigningAlg, Timestamp, TokenHash, UpstreamSessionId,
 };
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
-use serde::Serialize;
-use serde_json::{Value, json};
+use causeway_types::claims::ActiveToken;
+use causeway_types::{Introspection, TokenType};
+use serde_json::json;
 
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::issuer_keys;
-use crate::token::jwt_access::Confirmation;
 use crate::token::superseded;
-use crate::token::token_type::TokenType;
 use crate::upstream::atproto::handles;
-
-/// The introspection answer, as far as the caller may know (RFC 7662 section 2.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Introspection {
-    /// Whether the token is valid. `false` reveals nothing else: not whether it ever was, nor for whom.
-    pub active: bool,
-    /// The token, if it is active.
-    #[serde(flatten)]
-    pub token: Option<ActiveToken>,
-}
-
-/// A valid token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ActiveToken {
-    /// The issuer.
-    pub iss: String,
-    /// The user's DID, or the client itself.
-    pub sub: String,
-    /// The user's handle, verified in both directions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<Handle>,
-    /// The client that it was issued to.
-    pub client_id: ClientId,
-    /// The audience: one string, or a list.
-    pub aud: Value,
-    /// Its scope.
-    #[serde(skip_serializing_if = "Scope::is_empty")]
-    pub scope: Scope,
-    /// How it is presented; a refresh token is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_type: Option<&'static str>,
-    /// When it was issued.
-    pub iat: Timestamp,
-    /// When it ends; a refresh token may not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exp: Option<Timestamp>,
-    /// The key that it is bound to (RFC 9449 section 6.2).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cnf: Option<Confirmation>,
-    /// The session that it gives access to, if there is a user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sid: Option<UpstreamSessionId>,
-}
 
 /// Why a caller gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -128,12 +83,12 @@ pub async fn introspect(
             None
         }
     };
-    let Some(seen) = seen else { return Ok(Introspection { active: false, token: None }) };
+    let Some(seen) = seen else { return Ok(Introspection::Inactive) };
     let Seen { mut token, session } = *seen;
     if let Some(session) = session {
         token.username = handles::shown(ctx, &session).await;
     }
-    Ok(Introspection { active: true, token: Some(token) })
+    Ok(Introspection::Active(Box::new(token)))
 }
 
 /// A valid token, and the session behind it if there is a user; it has no `username` yet.
@@ -198,19 +153,13 @@ impl Question {
         if token.revoked || token.expires_at <= self.now {
             return Ok(Found::Nothing);
         }
-        let active = ActiveToken {
-            aud: token.resources.audience(issuer),
-            iss: issuer.to_owned(),
-            sub,
-            username: None,
-            client_id: token.client_id.clone(),
-            scope: token.scope.clone(),
-            token_type: Some(TokenType::of(token.dpop_jkt.as_ref()).as_str()),
-            iat: token.created_at,
-            exp: Some(token.expires_at),
-            cnf: token.dpop_jkt.clone().map(|jkt| Confirmation { jkt }),
-            sid,
-        };
+        let mut active = ActiveToken::new(issuer, sub, token.client_id.clone(), token.created_at);
+        active.aud = token.resources.audience(issuer);
+        active.scope = token.scope.clone();
+        active.token_type = Some(TokenType::of(token.dpop_jkt.as_ref()));
+        active.exp = Some(token.expires_at);
+        active.cnf = token.dpop_jkt.clone().map(Into::into);
+        active.sid = sid;
         let active = Box::new(Seen { token: active, session });
         let unused = token.first_used_at.is_none() && token.dpop_jkt.is_none();
         Ok(if unused { Found::Unused(active, Box::new(token)) } else { Found::Active(active) })
@@ -233,19 +182,12 @@ impl Question {
         if token.used_at.is_some() || token.revoked.is_some() || ended {
             return Ok(Found::Nothing);
         }
-        let active = ActiveToken {
-            aud: token.resources.audience(issuer),
-            iss: issuer.to_owned(),
-            sub: token.did.to_string(),
-            username: None,
-            client_id: token.client_id,
-            scope: token.scope,
-            token_type: None,
-            iat: token.created_at,
-            exp: token.expires_at,
-            cnf: token.dpop_jkt.map(|jkt| Confirmation { jkt }),
-            sid: Some(token.session_id),
-        };
+        let mut active = ActiveToken::new(issuer, token.did, token.client_id, token.created_at);
+        active.aud = token.resources.audience(issuer);
+        active.scope = token.scope;
+        active.exp = token.expires_at;
+        active.cnf = token.dpop_jkt.map(Into::into);
+        active.sid = Some(token.session_id);
         Ok(Found::Active(Box::new(Seen { token: active, session: Some(session) })))
     }
 

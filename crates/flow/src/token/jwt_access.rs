@@ -5,16 +5,13 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::secret::{Access, PlainToken};
-use causeway_domain::{AccessTokenFormat, ClientId, Jkt, Resources, Scope, Timestamp};
-use serde::Serialize;
-use serde_json::Value;
+use causeway_domain::{AccessTokenFormat, Jkt, Resources, Scope, Timestamp};
+use causeway_types::AccessTokenClaims;
+use causeway_types::claims::Confirmation;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::issuer_keys;
-
-/// The header `typ` (section 2.1): nothing that is read as an `id_token` can be taken for one.
-const TYP: &str = "at+jwt";
 
 /// Contents of a token to be signed, valid only if its grant still holds when the row is written.
 #[derive(Debug)]
@@ -27,31 +24,6 @@ pub(crate) struct JwtAccessClaims {
     pub(crate) resources: Resources,
     /// When the user signed in.
     pub(crate) auth_time: Option<Timestamp>,
-}
-
-/// Section 2.2.
-#[derive(Serialize)]
-struct Claims<'a> {
-    iss: &'a str,
-    sub: &'a str,
-    aud: Value,
-    client_id: &'a ClientId,
-    iat: Timestamp,
-    exp: Timestamp,
-    jti: String,
-    #[serde(skip_serializing_if = "Scope::is_empty")]
-    scope: &'a Scope,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_time: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Confirmation>,
-}
-
-/// A key that a presenter has to prove possession of (RFC 7800 section 3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Confirmation {
-    /// Its thumbprint.
-    pub jkt: Jkt,
 }
 
 /// Whether this client gets signed access tokens.
@@ -67,20 +39,18 @@ pub(crate) async fn sign(
     now: Timestamp,
     claims: &JwtAccessClaims,
 ) -> Result<PlainToken<Access>, Internal> {
-    let claims = serde_json::to_value(Claims {
-        iss: ctx.issuer(),
-        sub: &claims.sub,
-        aud: claims.resources.audience(ctx.issuer()),
-        client_id: &client.client_id,
-        iat: now,
-        exp: now.plus(client.access_token_seconds()),
-        jti: ctx.rng().base64url::<16>(),
-        scope: &claims.scope,
-        auth_time: claims.auth_time,
-        cnf: jkt.map(|jkt| Confirmation { jkt: jkt.clone() }),
-    });
+    let (issuer, client_id) = (ctx.issuer(), client.client_id.clone());
+    let (jti, exp) = (ctx.rng().base64url::<16>(), now.plus(client.access_token_seconds()));
+    let mut signed = AccessTokenClaims::new(issuer, &claims.sub, client_id, jti, now, exp);
+    signed.aud = claims.resources.audience(issuer);
+    signed.scope = claims.scope.clone();
+    signed.auth_time = claims.auth_time;
+    signed.cnf = jkt.cloned().map(Confirmation::from);
+    let claims = serde_json::to_value(signed);
     let claims = claims.map_err(|_| Internal::Inconsistent("the claims do not serialize"))?;
-    let token =
-        issuer_keys::ensure(ctx).await?.sign(client.id_token_signed_response_alg(), TYP, claims).await?;
+    let token = issuer_keys::ensure(ctx)
+        .await?
+        .sign(client.id_token_signed_response_alg(), AccessTokenClaims::TYP, claims)
+        .await?;
     Ok(PlainToken::presented(token))
 }
