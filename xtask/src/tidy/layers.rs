@@ -11,6 +11,7 @@ use crate::process;
 /// crate in addition.
 const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-types", &[]),
+    ("causeway-types-examples", &["types"]),
     ("causeway-domain", &["types"]),
     ("causeway-config", &[]),
     ("causeway-jose", &["types", "domain"]),
