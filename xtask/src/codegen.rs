@@ -1,6 +1,7 @@
 //! `cargo xtask codegen`: files generated from the code. They are checked in, so that they can be read and
 //! reviewed, and `--check` verifies that they are current.
 
+mod api;
 mod cli;
 
 use std::fs;
@@ -34,6 +35,7 @@ fn generated() -> Vec<Generated> {
         Generated { path: "docs/src/reference/config.schema.json", content: || Ok(config_schema()) },
         Generated { path: "docs/src/reference/cli.md", content: cli::page },
         Generated { path: "docs/src/reference/openapi.json", content: cli::openapi },
+        Generated { path: "crates/types/public-api.txt", content: api::text },
     ]
 }
 
