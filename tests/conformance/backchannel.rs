@@ -231,7 +231,7 @@ on_each_database! {
         scene.enter().await?;
         server.change(|published| published.status = 200);
         let strict = causeway_testkit::TestApp::start_tuned(database, &scene.upstream.environment(), |parts| {
-            parts.atproto = causeway_testkit::strict_outbound(&scene.app.clock).unwrap();
+            parts.outbound = causeway_testkit::strict_outbound().unwrap();
             parts.ring = scene.app.ring.clone();
         }).await?;
         let (filter, now) = (admin::SessionFilter::default(), scene.app.ctx.now());

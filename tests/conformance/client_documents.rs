@@ -5,8 +5,7 @@ use std::net::TcpListener;
 
 use anyhow::Result;
 use causeway_testkit::{
-    Agent, Answer, DocumentServer, MockClock, OauthClient, TestApp, TestDatabase, Tokens, decide,
-    strict_outbound,
+    Agent, Answer, DocumentServer, OauthClient, TestApp, TestDatabase, Tokens, decide, strict_outbound,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -119,7 +118,7 @@ on_each_database! {
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let app = TestApp::start_tuned(database, &upstream.environment(), |parts| {
-            parts.atproto = strict_outbound(&MockClock::now_or_never()).unwrap();
+            parts.outbound = strict_outbound().unwrap();
         }).await?;
         let agent = Agent::default();
         let client = app.client(&agent).await?;

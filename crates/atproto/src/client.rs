@@ -4,20 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_domain::{Clock, Did, Rng, SignInInput};
+use causeway_outbound::{HttpClient, TtlCache};
 use url::Url;
 
-use crate::cache::TtlCache;
+use crate::authorization::nonce::NonceMemory;
 use crate::error::ResolveError;
-use crate::http::{HttpClient, HttpConfig, HttpError};
 use crate::identity::{Freshness, Identity, IdentityResolver};
 use crate::metadata::{AuthorizationServer, MetadataResolver};
-use crate::nonce::NonceMemory;
 
-/// Where identities are looked up, and how requests leave.
+/// Where identities are looked up.
 #[derive(Clone, Debug)]
 pub struct AtprotoConfig {
-    /// The outbound client.
-    pub http: HttpConfig,
     /// The directory of `did:plc`.
     pub plc_url: Url,
     /// A service that resolves handles (`com.atproto.identity.resolveHandle`); `None`: DNS, then the handle's
@@ -60,23 +57,14 @@ impl fmt::Debug for AtprotoClient {
 }
 
 impl AtprotoClient {
-    /// Builds the client; sends nothing.
-    ///
-    /// # Errors
-    /// [`HttpError::Setup`] for a configuration that cannot work.
-    pub fn new(config: AtprotoConfig, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, HttpError> {
-        let http = HttpClient::new(&config.http)?;
+    /// Builds the client, whose requests go through `http`; sends nothing.
+    pub fn new(http: HttpClient, config: AtprotoConfig, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
         let identities =
             IdentityResolver::new(http.clone(), clock.clone(), config.plc_url, config.handle_resolver);
         let metadata = MetadataResolver::new(http.clone(), clock.clone());
         let nonces = NonceMemory::default();
         let coarse = TtlCache::new();
-        Ok(Self(Arc::new(Inner { http, clock, rng, nonces, identities, metadata, coarse })))
-    }
-
-    /// The outbound client, for documents that other parts of Causeway need.
-    pub fn http(&self) -> &HttpClient {
-        &self.0.http
+        Self(Arc::new(Inner { http, clock, rng, nonces, identities, metadata, coarse }))
     }
 
     /// Resolves a user's sign-in input to the authorization server that can sign them in. The account's

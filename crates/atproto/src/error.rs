@@ -1,8 +1,7 @@
 //! Errors of identity resolution and of requests to upstream servers.
 
 use causeway_jose::JoseError;
-
-use crate::http::HttpError;
+use causeway_outbound::HttpError;
 
 /// Why an account or its server could not be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,34 +1,21 @@
 //! AT Protocol OAuth, client side: resolves accounts and their servers, and sends the requests that start,
 //! use and end a session there.
 //!
-//! [`AtprotoClient`] is the entry point. All of its requests go through one [`HttpClient`], which refuses to
-//! connect to addresses that are not on the public internet.
+//! [`AtprotoClient`] is the entry point. By step: `identity` resolves an account to its PDS, `metadata` the PDS to
+//! its authorization server, `authorization` gets and refreshes tokens there, and `xrpc` calls the PDS with them. All
+//! requests go through one [`HttpClient`](causeway_outbound::HttpClient).
 
-mod address;
-mod body;
-pub mod budget;
-mod cache;
-mod challenge;
+mod authorization;
 mod client;
-mod dns;
 mod error;
-mod http;
 mod identity;
 mod metadata;
-mod nonce;
-mod oauth;
-mod open;
-mod runtime;
-mod sent;
-mod stats;
-mod times;
+mod origin;
 mod xrpc;
 
+pub use authorization::{CodeExchange, PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
 pub use client::{AtprotoClient, AtprotoConfig, Target};
 pub use error::{Refusal, ResolveError, UpstreamTokenError};
-pub use http::{Document, HttpClient, HttpConfig, HttpError};
 pub use identity::Identity;
 pub use metadata::AuthorizationServer;
-pub use oauth::{CodeExchange, PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
-pub use stats::UpstreamStats;
-pub use xrpc::{UploadError, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest};
+pub use xrpc::{XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest};

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use causeway_domain::{Clock, Scope};
+use causeway_outbound::{HttpClient, HttpError, TtlCache};
 use serde::Deserialize;
 use url::Url;
 
-use crate::cache::TtlCache;
 use crate::error::ResolveError;
-use crate::http::{HttpClient, HttpError};
-use crate::identity::{at_path, parse_origin};
+use crate::origin::{at_path, parse_origin};
 
 /// An authorization server with valid metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use causeway_atproto::{AtprotoClient, UpstreamStats};
+use causeway_atproto::AtprotoClient;
 use causeway_domain::{Clock, Resource, ResourceScopes, Rng, Scope, TenantId, Timestamp, UnixMillis};
 use causeway_jose::{DpopNonces, JoseError};
+use causeway_outbound::{HttpClient, OutboundStats};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
 use causeway_store::{AnyConnection, Store};
@@ -62,6 +63,8 @@ pub struct CtxParts {
     pub store: Store,
     /// The keys that encrypt secrets at rest.
     pub ring: Arc<EncryptionKeyRing>,
+    /// The client for all requests to other servers.
+    pub outbound: HttpClient,
     /// The client for PDSes and authorization servers.
     pub atproto: AtprotoClient,
     /// The clock.
@@ -311,8 +314,8 @@ impl Ctx {
     }
 
     /// The counters of requests to other servers.
-    pub fn upstream_stats(&self) -> UpstreamStats {
-        self.0.parts.atproto.http().stats()
+    pub fn upstream_stats(&self) -> OutboundStats {
+        self.outbound().stats()
     }
 
     /// The time.
@@ -367,6 +370,11 @@ impl Ctx {
         &self.0.lifecycle
     }
 
+    /// The client for requests to servers of clients: their documents, keys and webhooks.
+    pub(crate) fn outbound(&self) -> &HttpClient {
+        &self.0.parts.outbound
+    }
+
     pub(crate) fn atproto(&self) -> &AtprotoClient {
         &self.0.parts.atproto
     }
@@ -385,7 +393,7 @@ impl Ctx {
 
     /// The memory budgets of this process.
     pub fn budgets(&self) -> &Budgets {
-        self.atproto().http().budgets()
+        self.outbound().budgets()
     }
 
     pub(crate) fn rng(&self) -> &dyn Rng {

@@ -25,7 +25,7 @@ pub mod upstream;
 pub use authorization::response::ClientAnswer;
 pub use authorization::scopes::ScopePolicy;
 pub use authorization::user_code_limit::Guess;
-pub use causeway_atproto::budget;
+pub use causeway_outbound::budget;
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};
 pub use operations::lifecycle::Lifecycle;

@@ -7,8 +7,9 @@ use reqwest::Response;
 use tokio::time::timeout;
 
 use crate::budget::{Budget, Held};
-use crate::http::{HttpClient, HttpError, explain};
-use crate::open::next_chunk;
+use crate::client::HttpClient;
+use crate::error::HttpError;
+use crate::streaming::next_chunk;
 
 /// Budget bytes charged for each byte of a response: one for itself, the rest for its parsed JSON.
 const TIMES: usize = 8;
@@ -21,7 +22,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// [`HttpError::NoRoom`].
-    pub(crate) fn room_for_tokens(&self) -> Result<Held, HttpError> {
+    pub fn room_for_tokens(&self) -> Result<Held, HttpError> {
         Held::new(&self.budgets().documents, TOKENS, TIMES).map_err(|_| HttpError::NoRoom { sent: false })
     }
 
@@ -37,7 +38,10 @@ impl HttpClient {
 }
 
 /// Reads a short body, all of it within the idle timeout.
-pub(crate) async fn read_short(
+///
+/// # Errors
+/// [`HttpError::TooLarge`] for more than `cap` bytes, [`HttpError::NoRoom`], and what reading brings.
+pub async fn read_short(
     mut response: Response,
     idle: Duration,
     cap: usize,
@@ -55,11 +59,14 @@ pub(crate) async fn read_short(
 }
 
 /// Reads a body of at most `cap` bytes into a buffer that has already reserved its room.
-pub(crate) async fn read_into(mut room: Held, mut response: Response, cap: usize) -> Result<Held, HttpError> {
+///
+/// # Errors
+/// [`HttpError::TooLarge`], [`HttpError::NoRoom`], and what reading brings.
+pub async fn read_into(mut room: Held, mut response: Response, cap: usize) -> Result<Held, HttpError> {
     if announced(&response) > cap {
         return Err(HttpError::TooLarge);
     }
-    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| HttpError::of(&error))? {
         add(&mut room, &chunk, cap)?;
     }
     Ok(room)

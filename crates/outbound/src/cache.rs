@@ -7,44 +7,53 @@ use causeway_domain::{BoundedMap, Timestamp};
 
 /// At most [`TtlCache::CAPACITY`] entries, each for [`TtlCache::SECONDS`].
 #[derive(Debug)]
-pub(crate) struct TtlCache<K, V>(Mutex<BoundedMap<K, (V, Timestamp)>>);
+pub struct TtlCache<K, V>(Mutex<BoundedMap<K, (V, Timestamp)>>);
+
+impl<K: Eq + Hash + Clone, V: Clone> Default for TtlCache<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<K: Eq + Hash + Clone, V: Clone> TtlCache<K, V> {
     /// Entries stored: the oldest one makes room for a new one.
-    pub(crate) const CAPACITY: usize = 1024;
+    pub const CAPACITY: usize = 1024;
     /// Seconds that an entry lives. A sign-in must not rely on anything that is older than 10 minutes.
-    pub(crate) const SECONDS: i64 = 300;
+    pub const SECONDS: i64 = 300;
 
-    pub(crate) fn new() -> Self {
+    /// Creates an empty cache.
+    pub fn new() -> Self {
         Self(Mutex::new(BoundedMap::new(Self::CAPACITY)))
     }
 
-    pub(crate) fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+    /// The entry of `key`, while it lives.
+    pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
         self.get_younger(key, now, Self::SECONDS)
     }
 
     /// An entry that is less than `seconds` old.
-    pub(crate) fn get_younger(&self, key: &K, now: Timestamp, seconds: i64) -> Option<V> {
+    pub fn get_younger(&self, key: &K, now: Timestamp, seconds: i64) -> Option<V> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (value, since) = entries.get(key)?;
         is_live(*since, now, seconds.min(Self::SECONDS)).then(|| value.clone())
     }
 
     /// Drops an entry, and gives it back whatever its age is.
-    pub(crate) fn forget(&self, key: &K) -> Option<V> {
+    pub fn forget(&self, key: &K) -> Option<V> {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.remove(key).map(|(value, _)| value)
     }
 
     /// Drops the entries with this value.
-    pub(crate) fn forget_value(&self, value: &V)
+    pub fn forget_value(&self, value: &V)
     where
         V: PartialEq,
     {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (own, _)| own != value);
     }
 
-    pub(crate) fn put(&self, key: K, value: V, now: Timestamp) {
+    /// Stores an entry as of `now`.
+    pub fn put(&self, key: K, value: V, now: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (value, now));
     }
 }

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 const SCHEMES: [&str; 2] = ["dpop", "bearer"];
 
 /// The `error` values of the DPoP and Bearer challenges, in order.
-pub(crate) fn errors(headers: &HeaderMap) -> Vec<String> {
+pub fn errors(headers: &HeaderMap) -> Vec<String> {
     let lines = headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(errors_in).collect()
 }

@@ -1,49 +1,71 @@
-//! The DNS TXT record of a handle: `_atproto.<handle>`, `did=…` (atproto specification "Handle").
+//! Lookups of DNS records.
 
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_domain::{Did, Handle};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::ResolverOpts;
 use hickory_resolver::proto::rr::RData;
 use tokio::sync::OnceCell;
 
-use crate::error::ResolveError;
+use crate::runtime::ProcessRuntime;
 
-/// Looks TXT records up at the system's DNS servers, without a cache of its own.
-#[derive(Default)]
-pub(crate) struct Dns(OnceCell<TokioResolver>);
+/// The DNS servers gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the DNS lookup failed")]
+pub struct DnsError;
+
+/// Looks records up at the system's DNS servers, without a cache of its own. Clones share their connections.
+#[derive(Clone)]
+pub struct Dns {
+    runtime: ProcessRuntime,
+    resolver: Arc<OnceCell<TokioResolver>>,
+}
+
+impl fmt::Debug for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dns").finish_non_exhaustive()
+    }
+}
 
 impl Dns {
-    /// The DID that the handle's TXT records name; `None` when there is none.
-    pub(crate) async fn did_of(&self, handle: &Handle) -> Result<Option<Did>, ResolveError> {
-        let resolver = self.0.get_or_try_init(|| async { system_resolver() }).await?;
+    pub(crate) fn new(runtime: ProcessRuntime) -> Self {
+        Self { runtime, resolver: Arc::default() }
+    }
+
+    /// The texts of a name's TXT records (RFC 1035 section 3.3.14), each in one piece; empty when it has none.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn texts(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        self.runtime.of(pin!(self.look_up_texts(name))).await
+    }
+
+    async fn look_up_texts(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let resolver = self.resolver.get_or_try_init(|| async { system_resolver() }).await?;
         // With the final dot no search domain is tried.
-        let records = match resolver.txt_lookup(format!("_atproto.{handle}.")).await {
+        let records = match resolver.txt_lookup(format!("{name}.")).await {
             Ok(lookup) => lookup,
-            Err(error) if error.is_no_records_found() => return Ok(None),
+            Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
             Err(error) => {
-                tracing::debug!(%handle, %error, "DNS lookup failed");
-                return Err(ResolveError::Dns);
+                tracing::debug!(name, %error, "DNS lookup failed");
+                return Err(DnsError);
             }
         };
         let texts = records.answers().iter().filter_map(|record| match &record.data {
             RData::TXT(txt) => String::from_utf8(txt.txt_data.concat()).ok(),
             _ => None,
         });
-        did_in(texts)
-    }
-
-    #[cfg(test)]
-    fn of(resolver: TokioResolver) -> Self {
-        Self(OnceCell::new_with(Some(resolver)))
+        Ok(texts.collect())
     }
 }
 
-fn system_resolver() -> Result<TokioResolver, ResolveError> {
+fn system_resolver() -> Result<TokioResolver, DnsError> {
     let failed = |error| {
         tracing::warn!(%error, "the system's DNS configuration could not be read");
-        ResolveError::Dns
+        DnsError
     };
     let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
     limit(builder.options_mut());
@@ -56,16 +78,6 @@ fn limit(options: &mut ResolverOpts) {
     options.attempts = 1;
 }
 
-/// The DID among TXT records. Records that hold none don't count; two that differ name nobody.
-fn did_in(texts: impl Iterator<Item = String>) -> Result<Option<Did>, ResolveError> {
-    let mut dids = texts.filter_map(|text| Did::parse(text.trim().strip_prefix("did=")?.trim()).ok());
-    let found = dids.next();
-    match dids.find(|other| Some(other) != found.as_ref()) {
-        Some(_) => Err(ResolveError::HandleAmbiguous),
-        None => Ok(found),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -75,31 +87,6 @@ mod tests {
     use tokio::net::UdpSocket;
 
     use super::*;
-
-    const ALICE: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
-    const BOB: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
-
-    #[test]
-    fn one_did_among_the_records() {
-        let found = |texts: &[&str]| did_in(texts.iter().map(|text| (*text).to_owned()));
-        let (alice, bob) = (format!("did={ALICE}"), format!("did={BOB}"));
-        let did = Did::parse(ALICE).ok();
-        assert_eq!(found(&[]), Ok(None));
-        assert_eq!(found(&["v=spf1 -all"]), Ok(None));
-        assert_eq!(found(&["v=spf1 -all", &alice]), Ok(did.clone()));
-        assert_eq!(found(&[&alice, &format!("did= {ALICE} ")]), Ok(did.clone()));
-        assert_eq!(found(&["did=nonsense"]), Ok(None));
-        assert_eq!(found(&[&alice, &bob]), Err(ResolveError::HandleAmbiguous));
-        for placeholder in ["did=nonsense", "did=did:plc:xxx", "did=", "did=did:key:zQ3sh"] {
-            assert_eq!(found(&[&alice, placeholder]), Ok(did.clone()), "{placeholder}");
-            assert_eq!(found(&[placeholder, &alice]), Ok(did.clone()), "{placeholder}");
-            assert_eq!(
-                found(&[placeholder, &alice, &bob]),
-                Err(ResolveError::HandleAmbiguous),
-                "{placeholder}"
-            );
-        }
-    }
 
     /// A DNS server for one question: answers every query with these TXT records, or with this error code.
     async fn dns_with(texts: &'static [&'static [&'static str]], rcode: u8) -> Dns {
@@ -131,17 +118,19 @@ mod tests {
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         limit(builder.options_mut());
-        Dns::of(builder.build().unwrap())
+        let resolver = Arc::new(OnceCell::new_with(Some(builder.build().unwrap())));
+        Dns { runtime: ProcessRuntime::current().unwrap(), resolver }
     }
 
     #[tokio::test]
-    async fn asks_the_dns() {
-        let handle = Handle::parse("alice.example.com").unwrap();
+    async fn texts_in_one_piece() {
         let split: &[&[&str]] = &[&["v=spf1 -all"], &["did=did:plc:", "z72i7hdynmk6r22z27h6tvur"]];
-        assert_eq!(dns_with(split, 0).await.did_of(&handle).await, Ok(Did::parse(ALICE).ok()));
-        assert_eq!(dns_with(&[], 0).await.did_of(&handle).await, Ok(None));
-        assert_eq!(dns_with(&[], 3).await.did_of(&handle).await, Ok(None));
+        let whole = ["v=spf1 -all", "did=did:plc:z72i7hdynmk6r22z27h6tvur"].map(str::to_owned);
+        let texts = async |dns: Dns| dns.texts("_atproto.alice.example.com").await;
+        assert_eq!(texts(dns_with(split, 0).await).await, Ok(whole.to_vec()));
+        assert_eq!(texts(dns_with(&[], 0).await).await, Ok(Vec::new()));
+        assert_eq!(texts(dns_with(&[], 3).await).await, Ok(Vec::new()));
         // SERVFAIL is no answer.
-        assert_eq!(dns_with(&[], 2).await.did_of(&handle).await, Err(ResolveError::Dns));
+        assert_eq!(texts(dns_with(&[], 2).await).await, Err(DnsError));
     }
 }

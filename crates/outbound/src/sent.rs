@@ -6,12 +6,12 @@ use reqwest::Method;
 use tracing::{Span, field};
 use url::Url;
 
-use crate::http::HttpError;
+use crate::error::HttpError;
 use crate::stats::outcome_name;
 
 /// How much of a request's address the log and traces may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub enum Shows {
     /// Host and path in both; a path that names an account is shown in the log only.
     Address,
     /// The host only. The path may be a secret between a client and us, as that of a webhook often is.

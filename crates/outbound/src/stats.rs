@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use causeway_domain::measure::{Counter, Distribution, Histogram, MICROSECONDS};
 
-use crate::http::HttpError;
+use crate::error::HttpError;
 
 const OUTCOMES: [&str; 9] =
     ["2xx", "3xx", "4xx", "5xx", "timeout", "unreachable", "interrupted", "blocked", "other"];
 
 /// Outcomes of requests so far.
 #[derive(Clone, Debug)]
-pub struct UpstreamStats {
+pub struct OutboundStats {
     /// Number of requests for each outcome: the class of the status, or why there was no response.
     pub outcomes: [(&'static str, u64); OUTCOMES.len()],
     /// The time to the head of the answer, or until there was none, in microseconds.
@@ -19,12 +19,12 @@ pub struct UpstreamStats {
 }
 
 #[derive(Debug)]
-pub(crate) struct UpstreamCounters {
+pub(crate) struct OutboundCounters {
     outcomes: [Counter; OUTCOMES.len()],
     time: Histogram,
 }
 
-impl Default for UpstreamCounters {
+impl Default for OutboundCounters {
     fn default() -> Self {
         Self { outcomes: Default::default(), time: Histogram::new(&MICROSECONDS) }
     }
@@ -49,18 +49,18 @@ pub(crate) fn outcome_name(outcome: Result<u16, &HttpError>) -> &'static str {
     OUTCOMES[index(outcome)]
 }
 
-impl UpstreamCounters {
+impl OutboundCounters {
     /// Counts a request by the status of its answer.
     pub(crate) fn note(&self, outcome: Result<u16, &HttpError>, time: Duration) {
         self.outcomes[index(outcome)].add(1);
         self.time.observe_time(time);
     }
 
-    pub(crate) fn read(&self) -> UpstreamStats {
+    pub(crate) fn read(&self) -> OutboundStats {
         let mut outcomes = OUTCOMES.map(|name| (name, 0));
         for ((_, count), counter) in outcomes.iter_mut().zip(&self.outcomes) {
             *count = counter.get();
         }
-        UpstreamStats { outcomes, time: self.time.read() }
+        OutboundStats { outcomes, time: self.time.read() }
     }
 }

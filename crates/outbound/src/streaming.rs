@@ -7,32 +7,63 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Method, Response};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 use url::Url;
 
-use crate::http::{HttpClient, HttpError, explain, final_answer};
+use crate::answer::final_answer;
+use crate::client::HttpClient;
+use crate::error::HttpError;
 use crate::sent::{Sent, Shows};
-use crate::xrpc::OpenBody;
 
 /// A total timeout longer than any transfer takes.
 const UNLIMITED: Duration = Duration::from_hours(7 * 24);
 
 /// One request.
-pub(crate) struct OpenCall<'a> {
-    pub(crate) method: Method,
-    pub(crate) url: &'a Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Option<OpenBody>,
+pub struct StreamingCall<'a> {
+    /// The method.
+    pub method: Method,
+    /// The address.
+    pub url: &'a Url,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Option<StreamingBody>,
+}
+
+/// The body of one request.
+pub enum StreamingBody {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes.
+    Stream(BoxStream<'static, Result<Bytes, UploadError>>),
+}
+
+/// Why a request body did not arrive whole from our caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// The body was cut short.
+    #[error("the body did not arrive completely")]
+    Broken,
+    /// Nothing arrived for too long.
+    #[error("the body stopped arriving")]
+    Stalled,
+    /// The memory budget is used up.
+    #[error("there is not enough memory for the body at the moment: try again in a moment")]
+    NoRoom,
 }
 
 impl HttpClient {
-    /// Sends a request and returns the response before its body, if it is a [`final_answer`]. Its connection
-    /// lives with the runtime that this is called on. At most twice the idle timeout may pass between two
-    /// parts of the request's body, and from its end to the response.
-    pub(crate) async fn send_open(&self, call: OpenCall<'_>) -> Result<Response, HttpError> {
+    /// Sends a request and returns the response before its body, if it is one for the caller and no word about
+    /// the connection. Its connection lives with the runtime that this is called on. At most twice the idle
+    /// timeout may pass between two parts of the request's body, and from its end to the response.
+    ///
+    /// # Errors
+    /// Any [`HttpError`].
+    pub async fn send_streaming(&self, call: StreamingCall<'_>) -> Result<Response, HttpError> {
         self.check(call.url)?;
         let sent = Sent::begin(call.method.clone(), call.url, Shows::Address);
         let mut request =
@@ -40,8 +71,8 @@ impl HttpClient {
         let moved = Arc::new(AtomicU64::new(0));
         match call.body {
             None => {}
-            Some(OpenBody::Whole(bytes)) => request = request.body(bytes),
-            Some(OpenBody::Stream(chunks)) => {
+            Some(StreamingBody::Whole(bytes)) => request = request.body(bytes),
+            Some(StreamingBody::Stream(chunks)) => {
                 let moved = Arc::clone(&moved);
                 let chunks = chunks.inspect(move |_| {
                     moved.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +84,7 @@ impl HttpClient {
         let mut seen = 0;
         let outcome = loop {
             if let Ok(outcome) = timeout(self.idle_timeout(), &mut sending).await {
-                break outcome.map_err(|error| explain(&error));
+                break outcome.map_err(|error| HttpError::of(&error));
             }
             let now = moved.load(Ordering::Relaxed);
             if now == seen {
@@ -67,7 +98,10 @@ impl HttpClient {
 }
 
 /// The next part of a response body; an error when nothing comes for the idle timeout.
-pub(crate) async fn next_chunk(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, HttpError> {
+///
+/// # Errors
+/// [`HttpError::Timeout`] and [`HttpError::Interrupted`].
+pub async fn next_chunk(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, HttpError> {
     let chunk = timeout(idle, response.chunk()).await.map_err(|_| HttpError::Timeout)?;
-    chunk.map_err(|error| explain(&error))
+    chunk.map_err(|error| HttpError::of(&error))
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
+use causeway_atproto::{AtprotoClient, AtprotoConfig};
 use causeway_config::{Config, ConfigError, DatabasePooler, ExternalUrl, Registration};
 use causeway_domain::resource::ResourceError;
 use causeway_domain::{Clock, Resource, ResourceScopes, Scope, Secret, SystemClock, SystemRng};
-use causeway_flow::budget::Budgets;
 use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::operations::limits::{RateLimit, RateLimits};
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
+use causeway_outbound::budget::Budgets;
+use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_store::engine::migrate::{self, SchemaState};
 use causeway_store::sessions;
 use causeway_store::sessions::History;
@@ -230,13 +231,17 @@ pub(crate) async fn context(
         UpstreamProfile::loopback(&page_origin(issuer))
     };
     warn_of_orphans(&store, &profile, issuer).await?;
-    let atproto = outbound(config, issuer, Arc::clone(&clock))?;
+    let outbound = outbound(config, issuer)?;
+    let atproto =
+        AtprotoConfig { plc_url: config.plc_url.clone(), handle_resolver: config.handle_resolver.clone() };
+    let atproto = AtprotoClient::new(outbound.clone(), atproto, Arc::clone(&clock), random.clone());
     let issuer = issuer.to_string();
     let registration = registration(config)?;
     let limits = limits(config);
     Ok(Ctx::new(CtxParts {
         store,
         ring,
+        outbound,
         atproto,
         clock,
         rng: random,
@@ -257,12 +262,8 @@ pub(crate) async fn context(
     }))
 }
 
-/// HTTP client for PDSes, authorization servers and the PLC directory.
-pub(crate) fn outbound(
-    config: &Config,
-    issuer: &ExternalUrl,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<AtprotoClient> {
+/// HTTP client for PDSes, authorization servers and the PLC directory, and for the servers of clients.
+pub(crate) fn outbound(config: &Config, issuer: &ExternalUrl) -> anyhow::Result<HttpClient> {
     let extra_ca_pem = config.extra_ca.as_ref().map(std::fs::read).transpose().context("extra-ca")?;
     let http = HttpConfig {
         dev_mode: config.dev_mode,
@@ -272,12 +273,7 @@ pub(crate) fn outbound(
         user_agent: format!("causeway/{} (+{issuer})", env!("CARGO_PKG_VERSION")),
         ..HttpConfig::default()
     };
-    let atproto = AtprotoConfig {
-        http,
-        plc_url: config.plc_url.clone(),
-        handle_resolver: config.handle_resolver.clone(),
-    };
-    Ok(AtprotoClient::new(atproto, clock, Arc::new(SystemRng))?)
+    Ok(HttpClient::new(&http)?)
 }
 
 /// Registration policy; reads the initial access token once.

@@ -7,13 +7,14 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use anyhow::Result;
 use causeway_api::ApiConfig;
-use causeway_atproto::{AtprotoClient, AtprotoConfig, HttpConfig};
+use causeway_atproto::{AtprotoClient, AtprotoConfig};
 use causeway_domain::{PlainToken, ResourceScopes, Scope, Secret, SystemRng};
 use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::operations::limits::RateLimits;
 use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::dpop::ProofRequest;
 use causeway_flow::{Ctx, CtxParts, TokenType, UpstreamClient, UpstreamProfile};
+use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
@@ -51,10 +52,8 @@ pub struct TestApp {
 ///
 /// # Errors
 /// When the HTTP client does not start.
-pub fn strict_outbound(clock: &MockClock) -> Result<AtprotoClient> {
-    let plc_url = Url::parse("https://plc.example")?;
-    let config = AtprotoConfig { http: HttpConfig::default(), plc_url, handle_resolver: None };
-    Ok(AtprotoClient::new(config, Arc::new(clock.clone()), Arc::new(SystemRng))?)
+pub fn strict_outbound() -> Result<HttpClient> {
+    Ok(HttpClient::new(&HttpConfig::default())?)
 }
 
 impl TestApp {
@@ -137,20 +136,21 @@ impl TestApp {
         let store = Store::open(database.url(), testing::options()).await?;
         let scope = Scope::parse("atproto transition:generic transition:email transition:chat.bsky")?;
         let random = Arc::new(SystemRng);
+        let outbound = HttpClient::new(&HttpConfig {
+            dev_mode: true,
+            total_timeout: environment.timeout,
+            idle_timeout: environment.timeout,
+            ..HttpConfig::default()
+        })?;
         let config = AtprotoConfig {
-            http: HttpConfig {
-                dev_mode: true,
-                total_timeout: environment.timeout,
-                idle_timeout: environment.timeout,
-                ..HttpConfig::default()
-            },
             plc_url: Url::parse(&environment.plc_url)?,
             handle_resolver: Some(Url::parse(&environment.handle_resolver)?),
         };
         let mut parts = CtxParts {
             store,
             ring: Arc::clone(&ring),
-            atproto: AtprotoClient::new(config, Arc::new(clock.clone()), random.clone())?,
+            outbound: outbound.clone(),
+            atproto: AtprotoClient::new(outbound, config, Arc::new(clock.clone()), random.clone()),
             clock: Arc::new(clock.clone()),
             rng: random,
             issuer: issuer.clone(),

@@ -218,7 +218,7 @@ fn authorization(book: &mut Book) {
     });
     every!(book, |error: ResolveError| sign_in(SignInError::Resolve(error)), ResolveError {
         HandleNotFound, HandleAmbiguous, HandleMismatch, DidNotFound, DidDeactivated, DidTooLong, DidDocument("x"), NoPds,
-        ServerMetadata("x"), HandleUnanswered(causeway_atproto::HttpError::Timeout), Dns, Http(causeway_atproto::HttpError::Timeout),
+        ServerMetadata("x"), HandleUnanswered(causeway_outbound::HttpError::Timeout), Dns, Http(causeway_outbound::HttpError::Timeout),
     });
     every!(book, page, CallbackError { State, Internal(inside()) });
     every!(book, page, ConsentError { Gone, NotSignedIn, Internal(inside()) });

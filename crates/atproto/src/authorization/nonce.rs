@@ -1,10 +1,15 @@
-//! The DPoP nonces that servers gave us (RFC 9449 section 8), by origin.
+//! DPoP with a nonce (RFC 9449 section 8), and the nonces that servers gave us, by origin.
 
 use std::sync::{Mutex, PoisonError};
 
 use causeway_domain::{BoundedMap, Timestamp};
-use reqwest::header::HeaderMap;
+use causeway_outbound::header::{HeaderMap, HeaderName};
 use url::Url;
+
+/// The header of a proof.
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// The error code of a server that demands another nonce.
+pub(crate) const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
 /// The newest nonce of each origin. In memory only: a lost nonce costs one more round trip.
 #[derive(Debug)]

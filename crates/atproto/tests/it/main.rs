@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its script does not hold")]
 
-mod guard;
 mod resolve;
 mod tokens;
 mod upstream;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use causeway_atproto::{AtprotoClient, HttpError, ResolveError, Target};
+use causeway_atproto::{AtprotoClient, ResolveError, Target};
 use causeway_domain::{Did, Handle, SignInInput};
+use causeway_outbound::HttpError;
 use serde_json::json;
 
-use crate::upstream::{ALICE, BOB, Reply, TestClock, Upstream, did_document, server_document};
+use crate::upstream::{ALICE, Accounts as _, BOB, Reply, TestClock, Upstream, did_document, server_document};
 
 const RESOLVE_HANDLE: &str = "/xrpc/com.atproto.identity.resolveHandle";
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";

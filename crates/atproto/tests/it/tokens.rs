@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use causeway_atproto::{
-    AtprotoClient, AuthorizationServer, CodeExchange, HttpError, PushRequest, Pushed, Refusal, TokenAnswer,
+    AtprotoClient, AuthorizationServer, CodeExchange, PushRequest, Pushed, Refusal, TokenAnswer,
     UpstreamAuthKey, UpstreamIdentity, UpstreamTokenError,
 };
 use causeway_domain::{CodeVerifier, Did, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
 use causeway_jose::EcKey;
+use causeway_outbound::HttpError;
 use serde_json::{Value, json};
 
-use crate::upstream::{ALICE, Reply, Upstream};
+use crate::upstream::{ALICE, Accounts as _, Reply, Signed as _, Upstream};
 
 const PAR: &str = "/oauth/par";
 const TOKEN: &str = "/oauth/token";

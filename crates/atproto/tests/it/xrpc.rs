@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causeway_atproto::{
-    AtprotoClient, HttpError, UploadError, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest,
+    AtprotoClient, AtprotoConfig, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest,
 };
-use causeway_domain::{Did, Nsid, Secret};
+use causeway_domain::{Did, Nsid, Secret, SystemRng};
 use causeway_jose::EcKey;
+use causeway_outbound::{HttpClient, HttpConfig, HttpError, UploadError};
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-use crate::upstream::{ALICE, Reply, TestClock, Upstream};
+use crate::upstream::{ALICE, Accounts as _, Reply, Signed as _, TestClock, Upstream};
 
 const PROBE: &str = "/xrpc/com.atproto.server.getSession";
 const GET: &str = "/xrpc/a.b.get";
@@ -364,9 +365,9 @@ async fn a_connection_that_dies() {
 #[tokio::test]
 async fn a_pds_on_a_private_address_is_not_called() {
     let us = Us::new().await;
-    let http = causeway_atproto::HttpConfig::default();
-    let config = causeway_atproto::AtprotoConfig { http, plc_url: us.upstream.url(), handle_resolver: None };
-    let client = AtprotoClient::new(config, us.clock.clone(), Arc::new(causeway_domain::SystemRng)).unwrap();
+    let http = HttpClient::new(&HttpConfig::default()).unwrap();
+    let config = AtprotoConfig { plc_url: us.upstream.url(), handle_resolver: None };
+    let client = AtprotoClient::new(http, config, us.clock.clone(), Arc::new(SystemRng));
     for address in ["127.0.0.1", "[::1]", "localhost"] {
         let pds = format!("https://{address}:{}", us.pds.port().unwrap());
         let us = Us { client: client.clone(), pds: Url::parse(&pds).unwrap(), ..Us::new().await };

@@ -49,7 +49,7 @@ pub(crate) async fn find(ctx: &Ctx, client_id: &ClientId) -> Result<Option<Arc<C
     if known.as_ref().is_some_and(|client| client.origin == ClientOrigin::Registered) {
         return Ok(known);
     }
-    let name = match ClientName::read(client_id.as_str(), ctx.atproto().http().dev_mode()) {
+    let name = match ClientName::read(client_id.as_str(), ctx.outbound().dev_mode()) {
         Ok(ClientName::Opaque) => return Ok(known),
         _ if !ctx.accepts_client_documents() => return Ok(None),
         Ok(name) => name,

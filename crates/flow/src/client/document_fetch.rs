@@ -6,10 +6,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use causeway_atproto::HttpError;
 use causeway_domain::client::{Client, ClientMetadata};
 use causeway_domain::client_document::{ClientDocumentError, read_document};
 use causeway_domain::{BoundedMap, ClientId, ErrorCode, Timestamp};
+use causeway_outbound::HttpError;
 use tokio::time::timeout;
 use url::Url;
 
@@ -134,7 +134,7 @@ pub(super) async fn fetch(
         return Err(DocumentTrouble::Busy);
     }
     let turn = ctx.fetch_turns().wait(url).await.ok_or(DocumentTrouble::Busy)?;
-    let fetched = timeout(turn.max_wait, ctx.atproto().http().get_document(url, DOCUMENT_CAP));
+    let fetched = timeout(turn.max_wait, ctx.outbound().get_document(url, DOCUMENT_CAP));
     let document = match fetched.await.unwrap_or(Err(HttpError::Timeout)) {
         Ok(document) => document,
         Err(error) => {

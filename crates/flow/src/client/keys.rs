@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use causeway_atproto::{HttpClient, HttpError};
 use causeway_domain::client::Client;
 use causeway_domain::{BoundedMap, ClientId, Timestamp};
 use causeway_jose::JwkSet;
+use causeway_outbound::{HttpClient, HttpError};
 use tokio::time::timeout;
 use url::Url;
 
@@ -102,7 +102,7 @@ async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>,
     let url = Url::parse(uri).map_err(|_| AssertionError::Unreachable)?;
     // Without a turn nothing was fetched: the next caller may try.
     let turn = ctx.fetch_turns().wait(&url).await.ok_or(AssertionError::Unreachable)?;
-    let fetching = timeout(turn.max_wait, ctx.atproto().http().get_document(&url, HttpClient::DOCUMENT_CAP));
+    let fetching = timeout(turn.max_wait, ctx.outbound().get_document(&url, HttpClient::DOCUMENT_CAP));
     let fetched = fetching.await.unwrap_or(Err(HttpError::Timeout));
     drop(turn);
     let (keys, kept) = match fetched {

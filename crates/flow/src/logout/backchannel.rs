@@ -85,7 +85,7 @@ impl DeliveryKind for Logouts {
         let form =
             form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
         let sent = match Url::parse(&notice.uri) {
-            Ok(url) => ctx.atproto().http().post_form(&url, form).await.map_err(|error| error.to_string()),
+            Ok(url) => ctx.outbound().post_form(&url, form).await.map_err(|error| error.to_string()),
             Err(_) => Err("backchannel_logout_uri is not a URL".to_owned()),
         };
         match sent {

@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use causeway_atproto::{HttpClient, HttpConfig, HttpError};
+use causeway_outbound::testing::{Reply, Upstream};
+use causeway_outbound::{HttpClient, HttpConfig, HttpError};
 use serde_json::{Value, json};
 use url::Url;
-
-use crate::upstream::{Reply, Upstream};
 
 async fn get(config: &HttpConfig, url: &str) -> Result<Value, HttpError> {
     let url = Url::parse(url).unwrap();

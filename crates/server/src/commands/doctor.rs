@@ -5,12 +5,12 @@ mod upstream;
 use std::sync::Arc;
 
 use anyhow::bail;
-use causeway_atproto::{AtprotoClient, HttpClient};
 use causeway_config::{Config, ExternalUrl};
 use causeway_domain::client::Client;
 use causeway_domain::{Clock as _, SigningAlg, SystemClock, TenantId};
 use causeway_flow::UpstreamProfile;
 use causeway_flow::operations::issuer_keys;
+use causeway_outbound::HttpClient;
 use causeway_store::clients::list_clients;
 use causeway_store::operations::keys;
 use causeway_store::sessions::upkeep::{self, Refused};
@@ -72,10 +72,10 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         let text = format!("every user of this machine can read or change {path}: run chmod o= {path}");
         report.add("secrets file", Note(text));
     }
-    let outbound = compose::outbound(config, &issuer, Arc::new(SystemClock))?;
+    let outbound = compose::outbound(config, &issuer)?;
     clock(config, &outbound, &mut report).await;
-    report.add("external URL", external_url(&issuer, outbound.http()).await);
-    upstream::check(config, &issuer, outbound.http(), &known, &mut report).await?;
+    report.add("external URL", external_url(&issuer, &outbound).await);
+    upstream::check(config, &issuer, &outbound, &known, &mut report).await?;
     if config.dev_mode {
         report.add("dev mode", Note("http and private addresses are allowed upstream".to_owned()));
     }
@@ -159,8 +159,8 @@ async fn signing_key(
 }
 
 /// Checks the PLC directory, and our clock against its.
-async fn clock(config: &Config, outbound: &AtprotoClient, report: &mut Report) {
-    match outbound.http().time_at(&config.plc_url).await {
+async fn clock(config: &Config, outbound: &HttpClient, report: &mut Report) {
+    match outbound.time_at(&config.plc_url).await {
         Ok(theirs) => {
             report.add("PLC directory", Good(format!("{} answers", config.plc_url)));
             let ahead = SystemClock.now().since(theirs);

@@ -37,8 +37,7 @@ pub(crate) async fn run(config: &Config, command: EventsCommand) -> anyhow::Resu
 fn check(url: &str, config: &Config) -> anyhow::Result<String> {
     let parsed = Url::parse(url).with_context(|| format!("--webhook: {url:?} is not a URL"))?;
     let issuer = config.issuer(config.listen)?;
-    compose::outbound(config, &issuer, Arc::new(SystemClock))?
-        .http()
+    compose::outbound(config, &issuer)?
         .check(&parsed)
         .map_err(|error| anyhow::anyhow!("--webhook: {error}: use a public https URL without credentials"))?;
     if parsed.fragment().is_some() {

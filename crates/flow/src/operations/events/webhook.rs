@@ -110,7 +110,7 @@ async fn send(ctx: &Ctx, delivery: &Delivery) -> Result<u16, String> {
     let signature = sign(&delivery.webhook.secret, &id, &at, &body)
         .ok_or_else(|| "the secret is malformed".to_owned())?;
     let headers = [("webhook-id", id), ("webhook-timestamp", at), ("webhook-signature", signature)];
-    ctx.atproto().http().post_json(&url, &headers, body).await.map_err(|error| error.to_string())
+    ctx.outbound().post_json(&url, &headers, body).await.map_err(|error| error.to_string())
 }
 
 /// `v1,` and the MAC of id, time and body.

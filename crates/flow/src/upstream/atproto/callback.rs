@@ -5,7 +5,7 @@
 //! document leads to a PDS whose authorization server is that issuer (atproto OAuth specification, "Identity
 //! Authentication"). If an account was named, it must be that one.
 
-use causeway_atproto::{CodeExchange, HttpError, Identity, ResolveError, TokenAnswer, UpstreamTokenError};
+use causeway_atproto::{CodeExchange, Identity, ResolveError, TokenAnswer, UpstreamTokenError};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
 use causeway_domain::upkeep::{Cooldown, HANDLE_SECONDS};
@@ -14,6 +14,7 @@ use causeway_domain::{
     Secret, SessionKind, SessionState, Timestamp, UpstreamSessionId,
 };
 use causeway_jose::EcKey;
+use causeway_outbound::HttpError;
 use causeway_store::AnyConnection;
 use causeway_store::authorization::auth_requests;
 use causeway_store::operations::audit::{Actor, insert_audit_event};

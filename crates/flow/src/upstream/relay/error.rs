@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use causeway_atproto::{HttpError, UploadError, XrpcError};
+use causeway_atproto::XrpcError;
 use causeway_domain::ErrorCode;
 use causeway_domain::xrpc::{NeedError, WritesError};
+use causeway_outbound::{HttpError, UploadError};
 
 use super::request::KEPT_WRITES_BYTES;
 use crate::error::Internal;

@@ -11,13 +11,15 @@ mod error;
 mod permission;
 mod request;
 
-use causeway_atproto::{HttpError, XrpcError, XrpcRequest};
+use causeway_atproto::{XrpcError, XrpcRequest};
 use causeway_jose::EcKey;
+use causeway_outbound::HttpError;
 use url::Url;
 
 pub use self::error::{RelayError, Resend};
 pub use self::request::{RelayRequest, kept_bytes, may_be_read};
-pub use causeway_atproto::{UploadError, XrpcAnswer, XrpcBody, XrpcMethod};
+pub use causeway_atproto::{XrpcAnswer, XrpcBody, XrpcMethod};
+pub use causeway_outbound::UploadError;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

@@ -1,8 +1,8 @@
 //! Checks whether authorization servers can read our client documents and keys.
 
-use causeway_atproto::HttpClient;
 use causeway_config::{Config, ExternalUrl, UpstreamClientMode};
 use causeway_flow::upstream::atproto::metadata_check::{Published, key_problems};
+use causeway_outbound::HttpClient;
 use serde_json::Value;
 use url::{Host, Url};
 

@@ -1,0 +1,98 @@
+//! Answers, read whole or passed on as they come.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use causeway_outbound::budget::Budget;
+use causeway_outbound::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
+use causeway_outbound::{HttpError, Response, next_chunk, read_short};
+use futures_util::stream::{self, Stream, StreamExt as _, unfold};
+
+/// An answer, whatever its status: before its body.
+pub struct XrpcAnswer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: AnswerBody,
+}
+
+pub(super) enum AnswerBody {
+    Open(Response, Duration),
+    Whole(Bytes),
+}
+
+impl fmt::Debug for XrpcAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("XrpcAnswer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl XrpcAnswer {
+    /// The status code.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// All headers, in no particular order; the names are in lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
+    /// A header's value, when it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The length of the body in bytes, when it was announced.
+    pub fn length(&self) -> Option<u64> {
+        match &self.body {
+            AnswerBody::Whole(body) => u64::try_from(body.len()).ok(),
+            AnswerBody::Open(..) => self.header("content-length")?.parse().ok(),
+        }
+    }
+
+    /// Reads the whole body, at most `cap` bytes, within a budget.
+    ///
+    /// # Errors
+    /// [`HttpError`]; [`HttpError::NotJson`] for one that is encoded in a way that we did not ask for.
+    pub async fn read(self, cap: usize, budget: &Budget) -> Result<Bytes, HttpError> {
+        if self
+            .header(CONTENT_ENCODING.as_str())
+            .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+        {
+            return Err(HttpError::NotJson);
+        }
+        match self.body {
+            AnswerBody::Whole(body) if body.len() <= cap => Ok(body),
+            AnswerBody::Whole(_) => Err(HttpError::TooLarge),
+            AnswerBody::Open(response, idle) => read_short(response, idle, cap, budget).await,
+        }
+    }
+
+    /// A copy of this response with another body.
+    #[must_use]
+    pub fn with_body(&self, body: Bytes) -> Self {
+        let mut headers = self.headers.clone();
+        // These describe the original body.
+        for name in [CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
+            headers.remove(name);
+        }
+        Self { status: self.status, headers, body: AnswerBody::Whole(body) }
+    }
+
+    /// The body's parts. It ends with an error when nothing came for the idle time, or the connection broke.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
+        match self.body {
+            AnswerBody::Whole(body) => stream::iter([Ok(body)]).boxed(),
+            AnswerBody::Open(response, idle) => unfold(Some(response), move |response| async move {
+                let mut response = response?;
+                match next_chunk(&mut response, idle).await {
+                    Ok(Some(chunk)) => Some((Ok(chunk), Some(response))),
+                    Ok(None) => None,
+                    Err(error) => Some((Err(error), None)),
+                }
+            })
+            .boxed(),
+        }
+    }
+}
