@@ -38,7 +38,7 @@ on_each_database! {
         let events = events(&scene.app).await?;
         assert_eq!(
             names(&events),
-            ["client client_registered ok", "person sign_in ok", "person consent granted", "client revocation ok"]
+            ["client client_registered ok", "user sign_in ok", "user consent granted", "client revocation ok"]
         );
         for event in &events {
             assert_eq!(event.client_id.as_ref().unwrap().as_str(), scene.client.client_id, "{event:?}");
@@ -73,10 +73,10 @@ on_each_database! {
         assert_eq!(
             names(&events(&scene.app).await?)[1..],
             [
-                "person sign_in ok",
-                "person consent denied",
-                "person sign_in ok",
-                "person consent granted",
+                "user sign_in ok",
+                "user consent denied",
+                "user sign_in ok",
+                "user consent granted",
                 "client refresh_token_reuse revoked",
             ]
         );
@@ -177,12 +177,12 @@ on_each_database! {
         assert_eq!(
             names(&events)[2..],
             [
-                "person sign_in ok",
-                "person consent granted",
+                "user sign_in ok",
+                "user consent granted",
                 "client revocation ok",
-                "person sign_in ok",
-                "person consent granted",
-                "person revocation superseded",
+                "user sign_in ok",
+                "user consent granted",
+                "user revocation superseded",
             ]
         );
         let session = |event: &AuditEvent| event.session_id.as_ref().unwrap().as_str().to_owned();

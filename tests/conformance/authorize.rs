@@ -60,7 +60,7 @@ on_each_database! {
             assert_eq!(answer.redirect_param("iss").as_ref(), Some(&scene.app.issuer));
             assert!(answer.location()?.starts_with(&scene.client.redirect_uri));
         }
-        assert_eq!(scene.upstream.hits("par"), 0, "nothing reached the person's server");
+        assert_eq!(scene.upstream.hits("par"), 0, "nothing reached the PDS");
         // Apps keep all that they want to know again in it.
         for (bytes, taken) in [(8192, true), (8193, false)] {
             let authorization = begin().with("state", Some(&"s".repeat(bytes))).with("prompt", Some("none"));

@@ -125,7 +125,7 @@ on_each_database! {
         let none_left = scene.logout(&scene.agent, &[("client_id", &id)]).await?;
         assert!(none_left.status == 200 && none_left.text.contains("You are signed out"), "{none_left:?}");
         let which = scene.logout(&scene.agent, &[]).await?;
-        assert_eq!(which.location()?, scene.app.at("/account"), "no client: the person looks for it");
+        assert_eq!(which.location()?, scene.app.at("/account"), "no client: the user looks for it");
         Ok(())
     }
 

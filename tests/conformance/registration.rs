@@ -149,7 +149,7 @@ on_each_database! {
         assert_eq!(scene.upstream.live_grants(), 1);
         assert_eq!(manage(&scene, "DELETE", &client, &token, None).await?.status, 204);
         scene.app.ctx.settle().await;
-        assert_eq!(scene.upstream.live_grants(), 0, "its sessions are revoked at the person's server");
+        assert_eq!(scene.upstream.live_grants(), 0, "its sessions are revoked at the PDS");
         assert_eq!(manage(&scene, "GET", &client, &token, None).await?.refusal(), "401 invalid_token");
         let userinfo = scene.agent.get_with(&scene.app.at("/oauth/userinfo"), &tokens.access_token).await?;
         assert_eq!(userinfo.status, 401);

@@ -246,7 +246,7 @@ on_each_database! {
         scene.app.clock.advance(7 * 86_400);
         assert_eq!(scene.client.refresh(&scene.agent, &fourth.refresh_token).await?.refusal(), "400 invalid_grant");
         scene.upkeep().await?;
-        assert_eq!(scene.upstream.live_grants(), 0, "an idle session is revoked at the person's server");
+        assert_eq!(scene.upstream.live_grants(), 0, "an idle session is revoked at the PDS");
         scene.still_works().await
     }
 

@@ -126,7 +126,7 @@ on_each_database! {
         assert_eq!(scene.keep().await?, 1);
         scene.app.clock.advance(30 * DAY);
         assert_eq!(scene.keep().await?, 0);
-        assert_eq!(scene.head(&id).await?.state.as_str(), "reauth_required", "and it stays, for the person to see");
+        assert_eq!(scene.head(&id).await?.state.as_str(), "reauth_required", "and it stays, for the user to see");
         Ok(())
     }
 }

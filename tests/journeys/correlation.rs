@@ -49,16 +49,16 @@ on_each_database! {
         let (_directory, server) = serve(database, &upstream.environment()).await?;
         let at = |path: &str| format!("{}{path}", server.address);
         let client = OauthClient::register(&Agent::default(), &server.address).await?;
-        let people = [(HANDLE, Agent::default()), (OTHER_HANDLE, Agent::default())];
+        let users = [(HANDLE, Agent::default()), (OTHER_HANDLE, Agent::default())];
         let mut ways = Vec::new();
-        for (handle, agent) in &people {
+        for (handle, agent) in &users {
             let authorization = client.authorization(Some(handle));
             let pushed = agent.post(&at("/oauth/par"), &authorization.form()).await?;
             assert_eq!(pushed.status, 201, "{pushed:?}");
             ways.push((authorization, pushed.json()["request_uri"].as_str().unwrap().to_owned()));
         }
         let mut at_their_servers = Vec::new();
-        for ((_, agent), (_, request_uri)) in people.iter().zip(&ways) {
+        for ((_, agent), (_, request_uri)) in users.iter().zip(&ways) {
             let url = url::Url::parse_with_params(
                 &at("/oauth/authorize"),
                 [("client_id", &*client.client_id), ("request_uri", request_uri)],
@@ -66,26 +66,26 @@ on_each_database! {
             at_their_servers.push(agent.set_out(url.as_str()).await?.location()?);
         }
         let mut consents = Vec::new();
-        for ((_, agent), to_upstream) in people.iter().zip(&at_their_servers) {
+        for ((_, agent), to_upstream) in users.iter().zip(&at_their_servers) {
             let callback = upstream.approve(to_upstream).await?;
             consents.push(agent.get(&callback).await?.location()?);
         }
         let mut codes = Vec::new();
-        for ((_, agent), consent) in people.iter().zip(&consents) {
+        for ((_, agent), consent) in users.iter().zip(&consents) {
             codes.push(decide(agent, consent, "allow").await?.redirect_param("code").unwrap());
         }
         let mut tokens = Vec::new();
-        for (((_, agent), (authorization, _)), code) in people.iter().zip(&ways).zip(&codes) {
+        for (((_, agent), (authorization, _)), code) in users.iter().zip(&ways).zip(&codes) {
             tokens.push(Tokens::read(&client.redeem(agent, code, &authorization.verifier).await?)?);
         }
-        for ((_, agent), tokens) in people.iter().zip(&mut tokens) {
+        for ((_, agent), tokens) in users.iter().zip(&mut tokens) {
             *tokens = Tokens::read(&client.refresh(agent, &tokens.refresh_token).await?)?;
         }
-        for ((_, agent), tokens) in people.iter().zip(&tokens) {
+        for ((_, agent), tokens) in users.iter().zip(&tokens) {
             let refresh = agent.request("POST".parse()?, &at("/api/session/refresh"));
             assert_eq!(agent.send(refresh.bearer_auth(&tokens.access_token)).await?.status, 200);
         }
-        for ((_, agent), tokens) in people.iter().zip(&tokens) {
+        for ((_, agent), tokens) in users.iter().zip(&tokens) {
             let form = [("client_id", &*client.client_id), ("token", &*tokens.refresh_token)];
             assert_eq!(agent.post(&at("/oauth/revoke"), &form).await?.status, 200);
         }
@@ -104,7 +104,7 @@ on_each_database! {
         for lines in of.values() {
             let text = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             let (own, other) = if text.contains(DID) { (DID, OTHER_DID) } else { (OTHER_DID, DID) };
-            assert!(text.contains(own) && !text.contains(other), "both people in one: {text}");
+            assert!(text.contains(own) && !text.contains(other), "both users in one: {text}");
             for step in [
                 "user redirected to the authorization server",
                 "signed in",
@@ -120,7 +120,7 @@ on_each_database! {
             }
             // Discovery, the request there, code, refresh and revocation.
             let asked = lines.iter().filter(|line| line["message"] == "upstream response").count();
-            assert!(asked >= 5, "{asked} requests to people's servers in {text}");
+            assert!(asked >= 5, "{asked} requests to PDSes in {text}");
             let refresh = lines.iter().find(|line| line["message"] == "upstream refresh").unwrap();
             for (field, value) in
                 [("session.kind", "device"), ("refresh.reason", "asked"), ("refresh.outcome", "refreshed")]

@@ -1,11 +1,13 @@
 //! `cargo xtask tidy`: project rules that no compiler checks. Each failure is one line: place, problem, fix.
 
+mod circles;
 mod conformance;
 mod dependencies;
 mod layers;
 mod manifests;
 mod migrations;
 mod sources;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -38,6 +40,8 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     findings.extend(manifests::check(root)?);
     findings.extend(migrations::check(root)?);
     findings.extend(sources::check(root)?);
+    findings.extend(words::check(root)?);
+    findings.extend(circles::check(root)?);
     findings.extend(conformance::check(root)?);
     findings.extend(dependencies::check(root)?);
     for finding in &findings {

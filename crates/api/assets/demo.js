@@ -234,13 +234,13 @@
 
   const loadSession = async () => {
     const { userinfo_endpoint: endpoint } = await metadata();
-    const person = await call(endpoint ?? "/oauth/userinfo");
+    const user = await call(endpoint ?? "/oauth/userinfo");
     const session = await call("/api/session");
-    if (person.sub !== session.sub || (tokens().sub ?? person.sub) !== person.sub) {
+    if (user.sub !== session.sub || (tokens().sub ?? user.sub) !== user.sub) {
       forget();
       throw new Failure(TEXT.wrongSubject);
     }
-    return { ...session, handle: person.preferred_username ?? session.handle };
+    return { ...session, handle: user.preferred_username ?? session.handle };
   };
 
   // ---- The page --------------------------------------------------------------------------------------

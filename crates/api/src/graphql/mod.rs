@@ -30,7 +30,7 @@ use crate::http::request;
 
 /// How deep fields may be nested. Tools' introspection queries need 15.
 const DEPTH: usize = 16;
-/// How much one request may ask for: a field counts 1, and one that calls the person's server [`call::CALL`].
+/// How much one request may ask for: a field counts 1, and one that calls the PDS [`call::CALL`].
 const COMPLEXITY: usize = 400;
 /// Directives on one field.
 const DIRECTIVES: usize = 8;

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_proofs_a_client_owes() {
+    fn which_proofs_a_client_has_to_send() {
         let plain = client(json!({})).unwrap();
         assert!(!plain.dpop_bound_access_tokens());
         assert_eq!(plain.dpop_nonce_policy(), DpopNoncePolicy::Off);

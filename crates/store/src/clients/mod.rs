@@ -5,9 +5,7 @@ mod deletion;
 
 use causeway_domain::client::{Client, Entitlements, GrantType, TokenEndpointAuthMethod};
 use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::{
-    ClientId, PkcePolicy, RedirectUri, Scope, TenantId, Timestamp, TokenHash, UpstreamSessionId,
-};
+use causeway_domain::{ClientId, PkcePolicy, RedirectUri, Scope, TenantId, Timestamp, TokenHash};
 use diesel::prelude::*;
 
 pub use self::deletion::{Purged, purge_deleted_clients};

@@ -150,12 +150,12 @@ fn a_session_is_forgotten_when_it_is_long_over() {
     ];
     on_each(|world| async move {
         let (_, over) = world.client_and_session().await;
-        let (_, owed) = world.client_and_session().await;
+        let (_, due) = world.client_and_session().await;
         let (_, stays) = world.client_and_session().await;
         let ring = world.ring.clone();
         world
             .write(move |c| {
-                for session in [&over, &owed, &stays] {
+                for session in [&over, &due, &stays] {
                     for _ in 0..2 {
                         insert_forever(c, session)?;
                         let (mut access, mut code) = (access_token(session), code(session));
@@ -167,7 +167,7 @@ fn a_session_is_forgotten_when_it_is_long_over() {
                     sessions::advance_session(c, &ring, &session.session_id, 1, &token_set("2"), NOW)?;
                 }
                 let month = ENDED_SESSION_SECONDS;
-                for head in [&over, &owed] {
+                for head in [&over, &due] {
                     sessions::end_session(c, &head.session_id, NOW)?;
                 }
                 sessions::touch_session(c, &stays.session_id, NOW.plus(month))?;
@@ -187,7 +187,7 @@ fn a_session_is_forgotten_when_it_is_long_over() {
                 assert_eq!(second, SweepCount { deleted: 6, ended_sessions: 0, more: false });
                 assert_eq!(rows(c)?, [4, 4, 4, 4, 2]);
                 assert_eq!(state(c, &over)?, None);
-                assert_eq!(state(c, &owed)?, Some(SessionState::Ended), "its revocation is still due");
+                assert_eq!(state(c, &due)?, Some(SessionState::Ended), "its revocation is still due");
                 assert_eq!(state(c, &stays)?, Some(SessionState::Active));
                 Ok(())
             })

@@ -141,7 +141,7 @@ mod tests {
         }
         let session_lacks =
             checked("atproto repo:a.b.c", "openid", create(&[("content-type", "application/json")]));
-        assert!(session_lacks.is_err(), "a person's server never grants it");
+        assert!(session_lacks.is_err(), "a PDS never grants it");
     }
 
     /// A body that another parser might read differently is not parsed at all.
