@@ -124,7 +124,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// For a resource of others, bound to a key: both are in it.
+    /// A token for an external resource, bound to a key, holds both.
     async fn bound_and_for_others(database) {
         let scene = Scene::set(database).await?;
         let client = jwt_client(&scene, &[]).await?;

@@ -129,7 +129,7 @@ on_each_database! {
         assert_eq!(scene.handed_out(&told).await?, vec![Value::Null; 5]);
         scene.upstream.script(|script| script.handles = Fault::None);
         scene.app.clock.advance(60);
-        assert_eq!(scene.handed_out(&told).await?, vec![json!(HANDLE); 5], "whoever has nothing to show waits for it");
+        assert_eq!(scene.handed_out(&told).await?, vec![json!(HANDLE); 5], "a caller without a handle waits for it");
         Ok(())
     }
 

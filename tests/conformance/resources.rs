@@ -13,7 +13,7 @@ use crate::support::{DID, HANDLE, Scene, on_each_database};
 
 const API: &str = "https://api.example/v1";
 
-/// A client that authenticates, and may ask tokens for one resource of others.
+/// A client that authenticates and may request tokens for one external resource.
 pub(crate) async fn trusted(scene: &Scene, metadata: Value) -> Result<OauthClient> {
     let mut metadata = metadata;
     metadata["token_endpoint_auth_method"] = json!("client_secret_post");

@@ -1,4 +1,4 @@
-//! Failures of calls to the PDS: what the client is told, and what is stored.
+//! Failures of calls to the PDS: the error that the client gets, and the state that is stored.
 
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ on_each_database! {
         Ok(())
     }
 
-    /// A server that takes no token at all is not asked for new ones for ever.
+    /// A server that accepts no token at all is not asked for new ones endlessly.
     async fn a_server_that_takes_no_token(database) {
         let scene = Scene::set(database).await?;
         let token = scene.access_token().await?;

@@ -107,7 +107,7 @@ on_each_network! {
         net.control("forget-clients", &json!({})).await?;
         assert_eq!(refresh(&agent, &front.url, &tokens).await?["head_iteration"], json!(2));
 
-        // The client is deleted: its document is there until the PDS, which reads it anew, has revoked.
+        // The client is deleted: its document stays until the PDS, which fetches it again, has revoked the session.
         server.kill().await?;
         let command = [&["clients", "delete", &client.client_id].map(str::to_owned)[..], &arguments].concat();
         let command: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -79,7 +79,7 @@ async fn idle_connections_are_kept() -> Result<()> {
 }
 
 on_each_database! {
-    /// SIGHUP kills nobody: the level of the log and the key ring are read anew, and what does not hold is left.
+    /// SIGHUP does not stop the server: it reloads the log level and the key ring, and ignores an invalid configuration.
     async fn reads_anew(database) {
         let directory = tempdir()?;
         let mut arguments = database_arguments(database, directory.path())?;

@@ -73,7 +73,7 @@ impl Arguments {
     }
 }
 
-/// What can be measured alone.
+/// The rows that can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Row {
     /// From the start of the process to its first answer

@@ -1,4 +1,4 @@
-//! Public keys of others (RFC 7517).
+//! Public keys of other parties (RFC 7517).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -7,7 +7,7 @@
 //! Three rules hold everywhere. Every change of state is a compare-and-swap: its condition stands in
 //! the `WHERE` of the statement that makes the change, and the caller learns whether it was the one.
 //! Every query that crosses a boundary between tenants, clients or browsers names that boundary.
-//! Bearer secrets are stored as hashes, secrets of others are encrypted.
+//! Bearer secrets are stored as hashes, third parties' secrets are encrypted.
 
 pub mod authorization;
 pub mod clients;

@@ -230,7 +230,7 @@ fn connect_to_server() -> Option<PgConnection> {
 }
 
 /// The bytes of a migrated SQLite file. nextest runs each test in a process of its own; those of one test
-/// binary share the file that the first one made, beside the binary, which is made anew after each build.
+/// binary share the file that the first one created, beside the binary; each build gets a new one.
 fn sqlite_template() -> Vec<u8> {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
     let binary = std::env::current_exe().ok();

@@ -1,5 +1,5 @@
-//! A GraphQL answer as bytes (GraphQL specification section 7): what a PDS wrote is passed on in the pieces that it came
-//! in, and counts until it is sent.
+//! A GraphQL response as bytes (GraphQL specification section 7). The PDS's own text is passed on in the pieces that
+//! it came in, and counts against the memory budget until it is sent.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,24 +19,24 @@ use tokio::task::JoinHandle;
 
 use crate::http::headers::json_response;
 
-/// Pieces from this many bytes on are not copied.
+/// Pieces of at least this many bytes are not copied.
 const PIECE: usize = 512;
-/// Bytes that are given to the connection at once: it copies them.
+/// Bytes handed to the connection at once, which copies them.
 const PART: usize = 32 * 1024;
-/// How long an answer may take to be sent: while it does, it takes up what others need.
+/// How long sending a response may take: until it is sent, it occupies memory that others need.
 const SENDING: Duration = Duration::from_mins(1);
 
-/// An answer as it is written.
+/// A response under construction.
 struct Answer<'a> {
     budget: &'a Budget,
     pieces: VecDeque<Bytes>,
     open: Held,
 }
 
-/// Answers with what a request came to.
+/// Renders the result of a request as a response.
 ///
 /// # Errors
-/// [`Exhausted`], when there is no room for it.
+/// [`Exhausted`] when the memory budget is used up.
 pub(super) fn render(response: &Response, budget: &Budget) -> Result<HttpResponse, Exhausted> {
     let mut answer = Answer { budget, pieces: VecDeque::new(), open: Held::new(budget, 0, 1)? };
     answer.open.extend(b"{\"data\":")?;
@@ -86,7 +86,7 @@ impl Answer<'_> {
     }
 
     fn json(&mut self, value: &impl Serialize) -> Result<(), Exhausted> {
-        // These are numbers, names and texts of ours: all of them have a form in JSON.
+        // These are our own numbers, names and texts: all of them can be written as JSON.
         self.open.extend(&serde_json::to_vec(value).unwrap_or_else(|_| b"null".to_vec()))
     }
 
@@ -100,7 +100,7 @@ impl Answer<'_> {
     }
 }
 
-/// Pieces on their way. What is left after a while goes, and the connection breaks.
+/// The pieces being sent. After the deadline the rest is dropped, and the connection breaks.
 struct Sending {
     left: Arc<Mutex<Option<VecDeque<Bytes>>>>,
     end: JoinHandle<()>,
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(&to_bytes(short.into_body()).await.unwrap()[..], b"{\"data\":1}");
     }
 
-    /// A client that takes nothing keeps nothing from others for long.
+    /// A client that reads nothing does not occupy memory for long.
     #[tokio::test(start_paused = true)]
     async fn what_is_not_taken_goes() {
         let budget = Budget::new(1000);

@@ -1,4 +1,4 @@
-//! Bounds of arguments: a PDS answers an argument of 20 kB with an error about its own limits.
+//! Limits of arguments: a PDS answers an argument of 20 kB with an error about its own limits.
 
 use async_graphql::Result;
 use causeway_domain::Nsid;
@@ -8,10 +8,10 @@ use super::error::invalid;
 
 /// The longest record key, in bytes (atproto specification "Record Key").
 const MAX_RKEY: usize = 512;
-/// The longest other argument, in bytes. Cursors are whatever a server makes them.
+/// The longest other argument, in bytes. The format of cursors is up to the PDS.
 const MAX_TEXT: usize = 2048;
 
-/// Checks an argument that becomes a parameter or a member of this name. What is short enough is for the server to judge.
+/// Checks an argument that becomes a parameter or a member of this name. Anything short enough is left to the PDS.
 pub(super) fn check(name: &str, value: &str) -> Result<()> {
     match name {
         "collection" if Nsid::parse(value).is_err() => {
@@ -25,7 +25,7 @@ pub(super) fn check(name: &str, value: &str) -> Result<()> {
     }
 }
 
-/// Checks the arguments among the members of a method's input, and of its writes. Records are for the server to check.
+/// Checks the arguments among the members of a method's input, and of its writes. The PDS checks the records.
 pub(super) fn check_all(input: &Map<String, Value>) -> Result<()> {
     for (name, value) in input {
         match value {

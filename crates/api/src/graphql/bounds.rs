@@ -1,5 +1,5 @@
-//! What a document may be before the library looks at it: its parser follows nesting by recursion, and a stack that
-//! ends takes the whole process with it; its rules, those that limit what is asked for among them, walk through a
+//! Limits that a document is checked against before the library parses it. Its parser recurses into nested brackets,
+//! and a stack overflow ends the whole process; its validation rules, including the complexity limits, traverse a
 //! fragment again at each place that spreads it.
 
 /// The longest document, in bytes. Records go into variables, which are not part of it.
@@ -9,7 +9,7 @@ const MAX_NESTING: usize = 64;
 /// The longest name, in bytes: errors repeat names.
 const MAX_NAME: usize = 255;
 
-/// Why a document is not read.
+/// Why a document is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OutOfBounds {
     #[error("query is longer than {MAX_BYTES} bytes: send values as variables")]
@@ -20,7 +20,7 @@ pub(super) enum OutOfBounds {
     Name,
 }
 
-/// Looks at the brackets and names of a document (GraphQL specification sections 2.1.8 and 2.1.9), skipping strings
+/// Checks the brackets and names of a document (GraphQL specification sections 2.1.8 and 2.1.9), skipping strings
 /// and comments.
 pub(super) fn check(document: &str) -> Result<(), OutOfBounds> {
     if document.len() > MAX_BYTES {
@@ -60,13 +60,13 @@ const fn is_of_name(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
-/// What comes after the first byte that ends something.
+/// The text after the first byte that ends a token.
 fn after(text: &[u8], ends: impl Fn(u8) -> bool) -> &[u8] {
     text.iter().position(|byte| ends(*byte)).and_then(|end| text.get(end + 1..)).unwrap_or_default()
 }
 
-/// What comes after a string (section 2.9.4): a block, or one line. One without an end goes to the end of its line,
-/// so that nothing hides behind it.
+/// The text after a string (section 2.9.4): a block string, or one line. An unterminated string extends to the end of
+/// its line, so that it cannot hide the text after it.
 fn after_string(text: &[u8]) -> &[u8] {
     const BLOCK: &[u8] = b"\"\"\"";
     if let Some(mut inside) = text.strip_prefix(BLOCK) {
@@ -130,7 +130,7 @@ mod tests {
         ] {
             assert_eq!(check(&text), Ok(()), "{text}");
         }
-        // A string ends at its line's end, a comment too: what follows counts.
+        // Strings and comments end with their line: the text after that counts.
         for text in
             [format!("\"x\n{many}"), format!("#\n{many}"), format!("\"\" {many}"), format!("\"\\\\\" {many}")]
         {

@@ -1,4 +1,4 @@
-//! What resolvers that call the PDS share.
+//! Shared parts of the resolvers that call the PDS.
 
 use async_graphql::Context;
 use causeway_flow::upstream::relay::repository::Repository;

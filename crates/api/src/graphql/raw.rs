@@ -14,7 +14,7 @@ pub(super) struct Raw(pub(super) RawJson);
 pub(super) struct Text(RawJson);
 
 impl Text {
-    /// A member that has to be there, and be a string.
+    /// A required member, which must be a string.
     pub(super) fn read(json: Option<RawJson>) -> Option<Self> {
         json?.string().map(Self)
     }
@@ -28,8 +28,8 @@ impl Text {
     }
 }
 
-/// In an answer of ours, binary stands for JSON that is written already: [`super::answer`] copies it. Nothing else
-/// makes binary.
+/// In our responses a binary value is JSON text that is already serialized: [`super::answer`] copies it. No other
+/// value is binary.
 fn written(json: &RawJson) -> Value {
     Value::Binary(json.text().clone())
 }

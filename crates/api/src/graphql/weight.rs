@@ -1,7 +1,7 @@
-//! How much a document is when every fragment stands where it is spread.
+//! The weight of a document with every fragment expanded where it is spread.
 //!
 //! Ten fragments that each spread the next one four times are 600 bytes and a million selections, and the library
-//! visits each of them to find out that they are too many. Here each fragment is weighed once.
+//! visits each of them before it finds that they are too many. Here each fragment is weighed once.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -9,18 +9,18 @@ use std::convert::Infallible;
 use async_graphql::parser::types::{Directive, ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Positioned, ServerError, Value};
 
-/// What all operations and fragments of a document may weigh together: each selection, variable, directive and value
-/// in an argument counts 1, what a fragment holds counts at each spread; and each set of selections counts once more
-/// what fragments bring together in it, since the library compares that with each other. Tools' introspection queries
+/// The maximum weight of all operations and fragments of a document. Each selection, variable, directive and value in
+/// an argument counts 1, and the contents of a fragment count at each spread. The selections that fragments bring
+/// together in one set count once more, since the library compares them with each other. Tools' introspection queries
 /// weigh some 300.
 const MAX_WEIGHT: usize = 4000;
-/// How deep selections and spreads may follow each other; the library goes half as deep.
+/// The maximum depth of nested selections and spreads; the library allows half of it.
 const MAX_DEPTH: usize = 64;
 
 /// Refuses a document that is too heavy, or whose fragments spread each other in a circle.
 ///
 /// # Errors
-/// That it is too complex.
+/// When the document is too complex.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
     let mut scale = Scale { document, fragments: HashMap::new() };
     let mut total = 0_usize;
@@ -34,7 +34,7 @@ pub(super) fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
         total = sum([total, sum(variables), directives(&operation.directives)]);
         total = sum([total, scale.set(&operation.selection_set, 0).all]);
     }
-    // Those that nothing spreads, too: they are checked all the same.
+    // Unused fragments count, too: the library validates them all the same.
     for name in document.fragments.keys() {
         total = sum([total, scale.fragment(name.as_str(), 0).all]);
     }
@@ -46,7 +46,7 @@ pub(super) fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
     Err(ServerError::new(text, None))
 }
 
-/// What the arguments of a field or directive weigh. (The library does not export the type of their values.)
+/// The weight of the arguments of a field or directive. (The library does not export the type of their values.)
 macro_rules! arguments {
     ($arguments:expr) => {
         sum($arguments.iter().map(|(_, argument)| {
@@ -56,7 +56,7 @@ macro_rules! arguments {
     };
 }
 
-/// What a set of selections weighs.
+/// The weight of a set of selections.
 #[derive(Clone, Copy, Default)]
 struct Weight {
     all: usize,
@@ -64,12 +64,12 @@ struct Weight {
     together: usize,
 }
 
-/// More than anything may weigh.
+/// A weight above every limit.
 const ENDLESS: Weight = Weight { all: usize::MAX, together: usize::MAX };
 
 struct Scale<'a> {
     document: &'a ExecutableDocument,
-    /// What was weighed; while it is being weighed, it is endless: it spreads itself.
+    /// The weight of each fragment. It is infinite while the fragment is being weighed, in case it spreads itself.
     fragments: HashMap<&'a str, Weight>,
 }
 
@@ -119,7 +119,7 @@ fn directives(directives: &[Positioned<Directive>]) -> usize {
     sum(directives.iter().map(|directive| sum([1, arguments!(directive.node.arguments)])))
 }
 
-/// Its brackets were counted before it was parsed, so that this does not go deep.
+/// The nesting was limited before the document was parsed, which bounds this recursion.
 fn value(of: &Value) -> usize {
     let inside = match of {
         Value::List(items) => sum(items.iter().map(value)),
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn fragments_count_at_each_place_and_are_weighed_once() {
         assert_eq!(weighs(&tower(3, 4)), Ok(()));
-        // Whoever expands these does not come back.
+        // Expanding these would never end.
         for (depth, times) in [(10, 4), (40, 10), (26, 2), (1000, 100)] {
             let refused = weighs(&tower(depth, times)).unwrap_err();
             assert!(refused.message.contains("too complex"), "{depth} {times}: {refused}");

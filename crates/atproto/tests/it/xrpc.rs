@@ -236,7 +236,7 @@ async fn interim_answers_are_no_answers() {
             [Reply::json(200, &json!({})).header("connection", "etag").header("etag", "e")],
         );
         let answer = us.get().await.unwrap();
-        assert_eq!(answer.header("connection"), Some("etag"), "whoever passes it on has to know");
+        assert_eq!(answer.header("connection"), Some("etag"), "the caller has to know it");
         assert_eq!(us.upstream.connections(), before + 1, "nothing is sent on that connection any more");
     }
     for status in [407, 408, 421, 425, 600, 999] {

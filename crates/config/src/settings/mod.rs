@@ -184,7 +184,7 @@ fn annotate(arg: Arg) -> Arg {
     arg.help(format!("{meaning}{NOTE}{}] [default: {default}]", setting.env))
 }
 
-/// What separates a help text from its notes.
+/// The separator between a help text and its notes.
 const NOTE: &str = " [env: ";
 
 /// The setting a flag belongs to; `None` for flags of other commands.

@@ -1,4 +1,4 @@
-//! What is left of deleted clients: sessions, which end, and rows.
+//! The remaining data of deleted clients: sessions, which are ended, and rows.
 
 use causeway_domain::Timestamp;
 use causeway_store::clients::{self, Purged};

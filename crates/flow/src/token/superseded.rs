@@ -41,7 +41,7 @@ pub(crate) fn end_grant(
 /// Logs the end of a grant and revokes its session upstream, after the end is committed.
 pub(crate) async fn follow_up(ctx: &Ctx, session: &SessionHead) {
     trace::correlate(session.correlation_id.as_ref());
-    tracing::warn!(session = %session.session_id, "a used code, or a used or superseded token, came again: its grant is revoked");
+    tracing::warn!(session = %session.session_id, "a used code, or a used or superseded token, was presented again: its grant is revoked");
     revocation::revoke_soon(ctx, &session.session_id).await;
 }
 

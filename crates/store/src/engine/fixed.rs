@@ -1,7 +1,7 @@
 //! Statements whose text never changes: written once, and prepared once on each connection.
 //!
-//! Left to itself, diesel writes a statement's text anew several times at each execution on a
-//! multi-connection, and prepares every UPDATE anew, because the text of one might differ the next
+//! By default, diesel generates a statement's text several times at each execution on a
+//! multi-connection, and prepares every UPDATE again, because the text of one might differ the next
 //! time. On SQLite that takes longer than what the statement does.
 
 use std::marker::PhantomData;

@@ -43,7 +43,7 @@ impl fmt::Display for SchemaState {
             Self::Current => f.write_str("the schema is current"),
             Self::Compatible { unknown } => write!(
                 f,
-                "the schema is newer than this version, and made so that it may run beside the newer one ({})",
+                "the schema is newer than this version, which may run beside the newer one ({})",
                 unknown.join(", ")
             ),
             Self::Ahead { unknown } => write!(

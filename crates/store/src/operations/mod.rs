@@ -1,4 +1,4 @@
-//! What the operator and the server itself keep: audit events, keys, nodes and sweeps.
+//! Data of the operator and of the server itself: audit events, keys, nodes and sweeps.
 
 pub mod admin;
 pub mod audit;

@@ -135,7 +135,7 @@ fn an_event_that_commits_late_comes_late() {
     });
 }
 
-/// A process that hangs while it orders the events of one client keeps those of others from nobody.
+/// A process that hangs while it orders the events of one client does not delay the events of other clients.
 #[test]
 fn clients_are_ordered_one_by_one() {
     on_postgres(|world| async move {

@@ -166,7 +166,7 @@ fn another_process_that_writes_to_the_file_keeps_nobody_waiting() {
         let (writes, read, ready) = tokio::join!(writes, is_there(&store, "before"), store.ready());
         assert!(began.elapsed() < TIMEOUT + SLACK, "{:?}", began.elapsed());
         assert!(writes.iter().all(|write| write.as_ref().is_err_and(StoreError::is_retryable)), "{writes:?}");
-        assert!(read.unwrap(), "whoever reads does not notice");
+        assert!(read.unwrap(), "readers do not notice");
         assert!(ready.is_err(), "it cannot be written to");
         drop(lock);
         while insert(&store, "after").await.is_err() {}
@@ -244,7 +244,7 @@ fn no_more_wait_than_may() {
     }
 }
 
-/// Readers that overlap leave no moment at which SQLite begins its log anew.
+/// Overlapping readers leave no moment at which SQLite can restart its log.
 #[test]
 fn the_log_of_sqlite_stays_short_under_readers() {
     let database = TestDatabase::sqlite();

@@ -56,7 +56,7 @@ async fn old_values(world: &World, ring: &EncryptionKeyRing, column: EncryptedCo
     all
 }
 
-/// Encrypts values anew; how many were swapped, and which do not open.
+/// Re-encrypts values; returns how many were replaced, and which cannot be decrypted.
 async fn reencrypt_values(
     world: &World,
     ring: &EncryptionKeyRing,

@@ -85,7 +85,7 @@ struct Pass {
 }
 
 impl Operator<'_> {
-    /// Reencrypts what older keys of the ring have encrypted. `tell` is called with the progress.
+    /// Re-encrypts the values that older keys of the ring encrypted, and reports the progress.
     ///
     /// # Errors
     /// When the database does not answer: values reencrypted by then stay so.
