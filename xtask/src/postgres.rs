@@ -61,7 +61,7 @@ fn url(port: u16) -> String {
     format!("postgres://postgres@127.0.0.1:{port}/postgres")
 }
 
-/// The directory with `initdb` and `postgres`. Debian keeps them out of `PATH`, one directory a version.
+/// The directory with `initdb` and `postgres`. On Debian they are not in `PATH`, and each version has a directory.
 fn find_binaries() -> Option<PathBuf> {
     if let Some(directory) =
         process::find_in_path("initdb").filter(|directory| directory.join("postgres").is_file())

@@ -99,7 +99,7 @@ mod tests {
             .collect();
         assert_eq!(described, served);
         let known: BTreeSet<_> = routes::table().into_iter().map(|(path, _)| path).collect();
-        assert!(OF_PAGES.iter().all(|path| known.contains(path)), "a page is gone");
+        assert!(OF_PAGES.iter().all(|path| known.contains(path)), "a page is missing");
     }
 
     /// Every reference resolves, and every operation has a name of its own.

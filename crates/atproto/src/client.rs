@@ -75,7 +75,7 @@ impl AtprotoClient {
     /// and [`AtprotoClient::server_of_pds`].
     ///
     /// # Errors
-    /// Any [`ResolveError`]; [`ResolveError::HandleMismatch`] when the handle's account goes by another one.
+    /// Any [`ResolveError`]; [`ResolveError::HandleMismatch`] when the handle's account uses another handle.
     #[tracing::instrument(name = "atproto.resolve", skip_all)]
     pub async fn resolve(&self, input: &SignInInput) -> Result<Target, ResolveError> {
         let identity = match input {

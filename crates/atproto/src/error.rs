@@ -12,13 +12,13 @@ pub enum ResolveError {
     /// The handle's DNS records name several DIDs.
     #[error("the handle's DNS records name more than one account")]
     HandleAmbiguous,
-    /// The handle leads to an account that goes by another handle.
+    /// The handle leads to an account that uses another handle.
     #[error("the handle leads to an account that does not use this handle")]
     HandleMismatch,
     /// There is no such DID.
     #[error("this DID does not exist")]
     DidNotFound,
-    /// The DID was deactivated for good.
+    /// The DID was deactivated permanently.
     #[error("this DID is deactivated")]
     DidDeactivated,
     /// The DID is too long for a `sub` claim (OpenID Connect Core section 2).
@@ -46,7 +46,7 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    /// Whether an account that existed is gone now, by its own document or the directory's answer. Any other
+    /// Whether an account that existed no longer does, by its own document or the directory's response. Any other
     /// error says nothing about the account: one of our settings or a name server may be wrong for a while.
     pub const fn is_gone(&self) -> bool {
         matches!(self, Self::DidDeactivated | Self::NoPds)

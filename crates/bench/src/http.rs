@@ -80,7 +80,7 @@ impl Connection {
     /// Connects to `HOST:PORT`.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When nothing listens there.
     pub(crate) async fn open(address: &str) -> Result<Self> {
         let stream =
             TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;

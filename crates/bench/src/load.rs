@@ -147,7 +147,7 @@ impl Moment {
     }
 }
 
-/// Signal to stop, set when the time is over or a traffic has run out of requests.
+/// Signal to stop, set when the time is up or a traffic has run out of requests.
 #[derive(Default)]
 struct Stop {
     set: AtomicBool,

@@ -3,7 +3,7 @@
 //! A setting has one name everywhere: `--external-url` on the command line, `CAUSEWAY_EXTERNAL_URL` in the
 //! environment, `external-url` (or `external_url`) in the TOML file. Flags win over the environment, the
 //! environment over the file, the file over the default. An environment variable that is set but empty
-//! counts as unset, and one that begins with `CAUSEWAY_` and is no setting is refused.
+//! counts as unset, and one that begins with `CAUSEWAY_` but is not a setting is refused.
 //!
 //! [`Settings`] is what clap parses, [`Config::load`] merges it with the other layers and checks every value,
 //! and each refusal is a [`ConfigError`]: one line that names the setting and the fix.

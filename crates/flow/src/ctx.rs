@@ -201,7 +201,7 @@ impl Ctx {
         self.0.tasks.spawn_on(work, &self.0.runtime)
     }
 
-    /// Starts work that lasts as long as the server runs; nobody waits for its end.
+    /// Starts work that lasts as long as the server runs; its end is not awaited.
     pub(crate) fn start_for_good(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.runtime.spawn(work);
     }

@@ -8,7 +8,7 @@ use causeway_store::StoreError;
 pub enum Class {
     /// The client or the user: the answer says what to do.
     Client,
-    /// A rule: refused for good.
+    /// A rule: refused permanently.
     Denied,
     /// The PDS or the authorization server.
     Upstream,

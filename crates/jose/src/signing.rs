@@ -24,7 +24,7 @@ pub enum SigningKey {
 }
 
 impl SigningKey {
-    /// A fresh key. An RSA key takes a good part of a second: keep it off the async workers.
+    /// A fresh key. Generating an RSA key takes a large part of a second: keep it off the async workers.
     ///
     /// # Errors
     /// [`JoseError::Crypto`] when the cryptographic library fails.
@@ -38,7 +38,7 @@ impl SigningKey {
     /// Reads a private JWK as [`SigningKey::private_jwk`] writes it.
     ///
     /// # Errors
-    /// [`JoseError::InvalidKey`] when it is no private key of this algorithm.
+    /// [`JoseError::InvalidKey`] when it is not a private key of this algorithm.
     pub fn from_private_jwk(alg: SigningAlg, jwk: &Secret) -> Result<Self, JoseError> {
         match alg {
             SigningAlg::Rs256 => RsaKey::from_private_jwk(jwk).map(Self::Rsa),

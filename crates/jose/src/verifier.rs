@@ -24,7 +24,7 @@ pub(crate) enum Verifier {
 }
 
 impl Verifier {
-    /// From coordinates of 32 bytes each, in base64url; `None` when that is no point of the curve.
+    /// From coordinates of 32 bytes each, in base64url; `None` when that is not a point on the curve.
     pub(crate) fn p256(x: &str, y: &str) -> Option<Self> {
         let group = p256::group()?;
         // SEC 1 section 2.3.3: uncompressed.

@@ -45,7 +45,7 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) -> Logging {
     let logging = Logging { filter: handle, sampler: sampler.clone() };
     let terminal = stderr().is_terminal();
     let format = config.log_format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
-    // A log that cannot be written is no reason for anything else to fail: without this, a line that fails is
+    // A log that cannot be written must not make anything else fail: without this, a line that fails is
     // reported to the same place, and that panics.
     let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = match format {
@@ -71,7 +71,7 @@ pub(crate) fn init(config: &Config, traces: Option<&Traces>) -> Logging {
 }
 
 /// Logs a panic as an ordinary line within its request. It has the location and not the message, which may
-/// quote the data at hand, such as a token. `RUST_BACKTRACE=1` adds the backtrace.
+/// quote the data being processed, such as a token. `RUST_BACKTRACE=1` adds the backtrace.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let trace = Backtrace::capture();
     let trace = (trace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&trace));

@@ -282,7 +282,7 @@ struct Name {
 }
 
 /// The migrated database that the others are copies of. Other processes with the same migrations
-/// share it for a while; nobody connects to it.
+/// share it for a while; no one connects to it.
 fn template(admin: &mut PgConnection) -> String {
     static TEMPLATE: Mutex<Option<(String, i64)>> = Mutex::new(None);
     let mut known = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,7 +313,7 @@ fn template(admin: &mut PgConnection) -> String {
         migrate::up(&making.url).expect("the migrations run on PostgreSQL");
         let name = format!("causeway_test_{now}_{suffix}");
         if let Some(made) = &making.database {
-            // The server may not have noticed yet that the migrating connection is gone.
+            // The server may not have noticed yet that the migrating connection was closed.
             let sql = format!("ALTER DATABASE {made} RENAME TO {name}");
             let mut renamed = admin.batch_execute(&sql);
             for _ in 0..50 {

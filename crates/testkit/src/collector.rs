@@ -151,7 +151,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // The stop command is sent by this call; nobody waits for the end.
+        // The stop command is sent by this call; the end is not awaited.
         drop(self.handle.stop(false));
     }
 }

@@ -121,7 +121,7 @@ impl DocumentServer {
 
 impl Drop for DocumentServer {
     fn drop(&mut self) {
-        // Sent when it is made; nobody waits for the end.
+        // Sent when it is made; the end is not awaited.
         drop(self.handle.stop(false));
     }
 }

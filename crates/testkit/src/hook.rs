@@ -62,7 +62,7 @@ impl Hook {
 
 impl Drop for Hook {
     fn drop(&mut self) {
-        // The stop command is sent by this call; nobody waits for the end.
+        // The stop command is sent by this call; the end is not awaited.
         drop(self.handle.stop(false));
     }
 }

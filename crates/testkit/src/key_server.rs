@@ -72,7 +72,7 @@ impl KeyServer {
 
 impl Drop for KeyServer {
     fn drop(&mut self) {
-        // The stop command is sent by this call; nobody waits for the end.
+        // The stop command is sent by this call; the end is not awaited.
         drop(self.handle.stop(false));
     }
 }

@@ -182,7 +182,7 @@ impl SignInInput {
 from_text!(SignInInput, IdentityError);
 as_text!(SignInInput);
 
-/// The part after `at://` (RFC 3986 section 3.1: schemes in any case); `None` when the text is no such URI.
+/// The part after `at://` (RFC 3986 section 3.1: schemes in any case); `None` when the text is not such a URI.
 pub fn in_at_uri(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     scheme.eq_ignore_ascii_case("at").then_some(rest)

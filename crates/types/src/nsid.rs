@@ -56,7 +56,7 @@ impl Nsid {
         &self.0
     }
 
-    /// The bytes of the name in lower case: what every comparison of names goes by.
+    /// The bytes of the name in lower case: the basis of every comparison of names.
     fn folded(&self) -> impl Iterator<Item = u8> {
         self.0.bytes().map(|byte| byte.to_ascii_lowercase())
     }

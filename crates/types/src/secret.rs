@@ -148,7 +148,7 @@ impl<K: TokenKind> PlainToken<K> {
     /// A fresh token with 256 random bits behind its creation time.
     ///
     /// Tokens created together are adjacent in an index: rows of one commit share a page or two, however many
-    /// rows there are. The time is no secret: `expires_in` reveals the second as well.
+    /// rows there are. The time is not secret: `expires_in` reveals the second as well.
     pub fn issued(rng: &dyn Rng, at: UnixMillis) -> Self {
         let text = format!("{}{}{}", K::PREFIX, time_prefix::of(at), rng.base64url::<32>());
         Self(Zeroizing::new(text), PhantomData)

@@ -1,4 +1,4 @@
-//! Redirects to the name of the loopback address that the server goes by: cookies are per host name.
+//! Redirects to the server's own name for the loopback address: cookies are per host name.
 
 use actix_web::HttpRequest;
 use actix_web::body::{EitherBody, MessageBody};

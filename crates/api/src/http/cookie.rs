@@ -9,7 +9,7 @@ use cookie::{Cookie, SameSite};
 
 use crate::state::AppState;
 
-/// How long a browser keeps it: a year.
+/// How long a browser stores it: a year.
 const MAX_AGE: Duration = Duration::days(365);
 
 /// A browser, already known or new.

@@ -98,7 +98,7 @@ impl Params {
     }
 
     /// Reads the named parameters of a query that another server wrote and a browser delivered: there is
-    /// nobody to report an error to. Other parameters and control characters are ignored; a parameter that is
+    /// no one to report an error to. Other parameters and control characters are ignored; a parameter that is
     /// sent twice with different values counts as left out.
     pub(crate) fn of_answer(req: &HttpRequest, names: &[&str]) -> Self {
         let mut params: Vec<(String, String)> = Vec::new();

@@ -16,7 +16,7 @@ pub(super) const NO_LABELS: [(&str, &str); 0] = [];
 pub(super) enum Unit {
     /// Seconds; they are counted in microseconds.
     Seconds,
-    /// Sizes, as they are counted.
+    /// Sizes.
     Sizes,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Families<'a> {
         Self(encoder)
     }
 
-    /// Values that only grow. The name goes without `_total`, which its samples get.
+    /// Values that only grow. The name is without `_total`, which its samples get.
     pub(super) fn counter<L: EncodeLabelSet, V: EncodeCounterValue>(
         &mut self,
         name: &str,
@@ -73,7 +73,7 @@ impl<'a> Families<'a> {
         Ok(())
     }
 
-    /// What never changes, in labels. The name goes without `_info`, which its sample gets.
+    /// Constant labels. The name is without `_info`, which its sample gets.
     pub(super) fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
     }

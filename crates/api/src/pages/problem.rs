@@ -5,7 +5,7 @@
 pub enum Problem {
     /// The app's request is at fault.
     App,
-    /// The app asks whether somebody is signed in, and nobody ever was in this browser.
+    /// The app asks whether a user is signed in, and none ever was in this browser.
     NotSignedInHere,
     /// The answer arrived in an unknown browser.
     OtherBrowser,

@@ -362,7 +362,7 @@ mod tests {
         );
     }
 
-    /// Resource scopes are in the operator's words; one that the operator has since removed goes by its name.
+    /// Resource scopes are in the operator's words; one that the operator has since removed is shown by its name.
     #[test]
     fn scopes_of_resources() {
         assert_eq!(

@@ -29,7 +29,7 @@ pub(crate) enum ClaimsError {
     /// Not JSON of the form that the specification gives it.
     #[error("claims must be a JSON object with the members userinfo and id_token, objects of claims")]
     Form,
-    /// A `sub` that nobody has.
+    /// A `sub` that no account has.
     #[error("claims requests a sub that no account has: use DIDs, and the same one in userinfo and id_token")]
     Sub,
     /// An essential `acr` with a value (section 5.5.1.1).

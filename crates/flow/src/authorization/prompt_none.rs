@@ -1,7 +1,7 @@
 //! `prompt=none`: an answer without showing the user any page (OpenID Connect Core section 3.1.2.1).
 //!
 //! It succeeds only with a live grant of this client in this browser that covers the requested scope, and
-//! whose user consented to an answer to this same origin, since nobody sees now where it goes. The new code
+//! whose user consented to an answer to this same origin, since no user sees now where it is sent. The new code
 //! is for that grant's session: the authorization server is not asked.
 
 use crate::authorization::open_redirect;

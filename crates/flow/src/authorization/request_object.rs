@@ -134,7 +134,7 @@ fn texts(value: Option<Value>) -> Vec<String> {
         Some(Value::Array(values)) => values,
         Some(value) => vec![value],
     };
-    // A value that is no text is no resource either, and is refused as such.
+    // A value that is not a string is not a resource either, and is refused as such.
     values.into_iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
 }
 

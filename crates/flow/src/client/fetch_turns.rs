@@ -64,7 +64,7 @@ impl FetchTurns {
     async fn wait_for(&self, address: Option<IpAddr>, url: &Url) -> Option<Turn> {
         let host = url.host_str().unwrap_or_default().to_owned();
         let waiting = async {
-            // The requester's own share first: nobody takes more than that to the shared queue.
+            // The requester's own share first: no one takes more than that to the shared queue.
             let address = self.addresses.enter(address.map(network)).await?;
             let host = self.hosts.enter(host).await?;
             let one = Arc::clone(&self.all).acquire_owned().await.ok()?;

@@ -8,7 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::revocation;
 
-/// Sessions that one step ends, or rows that it deletes: few enough not to hold up a running server.
+/// Sessions that one step ends, or rows that it deletes: few enough not to delay a running server.
 const BATCH: i64 = 100;
 /// Steps of the deletion of a client that follow the request at once; the rest waits for the next [`purge`].
 const PURGE_SOON: usize = 20;

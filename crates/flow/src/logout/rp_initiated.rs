@@ -300,7 +300,7 @@ async fn accounts(
         _ => false,
     };
     let meant: Vec<_> = accounts.iter().filter(is_meant).cloned().collect();
-    // A hint that matches no account is no reason to leave anyone signed in.
+    // A hint that matches no account must not leave anyone signed in.
     Ok(if meant.is_empty() { accounts } else { meant })
 }
 

@@ -1,5 +1,5 @@
-//! Requests that clients receive: one queue a client, so that a receiver which never answers delays its own client and
-//! nobody else's.
+//! Requests that clients receive: one queue a client, so that a receiver that never answers delays only its
+//! own client.
 //!
 //! Waiting deliveries are in the database; a queue is a task that claims a client's due deliveries and sends
 //! them, a few at a time, until none is due. A receiver has to answer before it gets more than one at a time,

@@ -88,7 +88,7 @@ impl IssuerKeys {
 
     fn forget(&self) {
         if let Some((_, since)) = &mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Read again, with what was parsed already at hand.
+            // Read again, reusing what was already parsed.
             *since = since.checked_sub(LIFETIME).unwrap_or(*since);
         }
     }

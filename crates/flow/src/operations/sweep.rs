@@ -11,7 +11,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::events::EVENT_SECONDS;
 
-/// Rows that one sweep step deletes from each table: few enough not to hold up other writes.
+/// Rows that one sweep step deletes from each table: few enough not to delay other writes.
 const SWEEP_BATCH: i64 = 200;
 
 /// Sweeps until nothing is left to sweep, including what is left of deleted clients.

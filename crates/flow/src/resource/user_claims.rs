@@ -42,7 +42,7 @@ pub(crate) enum Asking {
 }
 
 /// The claims that the scope of a token covers. The email address is fetched from the PDS: when that does not
-/// answer, or with something that is no address, both email claims are left out, as unavailable claims are
+/// answer, or with something that is not an address, both email claims are left out, as unavailable claims are
 /// (section 5.3.2).
 pub(crate) async fn of(ctx: &Ctx, bearer: &Bearer, handle: Option<&Handle>, asking: Asking) -> UserClaims {
     let scope = &bearer.token.scope;

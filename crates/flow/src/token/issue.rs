@@ -91,7 +91,7 @@ pub(crate) async fn issue<G: Grant>(
 }
 
 /// The grant as it stands now, for a client whose access tokens are signed. `None` for other clients, or when
-/// the grant would be refused, so that nothing is signed in vain.
+/// the grant would be refused, so that nothing is signed needlessly.
 async fn preview<G: Grant>(
     ctx: &Ctx,
     grant: &Arc<G>,

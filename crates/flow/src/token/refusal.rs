@@ -153,7 +153,7 @@ pub enum RefreshRefusal {
     /// `refresh_token` is missing.
     #[error("refresh_token is missing")]
     Missing,
-    /// A refresh token that is unknown, another client's, revoked, or used for good.
+    /// A refresh token that is unknown, another client's, revoked, or used up.
     #[error("the refresh token is unknown, revoked, already used, or was issued to another client")]
     Unknown,
     /// A refresh token that is too old.

@@ -35,7 +35,7 @@ impl From<StoreError> for RevokeError {
     }
 }
 
-/// Revokes a token of an authenticated client. A token that is unknown or another client's is no error
+/// Revokes a token of an authenticated client. A token that is unknown or another client's is not an error
 /// (RFC 7009 section 2.2), and stays as it is.
 ///
 /// Revoking a refresh token ends its whole grant, including the session at the user's authorization server

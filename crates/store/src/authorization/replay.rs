@@ -34,7 +34,7 @@ pub fn was_used(c: &mut AnyConnection, once: &ReplayKey) -> Result<bool, StoreEr
 }
 
 /// Same as [`consume_once`], for values that may be lost in a crash: among all processes of a deployment one
-/// gets it, but nobody waits for the disk. On the embedded database, which has one process, the caller's own
+/// gets it, but no caller waits for the disk. On the embedded database, which has one process, the caller's own
 /// memory has decided already, and nothing is written.
 ///
 /// # Errors

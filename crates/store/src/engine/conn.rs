@@ -38,7 +38,7 @@ pub(crate) enum SqliteRole {
 }
 
 /// The file behind an open SQLite database. When it is moved, deleted or replaced, connections go on with a
-/// file that nobody will ever see again: reporting that is better than losing writes.
+/// file that no process will open again: reporting that is better than losing writes.
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseFile {
     path: PathBuf,

@@ -36,7 +36,7 @@ macro_rules! fixed {
 }
 pub(crate) use fixed;
 
-/// One line of code with a statement: diesel's cache of prepared statements goes by this type.
+/// One line of code with a statement: diesel's cache of prepared statements is keyed by this type.
 pub(crate) trait Site: 'static {
     /// The statement's text.
     fn text() -> &'static Text;

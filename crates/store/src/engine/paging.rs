@@ -1,4 +1,4 @@
-//! Paged lists: each page begins after the last row of the one before, wherever that row is by now.
+//! Paged lists: each page begins after the last row of the previous one, wherever that row is by now.
 
 /// The requested page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     /// A caller that must not wait gets an idle connection together with the right to use it: in between,
-    /// nobody can take it away and have a new one opened on an async worker.
+    /// no other caller can take it and open a new one on an async worker.
     #[test]
     fn what_is_idle_is_taken_at_once_or_not_at_all() {
         let made = Arc::new(AtomicU32::new(0));

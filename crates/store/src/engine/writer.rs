@@ -10,7 +10,7 @@
 //! back its own changes alone. When the next batch fails as well, more and more batches have savepoints from
 //! the start ([`SavepointBackoff`]), so that deliberate failures do not make everybody's work three times as long.
 //!
-//! SQLite itself may end the transaction (disk full, I/O error, no memory): then the savepoint is gone too, and every
+//! SQLite itself may end the transaction (disk full, I/O error, no memory): then the savepoint no longer exists either, and every
 //! caller of the batch gets a retryable error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(first, 1_700_000_000_000_017);
         assert_eq!(place_after(first, 18, at), first + 1);
         assert_eq!(place_after(first, 18, at - 60), first + 1, "a clock that is behind");
-        assert_eq!(place_after(first, 16, at), first + 999_999, "numbers that begin anew");
+        assert_eq!(place_after(first, 16, at), first + 999_999, "numbers that restart");
         assert_eq!(place_after(first, 17, at + 1), first + 1_000_000);
     }
 }

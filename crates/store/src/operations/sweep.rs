@@ -1,4 +1,4 @@
-//! Clean-up: expired rows are deleted in small batches, and sessions that nobody can use any more are ended.
+//! Clean-up: expired rows are deleted in small batches, and sessions that can no longer be used are ended.
 //! Every query is served by an index and bounded by the size of a batch.
 
 use causeway_domain::grant::AUTH_REQUEST_SECONDS;
@@ -18,9 +18,9 @@ const DAY: i64 = 86_400;
 
 /// Seconds for which the rows of an ended session are retained after its revocation.
 pub const ENDED_SESSION_SECONDS: i64 = 30 * DAY;
-/// Seconds for which a dynamically registered client is retained that nobody signs in to.
+/// Seconds for which a dynamically registered client is retained that no user signs in to.
 pub const UNUSED_CLIENT_SECONDS: i64 = 30 * DAY;
-/// Seconds for which an unregistered client is retained that nobody signs in to.
+/// Seconds for which an unregistered client is retained that no user signs in to.
 pub const UNUSED_DOCUMENT_SECONDS: i64 = DAY;
 
 /// Result of a sweep.
@@ -94,14 +94,14 @@ const ABANDONED: &str = "SELECT session_id AS id FROM upstream_session \
 const IDLE: &str = "SELECT session_id AS id FROM upstream_session \
     WHERE session_kind = 'device' AND state <> 'ended' AND last_used_at <= $1 \
     ORDER BY last_used_at LIMIT $2";
-/// Clients registered over HTTP long ago that nobody ever signed in to, or not for as long as anything is
+/// Clients registered over HTTP long ago that no user ever signed in to, or not for as long as anything is
 /// retained. Each subquery reads one entry of an index.
 const UNUSED_CLIENTS: &str = "SELECT client_id AS id FROM oauth_client \
     WHERE registration_access_token IS NOT NULL AND updated_at <= $1 \
     AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     AND (SELECT t.client_id FROM oauth_access_token t WHERE t.client_id = oauth_client.client_id LIMIT 1) IS NULL \
     ORDER BY updated_at LIMIT $2";
-/// Clients known by their own document that nobody signed in to.
+/// Clients known by their own document that no user signed in to.
 const UNUSED_DOCUMENTS: &str = "SELECT client_id AS id FROM oauth_client \
     WHERE document_checked_at IS NOT NULL AND document_checked_at <= $1 \
     AND (SELECT s.client_id FROM upstream_session s WHERE s.client_id = oauth_client.client_id LIMIT 1) IS NULL \
@@ -198,7 +198,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Deletes old ended sessions with all their rows; the head goes last, when no other row is left.
+    /// Deletes old ended sessions with all their rows; the head is deleted last, when no other row is left.
     fn delete_bygone(&mut self) -> Result<(), StoreError> {
         for OfSession { table, key, by, head } in OF_SESSION {
             let (by, head) = (by.join(", "), head.join(", "));

@@ -208,7 +208,7 @@ fn insert_iteration(
     Ok(())
 }
 
-/// Adds an iteration and wipes the secrets of the one before it; earlier ones were wiped in their turn.
+/// Adds an iteration and wipes the secrets of the previous one; earlier ones were wiped before.
 fn replace_secrets(
     c: &mut AnyConnection,
     ring: &EncryptionKeyRing,

@@ -38,7 +38,7 @@ pub struct Failures {
     pub refused_since: Option<Timestamp>,
 }
 
-/// Records a failed refresh. `pause` computes the new cooldown from the one before
+/// Records a failed refresh. `pause` computes the new cooldown from the previous one
 /// ([`Cooldown::after_failure`]). `None`, with nothing changed, when the head has moved since or another
 /// caller has taken the lease with this `fence`.
 ///

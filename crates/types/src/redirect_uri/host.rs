@@ -31,7 +31,7 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether a URL's host is no one party's everywhere: this machine however it is written, an address or a name that
+/// Whether a URL's host does not belong to one party everywhere: this machine however it is written, an address or a name that
 /// means another machine in each network (RFC 1918, RFC 4193, RFC 6598, RFC 6761, RFC 6762, RFC 8375).
 pub fn is_local(url: &Url) -> bool {
     match url.host() {

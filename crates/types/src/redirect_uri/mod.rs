@@ -24,7 +24,7 @@ pub enum RedirectUriError {
     /// `http` to something that is not this machine.
     #[error("must use https; http is for loopback addresses only (127.0.0.1, [::1], localhost)")]
     PlainHttp,
-    /// A scheme that runs code, or that no app goes by (RFC 8252 section 7.1).
+    /// A scheme that runs code, or that no app can own (RFC 8252 section 7.1).
     #[error(
         "has a scheme that is not allowed; use https, or the private scheme of an app: a reversed domain name such as com.example.app:/cb, or a word as in example://cb"
     )]
@@ -139,7 +139,7 @@ impl RedirectUri {
 
 text_type!(RedirectUri, RedirectUriError);
 
-/// Whether a text is `scheme://` and then something that is no path.
+/// Whether a text is `scheme://` and then something that is not a path.
 fn has_authority(text: &str, scheme: &str) -> bool {
     let rest = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
     rest.is_some_and(|rest| !rest.starts_with('/'))

@@ -89,7 +89,7 @@ pub(super) enum PrivateScheme {
 }
 
 impl PrivateScheme {
-    /// Reads a scheme; `None`: no app goes by it.
+    /// Reads a scheme; `None`: no app can own it.
     pub(super) fn read(scheme: &str) -> Option<Self> {
         let first = scheme.split('.').next().unwrap_or_default();
         if CODE.contains(&first) || SYSTEM.iter().any(|start| scheme.starts_with(start)) {

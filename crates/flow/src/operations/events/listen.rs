@@ -98,7 +98,7 @@ pub struct Listener {
 
 impl Listener {
     /// Waits for the next events. `None`: the stream ends, because the server stops, the client is no longer
-    /// subscribed or has opened too many other streams, or the database fails for good. Nothing is lost when
+    /// subscribed or has opened too many other streams, or the database fails permanently. Nothing is lost when
     /// the caller stops waiting.
     pub async fn next(&mut self) -> Option<Vec<Event>> {
         loop {

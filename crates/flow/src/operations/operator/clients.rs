@@ -50,7 +50,7 @@ impl ClientDescription {
     }
 
     /// Validates the description. Its scope must be within the rules, or the one that the client had
-    /// `before`: a maximum that was lowered since is no reason to refuse a change of something else.
+    /// `before`: a maximum that was lowered since must not block a change of something else.
     fn check(
         self,
         rules: ClientRules<'_>,

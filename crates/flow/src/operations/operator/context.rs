@@ -7,7 +7,7 @@ use causeway_store::operations::audit::{Actor, AuditEvent};
 use crate::ctx::Ctx;
 use crate::operations::audit;
 
-/// Rows that one transaction changes: few enough not to hold up a running server.
+/// Rows that one transaction changes: few enough not to delay a running server.
 pub(super) const BATCH: i64 = 100;
 
 /// The operator, acting at one moment.

@@ -88,7 +88,7 @@ impl Operator<'_> {
     /// Re-encrypts the values that older keys of the ring encrypted, and reports the progress.
     ///
     /// # Errors
-    /// When the database does not answer: values reencrypted by then stay so.
+    /// When the database does not answer: values re-encrypted by then stay re-encrypted.
     pub async fn reencrypt(
         &self,
         ring: &EncryptionKeyRing,

@@ -81,7 +81,7 @@ impl CallbackError {
     }
 }
 
-/// Why a sign-in failed for good; sent to the client as an error.
+/// Why a sign-in failed; sent to the client as an error.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("the response came from another authorization server than the request was sent to")]

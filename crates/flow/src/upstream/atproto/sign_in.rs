@@ -37,7 +37,7 @@ use url::Url;
 /// Why a user could not be sent to their authorization server. They can try again on the same page.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// The input is no handle, DID or server address.
+    /// The input is not a handle, a DID or a server address.
     #[error("{0}")]
     Input(#[from] IdentityError),
     /// The input does not resolve, or resolves inconsistently.
@@ -116,7 +116,7 @@ pub enum SignInTrouble {
     NoInput,
     /// The input begins like a DID and is none.
     NotADid,
-    /// The input is no handle.
+    /// The input is not a handle.
     NotAHandle,
     /// The input is a web address, but not that of a server.
     NotAServer,
@@ -211,7 +211,7 @@ pub async fn start(ctx: &Ctx, request: &AuthRequest, typed: &str) -> Result<Url,
     send(ctx, request, SignInInput::parse(typed)?, None).await
 }
 
-/// The host that a page has to show before the user is sent there: for a client that nobody vouches for,
+/// The host that a page has to show before the user is sent there: for a client whose identity is unknown,
 /// whose link must not lead straight to whatever the account's documents say (RFC 9700 section 4.11.2).
 /// `None`: no such page is needed.
 ///
@@ -337,7 +337,7 @@ fn upstream_prompt(request: &AuthRequest, named: bool) -> Option<Prompt> {
     }
 }
 
-/// The `prompt` for a second attempt. Account selection is never repeated: where nobody is signed in, a PDS
+/// The `prompt` for a second attempt. Account selection is never repeated: where no user is signed in, a PDS
 /// answers it with an error instead of showing a login.
 fn prompt_again(request: &AuthRequest, required: Required) -> Prompt {
     if required == Required::Consent && !wants_login(request) { Prompt::Consent } else { Prompt::Login }

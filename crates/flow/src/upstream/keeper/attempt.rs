@@ -167,7 +167,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
     }
 
     /// Renews the lease while the database rejects the answer: a process that took it over would send the
-    /// spent refresh token. While the lease cannot be written either, nobody can take it over.
+    /// spent refresh token. While the lease cannot be written either, no process can take it over.
     async fn hold_lease(&self) -> Infallible {
         let Self { ctx, head, fence, .. } = self;
         loop {

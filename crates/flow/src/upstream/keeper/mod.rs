@@ -108,7 +108,7 @@ pub async fn refresh_upstream(ctx: &Ctx, bearer: &Bearer) -> Result<SessionHead,
     limit_prompts(ctx, &bearer.session, refreshed).await
 }
 
-/// Refreshes a session that nobody uses.
+/// Refreshes an unused session.
 pub(crate) async fn keep_alive(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
     refresh(ctx, seen, Reason::Kept).await
 }

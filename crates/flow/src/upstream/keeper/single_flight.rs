@@ -89,7 +89,7 @@ impl SingleFlight {
         flight
     }
 
-    /// Removes a flight, so that nobody joins it any more.
+    /// Removes a flight, so that no caller joins it any more.
     fn end(&self, id: &UpstreamSessionId, flight: &Arc<Flight>) {
         let mut single_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if single_flight.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {

@@ -51,7 +51,7 @@ impl RawJson {
         serde_json::from_slice(&self.0).ok()
     }
 
-    /// The values of these members of an object, in their order. `None` when it is no object, or has one of
+    /// The values of these members of an object, in their order. `None` when it is not an object, or has one of
     /// them twice: parsers differ in which one counts.
     pub fn members<const N: usize>(&self, names: [&str; N]) -> Option<[Option<Self>; N]> {
         let mut found = [const { None }; N];
@@ -66,7 +66,7 @@ impl RawJson {
         Some(found)
     }
 
-    /// The items of a list. `None` when it is no list, or has more than `most` items.
+    /// The items of a list. `None` when it is not a list, or has more than `most` items.
     pub fn items(&self, most: usize) -> Option<Vec<Self>> {
         let mut items = Vec::new();
         let mut at = self.opened_by(b'[')?;

@@ -37,7 +37,7 @@ pub struct RelayRequest {
 }
 
 impl RelayRequest {
-    /// A header's value; `Some(None)` when it is no text.
+    /// A header's value; `Some(None)` when it is not text.
     pub(super) fn header(&self, name: &str) -> Option<Option<&str>> {
         let (_, value) = self.headers.iter().find(|(own, _)| *own == name)?;
         Some(std::str::from_utf8(value).ok())
