@@ -21,7 +21,7 @@ pub(crate) fn final_answer(response: Response) -> Result<Response, HttpError> {
     }
 }
 
-/// The target of a redirect (RFC 9110 section 15.4); `None` when the response is no redirect.
+/// The target of a redirect (RFC 9110 section 15.4); `None` when the response is not a redirect.
 pub(crate) fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(texts(dns_with(split, 0).await).await, Ok(whole.to_vec()));
         assert_eq!(texts(dns_with(&[], 0).await).await, Ok(Vec::new()));
         assert_eq!(texts(dns_with(&[], 3).await).await, Ok(Vec::new()));
-        // SERVFAIL is no answer.
+        // SERVFAIL is not an answer.
         assert_eq!(texts(dns_with(&[], 2).await).await, Err(DnsError));
     }
 }

@@ -88,7 +88,7 @@ fn well_known(answer: Result<String, HttpError>) -> Result<Option<Did>, ResolveE
     }
 }
 
-/// The DID among TXT records. Records that hold none don't count; two that differ name nobody.
+/// The DID among TXT records. Records that hold none are ignored; two different DIDs yield none.
 fn did_in(texts: &[String]) -> Result<Option<Did>, ResolveError> {
     let mut dids = texts.iter().filter_map(|text| Did::parse(text.trim().strip_prefix("did=")?.trim()).ok());
     let found = dids.next();

@@ -42,7 +42,7 @@ impl AtprotoClient {
     /// and a nonce that we know.
     ///
     /// # Errors
-    /// [`XrpcError`]. An error response of the method itself is no error here, whatever its status.
+    /// [`XrpcError`]. An error response of the method itself is not an error here, whatever its status.
     #[tracing::instrument(
         name = "atproto.xrpc",
         skip_all,
