@@ -19,8 +19,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::authorization::device::user_code_limit::UserCodeLimit;
 use crate::authorization::scopes::ScopePolicy;
-use crate::authorization::user_code_limit::UserCodeLimit;
 use crate::budget::Budgets;
 use crate::client::cache::ClientCache;
 use crate::client::document_fetch::ClientDocuments;

@@ -22,9 +22,9 @@ pub mod resource;
 pub mod token;
 pub mod upstream;
 
+pub use authorization::device::user_code_limit::Guess;
 pub use authorization::response::ClientAnswer;
 pub use authorization::scopes::ScopePolicy;
-pub use authorization::user_code_limit::Guess;
 pub use causeway_outbound::budget;
 pub use ctx::{Ctx, CtxParts};
 pub use error::{Class, Internal};

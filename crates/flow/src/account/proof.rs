@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use causeway_domain::account::ACCOUNT_PROOF_SECONDS;
 use causeway_domain::client::{Client, ClientMetadata};
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{
     AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId,
-    Prompts, Resources, ResponseMode, Scope,
+    Prompts, Scope,
 };
 use causeway_store::AnyConnection;
 use causeway_store::authorization::auth_requests;
@@ -17,6 +17,7 @@ use causeway_store::clients;
 use causeway_store::sessions;
 use causeway_store::sessions::account_proofs;
 
+use crate::authorization::new_request::ValidRequest;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::trace;
@@ -38,33 +39,18 @@ pub async fn begin(
     ui_locales: Option<String>,
 ) -> Result<AuthRequest, Internal> {
     let client = ensure_client(ctx, return_to).await?;
-    let now = ctx.now();
-    let request = AuthRequest {
-        id: AuthRequestId::issued(ctx.rng(), ctx.unix_millis()),
-        tenant_id: client.tenant_id.clone(),
-        client_id: client.client_id.clone(),
+    let contents = ValidRequest {
         redirect_uri: return_to.to_owned(),
         scope: Scope::atproto(),
-        resources: Resources::default(),
-        state: None,
         // It never yields a code.
         code_challenge: Some(CodeVerifier::random(ctx.rng()).challenge()),
-        nonce: None,
-        login_hint: None,
-        response_mode: ResponseMode::default(),
         prompt: Prompts::parse("login").unwrap_or_default(),
-        max_age: None,
-        dpop_jkt: None,
-        required_subs: Vec::new(),
         ui_locales,
-        browser_id: browser.clone(),
-        request_uri: None,
-        device_code: None,
-        stage: AuthRequestStage::SignIn,
-        correlation_id: Some(CorrelationId::random(ctx.rng())),
-        created_at: now,
-        expires_at: now.plus(AUTH_REQUEST_SECONDS),
+        ..ValidRequest::default()
     };
+    let id = AuthRequestId::issued(ctx.rng(), ctx.unix_millis());
+    let mut request = contents.begin(id, &client, browser, ctx.now());
+    request.correlation_id = Some(CorrelationId::random(ctx.rng()));
     trace::correlate(request.correlation_id.as_ref());
     let row = request.clone();
     ctx.store().write(move |c| auth_requests::insert_auth_request(c, &row).map_err(Internal::from)).await?;

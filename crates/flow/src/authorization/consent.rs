@@ -2,12 +2,12 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::device::{DeviceGrant, DeviceStage};
-use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
+use causeway_domain::grant::{AuthRequest, AuthRequestStage, CODE_SECONDS};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::upkeep::keep_alive_at;
 use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp, TokenHash,
+    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
     UpstreamSessionId,
 };
 use causeway_store::AnyConnection;
@@ -23,6 +23,8 @@ use causeway_store::sessions;
 use causeway_store::sessions::upkeep;
 use futures_util::future::join_all;
 
+use crate::authorization::code::new_code;
+use crate::authorization::pending;
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;
 use crate::authorization::scopes;
@@ -30,7 +32,6 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::operations::trace;
-use crate::upstream::atproto::sign_in::end_request;
 use crate::upstream::revocation;
 
 /// The contents of the consent page.
@@ -146,13 +147,7 @@ pub async fn decide(
     browser: &BrowserSessionId,
     decision: Decision,
 ) -> Result<ClientAnswer, ConsentError> {
-    let (id, holder, now) = (id.clone(), browser.clone(), ctx.now());
-    let request = ctx
-        .store()
-        .read::<_, Internal, _>(move |c| Ok(auth_requests::find_auth_request(c, &id, &holder, now)?))
-        .await?
-        .ok_or(ConsentError::Gone)?;
-    trace::correlate(request.correlation_id.as_ref());
+    let request = pending::find(ctx, id, browser).await?.ok_or(ConsentError::Gone)?;
     match (&request.stage, decision) {
         (AuthRequestStage::SignIn, _) => Err(ConsentError::NotSignedIn),
         (AuthRequestStage::Consent { session_id }, Decision::Allow { remember }) => {
@@ -160,15 +155,13 @@ pub async fn decide(
             let answer = allow(ctx, request, session_id, Agreed::Now { remember }).await?;
             answer.ok_or(ConsentError::Gone)
         }
-        (AuthRequestStage::Consent { session_id }, Decision::Deny) => {
+        (AuthRequestStage::Consent { .. }, Decision::Deny) => {
             let event = audit::event(ctx, Actor::User, "consent", "denied");
-            if !end_request(ctx, &request, event).await? {
-                return Err(ConsentError::Gone);
-            }
-            revocation::revoke_soon(ctx, session_id).await;
+            let (code, text) = (ErrorCode::AccessDenied, "the user denied the request");
+            let refused = pending::refuse(ctx, &request, event, code, text).await?;
+            let answer = refused.ok_or(ConsentError::Gone)?;
             tracing::info!("consent denied");
-            let text = "the user denied the request";
-            Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
+            Ok(answer)
         }
         (AuthRequestStage::Decided { session_id: Some(session_id) }, Decision::Allow { .. }) => {
             let session_id = session_id.clone();
@@ -188,12 +181,7 @@ pub(crate) async fn allow_remembered(
     id: &AuthRequestId,
     browser: &BrowserSessionId,
 ) -> Result<Option<ClientAnswer>, ConsentError> {
-    let (id, browser, now) = (id.clone(), browser.clone(), ctx.now());
-    let pending = ctx
-        .store()
-        .read::<_, Internal, _>(move |c| Ok(auth_requests::find_auth_request(c, &id, &browser, now)?))
-        .await?;
-    let Some(request) = pending else { return Ok(None) };
+    let Some(request) = pending::find(ctx, id, browser).await? else { return Ok(None) };
     let AuthRequestStage::Consent { session_id } = request.stage.clone() else { return Ok(None) };
     allow(ctx, request, session_id, Agreed::Before).await
 }
@@ -257,7 +245,7 @@ async fn allow(
                 let approved = device_codes::approve_device_code(c, device_code, &request.id, &grant, now)?;
                 return if approved { Ok(Some(superseded)) } else { Err(ConsentError::Gone) };
             }
-            codes::insert_code(c, &code_for(&request, session, scope, hash.clone(), now))?;
+            codes::insert_code(c, &new_code(&request, &session, scope, hash.clone(), now))?;
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
@@ -269,32 +257,6 @@ async fn allow(
     // Only now: the new background session is committed and replaces the previous one.
     join_all(superseded.iter().map(|id| revocation::revoke_soon(ctx, id))).await;
     Ok(Some(answer))
-}
-
-/// The grant behind a code until it is redeemed.
-fn code_for(
-    request: &AuthRequest,
-    session: SessionHead,
-    scope: Scope,
-    code: TokenHash<Code>,
-    now: Timestamp,
-) -> AuthorizationCode {
-    AuthorizationCode {
-        code,
-        client_id: request.client_id.clone(),
-        did: session.did,
-        session_id: session.session_id,
-        session_iteration: session.iteration,
-        redirect_uri: request.redirect_uri.clone(),
-        scope,
-        resources: request.resources.clone(),
-        code_challenge: request.code_challenge.clone(),
-        nonce: request.nonce.clone(),
-        dpop_jkt: request.dpop_jkt.clone(),
-        created_at: now,
-        expires_at: now.plus(CODE_SECONDS),
-        used_at: None,
-    }
 }
 
 /// The answer that sends the user back: with a code, or without one when a device waits for the decision.

@@ -4,7 +4,9 @@
 //! whose user consented to an answer to this same origin, since no user sees now where it is sent. The new code
 //! is for that grant's session: the authorization server is not asked.
 
+use crate::authorization::code::new_code;
 use crate::authorization::open_redirect;
+use crate::authorization::pending;
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;
 use crate::authorization::scopes;
@@ -13,10 +15,9 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::upstream::atproto::handles;
-use crate::upstream::atproto::sign_in;
 use causeway_domain::client::Client;
 use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::grant::{AuthRequest, AuthRequestStage, AuthorizationCode, CODE_SECONDS};
+use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::secret::{Code, PlainToken};
 use causeway_domain::session::SessionHead;
 use causeway_domain::{ErrorCode, SessionKind, SignInInput, Timestamp};
@@ -81,7 +82,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer
     let origin = if anybody { None } else { remembered::own_origin(&request.redirect_uri) };
     let Some(origin) = origin else {
         let event = audit::event(ctx, Actor::Client, "consent", "refused");
-        sign_in::end_request(ctx, request, event).await?;
+        pending::end(ctx, request, event).await?;
         return refuse(ctx, client.as_deref(), request, Silence::Anybody).await;
     };
     let now = ctx.now();
@@ -99,25 +100,9 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer
             let found = choose(&row, &origin, grants, now);
             if let Ok(session) = &found {
                 auth_requests::begin_consent(c, &row.id, &session.session_id)?;
-                let code = AuthorizationCode {
-                    code: hash.clone(),
-                    client_id: row.client_id.clone(),
-                    did: session.did.clone(),
-                    session_id: session.session_id.clone(),
-                    session_iteration: session.iteration,
-                    redirect_uri: row.redirect_uri.clone(),
-                    scope: row.scope.clone(),
-                    resources: row.resources.clone(),
-                    code_challenge: row.code_challenge.clone(),
-                    nonce: row.nonce.clone(),
-                    dpop_jkt: row.dpop_jkt.clone(),
-                    created_at: now,
-                    expires_at: now.plus(CODE_SECONDS),
-                    used_at: None,
-                };
                 let event = event.clone().of_session(session).with("scope", row.scope.to_string());
                 insert_audit_event(c, &event)?;
-                codes::insert_code(c, &code)?;
+                codes::insert_code(c, &new_code(&row, session, row.scope.clone(), hash.clone(), now))?;
                 let stage = AuthRequestStage::Consent { session_id: session.session_id.clone() };
                 auth_requests::decide_auth_request(c, &row.id, &stage)?;
             } else {

@@ -62,13 +62,12 @@ pub(crate) fn forget(c: &mut AnyConnection, session: &SessionHead) -> Result<(),
 #[cfg(test)]
 mod tests {
     use causeway_domain::client::ClientMetadata;
-    use causeway_domain::grant::AuthRequestStage;
     use causeway_domain::{
-        AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, PlainToken, Prompts, Resources,
-        ResponseMode, SystemRng, TenantId, Timestamp,
+        AuthRequestId, BrowserSessionId, ClientId, PlainToken, Prompts, TenantId, Timestamp,
     };
 
     use super::*;
+    use crate::authorization::new_request::ValidRequest;
 
     fn client(origin: ClientOrigin) -> Client {
         let redirect_uris = vec!["https://app.example/cb".to_owned()];
@@ -78,32 +77,16 @@ mod tests {
     }
 
     fn request(prompt: &str, device_code: Option<&str>) -> AuthRequest {
-        let client = client(ClientOrigin::Registered);
-        AuthRequest {
-            id: AuthRequestId::new("r"),
-            tenant_id: client.tenant_id,
-            client_id: client.client_id,
+        let contents = ValidRequest {
             redirect_uri: "https://app.example/cb".to_owned(),
             scope: Scope::atproto(),
-            resources: Resources::default(),
-            state: None,
-            code_challenge: Some(CodeVerifier::random(&SystemRng).challenge()),
-            nonce: None,
-            login_hint: None,
-            response_mode: ResponseMode::default(),
             prompt: Prompts::parse(prompt).unwrap(),
-            max_age: None,
-            dpop_jkt: None,
-            ui_locales: None,
-            required_subs: Vec::new(),
-            browser_id: BrowserSessionId::new("b"),
-            request_uri: None,
-            device_code: device_code.map(|code| PlainToken::presented(code).hash()),
-            stage: AuthRequestStage::SignIn,
-            correlation_id: None,
-            created_at: Timestamp(0),
-            expires_at: Timestamp(900),
-        }
+            ..ValidRequest::default()
+        };
+        let (client, browser) = (client(ClientOrigin::Registered), BrowserSessionId::new("b"));
+        let mut request = contents.begin(AuthRequestId::new("r"), &client, &browser, Timestamp(0));
+        request.device_code = device_code.map(|code| PlainToken::presented(code).hash());
+        request
     }
 
     #[test]

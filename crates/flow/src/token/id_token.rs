@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::issuer_keys::KeySet;
+use crate::operations::issuer_keys::{self, KeySet};
 use crate::resource::user_claims::UserClaims;
+use crate::token::jwt_access;
 use crate::upstream::atproto::handles;
 
 /// Seconds that an `id_token` is valid.
@@ -49,6 +50,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) access_token: &'a str,
     /// The claims of the userinfo endpoint, where the operator grants them here.
     pub(crate) claims: &'a UserClaims,
+}
+
+/// Makes sure that there are keys, if a client will need a signature for a grant of this scope: creating them
+/// takes a moment.
+pub(crate) async fn ensure_keys(ctx: &Ctx, client: &Client, scope: &Scope) -> Result<(), Internal> {
+    if scope.contains(OPENID) || jwt_access::is_wanted(client) {
+        issuer_keys::ensure(ctx).await?;
+    }
+    Ok(())
 }
 
 /// The token, if the scope asks for one. The `keys` are fetched before anything is consumed, so that signing

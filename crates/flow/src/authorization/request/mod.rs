@@ -71,7 +71,7 @@ async fn begin_for(
     document::store_loopback(ctx, &client).await?;
     let object = checked.object.take();
     let id = AuthRequestId::issued(ctx.rng(), ctx.unix_millis());
-    let mut request = checked.into_request(id, &client, browser, None, ctx.now());
+    let mut request = checked.begin(id, &client, browser, ctx.now());
     request.correlation_id = correlation_id;
     let row = request.clone();
     let stored = ctx
@@ -125,8 +125,8 @@ async fn begin_pushed(
             let params: AuthorizeParams = serde_json::from_str(&pushed.authorization_request)
                 .map_err(|_| Internal::Inconsistent("a pushed request does not parse"))?;
             let checked = check(&rules, &client, &params)?;
-            let mut request =
-                checked.into_request(id.clone(), &client, &browser, Some(request_uri.clone()), now);
+            let mut request = checked.begin(id.clone(), &client, &browser, now);
+            request.request_uri = Some(request_uri.clone());
             request.correlation_id = pushed.correlation_id;
             auth_requests::insert_auth_request(c, &request)?;
             Ok::<_, AuthorizeError>(Some(request))

@@ -1,43 +1,19 @@
 //! Validation of an authorization request.
 
 use causeway_domain::client::{Client, Entitlement, GrantType};
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::redirect_uri::leads_to;
-use causeway_domain::{
-    AccessTokenFormat, AuthRequestId, BrowserSessionId, CodeChallenge, Did, Jkt, PkcePolicy, Prompts,
-    RedirectUri, ReplayKey, RequestUri, Resources, ResponseMode, Scope, Timestamp,
-};
+use causeway_domain::{CodeChallenge, Jkt, PkcePolicy, Prompts, RedirectUri, ResponseMode, Scope};
 
 use super::refusal::{AuthorizeError, Refusal, UnsafeRequest};
 use crate::authorization::claims::{self, RequestedClaims};
+use crate::authorization::new_request::ValidRequest;
 use crate::authorization::parameters::AuthorizeParams;
 use crate::authorization::request_object;
 use crate::authorization::resources;
 use crate::authorization::response::{ClientAnswer, ReplyTo};
 use crate::ctx::Ctx;
-use crate::operations::issuer_keys;
-use crate::token::id_token::OPENID;
+use crate::token::id_token::{OPENID, ensure_keys};
 use crate::token::id_token_hint;
-
-/// A request that passed all checks, not yet bound to a browser.
-#[derive(Clone, Debug)]
-pub(crate) struct Checked {
-    redirect_uri: String,
-    scope: Scope,
-    resources: Resources,
-    state: Option<String>,
-    code_challenge: Option<CodeChallenge>,
-    nonce: Option<String>,
-    login_hint: Option<String>,
-    response_mode: ResponseMode,
-    prompt: Prompts,
-    max_age: Option<i64>,
-    dpop_jkt: Option<Jkt>,
-    ui_locales: Option<String>,
-    required_subs: Vec<Did>,
-    /// The request object that it came in.
-    pub(crate) object: Option<ReplayKey>,
-}
 
 /// Checks a request as the client sent it, and leaves the effective parameters in `params`, with the request
 /// object and the `id_token_hint` resolved. Plain and pushed requests both pass through here.
@@ -45,7 +21,7 @@ pub(crate) async fn prepare(
     ctx: &Ctx,
     client: &Client,
     params: &mut AuthorizeParams,
-) -> Result<Checked, AuthorizeError> {
+) -> Result<ValidRequest, AuthorizeError> {
     let mut object_of = None;
     if let Some(object) = params.request.take() {
         match request_object::unfold(ctx, client, &object).await {
@@ -68,14 +44,16 @@ pub(crate) async fn prepare(
         }
     }
     let checked = check(ctx, client, params)?;
-    if checked.scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
-        issuer_keys::ensure(ctx).await?;
-    }
-    Ok(Checked { object: object_of, ..checked })
+    ensure_keys(ctx, client, &checked.scope).await?;
+    Ok(ValidRequest { object: object_of, ..checked })
 }
 
 /// Checks everything but the client's identity.
-pub(super) fn check(ctx: &Ctx, client: &Client, params: &AuthorizeParams) -> Result<Checked, AuthorizeError> {
+pub(super) fn check(
+    ctx: &Ctx,
+    client: &Client,
+    params: &AuthorizeParams,
+) -> Result<ValidRequest, AuthorizeError> {
     let redirect_uri = registered_redirect_uri(ctx, client, params)?;
     check_rest(ctx, client, params, redirect_uri).map_err(|refusal| refuse(ctx, client, params, refusal))
 }
@@ -121,7 +99,7 @@ fn check_rest(
     client: &Client,
     params: &AuthorizeParams,
     redirect_uri: &str,
-) -> Result<Checked, Refusal> {
+) -> Result<ValidRequest, Refusal> {
     for (name, value, max) in [
         ("state", &params.state, 8192),
         ("nonce", &params.nonce, 512),
@@ -162,7 +140,7 @@ fn check_rest(
     }
     // If there are several, the user chooses.
     let required = if let [did] = &*claims.subs { Some(did.to_string()) } else { None };
-    Ok(Checked {
+    Ok(ValidRequest {
         redirect_uri: redirect_uri.to_owned(),
         scope,
         resources,
@@ -214,43 +192,6 @@ fn response_mode(params: &AuthorizeParams) -> Result<ResponseMode, Refusal> {
 fn parse_seconds(text: &str) -> Result<i64, Refusal> {
     let digits = (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or(Refusal::MaxAge)
-}
-
-impl Checked {
-    pub(super) fn into_request(
-        self,
-        id: AuthRequestId,
-        client: &Client,
-        browser: &BrowserSessionId,
-        request_uri: Option<RequestUri>,
-        now: Timestamp,
-    ) -> AuthRequest {
-        AuthRequest {
-            id,
-            tenant_id: client.tenant_id.clone(),
-            client_id: client.client_id.clone(),
-            redirect_uri: self.redirect_uri,
-            scope: self.scope,
-            resources: self.resources,
-            state: self.state,
-            code_challenge: self.code_challenge,
-            nonce: self.nonce,
-            login_hint: self.login_hint,
-            response_mode: self.response_mode,
-            prompt: self.prompt,
-            max_age: self.max_age,
-            dpop_jkt: self.dpop_jkt,
-            ui_locales: self.ui_locales,
-            required_subs: self.required_subs,
-            browser_id: browser.clone(),
-            request_uri,
-            device_code: None,
-            stage: AuthRequestStage::SignIn,
-            correlation_id: None,
-            created_at: now,
-            expires_at: now.plus(AUTH_REQUEST_SECONDS),
-        }
-    }
 }
 
 /// Shortens client input for display, to 200 characters.

@@ -7,32 +7,27 @@
 
 use causeway_atproto::{CodeExchange, Identity, ResolveError, TokenAnswer, UpstreamTokenError};
 use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
-use causeway_domain::upkeep::{Cooldown, HANDLE_SECONDS};
-use causeway_domain::{
-    AccountProofId, AuthRequestId, BrowserSessionId, Did, ErrorCode, Handle, OauthState, Prompt, Scope,
-    Secret, SessionKind, SessionState, Timestamp, UpstreamSessionId,
-};
+use causeway_domain::session::UpstreamRequest;
+use causeway_domain::{AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Prompt, Scope, Secret};
 use causeway_jose::EcKey;
 use causeway_outbound::HttpError;
-use causeway_store::AnyConnection;
 use causeway_store::authorization::auth_requests;
-use causeway_store::operations::audit::{Actor, insert_audit_event};
-use causeway_store::sessions;
+use causeway_store::operations::audit::Actor;
 use causeway_store::sessions::upstream_requests;
 use url::Url;
 
 use crate::account::proof;
 use crate::authorization::consent::{self, ConsentError};
+use crate::authorization::pending;
 use crate::authorization::response::ClientAnswer;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::operations::trace;
 use crate::upstream::atproto::adapter::{give_back, token_set};
+use crate::upstream::atproto::new_session::store_session;
 use crate::upstream::atproto::required::Required;
-use crate::upstream::atproto::sign_in::{self, SignInError, end_request};
-use crate::upstream::revocation;
+use crate::upstream::atproto::sign_in::{self, SignInError};
 
 /// The parameters of the response (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2).
 #[derive(Clone, Debug, Default)]
@@ -194,12 +189,9 @@ async fn fail(
     tracing::warn!(%failure, "sign-in failed");
     let event = audit::event(ctx, Actor::User, "sign_in", "failed").with("reason", failure.to_string());
     let event = event.with("issuer", upstream.upstream.issuer.as_str());
-    if !end_request(ctx, request, event).await? {
-        // Another tab has advanced it meanwhile: its page is shown.
-        return Ok(CallbackOutcome::Consent(request.id.clone()));
-    }
-    let (code, text) = (failure.code(), failure.to_string());
-    Ok(CallbackOutcome::Client(ClientAnswer::with_error(request, ctx.issuer(), code, &text)))
+    let refused = pending::refuse(ctx, request, event, failure.code(), &failure.to_string()).await?;
+    // `None`: another tab has advanced it meanwhile, whose page is shown.
+    Ok(refused.map_or_else(|| CallbackOutcome::Consent(request.id.clone()), CallbackOutcome::Client))
 }
 
 /// Consumes the state and finds the client's request behind it.
@@ -275,7 +267,8 @@ async fn redeem(
                     &upstream.dpop_jkt,
                     ctx.now(),
                 );
-                store_session(ctx, upstream, request, tokens, identity).await
+                let stored = store_session(ctx, upstream, request, tokens, identity).await;
+                stored.map(|stored| if stored { Ok(()) } else { Err(Failure::Overtaken) })
             }
             Err(failure) => Ok(Err(failure)),
         },
@@ -344,92 +337,6 @@ async fn prove_identity(
     // The cached authorization server of its PDS may be outdated.
     ctx.atproto().forget(sub);
     find().await?.ok_or(Failure::ForeignAccount)
-}
-
-/// Stores the session as pending and moves the request on to consent, in one transaction.
-async fn store_session(
-    ctx: &Ctx,
-    upstream: &UpstreamRequest,
-    request: &AuthRequest,
-    tokens: TokenSet,
-    identity: Identity,
-) -> Result<Result<(), Failure>, Internal> {
-    let now = ctx.now();
-    let (handle, verified_at) = first_handle(upstream, &identity, now);
-    let mut binding = upstream.upstream.clone();
-    binding.pds = origin_of(&identity.pds);
-    let head = SessionHead {
-        session_id: UpstreamSessionId::issued(ctx.rng(), ctx.unix_millis()),
-        tenant_id: request.tenant_id.clone(),
-        client_id: request.client_id.clone(),
-        did: identity.did,
-        handle,
-        kind: SessionKind::asked_by(&request.scope),
-        state: SessionState::Pending,
-        browser_id: request.fingerprint(),
-        iteration: 1,
-        upstream: binding,
-        created_at: now,
-        last_used_at: now,
-        verified_at,
-        cooldown: Cooldown::default(),
-        correlation_id: request.correlation_id.clone(),
-    };
-    let event = audit::event(ctx, Actor::User, "sign_in", "ok").of_session(&head);
-    let event = event.with("issuer", head.upstream.issuer.as_str());
-    let proof_id = proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));
-    let stored = ctx
-        .write_answer(|| {
-            let (ring, request_id) = (ctx.ring(), request.id.clone());
-            let (head, tokens, proof_id, event) =
-                (head.clone(), tokens.clone(), proof_id.clone(), event.clone());
-            move |c: &mut AnyConnection| {
-                if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
-                    // Either another tab was first, or an earlier try did commit after all.
-                    let found = sessions::find_session(c, &head.tenant_id, &head.session_id, head.kind)?;
-                    return Ok(found.is_some());
-                }
-                sessions::insert_session(c, &ring, &head, &tokens)?;
-                insert_audit_event(c, &event)?;
-                if let Some(proof_id) = &proof_id {
-                    proof::store(c, proof_id, &request_id, &head)?;
-                }
-                Ok(true)
-            }
-        })
-        .await?;
-    if !stored {
-        return Ok(Err(Failure::Overtaken));
-    }
-    let (did, session) = (&head.did, &head.session_id);
-    tracing::info!(%did, %session, session.kind = head.kind.as_str(), session.iteration = 1, "signed in");
-    if proof_id.is_some() {
-        revocation::revoke_soon(ctx, session).await;
-    }
-    Ok(Ok(()))
-}
-
-/// The initial handle of a session and the time of its verification. When the handle cannot be resolved now,
-/// the typed one serves, which was verified when the sign-in began; without that one, it is looked up again
-/// soon.
-fn first_handle(
-    upstream: &UpstreamRequest,
-    identity: &Identity,
-    now: Timestamp,
-) -> (Option<Handle>, Timestamp) {
-    if !identity.handle_unknown {
-        return (identity.handle.clone(), now);
-    }
-    let is_expected = upstream.expected_did.as_ref() == Some(&identity.did);
-    match upstream.typed_handle.clone().filter(|_| is_expected) {
-        Some(handle) => (Some(handle), upstream.created_at),
-        None => (None, now.plus(-HANDLE_SECONDS)),
-    }
-}
-
-/// The origin of a server's address, without the slash that a URL ends with.
-fn origin_of(url: &url::Url) -> String {
-    url.origin().ascii_serialization()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod callback;
 pub mod handles;
 pub mod metadata;
 pub mod metadata_check;
+pub(crate) mod new_session;
 pub(crate) mod profile;
 pub(crate) mod required;
 pub(crate) mod scope_fallback;

@@ -1,21 +1,9 @@
 //! Sending a user to their authorization server: identity resolution, then a pushed request there
 //! (atproto OAuth specification, "Authorization Requests").
 
-use crate::account;
-use crate::authorization::open_redirect;
-use crate::authorization::remembered;
-use crate::authorization::response::ClientAnswer;
-use crate::client::lookup;
-use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
-use crate::operations::audit;
-use crate::operations::trace;
-use crate::upstream::atproto::required::Required;
-use crate::upstream::atproto::scope_fallback::{self, Outgoing, PushError};
-use crate::upstream::revocation;
-use causeway_atproto::{PushRequest, ResolveError, UpstreamTokenError};
 use std::sync::Arc;
 
+use causeway_atproto::{PushRequest, ResolveError, UpstreamTokenError};
 use causeway_domain::client::Client;
 use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::identity::IdentityError;
@@ -24,15 +12,22 @@ use causeway_domain::{
     AuthRequestId, BrowserSessionId, CodeVerifier, Did, ErrorCode, Handle, OauthState, Prompt, SignInInput,
 };
 use causeway_jose::EcKey;
-use causeway_store::authorization::auth_requests;
-use causeway_store::authorization::device_codes;
-use causeway_store::authorization::par;
 use causeway_store::events::{self, EventKind};
-use causeway_store::operations::admin;
-use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
-use causeway_store::sessions;
+use causeway_store::operations::audit::Actor;
 use causeway_store::sessions::upstream_requests;
 use url::Url;
+
+use crate::account;
+use crate::authorization::open_redirect;
+use crate::authorization::pending;
+use crate::authorization::response::ClientAnswer;
+use crate::client::lookup;
+use crate::ctx::Ctx;
+use crate::error::{Class, Internal};
+use crate::operations::audit;
+use crate::operations::trace;
+use crate::upstream::atproto::required::Required;
+use crate::upstream::atproto::scope_fallback::{self, Outgoing, PushError};
 
 /// Why a user could not be sent to their authorization server. They can try again on the same page.
 #[derive(Debug, thiserror::Error)]
@@ -189,12 +184,7 @@ async fn find_request(
     id: &AuthRequestId,
     browser: &BrowserSessionId,
 ) -> Result<AuthRequest, SignInError> {
-    let (id, browser, now) = (id.clone(), browser.clone(), ctx.now());
-    let found = ctx
-        .store()
-        .read(move |c| auth_requests::find_auth_request(c, &id, &browser, now).map_err(Internal::from))
-        .await?;
-    trace::correlate(found.as_ref().and_then(|request| request.correlation_id.as_ref()));
+    let found = pending::find(ctx, id, browser).await?;
     found
         .filter(|request| !matches!(request.stage, AuthRequestStage::Decided { .. }))
         .ok_or(SignInError::Gone)
@@ -359,49 +349,6 @@ pub async fn cancel(
 ) -> Result<ClientAnswer, SignInError> {
     let request = find_request(ctx, id, browser).await?;
     let event = audit::event(ctx, Actor::User, "sign_in", "cancelled");
-    if !end_request(ctx, &request, event).await? {
-        return Err(SignInError::Gone);
-    }
-    if let AuthRequestStage::Consent { session_id } = &request.stage {
-        revocation::revoke_soon(ctx, session_id).await;
-    }
-    let text = "the user cancelled the sign-in";
-    Ok(ClientAnswer::with_error(&request, ctx.issuer(), ErrorCode::AccessDenied, text))
-}
-
-/// Ends a request without a grant, unless it has changed since it was read: consumes its pushed request,
-/// denies its device code, and ends a session that was made for it. `act` is the audit event to record.
-pub(crate) async fn end_request(
-    ctx: &Ctx,
-    request: &AuthRequest,
-    event: AuditEvent,
-) -> Result<bool, Internal> {
-    let (request, now) = (request.clone(), ctx.now());
-    let event = event.of_client(&request.client_id);
-    ctx.store()
-        .write(move |c| {
-            if !auth_requests::decide_auth_request(c, &request.id, &request.stage)? {
-                return Ok(false);
-            }
-            if let Some(uri) = &request.request_uri {
-                par::consume_par_request(c, uri)?;
-            }
-            if let Some(code) = &request.device_code {
-                device_codes::deny_device_code(c, code, Some(&request.id))?;
-            }
-            let mut event = event.clone();
-            if let AuthRequestStage::Consent { session_id } = &request.stage {
-                sessions::end_session(c, session_id, now)?;
-                if let Some(session) = admin::find_session(c, &request.tenant_id, session_id)? {
-                    // A user who says no wants to be asked the next time.
-                    remembered::forget(c, &session)?;
-                    event = event.of_session(&session);
-                }
-            }
-            let correlation_id = request.correlation_id.as_ref();
-            events::note_sign_in(c, &request.client_id, correlation_id, EventKind::Failed, now)?;
-            insert_audit_event(c, &event)?;
-            Ok(true)
-        })
-        .await
+    let (code, text) = (ErrorCode::AccessDenied, "the user cancelled the sign-in");
+    pending::refuse(ctx, &request, event, code, text).await?.ok_or(SignInError::Gone)
 }

@@ -5,32 +5,33 @@
 //! Nothing that is shown in the browser gives the device anything before the user has seen which client asks
 //! and has confirmed the code (section 5.4), and consent is requested as in any other sign-in.
 
+pub(crate) mod user_code_limit;
+
 use std::net::IpAddr;
 
 use causeway_domain::client::{Client, ClientType, GrantType};
 use causeway_domain::device::{
     DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
 };
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::grant::{AuthRequest, AuthRequestStage};
 use causeway_domain::secret::{DeviceCode, PlainToken};
 use causeway_domain::{
-    AccessTokenFormat, AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, Jkt, Prompts,
-    ResponseMode, TenantId, Timestamp,
+    AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, Jkt, TenantId, Timestamp,
 };
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::device_codes;
 use causeway_store::clients;
 use causeway_store::{AnyConnection, StoreError};
 
+use crate::authorization::device::user_code_limit::Guess;
+use crate::authorization::new_request::ValidRequest;
 use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::resources;
-use crate::authorization::user_code_limit::Guess;
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::issuer_keys;
 use crate::operations::limits::{self, RateLimitedAction, TooMany};
-use crate::token::id_token::OPENID;
+use crate::token::id_token::ensure_keys;
 use crate::upstream::atproto::sign_in::{self, SignInError};
 
 /// The parameters of a device's request (section 3.1).
@@ -136,9 +137,7 @@ pub async fn begin(
     let asked = params.scope.as_deref().unwrap_or_default();
     let resources = resources::admit(ctx, client, &params.resource).map_err(DeviceError::Target)?;
     let scope = ctx.scopes().admit(asked, client, &resources).map_err(DeviceError::Scope)?;
-    if scope.contains(OPENID) || client.access_token_format() == AccessTokenFormat::Jwt {
-        issuer_keys::ensure(ctx).await?;
-    }
+    ensure_keys(ctx, client, &scope).await?;
     let now = ctx.now();
     let (device_code, user_code) =
         (PlainToken::issued(ctx.rng(), ctx.unix_millis()), UserCode::random(ctx.rng()));
@@ -263,32 +262,21 @@ pub async fn confirm(
             if let Some(begun) = begun {
                 return Ok(begun);
             }
-            let client = clients::find_client(c, &device.tenant_id, &device.client_id)?;
-            let request = AuthRequest {
-                id: id.clone(),
-                tenant_id: device.tenant_id,
-                client_id: device.client_id,
+            let client = clients::find_client(c, &device.tenant_id, &device.client_id)?
+                .ok_or(UserCodeError::Unknown)?;
+            let contents = ValidRequest {
                 redirect_uri: return_to.clone(),
                 scope: device.scope,
                 resources: device.resources,
-                state: None,
                 code_challenge: code_challenge.clone(),
-                nonce: None,
-                login_hint: None,
-                required_subs: Vec::new(),
-                correlation_id: Some(correlation_id.clone()),
-                response_mode: ResponseMode::default(),
-                prompt: Prompts::default(),
-                max_age: client.and_then(|client| client.default_max_age()),
-                dpop_jkt: None,
+                max_age: client.default_max_age(),
                 ui_locales: ui_locales.clone(),
-                browser_id: found.browser.clone(),
-                request_uri: None,
-                device_code: Some(device.device_code.clone()),
-                stage: AuthRequestStage::SignIn,
-                created_at: found.now,
-                expires_at: device.expires_at.min(found.now.plus(AUTH_REQUEST_SECONDS)),
+                ..ValidRequest::default()
             };
+            let mut request = contents.begin(id.clone(), &client, &found.browser, found.now);
+            request.expires_at = request.expires_at.min(device.expires_at);
+            request.device_code = Some(device.device_code.clone());
+            request.correlation_id = Some(correlation_id.clone());
             if !device_codes::claim_device_code(c, &device.device_code, &request.id, found.now)? {
                 return Err(UserCodeError::Unknown);
             }
