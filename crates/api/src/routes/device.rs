@@ -10,6 +10,7 @@ use causeway_domain::grant::AuthRequestStage;
 use causeway_flow::Guess;
 use causeway_flow::authorization::device::{self, DeviceParams, UserCodeError};
 use causeway_flow::client::authenticated::AuthenticatedClient;
+use causeway_flow::operations::limits::RateLimitedAction;
 use serde::Serialize;
 
 use super::{consent, sign_in as sign_in_page};
@@ -52,7 +53,7 @@ async fn begin(
         resource: params.take_resources(),
         dpop_jkt: params.take("dpop_jkt"),
     };
-    device::permit(&state.ctx, caller, request::address())?;
+    caller.permit(&state.ctx, RateLimitedAction::Device, request::address())?;
     let begun = device::begin(&state.ctx, caller, params).await?;
     let (user_code, verification_uri) = (begun.user_code.to_string(), location(state));
     let answer = Answer {

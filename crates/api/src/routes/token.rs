@@ -7,8 +7,8 @@ use causeway_domain::client::GrantType;
 use causeway_domain::secret::PlainToken;
 use causeway_domain::{Did, ErrorCode, Scope, Secret};
 use causeway_flow::IssuedTokens;
-use causeway_flow::authorization::device;
 use causeway_flow::client::authenticated::AuthenticatedClient;
+use causeway_flow::operations::limits::RateLimitedAction;
 use causeway_flow::token::grants::client_credentials::{self, ClientParams};
 use causeway_flow::token::grants::code::{self, RedeemParams};
 use causeway_flow::token::grants::device::{self as device_code, PollParams};
@@ -88,7 +88,7 @@ async fn grant(
             Ok(client_credentials::grant(&state.ctx, caller, params).await?)
         }
         Some(GrantType::DeviceCode) => {
-            device::permit(&state.ctx, caller, request::address())?;
+            caller.permit(&state.ctx, RateLimitedAction::Device, request::address())?;
             let params = PollParams {
                 device_code: params.take("device_code").map(PlainToken::presented),
                 resource: params.take_resources(),

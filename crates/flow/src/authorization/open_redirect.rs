@@ -4,12 +4,12 @@
 //! authorization server; both would have a link of ours that leads to their site.
 
 use causeway_domain::client::Client;
-use causeway_domain::client_document::ClientOrigin;
 use causeway_domain::{BrowserSessionId, Prompt};
 use causeway_store::tokens::grants;
 
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;
+use crate::client::trust::is_the_operators;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
@@ -30,16 +30,6 @@ pub(crate) async fn needs_asking(
     let (tenant, client, browser) = (ctx.tenant().clone(), client.client_id.clone(), browser.clone());
     let has_signed_in = ctx.store().read(move |c| grants::has_signed_in(c, &tenant, &client, &browser));
     Ok(!has_signed_in.await?)
-}
-
-/// Whether the operator has entered the client: one that registered itself has a registration access token.
-pub(crate) fn is_the_operators(client: &Client) -> bool {
-    matches!(client.origin, ClientOrigin::Registered) && client.registration_access_token.is_none()
-}
-
-/// Whether somebody vouches for a client: the operator, or the owner of the https address of its document.
-pub(crate) fn is_vouched_for(client: &Client) -> bool {
-    is_the_operators(client) || matches!(client.origin, ClientOrigin::Document { .. })
 }
 
 /// Whether a `prompt` contains `none`, even beside values that make it an error: no page may be shown then

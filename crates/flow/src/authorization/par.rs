@@ -1,22 +1,20 @@
 //! Pushed authorization requests (RFC 9126).
 
-use causeway_domain::client::ClientType;
 use causeway_domain::grant::{PAR_SECONDS, ParRequest};
 use causeway_domain::{CorrelationId, ErrorCode, RequestUri};
 use causeway_store::StoreError;
 use causeway_store::authorization::par;
 use causeway_store::authorization::replay;
 
-use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::parameters::AuthorizeParams;
 use crate::authorization::request::validation;
 use crate::authorization::request::{AuthorizeError, Refusal, UnsafeRequest};
 use crate::authorization::request_object::RequestObjectError;
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
-use crate::client::document::{self, StoreDocumentError};
+use crate::client::document;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, RateLimitedAction, TooMany};
+use crate::operations::limits::{RateLimitedAction, TooMany};
 use crate::operations::trace;
 
 /// Why a request was refused.
@@ -48,11 +46,13 @@ pub enum ParError {
     Internal(#[from] Internal),
 }
 
-impl From<StoreDocumentError> for ParError {
-    fn from(error: StoreDocumentError) -> Self {
+impl From<AuthorizeError> for ParError {
+    fn from(error: AuthorizeError) -> Self {
         match error {
-            StoreDocumentError::TooMany(error) => error.into(),
-            StoreDocumentError::Internal(error) => error.into(),
+            AuthorizeError::Unsafe(error) => error.into(),
+            AuthorizeError::Refused { refusal, .. } => Self::Refused(refusal),
+            AuthorizeError::TooMany(error) => error.into(),
+            AuthorizeError::Internal(error) => error.into(),
         }
     }
 }
@@ -104,23 +104,16 @@ pub async fn push(
     if params.request_uri.is_some() {
         return Err(ParError::RequestUri);
     }
+    if caller.contradicts(params.dpop_jkt.as_deref()) {
+        return Err(ParError::DpopJkt);
+    }
     if let Some(proven) = &caller.dpop_jkt {
-        if params.dpop_jkt.as_deref().is_some_and(|named| named != proven.as_str()) {
-            return Err(ParError::DpopJkt);
-        }
         params.dpop_jkt = Some(proven.to_string());
     }
     params.client_id = Some(client.client_id.to_string());
-    let checked = validation::prepare(ctx, client, &mut params).await.map_err(|error| match error {
-        AuthorizeError::Unsafe(error) => ParError::Unsafe(error),
-        AuthorizeError::Refused { refusal, .. } => ParError::Refused(refusal),
-        AuthorizeError::TooMany(error) => ParError::TooMany(error),
-        AuthorizeError::Internal(error) => ParError::Internal(error),
-    })?;
-    if client.client_type() != ClientType::Confidential || !is_the_operators(client) {
-        limits::permit(ctx, RateLimitedAction::Authorization, Some(&client.client_id), trace::origin().1)?;
-    }
-    document::store_loopback(ctx, client).await?;
+    let checked = validation::prepare(ctx, client, &mut params).await?;
+    caller.permit(ctx, RateLimitedAction::Authorization, trace::origin().1)?;
+    document::store_loopback(ctx, client).await.map_err(AuthorizeError::from)?;
     let now = ctx.now();
     let authorization_request =
         serde_json::to_string(&params).map_err(|_| Internal::Inconsistent("parameters do not serialize"))?;

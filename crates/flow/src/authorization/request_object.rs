@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::authorization::parameters::AuthorizeParams;
-use crate::client::assertion::AssertionError;
+use crate::client::keys::SignatureError;
 use crate::ctx::Ctx;
 
 /// Maximum bytes of an object.
@@ -56,10 +56,15 @@ pub(crate) enum RequestObjectError {
     Control,
 }
 
-impl From<AssertionError> for RequestObjectError {
-    fn from(error: AssertionError) -> Self {
-        tracing::info!(%error, "the keys for a request object are not available");
-        Self::Keys
+impl From<SignatureError> for RequestObjectError {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Jws(error) => Self::Jws(error),
+            SignatureError::Keys(_) | SignatureError::Unreachable => {
+                tracing::info!(%error, "the keys for a request object are not available");
+                Self::Keys
+            }
+        }
     }
 }
 
@@ -155,16 +160,7 @@ pub(crate) async fn unfold(
     if registered.is_some_and(|alg| alg != jws.algorithm().as_str()) {
         return Err(RequestObjectError::RegisteredAlg);
     }
-    let keys = ctx.client_keys().find(ctx, client).await?;
-    let verified = match jws.verify_with(&keys) {
-        // The client may have changed its keys since they were fetched.
-        Err(error) => match ctx.client_keys().find_newer(ctx, client, &keys).await? {
-            Some(newer) => jws.verify_with(&newer)?,
-            None => return Err(error.into()),
-        },
-        Ok(verified) => verified,
-    };
-    let object: Object = verified.claims()?;
+    let object: Object = ctx.client_keys().verify(ctx, client, &jws).await?.claims()?;
     object.registered.check(&ClaimRules {
         now: ctx.now(),
         iss: Some(client.client_id.as_str()),

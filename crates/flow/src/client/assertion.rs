@@ -5,6 +5,7 @@ use causeway_domain::client::Client;
 use causeway_domain::{ClientId, ReplayKey};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, JwkError, Jws, VerifyError};
 
+use crate::client::keys::SignatureError;
 use crate::ctx::Ctx;
 
 /// The accepted `client_assertion_type`.
@@ -55,6 +56,16 @@ pub enum AssertionError {
     Unreachable,
 }
 
+impl From<SignatureError> for AssertionError {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Jws(error) => Self::Jws(error),
+            SignatureError::Keys(error) => Self::Keys(error),
+            SignatureError::Unreachable => Self::Unreachable,
+        }
+    }
+}
+
 /// A parsed assertion that names its client. Nothing in it is verified yet.
 pub(crate) struct Assertion<'a> {
     jws: Jws<'a>,
@@ -79,16 +90,7 @@ impl<'a> Assertion<'a> {
         if registered.is_some_and(|alg| alg != self.jws.algorithm().as_str()) {
             return Err(AssertionError::RegisteredAlg);
         }
-        let keys = ctx.client_keys().find(ctx, client).await?;
-        let verified = match self.jws.verify_with(&keys) {
-            // The client may have changed its keys since they were fetched.
-            Err(error) => match ctx.client_keys().find_newer(ctx, client, &keys).await? {
-                Some(newer) => self.jws.verify_with(&newer)?,
-                None => return Err(error.into()),
-            },
-            Ok(verified) => verified,
-        };
-        let claims: Claims = verified.claims()?;
+        let claims: Claims = ctx.client_keys().verify(ctx, client, &self.jws).await?.claims()?;
         let now = ctx.now();
         if !claims.aud.single().is_some_and(|aud| is_for(aud, ctx.issuer())) {
             return Err(AssertionError::Audience(ctx.issuer().to_owned()));

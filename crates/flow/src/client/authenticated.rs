@@ -1,6 +1,7 @@
 //! The authenticated client of a request to the token, PAR or revocation endpoint, and the request's one-use
 //! values.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use causeway_domain::client::{Client, ClientType};
@@ -9,8 +10,10 @@ use causeway_store::authorization::replay;
 use causeway_store::{AnyConnection, StoreError};
 
 use crate::client::authentication::{self, ClientAuthError, Credentials};
+use crate::client::trust::is_the_operators;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::operations::limits::{self, RateLimitedAction, TooMany};
 use crate::resource::dpop::{self, ProofError, ProofRequest};
 
 /// The client behind a request, authenticated, and the key that it proved to hold.
@@ -114,6 +117,30 @@ impl AuthenticatedClient {
             return Err(ProofError::Missing);
         }
         Ok(())
+    }
+
+    /// Counts a request that costs something against the rate limit of an action: anybody can send one for a
+    /// public client, or register a client that authenticates. Only an authenticated client that the operator
+    /// has registered is not counted.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn permit(
+        &self,
+        ctx: &Ctx,
+        action: RateLimitedAction,
+        address: Option<IpAddr>,
+    ) -> Result<(), TooMany> {
+        match self.client.client_type() {
+            ClientType::Confidential if is_the_operators(&self.client) => Ok(()),
+            _ => limits::permit(ctx, action, Some(&self.client.client_id), address),
+        }
+    }
+
+    /// Whether the request's proof is by another key than the one that the request names (RFC 9449 section
+    /// 10.1).
+    pub(crate) fn contradicts(&self, dpop_jkt: Option<&str>) -> bool {
+        self.dpop_jkt.as_ref().is_some_and(|proven| dpop_jkt.is_some_and(|named| named != proven.as_str()))
     }
 
     /// The key that a refresh token of this request is bound to, for a public client. A client that

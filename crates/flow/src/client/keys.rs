@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use causeway_domain::client::Client;
 use causeway_domain::{BoundedMap, ClientId, Timestamp};
-use causeway_jose::JwkSet;
+use causeway_jose::{JwkError, JwkSet, Jws, Verified, VerifyError};
 use causeway_outbound::{HttpClient, HttpError};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::client::assertion::AssertionError;
 use crate::ctx::Ctx;
 
 /// Seconds that fetched keys are cached, at least and at most, and when their server does not say.
@@ -20,6 +19,20 @@ const KEPT_SECONDS_UNSAID: i64 = 600;
 const COOL_DOWN_SECONDS: i64 = 10;
 /// The most key sets in the cache: the oldest is evicted.
 const CAPACITY: usize = 1024;
+
+/// Why a signature was not verified.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignatureError {
+    /// It is not by one of the client's keys.
+    #[error("it {0}")]
+    Jws(#[from] VerifyError),
+    /// The client's key set is invalid.
+    #[error("the client's key set cannot be used: it {0}")]
+    Keys(#[from] JwkError),
+    /// The client's keys cannot be fetched at the moment.
+    #[error("the client's key set cannot be fetched from its jwks_uri")]
+    Unreachable,
+}
 
 /// Keys as they were fetched last.
 #[derive(Clone, Debug)]
@@ -53,8 +66,26 @@ impl Default for ClientKeys {
 }
 
 impl ClientKeys {
+    /// Verifies that a client signed this.
+    pub(crate) async fn verify(
+        &self,
+        ctx: &Ctx,
+        client: &Client,
+        jws: &Jws<'_>,
+    ) -> Result<Verified, SignatureError> {
+        let keys = self.find(ctx, client).await?;
+        match jws.verify_with(&keys) {
+            // The client may have changed its keys since they were fetched.
+            Err(error) => match self.find_newer(ctx, client, &keys).await? {
+                Some(newer) => Ok(jws.verify_with(&newer)?),
+                None => Err(error.into()),
+            },
+            Ok(verified) => Ok(verified),
+        }
+    }
+
     /// The keys of a client, as fresh as their server requires.
-    pub(crate) async fn find(&self, ctx: &Ctx, client: &Client) -> Result<Arc<JwkSet>, AssertionError> {
+    async fn find(&self, ctx: &Ctx, client: &Client) -> Result<Arc<JwkSet>, SignatureError> {
         let Some(uri) = client.jwks_uri() else {
             let inline = client.jwks.as_ref().unwrap_or(&serde_json::Value::Null);
             return Ok(Arc::new(JwkSet::parse(inline)?));
@@ -63,17 +94,17 @@ impl ClientKeys {
         let fresh = slot.last().filter(|last| last.fresh_until > now).and_then(|last| last.keys);
         match fresh {
             Some(keys) => Ok(keys),
-            None => fetch(ctx, &slot, uri).await?.ok_or(AssertionError::Unreachable),
+            None => fetch(ctx, &slot, uri).await?.ok_or(SignatureError::Unreachable),
         }
     }
 
     /// The keys of a client if they differ from the `known` ones; fetched at a limited rate.
-    pub(crate) async fn find_newer(
+    async fn find_newer(
         &self,
         ctx: &Ctx,
         client: &Client,
         known: &Arc<JwkSet>,
-    ) -> Result<Option<Arc<JwkSet>>, AssertionError> {
+    ) -> Result<Option<Arc<JwkSet>>, SignatureError> {
         let Some(uri) = client.jwks_uri() else { return Ok(None) };
         let slot = self.slot(client, uri);
         Ok(fetch(ctx, &slot, uri).await?.filter(|keys| keys != known))
@@ -92,16 +123,16 @@ impl ClientKeys {
 }
 
 /// Fetches the keys, unless that was just done; `None` when none are available.
-async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>, AssertionError> {
+async fn fetch(ctx: &Ctx, slot: &Slot, uri: &str) -> Result<Option<Arc<JwkSet>>, SignatureError> {
     let _flight = slot.flight.lock().await;
     let now = ctx.now();
     let last = slot.last();
     if let Some(last) = last.as_ref().filter(|last| now.since(last.tried_at) < COOL_DOWN_SECONDS) {
         return Ok(last.keys.clone());
     }
-    let url = Url::parse(uri).map_err(|_| AssertionError::Unreachable)?;
+    let url = Url::parse(uri).map_err(|_| SignatureError::Unreachable)?;
     // Without a turn nothing was fetched: the next caller may try.
-    let turn = ctx.fetch_turns().wait(&url).await.ok_or(AssertionError::Unreachable)?;
+    let turn = ctx.fetch_turns().wait(&url).await.ok_or(SignatureError::Unreachable)?;
     let fetching = timeout(turn.max_wait, ctx.outbound().get_document(&url, HttpClient::DOCUMENT_CAP));
     let fetched = fetching.await.unwrap_or(Err(HttpError::Timeout));
     drop(turn);

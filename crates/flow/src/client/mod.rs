@@ -11,3 +11,4 @@ pub(crate) mod keys;
 pub(crate) mod lookup;
 pub(crate) mod purge;
 pub mod registration;
+pub(crate) mod trust;

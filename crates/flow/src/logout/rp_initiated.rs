@@ -19,9 +19,9 @@ use causeway_store::sessions;
 use futures_util::future::join_all;
 use url::form_urlencoded;
 
-use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::remembered;
 use crate::client::lookup;
+use crate::client::trust::is_the_operators;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;

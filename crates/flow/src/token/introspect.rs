@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use causeway_domain::client::{Client, ClientType};
 use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
-use causeway_domain::secret::{Access, PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    ClientId, ErrorCode, Resource, Resources, SigningAlg, Timestamp, TokenHash, UpstreamSessionId,
-};
+use causeway_domain::{ClientId, ErrorCode, Resource, Resources, SigningAlg, Timestamp, UpstreamSessionId};
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
@@ -20,6 +17,7 @@ use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::issuer_keys;
+use crate::token::presented::{FoundToken, PresentedToken};
 use crate::token::superseded;
 use crate::upstream::atproto::handles;
 
@@ -70,10 +68,9 @@ pub async fn introspect(
         return Err(IntrospectError::PublicClient);
     }
     caller.consume_alone::<IntrospectError>(ctx).await?;
-    let access = PlainToken::<Access>::presented(token).hash();
-    let refresh = PlainToken::<Refresh>::presented(token).hash();
+    let presented = PresentedToken::new(token);
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
-    let found = ctx.store().find(move |c| question.evaluate(c, &issuer, &access, &refresh)).await?;
+    let found = ctx.store().find(move |c| question.evaluate(c, &issuer, &presented)).await?;
     let seen = match found {
         Found::Nothing => None,
         Found::Active(seen) => Some(seen),
@@ -118,14 +115,11 @@ impl Question {
         &self,
         c: &mut AnyConnection,
         issuer: &str,
-        access: &TokenHash<Access>,
-        refresh: &TokenHash<Refresh>,
+        presented: &PresentedToken,
     ) -> Result<Found, Internal> {
-        if let Some(token) = tokens::find_access_token(c, access)? {
-            return self.evaluate_access(c, issuer, token);
-        }
-        match tokens::find_refresh_token(c, refresh)? {
-            Some(token) => self.evaluate_refresh(c, issuer, token),
+        match presented.find(c)? {
+            Some(FoundToken::Access(token)) => self.evaluate_access(c, issuer, token),
+            Some(FoundToken::Refresh(token)) => self.evaluate_refresh(c, issuer, token),
             None => Ok(Found::Nothing),
         }
     }

@@ -19,6 +19,7 @@ pub mod introspect;
 pub(crate) mod issue;
 pub(crate) mod jwt_access;
 pub(crate) mod new_tokens;
+pub(crate) mod presented;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod resolved_grant;

@@ -1,9 +1,11 @@
 //! Token revocation (RFC 7009).
 
+use std::sync::Arc;
+
 use causeway_domain::client::{Client, ClientType};
-use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation};
-use causeway_domain::secret::{Access, PlainToken, Refresh};
-use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::session::SessionHead;
+use causeway_domain::{CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
 use causeway_store::operations::admin;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
@@ -15,6 +17,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::operations::trace;
+use crate::token::presented::{FoundToken, PresentedToken};
 use crate::token::superseded;
 use crate::upstream::revocation;
 
@@ -46,109 +49,141 @@ impl From<StoreError> for RevokeError {
 /// [`RevokeError`]: nothing was revoked then.
 #[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %caller.client.client_id))]
 pub async fn revoke(ctx: &Ctx, caller: &AuthenticatedClient, token: &str) -> Result<(), RevokeError> {
-    let refresh = PlainToken::<Refresh>::presented(token).hash();
-    let access = PlainToken::<Access>::presented(token).hash();
-    let session = UpstreamSessionId::new(token);
-    let (caller, now) = (caller.clone(), ctx.now());
-    let event = audit::event(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id);
-    let reused = superseded::audit_event(ctx);
-    let ended: Option<(UpstreamSessionId, Option<CorrelationId>)> = ctx
+    let (presented, session_id) = (PresentedToken::new(token), UpstreamSessionId::new(token));
+    let token_revocation = TokenRevocation {
+        client: Arc::clone(&caller.client),
+        now: ctx.now(),
+        event: audit::event(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id),
+        reused: superseded::audit_event(ctx),
+    };
+    let caller = caller.clone();
+    let ended = ctx
         .store()
         .write(move |c| {
             caller.consume::<RevokeError>(c)?;
-            let own = |owner: &ClientId| *owner == caller.client.client_id;
-            if let Some(token) = tokens::find_refresh_token(c, &refresh)?.filter(|t| own(&t.client_id)) {
-                let superseded = token.revoked == Some(RefreshRevocation::Superseded);
-                let ended = token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= now);
-                // A superseded one shows that two parties hold the grant, or that its client lacks the newer
-                // one.
-                if ended && !superseded {
-                    return Ok::<_, RevokeError>(None);
-                }
-                // The client need not be notified: it asked for this itself.
-                let ended = sessions::end_session_quietly(c, &token.session_id, now)?;
-                if !ended {
-                    return Ok(None);
-                }
-                let session = admin::find_session(c, &caller.client.tenant_id, &token.session_id)?;
-                if let Some(session) = &session {
-                    insert_audit_event(c, &event.clone().of_session(session))?;
-                }
-                return Ok(Some((token.session_id, session.and_then(|session| session.correlation_id))));
-            }
-            if let Some(token) = tokens::find_access_token(c, &access)?.filter(|t| own(&t.client_id)) {
-                if tokens::is_superseded(c, &token)? {
-                    return Ok(end_superseded(c, &caller.client, &token, &reused, now)?);
-                }
-                if tokens::revoke_access_token(c, &token.token)? {
-                    let event = of_access_token(c, &caller.client, &event, &token)?;
-                    insert_audit_event(c, &event)?;
-                }
-                return Ok(None);
-            }
-            end_background(c, &caller.client, &session, &event, now).map_err(RevokeError::from)
+            Ok::<_, RevokeError>(token_revocation.run(c, &presented, &session_id)?)
         })
         .await?;
-    if let Some((session_id, correlation_id)) = ended {
+    if let Some(EndedGrant { session_id, correlation_id }) = ended {
         trace::correlate(correlation_id.as_ref());
-        tracing::info!(session = %session_id, "grant revoked by the client");
+        tracing::info!(session = %session_id, "grant revoked by its client");
         revocation::revoke_soon(ctx, &session_id).await;
     }
     Ok(())
 }
 
-/// Ends the grant of a superseded access token: two parties hold it.
-fn end_superseded(
-    c: &mut AnyConnection,
-    client: &Client,
-    token: &AccessToken,
-    event: &AuditEvent,
-    now: Timestamp,
-) -> Result<Option<(UpstreamSessionId, Option<CorrelationId>)>, Internal> {
-    let AccessSubject::User(user) = &token.subject else { return Ok(None) };
-    let session = sessions::find_session_of_token(c, &client.tenant_id, &user.session_id)?;
-    let Some(session) = session else { return Ok(None) };
-    let ended = superseded::end_grant(c, &session, event, now)?;
-    Ok(ended.then_some((session.session_id, session.correlation_id)))
+/// A grant that has ended, with its session.
+struct EndedGrant {
+    session_id: UpstreamSessionId,
+    correlation_id: Option<CorrelationId>,
 }
 
-/// The audit event for one access token, whose session lives on. A client's own token has no session.
-fn of_access_token(
-    c: &mut AnyConnection,
-    client: &Client,
-    event: &AuditEvent,
-    token: &AccessToken,
-) -> Result<AuditEvent, StoreError> {
-    let session = match &token.subject {
-        AccessSubject::User(user) => admin::find_session(c, &client.tenant_id, &user.session_id)?,
-        AccessSubject::Client => None,
-    };
-    let event = event.clone().with("token_type", "access_token");
-    Ok(match &session {
-        Some(session) => event.of_session(session),
-        None => event,
-    })
+impl From<SessionHead> for EndedGrant {
+    fn from(session: SessionHead) -> Self {
+        Self { session_id: session.session_id, correlation_id: session.correlation_id }
+    }
 }
 
-/// Ends a background session of a client that has authenticated.
-fn end_background(
-    c: &mut AnyConnection,
-    client: &Client,
-    session_id: &UpstreamSessionId,
-    event: &AuditEvent,
+struct TokenRevocation {
+    client: Arc<Client>,
     now: Timestamp,
-) -> Result<Option<(UpstreamSessionId, Option<CorrelationId>)>, StoreError> {
-    if client.client_type() == ClientType::Public {
-        return Ok(None);
+    /// The audit event for what is revoked.
+    event: AuditEvent,
+    /// The audit event for a superseded token.
+    reused: AuditEvent,
+}
+
+impl TokenRevocation {
+    /// Revokes a token of the client, or else a session by which the client gets tokens; returns the grant
+    /// that has ended.
+    fn run(
+        &self,
+        c: &mut AnyConnection,
+        presented: &PresentedToken,
+        session_id: &UpstreamSessionId,
+    ) -> Result<Option<EndedGrant>, Internal> {
+        match presented.find(c)?.filter(|found| *found.client_id() == self.client.client_id) {
+            Some(FoundToken::Refresh(token)) => self.end_grant(c, token),
+            Some(FoundToken::Access(token)) if tokens::is_superseded(c, &token)? => {
+                self.end_superseded(c, &token)
+            }
+            Some(FoundToken::Access(token)) => {
+                self.revoke_access(c, &token)?;
+                Ok(None)
+            }
+            None => self.end_background(c, session_id),
+        }
     }
-    let found =
-        sessions::find_live_session_of_client(c, &client.tenant_id, &client.client_id, session_id, now)?;
-    let Some(found) = found.filter(|found| found.head.kind == SessionKind::Background) else {
-        return Ok(None);
-    };
-    if !sessions::end_session(c, session_id, now)? {
-        return Ok(None);
+
+    /// Ends the grant of a refresh token.
+    fn end_grant(&self, c: &mut AnyConnection, token: RefreshToken) -> Result<Option<EndedGrant>, Internal> {
+        let superseded = token.revoked == Some(RefreshRevocation::Superseded);
+        let ended = token.revoked.is_some() || token.expires_at.is_some_and(|end| end <= self.now);
+        // A superseded one shows that two parties hold the grant, or that its client lacks the newer one.
+        if ended && !superseded {
+            return Ok(None);
+        }
+        // The client need not be notified: it asked for this itself.
+        if !sessions::end_session_quietly(c, &token.session_id, self.now)? {
+            return Ok(None);
+        }
+        let session = admin::find_session(c, &self.client.tenant_id, &token.session_id)?;
+        if let Some(session) = &session {
+            insert_audit_event(c, &self.event.clone().of_session(session))?;
+        }
+        let correlation_id = session.and_then(|session| session.correlation_id);
+        Ok(Some(EndedGrant { session_id: token.session_id, correlation_id }))
     }
-    insert_audit_event(c, &event.clone().of_session(&found.head))?;
-    Ok(Some((found.head.session_id, found.head.correlation_id)))
+
+    /// Ends the grant of a superseded access token: two parties hold it.
+    fn end_superseded(
+        &self,
+        c: &mut AnyConnection,
+        token: &AccessToken,
+    ) -> Result<Option<EndedGrant>, Internal> {
+        let AccessSubject::User(user) = &token.subject else { return Ok(None) };
+        let session = sessions::find_session_of_token(c, &self.client.tenant_id, &user.session_id)?;
+        let Some(session) = session else { return Ok(None) };
+        let ended = superseded::end_grant(c, &session, &self.reused, self.now)?;
+        Ok(ended.then(|| session.into()))
+    }
+
+    /// Revokes one access token, whose session lives on. A client's own token has no session.
+    fn revoke_access(&self, c: &mut AnyConnection, token: &AccessToken) -> Result<(), StoreError> {
+        if !tokens::revoke_access_token(c, &token.token)? {
+            return Ok(());
+        }
+        let session = match &token.subject {
+            AccessSubject::User(user) => admin::find_session(c, &self.client.tenant_id, &user.session_id)?,
+            AccessSubject::Client => None,
+        };
+        let event = self.event.clone().with("token_type", "access_token");
+        let event = match &session {
+            Some(session) => event.of_session(session),
+            None => event,
+        };
+        insert_audit_event(c, &event)
+    }
+
+    /// Ends a background session of a client that has authenticated.
+    fn end_background(
+        &self,
+        c: &mut AnyConnection,
+        session_id: &UpstreamSessionId,
+    ) -> Result<Option<EndedGrant>, Internal> {
+        let Self { client, now, event, .. } = self;
+        if client.client_type() == ClientType::Public {
+            return Ok(None);
+        }
+        let found =
+            sessions::find_live_session_of_client(c, &client.tenant_id, &client.client_id, session_id, *now)?;
+        let Some(found) = found.filter(|found| found.head.kind == SessionKind::Background) else {
+            return Ok(None);
+        };
+        if !sessions::end_session(c, session_id, *now)? {
+            return Ok(None);
+        }
+        insert_audit_event(c, &event.clone().of_session(&found.head))?;
+        Ok(Some(found.head.into()))
+    }
 }

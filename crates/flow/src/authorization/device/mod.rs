@@ -7,9 +7,7 @@
 
 pub(crate) mod user_code_limit;
 
-use std::net::IpAddr;
-
-use causeway_domain::client::{Client, ClientType, GrantType};
+use causeway_domain::client::{Client, GrantType};
 use causeway_domain::device::{
     DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
 };
@@ -25,12 +23,10 @@ use causeway_store::{AnyConnection, StoreError};
 
 use crate::authorization::device::user_code_limit::Guess;
 use crate::authorization::new_request::ValidRequest;
-use crate::authorization::open_redirect::is_the_operators;
 use crate::authorization::resources;
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, RateLimitedAction, TooMany};
 use crate::token::id_token::ensure_keys;
 use crate::upstream::atproto::sign_in::{self, SignInError};
 
@@ -105,20 +101,6 @@ pub struct Begun {
     pub interval: i64,
 }
 
-/// Counts a device's request for codes or tokens against the rate limit: anybody can send one for a public
-/// client, or register a client that authenticates. Only an authenticated client that the operator has
-/// registered is not counted.
-///
-/// # Errors
-/// [`TooMany`].
-pub fn permit(ctx: &Ctx, caller: &AuthenticatedClient, address: Option<IpAddr>) -> Result<(), TooMany> {
-    let client = &caller.client;
-    match client.client_type() {
-        ClientType::Confidential if is_the_operators(client) => Ok(()),
-        _ => limits::permit(ctx, RateLimitedAction::Device, Some(&client.client_id), address),
-    }
-}
-
 /// Begins a device authorization for an authenticated client (section 3.1).
 ///
 /// # Errors
@@ -173,10 +155,12 @@ pub async fn begin(
 /// The key that polls have to prove possession of: that of the request's proof, or the one that the request
 /// names.
 fn bound_key(caller: &AuthenticatedClient, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
-    let named = named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose()?;
-    match (named, caller.dpop_jkt.clone()) {
-        (Some(named), Some(proven)) if named != proven => Err(DeviceError::DpopJkt),
-        (named, proven) => Ok(proven.or(named)),
+    if caller.contradicts(named) {
+        return Err(DeviceError::DpopJkt);
+    }
+    match &caller.dpop_jkt {
+        Some(proven) => Ok(Some(proven.clone())),
+        None => named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose(),
     }
 }
 

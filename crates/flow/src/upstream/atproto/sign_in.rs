@@ -18,10 +18,10 @@ use causeway_store::sessions::upstream_requests;
 use url::Url;
 
 use crate::account;
-use crate::authorization::open_redirect;
 use crate::authorization::pending;
 use crate::authorization::response::ClientAnswer;
 use crate::client::lookup;
+use crate::client::trust;
 use crate::ctx::Ctx;
 use crate::error::{Class, Internal};
 use crate::operations::audit;
@@ -213,7 +213,7 @@ pub async fn host_to_show(
     hint: &str,
 ) -> Result<Option<String>, SignInError> {
     let client = lookup::find(ctx, &request.client_id).await?.ok_or(SignInError::Gone)?;
-    if open_redirect::is_vouched_for(&client) {
+    if trust::is_vouched_for(&client) {
         return Ok(None);
     }
     let target = ctx.atproto().resolve(&SignInInput::parse(hint)?).await.map_err(SignInError::Resolve)?;
