@@ -1,5 +1,6 @@
 //! HTTP for Causeway, on actix-web: an endpoint parses, calls one verb of `causeway-flow`, renders.
 
+mod bodies;
 mod documents;
 mod error;
 mod graphql;

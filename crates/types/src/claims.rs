@@ -28,6 +28,7 @@ impl TokenType {
 
 /// A key that a presenter has to prove possession of (RFC 7800 section 3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Confirmation {
     /// Its thumbprint (RFC 9449 section 6.1).
@@ -89,6 +90,21 @@ impl<'de> Deserialize<'de> for TokenAudience {
             Wire::One(one) => Self(vec![one]),
             Wire::Several(several) => Self(several),
         })
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for TokenAudience {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TokenAudience".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
     }
 }
 
@@ -219,6 +235,7 @@ impl<'de> Deserialize<'de> for Introspection {
 
 /// A valid token, as its owner or its resource may see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ActiveToken {
     /// The issuer.
@@ -235,12 +252,12 @@ pub struct ActiveToken {
     /// Its scope.
     #[serde(default, skip_serializing_if = "Scope::is_empty", deserialize_with = "read_scope")]
     pub scope: Scope,
-    /// How it is presented; a refresh token is not.
+    /// How it is presented; absent from a refresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<TokenType>,
-    /// When it was issued.
+    /// Unix time at which it was issued.
     pub iat: Timestamp,
-    /// When it ends; a refresh token may not.
+    /// Unix time at which it expires; a refresh token may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<Timestamp>,
     /// The key that it is bound to (RFC 9449 section 6.2): its presenter has to send a DPoP proof, too.

@@ -37,6 +37,7 @@ macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident) => {
         id!($(#[$doc])* $name);
         as_text!($name);
+        text_schema!($name);
 
         impl std::str::FromStr for $name {
             type Err = Infallible;

@@ -10,6 +10,7 @@ use crate::ParseError;
 /// A moment in whole seconds since 1970-01-01T00:00:00Z (the `NumericDate` of RFC 7519 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -120,11 +120,32 @@ macro_rules! as_text {
     };
 }
 
+/// The JSON Schema of a text, for programs that describe what they send.
+macro_rules! text_schema {
+    ($name:ty $(, $member:literal: $value:expr)*) => {
+        #[cfg(feature = "schemars")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" $(, $member: $value)* })
+            }
+        }
+    };
+}
+
 /// The conversions of a type around its text: those above, and taking the text out.
 macro_rules! text_type {
     ($name:ident $($how:tt)+) => {
         from_text!($name $($how)+);
         as_text!($name);
+        text_schema!($name);
 
         impl From<$name> for String {
             fn from(value: $name) -> Self {
@@ -173,6 +194,7 @@ macro_rules! wire_names {
 
         from_text!($name: wire_names!(@expected $($wire),+));
         as_text!($name);
+        text_schema!($name, "enum": <$name>::NAMES);
     };
     (@expected $first:literal $(, $other:literal)*) => {
         concat!("one of ", $first $(, ", ", $other)*)

@@ -7,9 +7,9 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use causeway_domain::{ErrorCode, WireText};
 use causeway_flow::{Internal, TokenType};
-use serde::Serialize;
 
 use super::challenge::Challenge;
+use crate::bodies::oauth::ErrorBody;
 use crate::http::headers::json_no_store;
 use crate::http::proof::set_nonce;
 use crate::http::request;
@@ -31,19 +31,6 @@ pub(crate) struct ApiError {
     pub(super) retry_after: Option<u64>,
     pub(super) sign_in_url: Option<String>,
     pub(super) in_xrpc: bool,
-}
-
-#[derive(Serialize)]
-struct ApiErrorBody<'a> {
-    error: ErrorCode,
-    error_description: &'a WireText,
-    /// The same text under the name that XRPC uses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a WireText>,
-    /// With `reauth_required`, once in five minutes: where the user signs in again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sign_in_url: Option<&'a str>,
-    request_id: String,
 }
 
 impl ApiError {
@@ -164,7 +151,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let body = ApiErrorBody {
+        let body = ErrorBody {
             error: self.code,
             error_description: &self.description,
             message: self.in_xrpc.then_some(&self.description),

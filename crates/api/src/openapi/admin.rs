@@ -99,7 +99,7 @@ fn sessions() -> Vec<Path> {
         (
             "/admin/sessions/{session_id}",
             vec![
-                ("get", one("readSession", "Reads a session").answer(200, "the session", "AdminObject")),
+                ("get", one("readSession", "Reads a session").answer(200, "the session", "AdminSession")),
                 (
                     "delete",
                     one("endSession", "Ends a session, at the user's PDS too")
@@ -145,7 +145,7 @@ fn keys() -> Vec<Path> {
                         "Creates a new signing key; the old one stays published for a day",
                     )
                     .json("AdminNewKey")
-                    .answer(201, "the key", "AdminObject")
+                    .answer(201, "the key", "AdminMadeKey")
                     .errors(&[408, 413, 415]),
                 ),
             ],

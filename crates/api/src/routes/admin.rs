@@ -5,21 +5,22 @@ use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, put};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::ClientMetadata;
-use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, Timestamp, UpstreamSessionId,
-};
+use causeway_domain::{ClientId, Did, ErrorCode, PlainToken, Secret, SigningAlg, UpstreamSessionId};
 use causeway_flow::client::registration::create::Registered;
-use causeway_flow::operations::admin::{self, IssuerKey};
+use causeway_flow::operations::admin;
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::operations::operator::{ClientDescription, shown_client};
+use causeway_store::PageRequest;
 use causeway_store::operations::admin::SessionFilter;
 use causeway_store::operations::audit::AuditFilter;
-use causeway_store::{Page, PageRequest};
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::bodies::admin::{
+    AdminAuditEvent, AdminAuditEvents, AdminClients, AdminKey, AdminKeys, AdminMadeKey, AdminNewKey,
+    AdminRevoked, AdminSecret, AdminSession, AdminSessions, AdminWhose,
+};
 use crate::error::ApiError;
 use crate::http::form::{Params, has_controls, read_json};
 use crate::http::headers::json_no_store;
@@ -85,7 +86,7 @@ fn bad(text: impl AsRef<str>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text.as_ref())
 }
 
-fn ok(body: &Value) -> HttpResponse {
+fn ok(body: &impl Serialize) -> HttpResponse {
     json_no_store(StatusCode::OK, body)
 }
 
@@ -111,15 +112,6 @@ fn page(mut params: Params) -> Result<PageRequest, ApiError> {
     Ok(PageRequest { after, limit })
 }
 
-/// A page under the name of its items, with the start of the next one.
-fn listed<T>(name: &str, page: &Page<T>, show: impl Fn(&T) -> Value) -> HttpResponse {
-    let mut body = json!({ name: page.items.iter().map(show).collect::<Vec<_>>() });
-    if let Some(next) = &page.next {
-        body["next"] = json!(next);
-    }
-    ok(&body)
-}
-
 fn flag(params: &mut Params, name: &str) -> Result<bool, ApiError> {
     match params.take(name).as_deref() {
         None | Some("false") => Ok(false),
@@ -140,34 +132,6 @@ fn registered(status: StatusCode, registered: &Registered) -> HttpResponse {
     json_no_store(status, &shown)
 }
 
-fn session(session: &SessionHead, now: Timestamp) -> Value {
-    json!({
-        "session_id": session.session_id,
-        "session_kind": session.kind,
-        "session_state": session.state_at(now),
-        "head_iteration": session.iteration,
-        "did": session.did,
-        "handle": session.handle_at(now),
-        "client_id": session.client_id,
-        "pds": session.upstream.pds,
-        "issuer": session.upstream.issuer,
-        "correlation_id": session.correlation_id,
-        "created_at": session.created_at,
-        "last_used_at": session.last_used_at,
-        "session_expires_at": session.idle_end(),
-    })
-}
-
-fn key(key: &IssuerKey) -> Value {
-    json!({
-        "kid": key.kid,
-        "alg": key.alg.as_str(),
-        "created_at": key.created_at,
-        "signs": key.published_until.is_none(),
-        "published_until": key.published_until,
-    })
-}
-
 /// The metadata of RFC 7591 section 2, and the settings that only the operator controls.
 fn described(metadata: ClientMetadata) -> Result<ClientDescription, ApiError> {
     ClientDescription::read(metadata).map_err(|error| bad(error.to_string()))
@@ -176,7 +140,8 @@ fn described(metadata: ClientMetadata) -> Result<ClientDescription, ApiError> {
 async fn list_clients(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
     let clients = admin::list_clients(&state.ctx, page(Params::of_query(&req)?)?).await?;
-    Ok(listed("clients", &clients, shown_client))
+    let shown = clients.items.iter().map(shown_client).collect();
+    Ok(ok(&AdminClients { clients: shown, next: clients.next.as_deref() }))
 }
 
 async fn create_client(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
@@ -218,7 +183,7 @@ async fn rotate_secret(req: HttpRequest, state: Data<AppState>, id: Path<String>
     require_operator(&req, &state)?;
     let id = ClientId::new(id.into_inner());
     let secret = admin::rotate_secret(&state.ctx, &id).await?.ok_or_else(|| gone("client with a secret"))?;
-    Ok(ok(&json!({ "client_id": id, "client_secret": PlainToken::expose(&secret) })))
+    Ok(ok(&AdminSecret { client_id: &id, client_secret: PlainToken::expose(&secret) }))
 }
 
 async fn list_sessions(req: HttpRequest, state: Data<AppState>) -> Answered {
@@ -231,13 +196,14 @@ async fn list_sessions(req: HttpRequest, state: Data<AppState>) -> Answered {
     };
     let sessions = admin::list_sessions(&state.ctx, wanted, page(params)?).await?;
     let now = state.ctx.now();
-    Ok(listed("sessions", &sessions, |head| session(head, now)))
+    let shown = sessions.items.iter().map(|head| AdminSession::at(head, now)).collect();
+    Ok(ok(&AdminSessions { sessions: shown, next: sessions.next.as_deref() }))
 }
 
 async fn show_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let found = admin::find_session(&state.ctx, &UpstreamSessionId::new(id.into_inner())).await?;
-    Ok(ok(&session(&found.ok_or_else(|| gone("session"))?, state.ctx.now())))
+    Ok(ok(&AdminSession::at(&found.ok_or_else(|| gone("session"))?, state.ctx.now())))
 }
 
 /// Ends a session; repeating the request succeeds without effect.
@@ -247,16 +213,9 @@ async fn end_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) 
     ended.map(|_| nothing()).ok_or_else(|| gone("session"))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Whose {
-    user: Option<String>,
-    client: Option<String>,
-}
-
 async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
     require_operator(&req, &state)?;
-    let Whose { user, client } = body(&req, payload).await?;
+    let AdminWhose { user, client } = body(&req, payload).await?;
     if user.is_none() && client.is_none() {
         return Err(bad("name the user, the client, or both"));
     }
@@ -266,10 +225,8 @@ async fn revoke_tokens(req: HttpRequest, state: Data<AppState>, payload: Payload
     let wanted = SessionFilter { did: did(user)?, client_id: client.map(ClientId::new), ended: false };
     let revoked = admin::revoke_tokens(&state.ctx, &wanted).await?;
     let status = if revoked.next.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
-    let answer = json!({
-        "ended_sessions": revoked.sessions,
-        "revoked_client_tokens": revoked.client_tokens,
-    });
+    let answer =
+        AdminRevoked { ended_sessions: revoked.sessions, revoked_client_tokens: revoked.client_tokens };
     Ok(json_no_store(status, &answer))
 }
 
@@ -277,21 +234,15 @@ async fn list_keys(req: HttpRequest, state: Data<AppState>) -> Answered {
     require_operator(&req, &state)?;
     Params::of_query(&req)?.refuse_rest()?;
     let keys = admin::list_keys(&state.ctx).await?;
-    Ok(ok(&json!({ "keys": keys.iter().map(key).collect::<Vec<_>>() })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewKey {
-    alg: String,
+    Ok(ok(&AdminKeys { keys: keys.iter().map(AdminKey::from).collect() }))
 }
 
 async fn rotate_key(req: HttpRequest, state: Data<AppState>, payload: Payload) -> Answered {
     require_operator(&req, &state)?;
-    let NewKey { alg } = body(&req, payload).await?;
+    let AdminNewKey { alg } = body(&req, payload).await?;
     let alg = SigningAlg::parse(&alg).ok_or_else(|| bad("alg must be RS256 or ES256"))?;
     let kid = admin::rotate_key(&state.ctx, alg).await?;
-    Ok(json_no_store(StatusCode::CREATED, &json!({ "kid": kid, "alg": alg.as_str() })))
+    Ok(json_no_store(StatusCode::CREATED, &AdminMadeKey { kid: &kid, alg }))
 }
 
 async fn retire_key(req: HttpRequest, state: Data<AppState>, kid: Path<String>) -> Answered {
@@ -310,5 +261,6 @@ async fn list_audit_events(req: HttpRequest, state: Data<AppState>) -> Answered 
         event: params.take("event"),
     };
     let events = admin::list_audit_events(&state.ctx, wanted, page(params)?).await?;
-    Ok(listed("events", &events, |event| json!(event)))
+    let shown = events.items.iter().map(AdminAuditEvent::from).collect();
+    Ok(ok(&AdminAuditEvents { events: shown, next: events.next.as_deref() }))
 }

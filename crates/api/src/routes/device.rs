@@ -11,9 +11,9 @@ use causeway_flow::Guess;
 use causeway_flow::authorization::device::{self, DeviceParams, UserCodeError};
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::operations::limits::RateLimitedAction;
-use serde::Serialize;
 
 use super::{consent, sign_in as sign_in_page};
+use crate::bodies::oauth::DeviceAnswer;
 use crate::error::{ApiError, PageError};
 use crate::http::caller;
 use crate::http::cookie::{self, BrowserCookie};
@@ -23,17 +23,6 @@ use crate::http::own_form;
 use crate::http::request;
 use crate::pages::{DeviceConfirmPage, DeviceDonePage, DevicePage, DeviceTrouble, client_name, device_host};
 use crate::state::AppState;
-
-/// Section 3.2.
-#[derive(Serialize)]
-struct Answer<'a> {
-    device_code: &'a str,
-    user_code: &'a str,
-    verification_uri: &'a str,
-    verification_uri_complete: &'a str,
-    expires_in: i64,
-    interval: i64,
-}
 
 pub(crate) async fn authorize(
     req: HttpRequest,
@@ -56,7 +45,7 @@ async fn begin(
     caller.permit(&state.ctx, RateLimitedAction::Device, request::address())?;
     let begun = device::begin(&state.ctx, caller, params).await?;
     let (user_code, verification_uri) = (begun.user_code.to_string(), location(state));
-    let answer = Answer {
+    let answer = DeviceAnswer {
         device_code: begun.device_code.expose(),
         user_code: &user_code,
         verification_uri_complete: &format!("{verification_uri}?user_code={user_code}"),

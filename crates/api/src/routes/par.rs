@@ -5,20 +5,14 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::authorization::par;
 use causeway_flow::client::authenticated::AuthenticatedClient;
-use serde::Serialize;
 
 use super::authorize::authorize_params;
+use crate::bodies::oauth::PushedAnswer;
 use crate::error::ApiError;
 use crate::http::caller;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    request_uri: &'a str,
-    expires_in: i64,
-}
 
 pub(crate) async fn par(
     req: HttpRequest,
@@ -34,6 +28,6 @@ async fn push(
     mut params: Params,
 ) -> Result<HttpResponse, ApiError> {
     let pushed = par::push(&state.ctx, caller, authorize_params(&mut params)).await?;
-    let answer = Answer { request_uri: pushed.request_uri.as_str(), expires_in: pushed.expires_in };
+    let answer = PushedAnswer { request_uri: pushed.request_uri.as_str(), expires_in: pushed.expires_in };
     Ok(json_no_store(StatusCode::CREATED, &answer))
 }

@@ -6,43 +6,16 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::{Client, ClientMetadata, GrantType};
 use causeway_domain::secret::Registration;
-use causeway_domain::{ClientId, PlainToken, RedirectUri, Scope, Secret};
+use causeway_domain::{ClientId, PlainToken, Secret};
 use causeway_flow::client::registration::create::{self, Registered};
 use causeway_flow::client::registration::{self, RegistrationError};
-use serde::Serialize;
 
+use crate::bodies::oauth::RegisteredClient;
 use crate::error::ApiError;
 use crate::http::form::read_json;
 use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
-
-/// The client information response (RFC 7591 section 3.2.1).
-#[derive(Serialize)]
-struct Answer<'a> {
-    client_id: &'a str,
-    client_id_issued_at: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<&'a str>,
-    /// 0: it does not expire.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<i64>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    client_name: &'a str,
-    redirect_uris: &'a [RedirectUri],
-    grant_types: &'a [GrantType],
-    response_types: &'static [&'static str],
-    token_endpoint_auth_method: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a Scope>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwks: Option<&'a serde_json::Value>,
-    registration_client_uri: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registration_access_token: Option<&'a str>,
-    #[serde(flatten)]
-    metadata: &'a serde_json::Map<String, serde_json::Value>,
-}
 
 pub(crate) async fn register(
     req: HttpRequest,
@@ -113,7 +86,7 @@ async fn read_metadata(req: &HttpRequest, payload: Payload) -> Result<ClientMeta
 
 fn answer(state: &AppState, status: StatusCode, registered: &Registered) -> HttpResponse {
     let Registered { client, client_secret, registration_access_token } = registered;
-    let answer = Answer {
+    let answer = RegisteredClient {
         client_id: client.client_id.as_str(),
         client_id_issued_at: client.created_at.as_secs(),
         client_secret: client_secret.as_ref().map(PlainToken::expose),

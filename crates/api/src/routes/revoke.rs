@@ -4,15 +4,11 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::token::revoke;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::error::ApiError;
 use crate::http::caller::{answer_form, take_token};
 use crate::state::AppState;
-
-/// `{}`.
-#[derive(Serialize)]
-struct Empty {}
 
 pub(crate) async fn revoke(
     req: HttpRequest,
@@ -22,7 +18,7 @@ pub(crate) async fn revoke(
     answer_form(&req, &state, payload, async |state, caller, mut params| {
         revoke::revoke(&state.ctx, caller, &take_token(&mut params)?).await?;
         // RFC 7009 section 2.2 gives the body no meaning; some libraries read every answer as JSON.
-        Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Empty {}))
+        Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({})))
     })
     .await
 }

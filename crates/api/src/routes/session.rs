@@ -4,37 +4,16 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState};
+use causeway_domain::Timestamp;
 use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::{self, SessionView};
-use serde::Serialize;
 
 use super::userinfo::require_access;
+use crate::bodies::session::{Session, SignInPrompt};
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
-
-/// Times are Unix seconds.
-#[derive(Serialize)]
-struct Answer<'a> {
-    sub: &'a Did,
-    handle: Option<&'a Handle>,
-    pds: &'a str,
-    session_id: &'a str,
-    /// The upstream token set that this token came from.
-    session_iteration: Option<i64>,
-    /// The upstream token set that is in use.
-    head_iteration: i64,
-    session_kind: SessionKind,
-    session_state: SessionState,
-    /// Which browser or app a device session belongs to, by a name for this client alone.
-    fingerprint: Option<String>,
-    scope: &'a Scope,
-    token_expires_at: i64,
-    /// When the session ends unless it is used before; null: never.
-    session_expires_at: Option<i64>,
-}
 
 pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
@@ -51,22 +30,16 @@ pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<H
     Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
 }
 
-/// Where to send a user who wants to sign in again.
-#[derive(Serialize)]
-struct Prompt {
-    sign_in_url: String,
-}
-
 /// For an app whose user has just asked to sign in again: unlike the errors of calls, it always has the URL.
 pub(crate) async fn sign_in(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let prompt = Prompt { sign_in_url: session::prompt(&state.ctx, &bearer) };
+    let prompt = SignInPrompt { sign_in_url: session::prompt(&state.ctx, &bearer) };
     Ok(with_nonce(Ok(json_no_store(StatusCode::OK, &prompt)), bearer.dpop_nonce))
 }
 
 fn answer(view: &SessionView) -> HttpResponse {
     let head = &view.head;
-    let body = Answer {
+    let body = Session {
         sub: &head.did,
         handle: view.handle.as_ref(),
         pds: &head.upstream.pds,
@@ -78,7 +51,7 @@ fn answer(view: &SessionView) -> HttpResponse {
         fingerprint: head.fingerprint(),
         scope: &view.scope,
         token_expires_at: view.token_expires_at.as_secs(),
-        session_expires_at: head.idle_end().map(causeway_domain::Timestamp::as_secs),
+        session_expires_at: head.idle_end().map(Timestamp::as_secs),
     };
     json_no_store(StatusCode::OK, &body)
 }

@@ -7,59 +7,18 @@
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
+use causeway_domain::{Timestamp, UpstreamSessionId};
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::upstream::atproto::handles;
 use causeway_flow::upstream::export::{self, ProofParams, Question};
-use serde::Serialize;
 
+use crate::bodies::session::{ExportedSession, FoundSession, SessionProof};
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
 use crate::http::caller::identify;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
-
-/// Times are Unix seconds.
-#[derive(Serialize)]
-struct Found<'a> {
-    session_id: &'a str,
-    session_kind: SessionKind,
-    session_state: SessionState,
-    fingerprint: Option<String>,
-    sub: &'a Did,
-    handle: Option<&'a Handle>,
-    pds: &'a str,
-    scope: &'a Scope,
-    head_iteration: i64,
-    last_used_at: i64,
-    session_expires_at: Option<i64>,
-}
-
-/// The session's own token. Times are Unix seconds.
-#[derive(Serialize)]
-struct Exported<'a> {
-    session_id: &'a str,
-    session_kind: SessionKind,
-    sub: &'a Did,
-    handle: Option<&'a Handle>,
-    pds: &'a str,
-    head_iteration: i64,
-    /// The access token for the PDS.
-    access_token: &'a str,
-    token_type: &'static str,
-    dpop_jkt: &'a str,
-    scope: &'a Scope,
-    expires_at: Option<i64>,
-    expires_in: Option<i64>,
-}
-
-#[derive(Serialize)]
-struct Proof<'a> {
-    dpop_proof: &'a str,
-    /// The proof is good with the access token of this iteration.
-    head_iteration: i64,
-}
 
 pub(crate) async fn find(
     req: HttpRequest,
@@ -79,7 +38,7 @@ pub(crate) async fn find(
     };
     let outcome = found.map(|found| {
         let head = &found.head;
-        let body = Found {
+        let body = FoundSession {
             session_id: head.session_id.as_str(),
             session_kind: head.kind,
             session_state: head.state_at(state.ctx.now()),
@@ -112,7 +71,7 @@ pub(crate) async fn show(
     };
     let outcome = live.map(|live| {
         let (head, tokens) = (&live.head, &live.tokens);
-        let body = Exported {
+        let body = ExportedSession {
             session_id: head.session_id.as_str(),
             session_kind: head.kind,
             sub: &head.did,
@@ -142,7 +101,7 @@ pub(crate) async fn dpop_proof(
     let params =
         ProofParams { htm: params.take("htm"), htu: params.take("htu"), nonce: params.take("nonce") };
     let outcome = export::proof(&state.ctx, &caller, &id, params).await.map(|signed| {
-        let body = Proof { dpop_proof: &signed.proof, head_iteration: signed.live.head.iteration };
+        let body = SessionProof { dpop_proof: &signed.proof, head_iteration: signed.live.head.iteration };
         json_no_store(StatusCode::OK, &body)
     });
     Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))

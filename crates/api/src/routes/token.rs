@@ -5,7 +5,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::client::GrantType;
 use causeway_domain::secret::PlainToken;
-use causeway_domain::{Did, ErrorCode, Scope, Secret};
+use causeway_domain::{ErrorCode, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::operations::limits::RateLimitedAction;
@@ -14,32 +14,14 @@ use causeway_flow::token::grants::code::{self, RedeemParams};
 use causeway_flow::token::grants::device::{self as device_code, PollParams};
 use causeway_flow::token::grants::exchange::{self, ExchangeParams};
 use causeway_flow::token::grants::refresh::{self, RefreshParams};
-use serde::Serialize;
 
+use crate::bodies::oauth::TokenAnswer;
 use crate::error::ApiError;
 use crate::http::caller;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
-
-/// The token answer (RFC 6749 section 5.1), with the account that it is for.
-#[derive(Serialize)]
-struct Answer<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issued_token_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Scope::is_empty")]
-    scope: &'a Scope,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<&'a Did>,
-}
 
 pub(crate) async fn token(
     req: HttpRequest,
@@ -115,9 +97,9 @@ async fn grant(
 }
 
 fn answer(issued: &IssuedTokens) -> HttpResponse {
-    let body = Answer {
+    let body = TokenAnswer {
         access_token: issued.access_token.expose(),
-        token_type: issued.token_type.as_str(),
+        token_type: issued.token_type,
         expires_in: issued.expires_in,
         refresh_token: issued.refresh_token.as_ref().map(PlainToken::expose),
         id_token: issued.id_token.as_deref(),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use causeway_domain::{EmailAddress, Handle};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ctx::Ctx;
@@ -18,12 +19,12 @@ const EMAIL: &str = "email";
 const EMAIL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The claims, as far as there are any.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UserClaims {
-    /// The handle, for apps that show a name. Accounts have no other unique name.
+    /// With the scope profile: the handle, for apps that show a name. Accounts have no other unique name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Handle>,
-    /// The email address that the PDS has for the account.
+    /// With the scope email: the email address that the PDS has for the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
     /// Whether a PDS or entryway that the operator trusts has verified the address. `false` for any other

@@ -2,6 +2,7 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::{Did, Handle, SigningAlg};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,12 +18,12 @@ use crate::upstream::atproto::handles;
 /// 8725 section 3.11).
 const TYP: &str = "userinfo+jwt";
 
-/// The claims.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The userinfo response: claims about the user (OpenID Connect Core section 5.3.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UserInfo {
     /// The user's DID.
     pub sub: Did,
-    /// The user's handle, verified in both directions, or left out.
+    /// The user's handle, if it is verified in both directions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<Handle>,
     /// The claims for the scopes `profile` and `email` of the token.

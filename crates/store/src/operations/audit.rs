@@ -29,6 +29,9 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Every actor.
+    pub const ALL: [Self; 4] = [Self::User, Self::Client, Self::Operator, Self::Server];
+
     /// Its name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,9 +43,7 @@ impl Actor {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::User, Self::Client, Self::Operator, Self::Server]
-            .into_iter()
-            .find(|actor| actor.as_str() == text)
+        Self::ALL.into_iter().find(|actor| actor.as_str() == text)
     }
 }
 

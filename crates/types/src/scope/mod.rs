@@ -220,6 +220,7 @@ impl Serialize for Scope {
 }
 
 from_text!(Scope, ScopeError);
+text_schema!(Scope);
 
 impl IntoIterator for Scope {
     type Item = ScopeValue;

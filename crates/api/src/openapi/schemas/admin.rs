@@ -1,46 +1,14 @@
-//! Requests and answers of the operator's API.
+//! Clients in the operator's API: with the metadata that they registered, and settings that only the operator
+//! controls.
 
 use causeway_domain::client::Client;
 use serde_json::{Value, json};
 
-use super::{client_members, object, seconds, text, texts, with};
+use crate::bodies::client_metadata;
+use crate::bodies::schema::{object, text, texts, with};
 
-pub(super) fn all() -> [(&'static str, Value); 11] {
-    [
-        ("AdminClientMetadata", client_metadata()),
-        ("AdminClient", client()),
-        ("AdminClients", page("clients")),
-        ("AdminSessions", page("sessions")),
-        ("AdminKeys", list("keys")),
-        ("AdminAuditEvents", page("events")),
-        ("AdminObject", json!({ "type": "object" })),
-        (
-            "AdminSecret",
-            object(
-                &json!({ "client_id": text("the client"), "client_secret": text("only in this response") }),
-                &["client_secret"],
-            ),
-        ),
-        ("AdminWhose", object(&json!({ "user": text("a DID"), "client": text("a client_id") }), &[])),
-        ("AdminRevoked", revoked()),
-        (
-            "AdminNewKey",
-            object(&json!({ "alg": { "type": "string", "enum": ["RS256", "ES256"] } }), &["alg"]),
-        ),
-    ]
-}
-
-/// An answer with one list of objects.
-fn list(name: &str) -> Value {
-    let items = json!({ "type": "array", "items": { "type": "object" } });
-    json!({ "type": "object", "properties": { name: items }, "required": [name] })
-}
-
-/// The same, with the cursor of the next page.
-fn page(name: &str) -> Value {
-    let mut page = list(name);
-    page["properties"]["next"] = text("the value of after for the next page; absent on the last page");
-    page
+pub(super) fn all() -> [(&'static str, Value); 2] {
+    [("AdminClientMetadata", metadata()), ("AdminClient", client())]
 }
 
 /// Client settings that only the operator controls.
@@ -62,9 +30,8 @@ fn operator_members() -> Value {
     })
 }
 
-/// Client metadata (RFC 7591 section 2), with the operator's settings.
-fn client_metadata() -> Value {
-    object(&with(client_members(), &operator_members()), &["redirect_uris"])
+fn metadata() -> Value {
+    object(&with(client_metadata::members(), &operator_members()), &["redirect_uris"])
 }
 
 /// A client with everything that is stored about it. Omitted metadata is null, so only the members that are
@@ -77,20 +44,8 @@ fn client() -> Value {
         "redirect_uris": texts("registered redirect URIs"),
         "grant_types": texts("grant types that the client may use"),
         "origin": text("how the client was registered"),
-        "created_at": seconds("Unix time in seconds"),
-        "updated_at": seconds("Unix time in seconds"),
+        "created_at": { "type": "integer", "description": "Unix time of the registration" },
+        "updated_at": { "type": "integer", "description": "Unix time of the last change" },
     });
     object(&with(own, &operator_members()), &["client_id", "redirect_uris", "grant_types"])
-}
-
-fn revoked() -> Value {
-    object(
-        &json!({
-            "ended_sessions": { "type": "integer", "description": "sessions that were ended, with all their tokens" },
-            "revoked_client_tokens": {
-                "type": "integer", "description": "revoked tokens of the client itself; 0 when a user is named",
-            },
-        }),
-        &["ended_sessions", "revoked_client_tokens"],
-    )
 }
