@@ -82,7 +82,9 @@ fn imports(module: &str, text: &str, files: &BTreeSet<&str>) -> BTreeSet<String>
                     base.pop();
                     rest = further;
                 }
-                expand(&base, rest, &mut |path| drop(found.insert(file_of(&path, files))));
+                expand(&base, rest, &mut |path| {
+                    found.insert(file_of(&path, files));
+                });
             }
         }
     }

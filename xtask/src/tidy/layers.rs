@@ -20,7 +20,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-store", &["types", "domain"]),
     ("causeway-flow", &["types", "domain", "jose", "outbound", "atproto", "store"]),
     ("causeway-api", &["types", "domain", "jose", "outbound", "atproto", "store", "flow"]),
-    ("causeway-server", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api", "config"]),
+    (
+        "causeway-server",
+        &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api", "config"],
+    ),
     ("causeway-bench", &["types", "domain", "jose", "store"]),
     ("causeway-testkit", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api"]),
     ("causeway-tests", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api"]),
