@@ -35,7 +35,7 @@ impl Silent {
 }
 
 /// A server that waits for answers for as long as it does in earnest.
-async fn patient(database: &TestDatabase) -> Result<Scene> {
+async fn with_patient_receiver(database: &TestDatabase) -> Result<Scene> {
     let upstream = ScriptedUpstream::start(HANDLE, DID)?;
     let environment = Environment { timeout: Duration::from_secs(10), ..upstream.environment() };
     let app = TestApp::start(database, &environment).await?;
@@ -67,7 +67,7 @@ on_each_database! {
     /// A hundred events wait for a receiver that never responds, written before those of another client: the
     /// latter arrive within two seconds, at any polling interval, and pending events are counted by client.
     async fn a_webhook_delays_its_own_client_alone(database) {
-        let scene = patient(database).await?;
+        let scene = with_patient_receiver(database).await?;
         let (silent, hook) = (Silent::start()?, Hook::start()?);
         let mut clients = Vec::new();
         for url in [silent.url()?, hook.url.clone()] {
@@ -104,7 +104,7 @@ on_each_database! {
 
     /// The same for logout tokens.
     async fn a_logout_receiver_delays_its_own_client_alone(database) {
-        let mut scene = patient(database).await?;
+        let mut scene = with_patient_receiver(database).await?;
         let (silent, server) = (Silent::start()?, DocumentServer::start()?);
         let mut ids = Vec::new();
         for uri in [silent.url()?, format!("{}/out", server.origin)] {

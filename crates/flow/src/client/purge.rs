@@ -51,5 +51,5 @@ pub(crate) fn purge_soon(ctx: &Ctx) {
 
 /// Takes one step: ends a batch of sessions, or deletes a batch of rows.
 pub(crate) async fn step(store: &Store, now: Timestamp) -> Result<Purged, StoreError> {
-    store.patient().write(move |c| clients::purge_deleted_clients(c, now, BATCH)).await
+    store.maintenance().write(move |c| clients::purge_deleted_clients(c, now, BATCH)).await
 }

@@ -33,7 +33,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<SweepCount, Internal> {
     let acts_until = ctx.audit_seconds().map(|seconds| now.plus(-seconds));
     let swept = ctx
         .store()
-        .patient()
+        .maintenance()
         .write(move |c| {
             let mut swept = sweep::sweep_expired(c, now, SWEEP_BATCH)?;
             if let Some(until) = acts_until {

@@ -109,7 +109,7 @@ impl Store {
 
     /// The same database for work that no request waits for: a call may take a minute.
     #[must_use]
-    pub fn patient(&self) -> Self {
+    pub fn maintenance(&self) -> Self {
         self.with_timeout(PATIENT_TIMEOUT)
     }
 

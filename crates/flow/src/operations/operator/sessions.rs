@@ -78,7 +78,7 @@ impl Operator<'_> {
         let ((tenant, now, event), wanted) = (self.about("revocation"), wanted.clone());
         let batch = PageRequest { after, limit: BATCH };
         self.store
-            .patient()
+            .maintenance()
             .write(move |c| {
                 let ended = admin::end_sessions(c, &tenant, &wanted, &batch, now)?;
                 for session in &ended.items {
