@@ -5,17 +5,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
-use causeway_domain::{Clock, Resource, ResourceScopes, Rng, Scope, TenantId, Timestamp, UnixMillis};
+use causeway_domain::{Resource, Rng, TenantId, Timestamp, UnixMillis};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_outbound::{HttpClient, OutboundStats};
+use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
-use causeway_store::{AnyConnection, Store};
-
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -33,10 +32,11 @@ use crate::operations::deliveries::Queues;
 use crate::operations::events::Hub;
 use crate::operations::issuer_keys::IssuerKeys;
 use crate::operations::lifecycle::Lifecycle;
-use crate::operations::limits::{Limits, RateLimits};
+use crate::operations::limits::Limits;
 use crate::operations::node::Node;
 use crate::operations::stats::Stats;
 use crate::operations::trace;
+use crate::parts::CtxParts;
 use crate::resource::proof_replay::RecentProofs;
 use crate::upstream::atproto::adapter::AtprotoUpstream;
 use crate::upstream::atproto::handles::HandleChecks;
@@ -44,56 +44,11 @@ use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::keeper::single_flight::SingleFlight;
 use crate::upstream::traits::Upstream;
 
-/// How long the write of an upstream answer is retried while the database rejects it: it may take a while
-/// until somebody notices a full disk.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
-/// The pause before the write is retried: doubled each time, up to the longest.
-const ANSWER_PAUSE: Duration = Duration::from_millis(100);
-const ANSWER_LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a caller waits for work that continues without it.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Long texts parsed at the same time: other work needs the processor, too.
 const PARSING: usize = 2;
-
-/// The parts that a server is composed of.
-#[derive(Debug)]
-pub struct CtxParts {
-    /// The database.
-    pub store: Store,
-    /// The keys that encrypt secrets at rest.
-    pub ring: Arc<EncryptionKeyRing>,
-    /// The client for all requests to other servers.
-    pub outbound: HttpClient,
-    /// The client for PDSes and authorization servers.
-    pub atproto: AtprotoClient,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// The random number generator.
-    pub rng: Arc<dyn Rng>,
-    /// Our issuer identifier: an origin.
-    pub issuer: String,
-    /// Our client identity at authorization servers.
-    pub profile: UpstreamProfile,
-    /// The maximum scope that we declare to authorization servers.
-    pub max_scope: Scope,
-    /// The policy for client registration.
-    pub registration: RegistrationPolicy,
-    /// Whether unregistered clients are accepted, by the document at their `client_id`.
-    pub client_documents: bool,
-    /// Third-party resources that every client may request tokens for.
-    pub resources: Vec<Resource>,
-    /// The issuers whose confirmation of an email address is passed on.
-    pub trusted_email_issuers: Vec<String>,
-    /// The scopes of resources, in addition to those that clients may request for PDSes.
-    pub resource_scopes: ResourceScopes,
-    /// The rate limits of expensive operations.
-    pub limits: RateLimits,
-    /// Seconds for which audit events are retained; `None`: forever.
-    pub audit_seconds: Option<i64>,
-    /// The past session iterations that are retained.
-    pub history: History,
-}
 
 /// The context of every flow. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -213,27 +168,6 @@ impl Ctx {
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = Result<T, Internal>> {
         wait_for(self.start(work))
-    }
-
-    /// Writes an answer of an authorization server, which gives it only once: while the database rejects it,
-    /// the write is retried, since giving up would lose the answer.
-    pub(crate) async fn write_answer<T, F>(&self, mut make: impl FnMut() -> F) -> Result<T, Internal>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut AnyConnection) -> Result<T, Internal> + Send + 'static,
-    {
-        let started = Instant::now();
-        let mut pause = ANSWER_PAUSE;
-        loop {
-            match self.store().write(make()).await {
-                Err(error) if error.may_pass() && started.elapsed() < ANSWER_TIMEOUT => {
-                    tracing::error!(%error, "an upstream response could not be committed yet: retrying");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(ANSWER_LONGEST_PAUSE);
-                }
-                done => return done,
-            }
-        }
     }
 
     /// Waits until all such work has ended.

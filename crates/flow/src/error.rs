@@ -3,19 +3,6 @@
 use causeway_jose::JoseError;
 use causeway_store::StoreError;
 
-/// The party responsible for an error. Each flow's error enum sorts its variants into these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// The client or the user: the answer says what to do.
-    Client,
-    /// A rule: refused permanently.
-    Denied,
-    /// The PDS or the authorization server.
-    Upstream,
-    /// This server: the log has the detail, the wire has the request id.
-    Internal,
-}
-
 /// A failure of this server. Its text is for the log only.
 #[derive(Debug, thiserror::Error)]
 pub enum Internal {

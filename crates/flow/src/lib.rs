@@ -18,6 +18,7 @@ mod ctx;
 mod error;
 pub mod logout;
 pub mod operations;
+mod parts;
 pub mod resource;
 pub mod token;
 pub mod upstream;
@@ -26,9 +27,10 @@ pub use authorization::device::user_code_limit::Guess;
 pub use authorization::response::ClientAnswer;
 pub use authorization::scopes::ScopePolicy;
 pub use causeway_outbound::budget;
-pub use ctx::{Ctx, CtxParts};
-pub use error::{Class, Internal};
+pub use ctx::Ctx;
+pub use error::Internal;
 pub use operations::lifecycle::Lifecycle;
+pub use parts::CtxParts;
 pub use token::new_tokens::IssuedTokens;
 pub use token::refusal::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, RefreshRefusal, TokenError,

@@ -12,7 +12,7 @@ use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::limits::TooMany;
 use causeway_flow::upstream::atproto::callback::CallbackError;
 use causeway_flow::upstream::atproto::sign_in::SignInError;
-use causeway_flow::{Class, ClientAnswer, Internal};
+use causeway_flow::{ClientAnswer, Internal};
 
 use super::api::ApiError;
 use crate::http::form::InputError;
@@ -232,9 +232,9 @@ impl From<TooMany> for PageError {
 
 /// The status of the sign-in page when it shows an error.
 pub(crate) fn sign_in_status(error: &SignInError) -> StatusCode {
-    match error.class() {
-        Class::Upstream => StatusCode::BAD_GATEWAY,
-        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Class::Client | Class::Denied => StatusCode::BAD_REQUEST,
+    match error.code() {
+        ErrorCode::UpstreamUnavailable => StatusCode::BAD_GATEWAY,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
     }
 }

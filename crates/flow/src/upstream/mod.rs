@@ -1,5 +1,6 @@
 //! Sessions at upstream servers: how they begin, are kept alive, used and ended.
 
+pub(crate) mod answer;
 pub mod atproto;
 pub mod export;
 pub mod keeper;

@@ -14,6 +14,7 @@ use crate::account::proof;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
+use crate::upstream::answer::write_answer;
 use crate::upstream::revocation;
 
 /// Stores the session as pending and moves the request on to consent, in one transaction; `false`: another
@@ -49,26 +50,24 @@ pub(super) async fn store_session(
     let event = audit::event(ctx, Actor::User, "sign_in", "ok").of_session(&head);
     let event = event.with("issuer", head.upstream.issuer.as_str());
     let proof_id = proof::is_for_proof(request).then(|| AccountProofId::random(ctx.rng()));
-    let stored = ctx
-        .write_answer(|| {
-            let (ring, request_id) = (ctx.ring(), request.id.clone());
-            let (head, tokens, proof_id, event) =
-                (head.clone(), tokens.clone(), proof_id.clone(), event.clone());
-            move |c: &mut AnyConnection| {
-                if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
-                    // Either another tab was first, or an earlier try did commit after all.
-                    let found = sessions::find_session(c, &head.tenant_id, &head.session_id, head.kind)?;
-                    return Ok(found.is_some());
-                }
-                sessions::insert_session(c, &ring, &head, &tokens)?;
-                insert_audit_event(c, &event)?;
-                if let Some(proof_id) = &proof_id {
-                    proof::store(c, proof_id, &request_id, &head)?;
-                }
-                Ok(true)
+    let stored = write_answer(ctx, || {
+        let (ring, request_id) = (ctx.ring(), request.id.clone());
+        let (head, tokens, proof_id, event) = (head.clone(), tokens.clone(), proof_id.clone(), event.clone());
+        move |c: &mut AnyConnection| {
+            if !auth_requests::begin_consent(c, &request_id, &head.session_id)? {
+                // Either another tab was first, or an earlier try did commit after all.
+                let found = sessions::find_session(c, &head.tenant_id, &head.session_id, head.kind)?;
+                return Ok(found.is_some());
             }
-        })
-        .await?;
+            sessions::insert_session(c, &ring, &head, &tokens)?;
+            insert_audit_event(c, &event)?;
+            if let Some(proof_id) = &proof_id {
+                proof::store(c, proof_id, &request_id, &head)?;
+            }
+            Ok(true)
+        }
+    })
+    .await?;
     if !stored {
         return Ok(false);
     }

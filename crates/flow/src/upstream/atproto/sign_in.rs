@@ -23,7 +23,7 @@ use crate::authorization::response::ClientAnswer;
 use crate::client::lookup;
 use crate::client::trust;
 use crate::ctx::Ctx;
-use crate::error::{Class, Internal};
+use crate::error::Internal;
 use crate::operations::audit;
 use crate::operations::trace;
 use crate::upstream::atproto::required::Required;
@@ -50,16 +50,6 @@ pub enum SignInError {
 }
 
 impl SignInError {
-    /// The class of the error: whose fault it is.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Internal(_) => Class::Internal,
-            Self::Upstream(_) => Class::Upstream,
-            Self::Resolve(error) if error.is_upstream_fault() => Class::Upstream,
-            Self::Input(_) | Self::Gone | Self::Resolve(_) => Class::Client,
-        }
-    }
-
     /// The trouble to show to the user; `None` when they cannot try again.
     pub const fn trouble(&self) -> Option<SignInTrouble> {
         use SignInTrouble as T;
@@ -85,11 +75,12 @@ impl SignInError {
 
     /// The code that the page shows.
     pub fn code(&self) -> ErrorCode {
-        match self.class() {
-            _ if matches!(self, Self::Gone) => ErrorCode::NonceInvalidOrReused,
-            Class::Upstream => ErrorCode::UpstreamUnavailable,
-            Class::Internal => ErrorCode::ServerError,
-            _ => ErrorCode::IdentityNotFound,
+        match self {
+            Self::Gone => ErrorCode::NonceInvalidOrReused,
+            Self::Internal(_) => ErrorCode::ServerError,
+            Self::Upstream(_) => ErrorCode::UpstreamUnavailable,
+            Self::Resolve(error) if error.is_upstream_fault() => ErrorCode::UpstreamUnavailable,
+            Self::Input(_) | Self::Resolve(_) => ErrorCode::IdentityNotFound,
         }
     }
 }

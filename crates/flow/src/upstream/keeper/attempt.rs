@@ -21,6 +21,7 @@ use super::lease::LEASE_SECONDS;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
+use crate::upstream::answer::write_answer;
 use crate::upstream::revocation;
 use crate::upstream::session::{RETRY_SECONDS, SessionError, reauth_required};
 use crate::upstream::traits::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
@@ -142,7 +143,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
             .then(|| keep_alive_at(&head.upstream.auth, now, ctx.jitter()));
         // Not advanced: an earlier try did commit after all, another holder moved the head, or the session
         // has ended. The head tells which.
-        let writing = ctx.write_answer(|| {
+        let writing = write_answer(ctx, || {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
             let (fresh, verified) = (answer.clone(), verified.clone());
             move |c: &mut AnyConnection| {
@@ -185,7 +186,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
     async fn give_back(&self, answer: &TokenSet) -> Result<(), Internal> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
-        ctx.write_answer(|| {
+        write_answer(ctx, || {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
             let answer = answer.clone();
             move |c: &mut AnyConnection| Ok(sessions::enqueue_revocation(c, &ring, &id, from, &answer, now)?)

@@ -1,0 +1,53 @@
+//! The parts that the context is composed of.
+
+use std::sync::Arc;
+
+use causeway_atproto::AtprotoClient;
+use causeway_domain::{Clock, Resource, ResourceScopes, Rng, Scope};
+use causeway_outbound::HttpClient;
+use causeway_store::Store;
+use causeway_store::encryption::keyring::EncryptionKeyRing;
+use causeway_store::sessions::History;
+
+use crate::client::registration::RegistrationPolicy;
+use crate::operations::limits::RateLimits;
+use crate::upstream::atproto::profile::UpstreamProfile;
+
+/// The parts that a server is composed of.
+#[derive(Debug)]
+pub struct CtxParts {
+    /// The database.
+    pub store: Store,
+    /// The keys that encrypt secrets at rest.
+    pub ring: Arc<EncryptionKeyRing>,
+    /// The client for all requests to other servers.
+    pub outbound: HttpClient,
+    /// The client for PDSes and authorization servers.
+    pub atproto: AtprotoClient,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The random number generator.
+    pub rng: Arc<dyn Rng>,
+    /// Our issuer identifier: an origin.
+    pub issuer: String,
+    /// Our client identity at authorization servers.
+    pub profile: UpstreamProfile,
+    /// The maximum scope that we declare to authorization servers.
+    pub max_scope: Scope,
+    /// The policy for client registration.
+    pub registration: RegistrationPolicy,
+    /// Whether unregistered clients are accepted, by the document at their `client_id`.
+    pub client_documents: bool,
+    /// Third-party resources that every client may request tokens for.
+    pub resources: Vec<Resource>,
+    /// The issuers whose confirmation of an email address is passed on.
+    pub trusted_email_issuers: Vec<String>,
+    /// The scopes of resources, in addition to those that clients may request for PDSes.
+    pub resource_scopes: ResourceScopes,
+    /// The rate limits of expensive operations.
+    pub limits: RateLimits,
+    /// Seconds for which audit events are retained; `None`: forever.
+    pub audit_seconds: Option<i64>,
+    /// The past session iterations that are retained.
+    pub history: History,
+}
