@@ -9,4 +9,4 @@ ALTER TABLE oauth_client DROP COLUMN pkce;
 ALTER TABLE oauth_client DROP COLUMN id_token_claims;
 ALTER TABLE oauth_client DROP COLUMN allow_session_export;
 ALTER TABLE oauth_client DROP COLUMN allow_background_access;
-DELETE FROM schema_floor WHERE version = '20261130070000';
+UPDATE schema_floor SET version = '20261130050000';

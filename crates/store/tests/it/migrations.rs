@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use causeway_domain::client::Entitlements;
 use causeway_domain::secret::Code;
-use causeway_domain::{PkcePolicy, Resource, UpstreamSessionId};
+use causeway_domain::{PkcePolicy, Resource, TenantId, Timestamp, UpstreamSessionId};
 use causeway_store::authorization::codes;
 use causeway_store::clients;
 use causeway_store::engine::migrate::{self, MigrateError, SchemaState};
+use causeway_store::operations::audit::{
+    Actor, AuditEvent, AuditFilter, insert_audit_event, list_audit_events,
+};
 use causeway_store::sessions;
 use causeway_store::testing::{TestDatabase, make_newer};
 use causeway_store::tokens;
-use causeway_store::{AnyConnection, DatabaseUrl, StoreError};
+use causeway_store::{AnyConnection, DatabaseUrl, PageRequest, StoreError};
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -21,6 +24,7 @@ use crate::common::{World, client, ring, runtime, session, token_set};
 
 const SESSION_ITERATION: &str = "20261108000000_session_iteration";
 const ENTITLEMENT_COLUMNS: &str = "20261130070000_entitlement_columns";
+const AUDIT_ACTOR: &str = "20261130070100_audit_actor";
 
 /// Every step, the oldest first.
 fn steps() -> Vec<String> {
@@ -201,6 +205,25 @@ fn entitlements_leave_the_metadata_and_return_to_it() {
 }
 
 #[test]
+fn audit_events_of_users_are_readable_after_the_renaming_of_their_actor() {
+    let steps = steps();
+    let since = steps.iter().position(|name| name == AUDIT_ACTOR).unwrap();
+    let tenant = TenantId::default_tenant();
+    let event = AuditEvent::new(tenant.clone(), Timestamp(1), Actor::User, "sign_in", "ok");
+    for database in TestDatabase::each_empty() {
+        let url = database.url();
+        migrate::up(url).unwrap();
+        with(url, |c| insert_audit_event(c, &event)).unwrap();
+        let listed =
+            || with(url, |c| list_audit_events(c, &tenant, &AuditFilter::default(), &PageRequest::first(9)));
+        migrate::down(url, steps.len() - since).unwrap();
+        assert!(listed().is_err(), "it has the name that the version before reads");
+        migrate::up(url).unwrap();
+        assert_eq!(listed().unwrap().items, [event.clone()], "{:?}", database.kind());
+    }
+}
+
+#[test]
 fn a_newer_schema_is_left_alone() {
     for database in TestDatabase::each() {
         let url = database.url();
@@ -271,13 +294,13 @@ fn a_newer_schema_that_is_compatible_is_used() {
     }
 }
 
-/// The first line of each step from now on says whether the version before may run beside it; when it may not, the
-/// schema says so, too.
+/// The first line of each step from these on says whether the version before may run beside it; when it may not,
+/// the schema says so, too.
 #[test]
 fn each_step_says_whether_the_version_before_may_run_beside_it() {
     const SAYS: &str = "-- The version before may run beside this: ";
     let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
-    for step in steps().into_iter().filter(|step| step.as_str() >= "20261201") {
+    for step in steps().into_iter().filter(|step| step.as_str() >= ENTITLEMENT_COLUMNS) {
         for database in ["sqlite", "postgres"] {
             let read = |file: &str| {
                 std::fs::read_to_string(format!("{migrations}/{database}/{step}/{file}")).unwrap()
