@@ -22,7 +22,7 @@ pub(crate) struct AdminClients<'a> {
     pub(crate) next: Option<&'a str>,
 }
 
-/// Clients are shown with the metadata that they registered, whatever that is: no type of ours describes them.
+/// Clients are shown with all the metadata that they registered, which no type of ours describes.
 fn clients(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": { "$ref": "#/components/schemas/AdminClient" } })
 }
@@ -41,7 +41,7 @@ pub(crate) struct AdminSecret<'a> {
 pub(crate) struct AdminSession<'a> {
     /// The session.
     session_id: &'a UpstreamSessionId,
-    /// Interactive, or automation.
+    /// Interactive (device) or for automation (background).
     session_kind: SessionKind,
     /// Whether the session can be used.
     session_state: SessionState,
@@ -100,7 +100,7 @@ pub(crate) struct AdminSessions<'a> {
     pub(crate) next: Option<&'a str>,
 }
 
-/// Whose tokens are revoked: those of a user, of a client, or of a user at a client.
+/// The tokens to revoke: those of a user, of a client, or of a user at a client.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminWhose {
@@ -110,7 +110,7 @@ pub(crate) struct AdminWhose {
     pub(crate) client: Option<String>,
 }
 
-/// What was revoked.
+/// The result of a revocation.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AdminRevoked {
     /// Sessions that were ended, with all their tokens.
@@ -128,7 +128,7 @@ pub(crate) struct AdminNewKey {
     pub(crate) alg: String,
 }
 
-/// A key that was made.
+/// A new signing key.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AdminMadeKey<'a> {
     /// The key ID in the JWK set.
@@ -137,14 +137,14 @@ pub(crate) struct AdminMadeKey<'a> {
     pub(crate) alg: SigningAlg,
 }
 
-/// A key that signs tokens, or did.
+/// A signing key, current or rotated out.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AdminKey<'a> {
     /// The key ID in the JWK set.
     kid: &'a str,
     /// The algorithm of its signatures.
     alg: SigningAlg,
-    /// Unix time at which it was made.
+    /// Unix time at which it was created.
     created_at: Timestamp,
     /// Whether it signs new tokens.
     signs: bool,
@@ -164,7 +164,7 @@ impl<'a> From<&'a IssuerKey> for AdminKey<'a> {
     }
 }
 
-/// The keys, the ones that sign first.
+/// The keys, those that sign first.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AdminKeys<'a> {
     /// The keys.
@@ -176,7 +176,7 @@ pub(crate) struct AdminKeys<'a> {
 pub(crate) struct AdminAuditEvent<'a> {
     /// Unix time of the event.
     at: Timestamp,
-    /// Who acted.
+    /// The actor.
     #[schemars(schema_with = "actor")]
     actor: Actor,
     /// The name of the event.
@@ -192,10 +192,10 @@ pub(crate) struct AdminAuditEvent<'a> {
     /// The session concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<&'a UpstreamSessionId>,
-    /// The request that caused it.
+    /// The request that caused the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
-    /// The sign-in that it is part of.
+    /// The sign-in that the event belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     correlation_id: Option<&'a CorrelationId>,
     /// The client address of the request.

@@ -1,5 +1,5 @@
-//! Client metadata (RFC 7591 section 2) as JSON Schema. It is stored as it was registered, with members that we
-//! do not know, so no type of ours describes it.
+//! Client metadata (RFC 7591 section 2) as JSON Schema. It is stored as it was registered, including unknown members,
+//! so no type of ours describes it.
 
 use causeway_domain::SigningAlg;
 use causeway_domain::client::TokenEndpointAuthMethod;
@@ -24,7 +24,7 @@ pub(crate) fn members() -> Value {
     with(own, &extensions())
 }
 
-/// Those among them that are stored as they were sent, for a type that has the others.
+/// The members that are stored as they were sent, for a type that has the others.
 pub(super) fn extensions_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "properties": extensions() })
 }

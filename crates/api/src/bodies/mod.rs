@@ -1,7 +1,7 @@
 //! The JSON bodies of responses, and those of requests to the operator's API.
 //!
 //! Their JSON Schema is derived, so that the OpenAPI document describes what is sent. Doc comments become the
-//! descriptions there: they speak to the developers of clients.
+//! descriptions there: they address the developers of clients.
 
 pub(crate) mod admin;
 pub(crate) mod client_metadata;

@@ -21,7 +21,7 @@ pub(crate) struct ErrorBody<'a> {
     /// The same text under the name that XRPC uses; only below /xrpc.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<&'a WireText>,
-    /// Where the user signs in again; with reauth_required, at most once in five minutes.
+    /// The address where the user signs in again; with reauth_required, at most once in five minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Url")]
     pub(crate) sign_in_url: Option<&'a str>,
@@ -83,8 +83,7 @@ pub(crate) struct TokenAnswer<'a> {
     pub(crate) sub: Option<&'a Did>,
 }
 
-/// The client information response (RFC 7591 section 3.2.1): the metadata as it was registered, and what the
-/// server adds to it.
+/// The client information response (RFC 7591 section 3.2.1): the registered metadata, and the server's additions.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Client")]
 pub(crate) struct RegisteredClient<'a> {

@@ -21,7 +21,7 @@ pub(crate) struct Session<'a> {
     pub(crate) session_iteration: Option<i64>,
     /// The iteration in use.
     pub(crate) head_iteration: i64,
-    /// Interactive, or automation.
+    /// Interactive (device) or for automation (background).
     pub(crate) session_kind: SessionKind,
     /// Whether the session can be used.
     pub(crate) session_state: SessionState,
@@ -49,7 +49,7 @@ pub(crate) struct SignInPrompt {
 pub(crate) struct FoundSession<'a> {
     /// The session.
     pub(crate) session_id: &'a str,
-    /// Interactive, or automation.
+    /// Interactive (device) or for automation (background).
     pub(crate) session_kind: SessionKind,
     /// Whether the session can be used.
     pub(crate) session_state: SessionState,
@@ -77,7 +77,7 @@ pub(crate) struct FoundSession<'a> {
 pub(crate) struct ExportedSession<'a> {
     /// The session.
     pub(crate) session_id: &'a str,
-    /// Interactive, or automation.
+    /// Interactive (device) or for automation (background).
     pub(crate) session_kind: SessionKind,
     /// The user's DID.
     pub(crate) sub: &'a Did,

@@ -1,4 +1,4 @@
-//! Schemas that come from the types of bodies.
+//! Schemas derived from the types of bodies.
 
 use causeway_flow::resource::userinfo::UserInfo;
 use causeway_types::claims::ActiveToken;
@@ -14,7 +14,7 @@ use crate::bodies::admin::{
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
 
-/// The schemas by their names, with those that they refer to.
+/// The schemas by name, including those that they refer to.
 pub(super) fn all() -> Map<String, Value> {
     let answers = SchemaSettings::draft2020_12().for_serialize().with_transform(AbsentNotNull);
     let mut answers = Definitions::new(answers);
@@ -45,8 +45,7 @@ pub(super) fn all() -> Map<String, Value> {
     all
 }
 
-/// The schemas of one direction: a member that may be left out of a request is not one that may be missing
-/// from an answer.
+/// The schemas of one direction: a member that is optional in a request need not be optional in a response.
 struct Definitions(SchemaGenerator);
 
 impl Definitions {
@@ -62,9 +61,9 @@ impl Definitions {
 }
 
 /// The introspection response (RFC 7662 section 2.2).
-// What is sent is either of two: this type is what the two have in common.
+// One of two types is sent: this one describes both.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is wanted")]
+#[expect(dead_code, reason = "only its schema is used")]
 struct Introspection {
     /// Whether the token is valid; false reveals nothing else, not even whether it ever was.
     active: bool,
@@ -72,7 +71,7 @@ struct Introspection {
     token: Option<ActiveToken>,
 }
 
-/// A member that an answer may leave out is never null there, though the type of its field has room for that.
+/// An optional member of a response is omitted rather than null, although the type of its field allows null.
 #[derive(Clone, Copy, Debug)]
 struct AbsentNotNull;
 
