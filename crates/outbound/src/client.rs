@@ -89,11 +89,12 @@ impl HttpClient {
     pub fn new(config: &HttpConfig) -> Result<Self, HttpError> {
         let runtime = ProcessRuntime::current().ok_or(HttpError::Setup("there is no async runtime"))?;
         let (dev_mode, idle_timeout) = (config.dev_mode, config.idle_timeout);
-        let (tls, names) = (tls(config)?, Arc::new(GuardedResolver::new(config, runtime.clone())));
+        let (tls, dns) = (tls(config)?, Dns::new(runtime.clone()));
+        let names = Arc::new(GuardedResolver::new(config, dns.clone()));
         let (config, budgets) = (config.clone(), config.budgets.clone());
         let clients = PerRuntime::new(move || client(&config, tls.clone(), Arc::clone(&names)));
         clients.of(runtime.id())?;
-        let (clients, counters, dns) = (Arc::new(clients), Arc::default(), Dns::new(runtime.clone()));
+        let (clients, counters) = (Arc::new(clients), Arc::default());
         Ok(Self { runtime, clients, dns, dev_mode, idle_timeout, budgets, counters })
     }
 
@@ -107,7 +108,7 @@ impl HttpClient {
         &self.budgets
     }
 
-    /// Lookups of DNS records.
+    /// The name lookup of all requests.
     pub const fn dns(&self) -> &Dns {
         &self.dns
     }

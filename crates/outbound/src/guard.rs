@@ -2,16 +2,14 @@
 //! are not on the public internet.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use crate::address::is_public;
 use crate::config::HttpConfig;
-use crate::runtime::ProcessRuntime;
+use crate::dns::Dns;
 
 pub(crate) const PRIVATE: &str = "the address is not on the public internet";
 
@@ -40,24 +38,24 @@ pub(crate) fn check(url: &Url, dev_mode: bool) -> Result<(), &'static str> {
 #[error("{PRIVATE}")]
 pub(crate) struct BlockedAddress;
 
-/// Maximum number of concurrent name lookups: half of the blocking threads of a runtime. An abandoned lookup
-/// still occupies its thread, and the database needs threads, too.
-const LOOKUPS: usize = 256;
+/// The name has no addresses.
+#[derive(Debug, thiserror::Error)]
+#[error("the host name has no address")]
+struct NoAddress;
 
 /// Looks up names and drops the addresses that are not on the public internet. The connection uses the
 /// addresses that pass here, so a second lookup cannot bring another one (DNS rebinding).
 pub(crate) struct GuardedResolver {
     dev_mode: bool,
     fixed: HashMap<String, IpAddr>,
-    runtime: ProcessRuntime,
-    lookups: Arc<Semaphore>,
+    dns: Dns,
 }
 
 impl GuardedResolver {
-    pub(crate) fn new(config: &HttpConfig, runtime: ProcessRuntime) -> Self {
+    pub(crate) fn new(config: &HttpConfig, dns: Dns) -> Self {
         let fixed =
             config.resolve.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address)).collect();
-        Self { dev_mode: config.dev_mode, fixed, runtime, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
+        Self { dev_mode: config.dev_mode, fixed, dns }
     }
 }
 
@@ -67,40 +65,19 @@ impl Resolve for GuardedResolver {
             let addresses: Addrs = Box::new(std::iter::once(SocketAddr::new(*address, 0)));
             return Box::pin(std::future::ready(Ok(addresses)));
         }
-        let (dev_mode, runtime, lookups) = (self.dev_mode, self.runtime.clone(), Arc::clone(&self.lookups));
+        let (dev_mode, dns) = (self.dev_mode, self.dns.clone());
         Box::pin(async move {
-            let permit = lookups.acquire_owned().await?;
-            let lookup = runtime.spawn_blocking(move || {
-                let found = (name.as_str(), 0).to_socket_addrs();
-                drop(permit);
-                found
-            });
-            let found = lookup.await??;
-            let open: Vec<SocketAddr> = found.filter(|address| dev_mode || is_public(address.ip())).collect();
+            let found = dns.addresses(name.as_str()).await?;
+            if found.is_empty() {
+                return Err(NoAddress.into());
+            }
+            let open = found.into_iter().filter(|address| dev_mode || is_public(*address));
+            let open: Vec<SocketAddr> = open.map(|address| SocketAddr::new(address, 0)).collect();
             if open.is_empty() {
                 return Err(BlockedAddress.into());
             }
             let addresses: Addrs = Box::new(open.into_iter());
             Ok(addresses)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    /// A lookup waits while the maximum number of lookups is running.
-    #[tokio::test]
-    async fn lookups_leave_threads_to_others() {
-        let config = HttpConfig { dev_mode: true, ..HttpConfig::default() };
-        let names = GuardedResolver::new(&config, ProcessRuntime::current().unwrap());
-        let others = Arc::clone(&names.lookups).acquire_many_owned(256).await.unwrap();
-        let mut lookup = names.resolve("localhost".parse().unwrap());
-        tokio::time::timeout(Duration::from_millis(200), &mut lookup).await.map(drop).unwrap_err();
-        drop(others);
-        assert!(lookup.await.unwrap().next().is_some());
     }
 }

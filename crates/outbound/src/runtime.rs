@@ -12,7 +12,6 @@ use std::sync::{PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use tokio::runtime::{Handle, Id};
-use tokio::task::JoinHandle;
 
 /// The runtime of the process.
 #[derive(Clone, Debug)]
@@ -27,14 +26,6 @@ impl ProcessRuntime {
     /// The id of that runtime.
     pub(crate) fn id(&self) -> Id {
         self.0.id()
-    }
-
-    /// Runs a blocking closure on a thread of this runtime.
-    pub(crate) fn spawn_blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> JoinHandle<T> {
-        self.0.spawn_blocking(work)
     }
 
     /// Wraps a future so that what it starts, opens or waits for belongs to this runtime, wherever it is
