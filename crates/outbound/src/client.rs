@@ -203,7 +203,7 @@ fn client(
     let user_agent = HeaderValue::from_str(&config.user_agent)
         .map_err(|_| HttpError::Setup("the user agent holds characters that are not allowed in headers"))?;
     reqwest::Client::builder()
-        .use_preconfigured_tls(tls)
+        .tls_backend_preconfigured(tls)
         .user_agent(user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)

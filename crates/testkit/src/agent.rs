@@ -88,14 +88,14 @@ impl Agent {
             LazyLock::new(|| TlsConnector::new().expect("a TLS library"));
         let mut builder = Client::builder().redirect(redirect::Policy::none()).no_proxy();
         if let Some(pem) = ca {
-            builder = builder.add_root_certificate(Certificate::from_pem(pem).expect("a certificate"));
+            builder = builder.tls_certs_merge([Certificate::from_pem(pem).expect("a certificate")]);
             let realnet =
                 ["causeway", "directory", "pds1", "pds2"].map(|name| format!("{name}.realnet.internal"));
             for name in realnet.iter().map(String::as_str).chain(["causeway.apps.internal"]) {
                 builder = builder.resolve(name, ([127, 0, 0, 1], 0).into());
             }
         } else {
-            builder = builder.use_preconfigured_tls(SYSTEM_ROOTS.clone());
+            builder = builder.tls_backend_preconfigured(SYSTEM_ROOTS.clone());
         }
         Self { client: builder.build().expect("an HTTP client"), cookies: Mutex::default() }
     }
