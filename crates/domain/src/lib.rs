@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod authorization;
+mod backoff;
 mod bounded_map;
 pub mod client;
 mod clock;
@@ -10,6 +11,7 @@ pub mod resource;
 pub mod session;
 pub mod token;
 
+pub use backoff::Backoff;
 pub use bounded_map::BoundedMap;
 pub use clock::{Clock, SystemClock};
 pub use json_object::JsonObject;

@@ -1,17 +1,18 @@
 //! When an upstream token set is renewed, and how long to wait after a refresh that failed.
 
+use std::time::Duration;
+
 use causeway_types::Timestamp;
 
 use super::{TokenSet, UpstreamAuth};
+use crate::backoff::Backoff;
 
 /// The maximum number of seconds before its end at which an access token is renewed.
 const MARGIN_SECONDS: i64 = 60;
 /// A token that lives shorter than ten times that is renewed in the last tenth of its life.
 const MARGIN_SHARE: i64 = 10;
-/// Seconds of the first pause after a refresh that failed: doubled with each further failure.
-const FIRST_PAUSE_SECONDS: i64 = 2;
-/// The longest pause that we choose, in seconds.
-const LONGEST_PAUSE_SECONDS: i64 = 300;
+/// The pauses that we choose after refreshes that failed.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
 /// The longest pause that a server may request (`Retry-After`), in seconds.
 const LONGEST_WISH_SECONDS: i64 = 3600;
 /// How far the clocks of servers on one database may be apart, in seconds.
@@ -101,12 +102,12 @@ impl Cooldown {
     /// asked for, up to an hour.
     #[must_use]
     pub fn after_failure(self, now: Timestamp, retry_after: Option<u64>, jitter: u8) -> Self {
-        let doublings = u32::try_from(self.failures.clamp(0, 16)).unwrap_or_default();
-        let pause = (FIRST_PAUSE_SECONDS << doublings).min(LONGEST_PAUSE_SECONDS);
+        let failures = self.failures.saturating_add(1);
+        let pause = BACKOFF.seconds(failures);
         let pause = pause + pause * i64::from(jitter) / 512;
         let wish = retry_after.map_or(0, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
         let not_before = Some(now.plus(pause.max(wish.min(LONGEST_WISH_SECONDS))));
-        Self { failures: self.failures.saturating_add(1), not_before }
+        Self { failures, not_before }
     }
 }
 

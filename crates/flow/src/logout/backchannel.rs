@@ -4,7 +4,9 @@
 //! notices, one queue per client: at once after the end, and periodically. A node that claims a notice holds
 //! it for a short lease; a failed delivery is retried after growing pauses, for a day.
 
-use causeway_domain::{ClientId, Rng, Timestamp};
+use std::time::Duration;
+
+use causeway_domain::{Backoff, ClientId, Rng, Timestamp};
 use causeway_store::events::logouts::{self, LogoutNotice};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -17,9 +19,8 @@ use crate::operations::issuer_keys;
 
 /// Seconds that a node may hold a claimed notice: longer than a request may take.
 const LEASE_SECONDS: i64 = 60;
-/// Seconds until the second try; doubled each time, up to the longest.
-const PAUSE_SECONDS: i64 = 15;
-const LONGEST_PAUSE_SECONDS: i64 = 3600;
+/// The pauses after failed attempts.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_hours(1));
 /// Seconds that a logout token is valid (section 2.4 recommends two minutes at most).
 const TOKEN_SECONDS: i64 = 120;
 /// The event (section 2.4).
@@ -96,7 +97,7 @@ impl DeliveryKind for Logouts {
             }
             Err(error) => {
                 tracing::warn!(%client_id, session = %id, error, attempts, "client not notified of a logout yet");
-                let until = ctx.now().plus(pause(attempts));
+                let until = ctx.now().plus(BACKOFF.seconds(attempts));
                 let put_off =
                     move |c: &mut _| logouts::postpone_logout(c, &id, until).map_err(Internal::from);
                 ctx.store().write(put_off).await?;
@@ -118,20 +119,4 @@ fn claims(issuer: &str, notice: &LogoutNotice, now: Timestamp, rng: &dyn Rng) ->
         "sid": notice.session_id,
         "events": { EVENT: {} },
     })
-}
-
-/// Seconds to wait after so many tries.
-fn pause(attempts: i64) -> i64 {
-    let doublings = u32::try_from(attempts.clamp(1, 16) - 1).unwrap_or_default();
-    (PAUSE_SECONDS << doublings).min(LONGEST_PAUSE_SECONDS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pause;
-
-    #[test]
-    fn later_and_later() {
-        assert_eq!([1, 2, 3, 8, 9, 1000].map(pause), [15, 30, 60, 1920, 3600, 3600]);
-    }
 }

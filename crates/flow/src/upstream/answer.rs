@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use causeway_domain::Backoff;
 use causeway_store::AnyConnection;
 use tokio::time::{Instant, sleep};
 
@@ -11,9 +12,8 @@ use crate::error::Internal;
 /// How long the write of an upstream answer is retried while the database rejects it: it may take a while
 /// until somebody notices a full disk.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
-/// The pause before the write is retried: doubled each time, up to the longest.
-const ANSWER_PAUSE: Duration = Duration::from_millis(100);
-const ANSWER_LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses between these attempts.
+const ANSWER_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Writes an answer of an authorization server, which gives it only once: while the database rejects it,
 /// the write is retried, since giving up would lose the answer.
@@ -23,13 +23,13 @@ where
     F: FnMut(&mut AnyConnection) -> Result<T, Internal> + Send + 'static,
 {
     let started = Instant::now();
-    let mut pause = ANSWER_PAUSE;
+    let mut failures = 0;
     loop {
         match ctx.store().write(make()).await {
             Err(error) if error.may_pass() && started.elapsed() < ANSWER_TIMEOUT => {
                 tracing::error!(%error, "an upstream response could not be committed yet: retrying");
-                sleep(pause).await;
-                pause = (pause * 2).min(ANSWER_LONGEST_PAUSE);
+                failures += 1;
+                sleep(ANSWER_BACKOFF.pause(failures)).await;
             }
             done => return done,
         }

@@ -1,8 +1,10 @@
 //! Signed requests to a client's own server (Standard Webhooks, <https://www.standardwebhooks.com>).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use causeway_domain::{ClientId, Rng, Secret};
+use causeway_domain::{Backoff, ClientId, Rng, Secret};
 use causeway_jose::hmac_sha256;
 use causeway_store::events::deliveries::{self, Delivery};
 use tokio::task::JoinHandle;
@@ -15,10 +17,8 @@ use crate::operations::deliveries::{DeliveryKind, Outcome, Queues, start};
 
 /// Seconds after which another process may send a request that is under way here.
 const LEASE_SECONDS: i64 = 60;
-/// Seconds until the second try; each further one waits twice as long.
-const RETRY_SECONDS: i64 = 10;
-/// Seconds that a pause lasts at most.
-const LONGEST_RETRY_SECONDS: i64 = 6 * 3600;
+/// The pauses after failed attempts.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_hours(6));
 /// Tries after which a request is given up: some three days.
 const TRIES: i64 = 24;
 /// The prefix of a webhook secret.
@@ -85,7 +85,7 @@ impl DeliveryKind for Webhooks {
                     (Outcome::GivenUp, None)
                 } else {
                     tracing::info!(event = id, reason, tries, "webhook delivery failed: it is retried");
-                    (Outcome::Failed, Some(ctx.now().plus(pause(tries))))
+                    (Outcome::Failed, Some(ctx.now().plus(BACKOFF.seconds(tries))))
                 }
             }
         };
@@ -94,12 +94,6 @@ impl DeliveryKind for Webhooks {
         ctx.store().write(settle).await?;
         Ok(outcome)
     }
-}
-
-/// Seconds until the next try after so many.
-fn pause(tries: i64) -> i64 {
-    let doubled = u32::try_from(tries - 1).ok().and_then(|n| 2_i64.checked_pow(n));
-    doubled.map_or(LONGEST_RETRY_SECONDS, |n| n.saturating_mul(RETRY_SECONDS).min(LONGEST_RETRY_SECONDS))
 }
 
 /// The status of the answer. The error is for the log.
@@ -134,9 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_some_hours() {
-        assert_eq!([1, 2, 3, 12, 24, 99].map(pause), [10, 20, 40, 20_480, 21_600, 21_600]);
-        let total: i64 = (1..TRIES).map(pause).sum();
+    fn attempts_go_on_for_some_days() {
+        let total: i64 = (1..TRIES).map(|tries| BACKOFF.seconds(tries)).sum();
         assert!((3 * 86_400..4 * 86_400).contains(&total), "{total}");
     }
 }
