@@ -7,6 +7,7 @@ use std::time::Duration;
 use causeway_atproto::AtprotoClient;
 use causeway_domain::{Resource, Rng, TenantId, Timestamp, UnixMillis};
 use causeway_jose::{DpopNonces, JoseError};
+use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, OutboundStats};
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -20,7 +21,6 @@ use tracing::Instrument as _;
 
 use crate::authorization::device::user_code_limit::UserCodeLimit;
 use crate::authorization::scopes::ScopePolicy;
-use crate::budget::Budgets;
 use crate::client::cache::ClientCache;
 use crate::client::document_fetch::ClientDocuments;
 use crate::client::fetch_turns::FetchTurns;

@@ -26,7 +26,6 @@ pub mod upstream;
 pub use authorization::device::user_code_limit::Guess;
 pub use authorization::response::ClientAnswer;
 pub use authorization::scopes::ScopePolicy;
-pub use causeway_outbound::budget;
 pub use ctx::Ctx;
 pub use error::Internal;
 pub use operations::lifecycle::Lifecycle;

@@ -12,7 +12,7 @@ use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use async_graphql::{Response, Value};
-use causeway_flow::budget::{Budget, Exhausted, Held};
+use causeway_outbound::budget::{Budget, Exhausted, Held};
 use futures_util::Stream;
 use serde::Serialize;
 use tokio::task::JoinHandle;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Payload;
-use causeway_flow::budget::{Budget, Exhausted, Held};
+use causeway_outbound::budget::{Budget, Exhausted, Held};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use causeway_flow::budget::{Exhausted, Held, Share};
+use causeway_outbound::budget::{Exhausted, Held, Share};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// Why a body is not read.
@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for EachOnce<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use causeway_flow::budget::Budget;
+    use causeway_outbound::budget::Budget;
     use serde_json::Value;
 
     use super::*;

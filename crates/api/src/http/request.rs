@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
 use causeway_flow::Ctx;
-use causeway_flow::budget::{Budget, Budgets, Share};
+use causeway_outbound::budget::{Budget, Budgets, Share};
 use tokio::task::futures::TaskLocalFuture;
 
 use crate::pages::Lang;

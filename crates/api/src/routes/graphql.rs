@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use async_graphql::Request;
-use causeway_flow::budget::Held;
+use causeway_outbound::budget::Held;
 
 use super::userinfo::require_access;
 use crate::error::ApiError;

@@ -4,9 +4,8 @@ use bytes::Bytes;
 use causeway_atproto::{XrpcAnswer, XrpcError};
 use causeway_domain::scope::{AccountAction, AccountAttr, OwnScope, ScopeValue};
 use causeway_domain::{Nsid, Scope};
+use causeway_outbound::budget::Budget;
 use serde_json::{Map, Value};
-
-use crate::budget::Budget;
 
 use super::error::RelayError;
 use super::request::RelayRequest;

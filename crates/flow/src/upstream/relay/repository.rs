@@ -10,6 +10,7 @@ use bytes::Bytes;
 use causeway_atproto::XrpcError;
 use causeway_domain::scope::ScopeValue;
 use causeway_domain::{Did, JsonObject, Nsid};
+use causeway_outbound::budget::{Budget, Exhausted, Held};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,7 +20,6 @@ use tokio_util::task::AbortOnDropHandle;
 use url::form_urlencoded;
 
 use crate::authorization::scopes;
-use crate::budget::{Budget, Exhausted, Held};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
