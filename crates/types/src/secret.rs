@@ -38,7 +38,7 @@ impl Secret {
     }
 
     /// A short, one-way name of the secret for logs: 8 hexadecimal digits of its SHA-256.
-    pub fn fingerprint(&self) -> String {
+    pub fn log_name(&self) -> String {
         let digest = Sha256::digest(self.0.as_bytes());
         digest.iter().take(4).fold(String::new(), |mut out, byte| {
             use fmt::Write as _;
@@ -305,7 +305,7 @@ mod tests {
         let (new, json) = (Secret::new("hunter2"), serde_json::from_str::<Secret>("\"hunter2\"").unwrap());
         for secret in [new, json, Secret::from("hunter2"), Secret::from("hunter2".to_owned())] {
             assert_eq!((secret.expose(), &*format!("{secret:?}")), ("hunter2", "Secret(redacted)"));
-            assert_eq!(secret.fingerprint(), "f52fbd32");
+            assert_eq!(secret.log_name(), "f52fbd32");
         }
         let presented = PlainToken::<Access>::presented("cw_at_x");
         let json = serde_json::from_str::<PlainToken<Access>>("\"cw_at_x\"").unwrap();

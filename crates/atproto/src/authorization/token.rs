@@ -50,8 +50,8 @@ impl TokenAnswer {
     fn note(&self) {
         if tracing::enabled!(tracing::Level::DEBUG) {
             tracing::debug!(
-                access_token = self.access_token.fingerprint(),
-                refresh_token = self.refresh_token.as_ref().map(Secret::fingerprint),
+                access_token = self.access_token.log_name(),
+                refresh_token = self.refresh_token.as_ref().map(Secret::log_name),
                 expires_in = self.expires_in,
                 scope = self.scope.as_ref().map(tracing::field::display),
                 "token response received"
@@ -92,7 +92,7 @@ impl AtprotoClient {
     #[tracing::instrument(
         name = "atproto.token.refresh",
         skip_all,
-        fields(issuer = server.issuer, token = refresh_token.fingerprint())
+        fields(issuer = server.issuer, token = refresh_token.log_name())
     )]
     pub async fn refresh(
         &self,
@@ -114,7 +114,7 @@ impl AtprotoClient {
     #[tracing::instrument(
         name = "atproto.token.revoke",
         skip_all,
-        fields(issuer = server.issuer, token = token.fingerprint())
+        fields(issuer = server.issuer, token = token.log_name())
     )]
     pub async fn revoke(
         &self,

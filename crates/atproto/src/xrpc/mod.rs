@@ -46,7 +46,7 @@ impl AtprotoClient {
     #[tracing::instrument(
         name = "atproto.xrpc",
         skip_all,
-        fields(nsid = %request.nsid, token = request.access_token.fingerprint())
+        fields(nsid = %request.nsid, token = request.access_token.log_name())
     )]
     pub async fn xrpc(
         &self,

@@ -83,7 +83,7 @@ pub struct AuthRequest {
 impl AuthRequest {
     /// The owner of the resulting session: this browser, or the device that the request is for. A device's
     /// session does not belong to the browser in which the user approved it.
-    pub fn fingerprint(&self) -> BrowserSessionId {
+    pub fn session_owner(&self) -> BrowserSessionId {
         match &self.device_code {
             Some(code) => BrowserSessionId::of_device(code),
             None => self.browser_id.clone(),

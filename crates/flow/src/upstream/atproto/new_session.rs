@@ -38,7 +38,7 @@ pub(super) async fn store_session(
         handle,
         kind: SessionKind::asked_by(&request.scope),
         state: SessionState::Pending,
-        browser_id: request.fingerprint(),
+        browser_id: request.session_owner(),
         iteration: 1,
         upstream: binding,
         created_at: now,
