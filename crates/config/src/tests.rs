@@ -232,7 +232,7 @@ fn an_external_url_is_an_origin_in_normal_form() {
         ),
         (
             "https://example.com/",
-            "\"https://example.com/\" has a trailing slash, and issuers compare exactly; use https://example.com",
+            "\"https://example.com/\" has a trailing slash, but issuers are compared exactly; use https://example.com",
         ),
         (
             "https://example.com/auth",
@@ -308,7 +308,7 @@ fn the_secret_key_is_required_off_loopback_and_given_once() {
     let https = ["--external-url", "https://auth.example.com"];
     assert_eq!(
         flags(&https).refusal(),
-        "secret-key-file (CAUSEWAY_SECRET_KEY_FILE): required because the external URL is not loopback; name a file of lines KID:BASE64URL-OF-32-BYTES, or put such a line into CAUSEWAY_SECRET_KEY"
+        "secret-key-file (CAUSEWAY_SECRET_KEY_FILE): required because the external URL is not loopback; name a file of lines KID:BASE64URL-OF-32-BYTES, or set CAUSEWAY_SECRET_KEY to such a line"
     );
     let config = flags(&https).env("CAUSEWAY_SECRET_KEY", "hunter2").load().unwrap();
     let Some(SecretKeySource::Inline(secret)) = &config.secret_key else { panic!("{config:?}") };
@@ -525,7 +525,7 @@ fn a_variable_that_is_not_utf8_is_refused() {
     let case = Case { flags: vec![], env: vec![("CAUSEWAY_LISTEN", OsString::from_vec(vec![0xff]))] };
     assert_eq!(
         case.refusal(),
-        "listen (CAUSEWAY_LISTEN): the environment variable is not UTF-8; set it again as UTF-8 text"
+        "listen (CAUSEWAY_LISTEN): the environment variable is not UTF-8; set it to UTF-8 text"
     );
 }
 
