@@ -51,7 +51,7 @@ pub(crate) async fn refuse(
 }
 
 /// Ends a request without a grant, unless it has changed since it was read: consumes its pushed request,
-/// denies its device code, and ends a session that was made for it. `act` is the audit event to record.
+/// denies its device code, and ends a session that was made for it. `event` is the audit event to record.
 pub(crate) async fn end(ctx: &Ctx, request: &AuthRequest, event: AuditEvent) -> Result<bool, Internal> {
     let (request, now) = (request.clone(), ctx.now());
     let event = event.of_client(&request.client_id);

@@ -73,7 +73,7 @@ pub enum PromptNoneAnswer {
 ///
 /// # Errors
 /// When the database does not answer.
-#[tracing::instrument(name = "flow.silent", skip_all, fields(auth_request = %request.id))]
+#[tracing::instrument(name = "flow.prompt_none", skip_all, fields(auth_request = %request.id))]
 pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer, Internal> {
     let client = lookup::find(ctx, &request.client_id).await?;
     let anybody =

@@ -200,7 +200,7 @@ pub struct DeviceQuestion {
 ///
 /// # Errors
 /// [`UserCodeError`].
-#[tracing::instrument(name = "flow.device.look", skip_all)]
+#[tracing::instrument(name = "flow.device.question", skip_all)]
 pub async fn find_question(
     ctx: &Ctx,
     typed: &str,

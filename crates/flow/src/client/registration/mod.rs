@@ -170,7 +170,7 @@ pub(crate) fn changed(
     (changed, needed.filter(|_| client.client_secret.is_none()))
 }
 
-/// Replaces a client's own metadata and records the audit event `act`.
+/// Replaces a client's own metadata and records the audit event `event`.
 async fn replace(
     ctx: &Ctx,
     client: Client,

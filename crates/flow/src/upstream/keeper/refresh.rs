@@ -55,7 +55,7 @@ pub(super) async fn refresh(
 
 /// Refreshes in one flight from the iteration that the caller saw: later callers find it done.
 #[tracing::instrument(
-    name = "flow.session.fly",
+    name = "flow.session.refresh_once",
     skip_all,
     fields(
         correlation_id = seen.correlation_id.as_ref().map(tracing::field::display),
