@@ -6,6 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::Clock as _;
 use causeway_jose::{JwkSet, Jws};
 use causeway_testkit::{Answer, DpopKey, OauthClient, Tokens};
+use causeway_types::claims::TokenClaimsError;
+use causeway_types::{AccessTokenClaims, Introspection};
 use serde_json::{Value, json};
 
 use super::resources::{code_for, trusted};
@@ -142,6 +144,16 @@ on_each_database! {
         assert_eq!(claims["aud"], "https://api.example/v1");
         assert_eq!(claims["cnf"], json!({"jkt": key.jkt()}));
         assert_eq!(answer.json()["token_type"], "DPoP");
+
+        let read: AccessTokenClaims = serde_json::from_value(claims.clone())?;
+        assert_eq!(serde_json::to_value(&read)?, claims, "a resource server reads all of it");
+        let check = |resource| read.check(&scene.app.issuer, resource, scene.app.clock.now());
+        assert_eq!(check("https://api.example/v1"), Ok(()));
+        assert_eq!(check(&scene.app.issuer), Err(TokenClaimsError::Audience));
+        let introspected = client.post(&scene.agent, "/oauth/introspect", &[("token", &token)]).await?.json();
+        let read: Introspection = serde_json::from_value(introspected.clone())?;
+        assert_eq!(serde_json::to_value(&read)?, introspected);
+        assert!(matches!(read, Introspection::Active(active) if active.cnf.is_some()));
         Ok(())
     }
 

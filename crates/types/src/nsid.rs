@@ -135,6 +135,10 @@ mod tests {
         ] {
             assert_eq!(Nsid::parse(bad), Err(NsidError), "{bad}");
         }
+        let domain = format!("a.{}", vec!["b".repeat(62); 4].join("."));
+        let longest = format!("{domain}.{}", "c".repeat(63));
+        assert_eq!((longest.len(), Nsid::parse(&longest).is_ok()), (Nsid::MAX_LENGTH, true));
+        assert_eq!(Nsid::parse(&format!("a{longest}")), Err(NsidError));
         for good in
             ["a.b.c", "com.example.fooBar", "net.users.bob.ping", "a-0.b-1.c", "a.0.c", "cn.8.lex.stuff"]
         {

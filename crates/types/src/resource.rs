@@ -197,10 +197,10 @@ mod tests {
         {
             assert_eq!(Resource::parse(bad), Err(ResourceError::Malformed), "{bad}");
         }
-        assert_eq!(
-            Resource::parse(&format!("https://a.example/{}", "a".repeat(2048))),
-            Err(ResourceError::Malformed)
-        );
+        let longest = format!("urn:a:{}", "b".repeat(MAX_BYTES - 6));
+        assert_eq!(Resource::parse(&longest).map(|resource| resource.as_str().len()), Ok(2048));
+        assert_eq!(Resource::parse(&format!("{longest}b")), Err(ResourceError::Malformed));
+        assert_eq!(Resources::parse(&["urn:a:b"; 8]).map(|resources| resources.iter().len()), Ok(1));
         assert_eq!(Resources::parse(&["urn:a:b"; 9]), Err(ResourceError::TooMany));
         assert_eq!(resources(&["urn:a:b", "urn:a:b"]), resources(&["urn:a:b"]));
     }

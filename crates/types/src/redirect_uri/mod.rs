@@ -380,6 +380,9 @@ mod tests {
             "http:\\\\localhost:3000\\cb",
             "http://localhost:3000/\ncb",
             "http://localhost:x/cb",
+            "http://localhost:0/cb",
+            "http://localhostx/cb",
+            "http://localhost",
             "http://localhost:99999/cb",
             "http://localhost:/cb",
         ] {
