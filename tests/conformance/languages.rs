@@ -31,7 +31,7 @@ on_each_database! {
         }
         let refused = get(&scene.agent, &error, "de").await?;
         assert!(refused.text.contains("Diese Anfrage ist ungültig"), "{}", refused.text);
-        assert!(refused.text.contains("<span lang=\"en\">No client of this name"), "{}", refused.text);
+        assert!(refused.text.contains("<span lang=\"en\">No client is registered under this client_id"), "{}", refused.text);
         Ok(())
     }
 

@@ -273,7 +273,7 @@ on_each_database! {
         let other_way = [&form[..], &[("client_id", id), ("client_secret", secret)]].concat();
         let refused = agent.post(&url, &other_way).await?;
         assert_eq!(refused.refusal(), "401 invalid_client", "not in the body: it registered the header");
-        assert!(refused.text.contains("authenticates with client_secret_basic, the request used client_secret_post"), "{refused:?}");
+        assert!(refused.text.contains("registered with client_secret_basic, but the request used client_secret_post"), "{refused:?}");
         let post = OauthClient::register_with(agent, &scene.app.issuer, "client_secret_post").await?;
         let other_way = with(&post.client_id, post.client_secret.as_deref().unwrap(), &[]).await?;
         assert_eq!(other_way.refusal(), "401 invalid_client", "not in the header: it registered the body");

@@ -382,7 +382,7 @@ async fn client_documents_refused() -> Result<()> {
     let created = read(&["clients", "create", "--redirect-uri", "https://app.example/cb"]).await?;
     let id = created["client_id"].as_str().expect("client_id");
     for (document, more, reason) in [
-        (json!({ "client_secret": "of-my-own" }), &[][..], "client_secret cannot be set"),
+        (json!({ "client_secret": "of-my-own" }), &[][..], "client_secret is set by this server"),
         (json!({ "client_id": "another" }), &[], "client_id"),
         (json!({ "scope": "atproto identity:*" }), &[], "atp-scopes is"),
         (json!({ "refresh_token_expiration": -1 }), &[], "refresh_token_expiration"),

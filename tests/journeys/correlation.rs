@@ -112,7 +112,7 @@ on_each_database! {
                 "code exchanged for tokens",
                 "tokens rotated",
                 "upstream refresh",
-                "grant revoked by the client",
+                "grant revoked by its client",
                 "session revoked upstream",
             ] {
                 let said = lines.iter().filter(|line| line["message"] == step).count();
