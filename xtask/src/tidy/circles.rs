@@ -15,8 +15,14 @@ use super::sources::rust_files;
 
 /// The crates that are checked, and the modules through which a circle is meant: all use cases run on `Ctx`, and
 /// it holds what they share.
-const CRATES: [(&str, &[&str]); 4] =
-    [("api", &[]), ("bench", &[]), ("flow", &["ctx", "error"]), ("store", &["store", "error"])];
+const CRATES: [(&str, &[&str]); 6] = [
+    ("api", &[]),
+    ("atproto", &[]),
+    ("bench", &[]),
+    ("flow", &["ctx", "error"]),
+    ("outbound", &[]),
+    ("store", &["store", "error"]),
+];
 
 /// The files of a crate by module path, and the modules that each imports.
 type Graph = BTreeMap<String, BTreeSet<String>>;
