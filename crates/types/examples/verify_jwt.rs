@@ -40,9 +40,8 @@ impl Issuer {
 
     fn verify(&self, token: &str) -> Result<AccessTokenClaims> {
         let (payload, header) = jws::deserialize_compact_with_selector(token, |header| {
-            let named =
-                |key: &&Box<dyn JwsVerifier>| key.key_id().is_some_and(|kid| header.key_id() == Some(kid));
-            Ok(self.keys.iter().find(named).map(|key| &**key))
+            let mut keys = self.keys.iter().map(|key| &**key);
+            Ok(keys.find(|key| key.key_id().is_some_and(|kid| header.key_id() == Some(kid))))
         })?;
         ensure!(header.token_type() == Some(AccessTokenClaims::TYP), "this is not an access token");
         let claims: AccessTokenClaims = serde_json::from_slice(&payload)?;

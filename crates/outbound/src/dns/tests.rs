@@ -17,6 +17,9 @@ const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
 const REFUSED: u8 = 5;
 
+/// A name and a type of record, and the data of the records.
+type Record = ((&'static str, u16), Vec<Vec<u8>>);
+
 /// A name server, with the questions that it was asked.
 struct Server {
     config: NameServerConfig,
@@ -25,7 +28,7 @@ struct Server {
 
 impl Server {
     /// Answers with the data of these records, for all others with this code.
-    async fn with<const N: usize>(records: [((&'static str, u16), Vec<Vec<u8>>); N], code: u8) -> Self {
+    async fn with<const N: usize>(records: [Record; N], code: u8) -> Self {
         let records = HashMap::from(records);
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut connection = ConnectionConfig::udp();
@@ -90,6 +93,7 @@ fn dns_of(servers: &[&Server], search: &[&str], hosts: &str) -> Dns {
     dns
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with results")]
 fn addresses(texts: &[&str]) -> Result<Vec<IpAddr>, DnsError> {
     Ok(texts.iter().map(|text| text.parse().unwrap()).collect())
 }

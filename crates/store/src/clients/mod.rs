@@ -18,6 +18,7 @@ use crate::schema::oauth_client;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = oauth_client, treat_none_as_null = true)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the columns of the table")]
 struct Row {
     client_id: String,
     client_secret: Option<String>,

@@ -79,15 +79,28 @@ impl Grant for RefreshTokenGrant {
         &self,
         request: &TokenRequest,
         c: &mut AnyConnection,
-        new: &NewTokens,
+        _new: &NewTokens,
     ) -> Result<Outcome, TokenError> {
+        self.rotate(request, c)
+    }
+
+    fn log(grant: &ResolvedGrant) {
+        if let Some(UserGrant { session, session_iteration, .. }) = &grant.user {
+            tracing::info!(session = %session.session_id, session.iteration = session_iteration, "tokens rotated");
+        }
+    }
+}
+
+impl RefreshTokenGrant {
+    /// Consumes the token, or decides about one that was consumed before.
+    fn rotate(&self, request: &TokenRequest, c: &mut AnyConnection) -> Result<Outcome, TokenError> {
         let token = tokens::lock_refresh_token(c, &self.token)?.ok_or(RefreshRefusal::Unknown)?;
         let (user, access) = self.resolve(request, c, &token)?;
         match decide(request, c, &token)? {
             RefreshDecision::Rotate => {
                 if !tokens::consume_refresh_token(c, &self.token, request.now)? {
                     // Another request consumed it first, between the read and the compare-and-swap: rerun.
-                    return self.consume(request, c, new);
+                    return self.rotate(request, c);
                 }
             }
             RefreshDecision::Sibling => {}
@@ -106,14 +119,6 @@ impl Grant for RefreshTokenGrant {
         Ok(Outcome::Granted(ResolvedGrant { user: Some(user), access }))
     }
 
-    fn log(grant: &ResolvedGrant) {
-        if let Some(UserGrant { session, session_iteration, .. }) = &grant.user {
-            tracing::info!(session = %session.session_id, session.iteration = session_iteration, "tokens rotated");
-        }
-    }
-}
-
-impl RefreshTokenGrant {
     /// Resolves the grant behind a token, assuming that it may still be used: the user's part of it, and what
     /// the new access token allows.
     fn resolve(
