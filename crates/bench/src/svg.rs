@@ -14,7 +14,7 @@ const NUMBERS: u32 = 70;
 const LINE: u32 = 26;
 /// Height of the title, the scale and the lines about the machine.
 const AROUND: u32 = 110;
-/// The rate at which the scale begins, with a bar of no length.
+/// The rate at which the scale begins; slower rows have a bar of no length as well.
 const SLOWEST: f64 = 100.0;
 
 const CALIBRATION: RGBColor = RGBColor(0xb0, 0xb7, 0xc3);
@@ -71,22 +71,17 @@ fn draw_into(svg: &mut String, report: &Report) -> Result<()> {
     chart.draw_series(rows.iter().enumerate().map(|(n, row)| {
         let above = if n == 0 { SegmentValue::Last } else { SegmentValue::Exact(line_of(n - 1)) };
         let below = SegmentValue::Exact(line_of(n));
-        let mut bar = Rectangle::new([(SLOWEST, above), (shown_rate(row), below)], colour(row).filled());
+        let mut bar = Rectangle::new([(SLOWEST, above), (row.per_second, below)], colour(row).filled());
         bar.set_margin(4, 4, 0, 0);
         bar
     }))?;
     let numbers = ("sans-serif", 16).into_text_style(&root).pos(Pos::new(HPos::Left, VPos::Center));
     chart.draw_series(rows.iter().enumerate().map(|(n, row)| {
         let number = Text::new(format!("{:.0}", row.per_second), (6, 0), numbers.clone());
-        EmptyElement::at((shown_rate(row), SegmentValue::CenterOf(line_of(n)))) + number
+        EmptyElement::at((row.per_second, SegmentValue::CenterOf(line_of(n)))) + number
     }))?;
     root.present()?;
     Ok(())
-}
-
-/// Where a bar ends.
-fn shown_rate(row: &Row) -> f64 {
-    row.per_second.max(SLOWEST)
 }
 
 const fn colour(row: &Row) -> RGBColor {
@@ -101,27 +96,29 @@ mod tests {
     use super::*;
     use crate::report::tests::{report, row};
 
-    /// Left end and width of each bar, from above.
-    fn bars(svg: &str) -> Vec<(u32, u32)> {
-        let number = |line: &str, name: &str| -> Option<u32> {
-            line.split_once(&format!(" {name}=\""))?.1.split('"').next()?.parse().ok()
-        };
-        let rectangles = svg.lines().filter(|line| line.starts_with("<rect") && line.contains("#2F6FDE"));
-        rectangles.filter_map(|line| Some((number(line, "x")?, number(line, "width")?))).collect()
+    /// An attribute of the element in a line.
+    fn number(line: &str, name: &str) -> Option<u32> {
+        line.split_once(&format!(" {name}=\""))?.1.split('"').next()?.parse().ok()
     }
 
     #[test]
-    fn bars_stay_within_the_picture() {
+    fn bars_stay_within_the_picture_and_beside_their_names() {
         let rates = [1.0, 100.0, 1000.0, 100_000.0, 1e9];
-        let rows = rates.map(|rate| row("a row", rate)).into();
-        let bars = bars(&draw(&report(rows)).unwrap());
-        let lengths: Vec<u32> = bars.iter().map(|(_, length)| *length).collect();
-        assert_eq!((lengths.len(), &lengths[..2]), (5, &[0, 0][..]), "{bars:?}");
-        assert!(lengths[1..].is_sorted() && lengths[2] > 20, "{bars:?}");
-        assert!(
-            bars.iter().all(|(left, length)| *left > NAMES && left + length < WIDTH - NUMBERS),
-            "{bars:?}"
-        );
+        let rows = rates.map(|rate| row(&format!("row of {rate}"), rate)).into();
+        let svg = draw(&report(rows)).unwrap();
+        let lines: Vec<&str> = svg.lines().collect();
+        let bars = lines.iter().filter(|line| line.starts_with("<rect") && line.contains("#2F6FDE"));
+        let mut lengths = Vec::new();
+        for (bar, rate) in bars.zip(rates) {
+            let [left, length, top, height] =
+                ["x", "width", "y", "height"].map(|name| number(bar, name).unwrap());
+            assert!(left > NAMES && left + length < WIDTH - NUMBERS, "{bar}");
+            let name = lines.windows(2).find(|pair| pair[1] == format!("row of {rate}")).unwrap()[0];
+            assert!((top..top + height).contains(&number(name, "y").unwrap()), "{name} {bar}");
+            lengths.push(length);
+        }
+        assert_eq!((lengths.len(), &lengths[..2]), (5, &[0, 0][..]));
+        assert!(lengths[1..].is_sorted() && lengths[2] > 20, "{lengths:?}");
     }
 
     #[test]
