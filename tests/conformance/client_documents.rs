@@ -78,7 +78,7 @@ on_each_database! {
             (with("redirect_uris", json!([])), "redirect_uris"),
             (with("token_endpoint_auth_method", json!("client_secret_basic")), "must be none or private_key_jwt"),
             (with("token_endpoint_auth_method", json!("client_secret_post")), "must be none or private_key_jwt"),
-            (with("client_secret", json!("public secret")), "must not hold a client_secret"),
+            (with("client_secret", json!("public secret")), "it must not hold a client_secret"),
             (with("token_endpoint_auth_method", json!("private_key_jwt")), "private_key_jwt needs your public keys"),
             (with("filler", json!("x".repeat(5 * 1024 * 1024))), "sent more than 32 KiB"),
             ("<html>hello</html>".to_owned(), "did not respond with application/json"),

@@ -58,7 +58,7 @@ on_each_database! {
         let refused = Causeway::run(directory.path(), &refused).await?;
         let said = String::from_utf8(refused.stderr)?;
         assert_eq!(refused.status.code(), Some(1), "{said}");
-        assert!(said.contains("20991231000000") && said.contains("run that version"), "{said}");
+        assert!(said.contains("20991231000000") && said.contains("run the newer version"), "{said}");
         Ok(())
     }
 }
