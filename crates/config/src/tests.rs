@@ -236,23 +236,23 @@ fn an_external_url_is_an_origin_in_normal_form() {
         ),
         (
             "https://example.com/auth",
-            "\"https://example.com/auth\" has a path, and the issuer is an origin; use https://example.com",
+            "\"https://example.com/auth\" has a path, but the issuer must be an origin; use https://example.com",
         ),
         (
             "https://example.com/auth/",
-            "\"https://example.com/auth/\" has a path, and the issuer is an origin; use https://example.com",
+            "\"https://example.com/auth/\" has a path, but the issuer must be an origin; use https://example.com",
         ),
         ("https://example.com?x", "\"https://example.com?x\" has a query; use https://example.com"),
         ("https://example.com#x", "\"https://example.com#x\" has a fragment; use https://example.com"),
         (
             "https://example.com:443",
-            "\"https://example.com:443\" is not in the normal form, and issuers compare exactly; use https://example.com",
+            "\"https://example.com:443\" is not in normal form, but issuers are compared exactly; use https://example.com",
         ),
         (
             "https://Example.com",
-            "\"https://Example.com\" is not in the normal form, and issuers compare exactly; use https://example.com",
+            "\"https://Example.com\" is not in normal form, but issuers are compared exactly; use https://example.com",
         ),
-        ("https://me:pw@example.com", "the URL carries a user name or password; use https://example.com"),
+        ("https://me:pw@example.com", "the URL has a user name or password; use https://example.com"),
         ("http://me:pw@example.com", "the URL is http but not loopback; use https://example.com"),
         (
             "ftp://example.com",
