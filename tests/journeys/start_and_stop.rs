@@ -138,7 +138,7 @@ async fn secrets_that_everybody_can_read() -> Result<()> {
     assert!(log.lines().any(|line| line.contains("WARN") && line.contains("causeway.key")), "{log}");
     let doctor = ["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"];
     let said = String::from_utf8(Causeway::run(directory.path(), &doctor).await?.stdout)?;
-    assert!(said.contains("note  file of secrets") && said.contains("causeway.key"), "{said}");
+    assert!(said.contains("note  secrets file") && said.contains("causeway.key"), "{said}");
     let public = [listen, "--external-url=https://auth.example", "--secret-key-file=causeway.key"];
     let output = Causeway::run(directory.path(), &public).await?;
     let said = String::from_utf8(output.stderr)?;

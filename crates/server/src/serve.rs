@@ -68,7 +68,7 @@ pub(crate) async fn serve(config: &Config, load: Load<'_>, logging: &Logging) ->
     tracing::info!(%issuer, %bound, database = %url, "listening");
     for path in secret_key::exposed(config, &url) {
         let path = path.display();
-        tracing::warn!(%path, "every user of this machine can read or change this file of secrets: run chmod o= on it");
+        tracing::warn!(%path, "every user of this machine can read or change this secrets file: run chmod o= on it");
     }
     announce(config, &issuer, &url);
     let upkeep = [
