@@ -170,7 +170,7 @@ async fn check(
     };
     let Some(Behind { user, session, upstream, .. }) = behind else { return Err(AccessError::NoUser) };
     if superseded {
-        superseded::show_up(ctx, &session.session_id).await?;
+        superseded::end_superseded_grant(ctx, &session.session_id).await?;
         return Err(AccessError::Invalid);
     }
     let bearer = Bearer { token, user, session, upstream, dpop_nonce };

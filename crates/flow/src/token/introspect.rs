@@ -76,7 +76,7 @@ pub async fn introspect(
         Found::Active(seen) => Some(seen),
         Found::Unused(seen, row) => superseded::note_use(ctx, &row).await?.then_some(seen),
         Found::Superseded(session_id) => {
-            superseded::show_up(ctx, &session_id).await?;
+            superseded::end_superseded_grant(ctx, &session_id).await?;
             None
         }
     };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use causeway_domain::client::Entitlement;
-use causeway_domain::session::SessionHead;
 use causeway_store::AnyConnection;
 
 use crate::client::authenticated::AuthenticatedClient;
@@ -19,7 +18,7 @@ use crate::token::new_tokens::{IssuedTokens, NewTokens};
 use crate::token::refusal::{TokenError, TokenRefusal};
 use crate::token::request::TokenRequest;
 use crate::token::resolved_grant::{ResolvedGrant, UserGrant};
-use crate::token::superseded;
+use crate::token::superseded::{self, EndedGrant};
 use crate::upstream::atproto::handles;
 
 /// A grant of the token endpoint: what a client presents, and the rules that turn it into tokens. Its checks
@@ -52,8 +51,8 @@ pub(crate) enum Outcome {
     Granted(ResolvedGrant),
     /// The request is refused.
     Refused(TokenRefusal),
-    /// It is refused, and shows that two parties hold the grant of this session, which has been ended.
-    Revoked(TokenRefusal, SessionHead),
+    /// It is refused, and shows that two parties hold the grant, which has been ended.
+    Revoked(TokenRefusal, EndedGrant),
 }
 
 /// Issues the tokens of a grant. The client has been authenticated and its key proven; that its assertion and
@@ -83,8 +82,8 @@ pub(crate) async fn issue<G: Grant>(
             Ok(respond(&request, resolved, tokens, id_token).await?)
         }
         Outcome::Refused(refusal) => Err(refusal.into()),
-        Outcome::Revoked(refusal, session) => {
-            superseded::follow_up(ctx, &session).await;
+        Outcome::Revoked(refusal, ended) => {
+            superseded::follow_up(ctx, &ended).await;
             Err(refusal.into())
         }
     }

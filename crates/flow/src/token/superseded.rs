@@ -7,7 +7,7 @@
 
 use causeway_domain::grant::{AccessSubject, AccessToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{TenantId, Timestamp, UpstreamSessionId};
+use causeway_domain::{CorrelationId, TenantId, Timestamp, UpstreamSessionId};
 use causeway_store::AnyConnection;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
@@ -38,11 +38,43 @@ pub(crate) fn end_grant(
     Ok(ended)
 }
 
+/// A grant that has been ended because two parties hold it.
+pub(crate) struct EndedGrant {
+    session_id: UpstreamSessionId,
+    correlation_id: Option<CorrelationId>,
+    /// What showed it.
+    reused: Reused,
+}
+
+/// What was presented by a second party.
+enum Reused {
+    Code,
+    Token,
+}
+
+impl EndedGrant {
+    /// The grant of a code that was used before. Its session may have been deleted by now.
+    pub(crate) fn of_code(session_id: &UpstreamSessionId, session: Option<SessionHead>) -> Self {
+        let correlation_id = session.and_then(|session| session.correlation_id);
+        Self { session_id: session_id.clone(), correlation_id, reused: Reused::Code }
+    }
+
+    /// The grant of a token that was used before, or superseded.
+    pub(crate) fn of_token(session: SessionHead) -> Self {
+        let SessionHead { session_id, correlation_id, .. } = session;
+        Self { session_id, correlation_id, reused: Reused::Token }
+    }
+}
+
 /// Logs the end of a grant and revokes its session upstream, after the end is committed.
-pub(crate) async fn follow_up(ctx: &Ctx, session: &SessionHead) {
-    trace::correlate(session.correlation_id.as_ref());
-    tracing::warn!(session = %session.session_id, "a used code, or a used or superseded token, was presented again: its grant is revoked");
-    revocation::revoke_soon(ctx, &session.session_id).await;
+pub(crate) async fn follow_up(ctx: &Ctx, ended: &EndedGrant) {
+    trace::correlate(ended.correlation_id.as_ref());
+    let session = &ended.session_id;
+    match ended.reused {
+        Reused::Code => tracing::warn!(%session, "authorization code reused: its grant is revoked"),
+        Reused::Token => tracing::warn!(%session, "used or superseded token presented: its grant is revoked"),
+    }
+    revocation::revoke_soon(ctx, session).await;
 }
 
 /// Records that an access token was presented to a resource; `false`: it was superseded, possibly just now,
@@ -71,7 +103,7 @@ pub(crate) async fn note_use(ctx: &Ctx, token: &AccessToken) -> Result<bool, Int
     match ended {
         None => Ok(true),
         Some(session) => {
-            follow_up(ctx, &session).await;
+            follow_up(ctx, &EndedGrant::of_token(session)).await;
             Ok(false)
         }
     }
@@ -81,12 +113,12 @@ pub(crate) async fn note_use(ctx: &Ctx, token: &AccessToken) -> Result<bool, Int
 ///
 /// # Errors
 /// When the database does not answer.
-pub(crate) async fn show_up(ctx: &Ctx, session_id: &UpstreamSessionId) -> Result<(), Internal> {
+pub(crate) async fn end_superseded_grant(ctx: &Ctx, session_id: &UpstreamSessionId) -> Result<(), Internal> {
     let (tenant, id) = (ctx.tenant().clone(), session_id.clone());
     let (event, now) = (audit_event(ctx), ctx.now());
     let ended = ctx.store().write(move |c| end_by_id(c, &tenant, &id, &event, now)).await?;
     if let Some(session) = ended {
-        follow_up(ctx, &session).await;
+        follow_up(ctx, &EndedGrant::of_token(session)).await;
     }
     Ok(())
 }

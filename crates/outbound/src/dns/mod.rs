@@ -18,7 +18,7 @@ use hickory_resolver::proto::rr::Name;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::system::System;
+use self::system::{HOSTS, RESOLV_CONF, System};
 use crate::runtime::ProcessRuntime;
 
 /// How long a lookup may take, with all its attempts.
@@ -26,7 +26,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of concurrent lookups: each has sockets open.
 const LOOKUPS: usize = 256;
 /// The files that name servers and hosts are configured in.
-const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+const FILES: [&str; 2] = [RESOLV_CONF, HOSTS];
 
 /// No name server gave an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! The name lookup of this system, by its configuration.
 
+use std::fs;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,10 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 
+/// The file that names the name servers.
+pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The file with the addresses of some hosts.
+pub(super) const HOSTS: &str = "/etc/hosts";
 /// How long a name server may take to answer.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often each name server is asked, while none answers.
@@ -39,12 +45,17 @@ pub(super) struct System {
 impl System {
     pub(super) fn read() -> Self {
         let (config, options) = read_system_conf().unwrap_or_else(|error| {
-            // As resolv.conf(5) says.
-            tracing::warn!(%error, "no name servers are configured: one on this machine is asked");
-            let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
-            (ResolverConfig::from_name_servers(vec![local]), ResolverOpts::default())
+            let text = fs::read(RESOLV_CONF).unwrap_or_default();
+            let mut servers = name_servers(&String::from_utf8_lossy(&text));
+            tracing::warn!(%error, ?servers, "{RESOLV_CONF} cannot be read as a whole: only its name servers count");
+            if servers.is_empty() {
+                // As resolv.conf(5) says.
+                servers.push(Ipv4Addr::LOCALHOST.into());
+            }
+            let servers = servers.into_iter().map(NameServerConfig::udp_and_tcp).collect();
+            (ResolverConfig::from_name_servers(servers), ResolverOpts::default())
         });
-        Self::new(&config, options, Hosts::from_system().unwrap_or_default())
+        Self::new(&config, options, read_hosts())
     }
 
     pub(super) fn new(config: &ResolverConfig, mut options: ResolverOpts, hosts: Hosts) -> Self {
@@ -120,7 +131,7 @@ impl System {
             async move { server.lookup_ip(name).await }
         };
         let mut addresses: Vec<IpAddr> = self.ask(ask).await?.iter().collect();
-        // IPv6 first (RFC 6724 section 2.1); a connection that is not established soon is attempted by IPv4, too.
+        // IPv6 first; a connection that is not established soon is attempted by IPv4, too.
         addresses.sort_by_key(IpAddr::is_ipv4);
         Ok(addresses)
     }
@@ -139,4 +150,27 @@ impl System {
         }
         Err(last)
     }
+}
+
+/// The name servers of a resolv.conf, whatever else it says. Those with a zone (`fe80::1%eth0`) cannot be asked.
+pub(super) fn name_servers(text: &str) -> Vec<IpAddr> {
+    let words = text.lines().map(str::split_whitespace);
+    words
+        .filter_map(|mut words| {
+            (words.next() == Some("nameserver")).then(|| words.next()).flatten()?.parse().ok()
+        })
+        .collect()
+}
+
+/// The hosts file, without what cannot be read of it.
+fn read_hosts() -> Hosts {
+    let mut hosts = Hosts::default();
+    let read =
+        fs::read(HOSTS).and_then(|text| hosts.read_hosts_conf(String::from_utf8_lossy(&text).as_bytes()));
+    if let Err(error) = read
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "{HOSTS} cannot be read: the names in it are looked up elsewhere");
+    }
+    hosts
 }

@@ -206,3 +206,10 @@ async fn changed_files_are_read_again() {
     *dns.0.system.lock().unwrap() = Some(([None; 2], Arc::clone(&read)));
     assert!(!Arc::ptr_eq(&read, &dns.0.system()));
 }
+
+#[test]
+fn name_servers_count_whatever_else_the_file_says() {
+    let text = "# nameserver 192.0.2.9\nsearch not_a..name\nnameserver 192.0.2.1\n  nameserver\t2001:db8::1 \nnameserver\nnameserver fe80::1%eth0\noptions ndots:5\n";
+    let expected: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().unwrap()).to_vec();
+    assert_eq!(super::system::name_servers(text), expected);
+}

@@ -19,6 +19,7 @@ use crate::token::new_tokens::{IssuedTokens, NewTokens};
 use crate::token::refusal::{CodeRefusal, TokenError, TokenRefusal};
 use crate::token::request::{TokenRequest, permit};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
+use crate::token::superseded::EndedGrant;
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -192,13 +193,11 @@ impl AuthorizationCodeGrant {
             CodeReuse::Refuse => Ok(Outcome::Refused(refusal)),
             CodeReuse::RevokeGrant => {
                 sessions::end_session(c, &code.session_id, request.now)?;
-                match admin::find_session(c, &request.client().tenant_id, &code.session_id)? {
-                    Some(session) => {
-                        insert_audit_event(c, &self.reused.clone().of_session(&session))?;
-                        Ok(Outcome::Revoked(refusal, session))
-                    }
-                    None => Ok(Outcome::Refused(refusal)),
+                let session = admin::find_session(c, &request.client().tenant_id, &code.session_id)?;
+                if let Some(session) = &session {
+                    insert_audit_event(c, &self.reused.clone().of_session(session))?;
                 }
+                Ok(Outcome::Revoked(refusal, EndedGrant::of_code(&code.session_id, session)))
             }
         }
     }

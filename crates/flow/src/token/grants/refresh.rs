@@ -21,7 +21,7 @@ use crate::token::new_tokens::{IssuedTokens, NewTokens};
 use crate::token::refusal::{RefreshRefusal, TokenError, TokenRefusal};
 use crate::token::request::{TokenRequest, permit};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
-use crate::token::superseded;
+use crate::token::superseded::{self, EndedGrant};
 
 /// The parameters of the request.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Grant for RefreshTokenGrant {
         &self,
         request: &TokenRequest,
         c: &mut AnyConnection,
-        _new: &NewTokens,
+        _tokens: &NewTokens,
     ) -> Result<Outcome, TokenError> {
         self.rotate(request, c)
     }
@@ -155,7 +155,7 @@ impl RefreshTokenGrant {
         session: SessionHead,
     ) -> Result<Outcome, TokenError> {
         superseded::end_grant(c, &session, &self.reused, request.now)?;
-        Ok(Outcome::Revoked(RefreshRefusal::Unknown.into(), session))
+        Ok(Outcome::Revoked(RefreshRefusal::Unknown.into(), EndedGrant::of_token(session)))
     }
 }
 

@@ -79,21 +79,21 @@ impl SingleFlight {
 
     /// The flight of a session: the one that is under way, or a new one.
     fn join(&self, id: &UpstreamSessionId) -> Arc<Flight> {
-        let mut single_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = single_flight.get(id).and_then(Weak::upgrade) {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(id).and_then(Weak::upgrade) {
             return flight;
         }
-        single_flight.retain(|_, flight| flight.strong_count() > 0);
+        flights.retain(|_, flight| flight.strong_count() > 0);
         let flight = Arc::new(Flight::default());
-        single_flight.insert(id.clone(), Arc::downgrade(&flight));
+        flights.insert(id.clone(), Arc::downgrade(&flight));
         flight
     }
 
     /// Removes a flight, so that no caller joins it any more.
     fn end(&self, id: &UpstreamSessionId, flight: &Arc<Flight>) {
-        let mut single_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if single_flight.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {
-            single_flight.remove(id);
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights.get(id).is_some_and(|known| Weak::as_ptr(known) == Arc::as_ptr(flight)) {
+            flights.remove(id);
         }
     }
 }
