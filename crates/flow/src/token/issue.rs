@@ -46,6 +46,7 @@ pub(crate) trait Grant: Send + Sync + 'static {
 }
 
 /// The outcome of consuming a grant.
+#[expect(clippy::large_enum_variant, reason = "most are granted, and all are matched at once")]
 pub(crate) enum Outcome {
     /// The tokens are issued.
     Granted(ResolvedGrant),
