@@ -12,7 +12,7 @@ use crate::process;
 /// The environment variable by which the tests find the binary.
 pub(super) const VARIABLE: &str = "CAUSEWAY_TEST_OLD_BIN";
 /// The commit of the earlier version. It is raised at every release, to the commit of that release.
-const COMMIT: &str = "176a7db65ef783219e4608070569b271a3a516bb";
+const COMMIT: &str = "c92814974cb9970f7b8165bf1279a9717e6af8dc";
 
 /// Path of the binary, which is built from its commit if missing.
 ///
