@@ -61,7 +61,7 @@ impl Rig {
         let ring = Arc::new(EncryptionKeyRing::parse(&std::fs::read_to_string(key)?)?);
         arguments.extend(upstream_arguments(&upstream.environment()));
         // Hundreds of users behind one address.
-        arguments.push("--sign-in-limit=off".to_owned());
+        arguments.extend(["--sign-in-limit=off", "--authorization-limit=off"].map(str::to_owned));
         let server = Causeway::serve(directory.path(), &arguments).await?;
         let issuer = server.address.clone();
         let port = issuer.rsplit_once(':').context("port")?.1.to_owned();
