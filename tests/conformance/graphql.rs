@@ -1,14 +1,59 @@
 //! `POST /graphql`: its calls to the PDS, its responses, and its refusals.
 
+use std::pin::pin;
+use std::thread::{self, ThreadId};
+
 use anyhow::Result;
 use causeway_domain::Clock as _;
-use causeway_testkit::{Answer, DpopKey, Fault, Tokens, XrpcReply};
+use causeway_flow::upstream::relay::raw_json::RawJson;
+use causeway_flow::upstream::relay::repository::{Reading, Repository};
+use causeway_testkit::{Answer, DpopKey, Fault, TestDatabase, Tokens, XrpcReply};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 
 const POST: &str = "app.bsky.feed.post";
 const URI: &str = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/app.bsky.feed.post/3k";
+
+const MIB: usize = 1024 * 1024;
+
+/// All the turns to parse long texts, taken until they are given back.
+struct Turns {
+    ends: Vec<std::sync::mpsc::Sender<()>>,
+    taken: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Turns {
+    /// Texts that are parsed at the same time.
+    const ALL: usize = 2;
+
+    async fn take(scene: &Scene) -> Result<Self> {
+        let (mut ends, mut taken) = (Vec::new(), Vec::new());
+        for _ in 0..Self::ALL {
+            let (end, ended) = std::sync::mpsc::channel();
+            let (began, begin) = tokio::sync::oneshot::channel();
+            let ctx = scene.app.ctx.clone();
+            taken.push(tokio::spawn(async move {
+                let parse = move || (began.send(()), ended.recv());
+                ctx.parse(parse).await?.1.map_err(anyhow::Error::from)
+            }));
+            begin.await?;
+            ends.push(end);
+        }
+        Ok(Self { ends, taken })
+    }
+
+    async fn give_back(self) -> Result<()> {
+        for end in self.ends {
+            end.send(())?;
+        }
+        for taken in self.taken {
+            taken.await??;
+        }
+        Ok(())
+    }
+}
 
 /// Sends a request of this query and these variables.
 async fn ask(scene: &Scene, token: &str, query: &str, variables: Value) -> Result<Answer> {
@@ -385,6 +430,87 @@ on_each_database! {
         Ok(())
     }
 
+    /// Each answer has a limit of 8 MiB, a write's and an error's one of 256 KiB, whether they announce their length or
+    /// not. One answer of that size alone would fit the limit of a request.
+    async fn one_answer_is_bounded(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let read = "{ record(collection: \"a.b.c\", rkey: \"k\") { uri value } }";
+        let write = "mutation { createRecord(collection: \"a.b.c\", record: {}) { uri } }";
+        let sized = |status: u16, bytes: usize| {
+            let begun = format!("{{\"uri\":\"{URI}\",\"cid\":\"bafy\",\"error\":\"TooMuch\",\"value\":\"");
+            let filler = "x".repeat(bytes - begun.len() - 2);
+            XrpcReply { status, body: format!("{begun}{filler}\"}}"), ..XrpcReply::default() }
+        };
+        for (query, status, most) in [(read, 200, 8 * MIB), (write, 200, MIB / 4), (read, 500, MIB / 4), (write, 500, MIB / 4)] {
+            scene.upstream.script(|script| script.answer = Some(sized(status, most)));
+            let answer = ask(&scene, &token, query, Value::Null).await?;
+            if status == 200 {
+                assert!(answer.json().get("errors").is_none(), "{query} {status}: {:?}", error(&answer));
+            } else {
+                assert_eq!(error(&answer).0, "TooMuch", "{query} {status}");
+            }
+            let announced = sized(status, most + 1);
+            let open = XrpcReply { filler: 64 * 1024, ..sized(status, most - 1024) };
+            for reply in [announced, open] {
+                scene.upstream.script(|script| script.answer = Some(reply));
+                let answer = ask(&scene, &token, query, Value::Null).await?;
+                assert_eq!(error(&answer).0, "answer_too_large", "{query} {status}");
+            }
+        }
+        Ok(())
+    }
+
+    /// All answers to one request share a limit of 16 MiB, even if each is within its own and the process has room for
+    /// them.
+    async fn all_answers_to_a_request_are_bounded(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        answers(&scene, 200, &json!({"uri": URI, "value": "x".repeat(7 * MIB)}));
+        let query = |number: usize| {
+            let record = |n| format!("r{n}: record(collection: \"a.b.c\", rkey: \"k\") {{ uri value }} ");
+            format!("{{ {} }}", (0..number).map(record).collect::<String>())
+        };
+        let two = ask(&scene, &token, &query(2), Value::Null).await?;
+        assert!(two.text.len() > 14 * MIB && two.json().get("errors").is_none());
+        // Two are held until the answer is sent; the third one, whichever it is, does not fit.
+        let three = ask(&scene, &token, &query(3), Value::Null).await?;
+        assert_eq!(error(&three).0, "answer_too_large");
+        let names = ["r0", "r1", "r2"];
+        assert_eq!(names.iter().filter(|name| three.json()["data"][*name].is_null()).count(), 1);
+        let again = ask(&scene, &token, &query(2), Value::Null).await?;
+        assert!(again.json().get("errors").is_none(), "the next request has a limit of its own");
+        assert_eq!(scene.app.ctx.budgets().answers.used(), 0, "what was sent is given back");
+        Ok(())
+    }
+
+    /// A long body, or a long answer of the PDS, waits for a turn to be parsed elsewhere. Whoever sends a short one
+    /// does not.
+    async fn long_texts_are_parsed_elsewhere(database) {
+        let scene = Scene::set(database).await?;
+        let token = scene.access_token().await?;
+        let long = "x".repeat(40_000);
+        answers(&scene, 200, &json!({"uri": URI, "value": long}));
+        let body = json!({"query": "{ viewer { did } }", "variables": {"x": long}});
+        let answer = json!({"query": "{ record(collection: \"a.b.c\", rkey: \"k\") { uri value } }"});
+        for request in [body, answer] {
+            let turns = Turns::take(&scene).await?;
+            let mut waiting = pin!(send(&scene, &token, request.to_string()));
+            for _ in 0..30 {
+                let short = ask(&scene, &token, "{ viewer { did } }", Value::Null);
+                tokio::select! {
+                    biased;
+                    early = &mut waiting => panic!("parsed by the worker: {:?}", early?.status),
+                    short = short => assert_eq!(short?.json()["data"]["viewer"]["did"], DID),
+                }
+            }
+            turns.give_back().await?;
+            let answer = waiting.await?;
+            assert!(answer.status == 200 && answer.json().get("errors").is_none(), "{request}");
+        }
+        Ok(())
+    }
+
     /// An argument that no server could take is refused here, and nobody is asked.
     async fn arguments_have_bounds(database) {
         let scene = Scene::set(database).await?;
@@ -421,4 +547,44 @@ on_each_database! {
         assert_eq!(view.json()["data"]["viewer"]["session"], json!({"session_iteration": 1, "head_iteration": 2}));
         Ok(())
     }
+}
+
+/// Runs as on an HTTP worker, on a runtime of its own; returns the worker's thread as well.
+async fn on_a_worker<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<(ThreadId, T)>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>>,
+{
+    let worker = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        anyhow::Ok((thread::current().id(), runtime.block_on(work())?))
+    });
+    worker.await?
+}
+
+/// The worker that serves a request does not call the PDS itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_do_not_read_answers() -> Result<()> {
+    let database = TestDatabase::sqlite();
+    let scene = Scene::set(&database).await?;
+    let token = scene.access_token().await?;
+    answers(&scene, 200, &json!({"uri": URI, "value": "short"}));
+    let repository = Repository::new(scene.app.ctx.clone(), scene.app.bearer(&token).await?);
+    let take = |_: &RawJson| Some(thread::current().id());
+    let read = move || async move { anyhow::Ok(repository.read(Reading::Record, &[], take).await?) };
+    let (worker, read) = on_a_worker(read).await?;
+    assert_ne!(read, worker);
+    Ok(())
+}
+
+/// What has its turn to be parsed is not parsed by the worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_do_not_parse_long_texts() -> Result<()> {
+    let database = TestDatabase::sqlite();
+    let scene = Scene::set(&database).await?;
+    let ctx = scene.app.ctx.clone();
+    let parse = move || async move { anyhow::Ok(ctx.parse(|| thread::current().id()).await?) };
+    let (worker, parsed) = on_a_worker(parse).await?;
+    assert_ne!(parsed, worker);
+    Ok(())
 }
