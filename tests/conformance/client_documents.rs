@@ -2,10 +2,12 @@
 //! development clients by the `client_id` itself (atproto OAuth specification, "Localhost Client Development").
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use anyhow::Result;
 use causeway_testkit::{
-    Agent, Answer, DocumentServer, OauthClient, TestApp, TestDatabase, Tokens, decide, strict_outbound,
+    Agent, Answer, DocumentServer, Environment, OauthClient, ScriptedUpstream, TestApp, TestDatabase, Tokens,
+    decide, strict_outbound,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -368,5 +370,41 @@ on_each_database! {
             assert_eq!(page.text.contains("not verified"), !verified, "{redirect_uri}");
         }
         Ok(())
+    }
+}
+
+/// Four documents of one host are fetched at once. Whoever waits three seconds in vain for the end of one of them is
+/// told to come back, before those that were fetched have failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wait_for_a_turn_ends() -> Result<()> {
+    let database = TestDatabase::sqlite();
+    let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+    // As patient with other servers as it is in earnest.
+    let environment = Environment { timeout: Duration::from_secs(10), ..upstream.environment() };
+    let app = TestApp::start(&database, &environment).await?;
+    let agent = Agent::default();
+    let client = app.client(&agent).await?;
+    let scene = Scene { app, upstream, agent, client };
+    let host = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    let origin = format!("http://{}", host.local_addr()?);
+    let push = async |n: usize| {
+        let client = scene.by_name(&format!("{origin}/{n}"), &scene.client.redirect_uri);
+        scene.agent.post(&scene.app.at("/oauth/par"), &client.authorization(None).form()).await
+    };
+    let fetched = futures_util::future::join_all((0..4).map(push));
+    let late = async {
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            open.push(host.accept().await?);
+        }
+        let begun = std::time::Instant::now();
+        let answer = push(4).await?;
+        assert_eq!(answer.refusal(), "503 temporarily_unavailable", "{answer:?}");
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        outcome = late => outcome,
+        _ = fetched => anyhow::bail!("those that were fetched have failed first"),
     }
 }

@@ -121,6 +121,8 @@ impl<K: Eq + Hash> Drop for Permit<K> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     fn url(host: usize) -> Url {
@@ -131,6 +133,17 @@ mod tests {
         IpAddr::from([192, 0, 2, n])
     }
 
+    /// Waits in vain: for three seconds, no less and no more. The clock of these tests jumps to the next deadline,
+    /// whichever that is, so the wait has to be measured.
+    async fn waits_in_vain(turns: &FetchTurns, address: Option<IpAddr>, url: &Url) {
+        let begun = Instant::now();
+        assert!(turns.wait_for(address, url).await.is_none());
+        let waited = begun.elapsed();
+        // Timers are exact to a millisecond.
+        let expected = Duration::from_secs(3)..=Duration::from_millis(3001);
+        assert!(expected.contains(&waited), "{waited:?}");
+    }
+
     /// One address has its share and no more, whatever it names; no other address waits for it.
     #[tokio::test(start_paused = true)]
     async fn an_address_has_a_share() {
@@ -139,7 +152,7 @@ mod tests {
         for n in 0..OF_ADDRESS {
             held.push(turns.wait_for(Some(address(1)), &url(n)).await.unwrap());
         }
-        assert!(turns.wait_for(Some(address(1)), &url(99)).await.is_none());
+        waits_in_vain(&turns, Some(address(1)), &url(99)).await;
         let other = turns.wait_for(Some(address(2)), &url(99)).await.unwrap();
         assert_eq!(other.max_wait, FETCH);
         held.pop();
@@ -153,13 +166,31 @@ mod tests {
         for n in 0..OF_HOST {
             held.push(turns.wait_for(Some(address(n.try_into().unwrap())), &url(0)).await.unwrap());
         }
-        assert!(turns.wait_for(Some(address(9)), &url(0)).await.is_none());
+        waits_in_vain(&turns, Some(address(9)), &url(0)).await;
         let busy = url(0);
         let (next, ()) = tokio::join!(turns.wait_for(Some(address(9)), &busy), async {
             tokio::time::sleep(QUEUE / 2).await;
             held.pop();
         });
         assert!(next.is_some());
+    }
+
+    /// A request that waits for its own share, and then for that of the host, does not wait longer.
+    #[tokio::test(start_paused = true)]
+    async fn one_deadline_for_all_shares() {
+        let turns = FetchTurns::default();
+        let busy = url(99);
+        let (mut own, mut of_host) = (Vec::new(), Vec::new());
+        for n in 0..OF_ADDRESS {
+            own.push(turns.wait_for(Some(address(1)), &url(n)).await.unwrap());
+        }
+        for _ in 0..OF_HOST {
+            of_host.push(turns.wait_for(Some(address(2)), &busy).await.unwrap());
+        }
+        tokio::join!(waits_in_vain(&turns, Some(address(1)), &busy), async {
+            tokio::time::sleep(QUEUE / 2).await;
+            own.pop();
+        });
     }
 
     /// A slow fetch gets less time when others wait.
@@ -173,7 +204,7 @@ mod tests {
             );
         }
         assert_eq!(held.last().unwrap().max_wait, FETCH_IN_A_CROWD);
-        assert!(turns.wait_for(Some(address(9)), &url(999)).await.is_none());
+        waits_in_vain(&turns, Some(address(9)), &url(999)).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,7 +217,7 @@ mod tests {
         }
         let busy = url(0);
         let held = futures_util::future::join_all((0..OF_HOST).map(|_| turns.wait_for(None, &busy))).await;
-        assert!(turns.wait_for(None, &busy).await.is_none());
+        waits_in_vain(&turns, None, &busy).await;
         drop(held);
         assert!(turns.hosts.in_use.lock().unwrap().is_empty());
         assert!(turns.addresses.in_use.lock().unwrap().is_empty());

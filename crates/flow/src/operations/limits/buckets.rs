@@ -153,4 +153,34 @@ mod tests {
         let _ = buckets.take([(0, rate), (1, rate)], 122 * MICROS);
         assert!(buckets.young.len() + buckets.old.len() <= 4, "what is full again is forgotten");
     }
+
+    /// When both tables are full, newcomers are counted all the same, and whoever was counted stays so while as many
+    /// others come as one table has room for.
+    #[test]
+    fn a_full_table_counts_on() {
+        let mut buckets = Buckets::default();
+        let rate = Rate::of(RateLimit { count: 1, seconds: 60 }, 1);
+        let mut take = |n: usize| {
+            let key = 2 * n as u64;
+            buckets.take([(key, rate), (key + 1, rate)], 0)
+        };
+        let of_a_table = CAPACITY / 2;
+        for n in 0..2 * of_a_table {
+            assert_eq!(take(n), Ok(()));
+        }
+        let mut next = 2 * of_a_table;
+        for newcomer in next..next + 3 {
+            assert_eq!(take(newcomer), Ok(()));
+            assert!(take(newcomer).is_err(), "counted at once");
+        }
+        next += 3;
+        for _ in 0..2 {
+            let counted = next;
+            for n in counted..=counted + of_a_table {
+                assert_eq!(take(n), Ok(()));
+            }
+            assert!(take(counted).is_err(), "counted still");
+            next += of_a_table + 1;
+        }
+    }
 }
