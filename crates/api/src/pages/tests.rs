@@ -299,6 +299,28 @@ fn the_sign_in_form() {
     assert!(html.contains("No account has this handle."));
 }
 
+/// A domain that refused or failed has not said that there is no such account, and the page does not say so either.
+#[test]
+fn a_handle_that_could_not_be_asked() {
+    let html = |trouble, lang| SignInPage { error: Some(trouble), ..sign_in() }.render(lang).unwrap();
+    for (lang, asked, unknown) in [
+        (
+            Lang::En,
+            "The domain of this handle could not be asked whose it is.",
+            "No account has this handle.",
+        ),
+        (
+            Lang::De,
+            "Die Domain dieses Handles war nicht zu fragen, wem es gehört.",
+            "Kein Konto hat dieses Handle.",
+        ),
+    ] {
+        assert!(html(SignInTrouble::UnknownHandle, lang).contains(unknown), "{unknown}");
+        let html = html(SignInTrouble::UnansweredHandle, lang);
+        assert!(html.contains(asked) && html.contains("did:plc:…") && !html.contains(unknown), "{html}");
+    }
+}
+
 #[test]
 fn the_consent_form() {
     let html = consent().render(Lang::En).unwrap();

@@ -44,6 +44,11 @@ impl IdentityResolver {
         did_in(&texts.map_err(|DnsError| ResolveError::Dns)?)
     }
 
+    /// The DID that the well-known document of the handle's domain names; `None` when it names none.
+    async fn ask_domain(&self, url: &Url) -> Result<Option<Did>, ResolveError> {
+        well_known(self.http.get_text(url, WELL_KNOWN_CAP, WELL_KNOWN_REDIRECTS).await)
+    }
+
     /// Tries DNS first, then the well-known document of the handle's domain.
     async fn ask_the_handle(&self, handle: &Handle) -> Result<Did, ResolveError> {
         let by_dns = match self.ask_dns(handle).await {
@@ -54,7 +59,7 @@ impl IdentityResolver {
         };
         let url = Url::parse(&format!("https://{handle}/.well-known/atproto-did"))
             .map_err(|_| ResolveError::HandleNotFound)?;
-        match well_known(self.http.get_text(&url, WELL_KNOWN_CAP, WELL_KNOWN_REDIRECTS).await)? {
+        match self.ask_domain(&url).await? {
             Some(did) => Ok(did),
             // Nothing there. If DNS said so too, there is no account; otherwise we don't know.
             None => by_dns.and(Err(ResolveError::HandleNotFound)),
@@ -100,6 +105,12 @@ fn did_in(texts: &[String]) -> Result<Option<Did>, ResolveError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use causeway_domain::SystemClock;
+    use causeway_outbound::HttpConfig;
+    use causeway_outbound::testing::{Reply, Upstream};
+
     use super::*;
 
     const ALICE: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
@@ -120,6 +131,37 @@ mod tests {
         for text in ["", "\n", "<!doctype html>", "did:key:zQ3sh"] {
             assert_eq!(well_known(Ok(text.to_owned())), Ok(None), "{text:?}");
         }
+    }
+
+    /// A domain may keep its document elsewhere, up to three redirects away, and answer with any success. A document
+    /// that may not be read, or that is not there for now, is not one that names nobody.
+    #[tokio::test]
+    async fn a_domain_may_lead_elsewhere() {
+        let upstream = Upstream::empty().await;
+        let http = HttpClient::new(&HttpConfig { dev_mode: true, ..HttpConfig::default() }).unwrap();
+        let resolver = IdentityResolver::new(http, Arc::new(SystemClock), upstream.url(), None);
+        let ask = async |path: &str| resolver.ask_domain(&upstream.url().join(path).unwrap()).await;
+        for (n, status) in [(1, 301), (2, 302), (3, 307), (4, 308)] {
+            let next = format!("{}/{}", upstream.origin, n - 1);
+            upstream.script_path(&format!("/{n}"), [Reply::html(status).header("location", &next)]);
+        }
+        let did = Did::parse(ALICE).ok();
+        for status in [200, 203] {
+            upstream.script_path("/0", [Reply::new(status, "text/html", format!("\n{ALICE}\n"))]);
+            for n in 0..=3 {
+                assert_eq!(ask(&format!("/{n}")).await, Ok(did.clone()), "{status}, {n} redirects");
+            }
+        }
+        assert_eq!(ask("/4").await, Err(ResolveError::HandleUnanswered(HttpError::Redirected)));
+        upstream.script_path("/0", [Reply::html(404)]);
+        assert_eq!(ask("/3").await, Ok(None));
+        for status in [401, 403, 429, 500, 503] {
+            upstream.script_path("/0", [Reply::html(status)]);
+            let unanswered = HttpError::Status { status, retry_after: None };
+            assert_eq!(ask("/3").await, Err(ResolveError::HandleUnanswered(unanswered)), "{status}");
+        }
+        upstream.script_path("/0", [Reply::new(200, "text/plain", "x".repeat(WELL_KNOWN_CAP + 1))]);
+        assert_eq!(ask("/0").await, Ok(None), "no domain has us read for long");
     }
 
     /// "There is none" is an answer; "you may not ask" is none.

@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where its script does not hold")]
 
 mod guard;
+mod steps;
