@@ -224,6 +224,43 @@ on_each_database! {
         Ok(())
     }
 
+    /// Each of the four methods, by a client of each: its own one is accepted, and no other, though all that it sends
+    /// is right.
+    async fn each_method_against_each_other(database) {
+        let scene = Scene::set(database).await?;
+        let par = scene.app.at("/oauth/par");
+        let keyed = Signer::register(&scene).await?;
+        let mut clients = vec![("private_key_jwt", keyed.client.clone())];
+        for method in ["none", "client_secret_basic", "client_secret_post"] {
+            clients.push((method, OauthClient::register_with(&scene.agent, &scene.app.issuer, method).await?));
+        }
+        for (registered, client) in &clients {
+            let secret = client.client_secret.as_deref().unwrap_or("cw_cs_x");
+            let signer = Signer { client: client.clone(), key: keyed.key.clone() };
+            let assertion = signer.assertion(scene.app.clock.now(), &[]);
+            let authorization = client.authorization(None);
+            for (used, _) in &clients {
+                let mut form = authorization.form();
+                let mut request = scene.agent.request("POST".parse()?, &par);
+                match *used {
+                    "client_secret_basic" => request = request.basic_auth(&client.client_id, Some(secret)),
+                    "client_secret_post" => form.push(("client_secret", secret)),
+                    "private_key_jwt" => form.extend([TYPE, ("client_assertion", &*assertion)]),
+                    _ => {}
+                }
+                let answer = scene.agent.send(request.form(&form)).await?;
+                if used == registered {
+                    assert_eq!(answer.status, 201, "{registered}: {answer:?}");
+                } else {
+                    assert_eq!(answer.refusal(), "401 invalid_client", "{registered}, by {used}");
+                    let says = format!("is registered with {registered}, but the request used {used}");
+                    assert!(answer.text.contains(&says), "{answer:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// RS256, and the algorithm that the client registered.
     async fn algorithms(database) {
         let scene = Scene::set(database).await?;

@@ -42,6 +42,7 @@ on_each_database! {
         let public = register(json!({"redirect_uris": ["com.example.app:/cb"], "token_endpoint_auth_method": "none"})).await?.json();
         assert_eq!((public.get("client_secret"), public["client_id"].is_string()), (None, true));
 
+        let own_by_name = scene.app.issuer.replace("127.0.0.1", "localhost");
         for (body, refusal) in [
             (json!({}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": ["http://evil.example/cb"]}), "400 invalid_redirect_uri"),
@@ -50,8 +51,9 @@ on_each_database! {
             (json!({"redirect_uris": ["https:///a.example/cb"]}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": ["example://cb"]}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": [scene.app.at("/oauth/callback")]}), "400 invalid_redirect_uri"),
-            (json!({"redirect_uris": [scene.app.issuer.replace("127.0.0.1", "localhost")]}), "400 invalid_redirect_uri"),
+            (json!({"redirect_uris": [own_by_name]}), "400 invalid_redirect_uri"),
             (json!({"redirect_uris": ["https://a.example"], "post_logout_redirect_uris": [scene.app.at("/")]}), "400 invalid_client_metadata"),
+            (json!({"redirect_uris": ["https://a.example"], "post_logout_redirect_uris": ["https://a.example/out", own_by_name]}), "400 invalid_client_metadata"),
             (json!({"redirect_uris": ["https://a.example"], "scope": "repo:nonsense"}), "400 invalid_client_metadata"),
             (json!({"redirect_uris": "https://a.example"}), "400 invalid_client_metadata"),
             (json!({"redirect_uris": ["https://a.example"], "token_endpoint_auth_method": "tls_client_auth"}), "400 invalid_client_metadata"),
@@ -131,6 +133,11 @@ on_each_database! {
         for member in ["registration_access_token", "registration_client_uri", "client_id_issued_at"] {
             assert_eq!(answer.json()[member], client[member], "{member}");
         }
+        changed["post_logout_redirect_uris"] = json!(["https://app.example/out", scene.app.at("/logged-out")]);
+        let refused = manage(&scene, "PUT", &client, &token, Some(&changed)).await?;
+        assert_eq!(refused.refusal(), "400 invalid_client_metadata");
+        assert!(refused.text.contains("post_logout_redirect_uris") && refused.text.contains("/logged-out"), "{refused:?}");
+        changed["post_logout_redirect_uris"] = json!(["https://app.example/out"]);
         changed["redirect_uris"] = json!(["javascript:alert(1)"]);
         assert_eq!(manage(&scene, "PUT", &client, &token, Some(&changed)).await?.refusal(), "400 invalid_redirect_uri");
         assert_eq!(manage(&scene, "GET", &client, &token, None).await?.json()["client_name"], "Two");
