@@ -1,26 +1,27 @@
 //! Streams of events: what they cost, how many there are, when they end.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use causeway_domain::ClientId;
-use causeway_flow::operations::events::PER_CLIENT;
+use causeway_domain::{ClientId, PlainToken};
+use causeway_flow::client::authenticated::{AuthenticatedClient, identify};
+use causeway_flow::client::authentication::{ClientProof, Credentials};
+use causeway_flow::operations::events::{PER_CLIENT, PER_PROCESS, listen};
+use causeway_flow::resource::dpop::ProofRequest;
 use causeway_store::StoreError;
 use causeway_store::events::{EventKind, note_sign_in};
-use causeway_testkit::{Agent, OauthClient};
+use causeway_testkit::{Agent, OauthClient, Response};
 
 use super::events::subscribe;
 use crate::support::{Scene, on_each_database};
 
 /// A stream as its client reads it.
-struct Stream(causeway_testkit::Response);
+struct Stream(Response);
 
 impl Stream {
     async fn open(scene: &Scene, client: &OauthClient) -> Result<Self> {
-        // Each on a connection of its own.
-        let agent = Agent::default();
-        let request = agent.request("GET".parse()?, &scene.app.at("/api/events"));
-        let response = request.basic_auth(&client.client_id, client.client_secret.clone()).send().await?;
+        let response = ask(scene, client).await?;
         anyhow::ensure!(response.status() == 200, "{}", response.status());
         Ok(Self(response))
     }
@@ -31,6 +32,23 @@ impl Stream {
             tokio::time::timeout(Duration::from_secs(8), self.0.chunk()).await.context("silent")??;
         Ok(chunk.map(|chunk| String::from_utf8_lossy(&chunk).into_owned()))
     }
+}
+
+/// Asks for a stream, on a connection of its own.
+async fn ask(scene: &Scene, client: &OauthClient) -> Result<Response> {
+    let request = Agent::default().request("GET".parse()?, &scene.app.at("/api/events"));
+    Ok(request.basic_auth(&client.client_id, client.client_secret.clone()).send().await?)
+}
+
+/// The client behind a request, without one.
+async fn authenticated(scene: &Scene, client: &OauthClient) -> Result<AuthenticatedClient> {
+    let secret = PlainToken::presented(client.client_secret.as_deref().unwrap_or_default());
+    let credentials = Credentials {
+        client_id: Some(ClientId::new(&*client.client_id)),
+        proof: ClientProof::Basic(secret),
+        address: None,
+    };
+    Ok(identify(&scene.app.ctx, &credentials, &ProofRequest::default()).await?)
 }
 
 async fn subscribed(scene: &Scene) -> Result<OauthClient> {
@@ -102,6 +120,41 @@ on_each_database! {
             anyhow::Ok(())
         };
         tokio::time::timeout(Duration::from_secs(20), left).await??;
+        Ok(())
+    }
+
+    /// The process serves so many streams. One more is refused until one of them ends; a client that has its share may
+    /// still replace one of its own.
+    async fn a_process_has_so_many(database) {
+        let scene = Scene::set(database).await?;
+        let mut listeners = VecDeque::new();
+        let mut clients = Vec::new();
+        for _ in 0..PER_PROCESS / PER_CLIENT {
+            let client = subscribed(&scene).await?;
+            let caller = authenticated(&scene, &client).await?;
+            for _ in 0..PER_CLIENT {
+                listeners.push_back(listen(&scene.app.ctx, &caller, None).await?);
+            }
+            clients.push(client);
+        }
+        assert_eq!(scene.app.ctx.open_streams(), PER_PROCESS);
+        let late = subscribed(&scene).await?;
+        let refused = ask(&scene, &late).await?;
+        assert_eq!(refused.status(), 503);
+        let retry_after = refused.headers().get("retry-after").cloned();
+        let body = refused.json::<serde_json::Value>().await?;
+        assert_eq!(body["error"], "temporarily_unavailable", "{body}");
+        assert!(retry_after.is_some() && body["error_description"].as_str().unwrap().contains("too many event streams"), "{body}");
+        let mut own = Stream::open(&scene, &clients[0]).await?;
+        assert_eq!(scene.app.ctx.open_streams(), PER_PROCESS, "it took the place of an older one");
+        happen(&scene, &clients[0]).await?;
+        assert!(own.next().await?.context("an event")?.contains("started"));
+        assert_eq!(ask(&scene, &late).await?.status(), 503);
+        listeners.pop_back();
+        let mut last = Stream::open(&scene, &late).await?;
+        happen(&scene, &late).await?;
+        assert!(last.next().await?.context("an event")?.contains("started"));
+        assert_eq!(ask(&scene, &late).await?.status(), 503);
         Ok(())
     }
 

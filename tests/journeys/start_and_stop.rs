@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use causeway_domain::SystemRng;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
-use causeway_testkit::{Agent, Causeway};
+use causeway_store::{StoreError, testing};
+use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
 use tempfile::tempdir;
 use tokio::process::Command;
 
-use crate::support::{database_arguments, on_each_database, within_a_second};
+use crate::support::{
+    DID, HANDLE, database_arguments, on_each_database, upstream_arguments, within_a_second,
+};
 
 /// Sends the server a signal.
 pub(super) async fn signal(server: &Causeway, name: &str) -> Result<()> {
@@ -78,14 +81,63 @@ async fn idle_connections_are_kept() -> Result<()> {
     Ok(())
 }
 
+/// A stream of events does not delay the end: it ends with the signal.
+#[tokio::test]
+async fn open_streams_end_with_the_server() -> Result<()> {
+    let directory = tempdir()?;
+    let server = Causeway::serve(directory.path(), &["--listen=127.0.0.1:0"]).await?;
+    let agent = Agent::default();
+    let client = OauthClient::register_with(&agent, &server.address, "client_secret_basic").await?;
+    let subscribed = Causeway::run(directory.path(), &["events", "subscribe", &client.client_id]).await?;
+    ensure!(subscribed.status.success(), "{subscribed:?}");
+    let request = agent.request("GET".parse()?, &format!("{}/api/events", server.address));
+    let request = request.basic_auth(&client.client_id, client.client_secret.clone());
+    let mut stream = request.send().await?;
+    assert_eq!(stream.status(), 200);
+    let begun = Instant::now();
+    let (stopped, last) = tokio::join!(server.stop(), stream.chunk());
+    stopped?;
+    assert_eq!(last?, None, "it ends, and does not break");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+/// Requests that fail again and again: some lines are logged, and then how many were omitted.
+#[tokio::test]
+async fn a_flood_of_failures_does_not_fill_the_log() -> Result<()> {
+    let directory = tempdir()?;
+    let server = Causeway::serve(directory.path(), &["--listen=127.0.0.1:0", "--drain-seconds=600"]).await?;
+    let agent = Agent::default();
+    let ready = format!("{}/readyz", server.address);
+    signal(&server, "TERM").await?;
+    within_a_second(async || Ok(agent.get(&ready).await?.status == 503)).await?;
+    for _ in 0..60 {
+        assert_eq!(agent.get(&ready).await?.status, 503);
+    }
+    let lines = |text: &str| anyhow::Ok(server.log()?.lines().filter(|line| line.contains(text)).count());
+    let failed = lines("request failed")?;
+    assert!((10..=30).contains(&failed), "{failed} lines of 60");
+    // Reported every ten seconds.
+    let begun = Instant::now();
+    while lines("repeated lines were omitted")? == 0 {
+        ensure!(begun.elapsed() < Duration::from_secs(20), "nothing is said of the others");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    server.stop().await?;
+    Ok(())
+}
+
 on_each_database! {
-    /// SIGHUP does not stop the server: it reloads the log level and the key ring, and ignores an invalid configuration.
+    /// SIGHUP does not stop the server: it reloads the log level and the key ring, and ignores an invalid
+    /// configuration.
     async fn reads_anew(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let directory = tempdir()?;
         let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend(upstream_arguments(&upstream.environment()));
         let (ring, file) = (directory.path().join("ring.key"), directory.path().join("causeway.toml"));
         std::fs::write(&file, "log-level = \"warn\"\n")?;
-        arguments.extend(["--listen=127.0.0.1:0".to_owned(), format!("--config={}", file.display())]);
+        arguments.push(format!("--config={}", file.display()));
         let run: Vec<&str> = arguments.iter().map(String::as_str).chain(["migrate", "up"]).collect();
         Causeway::run(directory.path(), &run).await?;
         let server = Causeway::serve_with(directory.path(), &arguments, &[]).await?;
@@ -96,15 +148,29 @@ on_each_database! {
         ensure!(healthy().await?);
         let before = server.log()?;
         ensure!(!before.contains("listening"), "{before}");
+        let client = OauthClient::register(&agent, &server.address).await?;
+        let signed_in = client.sign_in(&agent, &upstream, HANDLE).await?;
+        let inspected = database.store().await;
+        let encrypted_by = async |kid: &str| {
+            let text = inspected.read::<_, StoreError, _>(testing::dump_text).await?;
+            anyhow::Ok(text.contains(&format!("v1.{kid}.")))
+        };
 
         let (old, new) = (std::fs::read_to_string(&ring)?, EncryptionKeyRing::generate(&SystemRng));
         let kid = EncryptionKeyRing::parse(&new)?.active_kid().to_owned();
+        ensure!(encrypted_by(EncryptionKeyRing::parse(&old)?.active_kid()).await? && !encrypted_by(&kid).await?);
         std::fs::write(&ring, format!("{new}\n{old}"))?;
         std::fs::write(&file, "log-level = \"debug\"\n")?;
         signal(&server, "HUP").await?;
         within_a_second(async || Ok(server.log()?.contains(&format!("\"kid\":\"{kid}\"")))).await?;
         ensure!(healthy().await?);
         within_a_second(async || Ok(server.log()?.contains("request served"))).await?;
+        // The new key encrypts from now on, and the old one decrypts what it encrypted.
+        client.sign_in(&Agent::default(), &upstream, HANDLE).await?;
+        ensure!(encrypted_by(&kid).await?, "the new key encrypts nothing");
+        let url = format!("{}/api/session/refresh", server.address);
+        let refresh = agent.request("POST".parse()?, &url).bearer_auth(&signed_in.access_token);
+        assert_eq!(agent.send(refresh).await?.status, 200);
 
         for (broken, name) in [("no key ring", &ring), ("log-level = \"loud\"\n", &file)] {
             let good = std::fs::read(name)?;
@@ -121,29 +187,63 @@ on_each_database! {
     }
 }
 
+/// What the servers of a directory have logged so far.
+fn server_log(directory: &Path) -> Result<String> {
+    Ok(std::fs::read_to_string(directory.join(format!("causeway-{}.log", std::process::id())))?)
+}
+
 fn set_mode(path: &Path, mode: u32) -> Result<()> {
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
 }
 
-/// A key that every user of the machine can read: a warning on loopback, a line of the doctor, and no start elsewhere.
+/// Keys and tokens that every user of the machine can read, each by itself: a warning on loopback, a line of the
+/// doctor, and no start elsewhere.
 #[tokio::test]
 async fn secrets_that_everybody_can_read() -> Result<()> {
     let directory = tempdir()?;
     let listen = "--listen=127.0.0.1:0";
     Causeway::serve(directory.path(), &[listen]).await?.stop().await?;
-    let key = directory.path().join("causeway.key");
-    set_mode(&key, 0o644)?;
-    let server = Causeway::serve(directory.path(), &[listen]).await?;
-    let log = server.log()?;
-    assert!(log.lines().any(|line| line.contains("WARN") && line.contains("causeway.key")), "{log}");
-    let doctor = ["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"];
-    let said = String::from_utf8(Causeway::run(directory.path(), &doctor).await?.stdout)?;
-    assert!(said.contains("note  secrets file") && said.contains("causeway.key"), "{said}");
-    let public = [listen, "--external-url=https://auth.example", "--secret-key-file=causeway.key"];
-    let output = Causeway::run(directory.path(), &public).await?;
-    let said = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("secret-key-file") && said.contains("chmod o= causeway.key"), "{said}");
+    let in_here = |name: &str| directory.path().join(name);
+    std::fs::copy(in_here("causeway.key"), in_here("named.key"))?;
+    for name in ["admin.token", "registration.token"] {
+        std::fs::write(in_here(name), "more-than-enough-characters\n")?;
+    }
+    let files = [
+        ("causeway.key", None),
+        ("named.key", Some("secret-key-file")),
+        ("admin.token", Some("admin-token-file")),
+        ("registration.token", Some("registration-token-file")),
+    ];
+    for (exposed, setting) in files {
+        for (name, _) in files {
+            set_mode(&in_here(name), if name == exposed { 0o644 } else { 0o640 })?;
+        }
+        let named: Vec<String> = setting.iter().map(|setting| format!("--{setting}={exposed}")).collect();
+        let arguments: Vec<&str> = [listen].into_iter().chain(named.iter().map(String::as_str)).collect();
+        let before = server_log(directory.path())?.len();
+        Causeway::serve(directory.path(), &arguments).await?.stop().await?;
+        let log = server_log(directory.path())?.split_off(before);
+        let warned = |line: &&str| line.contains("WARN") && line.contains("secrets file");
+        let warnings: Vec<&str> = log.lines().filter(warned).collect();
+        ensure!(warnings.len() == 1 && warnings[0].contains(exposed), "{exposed}: {warnings:?} in {log}");
+
+        let mut doctor = vec!["doctor", "--dev-mode", "--plc-url=http://127.0.0.1:1"];
+        doctor.extend(&arguments[1..]);
+        let said = String::from_utf8(Causeway::run(directory.path(), &doctor).await?.stdout)?;
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains("secrets file")).collect();
+        ensure!(lines.len() == 1 && lines[0].starts_with("note") && lines[0].contains(exposed), "{said}");
+
+        let Some(setting) = setting else { continue };
+        let mut public = arguments.clone();
+        public.push("--external-url=https://auth.example");
+        if setting != "secret-key-file" {
+            public.push("--secret-key-file=named.key");
+        }
+        let output = Causeway::run(directory.path(), &public).await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        ensure!(said.contains(setting) && said.contains(&format!("chmod o= {exposed}")), "{said}");
+    }
     Ok(())
 }
 
