@@ -80,6 +80,23 @@ on_each_database! {
         Ok(())
     }
 
+    /// The PDS has another authorization server now, which the user names. What is cached of the old one is looked up
+    /// again before the account counts as one of another server.
+    async fn the_user_names_the_new_server(database) {
+        let scene = Scene::set(database).await?;
+        let server = other_pds()?;
+        scene.access_token().await?;
+        let issuer = server.origin.clone();
+        scene.upstream.script(|script| {
+            script.authorization_servers = Some(vec![issuer]);
+            script.takes_foreign_tokens = true;
+        });
+        let tokens = scene.client.sign_in(&scene.agent, &server, &server.origin).await?;
+        assert_eq!(tokens.answer["sub"], DID);
+        assert_eq!(scene.read(&tokens.access_token).await?.status, 200);
+        Ok(())
+    }
+
     /// Between hosts of one authorization server: the session goes on, at the new host, whatever the old one says.
     async fn between_hosts_of_one_server(database) {
         let scene = Scene::set(database).await?;
