@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::{CodeVerifier, SystemRng, Timestamp};
 use causeway_jose::{EcKey, sign_jwt};
+use causeway_types::{CodeVerifier, SystemRng, Timestamp};
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;

@@ -5,11 +5,8 @@ mod networks;
 use std::path::Path;
 
 use anyhow::Result;
-use causeway_domain::client::{Entitlement, GrantType};
-use causeway_domain::{
-    AccountSession, BrowserSessionId, ClientId, PlainToken, Scope, SessionKind, SessionState, SystemRng,
-    TenantId, UpstreamSessionId,
-};
+use causeway_domain::client::Entitlement;
+use causeway_domain::session::AccountSession;
 use causeway_store::clients;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
@@ -17,6 +14,10 @@ use causeway_store::{DatabaseUrl, Store, StoreError};
 use causeway_testkit::{
     Agent, Answer, Causeway, Environment, OauthClient, RequestBuilder, ScriptedUpstream, TestApp,
     TestDatabase, Tokens,
+};
+use causeway_types::{
+    BrowserSessionId, ClientId, GrantType, PlainToken, Scope, SessionKind, SessionState, SystemRng, TenantId,
+    UpstreamSessionId,
 };
 use serde_json::json;
 use tempfile::TempDir;

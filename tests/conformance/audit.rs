@@ -1,11 +1,11 @@
 //! The audit log.
 
-use causeway_domain::TenantId;
 use causeway_domain::client::Entitlement;
 use causeway_store::operations::audit::{AuditEvent, AuditFilter, list_audit_events};
 use causeway_store::testing::refuse_audit_events;
 use causeway_store::{PageRequest, StoreError};
 use causeway_testkit::{Fault, TestApp, Tokens, User as _, decide};
+use causeway_types::TenantId;
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 

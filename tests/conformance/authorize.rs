@@ -1,6 +1,6 @@
 //! `/oauth/authorize`, `/oauth/par`, the sign-in and consent pages.
 
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, PAR_SECONDS};
+use causeway_domain::authorization::{AUTH_REQUEST_SECONDS, PAR_SECONDS};
 use causeway_testkit::{Agent, User as _, decide};
 use url::Url;
 

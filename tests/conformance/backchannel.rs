@@ -3,12 +3,12 @@
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::{ClientId, TenantId, UpstreamSessionId};
 use causeway_jose::{JwkSet, Jws};
 use causeway_store::clients;
 use causeway_store::operations::admin;
 use causeway_store::{PageRequest, StoreError};
 use causeway_testkit::{DocumentServer, OauthClient, TestDatabase, Tokens};
+use causeway_types::{ClientId, TenantId, UpstreamSessionId};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use causeway_domain::client::Entitlement;
-use causeway_domain::{ClientId, TenantId};
 use causeway_store::StoreError;
 use causeway_store::clients;
 use causeway_testkit::{Agent, Fault, OauthClient, Tokens, decide};
+use causeway_types::{ClientId, TenantId};
 
 use crate::support::{HANDLE, OTHER_HANDLE, Scene, hidden, on_each_database};
 

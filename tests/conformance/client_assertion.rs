@@ -2,9 +2,10 @@
 //! and by nothing else.
 
 use anyhow::Result;
-use causeway_domain::{Clock as _, SigningAlg, Timestamp};
+use causeway_domain::Clock as _;
 use causeway_jose::{EcKey, SigningKey};
 use causeway_testkit::{Answer, KeyServer, OauthClient, Tokens};
+use causeway_types::{SigningAlg, Timestamp};
 use serde_json::{Value, json};
 
 use crate::forge;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceStage, UserCode};
-use causeway_domain::secret::{DeviceCode, PlainToken};
-use causeway_domain::{Clock as _, TenantId};
+use causeway_domain::Clock as _;
+use causeway_domain::authorization::device::{DEVICE_CODE_SECONDS, DeviceStage, UserCode};
 use causeway_jose::EcKey;
 use causeway_store::StoreError;
 use causeway_store::authorization::device_codes;
 use causeway_testkit::{Agent, Answer, DpopKey, OauthClient, Tokens, User as _, decide};
+use causeway_types::TenantId;
+use causeway_types::secret::{DeviceCode, PlainToken};
 use serde_json::{Value, json};
 
 use crate::forge;

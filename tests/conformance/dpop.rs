@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use causeway_domain::Clock as _;
-use causeway_domain::grant::{REFRESH_RETRY_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
+use causeway_domain::token::{REFRESH_RETRY_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
 use causeway_testkit::{Answer, DpopKey, OauthClient, TestApp, Tokens};
 use serde_json::{Value, json};
 

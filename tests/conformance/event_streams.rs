@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use causeway_domain::{ClientId, PlainToken};
 use causeway_flow::client::authenticated::{AuthenticatedClient, identify};
 use causeway_flow::client::authentication::{ClientProof, Credentials};
 use causeway_flow::operations::events::{PER_CLIENT, PER_PROCESS, listen};
@@ -12,6 +11,7 @@ use causeway_flow::resource::dpop::ProofRequest;
 use causeway_store::StoreError;
 use causeway_store::events::{EventKind, note_sign_in};
 use causeway_testkit::{Agent, OauthClient, Response};
+use causeway_types::{ClientId, PlainToken};
 
 use super::events::subscribe;
 use crate::support::{Scene, on_each_database};
@@ -165,7 +165,7 @@ on_each_database! {
         let mut stream = Stream::open(&scene, &client).await?;
         let id = ClientId::new(&*client.client_id);
         let unsubscribe = move |c: &mut _| {
-            causeway_store::events::unsubscribe(c, &causeway_domain::TenantId::default_tenant(), &id)
+            causeway_store::events::unsubscribe(c, &causeway_types::TenantId::default_tenant(), &id)
         };
         assert!(scene.app.store().write::<_, StoreError, _>(unsubscribe).await?);
         assert_eq!(stream.next().await?, None);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use causeway_domain::{ClientId, Secret, SystemRng, TenantId};
 use causeway_flow::operations::events::{deliver_due, new_secret};
 use causeway_jose::hmac_sha256;
 use causeway_store::StoreError;
 use causeway_store::events::{self, Webhook};
 use causeway_testkit::{Hook, OauthClient, User as _, decide};
+use causeway_types::{ClientId, Secret, SystemRng, TenantId};
 use serde_json::Value;
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database};

@@ -1,8 +1,8 @@
 //! `/oauth/register` (RFC 7591).
 
-use causeway_domain::Secret;
 use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
+use causeway_types::Secret;
 use serde_json::{Value, json};
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database};

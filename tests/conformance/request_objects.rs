@@ -1,8 +1,8 @@
 //! Signed request objects (RFC 9101), and clients that want their requests protected.
 
-use causeway_domain::{CodeVerifier, SystemRng};
 use causeway_jose::{EcKey, sign_jwt};
 use causeway_testkit::{Agent, Answer, Tokens, decide};
+use causeway_types::{CodeVerifier, SystemRng};
 use serde_json::{Map, Value, json};
 use url::Url;
 

@@ -1,12 +1,13 @@
 //! Resource indicators (RFC 8707): a token says where it is to be used, and is refused elsewhere.
 
 use anyhow::Result;
-use causeway_domain::{ClientId, Resource, ResourceScopes, Resources, TenantId};
+use causeway_domain::resource::ResourceScopes;
 use causeway_flow::CtxParts;
 use causeway_store::clients;
 use causeway_testkit::{
     Agent, Answer, Authorization, OauthClient, ScriptedUpstream, TestApp, Tokens, decide,
 };
+use causeway_types::{ClientId, Resource, Resources, TenantId};
 use serde_json::{Value, json};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};

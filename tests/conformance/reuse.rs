@@ -2,7 +2,7 @@
 //! shows up all the same proves that two hold it.
 
 use anyhow::Result;
-use causeway_domain::grant::{REFRESH_RETRY_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
+use causeway_domain::token::{REFRESH_RETRY_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
 use causeway_testkit::{Answer, DpopKey, OauthClient, Tokens};
 
 use crate::support::{HANDLE, Scene, count, on_each_database};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use causeway_domain::{ClientId, Clock as _, TenantId};
+use causeway_domain::Clock as _;
 use causeway_store::StoreError;
 use causeway_store::clients;
 use causeway_testkit::Tokens;
+use causeway_types::{ClientId, TenantId};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};

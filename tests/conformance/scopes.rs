@@ -2,9 +2,9 @@
 //! atproto specification "Permissions").
 
 use anyhow::Result;
-use causeway_domain::{ClientId, TenantId};
 use causeway_store::clients;
 use causeway_testkit::{OauthClient, Tokens};
+use causeway_types::{ClientId, TenantId};
 use serde_json::json;
 
 use crate::support::{HANDLE, Scene, on_each_database};

@@ -1,14 +1,15 @@
 //! `/oauth/token`: codes work once, refresh tokens rotate, and a failed attempt costs nothing.
 
 use anyhow::Result;
-use causeway_domain::grant::{AccessSubject, CODE_SECONDS, REFRESH_RETRY_SECONDS_UNPROVEN};
-use causeway_domain::secret::{Access, Code, PlainToken, Refresh};
-use causeway_domain::{CodeVerifier, SystemRng};
+use causeway_domain::authorization::CODE_SECONDS;
+use causeway_domain::token::{AccessSubject, REFRESH_RETRY_SECONDS_UNPROVEN};
 use causeway_flow::client::assertion::ASSERTION_TYPE;
 use causeway_store::StoreError;
 use causeway_store::authorization::codes;
 use causeway_store::tokens;
 use causeway_testkit::{Agent, OauthClient, TestApp, Tokens};
+use causeway_types::secret::{Access, Code, PlainToken, Refresh};
+use causeway_types::{CodeVerifier, SystemRng};
 
 use crate::support::{DID, HANDLE, Scene, on_each_database};
 

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use causeway_domain::{Clock as _, SystemRng};
+use causeway_domain::Clock as _;
 use causeway_jose::EcKey;
 use causeway_store::StoreError;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys;
 use causeway_testkit::{Agent, MockClock, OauthClient, ScriptedUpstream, TestApp, TestDatabase, Tokens};
+use causeway_types::SystemRng;
 use serde_json::Value;
 
 use crate::support::{DID, HANDLE, on_each_database};

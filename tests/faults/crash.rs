@@ -14,17 +14,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use causeway_domain::grant::AccessSubject;
 use causeway_domain::session::TokenSet;
-use causeway_domain::{
-    Clock as _, PlainToken, Rng as _, SessionState, SystemClock, SystemRng, TenantId, UpstreamSessionId,
-};
+use causeway_domain::token::AccessSubject;
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
 use causeway_store::testing::{expire_leases, leased_until, stop_hearts};
 use causeway_store::tokens;
 use causeway_store::{Store, StoreError};
 use causeway_testkit::{Agent, Answer, Causeway, Fault, OauthClient, ScriptedUpstream, TestDatabase, Tokens};
+use causeway_types::{PlainToken, Rng as _, SessionState, SystemRng, TenantId, UpstreamSessionId};
 use tempfile::TempDir;
 
 use crate::support::{DID, HANDLE, database_arguments, on_each_database, upstream_arguments};

@@ -1,13 +1,13 @@
 //! Background sessions that nobody uses: refreshed in time, by one of all servers, and not too eagerly.
 
 use anyhow::Result;
-use causeway_domain::UpstreamSessionId;
 use causeway_domain::client::Entitlement;
 use causeway_domain::session::SessionHead;
 use causeway_flow::upstream::keeper::keep_alive::keep_alive;
 use causeway_store::StoreError;
 use causeway_store::sessions;
 use causeway_testkit::{Agent, Fault};
+use causeway_types::UpstreamSessionId;
 
 use crate::support::{HANDLE, Scene, on_each_database};
 
@@ -22,7 +22,7 @@ impl Scene {
     }
 
     async fn head(&self, id: &UpstreamSessionId) -> Result<SessionHead> {
-        let (id, tenant) = (id.clone(), causeway_domain::TenantId::default_tenant());
+        let (id, tenant) = (id.clone(), causeway_types::TenantId::default_tenant());
         let found = self
             .app
             .store()

@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use causeway_domain::client::GrantType;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
+use causeway_types::GrantType;
 use serde_json::json;
 use tokio::process::Command;
 

@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use causeway_domain::{ClientId, Secret, SystemRng, TenantId};
 use causeway_flow::logout::backchannel;
 use causeway_flow::operations::deliveries::{Outcome, Queues};
 use causeway_flow::operations::events as flow_events;
@@ -16,6 +15,7 @@ use causeway_store::{PageRequest, StoreError};
 use causeway_testkit::{
     Agent, DocumentServer, Environment, Hook, OauthClient, ScriptedUpstream, TestApp, TestDatabase,
 };
+use causeway_types::{ClientId, Secret, SystemRng, TenantId};
 use serde_json::json;
 
 use crate::conformance::events::subscribe;

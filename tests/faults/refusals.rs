@@ -3,7 +3,6 @@
 //! was consumed is discarded.
 
 use anyhow::Result;
-use causeway_domain::TenantId;
 use causeway_domain::session::SessionHead;
 use causeway_flow::upstream::keeper::{self, UsableSession};
 use causeway_flow::upstream::session::SessionError;
@@ -11,6 +10,7 @@ use causeway_store::StoreError;
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep::{self, Refused};
 use causeway_testkit::Fault;
+use causeway_types::TenantId;
 use serde_json::{Value, json};
 
 use crate::support::{HANDLE, Scene, on_each_database};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
-use causeway_domain::SystemRng;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream, Tokens};
+use causeway_types::SystemRng;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use tokio::io::AsyncWriteExt as _;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_flow::operations::events::new_secret;
 use causeway_jose::EcKey;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -16,6 +16,7 @@ use causeway_testkit::{
     Agent, Answer, Causeway, Collector, Hook, OauthClient, ScriptedUpstream, SeenSpan, TestDatabase, Tokens,
     User as _, decide,
 };
+use causeway_types::{ClientId, SystemRng, TenantId};
 use serde_json::json;
 use tempfile::tempdir;
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use causeway_domain::{Clock as _, SystemClock, UpstreamSessionId};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_store::sessions;
 use causeway_store::sessions::LeaseClaim;
 use causeway_store::{DatabaseUrl, StoreError};
 use causeway_testkit::{Agent, Causeway, Hook, OauthClient, ScriptedUpstream};
+use causeway_types::UpstreamSessionId;
 
 use crate::support::{DID, HANDLE, on_each_database, serve_with, within_a_second};
 

@@ -1,9 +1,9 @@
 //! Scopes as real PDSes have them.
 
 use anyhow::{Context as _, Result};
-use causeway_domain::scope::{AccountAction, AccountAttr, IdentityAttr, RepoAction, ScopeValue};
-use causeway_domain::{Nsid, Scope};
 use causeway_testkit::{Agent, PdsRelease, RealNet, TestApp, decide, scope_reference};
+use causeway_types::scope::{AccountAction, AccountAttr, IdentityAttr, RepoAction, ScopeValue};
+use causeway_types::{Nsid, Scope};
 use serde_json::{Value, json};
 
 use crate::support::on_each_network;

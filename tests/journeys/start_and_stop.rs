@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use causeway_domain::SystemRng;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::{StoreError, testing};
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
+use causeway_types::SystemRng;
 use tempfile::tempdir;
 use tokio::process::Command;
 

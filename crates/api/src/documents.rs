@@ -2,11 +2,10 @@
 //! authorization servers read about it as a client.
 
 use actix_web::web::Bytes;
-use causeway_domain::client::{GrantType, TokenEndpointAuthMethod};
-use causeway_domain::{Prompt, ResponseMode, SigningAlg};
 use causeway_flow::Ctx;
 use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::resource::dpop;
+use causeway_types::{GrantType, Prompt, ResponseMode, SigningAlg, TokenEndpointAuthMethod};
 use serde_json::{Value, json};
 
 use crate::openapi;

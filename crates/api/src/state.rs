@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use causeway_domain::{ClientId, Secret};
 use causeway_flow::Ctx;
+use causeway_types::{ClientId, Secret};
 use ipnet::IpNet;
 
 use crate::documents::Documents;

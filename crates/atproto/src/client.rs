@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use causeway_domain::{Clock, Did, Rng, SignInInput};
+use causeway_domain::Clock;
 use causeway_outbound::{HttpClient, TtlCache};
+use causeway_types::{Did, Rng, SignInInput};
 use url::Url;
 
 use crate::authorization::nonce::NonceMemory;

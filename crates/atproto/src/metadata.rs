@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use causeway_domain::{Clock, Scope};
+use causeway_domain::Clock;
 use causeway_outbound::{HttpClient, HttpError, TtlCache};
+use causeway_types::Scope;
 use serde::Deserialize;
 use url::Url;
 

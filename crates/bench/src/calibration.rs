@@ -4,8 +4,9 @@ use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use causeway_domain::{Clock as _, Rng, SystemClock, SystemRng};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_store::{AnyConnection, DatabaseUrl};
+use causeway_types::{Rng, SystemRng};
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, Insertable, PgConnection, RunQueryDsl as _, SqliteConnection};
 

@@ -8,15 +8,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use causeway_domain::authorization::AuthorizationCode;
 use causeway_domain::client::{Client, ClientMetadata};
-use causeway_domain::grant::AuthorizationCode;
-use causeway_domain::secret::Code;
-use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
-use causeway_domain::upkeep::Cooldown;
-use causeway_domain::{
-    BrowserSessionId, Clock as _, CodeVerifier, Did, Handle, PlainToken, Resources, Rng as _, Scope, Secret,
-    SessionKind, SessionState, SystemClock, SystemRng, TenantId, UpstreamClientId, UpstreamSessionId,
-};
+use causeway_domain::session::{Cooldown, SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_jose::EcKey;
 use causeway_store::authorization::codes;
 use causeway_store::clients;
@@ -24,6 +19,11 @@ use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::engine::migrate;
 use causeway_store::sessions;
 use causeway_store::{AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions};
+use causeway_types::secret::Code;
+use causeway_types::{
+    BrowserSessionId, CodeVerifier, Did, Handle, PlainToken, Resources, Rng as _, Scope, Secret, SessionKind,
+    SessionState, SystemRng, TenantId, UpstreamClientId, UpstreamSessionId,
+};
 use diesel::connection::SimpleConnection as _;
 
 use crate::server::KEY_FILE;
@@ -161,7 +161,7 @@ fn new_client() -> Result<(Client, String)> {
     };
     let metadata = metadata.validate()?;
     let secret = metadata.new_secret(&SystemRng).context("a client with a secret")?;
-    let client_id = causeway_domain::ClientId::random(&SystemRng);
+    let client_id = causeway_types::ClientId::random(&SystemRng);
     let authorization =
         format!("Basic {}", STANDARD.encode(format!("{}:{}", client_id.as_str(), secret.expose())));
     let hash = Some(secret.hash());

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use causeway_domain::SigningAlg;
 use causeway_jose::{EcKey, Jws, PublicJwk, SigningKey, sign_jwt};
+use causeway_types::SigningAlg;
 use serde_json::{Map, json};
 
 use crate::process::cpu_time;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use causeway_domain::{Clock as _, CodeVerifier, SystemClock, SystemRng};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
+use causeway_types::{CodeVerifier, SystemRng};
 
 use crate::http::Connection;
 use crate::load::Traffic;

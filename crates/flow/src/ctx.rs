@@ -5,13 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
-use causeway_domain::{Resource, Rng, TenantId, Timestamp, UnixMillis};
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, OutboundStats};
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
+use causeway_types::{Resource, Rng, TenantId, Timestamp, UnixMillis};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;

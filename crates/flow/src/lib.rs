@@ -35,6 +35,5 @@ pub use token::refusal::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, RefreshRefusal, TokenError,
     TokenRefusal,
 };
-pub use token::token_type::TokenType;
 pub use upstream::atproto::metadata::UpstreamClient;
 pub use upstream::atproto::profile::{SetUpError, UpstreamProfile};

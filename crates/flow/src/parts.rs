@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use causeway_atproto::AtprotoClient;
-use causeway_domain::{Clock, Resource, ResourceScopes, Rng, Scope};
+use causeway_domain::Clock;
+use causeway_domain::resource::ResourceScopes;
 use causeway_outbound::HttpClient;
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions::History;
+use causeway_types::{Resource, Rng, Scope};
 
 use crate::client::registration::RegistrationPolicy;
 use crate::operations::limits::RateLimits;

@@ -1,7 +1,7 @@
 //! The registered claims of a JWT (RFC 7519 section 4.1), and their validation. Pure: the signature was
 //! verified before.
 
-use causeway_domain::Timestamp;
+use causeway_types::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 /// The longest `jti` that is accepted, in bytes.

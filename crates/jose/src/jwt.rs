@@ -1,6 +1,6 @@
 //! Signed JWTs (RFC 7515, RFC 7519) and the assertions by which we authenticate upstream (RFC 7523).
 
-use causeway_domain::{Secret, Timestamp, UpstreamClientId};
+use causeway_types::{Secret, Timestamp, UpstreamClientId};
 use josekit::jws::{self, JwsHeader};
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 //! public surface.
 //!
 //! ```
-//! use causeway_domain::Timestamp;
+//! use causeway_types::Timestamp;
 //! use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 //!
 //! let key = EcKey::generate()?;

@@ -1,6 +1,6 @@
 //! Untrusted input is refused and never causes a panic.
 
-use causeway_domain::Timestamp;
+use causeway_types::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::{Secret, SigningAlg};
+use causeway_types::{Secret, SigningAlg};
 use josekit::jwk::Jwk;
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jws::alg::rsassa::RsassaJwsSigner;

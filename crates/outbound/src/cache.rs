@@ -3,7 +3,8 @@
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{BoundedMap, Timestamp};
+use causeway_domain::BoundedMap;
+use causeway_types::Timestamp;
 
 /// At most [`TtlCache::CAPACITY`] entries, each for [`TtlCache::SECONDS`].
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use causeway_config::{Config, ConfigError, SecretKeySource, is_exposed};
-use causeway_domain::{Rng, SystemRng};
 use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
 use causeway_store::encryption::reencrypt;
 use causeway_store::operations::keys;
 use causeway_store::{DatabaseUrl, Store, StoreError};
+use causeway_types::{Rng, SystemRng};
 
 const FILE_SETTING: &str = "secret-key-file (CAUSEWAY_SECRET_KEY_FILE)";
 const INLINE_SETTING: &str = "CAUSEWAY_SECRET_KEY";

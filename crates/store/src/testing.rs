@@ -18,7 +18,8 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use causeway_domain::{Clock as _, Rng as _, SystemClock, SystemRng};
+use causeway_domain::{Clock as _, SystemClock};
+use causeway_types::{Rng as _, SystemRng};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{

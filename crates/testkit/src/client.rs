@@ -1,7 +1,7 @@
 //! An OAuth client as plain as they come: what a stock library sends, spelled out.
 
 use anyhow::{Context as _, Result, ensure};
-use causeway_domain::{CodeVerifier, SystemRng};
+use causeway_types::{CodeVerifier, SystemRng};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use url::form_urlencoded;

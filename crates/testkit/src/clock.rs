@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use causeway_domain::{Clock, SystemClock, Timestamp};
+use causeway_domain::{Clock, SystemClock};
+use causeway_types::Timestamp;
 
 /// A clock that stands still until it is advanced. Clones share the time.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! A client's DPoP key.
 
-use causeway_domain::{CodeVerifier, Secret, SystemRng, Timestamp};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
+use causeway_types::{CodeVerifier, Secret, SystemRng, Timestamp};
 
 /// A DPoP key pair of a client.
 #[derive(Clone, Debug)]

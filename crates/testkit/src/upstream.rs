@@ -18,7 +18,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Bytes, Data, Form, Path, Query};
 use actix_web::{App, HttpResponse, HttpServer};
 use anyhow::{Context as _, Result};
-use causeway_domain::{CodeVerifier, SystemRng};
+use causeway_types::{CodeVerifier, SystemRng};
 use futures_util::stream;
 use serde_json::json;
 

@@ -1,11 +1,11 @@
 //! Bodies of the operator's API.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    ClientId, CorrelationId, Did, Handle, SessionKind, SessionState, SigningAlg, Timestamp, UpstreamSessionId,
-};
 use causeway_flow::operations::admin::IssuerKey;
 use causeway_store::operations::audit::{Actor, AuditEvent};
+use causeway_types::{
+    ClientId, CorrelationId, Did, Handle, SessionKind, SessionState, SigningAlg, Timestamp, UpstreamSessionId,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,8 +1,7 @@
 //! Client metadata (RFC 7591 section 2) as JSON Schema. It is stored as it was registered, including unknown members,
 //! so no type of ours describes it.
 
-use causeway_domain::SigningAlg;
-use causeway_domain::client::TokenEndpointAuthMethod;
+use causeway_types::{SigningAlg, TokenEndpointAuthMethod};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 

@@ -1,8 +1,6 @@
 //! Bodies of the OAuth endpoints.
 
-use causeway_domain::client::GrantType;
-use causeway_domain::{Did, ErrorCode, RedirectUri, Scope, WireText};
-use causeway_flow::TokenType;
+use causeway_types::{Did, ErrorCode, GrantType, RedirectUri, Scope, TokenType, WireText};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};

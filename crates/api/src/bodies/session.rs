@@ -1,6 +1,6 @@
 //! Bodies about upstream sessions.
 
-use causeway_domain::{Did, Handle, Scope, SessionKind, SessionState};
+use causeway_types::{Did, Handle, Scope, SessionKind, SessionState};
 use schemars::JsonSchema;
 use serde::Serialize;
 use url::Url;

@@ -5,8 +5,8 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
-use causeway_domain::{ErrorCode, WireText};
-use causeway_flow::{Internal, TokenType};
+use causeway_flow::Internal;
+use causeway_types::{ErrorCode, TokenType, WireText};
 
 use super::challenge::Challenge;
 use crate::bodies::oauth::ErrorBody;

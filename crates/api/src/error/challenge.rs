@@ -1,9 +1,8 @@
 //! The `WWW-Authenticate` header (RFC 9110 section 11.6.1): every parameter is limited to the characters that
 //! it may hold (RFC 6750 section 3), whatever its source.
 
-use causeway_domain::{ErrorCode, WireText};
-use causeway_flow::TokenType;
 use causeway_flow::resource::dpop;
+use causeway_types::{ErrorCode, TokenType, WireText};
 
 use crate::http::request;
 

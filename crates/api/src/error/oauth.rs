@@ -1,7 +1,7 @@
 //! Errors of requests, of client authentication, of tokens and of the OAuth endpoints.
 
 use actix_web::http::StatusCode;
-use causeway_domain::ErrorCode;
+use causeway_flow::TokenError;
 use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
 use causeway_flow::client::authenticated::{CallerError, Replayed};
@@ -12,7 +12,7 @@ use causeway_flow::resource::access::AccessError;
 use causeway_flow::resource::dpop::ProofError;
 use causeway_flow::token::introspect::IntrospectError;
 use causeway_flow::token::revoke::RevokeError;
-use causeway_flow::{TokenError, TokenType};
+use causeway_types::{ErrorCode, TokenType};
 
 use super::api::{ApiError, BUSY_SECONDS, NO_ROOM_SECONDS};
 use super::challenge::Challenge;

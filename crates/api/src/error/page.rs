@@ -5,7 +5,6 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
-use causeway_domain::ErrorCode;
 use causeway_flow::authorization::consent::ConsentError;
 use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::logout::rp_initiated::LogoutError;
@@ -13,6 +12,7 @@ use causeway_flow::operations::limits::TooMany;
 use causeway_flow::upstream::atproto::callback::CallbackError;
 use causeway_flow::upstream::atproto::sign_in::SignInError;
 use causeway_flow::{ClientAnswer, Internal};
+use causeway_types::ErrorCode;
 
 use super::api::ApiError;
 use crate::http::form::InputError;

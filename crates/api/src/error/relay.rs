@@ -1,9 +1,8 @@
 //! The errors of the relay.
 
 use actix_web::http::StatusCode;
-use causeway_domain::ErrorCode;
-use causeway_flow::TokenType;
 use causeway_flow::upstream::relay::{RelayError, UploadError};
+use causeway_types::{ErrorCode, TokenType};
 
 use super::api::{ApiError, NO_ROOM_SECONDS};
 

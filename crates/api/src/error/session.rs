@@ -1,9 +1,9 @@
 //! Errors of upstream sessions: behind an access token, and requested by an authenticated client.
 
 use actix_web::http::StatusCode;
-use causeway_flow::TokenType;
 use causeway_flow::upstream::export::ExportError;
 use causeway_flow::upstream::session::SessionError;
+use causeway_types::TokenType;
 
 use super::api::ApiError;
 

@@ -6,12 +6,8 @@
 use actix_web::ResponseError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use causeway_atproto::ResolveError;
-use causeway_domain::WireText;
-use causeway_domain::authorization::PromptError;
-use causeway_domain::client::ClientMetadataError;
-use causeway_domain::client_document::ClientDocumentError;
-use causeway_domain::identity::IdentityError;
-use causeway_domain::xrpc::{NeedError, WritesError};
+use causeway_domain::client::{ClientDocumentError, ClientMetadataError};
+use causeway_domain::resource::xrpc::{NeedError, WritesError};
 use causeway_flow::authorization::consent::ConsentError;
 use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
@@ -36,9 +32,12 @@ use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
 use causeway_flow::upstream::session::SessionError;
 use causeway_flow::{
     ClientCredentialsRefusal, CodeRefusal, DeviceRefusal, ExchangeRefusal, Internal, RefreshRefusal,
-    TokenError, TokenRefusal, TokenType,
+    TokenError, TokenRefusal,
 };
 use causeway_jose::{ClaimError, DpopError, JwkError, VerifyError};
+use causeway_types::authorization::PromptError;
+use causeway_types::identity::IdentityError;
+use causeway_types::{TokenType, WireText};
 
 use super::{ApiError, PageError, sign_in_status};
 use crate::http::credentials::CredentialsError;

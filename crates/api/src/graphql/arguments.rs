@@ -1,7 +1,7 @@
 //! Limits of arguments: a PDS answers an argument of 20 kB with an error about its own limits.
 
 use async_graphql::Result;
-use causeway_domain::Nsid;
+use causeway_types::Nsid;
 use serde_json::{Map, Value};
 
 use super::error::invalid;

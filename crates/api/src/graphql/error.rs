@@ -1,10 +1,9 @@
 //! Errors in the form of GraphQL: a message, and the same codes as everywhere in `extensions.code`.
 
 use async_graphql::{Error, ErrorExtensionValues};
-use causeway_domain::ErrorCode;
-use causeway_flow::TokenType;
 use causeway_flow::upstream::relay::RelayError;
 use causeway_flow::upstream::relay::repository::RepositoryError;
+use causeway_types::{ErrorCode, TokenType};
 
 use crate::error::ApiError;
 

@@ -14,11 +14,11 @@ mod weight;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use async_graphql::{EmptySubscription, Request, Response, Schema, ServerError};
-use causeway_domain::ErrorCode;
 use causeway_flow::Ctx;
 use causeway_flow::resource::access::Bearer;
 use causeway_flow::upstream::relay::repository::{Repository, RepositoryError};
 use causeway_outbound::budget::Held;
+use causeway_types::ErrorCode;
 
 use self::mutation::Mutation;
 use self::query::Query;

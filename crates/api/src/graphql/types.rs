@@ -2,9 +2,9 @@
 
 use async_graphql::{InputObject, InputValueError, InputValueResult, OneofObject, Scalar, ScalarType};
 use async_graphql::{SimpleObject, Value};
-use causeway_domain::{Did, Handle};
 use causeway_flow::upstream::relay::raw_json::RawJson;
 use causeway_flow::upstream::session::SessionView;
+use causeway_types::{Did, Handle};
 use serde::Deserialize;
 use serde_json::Value as Json;
 

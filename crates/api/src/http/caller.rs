@@ -3,8 +3,8 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::ErrorCode;
 use causeway_flow::client::authenticated::{self, AuthenticatedClient};
+use causeway_types::ErrorCode;
 
 use super::answer::with_nonce;
 use super::credentials::client_credentials;

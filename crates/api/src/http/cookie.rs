@@ -2,8 +2,8 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{COOKIE, HeaderMap};
-use causeway_domain::secret::{Browser, PlainToken, TokenKind as _};
-use causeway_domain::{BrowserSessionId, SystemRng};
+use causeway_types::secret::{Browser, PlainToken, TokenKind as _};
+use causeway_types::{BrowserSessionId, SystemRng};
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 

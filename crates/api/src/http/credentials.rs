@@ -5,11 +5,10 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use causeway_domain::secret::{Access, PlainToken};
-use causeway_domain::{ClientId, Secret};
-use causeway_flow::TokenType;
 use causeway_flow::client::assertion::ASSERTION_TYPE;
 use causeway_flow::client::authentication::{ClientProof, Credentials};
+use causeway_types::secret::{Access, PlainToken};
+use causeway_types::{ClientId, Secret, TokenType};
 
 use crate::http::form::{Params, decode};
 use crate::http::request;

@@ -8,7 +8,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, ORIGIN};
 use actix_web::web::Payload;
-use causeway_domain::{AuthRequestId, BrowserSessionId};
+use causeway_types::{AuthRequestId, BrowserSessionId};
 
 use crate::error::PageError;
 use crate::http::cookie;

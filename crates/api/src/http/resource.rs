@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue};
 use actix_web::web::{self, resource};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route};
-use causeway_domain::ErrorCode;
+use causeway_types::ErrorCode;
 
 use crate::error::{ApiError, PageError};
 use crate::http::measure::Template;

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use causeway_domain::Timestamp;
 use causeway_flow::Ctx;
 use causeway_flow::operations::deliveries::Outcome;
 use causeway_flow::operations::limits::RateLimitedAction;
 use causeway_flow::operations::stats::{self, Backlogs, Live};
+use causeway_types::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 

@@ -1,7 +1,7 @@
 //! The account page: which apps have access, and how to end it.
 
 use askama::Template;
-use causeway_domain::Timestamp;
+use causeway_types::Timestamp;
 
 use super::consent::AskedScopes;
 use super::lang::Lang;

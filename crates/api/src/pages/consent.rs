@@ -1,7 +1,8 @@
 //! The consent page, and scopes as pages list them.
 
 use askama::Template;
-use causeway_domain::{ResourceScopes, Scope};
+use causeway_domain::resource::ResourceScopes;
+use causeway_types::Scope;
 
 use super::lang::Lang;
 use super::scope_words::{self, ScopeGroup};

@@ -1,8 +1,7 @@
 //! Who a client is and where an answer goes, as shown to the user.
 
-use causeway_domain::client::Client;
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::grant::AuthRequest;
+use causeway_domain::authorization::AuthRequest;
+use causeway_domain::client::{Client, ClientOrigin};
 
 /// The host that a redirect URI leads to; the scheme for a private one, whose "host" means nothing.
 pub fn host_of(redirect_uri: &str) -> String {

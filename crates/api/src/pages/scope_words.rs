@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use causeway_domain::scope::{
+use causeway_domain::resource::ResourceScopes;
+use causeway_types::scope::{
     AccountAction, AccountAttr, Audience, BlobScope, IdentityAttr, IncludeScope, Names, OwnScope, RepoAction,
     RepoScope, ResourceScope, RpcScope, ScopeValue, Service, Transition,
 };
-use causeway_domain::{Nsid, ResourceScopes, Scope};
+use causeway_types::{Nsid, Scope};
 
 use super::text::{Around, Scopes};
 

@@ -1,5 +1,6 @@
-use causeway_domain::{ResourceScopes, Scope, Timestamp};
+use causeway_domain::resource::ResourceScopes;
 use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_types::{Scope, Timestamp};
 
 use super::*;
 

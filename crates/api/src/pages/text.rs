@@ -3,8 +3,8 @@
 pub(super) mod de;
 pub(super) mod en;
 
-use causeway_domain::Timestamp;
 use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_types::Timestamp;
 
 use super::notice::{AccountNotice, DeviceTrouble};
 use super::problem::Problem;

@@ -1,6 +1,6 @@
 //! Times on pages. They are shown in UTC: without a script the server does not know the reader's clock.
 
-use causeway_domain::Timestamp;
+use causeway_types::Timestamp;
 
 const DAY: i64 = 86_400;
 

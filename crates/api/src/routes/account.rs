@@ -3,11 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use causeway_flow::Ctx;
 use causeway_flow::account::proof;
 use causeway_flow::account::{self, AccountEntry, AccountError, AccountGroup, Reach};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
+use causeway_types::{Did, Scope, SessionKind, SessionState, Timestamp, UpstreamSessionId};
 
 use super::sign_in as sign_in_page;
 use crate::error::PageError;

@@ -2,8 +2,8 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::Secret;
 use causeway_flow::upstream::atproto::callback::{self, CallbackOutcome, CallbackParams};
+use causeway_types::Secret;
 
 use super::{account, consent};
 use crate::error::PageError;

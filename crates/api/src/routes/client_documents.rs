@@ -5,8 +5,8 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::ErrorCode;
 use causeway_flow::upstream::atproto::metadata;
+use causeway_types::ErrorCode;
 
 use super::metadata::cached_json;
 use crate::error::ApiError;

@@ -3,8 +3,8 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::AuthRequestId;
 use causeway_flow::authorization::consent::{self, Decision};
+use causeway_types::AuthRequestId;
 
 use crate::error::PageError;
 use crate::http::answer::client_answer;

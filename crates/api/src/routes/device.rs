@@ -5,12 +5,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::BrowserSessionId;
-use causeway_domain::grant::AuthRequestStage;
+use causeway_domain::authorization::AuthRequestStage;
 use causeway_flow::Guess;
 use causeway_flow::authorization::device::{self, DeviceParams, UserCodeError};
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::operations::limits::RateLimitedAction;
+use causeway_types::BrowserSessionId;
 
 use super::{consent, sign_in as sign_in_page};
 use crate::bodies::oauth::DeviceAnswer;

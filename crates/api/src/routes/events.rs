@@ -7,8 +7,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::ErrorCode;
 use causeway_flow::operations::events::{self, Listener};
+use causeway_types::ErrorCode;
 use futures_util::stream;
 use tokio::time::timeout;
 

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
-use causeway_domain::ErrorCode;
+use causeway_types::ErrorCode;
 
 use crate::error::ApiError;
 use crate::state::AppState;

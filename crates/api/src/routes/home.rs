@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::{Data, Path};
-use causeway_domain::ErrorCode;
+use causeway_types::ErrorCode;
 
 use crate::error::{ApiError, PageError};
 use crate::http::headers::{Forms, page};

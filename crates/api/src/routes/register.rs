@@ -4,11 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::client::{Client, ClientMetadata, GrantType};
-use causeway_domain::secret::Registration;
-use causeway_domain::{ClientId, PlainToken, Secret};
+use causeway_domain::client::{Client, ClientMetadata};
 use causeway_flow::client::registration::create::{self, Registered};
 use causeway_flow::client::registration::{self, RegistrationError};
+use causeway_types::secret::Registration;
+use causeway_types::{ClientId, GrantType, PlainToken, Secret};
 
 use crate::bodies::oauth::RegisteredClient;
 use crate::error::ApiError;

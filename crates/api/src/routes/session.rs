@@ -4,9 +4,9 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::Timestamp;
 use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::{self, SessionView};
+use causeway_types::Timestamp;
 
 use super::userinfo::require_access;
 use crate::bodies::session::{Session, SignInPrompt};

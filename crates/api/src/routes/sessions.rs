@@ -7,10 +7,10 @@
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{Timestamp, UpstreamSessionId};
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::upstream::atproto::handles;
 use causeway_flow::upstream::export::{self, ProofParams, Question};
+use causeway_types::{Timestamp, UpstreamSessionId};
 
 use crate::bodies::session::{ExportedSession, FoundSession, SessionProof};
 use crate::error::ApiError;

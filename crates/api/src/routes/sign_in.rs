@@ -3,11 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_domain::client::Client;
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::{Did, Handle};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
 use causeway_flow::upstream::atproto::sign_in::{self, SignInError, SignInTrouble};
+use causeway_types::{Did, Handle};
 
 use super::consent;
 use crate::error::{PageError, sign_in_status};

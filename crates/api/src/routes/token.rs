@@ -3,9 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::client::GrantType;
-use causeway_domain::secret::PlainToken;
-use causeway_domain::{ErrorCode, Secret};
 use causeway_flow::IssuedTokens;
 use causeway_flow::client::authenticated::AuthenticatedClient;
 use causeway_flow::operations::limits::RateLimitedAction;
@@ -14,6 +11,8 @@ use causeway_flow::token::grants::code::{self, RedeemParams};
 use causeway_flow::token::grants::device::{self as device_code, PollParams};
 use causeway_flow::token::grants::exchange::{self, ExchangeParams};
 use causeway_flow::token::grants::refresh::{self, RefreshParams};
+use causeway_types::secret::PlainToken;
+use causeway_types::{ErrorCode, GrantType, Secret};
 
 use crate::bodies::oauth::TokenAnswer;
 use crate::error::ApiError;

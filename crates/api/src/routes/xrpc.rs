@@ -7,10 +7,9 @@ use actix_web::body::{BodyStream, BoxBody, MessageBody as _, SizedStream};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::{ErrorCode, Nsid};
-use causeway_flow::TokenType;
 use causeway_flow::resource::access::Bearer;
 use causeway_flow::upstream::relay::{self, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
+use causeway_types::{ErrorCode, Nsid, TokenType};
 use futures_util::Stream;
 use tokio::select;
 

@@ -1,7 +1,7 @@
 //! Our client authentication at authorization servers.
 
-use causeway_domain::{Secret, Timestamp, UpstreamClientId};
 use causeway_jose::{ClientAssertion, EcKey, JoseError, client_assertion};
+use causeway_types::{Secret, Timestamp, UpstreamClientId};
 
 /// Our client identity at an authorization server.
 #[derive(Clone, Copy, Debug)]

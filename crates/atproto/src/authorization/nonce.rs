@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{BoundedMap, Timestamp};
+use causeway_domain::BoundedMap;
 use causeway_outbound::header::{HeaderMap, HeaderName};
+use causeway_types::Timestamp;
 use url::Url;
 
 /// The header of a proof.

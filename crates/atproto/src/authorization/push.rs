@@ -1,7 +1,7 @@
 //! The pushed authorization request (RFC 9126).
 
-use causeway_domain::{CodeChallenge, OauthState, Scope};
 use causeway_jose::EcKey;
+use causeway_types::{CodeChallenge, OauthState, Scope};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;

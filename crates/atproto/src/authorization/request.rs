@@ -1,13 +1,13 @@
 //! One request to an authorization server: a form with a DPoP proof (RFC 9449) and client authentication.
 
 use bytes::Bytes;
-use causeway_domain::Secret;
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 use causeway_outbound::budget::Held;
 use causeway_outbound::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use causeway_outbound::{
     Call, HttpClient, HttpError, Method, Shows, challenge, is_json, read_into, status_error,
 };
+use causeway_types::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};

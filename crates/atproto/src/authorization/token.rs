@@ -1,7 +1,7 @@
 //! The token endpoint: exchange, refresh, revoke (RFC 6749 sections 4.1.3 and 6, RFC 7009).
 
-use causeway_domain::{CodeVerifier, Did, Scope, Secret};
 use causeway_jose::EcKey;
+use causeway_types::{CodeVerifier, Did, Scope, Secret};
 use serde::Deserialize;
 use serde_json::Value;
 

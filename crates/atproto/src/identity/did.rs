@@ -1,8 +1,8 @@
 //! DID documents (W3C Decentralized Identifiers section 5, atproto specification "DID").
 
-use causeway_domain::identity::in_at_uri;
-use causeway_domain::{Did, Handle};
 use causeway_outbound::{HttpClient, HttpError, Shows};
+use causeway_types::identity::in_at_uri;
+use causeway_types::{Did, Handle};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;

@@ -1,7 +1,7 @@
 //! Handles: whose they are, by their DNS records or their own domain (atproto specification "Handle").
 
-use causeway_domain::{Did, Handle};
 use causeway_outbound::{DnsError, HttpClient, HttpError};
+use causeway_types::{Did, Handle};
 use serde::Deserialize;
 use url::Url;
 

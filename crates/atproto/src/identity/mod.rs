@@ -5,8 +5,9 @@ mod handle;
 
 use std::sync::Arc;
 
-use causeway_domain::{Clock, Did, Handle};
+use causeway_domain::Clock;
 use causeway_outbound::{HttpClient, TtlCache};
+use causeway_types::{Did, Handle};
 use url::Url;
 
 use crate::error::ResolveError;

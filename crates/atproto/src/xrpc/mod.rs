@@ -8,10 +8,10 @@ mod request;
 
 use std::sync::{Arc, OnceLock};
 
-use causeway_domain::Nsid;
 use causeway_jose::{DpopClaims, dpop_proof};
 use causeway_outbound::header::{CONTENT_LENGTH, DATE, HeaderValue};
 use causeway_outbound::{HttpError, Response, StreamingBody, StreamingCall, read_short};
+use causeway_types::Nsid;
 use futures_util::StreamExt as _;
 
 use self::answer::AnswerBody;

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use causeway_domain::{Nsid, Secret};
 use causeway_jose::EcKey;
 use causeway_outbound::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use causeway_outbound::{HttpError, Method, UploadError};
+use causeway_types::{Nsid, Secret};
 use futures_util::stream::BoxStream;
 use url::Url;
 

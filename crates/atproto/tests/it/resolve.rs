@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use causeway_atproto::{AtprotoClient, ResolveError, Target};
-use causeway_domain::{Did, Handle, SignInInput};
 use causeway_outbound::HttpError;
+use causeway_types::{Did, Handle, SignInInput};
 use serde_json::json;
 
 use crate::upstream::{ALICE, Accounts as _, BOB, Reply, TestClock, Upstream, did_document, server_document};

@@ -7,9 +7,9 @@ use causeway_atproto::{
     AtprotoClient, AuthorizationServer, CodeExchange, PushRequest, Pushed, Refusal, TokenAnswer,
     UpstreamAuthKey, UpstreamIdentity, UpstreamTokenError,
 };
-use causeway_domain::{CodeVerifier, Did, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
 use causeway_jose::EcKey;
 use causeway_outbound::HttpError;
+use causeway_types::{CodeVerifier, Did, OauthState, Scope, Secret, SystemRng, UpstreamClientId};
 use serde_json::{Value, json};
 
 use crate::upstream::{ALICE, Accounts as _, Reply, Signed as _, Upstream};

@@ -7,8 +7,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_atproto::{AtprotoClient, AtprotoConfig};
-use causeway_domain::{Clock, SystemRng, Timestamp};
+use causeway_domain::Clock;
 use causeway_outbound::{HttpClient, HttpConfig};
+use causeway_types::{SystemRng, Timestamp};
 use serde_json::{Value, json};
 
 pub(crate) use causeway_outbound::testing::{Reply, Seen, Upstream};

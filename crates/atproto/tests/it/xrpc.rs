@@ -7,9 +7,9 @@ use bytes::Bytes;
 use causeway_atproto::{
     AtprotoClient, AtprotoConfig, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest,
 };
-use causeway_domain::{Did, Nsid, Secret, SystemRng};
 use causeway_jose::EcKey;
 use causeway_outbound::{HttpClient, HttpConfig, HttpError, UploadError};
+use causeway_types::{Did, Nsid, Secret, SystemRng};
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};

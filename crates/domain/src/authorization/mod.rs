@@ -7,4 +7,3 @@ mod request;
 
 pub use self::code::{AuthorizationCode, CODE_RETRY_SECONDS, CODE_SECONDS, CodeReuse, decide_code_reuse};
 pub use self::request::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage, PAR_SECONDS, ParRequest};
-pub use causeway_types::authorization::{Prompt, PromptError, Prompts, ResponseMode};

@@ -16,7 +16,10 @@ mod terms;
 
 use causeway_types::scope::{OwnScope, ScopeValue};
 use causeway_types::secret::{ClientSecret, Registration};
-use causeway_types::{ClientId, RedirectUri, Scope, SigningAlg, TenantId, Timestamp, TokenHash};
+use causeway_types::{
+    ClientId, ClientType, GrantType, RedirectUri, Scope, SigningAlg, TenantId, Timestamp,
+    TokenEndpointAuthMethod, TokenHash,
+};
 use serde_json::Value;
 
 pub use self::access_format::{AccessTokenFormat, JWT_SECONDS};
@@ -30,7 +33,6 @@ pub use self::metadata_error::ClientMetadataError;
 pub use self::pkce_policy::PkcePolicy;
 pub use self::replay_key::ReplayKey;
 pub use self::terms::{ClientTerms, ClientTermsError};
-pub use causeway_types::{ClientType, GrantType, TokenEndpointAuthMethod};
 
 /// The member of the operator's document with the third-party resources that it may request tokens for. Only the
 /// operator sets it, since a resource trusts a token that names it.

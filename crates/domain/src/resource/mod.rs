@@ -3,6 +3,4 @@
 mod scopes;
 pub mod xrpc;
 
-pub use causeway_types::resource::{Resource, ResourceError, Resources};
-
 pub use self::scopes::{DeclaredScope, DeclaredScopeError, ResourceScopes};

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_types::{
     AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, Handle, OauthState, Scope,
-    Secret, TenantId, Timestamp, UpstreamClientId, UpstreamSessionId,
+    Secret, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId, UpstreamSessionId,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,7 +16,6 @@ pub use self::account::{ACCOUNT_PROOF_SECONDS, AccountProof, AccountSession};
 pub use self::upkeep::{
     Cooldown, Due, HANDLE_SECONDS, REFUSED_SECONDS, VERIFIED_SECONDS, keep_alive_again_at, keep_alive_at,
 };
-pub use causeway_types::{SessionKind, SessionState};
 
 /// How we authenticate at an upstream authorization server. Fixed for the life of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

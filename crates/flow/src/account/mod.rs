@@ -7,16 +7,15 @@
 pub mod proof;
 
 use causeway_domain::client::Client;
-use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    AccountProof, AccountSession, BrowserSessionId, ClientId, Did, Handle, SessionKind, TenantId, Timestamp,
-    UpstreamSessionId,
-};
+use causeway_domain::session::{AccountProof, AccountSession, SessionHead};
 use causeway_store::AnyConnection;
 use causeway_store::clients;
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::account_proofs;
+use causeway_types::{
+    BrowserSessionId, ClientId, Did, Handle, SessionKind, TenantId, Timestamp, UpstreamSessionId,
+};
 use futures_util::future::join_all;
 
 use crate::authorization::remembered;

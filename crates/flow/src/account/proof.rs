@@ -3,19 +3,17 @@
 
 use std::sync::Arc;
 
-use causeway_domain::account::ACCOUNT_PROOF_SECONDS;
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_domain::client::{Client, ClientMetadata};
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    AccountProof, AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId,
-    Prompts, Scope,
-};
+use causeway_domain::session::{ACCOUNT_PROOF_SECONDS, AccountProof, SessionHead};
 use causeway_store::AnyConnection;
 use causeway_store::authorization::auth_requests;
 use causeway_store::clients;
 use causeway_store::sessions;
 use causeway_store::sessions::account_proofs;
+use causeway_types::{
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Prompts, Scope,
+};
 
 use crate::authorization::new_request::ValidRequest;
 use crate::ctx::Ctx;

@@ -6,7 +6,7 @@
 
 use std::slice;
 
-use causeway_domain::Did;
+use causeway_types::Did;
 use serde_json::{Map, Value};
 
 /// The longest parameter that is parsed, in bytes.

@@ -1,9 +1,9 @@
 //! Authorization codes.
 
-use causeway_domain::grant::{AuthRequest, AuthorizationCode, CODE_SECONDS};
-use causeway_domain::secret::Code;
+use causeway_domain::authorization::{AuthRequest, AuthorizationCode, CODE_SECONDS};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Scope, Timestamp, TokenHash};
+use causeway_types::secret::Code;
+use causeway_types::{Scope, Timestamp, TokenHash};
 
 /// The code for a request that a session was granted `scope` for.
 pub(crate) fn new_code(

@@ -1,15 +1,9 @@
 //! The user's consent.
 
+use causeway_domain::authorization::device::{DeviceGrant, DeviceStage};
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage, CODE_SECONDS};
 use causeway_domain::client::Client;
-use causeway_domain::device::{DeviceGrant, DeviceStage};
-use causeway_domain::grant::{AuthRequest, AuthRequestStage, CODE_SECONDS};
-use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::session::SessionHead;
-use causeway_domain::upkeep::keep_alive_at;
-use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
-    UpstreamSessionId,
-};
+use causeway_domain::session::{SessionHead, keep_alive_at};
 use causeway_store::AnyConnection;
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::codes;
@@ -21,6 +15,11 @@ use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep;
+use causeway_types::secret::{Code, PlainToken};
+use causeway_types::{
+    AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
+    UpstreamSessionId,
+};
 use futures_util::future::join_all;
 
 use crate::authorization::code::new_code;

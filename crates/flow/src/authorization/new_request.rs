@@ -1,10 +1,10 @@
 //! New authorization requests, whoever begins them.
 
-use causeway_domain::client::Client;
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
-use causeway_domain::{
-    AuthRequestId, BrowserSessionId, CodeChallenge, Did, Jkt, Prompts, ReplayKey, Resources, ResponseMode,
-    Scope, Timestamp,
+use causeway_domain::authorization::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
+use causeway_domain::client::{Client, ReplayKey};
+use causeway_types::{
+    AuthRequestId, BrowserSessionId, CodeChallenge, Did, Jkt, Prompts, Resources, ResponseMode, Scope,
+    Timestamp,
 };
 
 /// A request that passed all checks, not yet bound to a browser.

@@ -4,8 +4,8 @@
 //! authorization server; both would have a link of ours that leads to their site.
 
 use causeway_domain::client::Client;
-use causeway_domain::{BrowserSessionId, Prompt};
 use causeway_store::tokens::grants;
+use causeway_types::{BrowserSessionId, Prompt};
 
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;

@@ -1,10 +1,10 @@
 //! Pushed authorization requests (RFC 9126).
 
-use causeway_domain::grant::{PAR_SECONDS, ParRequest};
-use causeway_domain::{CorrelationId, ErrorCode, RequestUri};
+use causeway_domain::authorization::{PAR_SECONDS, ParRequest};
 use causeway_store::StoreError;
 use causeway_store::authorization::par;
 use causeway_store::authorization::replay;
+use causeway_types::{CorrelationId, ErrorCode, RequestUri};
 
 use crate::authorization::parameters::AuthorizeParams;
 use crate::authorization::request::validation;

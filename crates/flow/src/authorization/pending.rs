@@ -1,7 +1,6 @@
 //! Authorization requests that wait in a browser: finding them, and ending them without a grant.
 
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::{AuthRequestId, BrowserSessionId, ErrorCode};
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::device_codes;
 use causeway_store::authorization::par;
@@ -9,6 +8,7 @@ use causeway_store::events::{self, EventKind};
 use causeway_store::operations::admin;
 use causeway_store::operations::audit::{AuditEvent, insert_audit_event};
 use causeway_store::sessions;
+use causeway_types::{AuthRequestId, BrowserSessionId, ErrorCode};
 
 use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;

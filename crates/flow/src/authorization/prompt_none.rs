@@ -15,18 +15,17 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::upstream::atproto::handles;
-use causeway_domain::client::Client;
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::secret::{Code, PlainToken};
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
+use causeway_domain::client::{Client, ClientOrigin};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, SessionKind, SignInInput, Timestamp};
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::codes;
 use causeway_store::authorization::par;
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::tokens::grants;
 use causeway_store::tokens::grants::Grant;
+use causeway_types::secret::{Code, PlainToken};
+use causeway_types::{ErrorCode, SessionKind, SignInInput, Timestamp};
 use futures_util::future::join_all;
 
 /// Why a request cannot be answered silently.

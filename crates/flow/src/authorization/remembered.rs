@@ -7,17 +7,16 @@
 //! device can claim a loopback address or a private scheme (RFC 8252 section 8.6), so there the user is asked
 //! each time.
 
-use causeway_domain::client::Client;
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::scope::{OwnScope, ScopeValue};
+use causeway_domain::client::{Client, ClientOrigin};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Prompt, Scope};
 use causeway_store::clients::consents::{self, Agreement};
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::scope::{OwnScope, ScopeValue};
+use causeway_types::{Prompt, Scope};
 use url::Url;
 
-use causeway_domain::grant::AuthRequest;
-use causeway_domain::redirect_uri::is_local;
+use causeway_domain::authorization::AuthRequest;
+use causeway_types::redirect_uri::is_local;
 
 /// Seconds for which consent is remembered.
 pub(crate) const REMEMBERED_SECONDS: i64 = 180 * 86_400;
@@ -62,7 +61,7 @@ pub(crate) fn forget(c: &mut AnyConnection, session: &SessionHead) -> Result<(),
 #[cfg(test)]
 mod tests {
     use causeway_domain::client::ClientMetadata;
-    use causeway_domain::{
+    use causeway_types::{
         AuthRequestId, BrowserSessionId, ClientId, PlainToken, Prompts, TenantId, Timestamp,
     };
 

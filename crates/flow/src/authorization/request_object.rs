@@ -3,11 +3,11 @@
 //! The object is the whole request: parameters beside it are ignored (section 6.3), except `client_id`, which
 //! says whose keys verify it.
 
-use causeway_domain::client::Client;
-use causeway_domain::{BrowserSessionId, ClientId, ReplayKey};
+use causeway_domain::client::{Client, ReplayKey};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, Jws, VerifyError};
 use causeway_store::authorization::replay;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::{BrowserSessionId, ClientId};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! The resources that a client may request tokens for (RFC 8707).
 
 use causeway_domain::client::Client;
-use causeway_domain::{Resource, Resources};
+use causeway_types::{Resource, Resources};
 
 use crate::ctx::Ctx;
 

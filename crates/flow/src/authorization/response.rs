@@ -1,8 +1,8 @@
 //! The answer to a client's authorization request (RFC 6749 sections 4.1.2 and 4.1.2.1).
 
-use causeway_domain::grant::AuthRequest;
-use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::{ErrorCode, ResponseMode, WireText};
+use causeway_domain::authorization::AuthRequest;
+use causeway_types::secret::{Code, PlainToken};
+use causeway_types::{ErrorCode, ResponseMode, WireText};
 use url::form_urlencoded;
 
 /// How the browser takes the answer to the client. It may carry a code: never log it.

@@ -1,9 +1,9 @@
 //! Client authentication by a signed assertion: `private_key_jwt` (RFC 7523 section 3, OpenID Connect Core
 //! section 9).
 
-use causeway_domain::client::Client;
-use causeway_domain::{ClientId, ReplayKey};
+use causeway_domain::client::{Client, ReplayKey};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, JwkError, Jws, VerifyError};
+use causeway_types::ClientId;
 
 use crate::client::keys::SignatureError;
 use crate::ctx::Ctx;

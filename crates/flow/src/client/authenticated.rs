@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use causeway_domain::client::{Client, ClientType};
-use causeway_domain::{ErrorCode, Jkt, ReplayKey};
+use causeway_domain::client::{Client, ReplayKey};
 use causeway_store::authorization::replay;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::{ClientType, ErrorCode, Jkt};
 
 use crate::client::authentication::{self, ClientAuthError, Credentials};
 use crate::client::trust::is_the_operators;

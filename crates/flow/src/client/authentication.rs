@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use causeway_domain::client::{Client, TokenEndpointAuthMethod};
-use causeway_domain::secret::{ClientSecret, PlainToken};
-use causeway_domain::{ClientId, ErrorCode, ReplayKey, Secret};
+use causeway_domain::client::{Client, ReplayKey};
+use causeway_types::secret::{ClientSecret, PlainToken};
+use causeway_types::{ClientId, ErrorCode, Secret, TokenEndpointAuthMethod};
 use tracing::{Span, field};
 
 use crate::client::assertion::{Assertion, AssertionError};

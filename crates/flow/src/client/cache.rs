@@ -7,8 +7,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use causeway_domain::BoundedMap;
 use causeway_domain::client::Client;
-use causeway_domain::{BoundedMap, ClientId};
+use causeway_types::ClientId;
 use tokio::time::Instant;
 
 /// How long a cached client is used.

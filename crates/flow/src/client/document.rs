@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
-use causeway_domain::client::{Client, ClientMetadata};
-use causeway_domain::client_document::{ClientDocumentError, ClientName, ClientOrigin};
-use causeway_domain::{ClientId, Scope, Timestamp};
+use causeway_domain::client::{Client, ClientDocumentError, ClientMetadata, ClientName, ClientOrigin};
 use causeway_store::{StoreError, clients as rows};
+use causeway_types::{ClientId, Scope, Timestamp};
 use tokio::time::Instant;
 use url::Url;
 

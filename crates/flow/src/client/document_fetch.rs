@@ -6,10 +6,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use causeway_domain::client::{Client, ClientMetadata};
-use causeway_domain::client_document::{ClientDocumentError, read_document};
-use causeway_domain::{BoundedMap, ClientId, ErrorCode, Timestamp};
+use causeway_domain::BoundedMap;
+use causeway_domain::client::{Client, ClientDocumentError, ClientMetadata, read_document};
 use causeway_outbound::HttpError;
+use causeway_types::{ClientId, ErrorCode, Timestamp};
 use tokio::time::timeout;
 use url::Url;
 

@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use causeway_domain::BoundedMap;
 use causeway_domain::client::Client;
-use causeway_domain::{BoundedMap, ClientId, Timestamp};
 use causeway_jose::{JwkError, JwkSet, Jws, Verified, VerifyError};
 use causeway_outbound::{HttpClient, HttpError};
+use causeway_types::{ClientId, Timestamp};
 use tokio::time::timeout;
 use url::Url;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use causeway_domain::ClientId;
 use causeway_domain::client::Client;
 use causeway_store::clients;
+use causeway_types::ClientId;
 use tokio::time::Instant;
 
 use crate::ctx::Ctx;

@@ -1,8 +1,8 @@
 //! The remaining data of deleted clients: sessions, which are ended, and rows.
 
-use causeway_domain::Timestamp;
 use causeway_store::clients::{self, Purged};
 use causeway_store::{Store, StoreError};
+use causeway_types::Timestamp;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

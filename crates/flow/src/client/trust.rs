@@ -1,7 +1,6 @@
 //! How far a client is trusted, by the way in which it became known here.
 
-use causeway_domain::client::Client;
-use causeway_domain::client_document::ClientOrigin;
+use causeway_domain::client::{Client, ClientOrigin};
 
 /// Whether the operator has entered the client: one that registered itself has a registration access token.
 pub(crate) fn is_the_operators(client: &Client) -> bool {

@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use causeway_domain::{Backoff, ClientId, Rng, Timestamp};
+use causeway_domain::Backoff;
 use causeway_store::events::logouts::{self, LogoutNotice};
+use causeway_types::{ClientId, Rng, Timestamp};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use url::{Url, form_urlencoded};

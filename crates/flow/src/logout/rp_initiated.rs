@@ -10,12 +10,12 @@
 use std::sync::Arc;
 
 use causeway_domain::client::Client;
-use causeway_domain::{
-    AccountSession, BrowserSessionId, ClientId, Did, ErrorCode, Handle, SessionKind, SignInInput,
-    UpstreamSessionId,
-};
+use causeway_domain::session::AccountSession;
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions;
+use causeway_types::{
+    BrowserSessionId, ClientId, Did, ErrorCode, Handle, SessionKind, SignInInput, UpstreamSessionId,
+};
 use futures_util::future::join_all;
 use url::form_urlencoded;
 

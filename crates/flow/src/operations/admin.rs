@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use causeway_domain::client::Client;
-use causeway_domain::secret::{ClientSecret, PlainToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
 use causeway_store::operations::admin::{self, SessionFilter};
 use causeway_store::operations::audit::{self, AuditEvent, AuditFilter, insert_audit_event};
 use causeway_store::{Page, PageRequest, clients as rows};
+use causeway_types::secret::{ClientSecret, PlainToken};
+use causeway_types::{ClientId, SigningAlg, Timestamp, UpstreamSessionId};
 
 use crate::client::purge;
 use crate::client::registration::RegistrationError;

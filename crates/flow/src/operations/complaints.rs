@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::Timestamp;
+use causeway_types::Timestamp;
 
 /// Seconds for which a line is not logged again.
 const SILENT_SECONDS: i64 = 3600;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use causeway_domain::{SigningAlg, Timestamp};
 use causeway_jose::{JwkSet, SigningKey};
 use causeway_store::operations::keys::{self, StoredKey};
+use causeway_types::{SigningAlg, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

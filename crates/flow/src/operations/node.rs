@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use causeway_domain::{NodeId, Rng};
 use causeway_store::operations::nodes;
+use causeway_types::{NodeId, Rng};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use causeway_domain::measure::{Counter, Distribution, Histogram, MICROSECONDS};
-use causeway_domain::{SessionKind, SessionState, Timestamp};
 use causeway_store::events::deliveries::{Backlog, webhook_backlog};
 use causeway_store::events::logouts;
 use causeway_store::operations::admin;
 use causeway_store::operations::sweep::SweepCount;
+use causeway_types::{SessionKind, SessionState, Timestamp};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use causeway_domain::CorrelationId;
+use causeway_types::CorrelationId;
 use tracing::Span;
 
 /// The field of [`Request::span`] for the correlation ID of the sign-in.

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use causeway_domain::ErrorCode;
-use causeway_domain::grant::{AccessSubject, AccessToken, User};
-use causeway_domain::secret::{Access, PlainToken};
 use causeway_domain::session::{SessionHead, TokenSet};
+use causeway_domain::token::{AccessSubject, AccessToken, User};
 use causeway_store::authorization::replay;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::sessions;
 use causeway_store::tokens;
+use causeway_types::ErrorCode;
+use causeway_types::secret::{Access, PlainToken};
 
 use crate::client::lookup;
 use crate::ctx::Ctx;
@@ -19,7 +19,7 @@ use crate::operations::trace;
 use crate::resource::dpop::{self, ProofError, ProofRequest, Proven};
 use crate::resource::proof_replay::Seen;
 use crate::token::superseded;
-use crate::token::token_type::TokenType;
+use causeway_types::TokenType;
 
 /// The parts of a resource request that its access token is checked against. The resource's handler fills it
 /// in and calls [`verify`].

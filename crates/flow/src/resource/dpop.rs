@@ -1,9 +1,9 @@
 //! DPoP (RFC 9449): the proof of a request, checked the same way at the token endpoint, at the PAR endpoint
 //! and at resources.
 
-use causeway_domain::client_keys::DpopNoncePolicy;
-use causeway_domain::{ErrorCode, Jkt, ReplayKey};
+use causeway_domain::client::{DpopNoncePolicy, ReplayKey};
 use causeway_jose::{DpopError, DpopRequest, JwsAlgorithm, verify_dpop_proof};
+use causeway_types::{ErrorCode, Jkt};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{ReplayKey, Timestamp};
+use causeway_domain::client::ReplayKey;
+use causeway_types::Timestamp;
 
 /// Span of expiry times, in seconds, whose proofs share a set that is dropped as a whole.
 const SPAN: i64 = 64;
@@ -65,7 +66,7 @@ const fn span(time: Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use causeway_domain::Jkt;
+    use causeway_types::Jkt;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use causeway_domain::{EmailAddress, Handle};
+use causeway_types::{EmailAddress, Handle};
 use schemars::JsonSchema;
 use serde::Serialize;
 

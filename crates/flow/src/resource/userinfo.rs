@@ -1,7 +1,7 @@
 //! The userinfo endpoint (OpenID Connect Core section 5.3).
 
 use causeway_domain::client::Client;
-use causeway_domain::{Did, Handle, SigningAlg};
+use causeway_types::{Did, Handle, SigningAlg};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};

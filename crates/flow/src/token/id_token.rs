@@ -2,8 +2,8 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Did, Handle, Scope, Timestamp, UpstreamSessionId};
 use causeway_jose::left_half_hash;
+use causeway_types::{ClientId, Did, Handle, Scope, Timestamp, UpstreamSessionId};
 use serde::Serialize;
 
 use crate::ctx::Ctx;

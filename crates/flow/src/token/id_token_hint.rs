@@ -1,7 +1,7 @@
 //! Our own `id_token`s, presented again by a client (OpenID Connect Core section 3.1.2.1).
 
-use causeway_domain::{Did, UpstreamSessionId};
 use causeway_jose::{Audience, ClaimRules, Claims, Expiry, Jws};
+use causeway_types::{Did, UpstreamSessionId};
 use serde::Deserialize;
 
 use crate::ctx::Ctx;

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use causeway_domain::client::{Client, ClientType};
-use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, ErrorCode, Resource, Resources, SigningAlg, Timestamp, UpstreamSessionId};
+use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
 use causeway_types::claims::ActiveToken;
-use causeway_types::{Introspection, TokenType};
+use causeway_types::{
+    ClientId, ClientType, ErrorCode, Introspection, Resource, Resources, SigningAlg, Timestamp, TokenType,
+    UpstreamSessionId,
+};
 use serde_json::json;
 
 use crate::client::authenticated::{AuthenticatedClient, Replayed};

@@ -3,11 +3,10 @@
 //! The token is signed before the transaction that grants it, from a preview of the grant, so that the row
 //! holds its hash, as of any other token. That row is what we trust, not the signature.
 
-use causeway_domain::client::Client;
-use causeway_domain::secret::{Access, PlainToken};
-use causeway_domain::{AccessTokenFormat, Jkt, Resources, Scope, Timestamp};
-use causeway_types::AccessTokenClaims;
+use causeway_domain::client::{AccessTokenFormat, Client};
 use causeway_types::claims::Confirmation;
+use causeway_types::secret::{Access, PlainToken};
+use causeway_types::{AccessTokenClaims, Jkt, Resources, Scope, Timestamp};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

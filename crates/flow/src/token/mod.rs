@@ -9,7 +9,7 @@
 //!    client presented;
 //! 2. give it an enum of refusals in [`refusal`], with their codes and texts, as a variant of
 //!    [`TokenRefusal`](refusal::TokenRefusal);
-//! 3. add its `grant_type` to [`GrantType`](causeway_domain::client::GrantType), and call the verb at the token
+//! 3. add its `grant_type` to [`GrantType`](causeway_types::GrantType), and call the verb at the token
 //!    endpoint.
 
 pub mod grants;

@@ -1,17 +1,17 @@
 //! The tokens of a request: made before the transaction that inserts them.
 
-use causeway_domain::client::{Client, GrantType};
-use causeway_domain::grant::{AccessToken, RefreshToken};
-use causeway_domain::secret::{Access, PlainToken, Refresh};
-use causeway_domain::{Did, Jkt, Scope, Timestamp};
+use causeway_domain::client::Client;
+use causeway_domain::token::{AccessToken, RefreshToken};
 use causeway_store::AnyConnection;
 use causeway_store::tokens;
+use causeway_types::secret::{Access, PlainToken, Refresh};
+use causeway_types::{Did, GrantType, Jkt, Scope, Timestamp};
 
 use crate::error::Internal;
 use crate::token::jwt_access;
 use crate::token::request::TokenRequest;
 use crate::token::resolved_grant::{ResolvedGrant, UserGrant};
-use crate::token::token_type::TokenType;
+use causeway_types::TokenType;
 
 /// A successful token response: the only copy of the tokens.
 #[derive(Debug)]

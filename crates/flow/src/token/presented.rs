@@ -1,11 +1,11 @@
 //! A token that a client presents without saying of which type it is (RFC 7009 section 2.1, RFC 7662 section
 //! 2.1).
 
-use causeway_domain::grant::{AccessToken, RefreshToken};
-use causeway_domain::secret::{Access, PlainToken, Refresh};
-use causeway_domain::{ClientId, TokenHash};
+use causeway_domain::token::{AccessToken, RefreshToken};
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::secret::{Access, PlainToken, Refresh};
+use causeway_types::{ClientId, TokenHash};
 
 /// The token, as the database would have it.
 pub(crate) struct PresentedToken {

@@ -1,7 +1,7 @@
 //! Why a token request fails: an enum for each grant, composed into the error that goes over the wire.
 
-use causeway_domain::ErrorCode;
 use causeway_store::StoreError;
+use causeway_types::ErrorCode;
 
 use crate::client::authenticated::Replayed;
 use crate::error::Internal;

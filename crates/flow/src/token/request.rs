@@ -1,10 +1,10 @@
 //! A token request, as far as every grant needs it.
 
-use causeway_domain::client::{Client, GrantType};
+use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, Scope, Timestamp, UpstreamSessionId};
 use causeway_store::AnyConnection;
 use causeway_store::sessions;
+use causeway_types::{GrantType, Resources, Scope, Timestamp, UpstreamSessionId};
 
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;

@@ -1,10 +1,10 @@
 //! What a grant resolves to at the token endpoint: the tokens that it stands for.
 
 use causeway_domain::client::Client;
-use causeway_domain::grant::{AccessSubject, User};
-use causeway_domain::secret::Refresh;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, Scope, TokenHash};
+use causeway_domain::token::{AccessSubject, User};
+use causeway_types::secret::Refresh;
+use causeway_types::{Resources, Scope, TokenHash};
 
 use crate::token::jwt_access::JwtAccessClaims;
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use causeway_domain::client::{Client, ClientType};
-use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
+use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_store::operations::admin;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::{ClientType, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
 
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;

@@ -5,13 +5,13 @@
 //! not lost, and somebody else sent the retry. Nobody can say which of the two is the client, so the grant
 //! ends for both.
 
-use causeway_domain::grant::{AccessSubject, AccessToken};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{CorrelationId, TenantId, Timestamp, UpstreamSessionId};
+use causeway_domain::token::{AccessSubject, AccessToken};
 use causeway_store::AnyConnection;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::tokens;
+use causeway_types::{CorrelationId, TenantId, Timestamp, UpstreamSessionId};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

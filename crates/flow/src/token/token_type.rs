@@ -1,6 +1,4 @@
-//! Types of tokens: how they are used (RFC 6749 section 7.1), and what they are (RFC 8693 section 3).
-
-pub use causeway_types::TokenType;
+//! Types of tokens (RFC 8693 section 3).
 
 /// The type of a `subject_token` that is the identifier of a session.
 pub const SESSION_TOKEN_TYPE: &str = "urn:causeway:token-type:session";

@@ -5,12 +5,12 @@
 //! server. Each use is recorded as an audit event before it is answered, and in the log with the target
 //! `audit`.
 
-use causeway_domain::client::ClientType;
-use causeway_domain::{AccountSession as FoundSession, Did, ErrorCode, SessionKind, UpstreamSessionId};
+use causeway_domain::session::AccountSession as FoundSession;
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
 use causeway_store::StoreError;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
+use causeway_types::{ClientType, Did, ErrorCode, SessionKind, UpstreamSessionId};
 use url::Url;
 
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
@@ -218,7 +218,7 @@ fn xrpc_address(pds: &str, htu: &str) -> Option<String> {
     let (pds, mut htu) = (Url::parse(pds).ok()?, Url::parse(htu).ok()?);
     let plain = htu.username().is_empty() && htu.password().is_none();
     let nsid = htu.path().strip_prefix("/xrpc/")?;
-    if !plain || htu.origin() != pds.origin() || causeway_domain::Nsid::parse(nsid).is_err() {
+    if !plain || htu.origin() != pds.origin() || causeway_types::Nsid::parse(nsid).is_err() {
         return None;
     }
     htu.set_query(None);

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use causeway_domain::UpstreamSessionId;
 use causeway_domain::session::SessionHead;
 use causeway_store::sessions;
 use causeway_store::sessions::ClaimedRevocation;
+use causeway_types::UpstreamSessionId;
 use futures_util::future::join_all;
 
 use crate::ctx::Ctx;

@@ -1,8 +1,8 @@
 //! A session at a user's authorization server, as a client sees it.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ErrorCode, Handle, Scope, SessionState, Timestamp};
 use causeway_store::sessions::upkeep;
+use causeway_types::{ErrorCode, Handle, Scope, SessionState, Timestamp};
 use url::form_urlencoded;
 
 use crate::ctx::Ctx;

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::future::Future;
 
-use causeway_domain::Secret;
 use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
+use causeway_types::Secret;
 
 use crate::error::Internal;
 
@@ -65,7 +65,7 @@ pub(crate) enum RefreshFailure {
     /// The server has ended the session.
     Over,
     /// The server gave a definite answer that does not end the session, and would give it again: the session
-    /// ends when that lasts for [`REFUSED_SECONDS`](causeway_domain::upkeep::REFUSED_SECONDS).
+    /// ends when that lasts for [`REFUSED_SECONDS`](causeway_domain::session::REFUSED_SECONDS).
     Refused {
         /// The answer, in a word or two.
         with: String,

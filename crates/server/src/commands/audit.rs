@@ -1,9 +1,9 @@
 //! `causeway audit`.
 
 use causeway_config::Config;
-use causeway_domain::{Did, TenantId, UpstreamSessionId};
 use causeway_store::operations::audit::{AuditFilter, list_audit_events};
 use causeway_store::{PageRequest, Store, StoreError};
+use causeway_types::{Did, TenantId, UpstreamSessionId};
 
 use super::say_more;
 use crate::cli::AuditCommand;
@@ -13,7 +13,7 @@ pub(crate) async fn run(config: &Config, command: AuditCommand) -> anyhow::Resul
     let AuditCommand::List { of, session, event, page } = command;
     let wanted = AuditFilter {
         did: of.user.map(|did| Did::parse(&did)).transpose()?,
-        client_id: of.client.map(causeway_domain::ClientId::new),
+        client_id: of.client.map(causeway_types::ClientId::new),
         session_id: session.map(UpstreamSessionId::new),
         event,
     };

@@ -4,8 +4,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use causeway_domain::client::{ClientMetadata, GrantType};
+use causeway_domain::client::ClientMetadata;
 use causeway_flow::operations::operator::ClientDescription;
+use causeway_types::GrantType;
 use serde_json::{Map, Value, json};
 
 use crate::cli::ClientOptions;

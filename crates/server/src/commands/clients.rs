@@ -2,15 +2,15 @@
 
 use anyhow::{Context as _, bail};
 use causeway_config::{Config, ExternalUrl};
-use causeway_domain::client::{Client, ClientMetadataError};
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::secret::{ClientSecret, PlainToken};
-use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
+use causeway_domain::client::{Client, ClientMetadataError, ClientOrigin};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::{RegisterError, Registered};
 use causeway_flow::operations::operator::{ClientRules, client_document, shown_client};
 use causeway_store::clients;
 use causeway_store::{PageRequest, Store, StoreError};
+use causeway_types::secret::{ClientSecret, PlainToken};
+use causeway_types::{ClientId, SystemRng, TenantId};
 use serde_json::{Map, json};
 
 use super::{client_options, operator, print, say_more};

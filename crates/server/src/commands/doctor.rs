@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use causeway_config::{Config, ExternalUrl};
 use causeway_domain::client::Client;
-use causeway_domain::{Clock as _, SigningAlg, SystemClock, TenantId};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_flow::UpstreamProfile;
 use causeway_flow::operations::issuer_keys;
 use causeway_outbound::HttpClient;
@@ -15,6 +15,7 @@ use causeway_store::clients::list_clients;
 use causeway_store::operations::keys;
 use causeway_store::sessions::upkeep::{self, Refused};
 use causeway_store::{PageRequest, Store, StoreError};
+use causeway_types::{SigningAlg, TenantId};
 use serde_json::Value;
 use url::Url;
 

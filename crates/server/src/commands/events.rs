@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
-use causeway_domain::{ClientId, Clock as _, SystemClock, SystemRng, TenantId};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_flow::operations::events::new_secret;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::events::{self, Webhook};
 use causeway_store::operations::audit::insert_audit_event;
 use causeway_store::{Store, StoreError};
+use causeway_types::{ClientId, SystemRng, TenantId};
 use url::Url;
 
 use super::operator;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
-use causeway_domain::{Clock as _, SigningAlg, SystemClock, Timestamp};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_flow::operations::issuer_keys;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys;
 use causeway_store::{Store, StoreError};
+use causeway_types::{SigningAlg, Timestamp};
 
 use super::{operator, reencrypt};
 use crate::cli::KeysCommand;

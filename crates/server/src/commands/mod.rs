@@ -11,10 +11,11 @@ mod reencrypt;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 
-use causeway_domain::{ClientId, Did, SystemClock};
+use causeway_domain::SystemClock;
 use causeway_flow::operations::operator::Operator;
 use causeway_store::operations::admin::SessionFilter;
 use causeway_store::{Page, Store};
+use causeway_types::{ClientId, Did};
 
 use crate::cli::Whose;
 

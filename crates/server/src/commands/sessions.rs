@@ -3,9 +3,10 @@
 use anyhow::{Context as _, bail};
 use causeway_config::Config;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Clock as _, SystemClock, TenantId, Timestamp, UpstreamSessionId};
+use causeway_domain::{Clock as _, SystemClock};
 use causeway_store::operations::admin;
 use causeway_store::{PageRequest, Store, StoreError};
+use causeway_types::{TenantId, Timestamp, UpstreamSessionId};
 use serde_json::json;
 
 use super::{filter, operator, print, say_more};

@@ -1,7 +1,7 @@
 //! Authorization requests on their way to a decision: `oauth_auth_request`.
 
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::{
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
+use causeway_types::{
     AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Did, Jkt, Prompts, RequestUri, ResponseMode,
     TenantId, Timestamp, TokenHash, UpstreamSessionId,
 };

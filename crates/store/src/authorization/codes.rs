@@ -1,8 +1,8 @@
 //! Authorization codes: `oauth_authorization_code`.
 
-use causeway_domain::grant::AuthorizationCode;
-use causeway_domain::secret::Code;
-use causeway_domain::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_domain::authorization::AuthorizationCode;
+use causeway_types::secret::Code;
+use causeway_types::{ClientId, Jkt, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 

@@ -1,10 +1,10 @@
 //! Device authorizations (RFC 8628): `device_authorization`.
 
-use causeway_domain::device::{
+use causeway_domain::authorization::device::{
     DeviceAuthorization, DeviceGrant, DeviceStage, POLL_INTERVAL_SECONDS, SLOW_DOWN_SECONDS,
 };
-use causeway_domain::secret::DeviceCode;
-use causeway_domain::{AuthRequestId, ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_types::secret::DeviceCode;
+use causeway_types::{AuthRequestId, ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::engine::column::Column;

@@ -1,7 +1,7 @@
 //! Pushed authorization requests (RFC 9126): `oauth_par_request`.
 
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, ParRequest};
-use causeway_domain::{AuthRequestId, ClientId, CorrelationId, RequestUri, Timestamp};
+use causeway_domain::authorization::{AUTH_REQUEST_SECONDS, ParRequest};
+use causeway_types::{AuthRequestId, ClientId, CorrelationId, RequestUri, Timestamp};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 

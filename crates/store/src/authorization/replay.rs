@@ -1,6 +1,6 @@
 //! Single-use values that were used: `replay`.
 
-use causeway_domain::ReplayKey;
+use causeway_domain::client::ReplayKey;
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Remembered consent: `consent`.
 
-use causeway_domain::{ClientId, Did, Scope, TenantId, Timestamp};
+use causeway_types::{ClientId, Did, Scope, TenantId, Timestamp};
 use diesel::prelude::*;
 
 use crate::engine::column::Column;

@@ -1,6 +1,6 @@
 //! Deletion of the rows of deleted clients, in steps.
 
-use causeway_domain::{Timestamp, UpstreamSessionId};
+use causeway_types::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};

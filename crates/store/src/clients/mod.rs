@@ -3,9 +3,10 @@
 pub mod consents;
 mod deletion;
 
-use causeway_domain::client::{Client, Entitlements, GrantType, TokenEndpointAuthMethod};
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::{ClientId, PkcePolicy, RedirectUri, Scope, TenantId, Timestamp, TokenHash};
+use causeway_domain::client::{Client, ClientOrigin, Entitlements, PkcePolicy};
+use causeway_types::{
+    ClientId, GrantType, RedirectUri, Scope, TenantId, Timestamp, TokenEndpointAuthMethod, TokenHash,
+};
 use diesel::prelude::*;
 
 pub use self::deletion::{Purged, purge_deleted_clients};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use causeway_domain::{Rng, Secret};
+use causeway_types::{Rng, Secret};
 use openssl::error::ErrorStack;
 use openssl::md::Md;
 use openssl::pkey::Id;
@@ -54,7 +54,7 @@ impl Drop for EncryptionKey {
 /// The encryption keys: the first one encrypts, all of them open.
 ///
 /// ```
-/// use causeway_domain::SystemRng;
+/// use causeway_types::SystemRng;
 /// use causeway_store::encryption::keyring::EncryptionKeyRing;
 /// let (new, old) = (EncryptionKeyRing::generate(&SystemRng), EncryptionKeyRing::generate(&SystemRng));
 /// let ring = EncryptionKeyRing::parse(&format!("{new}{old}"))?;
@@ -258,7 +258,7 @@ fn additional_data(column: &str, row_key: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use causeway_domain::SystemRng;
+    use causeway_types::SystemRng;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! Reads columns back into domain types: an unexpected value is a corrupt row, never a panic.
 
 use causeway_domain::session::UpstreamAuth;
-use causeway_domain::{CodeChallenge, Did, Handle, Resources, Scope};
+use causeway_types::{CodeChallenge, Did, Handle, Resources, Scope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,6 +1,6 @@
 //! Webhook requests to be sent: one queue per client, in `event_outbox`.
 
-use causeway_domain::{ClientId, Timestamp};
+use causeway_types::{ClientId, Timestamp};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};

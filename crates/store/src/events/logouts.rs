@@ -1,7 +1,7 @@
 //! Back-channel logout notices to clients (OpenID Connect Back-Channel Logout 1.0): `logout_notice`. A row
 //! holds all that is needed, so that it outlives session and client.
 
-use causeway_domain::{ClientId, Did, Scope, SigningAlg, TenantId, Timestamp, UpstreamSessionId};
+use causeway_types::{ClientId, Did, Scope, SigningAlg, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;

@@ -8,7 +8,7 @@ pub mod deliveries;
 pub mod logouts;
 pub mod order;
 
-use causeway_domain::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
+use causeway_types::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
 use diesel::dsl::AssumeNotNull;
 use diesel::prelude::*;
 use serde::Serialize;

@@ -9,7 +9,7 @@
 //! Rows are therefore locked in this order: a session's head, then the rows that belong to it, an event's own
 //! row last; this file locks events alone.
 
-use causeway_domain::ClientId;
+use causeway_types::ClientId;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Bool, Text};

@@ -1,7 +1,7 @@
 //! The operator's view of sessions: listing, counting and ending them, whatever their kind and account.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Did, SessionKind, SessionState, TenantId, Timestamp, UpstreamSessionId};
+use causeway_types::{ClientId, Did, SessionKind, SessionState, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::engine::conn::AnyConnection;

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, CorrelationId, Did, TenantId, Timestamp, UpstreamSessionId};
+use causeway_types::{ClientId, CorrelationId, Did, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 //! Our own signing keys: `signing_key`.
 
-use causeway_domain::{Secret, Timestamp, UpstreamSessionId};
+use causeway_types::{Secret, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::encryption::columns::PRIVATE_JWK;

@@ -5,7 +5,7 @@
 //! clocks of the servers are apart. The embedded database has one server at a time: any other one in its
 //! table is dead.
 
-use causeway_domain::NodeId;
+use causeway_types::NodeId;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;

@@ -1,8 +1,8 @@
 //! Clean-up: expired rows are deleted in small batches, and sessions that can no longer be used are ended.
 //! Every query is served by an index and bounded by the size of a batch.
 
-use causeway_domain::grant::AUTH_REQUEST_SECONDS;
-use causeway_domain::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::authorization::AUTH_REQUEST_SECONDS;
+use causeway_types::{ClientId, CorrelationId, SessionKind, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};

@@ -1,6 +1,7 @@
 //! Proofs that a browser's user controls an account: `account_proof`.
 
-use causeway_domain::{AccountProof, AccountProofId, BrowserSessionId, TenantId, Timestamp};
+use causeway_domain::session::AccountProof;
+use causeway_types::{AccountProofId, BrowserSessionId, TenantId, Timestamp};
 use diesel::prelude::*;
 
 use crate::engine::column::Column;

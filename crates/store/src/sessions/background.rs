@@ -1,7 +1,7 @@
 //! Background sessions: one is live for each tenant, client and account.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
+use causeway_types::{SessionKind, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::{ACTIVE, REAUTH_REQUIRED, end_session};

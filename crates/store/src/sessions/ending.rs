@@ -2,7 +2,7 @@
 //! accepts the request.
 
 use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::{Timestamp, UpstreamSessionId};
+use causeway_types::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::{ENDED, HeadRow, NewIteration, PENDING, WIPED, replace_secrets};

@@ -1,7 +1,7 @@
 //! Past iterations. They hold no secret; they are retained for a while so that a token's provenance can be
 //! looked up.
 
-use causeway_domain::{Timestamp, UpstreamSessionId};
+use causeway_types::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use crate::engine::conn::AnyConnection;

@@ -1,6 +1,6 @@
 //! The lease of a session: its holder may refresh.
 
-use causeway_domain::{NodeId, Timestamp, UpstreamSessionId};
+use causeway_types::{NodeId, Timestamp, UpstreamSessionId};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;

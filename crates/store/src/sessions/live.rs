@@ -1,9 +1,7 @@
 //! Live sessions by owner; and the session that a token names, live or not.
 
-use causeway_domain::session::SessionHead;
-use causeway_domain::{
-    AccountSession, BrowserSessionId, ClientId, Did, SessionKind, TenantId, Timestamp, UpstreamSessionId,
-};
+use causeway_domain::session::{AccountSession, SessionHead};
+use causeway_types::{BrowserSessionId, ClientId, Did, SessionKind, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::{ACTIVE, HeadRow, REAUTH_REQUIRED, head};

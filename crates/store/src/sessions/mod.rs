@@ -28,9 +28,8 @@ pub use self::live::{
     list_live_sessions_of_browser, list_live_sessions_of_client,
 };
 
-use causeway_domain::session::{SessionHead, TokenSet, UpstreamBinding};
-use causeway_domain::upkeep::Cooldown;
-use causeway_domain::{
+use causeway_domain::session::{Cooldown, SessionHead, TokenSet, UpstreamBinding};
+use causeway_types::{
     BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp,
     UpstreamClientId, UpstreamSessionId,
 };

@@ -1,9 +1,8 @@
 //! Refresh state on a session's head besides new tokens: the pause after a failure, the proof that the
 //! account is still at the same server, and the due time of a refresh that no request asks for.
 
-use causeway_domain::session::{HandleCheck, SessionHead};
-use causeway_domain::upkeep::{Cooldown, VERIFIED_SECONDS};
-use causeway_domain::{SessionKind, SessionState, Timestamp, UpstreamSessionId};
+use causeway_domain::session::{Cooldown, HandleCheck, SessionHead, VERIFIED_SECONDS};
+use causeway_types::{SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};

@@ -1,7 +1,7 @@
 //! Authorization requests pending at the user's authorization server: `oauth_atp_request`.
 
 use causeway_domain::session::{UpstreamAuth, UpstreamBinding, UpstreamRequest};
-use causeway_domain::{
+use causeway_types::{
     AuthRequestId, BrowserSessionId, CodeVerifier, OauthState, Timestamp, UpstreamClientId,
 };
 use diesel::prelude::*;

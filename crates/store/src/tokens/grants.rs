@@ -1,7 +1,7 @@
 //! Grants by users, as recorded in their sessions.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp};
+use causeway_types::{BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 

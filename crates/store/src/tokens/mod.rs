@@ -2,9 +2,9 @@
 
 pub mod grants;
 
-use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken, User};
-use causeway_domain::secret::{Access, Refresh};
-use causeway_domain::{ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
+use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken, User};
+use causeway_types::secret::{Access, Refresh};
+use causeway_types::{ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 

@@ -1,7 +1,6 @@
 //! Tenants, clients and browsers are told apart in the query; corrupt rows are errors.
 
-use causeway_domain::grant::AuthRequestStage;
-use causeway_domain::{BrowserSessionId, SessionKind, SessionState, TenantId, UpstreamSessionId};
+use causeway_domain::authorization::AuthRequestStage;
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::codes;
 use causeway_store::authorization::par;
@@ -10,6 +9,7 @@ use causeway_store::sessions;
 use causeway_store::sessions::upstream_requests;
 use causeway_store::tokens;
 use causeway_store::{PageRequest, StoreError};
+use causeway_types::{BrowserSessionId, SessionKind, SessionState, TenantId, UpstreamSessionId};
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{

@@ -3,26 +3,24 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use causeway_domain::client::{Client, Entitlements, GrantType, TokenEndpointAuthMethod};
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::grant::{
-    AccessSubject, AccessToken, AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest, RefreshToken,
-    User,
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest};
+use causeway_domain::client::{Client, ClientOrigin, Entitlements, PkcePolicy};
+use causeway_domain::session::{
+    Cooldown, SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest,
 };
-use causeway_domain::session::{SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest};
-use causeway_domain::upkeep::Cooldown;
-use causeway_domain::{
-    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, Handle, Jkt, OauthState,
-    PkcePolicy, PlainToken, Prompts, RedirectUri, RequestUri, Resource, Resources, ResponseMode, Scope,
-    Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp, TokenHash, TokenKind,
-    UpstreamClientId, UpstreamSessionId,
-};
+use causeway_domain::token::{AccessSubject, AccessToken, RefreshToken, User};
 use causeway_store::clients;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys::StoredKey;
 use causeway_store::sessions;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{AnyConnection, Store, StoreError};
+use causeway_types::{
+    AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, GrantType, Handle, Jkt,
+    OauthState, PlainToken, Prompts, RedirectUri, RequestUri, Resource, Resources, ResponseMode, Scope,
+    Secret, SessionKind, SessionState, SystemRng, TenantId, Timestamp, TokenEndpointAuthMethod, TokenHash,
+    TokenKind, UpstreamClientId, UpstreamSessionId,
+};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000);
 

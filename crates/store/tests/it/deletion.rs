@@ -2,13 +2,13 @@
 
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
-use causeway_domain::{SessionKind, SessionState, SystemRng, UpstreamSessionId};
 use causeway_store::PageRequest;
 use causeway_store::clients::{self, Purged};
 use causeway_store::operations::admin::{self, SessionFilter};
 use causeway_store::sessions;
 use causeway_store::testing::count_rows;
 use causeway_store::tokens;
+use causeway_types::{SessionKind, SessionState, SystemRng, UpstreamSessionId};
 
 use crate::common::{NOW, World, access_token, client, on_each, refresh_token, session, token_set};
 

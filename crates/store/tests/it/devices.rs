@@ -1,9 +1,11 @@
 //! Device authorizations: each step once, on both databases.
 
-use causeway_domain::device::{DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceGrant, DeviceStage};
+use causeway_domain::authorization::device::{
+    DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceGrant, DeviceStage,
+};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{AuthRequestId, Jkt, Scope, SystemRng, TenantId};
 use causeway_store::authorization::device_codes as devices;
+use causeway_types::{AuthRequestId, Jkt, Scope, SystemRng, TenantId};
 
 use crate::common::{NOW, hash, on_each, resources};
 

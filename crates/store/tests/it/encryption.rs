@@ -1,11 +1,11 @@
 //! Encrypted rows cannot be swapped, and keys rotate.
 
-use causeway_domain::SystemRng;
 use causeway_store::StoreError;
 use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
 use causeway_store::encryption::reencrypt;
 use causeway_store::operations::keys::{self, StoredKey};
 use causeway_store::sessions;
+use causeway_types::SystemRng;
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{NOW, World, on_each, signing_key, token_set};

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, Secret, Timestamp};
 use causeway_store::events;
 use causeway_store::events::deliveries;
 use causeway_store::events::order;
@@ -13,6 +12,7 @@ use causeway_store::sessions;
 use causeway_store::sessions::LeaseClaim;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::{ClientId, Secret, Timestamp};
 
 use crate::common::{NOW, World, on_each, ring, runtime};
 

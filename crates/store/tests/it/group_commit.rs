@@ -310,9 +310,9 @@ fn a_new_file_is_readable_by_its_owner_alone() {
 /// ever see, no empty file is made in its place, and putting it back is all there is to do.
 #[tokio::test]
 async fn a_database_file_that_is_gone_is_noticed() {
-    use causeway_domain::{ClientId, TenantId};
     use causeway_store::StoreError;
     use causeway_store::clients;
+    use causeway_types::{ClientId, TenantId};
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     let path = database.sqlite_path().unwrap().to_owned();
@@ -322,7 +322,7 @@ async fn a_database_file_that_is_gone_is_noticed() {
                 c,
                 &TenantId::default_tenant(),
                 &ClientId::new("x"),
-                causeway_domain::Timestamp(0),
+                causeway_types::Timestamp(0),
             )
         })
     };

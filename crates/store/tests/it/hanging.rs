@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use causeway_domain::{ClientId, TenantId};
 use causeway_store::clients;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{DatabaseUrl, Store, StoreError, StoreOptions};
+use causeway_types::{ClientId, TenantId};
 use futures_util::future::join_all;
 use url::Url;
 

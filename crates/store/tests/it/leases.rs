@@ -1,11 +1,11 @@
 //! Leases of dead servers.
 
-use causeway_domain::NodeId;
 use causeway_domain::session::SessionHead;
 use causeway_store::operations::nodes;
 use causeway_store::sessions as rows;
 use causeway_store::sessions::{self, Lease, LeaseClaim};
 use causeway_store::testing::stop_hearts;
+use causeway_types::NodeId;
 
 use crate::common::{NOW, World, on_each};
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use causeway_domain::client::Entitlements;
-use causeway_domain::secret::Code;
-use causeway_domain::{PkcePolicy, Resource, TenantId, Timestamp, UpstreamSessionId};
+use causeway_domain::client::{Entitlements, PkcePolicy};
 use causeway_store::authorization::codes;
 use causeway_store::clients;
 use causeway_store::engine::migrate::{self, MigrateError, SchemaState};
@@ -15,6 +13,8 @@ use causeway_store::sessions;
 use causeway_store::testing::{TestDatabase, make_newer};
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, DatabaseUrl, PageRequest, StoreError};
+use causeway_types::secret::Code;
+use causeway_types::{Resource, TenantId, Timestamp, UpstreamSessionId};
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -136,22 +136,18 @@ fn rows_older_than_session_iteration_mean_the_head() {
         assert_eq!(migrate::up(url).unwrap(), steps[since..]);
         runtime().block_on(async {
             let world = World { kind: database.kind(), store: database.store().await, ring: ring() };
-            let mut head = session(
-                &client(),
-                causeway_domain::SessionKind::Device,
-                causeway_domain::SessionState::Active,
-            );
+            let mut head =
+                session(&client(), causeway_types::SessionKind::Device, causeway_types::SessionState::Active);
             head.session_id = UpstreamSessionId::new("us");
             head.iteration = 9;
             let ring = world.ring.clone();
             world.write(move |c| sessions::insert_session(c, &ring, &head, &token_set("9"))).await;
             let refresh = world
-                .read(|c| tokens::find_refresh_token(c, &causeway_domain::TokenHash::from_stored("rt")))
+                .read(|c| tokens::find_refresh_token(c, &causeway_types::TokenHash::from_stored("rt")))
                 .await;
             assert_eq!(refresh.map(|token| token.session_iteration), Some(None));
-            let old = causeway_domain::TokenHash::<Code>::from_stored("ac");
-            let code =
-                world.write(move |c| codes::consume_code(c, &old, causeway_domain::Timestamp(5))).await;
+            let old = causeway_types::TokenHash::<Code>::from_stored("ac");
+            let code = world.write(move |c| codes::consume_code(c, &old, causeway_types::Timestamp(5))).await;
             assert_eq!(code.map(|code| code.session_iteration), Some(9), "{}", world.kind);
             world.store.close().await;
         });
@@ -178,8 +174,8 @@ fn entitlements_leave_the_metadata_and_return_to_it() {
         );
         migrate::up(url).unwrap();
         let found = |id: &str| {
-            let id = causeway_domain::ClientId::new(id);
-            let tenant = causeway_domain::TenantId::default_tenant();
+            let id = causeway_types::ClientId::new(id);
+            let tenant = causeway_types::TenantId::default_tenant();
             with(url, |c| clients::find_client(c, &tenant, &id)).unwrap().unwrap()
         };
         let client = found("c");

@@ -20,8 +20,8 @@ async fn work(world: &World) -> Result<(), StoreError> {
         let row = client();
         let session = crate::common::session(
             &row,
-            causeway_domain::SessionKind::Device,
-            causeway_domain::SessionState::Active,
+            causeway_types::SessionKind::Device,
+            causeway_types::SessionState::Active,
         );
         (row, session)
     };

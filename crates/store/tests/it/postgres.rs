@@ -122,7 +122,7 @@ fn text_that_postgres_cannot_hold_is_refused_for_good() {
         row.client_name = "a\0b".to_owned();
         let written = store.write(move |c| clients::insert_client(c, &row)).await;
         assert!(matches!(written, Err(StoreError::Query(_))), "{written:?}");
-        let sought = causeway_domain::TokenHash::from_stored("a\0b");
+        let sought = causeway_types::TokenHash::from_stored("a\0b");
         let read = store.read(move |c| tokens::find_access_token(c, &sought)).await;
         assert!(matches!(read, Err(StoreError::Query(_))), "{read:?}");
         store.ping().await.unwrap();

@@ -3,13 +3,14 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use causeway_domain::{Jkt, ReplayKey};
+use causeway_domain::client::ReplayKey;
 use causeway_store::authorization::codes;
 use causeway_store::authorization::par;
 use causeway_store::authorization::replay;
 use causeway_store::operations::keys;
 use causeway_store::sessions::upstream_requests;
 use causeway_store::tokens;
+use causeway_types::Jkt;
 use tokio::sync::Barrier;
 
 use crate::common::{
@@ -49,7 +50,7 @@ fn one_of_sixteen_consumes_a_code() {
         let row = code.clone();
         world.write(move |c| codes::insert_code(c, &row)).await;
         let hash = code.code.clone();
-        let consume = |world: World, hash: causeway_domain::TokenHash<_>| async move {
+        let consume = |world: World, hash: causeway_types::TokenHash<_>| async move {
             world.write(move |c| codes::consume_code(c, &hash, NOW)).await.is_some()
         };
         assert_eq!(race(|| consume(world.clone(), hash.clone())).await, 1, "{}", world.kind);
@@ -83,7 +84,7 @@ fn one_of_sixteen_consumes_a_refresh_token() {
                 tokens::insert_refresh_token(c, &row)
             })
             .await;
-        let consume = |world: World, hash: causeway_domain::TokenHash<_>| async move {
+        let consume = |world: World, hash: causeway_types::TokenHash<_>| async move {
             world.write(move |c| tokens::consume_refresh_token(c, &hash, NOW)).await
         };
         let won = race(|| consume(world.clone(), refresh.token.clone())).await;
@@ -134,7 +135,7 @@ fn refreshes_of_one_token_happen_one_after_the_other() {
 fn one_of_sixteen_keeps_its_signing_key() {
     on_each(|world| async move {
         let insert = |world: World| async move {
-            let key = signing_key(crate::common::hash::<causeway_domain::secret::Code>().as_str(), None);
+            let key = signing_key(crate::common::hash::<causeway_types::secret::Code>().as_str(), None);
             let ring = world.ring.clone();
             world.write(move |c| keys::insert_signing_key(c, &ring, &key)).await
         };
@@ -152,7 +153,7 @@ fn an_upstream_request_works_once_in_its_browser_in_time() {
         let consume = |browser: &str, now| {
             let (world, ring) = (world.clone(), world.ring.clone());
             let (state, browser) =
-                (upstream.oauth_state.clone(), causeway_domain::BrowserSessionId::new(browser));
+                (upstream.oauth_state.clone(), causeway_types::BrowserSessionId::new(browser));
             async move {
                 world
                     .write(move |c| {
@@ -222,21 +223,21 @@ fn a_pushed_request_is_bound_once_and_used_once() {
                 par::insert_par_request(c, &row)
             })
             .await;
-        let find = |client_id: &causeway_domain::ClientId, now| {
+        let find = |client_id: &causeway_types::ClientId, now| {
             let (world, client_id, uri) = (world.clone(), client_id.clone(), pushed.request_uri.clone());
             async move { world.read(move |c| par::find_par_request(c, &client_id, &uri, now)).await }
         };
         assert_eq!(find(&client.client_id, NOW.plus(299)).await, Some(pushed.clone()));
         assert_eq!(find(&client.client_id, NOW.plus(300)).await, None, "expired");
         assert_eq!(find(&crate::common::client().client_id, NOW).await, None, "another client's");
-        let bind = |world: World, uri: causeway_domain::RequestUri, id: causeway_domain::AuthRequestId| async move {
+        let bind = |world: World, uri: causeway_types::RequestUri, id: causeway_types::AuthRequestId| async move {
             world.write(move |c| par::bind_par_request(c, &uri, &id)).await
         };
         let won = race(|| bind(world.clone(), pushed.request_uri.clone(), request.id.clone())).await;
         assert_eq!(won, 1, "{}", world.kind);
         let bound = find(&client.client_id, NOW.plus(600)).await.unwrap();
         assert_eq!(bound.auth_request_id, Some(request.id), "a bound one survives a reload");
-        let consume = |world: World, uri: causeway_domain::RequestUri| async move {
+        let consume = |world: World, uri: causeway_types::RequestUri| async move {
             world.write(move |c| par::consume_par_request(c, &uri)).await
         };
         assert_eq!(race(|| consume(world.clone(), pushed.request_uri.clone())).await, 1);

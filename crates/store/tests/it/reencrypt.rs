@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use causeway_domain::session::{SessionHead, UpstreamRequest};
-use causeway_domain::{Secret, SystemRng};
 use causeway_store::authorization::auth_requests;
 use causeway_store::encryption::columns::{ENCRYPTED_COLUMNS, EncryptedColumn};
 use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
@@ -15,6 +14,7 @@ use causeway_store::operations::keys;
 use causeway_store::sessions;
 use causeway_store::sessions::upstream_requests;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::{Secret, SystemRng};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};

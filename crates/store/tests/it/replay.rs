@@ -1,9 +1,10 @@
 //! Single-use values.
 
-use causeway_domain::{ClientId, Jkt, ReplayKey};
+use causeway_domain::client::ReplayKey;
 use causeway_store::StoreError;
 use causeway_store::authorization::replay::{consume_once, consume_shared};
 use causeway_store::operations::sweep::sweep_expired;
+use causeway_types::{ClientId, Jkt};
 
 use crate::common::{NOW, on_each};
 

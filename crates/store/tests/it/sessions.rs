@@ -1,14 +1,13 @@
 //! Heads, iterations, leases.
 
-use causeway_domain::session::{HandleCheck, SessionHead};
-use causeway_domain::upkeep::Cooldown;
-use causeway_domain::{Handle, Scope, SessionKind, SessionState};
+use causeway_domain::session::{Cooldown, HandleCheck, SessionHead};
 use causeway_store::StoreError;
 use causeway_store::clients;
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep;
 use causeway_store::sessions::upkeep::{FailedRefresh, VerifiedAccount};
 use causeway_store::sessions::{Lease, LeaseClaim};
+use causeway_types::{Handle, Scope, SessionKind, SessionState};
 
 use crate::common::{NOW, World, client, on_each, session, token_set};
 
@@ -438,7 +437,7 @@ fn due_refreshes_are_shared() {
                 clients::insert_client(c, &client)?;
                 for n in 0..40 {
                     let mut head = session(&client, SessionKind::Background, SessionState::Active);
-                    head.did = causeway_domain::Did::parse(&format!("did:web:{n}.example")).unwrap();
+                    head.did = causeway_types::Did::parse(&format!("did:web:{n}.example")).unwrap();
                     sessions::insert_session(c, &ring, &head, &token_set("1"))?;
                     upkeep::schedule_refresh(c, &head.session_id, NOW)?;
                 }

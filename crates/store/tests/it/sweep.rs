@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{SessionKind, SessionState, Timestamp};
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::codes;
 use causeway_store::authorization::par;
@@ -15,6 +14,7 @@ use causeway_store::sessions::{History, sweep_history};
 use causeway_store::testing::count_rows;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::{SessionKind, SessionState, Timestamp};
 use diesel::Connection as _;
 use diesel::connection::{InstrumentationEvent, SimpleConnection as _};
 use diesel::prelude::*;
@@ -298,11 +298,11 @@ fn note(noted: Statements) -> impl Fn(InstrumentationEvent<'_>) + Send + 'static
 /// deletion of a client.
 #[test]
 fn no_page_of_a_list_reads_or_sorts_a_whole_table() {
-    use causeway_domain::{ClientId, Did, TenantId, UpstreamSessionId};
     use causeway_store::PageRequest;
     use causeway_store::clients;
     use causeway_store::operations::admin::{SessionFilter, list_sessions};
     use causeway_store::operations::audit::{AuditFilter, list_audit_events};
+    use causeway_types::{ClientId, Did, TenantId, UpstreamSessionId};
     on_each(|world| async move {
         let statements = Statements::default();
         let noted = Arc::clone(&statements);

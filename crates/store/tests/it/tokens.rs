@@ -1,12 +1,12 @@
 //! Families of refresh tokens.
 
-use causeway_domain::TenantId;
-use causeway_domain::grant::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_domain::session::SessionHead;
+use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_store::authorization::codes;
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::TenantId;
 use diesel::connection::SimpleConnection as _;
 
 use crate::common::{NOW, access_token, code, on_each, refresh_token};
@@ -159,7 +159,7 @@ fn a_code_is_renewed_while_it_is_the_only_one_and_unused() {
                 codes::insert_code(c, &first)?;
                 codes::insert_code(c, &bystander)?;
                 let second = renew(c, 59)?.unwrap();
-                let expected = causeway_domain::grant::AuthorizationCode {
+                let expected = causeway_domain::authorization::AuthorizationCode {
                     code: second.code.clone(),
                     created_at: NOW.plus(59),
                     expires_at: NOW.plus(119),

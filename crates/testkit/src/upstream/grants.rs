@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Form;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_domain::CodeVerifier;
+use causeway_types::CodeVerifier;
 use serde_json::{Value, json};
 
 use super::{SESSION, Shared, State, fault_or_end, hang_up, lock, random, refusal};

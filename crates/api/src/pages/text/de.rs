@@ -1,7 +1,7 @@
 //! German. Users are addressed as in the apps of this network: „du“.
 
-use causeway_domain::Timestamp;
 use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_types::Timestamp;
 
 use super::{
     Account, Consent, Demo, Device, Error, FormPost, Home, Logout, ProblemWords, Scopes, SignIn, Text,

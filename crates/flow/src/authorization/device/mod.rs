@@ -7,19 +7,20 @@
 
 pub(crate) mod user_code_limit;
 
-use causeway_domain::client::{Client, GrantType};
-use causeway_domain::device::{
+use causeway_domain::authorization::device::{
     DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
 };
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::secret::{DeviceCode, PlainToken};
-use causeway_domain::{
-    AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, Jkt, TenantId, Timestamp,
-};
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
+use causeway_domain::client::Client;
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::device_codes;
 use causeway_store::clients;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::secret::{DeviceCode, PlainToken};
+use causeway_types::{
+    AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, GrantType, Jkt, TenantId,
+    Timestamp,
+};
 
 use crate::authorization::device::user_code_limit::Guess;
 use crate::authorization::new_request::ValidRequest;

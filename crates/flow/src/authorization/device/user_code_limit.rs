@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{BoundedMap, BrowserSessionId, Timestamp};
+use causeway_domain::BoundedMap;
+use causeway_types::{BrowserSessionId, Timestamp};
 
 /// Seconds for which wrong guesses count.
 const WINDOW_SECONDS: i64 = 600;

@@ -8,11 +8,11 @@ pub(crate) mod validation;
 
 use std::sync::Arc;
 
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_domain::client::Client;
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
-use causeway_domain::{AuthRequestId, BrowserSessionId, ClientId, CorrelationId, RequestUri};
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::par;
+use causeway_types::{AuthRequestId, BrowserSessionId, ClientId, CorrelationId, RequestUri};
 
 pub use self::refusal::{AuthorizeError, Refusal, UnsafeRequest};
 use self::validation::{check, prepare, refuse, shorten};

@@ -1,8 +1,8 @@
 //! Errors of authorization requests.
 
-use causeway_domain::ErrorCode;
-use causeway_domain::authorization::PromptError;
 use causeway_store::StoreError;
+use causeway_types::ErrorCode;
+use causeway_types::authorization::PromptError;
 
 use crate::authorization::claims::ClaimsError;
 use crate::authorization::response::ClientAnswer;

@@ -1,8 +1,8 @@
 //! Validation of an authorization request.
 
-use causeway_domain::client::{Client, Entitlement, GrantType};
-use causeway_domain::redirect_uri::leads_to;
-use causeway_domain::{CodeChallenge, Jkt, PkcePolicy, Prompts, RedirectUri, ResponseMode, Scope};
+use causeway_domain::client::{Client, Entitlement, PkcePolicy};
+use causeway_types::redirect_uri::leads_to;
+use causeway_types::{CodeChallenge, GrantType, Jkt, Prompts, RedirectUri, ResponseMode, Scope};
 
 use super::refusal::{AuthorizeError, Refusal, UnsafeRequest};
 use crate::authorization::claims::{self, RequestedClaims};

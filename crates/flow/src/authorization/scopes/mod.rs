@@ -6,9 +6,10 @@
 #[cfg(test)]
 mod tests;
 
-use causeway_domain::client::{Client, Entitlement, GrantType, ValidClientMetadata};
-use causeway_domain::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
-use causeway_domain::{ResourceScopes, Resources, Scope};
+use causeway_domain::client::{Client, Entitlement, ValidClientMetadata};
+use causeway_domain::resource::ResourceScopes;
+use causeway_types::scope::{AccountAction, AccountAttr, AccountScope, OwnScope, ScopeValue, Transition};
+use causeway_types::{GrantType, Resources, Scope};
 
 /// The scopes that our client document lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 use causeway_domain::client::ClientMetadata;
-use causeway_domain::{ClientId, TenantId, Timestamp};
+use causeway_types::{ClientId, TenantId, Timestamp};
 
 use super::*;
 

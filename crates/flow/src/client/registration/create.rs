@@ -1,13 +1,14 @@
 //! Dynamic client registration (RFC 7591).
 
-use causeway_domain::client::{Client, ClientMetadata, ClientMetadataError, ValidClientMetadata};
-use causeway_domain::logout::LogoutMetadataError;
-use causeway_domain::redirect_uri::{RedirectUriError, leads_to};
-use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
-use causeway_domain::{ClientId, ErrorCode};
+use causeway_domain::client::{
+    Client, ClientMetadata, ClientMetadataError, LogoutMetadataError, ValidClientMetadata,
+};
 use causeway_jose::{JwkSet, JwsAlgorithm};
 use causeway_store::clients;
 use causeway_store::operations::audit::{Actor, insert_audit_event};
+use causeway_types::redirect_uri::{RedirectUriError, leads_to};
+use causeway_types::secret::{ClientSecret, PlainToken, Registration};
+use causeway_types::{ClientId, ErrorCode};
 
 use crate::client::purge;
 use crate::ctx::Ctx;

@@ -5,10 +5,10 @@ pub mod create;
 use std::net::IpAddr;
 
 use causeway_domain::client::{Client, ClientMetadata, ValidClientMetadata};
-use causeway_domain::secret::{ClientSecret, PlainToken, Registration};
-use causeway_domain::{ClientId, ErrorCode, Rng, Secret, Timestamp};
 use causeway_store::clients as rows;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
+use causeway_types::secret::{ClientSecret, PlainToken, Registration};
+use causeway_types::{ClientId, ErrorCode, Rng, Secret, Timestamp};
 
 use crate::client::purge;
 use crate::client::registration::create::{RegisterError, Registered};

@@ -5,10 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use causeway_domain::client::ClientType;
-use causeway_domain::{ClientId, TenantId};
 use causeway_store::StoreError;
 use causeway_store::events::{self, Event};
+use causeway_types::{ClientId, ClientType, TenantId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use causeway_domain::{Backoff, ClientId, Rng, Secret};
+use causeway_domain::Backoff;
 use causeway_jose::hmac_sha256;
 use causeway_store::events::deliveries::{self, Delivery};
+use causeway_types::{ClientId, Rng, Secret};
 use tokio::task::JoinHandle;
 use url::Url;
 

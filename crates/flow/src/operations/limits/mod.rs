@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{ClientId, Timestamp};
+use causeway_types::{ClientId, Timestamp};
 
 use self::buckets::{Buckets, MICROS, Rate, Rates};
 pub use self::buckets::{RateLimit, TooMany};

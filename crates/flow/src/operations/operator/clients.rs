@@ -1,15 +1,15 @@
 //! The operator's creation and changes of clients, by the same rules at the command line and over HTTP.
 
 use causeway_domain::client::{
-    Client, ClientMetadata, ClientMetadataError, ClientTerms, ClientTermsError, TokenEndpointAuthMethod,
+    Client, ClientMetadata, ClientMetadataError, ClientOrigin, ClientTerms, ClientTermsError, PkcePolicy,
     ValidClientMetadata,
 };
-use causeway_domain::client_document::ClientOrigin;
-use causeway_domain::secret::PlainToken;
-use causeway_domain::{ClientId, PkcePolicy, ResourceScopes, Rng, Scope};
+use causeway_domain::resource::ResourceScopes;
 use causeway_store::StoreError;
 use causeway_store::clients::{self, Purged};
 use causeway_store::operations::audit::insert_audit_event;
+use causeway_types::secret::PlainToken;
+use causeway_types::{ClientId, Rng, Scope, TokenEndpointAuthMethod};
 use serde_json::{Map, Value, json};
 
 use super::context::Operator;

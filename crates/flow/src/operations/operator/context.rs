@@ -1,8 +1,9 @@
 //! The operator, as whom changes are made and recorded.
 
-use causeway_domain::{Clock, TenantId, Timestamp};
+use causeway_domain::Clock;
 use causeway_store::Store;
 use causeway_store::operations::audit::{Actor, AuditEvent};
+use causeway_types::{TenantId, Timestamp};
 
 use crate::ctx::Ctx;
 use crate::operations::audit;

@@ -1,12 +1,12 @@
 //! The operator's revocation of sessions and tokens.
 
 use causeway_domain::session::SessionHead;
-use causeway_domain::{ClientId, UpstreamSessionId};
 use causeway_store::operations::admin::{self, SessionFilter};
 use causeway_store::operations::audit::insert_audit_event;
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{Page, PageRequest, StoreError};
+use causeway_types::{ClientId, UpstreamSessionId};
 
 use super::context::{BATCH, Operator};
 

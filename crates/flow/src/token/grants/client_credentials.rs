@@ -3,9 +3,8 @@
 //! Such a token identifies its client to servers that introspect or verify it. It has no scope, since every
 //! scope of this server is granted by a user, and gives access to none of our own resources.
 
-use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::{Resources, Scope};
 use causeway_store::AnyConnection;
+use causeway_types::{ClientType, GrantType, Resources, Scope};
 
 use crate::authorization::resources;
 use crate::client::authenticated::AuthenticatedClient;

@@ -1,14 +1,14 @@
 //! The authorization code grant (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
-use causeway_domain::client::GrantType;
-use causeway_domain::grant::{AuthorizationCode, CodeReuse, decide_code_reuse};
-use causeway_domain::secret::{Code, PlainToken};
-use causeway_domain::{CodeVerifier, PkcePolicy, Resources, Secret, Timestamp, TokenHash};
+use causeway_domain::authorization::{AuthorizationCode, CodeReuse, decide_code_reuse};
+use causeway_domain::client::PkcePolicy;
 use causeway_store::AnyConnection;
 use causeway_store::authorization::codes;
 use causeway_store::operations::admin;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
+use causeway_types::secret::{Code, PlainToken};
+use causeway_types::{CodeVerifier, GrantType, Resources, Secret, Timestamp, TokenHash};
 
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;

@@ -1,11 +1,10 @@
 //! The token requests of a device (RFC 8628 sections 3.4 and 3.5).
 
-use causeway_domain::client::GrantType;
-use causeway_domain::device::{DeviceAuthorization, DeviceStage};
-use causeway_domain::secret::{DeviceCode, PlainToken};
-use causeway_domain::{Resources, TokenHash};
+use causeway_domain::authorization::device::{DeviceAuthorization, DeviceStage};
 use causeway_store::AnyConnection;
 use causeway_store::authorization::device_codes;
+use causeway_types::secret::{DeviceCode, PlainToken};
+use causeway_types::{GrantType, Resources, TokenHash};
 
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;

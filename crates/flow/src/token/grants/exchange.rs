@@ -3,11 +3,10 @@
 //! The subject token is the session's identifier. It is not a secret: the client authenticates, and gets a
 //! token only for a background session of its own.
 
-use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::{Resources, Scope, SessionKind, UpstreamSessionId};
 use causeway_store::AnyConnection;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
+use causeway_types::{ClientType, GrantType, Resources, Scope, SessionKind, UpstreamSessionId};
 
 use crate::authorization::resources;
 use crate::authorization::scopes::{self, with_atproto};

@@ -2,15 +2,14 @@
 //!
 //! It never calls the authorization server or the PDS of the account: it works while they are down.
 
-use causeway_domain::client::{ClientType, GrantType};
-use causeway_domain::grant::{PresentedRefreshToken, RefreshDecision, RefreshToken, decide_refresh};
-use causeway_domain::secret::{PlainToken, Refresh};
 use causeway_domain::session::SessionHead;
-use causeway_domain::{Resources, Scope, TokenHash};
+use causeway_domain::token::{PresentedRefreshToken, RefreshDecision, RefreshToken, decide_refresh};
 use causeway_store::operations::audit::AuditEvent;
 use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
+use causeway_types::secret::{PlainToken, Refresh};
+use causeway_types::{ClientType, GrantType, Resources, Scope, TokenHash};
 
 use crate::authorization::scopes;
 use crate::client::authenticated::AuthenticatedClient;

@@ -5,9 +5,10 @@ use causeway_atproto::{
     AtprotoClient, AuthorizationServer, Identity, Refusal, ResolveError, TokenAnswer, UpstreamIdentity,
     UpstreamTokenError,
 };
+use causeway_domain::Clock;
 use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
-use causeway_domain::{Clock, Scope, Secret, Timestamp};
 use causeway_jose::EcKey;
+use causeway_types::{Scope, Secret, Timestamp};
 
 use crate::error::Internal;
 use crate::operations::complaints::Complaints;

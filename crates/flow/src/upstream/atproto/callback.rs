@@ -6,14 +6,14 @@
 //! Authentication"). If an account was named, it must be that one.
 
 use causeway_atproto::{CodeExchange, Identity, ResolveError, TokenAnswer, UpstreamTokenError};
-use causeway_domain::grant::{AuthRequest, AuthRequestStage};
+use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_domain::session::UpstreamRequest;
-use causeway_domain::{AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Prompt, Scope, Secret};
 use causeway_jose::EcKey;
 use causeway_outbound::HttpError;
 use causeway_store::authorization::auth_requests;
 use causeway_store::operations::audit::Actor;
 use causeway_store::sessions::upstream_requests;
+use causeway_types::{AuthRequestId, BrowserSessionId, Did, ErrorCode, OauthState, Prompt, Scope, Secret};
 use url::Url;
 
 use crate::account::proof;

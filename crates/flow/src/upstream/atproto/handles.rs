@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use causeway_domain::session::{HandleCheck, SessionHead};
-use causeway_domain::{Handle, Timestamp, UpstreamSessionId};
 use causeway_store::sessions::upkeep::{self, VerifiedAccount};
+use causeway_types::{Handle, Timestamp, UpstreamSessionId};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::timeout;

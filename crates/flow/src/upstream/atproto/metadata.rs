@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_domain::client::Client;
-use causeway_domain::scope::{ScopeValue, Transition};
-use causeway_domain::{ClientId, Scope, UpstreamClientId};
 use causeway_store::sessions;
+use causeway_types::scope::{ScopeValue, Transition};
+use causeway_types::{ClientId, Scope, UpstreamClientId};
 use serde_json::{Value, json};
 
 use crate::client::lookup;

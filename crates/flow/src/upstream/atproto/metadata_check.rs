@@ -2,7 +2,8 @@
 //! specification, "Client ID Metadata Document"). The caller fetches the documents.
 
 use causeway_domain::client::Client;
-use causeway_domain::{ResourceScopes, Scope};
+use causeway_domain::resource::ResourceScopes;
+use causeway_types::Scope;
 use serde_json::Value;
 
 use crate::authorization::scopes::{Declares, ScopePolicy};

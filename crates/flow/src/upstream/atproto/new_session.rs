@@ -1,14 +1,13 @@
 //! The session that a sign-in begins, once its identity is proven.
 
 use causeway_atproto::Identity;
-use causeway_domain::grant::AuthRequest;
-use causeway_domain::session::{SessionHead, TokenSet, UpstreamRequest};
-use causeway_domain::upkeep::{Cooldown, HANDLE_SECONDS};
-use causeway_domain::{AccountProofId, Handle, SessionKind, SessionState, Timestamp, UpstreamSessionId};
+use causeway_domain::authorization::AuthRequest;
+use causeway_domain::session::{Cooldown, HANDLE_SECONDS, SessionHead, TokenSet, UpstreamRequest};
 use causeway_store::AnyConnection;
 use causeway_store::authorization::auth_requests;
 use causeway_store::operations::audit::{Actor, insert_audit_event};
 use causeway_store::sessions;
+use causeway_types::{AccountProofId, Handle, SessionKind, SessionState, Timestamp, UpstreamSessionId};
 
 use crate::account::proof;
 use crate::ctx::Ctx;

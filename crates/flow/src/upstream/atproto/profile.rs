@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_atproto::{UpstreamAuthKey, UpstreamIdentity};
+use causeway_domain::Clock;
 use causeway_domain::client::Client;
 use causeway_domain::session::{UpstreamAuth, UpstreamBinding};
-use causeway_domain::{ClientId, Clock, Scope, UpstreamClientId};
 use causeway_jose::EcKey;
 use causeway_store::Store;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys;
+use causeway_types::{ClientId, Scope, UpstreamClientId};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 

@@ -1,6 +1,6 @@
 //! A PDS that cannot answer without showing the user something (OpenID Connect Core section 3.1.2.6).
 
-use causeway_domain::ErrorCode;
+use causeway_types::ErrorCode;
 
 /// Something that a PDS has to show the user but was not asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@
 //! were the reason, this is remembered for some minutes.
 
 use causeway_atproto::{AuthorizationServer, PushRequest, Pushed, UpstreamTokenError};
-use causeway_domain::Scope;
 use causeway_domain::client::Client;
-use causeway_domain::scope::ScopeValue;
 use causeway_domain::session::UpstreamBinding;
 use causeway_jose::EcKey;
+use causeway_types::Scope;
+use causeway_types::scope::ScopeValue;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use causeway_atproto::{PushRequest, ResolveError, UpstreamTokenError};
+use causeway_domain::authorization::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
 use causeway_domain::client::Client;
-use causeway_domain::grant::{AUTH_REQUEST_SECONDS, AuthRequest, AuthRequestStage};
-use causeway_domain::identity::IdentityError;
 use causeway_domain::session::UpstreamRequest;
-use causeway_domain::{
-    AuthRequestId, BrowserSessionId, CodeVerifier, Did, ErrorCode, Handle, OauthState, Prompt, SignInInput,
-};
 use causeway_jose::EcKey;
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::Actor;
 use causeway_store::sessions::upstream_requests;
+use causeway_types::identity::IdentityError;
+use causeway_types::{
+    AuthRequestId, BrowserSessionId, CodeVerifier, Did, ErrorCode, Handle, OauthState, Prompt, SignInInput,
+};
 use url::Url;
 
 use crate::account;

@@ -4,15 +4,14 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_domain::upkeep::{Cooldown, REFUSED_SECONDS, keep_alive_at};
-use causeway_domain::{SessionKind, Timestamp, UpstreamSessionId};
+use causeway_domain::session::{Cooldown, REFUSED_SECONDS, SessionHead, TokenSet, keep_alive_at};
 use causeway_store::AnyConnection;
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_store::sessions::upkeep;
 use causeway_store::sessions::upkeep::{FailedRefresh, VerifiedAccount};
+use causeway_types::{SessionKind, Timestamp, UpstreamSessionId};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 

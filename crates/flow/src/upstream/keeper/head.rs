@@ -1,9 +1,9 @@
 //! The head of a session as it is now.
 
-use causeway_domain::SessionState;
 use causeway_domain::session::{SessionHead, TokenSet};
 use causeway_store::AnyConnection;
 use causeway_store::sessions;
+use causeway_types::SessionState;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

@@ -5,8 +5,7 @@
 //! rest become due for others again. Every refresh goes through the [`keeper`](crate::upstream::keeper), whose lease
 //! decides.
 
-use causeway_domain::session::SessionHead;
-use causeway_domain::upkeep::keep_alive_again_at;
+use causeway_domain::session::{SessionHead, keep_alive_again_at};
 use causeway_store::sessions::upkeep;
 use futures_util::future::join_all;
 

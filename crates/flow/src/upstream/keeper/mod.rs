@@ -19,8 +19,7 @@ mod refresh;
 
 use std::time::Duration;
 
-use causeway_domain::session::SessionHead;
-use causeway_domain::upkeep::Due;
+use causeway_domain::session::{Due, SessionHead};
 use tokio::time::timeout;
 
 pub use self::head::UsableSession;

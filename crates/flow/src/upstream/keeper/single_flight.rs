@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use causeway_domain::UpstreamSessionId;
 use causeway_domain::session::SessionHead;
+use causeway_types::UpstreamSessionId;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;

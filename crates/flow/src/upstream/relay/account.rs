@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use causeway_atproto::{XrpcAnswer, XrpcError};
-use causeway_domain::scope::{AccountAction, AccountAttr, OwnScope, ScopeValue};
-use causeway_domain::{Nsid, Scope};
 use causeway_outbound::budget::Budget;
+use causeway_types::scope::{AccountAction, AccountAttr, OwnScope, ScopeValue};
+use causeway_types::{Nsid, Scope};
 use serde_json::{Map, Value};
 
 use super::error::RelayError;

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use causeway_atproto::XrpcError;
-use causeway_domain::ErrorCode;
-use causeway_domain::xrpc::{NeedError, WritesError};
+use causeway_domain::resource::xrpc::{NeedError, WritesError};
 use causeway_outbound::{HttpError, UploadError};
+use causeway_types::ErrorCode;
 
 use super::request::KEPT_WRITES_BYTES;
 use crate::error::Internal;

@@ -1,9 +1,9 @@
 //! Permission checks of a call, against our token's scope and what the authorization server granted.
 
 use causeway_atproto::XrpcBody;
-use causeway_domain::scope::Service;
-use causeway_domain::xrpc::{Need, Writes, XrpcCall, missing};
-use causeway_domain::{Nsid, Scope};
+use causeway_domain::resource::xrpc::{Need, Writes, XrpcCall, missing};
+use causeway_types::scope::Service;
+use causeway_types::{Nsid, Scope};
 
 use super::error::RelayError;
 use super::request::{PROXY, RelayRequest};

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causeway_atproto::XrpcError;
-use causeway_domain::scope::ScopeValue;
-use causeway_domain::{Did, JsonObject, Nsid};
+use causeway_domain::JsonObject;
 use causeway_outbound::budget::{Budget, Exhausted, Held};
+use causeway_types::scope::ScopeValue;
+use causeway_types::{Did, Nsid};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -1,8 +1,8 @@
 //! A call to relay.
 
 use causeway_atproto::{XrpcBody, XrpcMethod};
-use causeway_domain::Nsid;
-use causeway_domain::xrpc::Writes;
+use causeway_domain::resource::xrpc::Writes;
+use causeway_types::Nsid;
 
 /// Maximum bytes of a body that are buffered, so that it can be sent again.
 const KEPT_BYTES: usize = 64 * 1024;
