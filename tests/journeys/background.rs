@@ -73,7 +73,7 @@ fn post(text: &str) -> Value {
 }
 
 on_each_network! {
-    /// Sign in, write both ways; write with tokens that are over, fifty times at once, after the server was killed;
+    /// Sign in, write both ways; write with expired tokens, fifty times at once, after the server was killed;
     /// sign out, and see the background session live on; write with nobody there; take the permission back, and
     /// see it end at the PDS.
     async fn goes_on_when_its_user_has_signed_out(database, release) {

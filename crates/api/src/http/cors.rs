@@ -3,7 +3,7 @@
 use actix_cors::Cors;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 
-/// CORS for endpoints that identify a caller by what it sends, never by a cookie: any origin may call
+/// CORS for endpoints that authenticate a request by its own credentials, never by a cookie: any origin may call
 /// them, with any header, and read the headers that a client reacts to. Pages and forms are never wrapped.
 pub(crate) fn cors() -> Cors {
     Cors::default()

@@ -12,14 +12,14 @@ use crate::pages::time::{self, Ago, Day};
 
 pub(in crate::pages) static DE: Text = Text {
     lang: "de",
-    footer: "Causeway verbindet Apps mit AT-Protocol-Konten. Dein Passwort bleibt bei deinem eigenen Server.",
+    footer: "Causeway verbindet Apps mit AT-Protocol-Konten. Dein Passwort bleibt bei deinem Kontoanbieter.",
     sign_in: SignIn {
         trouble,
         heading: ("Anmelden bei ", ""),
         app: "Die App",
         this_device: ("eine App auf diesem Gerät (", ")"),
-        server: "Dein eigener Server",
-        server_note: "fragt nach deinem Passwort; wir sehen es nie",
+        server: "Dein Kontoanbieter",
+        server_note: "Zum Beispiel Bluesky. Dort gibst du dein Passwort ein; diese Website bekommt es nie zu sehen.",
         label: "Dein Handle",
         hint: ("Zum Beispiel ", ", oder deine eigene Domain."),
         leads_to: (
@@ -30,7 +30,7 @@ pub(in crate::pages) static DE: Text = Text {
         submit: "Weiter",
         cancel: "Abbrechen",
         choose: "Mit welchem Konto?",
-        choose_note: "Das sind die Konten, die du in diesem Browser benutzt hast. Dein eigener Server lässt dich nachweisen, dass du es bist.",
+        choose_note: "Diese Konten hast du in diesem Browser schon benutzt. Dein Kontoanbieter lässt dich bestätigen, dass du es bist.",
         other_account: "Ein anderes Konto",
         help: "Was ist mein Handle?",
         help_account: "Du meldest dich mit deinem AT-Protocol-Konto an, wie es Bluesky und andere Apps \
@@ -42,7 +42,7 @@ pub(in crate::pages) static DE: Text = Text {
         help_domain: ("Ist dein Handle eine eigene Domain, gib diese ein, etwa ", "."),
         help_did: ("Eine Kontokennung geht auch: ", "."),
         help_server: (
-            "Weißt du nur, welcher Server dein Konto führt, gib dessen Adresse ein, etwa ",
+            "Kennst du nur deinen Kontoanbieter, gib dessen Adresse ein, etwa ",
             ", und wähle das Konto dort.",
         ),
     },
@@ -52,10 +52,10 @@ pub(in crate::pages) static DE: Text = Text {
         verified: "Adresse geprüft",
         verified_note: (
             "Diese App weist sich durch ihre Webadresse aus, ",
-            ": das haben wir geprüft. Wie sie heißt, sagt sie selbst.",
+            ". Die Adresse haben wir geprüft. Den Namen hat die App selbst gewählt.",
         ),
         not_verified: "nicht geprüft",
-        not_verified_note: "Niemand hat den Namen dieser App geprüft.",
+        not_verified_note: "Diese App ist nicht geprüft.",
         only_if_from_there: ("Mach nur weiter, wenn du von ", " gekommen bist."),
         only_if_this_device: "Mach nur weiter, wenn du diese App eben selbst gestartet hast.",
         only_if_device: "Mach nur weiter, wenn du das eben selbst auf deinem Gerät begonnen hast.",
@@ -63,14 +63,14 @@ pub(in crate::pages) static DE: Text = Text {
         no_handle: "kein geprüftes Handle",
         on_server: ("auf ", ""),
         scopes: "Sie kann dann",
-        far_reaching: "weitreichend",
+        far_reaching: "Weitreichender Zugriff",
         more: ("und ", " weitere"),
-        exactly: "Die genauen Berechtigungen, für Fachleute",
+        exactly: "Technische Details",
         remember: "Bei dieser App, diesem Konto und diesen Berechtigungen nicht mehr fragen",
         allow: "Erlauben",
         deny: "Ablehnen",
-        return_to: ("Was du auch wählst, du kommst zurück zu ", "."),
-        return_to_device: "Was du auch wählst, du gehst danach zu deinem Gerät zurück.",
+        return_to: ("In beiden Fällen kommst du zurück zu ", "."),
+        return_to_device: "Geh danach in beiden Fällen zu deinem Gerät zurück.",
     },
     account: Account {
         title: "Apps mit Zugriff",
@@ -81,7 +81,7 @@ pub(in crate::pages) static DE: Text = Text {
         nothing_of_account: "Keine App hat Zugriff auf dieses Konto.",
         device: "Angemeldet",
         background: "Läuft im Hintergrund",
-        needs_sign_in: "Dein Server möchte, dass du dich noch einmal anmeldest.",
+        needs_sign_in: "Dein Kontoanbieter möchte, dass du dich noch einmal anmeldest.",
         here: "dieser Browser",
         elsewhere: "ein anderer Browser oder ein anderes Gerät",
         since: "Seit",
@@ -94,33 +94,32 @@ pub(in crate::pages) static DE: Text = Text {
         end_all_here: "Von allen hier abmelden",
         end_all_everywhere: "Jeden Zugriff auf dieses Konto beenden",
         end_all_background: "Das beendet auch, was im Hintergrund läuft.",
-        only_here: "Du siehst, was in diesem Browser begonnen hat. Um alles zu sehen, was auf dieses Konto \
-                    zugreifen kann, weise nach, dass es deines ist.",
+        only_here: "Hier stehen nur Anmeldungen aus diesem Browser. Melde dich an, um alle zu sehen.",
         see_all: "Anmelden und alles sehen",
         proven,
-        leave: "Fertig: wieder verbergen",
+        leave: "Fertig: nur diesen Browser zeigen",
         other: "Ein anderes Konto",
-        other_note: "Melde dich bei deinem eigenen Server an, um alles zu sehen und zu beenden, was auf ein Konto \
+        other_note: "Melde dich bei deinem Kontoanbieter an, um alles zu sehen und zu beenden, was auf ein Konto \
                      zugreifen kann, in welchem Browser oder welcher App es auch begonnen hat.",
         other_submit: "Anmelden und alles sehen",
     },
     logout: Logout {
         heading: ("Von ", " abmelden?"),
         what: "Die App verliert ihren Zugriff aus diesem Browser. Bei anderen Apps bleibst du angemeldet, und bei \
-               deinem eigenen Server auch.",
+               deinem Kontoanbieter auch.",
         submit: "Abmelden",
         stay: "Angemeldet bleiben",
         done: "Du bist abgemeldet",
         done_of: ("In diesem Browser bist du von ", " abgemeldet."),
-        others: "Bei anderen Apps bleibst du angemeldet, und bei deinem eigenen Server vielleicht auch.",
+        others: "Bei anderen Apps bleibst du angemeldet, und bei deinem Kontoanbieter vielleicht auch.",
         onward_note: "Die App möchte, dass es von hier weitergeht, zu einer Adresse, die wir nicht kennen: Geh nur \
                       weiter, wenn du von dieser App kommst.",
         account: "Alle Apps mit Zugriff ansehen",
     },
     device: Device {
         title: "Ein Gerät verbinden",
-        lead: "Ein Fernseher, ein Terminal oder ein anderes Gerät zeigt dir einen Code? Gib ihn hier ein und melde \
-               dich dann bei deinem eigenen Server an.",
+        lead: "Hast du einen Code von einem anderen Gerät? Gib ihn hier ein und melde dich dann bei deinem \
+               Kontoanbieter an.",
         label: "Code",
         hint: ("Acht Buchstaben, zum Beispiel ", ". Groß oder klein, mit Strich oder ohne."),
         example: "WDJB-MJHT",
@@ -132,7 +131,7 @@ pub(in crate::pages) static DE: Text = Text {
         shown: "Dein Gerät zeigt",
         caution: "Mach nur weiter, wenn du das eben selbst begonnen hast und das Gerät vor dir genau diesen Code \
                   zeigt. Hat dir jemand den Code oder diese Seite geschickt, will er in dein Konto.",
-        next: "Danach meldest du dich bei deinem eigenen Server an und siehst, was die App möchte, bevor du es \
+        next: "Danach meldest du dich bei deinem Kontoanbieter an und siehst, was die App möchte, bevor du es \
                erlaubst.",
         proceed: "Es ist mein Gerät",
         deny: "Es ist nicht meines",
@@ -157,7 +156,7 @@ pub(in crate::pages) static DE: Text = Text {
         about_sets: "Berechtigungspakete",
         about_resources: "Bei anderen Diensten",
         about_absence: "Wenn du nicht da bist",
-        identity: "Wissen, wer du bist: dein Handle und deine dauerhafte Kontokennung (DID).",
+        identity: "Dein Handle und deine Kontokennung (DID) sehen.",
         email: "Die E-Mail-Adresse deines Kontos sehen.",
         background: "Für dich weiterarbeiten, wenn du nicht da bist, bis du die Erlaubnis zurücknimmst.",
         generic: "Fast alles in deinem Konto lesen und schreiben: Posts, Likes, Follows, dein Profil und deine \
@@ -222,12 +221,12 @@ pub(in crate::pages) static DE: Text = Text {
         status_manage_risk: "Solange es stillliegt, sieht es niemand.",
         handle: "Dein Handle ändern.",
         handle_risk: "An deinem Handle findet man dich.",
-        identity_any: "Deine Identität ändern: dein Handle, deine Schlüssel und den Server, der dein Konto führt.",
+        identity_any: "Deine Identität ändern: dein Handle, deine Schlüssel und deinen Kontoanbieter.",
         identity_any_risk: "Wer das hat, kann dein Konto für immer übernehmen.",
         set: ("Alles im Berechtigungspaket ", ""),
         set_service: (", beim Dienst ", ""),
         set_known: ":",
-        set_unknown: ". Nur dein eigener Server weiß, was das ist.",
+        set_unknown: ". Nur dein Kontoanbieter weiß, was dazugehört.",
     },
     error: Error {
         problem,
@@ -245,20 +244,20 @@ pub(in crate::pages) static DE: Text = Text {
     demo: Demo {
         title: "Ausprobieren",
         heading: "Ein OAuth-Server vor jedem AT-Protocol-Konto",
-        what: "Mit Causeway meldet jeder gewöhnliche OAuth-Client Menschen mit ihrem AT-Protocol-Konto an, auf \
-               welchem Server dieses Konto auch liegt.",
-        how: "Der Client spricht einfaches OAuth 2.1; Causeway spricht mit dem eigenen Server der Person und \
-              hält die Sitzung am Leben.",
+        what: "Mit Causeway meldet jeder gewöhnliche OAuth-Client Nutzer mit ihrem AT-Protocol-Konto an, egal bei \
+               welchem Anbieter es liegt.",
+        how: "Der Client spricht einfaches OAuth 2.1; Causeway spricht mit dem Kontoanbieter und hält die Sitzung \
+              am Leben.",
         try_it: "Anmeldung ausprobieren",
         label: "Handle, DID oder Server",
         hint: ("Zum Beispiel ", "."),
         submit: "Anmelden",
         note: "Diese Seite ist ein gewöhnlicher öffentlicher Client dieses Servers: Discovery, PKCE, ein Code, \
-               Token. Dein Passwort gibst du nur bei deinem eigenen Server ein.",
+               Token. Dein Passwort gibst du nur bei deinem Kontoanbieter ein.",
         no_script: "Diese Seite ist ein OAuth-Client in JavaScript und braucht deshalb JavaScript. Die \
                     Anmeldeseiten selbst kommen ohne aus.",
         signed_in: "Angemeldet",
-        gets: "Das ist alles, was ein Client bekommt.",
+        gets: "Das ist alles, was die App bekommt.",
         account: "Konto",
         handle: "Handle",
         did: "DID",
@@ -273,9 +272,9 @@ pub(in crate::pages) static DE: Text = Text {
         token_expires: "Zugriffstoken endet",
         session_expires: "Sitzung endet",
         refresh: "Sitzung erneuern",
-        refresh_note: "Causeway holt neue Token von deinem Server: Die Iteration steigt.",
+        refresh_note: "Causeway holt neue Token von deinem Kontoanbieter: Die Iteration steigt.",
         refresh_token: "Token erneuern",
-        refresh_token_note: "Diese Seite holt neue Token von Causeway: Dein Server wird nicht gefragt.",
+        refresh_token_note: "Diese Seite holt neue Token von Causeway: Dein Kontoanbieter wird nicht gefragt.",
         sign_out: "Abmelden",
         sign_out_note: "Widerruft die Token dieser Seite.",
         developers: "In deiner App verwenden",
@@ -287,8 +286,8 @@ pub(in crate::pages) static DE: Text = Text {
     home: Home {
         title: "Ein OAuth-Server für AT-Protocol-Konten",
         heading: "Das ist ein OAuth-Server für AT-Protocol-Konten",
-        what: "Apps, die ihm vertrauen, können Menschen mit ihrem AT-Protocol-Konto anmelden, auf welchem Server \
-               dieses Konto auch liegt.",
+        what: "Apps, die ihm vertrauen, können Nutzer mit ihrem AT-Protocol-Konto anmelden, egal bei welchem \
+               Anbieter es liegt.",
         how: "Wolltest du dich anmelden, geh zurück zur App und beginne dort; baust du eine App, gib deiner \
               OAuth-Bibliothek den Issuer.",
         issuer: "Issuer",
@@ -306,8 +305,10 @@ const fn notice(notice: AccountNotice) -> &'static str {
         AccountNotice::NotProven => {
             "Deine Anmeldung dafür ist zu lange her. Bitte melde dich noch einmal an."
         }
-        AccountNotice::NotSignedIn => "Du hast dich nicht angemeldet: Diese Seite zeigt nur diesen Browser.",
-        AccountNotice::Left => "Diese Seite zeigt wieder nur diesen Browser.",
+        AccountNotice::NotSignedIn => {
+            "Du hast dich nicht angemeldet. Hier stehen nur Anmeldungen aus diesem Browser."
+        }
+        AccountNotice::Left => "Hier stehen wieder nur Anmeldungen aus diesem Browser.",
     }
 }
 
@@ -356,7 +357,7 @@ const fn device_trouble(trouble: DeviceTrouble) -> &'static str {
             "Dieser Code stimmt nicht, ist abgelaufen oder wurde schon benutzt. Sieh noch einmal auf dein Gerät."
         }
         DeviceTrouble::TooMany => {
-            "Zu viele falsche Codes. Warte zehn Minuten und beginne dann auf deinem Gerät noch einmal."
+            "Zu viele falsche Codes. Versuch es in einer Minute noch einmal. Dein Gerät zeigt dann vielleicht schon einen neuen Code."
         }
     }
 }
@@ -380,12 +381,12 @@ const fn trouble(trouble: SignInTrouble) -> &'static str {
              Melde dich mit einem anderen Konto an."
         }
         SignInTrouble::BadDidDocument => "Das DID-Dokument dieses Kontos ist ungültig.",
-        SignInTrouble::NoServer => "Das DID-Dokument des Kontos nennt keinen Server, der es führt.",
-        SignInTrouble::BadServer => "Der Server dieses Kontos erlaubt keine sichere Anmeldung.",
+        SignInTrouble::NoServer => "Das DID-Dokument des Kontos nennt keinen Kontoanbieter.",
+        SignInTrouble::BadServer => "Der Anbieter dieses Kontos erlaubt keine sichere Anmeldung.",
         SignInTrouble::Unreachable => {
-            "Der Server dieses Kontos ist nicht zu erreichen oder antwortet nicht so, wie er soll."
+            "Der Anbieter dieses Kontos ist nicht zu erreichen oder antwortet nicht so, wie er soll."
         }
-        SignInTrouble::NotAccepted => "Der Server dieses Kontos hat die Anmeldeanfrage nicht angenommen.",
+        SignInTrouble::NotAccepted => "Der Anbieter dieses Kontos hat die Anmeldeanfrage nicht angenommen.",
     }
 }
 
@@ -399,7 +400,7 @@ const fn problem(problem: Problem) -> ProblemWords {
         Problem::App => (
             "Diese Anfrage ist ungültig",
             "Die App, die dich hierher geschickt hat, hat in ihrer Anfrage einen Fehler gemacht.",
-            "Es ist nicht dein Fehler. Sag es denen, die die App machen; sie brauchen das, was unten steht.",
+            "Es ist nicht dein Fehler. Sag den Entwicklern der App Bescheid und gib die Angaben unten weiter.",
         ),
         Problem::NotSignedInHere => (
             "Du bist bei dieser App nicht angemeldet",
@@ -416,11 +417,11 @@ const fn problem(problem: Problem) -> ProblemWords {
         ),
         Problem::ConsentOver => (
             CANNOT_GO_ON,
-            "Sie ist schon entschieden, abgelaufen, oder gehört zu einem anderen Browser.",
+            "Du hast diese Anfrage schon beantwortet, sie ist abgelaufen, oder sie gehört zu einem anderen Browser.",
             AGAIN,
         ),
         Problem::NotSignedIn => {
-            (CANNOT_GO_ON, "Du hast dich bei deinem eigenen Server noch nicht angemeldet.", AGAIN)
+            (CANNOT_GO_ON, "Du hast dich bei deinem Kontoanbieter noch nicht angemeldet.", AGAIN)
         }
         Problem::Undecided => (CANNOT_GO_ON, "Die Antwort war weder Erlauben noch Ablehnen.", AGAIN),
         Problem::ForeignForm => (

@@ -1,4 +1,4 @@
-//! The operator, as whom changes are made and recorded.
+//! The operator, in whose name changes are made and recorded.
 
 use causeway_domain::Clock;
 use causeway_store::Store;
