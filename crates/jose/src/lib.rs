@@ -1,6 +1,11 @@
 //! Keys, signatures, their verification, and DPoP proofs over josekit, which stays out of this crate's
 //! public surface.
 //!
+//! josekit writes the JWS, holds RSA keys, and verifies all algorithms but one. P-256 goes past it, to OpenSSL: josekit
+//! hands each key to OpenSSL as DER, whose decoders take longer than the signature (90 us to read a private key beside
+//! 25 us to sign with it; 100 us to read a public key beside 57 us to verify with it). Every DPoP proof brings its own
+//! P-256 key, and every request to a PDS begins with reading one.
+//!
 //! ```
 //! use causeway_types::Timestamp;
 //! use causeway_jose::{DpopClaims, EcKey, dpop_proof};
