@@ -1,7 +1,8 @@
 //! Rate limits (RFC 6585 section 4; RFC 6749 section 2.3.1).
 
+use causeway_domain::RateLimit;
 use causeway_flow::client::registration::RegistrationPolicy;
-use causeway_flow::operations::limits::{RateLimit, RateLimits};
+use causeway_flow::operations::limits::RateLimits;
 use causeway_testkit::{Agent, Answer, OauthClient, ScriptedUpstream, TestApp};
 use causeway_types::Secret;
 use serde_json::json;

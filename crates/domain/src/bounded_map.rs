@@ -31,7 +31,7 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
-    /// The same, to be changed in its place.
+    /// The value of a key, for changes in place; the key's age stays.
     pub fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -53,6 +53,20 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
         self.entries.insert(key, (self.puts, value));
     }
 
+    /// The value of a key, for changes in place; the key becomes the newest.
+    pub fn touch<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let (at, value) = self.entries.get_mut(key)?;
+        if let Some(key) = self.order.remove(at) {
+            self.puts += 1;
+            *at = self.puts;
+            self.order.insert(self.puts, key);
+        }
+        Some(value)
+    }
+
     /// Takes a value out.
     pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
@@ -61,6 +75,15 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
         let (at, value) = self.entries.remove(key)?;
         self.order.remove(&at);
         Some(value)
+    }
+
+    /// Takes out the entry that was put longest ago, if its value holds this.
+    pub fn pop_oldest_if(&mut self, holds: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
+        let (_, oldest) = self.order.first_key_value()?;
+        self.entries.get(oldest).filter(|(_, value)| holds(value))?;
+        let (_, oldest) = self.order.pop_first()?;
+        let (_, value) = self.entries.remove(&oldest)?;
+        Some((oldest, value))
     }
 
     /// Drops the entries that do not hold this.
@@ -106,9 +129,18 @@ mod tests {
             *value += 1;
         }
         assert_eq!((map.remove("c"), map.remove("c"), map.len()), (Some(2), None, 2));
+        map.put("b", 1);
+        assert_eq!(map.touch("a"), Some(&mut 2));
+        assert_eq!(map.touch("c"), None);
+        map.put("e", 1);
+        assert_eq!((map.get("a"), map.get("d")), (Some(&2), None), "what was touched is not the oldest");
+        map.remove("e");
         for n in 0..100 {
             map.put(["x", "y", "z", "w"][n % 4], 0);
         }
         assert_eq!((map.len(), map.order.len()), (3, 3));
+        assert_eq!(map.pop_oldest_if(|value| *value > 0), None);
+        assert_eq!(map.pop_oldest_if(|value| *value == 0), Some(("y", 0)));
+        assert_eq!((map.len(), map.order.len(), map.get("y")), (2, 2, None));
     }
 }

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use causeway_flow::TokenError;
 use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
-use causeway_flow::client::authenticated::{CallerError, Replayed};
+use causeway_flow::client::authenticated::{Replayed, RequestAuthError};
 use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
@@ -41,15 +41,15 @@ impl ApiError {
     }
 
     /// Errors of endpoints that authenticate clients.
-    pub(crate) fn caller(error: CallerError) -> Self {
+    pub(crate) fn request_auth(error: RequestAuthError) -> Self {
         match error {
-            CallerError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
-            CallerError::Client(ClientAuthError::TooMany(error)) => error.into(),
-            CallerError::Client(error) if error.code() == ErrorCode::TemporarilyUnavailable => {
+            RequestAuthError::Client(ClientAuthError::Internal(error)) => Self::internal(&error),
+            RequestAuthError::Client(ClientAuthError::TooMany(error)) => error.into(),
+            RequestAuthError::Client(error) if error.code() == ErrorCode::TemporarilyUnavailable => {
                 Self::unavailable(error.code(), &error, BUSY_SECONDS)
             }
-            CallerError::Client(error) => Self::invalid_client(&error),
-            CallerError::Proof(error) => error.into(),
+            RequestAuthError::Client(error) => Self::invalid_client(&error),
+            RequestAuthError::Proof(error) => error.into(),
         }
     }
 }

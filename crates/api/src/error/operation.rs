@@ -1,8 +1,8 @@
 //! Errors of rate limits, events and the operator's API.
 
 use actix_web::http::StatusCode;
+use causeway_domain::TooMany;
 use causeway_flow::operations::events::ListenError;
-use causeway_flow::operations::limits::TooMany;
 use causeway_types::ErrorCode;
 
 use super::api::{ApiError, BUSY_SECONDS};

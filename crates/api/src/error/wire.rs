@@ -6,6 +6,7 @@
 use actix_web::ResponseError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use causeway_atproto::ResolveError;
+use causeway_domain::TooMany;
 use causeway_domain::client::{ClientDocumentError, ClientMetadataError};
 use causeway_domain::resource::xrpc::{NeedError, WritesError};
 use causeway_flow::authorization::consent::ConsentError;
@@ -13,14 +14,13 @@ use causeway_flow::authorization::device::DeviceError;
 use causeway_flow::authorization::par::ParError;
 use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::client::assertion::AssertionError;
-use causeway_flow::client::authenticated::{CallerError, Replayed};
+use causeway_flow::client::authenticated::{Replayed, RequestAuthError};
 use causeway_flow::client::authentication::ClientAuthError;
 use causeway_flow::client::document_fetch::DocumentTrouble;
 use causeway_flow::client::registration::RegistrationError;
 use causeway_flow::client::registration::create::RegisterError;
 use causeway_flow::logout::rp_initiated::LogoutError;
 use causeway_flow::operations::events::ListenError;
-use causeway_flow::operations::limits::TooMany;
 use causeway_flow::resource::access::AccessError;
 use causeway_flow::resource::dpop::ProofError;
 use causeway_flow::token::introspect::IntrospectError;
@@ -123,7 +123,7 @@ fn redirect(refusal: &Refusal) -> Vec<String> {
 }
 
 fn client(error: ClientAuthError) -> Vec<String> {
-    json(ApiError::caller(error.into()))
+    json(ApiError::request_auth(error.into()))
 }
 
 fn text() -> String {
@@ -159,7 +159,7 @@ fn requests(book: &mut Book) {
     every!(book, |error: JwkError| assertion(error.into()), JwkError {
         Private, Symmetric, Unsupported("the curve P-192"), Malformed("x"),
     });
-    every!(book, |error: CallerError| json(ApiError::caller(error)), CallerError {
+    every!(book, |error: RequestAuthError| json(ApiError::request_auth(error)), RequestAuthError {
         Client(ClientAuthError::UnknownClient), Proof(ProofError::Several),
     });
     every!(book, json, Replayed { Assertion, Proof });

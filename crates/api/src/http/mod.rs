@@ -1,8 +1,8 @@
 //! HTTP itself: requests, forms, cookies, credentials, response headers.
 
 pub(crate) mod answer;
-pub(crate) mod caller;
 pub(crate) mod canonical;
+pub(crate) mod client_auth;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 pub(crate) mod credentials;

@@ -83,7 +83,7 @@ pub(crate) async fn sign_in(
     let typed = params.take("identifier").unwrap_or_default();
     let locale = request::lang().tag().to_owned();
     let request = proof::begin(&state.ctx, &browser, &location(&state, None), Some(locale)).await?;
-    limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
+    limits::acquire(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
     sign_in_page::start(&state, &request, &typed, BrowserCookie { id: browser, set: None }).await
 }
 

@@ -73,7 +73,12 @@ fn require_operator(req: &HttpRequest, state: &AppState) -> Result<(), ApiError>
         return Ok(());
     }
     let operator = ClientId::new("admin");
-    limits::permit(&state.ctx, RateLimitedAction::FailedAuthentication, Some(&operator), request::address())?;
+    limits::acquire(
+        &state.ctx,
+        RateLimitedAction::FailedAuthentication,
+        Some(&operator),
+        request::address(),
+    )?;
     tracing::warn!("a request to /admin without the operator's token was refused");
     Err(ApiError::no_operator())
 }

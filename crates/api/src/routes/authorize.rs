@@ -71,7 +71,7 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
     let Some(hint) = request.login_hint.clone() else {
         return sign_in_page::begin(&state, &request, browser).await;
     };
-    limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
+    limits::acquire(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
     match sign_in::host_to_show(&state.ctx, &request, &hint).await {
         Ok(Some(host)) => sign_in_page::announce(&state, &request, &hint, host, browser).await,
         Ok(None) => sign_in_page::start(&state, &request, &hint, browser).await,

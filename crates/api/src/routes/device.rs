@@ -15,7 +15,7 @@ use causeway_types::BrowserSessionId;
 use super::{consent, sign_in as sign_in_page};
 use crate::bodies::oauth::DeviceAnswer;
 use crate::error::{ApiError, PageError};
-use crate::http::caller;
+use crate::http::client_auth;
 use crate::http::cookie::{self, BrowserCookie};
 use crate::http::form::Params;
 use crate::http::headers::{Forms, json_no_store, page, see_other};
@@ -29,12 +29,12 @@ pub(crate) async fn authorize(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    caller::answer_form(&req, &state, payload, begin).await
+    client_auth::answer_form(&req, &state, payload, begin).await
 }
 
 async fn begin(
     state: &AppState,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     mut params: Params,
 ) -> Result<HttpResponse, ApiError> {
     let params = DeviceParams {
@@ -42,8 +42,8 @@ async fn begin(
         resource: params.take_resources(),
         dpop_jkt: params.take("dpop_jkt"),
     };
-    caller.permit(&state.ctx, RateLimitedAction::Device, request::address())?;
-    let begun = device::begin(&state.ctx, caller, params).await?;
+    authenticated.rate_limit(&state.ctx, RateLimitedAction::Device, request::address())?;
+    let begun = device::begin(&state.ctx, authenticated, params).await?;
     let (user_code, verification_uri) = (begun.user_code.to_string(), location(state));
     let answer = DeviceAnswer {
         device_code: begun.device_code.expose(),

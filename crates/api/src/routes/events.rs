@@ -13,7 +13,7 @@ use futures_util::stream;
 use tokio::time::timeout;
 
 use crate::error::ApiError;
-use crate::http::caller::identify;
+use crate::http::client_auth::identify;
 use crate::http::form::Params;
 use crate::state::AppState;
 
@@ -44,8 +44,8 @@ async fn open(req: &HttpRequest, state: &AppState, mut params: Params) -> Result
             ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
         })?),
     };
-    let caller = identify(req, state, &mut params).await?;
-    let listener = events::listen(&state.ctx, &caller, last).await?;
+    let authenticated = identify(req, state, &mut params).await?;
+    let listener = events::listen(&state.ctx, &authenticated, last).await?;
     let told = stream::unfold(listener, next);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")

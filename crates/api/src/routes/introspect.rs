@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::token::introspect;
 
 use crate::error::ApiError;
-use crate::http::caller::{answer_form, take_token};
+use crate::http::client_auth::{answer_form, take_token};
 use crate::http::headers::{json_no_store, jwt_no_store};
 use crate::state::AppState;
 
@@ -18,10 +18,13 @@ pub(crate) async fn introspect(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    answer_form(&req, &state, payload, async |state, caller, mut params| {
-        let answer = introspect::introspect(&state.ctx, caller, &take_token(&mut params)?).await?;
+    answer_form(&req, &state, payload, async |state, authenticated, mut params| {
+        let answer = introspect::introspect(&state.ctx, authenticated, &take_token(&mut params)?).await?;
         if wants_signed(&req) {
-            return Ok(jwt_no_store(SIGNED, introspect::sign(&state.ctx, &caller.client, &answer).await?));
+            return Ok(jwt_no_store(
+                SIGNED,
+                introspect::sign(&state.ctx, &authenticated.client, &answer).await?,
+            ));
         }
         Ok(json_no_store(StatusCode::OK, &answer))
     })

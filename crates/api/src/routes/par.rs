@@ -9,7 +9,7 @@ use causeway_flow::client::authenticated::AuthenticatedClient;
 use super::authorize::authorize_params;
 use crate::bodies::oauth::PushedAnswer;
 use crate::error::ApiError;
-use crate::http::caller;
+use crate::http::client_auth;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
@@ -19,15 +19,15 @@ pub(crate) async fn par(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    caller::answer_form(&req, &state, payload, push).await
+    client_auth::answer_form(&req, &state, payload, push).await
 }
 
 async fn push(
     state: &AppState,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     mut params: Params,
 ) -> Result<HttpResponse, ApiError> {
-    let pushed = par::push(&state.ctx, caller, authorize_params(&mut params)).await?;
+    let pushed = par::push(&state.ctx, authenticated, authorize_params(&mut params)).await?;
     let answer = PushedAnswer { request_uri: pushed.request_uri.as_str(), expires_in: pushed.expires_in };
     Ok(json_no_store(StatusCode::CREATED, &answer))
 }

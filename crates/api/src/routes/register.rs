@@ -22,7 +22,11 @@ pub(crate) async fn register(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    registration::permit(&state.ctx, presented(&req).map(Secret::new).as_ref(), request::address())?;
+    registration::check_initial_token(
+        &state.ctx,
+        presented(&req).map(Secret::new).as_ref(),
+        request::address(),
+    )?;
     let metadata = read_metadata(&req, payload).await?;
     let registered = create::register(&state.ctx, metadata).await?;
     Ok(answer(&state, StatusCode::CREATED, &registered))

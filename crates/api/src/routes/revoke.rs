@@ -7,7 +7,7 @@ use causeway_flow::token::revoke;
 use serde_json::json;
 
 use crate::error::ApiError;
-use crate::http::caller::{answer_form, take_token};
+use crate::http::client_auth::{answer_form, take_token};
 use crate::state::AppState;
 
 pub(crate) async fn revoke(
@@ -15,8 +15,8 @@ pub(crate) async fn revoke(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    answer_form(&req, &state, payload, async |state, caller, mut params| {
-        revoke::revoke(&state.ctx, caller, &take_token(&mut params)?).await?;
+    answer_form(&req, &state, payload, async |state, authenticated, mut params| {
+        revoke::revoke(&state.ctx, authenticated, &take_token(&mut params)?).await?;
         // RFC 7009 section 2.2 gives the body no meaning; some libraries read every answer as JSON.
         Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({})))
     })

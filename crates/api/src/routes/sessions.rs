@@ -15,7 +15,7 @@ use causeway_types::{Timestamp, UpstreamSessionId};
 use crate::bodies::session::{ExportedSession, FoundSession, SessionProof};
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
-use crate::http::caller::identify;
+use crate::http::client_auth::identify;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
@@ -25,13 +25,13 @@ pub(crate) async fn find(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (caller, mut params) = enter(&req, &state, payload).await?;
+    let (authenticated, mut params) = enter(&req, &state, payload).await?;
     let question = Question {
         sub: params.take("sub"),
         session_kind: params.take("session_kind"),
         fingerprint: params.take("fingerprint"),
     };
-    let found = export::find(&state.ctx, &caller, question).await;
+    let found = export::find(&state.ctx, &authenticated, question).await;
     let handle = match &found {
         Ok(found) => handles::shown(&state.ctx, &found.head).await,
         Err(_) => None,
@@ -53,7 +53,7 @@ pub(crate) async fn find(
         };
         json_no_store(StatusCode::OK, &body)
     });
-    Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
+    Ok(with_nonce(outcome.map_err(ApiError::from), authenticated.dpop_nonce))
 }
 
 pub(crate) async fn show(
@@ -62,9 +62,9 @@ pub(crate) async fn show(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (caller, _) = enter(&req, &state, payload).await?;
+    let (authenticated, _) = enter(&req, &state, payload).await?;
     let id = UpstreamSessionId::new(id.into_inner());
-    let live = export::tokens(&state.ctx, &caller, &id).await;
+    let live = export::tokens(&state.ctx, &authenticated, &id).await;
     let handle = match &live {
         Ok(live) => handles::shown(&state.ctx, &live.head).await,
         Err(_) => None,
@@ -87,7 +87,7 @@ pub(crate) async fn show(
         };
         json_no_store(StatusCode::OK, &body)
     });
-    Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
+    Ok(with_nonce(outcome.map_err(ApiError::from), authenticated.dpop_nonce))
 }
 
 pub(crate) async fn dpop_proof(
@@ -96,15 +96,15 @@ pub(crate) async fn dpop_proof(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (caller, mut params) = enter(&req, &state, payload).await?;
+    let (authenticated, mut params) = enter(&req, &state, payload).await?;
     let id = UpstreamSessionId::new(id.into_inner());
     let params =
         ProofParams { htm: params.take("htm"), htu: params.take("htu"), nonce: params.take("nonce") };
-    let outcome = export::proof(&state.ctx, &caller, &id, params).await.map(|signed| {
+    let outcome = export::proof(&state.ctx, &authenticated, &id, params).await.map(|signed| {
         let body = SessionProof { dpop_proof: &signed.proof, head_iteration: signed.live.head.iteration };
         json_no_store(StatusCode::OK, &body)
     });
-    Ok(with_nonce(outcome.map_err(ApiError::from), caller.dpop_nonce))
+    Ok(with_nonce(outcome.map_err(ApiError::from), authenticated.dpop_nonce))
 }
 
 /// Authenticates the client; its parameters are in the query of a GET, and in the body of a POST.
@@ -114,10 +114,10 @@ async fn enter(
     payload: Payload,
 ) -> Result<(AuthenticatedClient, Params), ApiError> {
     if req.method() == Method::GET {
-        let caller = identify(req, state, &mut Params::default()).await?;
-        return Ok((caller, Params::of_query(req)?));
+        let authenticated = identify(req, state, &mut Params::default()).await?;
+        return Ok((authenticated, Params::of_query(req)?));
     }
     let mut params = Params::of_json_or_form(req, payload).await?;
-    let caller = identify(req, state, &mut params).await?;
-    Ok((caller, params))
+    let authenticated = identify(req, state, &mut params).await?;
+    Ok((authenticated, params))
 }

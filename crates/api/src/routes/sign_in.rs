@@ -37,7 +37,7 @@ pub(crate) async fn post(
         return render(&state, &request, "", None, BrowserCookie { id: browser, set: None }).await;
     }
     let typed = params.take("identifier").unwrap_or_default();
-    limits::permit(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
+    limits::acquire(&state.ctx, RateLimitedAction::SignIn, Some(&request.client_id), request::address())?;
     start(&state, &request, &typed, BrowserCookie { id: browser, set: None }).await
 }
 

@@ -16,7 +16,7 @@ use causeway_types::{ErrorCode, GrantType, Secret};
 
 use crate::bodies::oauth::TokenAnswer;
 use crate::error::ApiError;
-use crate::http::caller;
+use crate::http::client_auth;
 use crate::http::form::Params;
 use crate::http::headers::json_no_store;
 use crate::http::request;
@@ -27,8 +27,8 @@ pub(crate) async fn token(
     state: Data<AppState>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    caller::answer_form(&req, &state, payload, async |state, caller, params| {
-        Ok(answer(&grant(state, caller, params).await?))
+    client_auth::answer_form(&req, &state, payload, async |state, authenticated, params| {
+        Ok(answer(&grant(state, authenticated, params).await?))
     })
     .await
 }
@@ -39,7 +39,7 @@ fn known_grants() -> String {
 
 async fn grant(
     state: &AppState,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     mut params: Params,
 ) -> Result<IssuedTokens, ApiError> {
     let grant_type = params.take("grant_type").ok_or_else(|| {
@@ -54,7 +54,7 @@ async fn grant(
                 code_verifier: params.take("code_verifier").map(Secret::new),
                 resource: params.take_resources(),
             };
-            Ok(code::redeem(&state.ctx, caller, params).await?)
+            Ok(code::redeem(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::RefreshToken) => {
             let params = RefreshParams {
@@ -62,19 +62,19 @@ async fn grant(
                 scope: params.take("scope"),
                 resource: params.take_resources(),
             };
-            Ok(refresh::refresh(&state.ctx, caller, params).await?)
+            Ok(refresh::refresh(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::ClientCredentials) => {
             let params = ClientParams { scope: params.take("scope"), resource: params.take_resources() };
-            Ok(client_credentials::grant(&state.ctx, caller, params).await?)
+            Ok(client_credentials::grant(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::DeviceCode) => {
-            caller.permit(&state.ctx, RateLimitedAction::Device, request::address())?;
+            authenticated.rate_limit(&state.ctx, RateLimitedAction::Device, request::address())?;
             let params = PollParams {
                 device_code: params.take("device_code").map(PlainToken::presented),
                 resource: params.take_resources(),
             };
-            Ok(device_code::poll(&state.ctx, caller, params).await?)
+            Ok(device_code::poll(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::TokenExchange) => {
             let params = ExchangeParams {
@@ -86,7 +86,7 @@ async fn grant(
                 audience: params.take("audience"),
                 scope: params.take("scope"),
             };
-            Ok(exchange::exchange(&state.ctx, caller, params).await?)
+            Ok(exchange::exchange(&state.ctx, authenticated, params).await?)
         }
         None => {
             let text = format!("grant_type is not supported: use one of {}", known_grants());

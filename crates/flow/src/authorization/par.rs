@@ -14,8 +14,9 @@ use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::client::document;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{RateLimitedAction, TooMany};
+use crate::operations::limits::RateLimitedAction;
 use crate::operations::trace;
+use causeway_domain::TooMany;
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -92,27 +93,27 @@ impl From<StoreError> for ParError {
 ///
 /// # Errors
 /// [`ParError`].
-#[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.par", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn push(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     mut params: AuthorizeParams,
 ) -> Result<Pushed, ParError> {
     let correlation_id = Some(CorrelationId::random(ctx.rng()));
     trace::correlate(correlation_id.as_ref());
-    let client = &caller.client;
+    let client = &authenticated.client;
     if params.request_uri.is_some() {
         return Err(ParError::RequestUri);
     }
-    if caller.contradicts(params.dpop_jkt.as_deref()) {
+    if authenticated.contradicts(params.dpop_jkt.as_deref()) {
         return Err(ParError::DpopJkt);
     }
-    if let Some(proven) = &caller.dpop_jkt {
+    if let Some(proven) = &authenticated.dpop_jkt {
         params.dpop_jkt = Some(proven.to_string());
     }
     params.client_id = Some(client.client_id.to_string());
     let checked = validation::prepare(ctx, client, &mut params).await?;
-    caller.permit(ctx, RateLimitedAction::Authorization, trace::origin().1)?;
+    authenticated.rate_limit(ctx, RateLimitedAction::Authorization, trace::origin().1)?;
     document::store_loopback(ctx, client).await.map_err(AuthorizeError::from)?;
     let now = ctx.now();
     let authorization_request =
@@ -127,11 +128,11 @@ pub async fn push(
         expires_at: now.plus(PAR_SECONDS),
     };
     let request_uri = row.request_uri.clone();
-    let caller = caller.clone();
+    let authenticated = authenticated.clone();
     let pushed = ctx
         .store()
         .write(move |c| {
-            caller.consume::<ParError>(c)?;
+            authenticated.consume::<ParError>(c)?;
             if let Some(object) = &checked.object
                 && !replay::consume_once(c, object)?
             {

@@ -13,8 +13,9 @@ use crate::client::authentication::{self, ClientAuthError, Credentials};
 use crate::client::trust::is_the_operators;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, RateLimitedAction, TooMany};
+use crate::operations::limits::{self, RateLimitedAction};
 use crate::resource::dpop::{self, ProofError, ProofRequest};
+use causeway_domain::TooMany;
 
 /// The client behind a request, authenticated, and the key that it proved to hold.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct AuthenticatedClient {
 
 /// Why the client of a request was rejected.
 #[derive(Debug, thiserror::Error)]
-pub enum CallerError {
+pub enum RequestAuthError {
     /// The client.
     #[error(transparent)]
     Client(#[from] ClientAuthError),
@@ -65,12 +66,12 @@ impl Replayed {
 /// own transaction ([`AuthenticatedClient::consume`]).
 ///
 /// # Errors
-/// [`CallerError`]: the client's error first.
+/// [`RequestAuthError`]: the client's error first.
 pub async fn identify(
     ctx: &Ctx,
     credentials: &Credentials,
     request: &ProofRequest<'_>,
-) -> Result<AuthenticatedClient, CallerError> {
+) -> Result<AuthenticatedClient, RequestAuthError> {
     let (client, assertion) = authentication::authenticate(ctx, credentials).await?;
     let policy = client.dpop_nonce_policy();
     let proven = dpop::verify(ctx, policy, request, None)?;
@@ -107,8 +108,8 @@ impl AuthenticatedClient {
         if self.assertion.is_none() && self.proof.is_none() {
             return Ok(());
         }
-        let caller = self.clone();
-        ctx.store().write(move |c| caller.consume::<E>(c)).await
+        let authenticated = self.clone();
+        ctx.store().write(move |c| authenticated.consume::<E>(c)).await
     }
 
     /// Refuses a request for tokens that have to be bound to a key and would not be (RFC 9449 section 5.2).
@@ -125,7 +126,7 @@ impl AuthenticatedClient {
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn permit(
+    pub fn rate_limit(
         &self,
         ctx: &Ctx,
         action: RateLimitedAction,
@@ -133,7 +134,7 @@ impl AuthenticatedClient {
     ) -> Result<(), TooMany> {
         match self.client.client_type() {
             ClientType::Confidential if is_the_operators(&self.client) => Ok(()),
-            _ => limits::permit(ctx, action, Some(&self.client.client_id), address),
+            _ => limits::acquire(ctx, action, Some(&self.client.client_id), address),
         }
     }
 
@@ -153,7 +154,7 @@ impl AuthenticatedClient {
     }
 }
 
-impl From<Internal> for CallerError {
+impl From<Internal> for RequestAuthError {
     fn from(error: Internal) -> Self {
         Self::Client(error.into())
     }

@@ -14,7 +14,8 @@ use crate::client::document_fetch::DocumentTrouble;
 use crate::client::lookup;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, RateLimitedAction, TooMany};
+use crate::operations::limits::{self, RateLimitedAction};
+use causeway_domain::TooMany;
 
 /// The client credentials of a request.
 #[derive(Debug)]

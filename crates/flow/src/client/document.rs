@@ -17,8 +17,9 @@ use crate::client::lookup;
 use crate::client::registration::create;
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::limits::{self, RateLimitedAction, TooMany};
+use crate::operations::limits::{self, RateLimitedAction};
 use crate::operations::trace;
+use causeway_domain::TooMany;
 
 /// Seconds between two tries when one has failed.
 const COOL_DOWN_SECONDS: i64 = 10;
@@ -101,7 +102,7 @@ pub(crate) async fn store_loopback(ctx: &Ctx, client: &Client) -> Result<(), Sto
     match &known {
         Some(known) if known.origin == (ClientOrigin::Loopback { checked_at }) => return Ok(()),
         Some(_) => {}
-        None => limits::permit(ctx, RateLimitedAction::Registration, None, trace::origin().1)?,
+        None => limits::acquire(ctx, RateLimitedAction::Registration, None, trace::origin().1)?,
     }
     put(ctx, client.clone()).await?;
     Ok(())
@@ -200,7 +201,7 @@ async fn store(
 ) -> Result<Arc<Client>, FindError> {
     let client = described(ctx, client_id, metadata, origin)?;
     if is_new {
-        limits::permit(ctx, RateLimitedAction::Registration, None, trace::origin().1)
+        limits::acquire(ctx, RateLimitedAction::Registration, None, trace::origin().1)
             .map_err(|_| DocumentTrouble::Busy)?;
     }
     Ok(put(ctx, client).await?)

@@ -6,8 +6,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use causeway_domain::BoundedMap;
 use causeway_domain::client::{Client, ClientDocumentError, ClientMetadata, read_document};
+use causeway_domain::{BoundedMap, RateLimit, RateLimiter};
 use causeway_outbound::HttpError;
 use causeway_types::{ClientId, ErrorCode, Timestamp};
 use tokio::time::timeout;
@@ -22,11 +22,9 @@ const DOCUMENT_CAP: usize = 32 * 1024;
 /// Seconds that a document is cached, at least and at most, and when its server does not say.
 const KEPT_SECONDS: (i64, i64) = (60, 86_400);
 const KEPT_SECONDS_UNSAID: i64 = 600;
-/// Unknown documents that may be fetched from one host within a minute: for all requesters, and for one
-/// address.
-const NEW_PER_HOST: u32 = 100;
-const NEW_PER_HOST_AND_ADDRESS: u32 = 20;
-const HOST_WINDOW_SECONDS: i64 = 60;
+/// Unknown documents that may be fetched from one host: for all requesters, and for one address.
+const NEW_PER_HOST: RateLimit = RateLimit { count: 100, seconds: 60 };
+const NEW_PER_HOST_AND_ADDRESS: RateLimit = RateLimit { count: 20, seconds: 60 };
 /// The most documents, and half the most hosts, in memory: the oldest is evicted.
 const CAPACITY: usize = 4096;
 
@@ -69,26 +67,23 @@ pub(super) struct Slot {
     pub(super) flight: tokio::sync::Mutex<Option<(Timestamp, DocumentTrouble)>>,
 }
 
-/// How often unknown documents of a host were fetched since the beginning of a minute.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    since: Timestamp,
-    fetches: u32,
-}
-
 /// The documents that this process is fetching or has tried to fetch.
 #[derive(Debug)]
 pub(crate) struct ClientDocuments {
     slots: Mutex<BoundedMap<ClientId, Arc<Slot>>>,
-    hosts: Mutex<BoundedMap<Asked, Window>>,
+    hosts: Mutex<RateLimiter<Asked>>,
 }
+
+/// The most buckets of hosts, in some 10 MB: an address that names other hosts to have one forgotten would need tens of
+/// thousands of them in a minute.
+const HOSTS: usize = 65_536;
 
 /// A host, and the requester of its documents: one address, or `None` for all.
 type Asked = (String, Option<Network>);
 
 impl Default for ClientDocuments {
     fn default() -> Self {
-        let hosts = Mutex::new(BoundedMap::new(2 * CAPACITY));
+        let hosts = Mutex::new(RateLimiter::new(HOSTS));
         Self { slots: Mutex::new(BoundedMap::new(CAPACITY)), hosts }
     }
 }
@@ -107,17 +102,12 @@ impl ClientDocuments {
     /// Whether one more unknown document may be fetched from this host now, for a request from this address.
     fn admit(&self, url: &Url, address: Option<Network>, now: Timestamp) -> bool {
         let host = url.host_str().unwrap_or_default();
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut count = |asked: Asked, most: u32| {
-            let is_live = |window: &&Window| (0..HOST_WINDOW_SECONDS).contains(&now.since(window.since));
-            let window = hosts.get(&asked).filter(is_live).copied();
-            let Window { since, fetches } = window.unwrap_or(Window { since: now, fetches: 0 });
-            hosts.put(asked, Window { since, fetches: fetches.saturating_add(1) });
-            fetches < most
-        };
+        let mut limits = vec![((host.to_owned(), None), NEW_PER_HOST)];
+        if address.is_some() {
+            limits.push(((host.to_owned(), address), NEW_PER_HOST_AND_ADDRESS));
+        }
         // An address over its own limit does not count against the shared one.
-        (address.is_none() || count((host.to_owned(), address), NEW_PER_HOST_AND_ADDRESS))
-            && count((host.to_owned(), None), NEW_PER_HOST)
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).acquire(&limits, now).is_ok()
     }
 }
 
@@ -178,10 +168,10 @@ mod tests {
         let admit = |host: &str, address: u64, now: i64| {
             documents.admit(&url(host), Some((false, address)), Timestamp(now))
         };
-        assert!((0..NEW_PER_HOST_AND_ADDRESS).all(|_| admit("a.example", 1, 0)));
-        assert!((0..1000).all(|_| !admit("a.example", 1, 59)));
-        assert!(admit("b.example", 1, 59) && admit("a.example", 2, 59), "others are not held up");
-        assert!(admit("a.example", 1, 60));
+        assert!((0..NEW_PER_HOST_AND_ADDRESS.count).all(|_| admit("a.example", 1, 0)));
+        assert!((0..1000).all(|_| !admit("a.example", 1, 2)));
+        assert!(admit("b.example", 1, 2) && admit("a.example", 2, 2), "others are not held up");
+        assert!(admit("a.example", 1, 3) && !admit("a.example", 1, 3), "one every three seconds");
         let admitted = (0..1000).filter(|address| admit("c.example", *address, 0)).count();
         assert_eq!(admitted, 100, "nor by many together");
     }
@@ -197,7 +187,7 @@ mod tests {
         assert!(documents.slots.lock().unwrap().len() <= CAPACITY);
         assert!(documents.hosts.lock().unwrap().len() <= 2 * CAPACITY);
         let admit = || documents.admit(&url("new.example"), Some((false, 1)), Timestamp(0));
-        assert!((0..NEW_PER_HOST_AND_ADDRESS).all(|_| admit()));
+        assert!((0..NEW_PER_HOST_AND_ADDRESS.count).all(|_| admit()));
         assert!(!admit());
     }
 

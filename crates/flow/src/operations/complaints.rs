@@ -1,8 +1,8 @@
 //! Limits error log lines that would repeat with each session: each is logged once an hour.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use causeway_domain::BoundedMap;
 use causeway_types::Timestamp;
 
 /// Seconds for which a line is not logged again.
@@ -11,8 +11,14 @@ const SILENT_SECONDS: i64 = 3600;
 const CAPACITY: usize = 256;
 
 /// The subjects that this process has logged lately.
-#[derive(Debug, Default)]
-pub(crate) struct Complaints(Mutex<HashMap<String, Timestamp>>);
+#[derive(Debug)]
+pub(crate) struct Complaints(Mutex<BoundedMap<String, Timestamp>>);
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self(Mutex::new(BoundedMap::new(CAPACITY)))
+    }
+}
 
 impl Complaints {
     /// Whether the subject was not logged within the last hour; marks it as logged now.
@@ -21,11 +27,7 @@ impl Complaints {
         if said.get(subject).is_some_and(|at| (0..SILENT_SECONDS).contains(&now.since(*at))) {
             return false;
         }
-        if said.len() >= CAPACITY && !said.contains_key(subject) {
-            let oldest = said.iter().min_by_key(|(_, at)| **at).map(|(subject, _)| subject.clone());
-            oldest.map(|subject| said.remove(&subject));
-        }
-        said.insert(subject.to_owned(), now);
+        said.put(subject.to_owned(), now);
         true
     }
 }

@@ -23,7 +23,7 @@ use crate::token::presented::{FoundToken, PresentedToken};
 use crate::token::superseded;
 use crate::upstream::atproto::handles;
 
-/// Why a caller gets no answer.
+/// Why a client gets no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum IntrospectError {
     /// Anybody could ask in the name of a public client (RFC 7662 section 4).
@@ -59,17 +59,17 @@ impl From<StoreError> for IntrospectError {
 ///
 /// # Errors
 /// [`IntrospectError`].
-#[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.introspect", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn introspect(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     token: &str,
 ) -> Result<Introspection, IntrospectError> {
-    let client = &caller.client;
+    let client = &authenticated.client;
     if client.client_type() == ClientType::Public {
         return Err(IntrospectError::PublicClient);
     }
-    caller.consume_alone::<IntrospectError>(ctx).await?;
+    authenticated.consume_alone::<IntrospectError>(ctx).await?;
     let presented = PresentedToken::new(token);
     let (question, issuer) = (Question { client: client.clone(), now: ctx.now() }, ctx.issuer().to_owned());
     let found = ctx.store().find(move |c| question.evaluate(c, &issuer, &presented)).await?;
@@ -96,9 +96,9 @@ struct Seen {
     session: Option<SessionHead>,
 }
 
-/// The result of looking up a token for the caller.
+/// The result of looking up a token for the client that asks.
 enum Found {
-    /// No valid token that the caller may see.
+    /// No valid token that the client may see.
     Nothing,
     Active(Box<Seen>),
     /// The same, of an access token that no resource has presented yet.
@@ -138,7 +138,7 @@ impl Question {
         let (sub, session, sid) = match &token.subject {
             AccessSubject::User(user) => {
                 let Some(session) = self.session(c, &user.session_id)? else { return Ok(Found::Nothing) };
-                // The caller has seen the token, but proves nothing about the key that it may be bound to.
+                // The client has seen the token, but proves nothing about the key that it may be bound to.
                 if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
                     return Ok(Found::Superseded(session.session_id));
                 }
@@ -191,7 +191,7 @@ impl Question {
         *owner == self.client.client_id
     }
 
-    /// Whether an access token is the caller's, or for a resource that is.
+    /// Whether an access token is the client's, or for a resource that is.
     fn may_see(&self, owner: &ClientId, resources: &Resources) -> bool {
         let is_its_own = |resource: &Resource| self.client.entitlements.allowed_resources.contains(resource);
         self.is_owner(owner) || resources.iter().any(is_its_own)

@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
 /// [`TokenError`].
 pub(crate) async fn issue<G: Grant>(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     grant: G,
 ) -> Result<IssuedTokens, TokenError> {
     // Before anything is consumed, so that signing cannot fail for want of a key.
@@ -71,7 +71,7 @@ pub(crate) async fn issue<G: Grant>(
         Some(asking) => Some((issuer_keys::current(ctx).await?, asking)),
         None => None,
     };
-    let (grant, request) = (Arc::new(grant), Arc::new(TokenRequest::new(ctx, caller)));
+    let (grant, request) = (Arc::new(grant), Arc::new(TokenRequest::new(ctx, authenticated)));
     let tokens = NewTokens::make(&request, preview(ctx, &grant, &request).await?).await?;
     let (current, new) = (Arc::clone(&request), tokens.clone());
     match ctx.store().write(move |c| run(&*grant, &current, c, &new)).await? {
@@ -116,7 +116,7 @@ fn run(
     c: &mut AnyConnection,
     tokens: &NewTokens,
 ) -> Result<Outcome, TokenError> {
-    request.caller.consume::<TokenError>(c)?;
+    request.authenticated.consume::<TokenError>(c)?;
     match grant.consume(request, c, tokens) {
         Ok(Outcome::Granted(resolved)) => {
             tokens.insert(c, request.client(), &resolved)?;

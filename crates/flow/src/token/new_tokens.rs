@@ -55,13 +55,13 @@ impl NewTokens {
         request: &TokenRequest,
         preview: Option<ResolvedGrant>,
     ) -> Result<Self, Internal> {
-        let TokenRequest { ctx, caller, now } = request;
-        let (client, rng) = (&caller.client, ctx.rng());
+        let TokenRequest { ctx, authenticated, now } = request;
+        let (client, rng) = (&authenticated.client, ctx.rng());
         let is_ready = preview.is_some() || !jwt_access::is_wanted(client);
         let access = match preview {
             Some(grant) => {
                 let claims = grant.into_claims(client);
-                jwt_access::sign(ctx, client, caller.dpop_jkt.as_ref(), *now, &claims).await?
+                jwt_access::sign(ctx, client, authenticated.dpop_jkt.as_ref(), *now, &claims).await?
             }
             None => PlainToken::issued(rng, ctx.unix_millis()),
         };
@@ -72,8 +72,8 @@ impl NewTokens {
                 .then(|| PlainToken::issued(rng, ctx.unix_millis())),
             access_seconds: client.access_token_seconds(),
             refresh_seconds: client.refresh_token_expiration,
-            access_jkt: caller.dpop_jkt.clone(),
-            refresh_jkt: caller.refresh_jkt(),
+            access_jkt: authenticated.dpop_jkt.clone(),
+            refresh_jkt: authenticated.refresh_jkt(),
             now: *now,
             is_ready,
         })

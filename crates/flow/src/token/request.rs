@@ -15,19 +15,19 @@ use crate::token::resolved_grant::Authorization;
 pub(crate) struct TokenRequest {
     pub(crate) ctx: Ctx,
     /// The client, and the key that it proved to hold.
-    pub(crate) caller: AuthenticatedClient,
+    pub(crate) authenticated: AuthenticatedClient,
     /// The time of the request, the same for all its checks and tokens.
     pub(crate) now: Timestamp,
 }
 
 impl TokenRequest {
-    pub(crate) fn new(ctx: &Ctx, caller: &AuthenticatedClient) -> Self {
-        Self { ctx: ctx.clone(), caller: caller.clone(), now: ctx.now() }
+    pub(crate) fn new(ctx: &Ctx, authenticated: &AuthenticatedClient) -> Self {
+        Self { ctx: ctx.clone(), authenticated: authenticated.clone(), now: ctx.now() }
     }
 
     /// The client.
     pub(crate) fn client(&self) -> &Client {
-        &self.caller.client
+        &self.authenticated.client
     }
 
     /// Finds the live session behind a grant of this client.
@@ -49,9 +49,12 @@ impl TokenRequest {
 }
 
 /// Checks that a client may use a grant, and that tokens which have to be bound to a key will be.
-pub(crate) fn permit(caller: &AuthenticatedClient, grant_type: GrantType) -> Result<(), TokenError> {
-    if !caller.client.allows(grant_type) {
+pub(crate) fn check_grant_type(
+    authenticated: &AuthenticatedClient,
+    grant_type: GrantType,
+) -> Result<(), TokenError> {
+    if !authenticated.client.allows(grant_type) {
         return Err(TokenRefusal::Grant.into());
     }
-    Ok(caller.check_binding()?)
+    Ok(authenticated.check_binding()?)
 }

@@ -47,20 +47,21 @@ impl From<StoreError> for RevokeError {
 ///
 /// # Errors
 /// [`RevokeError`]: nothing was revoked then.
-#[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %caller.client.client_id))]
-pub async fn revoke(ctx: &Ctx, caller: &AuthenticatedClient, token: &str) -> Result<(), RevokeError> {
+#[tracing::instrument(name = "flow.revoke", skip_all, fields(client_id = %authenticated.client.client_id))]
+pub async fn revoke(ctx: &Ctx, authenticated: &AuthenticatedClient, token: &str) -> Result<(), RevokeError> {
     let (presented, session_id) = (PresentedToken::new(token), UpstreamSessionId::new(token));
     let token_revocation = TokenRevocation {
-        client: Arc::clone(&caller.client),
+        client: Arc::clone(&authenticated.client),
         now: ctx.now(),
-        event: audit::event(ctx, Actor::Client, "revocation", "ok").of_client(&caller.client.client_id),
+        event: audit::event(ctx, Actor::Client, "revocation", "ok")
+            .of_client(&authenticated.client.client_id),
         reused: superseded::audit_event(ctx),
     };
-    let caller = caller.clone();
+    let authenticated = authenticated.clone();
     let ended = ctx
         .store()
         .write(move |c| {
-            caller.consume::<RevokeError>(c)?;
+            authenticated.consume::<RevokeError>(c)?;
             Ok::<_, RevokeError>(token_revocation.run(c, &presented, &session_id)?)
         })
         .await?;

@@ -340,7 +340,9 @@ const fn device_trouble(trouble: DeviceTrouble) -> &'static str {
         DeviceTrouble::Unknown => {
             "This code is wrong, has expired, or was already used. Check your device again."
         }
-        DeviceTrouble::TooMany => "Too many wrong codes. Wait ten minutes, then start again on your device.",
+        DeviceTrouble::TooMany => {
+            "Too many wrong codes. Wait a minute, then try again. Your device may show a new code by then."
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod user_code_limit;
 
+use causeway_domain::TooMany;
 use causeway_domain::authorization::device::{
     DEVICE_CODE_SECONDS, DeviceAuthorization, DeviceStage, POLL_INTERVAL_SECONDS, UserCode,
 };
@@ -106,17 +107,17 @@ pub struct Begun {
 ///
 /// # Errors
 /// [`DeviceError`].
-#[tracing::instrument(name = "flow.device", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.device", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn begin(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     params: DeviceParams,
 ) -> Result<Begun, DeviceError> {
-    let client = &caller.client;
+    let client = &authenticated.client;
     if !client.allows(GrantType::DeviceCode) {
         return Err(DeviceError::Grant);
     }
-    let dpop_jkt = bound_key(caller, params.dpop_jkt.as_deref())?;
+    let dpop_jkt = bound_key(authenticated, params.dpop_jkt.as_deref())?;
     let asked = params.scope.as_deref().unwrap_or_default();
     let resources = resources::admit(ctx, client, &params.resource).map_err(DeviceError::Target)?;
     let scope = ctx.scopes().admit(asked, client, &resources).map_err(DeviceError::Scope)?;
@@ -136,7 +137,7 @@ pub async fn begin(
         created_at: now,
         expires_at: now.plus(DEVICE_CODE_SECONDS),
     };
-    let once = caller.clone();
+    let once = authenticated.clone();
     let kept = ctx
         .store()
         .write(move |c| {
@@ -155,11 +156,11 @@ pub async fn begin(
 
 /// The key that polls have to prove possession of: that of the request's proof, or the one that the request
 /// names.
-fn bound_key(caller: &AuthenticatedClient, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
-    if caller.contradicts(named) {
+fn bound_key(authenticated: &AuthenticatedClient, named: Option<&str>) -> Result<Option<Jkt>, DeviceError> {
+    if authenticated.contradicts(named) {
         return Err(DeviceError::DpopJkt);
     }
-    match &caller.dpop_jkt {
+    match &authenticated.dpop_jkt {
         Some(proven) => Ok(Some(proven.clone())),
         None => named.map(|jkt| Jkt::parse(jkt).ok_or(DeviceError::DpopJkt)).transpose(),
     }
@@ -175,7 +176,7 @@ pub enum UserCodeError {
     #[error("too many wrong codes")]
     TooMany {
         /// Seconds after which there is another try.
-        retry_after: i64,
+        retry_after: u64,
     },
     /// Ours.
     #[error(transparent)]
@@ -216,7 +217,7 @@ pub async fn find_question(
             clients::find_client(c, &device.tenant_id, &device.client_id)?.ok_or(UserCodeError::Unknown)
         })
         .await?;
-    ctx.user_code_limit().give_back(&guess);
+    ctx.user_code_limit().release(&guess);
     Ok(DeviceQuestion { user_code, client })
 }
 
@@ -269,7 +270,7 @@ pub async fn confirm(
             Ok(request)
         })
         .await?;
-    ctx.user_code_limit().give_back(&guess);
+    ctx.user_code_limit().release(&guess);
     tracing::info!(auth_request = %request.id, "device code confirmed by the user");
     Ok(request)
 }
@@ -298,14 +299,14 @@ pub async fn deny(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<(), UserCo
             _ => UserCodeError::Unknown,
         })?;
     }
-    ctx.user_code_limit().give_back(&guess);
+    ctx.user_code_limit().release(&guess);
     tracing::info!("device code denied by the user");
     Ok(())
 }
 
 /// Counts a guess, and parses the typed code.
 fn guessed(ctx: &Ctx, typed: &str, guess: Guess<'_>) -> Result<UserCode, UserCodeError> {
-    ctx.user_code_limit().take(&guess, ctx.now()).map_err(|retry_after| {
+    ctx.user_code_limit().acquire(&guess, ctx.now()).map_err(|TooMany { retry_after }| {
         tracing::warn!("too many wrong user codes");
         UserCodeError::TooMany { retry_after }
     })?;

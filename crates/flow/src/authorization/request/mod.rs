@@ -67,7 +67,7 @@ async fn begin_for(
         return Err(refuse(ctx, &client, params, refusal));
     }
     let mut checked = prepare(ctx, &client, params).await?;
-    limits::permit(ctx, RateLimitedAction::Authorization, Some(&client.client_id), trace::origin().1)?;
+    limits::acquire(ctx, RateLimitedAction::Authorization, Some(&client.client_id), trace::origin().1)?;
     document::store_loopback(ctx, &client).await?;
     let object = checked.object.take();
     let id = AuthRequestId::issued(ctx.rng(), ctx.unix_millis());

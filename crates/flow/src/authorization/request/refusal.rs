@@ -9,7 +9,7 @@ use crate::authorization::response::ClientAnswer;
 use crate::client::document::StoreDocumentError;
 use crate::client::document_fetch::DocumentTrouble;
 use crate::error::Internal;
-use crate::operations::limits::TooMany;
+use causeway_domain::TooMany;
 
 /// Errors in the client or the redirect URI: shown to the user, never redirected.
 #[derive(Debug, thiserror::Error)]

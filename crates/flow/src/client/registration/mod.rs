@@ -15,7 +15,8 @@ use crate::client::registration::create::{RegisterError, Registered};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
-use crate::operations::limits::{self, RateLimitedAction, TooMany};
+use crate::operations::limits::{self, RateLimitedAction};
+use causeway_domain::TooMany;
 
 /// The policy for dynamic client registration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,15 +77,19 @@ impl RegistrationError {
 ///
 /// # Errors
 /// [`RegistrationError::Off`], [`RegistrationError::InitialToken`] or [`RegistrationError::TooMany`].
-pub fn permit(ctx: &Ctx, token: Option<&Secret>, address: Option<IpAddr>) -> Result<(), RegistrationError> {
+pub fn check_initial_token(
+    ctx: &Ctx,
+    token: Option<&Secret>,
+    address: Option<IpAddr>,
+) -> Result<(), RegistrationError> {
     match ctx.registration() {
-        RegistrationPolicy::Open => Ok(limits::permit(ctx, RateLimitedAction::Registration, None, address)?),
+        RegistrationPolicy::Open => Ok(limits::acquire(ctx, RateLimitedAction::Registration, None, address)?),
         RegistrationPolicy::Token(wanted) => {
             // The right token is accepted regardless of earlier failures from its address.
             if token == Some(wanted) {
                 return Ok(());
             }
-            limits::permit(ctx, RateLimitedAction::FailedAuthentication, None, address)?;
+            limits::acquire(ctx, RateLimitedAction::FailedAuthentication, None, address)?;
             Err(RegistrationError::InitialToken)
         }
         RegistrationPolicy::Off => Err(RegistrationError::Off),
@@ -107,7 +112,7 @@ pub async fn find(
     let (tenant, id) = (ctx.tenant().clone(), client_id.clone());
     let found = ctx.store().read::<_, Internal, _>(move |c| Ok(rows::find_client(c, &tenant, &id)?)).await?;
     let Some(client) = found else {
-        limits::permit(ctx, RateLimitedAction::FailedAuthentication, Some(client_id), address)?;
+        limits::acquire(ctx, RateLimitedAction::FailedAuthentication, Some(client_id), address)?;
         return Err(RegistrationError::Token);
     };
     if client.registration_access_token.as_ref().is_some_and(|hash| hash.matches(token)) {

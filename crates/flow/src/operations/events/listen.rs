@@ -57,17 +57,17 @@ impl From<StoreError> for ListenError {
 ///
 /// # Errors
 /// [`ListenError`].
-#[tracing::instrument(name = "flow.events.listen", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.events.listen", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn listen(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     last: Option<i64>,
 ) -> Result<Listener, ListenError> {
-    if caller.client.client_type() == ClientType::Public {
+    if authenticated.client.client_type() == ClientType::Public {
         return Err(ListenError::PublicClient);
     }
-    caller.consume_alone::<ListenError>(ctx).await?;
-    let (tenant, client_id) = (ctx.tenant().clone(), caller.client.client_id.clone());
+    authenticated.consume_alone::<ListenError>(ctx).await?;
+    let (tenant, client_id) = (ctx.tenant().clone(), authenticated.client.client_id.clone());
     let latest = latest(ctx, tenant, client_id.clone()).await?.ok_or(ListenError::NotSubscribed)?;
     let (listener, must_poll) = ctx.hub().join(ctx, client_id, last.unwrap_or(latest), latest)?;
     if must_poll {

@@ -12,7 +12,7 @@ use crate::ctx::Ctx;
 use crate::token::issue::{Grant, issue};
 use crate::token::new_tokens::IssuedTokens;
 use crate::token::refusal::{ClientCredentialsRefusal, TokenError, TokenRefusal};
-use crate::token::request::{TokenRequest, permit};
+use crate::token::request::{TokenRequest, check_grant_type};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant};
 
 /// The parameters of the request.
@@ -28,22 +28,22 @@ pub struct ClientParams {
 ///
 /// # Errors
 /// [`TokenError`].
-#[tracing::instrument(name = "flow.client_credentials", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.client_credentials", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn grant(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     params: ClientParams,
 ) -> Result<IssuedTokens, TokenError> {
-    let client = &caller.client;
+    let client = &authenticated.client;
     if client.client_type() == ClientType::Public {
         return Err(TokenRefusal::Grant.into());
     }
-    permit(caller, GrantType::ClientCredentials)?;
+    check_grant_type(authenticated, GrantType::ClientCredentials)?;
     if params.scope.as_deref().is_some_and(|scope| !scope.trim().is_empty()) {
         return Err(ClientCredentialsRefusal::Scope.into());
     }
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
-    issue(ctx, caller, ClientCredentials { resources }).await
+    issue(ctx, authenticated, ClientCredentials { resources }).await
 }
 
 struct ClientCredentials {

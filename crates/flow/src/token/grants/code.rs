@@ -17,7 +17,7 @@ use crate::resource::user_claims::Asking;
 use crate::token::issue::{Grant, Outcome, issue};
 use crate::token::new_tokens::{IssuedTokens, NewTokens};
 use crate::token::refusal::{CodeRefusal, TokenError, TokenRefusal};
-use crate::token::request::{TokenRequest, permit};
+use crate::token::request::{TokenRequest, check_grant_type};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
 use crate::token::superseded::EndedGrant;
 
@@ -39,15 +39,15 @@ pub struct RedeemParams {
 ///
 /// # Errors
 /// [`TokenError`]; a failed attempt does not use the code up.
-#[tracing::instrument(name = "flow.redeem", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.redeem", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn redeem(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     params: RedeemParams,
 ) -> Result<IssuedTokens, TokenError> {
-    permit(caller, GrantType::AuthorizationCode)?;
+    check_grant_type(authenticated, GrantType::AuthorizationCode)?;
     let code = params.code.ok_or(CodeRefusal::Missing)?.hash();
-    if params.code_verifier.is_none() && caller.client.pkce_policy() == PkcePolicy::Required {
+    if params.code_verifier.is_none() && authenticated.client.pkce_policy() == PkcePolicy::Required {
         return Err(CodeRefusal::NoVerifier.into());
     }
     let grant = AuthorizationCodeGrant {
@@ -57,7 +57,7 @@ pub async fn redeem(
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         reused: audit::event(ctx, Actor::Client, "code_reuse", "revoked"),
     };
-    issue(ctx, caller, grant).await
+    issue(ctx, authenticated, grant).await
 }
 
 /// The `code_verifier` of a token request.
@@ -205,5 +205,5 @@ impl AuthorizationCodeGrant {
 
 /// Whether the code's key was proven, if it has one (RFC 9449 section 10).
 fn has_key(request: &TokenRequest, code: &AuthorizationCode) -> bool {
-    code.dpop_jkt.is_none() || code.dpop_jkt == request.caller.dpop_jkt
+    code.dpop_jkt.is_none() || code.dpop_jkt == request.authenticated.dpop_jkt
 }

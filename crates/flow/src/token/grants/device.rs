@@ -12,7 +12,7 @@ use crate::resource::user_claims::Asking;
 use crate::token::issue::{Grant, Outcome, issue};
 use crate::token::new_tokens::{IssuedTokens, NewTokens};
 use crate::token::refusal::{DeviceRefusal, TokenError, TokenRefusal};
-use crate::token::request::{TokenRequest, permit};
+use crate::token::request::{TokenRequest, check_grant_type};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
 
 /// The parameters of the request.
@@ -30,18 +30,18 @@ pub struct PollParams {
 ///
 /// # Errors
 /// [`TokenError`]: mostly that the user has not decided yet.
-#[tracing::instrument(name = "flow.device.poll", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.device.poll", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn poll(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     params: PollParams,
 ) -> Result<IssuedTokens, TokenError> {
-    permit(caller, GrantType::DeviceCode)?;
+    check_grant_type(authenticated, GrantType::DeviceCode)?;
     let grant = DeviceCodeGrant {
         code: params.device_code.ok_or(DeviceRefusal::Missing)?.hash(),
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
     };
-    issue(ctx, caller, grant).await
+    issue(ctx, authenticated, grant).await
 }
 
 struct DeviceCodeGrant {
@@ -112,7 +112,7 @@ impl DeviceCodeGrant {
         if device.client_id != client.client_id || device.tenant_id != client.tenant_id {
             return Err(DeviceRefusal::Unknown.into());
         }
-        if device.dpop_jkt.is_some() && device.dpop_jkt != request.caller.dpop_jkt {
+        if device.dpop_jkt.is_some() && device.dpop_jkt != request.authenticated.dpop_jkt {
             return Err(DeviceRefusal::Key.into());
         }
         if device.expires_at <= request.now {

@@ -41,13 +41,13 @@ pub struct ExchangeParams {
 ///
 /// # Errors
 /// [`TokenError`].
-#[tracing::instrument(name = "flow.exchange", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.exchange", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn exchange(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     params: ExchangeParams,
 ) -> Result<IssuedTokens, TokenError> {
-    let client = &caller.client;
+    let client = &authenticated.client;
     if client.client_type() == ClientType::Public {
         return Err(ExchangeRefusal::PublicClient.into());
     }
@@ -57,11 +57,11 @@ pub async fn exchange(
     if !client.allows_background_access() {
         return Err(ExchangeRefusal::NoBackground.into());
     }
-    caller.check_binding()?;
+    authenticated.check_binding()?;
     let resources = resources::admit(ctx, client, &params.resource).map_err(TokenError::Target)?;
     let (session_id, asked) = read(ctx, params)?;
     let event = audit::event(ctx, Actor::Client, "token_exchange", "ok");
-    let issued = issue(ctx, caller, TokenExchange { session_id, asked, resources, event }).await?;
+    let issued = issue(ctx, authenticated, TokenExchange { session_id, asked, resources, event }).await?;
     Ok(IssuedTokens { issued_token_type: Some(ACCESS_TOKEN_TYPE), ..issued })
 }
 

@@ -18,7 +18,7 @@ use crate::resource::user_claims::Asking;
 use crate::token::issue::{Grant, Outcome, issue};
 use crate::token::new_tokens::{IssuedTokens, NewTokens};
 use crate::token::refusal::{RefreshRefusal, TokenError, TokenRefusal};
-use crate::token::request::{TokenRequest, permit};
+use crate::token::request::{TokenRequest, check_grant_type};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
 use crate::token::superseded::{self, EndedGrant};
 
@@ -37,13 +37,13 @@ pub struct RefreshParams {
 ///
 /// # Errors
 /// [`TokenError`].
-#[tracing::instrument(name = "flow.refresh", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.refresh", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn refresh(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     params: RefreshParams,
 ) -> Result<IssuedTokens, TokenError> {
-    permit(caller, GrantType::RefreshToken)?;
+    check_grant_type(authenticated, GrantType::RefreshToken)?;
     let token = params.refresh_token.ok_or(RefreshRefusal::Missing)?.hash();
     let grant = RefreshTokenGrant {
         token,
@@ -52,7 +52,7 @@ pub async fn refresh(
         resources: Resources::parse(&params.resource).map_err(|_| TokenRefusal::Target)?,
         reused: superseded::audit_event(ctx),
     };
-    issue(ctx, caller, grant).await
+    issue(ctx, authenticated, grant).await
 }
 
 struct RefreshTokenGrant {
@@ -129,8 +129,8 @@ impl RefreshTokenGrant {
         if token.client_id != request.client().client_id {
             return Err(RefreshRefusal::Unknown.into());
         }
-        // Before anything else: a caller without the key learns nothing, and spends and revokes nothing.
-        if token.dpop_jkt.is_some() && token.dpop_jkt != request.caller.dpop_jkt {
+        // Before anything else: a client without the key learns nothing, and spends and revokes nothing.
+        if token.dpop_jkt.is_some() && token.dpop_jkt != request.authenticated.dpop_jkt {
             return Err(RefreshRefusal::Key.into());
         }
         let user = UserGrant {

@@ -22,7 +22,7 @@ pub(crate) async fn identify(
     let credentials = client_credentials(req, params)?;
     authenticated::identify(&state.ctx, &credentials, &Proofs::of(req, state.ctx.issuer()).request())
         .await
-        .map_err(ApiError::caller)
+        .map_err(ApiError::request_auth)
 }
 
 /// Answers a form that a client posts: authenticates the client, runs `grant`, and adds the nonce for its
@@ -34,9 +34,9 @@ pub(crate) async fn answer_form(
     grant: impl AsyncFnOnce(&AppState, &AuthenticatedClient, Params) -> Result<HttpResponse, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::of_body(req, payload).await?;
-    let caller = identify(req, state, &mut params).await?;
-    let outcome = grant(state, &caller, params).await;
-    Ok(with_nonce(outcome, caller.dpop_nonce))
+    let authenticated = identify(req, state, &mut params).await?;
+    let outcome = grant(state, &authenticated, params).await;
+    Ok(with_nonce(outcome, authenticated.dpop_nonce))
 }
 
 /// Takes the token that a client revokes or asks about (RFC 7009 section 2.1, RFC 7662 section 2.1).

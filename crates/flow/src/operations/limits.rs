@@ -8,22 +8,21 @@
 //! entered, since anybody may register a client that authenticates; see each [`RateLimitedAction`]. Each process counts by
 //! itself, in bounded memory.
 
-mod buckets;
-
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use causeway_domain::{RateLimit, RateLimiter, TooMany};
 use causeway_types::{ClientId, Timestamp};
 
-use self::buckets::{Buckets, MICROS, Rate, Rates};
-pub use self::buckets::{RateLimit, TooMany};
 use crate::ctx::Ctx;
 
 /// How many times the limit of one client an address may use in total.
 const CLIENTS_PER_ADDRESS: u32 = 10;
+/// The most buckets of one action: at most some 6 MB for each action.
+const CAPACITY: usize = 65_536;
 
 /// A rate-limited action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,13 +105,13 @@ impl RateLimits {
 ///
 /// # Errors
 /// [`TooMany`].
-pub fn permit(
+pub fn acquire(
     ctx: &Ctx,
     action: RateLimitedAction,
     client: Option<&ClientId>,
     address: Option<IpAddr>,
 ) -> Result<(), TooMany> {
-    ctx.limits().judge(action, client, address, ctx.now(), Buckets::take)
+    ctx.limits().apply(action, client, address, ctx.now(), RateLimiter::acquire)
 }
 
 /// Checks whether an action would be refused, without counting it.
@@ -125,7 +124,7 @@ pub fn check(
     client: Option<&ClientId>,
     address: Option<IpAddr>,
 ) -> Result<(), TooMany> {
-    ctx.limits().judge(action, client, address, ctx.now(), Buckets::peek)
+    ctx.limits().apply(action, client, address, ctx.now(), RateLimiter::check)
 }
 
 /// Checks the limit of this client at this address alone, regardless of the address's total. Counts nothing.
@@ -138,14 +137,29 @@ pub(crate) fn check_client(
     client: &ClientId,
     address: Option<IpAddr>,
 ) -> Result<(), TooMany> {
-    ctx.limits().judge(action, Some(client), address, ctx.now(), Buckets::peek_own)
+    ctx.limits().apply(action, Some(client), address, ctx.now(), check_first)
 }
 
 /// Counts an action that has already happened, against each of the client's and the address's limits that
 /// still has room.
 pub(crate) fn count(ctx: &Ctx, action: RateLimitedAction, client: &ClientId, address: Option<IpAddr>) {
     // Never an error: the action has happened.
-    let _ = ctx.limits().judge(action, Some(client), address, ctx.now(), Buckets::take_what_is_there);
+    let _ = ctx.limits().apply(action, Some(client), address, ctx.now(), acquire_available);
+}
+
+/// Buckets by the hash of whom they are for.
+type Buckets = RateLimiter<u64>;
+/// The buckets of a client at an address, and of the address.
+type Keys<'a> = &'a [(u64, RateLimit)];
+
+fn check_first(buckets: &mut Buckets, keys: Keys<'_>, now: Timestamp) -> Result<(), TooMany> {
+    buckets.check(&keys[..1], now)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as the others")]
+fn acquire_available(buckets: &mut Buckets, keys: Keys<'_>, now: Timestamp) -> Result<(), TooMany> {
+    buckets.acquire_available(keys, now);
+    Ok(())
 }
 
 /// The rate limiter of this process.
@@ -163,7 +177,7 @@ impl Limits {
     pub(crate) fn new(limits: RateLimits) -> Self {
         Self {
             limits,
-            actions: Default::default(),
+            actions: std::array::from_fn(|_| Mutex::new(RateLimiter::new(CAPACITY))),
             refused: Default::default(),
             hasher: RandomState::new(),
             warned: AtomicBool::new(false),
@@ -175,24 +189,23 @@ impl Limits {
         self.refused[action as usize].load(Ordering::Relaxed)
     }
 
-    fn judge(
+    /// Applies the limit of an action to a client at an address.
+    fn apply(
         &self,
         action: RateLimitedAction,
         client: Option<&ClientId>,
         address: Option<IpAddr>,
         now: Timestamp,
-        ask: fn(&mut Buckets, Rates, i64) -> Result<(), TooMany>,
+        ask: fn(&mut Buckets, Keys<'_>, Timestamp) -> Result<(), TooMany>,
     ) -> Result<(), TooMany> {
         let (Some(limit), Some(address)) = (self.limits.of(action), address) else { return Ok(()) };
         let network = network(address);
         let client = client.map_or("", ClientId::as_str);
-        let rates = [
-            (self.hasher.hash_one((network, client)), Rate::of(limit, 1)),
-            (self.hasher.hash_one(network), Rate::of(limit, CLIENTS_PER_ADDRESS)),
-        ];
-        let now = now.as_secs().saturating_mul(MICROS);
+        let of_address = RateLimit { count: limit.count.max(1).saturating_mul(CLIENTS_PER_ADDRESS), ..limit };
+        let keys =
+            [(self.hasher.hash_one((network, client)), limit), (self.hasher.hash_one(network), of_address)];
         let mut buckets = self.actions[action as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = ask(&mut buckets, rates, now);
+        let verdict = ask(&mut buckets, &keys, now);
         drop(buckets);
         if let Err(TooMany { retry_after }) = verdict {
             self.refused[action as usize].fetch_add(1, Ordering::Relaxed);
@@ -241,17 +254,17 @@ mod tests {
 
     fn take(limits: &Limits, client: &str, address: &str, now: i64) -> Result<(), TooMany> {
         let address = Some(address.parse().unwrap());
-        limits.judge(
+        limits.apply(
             RateLimitedAction::Registration,
             Some(&ClientId::new(client)),
             address,
             Timestamp(now),
-            Buckets::take,
+            RateLimiter::acquire,
         )
     }
 
     #[test]
-    fn so_many_at_once_then_at_the_rate() {
+    fn refusals_are_counted_by_action() {
         let limits = limits(3);
         for _ in 0..3 {
             assert_eq!(take(&limits, "a", V4, 1000), Ok(()));
@@ -259,32 +272,8 @@ mod tests {
         assert_eq!(take(&limits, "a", V4, 1000), Err(TooMany { retry_after: 20 }));
         assert_eq!(take(&limits, "a", V4, 1019), Err(TooMany { retry_after: 1 }));
         assert_eq!(take(&limits, "a", V4, 1020), Ok(()));
-        assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
-        assert_eq!(limits.refused(RateLimitedAction::Registration), 3);
+        assert_eq!(limits.refused(RateLimitedAction::Registration), 2);
         assert_eq!(limits.refused(RateLimitedAction::SignIn), 0);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_shuts_nobody_out() {
-        let limits = limits(3);
-        for _ in 0..3 {
-            assert_eq!(take(&limits, "a", V4, 1_000_000), Ok(()));
-        }
-        let peek = |now| {
-            let a = ClientId::new("a");
-            limits.judge(
-                RateLimitedAction::Registration,
-                Some(&a),
-                Some(V4.parse().unwrap()),
-                Timestamp(now),
-                Buckets::peek,
-            )
-        };
-        assert_eq!(peek(1000), Err(TooMany { retry_after: 20 }), "nor is anything gained by it");
-        assert_eq!(peek(1019), Err(TooMany { retry_after: 1 }));
-        assert_eq!(peek(1020), Ok(()));
-        assert_eq!(take(&limits, "a", V4, 1020), Ok(()));
-        assert_eq!(take(&limits, "a", V4, 1020), Err(TooMany { retry_after: 20 }));
     }
 
     #[test]
@@ -304,16 +293,16 @@ mod tests {
         let limits = limits(1);
         let ask = |client: &str, ask| {
             let (client, address) = (ClientId::new(client), Some(V4.parse().unwrap()));
-            limits.judge(RateLimitedAction::Registration, Some(&client), address, Timestamp(0), ask)
+            limits.apply(RateLimitedAction::Registration, Some(&client), address, Timestamp(0), ask)
         };
         for name in 0..10 {
-            assert_eq!(ask(&name.to_string(), Buckets::take), Ok(()));
+            assert_eq!(ask(&name.to_string(), RateLimiter::acquire), Ok(()));
         }
-        assert!(ask("a", Buckets::peek).is_err(), "the address is used up");
-        assert_eq!(ask("a", Buckets::peek_own), Ok(()), "the client is not");
-        assert_eq!(ask("a", Buckets::take_what_is_there), Ok(()));
-        assert!(ask("a", Buckets::peek_own).is_err());
-        assert_eq!(ask("a", Buckets::take_what_is_there), Ok(()), "it counts, and refuses nothing");
+        assert!(ask("a", RateLimiter::check).is_err(), "the address is used up");
+        assert_eq!(ask("a", check_first), Ok(()), "the client is not");
+        assert_eq!(ask("a", acquire_available), Ok(()));
+        assert!(ask("a", check_first).is_err());
+        assert_eq!(ask("a", acquire_available), Ok(()), "it counts, and refuses nothing");
     }
 
     #[test]
@@ -336,18 +325,21 @@ mod tests {
         let at = Some(V4.parse().unwrap());
         for _ in 0..10 {
             assert_eq!(
-                limits.judge(RateLimitedAction::SignIn, None, at, Timestamp(0), Buckets::peek),
+                limits.apply(RateLimitedAction::SignIn, None, at, Timestamp(0), RateLimiter::check),
                 Ok(())
             );
             assert_eq!(
-                limits.judge(RateLimitedAction::Registration, None, at, Timestamp(0), Buckets::take),
+                limits.apply(RateLimitedAction::Registration, None, at, Timestamp(0), RateLimiter::acquire),
                 Ok(())
             );
         }
-        assert_eq!(limits.judge(RateLimitedAction::SignIn, None, at, Timestamp(0), Buckets::take), Ok(()));
-        assert!(limits.judge(RateLimitedAction::SignIn, None, at, Timestamp(0), Buckets::peek).is_err());
         assert_eq!(
-            limits.judge(RateLimitedAction::SignIn, None, None, Timestamp(0), Buckets::take),
+            limits.apply(RateLimitedAction::SignIn, None, at, Timestamp(0), RateLimiter::acquire),
+            Ok(())
+        );
+        assert!(limits.apply(RateLimitedAction::SignIn, None, at, Timestamp(0), RateLimiter::check).is_err());
+        assert_eq!(
+            limits.apply(RateLimitedAction::SignIn, None, None, Timestamp(0), RateLimiter::acquire),
             Ok(()),
             "nobody to count"
         );
