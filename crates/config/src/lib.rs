@@ -25,10 +25,11 @@ mod settings;
 mod tests;
 mod values;
 
-pub use config::{Config, LogFormat, RateLimitValue, Registration, UpstreamClientMode};
+pub use config::Config;
 pub use error::ConfigError;
 pub use settings::Settings;
 pub use settings::reference::{json_schema, reference_markdown};
+pub use values::choices::{LogFormat, RateLimitValue, Registration, UpstreamClientMode};
 pub use values::database::{DatabaseConfig, DatabasePooler};
 pub use values::exposed::is_exposed;
 pub use values::external_url::ExternalUrl;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::{LogFormat, RateLimitValue, Registration, UpstreamClientMode};
 use crate::error::Fault;
+use crate::values::choices::{LogFormat, RateLimitValue, Registration, UpstreamClientMode};
 use crate::values::external_url::ExternalUrl;
 
 pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
@@ -231,13 +231,4 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     std::fs::read(path).map_err(|error| {
         Fault::new(format!("cannot read {}: {error}", path.display()), "check the path and its permissions")
     })
-}
-
-/// Whether a host of a URL can only be this machine.
-pub(crate) fn host_is_loopback<S: AsRef<str>>(host: Host<S>) -> bool {
-    match host {
-        Host::Domain(name) => name.as_ref() == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.to_canonical().is_loopback(),
-    }
 }

@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 
 use url::Url;
 
-use crate::config::{Config, LogFormat, RateLimitValue};
+use crate::config::Config;
 use crate::settings::layers::Source;
 use crate::settings::table::{self, Setting};
+use crate::values::choices::{LogFormat, RateLimitValue};
 use crate::values::secret::SecretKeySource;
 
 const REDACTED: &str = "REDACTED";

@@ -7,7 +7,6 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 use crate::error::{ConfigError, Fault};
-use crate::settings::parse::host_is_loopback;
 use crate::settings::table;
 
 /// The address clients know the server by, which is also its issuer identifier (RFC 8414 section 2).
@@ -113,5 +112,14 @@ impl FromStr for ExternalUrl {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         Self::parse(text).map_err(|fault| table::EXTERNAL_URL.refuse(fault))
+    }
+}
+
+/// Whether a host of a URL can only be this machine.
+fn host_is_loopback<S: AsRef<str>>(host: Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref() == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
     }
 }

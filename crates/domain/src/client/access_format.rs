@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Client, ClientMetadataError};
+use super::metadata_error::ClientMetadataError;
+use super::registered::Client;
 
 const ACCESS_TOKEN_FORMAT: &str = "access_token_format";
 

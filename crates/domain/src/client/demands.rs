@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Client, ClientMetadataError};
+use super::metadata_error::ClientMetadataError;
+use super::registered::Client;
 
 const DEFAULT_MAX_AGE: &str = "default_max_age";
 const SUBJECT_TYPE: &str = "subject_type";

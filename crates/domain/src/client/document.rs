@@ -2,66 +2,18 @@
 //! (draft-ietf-oauth-client-id-metadata-document), or, for development on one's own machine, contains
 //! their metadata (atproto OAuth specification, "Localhost Client Development").
 
-use causeway_types::{GrantType, Scope, Timestamp, TokenEndpointAuthMethod};
+use causeway_types::{GrantType, Scope, TokenEndpointAuthMethod};
 use serde_json::Value;
 use url::{Host, Url};
 
 use super::left_out::is_left_out;
-use super::{ClientMetadata, ClientMetadataError};
+use super::metadata::ClientMetadata;
+use super::metadata_error::ClientMetadataError;
 
 /// The longest `client_id` of these kinds, in bytes: it is part of keys and indexes.
 const MAX_BYTES: usize = 1024;
 /// The start of the `client_id` of a client under development.
 const LOOPBACK: &str = "http://localhost";
-
-/// How we know a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientOrigin {
-    /// Somebody registered it: over HTTP or on the command line.
-    Registered,
-    /// By the document at its `client_id`.
-    Document {
-        /// When the document was last read and found valid.
-        checked_at: Timestamp,
-        /// Until when it need not be read again.
-        fresh_until: Timestamp,
-    },
-    /// By the `client_id` itself: an app under development on the user's own machine.
-    Loopback {
-        /// When it was last seen.
-        checked_at: Timestamp,
-    },
-}
-
-impl ClientOrigin {
-    /// The form of tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Registered => "registered",
-            Self::Document { .. } => "document",
-            Self::Loopback { .. } => "loopback",
-        }
-    }
-
-    /// When it was checked, and until when that is good.
-    pub const fn times(self) -> Option<(Timestamp, Timestamp)> {
-        match self {
-            Self::Registered => None,
-            Self::Document { checked_at, fresh_until } => Some((checked_at, fresh_until)),
-            Self::Loopback { checked_at } => Some((checked_at, checked_at)),
-        }
-    }
-
-    /// Reads the form of tables.
-    pub fn parse(name: &str, times: Option<(Timestamp, Timestamp)>) -> Option<Self> {
-        match (name, times) {
-            ("registered", _) => Some(Self::Registered),
-            ("document", Some((checked_at, fresh_until))) => Some(Self::Document { checked_at, fresh_until }),
-            ("loopback", Some((checked_at, _))) => Some(Self::Loopback { checked_at }),
-            _ => None,
-        }
-    }
-}
 
 /// Why a `client_id` or the document behind it does not describe a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

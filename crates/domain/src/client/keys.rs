@@ -4,8 +4,9 @@
 use causeway_types::TokenEndpointAuthMethod;
 use serde_json::{Map, Value};
 
-use super::metadata::is_web_address;
-use super::{Client, ClientMetadataError};
+use super::metadata_error::ClientMetadataError;
+use super::registered::Client;
+use super::web_address::is_web_address;
 
 const JWKS: &str = "jwks";
 const JWKS_URI: &str = "jwks_uri";

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::ClientMetadata;
+use super::metadata::ClientMetadata;
 
 /// Pages about a client. Anything but an https address is left out: users are never sent there.
 const PAGES: [&str; 4] = ["client_uri", "logo_uri", "policy_uri", "tos_uri"];

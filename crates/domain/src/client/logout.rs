@@ -5,8 +5,9 @@ use causeway_types::RedirectUri;
 use causeway_types::redirect_uri::RedirectUriError;
 use serde_json::{Map, Value};
 
-use super::metadata::is_web_address;
-use super::{Client, ValidClientMetadata};
+use super::metadata::ValidClientMetadata;
+use super::registered::Client;
+use super::web_address::is_web_address;
 
 const BACKCHANNEL_URI: &str = "backchannel_logout_uri";
 const BACKCHANNEL_SESSION: &str = "backchannel_logout_session_required";

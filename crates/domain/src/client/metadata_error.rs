@@ -4,7 +4,7 @@ use causeway_types::ErrorCode;
 use causeway_types::redirect_uri::RedirectUriError;
 use causeway_types::scope::ScopeError;
 
-use super::LogoutMetadataError;
+use super::logout::LogoutMetadataError;
 
 /// Why a registration was refused (RFC 7591 section 3.2.2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,12 +1,5 @@
 //! Whether a client may do without PKCE.
 
-use causeway_types::ClientType;
-
-use super::Client;
-
-/// The member of the document in which the operator reads and sets it.
-pub(super) const PKCE: &str = "pkce";
-
 /// Whether a client may do without PKCE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PkcePolicy {
@@ -33,15 +26,5 @@ impl PkcePolicy {
     /// Reads the form in the database and in documents.
     pub fn parse(value: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.as_str() == value)
-    }
-}
-
-impl Client {
-    /// Whether it may do without PKCE. A public client may not, whatever is written down.
-    pub fn pkce_policy(&self) -> PkcePolicy {
-        match self.client_type() {
-            ClientType::Confidential => self.entitlements.pkce,
-            ClientType::Public => PkcePolicy::Required,
-        }
     }
 }

@@ -4,12 +4,14 @@ use causeway_types::Resource;
 use causeway_types::resource::ResourceError;
 use serde_json::{Map, Value};
 
-use super::metadata::is_reserved;
-use super::pkce_policy::{PKCE, PkcePolicy};
-use super::{ALLOWED_RESOURCES, Client, ClientMetadata, Entitlement};
+use super::entitlement::Entitlement;
+use super::metadata::ClientMetadata;
+use super::operator_members::{
+    ACCESS_TOKEN_EXPIRATION, ALLOWED_RESOURCES, PKCE, REFRESH_TOKEN_EXPIRATION, is_reserved,
+};
+use super::pkce_policy::PkcePolicy;
+use super::registered::Client;
 
-pub(super) const ACCESS_TOKEN_EXPIRATION: &str = "access_token_expiration";
-pub(super) const REFRESH_TOKEN_EXPIRATION: &str = "refresh_token_expiration";
 /// Read-only members shown beside a client's metadata. They are ignored on input, since an operator who
 /// sends back a document that they read sends them, too.
 const SHOWN: [&str; 3] = ["origin", "created_at", "updated_at"];

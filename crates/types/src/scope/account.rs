@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::syntax::{Syntax, Writer};
-use super::value::ScopeValueError;
+use super::value_error::ScopeValueError;
 
 wire_names! {
     /// A part of an account.

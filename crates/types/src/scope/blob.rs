@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::ScopeValueError;
 use super::syntax::{Syntax, Writer};
+use super::value_error::ScopeValueError;
 
 /// A media type, lower case, whose subtype or both parts may be a wildcard: `*/*`, `image/*`, `image/png`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

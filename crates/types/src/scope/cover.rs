@@ -1,9 +1,12 @@
 //! Coverage of scope values by a set, and the intersection of two sets.
 
 use super::account::{AccountAction, AccountAttr};
+use super::fixed::Transition;
+use super::include::IncludeScope;
+use super::names::Names;
 use super::repo::RepoAction;
 use super::rpc::Audience;
-use super::value::{ScopeValue, Transition};
+use super::value::ScopeValue;
 use super::{AccountScope, MediaRange, RpcScope, Scope};
 use crate::nsid::Nsid;
 
@@ -195,4 +198,26 @@ fn meet(asked: &ScopeValue, granted: &ScopeValue) -> Option<ScopeValue> {
 fn only_coarse(rpc: &RpcScope, coarse: Transition) -> Option<RpcScope> {
     let set = Scope(vec![ScopeValue::Transition(coarse)]);
     rpc.only_methods(|method| set.transition_covers_call(Some(method)))
+}
+
+impl IncludeScope {
+    /// Whether the set can contain a value: records and methods of its own namespace, at any service
+    /// or at the one that is named here.
+    pub fn may_contain(&self, value: &ScopeValue) -> bool {
+        let own = |names: &Names| match names {
+            Names::Any => false,
+            Names::Only(names) => names.iter().all(|name| self.nsid().has_authority_over(name)),
+        };
+        match value {
+            ScopeValue::Repo(repo) => own(repo.collections()),
+            ScopeValue::Rpc(rpc) => {
+                own(rpc.methods())
+                    && match rpc.audience() {
+                        Audience::Any => true,
+                        Audience::Only(service) => self.audience() == Some(service),
+                    }
+            }
+            _ => false,
+        }
+    }
 }

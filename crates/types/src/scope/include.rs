@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use super::names::Names;
-use super::rpc::{Audience, Service, parse_service};
+use super::rpc::{Service, parse_service};
 use super::syntax::{Syntax, Writer};
-use super::{ScopeValue, ScopeValueError};
+use super::value_error::ScopeValueError;
 use crate::nsid::Nsid;
 
 /// `include:<nsid>?aud=<service>`. What is in the set is published on the network; an authorization
@@ -30,26 +29,6 @@ impl IncludeScope {
     /// Whether everything of `other` is in this one too: without a service, a set allows less.
     pub fn covers(&self, other: &Self) -> bool {
         self.nsid == other.nsid && (other.audience.is_none() || self.audience == other.audience)
-    }
-
-    /// Whether the set can contain a value: records and methods of its own namespace, at any service
-    /// or at the one that is named here.
-    pub fn may_contain(&self, value: &ScopeValue) -> bool {
-        let own = |names: &Names| match names {
-            Names::Any => false,
-            Names::Only(names) => names.iter().all(|name| self.nsid.has_authority_over(name)),
-        };
-        match value {
-            ScopeValue::Repo(repo) => own(repo.collections()),
-            ScopeValue::Rpc(rpc) => {
-                own(rpc.methods())
-                    && match rpc.audience() {
-                        Audience::Any => true,
-                        Audience::Only(service) => self.audience.as_ref() == Some(service),
-                    }
-            }
-            _ => false,
-        }
     }
 
     pub(super) fn parse(syntax: &Syntax<'_>) -> Result<Self, ScopeValueError> {

@@ -7,6 +7,7 @@
 mod account;
 mod blob;
 mod cover;
+mod fixed;
 mod include;
 mod names;
 mod permits;
@@ -17,6 +18,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod value;
+mod value_error;
 
 use std::fmt;
 
@@ -24,12 +26,14 @@ use serde::{Serialize, Serializer};
 
 pub use self::account::{AccountAction, AccountAttr, AccountScope, IdentityAttr, IdentityScope};
 pub use self::blob::{BlobScope, MediaRange};
+pub use self::fixed::{OwnScope, Transition};
 pub use self::include::IncludeScope;
 pub use self::names::Names;
 pub use self::repo::{RepoAction, RepoScope};
 pub use self::resource::ResourceScope;
 pub use self::rpc::{Audience, RpcScope, Service};
-pub use self::value::{OwnScope, ScopeValue, ScopeValueError, Transition};
+pub use self::value::ScopeValue;
+pub use self::value_error::ScopeValueError;
 
 /// Why a scope was refused. The text holds only characters that an `error_description` may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ScopeValueError;
+use super::value_error::ScopeValueError;
 use crate::nsid::Nsid;
 
 /// Every name, or those that are listed. Partial wildcards such as `app.bsky.*` do not exist.

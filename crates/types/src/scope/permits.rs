@@ -2,8 +2,9 @@
 
 use super::account::{AccountAction, AccountAttr, IdentityAttr};
 use super::blob::MediaRange;
+use super::fixed::Transition;
 use super::repo::RepoAction;
-use super::value::{ScopeValue, Transition};
+use super::value::ScopeValue;
 use super::{Names, Scope};
 use crate::nsid::Nsid;
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::names::Names;
 use super::syntax::{Syntax, Writer};
-use super::value::ScopeValueError;
+use super::value_error::ScopeValueError;
 use crate::nsid::Nsid;
 
 wire_names! {

@@ -1,6 +1,6 @@
 //! Scopes that only a third-party resource interprets.
 
-use super::value::{OwnScope, ScopeValue};
+use super::fixed::OwnScope;
 
 /// The longest name, in bytes.
 const MAX_BYTES: usize = 256;
@@ -35,9 +35,3 @@ impl ResourceScope {
 }
 
 text_type!(ResourceScope: "a scope token that is not one of this server");
-
-impl From<ResourceScope> for ScopeValue {
-    fn from(scope: ResourceScope) -> Self {
-        Self::Resource(scope)
-    }
-}

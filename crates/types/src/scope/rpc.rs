@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::ScopeValueError;
 use super::names::Names;
 use super::syntax::{Syntax, Writer};
+use super::value_error::ScopeValueError;
 use crate::identity::Did;
 use crate::nsid::Nsid;
 

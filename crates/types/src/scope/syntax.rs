@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::ScopeValueError;
+use super::value_error::ScopeValueError;
 
 /// A scope value taken apart and decoded.
 pub(super) struct Syntax<'a> {

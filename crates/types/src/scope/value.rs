@@ -6,79 +6,13 @@ use serde::{Serialize, Serializer};
 
 use super::account::{AccountScope, IdentityScope};
 use super::blob::BlobScope;
+use super::fixed::{OwnScope, Transition};
 use super::include::IncludeScope;
 use super::repo::RepoScope;
 use super::resource::ResourceScope;
 use super::rpc::RpcScope;
 use super::syntax::Syntax;
-
-/// Why a scope value was refused. The text stands behind the value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ScopeValueError {
-    /// No scope begins like this.
-    #[error("it is unknown to this server")]
-    Unknown,
-    /// A `%` without two hexadecimal digits, or bytes that are not UTF-8.
-    #[error("its percent-encoding is malformed")]
-    Encoding,
-    /// A parameter that this kind of scope does not have.
-    #[error("the parameter {0} is not allowed")]
-    Parameter(String),
-    /// A parameter that it must have.
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    /// A parameter that it can have once, or that stands before the question mark and behind it.
-    #[error("{0} is given more than once")]
-    Repeated(&'static str),
-    /// A parameter with a value that it cannot have.
-    #[error("its {name} must be {expected}")]
-    Invalid {
-        /// The parameter.
-        name: &'static str,
-        /// The values that it may have.
-        expected: &'static str,
-    },
-    /// `rpc:*?aud=*`.
-    #[error("it would allow every method of every service: name lxm or aud")]
-    AnyMethodAnywhere,
-}
-
-wire_names! {
-    /// The coarse scopes from before there was a grammar (atproto OAuth specification, "Transitional Scopes").
-    ///
-    /// Exhaustive: see [the crate](crate#enums).
-    pub enum Transition {
-        /// As much as an app password: all records, all files, all services but direct messages.
-        Generic = "transition:generic",
-        /// The email address.
-        Email = "transition:email",
-        /// Direct messages.
-        ChatBsky = "transition:chat.bsky",
-    }
-}
-
-wire_names! {
-    /// Scopes between us and our clients only: a PDS never sees them.
-    ///
-    /// Exhaustive: see [the crate](crate#enums).
-    pub enum OwnScope {
-        /// An ID token (OpenID Connect Core section 3.1.2.1).
-        Openid = "openid",
-        /// The handle in it (OpenID Connect Core section 5.4).
-        Profile = "profile",
-        /// The email address in it (OpenID Connect Core section 5.4).
-        Email = "email",
-        /// Nothing: refresh tokens need no scope here. Stock clients send it by habit.
-        OfflineAccess = "offline_access",
-        /// A session for automation.
-        BackgroundAccess = "background_access",
-        /// A postal address (OpenID Connect Core section 5.4), which no account here has.
-        Address = "address",
-        /// A telephone number (OpenID Connect Core section 5.4), which no account here has.
-        Phone = "phone",
-    }
-}
+use super::value_error::ScopeValueError;
 
 /// One scope value. Its `Display` is the one canonical text of what it means.
 ///
@@ -169,5 +103,11 @@ from_text!(ScopeValue, ScopeValueError);
 impl Serialize for ScopeValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl From<ResourceScope> for ScopeValue {
+    fn from(scope: ResourceScope) -> Self {
+        Self::Resource(scope)
     }
 }
