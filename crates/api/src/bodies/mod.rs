@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod client_metadata;
+pub(crate) mod forms;
 pub(crate) mod oauth;
 pub(crate) mod schema;
 pub(crate) mod session;

@@ -8,8 +8,9 @@ use causeway_types::ErrorCode;
 
 use super::answer::with_nonce;
 use super::credentials::client_credentials;
-use super::form::Params;
+use super::form::{Params, take_fields};
 use super::proof::Proofs;
+use crate::bodies::forms::TokenQuestion;
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -42,5 +43,5 @@ pub(crate) async fn answer_form(
 /// Takes the token that a client revokes or asks about (RFC 7009 section 2.1, RFC 7662 section 2.1).
 pub(crate) fn take_token(params: &mut Params) -> Result<String, ApiError> {
     let missing = || ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "token is missing");
-    params.take("token").ok_or_else(missing)
+    take_fields!(params => TokenQuestion { token, token_type_hint }).token.ok_or_else(missing)
 }

@@ -10,7 +10,8 @@ use causeway_flow::client::authentication::{ClientProof, Credentials};
 use causeway_types::secret::{Access, PlainToken};
 use causeway_types::{ClientId, Secret, TokenType};
 
-use crate::http::form::{Params, decode};
+use crate::bodies::forms::ClientCredentials;
+use crate::http::form::{Params, decode, take_fields};
 use crate::http::request;
 
 /// Why credentials could not be read.
@@ -35,9 +36,11 @@ pub(crate) fn client_credentials(
     req: &HttpRequest,
     params: &mut Params,
 ) -> Result<Credentials, CredentialsError> {
-    let id = params.take("client_id");
-    let secret = params.take("client_secret");
-    let assertion = client_assertion(params)?;
+    let sent = take_fields!(params => ClientCredentials {
+        client_id, client_secret, client_assertion_type, client_assertion,
+    });
+    let assertion = client_assertion(sent.client_assertion_type, sent.client_assertion)?;
+    let (id, secret) = (sent.client_id, sent.client_secret);
     let mut headers = req.headers().get_all(AUTHORIZATION);
     let header = headers.next();
     let ways = [header.is_some(), headers.next().is_some(), secret.is_some(), assertion.is_some()];
@@ -60,10 +63,13 @@ pub(crate) fn client_credentials(
 }
 
 /// The assertion of a request (RFC 7521 section 4.2).
-fn client_assertion(params: &mut Params) -> Result<Option<Secret>, CredentialsError> {
-    match (params.take("client_assertion_type"), params.take("client_assertion")) {
+fn client_assertion(
+    kind: Option<String>,
+    assertion: Option<Secret>,
+) -> Result<Option<Secret>, CredentialsError> {
+    match (kind, assertion) {
         (None, None) => Ok(None),
-        (Some(kind), Some(assertion)) if kind == ASSERTION_TYPE => Ok(Some(Secret::new(assertion))),
+        (Some(kind), Some(assertion)) if kind == ASSERTION_TYPE => Ok(Some(assertion)),
         (_, Some(_)) => Err(CredentialsError::AssertionType),
         (Some(_), None) => Err(CredentialsError::NoAssertion),
     }

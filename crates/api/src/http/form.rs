@@ -8,6 +8,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::Payload;
 use causeway_outbound::budget::{Budget, Exhausted, Held};
+use causeway_types::Secret;
+use causeway_types::secret::{PlainToken, TokenKind};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -174,6 +176,46 @@ impl Params {
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 }
+
+/// A field of a type that parameters are read into.
+pub(crate) trait Field {
+    /// Takes the parameter of this name.
+    fn take(params: &mut Params, name: &str) -> Self;
+}
+
+impl Field for Option<String> {
+    fn take(params: &mut Params, name: &str) -> Self {
+        params.take(name)
+    }
+}
+
+impl Field for Option<Secret> {
+    fn take(params: &mut Params, name: &str) -> Self {
+        params.take(name).map(Secret::new)
+    }
+}
+
+impl<K: TokenKind> Field for Option<PlainToken<K>> {
+    fn take(params: &mut Params, name: &str) -> Self {
+        params.take(name).map(PlainToken::presented)
+    }
+}
+
+/// The values of the one parameter that may be sent several times.
+impl Field for Vec<String> {
+    fn take(params: &mut Params, _: &str) -> Self {
+        params.take_resources()
+    }
+}
+
+/// Reads parameters into a type: each field from the parameter of its name. The description of the API derives the
+/// parameters from the same type, so the two cannot differ.
+macro_rules! take_fields {
+    ($params:expr => $type:ident { $($field:ident),+ $(,)? }) => {
+        $type { $($field: $crate::http::form::Field::take($params, stringify!($field))),+ }
+    };
+}
+pub(crate) use take_fields;
 
 /// Checks a request's media type, parameters such as `charset` aside.
 pub(crate) fn require_type(req: &HttpRequest, wanted: &'static str) -> Result<(), InputError> {

@@ -1,9 +1,11 @@
 //! Documents, authorization, tokens, clients.
 
+use causeway_flow::authorization::parameters::AuthorizeParams;
+use causeway_flow::logout::rp_initiated::LogoutParams;
 use serde_json::{Value, json};
 
 use super::operation::{Operation, Path, Security};
-use super::schemas;
+use super::schemas::forms::members;
 
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = documents();
@@ -59,7 +61,6 @@ fn documents() -> Vec<Path> {
 
 fn authorization() -> Vec<Path> {
     let authorize = |id, summary| Operation::new("authorization", id, summary).by(Security::Anybody);
-    let request = schemas::authorization_request();
     let browser = "the sign-in page, the consent page, or a form_post response";
     vec![
         (
@@ -98,7 +99,7 @@ fn authorization() -> Vec<Path> {
                 (
                     "get",
                     authorize("authorize", "Begins an authorization, in a browser (RFC 6749 section 4.1.1)")
-                        .query(&request["properties"], &[])
+                        .query(&members::<AuthorizeParams>(), &[])
                         .page(browser)
                         .error_pages(&[429, 502, 503]),
                 ),
@@ -120,7 +121,7 @@ fn authorization() -> Vec<Path> {
                 (
                     "get",
                     authorize("logOut", "Ends a session, in a browser (OpenID Connect RP-Initiated Logout)")
-                        .query(&schemas::logout_request()["properties"], &[])
+                        .query(&members::<LogoutParams>(), &[])
                         .page("asks the user to confirm, or confirms that the session has ended")
                         .error_pages(&[503]),
                 ),

@@ -92,6 +92,11 @@ impl Operation {
         self.body("application/x-www-form-urlencoded", &reference(schema), true)
     }
 
+    /// The same, which may be left out.
+    pub(super) fn optional_form(self, schema: &str) -> Self {
+        self.body("application/x-www-form-urlencoded", &reference(schema), false)
+    }
+
     /// JSON, by the name of its schema.
     pub(super) fn json(self, schema: &str) -> Self {
         self.body("application/json", &reference(schema), true)

@@ -1,9 +1,10 @@
 //! Resource endpoints and the probes.
 
+use causeway_flow::upstream::export::Question;
 use serde_json::{Value, json};
 
 use super::operation::{Operation, Path, Security};
-use super::schemas;
+use super::schemas::forms::members;
 
 pub(super) fn paths() -> Vec<Path> {
     let mut paths = vec![userinfo(), session(), refresh(), sign_in(), xrpc(), graphql()];
@@ -26,10 +27,6 @@ fn userinfo() -> Path {
         "application/jwt": { "schema": { "type": "string" } },
     });
     let op = |id, summary| by_token(id, summary).content(200, "the claims", &claims);
-    let form = json!({
-        "type": "object",
-        "properties": { "access_token": { "type": "string", "description": "an alternative to the Authorization header" } },
-    });
     (
         "/oauth/userinfo",
         vec![
@@ -37,7 +34,7 @@ fn userinfo() -> Path {
             (
                 "post",
                 op("postUserInfo", "Claims about the user, by POST")
-                    .body("application/x-www-form-urlencoded", &form, false)
+                    .optional_form("TokenInBody")
                     .errors(&[408, 413, 415]),
             ),
         ],
@@ -95,7 +92,7 @@ fn sessions() -> [Path; 3] {
                 (
                     "get",
                     find("findSession", "Finds a session of this client by user and kind")
-                        .query(&schemas::session_question()["properties"], &[]),
+                        .query(&members::<Question>(), &[]),
                 ),
                 (
                     "post",
@@ -145,7 +142,7 @@ fn events() -> Path {
             (
                 "post",
                 op("listenByPost", "Streams the client's events, by POST")
-                    .form("EventsRequest")
+                    .form("Credentials")
                     .errors(&[408, 413, 415]),
             ),
         ],

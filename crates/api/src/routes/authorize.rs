@@ -14,34 +14,16 @@ use super::{consent, sign_in as sign_in_page};
 use crate::error::PageError;
 use crate::http::answer::client_answer;
 use crate::http::cookie;
-use crate::http::form::Params;
+use crate::http::form::{Params, take_fields};
 use crate::http::headers::see_other;
 use crate::http::request;
 use crate::state::AppState;
 
 /// Takes the parameters of an authorization request.
 pub(crate) fn authorize_params(params: &mut Params) -> AuthorizeParams {
-    AuthorizeParams {
-        client_id: params.take("client_id"),
-        redirect_uri: params.take("redirect_uri"),
-        response_type: params.take("response_type"),
-        response_mode: params.take("response_mode"),
-        scope: params.take("scope"),
-        resource: params.take_resources(),
-        state: params.take("state"),
-        code_challenge: params.take("code_challenge"),
-        code_challenge_method: params.take("code_challenge_method"),
-        nonce: params.take("nonce"),
-        login_hint: params.take("login_hint"),
-        dpop_jkt: params.take("dpop_jkt"),
-        prompt: params.take("prompt"),
-        max_age: params.take("max_age"),
-        id_token_hint: params.take("id_token_hint"),
-        ui_locales: params.take("ui_locales"),
-        claims: params.take("claims"),
-        request_uri: params.take("request_uri"),
-        request: params.take("request"),
-    }
+    take_fields!(params => AuthorizeParams {
+        client_id, redirect_uri, response_type, response_mode, scope, resource, state, code_challenge, code_challenge_method, nonce, login_hint, dpop_jkt, prompt, max_age, id_token_hint, ui_locales, claims, request_uri, request
+    })
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {

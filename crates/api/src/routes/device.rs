@@ -17,7 +17,7 @@ use crate::bodies::oauth::DeviceAnswer;
 use crate::error::{ApiError, PageError};
 use crate::http::client_auth;
 use crate::http::cookie::{self, BrowserCookie};
-use crate::http::form::Params;
+use crate::http::form::{Params, take_fields};
 use crate::http::headers::{Forms, json_no_store, page, see_other};
 use crate::http::own_form;
 use crate::http::request;
@@ -37,11 +37,7 @@ async fn begin(
     authenticated: &AuthenticatedClient,
     mut params: Params,
 ) -> Result<HttpResponse, ApiError> {
-    let params = DeviceParams {
-        scope: params.take("scope"),
-        resource: params.take_resources(),
-        dpop_jkt: params.take("dpop_jkt"),
-    };
+    let params = take_fields!(&mut params => DeviceParams { scope, resource, dpop_jkt });
     authenticated.rate_limit(&state.ctx, RateLimitedAction::Device, request::address())?;
     let begun = device::begin(&state.ctx, authenticated, params).await?;
     let (user_code, verification_uri) = (begun.user_code.to_string(), location(state));

@@ -8,34 +8,29 @@ use causeway_flow::logout::rp_initiated::{self, LoggedOut, Logout, LogoutParams,
 use super::account;
 use crate::error::PageError;
 use crate::http::cookie;
-use crate::http::form::Params;
+use crate::http::form::{Params, take_fields};
 use crate::http::headers::{Forms, page, see_other};
 use crate::http::own_form;
 use crate::http::request;
 use crate::pages::{LogoutAccount, LogoutPage, Onward, SignedOutPage, client_host, host_of};
 use crate::state::AppState;
 
-/// Takes the parameters, and the client's `ui_locales`, which apply from here on.
-fn logout_params(params: &mut Params) -> (LogoutParams, Option<String>) {
-    let ui_locales = params.take("ui_locales");
-    request::prefer(ui_locales.as_deref());
-    let params = LogoutParams {
-        id_token_hint: params.take("id_token_hint"),
-        logout_hint: params.take("logout_hint"),
-        client_id: params.take("client_id"),
-        post_logout_redirect_uri: params.take("post_logout_redirect_uri"),
-        state: params.take("state"),
-    };
-    (params, ui_locales)
+/// Takes the parameters. The client's `ui_locales` apply from here on.
+fn logout_params(params: &mut Params) -> LogoutParams {
+    let params = take_fields!(params => LogoutParams {
+        id_token_hint, logout_hint, client_id, post_logout_redirect_uri, state, ui_locales,
+    });
+    request::prefer(params.ui_locales.as_deref());
+    params
 }
 
 pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, PageError> {
-    let (params, ui_locales) = logout_params(&mut Params::of_query(&req)?);
+    let params = logout_params(&mut Params::of_query(&req)?);
     let (browser, form_token) = cookie::with_form_token(&req, &state);
     let known = browser.set.is_none().then_some(&browser.id);
     match rp_initiated::begin(&state.ctx, &params, known).await? {
         Logout::Done(done) => finish(done),
-        Logout::Ask(question) => ask(question, params, ui_locales, form_token),
+        Logout::Ask(question) => ask(question, params, form_token),
         Logout::WhichClient => Ok(see_other(&account::location(&state, None), None)),
     }
 }
@@ -48,7 +43,7 @@ pub(crate) async fn confirm(
 ) -> Result<HttpResponse, PageError> {
     let (mut params, browser) = own_form::read(&req, &state, payload).await?;
     let decision = params.take("decision");
-    let (params, _) = logout_params(&mut params);
+    let params = logout_params(&mut params);
     match decision.as_deref() {
         Some("sign-out") => finish(rp_initiated::confirm(&state.ctx, &params, &browser).await?),
         _ => Ok(see_other(&account::location(&state, None), None)),
@@ -58,7 +53,6 @@ pub(crate) async fn confirm(
 fn ask(
     question: LogoutQuestion,
     params: LogoutParams,
-    ui_locales: Option<String>,
     form_token: String,
 ) -> Result<HttpResponse, PageError> {
     let client = question.client;
@@ -81,7 +75,7 @@ fn ask(
             ("logout_hint", params.logout_hint),
             ("post_logout_redirect_uri", params.post_logout_redirect_uri),
             ("state", params.state),
-            ("ui_locales", ui_locales),
+            ("ui_locales", params.ui_locales),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

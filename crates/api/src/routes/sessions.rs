@@ -16,7 +16,7 @@ use crate::bodies::session::{ExportedSession, FoundSession, SessionProof};
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
 use crate::http::client_auth::identify;
-use crate::http::form::Params;
+use crate::http::form::{Params, take_fields};
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
 
@@ -26,11 +26,7 @@ pub(crate) async fn find(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (authenticated, mut params) = enter(&req, &state, payload).await?;
-    let question = Question {
-        sub: params.take("sub"),
-        session_kind: params.take("session_kind"),
-        fingerprint: params.take("fingerprint"),
-    };
+    let question = take_fields!(&mut params => Question { sub, session_kind, fingerprint });
     let found = export::find(&state.ctx, &authenticated, question).await;
     let handle = match &found {
         Ok(found) => handles::shown(&state.ctx, &found.head).await,
@@ -98,8 +94,7 @@ pub(crate) async fn dpop_proof(
 ) -> Result<HttpResponse, ApiError> {
     let (authenticated, mut params) = enter(&req, &state, payload).await?;
     let id = UpstreamSessionId::new(id.into_inner());
-    let params =
-        ProofParams { htm: params.take("htm"), htu: params.take("htu"), nonce: params.take("nonce") };
+    let params = take_fields!(&mut params => ProofParams { htm, htu, nonce });
     let outcome = export::proof(&state.ctx, &authenticated, &id, params).await.map(|signed| {
         let body = SessionProof { dpop_proof: &signed.proof, head_iteration: signed.live.head.iteration };
         json_no_store(StatusCode::OK, &body)

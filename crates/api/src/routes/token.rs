@@ -12,12 +12,13 @@ use causeway_flow::token::grants::device::{self as device_code, PollParams};
 use causeway_flow::token::grants::exchange::{self, ExchangeParams};
 use causeway_flow::token::grants::refresh::{self, RefreshParams};
 use causeway_types::secret::PlainToken;
-use causeway_types::{ErrorCode, GrantType, Secret};
+use causeway_types::{ErrorCode, GrantType};
 
+use crate::bodies::forms::GrantChoice;
 use crate::bodies::oauth::TokenAnswer;
 use crate::error::ApiError;
 use crate::http::client_auth;
-use crate::http::form::Params;
+use crate::http::form::{Params, take_fields};
 use crate::http::headers::json_no_store;
 use crate::http::request;
 use crate::state::AppState;
@@ -42,50 +43,32 @@ async fn grant(
     authenticated: &AuthenticatedClient,
     mut params: Params,
 ) -> Result<IssuedTokens, ApiError> {
-    let grant_type = params.take("grant_type").ok_or_else(|| {
+    let chosen = take_fields!(&mut params => GrantChoice { grant_type });
+    let grant_type = chosen.grant_type.ok_or_else(|| {
         let text = format!("grant_type is missing: use one of {}", known_grants());
         ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, &text)
     })?;
     match GrantType::parse(&grant_type) {
         Some(GrantType::AuthorizationCode) => {
-            let params = RedeemParams {
-                code: params.take("code").map(PlainToken::presented),
-                redirect_uri: params.take("redirect_uri"),
-                code_verifier: params.take("code_verifier").map(Secret::new),
-                resource: params.take_resources(),
-            };
+            let params =
+                take_fields!(&mut params => RedeemParams { code, redirect_uri, code_verifier, resource });
             Ok(code::redeem(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::RefreshToken) => {
-            let params = RefreshParams {
-                refresh_token: params.take("refresh_token").map(PlainToken::presented),
-                scope: params.take("scope"),
-                resource: params.take_resources(),
-            };
+            let params = take_fields!(&mut params => RefreshParams { refresh_token, scope, resource });
             Ok(refresh::refresh(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::ClientCredentials) => {
-            let params = ClientParams { scope: params.take("scope"), resource: params.take_resources() };
+            let params = take_fields!(&mut params => ClientParams { scope, resource });
             Ok(client_credentials::grant(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::DeviceCode) => {
             authenticated.rate_limit(&state.ctx, RateLimitedAction::Device, request::address())?;
-            let params = PollParams {
-                device_code: params.take("device_code").map(PlainToken::presented),
-                resource: params.take_resources(),
-            };
+            let params = take_fields!(&mut params => PollParams { device_code, resource });
             Ok(device_code::poll(&state.ctx, authenticated, params).await?)
         }
         Some(GrantType::TokenExchange) => {
-            let params = ExchangeParams {
-                subject_token: params.take("subject_token"),
-                subject_token_type: params.take("subject_token_type"),
-                requested_token_type: params.take("requested_token_type"),
-                actor_token: params.take("actor_token"),
-                resource: params.take_resources(),
-                audience: params.take("audience"),
-                scope: params.take("scope"),
-            };
+            let params = take_fields!(&mut params => ExchangeParams { subject_token, subject_token_type, requested_token_type, actor_token, resource, audience, scope });
             Ok(exchange::exchange(&state.ctx, authenticated, params).await?)
         }
         None => {

@@ -8,10 +8,11 @@ use causeway_flow::Ctx;
 use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::userinfo::{self, UserInfoAnswer};
 
+use crate::bodies::forms::TokenInBody;
 use crate::error::ApiError;
 use crate::http::answer::with_nonce;
 use crate::http::credentials::{Presented, access_token};
-use crate::http::form::Params;
+use crate::http::form::{Params, take_fields};
 use crate::http::headers::{json_no_store, jwt_no_store};
 use crate::http::proof::Proofs;
 use crate::state::AppState;
@@ -58,7 +59,8 @@ pub(crate) async fn post(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let body = if req.headers().contains_key(CONTENT_TYPE) {
-        Params::of_body(&req, payload).await?.take("access_token")
+        let mut params = Params::of_body(&req, payload).await?;
+        take_fields!(&mut params => TokenInBody { access_token }).access_token
     } else {
         None
     };

@@ -17,7 +17,8 @@ use causeway_types::{
     BrowserSessionId, ClientId, Did, ErrorCode, Handle, SessionKind, SignInInput, UpstreamSessionId,
 };
 use futures_util::future::join_all;
-use url::form_urlencoded;
+use schemars::JsonSchema;
+use url::{Url, form_urlencoded};
 
 use crate::authorization::remembered;
 use crate::client::lookup;
@@ -33,14 +34,21 @@ use crate::upstream::revocation;
 const MAX_STATE: usize = 2048;
 
 /// The parameters of a logout request (section 2), each at most once.
-#[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "the names are the specification's own")]
+#[derive(Clone, Debug, Default, JsonSchema)]
 pub struct LogoutParams {
+    /// An ID token of the session that ends.
     pub id_token_hint: Option<String>,
+    /// The account: a handle or a DID.
     pub logout_hint: Option<String>,
+    /// The client.
     pub client_id: Option<String>,
+    /// A URI that the client registered.
+    #[schemars(with = "Option<Url>")]
     pub post_logout_redirect_uri: Option<String>,
+    /// Returned unchanged.
     pub state: Option<String>,
+    /// Preferred languages, separated by spaces, most preferred first.
+    pub ui_locales: Option<String>,
 }
 
 /// The outcome of a logout request.

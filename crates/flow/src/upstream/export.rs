@@ -11,6 +11,7 @@ use causeway_store::StoreError;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_types::{ClientType, Did, ErrorCode, SessionKind, UpstreamSessionId};
+use schemars::JsonSchema;
 use url::Url;
 
 use crate::client::authenticated::{AuthenticatedClient, Replayed};
@@ -94,13 +95,14 @@ impl From<SessionError> for ExportError {
 }
 
 /// The parameters by which a client looks up a session.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct Question {
-    /// The account.
+    /// The user's DID.
     pub sub: Option<String>,
-    /// The kind: no token fixes it here.
+    /// The kind of the session.
+    #[schemars(with = "Option<SessionKind>")]
     pub session_kind: Option<String>,
-    /// The browser or app that a device session belongs to, by this client's name for it.
+    /// The browser or app of a device session, by the client's name for it; the most recently used one if left out.
     pub fingerprint: Option<String>,
 }
 
@@ -109,13 +111,13 @@ pub struct Question {
 ///
 /// # Errors
 /// [`ExportError`].
-#[tracing::instrument(name = "flow.sessions.find", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.sessions.find", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn find(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     question: Question,
 ) -> Result<FoundSession, ExportError> {
-    enter(ctx, caller).await?;
+    enter(ctx, authenticated).await?;
     let kind = question.session_kind.as_deref().and_then(SessionKind::parse);
     let kind = kind.ok_or(ExportError::Question("session_kind must be device or background"))?;
     let did = question.sub.as_deref().and_then(|sub| Did::parse(sub).ok());
@@ -123,7 +125,7 @@ pub async fn find(
     if kind == SessionKind::Background && question.fingerprint.is_some() {
         return Err(ExportError::Question("a background session has no fingerprint"));
     }
-    let (client, now) = (&caller.client, ctx.now());
+    let (client, now) = (&authenticated.client, ctx.now());
     let (tenant, client_id) = (client.tenant_id.clone(), client.client_id.clone());
     let live = ctx
         .store()
@@ -141,27 +143,28 @@ pub async fn find(
 ///
 /// # Errors
 /// [`ExportError`].
-#[tracing::instrument(name = "flow.export.tokens", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.export.tokens", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn tokens(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     id: &UpstreamSessionId,
 ) -> Result<UsableSession, ExportError> {
-    let found = find_exportable(ctx, caller, id).await?;
+    let found = find_exportable(ctx, authenticated, id).await?;
     let live = keeper::use_session(ctx, &found.head).await?;
     write_down(ctx, &live, "session_export").await?;
-    log_use(caller, &live, "upstream access token exported");
+    log_use(authenticated, &live, "upstream access token exported");
     Ok(live)
 }
 
 /// The request that a proof is for.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct ProofParams {
-    /// The request's method.
+    /// The method of the request (RFC 9449 section 4.2).
     pub htm: Option<String>,
-    /// Its URL.
+    /// The URL of the request, at the session's PDS.
+    #[schemars(with = "Option<Url>")]
     pub htu: Option<String>,
-    /// The latest nonce of the server.
+    /// The latest DPoP nonce of the PDS.
     pub nonce: Option<String>,
 }
 
@@ -179,14 +182,14 @@ pub struct SignedProof {
 ///
 /// # Errors
 /// [`ExportError`].
-#[tracing::instrument(name = "flow.export.proof", skip_all, fields(client_id = %caller.client.client_id))]
+#[tracing::instrument(name = "flow.export.proof", skip_all, fields(client_id = %authenticated.client.client_id))]
 pub async fn proof(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     id: &UpstreamSessionId,
     params: ProofParams,
 ) -> Result<SignedProof, ExportError> {
-    let found = find_exportable(ctx, caller, id).await?;
+    let found = find_exportable(ctx, authenticated, id).await?;
     let htm = params.htm.filter(|htm| METHODS.contains(&htm.as_str())).ok_or(ExportError::Htm)?;
     let nonce = params.nonce.as_deref();
     if nonce
@@ -209,7 +212,7 @@ pub async fn proof(
     };
     let proof = dpop_proof(&key, &claims).map_err(Internal::from)?;
     write_down(ctx, &live, "proof_signed").await?;
-    log_use(caller, &live, "DPoP proof signed");
+    log_use(authenticated, &live, "DPoP proof signed");
     Ok(SignedProof { proof, live })
 }
 
@@ -227,21 +230,21 @@ fn xrpc_address(pds: &str, htu: &str) -> Option<String> {
 }
 
 /// Admits a client that authenticates, and consumes its assertion and proof.
-async fn enter(ctx: &Ctx, caller: &AuthenticatedClient) -> Result<(), ExportError> {
-    if caller.client.client_type() == ClientType::Public {
+async fn enter(ctx: &Ctx, authenticated: &AuthenticatedClient) -> Result<(), ExportError> {
+    if authenticated.client.client_type() == ClientType::Public {
         return Err(ExportError::PublicClient);
     }
-    caller.consume_alone::<ExportError>(ctx).await
+    authenticated.consume_alone::<ExportError>(ctx).await
 }
 
 /// A live session of a client that is entitled to session export. The identifier fixes the kind.
 async fn find_exportable(
     ctx: &Ctx,
-    caller: &AuthenticatedClient,
+    authenticated: &AuthenticatedClient,
     id: &UpstreamSessionId,
 ) -> Result<FoundSession, ExportError> {
-    enter(ctx, caller).await?;
-    let client = &caller.client;
+    enter(ctx, authenticated).await?;
+    let client = &authenticated.client;
     if !client.allows_session_export() {
         tracing::warn!(target: "audit", client_id = %client.client_id, session = %id, "session export refused");
         // Without the session: it is not known whether the one that the client named exists.
@@ -271,10 +274,10 @@ async fn record(ctx: &Ctx, event: AuditEvent) -> Result<(), StoreError> {
     ctx.store().write(move |c| insert_audit_event(c, &event)).await
 }
 
-fn log_use(caller: &AuthenticatedClient, live: &UsableSession, what: &'static str) {
+fn log_use(authenticated: &AuthenticatedClient, live: &UsableSession, what: &'static str) {
     tracing::info!(
         target: "audit",
-        client_id = %caller.client.client_id,
+        client_id = %authenticated.client.client_id,
         session = %live.head.session_id,
         session.kind = live.head.kind.as_str(),
         session.iteration = live.head.iteration,

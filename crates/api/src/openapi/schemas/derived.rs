@@ -73,7 +73,7 @@ struct Introspection {
 
 /// An optional member of a response is omitted rather than null, although the type of its field allows null.
 #[derive(Clone, Copy, Debug)]
-struct AbsentNotNull;
+pub(super) struct AbsentNotNull;
 
 impl Transform for AbsentNotNull {
     fn transform(&mut self, schema: &mut Schema) {

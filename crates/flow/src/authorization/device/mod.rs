@@ -22,6 +22,8 @@ use causeway_types::{
     AuthRequestId, BrowserSessionId, CodeVerifier, CorrelationId, ErrorCode, GrantType, Jkt, TenantId,
     Timestamp,
 };
+use schemars::JsonSchema;
+use url::Url;
 
 use crate::authorization::device::user_code_limit::Guess;
 use crate::authorization::new_request::ValidRequest;
@@ -33,13 +35,14 @@ use crate::token::id_token::ensure_keys;
 use crate::upstream::atproto::sign_in::{self, SignInError};
 
 /// The parameters of a device's request (section 3.1).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct DeviceParams {
-    /// The requested scope.
+    /// Scopes, separated by spaces.
     pub scope: Option<String>,
-    /// Where the tokens are to be used (RFC 8707).
+    /// The resource that the access token is for (RFC 8707); may be repeated.
+    #[schemars(with = "Vec<Url>", default)]
     pub resource: Vec<String>,
-    /// The key that polls have to prove; a proof beside the request names it, too.
+    /// The thumbprint of the key to bind the tokens to. A proof beside the request names it, too.
     pub dpop_jkt: Option<String>,
 }
 

@@ -5,6 +5,8 @@
 
 use causeway_store::AnyConnection;
 use causeway_types::{ClientType, GrantType, Resources, Scope};
+use schemars::JsonSchema;
+use url::Url;
 
 use crate::authorization::resources;
 use crate::client::authenticated::AuthenticatedClient;
@@ -16,11 +18,12 @@ use crate::token::request::{TokenRequest, check_grant_type};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant};
 
 /// The parameters of the request.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct ClientParams {
     /// The requested scope, which must be empty.
     pub scope: Option<String>,
     /// Where the token is to be used (RFC 8707).
+    #[schemars(with = "Vec<Url>", default)]
     pub resource: Vec<String>,
 }
 

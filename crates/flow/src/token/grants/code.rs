@@ -9,6 +9,8 @@ use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_types::secret::{Code, PlainToken};
 use causeway_types::{CodeVerifier, GrantType, Resources, Secret, Timestamp, TokenHash};
+use schemars::JsonSchema;
+use url::Url;
 
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
@@ -22,16 +24,20 @@ use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
 use crate::token::superseded::EndedGrant;
 
 /// The parameters of the request.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct RedeemParams {
-    /// The code.
+    /// The authorization code, for authorization_code.
+    #[schemars(with = "Option<String>")]
     pub code: Option<PlainToken<Code>>,
     /// The redirect URI of the authorization request. OAuth 2.1 no longer requires it; when sent, it must
     /// match.
+    #[schemars(with = "Option<Url>")]
     pub redirect_uri: Option<String>,
-    /// The PKCE code verifier.
+    /// The PKCE code verifier (RFC 7636 section 4.1), for authorization_code.
+    #[schemars(with = "Option<String>")]
     pub code_verifier: Option<Secret>,
     /// The resources for the access token, among those of the authorization request (RFC 8707 section 2.2).
+    #[schemars(with = "Vec<Url>", default)]
     pub resource: Vec<String>,
 }
 

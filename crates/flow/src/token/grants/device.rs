@@ -5,6 +5,8 @@ use causeway_store::AnyConnection;
 use causeway_store::authorization::device_codes;
 use causeway_types::secret::{DeviceCode, PlainToken};
 use causeway_types::{GrantType, Resources, TokenHash};
+use schemars::JsonSchema;
+use url::Url;
 
 use crate::client::authenticated::AuthenticatedClient;
 use crate::ctx::Ctx;
@@ -16,12 +18,14 @@ use crate::token::request::{TokenRequest, check_grant_type};
 use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
 
 /// The parameters of the request.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct PollParams {
-    /// The device's code.
+    /// The device's code, for device_code (RFC 8628 section 3.4).
+    #[schemars(with = "Option<String>")]
     pub device_code: Option<PlainToken<DeviceCode>>,
     /// The resources of the access token, among those that the device named at the beginning (RFC 8707
     /// section 2.2).
+    #[schemars(with = "Vec<Url>", default)]
     pub resource: Vec<String>,
 }
 

@@ -7,6 +7,8 @@ use causeway_store::AnyConnection;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
 use causeway_types::{ClientType, GrantType, Resources, Scope, SessionKind, UpstreamSessionId};
+use schemars::JsonSchema;
+use url::Url;
 
 use crate::authorization::resources;
 use crate::authorization::scopes::{self, with_atproto};
@@ -21,15 +23,24 @@ use crate::token::resolved_grant::{ResolvedGrant, UserGrant};
 use crate::token::token_type::{ACCESS_TOKEN_TYPE, SESSION_TOKEN_TYPE};
 
 /// The parameters of the request (RFC 8693 section 2.1).
-#[derive(Debug, Default)]
-#[expect(missing_docs, reason = "the names are the specification's own")]
+#[derive(Debug, Default, JsonSchema)]
 pub struct ExchangeParams {
+    /// The session_id of a background session, for token exchange (RFC 8693).
     pub subject_token: Option<String>,
+    /// The type of the subject_token.
+    #[schemars(extend("const" = SESSION_TOKEN_TYPE))]
     pub subject_token_type: Option<String>,
+    /// The type of the token to issue.
+    #[schemars(extend("const" = ACCESS_TOKEN_TYPE))]
     pub requested_token_type: Option<String>,
+    /// Not supported: leave it out.
     pub actor_token: Option<String>,
+    /// The resource that the access token is for (RFC 8707); may be repeated.
+    #[schemars(with = "Vec<Url>", default)]
     pub resource: Vec<String>,
+    /// This server, for token exchange; may be left out.
     pub audience: Option<String>,
+    /// At most the granted scope, for refresh_token and token exchange.
     pub scope: Option<String>,
 }
 

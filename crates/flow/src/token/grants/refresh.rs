@@ -10,6 +10,8 @@ use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
 use causeway_types::secret::{PlainToken, Refresh};
 use causeway_types::{ClientType, GrantType, Resources, Scope, TokenHash};
+use schemars::JsonSchema;
+use url::Url;
 
 use crate::authorization::scopes;
 use crate::client::authenticated::AuthenticatedClient;
@@ -23,13 +25,15 @@ use crate::token::resolved_grant::{Authorization, ResolvedGrant, UserGrant};
 use crate::token::superseded::{self, EndedGrant};
 
 /// The parameters of the request.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, JsonSchema)]
 pub struct RefreshParams {
-    /// The refresh token.
+    /// The refresh token, for refresh_token.
+    #[schemars(with = "Option<String>")]
     pub refresh_token: Option<PlainToken<Refresh>>,
     /// A narrower scope for the new access token.
     pub scope: Option<String>,
     /// The resources for the new access token, among those that were granted (RFC 8707 section 2.2).
+    #[schemars(with = "Vec<Url>", default)]
     pub resource: Vec<String>,
 }
 
