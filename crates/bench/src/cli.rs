@@ -26,7 +26,7 @@ pub(crate) enum Command {
     LoopbackPds,
 }
 
-/// What to measure and where to write the results.
+/// The measurements to make, and where to write the results.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The server's binary

@@ -1,4 +1,4 @@
-//! What the head of an answer means for a request.
+//! The meaning of the head of an answer for a request.
 
 use reqwest::Response;
 use reqwest::header::LOCATION;

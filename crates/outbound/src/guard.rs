@@ -1,4 +1,4 @@
-//! What the client refuses to connect to: URLs that it does not request, and names that lead to addresses which
+//! Connections that the client refuses: URLs that it does not request, and names that lead to addresses which
 //! are not on the public internet.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What a resource server learns of an access token: from the token itself (RFC 9068), or from the introspection
+//! The facts about an access token that a resource server gets: from the token itself (RFC 9068), or from the introspection
 //! endpoint (RFC 7662).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -269,7 +269,7 @@ pub struct ActiveToken {
 }
 
 impl ActiveToken {
-    /// What every token has, for the server itself; the rest is to be set.
+    /// The claims of every token, for the server itself as its resource; the others are to be set.
     pub fn new(iss: impl Into<String>, sub: impl Into<String>, client_id: ClientId, iat: Timestamp) -> Self {
         let iss = iss.into();
         Self {

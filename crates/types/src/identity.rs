@@ -169,7 +169,7 @@ impl SignInInput {
         }
     }
 
-    /// What was typed, in its canonical form.
+    /// The input in its canonical form.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Handle(handle) => handle.as_str(),

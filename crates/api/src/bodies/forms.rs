@@ -19,7 +19,7 @@ pub(crate) struct ClientCredentials {
     pub(crate) client_assertion: Option<Secret>,
 }
 
-/// What a token request is for.
+/// The kind of a token request.
 #[derive(JsonSchema)]
 pub(crate) struct GrantChoice {
     /// The grant.

@@ -1,4 +1,4 @@
-//! What this server counts, as metrics.
+//! This server's own counts as metrics.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What Linux knows about this process.
+//! Metrics that Linux has about this process.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Who a client is and where an answer goes, as shown to the user.
+//! The identity of a client and the destination of an answer, as users see them.
 
 use causeway_domain::authorization::AuthRequest;
 use causeway_domain::client::{Client, ClientOrigin};

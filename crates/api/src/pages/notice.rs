@@ -1,4 +1,4 @@
-//! What a page says on top about the user's last action.
+//! Notices on top of a page about the user's last action.
 
 /// The outcome of the last action on the account page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What all pages share: the frame around them, and a client as they show it.
+//! Parts of all pages: the frame around them, and a client as they show it.
 
 use super::assets::{CSS_HREF, DEMO_JS_HREF, FAVICON_HREF};
 use super::lang::Lang;

@@ -29,7 +29,7 @@ impl Entitlement {
     }
 }
 
-/// What the operator has granted a client, beside what it registered itself.
+/// The operator-granted entitlements of a client, beside what it registered itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entitlements {
     /// [`Entitlement::BackgroundAccess`].

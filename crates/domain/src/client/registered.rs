@@ -46,7 +46,7 @@ pub struct Client {
     pub registration_access_token: Option<TokenHash<Registration>>,
     /// Its public keys, if it registered them inline (RFC 7517 section 5).
     pub jwks: Option<Value>,
-    /// What the operator has granted it.
+    /// Its operator-granted entitlements.
     pub entitlements: Entitlements,
     /// The rest of its metadata: `client_uri`, `logo_uri`, `contacts`, …
     pub metadata: serde_json::Map<String, Value>,

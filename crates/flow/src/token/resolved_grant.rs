@@ -1,4 +1,4 @@
-//! What a grant resolves to at the token endpoint: the tokens that it stands for.
+//! Resolved grants of the token endpoint: the tokens that a grant stands for.
 
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
@@ -13,7 +13,7 @@ use crate::token::jwt_access::JwtAccessClaims;
 pub(crate) struct ResolvedGrant {
     /// The user whom the tokens stand for; `None`: the client holds them for itself.
     pub(crate) user: Option<UserGrant>,
-    /// What the access token allows.
+    /// The scope and the resources of the access token.
     pub(crate) access: Authorization,
 }
 

@@ -42,11 +42,11 @@ pub(crate) fn end_grant(
 pub(crate) struct EndedGrant {
     session_id: UpstreamSessionId,
     correlation_id: Option<CorrelationId>,
-    /// What showed it.
+    /// The credential that showed it.
     reused: Reused,
 }
 
-/// What was presented by a second party.
+/// The credential that a second party presented.
 enum Reused {
     Code,
     Token,

@@ -69,3 +69,39 @@ fn token_request() -> Value {
     .iter()
     .fold(members::<GrantChoice>(), with)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_described_as_they_are_read() {
+        let all: Map<_, _> = all().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+        let of = |name: &str, member: &str| all[name]["properties"][member].clone();
+        assert_eq!(
+            of("AuthorizationRequest", "redirect_uri"),
+            json!({ "type": "string", "format": "uri", "description": "A URI that the client registered." })
+        );
+        assert_eq!(
+            of("AuthorizationRequest", "response_mode")["enum"],
+            json!(["query", "fragment", "form_post"])
+        );
+        assert_eq!(of("AuthorizationRequest", "response_type")["const"], "code");
+        assert_eq!(of("PushedRequest", "request_uri"), Value::Null);
+        assert_eq!(of("PushedRequest", "client_secret")["type"], "string");
+        assert_eq!(of("TokenRequest", "resource")["items"], json!({ "type": "string", "format": "uri" }));
+        assert_eq!(of("TokenRequest", "actor_token")["type"], "string");
+        assert_eq!(all["TokenRequest"]["required"], json!(["grant_type"]));
+        for (name, schema) in &all {
+            for (member, schema) in schema["properties"].as_object().unwrap() {
+                assert!(
+                    schema["description"].is_string() && schema["type"].is_string(),
+                    "{name} {member}: {schema}"
+                );
+                assert_eq!(schema.get("default"), None, "{name} {member}");
+            }
+        }
+    }
+}
