@@ -6,8 +6,10 @@ use std::hash::Hash;
 
 /// A map with a fixed capacity: the entry that was put longest ago makes room for a new one.
 ///
-/// For protective counters: it never refuses a new entry, and never stops counting. A cache with an admission
-/// policy would reject keys that occur once, and those have to be counted.
+/// For caches and protective counters: it never refuses a new entry, and never stops counting. A cache with an
+/// admission policy, such as that of the crate `moka`, would reject keys that occur once, and those have to be counted.
+/// Where no entry may be evicted (used proofs, look-ups under way), a full map refuses new ones instead, and is not of
+/// this type.
 #[derive(Clone, Debug)]
 pub struct BoundedMap<K, V> {
     capacity: usize,
