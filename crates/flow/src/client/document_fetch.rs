@@ -25,7 +25,7 @@ const KEPT_SECONDS_UNSAID: i64 = 600;
 /// Unknown documents that may be fetched from one host: for all requesters, and for one address.
 const NEW_PER_HOST: RateLimit = RateLimit { count: 100, seconds: 60 };
 const NEW_PER_HOST_AND_ADDRESS: RateLimit = RateLimit { count: 20, seconds: 60 };
-/// The most documents, and half the most hosts, in memory: the oldest is evicted.
+/// The most documents in memory: the oldest is evicted.
 const CAPACITY: usize = 4096;
 
 /// Why an unregistered client is rejected.
@@ -182,10 +182,13 @@ mod tests {
         let documents = ClientDocuments::default();
         for n in 0..CAPACITY + 10 {
             documents.slot(&ClientId::new(format!("https://a.example/{n}")));
+        }
+        // Two buckets each: of the host, and of the address there.
+        for n in 0..HOSTS / 2 + 10 {
             documents.admit(&url(&format!("h{n}.example")), Some((false, 1)), Timestamp(0));
         }
         assert!(documents.slots.lock().unwrap().len() <= CAPACITY);
-        assert!(documents.hosts.lock().unwrap().len() <= 2 * CAPACITY);
+        assert!(documents.hosts.lock().unwrap().len() <= HOSTS);
         let admit = || documents.admit(&url("new.example"), Some((false, 1)), Timestamp(0));
         assert!((0..NEW_PER_HOST_AND_ADDRESS.count).all(|_| admit()));
         assert!(!admit());
