@@ -55,6 +55,7 @@ mod faults {
     mod made_up;
     mod memory;
     mod moved;
+    mod policies;
     mod receivers;
     mod refusals;
     mod relay;

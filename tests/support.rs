@@ -1,6 +1,7 @@
 //! Shared setup of the tests.
 
 mod networks;
+mod upstreams;
 
 use std::path::Path;
 
@@ -116,7 +117,7 @@ impl Scene {
             .write::<_, StoreError, _>(move |c| {
                 let live = sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)?;
                 let AccountSession { mut head, .. } = live.into_iter().next().unwrap();
-                let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?.unwrap();
+                let tokens = sessions::find_credentials(c, &ring, &head)?.unwrap();
                 (head.session_id, head.kind, head.state) =
                     (new.clone(), SessionKind::Background, SessionState::Pending);
                 sessions::insert_session(c, &ring, &head, &tokens)?;
@@ -270,3 +271,4 @@ macro_rules! on_each_database {
 }
 pub(crate) use networks::on_each_network;
 pub(crate) use on_each_database;
+pub(crate) use upstreams::{UpstreamKind, on_each_upstream};

@@ -14,14 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use causeway_domain::session::TokenSet;
+use causeway_domain::session::Credentials;
 use causeway_domain::token::AccessSubject;
 use causeway_domain::{Clock as _, SystemClock};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
-use causeway_store::sessions;
 use causeway_store::testing::{expire_leases, leased_until, stop_hearts};
-use causeway_store::tokens;
-use causeway_store::{Store, StoreError};
+use causeway_store::{Store, StoreError, sessions, tokens};
 use causeway_testkit::{Agent, Answer, Causeway, Fault, OauthClient, ScriptedUpstream, TestDatabase, Tokens};
 use causeway_types::{PlainToken, Rng as _, SessionState, SystemRng, TenantId, UpstreamSessionId};
 use tempfile::TempDir;
@@ -85,13 +83,13 @@ impl Rig {
     }
 
     /// The state of a session, and the tokens that its head names.
-    async fn look(&self, id: &UpstreamSessionId) -> Result<(SessionState, i64, TokenSet)> {
+    async fn look(&self, id: &UpstreamSessionId) -> Result<(SessionState, i64, Credentials)> {
         let (id, ring, tenant) = (id.clone(), Arc::clone(&self.ring), TenantId::default_tenant());
         let found = self
             .store
             .read::<_, StoreError, _>(move |c| {
                 let Some(head) = sessions::find_session_of_token(c, &tenant, &id)? else { return Ok(None) };
-                let set = sessions::find_token_set(c, &ring, &id, head.iteration)?;
+                let set = sessions::find_credentials(c, &ring, &head)?;
                 Ok(set.map(|set| (head.state, head.iteration, set)))
             })
             .await?;
@@ -130,9 +128,9 @@ impl Rig {
     /// Whether a session is lost; it is checked that whatever is not lost works, and that no pair is mixed.
     async fn is_lost(&self, id: &UpstreamSessionId, token: &str) -> Result<bool> {
         let (state, iteration, set) = self.look(id).await?;
-        let refresh = set.refresh_token.context("a refresh token")?;
+        let refresh = set.refresh_token.as_ref().context("a refresh token")?;
         ensure!(
-            self.upstream.is_pair(set.access_token.expose(), refresh.expose()),
+            self.upstream.is_pair(set.dpop_bound()?.token.expose(), refresh.expose()),
             "iteration {iteration} holds tokens of two answers"
         );
         let takes = self.upstream.takes(refresh.expose());

@@ -1,26 +1,17 @@
 //! Background sessions that nobody uses: refreshed in time, by one of all servers, and not too eagerly.
 
 use anyhow::Result;
-use causeway_domain::client::Entitlement;
 use causeway_domain::session::SessionHead;
 use causeway_flow::upstream::keeper::keep_alive::keep_alive;
-use causeway_store::StoreError;
-use causeway_store::sessions;
-use causeway_testkit::{Agent, Fault};
+use causeway_store::{StoreError, sessions};
+use causeway_testkit::Fault;
 use causeway_types::UpstreamSessionId;
 
-use crate::support::{HANDLE, Scene, on_each_database};
+use crate::support::{Scene, UpstreamKind, on_each_database, on_each_upstream};
 
 const DAY: i64 = 86_400;
 
 impl Scene {
-    /// The background session of a new client of its own.
-    async fn idle_session(&self) -> Result<UpstreamSessionId> {
-        let client = self.client_with_entitlements(&[Entitlement::BackgroundAccess]).await?;
-        let tokens = client.sign_in(&Agent::default(), &self.upstream, HANDLE).await?;
-        Ok(UpstreamSessionId::new(self.session_id(&tokens).await?))
-    }
-
     async fn head(&self, id: &UpstreamSessionId) -> Result<SessionHead> {
         let (id, tenant) = (id.clone(), causeway_types::TenantId::default_tenant());
         let found = self
@@ -37,39 +28,14 @@ impl Scene {
     }
 }
 
-on_each_database! {
-    /// Once a day as a public client, whose tokens lie for two weeks at most, and not before three quarters of
-    /// it; never a device session; and use counts.
-    async fn long_before_it_ages_out(database) {
-        let scene = Scene::set(database).await?;
-        let id = scene.idle_session().await?;
-        scene.access_token().await?;
-        scene.app.clock.advance(DAY * 3 / 4 - 1);
-        assert_eq!(scene.keep().await?, 0);
-        for day in 1..=20 {
-            scene.app.clock.advance(if day == 1 { DAY / 4 + 1 } else { DAY });
-            assert_eq!(scene.keep().await?, 1, "day {day}");
-            assert_eq!(scene.keep().await?, 0, "once");
-            scene.upkeep().await?;
-        }
-        assert_eq!(scene.head(&id).await?.iteration, 21);
-        assert_eq!(scene.upstream.live_grants(), 1, "the device session was idle for too long");
-
-        scene.app.clock.advance(DAY * 3 / 4 - 1);
-        causeway_flow::upstream::keeper::use_session(&scene.app.ctx, &scene.head(&id).await?).await?;
-        assert_eq!(scene.head(&id).await?.iteration, 22, "its token was spent");
-        scene.app.clock.advance(DAY / 4 + 1);
-        assert_eq!(scene.keep().await?, 0, "due from its last refresh on");
-        Ok(())
-    }
-
+on_each_upstream! {
     /// Two servers poll at the same moment: each session is claimed by one of them, and refreshed once.
-    async fn servers_share_the_work(database) {
+    async fn servers_share_the_work(database, kind) {
         let scene = Scene::set(database).await?;
         let other = scene.beside(database).await?;
         let mut ids = Vec::new();
         for _ in 0..30 {
-            ids.push(scene.idle_session().await?);
+            ids.push(kind.begin_idle(&scene).await?);
         }
         let before = scene.upstream.hits("token");
         scene.app.clock.advance(DAY);
@@ -84,9 +50,9 @@ on_each_database! {
     }
 
     /// The claim of a server that died lasts for fifteen minutes.
-    async fn a_server_that_dies(database) {
+    async fn a_server_that_dies(database, kind) {
         let scene = Scene::set(database).await?;
-        let id = scene.idle_session().await?;
+        let id = kind.begin_idle(&scene).await?;
         scene.app.clock.advance(DAY);
         let now = scene.app.ctx.now();
         let claimed = scene.app.store()
@@ -103,9 +69,9 @@ on_each_database! {
 
     /// An authorization server that is down is retried after the pause shared by all servers, and other
     /// sessions are not delayed. An ended session is left alone.
-    async fn failures(database) {
+    async fn failures(database, kind) {
         let scene = Scene::set(database).await?;
-        let id = scene.idle_session().await?;
+        let id = kind.begin_idle(&scene).await?;
         scene.app.clock.advance(DAY);
         scene.upstream.script(|script| script.token = Fault::Status(503));
         let before = scene.upstream.hits("token");
@@ -127,6 +93,33 @@ on_each_database! {
         scene.app.clock.advance(30 * DAY);
         assert_eq!(scene.keep().await?, 0);
         assert_eq!(scene.head(&id).await?.state.as_str(), "reauth_required", "and it stays, for the user to see");
+        Ok(())
+    }
+}
+
+on_each_database! {
+    /// Once a day as a public client, whose tokens lie for two weeks at most, and not before three quarters of
+    /// it; never a device session; and use counts.
+    async fn long_before_it_ages_out(database) {
+        let scene = Scene::set(database).await?;
+        let id = UpstreamKind::Atproto.begin_idle(&scene).await?;
+        scene.access_token().await?;
+        scene.app.clock.advance(DAY * 3 / 4 - 1);
+        assert_eq!(scene.keep().await?, 0);
+        for day in 1..=20 {
+            scene.app.clock.advance(if day == 1 { DAY / 4 + 1 } else { DAY });
+            assert_eq!(scene.keep().await?, 1, "day {day}");
+            assert_eq!(scene.keep().await?, 0, "once");
+            scene.upkeep().await?;
+        }
+        assert_eq!(scene.head(&id).await?.iteration, 21);
+        assert_eq!(scene.upstream.live_grants(), 1, "the device session was idle for too long");
+
+        scene.app.clock.advance(DAY * 3 / 4 - 1);
+        causeway_flow::upstream::keeper::use_session(&scene.app.ctx, &scene.head(&id).await?).await?;
+        assert_eq!(scene.head(&id).await?.iteration, 22, "its token was spent");
+        scene.app.clock.advance(DAY / 4 + 1);
+        assert_eq!(scene.keep().await?, 0, "due from its last refresh on");
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A session is needed while its authorization server has problems: valid tokens are used, errors are
 //! reported, and a server known to be down is left alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -17,7 +18,9 @@ use causeway_testkit::{Agent, Environment, Fault, ScriptedUpstream, TestApp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, on_each_database};
+use crate::support::{
+    DID, HANDLE, OTHER_DID, OTHER_HANDLE, Scene, UpstreamKind, on_each_database, on_each_upstream,
+};
 
 /// Signs in; returns the session.
 async fn signed_in(scene: &Scene) -> Result<SessionHead> {
@@ -66,12 +69,12 @@ async fn others_go_on(scene: &Scene, token: &str) -> Result<()> {
     scene.still_works().await
 }
 
-on_each_database! {
+on_each_upstream! {
     /// The authorization server is down in the last minute of a token: the token is used until it expires,
     /// and only then callers are told to wait.
-    async fn the_old_token_serves_to_its_end(database) {
+    async fn the_old_token_serves_to_its_end(database, kind) {
         let scene = Scene::set(database).await?;
-        let session = signed_in(&scene).await?;
+        let session = kind.begin(&scene).await?;
         let before = scene.upstream.hits("token");
         for fault in [Fault::Status(503), Fault::Html, Fault::Silence, Fault::OAuth("temporarily_unavailable")] {
             scene.upstream.script(|script| script.token = fault.clone());
@@ -84,6 +87,166 @@ on_each_database! {
         Ok(())
     }
 
+    /// The database rejects the token response, with an error of its own: the response, which the
+    /// authorization server gives only once, is held until the database accepts it.
+    async fn an_answer_that_the_database_refuses(database, kind) {
+        let scene = Scene::set(database).await?;
+        let session = kind.begin(&scene).await?;
+        let store = scene.app.store();
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
+        scene.app.clock.advance(3600);
+        let asked = scene.upstream.hits("issued");
+        let using = answered(&scene, &session).await;
+        // However long that takes, the lease holds: nobody else sends the token that is spent.
+        for _ in 0..2 {
+            scene.app.clock.advance(100);
+            let wanted = scene.app.clock.now().plus(100).as_secs();
+            let renewed = async {
+                while store.read(leased_until).await? < wanted {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Ok::<_, StoreError>(())
+            };
+            timeout(Duration::from_secs(20), renewed).await.context("not renewed")??;
+        }
+        // It is offered, and offered again.
+        let before = store.stats().writes;
+        while store.stats().writes < before + 3 && !using.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, false)).await?;
+        assert_eq!(using.await??.head.iteration, 2);
+        assert_eq!(scene.upstream.hits("issued"), asked + 1, "one answer");
+        Ok(())
+    }
+
+    /// The authorization server consumes the refresh token and closes the connection without a response: the
+    /// access token is used until it expires. Then the one retry is a replay, for which such a server ends
+    /// the session, and the user has to sign in again.
+    async fn an_answer_that_got_lost(database, kind) {
+        let scene = Scene::set(database).await?;
+        let session = kind.begin(&scene).await?;
+        scene.upstream.script(|script| script.token = Fault::HangUp);
+        scene.app.clock.advance(3550);
+        let issued = scene.upstream.hits("issued");
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1);
+        assert_eq!(scene.upstream.hits("issued"), issued + 1, "it did what it was asked");
+        scene.upstream.script(|script| script.token = Fault::None);
+        scene.app.clock.advance(50);
+        assert!(prompt(uses(&scene.app, &session).await).is_some());
+        assert_eq!((scene.upstream.hits("issued"), scene.upstream.live_grants()), (issued + 1, 0));
+        Ok(())
+    }
+
+    /// The pause after a failure holds for all servers, grows, is what `Retry-After` says, and ends.
+    async fn a_pause_is_shared(database, kind) {
+        let scene = Scene::set(database).await?;
+        let other = scene.beside(database).await?;
+        let session = kind.begin(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::Html);
+        let before = scene.upstream.hits("token");
+        let mut pauses = Vec::new();
+        for tries in 1..=4 {
+            let told = pause(&uses(&scene.app, &session).await);
+            for app in [&scene.app, &other, &scene.app] {
+                assert_eq!(pause(&uses(app, &session).await), told);
+            }
+            assert_eq!(scene.upstream.hits("token") - before, tries, "asked once in each pause");
+            pauses.push(told);
+            scene.app.clock.advance(told - 1);
+            assert_eq!(pause(&uses(&other, &session).await), 1);
+            scene.app.clock.advance(1);
+        }
+        let grown = pauses.iter().zip([2, 4, 8, 16]).all(|(told, least)| (least..=least * 3 / 2).contains(told));
+        assert!(grown, "{pauses:?}");
+        scene.upstream.script(|script| script.token = Fault::Status(503));
+        assert!((32..=48).contains(&pause(&uses(&other, &session).await)), "longer than what the server asks for");
+        scene.app.clock.advance(48);
+        scene.upstream.script(|script| script.token = Fault::None);
+        assert_eq!(uses(&other, &session).await?.head.iteration, 2);
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::Status(429));
+        assert_eq!(pause(&uses(&scene.app, &session).await), 7, "success ended the row; then Retry-After: 7");
+        Ok(())
+    }
+
+    /// A pause from before the clock was set back has ended; it does not last for hours.
+    async fn a_clock_that_was_set_back(database, kind) {
+        let scene = Scene::set(database).await?;
+        let session = kind.begin(&scene).await?;
+        scene.app.clock.advance(6 * 3600);
+        scene.upstream.script(|script| script.token = Fault::Status(503));
+        pause(&uses(&scene.app, &session).await);
+        scene.app.clock.advance(-5 * 3600);
+        scene.upstream.script(|script| script.token = Fault::None);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        Ok(())
+    }
+
+    /// `invalid_grant`: over, with the way to sign in again; no second try.
+    async fn a_session_that_is_over(database, kind) {
+        let scene = Scene::set(database).await?;
+        let session = kind.begin(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
+        let before = scene.upstream.hits("token");
+        let sign_in_url = prompt(uses(&scene.app, &session).await).unwrap();
+        let path = match kind {
+            UpstreamKind::Atproto => "/oauth/authorize?",
+            UpstreamKind::Bearer => "/connect/bearer?",
+        };
+        assert!(sign_in_url.starts_with(&scene.app.at(path)), "{sign_in_url}");
+        assert!(sign_in_url.contains(&scene.client.client_id), "{sign_in_url}");
+        assert_eq!(prompt(uses(&scene.app, &session).await), None, "a moment later");
+        assert_eq!(scene.upstream.hits("token") - before, 1);
+        Ok(())
+    }
+
+    /// Where old tokens say less: renewed at the age that the policy names, long before their end.
+    async fn a_token_that_goes_soft(database, kind) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let tune = |parts: &mut CtxParts| {
+            Arc::get_mut(&mut parts.profile).unwrap().set_max_token_age(Some(1500));
+        };
+        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
+        app.provider.set_policy(|policy| policy.max_age = Some(1500));
+        let agent = Agent::default();
+        let client = app.client(&agent).await?;
+        let scene = Scene { app, upstream, agent, client };
+        let session = kind.begin(&scene).await?;
+        scene.app.clock.advance(1499);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1);
+        scene.app.clock.advance(1);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        Ok(())
+    }
+
+    /// The user signs out during a refresh whose response is slow to be stored: no live tokens are left.
+    async fn signed_out_in_the_middle_of_a_refresh(database, kind) {
+        let scene = Scene::set(database).await?;
+        let session = kind.begin(&scene).await?;
+        let store = scene.app.store();
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
+        scene.app.clock.advance(3590);
+        let using = answered(&scene, &session).await;
+        let (id, now) = (session.session_id.clone(), scene.app.clock.now());
+        assert!(store.write::<_, StoreError, _>(move |c| sessions::end_session(c, &id, now)).await?);
+        scene.upstream.script(|script| script.revoke = Fault::Status(503));
+        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, false)).await?;
+        assert!(matches!(using.await?, Err(SessionError::Ended)));
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.upstream.live_grants(), 1, "its server does not take it yet");
+        scene.upstream.script(|script| script.revoke = Fault::None);
+        scene.app.clock.advance(300);
+        revocation::revoke_due(&scene.app.ctx).await?;
+        assert_eq!(scene.upstream.live_grants(), 0);
+        Ok(())
+    }
+}
+
+on_each_database! {
     /// An authorization server with many sessions stops responding during their refreshes, which outnumber
     /// the connections to the database. Nothing else waits: calls of another session, its refresh, a sign-in.
     async fn refreshes_that_hang_keep_nobody_else_waiting(database) {
@@ -122,118 +285,6 @@ on_each_database! {
         scene.upstream.script(|script| script.token = Fault::None);
         timeout(Duration::from_mins(1), others_go_on(&scene, &mine.access_token)).await??;
         assert!(hanging.iter().all(|refresh| !refresh.is_finished()), "all of this went past them");
-        Ok(())
-    }
-
-    /// The database rejects the token response, with an error of its own: the response, which the
-    /// authorization server gives only once, is held until the database accepts it.
-    async fn an_answer_that_the_database_refuses(database) {
-        let scene = Scene::set(database).await?;
-        let session = signed_in(&scene).await?;
-        let store = scene.app.store();
-        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
-        scene.app.clock.advance(3600);
-        let asked = scene.upstream.hits("issued");
-        let using = answered(&scene, &session).await;
-        // However long that takes, the lease holds: nobody else sends the token that is spent.
-        for _ in 0..2 {
-            scene.app.clock.advance(100);
-            let wanted = scene.app.clock.now().plus(100).as_secs();
-            let renewed = async {
-                while store.read(leased_until).await? < wanted {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Ok::<_, StoreError>(())
-            };
-            timeout(Duration::from_secs(20), renewed).await.context("not renewed")??;
-        }
-        // It is offered, and offered again.
-        let before = store.stats().writes;
-        while store.stats().writes < before + 3 && !using.is_finished() {
-            tokio::task::yield_now().await;
-        }
-        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, false)).await?;
-        assert_eq!(using.await??.head.iteration, 2);
-        assert_eq!(scene.upstream.hits("issued"), asked + 1, "one answer");
-        Ok(())
-    }
-
-    /// The authorization server consumes the refresh token and closes the connection without a response: the
-    /// access token is used until it expires. Then the one retry is a replay, for which such a server ends
-    /// the session, and the user has to sign in again.
-    async fn an_answer_that_got_lost(database) {
-        let scene = Scene::set(database).await?;
-        let session = signed_in(&scene).await?;
-        scene.upstream.script(|script| script.token = Fault::HangUp);
-        scene.app.clock.advance(3550);
-        let issued = scene.upstream.hits("issued");
-        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1);
-        assert_eq!(scene.upstream.hits("issued"), issued + 1, "it did what it was asked");
-        scene.upstream.script(|script| script.token = Fault::None);
-        scene.app.clock.advance(50);
-        assert!(prompt(uses(&scene.app, &session).await).is_some());
-        assert_eq!((scene.upstream.hits("issued"), scene.upstream.live_grants()), (issued + 1, 0));
-        Ok(())
-    }
-
-    /// The pause after a failure holds for all servers, grows, is what `Retry-After` says, and ends.
-    async fn a_pause_is_shared(database) {
-        let scene = Scene::set(database).await?;
-        let other = scene.beside(database).await?;
-        let session = signed_in(&scene).await?;
-        scene.app.clock.advance(3600);
-        scene.upstream.script(|script| script.token = Fault::Html);
-        let before = scene.upstream.hits("token");
-        let mut pauses = Vec::new();
-        for tries in 1..=4 {
-            let told = pause(&uses(&scene.app, &session).await);
-            for app in [&scene.app, &other, &scene.app] {
-                assert_eq!(pause(&uses(app, &session).await), told);
-            }
-            assert_eq!(scene.upstream.hits("token") - before, tries, "asked once in each pause");
-            pauses.push(told);
-            scene.app.clock.advance(told - 1);
-            assert_eq!(pause(&uses(&other, &session).await), 1);
-            scene.app.clock.advance(1);
-        }
-        let grown = pauses.iter().zip([2, 4, 8, 16]).all(|(told, least)| (least..=least * 3 / 2).contains(told));
-        assert!(grown, "{pauses:?}");
-        scene.upstream.script(|script| script.token = Fault::Status(503));
-        assert!((32..=48).contains(&pause(&uses(&other, &session).await)), "longer than what the server asks for");
-        scene.app.clock.advance(48);
-        scene.upstream.script(|script| script.token = Fault::None);
-        assert_eq!(uses(&other, &session).await?.head.iteration, 2);
-        scene.app.clock.advance(3600);
-        scene.upstream.script(|script| script.token = Fault::Status(429));
-        assert_eq!(pause(&uses(&scene.app, &session).await), 7, "success ended the row; then Retry-After: 7");
-        Ok(())
-    }
-
-    /// A pause from before the clock was set back has ended; it does not last for hours.
-    async fn a_clock_that_was_set_back(database) {
-        let scene = Scene::set(database).await?;
-        let session = signed_in(&scene).await?;
-        scene.app.clock.advance(6 * 3600);
-        scene.upstream.script(|script| script.token = Fault::Status(503));
-        pause(&uses(&scene.app, &session).await);
-        scene.app.clock.advance(-5 * 3600);
-        scene.upstream.script(|script| script.token = Fault::None);
-        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
-        Ok(())
-    }
-
-    /// `invalid_grant`: over, with the way to sign in again; no second try.
-    async fn a_session_that_is_over(database) {
-        let scene = Scene::set(database).await?;
-        let session = signed_in(&scene).await?;
-        scene.app.clock.advance(3600);
-        scene.upstream.script(|script| script.token = Fault::OAuth("invalid_grant"));
-        let before = scene.upstream.hits("token");
-        let sign_in_url = prompt(uses(&scene.app, &session).await).unwrap();
-        assert!(sign_in_url.starts_with(&scene.app.at("/oauth/authorize?")), "{sign_in_url}");
-        assert!(sign_in_url.contains(&scene.client.client_id), "{sign_in_url}");
-        assert_eq!(prompt(uses(&scene.app, &session).await), None, "a moment later");
-        assert_eq!(scene.upstream.hits("token") - before, 1);
         Ok(())
     }
 
@@ -279,23 +330,6 @@ on_each_database! {
         Ok(())
     }
 
-    /// Where old tokens say less: renewed at the age that the profile names, long before their end.
-    async fn a_token_that_goes_soft(database) {
-        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
-        let tune = |parts: &mut CtxParts| parts.profile.set_max_token_age(Some(1500));
-        let app = TestApp::start_tuned(database, &upstream.environment(), tune).await?;
-        let agent = Agent::default();
-        let client = app.client(&agent).await?;
-        let scene = Scene { app, upstream, agent, client };
-        let session = signed_in(&scene).await?;
-        scene.app.clock.advance(1499);
-        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 1);
-        scene.app.clock.advance(1);
-        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
-        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
-        Ok(())
-    }
-
     /// The directory does not know the account: that may be the directory's mistake, and the session
     /// continues. When it reports the account as deleted for good, the session ends.
     async fn an_account_that_is_not_found(database) {
@@ -321,28 +355,6 @@ on_each_database! {
         let before = scene.upstream.hits("revoke");
         assert!(prompt(uses(&scene.app, &session).await).is_some());
         assert_eq!((scene.upstream.hits("revoke") - before, scene.upstream.live_grants()), (1, 0));
-        Ok(())
-    }
-
-    /// The user signs out during a refresh whose response is slow to be stored: no live tokens are left.
-    async fn signed_out_in_the_middle_of_a_refresh(database) {
-        let scene = Scene::set(database).await?;
-        let session = signed_in(&scene).await?;
-        let store = scene.app.store();
-        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, true)).await?;
-        scene.app.clock.advance(3590);
-        let using = answered(&scene, &session).await;
-        let (id, now) = (session.session_id.clone(), scene.app.clock.now());
-        assert!(store.write::<_, StoreError, _>(move |c| sessions::end_session(c, &id, now)).await?);
-        scene.upstream.script(|script| script.revoke = Fault::Status(503));
-        store.write::<_, StoreError, _>(|c| refuse_token_sets(c, false)).await?;
-        assert!(matches!(using.await?, Err(SessionError::Ended)));
-        scene.app.ctx.settle().await;
-        assert_eq!(scene.upstream.live_grants(), 1, "its server does not take it yet");
-        scene.upstream.script(|script| script.revoke = Fault::None);
-        scene.app.clock.advance(300);
-        revocation::revoke_due(&scene.app.ctx).await?;
-        assert_eq!(scene.upstream.live_grants(), 0);
         Ok(())
     }
 

@@ -213,11 +213,11 @@ on_each_database! {
             }
         });
         let bare = bare.await?;
-        assert_eq!((bare.head.iteration, &bare.tokens.scope), (2, &before.tokens.scope));
-        assert_eq!(bare.tokens.expires_at, None);
-        assert_ne!(bare.tokens.refresh_token, before.tokens.refresh_token, "the new one was kept");
+        assert_eq!((bare.head.iteration, &bare.credentials.scope), (2, &before.credentials.scope));
+        assert_eq!(bare.credentials.expires_at, None);
+        assert_ne!(bare.credentials.refresh_token, before.credentials.refresh_token, "the new one was kept");
         let renewed = keeper::renew_session(&scene.app.ctx, &bare).await?;
-        assert_eq!((renewed.head.iteration, &renewed.tokens.scope), (3, &before.tokens.scope));
+        assert_eq!((renewed.head.iteration, &renewed.credentials.scope), (3, &before.credentials.scope));
         Ok(())
     }
 
@@ -237,7 +237,7 @@ on_each_database! {
                 let live = scene.used(&session).await?;
                 keeper::renew_session(&scene.app.ctx, &live).await?
             };
-            assert_eq!((live.head.iteration, live.tokens.expires_at), (nth, None));
+            assert_eq!((live.head.iteration, live.credentials.expires_at), (nth, None));
             scene.app.clock.advance(60);
             assert_eq!(scene.used(&session).await?.head.iteration, nth, "not again");
         }

@@ -322,7 +322,7 @@ on_each_database! {
         for task in tasks {
             let renewed = task.await??;
             assert_eq!(renewed.head.iteration, 2);
-            assert_ne!(renewed.tokens.access_token, refused.tokens.access_token);
+            assert_ne!(renewed.credentials.access, refused.credentials.access);
         }
         assert_eq!(scene.upstream.hits("token") - before, 1);
         Ok(())

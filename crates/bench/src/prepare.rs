@@ -10,15 +10,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use causeway_domain::authorization::AuthorizationCode;
 use causeway_domain::client::{Client, ClientMetadata};
-use causeway_domain::session::{Cooldown, SessionHead, TokenSet, UpstreamAuth, UpstreamBinding};
+use causeway_domain::session::{
+    AtprotoBinding, Binding, Cooldown, Credentials, DpopBound, SessionHead, UpstreamAccess, UpstreamAuth,
+    UpstreamBinding,
+};
 use causeway_domain::{Clock as _, SystemClock};
 use causeway_jose::EcKey;
 use causeway_store::authorization::codes;
-use causeway_store::clients;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::engine::migrate;
-use causeway_store::sessions;
-use causeway_store::{AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions};
+use causeway_store::{AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions, clients, sessions};
 use causeway_types::secret::Code;
 use causeway_types::{
     BrowserSessionId, CodeVerifier, Did, Handle, PlainToken, Resources, Rng as _, Scope, Secret, SessionKind,
@@ -175,34 +176,36 @@ fn new_grant(
     verifier: &CodeVerifier,
     scope: &str,
 ) -> Result<(SessionHead, AuthorizationCode)> {
-    let now = SystemClock.now();
+    let (now, did) = (SystemClock.now(), new_did()?);
     let session = SessionHead {
         session_id: UpstreamSessionId::issued(&SystemRng, now.into()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
-        did: new_did()?,
-        handle: Some(Handle::parse("alice.example.com")?),
         kind: SessionKind::Device,
         state: SessionState::Active,
         browser_id: BrowserSessionId::new("browser"),
         iteration: 1,
-        upstream: UpstreamBinding {
-            issuer: pds.to_owned(),
-            pds: pds.to_owned(),
-            client_id: UpstreamClientId::new("http://localhost"),
-            auth: UpstreamAuth::None,
-            redirect_uri: "http://127.0.0.1/oauth/atp/callback".to_owned(),
-        },
+        binding: Binding::Atproto(AtprotoBinding {
+            did: did.clone(),
+            handle: Some(Handle::parse("alice.example.com")?),
+            verified_at: now,
+            upstream: UpstreamBinding {
+                issuer: pds.to_owned(),
+                pds: pds.to_owned(),
+                client_id: UpstreamClientId::new("http://localhost"),
+                auth: UpstreamAuth::None,
+                redirect_uri: "http://127.0.0.1/oauth/atp/callback".to_owned(),
+            },
+        }),
         created_at: now,
         last_used_at: now,
-        verified_at: now,
         correlation_id: None,
         cooldown: Cooldown::default(),
     };
     let code = AuthorizationCode {
         code: code.hash(),
         client_id: session.client_id.clone(),
-        did: session.did.clone(),
+        did,
         session_id: session.session_id.clone(),
         session_iteration: session.iteration,
         redirect_uri: REDIRECT_URI.to_owned(),
@@ -227,16 +230,18 @@ fn new_did() -> Result<Did> {
     Ok(Did::parse(&format!("did:plc:{}", name.collect::<String>()))?)
 }
 
-/// Token set whose refresh token is the DID of its user: the loopback PDS stores no state.
-fn token_set(dpop: &EcKey, session: &SessionHead) -> TokenSet {
+/// Credentials whose refresh token is the DID of its user: the loopback PDS stores no state.
+fn token_set(dpop: &EcKey, session: &SessionHead) -> Credentials {
     let now = session.created_at;
-    TokenSet {
-        access_token: Secret::new("upstream-access"),
-        refresh_token: Some(Secret::new(session.did.as_str())),
+    Credentials {
+        access: UpstreamAccess::DpopBound(DpopBound {
+            token: Secret::new("upstream-access"),
+            key: dpop.private_jwk(),
+            jkt: dpop.thumbprint().to_owned(),
+        }),
+        refresh_token: Some(Secret::new(session.subject())),
         created_at: now,
         expires_at: Some(now.plus(LIFETIME_SECONDS)),
-        scope: Scope::atproto(),
-        dpop_key: dpop.private_jwk(),
-        dpop_jkt: dpop.thumbprint().to_owned(),
+        scope: "atproto".to_owned(),
     }
 }

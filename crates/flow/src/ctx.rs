@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
+use causeway_domain::session::ATPROTO;
 use causeway_jose::{DpopNonces, JoseError};
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, OutboundStats};
@@ -38,11 +39,12 @@ use crate::operations::stats::Stats;
 use crate::operations::trace;
 use crate::parts::CtxParts;
 use crate::resource::proof_replay::RecentProofs;
-use crate::upstream::atproto::adapter::AtprotoUpstream;
+use crate::upstream::atproto::adapter::Atproto;
 use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
 use crate::upstream::keeper::single_flight::SingleFlight;
-use crate::upstream::traits::Upstream;
+use crate::upstream::registry::Upstreams;
+use crate::upstream::traits::Kept;
 
 /// How long a caller waits for work that continues without it.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -76,7 +78,7 @@ struct Inner {
     logout_notices: Queues,
     lifecycle: Lifecycle,
     handle_checks: HandleChecks,
-    complaints: Complaints,
+    upstreams: Upstreams,
     node: Node,
     runtime: Handle,
     tasks: TaskTracker,
@@ -111,6 +113,15 @@ impl Ctx {
         let limits = Limits::new(parts.limits);
         let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
         let node = Node::new(&*parts.rng);
+        let atproto: Arc<dyn Kept> = Arc::new(Atproto {
+            client: parts.atproto.clone(),
+            profile: Arc::clone(&parts.profile),
+            clock: Arc::clone(&parts.clock),
+            complaints: Complaints::default(),
+        });
+        let mut kinds = vec![(ATPROTO, atproto)];
+        kinds.extend(parts.upstreams.iter().cloned());
+        let upstreams = Upstreams::new(kinds);
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -132,7 +143,7 @@ impl Ctx {
             logout_notices: Queues::default(),
             lifecycle: Lifecycle::default(),
             handle_checks: HandleChecks::default(),
-            complaints: Complaints::default(),
+            upstreams,
             node,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -192,14 +203,9 @@ impl Ctx {
         &self.0.parts.profile
     }
 
-    /// The upstream of the sessions that the keeper maintains.
-    pub(crate) fn upstream(&self) -> impl Upstream {
-        AtprotoUpstream {
-            client: self.atproto(),
-            profile: self.profile(),
-            clock: &*self.0.parts.clock,
-            complaints: &self.0.complaints,
-        }
+    /// The kinds of provider that sessions are kept at.
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.0.upstreams
     }
 
     /// The policy for requested scopes.

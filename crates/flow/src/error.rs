@@ -1,5 +1,6 @@
 //! The parts that the errors of all flows share.
 
+use causeway_domain::session::OtherKind;
 use causeway_jose::JoseError;
 use causeway_store::StoreError;
 
@@ -15,6 +16,9 @@ pub enum Internal {
     /// Two rows that must agree do not.
     #[error("inconsistent: {0}")]
     Inconsistent(&'static str),
+    /// The session or its credentials are of a kind that this operation cannot have.
+    #[error(transparent)]
+    OtherKind(#[from] OtherKind),
     /// Work takes longer than a caller can be kept waiting. It continues.
     #[error("the work continues after the caller stopped waiting")]
     Slow,

@@ -14,6 +14,7 @@ use causeway_types::{Resource, Rng, Scope};
 use crate::client::registration::RegistrationPolicy;
 use crate::operations::limits::RateLimits;
 use crate::upstream::atproto::profile::UpstreamProfile;
+use crate::upstream::traits::Kept;
 
 /// The parts that a server is composed of.
 #[derive(Debug)]
@@ -33,7 +34,9 @@ pub struct CtxParts {
     /// Our issuer identifier: an origin.
     pub issuer: String,
     /// Our client identity at authorization servers.
-    pub profile: UpstreamProfile,
+    pub profile: Arc<UpstreamProfile>,
+    /// The kinds of provider besides AT Protocol servers that sessions are kept at, by name.
+    pub upstreams: Vec<(&'static str, Arc<dyn Kept>)>,
     /// The maximum scope that we declare to authorization servers.
     pub max_scope: Scope,
     /// The policy for client registration.

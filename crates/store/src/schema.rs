@@ -200,17 +200,20 @@ diesel::table! {
         session_id -> Text,
         tenant_id -> Text,
         client_id -> Text,
-        did -> Text,
+        provider -> Text,
+        did -> Nullable<Text>,
         handle -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        binding -> Nullable<Text>,
         session_kind -> Text,
         state -> Text,
         browser_id -> Text,
         iteration -> BigInt,
-        issuer -> Text,
-        pds -> Text,
-        upstream_client_id -> Text,
-        upstream_auth -> Text,
-        upstream_redirect_uri -> Text,
+        issuer -> Nullable<Text>,
+        pds -> Nullable<Text>,
+        upstream_client_id -> Nullable<Text>,
+        upstream_auth -> Nullable<Text>,
+        upstream_redirect_uri -> Nullable<Text>,
         created_at -> BigInt,
         last_used_at -> BigInt,
         ended_at -> Nullable<BigInt>,
@@ -228,6 +231,17 @@ diesel::table! {
         prompted_at -> Nullable<BigInt>,
         correlation_id -> Nullable<Text>,
         redirect_origin -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    upstream_credential (session_id) {
+        session_id -> Text,
+        iteration -> BigInt,
+        payload -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        granted_scope -> Text,
     }
 }
 

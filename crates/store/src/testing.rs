@@ -428,13 +428,14 @@ pub fn raise_floor(c: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(c.batch_execute("UPDATE schema_floor SET version = '20991231000000'")?)
 }
 
-/// Makes the database refuse new token sets, with an error message unknown to the store, or accept them
-/// again.
+/// Makes the database refuse new credentials of sessions, with an error message unknown to the store, or accept
+/// them again.
 ///
 /// # Errors
 /// [`StoreError`] when a statement fails.
 pub fn refuse_token_sets(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
-    refuse_rows(c, "oauth_atp_session", refused)
+    refuse_rows(c, "oauth_atp_session", refused)?;
+    refuse_rows(c, "upstream_credential", refused)
 }
 
 /// Makes the database refuse new rows of the audit log, or accept them again.
@@ -448,9 +449,9 @@ pub fn refuse_audit_events(c: &mut AnyConnection, refused: bool) -> Result<(), S
 fn refuse_rows(c: &mut AnyConnection, table: &str, refused: bool) -> Result<(), StoreError> {
     let statements = match (&*c, refused) {
         (AnyConnection::Sqlite(_), true) => format!(
-            "CREATE TRIGGER refused BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'not today'); END"
+            "CREATE TRIGGER refused_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'not today'); END"
         ),
-        (AnyConnection::Sqlite(_), false) => "DROP TRIGGER refused".to_owned(),
+        (AnyConnection::Sqlite(_), false) => format!("DROP TRIGGER refused_{table}"),
         (AnyConnection::Postgres(_), true) => format!(
             "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '53100'; END $$;
@@ -495,7 +496,8 @@ pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
         ("oauth_auth_request", &["session_id", "state", "browser_id"]),
         ("oauth_atp_request", &["oauth_state", "nonce", "pkce_verifier", "dpop_private_key"]),
         ("oauth_atp_session", &["dpop_key", "access_token", "refresh_token"]),
-        ("upstream_session", &["session_id", "browser_id", "upstream_auth"]),
+        ("upstream_session", &["session_id", "browser_id", "upstream_auth", "subject", "binding"]),
+        ("upstream_credential", &["payload", "granted_scope"]),
         ("account_proof", &["proof_id", "browser_id", "did", "handle"]),
         ("audit_event", &["client_id", "did", "session_id", "request_id", "correlation_id", "details"]),
         ("event_subscription", &["client_id", "webhook_url", "webhook_secret"]),

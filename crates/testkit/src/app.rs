@@ -13,6 +13,7 @@ use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::operations::limits::RateLimits;
 use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::dpop::ProofRequest;
+use causeway_flow::upstream::traits::Kept;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_store::Store;
@@ -22,6 +23,7 @@ use causeway_store::testing::{self, TestDatabase};
 use causeway_types::{PlainToken, Scope, Secret, SystemRng, TokenType};
 use url::Url;
 
+use crate::bearer::{BEARER, BearerProvider};
 use crate::clock::MockClock;
 
 /// Where a server under test finds accounts.
@@ -46,6 +48,8 @@ pub struct TestApp {
     pub clock: MockClock,
     /// Its key ring.
     pub ring: Arc<EncryptionKeyRing>,
+    /// The other kind of provider that it keeps sessions at.
+    pub provider: Arc<BearerProvider>,
     handle: ServerHandle,
 }
 
@@ -103,7 +107,7 @@ impl TestApp {
             let shared = UpstreamClient::Shared;
             let profile =
                 UpstreamProfile::confidential(issuer, shared, max_scope, store, ring, &**clock).await?;
-            parts.profile = profile;
+            parts.profile = Arc::new(profile);
             Ok(())
         };
         Self::run(database, environment, clock, ring, None, tune).await
@@ -147,6 +151,8 @@ impl TestApp {
             plc_url: Url::parse(&environment.plc_url)?,
             handle_resolver: Some(Url::parse(&environment.handle_resolver)?),
         };
+        let provider = BearerProvider::new(environment, clock.clone());
+        let kept: Arc<dyn Kept> = provider.clone();
         let mut parts = CtxParts {
             store,
             ring: Arc::clone(&ring),
@@ -155,7 +161,8 @@ impl TestApp {
             clock: Arc::new(clock.clone()),
             rng: random,
             issuer: issuer.clone(),
-            profile: UpstreamProfile::loopback(&issuer),
+            profile: Arc::new(UpstreamProfile::loopback(&issuer)),
+            upstreams: vec![(BEARER, kept)],
             max_scope: scope,
             registration: RegistrationPolicy::Open,
             client_documents: true,
@@ -180,7 +187,7 @@ impl TestApp {
         let server = causeway_api::serve(listener, ctx.clone(), api)?;
         let handle = server.handle();
         tokio::spawn(server);
-        Ok(Self { issuer, ctx, clock, ring, handle })
+        Ok(Self { issuer, ctx, clock, ring, provider, handle })
     }
 
     /// Its store.

@@ -4,6 +4,7 @@
 
 mod agent;
 mod app;
+mod bearer;
 mod binary;
 mod client;
 mod clock;
@@ -17,6 +18,7 @@ mod upstream;
 
 pub use agent::{Agent, Answer};
 pub use app::{Environment, TestApp, strict_outbound};
+pub use bearer::{BEARER, BearerProvider};
 pub use binary::Causeway;
 pub use causeway_store::testing::TestDatabase;
 pub use client::{Authorization, OauthClient, Tokens, decide};

@@ -58,6 +58,9 @@ struct State {
 /// Name under which the session is stored among the parameters of its request.
 const SESSION: &str = "session";
 
+/// Token endpoint that requires no proof.
+const BEARER_TOKEN: &str = "/bearer/token";
+
 /// Error that closes a connection.
 #[derive(Debug, thiserror::Error)]
 #[error("broken on purpose")]
@@ -101,6 +104,7 @@ impl ScriptedUpstream {
                 .route("/oauth/par", web::post().to(par))
                 .route("/oauth/authorize", web::get().to(authorize))
                 .route("/oauth/token", web::post().to(grants::token))
+                .route(BEARER_TOKEN, web::post().to(grants::token))
                 .route("/oauth/revoke", web::post().to(grants::revoke))
                 .route("/xrpc/{nsid}", web::route().to(xrpc::call))
                 .route("/{did}", web::get().to(did_document))
@@ -147,6 +151,18 @@ impl ScriptedUpstream {
     /// The parameters of the last pushed request, refused or not.
     pub fn last_pushed(&self) -> BTreeMap<String, String> {
         self.state().last_pushed.clone()
+    }
+
+    /// Grants access to a user; returns an access token and a refresh token.
+    pub fn grant(&self, user: &str) -> (String, String) {
+        let mut state = self.state();
+        let (access, refresh) = (random("upstream-access-"), random("refresh-"));
+        state.secrets.extend([access.clone(), refresh.clone()]);
+        state.access.insert(access.clone(), refresh.clone());
+        state.issued.insert(access.clone(), refresh.clone());
+        let of = [("sub", user.to_owned()), ("scope", "read".to_owned()), (SESSION, random("session-"))];
+        state.grants.insert(refresh.clone(), of.map(|(name, value)| (name.to_owned(), value)).into());
+        (access, refresh)
     }
 
     /// Number of refresh tokens that are still valid.

@@ -1,6 +1,6 @@
 //! Bodies of the operator's API.
 
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{OtherKind, SessionHead};
 use causeway_flow::operations::admin::IssuerKey;
 use causeway_store::operations::audit::{Actor, AuditEvent};
 use causeway_types::{
@@ -71,22 +71,26 @@ pub(crate) struct AdminSession<'a> {
 
 impl<'a> AdminSession<'a> {
     /// A session as it is at `now`.
-    pub(crate) fn at(head: &'a SessionHead, now: Timestamp) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`OtherKind`]: it is not at an AT Protocol server.
+    pub(crate) fn at(head: &'a SessionHead, now: Timestamp) -> Result<Self, OtherKind> {
+        let account = head.atproto()?;
+        Ok(Self {
             session_id: &head.session_id,
             session_kind: head.kind,
             session_state: head.state_at(now),
             head_iteration: head.iteration,
-            did: &head.did,
-            handle: head.handle_at(now),
+            did: &account.did,
+            handle: account.handle_at(now),
             client_id: &head.client_id,
-            pds: &head.upstream.pds,
-            issuer: &head.upstream.issuer,
+            pds: &account.upstream.pds,
+            issuer: &account.upstream.issuer,
             correlation_id: head.correlation_id.as_ref(),
             created_at: head.created_at,
             last_used_at: head.last_used_at,
             session_expires_at: head.idle_end(),
-        }
+        })
     }
 }
 

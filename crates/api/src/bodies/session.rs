@@ -95,7 +95,8 @@ pub(crate) struct ExportedSession<'a> {
     /// The thumbprint of the key that it is bound to.
     pub(crate) dpop_jkt: &'a str,
     /// The scope that the PDS granted.
-    pub(crate) scope: &'a Scope,
+    #[schemars(with = "Scope")]
+    pub(crate) scope: &'a str,
     /// Unix time at which the token expires.
     pub(crate) expires_at: Option<i64>,
     /// Seconds until then.

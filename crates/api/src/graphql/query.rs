@@ -31,7 +31,7 @@ impl Query {
     /// The user, and the session behind the token.
     async fn viewer(&self, context: &Context<'_>) -> Result<Viewer> {
         let repository = repository(context)?;
-        Ok(Viewer::of(&session::view(repository.ctx(), repository.bearer(), None).await))
+        Ok(Viewer::of(&session::view(repository.ctx(), repository.bearer(), None).await)?)
     }
 
     /// One record.

@@ -1,7 +1,9 @@
 //! Inputs and results, with the names of the lexicons.
 
-use async_graphql::{InputObject, InputValueError, InputValueResult, OneofObject, Scalar, ScalarType};
-use async_graphql::{SimpleObject, Value};
+use async_graphql::{
+    InputObject, InputValueError, InputValueResult, OneofObject, Scalar, ScalarType, SimpleObject, Value,
+};
+use causeway_domain::session::OtherKind;
 use causeway_flow::upstream::relay::raw_json::RawJson;
 use causeway_flow::upstream::session::SessionView;
 use causeway_types::{Did, Handle};
@@ -59,12 +61,13 @@ pub(super) struct Session {
 }
 
 impl Viewer {
-    pub(super) fn of(view: &SessionView) -> Self {
+    pub(super) fn of(view: &SessionView) -> Result<Self, OtherKind> {
         let head = &view.head;
-        Self {
-            did: Did::as_str(&head.did).to_owned(),
+        let account = head.atproto()?;
+        Ok(Self {
+            did: Did::as_str(&account.did).to_owned(),
             handle: view.handle.as_ref().map(|handle| Handle::as_str(handle).to_owned()),
-            pds: head.upstream.pds.clone(),
+            pds: account.upstream.pds.clone(),
             session: Session {
                 session_id: head.session_id.as_str().to_owned(),
                 session_kind: head.kind.as_str(),
@@ -75,7 +78,7 @@ impl Viewer {
                 token_expires_at: UnixTime(view.token_expires_at.as_secs()),
                 session_expires_at: head.idle_end().map(|end| UnixTime(end.as_secs())),
             },
-        }
+        })
     }
 }
 

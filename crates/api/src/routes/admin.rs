@@ -201,14 +201,16 @@ async fn list_sessions(req: HttpRequest, state: Data<AppState>) -> Answered {
     };
     let sessions = admin::list_sessions(&state.ctx, wanted, page(params)?).await?;
     let now = state.ctx.now();
-    let shown = sessions.items.iter().map(|head| AdminSession::at(head, now)).collect();
+    let shown = sessions.items.iter().filter_map(|head| AdminSession::at(head, now).ok()).collect();
     Ok(ok(&AdminSessions { sessions: shown, next: sessions.next.as_deref() }))
 }
 
 async fn show_session(req: HttpRequest, state: Data<AppState>, id: Path<String>) -> Answered {
     require_operator(&req, &state)?;
     let found = admin::find_session(&state.ctx, &UpstreamSessionId::new(id.into_inner())).await?;
-    Ok(ok(&AdminSession::at(&found.ok_or_else(|| gone("session"))?, state.ctx.now())))
+    let head = found.ok_or_else(|| gone("session"))?;
+    let shown = AdminSession::at(&head, state.ctx.now()).map_err(|_| gone("session"))?;
+    Ok(ok(&shown))
 }
 
 /// Ends a session; repeating the request succeeds without effect.

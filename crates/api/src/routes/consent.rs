@@ -36,9 +36,9 @@ pub(crate) async fn get(req: HttpRequest, state: Data<AppState>) -> Result<HttpR
             Some(_) => client_name(&view.client),
             None => view.client.client_name,
         },
-        handle: view.session.handle.map(|handle| handle.to_string()),
-        did: view.session.did.to_string(),
-        pds_host: host_of(&view.session.upstream.pds),
+        handle: view.account.handle.map(|handle| handle.to_string()),
+        did: view.account.did.to_string(),
+        pds_host: host_of(&view.account.upstream.pds),
         scopes: AskedScopes::new(
             request::lang(),
             &view.scope,

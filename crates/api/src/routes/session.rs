@@ -4,6 +4,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use causeway_flow::Internal;
 use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::{self, SessionView};
 use causeway_types::Timestamp;
@@ -17,14 +18,14 @@ use crate::state::AppState;
 
 pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let answer = answer(&session::view(&state.ctx, &bearer, None).await);
+    let answer = answer(&session::view(&state.ctx, &bearer, None).await)?;
     Ok(with_nonce(Ok(answer), bearer.dpop_nonce))
 }
 
 pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
     let outcome = match keeper::refresh_upstream(&state.ctx, &bearer).await {
-        Ok(head) => Ok(answer(&session::view(&state.ctx, &bearer, Some(head)).await)),
+        Ok(head) => Ok(answer(&session::view(&state.ctx, &bearer, Some(head)).await)?),
         Err(error) => Err(error),
     };
     Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
@@ -33,16 +34,17 @@ pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<H
 /// For an app whose user has just asked to sign in again: unlike the errors of calls, it always has the URL.
 pub(crate) async fn sign_in(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let prompt = SignInPrompt { sign_in_url: session::prompt(&state.ctx, &bearer) };
+    let prompt = SignInPrompt { sign_in_url: session::prompt(&state.ctx, &bearer)? };
     Ok(with_nonce(Ok(json_no_store(StatusCode::OK, &prompt)), bearer.dpop_nonce))
 }
 
-fn answer(view: &SessionView) -> HttpResponse {
+fn answer(view: &SessionView) -> Result<HttpResponse, Internal> {
     let head = &view.head;
+    let account = head.atproto()?;
     let body = Session {
-        sub: &head.did,
+        sub: &account.did,
         handle: view.handle.as_ref(),
-        pds: &head.upstream.pds,
+        pds: &account.upstream.pds,
         session_id: head.session_id.as_str(),
         session_iteration: view.session_iteration,
         head_iteration: head.iteration,
@@ -53,5 +55,5 @@ fn answer(view: &SessionView) -> HttpResponse {
         token_expires_at: view.token_expires_at.as_secs(),
         session_expires_at: head.idle_end().map(Timestamp::as_secs),
     };
-    json_no_store(StatusCode::OK, &body)
+    Ok(json_no_store(StatusCode::OK, &body))
 }

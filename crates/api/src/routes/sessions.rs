@@ -32,22 +32,23 @@ pub(crate) async fn find(
         Ok(found) => handles::shown(&state.ctx, &found.head).await,
         Err(_) => None,
     };
-    let outcome = found.map(|found| {
+    let outcome = found.and_then(|found| {
         let head = &found.head;
+        let account = head.atproto()?;
         let body = FoundSession {
             session_id: head.session_id.as_str(),
             session_kind: head.kind,
             session_state: head.state_at(state.ctx.now()),
             fingerprint: head.fingerprint(),
-            sub: &head.did,
+            sub: &account.did,
             handle: handle.as_ref(),
-            pds: &head.upstream.pds,
+            pds: &account.upstream.pds,
             scope: &found.granted,
             head_iteration: head.iteration,
             last_used_at: head.last_used_at.as_secs(),
             session_expires_at: head.idle_end().map(Timestamp::as_secs),
         };
-        json_no_store(StatusCode::OK, &body)
+        Ok(json_no_store(StatusCode::OK, &body))
     });
     Ok(with_nonce(outcome.map_err(ApiError::from), authenticated.dpop_nonce))
 }
@@ -65,23 +66,24 @@ pub(crate) async fn show(
         Ok(live) => handles::shown(&state.ctx, &live.head).await,
         Err(_) => None,
     };
-    let outcome = live.map(|live| {
-        let (head, tokens) = (&live.head, &live.tokens);
+    let outcome = live.and_then(|live| {
+        let (head, credentials) = (&live.head, &live.credentials);
+        let (account, bound) = (head.atproto()?, credentials.dpop_bound()?);
         let body = ExportedSession {
             session_id: head.session_id.as_str(),
             session_kind: head.kind,
-            sub: &head.did,
+            sub: &account.did,
             handle: handle.as_ref(),
-            pds: &head.upstream.pds,
+            pds: &account.upstream.pds,
             head_iteration: head.iteration,
-            access_token: tokens.access_token.expose(),
+            access_token: bound.token.expose(),
             token_type: "DPoP",
-            dpop_jkt: &tokens.dpop_jkt,
-            scope: &tokens.scope,
-            expires_at: tokens.expires_at.map(Timestamp::as_secs),
-            expires_in: tokens.expires_at.map(|end| end.since(state.ctx.now())),
+            dpop_jkt: &bound.jkt,
+            scope: &credentials.scope,
+            expires_at: credentials.expires_at.map(Timestamp::as_secs),
+            expires_in: credentials.expires_at.map(|end| end.since(state.ctx.now())),
         };
-        json_no_store(StatusCode::OK, &body)
+        Ok(json_no_store(StatusCode::OK, &body))
     });
     Ok(with_nonce(outcome.map_err(ApiError::from), authenticated.dpop_nonce))
 }

@@ -1,48 +1,25 @@
-//! When an upstream token set is renewed, and how long to wait after a refresh that failed.
+//! How urgent a refresh is, and how long to wait after one that failed.
 
 use std::time::Duration;
 
 use causeway_types::Timestamp;
 
-use super::{TokenSet, UpstreamAuth};
 use crate::backoff::Backoff;
 
-/// The maximum number of seconds before its end at which an access token is renewed.
-const MARGIN_SECONDS: i64 = 60;
-/// A token that lives shorter than ten times that is renewed in the last tenth of its life.
-const MARGIN_SHARE: i64 = 10;
 /// The pauses that we choose after refreshes that failed.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
 /// The longest pause that a server may request (`Retry-After`), in seconds.
 const LONGEST_WISH_SECONDS: i64 = 3600;
 /// How far the clocks of servers on one database may be apart, in seconds.
 const CLOCKS_DIFFER_SECONDS: i64 = 300;
-/// Seconds for which a binding that was verified serves while it cannot be looked up again.
-pub const VERIFIED_SECONDS: i64 = 86_400;
-
-/// Seconds after which a handle that was verified is looked up again when it is used.
-pub const HANDLE_SECONDS: i64 = 3600;
 /// Seconds of continuously refused refreshes, for whatever reason, after which a session ends.
 pub const REFUSED_SECONDS: i64 = 7 * 86_400;
 
-/// Seconds after which an unused background session is refreshed. The bound is how long a PDS lets a refresh
-/// token go unused: a public client's for two weeks, a confidential client's for three months.
-const KEEP_PUBLIC_SECONDS: i64 = 86_400;
-const KEEP_CONFIDENTIAL_SECONDS: i64 = 7 * 86_400;
 /// The minimum number of seconds until a refresh that no request waits for is tried again.
 const KEEP_RETRY_SECONDS: i64 = 60;
 
-/// When a background session that was refreshed at `now` is refreshed again although it is unused; up to a
-/// quarter sooner at random (`jitter`), so that sessions that began together do not stay together.
-pub fn keep_alive_at(auth: &UpstreamAuth, now: Timestamp, jitter: u8) -> Timestamp {
-    let period = match auth {
-        UpstreamAuth::None => KEEP_PUBLIC_SECONDS,
-        UpstreamAuth::PrivateKeyJwt { .. } => KEEP_CONFIDENTIAL_SECONDS,
-    };
-    now.plus(period - period * i64::from(jitter) / 1024)
-}
-
-/// When that is tried again after a failure: when the pause ends, later by up to a quarter at random.
+/// When the refresh of an unused session is tried again after a failure: when the pause ends, later by up to a
+/// quarter at random.
 pub fn keep_alive_again_at(now: Timestamp, pause: u64, jitter: u8) -> Timestamp {
     let pause = i64::try_from(pause).unwrap_or(i64::MAX).clamp(KEEP_RETRY_SECONDS, LONGEST_WISH_SECONDS);
     now.plus(pause + pause * i64::from(jitter) / 1024)
@@ -57,23 +34,6 @@ pub enum Due {
     Soon,
     /// Yes: it has expired.
     Spent,
-}
-
-impl TokenSet {
-    /// Whether this set is to be renewed before it is used at `now`: in the last minute or tenth of its life,
-    /// whichever is shorter, or when it is `max_age` seconds old.
-    pub fn due_at(&self, now: Timestamp, max_age: Option<i64>) -> Due {
-        if let Some(end) = self.expires_at {
-            let left = end.since(now);
-            if left <= 0 {
-                return Due::Spent;
-            }
-            if left <= MARGIN_SECONDS.min(end.since(self.created_at) / MARGIN_SHARE) {
-                return Due::Soon;
-            }
-        }
-        if max_age.is_some_and(|age| now.since(self.created_at) >= age) { Due::Soon } else { Due::No }
-    }
 }
 
 /// The pause after refreshes that failed. All processes share it.
@@ -113,47 +73,10 @@ impl Cooldown {
 
 #[cfg(test)]
 mod tests {
-    use causeway_types::{Scope, Secret};
-
     use super::*;
 
-    fn set(life: Option<i64>) -> TokenSet {
-        TokenSet {
-            access_token: Secret::new("a"),
-            refresh_token: None,
-            created_at: Timestamp(1000),
-            expires_at: life.map(|life| Timestamp(1000 + life)),
-            scope: Scope::atproto(),
-            dpop_key: Secret::new("k"),
-            dpop_jkt: "jkt".to_owned(),
-        }
-    }
-
     #[test]
-    fn renewed_in_the_last_minute_or_tenth() {
-        let due = |life, age: i64| set(Some(life)).due_at(Timestamp(1000 + age), None);
-        assert_eq!((due(3600, 3539), due(3600, 3540)), (Due::No, Due::Soon));
-        assert_eq!((due(3600, 3599), due(3600, 3600)), (Due::Soon, Due::Spent));
-        assert_eq!((due(100, 89), due(100, 90), due(100, 100)), (Due::No, Due::Soon, Due::Spent));
-        assert_eq!((due(5, 4), due(5, 5)), (Due::No, Due::Spent), "a tenth of 5 s is nothing");
-        assert_eq!(set(None).due_at(Timestamp(9_999_999), None), Due::No);
-    }
-
-    #[test]
-    fn renewed_before_it_goes_soft() {
-        let due = |life, age: i64| set(life).due_at(Timestamp(1000 + age), Some(1500));
-        assert_eq!((due(Some(3600), 1499), due(Some(3600), 1500)), (Due::No, Due::Soon));
-        assert_eq!((due(None, 1499), due(None, 1500)), (Due::No, Due::Soon));
-        assert_eq!(due(Some(100), 2000), Due::Spent);
-    }
-
-    #[test]
-    fn kept_alive_long_before_the_refresh_token_ages_out() {
-        const DAY: i64 = 86_400;
-        let confidential = UpstreamAuth::PrivateKeyJwt { kid: "k".to_owned() };
-        let after = |auth, jitter| keep_alive_at(auth, Timestamp(1000), jitter).since(Timestamp(1000));
-        assert_eq!((after(&UpstreamAuth::None, 0), after(&confidential, 0)), (DAY, 7 * DAY));
-        assert_eq!(after(&UpstreamAuth::None, 255), DAY - DAY * 255 / 1024);
+    fn tried_again_when_the_pause_ends() {
         let again =
             |pause, jitter| keep_alive_again_at(Timestamp(1000), pause, jitter).since(Timestamp(1000));
         assert_eq!((again(2, 0), again(400, 0), again(u64::MAX, 0)), (60, 400, 3600));

@@ -7,12 +7,10 @@
 pub mod proof;
 
 use causeway_domain::client::Client;
-use causeway_domain::session::{AccountProof, AccountSession, SessionHead};
-use causeway_store::AnyConnection;
-use causeway_store::clients;
+use causeway_domain::session::{AccountProof, AccountSession, OtherKind, SessionHead};
 use causeway_store::operations::audit::{Actor, insert_audit_event};
-use causeway_store::sessions;
-use causeway_store::sessions::account_proofs;
+use causeway_store::sessions::{self, account_proofs};
+use causeway_store::{AnyConnection, clients};
 use causeway_types::{
     BrowserSessionId, ClientId, Did, Handle, SessionKind, TenantId, Timestamp, UpstreamSessionId,
 };
@@ -91,7 +89,7 @@ pub async fn view(ctx: &Ctx, browser: &BrowserSessionId) -> Result<Vec<AccountGr
                 }
             }
             for session in sessions::list_live_sessions_of_browser(c, &tenant, &browser, now)? {
-                put(&mut groups, session);
+                put(&mut groups, session)?;
             }
             name_clients(c, &tenant, &mut groups)?;
             Ok::<_, Internal>(groups)
@@ -105,7 +103,8 @@ pub async fn view(ctx: &Ctx, browser: &BrowserSessionId) -> Result<Vec<AccountGr
 async fn name_accounts(ctx: &Ctx, groups: &mut [AccountGroup]) {
     join_all(groups.iter_mut().filter(|group| group.proven_until.is_none()).map(async |group| {
         let heads = group.sessions.iter().map(|line| &line.session.head);
-        if let Some(latest) = heads.max_by_key(|head| head.verified_at) {
+        let verified_at = |head: &&SessionHead| head.atproto().map(|account| account.verified_at).ok();
+        if let Some(latest) = heads.max_by_key(verified_at) {
             group.handle = handles::shown(ctx, latest).await;
         }
     }))
@@ -127,15 +126,15 @@ fn proven_group(proof: AccountProof, all: Vec<AccountSession>, browser: &Browser
 
 /// Adds a session of this browser to its account, unless the account is proven and shows it already. The
 /// handle is set later ([`name_accounts`]).
-fn put(groups: &mut Vec<AccountGroup>, session: AccountSession) {
-    let head = &session.head;
-    let did = head.did.clone();
+fn put(groups: &mut Vec<AccountGroup>, session: AccountSession) -> Result<(), OtherKind> {
+    let did = session.head.atproto()?.did.clone();
     let line = AccountEntry { session, client: None, began_here: true };
     match groups.iter_mut().find(|group| group.did == did) {
         Some(group) if group.proven_until.is_some() => {}
         Some(group) => group.sessions.push(line),
         None => groups.push(AccountGroup { did, handle: None, proven_until: None, sessions: vec![line] }),
     }
+    Ok(())
 }
 
 fn name_clients(
@@ -171,8 +170,9 @@ pub async fn known_accounts(
         })
         .await?;
     let mut groups = Vec::new();
-    let here = live.into_iter().filter(|session| session.head.kind == SessionKind::Device);
-    here.for_each(|session| put(&mut groups, session));
+    for session in live.into_iter().filter(|session| session.head.kind == SessionKind::Device) {
+        put(&mut groups, session)?;
+    }
     name_accounts(ctx, &mut groups).await;
     Ok(groups.into_iter().map(|group| (group.did, group.handle)).collect())
 }
@@ -219,7 +219,7 @@ fn may_end(
     browser: &BrowserSessionId,
     now: Timestamp,
 ) -> Result<bool, Internal> {
-    Ok(head.browser_id == *browser || is_proven(c, &head.tenant_id, browser, &head.did, now)?)
+    Ok(head.browser_id == *browser || is_proven(c, &head.tenant_id, browser, &head.atproto()?.did, now)?)
 }
 
 fn is_proven(

@@ -94,12 +94,13 @@ pub(crate) fn store(
     request: &AuthRequestId,
     head: &SessionHead,
 ) -> Result<(), Internal> {
+    let account = head.atproto()?;
     let proof = AccountProof {
         id: id.clone(),
         tenant_id: head.tenant_id.clone(),
         browser_id: head.browser_id.clone(),
-        did: head.did.clone(),
-        handle: head.handle.clone(),
+        did: account.did.clone(),
+        handle: account.handle.clone(),
         created_at: head.created_at,
         expires_at: head.created_at.plus(ACCOUNT_PROOF_SECONDS),
     };

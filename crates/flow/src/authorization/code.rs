@@ -1,7 +1,7 @@
 //! Authorization codes.
 
 use causeway_domain::authorization::{AuthRequest, AuthorizationCode, CODE_SECONDS};
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{OtherKind, SessionHead};
 use causeway_types::secret::Code;
 use causeway_types::{Scope, Timestamp, TokenHash};
 
@@ -12,11 +12,11 @@ pub(crate) fn new_code(
     scope: Scope,
     code: TokenHash<Code>,
     now: Timestamp,
-) -> AuthorizationCode {
-    AuthorizationCode {
+) -> Result<AuthorizationCode, OtherKind> {
+    Ok(AuthorizationCode {
         code,
         client_id: request.client_id.clone(),
-        did: session.did.clone(),
+        did: session.atproto()?.did.clone(),
         session_id: session.session_id.clone(),
         session_iteration: session.iteration,
         redirect_uri: request.redirect_uri.clone(),
@@ -28,5 +28,5 @@ pub(crate) fn new_code(
         created_at: now,
         expires_at: now.plus(CODE_SECONDS),
         used_at: None,
-    }
+    })
 }

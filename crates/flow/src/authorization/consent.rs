@@ -3,18 +3,14 @@
 use causeway_domain::authorization::device::{DeviceGrant, DeviceStage};
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage, CODE_SECONDS};
 use causeway_domain::client::Client;
-use causeway_domain::session::{SessionHead, keep_alive_at};
+use causeway_domain::session::{AtprotoBinding, OtherKind, SessionHead};
 use causeway_store::AnyConnection;
-use causeway_store::authorization::auth_requests;
-use causeway_store::authorization::codes;
-use causeway_store::authorization::device_codes;
-use causeway_store::authorization::par;
+use causeway_store::authorization::{auth_requests, codes, device_codes, par};
 use causeway_store::clients;
 use causeway_store::clients::consents::{self, Agreement};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
-use causeway_store::sessions;
-use causeway_store::sessions::upkeep;
+use causeway_store::sessions::{self, upkeep};
 use causeway_types::secret::{Code, PlainToken};
 use causeway_types::{
     AuthRequestId, BrowserSessionId, ErrorCode, Scope, SessionKind, SessionState, Timestamp,
@@ -23,14 +19,12 @@ use causeway_types::{
 use futures_util::future::join_all;
 
 use crate::authorization::code::new_code;
-use crate::authorization::pending;
-use crate::authorization::remembered;
 use crate::authorization::response::ClientAnswer;
-use crate::authorization::scopes;
+use crate::authorization::{pending, remembered, scopes};
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::operations::audit;
-use crate::operations::trace;
+use crate::operations::{audit, trace};
+use crate::upstream::atproto::adapter::granted_scope;
 use crate::upstream::revocation;
 
 /// The contents of the consent page.
@@ -40,8 +34,8 @@ pub struct ConsentView {
     pub request: AuthRequest,
     /// The client that asks.
     pub client: Client,
-    /// The pending session: the user's account and its servers.
-    pub session: SessionHead,
+    /// The user's account and its servers.
+    pub account: AtprotoBinding,
     /// The scope that would be granted: the requested one, as far as the authorization server granted it.
     pub scope: Scope,
     /// The scope that the authorization server granted, including the contents of permission sets.
@@ -77,6 +71,12 @@ pub enum ConsentError {
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+impl From<OtherKind> for ConsentError {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
+    }
 }
 
 impl From<causeway_store::StoreError> for ConsentError {
@@ -122,7 +122,7 @@ pub async fn view(
             Ok::<_, ConsentError>(ConsentView {
                 request,
                 client,
-                session,
+                account: session.atproto()?.clone(),
                 scope,
                 upstream_scope,
                 may_remember,
@@ -203,7 +203,7 @@ async fn allow(
 ) -> Result<Option<ClientAnswer>, ConsentError> {
     let now = ctx.now();
     let code = PlainToken::<Code>::issued(ctx.rng(), ctx.unix_millis());
-    let (ring, hash, jitter) = (ctx.ring(), code.hash(), ctx.jitter());
+    let (ring, hash, jitter, detached) = (ctx.ring(), code.hash(), ctx.jitter(), ctx.clone());
     let answer = answer_to(ctx, &request, &code);
     let event = audit::event(ctx, Actor::User, "consent", "granted");
     let ended = audit::event(ctx, Actor::User, "revocation", "superseded");
@@ -235,16 +235,19 @@ async fn allow(
                 insert_audit_event(c, &AuditEvent { session_id: Some(before.clone()), ..ended })?;
             }
             if session.kind == SessionKind::Background {
-                let due = keep_alive_at(&session.upstream.auth, now, jitter);
-                upkeep::schedule_refresh(c, &session_id, due)?;
+                let policy = detached.upstreams().of(&session)?.policy(&session);
+                if let Some(due) = policy.keep_alive_at(now, jitter) {
+                    upkeep::schedule_refresh(c, &session_id, due)?;
+                }
             }
             if let Some(device_code) = &request.device_code {
+                let did = session.atproto()?.did.clone();
                 let (session_id, session_iteration) = (session.session_id, session.iteration);
-                let grant = DeviceGrant { did: session.did, session_id, session_iteration, scope };
+                let grant = DeviceGrant { did, session_id, session_iteration, scope };
                 let approved = device_codes::approve_device_code(c, device_code, &request.id, &grant, now)?;
                 return if approved { Ok(Some(superseded)) } else { Err(ConsentError::Gone) };
             }
-            codes::insert_code(c, &new_code(&request, &session, scope, hash.clone(), now))?;
+            codes::insert_code(c, &new_code(&request, &session, scope, hash.clone(), now)?)?;
             if let Some(uri) = &request.request_uri {
                 par::consume_par_request(c, uri)?;
             }
@@ -279,7 +282,11 @@ fn settle_consent(
     let Some(client) = clients::find_client(c, &request.tenant_id, &request.client_id)? else {
         return Ok(matches!(agreed, Agreed::Now { .. }));
     };
-    let of = Agreement { tenant_id: &request.tenant_id, client_id: &request.client_id, did: &session.did };
+    let of = Agreement {
+        tenant_id: &request.tenant_id,
+        client_id: &request.client_id,
+        did: &session.atproto()?.did,
+    };
     match agreed {
         Agreed::Now { remember: true } => {
             // A form posted by hand may tick a box that was not offered.
@@ -359,8 +366,7 @@ fn find_signed_in(
     if !matches!(session.state, SessionState::Pending | SessionState::Active) {
         return Ok(None);
     }
-    let Some(tokens) = sessions::find_token_set(c, ring, session_id, session.iteration)? else {
-        return Ok(None);
-    };
-    Ok(Some((session, tokens.scope)))
+    let Some(credentials) = sessions::find_credentials(c, ring, &session)? else { return Ok(None) };
+    let scope = granted_scope(&credentials)?;
+    Ok(Some((session, scope)))
 }

@@ -101,7 +101,7 @@ pub async fn answer(ctx: &Ctx, request: &AuthRequest) -> Result<PromptNoneAnswer
                 auth_requests::begin_consent(c, &row.id, &session.session_id)?;
                 let event = event.clone().of_session(session).with("scope", row.scope.to_string());
                 insert_audit_event(c, &event)?;
-                codes::insert_code(c, &new_code(&row, session, row.scope.clone(), hash.clone(), now))?;
+                codes::insert_code(c, &new_code(&row, session, row.scope.clone(), hash.clone(), now)?)?;
                 let stage = AuthRequestStage::Consent { session_id: session.session_id.clone() };
                 auth_requests::decide_auth_request(c, &row.id, &stage)?;
             } else {
@@ -169,12 +169,15 @@ fn choose(
     let hint = request.login_hint.as_deref().map(SignInInput::parse);
     let is_meant = |session: &SessionHead| match &hint {
         None => true,
-        Some(Ok(SignInInput::Did(did))) => session.did == *did,
-        Some(Ok(SignInInput::Handle(handle))) => session.handle_at(now) == Some(handle),
+        Some(Ok(SignInInput::Did(did))) => session.subject() == did.as_str(),
+        Some(Ok(SignInInput::Handle(handle))) => {
+            session.atproto().is_ok_and(|account| account.handle_at(now) == Some(handle))
+        }
         Some(_) => false,
     };
     let is_required = |session: &SessionHead| {
-        request.required_subs.is_empty() || request.required_subs.contains(&session.did)
+        request.required_subs.is_empty()
+            || session.atproto().is_ok_and(|account| request.required_subs.contains(&account.did))
     };
     let is_recent = |session: &SessionHead| {
         // 0 is the same as prompt=login (OpenID Connect Core section 3.1.2.1), even within the same second.

@@ -7,16 +7,17 @@
 //! device can claim a loopback address or a private scheme (RFC 8252 section 8.6), so there the user is asked
 //! each time.
 
+use causeway_domain::authorization::AuthRequest;
 use causeway_domain::client::{Client, ClientOrigin};
 use causeway_domain::session::SessionHead;
+use causeway_store::AnyConnection;
 use causeway_store::clients::consents::{self, Agreement};
-use causeway_store::{AnyConnection, StoreError};
+use causeway_types::redirect_uri::is_local;
 use causeway_types::scope::{OwnScope, ScopeValue};
 use causeway_types::{Prompt, Scope};
 use url::Url;
 
-use causeway_domain::authorization::AuthRequest;
-use causeway_types::redirect_uri::is_local;
+use crate::error::Internal;
 
 /// Seconds for which consent is remembered.
 pub(crate) const REMEMBERED_SECONDS: i64 = 180 * 86_400;
@@ -52,8 +53,9 @@ fn origin_that_counts(client: &Client, redirect_uri: &str, scope: &Scope) -> Opt
 }
 
 /// Deletes all remembered consent of this session's user to its client, for every origin.
-pub(crate) fn forget(c: &mut AnyConnection, session: &SessionHead) -> Result<(), StoreError> {
-    let of = Agreement { tenant_id: &session.tenant_id, client_id: &session.client_id, did: &session.did };
+pub(crate) fn forget(c: &mut AnyConnection, session: &SessionHead) -> Result<(), Internal> {
+    let did = &session.atproto()?.did;
+    let of = Agreement { tenant_id: &session.tenant_id, client_id: &session.client_id, did };
     consents::delete_consent(c, of)?;
     Ok(())
 }

@@ -270,7 +270,9 @@ async fn began_here(
         .read(move |c| sessions::find_session(c, &tenant, &id, SessionKind::Device).map_err(Internal::from))
         .await?;
     Ok(found.is_some_and(|session| {
-        session.client_id == *client_id && session.did == hint.did && session.browser_id == *browser
+        session.client_id == *client_id
+            && session.subject() == hint.did.as_str()
+            && session.browser_id == *browser
     }))
 }
 
@@ -293,9 +295,9 @@ async fn accounts(
         .await?;
     let mut accounts: Vec<(Did, Option<Handle>)> = Vec::new();
     for AccountSession { head, .. } in live {
-        if accounts.iter().all(|(did, _)| *did != head.did) {
-            let handle = handles::shown(ctx, &head).await;
-            accounts.push((head.did, handle));
+        let found = &head.atproto()?.did;
+        if accounts.iter().all(|(did, _)| did != found) {
+            accounts.push((found.clone(), handles::shown(ctx, &head).await));
         }
     }
     if let Some(hint) = hint {
@@ -329,7 +331,8 @@ async fn end(
                 let live = sessions::list_live_sessions_of_client(c, &tenant, &client_id, &browser, now)?;
                 let mut ended: Vec<UpstreamSessionId> = Vec::new();
                 for AccountSession { head, .. } in live {
-                    if dids.contains(&head.did) && sessions::end_session(c, &head.session_id, now)? {
+                    if dids.contains(&head.atproto()?.did) && sessions::end_session(c, &head.session_id, now)?
+                    {
                         insert_audit_event(c, &event.clone().of_session(&head))?;
                         ended.push(head.session_id);
                     }

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use causeway_domain::session::{SessionHead, TokenSet};
+use causeway_domain::session::{Credentials, SessionHead};
 use causeway_domain::token::{AccessSubject, AccessToken, User};
 use causeway_store::authorization::replay;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
-use causeway_store::sessions;
-use causeway_store::tokens;
-use causeway_types::ErrorCode;
+use causeway_store::{sessions, tokens};
 use causeway_types::secret::{Access, PlainToken};
+use causeway_types::{ErrorCode, TokenType};
 
 use crate::client::lookup;
 use crate::ctx::Ctx;
@@ -19,7 +18,6 @@ use crate::operations::trace;
 use crate::resource::dpop::{self, ProofError, ProofRequest, Proven};
 use crate::resource::proof_replay::Seen;
 use crate::token::superseded;
-use causeway_types::TokenType;
 
 /// The parts of a resource request that its access token is checked against. The resource's handler fills it
 /// in and calls [`verify`].
@@ -43,8 +41,8 @@ pub struct Bearer {
     pub user: User,
     /// The session. Its state is `active` or `reauth_required`.
     pub session: SessionHead,
-    /// The session's own tokens as they were found beside it, when they were asked for: [`verify_to_call`].
-    pub upstream: Option<TokenSet>,
+    /// The session's own credentials as they were found beside it, when they were asked for: [`verify_to_call`].
+    pub upstream: Option<Credentials>,
     /// The nonce that goes with the answer, if this client's proofs need one (RFC 9449 section 9).
     pub dpop_nonce: Option<String>,
 }
@@ -117,7 +115,7 @@ pub async fn verify_to_call(ctx: &Ctx, request: &AccessRequest<'_>) -> Result<Be
 struct Behind {
     user: User,
     session: SessionHead,
-    upstream: Option<TokenSet>,
+    upstream: Option<Credentials>,
     /// A late retry took the token's place before it was ever used.
     superseded: bool,
 }
@@ -140,7 +138,7 @@ async fn check(
             let Some(session) = session else { return Ok(None) };
             let upstream = match ring {
                 None => None,
-                Some(ring) => sessions::find_token_set(c, &ring, &session.session_id, session.iteration)?,
+                Some(ring) => sessions::find_credentials(c, &ring, &session)?,
             };
             let superseded = tokens::is_superseded(c, &token)?;
             Ok(Some((token, Some(Behind { user, session, upstream, superseded }))))

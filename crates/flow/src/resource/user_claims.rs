@@ -60,7 +60,8 @@ pub(crate) async fn of(ctx: &Ctx, bearer: &Bearer, handle: Option<&Handle>, aski
         };
         let confirmed = account.email_confirmed.unwrap_or_default();
         claims.email = Some(email);
-        claims.email_verified = Some(confirmed && ctx.trusts_email_of(&bearer.session.upstream.issuer));
+        let issuer = bearer.session.atproto().map(|account| &account.upstream.issuer);
+        claims.email_verified = Some(confirmed && issuer.is_ok_and(|issuer| ctx.trusts_email_of(issuer)));
     }
     claims
 }

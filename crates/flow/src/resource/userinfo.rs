@@ -49,7 +49,7 @@ pub async fn answer(ctx: &Ctx, bearer: &Bearer) -> Result<UserInfoAnswer, Intern
     let session = &bearer.session;
     let handle = handles::shown(ctx, session).await;
     let claims = user_claims::of(ctx, bearer, handle.as_ref(), Asking::Pds).await;
-    let info = UserInfo { sub: session.did.clone(), preferred_username: handle, claims };
+    let info = UserInfo { sub: bearer.user.did.clone(), preferred_username: handle, claims };
     let client = lookup::find(ctx, &bearer.token.client_id).await?;
     match client.as_ref().and_then(|client| Some((client, client.userinfo_signed_response_alg()?))) {
         Some((client, alg)) => sign(ctx, client, alg, &info).await.map(UserInfoAnswer::Signed),

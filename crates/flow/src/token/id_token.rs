@@ -3,7 +3,7 @@
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_jose::left_half_hash;
-use causeway_types::{ClientId, Did, Handle, Scope, Timestamp, UpstreamSessionId};
+use causeway_types::{ClientId, Handle, Scope, Timestamp, UpstreamSessionId};
 use serde::Serialize;
 
 use crate::ctx::Ctx;
@@ -22,7 +22,7 @@ pub(crate) const OPENID: &str = "openid";
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
-    sub: &'a Did,
+    sub: &'a str,
     aud: &'a ClientId,
     azp: &'a ClientId,
     exp: Timestamp,
@@ -74,7 +74,7 @@ pub(crate) async fn issue(
     let (now, handle) = (ctx.now(), handles::shown(ctx, subject.session).await);
     let claims = serde_json::to_value(Claims {
         iss: ctx.issuer(),
-        sub: &subject.session.did,
+        sub: subject.session.subject(),
         aud: &subject.client.client_id,
         azp: &subject.client.client_id,
         exp: now.plus(ID_TOKEN_SECONDS),

@@ -129,7 +129,7 @@ impl NewTokens {
             token: token.hash(),
             access_token: access.token,
             client_id: access.client_id,
-            did: grant.session.did.clone(),
+            did: grant.did.clone(),
             session_id: grant.session.session_id.clone(),
             session_iteration: grant.session_iteration,
             scope: granted.scope.clone(),
@@ -155,7 +155,7 @@ impl NewTokens {
             expires_in: self.access_seconds,
             refresh_token: self.refresh.filter(|_| renews),
             scope: access.scope,
-            did: user.map(|user| user.session.did),
+            did: user.map(|user| user.did),
         }
     }
 }

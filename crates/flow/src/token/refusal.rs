@@ -1,5 +1,6 @@
 //! Why a token request fails: an enum for each grant, composed into the error that goes over the wire.
 
+use causeway_domain::session::OtherKind;
 use causeway_store::StoreError;
 use causeway_types::ErrorCode;
 
@@ -38,6 +39,12 @@ impl TokenError {
             Self::Replayed(replayed) => replayed.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
+    }
+}
+
+impl From<OtherKind> for TokenError {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
     }
 }
 

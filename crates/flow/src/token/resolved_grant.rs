@@ -4,7 +4,7 @@ use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_domain::token::{AccessSubject, User};
 use causeway_types::secret::Refresh;
-use causeway_types::{Resources, Scope, TokenHash};
+use causeway_types::{Did, Resources, Scope, TokenHash};
 
 use crate::token::jwt_access::JwtAccessClaims;
 
@@ -20,6 +20,8 @@ pub(crate) struct ResolvedGrant {
 /// The user's part of a grant.
 #[derive(Clone, Debug)]
 pub(crate) struct UserGrant {
+    /// The user's account.
+    pub(crate) did: Did,
     /// The session that the tokens give access to.
     pub(crate) session: SessionHead,
     /// The iteration of the upstream token set that the grant came from.
@@ -50,7 +52,7 @@ impl ResolvedGrant {
     pub(crate) fn into_claims(self, client: &Client) -> JwtAccessClaims {
         let Self { user, access: Authorization { scope, resources } } = self;
         let (sub, auth_time) = match user {
-            Some(UserGrant { session, .. }) => (session.did.to_string(), Some(session.created_at)),
+            Some(UserGrant { did, session, .. }) => (did.to_string(), Some(session.created_at)),
             None => (client.client_id.to_string(), None),
         };
         JwtAccessClaims { sub, scope, resources, auth_time }
@@ -61,7 +63,7 @@ impl UserGrant {
     /// The user whom the tokens stand for.
     pub(crate) fn user(&self) -> User {
         User {
-            did: self.session.did.clone(),
+            did: self.did.clone(),
             session_id: self.session.session_id.clone(),
             session_iteration: self.session_iteration,
         }

@@ -5,11 +5,10 @@
 //! server. Each use is recorded as an audit event before it is answered, and in the log with the target
 //! `audit`.
 
-use causeway_domain::session::AccountSession as FoundSession;
+use causeway_domain::session::{AccountSession as FoundSession, OtherKind};
 use causeway_jose::{DpopClaims, EcKey, dpop_proof};
-use causeway_store::StoreError;
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
-use causeway_store::sessions;
+use causeway_store::{StoreError, sessions};
 use causeway_types::{ClientType, Did, ErrorCode, SessionKind, UpstreamSessionId};
 use schemars::JsonSchema;
 use url::Url;
@@ -75,6 +74,12 @@ impl ExportError {
             Self::Replayed(replayed) => replayed.code(),
             Self::Internal(_) => ErrorCode::ServerError,
         }
+    }
+}
+
+impl From<OtherKind> for ExportError {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
     }
 }
 
@@ -197,18 +202,19 @@ pub async fn proof(
     {
         return Err(ExportError::Nonce);
     }
-    let pds = &found.head.upstream.pds;
+    let pds = &found.head.atproto()?.upstream.pds;
     let htu = xrpc_address(pds, params.htu.as_deref().unwrap_or_default())
         .ok_or_else(|| ExportError::Htu { pds: pds.clone() })?;
     let live = keeper::look_up(ctx, &found.head).await?;
-    let key = EcKey::from_private_jwk(&live.tokens.dpop_key).map_err(Internal::from)?;
+    let bound = live.credentials.dpop_bound()?;
+    let key = EcKey::from_private_jwk(&bound.key).map_err(Internal::from)?;
     let claims = DpopClaims {
         htm: &htm,
         htu: &htu,
         jti: &ctx.rng().base64url::<16>(),
         iat: ctx.now(),
         nonce,
-        access_token: Some(&live.tokens.access_token),
+        access_token: Some(&bound.token),
     };
     let proof = dpop_proof(&key, &claims).map_err(Internal::from)?;
     write_down(ctx, &live, "proof_signed").await?;
@@ -281,7 +287,7 @@ fn log_use(authenticated: &AuthenticatedClient, live: &UsableSession, what: &'st
         session = %live.head.session_id,
         session.kind = live.head.kind.as_str(),
         session.iteration = live.head.iteration,
-        did = %live.head.did,
+        did = live.head.subject(),
         "{what}"
     );
 }

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::logout::backchannel;
-use crate::upstream::traits::{NoAnswer, Upstream as _};
+use crate::upstream::traits::NoAnswer;
 
 /// Sessions that one step revokes upstream, concurrently.
 const REVOKE_BATCH: i64 = 20;
@@ -137,12 +137,12 @@ async fn complete(ctx: &Ctx, head: &SessionHead) -> Result<(), Internal> {
 
 /// `Ok`: there is nothing left to revoke.
 async fn try_revoke(ctx: &Ctx, head: &SessionHead) -> Result<(), NoAnswer> {
-    let (ring, id, iteration) = (ctx.ring(), head.session_id.clone(), head.iteration);
-    let tokens = ctx
+    let (ring, wanted) = (ctx.ring(), head.clone());
+    let credentials = ctx
         .store()
-        .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
+        .read(move |c| sessions::find_credentials(c, &ring, &wanted).map_err(Internal::from))
         .await
         .map_err(NoAnswer::because)?;
-    let Some(tokens) = tokens else { return Ok(()) };
-    ctx.upstream().revoke(head, &tokens).await
+    let Some(credentials) = credentials else { return Ok(()) };
+    ctx.upstreams().of(head).map_err(NoAnswer::because)?.revoke(head, &credentials).await
 }

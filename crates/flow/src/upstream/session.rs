@@ -3,7 +3,6 @@
 use causeway_domain::session::SessionHead;
 use causeway_store::sessions::upkeep;
 use causeway_types::{ErrorCode, Handle, Scope, SessionState, Timestamp};
-use url::form_urlencoded;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -67,22 +66,22 @@ impl SessionError {
 
 /// The error for a session that its authorization server has ended, with the URL for a new sign-in.
 pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
-    SessionError::ReauthRequired { sign_in_url: Some(sign_in_url(ctx, head)) }
+    match sign_in_url(ctx, head) {
+        Ok(url) => SessionError::ReauthRequired { sign_in_url: Some(url) },
+        Err(error) => error.into(),
+    }
 }
 
-/// The URL at which a session's user signs in to its client again.
-fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> String {
-    let hint = head.handle_at(ctx.now()).map_or(head.did.as_str(), Handle::as_str);
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("response_type", "code")
-        .append_pair("client_id", head.client_id.as_str())
-        .append_pair("login_hint", hint)
-        .finish();
-    format!("{}/oauth/authorize?{query}", ctx.issuer())
+/// The URL at which a session's user signs in to its client again: its provider makes it.
+fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> Result<String, Internal> {
+    Ok(ctx.upstreams().of(head)?.sign_in_url(ctx.issuer(), head))
 }
 
 /// The URL at which a token's user signs in again, for a client that the user asked to do so; not limited.
-pub fn prompt(ctx: &Ctx, bearer: &Bearer) -> String {
+///
+/// # Errors
+/// When the provider of the session is not set up any more.
+pub fn prompt(ctx: &Ctx, bearer: &Bearer) -> Result<String, Internal> {
     sign_in_url(ctx, &bearer.session)
 }
 

@@ -1,69 +1,100 @@
-//! The interface to the servers where sessions live, independent of their protocol.
+//! The interface to the servers where sessions live, one implementation for each kind of provider. The
+//! [registry](super::registry) picks it by the provider of a session's head.
 
-use std::fmt::Display;
-use std::future::Future;
+use std::fmt::{self, Debug, Display};
+use std::sync::Arc;
 
-use causeway_domain::session::{HandleCheck, SessionHead, TokenSet};
-use causeway_types::Secret;
+use async_trait::async_trait;
+use causeway_domain::session::{Credentials, OtherKind, Policy, SessionHead};
+use causeway_store::{AnyConnection, StoreError};
+use causeway_types::UpstreamSessionId;
 
 use crate::error::Internal;
 
-/// A kind of server where sessions live. It decides nothing about a session and stores nothing: the keeper
-/// handles leases, pauses and answers.
-pub(crate) trait Upstream: Send + Sync {
-    /// The server that a session's requests go to.
-    type Server: Send + Sync;
+/// How sessions at a kind of provider are kept. It decides nothing about a session and stores nothing: the
+/// [keeper](super::keeper) handles leases, pauses and answers, and knows of a provider what its [`Policy`] says.
+#[async_trait]
+pub trait Kept: Debug + Send + Sync {
+    /// How the credentials of a session are renewed, and when.
+    fn policy(&self, head: &SessionHead) -> Policy;
 
-    /// The age in seconds at which an access token is renewed; `None`: only its expiry counts.
-    fn max_token_age(&self) -> Option<i64>;
+    /// Finds out whether the account of a session is still where its credentials are renewed.
+    async fn locate(&self, _head: &SessionHead) -> Located {
+        Located::Here { update: None }
+    }
 
-    /// Resolves again where the account of a session is hosted.
-    fn find_server(&self, head: &SessionHead) -> impl Future<Output = Lookup<Self::Server>> + Send;
+    /// Renews credentials by what the policy names. An answer without a refresh token keeps the one that was
+    /// sent.
+    async fn renew(&self, head: &SessionHead, credentials: &Credentials) -> Result<Renewed, RenewalFailure>;
 
-    /// The server that a session began at, without asking whether its account is still there.
-    fn bound_server(&self, head: &SessionHead)
-    -> impl Future<Output = Result<Self::Server, NoAnswer>> + Send;
+    /// Revokes credentials of a session at the server where it began.
+    async fn revoke(&self, head: &SessionHead, credentials: &Credentials) -> Result<(), NoAnswer>;
 
-    /// Spends a refresh token of a session. The returned tokens have no refresh token when the one that was
-    /// sent stays valid.
-    fn refresh(
-        &self,
-        server: &Self::Server,
-        head: &SessionHead,
-        tokens: &TokenSet,
-        refresh_token: &Secret,
-    ) -> impl Future<Output = Result<Refreshed, RefreshFailure>> + Send;
-
-    /// Revokes tokens of a session at the server where it began.
-    fn revoke(
-        &self,
-        head: &SessionHead,
-        tokens: &TokenSet,
-    ) -> impl Future<Output = Result<(), NoAnswer>> + Send;
+    /// The URL at which a session's user connects again, for its client to complete.
+    fn sign_in_url(&self, issuer: &str, head: &SessionHead) -> String;
 }
 
-/// The result of resolving an account's server.
-pub(crate) enum Lookup<S> {
-    /// Where the session began; `host` is the origin that serves the account's data there.
-    Same { server: S, host: String, handle: HandleCheck },
-    /// Another server, or none: the session's tokens are of no use any more.
+/// The result of looking for an account.
+#[derive(Debug)]
+pub enum Located {
+    /// Where the session began.
+    Here {
+        /// What is now known about the account.
+        update: Option<BindingUpdate>,
+    },
+    /// At another server, or at none: the session's credentials are of no use any more.
     Gone,
     /// The look-up failed, which says nothing about the account.
     Unknown(NoAnswer),
 }
 
-/// The answer to a refresh. The refresh token is spent in any case, so the answer is stored first and
-/// evaluated then.
-pub(crate) struct Refreshed {
-    pub(crate) tokens: TokenSet,
-    /// Why the tokens must not be used.
-    pub(crate) flaw: Option<&'static str>,
+/// A change of a session's binding, for the keeper to store in the transaction of the refresh.
+#[derive(Clone)]
+pub struct BindingUpdate(Arc<Change>);
+
+type Change = dyn Fn(&mut AnyConnection, &UpstreamSessionId) -> Result<(), StoreError> + Send + Sync;
+
+impl BindingUpdate {
+    /// Wraps the statements that make the change.
+    pub fn new(
+        change: impl Fn(&mut AnyConnection, &UpstreamSessionId) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(change))
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a query fails.
+    pub fn store(&self, c: &mut AnyConnection, id: &UpstreamSessionId) -> Result<(), StoreError> {
+        (self.0)(c, id)
+    }
 }
 
-/// Why a session has no new tokens.
-pub(crate) enum RefreshFailure {
+impl Debug for BindingUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BindingUpdate")
+    }
+}
+
+/// The answer to a renewal. What it was made with is spent in any case, so the answer is stored first and evaluated
+/// then.
+#[derive(Debug)]
+pub struct Renewed {
+    /// The new credentials.
+    pub credentials: Credentials,
+    /// Why they must not be used.
+    pub flaw: Option<&'static str>,
+}
+
+/// Why a session has no new credentials.
+#[derive(Debug)]
+pub enum RenewalFailure {
     /// The server has ended the session.
-    Over,
+    Over {
+        /// The answer, in a word or two.
+        with: String,
+    },
     /// The server gave a definite answer that does not end the session, and would give it again: the session
     /// ends when that lasts for [`REFUSED_SECONDS`](causeway_domain::session::REFUSED_SECONDS).
     Refused {
@@ -79,23 +110,30 @@ pub(crate) enum RefreshFailure {
     Internal(Internal),
 }
 
-impl From<Internal> for RefreshFailure {
+impl From<Internal> for RenewalFailure {
     fn from(error: Internal) -> Self {
         Self::Internal(error)
+    }
+}
+
+impl From<OtherKind> for RenewalFailure {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
     }
 }
 
 /// Why a server gave no answer: for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
-pub(crate) struct NoAnswer {
+pub struct NoAnswer {
     reason: String,
     /// The answer of a server asked during the look-up, if it was definite.
     pub(crate) definite: Option<&'static str>,
 }
 
 impl NoAnswer {
-    pub(crate) fn because(reason: impl Display) -> Self {
+    /// For a reason that may pass.
+    pub fn because(reason: impl Display) -> Self {
         Self { reason: reason.to_string(), definite: None }
     }
 

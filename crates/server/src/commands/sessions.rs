@@ -34,7 +34,7 @@ async fn list(store: &Store, wanted: admin::SessionFilter, page: PageRequest) ->
         store.read::<_, StoreError, _>(move |c| admin::list_sessions(c, &tenant, &wanted, &page)).await?;
     let now = SystemClock.now();
     for session in &found.items {
-        let who = session.handle_at(now).map_or(session.did.to_string(), ToString::to_string);
+        let who = session.atproto().map_or(session.subject(), |account| account.name_at(now));
         say!(
             "{}\t{}\t{}\t{who}\t{}\tlast used {} s ago",
             session.session_id,
@@ -51,17 +51,18 @@ async fn list(store: &Store, wanted: admin::SessionFilter, page: PageRequest) ->
 async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
     let session = find(store, session_id).await?;
     let now = SystemClock.now();
+    let account = session.atproto()?;
     print(&json!({
         "session_id": session.session_id,
         "session_kind": session.kind,
         "session_state": session.state_at(now),
         "head_iteration": session.iteration,
-        "did": session.did,
-        "handle": session.handle_at(now),
+        "did": account.did,
+        "handle": account.handle_at(now),
         "client_id": session.client_id,
-        "pds": session.upstream.pds,
-        "issuer": session.upstream.issuer,
-        "upstream_client_id": session.upstream.client_id,
+        "pds": account.upstream.pds,
+        "issuer": account.upstream.issuer,
+        "upstream_client_id": account.upstream.client_id,
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,
         "session_expires_at": session.idle_end().map(Timestamp::as_secs),

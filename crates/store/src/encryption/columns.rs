@@ -60,5 +60,6 @@ encrypted_columns! {
     REFRESH_TOKEN: oauth_atp_session.refresh_token by session_id, iteration;
     PKCE_VERIFIER: oauth_atp_request.pkce_verifier by oauth_state;
     DPOP_PRIVATE_KEY: oauth_atp_request.dpop_private_key by oauth_state;
+    PAYLOAD: upstream_credential.payload by session_id;
     WEBHOOK_SECRET: event_subscription.webhook_secret by client_id;
 }

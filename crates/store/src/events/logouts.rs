@@ -61,7 +61,7 @@ pub(crate) fn note_logout(
     session_id: &UpstreamSessionId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    type Found = (String, String, String, Option<String>);
+    type Found = (String, String, Option<String>, Option<String>);
     let (tenant, client, did, granted): Found = upstream_session::table
         .filter(upstream_session::session_id.eq(session_id.as_str()))
         .select((
@@ -76,9 +76,10 @@ pub(crate) fn note_logout(
         // No scope had been granted yet.
         None => None,
     };
-    if !granted.is_some_and(|granted| granted.contains(OPENID)) {
+    // Only a sign-in here has an id_token: it is at an AT Protocol server.
+    let Some(did) = did.filter(|_| granted.is_some_and(|granted| granted.contains(OPENID))) else {
         return Ok(());
-    }
+    };
     let client = clients::find_client_or_deleted(c, &TenantId::new(tenant), &ClientId::new(client))?;
     let Some(client) = client else { return Ok(()) };
     let Some(uri) = client.backchannel_logout_uri() else { return Ok(()) };

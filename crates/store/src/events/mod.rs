@@ -104,7 +104,7 @@ pub fn note_session(
     event: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    type Found = (String, String, Option<String>, String, i64, String, Option<String>);
+    type Found = (String, String, Option<String>, String, i64, Option<String>, Option<String>);
     let found = upstream_session::table
         .inner_join(
             event_subscription::table.on(event_subscription::client_id.eq(upstream_session::client_id)),
@@ -133,7 +133,7 @@ pub fn note_session(
         session_id: Some(session_id.as_str().to_owned()),
         session_kind: Some(kind),
         session_iteration: Some(iteration),
-        did: Some(did),
+        did,
         webhook_due_at: webhook.map(|_| at.as_secs()),
     };
     diesel::insert_into(event_outbox::table).values(&row).execute(c)?;

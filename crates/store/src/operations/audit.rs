@@ -120,7 +120,7 @@ impl AuditEvent {
     pub fn of_session(self, session: &SessionHead) -> Self {
         Self {
             client_id: Some(session.client_id.clone()),
-            did: Some(session.did.clone()),
+            did: session.atproto().ok().map(|account| account.did.clone()),
             session_id: Some(session.session_id.clone()),
             correlation_id: self.correlation_id.or_else(|| session.correlation_id.clone()),
             ..self

@@ -3,11 +3,11 @@
 use causeway_types::{Secret, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use crate::encryption::columns::PRIVATE_JWK;
+use crate::encryption::columns::{PAYLOAD, PRIVATE_JWK};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
-use crate::schema::{oauth_atp_session, signing_key};
+use crate::schema::{oauth_atp_session, signing_key, upstream_credential};
 use crate::sessions;
 
 /// A signing key as it is stored.
@@ -133,7 +133,7 @@ pub fn withdraw_signing_key(c: &mut AnyConnection, kid: &str) -> Result<bool, St
 }
 
 /// Checks that a key ring belongs to this database by opening one encrypted row: a signing key, or else a token
-/// set. A database that holds neither accepts any ring.
+/// set or another credential. A database that holds none of these accepts any ring.
 ///
 /// # Errors
 /// [`StoreError::Encrypt`] when the row does not open, others when a query fails.
@@ -151,6 +151,13 @@ pub fn try_ring(c: &mut AnyConnection, ring: &EncryptionKeyRing) -> Result<(), S
         .select((oauth_atp_session::session_id, oauth_atp_session::iteration))
         .first::<(String, i64)>(c)
         .optional()?;
-    let Some((session_id, iteration)) = set else { return Ok(()) };
-    sessions::find_token_set(c, ring, &UpstreamSessionId::new(session_id), iteration).map(drop)
+    if let Some((session_id, iteration)) = set {
+        return sessions::find_token_set(c, ring, &UpstreamSessionId::new(session_id), iteration).map(drop);
+    }
+    let credential = upstream_credential::table
+        .select((upstream_credential::session_id, upstream_credential::payload))
+        .first::<(String, String)>(c)
+        .optional()?;
+    let Some((session_id, encrypted)) = credential else { return Ok(()) };
+    ring.open_column(PAYLOAD, &session_id, &encrypted).map(drop)
 }

@@ -1,6 +1,6 @@
-//! Background sessions: one is live for each tenant, client and account.
+//! Background sessions of users who signed in: one is live for each tenant, client and account.
 
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{ATPROTO, SessionHead};
 use causeway_types::{SessionKind, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
@@ -27,7 +27,8 @@ pub fn supersede_background(
     let before: Vec<String> = dsl::upstream_session
         .filter(dsl::tenant_id.eq(session.tenant_id.as_str()))
         .filter(dsl::client_id.eq(session.client_id.as_str()))
-        .filter(dsl::did.eq(session.did.as_str()))
+        .filter(dsl::provider.eq(ATPROTO))
+        .filter(dsl::did.eq(session.subject()))
         .filter(dsl::session_kind.eq(SessionKind::Background.as_str()))
         .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(REAUTH_REQUIRED)))
         .filter(dsl::deleted_at.is_null())

@@ -1,17 +1,16 @@
 //! The end of a session: our tokens are revoked at once, those of the authorization server as soon as it
 //! accepts the request.
 
-use causeway_domain::session::{SessionHead, TokenSet};
+use causeway_domain::session::{Credentials, SessionHead};
 use causeway_types::{Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
-use super::{ENDED, HeadRow, NewIteration, PENDING, WIPED, replace_secrets};
+use super::credentials::{self, NewIteration};
+use super::{ENDED, HeadRow, PENDING};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
-use crate::events::logouts;
-use crate::events::{self, EventKind};
-use crate::schema::oauth_atp_session;
+use crate::events::{self, EventKind, logouts};
 use crate::schema::upstream_session::dsl;
 use crate::tokens;
 
@@ -136,7 +135,7 @@ pub fn enqueue_revocation(
     ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
     from_iteration: i64,
-    set: &TokenSet,
+    credentials: &Credentials,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let ended = dsl::upstream_session
@@ -151,11 +150,11 @@ pub fn enqueue_revocation(
             dsl::revocation_attempts.eq(0),
         ))
         .returning((dsl::did, dsl::created_at))
-        .get_result::<(String, i64)>(c)
+        .get_result::<(Option<String>, i64)>(c)
         .optional()?;
     let Some((did, session_created_at)) = owing else { return Ok(false) };
     let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
-    replace_secrets(c, ring, new, set)?;
+    credentials::replace(c, ring, new, credentials)?;
     Ok(true)
 }
 
@@ -199,10 +198,7 @@ pub fn complete_revocation(
         .filter(dsl::state.eq(ENDED));
     if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
         // Earlier ones were wiped when they were replaced.
-        let set = oauth_atp_session::table
-            .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
-            .filter(oauth_atp_session::iteration.eq(iteration));
-        diesel::update(set).set(WIPED).execute(c)?;
+        credentials::wipe(c, session_id, iteration)?;
     }
     Ok(())
 }

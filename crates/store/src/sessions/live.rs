@@ -1,6 +1,6 @@
 //! Live sessions by owner; and the session that a token names, live or not.
 
-use causeway_domain::session::{AccountSession, SessionHead};
+use causeway_domain::session::{ATPROTO, AccountSession, SessionHead};
 use causeway_types::{BrowserSessionId, ClientId, Did, SessionKind, TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
@@ -13,12 +13,13 @@ use crate::schema::upstream_session::dsl;
 /// Maximum number of sessions listed for an account or a browser.
 pub const LIVE_LIMIT: i64 = 200;
 
-/// Sessions of a tenant that work, or would after a new sign-in, the most recently used first.
+/// Sessions of a tenant at AT Protocol servers that work, or would after a new sign-in, the most recently used first.
 macro_rules! live {
     ($c:expr, $tenant_id:expr, $now:expr, $filter:expr) => {{
         let rows: Vec<(HeadRow, Option<String>)> = dsl::upstream_session
             .filter($filter)
             .filter(dsl::tenant_id.eq($tenant_id.as_str()))
+            .filter(dsl::provider.eq(ATPROTO))
             .filter(dsl::state.eq(ACTIVE).or(dsl::state.eq(REAUTH_REQUIRED)))
             .filter(dsl::deleted_at.is_null())
             .order((dsl::last_used_at.desc(), dsl::created_at.desc(), dsl::session_id.asc()))

@@ -1,4 +1,7 @@
-//! Upstream sessions of users: the heads in `upstream_session`, their token sets in `oauth_atp_session`.
+//! Upstream sessions of users: the heads in `upstream_session`, their credentials in tables beside it.
+//!
+//! A query by session serves every provider, and so do the schedules of refreshes, revocations and sweeps. A query by
+//! account or by browser is for AT Protocol sessions: those that a user signed in with.
 //!
 //! A session is a head and an append-only list of iterations. A refresh at the upstream adds iteration n+1,
 //! moves the head by compare-and-swap, and wipes the secrets of n, in one transaction ([`advance_session`]).
@@ -10,12 +13,14 @@ pub mod upkeep;
 pub mod upstream_requests;
 
 mod background;
+mod credentials;
 mod ending;
 mod history;
 mod lease;
 mod live;
 
 pub use self::background::supersede_background;
+pub use self::credentials::{find_credentials, find_token_set};
 pub use self::ending::{
     ClaimedRevocation, claim_due_revocations, claim_revocation, complete_revocation, end_session,
     end_session_quietly, enqueue_revocation, postpone_revocation,
@@ -28,22 +33,24 @@ pub use self::live::{
     list_live_sessions_of_browser, list_live_sessions_of_client,
 };
 
-use causeway_domain::session::{Cooldown, SessionHead, TokenSet, UpstreamBinding};
+use causeway_domain::session::{
+    ATPROTO, AtprotoBinding, Binding, Cooldown, Credentials, OtherBinding, SessionHead, UpstreamBinding,
+};
 use causeway_types::{
     BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp,
     UpstreamClientId, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
-use crate::encryption::columns::{ACCESS_TOKEN, DPOP_KEY, REFRESH_TOKEN};
+use self::credentials::NewIteration;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
 use crate::events::{self, EventKind};
-use crate::schema::upstream_session::dsl;
-use crate::schema::{oauth_atp_request, oauth_atp_session, upstream_session};
+use crate::schema::oauth_atp_request;
+use crate::schema::upstream_session::{self, dsl};
 
 /// Seconds by which `last_used_at` may lag behind.
 pub const TOUCH_SECONDS: i64 = 60;
@@ -60,17 +67,20 @@ pub(crate) struct HeadRow {
     session_id: String,
     tenant_id: String,
     client_id: String,
-    did: String,
+    provider: String,
+    did: Option<String>,
     handle: Option<String>,
+    subject: Option<String>,
+    binding: Option<String>,
     session_kind: String,
     state: String,
     browser_id: String,
     iteration: i64,
-    issuer: String,
-    pds: String,
-    upstream_client_id: String,
-    upstream_auth: String,
-    upstream_redirect_uri: String,
+    issuer: Option<String>,
+    pds: Option<String>,
+    upstream_client_id: Option<String>,
+    upstream_auth: Option<String>,
+    upstream_redirect_uri: Option<String>,
     created_at: i64,
     last_used_at: i64,
     refresh_failures: i64,
@@ -83,57 +93,86 @@ const fn head(name: &'static str) -> Column {
     Column("upstream_session", name)
 }
 
-const fn tokens_of(name: &'static str) -> Column {
-    Column("oauth_atp_session", name)
-}
-
 impl HeadRow {
     fn of(session: &SessionHead) -> Result<Self, StoreError> {
-        Ok(Self {
+        let row = Self {
             session_id: session.session_id.as_str().to_owned(),
             tenant_id: session.tenant_id.as_str().to_owned(),
             client_id: session.client_id.as_str().to_owned(),
-            did: session.did.as_str().to_owned(),
-            handle: session.handle.as_ref().map(|handle| handle.as_str().to_owned()),
+            provider: session.provider().to_owned(),
+            did: None,
+            handle: None,
+            subject: None,
+            binding: None,
             session_kind: session.kind.as_str().to_owned(),
             state: session.state.as_str().to_owned(),
             browser_id: session.browser_id.as_str().to_owned(),
             iteration: session.iteration,
-            issuer: session.upstream.issuer.clone(),
-            pds: session.upstream.pds.clone(),
-            upstream_client_id: session.upstream.client_id.as_str().to_owned(),
-            upstream_auth: head("upstream_auth").to_json(&session.upstream.auth)?,
-            upstream_redirect_uri: session.upstream.redirect_uri.clone(),
+            issuer: None,
+            pds: None,
+            upstream_client_id: None,
+            upstream_auth: None,
+            upstream_redirect_uri: None,
             created_at: session.created_at.as_secs(),
             last_used_at: session.last_used_at.as_secs(),
             refresh_failures: session.cooldown.failures,
             refresh_not_before: session.cooldown.not_before.map(Timestamp::as_secs),
-            verified_at: Some(session.verified_at.as_secs()),
+            verified_at: None,
             correlation_id: session.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
+        };
+        Ok(match &session.binding {
+            Binding::Atproto(AtprotoBinding { did, handle, verified_at, upstream }) => Self {
+                did: Some(did.as_str().to_owned()),
+                handle: handle.as_ref().map(|handle| handle.as_str().to_owned()),
+                issuer: Some(upstream.issuer.clone()),
+                pds: Some(upstream.pds.clone()),
+                upstream_client_id: Some(upstream.client_id.as_str().to_owned()),
+                upstream_auth: Some(head("upstream_auth").to_json(&upstream.auth)?),
+                upstream_redirect_uri: Some(upstream.redirect_uri.clone()),
+                verified_at: Some(verified_at.as_secs()),
+                ..row
+            },
+            Binding::Other(OtherBinding { subject, data, .. }) => {
+                Self { subject: Some(subject.clone()), binding: Some(data.clone()), ..row }
+            }
         })
     }
 
     pub(crate) fn into_domain(self) -> Result<SessionHead, StoreError> {
+        let binding = if self.provider == ATPROTO {
+            let auth = head("upstream_auth").present(self.upstream_auth)?;
+            Binding::Atproto(AtprotoBinding {
+                did: head("did").did(&head("did").present(self.did)?)?,
+                handle: head("handle").handle(self.handle.as_deref())?,
+                verified_at: Timestamp(self.verified_at.unwrap_or(self.created_at)),
+                upstream: UpstreamBinding {
+                    issuer: head("issuer").present(self.issuer)?,
+                    pds: head("pds").present(self.pds)?,
+                    client_id: UpstreamClientId::new(
+                        head("upstream_client_id").present(self.upstream_client_id)?,
+                    ),
+                    auth: head("upstream_auth").upstream_auth(&auth)?,
+                    redirect_uri: head("upstream_redirect_uri").present(self.upstream_redirect_uri)?,
+                },
+            })
+        } else {
+            Binding::Other(OtherBinding {
+                provider: self.provider,
+                subject: head("subject").present(self.subject)?,
+                data: head("binding").present(self.binding)?,
+            })
+        };
         Ok(SessionHead {
             session_id: UpstreamSessionId::new(self.session_id),
             tenant_id: TenantId::new(self.tenant_id),
             client_id: ClientId::new(self.client_id),
-            did: head("did").did(&self.did)?,
-            handle: head("handle").handle(self.handle.as_deref())?,
             kind: head("session_kind").present(SessionKind::parse(&self.session_kind))?,
             state: head("state").present(SessionState::parse(&self.state))?,
             browser_id: BrowserSessionId::new(self.browser_id),
             iteration: self.iteration,
-            upstream: UpstreamBinding {
-                issuer: self.issuer,
-                pds: self.pds,
-                client_id: UpstreamClientId::new(self.upstream_client_id),
-                auth: head("upstream_auth").upstream_auth(&self.upstream_auth)?,
-                redirect_uri: self.upstream_redirect_uri,
-            },
+            binding,
             created_at: Timestamp(self.created_at),
             last_used_at: Timestamp(self.last_used_at),
-            verified_at: Timestamp(self.verified_at.unwrap_or(self.created_at)),
             cooldown: Cooldown {
                 failures: self.refresh_failures,
                 not_before: self.refresh_not_before.map(Timestamp),
@@ -143,85 +182,7 @@ impl HeadRow {
     }
 }
 
-#[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_atp_session)]
-struct TokenSetRow {
-    session_id: String,
-    iteration: i64,
-    did: Option<String>,
-    session_created_at: i64,
-    atp_oauth_state: String,
-    signing_key_jkt: String,
-    dpop_key: String,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    access_token_created_at: Option<i64>,
-    access_token_expires_at: Option<i64>,
-    access_token_scopes: Option<String>,
-    session_exchanged_at: Option<i64>,
-    exchange_error: Option<String>,
-}
-
-/// The primary key of a token set, for encryption.
-fn row_key(session_id: &UpstreamSessionId, iteration: i64) -> String {
-    format!("{session_id}/{iteration}")
-}
-
-/// Identifies the row of `oauth_atp_session` to write.
-struct NewIteration<'a> {
-    session_id: &'a UpstreamSessionId,
-    iteration: i64,
-    did: String,
-    session_created_at: i64,
-    exchanged_at: i64,
-}
-
-fn insert_iteration(
-    c: &mut AnyConnection,
-    ring: &EncryptionKeyRing,
-    new: NewIteration<'_>,
-    set: &TokenSet,
-) -> Result<(), StoreError> {
-    let key = row_key(new.session_id, new.iteration);
-    let row = TokenSetRow {
-        session_id: new.session_id.as_str().to_owned(),
-        iteration: new.iteration,
-        did: Some(new.did),
-        session_created_at: new.session_created_at,
-        atp_oauth_state: String::new(),
-        signing_key_jkt: set.dpop_jkt.clone(),
-        dpop_key: ring.encrypt_column(DPOP_KEY, &key, set.dpop_key.expose())?,
-        access_token: Some(ring.encrypt_column(ACCESS_TOKEN, &key, set.access_token.expose())?),
-        refresh_token: set
-            .refresh_token
-            .as_ref()
-            .map(|token| ring.encrypt_column(REFRESH_TOKEN, &key, token.expose()))
-            .transpose()?,
-        access_token_created_at: Some(set.created_at.as_secs()),
-        access_token_expires_at: set.expires_at.map(Timestamp::as_secs),
-        access_token_scopes: Some(set.scope.to_string()),
-        session_exchanged_at: Some(new.exchanged_at),
-        exchange_error: None,
-    };
-    diesel::insert_into(oauth_atp_session::table).values(&row).execute(c)?;
-    Ok(())
-}
-
-/// Adds an iteration and wipes the secrets of the previous one; earlier ones were wiped before.
-fn replace_secrets(
-    c: &mut AnyConnection,
-    ring: &EncryptionKeyRing,
-    new: NewIteration<'_>,
-    set: &TokenSet,
-) -> Result<(), StoreError> {
-    let before = oauth_atp_session::table
-        .filter(oauth_atp_session::session_id.eq(new.session_id.as_str()))
-        .filter(oauth_atp_session::iteration.eq(new.iteration.saturating_sub(1)));
-    diesel::update(before).set(WIPED).execute(c)?;
-    insert_iteration(c, ring, new, set)
-}
-
-/// Stores a session: its head, and the token set that its `iteration` names.
+/// Stores a session: its head, and the credentials that its `iteration` names.
 ///
 /// # Errors
 /// [`StoreError`] when encryption or a query fails.
@@ -229,17 +190,17 @@ pub fn insert_session(
     c: &mut AnyConnection,
     ring: &EncryptionKeyRing,
     session: &SessionHead,
-    set: &TokenSet,
+    credentials: &Credentials,
 ) -> Result<(), StoreError> {
     diesel::insert_into(upstream_session::table).values(&HeadRow::of(session)?).execute(c)?;
     let new = NewIteration {
         session_id: &session.session_id,
         iteration: session.iteration,
-        did: session.did.as_str().to_owned(),
+        did: session.atproto().ok().map(|account| account.did.as_str().to_owned()),
         session_created_at: session.created_at.as_secs(),
-        exchanged_at: set.created_at.as_secs(),
+        exchanged_at: credentials.created_at.as_secs(),
     };
-    insert_iteration(c, ring, new, set)
+    credentials::insert(c, ring, new, credentials)
 }
 
 /// Finds a session of this tenant and kind, in whatever state.
@@ -259,38 +220,6 @@ pub fn find_session(
         .filter(dsl::deleted_at.is_null())
         .select(HeadRow::as_select());
     fixed!(session).get_result(c).optional()?.map(HeadRow::into_domain).transpose()
-}
-
-/// Finds one token set of a session; `None` when there is none or its secrets are wiped.
-///
-/// # Errors
-/// [`StoreError`] when the query fails or the row is corrupt or does not open.
-pub fn find_token_set(
-    c: &mut AnyConnection,
-    ring: &EncryptionKeyRing,
-    session_id: &UpstreamSessionId,
-    iteration: i64,
-) -> Result<Option<TokenSet>, StoreError> {
-    let set = oauth_atp_session::table
-        .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
-        .filter(oauth_atp_session::iteration.eq(iteration))
-        .select(oauth_atp_session::all_columns);
-    let row = fixed!(set).get_result::<TokenSetRow>(c).optional()?;
-    let Some(row) = row else { return Ok(None) };
-    let Some(access_token) = row.access_token else { return Ok(None) };
-    let key = row_key(session_id, iteration);
-    Ok(Some(TokenSet {
-        access_token: ring.open_column(ACCESS_TOKEN, &key, &access_token)?,
-        refresh_token: row
-            .refresh_token
-            .map(|token| ring.open_column(REFRESH_TOKEN, &key, &token))
-            .transpose()?,
-        created_at: Timestamp(tokens_of("access_token_created_at").present(row.access_token_created_at)?),
-        expires_at: row.access_token_expires_at.map(Timestamp),
-        scope: tokens_of("access_token_scopes").scope(row.access_token_scopes.as_deref())?,
-        dpop_key: ring.open_column(DPOP_KEY, &key, &row.dpop_key)?,
-        dpop_jkt: row.signing_key_jkt,
-    }))
 }
 
 /// Activates a pending session with the scope `granted` by the user, in a response to `redirect_origin` if
@@ -335,7 +264,7 @@ pub fn advance_session(
     ring: &EncryptionKeyRing,
     session_id: &UpstreamSessionId,
     from_iteration: i64,
-    set: &TokenSet,
+    credentials: &Credentials,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let iteration = from_iteration.saturating_add(1);
@@ -351,7 +280,7 @@ pub fn advance_session(
             dsl::refresh_not_before.eq(None::<i64>),
         ))
         .returning((dsl::state, dsl::did, dsl::created_at))
-        .get_result::<(String, String, i64)>(c)
+        .get_result::<(String, Option<String>, i64)>(c)
         .optional()?;
     let Some((state, did, session_created_at)) = moved else { return Ok(false) };
     upkeep::forget_refusal(c, session_id)?;
@@ -361,21 +290,10 @@ pub fn advance_session(
         diesel::update(revived).set(dsl::state.eq(ACTIVE)).execute(c)?;
     }
     let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
-    replace_secrets(c, ring, new, set)?;
+    credentials::replace(c, ring, new, credentials)?;
     events::note_session(c, session_id, EventKind::Refreshed, now)?;
     Ok(true)
 }
-
-/// Empties the secrets of a token set; the row stays.
-#[derive(AsChangeset)]
-#[diesel(table_name = oauth_atp_session, treat_none_as_null = true)]
-struct Wiped {
-    dpop_key: &'static str,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-}
-
-const WIPED: Wiped = Wiped { dpop_key: "", access_token: None, refresh_token: None };
 
 /// Marks a session whose upstream refused the tokens of `iteration`: the user has to sign in again. `false`
 /// when the head has moved since, another caller has taken the lease with this `fence`, or the session is not
@@ -441,8 +359,9 @@ pub fn any_began_as(
 pub fn count_by_upstream_client(c: &mut AnyConnection) -> Result<Vec<(UpstreamClientId, i64)>, StoreError> {
     let counts: Vec<(String, i64)> = dsl::upstream_session
         .filter(dsl::state.ne(ENDED))
+        .filter(dsl::provider.eq(ATPROTO))
         .group_by(dsl::upstream_client_id)
-        .select((dsl::upstream_client_id, diesel::dsl::count_star()))
+        .select((dsl::upstream_client_id.assume_not_null(), diesel::dsl::count_star()))
         .load(c)?;
     Ok(counts.into_iter().map(|(id, count)| (UpstreamClientId::new(id), count)).collect())
 }
@@ -456,7 +375,8 @@ pub fn live_upstream_kids(c: &mut AnyConnection) -> Result<Vec<String>, StoreErr
     use causeway_domain::session::UpstreamAuth;
     let of_sessions: Vec<String> = dsl::upstream_session
         .filter(dsl::state.ne(ENDED).or(dsl::revocation_due_at.is_not_null()))
-        .select(dsl::upstream_auth)
+        .filter(dsl::provider.eq(ATPROTO))
+        .select(dsl::upstream_auth.assume_not_null())
         .distinct()
         .load(c)?;
     let of_requests: Vec<String> = oauth_atp_request::table

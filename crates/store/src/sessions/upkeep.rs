@@ -35,6 +35,8 @@ pub struct Failures {
     pub cooldown: Cooldown,
     /// Start of an unbroken series of failures, the first of which was a definite answer.
     pub refused_since: Option<Timestamp>,
+    /// Whether the definite answer of this failure was that of an earlier one, too.
+    pub is_repeated: bool,
 }
 
 /// Records a failed refresh. `pause` computes the new cooldown from the previous one
@@ -64,15 +66,22 @@ pub fn note_refresh_failure(
     diesel::update(session)
         .set(dsl::refresh_not_before.eq(cooldown.not_before.map(Timestamp::as_secs)))
         .execute(c)?;
-    let refused_since = note_refusal(c, &failed)?;
-    Ok(Some(Failures { cooldown: Cooldown { failures, ..cooldown }, refused_since }))
+    let (refused_since, is_repeated) = note_refusal(c, &failed)?;
+    Ok(Some(Failures { cooldown: Cooldown { failures, ..cooldown }, refused_since, is_repeated }))
 }
 
-/// Records the definite answer of a failure, if there was one; returns the start of the series of failures.
-fn note_refusal(c: &mut AnyConnection, failed: &FailedRefresh<'_>) -> Result<Option<Timestamp>, StoreError> {
+/// Records the definite answer of a failure, if there was one; returns the start of the series of failures, and
+/// whether its last definite answer was the same.
+fn note_refusal(
+    c: &mut AnyConnection,
+    failed: &FailedRefresh<'_>,
+) -> Result<(Option<Timestamp>, bool), StoreError> {
     let known = refresh_refusal::table.filter(refresh_refusal::session_id.eq(failed.session_id.as_str()));
-    let since = known.select(refresh_refusal::since).first::<i64>(c).optional()?;
-    match (failed.refused_with, since) {
+    let before = known
+        .select((refresh_refusal::since, refresh_refusal::answer))
+        .first::<(i64, String)>(c)
+        .optional()?;
+    match (failed.refused_with, &before) {
         (Some(answer), Some(_)) => {
             diesel::update(known).set(refresh_refusal::answer.eq(answer)).execute(c)?;
         }
@@ -83,11 +92,12 @@ fn note_refusal(c: &mut AnyConnection, failed: &FailedRefresh<'_>) -> Result<Opt
                 refresh_refusal::since.eq(failed.at.as_secs()),
             );
             diesel::insert_into(refresh_refusal::table).values(row).execute(c)?;
-            return Ok(Some(failed.at));
+            return Ok((Some(failed.at), false));
         }
         (None, _) => {}
     }
-    Ok(since.map(Timestamp))
+    let is_repeated = before.as_ref().is_some_and(|(_, last)| failed.refused_with == Some(last.as_str()));
+    Ok((before.map(|(since, _)| Timestamp(since)), is_repeated))
 }
 
 /// Deletes the recorded refusal after a successful refresh.
@@ -103,7 +113,7 @@ pub(crate) fn forget_refusal(
 /// Sessions at one server whose refreshes are refused.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct Refused {
-    /// The server's issuer.
+    /// The server's issuer, or the provider.
     #[diesel(sql_type = Text)]
     pub issuer: String,
     /// The latest definite answer to them.
@@ -119,9 +129,9 @@ pub struct Refused {
 /// # Errors
 /// [`StoreError`] when the query fails.
 pub fn count_refused(c: &mut AnyConnection) -> Result<Vec<Refused>, StoreError> {
-    let query = "SELECT s.issuer AS issuer, r.answer AS answer, COUNT(*) AS sessions FROM refresh_refusal r \
-        JOIN upstream_session s ON s.session_id = r.session_id WHERE s.state = 'active' \
-        GROUP BY s.issuer, r.answer ORDER BY s.issuer, r.answer";
+    let query = "SELECT COALESCE(s.issuer, s.provider) AS issuer, r.answer AS answer, COUNT(*) AS sessions \
+        FROM refresh_refusal r JOIN upstream_session s ON s.session_id = r.session_id WHERE s.state = 'active' \
+        GROUP BY COALESCE(s.issuer, s.provider), r.answer ORDER BY 1, 2";
     Ok(sql_query(query).load(c)?)
 }
 
@@ -149,7 +159,7 @@ pub fn note_verified(
     verified: &VerifiedAccount,
 ) -> Result<(), StoreError> {
     let session = || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
-    let pds = dsl::pds.eq(&verified.pds);
+    let pds = dsl::pds.eq(Some(&verified.pds));
     let handle = match &verified.handle {
         HandleCheck::Verified(handle) => Some(handle.as_str()),
         HandleCheck::None => None,

@@ -1,6 +1,6 @@
 //! Grants by users, as recorded in their sessions.
 
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{ATPROTO, SessionHead};
 use causeway_types::{BrowserSessionId, ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -38,6 +38,7 @@ pub fn list_grants_of_browser(
         .filter(dsl::browser_id.eq(browser_id.as_str()))
         .filter(dsl::tenant_id.eq(tenant_id.as_str()))
         .filter(dsl::client_id.eq(client_id.as_str()))
+        .filter(dsl::provider.eq(ATPROTO))
         .filter(dsl::session_kind.eq(SessionKind::Device.as_str()))
         .filter(dsl::state.eq(SessionState::Active.as_str()))
         .filter(dsl::deleted_at.is_null())

@@ -432,7 +432,7 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
     // By the user, whose index serves for the session too.
     let user = upstream_session::table
         .filter(upstream_session::session_id.eq(session_id.as_str()))
-        .select(upstream_session::did.nullable());
+        .select(upstream_session::did);
     let access_tokens = oauth_access_token::table
         .filter(oauth_access_token::user_id.eq_any(user))
         .filter(oauth_access_token::session_id.eq(own))

@@ -6,15 +6,14 @@ use std::future::Future;
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest};
 use causeway_domain::client::{Client, ClientOrigin, Entitlements, PkcePolicy};
 use causeway_domain::session::{
-    Cooldown, SessionHead, TokenSet, UpstreamAuth, UpstreamBinding, UpstreamRequest,
+    AtprotoBinding, Binding, Cooldown, Credentials, DpopBound, OtherBinding, SessionHead, UpstreamAccess,
+    UpstreamAuth, UpstreamBinding, UpstreamRequest,
 };
 use causeway_domain::token::{AccessSubject, AccessToken, RefreshToken, User};
-use causeway_store::clients;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::operations::keys::StoredKey;
-use causeway_store::sessions;
 use causeway_store::testing::TestDatabase;
-use causeway_store::{AnyConnection, Store, StoreError};
+use causeway_store::{AnyConnection, Store, StoreError, clients, sessions};
 use causeway_types::{
     AuthRequestId, BrowserSessionId, ClientId, CodeVerifier, CorrelationId, Did, GrantType, Handle, Jkt,
     OauthState, PlainToken, Prompts, RedirectUri, RequestUri, Resource, Resources, ResponseMode, Scope,
@@ -141,30 +140,50 @@ pub(crate) fn session(client: &Client, kind: SessionKind, state: SessionState) -
         session_id: UpstreamSessionId::issued(&SystemRng, NOW.into()),
         tenant_id: client.tenant_id.clone(),
         client_id: client.client_id.clone(),
-        did: did(),
-        handle: Some(Handle::parse("alice.example.com").unwrap()),
         kind,
         state,
         browser_id: BrowserSessionId::new("browser"),
         iteration: 1,
-        upstream: binding(),
+        binding: Binding::Atproto(AtprotoBinding {
+            did: did(),
+            handle: Some(Handle::parse("alice.example.com").unwrap()),
+            verified_at: NOW,
+            upstream: binding(),
+        }),
         created_at: NOW,
         last_used_at: NOW,
-        verified_at: NOW,
         cooldown: Cooldown::default(),
         correlation_id: Some(CorrelationId::new("c_1")),
     }
 }
 
-pub(crate) fn token_set(mark: &str) -> TokenSet {
-    TokenSet {
-        access_token: Secret::new(format!("upstream-access-{mark}")),
+/// A session at a provider that is not an AT Protocol server.
+pub(crate) fn other_session(client: &Client, kind: SessionKind, state: SessionState) -> SessionHead {
+    SessionHead {
+        binding: Binding::Other(OtherBinding {
+            provider: "example".to_owned(),
+            subject: "user-17".to_owned(),
+            data: r#"{"issuer":"https://id.example"}"#.to_owned(),
+        }),
+        ..session(client, kind, state)
+    }
+}
+
+pub(crate) fn bearer(mark: &str) -> Credentials {
+    Credentials { access: UpstreamAccess::Bearer(Secret::new(format!("bearer-{mark}"))), ..token_set(mark) }
+}
+
+pub(crate) fn token_set(mark: &str) -> Credentials {
+    Credentials {
+        access: UpstreamAccess::DpopBound(DpopBound {
+            token: Secret::new(format!("upstream-access-{mark}")),
+            key: Secret::new(r#"{"kty":"EC"}"#),
+            jkt: "jkt".to_owned(),
+        }),
         refresh_token: Some(Secret::new(format!("upstream-refresh-{mark}"))),
         created_at: NOW,
         expires_at: Some(NOW.plus(3600)),
-        scope: Scope::atproto(),
-        dpop_key: Secret::new(r#"{"kty":"EC"}"#),
-        dpop_jkt: "jkt".to_owned(),
+        scope: "atproto".to_owned(),
     }
 }
 
@@ -172,7 +191,7 @@ pub(crate) fn code(session: &SessionHead) -> AuthorizationCode {
     AuthorizationCode {
         code: hash(),
         client_id: session.client_id.clone(),
-        did: session.did.clone(),
+        did: session.atproto().unwrap().did.clone(),
         session_id: session.session_id.clone(),
         session_iteration: session.iteration,
         redirect_uri: "https://app.example/cb".to_owned(),
@@ -192,7 +211,7 @@ pub(crate) fn access_token(session: &SessionHead) -> AccessToken {
         token: hash(),
         client_id: session.client_id.clone(),
         subject: AccessSubject::User(User {
-            did: session.did.clone(),
+            did: session.atproto().unwrap().did.clone(),
             session_id: session.session_id.clone(),
             session_iteration: Some(session.iteration),
         }),
@@ -215,7 +234,7 @@ pub(crate) fn refresh_token(
         token: hash(),
         access_token: access.token.clone(),
         client_id: session.client_id.clone(),
-        did: session.did.clone(),
+        did: session.atproto().unwrap().did.clone(),
         session_id: session.session_id.clone(),
         session_iteration: Some(session.iteration),
         scope: Scope::atproto(),

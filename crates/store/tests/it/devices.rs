@@ -26,7 +26,7 @@ fn device(session: &SessionHead, user_code: &str) -> DeviceAuthorization {
 
 fn grant(session: &SessionHead) -> DeviceGrant {
     DeviceGrant {
-        did: session.did.clone(),
+        did: session.atproto().unwrap().did.clone(),
         session_id: session.session_id.clone(),
         session_iteration: 3,
         scope: Scope::atproto(),

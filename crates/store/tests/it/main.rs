@@ -15,6 +15,7 @@ mod leases;
 mod migrations;
 mod pooler;
 mod postgres;
+mod provider_migration;
 mod races;
 mod reads;
 mod reencrypt;

@@ -27,7 +27,7 @@ const ENTITLEMENT_COLUMNS: &str = "20261130070000_entitlement_columns";
 const AUDIT_ACTOR: &str = "20261130070100_audit_actor";
 
 /// Every step, the oldest first.
-fn steps() -> Vec<String> {
+pub(crate) fn steps() -> Vec<String> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite");
     let entries = std::fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries.map(|step| step.unwrap().file_name().into_string().unwrap()).collect();
@@ -65,12 +65,12 @@ INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_ve
 VALUES ('s', 'https://pds.example', '', '', '', '', 1, 9, 'ar', 'b', '', '', '{}', '', '');
 ";
 
-fn execute(url: &DatabaseUrl, sql: &str) {
+pub(crate) fn execute(url: &DatabaseUrl, sql: &str) {
     let result: Result<(), StoreError> = with(url, |c| Ok(c.batch_execute(sql)?));
     result.unwrap();
 }
 
-fn with<T>(
+pub(crate) fn with<T>(
     url: &DatabaseUrl,
     f: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -106,6 +106,10 @@ fn up_down_and_up_with_rows_in_every_table() {
             "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, \
              issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
              VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1); \
+             INSERT INTO upstream_session (session_id, client_id, provider, subject, binding, session_kind, state, \
+             browser_id, iteration, created_at, last_used_at) \
+             VALUES ('other', 'c', 'example', 'u', '{}', 'device', 'active', 'b', 1, 1, 1); \
+             INSERT INTO upstream_credential VALUES ('other', 1, 'encrypted', 1, NULL, 'read'); \
              INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'encrypted', 1, NULL);",
         );
         assert_eq!(migrate::down(url, 1).unwrap(), last);
@@ -545,6 +549,7 @@ fn the_promised_tables_indexes_and_keys() {
                 to_client("oauth_par_request"),
                 to_client("oauth_refresh_token"),
                 "refresh_refusal -> upstream_session.session_id cascade".to_owned(),
+                "upstream_credential -> upstream_session.session_id cascade".to_owned(),
             ]
         );
         execute(url, ROWS);

@@ -7,19 +7,18 @@ use causeway_store::authorization::auth_requests;
 use causeway_store::encryption::columns::{ENCRYPTED_COLUMNS, EncryptedColumn};
 use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
 use causeway_store::encryption::reencrypt::{self, OldValue, Place};
-use causeway_store::events::deliveries;
-use causeway_store::events::order;
-use causeway_store::events::{self, Webhook};
+use causeway_store::events::{self, Webhook, deliveries, order};
 use causeway_store::operations::keys;
-use causeway_store::sessions;
-use causeway_store::sessions::upstream_requests;
+use causeway_store::sessions::{self, upstream_requests};
 use causeway_store::{AnyConnection, StoreError};
-use causeway_types::{Secret, SystemRng};
+use causeway_types::{Secret, SessionKind, SessionState, SystemRng};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
 
-use crate::common::{NOW, World, auth_request, on_each, signing_key, token_set, upstream_request};
+use crate::common::{
+    NOW, World, auth_request, bearer, on_each, other_session, signing_key, token_set, upstream_request,
+};
 
 /// An old key, and a ring that has it below a new one.
 struct Rings {
@@ -88,14 +87,24 @@ fn webhook(secret: &str) -> Webhook {
     Webhook { url: "https://app.example/hook".to_owned(), secret: Secret::new(secret) }
 }
 
+/// The rows behind everything that is ever encrypted.
+struct Filled {
+    session: SessionHead,
+    /// At another provider.
+    other: SessionHead,
+    upstream: UpstreamRequest,
+}
+
 /// Everything that is ever encrypted, by the ring of this world.
-async fn fill(world: &World) -> (SessionHead, UpstreamRequest) {
+async fn fill(world: &World) -> Filled {
     let (client, session) = world.client_and_session().await;
+    let other = other_session(&client, SessionKind::Device, SessionState::Active);
     let request = auth_request(&client);
     let upstream = upstream_request(&request);
-    let (row, ring) = (upstream.clone(), world.ring.clone());
+    let (row, head, ring) = (upstream.clone(), other.clone(), world.ring.clone());
     world
         .write(move |c| {
+            sessions::insert_session(c, &ring, &head, &bearer("1"))?;
             auth_requests::insert_auth_request(c, &request)?;
             upstream_requests::insert_upstream_request(c, &ring, &row)?;
             assert!(keys::insert_signing_key(c, &ring, &signing_key("k", None))?);
@@ -104,7 +113,7 @@ async fn fill(world: &World) -> (SessionHead, UpstreamRequest) {
             Ok(())
         })
         .await;
-    (session, upstream)
+    Filled { session, other, upstream }
 }
 
 #[derive(QueryableByName)]
@@ -184,7 +193,7 @@ fn everything_comes_under_the_new_key() {
     on_each(|mut world| async move {
         let rings = Rings::fresh();
         world.ring = rings.old.clone();
-        let (session, upstream) = fill(&world).await;
+        let Filled { session, other, upstream } = fill(&world).await;
         // A token set whose secrets are wiped stays as it is.
         let (id, ring) = (session.session_id.clone(), rings.old.clone());
         assert!(
@@ -200,6 +209,7 @@ fn everything_comes_under_the_new_key() {
             .write(move |c| {
                 assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 2)?, Some(token_set("2")));
                 assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 1)?, None);
+                assert_eq!(sessions::find_credentials(c, &new, &other)?, Some(bearer("1")));
                 let keys = keys::list_signing_keys(c, &new, "client_assertion")?;
                 assert_eq!(keys, [signing_key("k", None)]);
                 let (state, browser) = (&upstream.oauth_state, &upstream.browser_id);
@@ -234,7 +244,7 @@ fn a_change_meanwhile_is_never_overwritten() {
     on_each(|mut world| async move {
         let rings = Rings::fresh();
         world.ring = rings.old.clone();
-        let (session, upstream) = fill(&world).await;
+        let Filled { session, other, upstream } = fill(&world).await;
         let mut seen = Vec::new();
         for column in ENCRYPTED_COLUMNS.iter().filter(|column| column.table() != "signing_key") {
             seen.extend(old_values(&world, &rings.both, *column).await);
@@ -244,6 +254,7 @@ fn a_change_meanwhile_is_never_overwritten() {
         world
             .write(move |c| {
                 assert!(sessions::advance_session(c, &ring, &head.session_id, 1, &token_set("2"), NOW)?);
+                assert!(sessions::advance_session(c, &ring, &other.session_id, 1, &bearer("2"), NOW)?);
                 let (state, browser) = (&upstream.oauth_state, &upstream.browser_id);
                 assert!(
                     upstream_requests::consume_upstream_request(c, &ring, state, browser, NOW)?.is_some()

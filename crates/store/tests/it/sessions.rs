@@ -1,15 +1,12 @@
 //! Heads, iterations, leases.
 
-use causeway_domain::session::{Cooldown, HandleCheck, SessionHead};
-use causeway_store::StoreError;
-use causeway_store::clients;
-use causeway_store::sessions;
-use causeway_store::sessions::upkeep;
-use causeway_store::sessions::upkeep::{FailedRefresh, VerifiedAccount};
-use causeway_store::sessions::{Lease, LeaseClaim};
-use causeway_types::{Handle, Scope, SessionKind, SessionState};
+use causeway_domain::session::{Binding, Cooldown, Credentials, HandleCheck, SessionHead, UpstreamAccess};
+use causeway_store::sessions::upkeep::{self, FailedRefresh, VerifiedAccount};
+use causeway_store::sessions::{self, Lease, LeaseClaim};
+use causeway_store::{StoreError, clients};
+use causeway_types::{Handle, Scope, Secret, SessionKind, SessionState};
 
-use crate::common::{NOW, World, client, on_each, session, token_set};
+use crate::common::{NOW, World, bearer, client, on_each, other_session, session, token_set};
 
 impl World {
     async fn head(&self, session: &SessionHead) -> SessionHead {
@@ -153,20 +150,24 @@ fn a_binding_is_verified_again() {
         };
         note(HandleCheck::Unknown, 86_399).await;
         let head = world.head(&session).await;
-        assert_eq!((head.upstream.pds.as_str(), head.verified_at), ("https://pds2.example", NOW));
-        assert_eq!(head.handle, session.handle, "it could not be asked");
+        let account = head.atproto().unwrap();
+        assert_eq!((account.upstream.pds.as_str(), account.verified_at), ("https://pds2.example", NOW));
+        assert_eq!(account.handle, session.atproto().unwrap().handle, "it could not be asked");
         let other = Handle::parse("other.example").unwrap();
         note(HandleCheck::Verified(other.clone()), 80).await;
         let head = world.head(&session).await;
-        assert_eq!((&head.handle, head.verified_at), (&Some(other.clone()), NOW.plus(80)));
+        let account = head.atproto().unwrap();
+        assert_eq!((&account.handle, account.verified_at), (&Some(other.clone()), NOW.plus(80)));
         note(HandleCheck::Unknown, 80 + 86_400).await;
         let head = world.head(&session).await;
-        assert_eq!((head.handle, head.verified_at), (None, NOW.plus(80 + 86_400)), "not for ever");
+        let account = head.atproto().unwrap();
+        assert_eq!((&account.handle, account.verified_at), (&None, NOW.plus(80 + 86_400)), "not for ever");
         note(HandleCheck::Verified(other), 99_000).await;
         note(HandleCheck::None, 99_001).await;
         let head = world.head(&session).await;
-        assert_eq!((head.handle, head.verified_at), (None, NOW.plus(99_001)));
-        assert_eq!(head.upstream.issuer, session.upstream.issuer);
+        let account = head.atproto().unwrap();
+        assert_eq!((&account.handle, account.verified_at), (&None, NOW.plus(99_001)));
+        assert_eq!(account.upstream.issuer, session.atproto().unwrap().upstream.issuer);
     });
 }
 
@@ -437,7 +438,9 @@ fn due_refreshes_are_shared() {
                 clients::insert_client(c, &client)?;
                 for n in 0..40 {
                     let mut head = session(&client, SessionKind::Background, SessionState::Active);
-                    head.did = causeway_types::Did::parse(&format!("did:web:{n}.example")).unwrap();
+                    if let Binding::Atproto(account) = &mut head.binding {
+                        account.did = causeway_types::Did::parse(&format!("did:web:{n}.example")).unwrap();
+                    }
                     sessions::insert_session(c, &ring, &head, &token_set("1"))?;
                     upkeep::schedule_refresh(c, &head.session_id, NOW)?;
                 }
@@ -459,5 +462,38 @@ fn due_refreshes_are_shared() {
         let given = claimed.len();
         claimed.dedup();
         assert_eq!((given, claimed.len()), (40, 40), "{}", world.kind);
+    });
+}
+
+/// Each kind of credentials comes back as it was stored, in the place of those before, and goes with its session.
+#[test]
+fn credentials_at_other_providers() {
+    on_each(|world| async move {
+        let (client, _) = world.client_and_session().await;
+        let ring = world.ring.clone();
+        world
+            .write(move |c| {
+                let mut head = other_session(&client, SessionKind::Device, SessionState::Active);
+                let (id, browser) = (head.session_id.clone(), head.browser_id.clone());
+                sessions::insert_session(c, &ring, &head, &bearer("1"))?;
+                let read = sessions::find_session(c, &head.tenant_id, &id, head.kind)?;
+                assert_eq!(read, Some(head.clone()), "comes back whole");
+                let jar = UpstreamAccess::CookieJar(Secret::new(r#"[{"name":"sid"}]"#));
+                let jar = Credentials { access: jar, refresh_token: None, expires_at: None, ..bearer("2") };
+                for (from, next) in [(1, token_set("2")), (2, jar)] {
+                    assert!(sessions::advance_session(c, &ring, &id, from, &next, NOW)?);
+                    assert_eq!(sessions::find_credentials(c, &ring, &head)?, None, "{from} is gone");
+                    head.iteration = from + 1;
+                    assert_eq!(sessions::find_credentials(c, &ring, &head)?, Some(next));
+                }
+                // Nobody signed in with it: it is not among the sessions of a browser.
+                let live = sessions::list_live_sessions_of_browser(c, &head.tenant_id, &browser, NOW)?;
+                assert!(live.iter().all(|session| session.head.session_id != id));
+                assert!(sessions::end_session(c, &id, NOW)?);
+                sessions::complete_revocation(c, &id, 3)?;
+                assert_eq!(sessions::find_credentials(c, &ring, &head)?, None);
+                Ok(())
+            })
+            .await;
     });
 }

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_types::CodeVerifier;
 use serde_json::{Value, json};
 
-use super::{SESSION, Shared, State, fault_or_end, hang_up, lock, random, refusal};
+use super::{BEARER_TOKEN, SESSION, Shared, State, fault_or_end, hang_up, lock, random, refusal};
 
 pub(super) async fn token(
     req: HttpRequest,
@@ -19,7 +19,7 @@ pub(super) async fn token(
         Ok(hangs_up) => hangs_up,
         Err(response) => return response,
     };
-    if !req.headers().contains_key("dpop") {
+    if req.path() != BEARER_TOKEN && !req.headers().contains_key("dpop") {
         return HttpResponse::BadRequest().json(json!({"error": "invalid_dpop_proof"}));
     }
     let worded = {
@@ -52,12 +52,16 @@ fn issue(
     req: &HttpRequest,
     form: &BTreeMap<String, String>,
 ) -> Option<(Value, Option<Duration>)> {
-    let sent =
-        ["code", "refresh_token", "code_verifier"].into_iter().filter_map(|name| form.get(name).cloned());
+    let sent = ["code", "refresh_token", "access_token", "code_verifier"]
+        .into_iter()
+        .filter_map(|name| form.get(name).cloned());
     let proof = req.headers().get("dpop").and_then(|value| value.to_str().ok()).map(str::to_owned);
     state.secrets.extend(sent.chain(proof));
     // Codes and refresh tokens work once, as at a real PDS.
-    let key = form.get("code").or_else(|| form.get("refresh_token")).cloned().unwrap_or_default();
+    let key = form.get("code").or_else(|| form.get("refresh_token")).cloned();
+    // Where the access token itself is exchanged, it stands for its refresh token.
+    let exchanged = || form.get("access_token").and_then(|token| state.access.get(token).cloned());
+    let key = key.or_else(exchanged).unwrap_or_default();
     // As at a PDS: a session is bound to the key that the client authenticated with when it began.
     if state.grants.get(&key).is_some_and(|begun| client_key(begun) != client_key(form)) {
         return None;

@@ -140,6 +140,7 @@ impl AuthorizationCodeGrant {
         let session = request.find_session(c, &code.session_id)?;
         let access = request.authorization(&code.scope, resources);
         let user = UserGrant {
+            did: code.did,
             session,
             session_iteration: Some(code.session_iteration),
             granted: Some(Authorization { scope: code.scope, resources: code.resources }),

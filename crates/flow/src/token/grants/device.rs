@@ -68,6 +68,7 @@ impl Grant for DeviceCodeGrant {
         };
         let access = request.authorization(&grant.scope, resources);
         let user = UserGrant {
+            did: grant.did,
             session: request.find_session(c, &grant.session_id)?,
             session_iteration: Some(grant.session_iteration),
             granted: Some(Authorization { scope: grant.scope, resources: device.resources }),

@@ -124,6 +124,7 @@ impl Grant for TokenExchange {
             return Err(TokenRefusal::Scope.into());
         }
         let user = UserGrant {
+            did: session.head.atproto()?.did.clone(),
             session_iteration: Some(session.head.iteration),
             session: session.head,
             granted: None,

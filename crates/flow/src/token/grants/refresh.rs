@@ -138,6 +138,7 @@ impl RefreshTokenGrant {
             return Err(RefreshRefusal::Key.into());
         }
         let user = UserGrant {
+            did: token.did.clone(),
             session: request.find_session(c, &token.session_id)?,
             session_iteration: token.session_iteration,
             granted: Some(Authorization { scope: token.scope.clone(), resources: token.resources.clone() }),

@@ -24,7 +24,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::operations::trace;
-use crate::upstream::atproto::adapter::{give_back, token_set};
+use crate::upstream::atproto::adapter::{credentials_of, give_back};
 use crate::upstream::atproto::new_session::store_session;
 use crate::upstream::atproto::required::Required;
 use crate::upstream::atproto::sign_in::{self, SignInError};
@@ -260,14 +260,9 @@ async fn redeem(
     let stored = match judge(&answer) {
         Ok((sub, scope)) => match prove_identity(ctx, upstream, request, sub).await {
             Ok(identity) => {
-                let tokens = token_set(
-                    &answer,
-                    scope.clone(),
-                    &upstream.dpop_private_key,
-                    &upstream.dpop_jkt,
-                    ctx.now(),
-                );
-                let stored = store_session(ctx, upstream, request, tokens, identity).await;
+                let key = (&upstream.dpop_private_key, &*upstream.dpop_jkt);
+                let credentials = credentials_of(&answer, scope.to_string(), key, ctx.now());
+                let stored = store_session(ctx, upstream, request, credentials, identity).await;
                 stored.map(|stored| if stored { Ok(()) } else { Err(Failure::Overtaken) })
             }
             Err(failure) => Ok(Err(failure)),

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::upstream::traits::{Lookup, NoAnswer, Upstream as _};
+use crate::upstream::atproto::adapter::{Found, find_account};
+use crate::upstream::traits::NoAnswer;
 
 /// How long a caller waits that has no handle to show.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -74,13 +75,13 @@ impl HandleChecks {
 
 /// The handle of a session's account as it may be shown now; `None`: it has none that verifies.
 pub async fn shown(ctx: &Ctx, head: &SessionHead) -> Option<Handle> {
-    let now = ctx.now();
-    if !head.handle_is_due(now) {
-        return head.handle.clone();
+    let (now, account) = (ctx.now(), head.atproto().ok()?);
+    if !account.handle_is_due(now) {
+        return account.handle.clone();
     }
     let check = ctx.handle_checks().join(&head.session_id, now, || begin(ctx, head));
-    if head.verified_lately(now) {
-        return head.handle.clone();
+    if account.verified_lately(now) {
+        return account.handle.clone();
     }
     match timeout(TIMEOUT, check?).await.ok()?? {
         HandleCheck::Verified(handle) => Some(handle),
@@ -104,16 +105,17 @@ fn begin(ctx: &Ctx, head: &SessionHead) -> Check {
 
 /// Resolves the account again, handle and server, and stores the result.
 async fn check(ctx: &Ctx, head: &SessionHead) -> Result<HandleCheck, NoAnswer> {
-    match ctx.upstream().find_server(head).await {
-        Lookup::Same { host, handle, .. } => {
-            let verified = VerifiedAccount { pds: host, handle: handle.clone(), at: ctx.now() };
+    let account = head.atproto().map_err(NoAnswer::because)?;
+    match find_account(ctx.atproto(), account).await {
+        Found::Here { pds, handle } => {
+            let verified = VerifiedAccount { pds, handle: handle.clone(), at: ctx.now() };
             let id = head.session_id.clone();
             let note = move |c: &mut _| upkeep::note_verified(c, &id, &verified).map_err(Internal::from);
             ctx.store().write(note).await.map_err(NoAnswer::because)?;
             Ok(handle)
         }
         // The session has ended, which its next refresh finds out.
-        Lookup::Gone => Ok(HandleCheck::Unknown),
-        Lookup::Unknown(error) => Err(error),
+        Found::Gone => Ok(HandleCheck::Unknown),
+        Found::Unknown(error) => Err(error),
     }
 }

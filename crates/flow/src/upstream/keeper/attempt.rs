@@ -4,48 +4,60 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use causeway_domain::session::{Cooldown, REFUSED_SECONDS, SessionHead, TokenSet, keep_alive_at};
+use causeway_domain::session::{
+    Cooldown, Credentials, Policy, REFUSED_SECONDS, Renewable, Renewal, SessionHead,
+};
 use causeway_store::AnyConnection;
 use causeway_store::events::{self, EventKind};
 use causeway_store::operations::audit::{Actor, AuditEvent, insert_audit_event};
 use causeway_store::sessions;
-use causeway_store::sessions::upkeep;
-use causeway_store::sessions::upkeep::{FailedRefresh, VerifiedAccount};
+use causeway_store::sessions::upkeep::{self, FailedRefresh};
 use causeway_types::{SessionKind, Timestamp, UpstreamSessionId};
 use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
 use super::head::{Evaluation, evaluate};
 use super::lease::LEASE_SECONDS;
+use super::reason::Reason;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::operations::audit;
 use crate::upstream::answer::write_answer;
 use crate::upstream::revocation;
 use crate::upstream::session::{RETRY_SECONDS, SessionError, reauth_required};
-use crate::upstream::traits::{Lookup, NoAnswer, RefreshFailure, Refreshed, Upstream};
+use crate::upstream::traits::{BindingUpdate, Kept, Located, RenewalFailure, Renewed};
 
-/// How long the look-ups before a refresh may take together.
+/// How long the look-up before a refresh may take.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often the lease is renewed meanwhile.
 const LEASE_RENEWAL: Duration = Duration::from_secs(1);
 
+/// Seconds after which the refusal of a reusable refresh token is confirmed.
+const CONFIRM_SECONDS: u64 = 60;
+
 /// An attempt and its inputs.
-pub(super) struct RefreshAttempt<'a, U> {
+pub(super) struct RefreshAttempt<'a> {
     pub(super) ctx: &'a Ctx,
-    pub(super) upstream: U,
+    pub(super) upstream: &'a dyn Kept,
     /// The head as it stands under the lease.
     pub(super) head: SessionHead,
     /// The lease.
     pub(super) fence: i64,
+    pub(super) reason: Reason,
 }
 
-/// The resolved server of an account.
-struct VerifiedRoute<S> {
-    server: S,
-    /// The verified account, if it was resolved just now.
-    verified: Option<VerifiedAccount>,
+/// A failure that leaves the session as it is for now.
+#[derive(Default)]
+struct Setback {
+    /// Seconds that the server asked to wait.
+    retry_after: Option<u64>,
+    /// What was found out about the account all the same.
+    update: Option<BindingUpdate>,
+    /// The definite answer, if there was one.
+    refused_with: Option<String>,
+    /// Whether the same answer ends the session when it is given again.
+    to_confirm: bool,
 }
 
 /// The consequence of a failed refresh.
@@ -58,38 +70,41 @@ enum Verdict {
     Overtaken,
 }
 
-impl<U: Upstream> RefreshAttempt<'_, U> {
+impl RefreshAttempt<'_> {
     pub(super) async fn run(self) -> Result<SessionHead, SessionError> {
-        let Self { ctx, upstream, head, .. } = &self;
-        let (ring, id, iteration) = (ctx.ring(), head.session_id.clone(), head.iteration);
-        let tokens = ctx
+        let Self { ctx, upstream, head, reason, .. } = &self;
+        let (ring, wanted) = (ctx.ring(), head.clone());
+        let credentials = ctx
             .store()
-            .read(move |c| sessions::find_token_set(c, &ring, &id, iteration).map_err(Internal::from))
+            .read(move |c| sessions::find_credentials(c, &ring, &wanted).map_err(Internal::from))
             .await?
-            .ok_or(Internal::Inconsistent("the head's token set is missing"))?;
-        let Some(refresh_token) = &tokens.refresh_token else {
-            return self.require_reauth(head.iteration).await;
-        };
-        let route = match timeout(LOOKUP_TIMEOUT, self.find_route()).await {
-            Ok(Ok(Some(route))) => route,
-            Ok(Ok(None)) => {
-                tracing::warn!("the account moved to another PDS");
+            .ok_or(Internal::Inconsistent("the head's credentials are missing"))?;
+        match self.policy().renewable(&credentials, ctx.now()) {
+            Renewable::Yes => {}
+            Renewable::NotYet if *reason != Reason::Refused => return Ok(self.head),
+            Renewable::NotYet | Renewable::Never => return self.require_reauth(head.iteration).await,
+        }
+        let update = match timeout(LOOKUP_TIMEOUT, upstream.locate(head)).await {
+            Ok(Located::Here { update }) => update,
+            Ok(Located::Gone) => {
+                tracing::warn!("the account moved to another server");
                 return self.require_reauth(head.iteration).await;
             }
-            Ok(Err(error)) => {
+            Ok(Located::Unknown(error)) => {
                 tracing::warn!(%error, "the account's authorization server could not be determined");
-                return self.put_off(None, None, error.definite).await;
+                let refused_with = error.definite.map(str::to_owned);
+                return self.put_off(Setback { refused_with, ..Setback::default() }).await;
             }
             Err(_) => {
                 tracing::warn!("resolving the account took too long");
-                return self.put_off(None, None, None).await;
+                return self.put_off(Setback::default()).await;
             }
         };
-        match upstream.refresh(&route.server, head, &tokens, refresh_token).await {
-            Ok(Refreshed { tokens: mut answer, flaw }) => {
+        match upstream.renew(head, &credentials).await {
+            Ok(Renewed { credentials: mut answer, flaw }) => {
                 // An answer without a refresh token keeps the one that was sent.
-                answer.refresh_token.get_or_insert_with(|| refresh_token.clone());
-                let kept = self.store(&answer, route.verified).await;
+                answer.refresh_token = answer.refresh_token.or(credentials.refresh_token);
+                let kept = self.store(&answer, update).await;
                 match (&kept, flaw) {
                     (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
                     (Ok(_), Some(flaw)) => {
@@ -103,52 +118,50 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
                 }
                 kept
             }
-            Err(RefreshFailure::Over) => self.require_reauth(head.iteration).await,
-            Err(RefreshFailure::Refused { with }) => self.put_off(None, route.verified, Some(&with)).await,
-            Err(RefreshFailure::Passing { retry_after }) => {
-                self.put_off(retry_after, route.verified, None).await
+            // Nothing but the server's word says that a token is over that works more than once.
+            Err(RenewalFailure::Over { with }) if self.policy().renewal == Renewal::Reusable => {
+                let retry_after = Some(CONFIRM_SECONDS);
+                self.put_off(Setback { retry_after, update, refused_with: Some(with), to_confirm: true })
+                    .await
             }
-            Err(RefreshFailure::Internal(error)) => Err(error.into()),
+            Err(RenewalFailure::Over { with }) => {
+                tracing::info!(answer = with, "the upstream has ended the session");
+                self.require_reauth(head.iteration).await
+            }
+            Err(RenewalFailure::Refused { with }) => {
+                self.put_off(Setback { update, refused_with: Some(with), ..Setback::default() }).await
+            }
+            Err(RenewalFailure::Passing { retry_after }) => {
+                self.put_off(Setback { retry_after, update, ..Setback::default() }).await
+            }
+            Err(RenewalFailure::Internal(error)) => Err(error.into()),
         }
     }
 
-    /// Resolves the server that the session began at; `None` when the account is not there any more. A failed
-    /// look-up says nothing about the account: a binding that was verified in the last 24 hours stays in use.
-    async fn find_route(&self) -> Result<Option<VerifiedRoute<U::Server>>, NoAnswer> {
-        let Self { ctx, upstream, head, .. } = self;
-        match upstream.find_server(head).await {
-            Lookup::Same { server, host, handle } => {
-                let verified = VerifiedAccount { pds: host, handle, at: ctx.now() };
-                Ok(Some(VerifiedRoute { server, verified: Some(verified) }))
-            }
-            Lookup::Gone => Ok(None),
-            Lookup::Unknown(error) if head.verified_lately(ctx.now()) => {
-                tracing::warn!(%error, "the account cannot be resolved at the moment");
-                Ok(Some(VerifiedRoute { server: upstream.bound_server(head).await?, verified: None }))
-            }
-            Lookup::Unknown(error) => Err(error),
-        }
+    fn policy(&self) -> Policy {
+        self.upstream.policy(&self.head)
     }
 
     /// Commits the answer before anybody uses it.
     async fn store(
         &self,
-        answer: &TokenSet,
-        verified: Option<VerifiedAccount>,
+        answer: &Credentials,
+        update: Option<BindingUpdate>,
     ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
         let keep = (head.kind == SessionKind::Background)
-            .then(|| keep_alive_at(&head.upstream.auth, now, ctx.jitter()));
+            .then(|| self.policy().keep_alive_at(now, ctx.jitter()))
+            .flatten();
         // Not advanced: an earlier try did commit after all, another holder moved the head, or the session
         // has ended. The head tells which.
         let writing = write_answer(ctx, || {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
-            let (fresh, verified) = (answer.clone(), verified.clone());
+            let (fresh, update) = (answer.clone(), update.clone());
             move |c: &mut AnyConnection| {
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;
-                if let Some(verified) = verified.as_ref().filter(|_| advanced) {
-                    upkeep::note_verified(c, &id, verified)?;
+                if let Some(update) = update.as_ref().filter(|_| advanced) {
+                    update.store(c, &id)?;
                 }
                 if let Some(due) = keep.filter(|_| advanced) {
                     upkeep::schedule_refresh(c, &id, due)?;
@@ -182,7 +195,7 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
 
     /// Enqueues the revocation of an answer whose session ended meanwhile, in place of the tokens that it
     /// replaces.
-    async fn give_back(&self, answer: &TokenSet) -> Result<(), Internal> {
+    async fn give_back(&self, answer: &Credentials) -> Result<(), Internal> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
         write_answer(ctx, || {
@@ -208,33 +221,29 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
         audit::event(self.ctx, Actor::Server, "refresh", outcome).of_session(&self.head)
     }
 
-    /// Keeps the tokens and pauses refreshes, unless the session was `refused_with` definite answers for so
-    /// long that the user has to sign in again.
-    async fn put_off(
-        &self,
-        retry_after: Option<u64>,
-        verified: Option<VerifiedAccount>,
-        refused_with: Option<&str>,
-    ) -> Result<SessionHead, SessionError> {
-        let Self { ctx, head, fence, .. } = self;
-        let jitter = ctx.jitter();
-        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, *fence, ctx.now());
+    /// Keeps the credentials and pauses refreshes, unless the session was refused with definite answers for so
+    /// long, or with one to confirm so often, that the user has to sign in again.
+    async fn put_off(&self, setback: Setback) -> Result<SessionHead, SessionError> {
+        let Self { ctx, head, .. } = self;
+        let (jitter, policy) = (ctx.jitter(), self.policy());
+        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, self.fence, ctx.now());
         let (failed, over) = (self.audit_event("failed"), self.audit_event("reauth_required"));
-        let refused_with = refused_with.map(str::to_owned);
         let verdict = ctx
             .store()
             .write(move |c| {
-                if let Some(verified) = &verified {
-                    upkeep::note_verified(c, &id, verified)?;
+                let Setback { retry_after, update, refused_with, to_confirm } = &setback;
+                if let Some(update) = update {
+                    update.store(c, &id)?;
                 }
-                let pause = |before: Cooldown| before.after_failure(now, retry_after, jitter);
+                let pause = |before: Cooldown| policy.pause_after(before, now, *retry_after, jitter);
                 let refused_with = refused_with.as_deref();
                 let refresh = FailedRefresh { session_id: &id, iteration, fence, refused_with, at: now };
                 let Some(failures) = upkeep::note_refresh_failure(c, refresh, pause)? else {
                     return Ok(Verdict::Overtaken);
                 };
                 let is_long = failures.refused_since.is_some_and(|at| now.since(at) >= REFUSED_SECONDS);
-                if refused_with.is_some() && is_long && note_reauth(c, &id, iteration, fence, now, &over)? {
+                let is_over = (refused_with.is_some() && is_long) || (*to_confirm && failures.is_repeated);
+                if is_over && note_reauth(c, &id, iteration, fence, now, &over)? {
                     return Ok(Verdict::Over);
                 }
                 insert_audit_event(c, &failed.clone().with("failures", failures.cooldown.failures))?;
@@ -249,7 +258,9 @@ impl<U: Upstream> RefreshAttempt<'_, U> {
                 })
             }
             Verdict::Over => {
-                tracing::warn!("refreshes were refused for a week: the user has to sign in again");
+                tracing::warn!(
+                    "refreshes were refused for a week, or twice with one word: the user has to sign in again"
+                );
                 Err(reauth_required(ctx, head))
             }
             Verdict::Overtaken => self.look_again().await,

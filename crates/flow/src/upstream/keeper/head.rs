@@ -1,21 +1,20 @@
 //! The head of a session as it is now.
 
-use causeway_domain::session::{SessionHead, TokenSet};
-use causeway_store::AnyConnection;
-use causeway_store::sessions;
+use causeway_domain::session::{Credentials, SessionHead};
+use causeway_store::{AnyConnection, sessions};
 use causeway_types::SessionState;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::session::{SessionError, reauth_required};
 
-/// A session with tokens that are valid as far as we know.
+/// A session with credentials that are valid as far as we know.
 #[derive(Clone, Debug)]
 pub struct UsableSession {
-    /// The head that the tokens belong to.
+    /// The head that the credentials belong to.
     pub head: SessionHead,
-    /// The tokens.
-    pub tokens: TokenSet,
+    /// The credentials.
+    pub credentials: Credentials,
 }
 
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
@@ -24,18 +23,18 @@ pub(super) async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<UsableSessi
     let found = ctx
         .store()
         .find(move |c| {
-            if let Some(tokens) = sessions::find_token_set(c, &ring, &wanted.session_id, wanted.iteration)? {
-                return Ok::<_, Internal>(Some((wanted, Some(tokens))));
+            if let Some(credentials) = sessions::find_credentials(c, &ring, &wanted)? {
+                return Ok::<_, Internal>(Some((wanted, Some(credentials))));
             }
             let Some(head) = find_head(c, &wanted)? else { return Ok(None) };
-            let tokens = sessions::find_token_set(c, &ring, &head.session_id, head.iteration)?;
-            Ok(Some((head, tokens)))
+            let credentials = sessions::find_credentials(c, &ring, &head)?;
+            Ok(Some((head, credentials)))
         })
         .await?;
-    let (head, tokens) = found.ok_or(SessionError::Ended)?;
+    let (head, credentials) = found.ok_or(SessionError::Ended)?;
     check_state(ctx, &head)?;
-    // Only the end of a session deletes the token set of its head.
-    Ok(UsableSession { head, tokens: tokens.ok_or(SessionError::Ended)? })
+    // Only the end of a session deletes the credentials of its head.
+    Ok(UsableSession { head, credentials: credentials.ok_or(SessionError::Ended)? })
 }
 
 fn find_head(c: &mut AnyConnection, seen: &SessionHead) -> Result<Option<SessionHead>, Internal> {

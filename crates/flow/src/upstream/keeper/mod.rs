@@ -1,10 +1,9 @@
-//! Keeps sessions alive at their authorization servers, whose protocol is behind
-//! [`Upstream`](crate::upstream::traits::Upstream).
+//! Keeps sessions alive at their upstreams, whose protocols are behind [`Kept`](crate::upstream::traits::Kept).
 //!
-//! [`use_session`] is the entry point: it returns working tokens for a request to the PDS, refreshed before
-//! use when they are about to expire; [`renew_session`] replaces tokens that the PDS refused all the same.
+//! [`use_session`] is the entry point: it returns working credentials for a request to the upstream, refreshed before
+//! use when they are about to expire; [`renew_session`] replaces those that the upstream refused all the same.
 //!
-//! An upstream refresh token works once, and an authorization server that sees one twice ends the session. So
+//! Most refresh tokens work once, and an authorization server that sees one twice ends the session. So
 //! at most one refresh of a session is under way in the whole deployment: within this process by a flight
 //! that callers share, between processes by a fenced lease in the database that outlives everything a refresh
 //! does. A failure is never stored as tokens and erases none; it causes a pause that all processes observe.
@@ -15,6 +14,7 @@ pub(crate) mod single_flight;
 mod attempt;
 mod head;
 mod lease;
+mod reason;
 mod refresh;
 
 use std::time::Duration;
@@ -24,12 +24,12 @@ use tokio::time::timeout;
 
 pub use self::head::UsableSession;
 use self::head::{check_state, current};
-use self::refresh::{Reason, refresh, refresh_once};
+use self::reason::Reason;
+use self::refresh::{refresh, refresh_once};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
 use crate::upstream::session::{SessionError, limit_prompts};
-use crate::upstream::traits::Upstream as _;
 
 /// How long a caller with a valid token waits for a fresh one.
 const SOON_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +55,8 @@ pub async fn freshen(ctx: &Ctx, found: UsableSession) -> Result<UsableSession, S
 
 async fn fresh(ctx: &Ctx, current: UsableSession) -> Result<UsableSession, SessionError> {
     let now = ctx.now();
-    match current.tokens.due_at(now, ctx.upstream().max_token_age()) {
+    let policy = ctx.upstreams().of(&current.head)?.policy(&current.head);
+    match policy.due_at(&current.credentials, now) {
         Due::No => Ok(current),
         Due::Soon if current.head.cooldown.seconds_left(now).is_some() => Ok(current),
         Due::Soon => {
@@ -118,10 +119,10 @@ pub(crate) async fn keep_alive(ctx: &Ctx, seen: &SessionHead) -> Result<SessionH
 /// # Errors
 /// [`SessionError`].
 pub async fn of_bearer(ctx: &Ctx, bearer: &Bearer) -> Result<UsableSession, SessionError> {
-    let Some(tokens) = bearer.upstream.clone() else { return look_up(ctx, &bearer.session).await };
+    let Some(credentials) = bearer.upstream.clone() else { return look_up(ctx, &bearer.session).await };
     let usable = check_state(ctx, &bearer.session);
     limit_prompts(ctx, &bearer.session, usable).await?;
-    Ok(UsableSession { head: bearer.session.clone(), tokens })
+    Ok(UsableSession { head: bearer.session.clone(), credentials })
 }
 
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::attempt::RefreshAttempt;
 use super::head::{Evaluation, evaluate};
 use super::lease;
+use super::reason::Reason;
 use crate::ctx::Ctx;
 use crate::upstream::session::{RETRY_SECONDS, SessionError};
 
@@ -15,33 +16,6 @@ use crate::upstream::session::{RETRY_SECONDS, SessionError};
 const LEASE_POLL: Duration = Duration::from_millis(50);
 /// How long it waits before it gives up.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Why a session is refreshed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// A client asked for it.
-    Asked,
-    /// The access token is about to expire.
-    Due,
-    /// The access token has expired.
-    Spent,
-    /// The PDS refused the access token.
-    Refused,
-    /// A background session is unused, and its refresh token would otherwise expire.
-    Kept,
-}
-
-impl Reason {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Due => "due",
-            Self::Spent => "spent",
-            Self::Refused => "refused",
-            Self::Kept => "kept",
-        }
-    }
-}
 
 /// Refreshes a session for a caller, to the end even if the caller disconnects.
 pub(super) async fn refresh(
@@ -94,7 +68,7 @@ async fn lease_and_refresh(
         if let Some(fence) = lease::acquire(ctx, seen, &holder).await? {
             note_wait(ctx, waits);
             let leased = Instant::now();
-            let outcome = refresh_leased(ctx, seen, fence).await;
+            let outcome = refresh_leased(ctx, seen, fence, reason).await;
             lease::release(ctx, seen, fence).await;
             let said = outcome.as_ref().map_or_else(|error| error.code().as_str(), |_| "refreshed");
             ctx.stats().note_refresh(reason.as_str(), said, leased.elapsed());
@@ -124,10 +98,18 @@ fn note_wait(ctx: &Ctx, since: Option<Instant>) {
 }
 
 /// The refresh itself, under the lease.
-async fn refresh_leased(ctx: &Ctx, seen: &SessionHead, fence: i64) -> Result<SessionHead, SessionError> {
+async fn refresh_leased(
+    ctx: &Ctx,
+    seen: &SessionHead,
+    fence: i64,
+    reason: Reason,
+) -> Result<SessionHead, SessionError> {
     // The last holder may have finished, or failed, between the check and the lease.
     match evaluate(ctx, seen).await? {
         Evaluation::Moved(head) => Ok(head),
-        Evaluation::Same(head) => RefreshAttempt { ctx, upstream: ctx.upstream(), head, fence }.run().await,
+        Evaluation::Same(head) => {
+            let upstream = ctx.upstreams().of(&head)?;
+            RefreshAttempt { ctx, upstream, head, fence, reason }.run().await
+        }
     }
 }

@@ -24,6 +24,7 @@ pub use causeway_outbound::UploadError;
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
+use crate::upstream::atproto::adapter::granted_scope;
 use crate::upstream::keeper::{self, UsableSession};
 
 /// Calls a method of the user's PDS and returns the method's answer, including its errors.
@@ -40,7 +41,7 @@ use crate::upstream::keeper::{self, UsableSession};
 )]
 pub async fn relay(ctx: &Ctx, bearer: &Bearer, mut request: RelayRequest) -> Result<XrpcAnswer, RelayError> {
     let found = keeper::of_bearer(ctx, bearer).await?;
-    permission::check(&bearer.token.scope, &found.tokens.scope, &mut request)?;
+    permission::check(&bearer.token.scope, &granted_scope(&found.credentials)?, &mut request)?;
     let hides_email = account::hides_email(&bearer.token.scope, &request.nsid);
     if hides_email {
         account::ask_readably(&mut request);
@@ -64,6 +65,12 @@ enum Trouble {
     Internal(Internal),
 }
 
+impl From<Internal> for Trouble {
+    fn from(error: Internal) -> Self {
+        Self::Internal(error)
+    }
+}
+
 impl From<Trouble> for RelayError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
@@ -80,7 +87,9 @@ impl From<Trouble> for RelayError {
 async fn second_chance(ctx: &Ctx, live: &UsableSession, error: &XrpcError) -> Option<Resend> {
     match error {
         XrpcError::InvalidToken => {
-            ctx.atproto().forget(&live.head.did);
+            if let Ok(account) = live.head.atproto() {
+                ctx.atproto().forget(&account.did);
+            }
             Some(Resend::Token)
         }
         XrpcError::InvalidProof(_) | XrpcError::Http(HttpError::Unreachable(_)) => {
@@ -93,8 +102,9 @@ async fn second_chance(ctx: &Ctx, live: &UsableSession, error: &XrpcError) -> Op
 /// Whether the account has left the PDS of the session, for another one or for none. `false` when that cannot
 /// be found out.
 async fn has_moved(ctx: &Ctx, live: &UsableSession) -> bool {
-    match ctx.atproto().resolve_did_lately(&live.head.did).await {
-        Ok(identity) => identity.pds.origin().ascii_serialization() != live.head.upstream.pds,
+    let Ok(account) = live.head.atproto() else { return false };
+    match ctx.atproto().resolve_did_lately(&account.did).await {
+        Ok(identity) => identity.pds.origin().ascii_serialization() != account.upstream.pds,
         Err(error) => error.is_gone(),
     }
 }
@@ -114,16 +124,18 @@ async fn again(
 }
 
 async fn call(ctx: &Ctx, live: &UsableSession, request: &mut RelayRequest) -> Result<XrpcAnswer, Trouble> {
-    let pds = Url::parse(&live.head.upstream.pds)
-        .map_err(|_| Trouble::Internal(Internal::Inconsistent("the PDS of a session is not a URL")))?;
-    let dpop = EcKey::from_trusted_jwk(&live.tokens.dpop_key).map_err(|e| Trouble::Internal(e.into()))?;
+    let account = live.head.atproto().map_err(Internal::from)?;
+    let bound = live.credentials.dpop_bound().map_err(Internal::from)?;
+    let pds = Url::parse(&account.upstream.pds)
+        .map_err(|_| Internal::Inconsistent("the PDS of a session is not a URL"))?;
+    let dpop = EcKey::from_trusted_jwk(&bound.key).map_err(Internal::from)?;
     let call = XrpcRequest {
         pds: &pds,
         method: request.method,
         nsid: &request.nsid,
         query: &request.query,
         headers: &request.headers,
-        access_token: &live.tokens.access_token,
+        access_token: &bound.token,
         dpop: &dpop,
     };
     ctx.atproto().xrpc(&call, &mut request.body).await.map_err(Trouble::Call)

@@ -189,7 +189,7 @@ impl Repository {
             method: XrpcMethod::Query,
             nsid: nsid(reading.nsid())?,
             query: form_urlencoded::Serializer::new(String::new())
-                .append_pair(reading.whose(), self.bearer.session.did.as_str())
+                .append_pair(reading.whose(), self.bearer.user.did.as_str())
                 .extend_pairs(parameters)
                 .finish(),
             headers: vec![("accept", b"application/json".to_vec())],
@@ -208,7 +208,7 @@ impl Repository {
         mut input: Map<String, Value>,
         take: fn(&RawJson) -> Option<T>,
     ) -> Result<T, RepositoryError> {
-        input.insert("repo".to_owned(), self.bearer.session.did.as_str().into());
+        input.insert("repo".to_owned(), self.bearer.user.did.as_str().into());
         let body = Value::Object(input).to_string().into_bytes();
         self.procedure(writing.nsid(), "application/json", body, take).await
     }
@@ -278,7 +278,7 @@ pub(crate) struct OwnAccount {
 pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, max_wait: Duration) -> Option<OwnAccount> {
     let asked = timeout(max_wait, get_session(ctx, bearer)).await;
     match asked {
-        Ok(Ok(account)) if account.did == bearer.session.did => Some(account),
+        Ok(Ok(account)) if account.did == bearer.user.did => Some(account),
         Ok(Ok(_)) => {
             tracing::warn!("the PDS reported another account");
             None

@@ -1,0 +1,55 @@
+//! The credentials of a session.
+
+use causeway_types::{Secret, Timestamp};
+
+use super::OtherKind;
+
+/// The credentials of one iteration of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// What is presented with each call.
+    pub access: UpstreamAccess,
+    /// The upstream refresh token, if there is one.
+    pub refresh_token: Option<Secret>,
+    /// When the upstream issued them.
+    pub created_at: Timestamp,
+    /// When they end without a renewal; `None` when the upstream did not say.
+    pub expires_at: Option<Timestamp>,
+    /// The scope that the upstream granted, in the upstream's own words.
+    pub scope: String,
+}
+
+/// What is presented to the upstream with each call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAccess {
+    /// A token that is bound to a key.
+    DpopBound(DpopBound),
+    /// A token.
+    Bearer(Secret),
+    /// Cookies, as JSON.
+    CookieJar(Secret),
+}
+
+/// An access token that is bound to a key (RFC 9449).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DpopBound {
+    /// The access token.
+    pub token: Secret,
+    /// The private JWK of the key, as JSON.
+    pub key: Secret,
+    /// The thumbprint of the key (RFC 7638).
+    pub jkt: String,
+}
+
+impl Credentials {
+    /// The token and its key.
+    ///
+    /// # Errors
+    /// [`OtherKind`]: they are not bound to a key.
+    pub const fn dpop_bound(&self) -> Result<&DpopBound, OtherKind> {
+        match &self.access {
+            UpstreamAccess::DpopBound(bound) => Ok(bound),
+            UpstreamAccess::Bearer(_) | UpstreamAccess::CookieJar(_) => Err(OtherKind),
+        }
+    }
+}
