@@ -83,7 +83,7 @@ impl Kept for BearerProvider {
                             .map(Secret::new),
                         created_at: now,
                         expires_at: body["expires_in"].as_i64().map(|seconds| now.plus(seconds)),
-                        scope: text("scope").unwrap_or_default(),
+                        scope: text("scope").unwrap_or_else(|| credentials.scope.clone()),
                     },
                     flaw: None,
                 })

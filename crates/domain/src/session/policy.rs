@@ -97,7 +97,7 @@ impl Policy {
     }
 
     /// The pause after one more failure ([`Cooldown::after_failure`]). Where a spent refresh token works for a
-    /// while longer, the next try comes within that time, unless the upstream asks for a longer pause.
+    /// while longer, the first retry comes within that time, unless the upstream asks for a longer pause.
     pub fn pause_after(
         self,
         before: Cooldown,
@@ -106,8 +106,10 @@ impl Policy {
         jitter: u8,
     ) -> Cooldown {
         let mut pause = before.after_failure(now, retry_after, jitter);
-        if let (Renewal::SingleUse { grace: Some(grace) }, None) = (self.renewal, retry_after) {
-            pause.not_before = pause.not_before.min(Some(now.plus(grace / 2)));
+        if let (Renewal::SingleUse { grace: Some(grace) }, None, 0) =
+            (self.renewal, retry_after, before.failures)
+        {
+            pause.not_before = pause.not_before.min(Some(now.plus((grace / 2).max(1))));
         }
         pause
     }
@@ -200,17 +202,16 @@ mod tests {
     }
 
     #[test]
-    fn the_next_try_comes_within_the_grace() {
+    fn the_first_retry_comes_within_the_grace() {
         let now = Timestamp(1000);
-        let pause = |grace, retry_after| {
+        let pause = |grace, failures, retry_after| {
             let policy = by(Renewal::SingleUse { grace });
-            let before = Cooldown { failures: 5, not_before: None };
+            let before = Cooldown { failures, not_before: None };
             policy.pause_after(before, now, retry_after, 0).seconds_left(now)
         };
-        assert_eq!(
-            (pause(None, None), pause(Some(30), None), pause(Some(900), None)),
-            (Some(64), Some(15), Some(64))
-        );
-        assert_eq!(pause(Some(30), Some(120)), Some(120), "the upstream answered: nothing was lost");
+        assert_eq!((pause(None, 0, None), pause(Some(30), 0, None)), (Some(2), Some(2)));
+        assert_eq!((pause(Some(2), 0, None), pause(Some(1), 0, None)), (Some(1), Some(1)));
+        assert_eq!(pause(Some(30), 5, None), Some(64), "an outage outlives the grace, and pauses grow");
+        assert_eq!(pause(Some(2), 0, Some(120)), Some(120), "the upstream answered: nothing was lost");
     }
 }

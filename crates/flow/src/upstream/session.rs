@@ -66,10 +66,10 @@ impl SessionError {
 
 /// The error for a session that its authorization server has ended, with the URL for a new sign-in.
 pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
-    match sign_in_url(ctx, head) {
-        Ok(url) => SessionError::ReauthRequired { sign_in_url: Some(url) },
-        Err(error) => error.into(),
-    }
+    let sign_in_url = sign_in_url(ctx, head)
+        .inspect_err(|error| tracing::error!(%error, "the user cannot be told where to sign in again"))
+        .ok();
+    SessionError::ReauthRequired { sign_in_url }
 }
 
 /// The URL at which a session's user signs in to its client again: its provider makes it.

@@ -24,7 +24,8 @@ pub trait Kept: Debug + Send + Sync {
     }
 
     /// Renews credentials by what the policy names. An answer without a refresh token keeps the one that was
-    /// sent.
+    /// sent, and one without a scope keeps the scope (RFC 6749 section 5.1). It has to end within a minute: the
+    /// lease of the refresh is not renewed meanwhile.
     async fn renew(&self, head: &SessionHead, credentials: &Credentials) -> Result<Renewed, RenewalFailure>;
 
     /// Revokes credentials of a session at the server where it began.

@@ -81,7 +81,10 @@ impl RefreshAttempt<'_> {
             .ok_or(Internal::Inconsistent("the head's credentials are missing"))?;
         match self.policy().renewable(&credentials, ctx.now()) {
             Renewable::Yes => {}
-            Renewable::NotYet if *reason != Reason::Refused => return Ok(self.head),
+            Renewable::NotYet if *reason != Reason::Refused => {
+                self.postpone().await?;
+                return Ok(self.head);
+            }
             Renewable::NotYet | Renewable::Never => return self.require_reauth(head.iteration).await,
         }
         let update = match timeout(LOOKUP_TIMEOUT, upstream.locate(head)).await {
@@ -221,8 +224,8 @@ impl RefreshAttempt<'_> {
         audit::event(self.ctx, Actor::Server, "refresh", outcome).of_session(&self.head)
     }
 
-    /// Keeps the credentials and pauses refreshes, unless the session was refused with definite answers for so
-    /// long, or with one to confirm so often, that the user has to sign in again.
+    /// Keeps the credentials and pauses refreshes. The session ends when definite answers have refused it for too
+    /// long, or when an answer that had to be confirmed was given again.
     async fn put_off(&self, setback: Setback) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
         let (jitter, policy) = (ctx.jitter(), self.policy());
@@ -259,12 +262,21 @@ impl RefreshAttempt<'_> {
             }
             Verdict::Over => {
                 tracing::warn!(
-                    "refreshes were refused for a week, or twice with one word: the user has to sign in again"
+                    "refreshes were refused for a week, or twice with the same answer: the user has to sign in again"
                 );
                 Err(reauth_required(ctx, head))
             }
             Verdict::Overtaken => self.look_again().await,
         }
+    }
+
+    /// Has an unused session looked at again after its usual time, since it cannot be renewed yet.
+    async fn postpone(&self) -> Result<(), SessionError> {
+        let Self { ctx, head, reason, .. } = self;
+        let due = self.policy().keep_alive_at(ctx.now(), ctx.jitter());
+        let (Some(due), Reason::Kept) = (due, *reason) else { return Ok(()) };
+        let id = head.session_id.clone();
+        Ok(ctx.store().write(move |c| upkeep::schedule_refresh(c, &id, due).map_err(Internal::from)).await?)
     }
 
     /// Reads the head again after another holder has taken the lease or moved the head.
