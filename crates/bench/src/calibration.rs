@@ -39,8 +39,8 @@ pub(crate) const SINGLE_ROWS: &str = "durable rows, 1 a commit";
 /// Rows that were committed, and how long that took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
-    rows: u32,
-    took: Duration,
+    pub(crate) rows: u32,
+    pub(crate) took: Duration,
 }
 
 impl Tally {

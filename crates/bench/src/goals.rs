@@ -2,6 +2,7 @@
 
 use crate::calibration::BATCHED_ROWS;
 use crate::cli;
+use crate::postgres::{EXCHANGES, INSERTS, READS};
 use crate::report::{Goal, Kind, Report};
 use crate::signatures::{SIGNATURE, VERIFICATION};
 
@@ -33,6 +34,22 @@ const UPSTREAM_REFRESH_P95_MS: f64 = 500.0;
 /// Maximum ratio of the median refresh latency of a session refreshed 100,000 times to that of a session
 /// refreshed ten times.
 const AGED_REFRESH: f64 = 1.5;
+
+/// Minimum rates on PostgreSQL, as fractions of what it does by itself with the same statements.
+const OF_POSTGRES: [(cli::Row, &str, f64); 5] = [
+    (cli::Row::Introspection, READS, 0.6),
+    (cli::Row::Userinfo, READS, 0.6),
+    (cli::Row::Par, INSERTS, 0.6),
+    (cli::Row::CodeExchange, EXCHANGES, 0.5),
+    (cli::Row::Refresh, EXCHANGES, 0.5),
+];
+/// Maximum CPU time of a request on PostgreSQL, in microseconds.
+const CPU_ON_POSTGRES: [(cli::Row, f64); 4] = [
+    (cli::Row::Introspection, 50.0),
+    (cli::Row::Userinfo, 50.0),
+    (cli::Row::Par, 60.0),
+    (cli::Row::RelayReads, 110.0),
+];
 
 /// Evaluates every goal that the report has measurements for.
 pub(crate) fn judge(report: &Report) -> Vec<Goal> {
@@ -70,6 +87,7 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
     if let Some(p95) = report.row(refresh).and_then(|row| row.p95_ms) {
         goals.push(Goal::below(format!("{refresh} p95, ms"), p95, UPSTREAM_REFRESH_P95_MS));
     }
+    goals.extend(on_postgres(report));
     let p50_ms = |name: cli::Row| report.row(name.name()).and_then(|row| row.p50_ms);
     if let (Some(young), Some(aged)) = (p50_ms(cli::Row::YoungRefresh), p50_ms(cli::Row::AgedRefresh)) {
         let what = format!("{} / {}", cli::Row::AgedRefresh.name(), cli::Row::YoungRefresh.name());
@@ -85,6 +103,25 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
     for row in report.rows.iter().filter(|row| row.kind == Kind::Endpoint && !others.contains(&&*row.name)) {
         if let Some(p99) = row.p99_ms {
             goals.push(Goal::below(format!("{} p99, ms", row.name), p99, P99_MS));
+        }
+    }
+    goals
+}
+
+/// The goals that need a calibration of PostgreSQL.
+fn on_postgres(report: &Report) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for (name, calibration, bound) in OF_POSTGRES {
+        if let (Some(row), Some(base)) = (report.row(name.name()), report.row(calibration)) {
+            let what = format!("{} / {calibration}", row.name);
+            goals.push(Goal::at_least(what, row.per_second / base.per_second, bound));
+        }
+    }
+    if report.row(READS).is_some() {
+        for (name, bound) in CPU_ON_POSTGRES {
+            if let Some(cpu) = report.row(name.name()).and_then(|row| row.cpu_us) {
+                goals.push(Goal::below(format!("{} CPU on PostgreSQL, us", name.name()), cpu, bound));
+            }
         }
     }
     goals
@@ -124,6 +161,19 @@ mod tests {
         let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
         assert_eq!((of("userinfo /"), of("introspection /")), (Some(false), Some(true)));
         assert_eq!(of("metadata /"), None, "it was not measured");
+    }
+
+    #[test]
+    fn on_postgres_requests_are_shares_of_its_own_statements() {
+        let of = |calibration, rate, what: &str| {
+            let rows = vec![row(calibration, 1000.0), row("introspection", rate), row("refresh", rate)];
+            judge(&report(rows)).into_iter().find(|goal| goal.what == what).map(|goal| goal.met)
+        };
+        let (read, refresh) = ("introspection / postgres: read by key", "refresh / postgres: code exchange");
+        assert_eq!((of(READS, 599.0, read), of(READS, 601.0, read)), (Some(false), Some(true)));
+        assert_eq!((of(EXCHANGES, 499.0, refresh), of(EXCHANGES, 501.0, refresh)), (Some(false), Some(true)));
+        assert_eq!(of(READS, 1.0, "introspection CPU on PostgreSQL, us"), Some(true));
+        assert_eq!(of("empty handler", 1.0, "introspection CPU on PostgreSQL, us"), None, "on SQLite");
     }
 
     #[test]

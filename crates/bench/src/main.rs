@@ -17,6 +17,7 @@ mod load;
 mod loopback_pds;
 mod machine;
 mod measure;
+mod postgres;
 mod prepare;
 mod process;
 mod report;

@@ -13,6 +13,7 @@ use crate::cli::{Arguments, Row as Name};
 use crate::goals;
 use crate::load::{self, Traffic, WARM_UP};
 use crate::machine::Machine;
+use crate::postgres::{self, Work};
 use crate::prepare::{Wanted, prepare};
 use crate::process::Running;
 use crate::report::{Kind, Report, Row};
@@ -93,12 +94,18 @@ impl Run<'_> {
             let ask = |host: &str| Repeated::get(host, empty_handler::PATH);
             measured.push(self.load(Name::EmptyHandler, &server, self.repeat(ask, &server)).await?);
         }
+        let mut statements = self.statements()?;
         let pds = loopback_pds::start()?;
         if self.arguments.wants(Name::PdsRead) || self.arguments.wants(Name::RelayRead) {
             let alone: Box<dyn Traffic> = Box::new(Repeated::get(&pds.address, loopback_pds::PATH));
             measured.push(self.load(Name::PdsRead, &pds, vec![alone]).await?);
         }
-        measured.extend(self.endpoints(&pds, &mut batched).await?);
+        let endpoints = self.endpoints(&pds, &mut batched).await?;
+        for (tally, again) in statements.iter_mut().zip(self.statements()?) {
+            *tally += again;
+        }
+        measured.extend(Work::ALL.iter().zip(statements).map(|(work, tally)| tally.row(work.name())));
+        measured.extend(endpoints);
         let mut all = Tally::default();
         for tally in batched {
             all += tally;
@@ -119,6 +126,17 @@ impl Run<'_> {
             }
             url @ DatabaseUrl::Postgres(_) => calibration::measure(url, rows_a_commit, span),
         }
+    }
+
+    /// Measures what PostgreSQL does by itself, in the order of [`Work::ALL`]; nothing on SQLite.
+    fn statements(&self) -> Result<Vec<Tally>> {
+        let DatabaseUrl::Postgres(url) = &self.url else { return Ok(Vec::new()) };
+        let (connections, span) = (self.arguments.connections, self.arguments.span() / 2);
+        let measure = |work: &Work| {
+            say(work.name());
+            postgres::measure(url, connections, *work, span)
+        };
+        Work::ALL.iter().map(measure).collect()
     }
 
     /// Measures the endpoints, and the disk around each row that depends on it: its speed changes during a
