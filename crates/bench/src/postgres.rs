@@ -80,7 +80,8 @@ impl Work {
 }
 
 const INSERT_ACCESS: &str = "INSERT INTO bench_access (payload, used, key) SELECT repeat('x', 400), false, ";
-const INSERT_REFRESH: &str = "INSERT INTO bench_refresh (payload, used, key) SELECT repeat('x', 400), false, ";
+const INSERT_REFRESH: &str =
+    "INSERT INTO bench_refresh (payload, used, key) SELECT repeat('x', 400), false, ";
 
 /// A statement that ends with its only value; diesel prepares it once on each connection.
 struct Prepared<'k> {
