@@ -33,6 +33,7 @@ pub struct BearerProvider {
 
 impl BearerProvider {
     /// The provider whose sessions have a refresh token that works once, as at a PDS.
+    #[expect(clippy::disallowed_methods, reason = "it calls the scripted upstream only")]
     pub fn new(environment: &Environment, clock: MockClock) -> Arc<Self> {
         let renewal = Renewal::SingleUse { grace: None };
         let policy = Mutex::new(Policy { renewal, max_age: None, keep_alive: Some(86_400) });
