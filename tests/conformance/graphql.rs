@@ -577,7 +577,7 @@ async fn workers_do_not_read_answers() -> Result<()> {
     Ok(())
 }
 
-/// What has its turn to be parsed is not parsed by the worker.
+/// Long texts whose turn has come are not parsed by the worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_do_not_parse_long_texts() -> Result<()> {
     let database = TestDatabase::sqlite();

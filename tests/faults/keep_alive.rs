@@ -1,7 +1,7 @@
 //! Background sessions that nobody uses: refreshed in time, by one of all servers, and not too eagerly.
 
 use anyhow::Result;
-use causeway_domain::session::SessionHead;
+use causeway_domain::session::{Renewal, SessionHead};
 use causeway_flow::upstream::keeper::keep_alive::keep_alive;
 use causeway_store::{StoreError, sessions};
 use causeway_testkit::Fault;
@@ -98,6 +98,22 @@ on_each_upstream! {
 }
 
 on_each_database! {
+    /// A session whose credentials cannot be renewed yet is looked at again after its usual time, and keeps them.
+    async fn not_to_be_renewed_yet(database) {
+        let scene = Scene::set(database).await?;
+        let renewal = Renewal::Exchange { not_before: 3000 };
+        scene.app.provider.set_policy(|policy| (policy.renewal, policy.keep_alive) = (renewal, Some(600)));
+        let id = UpstreamKind::Bearer.begin_idle(&scene).await?;
+        scene.app.clock.advance(600);
+        assert_eq!((scene.keep().await?, scene.keep().await?), (1, 0));
+        scene.app.clock.advance(449);
+        assert_eq!(scene.keep().await?, 0, "up to a quarter sooner at random");
+        scene.app.clock.advance(151);
+        assert_eq!((scene.keep().await?, scene.upstream.hits("token")), (1, 0));
+        assert_eq!(scene.head(&id).await?.iteration, 1);
+        Ok(())
+    }
+
     /// Once a day as a public client, whose tokens lie for two weeks at most, and not before three quarters of
     /// it; never a device session; and use counts.
     async fn long_before_it_ages_out(database) {

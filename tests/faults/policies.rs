@@ -1,4 +1,4 @@
-//! What the keeper does with credentials follows from the policy of their provider.
+//! The policy of a provider decides how the keeper treats credentials.
 
 use anyhow::Result;
 use causeway_domain::session::{Renewal, SessionHead};

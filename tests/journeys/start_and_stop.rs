@@ -187,7 +187,7 @@ on_each_database! {
     }
 }
 
-/// What the servers of a directory have logged so far.
+/// The log lines of the servers of a directory so far.
 fn server_log(directory: &Path) -> Result<String> {
     Ok(std::fs::read_to_string(directory.join(format!("causeway-{}.log", std::process::id())))?)
 }

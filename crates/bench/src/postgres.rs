@@ -34,14 +34,14 @@ const TABLES: &str = "DROP TABLE IF EXISTS bench_code, bench_session, bench_acce
     ANALYZE bench_code, bench_session;";
 const NO_TABLES: &str = "DROP TABLE bench_code, bench_session, bench_access, bench_refresh";
 
-/// What is repeated.
+/// The operation that is repeated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     /// A row is read by its key.
     Read,
     /// A row is inserted, durably.
     Insert,
-    /// What a code exchange does, statement by statement.
+    /// The statements of a code exchange, one after another.
     Exchange,
 }
 

@@ -1,4 +1,4 @@
-//! What sessions at AT Protocol servers have and no others.
+//! The binding of sessions at AT Protocol servers.
 
 use causeway_types::{
     AuthRequestId, BrowserSessionId, CodeVerifier, Did, Handle, OauthState, Secret, Timestamp,

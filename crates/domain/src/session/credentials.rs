@@ -7,7 +7,7 @@ use super::OtherKind;
 /// The credentials of one iteration of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// What is presented with each call.
+    /// The token or cookies for calls.
     pub access: UpstreamAccess,
     /// The upstream refresh token, if there is one.
     pub refresh_token: Option<Secret>,
@@ -19,7 +19,7 @@ pub struct Credentials {
     pub scope: String,
 }
 
-/// What is presented to the upstream with each call.
+/// The token or cookies that are presented to the upstream with each call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamAccess {
     /// A token that is bound to a key.

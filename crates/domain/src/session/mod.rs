@@ -39,7 +39,7 @@ pub struct OtherBinding {
     pub provider: String,
     /// The account, by the provider's own identifier.
     pub subject: String,
-    /// What the provider's code has to know to renew and to revoke, in its own form. No secret.
+    /// Data that the provider's code needs to renew and to revoke, in its own form. No secret.
     pub data: String,
 }
 

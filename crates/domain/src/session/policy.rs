@@ -12,7 +12,7 @@ const MARGIN_SHARE: i64 = 10;
 /// How the credentials of a session are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// What they are renewed with.
+    /// The means of renewal.
     pub renewal: Renewal,
     /// The age in seconds at which they are renewed before use, long before they expire; `None`: only their
     /// expiry counts.
@@ -21,7 +21,7 @@ pub struct Policy {
     pub keep_alive: Option<i64>,
 }
 
-/// What credentials are renewed with.
+/// The means by which credentials are renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
     /// A refresh token that works once.

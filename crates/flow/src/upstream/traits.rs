@@ -40,7 +40,7 @@ pub trait Kept: Debug + Send + Sync {
 pub enum Located {
     /// Where the session began.
     Here {
-        /// What is now known about the account.
+        /// News about the account, to be stored with the new credentials.
         update: Option<BindingUpdate>,
     },
     /// At another server, or at none: the session's credentials are of no use any more.

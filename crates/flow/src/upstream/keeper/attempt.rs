@@ -52,7 +52,7 @@ pub(super) struct RefreshAttempt<'a> {
 struct Setback {
     /// Seconds that the server asked to wait.
     retry_after: Option<u64>,
-    /// What was found out about the account all the same.
+    /// News about the account, which is stored all the same.
     update: Option<BindingUpdate>,
     /// The definite answer, if there was one.
     refused_with: Option<String>,
