@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use causeway_domain::{Clock as _, SystemClock};
-use causeway_store::{AnyConnection, DatabaseUrl};
+use causeway_store::{AnyConnection, DatabaseUrl, PostgresConnection};
 use causeway_types::{Rng, SystemRng};
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, Insertable, PgConnection, RunQueryDsl as _, SqliteConnection};
+use diesel::{Connection as _, Insertable, RunQueryDsl as _, SqliteConnection};
 
 use crate::report::{Kind, Row};
 
@@ -126,6 +126,6 @@ fn open(url: &DatabaseUrl) -> Result<AnyConnection> {
             )?;
             Ok(AnyConnection::Sqlite(conn))
         }
-        DatabaseUrl::Postgres(url) => Ok(AnyConnection::Postgres(PgConnection::establish(url)?)),
+        DatabaseUrl::Postgres(url) => Ok(AnyConnection::Postgres(PostgresConnection::establish(url)?)),
     }
 }

@@ -26,6 +26,7 @@ pub use engine::conn::AnyConnection;
 pub use engine::error::{OpenError, StoreError};
 pub use engine::options::{Pooler, StoreOptions};
 pub use engine::paging::{Page, PageRequest};
+pub use engine::postgres::PostgresConnection;
 pub use engine::server_lock::{ServerLock, ServerLockError};
 pub use engine::stats::StoreStats;
 pub use engine::store::Store;

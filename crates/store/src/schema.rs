@@ -400,3 +400,4 @@ diesel::allow_tables_to_appear_in_same_query!(oauth_access_token, oauth_refresh_
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);
+diesel::allow_tables_to_appear_in_same_query!(upstream_session, oauth_client);

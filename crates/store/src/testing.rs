@@ -23,8 +23,7 @@ use causeway_types::{Rng as _, SystemRng};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{
-    Connection as _, ConnectionResult, PgConnection, QueryableByName, RunQueryDsl as _, SqliteConnection,
-    sql_query,
+    Connection as _, ConnectionResult, QueryableByName, RunQueryDsl as _, SqliteConnection, sql_query,
 };
 use tempfile::TempDir;
 use url::Url;
@@ -33,6 +32,7 @@ use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::migrate;
 use crate::engine::options::StoreOptions;
+use crate::engine::postgres::PostgresConnection;
 use crate::engine::store::Store;
 use crate::engine::url::DatabaseUrl;
 
@@ -153,7 +153,7 @@ impl TestDatabase {
         Locked { _conn: locked.expect("nobody else holds the lock") }
     }
 
-    fn create(admin: &mut PgConnection, template: Option<&str>) -> Self {
+    fn create(admin: &mut PostgresConnection, template: Option<&str>) -> Self {
         let name = format!("causeway_test_{}_{}", SystemClock.now(), random_hex());
         let sql = match template {
             Some(template) => format!("CREATE DATABASE {name} TEMPLATE {template}"),
@@ -212,12 +212,12 @@ fn url_of(database: &str) -> String {
 }
 
 /// Same as in the store: OpenSSL must not clean up at process exit.
-fn connect(url: &str) -> ConnectionResult<PgConnection> {
+fn connect(url: &str) -> ConnectionResult<PostgresConnection> {
     openssl::init();
-    PgConnection::establish(url)
+    PostgresConnection::establish(url)
 }
 
-fn connect_to_server() -> Option<PgConnection> {
+fn connect_to_server() -> Option<PostgresConnection> {
     match connect(&url_of("postgres")) {
         Ok(conn) => Some(conn),
         Err(error) => {
@@ -284,7 +284,7 @@ struct Name {
 
 /// The migrated database that the others are copies of. Other processes with the same migrations
 /// share it for a while; no one connects to it.
-fn template(admin: &mut PgConnection) -> String {
+fn template(admin: &mut PostgresConnection) -> String {
     static TEMPLATE: Mutex<Option<(String, i64)>> = Mutex::new(None);
     let mut known = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
     let now = SystemClock.now().as_secs();

@@ -130,11 +130,12 @@ async fn check(
     let found = ctx
         .store()
         .find(move |c| {
-            let Some(token) = tokens::find_access_token(c, &hash)? else { return Ok::<_, Internal>(None) };
+            let Some((token, session)) = tokens::find_access_token_with_session(c, &tenant, &hash)? else {
+                return Ok::<_, Internal>(None);
+            };
             let AccessSubject::User(user) = token.subject.clone() else {
                 return Ok(Some((token, None)));
             };
-            let session = sessions::find_session_of_token(c, &tenant, &user.session_id)?;
             let Some(session) = session else { return Ok(None) };
             let upstream = match ring {
                 None => None,

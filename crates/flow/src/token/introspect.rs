@@ -5,7 +5,6 @@ use std::sync::Arc;
 use causeway_domain::client::Client;
 use causeway_domain::session::SessionHead;
 use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
-use causeway_store::sessions;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
 use causeway_types::claims::ActiveToken;
@@ -119,10 +118,13 @@ impl Question {
         issuer: &str,
         presented: &PresentedToken,
     ) -> Result<Found, Internal> {
-        match presented.find(c)? {
-            Some(FoundToken::Access(token)) => self.evaluate_access(c, issuer, token),
-            Some(FoundToken::Refresh(token)) => self.evaluate_refresh(c, issuer, token),
-            None => Ok(Found::Nothing),
+        let Some((token, session)) = presented.find_with_session(c, &self.client.tenant_id)? else {
+            return Ok(Found::Nothing);
+        };
+        let session = session.filter(|session| session.is_alive_at(self.now));
+        match token {
+            FoundToken::Access(token) => self.evaluate_access(c, issuer, token, session),
+            FoundToken::Refresh(token) => Ok(self.evaluate_refresh(issuer, token, session)),
         }
     }
 
@@ -131,13 +133,14 @@ impl Question {
         c: &mut AnyConnection,
         issuer: &str,
         token: AccessToken,
+        session: Option<SessionHead>,
     ) -> Result<Found, Internal> {
         if !self.may_see(&token.client_id, &token.resources) {
             return Ok(Found::Nothing);
         }
         let (sub, session, sid) = match &token.subject {
             AccessSubject::User(user) => {
-                let Some(session) = self.session(c, &user.session_id)? else { return Ok(Found::Nothing) };
+                let Some(session) = session else { return Ok(Found::Nothing) };
                 // The client has seen the token, but proves nothing about the key that it may be bound to.
                 if token.dpop_jkt.is_none() && tokens::is_superseded(c, &token)? {
                     return Ok(Found::Superseded(session.session_id));
@@ -163,20 +166,20 @@ impl Question {
 
     fn evaluate_refresh(
         &self,
-        c: &mut AnyConnection,
         issuer: &str,
         token: RefreshToken,
-    ) -> Result<Found, Internal> {
+        session: Option<SessionHead>,
+    ) -> Found {
         if !self.is_owner(&token.client_id) {
-            return Ok(Found::Nothing);
+            return Found::Nothing;
         }
-        let Some(session) = self.session(c, &token.session_id)? else { return Ok(Found::Nothing) };
+        let Some(session) = session else { return Found::Nothing };
         if token.revoked == Some(RefreshRevocation::Superseded) && token.dpop_jkt.is_none() {
-            return Ok(Found::Superseded(session.session_id));
+            return Found::Superseded(session.session_id);
         }
         let ended = token.expires_at.is_some_and(|end| end <= self.now);
         if token.used_at.is_some() || token.revoked.is_some() || ended {
-            return Ok(Found::Nothing);
+            return Found::Nothing;
         }
         let mut active = ActiveToken::new(issuer, token.did, token.client_id, token.created_at);
         active.aud = token.resources.audience(issuer);
@@ -184,7 +187,7 @@ impl Question {
         active.exp = token.expires_at;
         active.cnf = token.dpop_jkt.map(Into::into);
         active.sid = Some(token.session_id);
-        Ok(Found::Active(Box::new(Seen { token: active, session: Some(session) })))
+        Found::Active(Box::new(Seen { token: active, session: Some(session) }))
     }
 
     fn is_owner(&self, owner: &ClientId) -> bool {
@@ -195,16 +198,6 @@ impl Question {
     fn may_see(&self, owner: &ClientId, resources: &Resources) -> bool {
         let is_its_own = |resource: &Resource| self.client.entitlements.allowed_resources.contains(resource);
         self.is_owner(owner) || resources.iter().any(is_its_own)
-    }
-
-    /// The live session behind a token.
-    fn session(
-        &self,
-        c: &mut AnyConnection,
-        session_id: &UpstreamSessionId,
-    ) -> Result<Option<SessionHead>, Internal> {
-        let session = sessions::find_session_of_token(c, &self.client.tenant_id, session_id)?;
-        Ok(session.filter(|session| session.is_alive_at(self.now)))
     }
 }
 

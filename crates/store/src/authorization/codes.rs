@@ -104,7 +104,7 @@ pub fn insert_code(c: &mut AnyConnection, code: &AuthorizationCode) -> Result<()
         dpop_jkt: code.dpop_jkt.as_ref().map(|jkt| jkt.as_str().to_owned()),
         resource: code.resources.to_stored(),
     };
-    fixed!(diesel::insert_into(oauth_authorization_code::table).values(&row)).execute(c)?;
+    fixed!(diesel::insert_into(oauth_authorization_code::table).values(&row)).defer(c)?;
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub fn insert_par_request(c: &mut AnyConnection, request: &ParRequest) -> Result
         used: false,
         correlation_id: request.correlation_id.as_ref().map(CorrelationId::as_str),
     };
-    fixed!(diesel::insert_into(oauth_par_request::table).values(&row)).execute(c)?;
+    fixed!(diesel::insert_into(oauth_par_request::table).values(&row)).defer(c)?;
     Ok(())
 }
 

@@ -1,17 +1,15 @@
 //! The connection that every query function takes, and how one of each kind is opened.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use diesel::connection::{CacheSize, InstrumentationEvent, SimpleConnection};
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 
 use crate::engine::deadline;
 use crate::engine::error::StoreError;
 use crate::engine::options::Pooler;
+use crate::engine::postgres::PostgresConnection;
 
 /// A connection to either database.
 #[derive(diesel::MultiConnection)]
@@ -19,7 +17,7 @@ pub enum AnyConnection {
     /// The embedded database.
     Sqlite(SqliteConnection),
     /// A PostgreSQL server.
-    Postgres(PgConnection),
+    Postgres(PostgresConnection),
 }
 
 /// Purpose of a SQLite connection.
@@ -131,42 +129,6 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Errors of a PostgreSQL connection since the last check, whatever a closure made of them.
-#[derive(Debug, Default)]
-pub(crate) struct Health {
-    closed: AtomicBool,
-    contended: AtomicBool,
-}
-
-impl Health {
-    fn note(&self, error: &DieselError) {
-        match error {
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
-            | DieselError::BrokenTransactionManager => self.closed.store(true, Ordering::Relaxed),
-            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
-                self.contended.store(true, Ordering::Relaxed);
-            }
-            // diesel has no kind for SQLSTATE 40P01; `lc_messages` is C on our connections.
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
-                if info.message().contains("deadlock detected") =>
-            {
-                self.contended.store(true, Ordering::Relaxed);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the connection was lost.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Whether the transaction lost against another one (SQLSTATE 40001 or 40P01); resets the flag.
-    pub(crate) fn take_contended(&self) -> bool {
-        self.contended.swap(false, Ordering::Relaxed)
-    }
-}
-
 /// Settings of a connection to a PostgreSQL server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PostgresSettings {
@@ -177,32 +139,21 @@ pub(crate) struct PostgresSettings {
 }
 
 /// Opens a connection to a PostgreSQL server; `url` carries its timeouts already.
-pub(crate) fn open_postgres(
-    url: &str,
-    settings: PostgresSettings,
-) -> Result<(PgConnection, Arc<Health>), StoreError> {
+pub(crate) fn open_postgres(url: &str, settings: PostgresSettings) -> Result<PostgresConnection, StoreError> {
     // Before libpq does it: libpq has OpenSSL clean up when the process exits, under threads that still use it.
     openssl::init();
-    let mut conn = PgConnection::establish(url)
-        .map_err(|error| StoreError::unavailable(format!("PostgreSQL: {error}")))?;
-    match settings.pooler {
-        Pooler::None => set_up_session(&mut conn, settings.timeout)?,
-        // Another transaction runs on another connection of the server, which lacks this one's statements.
-        Pooler::Transaction => conn.set_prepared_statement_cache_size(CacheSize::Disabled),
-    }
-    let health = Arc::new(Health::default());
-    let noted = Arc::clone(&health);
-    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::FinishQuery { error: Some(error), .. } = event {
-            noted.note(error);
-        }
-    });
-    Ok((conn, health))
+    let (setup, keeps_statements) = match settings.pooler {
+        Pooler::None => (session_setup(settings.timeout), true),
+        // Another transaction runs on another connection of the server.
+        Pooler::Transaction => (String::new(), false),
+    };
+    PostgresConnection::open(url, &setup, keeps_statements)
+        .map_err(|reason| StoreError::unavailable(format!("PostgreSQL: {reason}")))
 }
 
-fn set_up_session(conn: &mut PgConnection, timeout: Duration) -> Result<(), StoreError> {
-    conn.batch_execute(&format!("SET client_min_messages = warning{}", deadline::session_settings(timeout)))?;
-    // Only a superuser may; otherwise deadlocks are recognized on servers with English messages only.
-    let _ = conn.batch_execute("SET lc_messages = 'C';");
-    Ok(())
+/// Settings of a connection that nobody shares. Statements outside of transactions cannot write: those that
+/// write begin one that says so.
+fn session_setup(timeout: Duration) -> String {
+    let timeouts = deadline::session_settings(timeout);
+    format!("; SET client_min_messages = warning; SET default_transaction_read_only = on{timeouts}")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::error::StoreError;
 use crate::engine::options::Pooler;
@@ -26,24 +26,23 @@ impl Abandoned {
 #[derive(Debug)]
 pub(crate) struct Deadline {
     total: Duration,
-    /// Begins a reading transaction on PostgreSQL.
-    pub(crate) begin_read: String,
-    /// Begins a writing transaction on PostgreSQL.
-    pub(crate) begin_write: String,
+    /// The statement that passes it on to PostgreSQL, in a transaction; `None`: the connections carry it.
+    settings: Option<String>,
 }
 
-/// Seconds after which PostgreSQL ends an idle transaction.
-const IDLE_SECONDS: u32 = 60;
+/// How long PostgreSQL lets a transaction idle.
+const IDLE: Duration = Duration::from_mins(1);
 
 impl Deadline {
     /// A deadline that the connections already carry: [`session_settings`].
-    pub(crate) fn of_connection(total: Duration) -> Self {
-        Self::beginning(total, "")
+    pub(crate) const fn of_connection(total: Duration) -> Self {
+        Self { total, settings: None }
     }
 
     /// A deadline that each transaction carries itself, whatever connection it runs on.
     pub(crate) fn of_transaction(total: Duration) -> Self {
-        Self::beginning(total, &settings("SET LOCAL", total))
+        let settings = settings(total).map(|(name, value)| format!("set_config('{name}', '{value}', true)"));
+        Self { total, settings: Some(format!("SELECT {}", settings.join(", "))) }
     }
 
     pub(crate) fn with_pooler(total: Duration, pooler: Pooler) -> Self {
@@ -53,12 +52,19 @@ impl Deadline {
         }
     }
 
-    fn beginning(total: Duration, settings: &str) -> Self {
-        Self {
-            total,
-            begin_read: format!("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY{settings}"),
-            begin_write: format!("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE{settings}"),
-        }
+    /// The statements that begin a transaction on PostgreSQL.
+    pub(crate) fn begin<'a>(&'a self, begin: &'a str) -> impl Iterator<Item = &'a str> {
+        std::iter::once(begin).chain(self.settings.as_deref())
+    }
+
+    /// Whether a statement may run outside of a transaction on PostgreSQL and has this deadline.
+    pub(crate) const fn is_of_connection(&self) -> bool {
+        self.settings.is_none()
+    }
+
+    /// When a call that starts now ends.
+    pub(crate) fn from_now(&self) -> Instant {
+        Instant::now() + self.total
     }
 
     /// Waits for `work` until the deadline.
@@ -78,16 +84,14 @@ impl Deadline {
 
 /// The settings of a connection that is not shared.
 pub(crate) fn session_settings(total: Duration) -> String {
-    settings("SET", total)
+    settings(total).map(|(name, value)| format!("; SET {name} = '{value}'")).concat()
 }
 
 /// Timeouts with which PostgreSQL gives up before the caller does, so that the connection stays usable.
-fn settings(set: &str, total: Duration) -> String {
-    let (statement, lock) = (total * 3 / 4, total / 2);
-    format!(
-        "; {set} statement_timeout = {}; {set} lock_timeout = {}; \
-         {set} idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'",
-        statement.as_millis(),
-        lock.as_millis()
-    )
+fn settings(total: Duration) -> [(&'static str, u128); 3] {
+    [
+        ("statement_timeout", (total * 3 / 4).as_millis()),
+        ("lock_timeout", (total / 2).as_millis()),
+        ("idle_in_transaction_session_timeout", IDLE.as_millis()),
+    ]
 }

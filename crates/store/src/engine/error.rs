@@ -3,6 +3,7 @@
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::encryption::error::EncryptionError;
+use crate::engine::postgres::error as sqlstate;
 use crate::engine::schema_state::SchemaState;
 
 /// Why a query, a transaction or a row failed. No variant carries a value from a row.
@@ -88,10 +89,15 @@ impl From<DieselError> for StoreError {
                     | Kind::CheckViolation
                     | Kind::RestrictViolation
                     | Kind::ExclusionViolation => Self::Constraint(message),
-                    Kind::ClosedConnection | Kind::UnableToSendCommand => Self::Unavailable(message),
+                    Kind::ClosedConnection | Kind::UnableToSendCommand | Kind::ReadOnlyTransaction => {
+                        Self::Unavailable(message)
+                    }
                     Kind::SerializationFailure => Self::Busy(message),
                     _ => classify(message),
                 }
+            }
+            DieselError::RollbackTransaction => {
+                Self::TransactionLost("a statement had failed, so that it was rolled back".to_owned())
             }
             DieselError::BrokenTransactionManager => Self::TransactionLost("broken connection".to_owned()),
             other => Self::Query(other.to_string()),
@@ -99,48 +105,49 @@ impl From<DieselError> for StoreError {
     }
 }
 
-/// Classifies the messages for which diesel has no kind.
+/// Classifies the errors for which diesel has no kind.
 fn classify(message: String) -> StoreError {
-    const BUSY: [&str; 6] = [
-        "is locked",
-        "deadlock detected",
-        "lock timeout",
-        "statement timeout",
-        "could not obtain lock",
-        "canceling statement",
-    ];
-    const DOWN: [&str; 20] = [
+    match sqlstate::split(&message) {
+        Some((text, code)) => classify_by_code(code, text, &message),
+        None => classify_by_text(message),
+    }
+}
+
+/// PostgreSQL's: by SQLSTATE (its "Error Codes"), whatever language the messages are in.
+fn classify_by_code(code: &str, text: &str, message: &str) -> StoreError {
+    match (code.get(..2).unwrap_or_default(), code) {
+        // Lock timeout; statement timeout or cancelled.
+        ("40", _) | (_, "55P03" | "57014") => StoreError::Busy(message.to_owned()),
+        // Connection, resources (disk, memory, connections), operator, system; a standby; idle too long.
+        ("08" | "53" | "57" | "58", _) | (_, "25006" | "25P03") => {
+            StoreError::Unavailable(message.to_owned())
+        }
+        (_, "26000" | "42P05") => StoreError::Query(format!(
+            "{message}: if a pooler in transaction mode is in front of PostgreSQL, set database-pooler to transaction"
+        )),
+        (_, "P0001") if text == DELETED_CLIENT => StoreError::Constraint(message.to_owned()),
+        _ => StoreError::Query(message.to_owned()),
+    }
+}
+
+/// What a trigger of the schema says.
+const DELETED_CLIENT: &str = "client is deleted";
+
+/// SQLite's, whose codes diesel keeps to itself.
+fn classify_by_text(message: String) -> StoreError {
+    const DOWN: [&str; 8] = [
         "disk I/O error",
         "Input/output error",
         "is full",
         "No space left on device",
-        "could not extend file",
-        "could not write",
         "Disk quota exceeded",
-        "read-only transaction",
-        "is in recovery",
-        "during recovery",
-        "query_wait_timeout",
-        "connection slots",
         "unable to open database file",
         "attempt to write a readonly database",
         "out of memory",
-        "out of shared memory",
-        "too many clients",
-        "is starting up",
-        "is shutting down",
-        "terminating connection",
     ];
-    // Raised by a trigger of the schema, for which SQLite has no code.
-    if message == "client is deleted" {
-        return StoreError::Constraint(message);
-    }
-    if message.contains("prepared statement \"") {
-        return StoreError::Query(format!(
-            "{message}: if a pooler in transaction mode is in front of PostgreSQL, set database-pooler to transaction"
-        ));
-    }
-    if BUSY.iter().any(|sign| message.contains(sign)) {
+    if message == DELETED_CLIENT {
+        StoreError::Constraint(message)
+    } else if message.contains("is locked") {
         StoreError::Busy(message)
     } else if DOWN.iter().any(|sign| message.contains(sign)) {
         StoreError::Unavailable(message)

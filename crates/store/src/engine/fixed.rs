@@ -88,6 +88,24 @@ impl<Q, S> Fixed<Q, S> {
     }
 }
 
+impl<Q: QueryFragment<MultiBackend>, S: Site> Fixed<Q, S> {
+    /// Executes a statement whose count nobody needs. On PostgreSQL it does not wait for the server: the
+    /// statement goes along with the next one of its transaction or with the commit, where its error appears,
+    /// too. So it is not for statements whose failure the closure itself deals with.
+    pub(crate) fn defer(self, c: &mut AnyConnection) -> QueryResult<()> {
+        set_deferring(c, true);
+        let done = self.execute(c);
+        set_deferring(c, false);
+        done.map(drop)
+    }
+}
+
+fn set_deferring(c: &mut AnyConnection, is_deferring: bool) {
+    if let AnyConnection::Postgres(conn) = c {
+        conn.set_deferring(is_deferring);
+    }
+}
+
 impl<Q: QueryFragment<MultiBackend>, S: Site> QueryFragment<MultiBackend> for Fixed<Q, S> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
         if pass.bind_collector().is_some() || pass.debug_binds().is_some() {

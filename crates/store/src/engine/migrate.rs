@@ -7,12 +7,13 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
-use diesel::{OptionalExtension as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{OptionalExtension as _, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::engine::conn::{self, AnyConnection, PostgresSettings, SqliteRole};
 use crate::engine::error::StoreError;
 use crate::engine::options::Pooler;
+use crate::engine::postgres::PostgresConnection;
 pub use crate::engine::schema_state::SchemaState;
 use crate::engine::url::DatabaseUrl;
 
@@ -206,9 +207,9 @@ fn commit(c: &mut AnyConnection) -> QueryResult<()> {
 }
 
 /// Connects as if behind a pooler, whether there is one or not.
-fn open_postgres(url: &str) -> Result<PgConnection, StoreError> {
+fn open_postgres(url: &str) -> Result<PostgresConnection, StoreError> {
     let settings = PostgresSettings { pooler: Pooler::Transaction, timeout: LOCK_TIMEOUT };
-    conn::open_postgres(&DatabaseUrl::with_timeouts(url), settings).map(|(conn, _)| conn)
+    conn::open_postgres(&DatabaseUrl::with_timeouts(url), settings)
 }
 
 #[derive(QueryableByName)]

@@ -9,6 +9,7 @@ pub mod migrate;
 pub(crate) mod options;
 pub(crate) mod paging;
 pub(crate) mod pool;
+pub(crate) mod postgres;
 pub(crate) mod schema_state;
 pub(crate) mod server_lock;
 pub(crate) mod stats;

@@ -4,21 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::engine::conn::{AnyConnection, Health};
+use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 
-/// A connection of the pool.
-pub(crate) struct Pooled {
-    pub(crate) conn: AnyConnection,
-    pub(crate) health: Arc<Health>,
-}
-
-type Connect = Box<dyn Fn() -> Result<Pooled, StoreError> + Send + Sync>;
+type Connect = Box<dyn Fn() -> Result<AnyConnection, StoreError> + Send + Sync>;
 
 /// At most `size` connections in use; idle ones are reused, lost ones replaced.
 pub(crate) struct Pool {
     connect: Connect,
-    idle: Mutex<Vec<Pooled>>,
+    idle: Mutex<Vec<AnyConnection>>,
     permits: Arc<Semaphore>,
 }
 
@@ -34,27 +28,27 @@ impl Pool {
     }
 
     /// An idle connection and the right to use it, if that takes neither waiting nor connecting.
-    pub(crate) fn take_idle(&self) -> Option<(OwnedSemaphorePermit, Pooled)> {
+    pub(crate) fn take_idle(&self) -> Option<(OwnedSemaphorePermit, AnyConnection)> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         Some((permit, self.idle().pop()?))
     }
 
     /// Takes an idle connection or opens a new one; blocks. The flag says whether it is new.
-    pub(crate) fn take(&self) -> Result<(Pooled, bool), StoreError> {
+    pub(crate) fn take(&self) -> Result<(AnyConnection, bool), StoreError> {
         let idle = self.idle().pop();
         match idle {
-            Some(pooled) => Ok((pooled, false)),
+            Some(conn) => Ok((conn, false)),
             None => Ok(((self.connect)()?, true)),
         }
     }
 
     /// Takes a connection back; a lost one takes the idle ones with it, which are as old or older.
-    pub(crate) fn give_back(&self, pooled: Pooled) {
-        if pooled.health.is_closed() {
+    pub(crate) fn give_back(&self, conn: AnyConnection) {
+        if matches!(&conn, AnyConnection::Postgres(conn) if conn.is_lost()) {
             let dropped = std::mem::take(&mut *self.idle());
-            drop((pooled, dropped));
+            drop((conn, dropped));
         } else {
-            self.idle().push(pooled);
+            self.idle().push(conn);
         }
     }
 
@@ -64,7 +58,7 @@ impl Pool {
         self.idle().clear();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Pooled>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<AnyConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,7 +81,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             let conn = SqliteConnection::establish(":memory:")
                 .map_err(|error| StoreError::unavailable(error.to_string()))?;
-            Ok(Pooled { conn: AnyConnection::Sqlite(conn), health: Arc::default() })
+            Ok(AnyConnection::Sqlite(conn))
         };
         let pool = Pool::new(2, Box::new(connect));
         assert!(pool.take_idle().is_none(), "none was made yet");

@@ -15,9 +15,9 @@ use crate::engine::deadline::{Abandoned, Deadline};
 use crate::engine::error::{OpenError, StoreError};
 use crate::engine::migrate;
 use crate::engine::options::StoreOptions;
-use crate::engine::pool::{Pool, Pooled};
+use crate::engine::pool::Pool;
 use crate::engine::stats::{Counters, StoreStats};
-use crate::engine::transaction::{read_on, read_on_idle, write_postgres};
+use crate::engine::transaction::{find_on, read_on, read_on_idle, write_postgres};
 use crate::engine::url::DatabaseUrl;
 use crate::engine::writer::{self, Queue};
 
@@ -81,8 +81,7 @@ impl Store {
                 let (path, known) = (path.clone(), file.clone());
                 let connect = move || {
                     known.check()?;
-                    let conn = AnyConnection::Sqlite(conn::open_sqlite(&path, SqliteRole::Reader)?);
-                    Ok(Pooled { conn, health: Arc::default() })
+                    conn::open_sqlite(&path, SqliteRole::Reader).map(AnyConnection::Sqlite)
                 };
                 let writer =
                     Writer::Sqlite { queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)) };
@@ -91,10 +90,7 @@ impl Store {
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_timeouts(url);
                 let settings = PostgresSettings { pooler: options.pooler, timeout: options.timeout };
-                let connect = move || {
-                    let (conn, health) = conn::open_postgres(&url, settings)?;
-                    Ok(Pooled { conn: AnyConnection::Postgres(conn), health })
-                };
+                let connect = move || conn::open_postgres(&url, settings).map(AnyConnection::Postgres);
                 (Pool::new(options.postgres_connections, Box::new(connect)), Writer::Postgres, None)
             }
         };
@@ -134,6 +130,9 @@ impl Store {
 
     /// Reads a few rows by their keys: same as [`Store::read`], at lower cost.
     ///
+    /// On PostgreSQL each statement sees a snapshot of its own, which saves the transaction around them. So a
+    /// closure with several statements must not mind when rows change between them.
+    ///
     /// On SQLite such a read takes some 20 us, and handing it to another thread and back takes 30. So it runs
     /// on the caller's thread when a connection is idle. Nothing that scans belongs here: on an async worker
     /// it would make everybody else wait. Nor does it connect or wait for a lock there.
@@ -147,10 +146,13 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         if matches!(self.inner.writer, Writer::Postgres) {
-            return self.read(f).await;
+            self.inner.counters.note_read();
+            let deadline = Arc::clone(&self.deadline);
+            return self.on_pooled(Abandoned::default(), move |pool, _| find_on(pool, &deadline, f)).await;
         }
         let Some((permit, idle)) = self.inner.pool.take_idle() else { return self.read(f).await };
-        let found = catch_unwind(AssertUnwindSafe(|| read_on_idle(&self.inner.pool, idle, f)));
+        let found =
+            catch_unwind(AssertUnwindSafe(|| read_on_idle(&self.inner.pool, &self.deadline, idle, f)));
         drop(permit);
         match found {
             Ok(Ok(result)) => {

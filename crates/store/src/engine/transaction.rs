@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::connection::{
-    AnsiTransactionManager, SimpleConnection, TransactionDepthChange, TransactionManager,
+    AnsiTransactionManager, SimpleConnection as _, TransactionDepthChange, TransactionManager,
     TransactionManagerStatus,
 };
 use diesel::{QueryResult, RunQueryDsl as _, sql_query};
@@ -12,8 +12,13 @@ use crate::engine::conn::AnyConnection;
 use crate::engine::deadline::{Abandoned, Deadline};
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
-use crate::engine::pool::{Pool, Pooled};
+use crate::engine::pool::Pool;
 use crate::engine::stats::Counters;
+
+/// A transaction on PostgreSQL that sees one snapshot and cannot write.
+const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+/// A transaction on PostgreSQL that writes.
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 /// Runs one read, in a transaction of its own, on a pooled connection or a new one.
 pub(crate) fn read_on<T, E: From<StoreError>>(
@@ -21,40 +26,65 @@ pub(crate) fn read_on<T, E: From<StoreError>>(
     deadline: &Deadline,
     f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let pooled = begin(pool, &deadline.begin_read)?;
-    finish_read(pool, pooled, f)
-}
-
-/// Same as [`read_on`], on an idle connection that was taken already, if it is alive; otherwise returns the
-/// closure.
-pub(crate) fn read_on_idle<T, E, F>(pool: &Pool, mut idle: Pooled, f: F) -> Result<Result<T, E>, F>
-where
-    F: FnOnce(&mut AnyConnection) -> Result<T, E>,
-{
-    match begin_on(&mut idle.conn, "BEGIN") {
-        Ok(()) => Ok(finish_read(pool, idle, f)),
-        Err(_) => Err(f),
-    }
-}
-
-fn finish_read<T, E>(
-    pool: &Pool,
-    mut pooled: Pooled,
-    f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    let result = f(&mut pooled.conn);
-    let _ = end(&mut pooled, "COMMIT");
-    pool.give_back(pooled);
+    let mut conn = take(pool, |conn| begin(conn, BEGIN_READ, deadline))?;
+    let result = f(&mut conn);
+    finish(&mut conn);
+    pool.give_back(conn);
     result
 }
 
-/// Begins a transaction. A dead connection is noticed at this moment: nothing has happened yet, so another
-/// one takes its place.
-fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
+/// Same as [`read_on`], but on PostgreSQL each statement is a transaction of its own and sees its own snapshot, if
+/// the connection itself carries the deadline and keeps statements from writing.
+pub(crate) fn find_on<T, E: From<StoreError>>(
+    pool: &Pool,
+    deadline: &Deadline,
+    f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    if !deadline.is_of_connection() {
+        return read_on(pool, deadline, f);
+    }
+    let mut conn = take(pool, |conn| match conn {
+        AnyConnection::Sqlite(_) => begin(conn, BEGIN_READ, deadline),
+        AnyConnection::Postgres(conn) => conn.make_ready(deadline.from_now()),
+    })?;
+    let result = f(&mut conn);
+    if let AnyConnection::Sqlite(_) = conn {
+        finish(&mut conn);
+    }
+    pool.give_back(conn);
+    result
+}
+
+/// Same as [`read_on`], on an idle SQLite connection that was taken already, if it is alive; otherwise
+/// returns the closure.
+pub(crate) fn read_on_idle<T, E, F>(
+    pool: &Pool,
+    deadline: &Deadline,
+    mut idle: AnyConnection,
+    f: F,
+) -> Result<Result<T, E>, F>
+where
+    F: FnOnce(&mut AnyConnection) -> Result<T, E>,
+{
+    if begin(&mut idle, BEGIN_READ, deadline).is_err() {
+        return Err(f);
+    }
+    let result = f(&mut idle);
+    finish(&mut idle);
+    pool.give_back(idle);
+    Ok(result)
+}
+
+/// Takes a connection and makes it ready. A dead one is noticed at this moment: nothing has happened yet, so
+/// another one takes its place.
+fn take(
+    pool: &Pool,
+    ready: impl Fn(&mut AnyConnection) -> QueryResult<()>,
+) -> Result<AnyConnection, StoreError> {
     loop {
-        let (mut pooled, new) = pool.take()?;
-        match begin_on(&mut pooled.conn, on_postgres) {
-            Ok(()) => return Ok(pooled),
+        let (mut conn, new) = pool.take()?;
+        match ready(&mut conn) {
+            Ok(()) => return Ok(conn),
             Err(error) if new => return Err(error.into()),
             // Dropped, whatever the error; the pool has fewer of them each time.
             Err(error) => {
@@ -64,42 +94,40 @@ fn begin(pool: &Pool, on_postgres: &str) -> Result<Pooled, StoreError> {
     }
 }
 
-/// Begins a transaction on a pooled connection, which on SQLite only reads. There the statement is prepared
-/// once: parsing `BEGIN` takes as long as finding a row.
-fn begin_on(conn: &mut AnyConnection, on_postgres: &str) -> QueryResult<()> {
+/// Begins a transaction, on SQLite one that reads. There the statement is prepared once: parsing `BEGIN` takes
+/// as long as finding a row.
+fn begin(conn: &mut AnyConnection, on_postgres: &str, deadline: &Deadline) -> QueryResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
-        return AnsiTransactionManager::begin_transaction_sql(conn, on_postgres);
+        return conn.begin(deadline.begin(on_postgres), deadline.from_now());
     }
     fixed!(sql_query("BEGIN")).execute(conn)?;
-    match transaction_status(conn) {
-        TransactionManagerStatus::Valid(status) => {
+    match sqlite_status(conn) {
+        Some(TransactionManagerStatus::Valid(status)) => {
             status.change_transaction_depth(TransactionDepthChange::IncreaseDepth)
         }
-        TransactionManagerStatus::InError => Err(diesel::result::Error::BrokenTransactionManager),
+        _ => Err(diesel::result::Error::BrokenTransactionManager),
+    }
+}
+
+/// Ends a transaction that has only read, and may as well be committed.
+fn finish(conn: &mut AnyConnection) {
+    if let AnyConnection::Postgres(conn) = conn {
+        return conn.finish();
+    }
+    if fixed!(sql_query("COMMIT")).execute(conn).is_err() {
+        let _ = conn.batch_execute("ROLLBACK");
+    }
+    if let Some(status) = sqlite_status(conn) {
+        *status = TransactionManagerStatus::default();
     }
 }
 
 /// Diesel's count of nested transactions.
-fn transaction_status(conn: &mut AnyConnection) -> &mut TransactionManagerStatus {
+fn sqlite_status(conn: &mut AnyConnection) -> Option<&mut TransactionManagerStatus> {
     match conn {
-        AnyConnection::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
-        AnyConnection::Postgres(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+        AnyConnection::Sqlite(conn) => Some(AnsiTransactionManager::transaction_manager_status_mut(conn)),
+        AnyConnection::Postgres(_) => None,
     }
-}
-
-/// Ends the transaction, on PostgreSQL with `on_postgres`, and resets diesel's count whatever the closure did
-/// to it.
-fn end(pooled: &mut Pooled, on_postgres: &str) -> Result<(), StoreError> {
-    let ended = match &mut pooled.conn {
-        // A transaction that only reads may as well be committed.
-        conn @ AnyConnection::Sqlite(_) => fixed!(sql_query("COMMIT")).execute(conn).map(drop),
-        AnyConnection::Postgres(conn) => conn.batch_execute(on_postgres),
-    };
-    if ended.is_err() && !pooled.health.is_closed() {
-        let _ = pooled.conn.batch_execute("ROLLBACK");
-    }
-    *transaction_status(&mut pooled.conn) = TransactionManagerStatus::default();
-    ended.map_err(StoreError::from)
 }
 
 /// Maximum number of retries when another transaction was first.
@@ -119,20 +147,10 @@ where
 {
     let mut attempt = 0;
     loop {
-        let mut pooled = begin(pool, &deadline.begin_write)?;
-        let result = match f(&mut pooled.conn) {
-            Ok(value) if !abandoned.is_set() => end(&mut pooled, "COMMIT").map(|()| value).map_err(E::from),
-            Ok(_) => {
-                let _ = end(&mut pooled, "ROLLBACK");
-                Err(StoreError::unavailable("the caller has stopped waiting").into())
-            }
-            Err(error) => {
-                let _ = end(&mut pooled, "ROLLBACK");
-                Err(error)
-            }
-        };
-        let contended = pooled.health.take_contended();
-        pool.give_back(pooled);
+        let mut conn = take(pool, |conn| begin(conn, BEGIN_WRITE, deadline))?;
+        let result = f(&mut conn);
+        let (result, contended) = end_write(&mut conn, result, abandoned);
+        pool.give_back(conn);
         if result.is_ok() || !contended || attempt == RETRIES || abandoned.is_set() {
             return result;
         }
@@ -140,4 +158,30 @@ where
         counters.note_retry();
         std::thread::sleep(Duration::from_millis(u64::from(attempt) * 3));
     }
+}
+
+/// Commits what succeeded, else rolls back. The flag says that the transaction lost against another one, so
+/// that it may run again.
+fn end_write<T, E: From<StoreError>>(
+    conn: &mut AnyConnection,
+    result: Result<T, E>,
+    abandoned: &Abandoned,
+) -> (Result<T, E>, bool) {
+    let AnyConnection::Postgres(conn) = conn else { return (Err(StoreError::Closed.into()), false) };
+    let result = match result {
+        Ok(value) if !abandoned.is_set() => {
+            conn.commit().map(|()| value).map_err(|error| StoreError::from(error).into())
+        }
+        Ok(_) => {
+            conn.roll_back();
+            Err(StoreError::unavailable("the caller has stopped waiting").into())
+        }
+        Err(error) => {
+            conn.roll_back();
+            Err(error)
+        }
+    };
+    // On a connection that was lost, nobody knows what became of a COMMIT.
+    let contended = conn.take_contended() && !conn.is_lost();
+    (result, contended)
 }

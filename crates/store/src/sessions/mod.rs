@@ -324,12 +324,12 @@ pub fn touch_session(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let stale = dsl::upstream_session
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::state.eq(ACTIVE))
         .filter(dsl::last_used_at.le(now.plus(-TOUCH_SECONDS).as_secs()));
-    Ok(fixed!(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs()))).execute(c)? == 1)
+    Ok(fixed!(diesel::update(stale).set(dsl::last_used_at.eq(now.as_secs()))).defer(c)?)
 }
 
 /// Whether any session of this client that is live, or still to be revoked upstream, began under this

@@ -2,6 +2,7 @@
 
 pub mod grants;
 
+use causeway_domain::session::SessionHead;
 use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken, User};
 use causeway_types::secret::{Access, Refresh};
 use causeway_types::{ClientId, Jkt, TenantId, Timestamp, TokenHash, UpstreamSessionId};
@@ -16,6 +17,7 @@ use crate::engine::fixed::fixed;
 use crate::schema::{
     oauth_access_token, oauth_authorization_code, oauth_client, oauth_refresh_token, upstream_session,
 };
+use crate::sessions::HeadRow;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = oauth_access_token, treat_none_as_default_value = false)]
@@ -168,7 +170,7 @@ impl RefreshRow {
 /// # Errors
 /// [`StoreError::Constraint`] when its client is deleted.
 pub fn insert_access_token(c: &mut AnyConnection, token: &AccessToken) -> Result<(), StoreError> {
-    fixed!(diesel::insert_into(oauth_access_token::table).values(AccessRow::of(token))).execute(c)?;
+    fixed!(diesel::insert_into(oauth_access_token::table).values(AccessRow::of(token))).defer(c)?;
     Ok(())
 }
 
@@ -184,6 +186,31 @@ pub fn find_access_token(
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(exists(live_client!(oauth_access_token::client_id)));
     fixed!(of_live_client).get_result::<AccessRow>(c).optional()?.map(AccessRow::into_domain).transpose()
+}
+
+/// Finds an access token as [`find_access_token`] does, and the session that it gives access to, as
+/// [`crate::sessions::find_session_of_token`] does: one statement, because every call of an API makes this look-up.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn find_access_token_with_session(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    token: &TokenHash<Access>,
+) -> Result<Option<(AccessToken, Option<SessionHead>)>, StoreError> {
+    let its_session = upstream_session::session_id
+        .nullable()
+        .eq(oauth_access_token::session_id)
+        .and(upstream_session::tenant_id.eq(tenant_id.as_str()))
+        .and(upstream_session::deleted_at.is_null());
+    let of_live_client = oauth_access_token::table
+        .left_join(upstream_session::table.on(its_session))
+        .filter(oauth_access_token::token.eq(token.as_str()))
+        .filter(exists(live_client!(oauth_access_token::client_id)))
+        .select((oauth_access_token::all_columns, Option::<HeadRow>::as_select()));
+    let found = fixed!(of_live_client).get_result::<(AccessRow, Option<HeadRow>)>(c).optional()?;
+    let Some((token, session)) = found else { return Ok(None) };
+    Ok(Some((token.into_domain()?, session.map(HeadRow::into_domain).transpose()?)))
 }
 
 /// Records the first use of an access token at a resource; `false` when it was used before, or has been
@@ -210,7 +237,7 @@ pub fn mark_access_token_used(
         .filter(oauth_refresh_token::revoked.eq(false))
         .filter(oauth_refresh_token::access_used_at.is_null());
     let noted = oauth_refresh_token::access_used_at.eq(Some(now.as_secs()));
-    fixed!(diesel::update(issued_with).set(noted)).execute(c)?;
+    fixed!(diesel::update(issued_with).set(noted)).defer(c)?;
     let unused = oauth_access_token::table
         .filter(oauth_access_token::token.eq(token.as_str()))
         .filter(oauth_access_token::revoked.eq(false))
@@ -234,31 +261,15 @@ pub fn is_superseded(c: &mut AnyConnection, token: &AccessToken) -> Result<bool,
     Ok(token.revoked && fixed!(diesel::select(exists(superseded))).get_result::<bool>(c)?)
 }
 
-/// Stores a refresh token that is about to be sent.
+/// Stores a refresh token that is about to be sent. If it has a parent, this transaction holds the parent's lock
+/// ([`lock_refresh_token`]): a revocation of the grant that runs beside it either waits and sees the child, or was
+/// seen with the parent.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the grant was revoked while this transaction ran; [`StoreError::Constraint`]
-/// when its client is deleted.
+/// [`StoreError::Constraint`] when its client is deleted.
 pub fn insert_refresh_token(c: &mut AnyConnection, token: &RefreshToken) -> Result<(), StoreError> {
-    if let Some(parent) = &token.parent {
-        lock_live_parent(c, parent)?;
-    }
-    fixed!(diesel::insert_into(oauth_refresh_token::table).values(RefreshRow::of(token))).execute(c)?;
+    fixed!(diesel::insert_into(oauth_refresh_token::table).values(RefreshRow::of(token))).defer(c)?;
     Ok(())
-}
-
-/// On PostgreSQL a revocation of the grant may run beside us: it must either see the child that we
-/// are about to add, or we must see the revocation. SQLite has one writer.
-fn lock_live_parent(c: &mut AnyConnection, parent: &TokenHash<Refresh>) -> Result<(), StoreError> {
-    let AnyConnection::Postgres(conn) = c else { return Ok(()) };
-    let live = oauth_refresh_token::table
-        .filter(oauth_refresh_token::token.eq(parent.as_str()))
-        .filter(oauth_refresh_token::revoked.eq(false))
-        .select(oauth_refresh_token::token)
-        .for_share()
-        .first::<String>(conn)
-        .optional()?;
-    if live.is_some() { Ok(()) } else { Err(StoreError::Conflict("the grant was revoked")) }
 }
 
 /// Finds a refresh token, in whatever state; `None` when its client is deleted.

@@ -13,6 +13,7 @@ mod hanging;
 mod history;
 mod leases;
 mod migrations;
+mod pipeline;
 mod pooler;
 mod postgres;
 mod provider_migration;

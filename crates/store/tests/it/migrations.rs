@@ -12,7 +12,7 @@ use causeway_store::operations::audit::{
 use causeway_store::sessions;
 use causeway_store::testing::{TestDatabase, make_newer};
 use causeway_store::tokens;
-use causeway_store::{AnyConnection, DatabaseUrl, PageRequest, StoreError};
+use causeway_store::{AnyConnection, DatabaseUrl, PageRequest, PostgresConnection, StoreError};
 use causeway_types::secret::Code;
 use causeway_types::{Resource, TenantId, Timestamp, UpstreamSessionId};
 use diesel::connection::SimpleConnection as _;
@@ -78,7 +78,7 @@ pub(crate) fn with<T>(
         DatabaseUrl::Sqlite { path } => {
             AnyConnection::Sqlite(SqliteConnection::establish(path.to_str().unwrap()).unwrap())
         }
-        DatabaseUrl::Postgres(url) => AnyConnection::Postgres(PgConnection::establish(url).unwrap()),
+        DatabaseUrl::Postgres(url) => AnyConnection::Postgres(PostgresConnection::establish(url).unwrap()),
     };
     f(&mut conn)
 }

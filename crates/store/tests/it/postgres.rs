@@ -199,7 +199,7 @@ fn a_pair_does_not_slip_past_a_revocation() {
                 tokio::spawn(async move {
                     store
                         .write(move |c| {
-                            let found = tokens::find_refresh_token(c, &parent.token)?;
+                            let found = tokens::lock_refresh_token(c, &parent.token)?;
                             assert!(found.is_some_and(|found| found.revoked.is_none()));
                             barrier.wait();
                             tokens::insert_access_token(c, &child_access)?;

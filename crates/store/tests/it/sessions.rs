@@ -3,7 +3,7 @@
 use causeway_domain::session::{Binding, Cooldown, Credentials, HandleCheck, SessionHead, UpstreamAccess};
 use causeway_store::sessions::upkeep::{self, FailedRefresh, VerifiedAccount};
 use causeway_store::sessions::{self, Lease, LeaseClaim};
-use causeway_store::{StoreError, clients};
+use causeway_store::{AnyConnection, StoreError, clients};
 use causeway_types::{Handle, Scope, Secret, SessionKind, SessionState};
 
 use crate::common::{NOW, World, bearer, client, on_each, other_session, session, token_set};
@@ -199,17 +199,27 @@ fn a_session_changes_state_by_compare_and_swap() {
         world.write(move |c| sessions::insert_session(c, &ring, &row, &token_set("1"))).await;
         assert_eq!(world.head(&session).await, session, "comes back whole");
         let id = session.session_id.clone();
+        let (tenant, kind) = (session.tenant_id.clone(), session.kind);
         let steps = world
             .write(move |c| {
+                let touch = |c: &mut AnyConnection, now| {
+                    let used_at = |c: &mut AnyConnection| {
+                        let found = sessions::find_session(c, &tenant, &id, kind)?;
+                        Ok::<_, StoreError>(found.map(|head| head.last_used_at))
+                    };
+                    let before = used_at(c)?;
+                    sessions::touch_session(c, &id, now)?;
+                    Ok::<_, StoreError>(used_at(c)? != before)
+                };
                 Ok([
                     sessions::require_reauth(c, &id, 1, 0)?, // pending: no
                     sessions::activate_session(c, &id, &Scope::atproto(), None, NOW.plus(1))?,
                     sessions::activate_session(c, &id, &Scope::atproto(), None, NOW.plus(2))?,
-                    sessions::touch_session(c, &id, NOW.plus(60))?, // 59 s: no
-                    sessions::touch_session(c, &id, NOW.plus(61))?,
+                    touch(c, NOW.plus(60))?, // 59 s: no
+                    touch(c, NOW.plus(61))?,
                     sessions::require_reauth(c, &id, 2, 0)?, // another iteration: no
                     sessions::require_reauth(c, &id, 1, 0)?,
-                    sessions::touch_session(c, &id, NOW.plus(999))?, // not active: no
+                    touch(c, NOW.plus(999))?, // not active: no
                     sessions::end_session(c, &id, NOW.plus(99))?,
                     sessions::end_session(c, &id, NOW.plus(100))?,
                 ])

@@ -266,7 +266,7 @@ fn plan(c: &mut AnyConnection, sql: &str, binds: &str) -> Result<String, StoreEr
             steps.into_iter().map(|step| step.detail).collect()
         }
         AnyConnection::Postgres(conn) => {
-            conn.batch_execute(&format!("DEALLOCATE ALL; PREPARE swept AS {sql}"))?;
+            conn.batch_execute(&format!("PREPARE swept AS {sql}"))?;
             let values = binds
                 .trim_matches(['[', ']'])
                 .replace("Some(", "(")
@@ -274,6 +274,7 @@ fn plan(c: &mut AnyConnection, sql: &str, binds: &str) -> Result<String, StoreEr
                 .replace('"', "'");
             let steps: Vec<PostgresStep> =
                 sql_query(format!("EXPLAIN EXECUTE swept({values})")).load(conn)?;
+            conn.batch_execute("DEALLOCATE swept")?;
             steps.into_iter().map(|step| step.detail).collect()
         }
     };

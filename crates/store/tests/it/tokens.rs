@@ -50,6 +50,33 @@ fn tokens_come_back_whole() {
     });
 }
 
+/// The session that comes with an access token is the one of this tenant that the token names, unless it is
+/// deleted; a client's own token has none.
+#[test]
+fn a_token_and_its_session_in_one_statement() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let (_, other) = world.client_and_session().await;
+        world
+            .write(move |c| {
+                let (access, _) = pair(c, &session, None)?;
+                pair(c, &other, None)?;
+                let own = AccessToken { subject: AccessSubject::Client, ..access_token(&session) };
+                tokens::insert_access_token(c, &own)?;
+                let tenant = session.tenant_id.clone();
+                let find = tokens::find_access_token_with_session;
+                let found = find(c, &tenant, &access.token)?;
+                assert_eq!(found, Some((access.clone(), Some(session.clone()))));
+                assert_eq!(find(c, &tenant, &own.token)?, Some((own, None)));
+                assert_eq!(find(c, &tenant, &crate::common::hash())?, None);
+                let elsewhere = find(c, &TenantId::new("another"), &access.token)?;
+                assert_eq!(elsewhere, Some((access, None)));
+                Ok(())
+            })
+            .await;
+    });
+}
+
 #[test]
 fn what_a_client_has_for_itself_is_revoked_alone() {
     on_each(|world| async move {

@@ -1,0 +1,12 @@
+//! Connections to a PostgreSQL server, on which statements wait for each other as little as possible.
+//!
+//! diesel writes the queries and reads the rows; libpq speaks to the server, so that its rules hold for TLS,
+//! passwords, several hosts and whatever else a connection URI can say.
+
+mod connection;
+pub(in crate::engine) mod error;
+mod libpq;
+mod pipeline;
+mod row;
+
+pub use connection::PostgresConnection;
