@@ -137,9 +137,9 @@ async fn check(
                 return Ok(Some((token, None)));
             };
             let Some(session) = session else { return Ok(None) };
-            let upstream = match ring {
+            let upstream = match &ring {
                 None => None,
-                Some(ring) => sessions::find_credentials(c, &ring, &session)?,
+                Some(ring) => sessions::find_credentials(c, ring, &session)?,
             };
             let superseded = tokens::is_superseded(c, &token)?;
             Ok(Some((token, Some(Behind { user, session, upstream, superseded }))))

@@ -164,12 +164,7 @@ impl Question {
         Ok(if unused { Found::Unused(active, Box::new(token)) } else { Found::Active(active) })
     }
 
-    fn evaluate_refresh(
-        &self,
-        issuer: &str,
-        token: RefreshToken,
-        session: Option<SessionHead>,
-    ) -> Found {
+    fn evaluate_refresh(&self, issuer: &str, token: RefreshToken, session: Option<SessionHead>) -> Found {
         if !self.is_owner(&token.client_id) {
             return Found::Nothing;
         }

@@ -3,8 +3,8 @@
 
 use causeway_domain::session::SessionHead;
 use causeway_domain::token::{AccessToken, RefreshToken};
-use causeway_store::{sessions, tokens};
 use causeway_store::{AnyConnection, StoreError};
+use causeway_store::{sessions, tokens};
 use causeway_types::secret::{Access, PlainToken, Refresh};
 use causeway_types::{ClientId, TenantId, TokenHash};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, SqliteConnection};
+use diesel::{Connection as _, QueryResult, SqliteConnection};
 
 use crate::engine::deadline;
 use crate::engine::error::StoreError;
@@ -18,6 +18,24 @@ pub enum AnyConnection {
     Sqlite(SqliteConnection),
     /// A PostgreSQL server.
     Postgres(PostgresConnection),
+}
+
+impl AnyConnection {
+    /// Executes a statement whose count nobody needs. On PostgreSQL it does not wait for the server: the
+    /// statement goes along with the next one of its transaction or with the commit, where its error appears,
+    /// too. So it is not for statements whose failure the closure itself deals with.
+    pub(crate) fn defer(&mut self, execute: impl FnOnce(&mut Self) -> QueryResult<usize>) -> QueryResult<()> {
+        self.set_deferring(true);
+        let done = execute(self);
+        self.set_deferring(false);
+        done.map(drop)
+    }
+
+    fn set_deferring(&mut self, is_deferring: bool) {
+        if let Self::Postgres(conn) = self {
+            conn.set_deferring(is_deferring);
+        }
+    }
 }
 
 /// Purpose of a SQLite connection.

@@ -89,20 +89,9 @@ impl<Q, S> Fixed<Q, S> {
 }
 
 impl<Q: QueryFragment<MultiBackend>, S: Site> Fixed<Q, S> {
-    /// Executes a statement whose count nobody needs. On PostgreSQL it does not wait for the server: the
-    /// statement goes along with the next one of its transaction or with the commit, where its error appears,
-    /// too. So it is not for statements whose failure the closure itself deals with.
+    /// Executes a statement whose count nobody needs ([`AnyConnection::defer`]).
     pub(crate) fn defer(self, c: &mut AnyConnection) -> QueryResult<()> {
-        set_deferring(c, true);
-        let done = self.execute(c);
-        set_deferring(c, false);
-        done.map(drop)
-    }
-}
-
-fn set_deferring(c: &mut AnyConnection, is_deferring: bool) {
-    if let AnyConnection::Postgres(conn) = c {
-        conn.set_deferring(is_deferring);
+        c.defer(|c| self.execute(c))
     }
 }
 

@@ -16,8 +16,11 @@ use crate::engine::error::{OpenError, StoreError};
 use crate::engine::migrate;
 use crate::engine::options::StoreOptions;
 use crate::engine::pool::Pool;
+use crate::engine::postgres::PostgresConnection;
+use crate::engine::postgres::finder::Finders;
+use crate::engine::postgres::pipeline::{Answer, Statement};
 use crate::engine::stats::{Counters, StoreStats};
-use crate::engine::transaction::{find_on, read_on, read_on_idle, write_postgres};
+use crate::engine::transaction::{read_on, read_on_idle, write_postgres};
 use crate::engine::url::DatabaseUrl;
 use crate::engine::writer::{self, Queue};
 
@@ -28,7 +31,7 @@ const PATIENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 enum Writer {
     Sqlite { queue: RwLock<Option<Queue>>, thread: Mutex<Option<JoinHandle<()>>> },
-    Postgres,
+    Postgres(Finders),
 }
 
 struct Inner {
@@ -90,8 +93,10 @@ impl Store {
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_timeouts(url);
                 let settings = PostgresSettings { pooler: options.pooler, timeout: options.timeout };
+                let finders = start_finders(&url, settings, options)?;
+                let connections = options.postgres_connections.saturating_sub(FINDERS).max(1);
                 let connect = move || conn::open_postgres(&url, settings).map(AnyConnection::Postgres);
-                (Pool::new(options.postgres_connections, Box::new(connect)), Writer::Postgres, None)
+                (Pool::new(connections, Box::new(connect)), Writer::Postgres(finders), None)
             }
         };
         let (first, _) = pool.take()?;
@@ -128,10 +133,12 @@ impl Store {
         self.on_pooled(Abandoned::default(), move |pool, _| read_on(pool, &deadline, f)).await
     }
 
-    /// Reads a few rows by their keys: same as [`Store::read`], at lower cost.
+    /// Reads a few rows by their keys: same as [`Store::read`], at lower cost. The closure may run several times,
+    /// and nothing but its result may come of it.
     ///
-    /// On PostgreSQL each statement sees a snapshot of its own, which saves the transaction around them. So a
-    /// closure with several statements must not mind when rows change between them.
+    /// On PostgreSQL no thread waits for the answers, and the statements of callers that wait at the same time
+    /// travel together. Each statement sees a snapshot of its own: a closure with several must not mind when
+    /// rows change between them.
     ///
     /// On SQLite such a read takes some 20 us, and handing it to another thread and back takes 30. So it runs
     /// on the caller's thread when a connection is idle. Nothing that scans belongs here: on an async worker
@@ -141,14 +148,17 @@ impl Store {
     /// The closure's error, or the [`StoreError`] that kept it from running.
     pub async fn find<T, E, F>(&self, f: F) -> Result<T, E>
     where
-        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        if matches!(self.inner.writer, Writer::Postgres) {
-            self.inner.counters.note_read();
-            let deadline = Arc::clone(&self.deadline);
-            return self.on_pooled(Abandoned::default(), move |pool, _| find_on(pool, &deadline, f)).await;
+        if let Writer::Postgres(finders) = &self.inner.writer {
+            // Behind a pooler, or with another deadline than the connection's, it takes a transaction.
+            return if self.deadline.is_of_connection() {
+                self.ask(finders, f).await
+            } else {
+                self.read(f).await
+            };
         }
         let Some((permit, idle)) = self.inner.pool.take_idle() else { return self.read(f).await };
         let found =
@@ -198,7 +208,7 @@ impl Store {
                 };
                 self.hold(&abandoned, written).await
             }
-            Writer::Postgres => {
+            Writer::Postgres(_) => {
                 self.inner.counters.note_write();
                 let (deadline, told) = (Arc::clone(&self.deadline), abandoned.clone());
                 let write = move |pool: &Pool, counters: &Counters| {
@@ -211,7 +221,7 @@ impl Store {
 
     /// Whether other processes may serve from the same database.
     pub fn is_shared(&self) -> bool {
-        matches!(self.inner.writer, Writer::Postgres)
+        matches!(self.inner.writer, Writer::Postgres(_))
     }
 
     /// Whether the database answers.
@@ -253,6 +263,9 @@ impl Store {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
         }
+        if let Writer::Postgres(finders) = &self.inner.writer {
+            finders.close();
+        }
         self.inner.pool.close();
     }
 
@@ -264,7 +277,7 @@ impl Store {
                 .unwrap_or_else(PoisonError::into_inner)
                 .as_ref()
                 .map_or(0, |queue| (queue.max_capacity() - queue.capacity()) as u64),
-            Writer::Postgres => 0,
+            Writer::Postgres(_) => 0,
         };
         self.inner.counters.read(queue_depth)
     }
@@ -272,6 +285,26 @@ impl Store {
     /// SQLite: distribution of the number of closures in a commit.
     pub fn batch_sizes(&self) -> Distribution {
         self.inner.counters.batch_sizes()
+    }
+
+    /// Runs a closure as often as it takes until the answers to all of its statements are known.
+    async fn ask<T, E, F>(&self, finders: &Finders, mut f: F) -> Result<T, E>
+    where
+        F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        E: From<StoreError>,
+    {
+        self.inner.counters.note_read();
+        let _turn = self.turn()?;
+        let asking = async {
+            let mut answers = Vec::new();
+            loop {
+                match replay(&mut f, answers.clone()) {
+                    Run::Done(result) => return result,
+                    Run::Asks(statement) => answers.push(finders.ask(statement).await?),
+                }
+            }
+        };
+        self.hold(&Abandoned::default(), asking).await
     }
 
     /// Takes one of the places for waiting callers.
@@ -317,5 +350,42 @@ impl Store {
             })
         };
         self.hold(&abandoned, running).await
+    }
+}
+
+/// Connections that [`Store::find`] uses on PostgreSQL.
+const FINDERS: usize = 2;
+
+fn start_finders(url: &str, settings: PostgresSettings, options: StoreOptions) -> Result<Finders, OpenError> {
+    let url = url.to_owned();
+    let connect = move || {
+        let pipeline = conn::open_postgres(&url, settings)?.into_pipeline();
+        pipeline.ok_or_else(|| StoreError::unavailable("PostgreSQL: no connection"))
+    };
+    Finders::start(FINDERS, options.timeout, Arc::new(connect))
+        .map_err(|error| OpenError::Thread(error.to_string()))
+}
+
+/// The end of a run of a closure.
+enum Run<T> {
+    Done(T),
+    /// It needs the answer to this first.
+    Asks(Statement),
+}
+
+fn replay<T, E: From<StoreError>>(
+    f: &mut impl FnMut(&mut AnyConnection) -> Result<T, E>,
+    answers: Vec<Answer>,
+) -> Run<Result<T, E>> {
+    let mut conn = AnyConnection::Postgres(PostgresConnection::replaying(answers));
+    let result = catch_unwind(AssertUnwindSafe(|| f(&mut conn)));
+    let question = match conn {
+        AnyConnection::Postgres(conn) => conn.into_question(),
+        AnyConnection::Sqlite(_) => None,
+    };
+    match (result, question) {
+        (Err(_), _) => Run::Done(Err(StoreError::Panicked.into())),
+        (Ok(_), Some(statement)) => Run::Asks(statement),
+        (Ok(result), None) => Run::Done(result),
     }
 }

@@ -33,28 +33,6 @@ pub(crate) fn read_on<T, E: From<StoreError>>(
     result
 }
 
-/// Same as [`read_on`], but on PostgreSQL each statement is a transaction of its own and sees its own snapshot, if
-/// the connection itself carries the deadline and keeps statements from writing.
-pub(crate) fn find_on<T, E: From<StoreError>>(
-    pool: &Pool,
-    deadline: &Deadline,
-    f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    if !deadline.is_of_connection() {
-        return read_on(pool, deadline, f);
-    }
-    let mut conn = take(pool, |conn| match conn {
-        AnyConnection::Sqlite(_) => begin(conn, BEGIN_READ, deadline),
-        AnyConnection::Postgres(conn) => conn.make_ready(deadline.from_now()),
-    })?;
-    let result = f(&mut conn);
-    if let AnyConnection::Sqlite(_) = conn {
-        finish(&mut conn);
-    }
-    pool.give_back(conn);
-    result
-}
-
 /// Same as [`read_on`], on an idle SQLite connection that was taken already, if it is alive; otherwise
 /// returns the closure.
 pub(crate) fn read_on_idle<T, E, F>(

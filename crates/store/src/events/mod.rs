@@ -9,14 +9,16 @@ pub mod logouts;
 pub mod order;
 
 use causeway_types::{ClientId, CorrelationId, Secret, TenantId, Timestamp, UpstreamSessionId};
-use diesel::dsl::AssumeNotNull;
+use diesel::dsl::{AssumeNotNull, case_when};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use crate::encryption::columns::WEBHOOK_SECRET;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
 use crate::schema::{event_outbox, event_subscription, upstream_session};
 
 /// Kind of an event.
@@ -87,10 +89,6 @@ struct NewRow {
     client_id: String,
     event: &'static str,
     correlation_id: Option<String>,
-    session_id: Option<String>,
-    session_kind: Option<String>,
-    session_iteration: Option<i64>,
-    did: Option<String>,
     webhook_due_at: Option<i64>,
 }
 
@@ -104,40 +102,38 @@ pub fn note_session(
     event: EventKind,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    type Found = (String, String, Option<String>, String, i64, Option<String>, Option<String>);
-    let found = upstream_session::table
+    let seconds = || at.as_secs().into_sql::<BigInt>();
+    let event = upstream_session::table
         .inner_join(
             event_subscription::table.on(event_subscription::client_id.eq(upstream_session::client_id)),
         )
         .filter(upstream_session::session_id.eq(session_id.as_str()))
         .select((
+            seconds(),
             upstream_session::tenant_id,
             upstream_session::client_id,
+            event.as_str().into_sql::<Text>(),
             upstream_session::correlation_id,
-            upstream_session::session_kind,
-            upstream_session::iteration,
+            upstream_session::session_id.nullable(),
+            upstream_session::session_kind.nullable(),
+            upstream_session::iteration.nullable(),
             upstream_session::did,
-            event_subscription::webhook_url,
+            case_when(event_subscription::webhook_url.is_not_null(), seconds()),
         ))
-        .first::<Found>(c)
-        .optional()?;
-    let Some((tenant_id, client_id, correlation_id, kind, iteration, did, webhook)) = found else {
-        return Ok(());
-    };
-    let row = NewRow {
-        at: at.as_secs(),
-        tenant_id,
-        client_id,
-        event: event.as_str(),
-        correlation_id,
-        session_id: Some(session_id.as_str().to_owned()),
-        session_kind: Some(kind),
-        session_iteration: Some(iteration),
-        did,
-        webhook_due_at: webhook.map(|_| at.as_secs()),
-    };
-    diesel::insert_into(event_outbox::table).values(&row).execute(c)?;
-    Ok(())
+        .insert_into(event_outbox::table)
+        .into_columns((
+            event_outbox::at,
+            event_outbox::tenant_id,
+            event_outbox::client_id,
+            event_outbox::event,
+            event_outbox::correlation_id,
+            event_outbox::session_id,
+            event_outbox::session_kind,
+            event_outbox::session_iteration,
+            event_outbox::did,
+            event_outbox::webhook_due_at,
+        ));
+    Ok(fixed!(event).defer(c)?)
 }
 
 /// Records an event of a sign-in without a session, if its client has subscribed.
@@ -163,14 +159,9 @@ pub fn note_sign_in(
         client_id: client_id.as_str().to_owned(),
         event: event.as_str(),
         correlation_id: correlation_id.map(|id| id.as_str().to_owned()),
-        session_id: None,
-        session_kind: None,
-        session_iteration: None,
-        did: None,
         webhook_due_at: webhook.map(|_| at.as_secs()),
     };
-    diesel::insert_into(event_outbox::table).values(&row).execute(c)?;
-    Ok(())
+    Ok(c.defer(|c| diesel::insert_into(event_outbox::table).values(&row).execute(c))?)
 }
 
 /// The id of a client's latest event, 0 before the first one; `None`: it has not subscribed.

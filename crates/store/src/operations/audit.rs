@@ -224,8 +224,7 @@ pub fn insert_audit_event(c: &mut AnyConnection, event: &AuditEvent) -> Result<(
         address: event.address.clone(),
         details: column("details").to_json(&event.details)?,
     };
-    diesel::insert_into(audit_event::table).values(&row).execute(c)?;
-    Ok(())
+    Ok(c.defer(|c| diesel::insert_into(audit_event::table).values(&row).execute(c))?)
 }
 
 /// Selects audit events.

@@ -23,7 +23,7 @@ const fn credential(name: &'static str) -> Column {
 }
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = oauth_atp_session)]
+#[diesel(table_name = oauth_atp_session, treat_none_as_default_value = false)]
 struct TokenSetRow {
     session_id: String,
     iteration: i64,
@@ -42,7 +42,7 @@ struct TokenSetRow {
 }
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = upstream_credential)]
+#[diesel(table_name = upstream_credential, treat_none_as_default_value = false)]
 struct CredentialRow {
     session_id: String,
     iteration: i64,
@@ -124,8 +124,7 @@ pub(super) fn insert(
         session_exchanged_at: Some(new.exchanged_at),
         exchange_error: None,
     };
-    diesel::insert_into(oauth_atp_session::table).values(&row).execute(c)?;
-    Ok(())
+    Ok(fixed!(diesel::insert_into(oauth_atp_session::table).values(&row)).defer(c)?)
 }
 
 /// Puts credentials in the place of the session's earlier ones.
@@ -159,15 +158,13 @@ fn put(
         granted_scope: scope.clone(),
     };
     delete_other(c, new.session_id)?;
-    diesel::insert_into(upstream_credential::table).values(&row).execute(c)?;
-    Ok(())
+    Ok(fixed!(diesel::insert_into(upstream_credential::table).values(&row)).defer(c)?)
 }
 
 fn delete_other(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<(), StoreError> {
     let of_session =
         upstream_credential::table.filter(upstream_credential::session_id.eq(session_id.as_str()));
-    diesel::delete(of_session).execute(c)?;
-    Ok(())
+    Ok(fixed!(diesel::delete(of_session)).defer(c)?)
 }
 
 /// Adds an iteration and wipes the secrets of the previous one; earlier ones were wiped before.
@@ -209,8 +206,8 @@ fn wipe_token_set(
     let set = oauth_atp_session::table
         .filter(oauth_atp_session::session_id.eq(session_id.as_str()))
         .filter(oauth_atp_session::iteration.eq(iteration));
-    diesel::update(set).set(Wiped { dpop_key: "", access_token: None, refresh_token: None }).execute(c)?;
-    Ok(())
+    let wiped = Wiped { dpop_key: "", access_token: None, refresh_token: None };
+    Ok(fixed!(diesel::update(set).set(wiped)).defer(c)?)
 }
 
 /// Finds the credentials of the iteration that a head names; `None` when there are none or their secrets are

@@ -38,11 +38,11 @@ pub(super) fn schedule(
         iteration_history::due_at.eq(now.plus(LOOK_SECONDS).as_secs()),
     );
     let insert = diesel::insert_into(iteration_history::table).values(plan).on_conflict_do_nothing();
-    match c {
-        AnyConnection::Sqlite(conn) => insert.execute(conn)?,
-        AnyConnection::Postgres(conn) => insert.execute(conn)?,
+    let insert = |c: &mut AnyConnection| match c {
+        AnyConnection::Sqlite(conn) => insert.execute(conn),
+        AnyConnection::Postgres(conn) => insert.execute(conn),
     };
-    Ok(())
+    Ok(c.defer(insert)?)
 }
 
 /// Deletes iterations past their retention, at most `limit`, of sessions that are due for it; returns how

@@ -8,6 +8,7 @@ use diesel::sql_types::Bool;
 use super::{ACTIVE, PENDING};
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
 use crate::operations::nodes;
 use crate::schema::upstream_session::dsl;
 
@@ -58,8 +59,8 @@ pub fn acquire_lease(
         )
     };
     let free = live().filter(dsl::lease_until.is_null());
-    let fence =
-        diesel::update(free).set(mine()).returning(dsl::lease_fence).get_result::<i64>(c).optional()?;
+    let taken = diesel::update(free).set(mine()).returning(dsl::lease_fence);
+    let fence = fixed!(taken).get_result::<i64>(c).optional()?;
     if let Some(fence) = fence {
         return Ok(Some(Lease { fence, taken_over: false }));
     }
@@ -100,8 +101,6 @@ pub fn release_lease(
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::lease_fence.eq(fence))
         .filter(dsl::lease_holder.is_not_null());
-    let changed = diesel::update(held)
-        .set((dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>)))
-        .execute(c)?;
-    Ok(changed == 1)
+    let released = (dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>));
+    Ok(fixed!(diesel::update(held).set(released)).execute(c)? == 1)
 }

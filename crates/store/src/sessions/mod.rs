@@ -279,9 +279,8 @@ pub fn advance_session(
             dsl::refresh_failures.eq(0),
             dsl::refresh_not_before.eq(None::<i64>),
         ))
-        .returning((dsl::state, dsl::did, dsl::created_at))
-        .get_result::<(String, Option<String>, i64)>(c)
-        .optional()?;
+        .returning((dsl::state, dsl::did, dsl::created_at));
+    let moved = fixed!(moved).get_result::<(String, Option<String>, i64)>(c).optional()?;
     let Some((state, did, session_created_at)) = moved else { return Ok(false) };
     upkeep::forget_refusal(c, session_id)?;
     history::schedule(c, session_id, now)?;

@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
 use crate::schema::refresh_refusal;
 use crate::schema::upstream_session::dsl;
 use crate::sessions::HeadRow;
@@ -106,8 +107,7 @@ pub(crate) fn forget_refusal(
     session_id: &UpstreamSessionId,
 ) -> Result<(), StoreError> {
     let known = refresh_refusal::table.filter(refresh_refusal::session_id.eq(session_id.as_str()));
-    diesel::delete(known).execute(c)?;
-    Ok(())
+    Ok(fixed!(diesel::delete(known)).defer(c)?)
 }
 
 /// Sessions at one server whose refreshes are refused.
@@ -192,8 +192,7 @@ pub fn schedule_refresh(
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::session_kind.eq(SessionKind::Background.as_str()))
         .filter(dsl::state.eq(SessionState::Active.as_str()));
-    diesel::update(background).set(dsl::refresh_due_at.eq(Some(due.as_secs()))).execute(c)?;
-    Ok(())
+    Ok(fixed!(diesel::update(background).set(dsl::refresh_due_at.eq(Some(due.as_secs())))).defer(c)?)
 }
 
 /// Claims at most `limit` sessions whose refresh is due, the longest due first: they are not due again before

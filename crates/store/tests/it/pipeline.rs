@@ -206,7 +206,9 @@ async fn check(
     let steps: Vec<Step> = steps
         .iter()
         .enumerate()
-        .filter(|(index, step)| !matches!(step, Step::InsertAgain) || first.is_some_and(|first| first < *index))
+        .filter(|(index, step)| {
+            !matches!(step, Step::InsertAgain) || first.is_some_and(|first| first < *index)
+        })
         .map(|(_, step)| *step)
         .collect();
     let is_good = !steps.iter().any(fails);
@@ -223,9 +225,10 @@ async fn check(
                         par::insert_par_request(c, row)
                     }
                     Step::InsertAgain => before.map_or(Ok(()), |row| par::insert_par_request(c, row)),
-                    Step::DivideByZero => {
-                        sql_query("SELECT 1 / 0 AS number").get_result::<Number>(c).map(drop).map_err(Into::into)
-                    }
+                    Step::DivideByZero => sql_query("SELECT 1 / 0 AS number")
+                        .get_result::<Number>(c)
+                        .map(drop)
+                        .map_err(Into::into),
                     Step::Misspell => {
                         missing_table::table.count().get_result::<i64>(c).map(drop).map_err(Into::into)
                     }
@@ -263,7 +266,8 @@ fn an_error_of_the_commit_itself() {
     )
     .unwrap();
     for number in 1..4 {
-        let refused = sql_query("INSERT INTO late VALUES ($1, 99)").bind::<BigInt, _>(number).execute(&mut conn);
+        let refused =
+            sql_query("INSERT INTO late VALUES ($1, 99)").bind::<BigInt, _>(number).execute(&mut conn);
         assert!(refused.is_err(), "{refused:?}");
         let asked = sql_query("SELECT count(*) + $1 AS number FROM late").bind::<BigInt, _>(number);
         assert_eq!(asked.get_result::<Number>(&mut conn).unwrap().number, number);

@@ -20,13 +20,18 @@ pub struct UsableSession {
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
 pub(super) async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<UsableSession, SessionError> {
     let (ring, wanted) = (ctx.ring(), seen.clone());
+    let known =
+        ctx.store().find(move |c| sessions::find_credentials(c, &ring, &wanted).map_err(Internal::from));
+    if let Some(credentials) = known.await? {
+        check_state(ctx, seen)?;
+        return Ok(UsableSession { head: seen.clone(), credentials });
+    }
+    // In one snapshot, in which a live head is never without its credentials.
+    let (ring, wanted) = (ctx.ring(), seen.clone());
     let found = ctx
         .store()
-        .find(move |c| {
-            if let Some(credentials) = sessions::find_credentials(c, &ring, &wanted)? {
-                return Ok::<_, Internal>(Some((wanted, Some(credentials))));
-            }
-            let Some(head) = find_head(c, &wanted)? else { return Ok(None) };
+        .read(move |c| {
+            let Some(head) = find_head(c, &wanted)? else { return Ok::<_, Internal>(None) };
             let credentials = sessions::find_credentials(c, &ring, &head)?;
             Ok(Some((head, credentials)))
         })

@@ -4,6 +4,7 @@
 //! result nobody needs go along with the next one or with `COMMIT`, and nobody waits for the `COMMIT` of a
 //! transaction that only read, nor for a `ROLLBACK`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{
@@ -13,15 +14,17 @@ use diesel::connection::{
 };
 use diesel::expression::QueryMetadata;
 use diesel::migration::{CREATE_MIGRATIONS_TABLE, MigrationConnection};
-use diesel::pg::{GetPgMetadataCache, Pg, PgMetadataCache, PgMetadataLookup, PgQueryBuilder};
+use diesel::pg::{GetPgMetadataCache, Pg, PgMetadataCache, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata};
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{Query, QueryBuilder as _, QueryFragment, QueryId};
 use diesel::result::{ConnectionError, ConnectionResult, Error as DieselError};
 use diesel::sql_types::TypeMetadata;
 use diesel::{QueryResult, RunQueryDsl as _};
 
+use super::error::closed;
 use super::libpq::Reply;
-use super::pipeline::{Key, Pipeline};
+use super::pipeline::{Answer, Key, Pipeline, Statement};
+use super::replay::Replay;
 use super::row::{PostgresRow, Rows};
 
 /// What diesel expects of every connection.
@@ -32,11 +35,19 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// A connection to a PostgreSQL server.
 #[expect(missing_debug_implementations, reason = "a connection has nothing to show")]
 pub struct PostgresConnection {
-    pipeline: Pipeline,
+    line: Line,
     transactions: AnsiTransactionManager,
     instrumentation: DynInstrumentation,
     types: PgMetadataCache,
     is_deferring: bool,
+}
+
+/// Who replies to statements.
+enum Line {
+    /// A server.
+    Open(Pipeline),
+    /// Nobody: the answers are known.
+    Replay(Replay),
 }
 
 impl PostgresConnection {
@@ -45,20 +56,53 @@ impl PostgresConnection {
     pub(crate) fn open(uri: &str, setup: &str, keeps_statements: bool) -> Result<Self, String> {
         let setup = format!("{SETUP}{setup}");
         let pipeline = Pipeline::open(uri, &setup, keeps_statements, Instant::now() + LONGEST)?;
-        Ok(Self {
-            pipeline,
+        Ok(Self::on(Line::Open(pipeline)))
+    }
+
+    /// A connection on which a closure finds the answers to the statements that it begins with.
+    pub(in crate::engine) fn replaying(answers: Vec<Answer>) -> Self {
+        Self::on(Line::Replay(Replay::new(answers)))
+    }
+
+    /// The statement whose answer was missing in a [replay](Self::replaying).
+    pub(in crate::engine) fn into_question(self) -> Option<Statement> {
+        match self.line {
+            Line::Open(_) => None,
+            Line::Replay(replay) => replay.into_question(),
+        }
+    }
+
+    /// What is behind diesel's connection.
+    pub(in crate::engine) fn into_pipeline(self) -> Option<Pipeline> {
+        match self.line {
+            Line::Open(pipeline) => Some(pipeline),
+            Line::Replay(_) => None,
+        }
+    }
+
+    fn on(line: Line) -> Self {
+        Self {
+            line,
             transactions: AnsiTransactionManager::default(),
             instrumentation: DynInstrumentation::none(),
             types: PgMetadataCache::new(),
             is_deferring: false,
-        })
+        }
+    }
+
+    fn pipeline(&mut self) -> QueryResult<&mut Pipeline> {
+        match &mut self.line {
+            Line::Open(pipeline) => Ok(pipeline),
+            Line::Replay(_) => Err(closed("a look-up has single statements only")),
+        }
     }
 
     /// Makes sure that the connection can be used. `until` is when a server that does not reply is given up,
     /// and the connection with it.
     pub(crate) fn make_ready(&mut self, until: Instant) -> QueryResult<()> {
-        self.pipeline.set_deadline(until);
-        self.pipeline.settle()
+        let pipeline = self.pipeline()?;
+        pipeline.set_deadline(until);
+        pipeline.settle()
     }
 
     /// Begins a transaction with `statements`, which are sent with its first one, on a connection
@@ -70,7 +114,7 @@ impl PostgresConnection {
     ) -> QueryResult<()> {
         self.make_ready(until)?;
         for statement in statements {
-            self.pipeline.queue_beginning(statement)?;
+            self.pipeline()?.queue_beginning(statement)?;
         }
         self.deepen()
     }
@@ -87,9 +131,9 @@ impl PostgresConnection {
 
     /// Commits, together with what is still queued, and waits until it is done.
     pub(crate) fn commit(&mut self) -> QueryResult<()> {
-        self.pipeline.queue_plain("COMMIT")?;
-        let committed = self.pipeline.exchange();
-        match committed {
+        let pipeline = self.pipeline()?;
+        pipeline.queue_plain("COMMIT")?;
+        match pipeline.exchange() {
             // A transaction in which a statement had failed is rolled back by COMMIT, too, without an error.
             Ok(reply) if reply.as_ref().is_some_and(|reply| reply.tag() == "COMMIT") => {
                 self.reset();
@@ -108,20 +152,24 @@ impl PostgresConnection {
 
     /// Ends a transaction that has only read. Nobody waits for it.
     pub(crate) fn finish(&mut self) {
-        let _ = self.pipeline.queue_plain("COMMIT").and_then(|()| self.pipeline.post());
-        self.reset();
+        self.post("COMMIT");
     }
 
     /// Rolls back. Nobody waits for it: the connection is used again only when it is done.
     pub(crate) fn roll_back(&mut self) {
-        // A statement that is still queued and fails would have the server skip the ROLLBACK.
-        let _ = self.send_queued();
-        let _ = self.pipeline.queue_plain("ROLLBACK").and_then(|()| self.pipeline.post());
-        self.reset();
+        self.post("ROLLBACK");
     }
 
-    fn send_queued(&mut self) -> QueryResult<()> {
-        if self.pipeline.has_queued() { self.pipeline.post() } else { Ok(()) }
+    /// Sends the end of a transaction. A connection that is lost has ended it already.
+    fn post(&mut self, end: &str) {
+        if let Ok(pipeline) = self.pipeline() {
+            // Apart from what is still queued: if that fails, the server must not skip the end.
+            let _ = pipeline
+                .post_queued()
+                .and_then(|()| pipeline.queue_plain(end))
+                .and_then(|()| pipeline.post());
+        }
+        self.reset();
     }
 
     fn reset(&mut self) {
@@ -129,13 +177,16 @@ impl PostgresConnection {
     }
 
     /// Whether the connection must not be used again.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.pipeline.is_lost()
+    pub(crate) const fn is_lost(&self) -> bool {
+        match &self.line {
+            Line::Open(pipeline) => pipeline.is_lost(),
+            Line::Replay(_) => false,
+        }
     }
 
     /// Whether the transaction lost against another one (SQLSTATE class 40) and may run again.
     pub(crate) fn take_contended(&mut self) -> bool {
-        self.pipeline.take_contended()
+        self.pipeline().is_ok_and(Pipeline::take_contended)
     }
 
     /// Whether statements that change rows are only queued from now on: they are sent with the next one that
@@ -145,42 +196,55 @@ impl PostgresConnection {
         self.is_deferring = is_deferring;
     }
 
-    fn queue<T: QueryFragment<Pg> + QueryId>(&mut self, source: &T) -> QueryResult<()> {
+    /// Executes a statement, or queues it only: then there is no reply yet.
+    fn run<T: QueryFragment<Pg> + QueryId>(&mut self, source: &T) -> QueryResult<Option<Arc<Reply>>> {
         self.instrumentation
             .on_connection_event(InstrumentationEvent::start_query(&diesel::debug_query::<Pg, _>(source)));
         let mut binds = RawBytesBindCollector::<Pg>::new();
         source.collect_binds(&mut binds, self, &Pg)?;
-        let mut types = Vec::with_capacity(binds.metadata.len());
-        for metadata in &binds.metadata {
-            types.push(
-                metadata.oid().map_err(|error| DieselError::SerializationError(error.to_string().into()))?,
-            );
-        }
-        let sql = || {
-            let mut builder = PgQueryBuilder::default();
-            source.to_sql(&mut builder, &Pg)?;
-            Ok(builder.finish())
+        let types = types_of(&binds)?;
+        let (key, text) = match T::query_id() {
+            Some(id) => (Some(Key::Type(id)), None),
+            None => {
+                let text = text_of(source)?;
+                let is_safe = source.is_safe_to_cache_prepared(&Pg)?;
+                (is_safe.then(|| Key::Text(text.clone(), types.clone())), Some(text))
+            }
         };
-        if let Some(id) = T::query_id() {
-            return self.pipeline.queue(Some(Key::Type(id)), sql, &types, &binds.binds);
+        let sql = || text.map_or_else(|| text_of(source), Ok);
+        match &mut self.line {
+            Line::Open(pipeline) => {
+                pipeline.queue(key, sql, &types, &binds.binds)?;
+                if self.is_deferring {
+                    return Ok(None);
+                }
+                Ok(pipeline.exchange()?.map(Arc::new))
+            }
+            Line::Replay(replay) => {
+                replay.answer(|| Ok(Statement { key, sql: sql()?, types, values: binds.binds })).map(Some)
+            }
         }
-        let text = sql()?;
-        let key = source.is_safe_to_cache_prepared(&Pg)?.then(|| Key::Text(text.clone(), types.clone()));
-        self.pipeline.queue(key, || Ok(text), &types, &binds.binds)
     }
+}
 
-    fn run<T: QueryFragment<Pg> + QueryId>(&mut self, source: &T) -> QueryResult<Reply> {
-        self.queue(source)?;
-        let reply = self.pipeline.exchange()?;
-        reply.ok_or_else(|| DieselError::QueryBuilderError("an empty statement".into()))
-    }
+fn types_of(binds: &RawBytesBindCollector<Pg>) -> QueryResult<Vec<u32>> {
+    let oid = |metadata: &PgTypeMetadata| {
+        metadata.oid().map_err(|error| DieselError::SerializationError(error.to_string().into()))
+    };
+    binds.metadata.iter().map(oid).collect()
+}
+
+fn text_of(source: &impl QueryFragment<Pg>) -> QueryResult<String> {
+    let mut builder = PgQueryBuilder::default();
+    source.to_sql(&mut builder, &Pg)?;
+    Ok(builder.finish())
 }
 
 impl SimpleConnection for PostgresConnection {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         self.instrumentation
             .on_connection_event(InstrumentationEvent::start_query(&StrQueryHelper::new(query)));
-        self.pipeline.execute_simple(query)
+        self.pipeline()?.execute_simple(query)
     }
 }
 
@@ -195,10 +259,7 @@ impl Connection for PostgresConnection {
     }
 
     fn execute_returning_count<T: QueryFragment<Pg> + QueryId>(&mut self, source: &T) -> QueryResult<usize> {
-        if self.is_deferring {
-            return self.queue(source).map(|()| 0);
-        }
-        Ok(self.run(source)?.affected())
+        Ok(self.run(source)?.map_or(0, |reply| reply.affected()))
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
@@ -226,7 +287,11 @@ impl LoadConnection for PostgresConnection {
         T: Query + QueryFragment<Pg> + QueryId + 'query,
         Pg: QueryMetadata<T::SqlType>,
     {
-        self.run(&source).map(Rows::new)
+        // Rows are waited for, whatever goes along.
+        let is_deferring = std::mem::take(&mut self.is_deferring);
+        let reply = self.run(&source);
+        self.is_deferring = is_deferring;
+        reply?.map(Rows::new).ok_or_else(|| DieselError::QueryBuilderError("an empty statement".into()))
     }
 }
 

@@ -5,7 +5,8 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as Diese
 use super::libpq::{ErrorField, Reply};
 
 /// An error of a server.
-pub(super) struct ServerError {
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct ServerError {
     code: String,
     /// The message, and the code: diesel passes on no other field that could carry it.
     message: String,

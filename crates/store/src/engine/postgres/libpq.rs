@@ -260,7 +260,12 @@ pub(super) enum Status {
 }
 
 /// A server's reply to one statement.
-pub(super) struct Reply(NonNull<PGresult>);
+pub(in crate::engine) struct Reply(NonNull<PGresult>);
+
+// SAFETY: a result is not changed after it was received, and libpq allows any thread to read it.
+unsafe impl Send for Reply {}
+// SAFETY: as above.
+unsafe impl Sync for Reply {}
 
 impl Drop for Reply {
     fn drop(&mut self) {

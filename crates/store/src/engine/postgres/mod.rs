@@ -5,8 +5,10 @@
 
 mod connection;
 pub(in crate::engine) mod error;
+pub(in crate::engine) mod finder;
 mod libpq;
-mod pipeline;
+pub(in crate::engine) mod pipeline;
+mod replay;
 mod row;
 
 pub use connection::PostgresConnection;

@@ -8,6 +8,7 @@
 use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
+use std::sync::Arc;
 use std::time::Instant;
 
 use diesel::QueryResult;
@@ -23,11 +24,21 @@ const MAX_EMPTY: u32 = 4;
 
 /// What tells statements apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(in crate::engine) enum Key {
     /// The query's type, where its text follows from that.
     Type(TypeId),
     /// The text and the types of its parameters.
     Text(String, Vec<u32>),
+}
+
+/// A statement that is to be sent.
+#[derive(Debug)]
+pub(in crate::engine) struct Statement {
+    /// `None`: it is not worth preparing.
+    pub(super) key: Option<Key>,
+    pub(super) sql: String,
+    pub(super) types: Vec<u32>,
+    pub(super) values: Vec<Option<Vec<u8>>>,
 }
 
 /// A reply to come.
@@ -43,8 +54,28 @@ enum Expected {
     Synced,
 }
 
+/// The server's word on a statement that was asked for its own sake.
+pub(in crate::engine) type Answer = Result<Arc<Reply>, ServerError>;
+
+/// What became of a statement.
+enum Outcome {
+    Done(Reply),
+    Failed(ServerError),
+    /// One before it failed.
+    Skipped,
+}
+
+impl Outcome {
+    fn into_error(self) -> Option<ServerError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Done(_) | Self::Skipped => None,
+        }
+    }
+}
+
 /// A connection with what is under way on it.
-pub(super) struct Pipeline {
+pub(in crate::engine) struct Pipeline {
     link: Link,
     /// Why the link is of no use any more.
     lost: Option<String>,
@@ -85,7 +116,7 @@ impl Pipeline {
         self.until = until;
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    pub(super) const fn is_lost(&self) -> bool {
         self.lost.is_some()
     }
 
@@ -94,8 +125,13 @@ impl Pipeline {
         std::mem::take(&mut self.contended)
     }
 
+    /// Sends what is queued, if anything is.
+    pub(super) fn post_queued(&mut self) -> QueryResult<()> {
+        if self.has_queued() { self.post() } else { Ok(()) }
+    }
+
     /// Whether statements are queued that no exchange has sent yet.
-    pub(super) fn has_queued(&self) -> bool {
+    fn has_queued(&self) -> bool {
         self.expected.back().is_some_and(|last| !matches!(last, Expected::Synced))
     }
 
@@ -178,12 +214,40 @@ impl Pipeline {
         Ok(Name::Prepared(name))
     }
 
-    /// Sends what is queued and reads all replies. Returns the last statement's; the error is the first one's
-    /// that failed.
+    /// Sends what is queued and reads all replies. Returns the last statement's; the error is that of the first
+    /// one that failed.
     pub(super) fn exchange(&mut self) -> QueryResult<Option<Reply>> {
         self.post()?;
-        let (last, error) = self.read_all()?;
-        error.map_or(Ok(last), |error| Err(error.into_diesel()))
+        let mut last = None;
+        for outcome in self.read_exchange()? {
+            match outcome {
+                Outcome::Done(reply) => last = Some(reply),
+                Outcome::Failed(error) => return Err(error.into_diesel()),
+                Outcome::Skipped => {}
+            }
+        }
+        Ok(last)
+    }
+
+    /// Sends statements that do not depend on each other, together, and reads the reply to each. The error is the
+    /// connection's.
+    pub(super) fn ask(&mut self, statements: &[&Statement]) -> QueryResult<Vec<Answer>> {
+        let mut answers = Vec::with_capacity(statements.len());
+        // The server skips what stands behind a statement that failed: it is sent again.
+        while let Some(left @ [_, ..]) = statements.get(answers.len()..) {
+            for Statement { key, sql, types, values } in left {
+                self.queue(key.clone(), || Ok(sql.clone()), types, values)?;
+            }
+            self.post()?;
+            for outcome in self.read_exchange()? {
+                match outcome {
+                    Outcome::Done(reply) => answers.push(Ok(Arc::new(reply))),
+                    Outcome::Failed(error) => answers.push(Err(error)),
+                    Outcome::Skipped => break,
+                }
+            }
+        }
+        Ok(answers)
     }
 
     /// Sends what is queued. Its replies are read before the next statement is queued: [`Pipeline::settle`].
@@ -202,7 +266,9 @@ impl Pipeline {
         if self.has_queued() {
             return Err(self.close("a transaction was abandoned".to_owned()));
         }
-        self.read_all()?;
+        while !self.expected.is_empty() {
+            self.read_exchange()?;
+        }
         self.contended = false;
         let checked = self.link.check();
         self.or_close(checked)?;
@@ -241,54 +307,62 @@ impl Pipeline {
         }
     }
 
-    fn read_all(&mut self) -> QueryResult<(Option<Reply>, Option<ServerError>)> {
-        let (mut last, mut error) = (None, None);
-        while let Some(expected) = self.expected.pop_front() {
-            if let Err(Lost(reason)) = self.read(expected, &mut last, &mut error) {
+    /// Reads the replies of one exchange, one for each statement.
+    fn read_exchange(&mut self) -> QueryResult<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        match self.read_outcomes(&mut outcomes) {
+            Ok(()) => Ok(outcomes),
+            Err(Lost(reason)) => {
                 // What the server said before it went is the better reason.
-                let reason = error.map_or(reason, |error: ServerError| error.into_message());
-                return Err(self.close(reason));
+                let said = outcomes.into_iter().find_map(Outcome::into_error);
+                Err(self.close(said.map_or(reason, ServerError::into_message)))
             }
         }
-        Ok((last, error))
     }
 
-    fn read(
-        &mut self,
-        expected: Expected,
-        last: &mut Option<Reply>,
-        error: &mut Option<ServerError>,
-    ) -> Result<(), Lost> {
-        if matches!(expected, Expected::Synced) {
-            return self.read_mark(error);
-        }
-        let reply = self.link.receive(self.until)?.ok_or_else(out_of_step)?;
-        match reply.status() {
-            Status::Done => {
-                if !matches!(expected, Expected::Prepared(_)) {
-                    *last = Some(reply);
-                }
+    fn read_outcomes(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), Lost> {
+        // A statement that could not be prepared is skipped, and this is why.
+        let mut unprepared = None;
+        while let Some(expected) = self.expected.pop_front() {
+            if matches!(expected, Expected::Synced) {
+                return self.read_mark(outcomes);
             }
-            status @ (Status::Failed | Status::Skipped) => {
-                if status == Status::Failed {
-                    let cause = ServerError::new(&reply);
-                    self.note(&cause);
-                    if matches!(expected, Expected::Begun) {
-                        return Err(Lost(cause.into_message()));
+            let outcome = self.read_outcome()?;
+            match (expected, outcome) {
+                (Expected::Prepared(_), Outcome::Done(_)) => {}
+                (Expected::Prepared(key), outcome) => {
+                    if let Some(prepared) = &mut self.prepared {
+                        prepared.remove(&key);
                     }
-                    error.get_or_insert(cause);
+                    unprepared = outcome.into_error();
                 }
-                if let (Expected::Prepared(key), Some(prepared)) = (&expected, &mut self.prepared) {
-                    prepared.remove(key);
+                (Expected::Begun, Outcome::Failed(error)) => return Err(Lost(error.into_message())),
+                (_, Outcome::Skipped) => {
+                    outcomes.push(unprepared.take().map_or(Outcome::Skipped, Outcome::Failed));
                 }
+                (_, outcome) => outcomes.push(outcome),
             }
-            Status::Synced | Status::Unexpected => return Err(out_of_step()),
         }
-        if self.link.receive(self.until)?.is_some() { Err(out_of_step()) } else { Ok(()) }
+        Ok(())
+    }
+
+    fn read_outcome(&mut self) -> Result<Outcome, Lost> {
+        let reply = self.link.receive(self.until)?.ok_or_else(out_of_step)?;
+        let outcome = match reply.status() {
+            Status::Done => Outcome::Done(reply),
+            Status::Failed => {
+                let error = ServerError::new(&reply);
+                self.note(&error);
+                Outcome::Failed(error)
+            }
+            Status::Skipped => Outcome::Skipped,
+            Status::Synced | Status::Unexpected => return Err(out_of_step()),
+        };
+        if self.link.receive(self.until)?.is_some() { Err(out_of_step()) } else { Ok(outcome) }
     }
 
     /// Reads up to the mark. What stands before it is an error of the implicit commit there.
-    fn read_mark(&mut self, error: &mut Option<ServerError>) -> Result<(), Lost> {
+    fn read_mark(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), Lost> {
         let mut empty = 0;
         while empty < MAX_EMPTY {
             match self.link.receive(self.until)? {
@@ -298,7 +372,7 @@ impl Pipeline {
                     Status::Failed => {
                         let cause = ServerError::new(&reply);
                         self.note(&cause);
-                        error.get_or_insert(cause);
+                        outcomes.push(Outcome::Failed(cause));
                     }
                     _ => return Err(out_of_step()),
                 },

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use diesel::backend::Backend;
 use diesel::pg::{Pg, PgValue, TypeOidLookup};
@@ -13,13 +13,13 @@ use super::libpq::Reply;
 /// The rows of a reply.
 #[expect(missing_debug_implementations, reason = "rows hold values")]
 pub struct Rows {
-    reply: Rc<Reply>,
+    reply: Arc<Reply>,
     next: usize,
 }
 
 impl Rows {
-    pub(super) fn new(reply: Reply) -> Self {
-        Self { reply: Rc::new(reply), next: 0 }
+    pub(super) const fn new(reply: Arc<Reply>) -> Self {
+        Self { reply, next: 0 }
     }
 }
 
@@ -29,7 +29,7 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.next;
         self.next += 1;
-        (row < self.reply.rows()).then(|| Ok(PostgresRow { reply: Rc::clone(&self.reply), row }))
+        (row < self.reply.rows()).then(|| Ok(PostgresRow { reply: Arc::clone(&self.reply), row }))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -43,7 +43,7 @@ impl ExactSizeIterator for Rows {}
 /// One row.
 #[expect(missing_debug_implementations, reason = "rows hold values")]
 pub struct PostgresRow {
-    reply: Rc<Reply>,
+    reply: Arc<Reply>,
     row: usize,
 }
 
