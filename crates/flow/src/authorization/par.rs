@@ -131,7 +131,7 @@ pub async fn push(
     let authenticated = authenticated.clone();
     let pushed = ctx
         .store()
-        .write(move |c| {
+        .add(move |c| {
             authenticated.consume::<ParError>(c)?;
             if let Some(object) = &checked.object
                 && !replay::consume_once(c, object)?

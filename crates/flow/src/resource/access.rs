@@ -212,7 +212,7 @@ async fn note_use(ctx: &Ctx, bearer: &Bearer) -> Result<bool, Internal> {
     }
     let (id, now) = (bearer.session.session_id.clone(), ctx.now());
     if now.since(bearer.session.last_used_at) >= sessions::TOUCH_SECONDS {
-        ctx.store().write(move |c| sessions::touch_session(c, &id, now).map_err(Internal::from)).await?;
+        ctx.store().add(move |c| sessions::touch_session(c, &id, now).map_err(Internal::from)).await?;
     }
     Ok(true)
 }

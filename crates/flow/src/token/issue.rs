@@ -27,6 +27,9 @@ pub(crate) trait Grant: Send + Sync + 'static {
     /// Whether an `id_token` comes with the tokens, and where its claims may be looked up.
     const ID_TOKEN: Option<Asking> = None;
 
+    /// Whether its transaction only adds rows, as a rule.
+    const ONLY_ADDS: bool = false;
+
     /// Checks what the client presented and resolves the grant behind it, as it stands now. Changes nothing.
     fn evaluate(&self, request: &TokenRequest, c: &mut AnyConnection) -> Result<ResolvedGrant, TokenError>;
 
@@ -74,7 +77,9 @@ pub(crate) async fn issue<G: Grant>(
     let (grant, request) = (Arc::new(grant), Arc::new(TokenRequest::new(ctx, authenticated)));
     let tokens = NewTokens::make(&request, preview(ctx, &grant, &request).await?).await?;
     let (current, new) = (Arc::clone(&request), tokens.clone());
-    match ctx.store().write(move |c| run(&*grant, &current, c, &new)).await? {
+    let run = move |c: &mut AnyConnection| run(&*grant, &current, c, &new);
+    let outcome = if G::ONLY_ADDS { ctx.store().add(run).await? } else { ctx.store().write(run).await? };
+    match outcome {
         Outcome::Granted(resolved) => {
             if let Some(user) = &resolved.user {
                 trace::correlate(user.session.correlation_id.as_ref());

@@ -14,11 +14,12 @@ use crate::engine::conn::{self, AnyConnection, DatabaseFile, PostgresSettings, S
 use crate::engine::deadline::{Abandoned, Deadline};
 use crate::engine::error::{OpenError, StoreError};
 use crate::engine::migrate;
-use crate::engine::options::StoreOptions;
+use crate::engine::options::{Pooler, StoreOptions};
 use crate::engine::pool::Pool;
 use crate::engine::postgres::PostgresConnection;
-use crate::engine::postgres::finder::Finders;
-use crate::engine::postgres::pipeline::{Answer, Statement};
+use crate::engine::postgres::committer::Committers;
+use crate::engine::postgres::finder::{Connect, Finders};
+use crate::engine::postgres::replay::Trace;
 use crate::engine::stats::{Counters, StoreStats};
 use crate::engine::transaction::{read_on, read_on_idle, write_postgres};
 use crate::engine::url::DatabaseUrl;
@@ -31,7 +32,7 @@ const PATIENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 enum Writer {
     Sqlite { queue: RwLock<Option<Queue>>, thread: Mutex<Option<JoinHandle<()>>> },
-    Postgres(Finders),
+    Postgres(Option<Batched>),
 }
 
 struct Inner {
@@ -93,10 +94,12 @@ impl Store {
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_timeouts(url);
                 let settings = PostgresSettings { pooler: options.pooler, timeout: options.timeout };
-                let finders = start_finders(&url, settings, options)?;
-                let connections = options.postgres_connections.saturating_sub(FINDERS).max(1);
+                let threads = Batched::threads(options);
+                let batched =
+                    (threads > 0).then(|| Batched::start(threads, &url, settings, options)).transpose()?;
+                let connections = options.postgres_connections.saturating_sub(2 * threads);
                 let connect = move || conn::open_postgres(&url, settings).map(AnyConnection::Postgres);
-                (Pool::new(connections, Box::new(connect)), Writer::Postgres(finders), None)
+                (Pool::new(connections, Box::new(connect)), Writer::Postgres(batched), None)
             }
         };
         let (first, _) = pool.take()?;
@@ -152,12 +155,11 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        if let Writer::Postgres(finders) = &self.inner.writer {
-            // Behind a pooler, or with another deadline than the connection's, it takes a transaction.
-            return if self.deadline.is_of_connection() {
-                self.ask(finders, f).await
-            } else {
-                self.read(f).await
+        if let Writer::Postgres(batched) = &self.inner.writer {
+            // With another deadline than the connections', it takes a transaction.
+            return match batched.as_ref().filter(|_| self.deadline.is_of_connection()) {
+                Some(Batched { finders, .. }) => self.ask(finders, f).await,
+                None => self.read(f).await,
             };
         }
         let Some((permit, idle)) = self.inner.pool.take_idle() else { return self.read(f).await };
@@ -219,6 +221,35 @@ impl Store {
         }
     }
 
+    /// Same as [`Store::write`], for a closure that as a rule only adds rows. On PostgreSQL the rows of callers that wait
+    /// at the same time are committed together, and no thread waits for them; a closure that reads after all has a
+    /// transaction of its own. It may run several times, and nothing but its result may come of it.
+    ///
+    /// # Errors
+    /// The closure's error, or the [`StoreError`] that kept its changes from being committed.
+    pub async fn add<T, E, F>(&self, mut f: F) -> Result<T, E>
+    where
+        F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        if let Writer::Postgres(Some(Batched { committers, .. })) = &self.inner.writer
+            && self.deadline.is_of_connection()
+            && let Some((Ok(value), Trace { question: None, deferred })) =
+                run_apart(PostgresConnection::writing(), &mut f)
+            && !deferred.is_empty()
+        {
+            let _turn = self.turn()?;
+            let abandoned = Abandoned::default();
+            let committing = committers.commit(deferred, abandoned.clone());
+            if self.hold(&abandoned, committing).await? {
+                self.inner.counters.note_write();
+                return Ok(value);
+            }
+        }
+        self.write(f).await
+    }
+
     /// Whether other processes may serve from the same database.
     pub fn is_shared(&self) -> bool {
         matches!(self.inner.writer, Writer::Postgres(_))
@@ -263,8 +294,9 @@ impl Store {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
         }
-        if let Writer::Postgres(finders) = &self.inner.writer {
+        if let Writer::Postgres(Some(Batched { finders, committers })) = &self.inner.writer {
             finders.close();
+            committers.close();
         }
         self.inner.pool.close();
     }
@@ -298,9 +330,11 @@ impl Store {
         let asking = async {
             let mut answers = Vec::new();
             loop {
-                match replay(&mut f, answers.clone()) {
-                    Run::Done(result) => return result,
-                    Run::Asks(statement) => answers.push(finders.ask(statement).await?),
+                let conn = PostgresConnection::reading(answers.clone());
+                let (result, trace) = run_apart(conn, &mut f).ok_or(StoreError::Panicked)?;
+                match trace.question {
+                    None => return result,
+                    Some(statement) => answers.push(finders.ask(statement).await?),
                 }
             }
         };
@@ -353,39 +387,46 @@ impl Store {
     }
 }
 
-/// Connections that [`Store::find`] uses on PostgreSQL.
-const FINDERS: usize = 2;
-
-fn start_finders(url: &str, settings: PostgresSettings, options: StoreOptions) -> Result<Finders, OpenError> {
-    let url = url.to_owned();
-    let connect = move || {
-        let pipeline = conn::open_postgres(&url, settings)?.into_pipeline();
-        pipeline.ok_or_else(|| StoreError::unavailable("PostgreSQL: no connection"))
-    };
-    Finders::start(FINDERS, options.timeout, Arc::new(connect))
-        .map_err(|error| OpenError::Thread(error.to_string()))
+/// What travels together on PostgreSQL.
+struct Batched {
+    finders: Finders,
+    committers: Committers,
 }
 
-/// The end of a run of a closure.
-enum Run<T> {
-    Done(T),
-    /// It needs the answer to this first.
-    Asks(Statement),
-}
-
-fn replay<T, E: From<StoreError>>(
-    f: &mut impl FnMut(&mut AnyConnection) -> Result<T, E>,
-    answers: Vec<Answer>,
-) -> Run<Result<T, E>> {
-    let mut conn = AnyConnection::Postgres(PostgresConnection::replaying(answers));
-    let result = catch_unwind(AssertUnwindSafe(|| f(&mut conn)));
-    let question = match conn {
-        AnyConnection::Postgres(conn) => conn.into_question(),
-        AnyConnection::Sqlite(_) => None,
-    };
-    match (result, question) {
-        (Err(_), _) => Run::Done(Err(StoreError::Panicked.into())),
-        (Ok(_), Some(statement)) => Run::Asks(statement),
-        (Ok(result), None) => Run::Done(result),
+impl Batched {
+    /// Threads of each kind, each with one of the connections that the options allow.
+    const fn threads(options: StoreOptions) -> usize {
+        match (options.pooler, options.postgres_connections) {
+            // There, nothing may happen outside of transactions.
+            (Pooler::Transaction, _) | (_, ..=3) => 0,
+            (_, 4..=7) => 1,
+            (_, 8..) => 2,
+        }
     }
+
+    fn start(
+        count: usize,
+        url: &str,
+        settings: PostgresSettings,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let url = url.to_owned();
+        let connect: Arc<Connect> = Arc::new(move || {
+            let pipeline = conn::open_postgres(&url, settings)?.into_pipeline();
+            pipeline.ok_or_else(|| StoreError::unavailable("PostgreSQL: no connection"))
+        });
+        let threads = |error: std::io::Error| OpenError::Thread(error.to_string());
+        Ok(Self {
+            finders: Finders::start(count, options.timeout, &connect).map_err(threads)?,
+            committers: Committers::start(count, options.timeout, &connect).map_err(threads)?,
+        })
+    }
+}
+
+/// Runs a closure on a connection without a server; `None`: it panicked.
+fn run_apart<T>(conn: PostgresConnection, f: &mut impl FnMut(&mut AnyConnection) -> T) -> Option<(T, Trace)> {
+    let mut conn = AnyConnection::Postgres(conn);
+    let result = catch_unwind(AssertUnwindSafe(|| f(&mut conn))).ok()?;
+    let AnyConnection::Postgres(conn) = conn else { return None };
+    Some((result, conn.into_trace()?))
 }

@@ -11,6 +11,7 @@ use causeway_store::tokens;
 use causeway_store::{PageRequest, StoreError};
 use causeway_types::{BrowserSessionId, SessionKind, SessionState, TenantId, UpstreamSessionId};
 use diesel::connection::SimpleConnection as _;
+use diesel::{RunQueryDsl as _, sql_query};
 
 use crate::common::{
     NOW, access_token, auth_request, client, code, on_each, par_request, refresh_token, session, token_set,
@@ -184,8 +185,7 @@ fn a_reader_cannot_write() {
     });
 }
 
-/// A lookup by key is a read like any other: one snapshot that cannot write, whose panic is an error, and which
-/// waits its turn when every connection is taken.
+/// A lookup by key cannot write, its panic is an error, and it waits its turn when every connection is taken.
 #[test]
 fn a_lookup_is_a_read() {
     on_each(|world| async move {
@@ -198,9 +198,9 @@ fn a_lookup_is_a_read() {
         let mut many = tokio::task::JoinSet::new();
         for _ in 0..64 {
             let store = store.clone();
-            many.spawn(
-                async move { store.find(|c| c.batch_execute("SELECT 1").map_err(StoreError::from)).await },
-            );
+            many.spawn(async move {
+                store.find(|c| Ok::<_, StoreError>(sql_query("SELECT 1").execute(c)?)).await
+            });
         }
         assert!(many.join_all().await.iter().all(Result::is_ok), "{}", world.kind);
         let (client, _) = world.client_and_session().await;

@@ -18,10 +18,10 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::common::{World, access_token, client, hash, par_request, ring, runtime};
 
-/// A store with one connection.
-async fn store_with_one(url: &DatabaseUrl, timeout: Duration) -> Store {
-    let one = StoreOptions { postgres_connections: 1, timeout, ..options() };
-    Store::open(url, one).await.unwrap()
+/// A store with one connection for look-ups, one for rows that are added, and as few as may be for the rest.
+async fn small_store(url: &DatabaseUrl, timeout: Duration) -> Store {
+    let few = StoreOptions { postgres_connections: 4, timeout, ..options() };
+    Store::open(url, few).await.unwrap()
 }
 
 #[derive(QueryableByName)]
@@ -109,12 +109,16 @@ fn statements_travel_together() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     runtime().block_on(async {
-        let store = store_with_one(&proxy.url, options().timeout).await;
+        let store = small_store(&proxy.url, options().timeout).await;
         let world = World { kind: "postgres", store: store.clone(), ring: ring() };
         let (client, session) = world.client_and_session().await;
         let insert = || {
             let row = par_request(&client);
             store.write(move |c| par::insert_par_request(c, &row))
+        };
+        let add = || {
+            let row = par_request(&client);
+            store.add(move |c| par::insert_par_request(c, &row))
         };
         let find = || store.find(|c| tokens::find_access_token(c, &hash()));
         let two = || {
@@ -125,7 +129,11 @@ fn statements_travel_together() {
                 tokens::insert_access_token(c, &access)
             })
         };
+        // Those have connections of their own.
+        let connected = (find().await, add().await);
+        assert!(connected.0.is_ok() && connected.1.is_ok(), "{connected:?}");
         for round in 0..3 {
+            assert_eq!(proxy.turns(add()).await, 1, "a row, round {round}");
             // Statements that are prepared on the way do not wait either.
             assert_eq!(proxy.turns(insert()).await, 1, "a durable insert, round {round}");
             assert_eq!(proxy.turns(find()).await, 1, "a look-up, round {round}");
@@ -178,7 +186,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn the_connection_stays_in_step() {
     let Some(database) = TestDatabase::postgres() else { return };
     let runtime = runtime();
-    let store = runtime.block_on(store_with_one(database.url(), options().timeout));
+    let store = runtime.block_on(small_store(database.url(), options().timeout));
     let client = client();
     let row = client.clone();
     runtime.block_on(store.write(move |c| clients::insert_client(c, &row))).unwrap();
@@ -284,7 +292,7 @@ fn large_values_pass() {
     }
     let Some(database) = TestDatabase::postgres() else { return };
     runtime().block_on(async {
-        let store = store_with_one(database.url(), options().timeout).await;
+        let store = small_store(database.url(), options().timeout).await;
         let sent = "0123456789abcdef".repeat(2 << 20);
         let text = sent.clone();
         let read = store.read(move |c| {
@@ -302,7 +310,7 @@ fn large_values_pass() {
 fn errors_in_another_language() {
     let Some(database) = TestDatabase::postgres() else { return };
     runtime().block_on(async {
-        let store = store_with_one(database.url(), options().timeout).await;
+        let store = small_store(database.url(), options().timeout).await;
         let setup = "CREATE SEQUENCE tries; CREATE FUNCTION fail(code text) RETURNS void LANGUAGE plpgsql AS \
             $$ BEGIN RAISE EXCEPTION 'Das ging schief' USING ERRCODE = code; END $$";
         store.write(move |c| Ok::<_, StoreError>(c.batch_execute(setup)?)).await.unwrap();
@@ -339,7 +347,7 @@ fn a_silent_server_is_given_up() {
     let Some(database) = TestDatabase::postgres() else { return };
     let proxy = Proxy::before(&database);
     runtime().block_on(async {
-        let store = store_with_one(&proxy.url, Duration::from_secs(2)).await;
+        let store = small_store(&proxy.url, Duration::from_secs(2)).await;
         store.ping().await.unwrap();
         proxy.line.is_cut.store(true, Ordering::SeqCst);
         let unanswered = store.ping().await;

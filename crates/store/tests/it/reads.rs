@@ -29,9 +29,13 @@ fn a_connection_serves_one_read_after_the_other() {
         world.read(move |c| Ok(c.transaction::<_, Error, _>(|c| c.batch_execute(remember))?)).await;
         for _ in 0..3 {
             let again = world.read(move |c| Ok(sql_query(ask).get_result::<Remembered>(c)?.value)).await;
-            let found: Result<_, StoreError> =
-                world.store.find(move |c| Ok(sql_query(ask).get_result::<Remembered>(c)?.value)).await;
-            assert_eq!((&*again, &*found.unwrap()), ("-1234", "-1234"));
+            assert_eq!(again, "-1234");
+            // On PostgreSQL look-ups have connections of their own.
+            if world.kind == "sqlite" {
+                let found: Result<_, StoreError> =
+                    world.store.find(move |c| Ok(sql_query(ask).get_result::<Remembered>(c)?.value)).await;
+                assert_eq!(found.unwrap(), "-1234");
+            }
         }
     });
 }

@@ -54,6 +54,8 @@ struct ClientCredentials {
 }
 
 impl Grant for ClientCredentials {
+    const ONLY_ADDS: bool = true;
+
     /// The client itself is all that it takes.
     fn evaluate(&self, _request: &TokenRequest, _c: &mut AnyConnection) -> Result<ResolvedGrant, TokenError> {
         let access = Authorization { scope: Scope::default(), resources: self.resources.clone() };

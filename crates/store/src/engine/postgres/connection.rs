@@ -24,7 +24,7 @@ use diesel::{QueryResult, RunQueryDsl as _};
 use super::error::closed;
 use super::libpq::Reply;
 use super::pipeline::{Answer, Key, Pipeline, Statement};
-use super::replay::Replay;
+use super::replay::{Replay, Trace};
 use super::row::{PostgresRow, Rows};
 
 /// What diesel expects of every connection.
@@ -40,6 +40,8 @@ pub struct PostgresConnection {
     instrumentation: DynInstrumentation,
     types: PgMetadataCache,
     is_deferring: bool,
+    /// Whether [`PostgresConnection::begin`] began one that has not ended.
+    in_transaction: bool,
 }
 
 /// Who replies to statements.
@@ -59,16 +61,21 @@ impl PostgresConnection {
         Ok(Self::on(Line::Open(pipeline)))
     }
 
-    /// A connection on which a closure finds the answers to the statements that it begins with.
-    pub(in crate::engine) fn replaying(answers: Vec<Answer>) -> Self {
-        Self::on(Line::Replay(Replay::new(answers)))
+    /// A connection on which a closure that reads finds the answers to the statements that it begins with.
+    pub(in crate::engine) fn reading(answers: Vec<Answer>) -> Self {
+        Self::on(Line::Replay(Replay::reading(answers)))
     }
 
-    /// The statement whose answer was missing in a [replay](Self::replaying).
-    pub(in crate::engine) fn into_question(self) -> Option<Statement> {
+    /// A connection on which a closure that writes leaves statements, as long as it needs no answer.
+    pub(in crate::engine) fn writing() -> Self {
+        Self::on(Line::Replay(Replay::writing()))
+    }
+
+    /// What a closure left on a connection without a server.
+    pub(in crate::engine) fn into_trace(self) -> Option<Trace> {
         match self.line {
             Line::Open(_) => None,
-            Line::Replay(replay) => replay.into_question(),
+            Line::Replay(replay) => Some(replay.into_trace()),
         }
     }
 
@@ -87,13 +94,14 @@ impl PostgresConnection {
             instrumentation: DynInstrumentation::none(),
             types: PgMetadataCache::new(),
             is_deferring: false,
+            in_transaction: false,
         }
     }
 
     fn pipeline(&mut self) -> QueryResult<&mut Pipeline> {
         match &mut self.line {
             Line::Open(pipeline) => Ok(pipeline),
-            Line::Replay(_) => Err(closed("a look-up has single statements only")),
+            Line::Replay(_) => Err(closed("there is no transaction without a server")),
         }
     }
 
@@ -116,6 +124,7 @@ impl PostgresConnection {
         for statement in statements {
             self.pipeline()?.queue_beginning(statement)?;
         }
+        self.in_transaction = true;
         self.deepen()
     }
 
@@ -173,6 +182,7 @@ impl PostgresConnection {
     }
 
     fn reset(&mut self) {
+        self.in_transaction = false;
         *AnsiTransactionManager::transaction_manager_status_mut(self) = TransactionManagerStatus::default();
     }
 
@@ -215,13 +225,15 @@ impl PostgresConnection {
         match &mut self.line {
             Line::Open(pipeline) => {
                 pipeline.queue(key, sql, &types, &binds.binds)?;
-                if self.is_deferring {
+                // Without a transaction there is nothing that it could go along with.
+                if self.is_deferring && self.in_transaction {
                     return Ok(None);
                 }
                 Ok(pipeline.exchange()?.map(Arc::new))
             }
             Line::Replay(replay) => {
-                replay.answer(|| Ok(Statement { key, sql: sql()?, types, values: binds.binds })).map(Some)
+                let statement = Statement { key, sql: sql()?, types, values: binds.binds };
+                replay.answer(statement, self.is_deferring)
             }
         }
     }
@@ -244,7 +256,10 @@ impl SimpleConnection for PostgresConnection {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         self.instrumentation
             .on_connection_event(InstrumentationEvent::start_query(&StrQueryHelper::new(query)));
-        self.pipeline()?.execute_simple(query)
+        match &mut self.line {
+            Line::Open(pipeline) => pipeline.execute_simple(query),
+            Line::Replay(replay) => Err(replay.refuse()),
+        }
     }
 }
 

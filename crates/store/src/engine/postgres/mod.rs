@@ -3,12 +3,14 @@
 //! diesel writes the queries and reads the rows; libpq speaks to the server, so that its rules hold for TLS,
 //! passwords, several hosts and whatever else a connection URI can say.
 
+mod batches;
+pub(in crate::engine) mod committer;
 mod connection;
 pub(in crate::engine) mod error;
 pub(in crate::engine) mod finder;
 mod libpq;
 pub(in crate::engine) mod pipeline;
-mod replay;
+pub(in crate::engine) mod replay;
 mod row;
 
 pub use connection::PostgresConnection;

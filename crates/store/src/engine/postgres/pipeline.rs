@@ -250,6 +250,16 @@ impl Pipeline {
         Ok(answers)
     }
 
+    /// Sends statements together, as one transaction; `false`: one of them failed, and nothing is committed. The
+    /// error is the connection's: nobody knows then.
+    pub(super) fn commit_all(&mut self, statements: &[&Statement]) -> QueryResult<bool> {
+        for Statement { key, sql, types, values } in statements {
+            self.queue(key.clone(), || Ok(sql.clone()), types, values)?;
+        }
+        self.post()?;
+        Ok(self.read_exchange()?.iter().all(|outcome| matches!(outcome, Outcome::Done(_))))
+    }
+
     /// Sends what is queued. Its replies are read before the next statement is queued: [`Pipeline::settle`].
     pub(super) fn post(&mut self) -> QueryResult<()> {
         self.check_lost()?;

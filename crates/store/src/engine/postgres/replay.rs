@@ -16,31 +16,70 @@ use super::pipeline::{Answer, Statement};
 /// The answers known so far, and the question that has none yet.
 pub(super) struct Replay {
     answers: std::vec::IntoIter<Answer>,
+    /// Statements whose results nobody needs; `None`: they are questions as any other.
+    deferred: Option<Vec<Statement>>,
     question: Option<Statement>,
 }
 
+/// What a closure left behind.
+pub(in crate::engine) struct Trace {
+    /// The statement that it needs the answer to.
+    pub(in crate::engine) question: Option<Statement>,
+    /// The statements that it does not need an answer to.
+    pub(in crate::engine) deferred: Vec<Statement>,
+}
+
 impl Replay {
-    pub(super) fn new(answers: Vec<Answer>) -> Self {
-        Self { answers: answers.into_iter(), question: None }
+    /// For a closure that reads.
+    pub(super) fn reading(answers: Vec<Answer>) -> Self {
+        Self { answers: answers.into_iter(), deferred: None, question: None }
     }
 
-    /// The answer to a statement, or an error with which the run is over.
+    /// For a closure that writes.
+    pub(super) fn writing() -> Self {
+        Self { answers: Vec::new().into_iter(), deferred: Some(Vec::new()), question: None }
+    }
+
+    /// The answer to a statement, or an error with which the run is over. A statement that is deferred has none.
     pub(super) fn answer(
         &mut self,
-        statement: impl FnOnce() -> QueryResult<Statement>,
-    ) -> QueryResult<Arc<Reply>> {
+        statement: Statement,
+        is_deferred: bool,
+    ) -> QueryResult<Option<Arc<Reply>>> {
         if self.question.is_none() {
-            if let Some(answer) = self.answers.next() {
-                return answer.map_err(ServerError::into_diesel);
+            if let Some(deferred) = self.deferred.as_mut().filter(|_| is_deferred) {
+                deferred.push(statement);
+                return Ok(None);
             }
-            self.question = Some(statement()?);
+            if let Some(answer) = self.answers.next() {
+                return answer.map(Some).map_err(ServerError::into_diesel);
+            }
+            self.question = Some(statement);
         }
-        let text = "the answer is not known yet".to_owned();
-        Err(DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, Box::new(text)))
+        Err(unknown())
     }
 
-    /// What the run ended with, if it asked something new.
-    pub(super) fn into_question(self) -> Option<Statement> {
-        self.question
+    /// Refuses what is more than a statement: a closure that writes has a transaction of its own then, one that reads
+    /// may not do it.
+    pub(super) fn refuse(&mut self) -> DieselError {
+        if self.deferred.is_some() {
+            self.question.get_or_insert_with(|| Statement {
+                key: None,
+                sql: String::new(),
+                types: Vec::new(),
+                values: Vec::new(),
+            });
+        }
+        DieselError::QueryBuilderError("only single statements may be executed here".into())
     }
+
+    /// What the run left behind.
+    pub(super) fn into_trace(self) -> Trace {
+        Trace { question: self.question, deferred: self.deferred.unwrap_or_default() }
+    }
+}
+
+fn unknown() -> DieselError {
+    let text = "the answer is not known yet".to_owned();
+    DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, Box::new(text))
 }
