@@ -4,19 +4,20 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use causeway_store::authorization::par;
-use causeway_store::testing::{TestDatabase, options};
+use causeway_store::testing::{TestDatabase, cut_other_connections, options};
 use causeway_store::{AnyConnection, DatabaseUrl, PostgresConnection, Store, StoreError, StoreOptions};
 use causeway_store::{clients, tokens};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection as _, QueryDsl as _, QueryableByName, RunQueryDsl as _, sql_query};
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::common::{World, access_token, client, hash, par_request, ring, runtime};
+use crate::common::{World, access_token, client, hash, on_each, par_request, ring, runtime};
 
 /// A store with one connection for look-ups, one for rows that are added, and as few as may be for the rest.
 async fn small_store(url: &DatabaseUrl, timeout: Duration) -> Store {
@@ -43,6 +44,8 @@ struct Line {
     server_spoke: AtomicBool,
     /// Whether connections that exist now are silent.
     is_cut: AtomicBool,
+    /// Whether new connections get no reply.
+    is_stalled: AtomicBool,
 }
 
 /// A wire to the server that counts the turns of the conversation.
@@ -62,7 +65,12 @@ impl Proxy {
         let line = Arc::new(Line::default());
         let shared = Arc::clone(&line);
         std::thread::spawn(move || {
+            let mut stalled = Vec::new();
             for client in listener.incoming().map_while(Result::ok) {
+                if shared.is_stalled.load(Ordering::SeqCst) {
+                    stalled.push(client);
+                    continue;
+                }
                 // One that is cut stays so; those that come later are not.
                 shared.is_cut.store(false, Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect(&server) else { return };
@@ -354,6 +362,150 @@ fn a_silent_server_is_given_up() {
         assert!(unanswered.as_ref().is_err_and(StoreError::is_retryable), "{unanswered:?}");
         // The only place is free again, and what comes now has a connection of its own.
         store.ping().await.unwrap();
+        store.close().await;
+    });
+}
+
+/// One row that is refused costs the callers that waited with it nothing but time.
+#[test]
+fn rows_that_travel_together_fail_alone() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let store = small_store(database.url(), options().timeout).await;
+        let world = World { kind: "postgres", store: store.clone(), ring: ring() };
+        let (client, _) = world.client_and_session().await;
+        let known = par_request(&client);
+        let row = known.clone();
+        world.write(move |c| par::insert_par_request(c, &row)).await;
+        let rows: Vec<_> =
+            (0..60).map(|n| if n % 10 == 3 { known.clone() } else { par_request(&client) }).collect();
+        let adding = rows.iter().cloned().map(|row| {
+            let store = store.clone();
+            tokio::spawn(async move { store.add(move |c| par::insert_par_request(c, &row)).await })
+        });
+        for (added, row) in join_all(adding).await.into_iter().zip(&rows) {
+            let added = added.unwrap();
+            if row.request_uri == known.request_uri {
+                assert!(matches!(added, Err(StoreError::Constraint(_))), "{added:?}");
+            } else {
+                added.unwrap();
+            }
+        }
+        for row in rows {
+            let (id, now) = (client.client_id.clone(), row.created_at);
+            let found = store.find(move |c| par::find_par_request(c, &id, &row.request_uri, now)).await;
+            assert!(found.unwrap().is_some());
+        }
+        store.close().await;
+    });
+}
+
+/// A closure that reads after all has a transaction of its own, in which it sees what it has added.
+#[test]
+fn what_is_added_may_depend_on_what_is_there() {
+    on_each(|world| async move {
+        let (_, session) = world.client_and_session().await;
+        let access = access_token(&session);
+        let row = access.clone();
+        let seen = world.store.add(move |c| {
+            tokens::insert_access_token(c, &row)?;
+            tokens::find_access_token(c, &row.token)
+        });
+        assert_eq!(seen.await.unwrap().as_ref(), Some(&access), "{}", world.kind);
+        let row = access.clone();
+        let refused: Result<(), StoreError> = world
+            .store
+            .add(move |c| {
+                tokens::revoke_access_token(c, &row.token)?;
+                Err(StoreError::Conflict("on purpose"))
+            })
+            .await;
+        assert!(matches!(refused, Err(StoreError::Conflict("on purpose"))), "{refused:?}");
+        let found = world.store.find(move |c| tokens::find_access_token(c, &access.token)).await.unwrap();
+        assert!(!found.unwrap().revoked, "{}: nothing is left of a closure that failed", world.kind);
+    });
+}
+
+/// Look-ups that travel together get their own answers: those that fail, those that ask twice, and all others.
+#[test]
+fn answers_belong_to_their_questions() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let store = small_store(database.url(), options().timeout).await;
+        let asking = (0..200_i64).map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                match number % 5 {
+                    0 => {
+                        let failed = store.find(|c| {
+                            Ok::<_, StoreError>(
+                                sql_query("SELECT 1 / 0 AS number").get_result::<Number>(c)?.number,
+                            )
+                        });
+                        assert!(matches!(failed.await, Err(StoreError::Query(_))));
+                    }
+                    1 => {
+                        let twice = store.find(move |c| {
+                            let first = ask(c, number)?;
+                            ask(c, first + 1000)
+                        });
+                        assert_eq!(twice.await.unwrap(), number + 1000);
+                    }
+                    _ => assert_eq!(store.find(move |c| ask(c, number)).await.unwrap(), number),
+                }
+            })
+        });
+        for asked in join_all(asking).await {
+            asked.unwrap();
+        }
+        store.close().await;
+    });
+}
+
+/// A connection that was cut while it was idle is no caller's concern.
+#[test]
+fn what_travels_together_survives_a_restart_of_the_server() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let (store, other) = (database.store().await, database.store().await);
+        let world = World { kind: "postgres", store: store.clone(), ring: ring() };
+        let (client, _) = world.client_and_session().await;
+        for round in 0..3 {
+            let row = par_request(&client);
+            store.add(move |c| par::insert_par_request(c, &row)).await.unwrap();
+            assert_eq!(store.find(move |c| ask(c, round)).await.unwrap(), round);
+            other.write(cut_other_connections).await.unwrap();
+        }
+        assert_eq!(store.stats().retries, 0);
+        store.close().await;
+        other.close().await;
+    });
+}
+
+/// No caller waits on its own thread for a server that does not reply: not for a connection, nor for an answer.
+#[test]
+fn nobody_blocks_an_async_worker() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let proxy = Proxy::before(&database);
+    let alone = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    alone.block_on(async {
+        let store = small_store(&proxy.url, Duration::from_secs(2)).await;
+        proxy.line.is_stalled.store(true, Ordering::SeqCst);
+        proxy.line.is_cut.store(true, Ordering::SeqCst);
+        let client = client();
+        let row = par_request(&client);
+        let began = Instant::now();
+        let (find, read) = (store.find(|c| ask(c, 1)), store.read(|c| ask(c, 1)));
+        let add = store.add(move |c| par::insert_par_request(c, &row));
+        let elsewhere = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            began.elapsed()
+        };
+        let (found, was_read, added, elsewhere) = tokio::join!(find, read, add, elsewhere);
+        assert!(elsewhere < Duration::from_secs(1), "{elsewhere:?}");
+        for error in [found.unwrap_err(), was_read.unwrap_err(), added.unwrap_err()] {
+            assert!(error.is_retryable(), "{error:?}");
+        }
         store.close().await;
     });
 }
