@@ -52,7 +52,7 @@ const CPU_ON_POSTGRES: [(cli::Row, f64); 4] = [
 ];
 
 /// Evaluates every goal that the report has measurements for.
-pub(crate) fn judge(report: &Report) -> Vec<Goal> {
+pub(crate) fn evaluate(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
     if let Some(start_up) = &report.start_up {
         goals.push(Goal::below("start-up, ms".to_owned(), start_up.median_ms, START_UP_MS));
@@ -143,7 +143,7 @@ mod tests {
         let relay = lone.into_iter().chain([of_relay("relay reads", 9.0, 249.0)]);
         let mut rows = vec![calibration, with_share("par", 0.4999), with_share("refresh", 0.17)];
         rows.extend(relay);
-        let goals = judge(&report(rows));
+        let goals = evaluate(&report(rows));
         let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
         assert_eq!(of("par /"), Some(false));
         assert_eq!(of("refresh /"), Some(true));
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn reads_are_shares_of_the_empty_handler() {
         let rows = vec![row("empty handler", 1000.0), row("userinfo", 249.0), row("introspection", 250.0)];
-        let goals = judge(&report(rows));
+        let goals = evaluate(&report(rows));
         let of = |what: &str| goals.iter().find(|goal| goal.what.starts_with(what)).map(|goal| goal.met);
         assert_eq!((of("userinfo /"), of("introspection /")), (Some(false), Some(true)));
         assert_eq!(of("metadata /"), None, "it was not measured");
@@ -167,7 +167,7 @@ mod tests {
     fn on_postgres_requests_are_shares_of_its_own_statements() {
         let of = |calibration, rate, what: &str| {
             let rows = vec![row(calibration, 1000.0), row("introspection", rate), row("refresh", rate)];
-            judge(&report(rows)).into_iter().find(|goal| goal.what == what).map(|goal| goal.met)
+            evaluate(&report(rows)).into_iter().find(|goal| goal.what == what).map(|goal| goal.met)
         };
         let (read, refresh) = ("introspection / postgres: read by key", "refresh / postgres: code exchange");
         assert_eq!((of(READS, 599.0, read), of(READS, 601.0, read)), (Some(false), Some(true)));
@@ -180,7 +180,7 @@ mod tests {
     fn an_upstream_refresh_has_its_own_bound() {
         let goals_of = |p95| {
             let slow = Row { p95_ms: Some(p95), p99_ms: Some(900.0), ..row("upstream refresh", 100.0) };
-            judge(&report(vec![slow]))
+            evaluate(&report(vec![slow]))
         };
         let of = |p95| {
             goals_of(p95).iter().find(|goal| goal.what == "upstream refresh p95, ms").map(|goal| goal.met)
@@ -193,7 +193,8 @@ mod tests {
     fn a_past_costs_nothing() {
         let with_p50 = |name, p50| Row { p50_ms: Some(p50), ..row(name, 100.0) };
         let of = |aged| {
-            let goals = judge(&report(vec![with_p50("young refresh", 2.0), with_p50("aged refresh", aged)]));
+            let goals =
+                evaluate(&report(vec![with_p50("young refresh", 2.0), with_p50("aged refresh", aged)]));
             goals.iter().find(|goal| goal.what == "aged refresh / young refresh").map(|goal| goal.met)
         };
         assert_eq!((of(2.9), of(3.1)), (Some(true), Some(false)));
@@ -208,7 +209,7 @@ mod tests {
                 with_cpu("code exchange", 300.0),
                 with_cpu("openid exchange", openid),
             ];
-            let goals = judge(&report(rows));
+            let goals = evaluate(&report(rows));
             goals.iter().find(|goal| goal.what.starts_with("CPU of an id_token")).map(|goal| goal.met)
         };
         assert_eq!((of(1499.0), of(1501.0)), (Some(true), Some(false)));
@@ -223,7 +224,7 @@ mod tests {
                 with_cpu("code exchange", 300.0),
                 with_cpu("DPoP-bound code exchange", bound),
             ];
-            let goals = judge(&report(rows));
+            let goals = evaluate(&report(rows));
             goals.iter().find(|goal| goal.what.starts_with("CPU of a DPoP proof")).map(|goal| goal.met)
         };
         assert_eq!((of(449.0), of(451.0)), (Some(true), Some(false)));

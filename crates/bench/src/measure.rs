@@ -59,7 +59,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Report> {
         rows: run.rows().await?,
         goals: Vec::new(),
     };
-    report.goals = goals::judge(&report);
+    report.goals = goals::evaluate(&report);
     Ok(report)
 }
 

@@ -81,7 +81,7 @@ mod tests {
         slow.cpu_us = None;
         slow.share = Some(0.25);
         let mut report = report(vec![slow]);
-        report.goals = goals::judge(&report);
+        report.goals = goals::evaluate(&report);
         let text = render(&report);
         assert!(
             text.contains("par                             1234     1.00    41.00        -    20.0  0.250\n"),

@@ -26,7 +26,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
         }
     }
     let text = fs::read_to_string(root.join(DOCUMENT)).with_context(|| format!("cannot read {DOCUMENT}"))?;
-    Ok(judge(&text, &tests))
+    Ok(check_document(&text, &tests))
 }
 
 /// Name that the document uses for the tests of a file.
@@ -55,7 +55,7 @@ fn tests_in(text: &str) -> Vec<&str> {
     tests
 }
 
-fn judge(document: &str, tests: &BTreeSet<String>) -> Vec<Finding> {
+fn check_document(document: &str, tests: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, line) in (1..).zip(document.lines()) {
         let place = || format!("{DOCUMENT}:{number}");
@@ -88,11 +88,11 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use super::{judge, name_of, tests_in};
+    use super::{check_document, name_of, tests_in};
 
     fn lines(document: &str) -> Vec<String> {
         let tests = BTreeSet::from(["token::codes_expire", "races::one_code"].map(str::to_owned));
-        judge(document, &tests).iter().map(ToString::to_string).collect()
+        check_document(document, &tests).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
             name: dependency["name"].as_str().unwrap_or_default(),
             dev: dependency["kind"] == "dev",
         });
-        findings.extend(imports.filter_map(|import| judge(name, &import)));
+        findings.extend(imports.filter_map(|import| check_import(name, &import)));
         if !LAYERS.iter().any(|(known, _)| *known == name) {
             findings.push(Finding::new(name, "is not in the table of layers", format!("add it to {TABLE}")));
         }
@@ -80,7 +80,7 @@ struct Import<'a> {
     dev: bool,
 }
 
-fn judge(package: &str, import: &Import<'_>) -> Option<Finding> {
+fn check_import(package: &str, import: &Import<'_>) -> Option<Finding> {
     let below = LAYERS.iter().find(|(name, _)| *name == package)?.1;
     let ours = LAYERS.iter().any(|(name, _)| *name == import.name);
     // A crate may name itself to turn on a feature for its own tests.
@@ -130,10 +130,10 @@ fn impure(package: &str, tree: &str) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Import, impure, judge};
+    use super::{Import, check_import, impure};
 
     fn line(package: &str, name: &str, dev: bool) -> Option<String> {
-        judge(package, &Import { name, dev }).map(|finding| finding.to_string())
+        check_import(package, &Import { name, dev }).map(|finding| finding.to_string())
     }
 
     #[test]

@@ -17,12 +17,12 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
         let place = path.strip_prefix(root).unwrap_or(path).display().to_string();
-        findings.extend(judge(&place, &manifest));
+        findings.extend(check_manifest(&place, &manifest));
     }
     Ok(findings)
 }
 
-fn judge(place: &str, manifest: &Table) -> Vec<Finding> {
+fn check_manifest(place: &str, manifest: &Table) -> Vec<Finding> {
     let mut findings = Vec::new();
     let own_name = manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
     let targets = manifest.get("target").and_then(Value::as_table);
@@ -57,11 +57,11 @@ fn inherits(entry: Option<&Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::check_manifest;
 
     fn lines(text: &str) -> Vec<String> {
         let manifest = format!("lints.workspace = true\n{text}").parse().unwrap();
-        judge("crates/x/Cargo.toml", &manifest).iter().map(ToString::to_string).collect()
+        check_manifest("crates/x/Cargo.toml", &manifest).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn lints_come_from_the_workspace() {
-        let findings = judge("crates/x/Cargo.toml", &"package.name = 'x'".parse().unwrap());
+        let findings = check_manifest("crates/x/Cargo.toml", &"package.name = 'x'".parse().unwrap());
         assert_eq!(
             findings[0].to_string(),
             "crates/x/Cargo.toml: does not inherit the lints of the workspace; write [lints] workspace = true"

@@ -40,13 +40,13 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-            findings.extend(judge(&place, &text));
+            findings.extend(check_file(&place, &text));
         }
     }
     Ok(findings)
 }
 
-fn judge(place: &str, text: &str) -> Vec<Finding> {
+fn check_file(place: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let lines = text.lines().count();
     if lines > MOST_LINES {
@@ -84,10 +84,10 @@ pub(super) fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BANNED, MOST_LINES, judge};
+    use super::{BANNED, MOST_LINES, check_file};
 
     fn lines(place: &str, text: &str) -> Vec<String> {
-        judge(place, text).iter().map(ToString::to_string).collect()
+        check_file(place, text).iter().map(ToString::to_string).collect()
     }
 
     #[test]

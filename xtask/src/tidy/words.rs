@@ -59,14 +59,14 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
             let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             if !EXEMPT.contains(&place.as_str()) {
                 let text = fs::read_to_string(&path).with_context(|| format!("cannot read {place}"))?;
-                findings.extend(judge(&place, &text));
+                findings.extend(check_text(&place, &text));
             }
         }
     }
     Ok(findings)
 }
 
-fn judge(place: &str, text: &str) -> Vec<Finding> {
+fn check_text(place: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let words = words(line);
@@ -122,7 +122,7 @@ fn texts(home: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RETIRED, judge, words};
+    use super::{RETIRED, check_text, words};
 
     #[test]
     fn words_are_parts_of_identifiers_too() {
@@ -135,10 +135,10 @@ mod tests {
     #[test]
     fn retired_words_are_found_with_what_to_say_instead() {
         for (term, instead) in RETIRED {
-            let found = judge("a.rs", &format!("fn f() {{}}\n// {term}s, {term}."));
+            let found = check_text("a.rs", &format!("fn f() {{}}\n// {term}s, {term}."));
             assert!(!found.is_empty(), "{term}");
             assert_eq!(found[0].to_string(), format!("a.rs:2: says `{term}`; say {instead}"));
-            assert!(judge("a.rs", &format!("non{term}")).is_empty(), "{term}");
+            assert!(check_text("a.rs", &format!("non{term}")).is_empty(), "{term}");
         }
     }
 }

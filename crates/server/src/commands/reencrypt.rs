@@ -33,7 +33,7 @@ pub(crate) async fn run(store: &Store, ring: Option<EncryptionKeyRing>, dry_run:
     line.end();
     let done = done.context("re-encryption stopped: run it again to continue from there")?;
     report(&done, ring.active_kid(), dry_run);
-    judge(&done, ring.active_kid())
+    require_complete(&done, ring.active_kid())
 }
 
 /// Prints how many values were re-encrypted, and how many each key encrypts.
@@ -58,7 +58,7 @@ fn report(done: &Reencrypted, kid: &str, dry_run: bool) {
 }
 
 /// Fails unless everything is encrypted with the first key now, or would be.
-fn judge(done: &Reencrypted, kid: &str) -> anyhow::Result<()> {
+fn require_complete(done: &Reencrypted, kid: &str) -> anyhow::Result<()> {
     if done.unreadable > 0 {
         bail!(
             "{} values cannot be decrypted with any key of the ring and were left unchanged: add the key that encrypted them \
