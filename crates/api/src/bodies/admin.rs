@@ -1,10 +1,11 @@
 //! Bodies of the operator's API.
 
-use causeway_domain::session::{OtherKind, SessionHead};
+use causeway_domain::session::SessionHead;
 use causeway_flow::operations::admin::IssuerKey;
 use causeway_store::operations::audit::{Actor, AuditEvent};
 use causeway_types::{
-    ClientId, CorrelationId, Did, Handle, SessionKind, SessionState, SigningAlg, Timestamp, UpstreamSessionId,
+    ClientId, CorrelationId, CredentialKind, Did, Handle, SessionKind, SessionState, SigningAlg, Timestamp,
+    UpstreamSessionId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -47,18 +48,24 @@ pub(crate) struct AdminSession<'a> {
     session_state: SessionState,
     /// The iteration in use.
     head_iteration: i64,
-    /// The user's DID.
-    did: &'a Did,
+    /// The provider of the account: atproto, or another one's name.
+    provider: &'a str,
+    /// The account, by the provider's own identifier.
+    subject: &'a str,
+    /// Whose access the credentials are.
+    credential_kind: CredentialKind,
+    /// The user's DID; null: the account is at another provider.
+    did: Option<&'a Did>,
     /// The user's handle, if it is verified in both directions.
     handle: Option<&'a Handle>,
     /// The client that the session belongs to.
     client_id: &'a ClientId,
-    /// The user's PDS.
-    #[schemars(with = "Url")]
-    pds: &'a str,
-    /// The authorization server of the PDS.
-    #[schemars(with = "Url")]
-    issuer: &'a str,
+    /// The user's PDS; null: the account is at another provider.
+    #[schemars(with = "Option<Url>")]
+    pds: Option<&'a str>,
+    /// The authorization server of the PDS; null: the account is at another provider.
+    #[schemars(with = "Option<Url>")]
+    issuer: Option<&'a str>,
     /// The sign-in that began the session, in logs and in the audit log.
     correlation_id: Option<&'a CorrelationId>,
     /// Unix time at which the session began.
@@ -71,26 +78,26 @@ pub(crate) struct AdminSession<'a> {
 
 impl<'a> AdminSession<'a> {
     /// A session as it is at `now`.
-    ///
-    /// # Errors
-    /// [`OtherKind`]: it is not at an AT Protocol server.
-    pub(crate) fn at(head: &'a SessionHead, now: Timestamp) -> Result<Self, OtherKind> {
-        let account = head.atproto()?;
-        Ok(Self {
+    pub(crate) fn at(head: &'a SessionHead, now: Timestamp) -> Self {
+        let account = head.atproto().ok();
+        Self {
             session_id: &head.session_id,
             session_kind: head.kind,
             session_state: head.state_at(now),
             head_iteration: head.iteration,
-            did: &account.did,
-            handle: account.handle_at(now),
+            provider: head.provider(),
+            subject: head.subject(),
+            credential_kind: head.credential_kind(),
+            did: account.map(|account| &account.did),
+            handle: account.and_then(|account| account.handle_at(now)),
             client_id: &head.client_id,
-            pds: &account.upstream.pds,
-            issuer: &account.upstream.issuer,
+            pds: account.map(|account| account.upstream.pds.as_str()),
+            issuer: account.map(|account| account.upstream.issuer.as_str()),
             correlation_id: head.correlation_id.as_ref(),
             created_at: head.created_at,
             last_used_at: head.last_used_at,
             session_expires_at: head.idle_end(),
-        })
+        }
     }
 }
 

@@ -9,8 +9,8 @@ mod upkeep;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use causeway_types::{
-    BrowserSessionId, ClientId, CorrelationId, SessionKind, SessionState, TenantId, Timestamp,
-    UpstreamSessionId,
+    BrowserSessionId, ClientId, CorrelationId, CredentialKind, SessionKind, SessionState, TenantId,
+    Timestamp, UpstreamSessionId,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -92,6 +92,11 @@ impl SessionHead {
             Binding::Atproto(account) => account.did.as_str(),
             Binding::Other(other) => &other.subject,
         }
+    }
+
+    /// Whose access its credentials are: the user's own.
+    pub const fn credential_kind(&self) -> CredentialKind {
+        CredentialKind::User
     }
 
     /// The account at an AT Protocol server.

@@ -51,18 +51,21 @@ async fn list(store: &Store, wanted: admin::SessionFilter, page: PageRequest) ->
 async fn show(store: &Store, session_id: UpstreamSessionId) -> anyhow::Result<()> {
     let session = find(store, session_id).await?;
     let now = SystemClock.now();
-    let account = session.atproto()?;
+    let account = session.atproto().ok();
     print(&json!({
         "session_id": session.session_id,
         "session_kind": session.kind,
         "session_state": session.state_at(now),
         "head_iteration": session.iteration,
-        "did": account.did,
-        "handle": account.handle_at(now),
+        "provider": session.provider(),
+        "subject": session.subject(),
+        "credential_kind": session.credential_kind(),
+        "did": account.map(|account| &account.did),
+        "handle": account.and_then(|account| account.handle_at(now)),
         "client_id": session.client_id,
-        "pds": account.upstream.pds,
-        "issuer": account.upstream.issuer,
-        "upstream_client_id": account.upstream.client_id,
+        "pds": account.map(|account| &account.upstream.pds),
+        "issuer": account.map(|account| &account.upstream.issuer),
+        "upstream_client_id": account.map(|account| &account.upstream.client_id),
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,
         "session_expires_at": session.idle_end().map(Timestamp::as_secs),
