@@ -56,6 +56,7 @@ mod faults {
     mod memory;
     mod moved;
     mod policies;
+    mod providers;
     mod receivers;
     mod refusals;
     mod relay;

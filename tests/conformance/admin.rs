@@ -1,6 +1,7 @@
 //! `/admin`: the operator's HTTP API.
 
 use causeway_testkit::{Agent, Answer, OauthClient, TestApp};
+use causeway_types::SessionKind;
 use serde_json::{Value, json};
 
 use crate::support::{DID, HANDLE, Scene, count, on_each_database, within_a_second};
@@ -130,6 +131,33 @@ on_each_database! {
         ] {
             assert_eq!(ask(&scene, "POST", "/admin/clients", Some(body.clone())).await?.refusal(), refusal, "{body}");
         }
+        Ok(())
+    }
+
+    /// Sessions at every provider are listed and shown, each by its account there.
+    async fn sessions_at_every_provider(database) {
+        let scene = Scene::set(database).await?;
+        let client_id = &scene.client.client_id;
+        let other = scene.app.connect_bearer(client_id, "user-17", SessionKind::Background).await?;
+        let tokens = scene.client.sign_in(&Agent::default(), &scene.upstream, HANDLE).await?;
+        let own = scene.session_id(&tokens).await?;
+        let listed = ask(&scene, "GET", &format!("/admin/sessions?client={client_id}"), None).await?.json();
+        assert_eq!(listed["sessions"].as_array().unwrap().len(), 2, "{listed}");
+        for (id, provider, subject, kind) in
+            [(other.session_id.as_str(), "bearer", "user-17", "background"), (&own, "atproto", DID, "device")]
+        {
+            let shown = ask(&scene, "GET", &format!("/admin/sessions/{id}"), None).await?.json();
+            assert!(listed["sessions"].as_array().unwrap().contains(&shown), "{listed}");
+            assert_eq!((&shown["provider"], &shown["subject"]), (&json!(provider), &json!(subject)));
+            assert_eq!((&shown["credential_kind"], &shown["session_kind"]), (&json!("user"), &json!(kind)));
+            assert_eq!(shown["did"].is_null(), provider != "atproto", "{shown}");
+            assert_eq!(shown["pds"].is_null(), provider != "atproto", "{shown}");
+        }
+        let path = format!("/admin/sessions/{}", other.session_id);
+        assert_eq!(ask(&scene, "DELETE", &path, None).await?.status, 204);
+        assert!(scene.works(&tokens).await?);
+        scene.app.ctx.settle().await;
+        assert_eq!(scene.upstream.live_grants(), 1, "it was revoked at its provider");
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::support::{Scene, UpstreamKind, on_each_database, on_each_upstream};
 const DAY: i64 = 86_400;
 
 impl Scene {
-    async fn head(&self, id: &UpstreamSessionId) -> Result<SessionHead> {
+    pub(super) async fn head(&self, id: &UpstreamSessionId) -> Result<SessionHead> {
         let (id, tenant) = (id.clone(), causeway_types::TenantId::default_tenant());
         let found = self
             .app
@@ -23,7 +23,7 @@ impl Scene {
     }
 
     /// How many sessions are found due.
-    async fn keep(&self) -> Result<usize> {
+    pub(super) async fn keep(&self) -> Result<usize> {
         Ok(keep_alive(&self.app.ctx).await?)
     }
 }

@@ -171,6 +171,31 @@ on_each_upstream! {
         Ok(())
     }
 
+    /// A provider that hangs for longer than the lease of a refresh lasts is given up before: whether it has answered is
+    /// unknown, so everything is kept, and the next attempt has a lease of its own.
+    async fn a_renewal_that_outlives_its_lease(database, kind) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        // Neither kind of client would end the request in time.
+        let environment = Environment { timeout: Duration::from_mins(5), ..upstream.environment() };
+        let tune = |parts: &mut CtxParts| parts.renewal_timeout = Duration::from_millis(300);
+        let app = TestApp::start_tuned(database, &environment, tune).await?;
+        let agent = Agent::default();
+        let client = app.client(&agent).await?;
+        let scene = Scene { app, upstream, agent, client };
+        let session = kind.begin(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::Late(Duration::from_mins(5)));
+        let before = scene.upstream.hits("token");
+        let told = timeout(Duration::from_secs(20), uses(&scene.app, &session)).await.context("not given up")?;
+        let told = pause(&told);
+        assert_eq!(scene.upstream.hits("token") - before, 1);
+        assert_eq!(scene.app.store().read(leased_until).await?, 0, "released");
+        scene.upstream.script(|script| script.token = Fault::None);
+        scene.app.clock.advance(told);
+        assert_eq!(uses(&scene.app, &session).await?.head.iteration, 2);
+        Ok(())
+    }
+
     /// A pause from before the clock was set back has ended; it does not last for hours.
     async fn a_clock_that_was_set_back(database, kind) {
         let scene = Scene::set(database).await?;

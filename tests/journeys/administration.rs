@@ -7,12 +7,14 @@ use anyhow::{Result, ensure};
 use base64::Engine as _;
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream, Tokens};
-use causeway_types::SystemRng;
+use causeway_types::{SessionKind, SystemRng};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{DID, HANDLE, upstream_arguments, within_a_second};
+use crate::support::{
+    DID, HANDLE, Scene, database_arguments, on_each_database, upstream_arguments, within_a_second,
+};
 
 struct Deployment {
     directory: TempDir,
@@ -86,6 +88,31 @@ async fn sessions_end() -> Result<()> {
     assert!(run(directory, &["sessions", "list"]).await?.is_empty());
     assert_eq!(run(directory, &["sessions", "list", "--ended"]).await?.lines().count(), 3);
     Ok(())
+}
+
+on_each_database! {
+    /// A session at another provider is shown by its account there, and ends like any other.
+    async fn a_session_at_another_provider(database) {
+        let scene = Scene::set(database).await?;
+        let session =
+            scene.app.connect_bearer(&scene.client.client_id, "user-17", SessionKind::Background).await?;
+        let directory = tempdir()?;
+        let arguments = database_arguments(database, directory.path())?;
+        let run = async |command: &[&str]| {
+            let all: Vec<_> = command.iter().copied().chain(arguments.iter().map(String::as_str)).collect();
+            run(directory.path(), &all).await
+        };
+        let id = session.session_id.as_str();
+        let listed = run(&["sessions", "list"]).await?;
+        ensure!(listed.lines().count() == 1 && listed.contains(id) && listed.contains("user-17"), "{listed}");
+        let shown: Value = serde_json::from_str(&run(&["sessions", "show", id]).await?)?;
+        assert_eq!((&shown["provider"], &shown["subject"]), (&json!("bearer"), &json!("user-17")));
+        assert_eq!((&shown["credential_kind"], &shown["did"]), (&json!("user"), &Value::Null));
+        run(&["sessions", "revoke", id]).await?;
+        let shown: Value = serde_json::from_str(&run(&["sessions", "show", id]).await?)?;
+        assert_eq!(shown["session_state"], "ended");
+        Ok(())
+    }
 }
 
 /// A rotated key is published within a second and signs soon after, and the old one verifies until it is retired.

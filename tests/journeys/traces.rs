@@ -114,7 +114,7 @@ on_each_database! {
         // This trace was begun by a trusted proxy. It is not propagated upstream.
         let relayed = by_name(&spans, "GET /xrpc/{nsid}").unwrap();
         assert_eq!((relayed.trace_id.as_str(), relayed.parent.as_str()), (TRACE, PARENT));
-        assert!(to_upstream(&["GET", "atproto.xrpc", "flow.relay", "GET /xrpc/{nsid}"]).is_some());
+        assert!(to_upstream(&["GET", "flow.relay.exchange", "flow.relay", "GET /xrpc/{nsid}"]).is_some());
         let asked = upstream.calls();
         assert!(asked.iter().all(|seen| !seen.headers.contains_key("traceparent")), "{asked:?}");
         assert!(!asked.is_empty());

@@ -2,7 +2,7 @@
 //! use and end a session there.
 //!
 //! [`AtprotoClient`] is the entry point. By step: `identity` resolves an account to its PDS, `metadata` the PDS to
-//! its authorization server, `authorization` gets and refreshes tokens there, and `xrpc` calls the PDS with them. All
+//! its authorization server, `authorization` gets and refreshes tokens there, and `xrpc` presents them to the PDS. All
 //! requests go through one [`HttpClient`](causeway_outbound::HttpClient).
 
 mod authorization;
@@ -18,4 +18,4 @@ pub use client::{AtprotoClient, AtprotoConfig, Target};
 pub use error::{Refusal, ResolveError, UpstreamTokenError};
 pub use identity::Identity;
 pub use metadata::AuthorizationServer;
-pub use xrpc::{XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest};
+pub use xrpc::{XrpcCall, XrpcRefusal, XrpcSignError, xrpc_refusal};

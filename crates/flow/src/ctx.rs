@@ -42,9 +42,10 @@ use crate::resource::proof_replay::RecentProofs;
 use crate::upstream::atproto::adapter::Atproto;
 use crate::upstream::atproto::handles::HandleChecks;
 use crate::upstream::atproto::profile::UpstreamProfile;
+use crate::upstream::keeper::RENEWAL_TIMEOUT;
 use crate::upstream::keeper::single_flight::SingleFlight;
 use crate::upstream::registry::Upstreams;
-use crate::upstream::traits::Kept;
+use crate::upstream::traits::Upstream;
 
 /// How long a caller waits for work that continues without it.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -60,7 +61,7 @@ pub struct Ctx(Arc<Inner>);
 struct Inner {
     parts: CtxParts,
     tenant: TenantId,
-    scopes: ScopePolicy,
+    scopes: Arc<ScopePolicy>,
     clients: ClientCache,
     client_keys: ClientKeys,
     client_documents: ClientDocuments,
@@ -105,23 +106,24 @@ impl Ctx {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(parts: CtxParts) -> Self {
-        let scopes = ScopePolicy::new(
+        let scopes = Arc::new(ScopePolicy::new(
             parts.max_scope.clone(),
             parts.profile.declares(),
             parts.resource_scopes.clone(),
-        );
+        ));
         let limits = Limits::new(parts.limits);
         let keys = RwLock::new(RingKeys::of(Arc::clone(&parts.ring)));
         let node = Node::new(&*parts.rng);
-        let atproto: Arc<dyn Kept> = Arc::new(Atproto {
+        let atproto: Arc<dyn Upstream> = Arc::new(Atproto {
             client: parts.atproto.clone(),
             profile: Arc::clone(&parts.profile),
+            scopes: Arc::clone(&scopes),
             clock: Arc::clone(&parts.clock),
+            rng: Arc::clone(&parts.rng),
             complaints: Complaints::default(),
         });
-        let mut kinds = vec![(ATPROTO, atproto)];
-        kinds.extend(parts.upstreams.iter().cloned());
-        let upstreams = Upstreams::new(kinds);
+        let others = parts.upstreams.iter().cloned();
+        let upstreams = Upstreams::new(others.chain([(ATPROTO.to_owned(), atproto)]));
         Self(Arc::new(Inner {
             parts,
             tenant: TenantId::default_tenant(),
@@ -203,9 +205,14 @@ impl Ctx {
         &self.0.parts.profile
     }
 
-    /// The kinds of provider that sessions are kept at.
+    /// The providers that sessions are kept at.
     pub(crate) fn upstreams(&self) -> &Upstreams {
         &self.0.upstreams
+    }
+
+    /// How long a provider may take to renew credentials.
+    pub(crate) fn renewal_timeout(&self) -> Duration {
+        self.0.parts.renewal_timeout.min(RENEWAL_TIMEOUT)
     }
 
     /// The policy for requested scopes.

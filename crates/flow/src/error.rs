@@ -4,6 +4,8 @@ use causeway_domain::session::OtherKind;
 use causeway_jose::JoseError;
 use causeway_store::StoreError;
 
+use crate::upstream::session::NotConfigured;
+
 /// A failure of this server. Its text is for the log only.
 #[derive(Debug, thiserror::Error)]
 pub enum Internal {
@@ -19,6 +21,9 @@ pub enum Internal {
     /// The session or its credentials are of a kind that this operation cannot have.
     #[error(transparent)]
     OtherKind(#[from] OtherKind),
+    /// A session is at a provider that this server does not know.
+    #[error(transparent)]
+    NotConfigured(#[from] NotConfigured),
     /// Work takes longer than a caller can be kept waiting. It continues.
     #[error("the work continues after the caller stopped waiting")]
     Slow,

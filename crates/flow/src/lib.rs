@@ -2,7 +2,7 @@
 //! part of the protocol.
 //!
 //! A sign-in reads top to bottom: [`authorization::request`] takes a client's request,
-//! [`upstream::atproto::sign_in`] sends the user to their authorization server, [`upstream::atproto::callback`]
+//! [`upstream::connect::sign_in`] sends the user to their authorization server, [`upstream::connect::callback`]
 //! takes the response and trusts it only after the identity is proven, [`authorization::consent`] asks the user,
 //! [`token::grants::code`] turns the code into tokens, [`token::grants::refresh`] rotates them, [`upstream::keeper`] keeps the
 //! upstream session alive, [`upstream::relay`] calls the user's PDS with it, and [`token::revoke`] ends it.

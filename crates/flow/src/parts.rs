@@ -1,6 +1,7 @@
 //! The parts that the context is composed of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_atproto::AtprotoClient;
 use causeway_domain::Clock;
@@ -14,7 +15,7 @@ use causeway_types::{Resource, Rng, Scope};
 use crate::client::registration::RegistrationPolicy;
 use crate::operations::limits::RateLimits;
 use crate::upstream::atproto::profile::UpstreamProfile;
-use crate::upstream::traits::Kept;
+use crate::upstream::traits::Upstream;
 
 /// The parts that a server is composed of.
 #[derive(Debug)]
@@ -35,8 +36,11 @@ pub struct CtxParts {
     pub issuer: String,
     /// Our client identity at authorization servers.
     pub profile: Arc<UpstreamProfile>,
-    /// The kinds of provider besides AT Protocol servers that sessions are kept at, by name.
-    pub upstreams: Vec<(&'static str, Arc<dyn Kept>)>,
+    /// The providers besides AT Protocol servers that sessions are kept at, by name.
+    pub upstreams: Vec<(String, Arc<dyn Upstream>)>,
+    /// How long a provider may take to renew credentials: [`RENEWAL_TIMEOUT`](crate::upstream::keeper::RENEWAL_TIMEOUT) at
+    /// most.
+    pub renewal_timeout: Duration,
     /// The maximum scope that we declare to authorization servers.
     pub max_scope: Scope,
     /// The policy for client registration.

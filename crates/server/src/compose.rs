@@ -12,6 +12,7 @@ use causeway_domain::resource::ResourceScopes;
 use causeway_domain::{Clock, RateLimit, SystemClock};
 use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::operations::limits::RateLimits;
+use causeway_flow::upstream::keeper::RENEWAL_TIMEOUT;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, HttpConfig};
@@ -250,6 +251,7 @@ pub(crate) async fn context(
         issuer,
         profile: Arc::new(profile),
         upstreams: Vec::new(),
+        renewal_timeout: RENEWAL_TIMEOUT,
         max_scope,
         registration,
         client_documents: config.client_id_documents,

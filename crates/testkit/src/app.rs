@@ -13,7 +13,8 @@ use causeway_flow::client::registration::RegistrationPolicy;
 use causeway_flow::operations::limits::RateLimits;
 use causeway_flow::resource::access::{self, AccessError, AccessRequest, Bearer};
 use causeway_flow::resource::dpop::ProofRequest;
-use causeway_flow::upstream::traits::Kept;
+use causeway_flow::upstream::keeper::RENEWAL_TIMEOUT;
+use causeway_flow::upstream::traits::Upstream;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_outbound::{HttpClient, HttpConfig};
 use causeway_store::Store;
@@ -152,7 +153,7 @@ impl TestApp {
             handle_resolver: Some(Url::parse(&environment.handle_resolver)?),
         };
         let provider = BearerProvider::new(environment, clock.clone());
-        let kept: Arc<dyn Kept> = provider.clone();
+        let upstream: Arc<dyn Upstream> = provider.clone();
         let mut parts = CtxParts {
             store,
             ring: Arc::clone(&ring),
@@ -162,7 +163,8 @@ impl TestApp {
             rng: random,
             issuer: issuer.clone(),
             profile: Arc::new(UpstreamProfile::loopback(&issuer)),
-            upstreams: vec![(BEARER, kept)],
+            upstreams: vec![(BEARER.to_owned(), upstream)],
+            renewal_timeout: RENEWAL_TIMEOUT,
             max_scope: scope,
             registration: RegistrationPolicy::Open,
             client_documents: true,

@@ -1,28 +1,38 @@
-//! A provider with plain bearer tokens: the smallest kind that the keeper keeps sessions at.
+//! A provider with plain bearer tokens: the smallest kind that sessions are kept at.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use causeway_domain::Clock as _;
 use causeway_domain::session::{
-    Binding, Cooldown, Credentials, OtherBinding, Policy, Renewal, SessionHead, UpstreamAccess,
+    Binding, Cooldown, Credentials, OtherBinding, Pending, Policy, Renewal, SessionHead, UpstreamAccess,
 };
-use causeway_flow::upstream::traits::{Kept, NoAnswer, RenewalFailure, Renewed};
-use causeway_store::StoreError;
+use causeway_flow::Internal;
+use causeway_flow::upstream::connect::{ConnectFailure, SignInError};
+use causeway_flow::upstream::keeper::UsableSession;
+use causeway_flow::upstream::relay::{CallError, RelayError, RelayRequest, RelayTarget};
+use causeway_flow::upstream::traits::{
+    Answer, BeginRequest, Begun, CallbackParams, Called, Completion, ConnectError, Connected, Injected, Kept,
+    NewConnection, NoAnswer, Permit, RenewalFailure, Renewed, Verdict,
+};
+use causeway_outbound::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use causeway_store::sessions::{self, upkeep};
+use causeway_store::{StoreError, clients};
 use causeway_types::{
-    BrowserSessionId, ClientId, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId,
-    UpstreamSessionId,
+    BrowserSessionId, ClientId, CodeVerifier, OauthState, Scope, Secret, SessionKind, SessionState,
+    SystemRng, TenantId, UpstreamSessionId,
 };
 use serde_json::Value;
+use url::Url;
 
-use crate::{Environment, MockClock, ScriptedUpstream, TestApp};
+use crate::{Agent, Environment, MockClock, ScriptedUpstream, TestApp};
 
 /// The provider's name.
 pub const BEARER: &str = "bearer";
 
-/// The provider, over the token endpoint of a [`ScriptedUpstream`].
+/// The provider, over the endpoints of a [`ScriptedUpstream`].
 #[derive(Debug)]
 pub struct BearerProvider {
     environment: Environment,
@@ -46,63 +56,154 @@ impl BearerProvider {
         change(&mut self.policy.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    fn own_policy(&self) -> Policy {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, path: &str) -> Result<Url, Internal> {
+        let url = Url::parse(&format!("{}{path}", self.environment.plc_url));
+        url.map_err(|_| Internal::Inconsistent("the address of the provider is not a URL"))
+    }
+
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> reqwest::Result<reqwest::Response> {
         let url = format!("{}{path}", self.environment.plc_url);
         self.http.post(url).form(form).timeout(self.environment.timeout).send().await
+    }
+
+    async fn give_back(&self, credentials: &Credentials) -> reqwest::Result<()> {
+        let Some(token) = &credentials.refresh_token else { return Ok(()) };
+        self.post("/oauth/revoke", &[("token", token.expose())]).await?.error_for_status().map(drop)
+    }
+
+    /// The credentials in an answer of the token endpoint, if there are any.
+    fn credentials(&self, body: &Value, scope: &str) -> Option<Credentials> {
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        let now = self.clock.now();
+        Some(Credentials {
+            access: UpstreamAccess::Bearer(Secret::new(text("access_token")?)),
+            refresh_token: text("refresh_token").map(Secret::new),
+            created_at: now,
+            expires_at: body["expires_in"].as_i64().map(|seconds| now.plus(seconds)),
+            scope: text("scope").unwrap_or_else(|| scope.to_owned()),
+        })
+    }
+}
+
+#[async_trait]
+impl Connected for BearerProvider {
+    async fn begin(&self, request: &BeginRequest<'_>) -> Result<Begun, SignInError> {
+        let verifier = CodeVerifier::random(&SystemRng);
+        let mut url = self.at("/bearer/authorize")?;
+        url.query_pairs_mut()
+            .append_pair("redirect_uri", "http://127.0.0.1/connect/bearer/callback")
+            .append_pair("state", request.state.as_str())
+            .append_pair("code_challenge", verifier.challenge().as_str())
+            .append_pair("scope", "read")
+            .append_pair("sub", request.named);
+        let pending = Pending::Other { provider: BEARER.to_owned(), data: Secret::new(verifier.expose()) };
+        Ok(Begun { url, pending, asked_again: false })
+    }
+
+    async fn complete(&self, completion: &Completion<'_>) -> Result<NewConnection, ConnectError> {
+        let (Pending::Other { data: verifier, .. }, Some(code)) =
+            (completion.pending, &completion.answer.code)
+        else {
+            return Err(ConnectFailure::Refused.into());
+        };
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("code_verifier", verifier.expose()),
+        ];
+        let unavailable = |_| ConnectFailure::Unavailable;
+        let answer = self.post("/bearer/token", &form).await.map_err(unavailable)?;
+        let body: Value = answer.json().await.map_err(unavailable)?;
+        let credentials = self.credentials(&body, "").ok_or(ConnectFailure::Refused)?;
+        let subject = body["sub"].as_str().ok_or(ConnectFailure::Malformed)?.to_owned();
+        if !completion.subjects.is_empty() && !completion.subjects.contains(&subject.as_str()) {
+            self.give_back(&credentials).await.map_err(|_| ConnectFailure::Unavailable)?;
+            return Err(ConnectFailure::OtherAccount.into());
+        }
+        Ok(NewConnection { binding: binding(subject), credentials })
     }
 }
 
 #[async_trait]
 impl Kept for BearerProvider {
-    fn policy(&self, _: &SessionHead) -> Policy {
-        *self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    fn policy(&self, _: &SessionHead, credentials: &Credentials) -> Policy {
+        self.own_policy().for_credentials(credentials)
     }
 
     async fn renew(&self, _: &SessionHead, credentials: &Credentials) -> Result<Renewed, RenewalFailure> {
         let passing = |_| RenewalFailure::Passing { retry_after: None };
         let spent = match (&credentials.refresh_token, &credentials.access) {
             (Some(refresh), _) => ("refresh_token", refresh),
-            (None, UpstreamAccess::Bearer(token)) => ("access_token", token),
-            (None, _) => return Err(RenewalFailure::Passing { retry_after: None }),
+            (None, access) => ("access_token", access.secret()),
         };
         let form = [("grant_type", "refresh_token"), (spent.0, spent.1.expose())];
         let answer = self.post("/bearer/token", &form).await.map_err(passing)?;
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let body: Value = answer.json().await.map_err(passing)?;
-        let text = |name: &str| body[name].as_str().map(str::to_owned);
-        match (text("access_token"), text("error")) {
-            (Some(token), _) => {
-                let now = self.clock.now();
-                Ok(Renewed {
-                    credentials: Credentials {
-                        access: UpstreamAccess::Bearer(Secret::new(token)),
-                        refresh_token: credentials
-                            .refresh_token
-                            .as_ref()
-                            .and_then(|_| text("refresh_token"))
-                            .map(Secret::new),
-                        created_at: now,
-                        expires_at: body["expires_in"].as_i64().map(|seconds| now.plus(seconds)),
-                        scope: text("scope").unwrap_or_else(|| credentials.scope.clone()),
-                    },
-                    flaw: None,
-                })
+        match (self.credentials(&body, &credentials.scope), body["error"].as_str()) {
+            (Some(mut renewed), _) => {
+                if credentials.refresh_token.is_none() {
+                    renewed.refresh_token = None;
+                }
+                Ok(Renewed { credentials: renewed, flaw: None })
             }
-            (None, Some(with)) if with == "invalid_grant" => Err(RenewalFailure::Over { with }),
+            (None, Some("invalid_grant")) => Err(RenewalFailure::Over { with: "invalid_grant".to_owned() }),
             _ => Err(RenewalFailure::Passing { retry_after }),
         }
     }
 
     async fn revoke(&self, _: &SessionHead, credentials: &Credentials) -> Result<(), NoAnswer> {
-        let Some(token) = &credentials.refresh_token else { return Ok(()) };
-        let answer = self.post("/oauth/revoke", &[("token", token.expose())]).await;
-        answer.and_then(reqwest::Response::error_for_status).map_err(NoAnswer::because).map(drop)
+        self.give_back(credentials).await.map_err(NoAnswer::because)
     }
 
     fn sign_in_url(&self, issuer: &str, head: &SessionHead) -> String {
         format!("{issuer}/connect/{BEARER}?client_id={}", head.client_id)
     }
+}
+
+#[async_trait]
+impl Called for BearerProvider {
+    fn permit(
+        &self,
+        scope: &Scope,
+        credentials: &Credentials,
+        _: &mut RelayRequest,
+    ) -> Result<Permit, RelayError> {
+        let (own, granted) = (scope.to_string(), credentials.scope.as_str());
+        if !own.split(' ').any(|value| value == granted) {
+            return Err(RelayError::TokenScope { scope: granted.to_owned() });
+        }
+        Ok(Permit { strip: &[], may_be_page: true })
+    }
+
+    fn inject(
+        &self,
+        live: &UsableSession,
+        request: &RelayRequest,
+        _: Option<&str>,
+        headers: &mut HeaderMap,
+    ) -> Result<Injected, CallError> {
+        let RelayTarget::Path(path) = &request.target else {
+            return Err(Internal::Inconsistent("not a call to this provider").into());
+        };
+        let token = format!("Bearer {}", live.credentials.access.secret().expose());
+        let token = HeaderValue::from_str(&token).map_err(|_| CallError::Refused("header".to_owned()))?;
+        headers.insert(AUTHORIZATION, token);
+        Ok(Injected { url: self.at(&format!("/bearer/api/{path}"))?, challenge: None })
+    }
+
+    fn examine(&self, _: &RelayRequest, answer: Answer<'_>) -> Verdict {
+        if answer.status == 401 { Verdict::CredentialsRefused } else { Verdict::Pass }
+    }
+}
+
+fn binding(subject: String) -> Binding {
+    Binding::Other(OtherBinding { provider: BEARER.to_owned(), subject, data: "{}".to_owned() })
 }
 
 impl TestApp {
@@ -117,8 +218,66 @@ impl TestApp {
         subject: &str,
         kind: SessionKind,
     ) -> Result<SessionHead> {
-        let (now, policy) =
-            (self.ctx.now(), *self.provider.policy.lock().unwrap_or_else(PoisonError::into_inner));
+        let (now, renewal) = (self.ctx.now(), self.provider.own_policy().renewal);
+        let (token, refresh) = upstream.grant(subject);
+        let has_refresh_token = matches!(renewal, Renewal::SingleUse { .. } | Renewal::Reusable);
+        let credentials = Credentials {
+            access: UpstreamAccess::Bearer(Secret::new(token)),
+            refresh_token: has_refresh_token.then(|| Secret::new(refresh)),
+            created_at: now,
+            expires_at: Some(now.plus(3600)),
+            scope: "read".to_owned(),
+        };
+        let connection = NewConnection { binding: binding(subject.to_owned()), credentials };
+        self.store_bearer_session(client_id, connection, kind).await
+    }
+
+    /// Connects a user's account at the [`BearerProvider`] to a client, as its user does in a browser.
+    ///
+    /// # Errors
+    /// When it is not connected.
+    pub async fn connect_bearer(
+        &self,
+        client_id: &str,
+        subject: &str,
+        kind: SessionKind,
+    ) -> Result<SessionHead> {
+        let id = ClientId::new(client_id);
+        let find = move |c: &mut _| clients::find_client(c, &TenantId::default_tenant(), &id);
+        let client = self.store().read::<_, StoreError, _>(find).await?.context("no such client")?;
+        let state = OauthState::random(&SystemRng);
+        let request = BeginRequest {
+            client: &client,
+            scope: &Scope::default(),
+            state: &state,
+            named: subject,
+            is_chosen: true,
+            login: false,
+            select_account: false,
+            required: None,
+        };
+        let (begun_at, begun) = (self.ctx.now(), self.provider.begin(&request).await?);
+        let back = Agent::default().get(begun.url.as_str()).await?.location().context("no way back")?;
+        let params: BTreeMap<_, _> = Url::parse(&back)?.query_pairs().into_owned().collect();
+        ensure!(params.get("state").is_some_and(|given| given == state.as_str()), "{params:?}");
+        let code = params.get("code").map(|code| Secret::new(code.as_str()));
+        let completion = Completion {
+            pending: &begun.pending,
+            answer: &CallbackParams { code, ..CallbackParams::default() },
+            subjects: &[subject],
+            begun_at,
+        };
+        let connection = self.provider.complete(&completion).await?;
+        self.store_bearer_session(client_id, connection, kind).await
+    }
+
+    async fn store_bearer_session(
+        &self,
+        client_id: &str,
+        connection: NewConnection,
+        kind: SessionKind,
+    ) -> Result<SessionHead> {
+        let (now, NewConnection { binding, credentials }) = (self.ctx.now(), connection);
         let head = SessionHead {
             session_id: UpstreamSessionId::issued(&SystemRng, now.into()),
             tenant_id: TenantId::default_tenant(),
@@ -127,25 +286,13 @@ impl TestApp {
             state: SessionState::Pending,
             browser_id: BrowserSessionId::new("browser"),
             iteration: 1,
-            binding: Binding::Other(OtherBinding {
-                provider: BEARER.to_owned(),
-                subject: subject.to_owned(),
-                data: "{}".to_owned(),
-            }),
+            binding,
             created_at: now,
             last_used_at: now,
             cooldown: Cooldown::default(),
             correlation_id: None,
         };
-        let (token, refresh) = upstream.grant(subject);
-        let has_refresh_token = matches!(policy.renewal, Renewal::SingleUse { .. } | Renewal::Reusable);
-        let credentials = Credentials {
-            access: UpstreamAccess::Bearer(Secret::new(token)),
-            refresh_token: has_refresh_token.then(|| Secret::new(refresh)),
-            created_at: now,
-            expires_at: Some(now.plus(3600)),
-            scope: "read".to_owned(),
-        };
+        let policy = self.provider.policy(&head, &credentials);
         let (ring, row) = (self.ring.clone(), head.clone());
         self.store()
             .write::<_, StoreError, _>(move |c| {

@@ -60,6 +60,8 @@ const SESSION: &str = "session";
 
 /// Token endpoint that requires no proof.
 const BEARER_TOKEN: &str = "/bearer/token";
+/// An API that takes plain bearer tokens.
+const BEARER_API: &str = "/bearer/api/";
 
 /// Error that closes a connection.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +106,9 @@ impl ScriptedUpstream {
                 .route("/oauth/par", web::post().to(par))
                 .route("/oauth/authorize", web::get().to(authorize))
                 .route("/oauth/token", web::post().to(grants::token))
+                .route("/bearer/authorize", web::get().to(grants::authorize_bearer))
                 .route(BEARER_TOKEN, web::post().to(grants::token))
+                .route(&format!("{BEARER_API}{{path}}"), web::route().to(xrpc::call))
                 .route("/oauth/revoke", web::post().to(grants::revoke))
                 .route("/xrpc/{nsid}", web::route().to(xrpc::call))
                 .route("/{did}", web::get().to(did_document))

@@ -9,8 +9,8 @@ use causeway_domain::TooMany;
 use causeway_flow::authorization::consent::ConsentError;
 use causeway_flow::authorization::request::{Refusal, UnsafeRequest};
 use causeway_flow::logout::rp_initiated::LogoutError;
-use causeway_flow::upstream::atproto::callback::CallbackError;
-use causeway_flow::upstream::atproto::sign_in::SignInError;
+use causeway_flow::upstream::connect::SignInError;
+use causeway_flow::upstream::connect::callback::CallbackError;
 use causeway_flow::{ClientAnswer, Internal};
 use causeway_types::ErrorCode;
 

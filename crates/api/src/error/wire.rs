@@ -25,8 +25,8 @@ use causeway_flow::resource::access::AccessError;
 use causeway_flow::resource::dpop::ProofError;
 use causeway_flow::token::introspect::IntrospectError;
 use causeway_flow::token::revoke::RevokeError;
-use causeway_flow::upstream::atproto::callback::CallbackError;
-use causeway_flow::upstream::atproto::sign_in::SignInError;
+use causeway_flow::upstream::connect::SignInError;
+use causeway_flow::upstream::connect::callback::CallbackError;
 use causeway_flow::upstream::export::ExportError;
 use causeway_flow::upstream::relay::{RelayError, Resend, UploadError};
 use causeway_flow::upstream::session::SessionError;
@@ -289,7 +289,7 @@ fn resources(book: &mut Book) {
     });
     every!(book, json, SessionError {
         ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
-        Internal(inside()),
+        NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),
     });
     book.section("Calls to the PDS");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, Payload};
-use causeway_flow::upstream::relay::{UploadError, XrpcBody};
+use causeway_flow::upstream::relay::{RelayBody, UploadError};
 use causeway_outbound::budget::Held;
 use futures_util::StreamExt as _;
 use futures_util::stream::{iter, unfold};
@@ -41,7 +41,7 @@ pub(crate) async fn read(
     req: &HttpRequest,
     mut payload: Payload,
     keeping: Keeping,
-) -> Result<(XrpcBody, Option<Pump>), UploadError> {
+) -> Result<(RelayBody, Option<Pump>), UploadError> {
     let length = req.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let is_long = length.is_some_and(|length| length > keeping.bytes as u64);
     // Twice: what is parsed of it, to find the permission that it requires, may be as long.
@@ -49,7 +49,7 @@ pub(crate) async fn read(
     let mut first = Bytes::new();
     while !is_long && begun.len() <= keeping.bytes {
         let Some(part) = next(&mut payload).await? else {
-            return Ok((XrpcBody::Whole(begun.freeze()), None));
+            return Ok((RelayBody::Whole(begun.freeze()), None));
         };
         if begun.extend(&part).is_err() {
             if !keeping.or_stream {
@@ -75,7 +75,7 @@ pub(crate) async fn read(
         let is_there = part.as_ref().is_ok_and(|part: &Bytes| !part.is_empty());
         async move { is_there }
     });
-    let body = XrpcBody::Stream { length, chunks: chunks.chain(rest).boxed() };
+    let body = RelayBody::Stream { length, chunks: chunks.chain(rest).boxed() };
     Ok((body, Some(Box::pin(pump(payload, sender)))))
 }
 
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    async fn begun(parts: Vec<Result<Bytes, PayloadError>>, kept: usize) -> (XrpcBody, Option<Pump>) {
+    async fn begun(parts: Vec<Result<Bytes, PayloadError>>, kept: usize) -> (RelayBody, Option<Pump>) {
         let req = TestRequest::post().to_http_request();
         let stream = futures_util::stream::iter(parts).chain(futures_util::stream::pending());
         let mut stream: dev::Payload = dev::Payload::Stream { payload: Box::pin(stream) };
@@ -118,8 +118,8 @@ mod tests {
         read(&req, payload, Keeping { bytes: kept, or_stream: true }).await.unwrap()
     }
 
-    async fn received(body: XrpcBody) -> (Vec<u8>, Option<UploadError>) {
-        let XrpcBody::Stream { mut chunks, .. } = body else { panic!("{body:?}") };
+    async fn received(body: RelayBody) -> (Vec<u8>, Option<UploadError>) {
+        let RelayBody::Stream { mut chunks, .. } = body else { panic!("{body:?}") };
         let mut whole = Vec::new();
         loop {
             match chunks.next().await {

@@ -1,7 +1,7 @@
 //! The sign-in page.
 
 use askama::Template;
-use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_flow::upstream::connect::SignInTrouble;
 
 use super::lang::Lang;
 use super::shell::{Client, Shell};

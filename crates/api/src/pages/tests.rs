@@ -1,5 +1,5 @@
 use causeway_domain::resource::ResourceScopes;
-use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::{Scope, Timestamp};
 
 use super::*;

@@ -3,7 +3,7 @@
 pub(super) mod de;
 pub(super) mod en;
 
-use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::notice::{AccountNotice, DeviceTrouble};

@@ -7,7 +7,7 @@ use causeway_flow::authorization::parameters::AuthorizeParams;
 use causeway_flow::authorization::prompt_none::{self, PromptNoneAnswer};
 use causeway_flow::authorization::request::{self as authorization_request, AuthorizeError};
 use causeway_flow::operations::limits::{self, RateLimitedAction};
-use causeway_flow::upstream::atproto::sign_in;
+use causeway_flow::upstream::connect::sign_in;
 use causeway_types::Prompt;
 
 use super::{consent, sign_in as sign_in_page};

@@ -2,7 +2,8 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use causeway_flow::upstream::atproto::callback::{self, CallbackOutcome, CallbackParams};
+use causeway_flow::upstream::connect::callback::{self, CallbackOutcome};
+use causeway_flow::upstream::traits::CallbackParams;
 use causeway_types::Secret;
 
 use super::{account, consent};

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_domain::client::Client;
 use causeway_flow::operations::limits::{self, RateLimitedAction};
-use causeway_flow::upstream::atproto::sign_in::{self, SignInError, SignInTrouble};
+use causeway_flow::upstream::connect::{SignInError, SignInTrouble, sign_in};
 use causeway_types::{Did, Handle};
 
 use super::consent;

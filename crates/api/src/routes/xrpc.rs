@@ -8,7 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_flow::resource::access::Bearer;
-use causeway_flow::upstream::relay::{self, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
+use causeway_flow::upstream::relay::{self, RelayAnswer, RelayBody, RelayRequest, RelayTarget};
 use causeway_types::{ErrorCode, Nsid, TokenType};
 use futures_util::Stream;
 use tokio::select;
@@ -48,17 +48,22 @@ async fn ask(
     payload: Payload,
     bearer: &Bearer,
 ) -> Result<HttpResponse, ApiError> {
-    let method = if req.method() == Method::POST { XrpcMethod::Procedure } else { XrpcMethod::Query };
-    let headers = relay_headers::of_request(req.headers(), method == XrpcMethod::Procedure)
+    let is_procedure = req.method() == Method::POST;
+    let headers = relay_headers::of_request(req.headers(), is_procedure)
         .map_err(|error| ApiError::bad_request(ErrorCode::InvalidRequest, &error))?;
-    let (body, mut pump) = match method {
-        XrpcMethod::Query => (XrpcBody::Empty, None),
-        XrpcMethod::Procedure => {
-            let keeping = Keeping { bytes: relay::kept_bytes(&nsid), or_stream: !relay::may_be_read(&nsid) };
-            upload::read(req, payload, keeping).await?
-        }
+    let (body, mut pump) = if is_procedure {
+        let keeping = Keeping { bytes: relay::kept_bytes(&nsid), or_stream: !relay::may_be_read(&nsid) };
+        upload::read(req, payload, keeping).await?
+    } else {
+        (RelayBody::Empty, None)
     };
-    let request = RelayRequest { method, nsid, query: req.query_string().to_owned(), headers, body };
+    let request = RelayRequest {
+        method: if is_procedure { relay::Method::POST } else { relay::Method::GET },
+        target: RelayTarget::Xrpc(nsid),
+        query: req.query_string().to_owned(),
+        headers,
+        body,
+    };
     let mut asking = pin!(relay::relay(&state.ctx, bearer, request));
     let answer = loop {
         match &mut pump {
@@ -75,7 +80,7 @@ async fn ask(
 
 /// Renders the answer while the rest of the request's body moves on: a PDS may answer before it has read
 /// all of it.
-fn render(answer: XrpcAnswer, pump: Option<Pump>) -> HttpResponse<BoxBody> {
+fn render(answer: RelayAnswer, pump: Option<Pump>) -> HttpResponse<BoxBody> {
     let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = relay_headers::of_answer(answer.headers());
     let length = answer.length();

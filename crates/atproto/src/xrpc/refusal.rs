@@ -3,15 +3,13 @@
 use causeway_domain::JsonObject;
 use causeway_outbound::header::HeaderMap;
 use causeway_outbound::{challenge, is_json};
+use causeway_types::Nsid;
 use serde::Deserialize;
 
-use super::request::XrpcRequest;
 use crate::authorization::nonce::USE_DPOP_NONCE;
 
-/// Names another service that the PDS is to call (AT Protocol XRPC, "Service Proxying").
-const PROXY: &str = "atproto-proxy";
 /// The error code for an access token that the server does not accept.
-pub(super) const INVALID_TOKEN: &str = "invalid_token";
+const INVALID_TOKEN: &str = "invalid_token";
 /// The XRPC error names for the same.
 const XRPC_INVALID_TOKEN: [&str; 2] = ["ExpiredToken", "InvalidToken"];
 /// Methods that take a token of their own, from an email: these error names are about that one.
@@ -23,11 +21,38 @@ const TAKE_A_TOKEN: [&str; 5] = [
     "com.atproto.identity.signPlcOperation",
 ];
 
-/// The error code of a refusal of our credentials; `None` when the response is about something else. A PDS
-/// passes on the status and body of a service that it called, but never its challenge: an error in such a
-/// body says nothing about our token.
-pub(super) fn refusal(
-    request: &XrpcRequest<'_>,
+/// A PDS's refusal of our credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XrpcRefusal {
+    /// It wants a proof with another nonce (RFC 9449 section 9).
+    UseNonce,
+    /// It does not take the access token (RFC 6750 section 3.1, `invalid_token`).
+    InvalidToken,
+    /// It finds something else wrong with the proof. Often its clock differs from ours.
+    InvalidProof(String),
+}
+
+/// The refusal in an answer with status 400 or 401; `None` when the answer is about something else. A PDS
+/// passes on the status and body of a service that it called (`is_proxied`), but never its challenge: an error in such
+/// a body says nothing about our token.
+pub fn xrpc_refusal(
+    nsid: &Nsid,
+    is_proxied: bool,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<XrpcRefusal> {
+    let error = refused_with(nsid, is_proxied, status, headers, body)?;
+    Some(match error.as_str() {
+        USE_DPOP_NONCE => XrpcRefusal::UseNonce,
+        INVALID_TOKEN => XrpcRefusal::InvalidToken,
+        _ => XrpcRefusal::InvalidProof(error.chars().filter(|c| !c.is_control()).take(64).collect()),
+    })
+}
+
+fn refused_with(
+    nsid: &Nsid,
+    is_proxied: bool,
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
@@ -42,12 +67,12 @@ pub(super) fn refusal(
     {
         return Some(challenged);
     }
-    if request.headers.iter().any(|(name, _)| *name == PROXY) || !is_json(headers) {
+    if is_proxied || !is_json(headers) {
         return None;
     }
     let JsonObject(Body { error }) = serde_json::from_slice(body).ok()?;
     if XRPC_INVALID_TOKEN.contains(&&*error) {
-        let is_its_own = TAKE_A_TOKEN.iter().any(|method| request.nsid.is(method));
+        let is_its_own = TAKE_A_TOKEN.iter().any(|method| nsid.is(method));
         return (!is_its_own).then(|| INVALID_TOKEN.to_owned());
     }
     // A method may have errors of its own by such a name, with status 400.

@@ -5,4 +5,3 @@
 mod resolve;
 mod tokens;
 mod upstream;
-mod xrpc;

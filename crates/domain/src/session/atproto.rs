@@ -1,9 +1,6 @@
 //! The binding of sessions at AT Protocol servers.
 
-use causeway_types::{
-    AuthRequestId, BrowserSessionId, CodeVerifier, Did, Handle, OauthState, Secret, Timestamp,
-    UpstreamClientId,
-};
+use causeway_types::{CodeVerifier, Did, Handle, Secret, Timestamp, UpstreamClientId};
 use serde::{Deserialize, Serialize};
 
 /// The name of this provider.
@@ -91,15 +88,9 @@ pub enum HandleCheck {
     Unknown,
 }
 
-/// State stored from the redirect to the upstream authorization server until the user's return.
+/// What is known of a sign-in at an authorization server while the user is there.
 #[derive(Clone, Debug)]
-pub struct UpstreamRequest {
-    /// The `state` that comes back: works once.
-    pub oauth_state: OauthState,
-    /// The client's request that this is for.
-    pub auth_request_id: AuthRequestId,
-    /// The browser that was sent.
-    pub browser_id: BrowserSessionId,
+pub struct AtprotoPending {
     /// Our identity there. `pds` is empty while only the server is known, not the account.
     pub upstream: UpstreamBinding,
     /// The account that has to come back; `None` when only a server was named.
@@ -114,11 +105,15 @@ pub struct UpstreamRequest {
     pub dpop_private_key: Secret,
     /// The thumbprint of that key (RFC 7638).
     pub dpop_jkt: String,
-    /// Whether it is the second attempt, made because the first one had not asked for a page that the PDS
-    /// wanted to show.
-    pub asked_again: bool,
-    /// When the user was redirected.
-    pub created_at: Timestamp,
-    /// When the state ends.
-    pub expires_at: Timestamp,
+}
+
+impl AtprotoPending {
+    /// The account, or else the server, that was named.
+    pub fn named(&self) -> &str {
+        match (&self.typed_handle, &self.expected_did) {
+            (Some(handle), _) => handle.as_str(),
+            (None, Some(did)) => did.as_str(),
+            (None, None) => &self.upstream.issuer,
+        }
+    }
 }

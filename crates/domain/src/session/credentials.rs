@@ -41,6 +41,17 @@ pub struct DpopBound {
     pub jkt: String,
 }
 
+impl UpstreamAccess {
+    /// The secret that is presented.
+    pub const fn secret(&self) -> &Secret {
+        match self {
+            Self::DpopBound(bound) => &bound.token,
+            Self::Bearer(token) => token,
+            Self::CookieJar(jar) => jar,
+        }
+    }
+}
+
 impl Credentials {
     /// The token and its key.
     ///

@@ -3,6 +3,7 @@
 mod account;
 mod atproto;
 mod credentials;
+mod pending;
 mod policy;
 mod upkeep;
 
@@ -16,10 +17,11 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::account::{ACCOUNT_PROOF_SECONDS, AccountProof, AccountSession};
 pub use self::atproto::{
-    ATPROTO, AtprotoBinding, HANDLE_SECONDS, HandleCheck, UpstreamAuth, UpstreamBinding, UpstreamRequest,
+    ATPROTO, AtprotoBinding, AtprotoPending, HANDLE_SECONDS, HandleCheck, UpstreamAuth, UpstreamBinding,
     VERIFIED_SECONDS,
 };
 pub use self::credentials::{Credentials, DpopBound, UpstreamAccess};
+pub use self::pending::{Pending, UpstreamRequest};
 pub use self::policy::{Policy, Renewable, Renewal};
 pub use self::upkeep::{Cooldown, Due, REFUSED_SECONDS, keep_alive_again_at};
 

@@ -52,6 +52,18 @@ pub enum Renewable {
 }
 
 impl Policy {
+    /// The same policy for credentials that may have come without a refresh token although the provider issues
+    /// them: without one they are not renewed, and serve to their end.
+    #[must_use]
+    pub fn for_credentials(self, credentials: &Credentials) -> Self {
+        match self.renewal {
+            Renewal::SingleUse { .. } | Renewal::Reusable if credentials.refresh_token.is_none() => {
+                Self { renewal: Renewal::None, keep_alive: None, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// Whether these credentials are to be renewed before they are used at `now`: in the last minute or tenth
     /// of their life, whichever is shorter, or when they have reached the maximum age.
     pub fn due_at(self, credentials: &Credentials, now: Timestamp) -> Due {
@@ -190,6 +202,21 @@ mod tests {
         assert_eq!(renewable(Renewal::None, &with, 999), Renewable::NotYet);
         assert_eq!(renewable(Renewal::None, &with, 1000), Renewable::Never);
         assert_eq!(by(Renewal::None).renewable(&set(None), Timestamp(9_999_999)), Renewable::NotYet);
+    }
+
+    /// The answer decides, where a provider issues refresh tokens to some and not to others.
+    #[test]
+    fn nothing_renews_what_came_without_a_refresh_token() {
+        let without = set(Some(1000));
+        let with = Credentials { refresh_token: Some(Secret::new("r")), ..without.clone() };
+        for renewal in [SINGLE_USE, Renewal::Reusable] {
+            let policy = Policy { max_age: Some(100), keep_alive: Some(50), ..by(renewal) };
+            assert_eq!(policy.for_credentials(&with), policy);
+            let none = Policy { renewal: Renewal::None, keep_alive: None, ..policy };
+            assert_eq!(policy.for_credentials(&without), none, "{renewal:?}");
+        }
+        let exchange = Policy { keep_alive: Some(50), ..by(EXCHANGE) };
+        assert_eq!(exchange.for_credentials(&without), exchange, "it takes the access token itself");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use causeway_domain::authorization::device::{DeviceGrant, DeviceStage};
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage, CODE_SECONDS};
 use causeway_domain::client::Client;
-use causeway_domain::session::{AtprotoBinding, OtherKind, SessionHead};
+use causeway_domain::session::{AtprotoBinding, Credentials, OtherKind, SessionHead};
 use causeway_store::AnyConnection;
 use causeway_store::authorization::{auth_requests, codes, device_codes, par};
 use causeway_store::clients;
@@ -112,8 +112,9 @@ pub async fn view(
             let (request, session_id) = find_pending(c, &id, &browser, now)?;
             let client =
                 clients::find_client(c, &request.tenant_id, &request.client_id)?.ok_or(ConsentError::Gone)?;
-            let (session, upstream_scope) =
+            let (session, credentials) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
+            let upstream_scope = granted_scope(&credentials)?;
             let scope = scopes::grantable(&request.scope, &upstream_scope);
             // A device may use any client's identifier.
             let reaches_client_alone =
@@ -210,9 +211,9 @@ async fn allow(
     let issued = ctx
         .store()
         .write(move |c| {
-            let (session, upstream_scope) =
+            let (session, credentials) =
                 find_signed_in(c, &ring, &request, &session_id)?.ok_or(ConsentError::Gone)?;
-            let scope = scopes::grantable(&request.scope, &upstream_scope);
+            let scope = scopes::grantable(&request.scope, &granted_scope(&credentials)?);
             if !settle_consent(c, &request, &session, &scope, agreed, now)? {
                 return Ok(None);
             }
@@ -235,7 +236,8 @@ async fn allow(
                 insert_audit_event(c, &AuditEvent { session_id: Some(before.clone()), ..ended })?;
             }
             if session.kind == SessionKind::Background {
-                let policy = detached.upstreams().of(&session)?.policy(&session);
+                let upstream = detached.upstreams().of(&session).map_err(Internal::from)?;
+                let policy = upstream.policy(&session, &credentials);
                 if let Some(due) = policy.keep_alive_at(now, jitter) {
                     upkeep::schedule_refresh(c, &session_id, due)?;
                 }
@@ -352,13 +354,13 @@ fn find_pending(
     }
 }
 
-/// The session behind a request, and the scope that the authorization server granted.
+/// The session behind a request, and its credentials.
 fn find_signed_in(
     c: &mut AnyConnection,
     ring: &EncryptionKeyRing,
     request: &AuthRequest,
     session_id: &UpstreamSessionId,
-) -> Result<Option<(SessionHead, Scope)>, Internal> {
+) -> Result<Option<(SessionHead, Credentials)>, Internal> {
     let kind = SessionKind::asked_by(&request.scope);
     let Some(session) = sessions::find_session(c, &request.tenant_id, session_id, kind)? else {
         return Ok(None);
@@ -366,7 +368,6 @@ fn find_signed_in(
     if !matches!(session.state, SessionState::Pending | SessionState::Active) {
         return Ok(None);
     }
-    let Some(credentials) = sessions::find_credentials(c, ring, &session)? else { return Ok(None) };
-    let scope = granted_scope(&credentials)?;
-    Ok(Some((session, scope)))
+    let credentials = sessions::find_credentials(c, ring, &session)?;
+    Ok(credentials.map(|credentials| (session, credentials)))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub mod atproto;
+pub mod connect;
 pub mod export;
 pub mod keeper;
 pub(crate) mod registry;
@@ -9,3 +10,4 @@ pub mod relay;
 pub mod revocation;
 pub mod session;
 pub mod traits;
+pub(crate) mod usable;

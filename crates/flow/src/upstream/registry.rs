@@ -1,30 +1,35 @@
-//! The kinds of provider that this server keeps sessions at.
+//! The providers that this server keeps sessions at.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use causeway_domain::session::SessionHead;
 
-use crate::error::Internal;
-use crate::upstream::traits::Kept;
+use crate::upstream::session::error::NotConfigured;
+use crate::upstream::traits::Upstream;
 
 /// The implementations, by the provider's name.
 #[derive(Debug)]
-pub(crate) struct Upstreams(Vec<(&'static str, Arc<dyn Kept>)>);
+pub(crate) struct Upstreams(HashMap<String, Arc<dyn Upstream>>);
 
 impl Upstreams {
-    pub(crate) fn new(kinds: Vec<(&'static str, Arc<dyn Kept>)>) -> Self {
-        Self(kinds)
+    pub(crate) fn new(providers: impl IntoIterator<Item = (String, Arc<dyn Upstream>)>) -> Self {
+        Self(providers.into_iter().collect())
     }
 
     /// The implementation for a session.
     ///
     /// # Errors
-    /// [`Internal::Inconsistent`]: the provider is not set up any more.
-    pub(crate) fn of(&self, head: &SessionHead) -> Result<&dyn Kept, Internal> {
-        let provider = head.provider();
-        let found = self.0.iter().find(|(name, _)| *name == provider);
-        found
-            .map(|(_, kind)| &**kind)
-            .ok_or(Internal::Inconsistent("the provider of a session is not set up"))
+    /// [`NotConfigured`].
+    pub(crate) fn of(&self, head: &SessionHead) -> Result<&dyn Upstream, NotConfigured> {
+        self.named(head.provider())
+    }
+
+    /// The implementation for a provider.
+    ///
+    /// # Errors
+    /// [`NotConfigured`].
+    pub(crate) fn named(&self, provider: &str) -> Result<&dyn Upstream, NotConfigured> {
+        self.0.get(provider).map(|upstream| &**upstream).ok_or_else(|| NotConfigured(provider.to_owned()))
     }
 }

@@ -1,6 +1,6 @@
 //! Authorization requests pending at the user's authorization server: `oauth_atp_request`.
 
-use causeway_domain::session::{UpstreamAuth, UpstreamBinding, UpstreamRequest};
+use causeway_domain::session::{AtprotoPending, Pending, UpstreamAuth, UpstreamBinding, UpstreamRequest};
 use causeway_types::{
     AuthRequestId, BrowserSessionId, CodeVerifier, OauthState, Timestamp, UpstreamClientId,
 };
@@ -44,25 +44,27 @@ const fn column(name: &'static str) -> Column {
 /// Stores a request before its redirect is sent.
 ///
 /// # Errors
-/// [`StoreError`] when encryption or the query fails.
+/// [`StoreError`] when encryption or the query fails, or the request is to another provider: the table has no
+/// column for what those need.
 pub fn insert_upstream_request(
     c: &mut AnyConnection,
     ring: &EncryptionKeyRing,
     request: &UpstreamRequest,
 ) -> Result<(), StoreError> {
     let state = request.oauth_state.as_str();
-    let upstream = &request.upstream;
+    let pending = request.pending.atproto().map_err(|_| column("authorization_server").corrupt())?;
+    let upstream = &pending.upstream;
     let row = Row {
         oauth_state: state.to_owned(),
         authorization_server: upstream.issuer.clone(),
-        nonce: request.nonce.clone(),
-        pkce_verifier: ring.encrypt_column(PKCE_VERIFIER, state, request.pkce_verifier.expose())?,
+        nonce: pending.nonce.clone(),
+        pkce_verifier: ring.encrypt_column(PKCE_VERIFIER, state, pending.pkce_verifier.expose())?,
         // The key of our assertion, by its thumbprint; none for a public client.
         signing_public_key: match &upstream.auth {
             UpstreamAuth::PrivateKeyJwt { kid } => kid.clone(),
             UpstreamAuth::None => String::new(),
         },
-        dpop_private_key: ring.encrypt_column(DPOP_PRIVATE_KEY, state, request.dpop_private_key.expose())?,
+        dpop_private_key: ring.encrypt_column(DPOP_PRIVATE_KEY, state, pending.dpop_private_key.expose())?,
         created_at: request.created_at.as_secs(),
         expires_at: request.expires_at.as_secs(),
         auth_request_id: request.auth_request_id.as_str().to_owned(),
@@ -71,9 +73,9 @@ pub fn insert_upstream_request(
         upstream_client_id: upstream.client_id.as_str().to_owned(),
         upstream_auth: column("upstream_auth").to_json(&upstream.auth)?,
         upstream_redirect_uri: upstream.redirect_uri.clone(),
-        expected_did: request.expected_did.as_ref().map(|did| did.as_str().to_owned()),
-        typed_handle: request.typed_handle.as_ref().map(|handle| handle.as_str().to_owned()),
-        dpop_jkt: request.dpop_jkt.clone(),
+        expected_did: pending.expected_did.as_ref().map(|did| did.as_str().to_owned()),
+        typed_handle: pending.typed_handle.as_ref().map(|handle| handle.as_str().to_owned()),
+        dpop_jkt: pending.dpop_jkt.clone(),
         used: false,
         asked_again: request.asked_again,
     };
@@ -110,13 +112,10 @@ pub fn consume_upstream_request(
 
 fn into_domain(row: Row, ring: &EncryptionKeyRing) -> Result<UpstreamRequest, StoreError> {
     let verifier = ring.open_column(PKCE_VERIFIER, &row.oauth_state, &row.pkce_verifier)?;
-    Ok(UpstreamRequest {
+    let pending = AtprotoPending {
         pkce_verifier: CodeVerifier::parse(verifier.expose())
             .map_err(|_| column("pkce_verifier").corrupt())?,
         dpop_private_key: ring.open_column(DPOP_PRIVATE_KEY, &row.oauth_state, &row.dpop_private_key)?,
-        oauth_state: OauthState::new(row.oauth_state),
-        auth_request_id: AuthRequestId::new(row.auth_request_id),
-        browser_id: BrowserSessionId::new(row.browser_id),
         upstream: UpstreamBinding {
             issuer: row.authorization_server,
             pds: row.pds,
@@ -128,6 +127,12 @@ fn into_domain(row: Row, ring: &EncryptionKeyRing) -> Result<UpstreamRequest, St
         typed_handle: column("typed_handle").handle(row.typed_handle.as_deref())?,
         nonce: row.nonce,
         dpop_jkt: row.dpop_jkt,
+    };
+    Ok(UpstreamRequest {
+        oauth_state: OauthState::new(row.oauth_state),
+        auth_request_id: AuthRequestId::new(row.auth_request_id),
+        browser_id: BrowserSessionId::new(row.browser_id),
+        pending: Pending::Atproto(Box::new(pending)),
         asked_again: row.asked_again,
         created_at: Timestamp(row.created_at),
         expires_at: Timestamp(row.expires_at),

@@ -6,8 +6,8 @@ use std::future::Future;
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage, AuthorizationCode, ParRequest};
 use causeway_domain::client::{Client, ClientOrigin, Entitlements, PkcePolicy};
 use causeway_domain::session::{
-    AtprotoBinding, Binding, Cooldown, Credentials, DpopBound, OtherBinding, SessionHead, UpstreamAccess,
-    UpstreamAuth, UpstreamBinding, UpstreamRequest,
+    AtprotoBinding, AtprotoPending, Binding, Cooldown, Credentials, DpopBound, OtherBinding, Pending,
+    SessionHead, UpstreamAccess, UpstreamAuth, UpstreamBinding, UpstreamRequest,
 };
 use causeway_domain::token::{AccessSubject, AccessToken, RefreshToken, User};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
@@ -293,13 +293,15 @@ pub(crate) fn upstream_request(request: &AuthRequest) -> UpstreamRequest {
         oauth_state: OauthState::random(&SystemRng),
         auth_request_id: request.id.clone(),
         browser_id: request.browser_id.clone(),
-        upstream: binding(),
-        expected_did: Some(did()),
-        typed_handle: Some(Handle::parse("alice.example.com").unwrap()),
-        nonce: "dpop-nonce".to_owned(),
-        pkce_verifier: CodeVerifier::random(&SystemRng),
-        dpop_private_key: Secret::new(r#"{"kty":"EC","d":"canary"}"#),
-        dpop_jkt: "jkt".to_owned(),
+        pending: Pending::Atproto(Box::new(AtprotoPending {
+            upstream: binding(),
+            expected_did: Some(did()),
+            typed_handle: Some(Handle::parse("alice.example.com").unwrap()),
+            nonce: "dpop-nonce".to_owned(),
+            pkce_verifier: CodeVerifier::random(&SystemRng),
+            dpop_private_key: Secret::new(r#"{"kty":"EC","d":"canary"}"#),
+            dpop_jkt: "jkt".to_owned(),
+        })),
         asked_again: true,
         created_at: NOW,
         expires_at: NOW.plus(900),

@@ -201,11 +201,12 @@ fn an_upstream_request_comes_back_whole_and_leaves_no_secret() {
             .write(move |c| upstream_requests::consume_upstream_request(c, &ring, &state, &browser, NOW))
             .await
             .unwrap();
-        assert_eq!(back.upstream, request.upstream);
-        assert_eq!(back.expected_did, request.expected_did);
-        assert_eq!(back.typed_handle, request.typed_handle);
-        assert_eq!(back.pkce_verifier.expose(), request.pkce_verifier.expose());
-        assert_eq!(back.dpop_private_key, request.dpop_private_key);
+        let (back, sent) = (back.pending.atproto().unwrap(), request.pending.atproto().unwrap());
+        assert_eq!(back.upstream, sent.upstream);
+        assert_eq!(back.expected_did, sent.expected_did);
+        assert_eq!(back.typed_handle, sent.typed_handle);
+        assert_eq!(back.pkce_verifier.expose(), sent.pkce_verifier.expose());
+        assert_eq!(back.dpop_private_key, sent.dpop_private_key);
         let wiped = world.store.read(move |c| secrets(c)).await.unwrap();
         assert_eq!((wiped.pkce_verifier.as_str(), wiped.dpop_private_key.as_str()), ("", ""));
     });

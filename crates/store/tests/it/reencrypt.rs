@@ -215,8 +215,9 @@ fn everything_comes_under_the_new_key() {
                 let (state, browser) = (&upstream.oauth_state, &upstream.browser_id);
                 let found = upstream_requests::consume_upstream_request(c, &new, state, browser, NOW)?;
                 let found = found.unwrap();
-                assert_eq!(found.pkce_verifier.expose(), upstream.pkce_verifier.expose());
-                assert_eq!(found.dpop_private_key, upstream.dpop_private_key);
+                let (found, sent) = (found.pending.atproto().unwrap(), upstream.pending.atproto().unwrap());
+                assert_eq!(found.pkce_verifier.expose(), sent.pkce_verifier.expose());
+                assert_eq!(found.dpop_private_key, sent.dpop_private_key);
                 assert_eq!(told(c, &new, &session)?, "told");
                 assert_eq!(client, session.client_id);
                 Ok(())

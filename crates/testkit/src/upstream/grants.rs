@@ -3,12 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use actix_web::web::Form;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use causeway_types::CodeVerifier;
 use serde_json::{Value, json};
 
 use super::{BEARER_TOKEN, SESSION, Shared, State, fault_or_end, hang_up, lock, random, refusal};
+
+/// Approves at once an authorization that was not pushed, for the user whom it names.
+pub(super) async fn authorize_bearer(state: Shared, query: Query<BTreeMap<String, String>>) -> HttpResponse {
+    let mut params = query.into_inner();
+    let code = random("code-");
+    let answer = [("code", &code), ("state", params.get("state").unwrap_or(&code))];
+    let answer = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(answer).finish();
+    let location = format!("{}?{answer}", params.get("redirect_uri").map_or("", String::as_str));
+    params.insert(SESSION.to_owned(), random("session-"));
+    lock(&state).grants.insert(code, params);
+    HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+}
 
 pub(super) async fn token(
     req: HttpRequest,

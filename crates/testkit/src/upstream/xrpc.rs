@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Broken, Shared, State, TokenRefusal, fault, lock};
+use super::{BEARER_API, Broken, Shared, State, TokenRefusal, fault, lock};
 
 /// DPoP nonces that the methods accept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl XrpcReply {
 pub struct XrpcSeen {
     /// The HTTP method.
     pub method: String,
-    /// The NSID.
+    /// The NSID, or the name in the other API.
     pub nsid: String,
     /// The query, as it came.
     pub query: String,
@@ -108,7 +108,9 @@ pub(super) async fn call(
     state: Shared,
     mut payload: Payload,
 ) -> HttpResponse {
-    if let Err(refusal) = check(&req, &mut lock(&state)) {
+    let is_bearer = req.path().starts_with(BEARER_API);
+    let checked = if is_bearer { check_bearer } else { check }(&req, &mut lock(&state));
+    if let Err(refusal) = checked {
         return refusal;
     }
     let reply = lock(&state).script.answer.clone().unwrap_or_default();
@@ -204,6 +206,17 @@ fn check(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
         return Err(refuse_token(state.script.token_refusal));
     }
     Ok(())
+}
+
+/// Checks a token that is bound to no key.
+#[expect(clippy::result_large_err, reason = "the answer itself, once a request")]
+fn check_bearer(req: &HttpRequest, state: &mut State) -> Result<(), HttpResponse> {
+    let header = req.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if state.access.contains_key(token) && !state.script.refuses_tokens {
+        return Ok(());
+    }
+    Err(HttpResponse::Unauthorized().json(json!({"error": "expired"})))
 }
 
 fn next_nonce(state: &mut State) -> String {

@@ -1,6 +1,6 @@
 //! German. Users are addressed as in the apps of this network: „du“.
 
-use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{

@@ -1,6 +1,6 @@
 //! English.
 
-use causeway_flow::upstream::atproto::sign_in::SignInTrouble;
+use causeway_flow::upstream::connect::SignInTrouble;
 use causeway_types::Timestamp;
 
 use super::{

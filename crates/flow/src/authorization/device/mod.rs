@@ -32,7 +32,8 @@ use crate::client::authenticated::{AuthenticatedClient, Replayed};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::token::id_token::ensure_keys;
-use crate::upstream::atproto::sign_in::{self, SignInError};
+use crate::upstream::connect::failure::SignInError;
+use crate::upstream::connect::sign_in;
 
 /// The parameters of a device's request (section 3.1).
 #[derive(Debug, Default, JsonSchema)]

@@ -15,9 +15,10 @@ use causeway_domain::session::{
 };
 use causeway_jose::EcKey;
 use causeway_store::sessions::upkeep::{self, VerifiedAccount};
-use causeway_types::{Scope, Secret, Timestamp};
+use causeway_types::{Rng, Scope, Secret, Timestamp};
 use url::form_urlencoded;
 
+use crate::authorization::scopes::ScopePolicy;
 use crate::error::Internal;
 use crate::operations::complaints::Complaints;
 use crate::upstream::atproto::profile::UpstreamProfile;
@@ -36,14 +37,16 @@ const KEEP_CONFIDENTIAL_SECONDS: i64 = 7 * 86_400;
 pub(crate) struct Atproto {
     pub(crate) client: AtprotoClient,
     pub(crate) profile: Arc<UpstreamProfile>,
+    pub(crate) scopes: Arc<ScopePolicy>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
     pub(crate) complaints: Complaints,
 }
 
 #[async_trait]
 impl Kept for Atproto {
     /// A PDS ends the session when it sees a refresh token twice.
-    fn policy(&self, head: &SessionHead) -> Policy {
+    fn policy(&self, head: &SessionHead, _: &Credentials) -> Policy {
         let is_confidential = head.atproto().is_ok_and(|account| account.upstream.auth != UpstreamAuth::None);
         Policy {
             renewal: Renewal::SingleUse { grace: None },

@@ -13,9 +13,10 @@ use causeway_jose::EcKey;
 use causeway_types::Scope;
 use causeway_types::scope::ScopeValue;
 
-use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::upstream::atproto::adapter::Atproto;
 use crate::upstream::atproto::profile::Asking;
+use crate::upstream::connect::failure::SignInError;
 
 /// Why a request was not pushed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,15 @@ pub(crate) enum PushError {
     /// Ours.
     #[error(transparent)]
     Internal(#[from] Internal),
+}
+
+impl From<PushError> for SignInError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Upstream(error) => Self::Upstream(error),
+            PushError::Internal(error) => Self::Internal(error),
+        }
+    }
 }
 
 /// A request to push to an authorization server.
@@ -41,24 +51,24 @@ pub(crate) struct Outgoing<'a> {
 
 /// Pushes a request; the returned binding says as which client.
 pub(crate) async fn push(
-    ctx: &Ctx,
+    atproto: &Atproto,
     mut outgoing: Outgoing<'_>,
 ) -> Result<(UpstreamBinding, Pushed), PushError> {
     let Outgoing { client, server, .. } = outgoing;
-    let (policy, profile) = (ctx.scopes(), ctx.profile());
+    let (policy, profile) = (&atproto.scopes, &atproto.profile);
     let asked = std::mem::take(&mut outgoing.push.scope);
     let coarse = profile.asking_coarse(client, policy.upstream_coarse(&asked, &server.scopes_supported));
-    if ctx.atproto().knows_transition_scopes_only(&server.issuer) {
-        return attempt(ctx, &mut outgoing, coarse).await;
+    if atproto.client.knows_transition_scopes_only(&server.issuer) {
+        return attempt(atproto, &mut outgoing, coarse).await;
     }
     let full = profile.asking(client, policy.upstream(client, &asked));
     let other_way = full != coarse;
-    match attempt(ctx, &mut outgoing, full).await {
+    match attempt(atproto, &mut outgoing, full).await {
         Err(PushError::Upstream(error)) if other_way && doubt(&error, &asked) > Doubt::None => {
             tracing::info!(issuer = server.issuer, %error, "pushing the request again with transition scopes");
-            let taken = attempt(ctx, &mut outgoing, coarse).await?;
+            let taken = attempt(atproto, &mut outgoing, coarse).await?;
             if doubt(&error, &asked) == Doubt::Scopes {
-                ctx.atproto().note_transition_scopes_only(&server.issuer);
+                atproto.client.note_transition_scopes_only(&server.issuer);
             }
             Ok(taken)
         }
@@ -67,15 +77,15 @@ pub(crate) async fn push(
 }
 
 async fn attempt(
-    ctx: &Ctx,
+    atproto: &Atproto,
     outgoing: &mut Outgoing<'_>,
     asking: Asking,
 ) -> Result<(UpstreamBinding, Pushed), PushError> {
-    let profile = ctx.profile();
+    let profile = &atproto.profile;
     outgoing.push.scope = asking.scope;
     let binding = profile.bind(asking.client_id, &outgoing.server.issuer, outgoing.pds);
     let me = profile.identity(&binding).ok_or(Internal::Inconsistent("today's client key is not loaded"))?;
-    let pushed = ctx.atproto().push_request(outgoing.server, &me, outgoing.dpop, &outgoing.push).await;
+    let pushed = atproto.client.push_request(outgoing.server, &me, outgoing.dpop, &outgoing.push).await;
     pushed.map(|pushed| (binding, pushed)).map_err(PushError::Upstream)
 }
 

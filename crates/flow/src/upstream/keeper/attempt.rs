@@ -25,10 +25,17 @@ use crate::operations::audit;
 use crate::upstream::answer::write_answer;
 use crate::upstream::revocation;
 use crate::upstream::session::{RETRY_SECONDS, SessionError, reauth_required};
-use crate::upstream::traits::{BindingUpdate, Kept, Located, RenewalFailure, Renewed};
+use crate::upstream::traits::{BindingUpdate, Located, RenewalFailure, Renewed, Upstream};
 
 /// How long the look-up before a refresh may take.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest time that a renewal may take. Then it is unknown whether the provider has answered.
+pub const RENEWAL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Nobody else may take the lease over while the provider is being asked. What is left is for the database.
+const _: () =
+    assert!(LOOKUP_TIMEOUT.as_secs() + RENEWAL_TIMEOUT.as_secs() + 30 <= LEASE_SECONDS.unsigned_abs());
 
 /// How often the lease is renewed meanwhile.
 const LEASE_RENEWAL: Duration = Duration::from_secs(1);
@@ -39,7 +46,7 @@ const CONFIRM_SECONDS: u64 = 60;
 /// An attempt and its inputs.
 pub(super) struct RefreshAttempt<'a> {
     pub(super) ctx: &'a Ctx,
-    pub(super) upstream: &'a dyn Kept,
+    pub(super) upstream: &'a dyn Upstream,
     /// The head as it stands under the lease.
     pub(super) head: SessionHead,
     /// The lease.
@@ -79,10 +86,11 @@ impl RefreshAttempt<'_> {
             .read(move |c| sessions::find_credentials(c, &ring, &wanted).map_err(Internal::from))
             .await?
             .ok_or(Internal::Inconsistent("the head's credentials are missing"))?;
-        match self.policy().renewable(&credentials, ctx.now()) {
+        let policy = upstream.policy(head, &credentials);
+        match policy.renewable(&credentials, ctx.now()) {
             Renewable::Yes => {}
             Renewable::NotYet if *reason != Reason::Refused => {
-                self.postpone().await?;
+                self.postpone(policy).await?;
                 return Ok(self.head);
             }
             Renewable::NotYet | Renewable::Never => return self.require_reauth(head.iteration).await,
@@ -96,14 +104,14 @@ impl RefreshAttempt<'_> {
             Ok(Located::Unknown(error)) => {
                 tracing::warn!(%error, "the account's authorization server could not be determined");
                 let refused_with = error.definite.map(str::to_owned);
-                return self.put_off(Setback { refused_with, ..Setback::default() }).await;
+                return self.put_off(policy, Setback { refused_with, ..Setback::default() }).await;
             }
             Err(_) => {
                 tracing::warn!("resolving the account took too long");
-                return self.put_off(Setback::default()).await;
+                return self.put_off(policy, Setback::default()).await;
             }
         };
-        match upstream.renew(head, &credentials).await {
+        match self.renew(&credentials).await {
             Ok(Renewed { credentials: mut answer, flaw }) => {
                 // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token = answer.refresh_token.or(credentials.refresh_token);
@@ -122,27 +130,34 @@ impl RefreshAttempt<'_> {
                 kept
             }
             // Nothing but the server's word says that a token is over that works more than once.
-            Err(RenewalFailure::Over { with }) if self.policy().renewal == Renewal::Reusable => {
+            Err(RenewalFailure::Over { with }) if policy.renewal == Renewal::Reusable => {
                 let retry_after = Some(CONFIRM_SECONDS);
-                self.put_off(Setback { retry_after, update, refused_with: Some(with), to_confirm: true })
-                    .await
+                let refused_with = Some(with);
+                self.put_off(policy, Setback { retry_after, update, refused_with, to_confirm: true }).await
             }
             Err(RenewalFailure::Over { with }) => {
                 tracing::info!(answer = with, "the upstream has ended the session");
                 self.require_reauth(head.iteration).await
             }
             Err(RenewalFailure::Refused { with }) => {
-                self.put_off(Setback { update, refused_with: Some(with), ..Setback::default() }).await
+                let refused_with = Some(with);
+                self.put_off(policy, Setback { update, refused_with, ..Setback::default() }).await
             }
             Err(RenewalFailure::Passing { retry_after }) => {
-                self.put_off(Setback { retry_after, update, ..Setback::default() }).await
+                self.put_off(policy, Setback { retry_after, update, ..Setback::default() }).await
             }
             Err(RenewalFailure::Internal(error)) => Err(error.into()),
         }
     }
 
-    fn policy(&self) -> Policy {
-        self.upstream.policy(&self.head)
+    /// Asks the provider, for as long as the lease surely lasts. A spent refresh token may be the price of giving up, but
+    /// a second process that sends it for certain is worse.
+    async fn renew(&self, credentials: &Credentials) -> Result<Renewed, RenewalFailure> {
+        let renewing = self.upstream.renew(&self.head, credentials);
+        timeout(self.ctx.renewal_timeout(), renewing).await.unwrap_or_else(|_| {
+            tracing::warn!("the provider did not answer in time: it may have renewed the credentials");
+            Err(RenewalFailure::Passing { retry_after: None })
+        })
     }
 
     /// Commits the answer before anybody uses it.
@@ -154,7 +169,7 @@ impl RefreshAttempt<'_> {
         let Self { ctx, head, .. } = self;
         let now = ctx.now();
         let keep = (head.kind == SessionKind::Background)
-            .then(|| self.policy().keep_alive_at(now, ctx.jitter()))
+            .then(|| self.upstream.policy(head, answer).keep_alive_at(now, ctx.jitter()))
             .flatten();
         // Not advanced: an earlier try did commit after all, another holder moved the head, or the session
         // has ended. The head tells which.
@@ -226,9 +241,9 @@ impl RefreshAttempt<'_> {
 
     /// Keeps the credentials and pauses refreshes. The session ends when definite answers have refused it for too
     /// long, or when an answer that had to be confirmed was given again.
-    async fn put_off(&self, setback: Setback) -> Result<SessionHead, SessionError> {
+    async fn put_off(&self, policy: Policy, setback: Setback) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
-        let (jitter, policy) = (ctx.jitter(), self.policy());
+        let jitter = ctx.jitter();
         let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, self.fence, ctx.now());
         let (failed, over) = (self.audit_event("failed"), self.audit_event("reauth_required"));
         let verdict = ctx
@@ -271,9 +286,9 @@ impl RefreshAttempt<'_> {
     }
 
     /// Has an unused session looked at again after its usual time, since it cannot be renewed yet.
-    async fn postpone(&self) -> Result<(), SessionError> {
+    async fn postpone(&self, policy: Policy) -> Result<(), SessionError> {
         let Self { ctx, head, reason, .. } = self;
-        let due = self.policy().keep_alive_at(ctx.now(), ctx.jitter());
+        let due = policy.keep_alive_at(ctx.now(), ctx.jitter());
         let (Some(due), Reason::Kept) = (due, *reason) else { return Ok(()) };
         let id = head.session_id.clone();
         Ok(ctx.store().write(move |c| upkeep::schedule_refresh(c, &id, due).map_err(Internal::from)).await?)

@@ -1,21 +1,13 @@
 //! The head of a session as it is now.
 
-use causeway_domain::session::{Credentials, SessionHead};
+use causeway_domain::session::SessionHead;
 use causeway_store::{AnyConnection, sessions};
 use causeway_types::SessionState;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::upstream::session::{SessionError, reauth_required};
-
-/// A session with credentials that are valid as far as we know.
-#[derive(Clone, Debug)]
-pub struct UsableSession {
-    /// The head that the credentials belong to.
-    pub head: SessionHead,
-    /// The credentials.
-    pub credentials: Credentials,
-}
+use crate::upstream::usable::UsableSession;
 
 /// The tokens of the head that was seen, or of the one that took its place meanwhile, whatever their age.
 pub(super) async fn current(ctx: &Ctx, seen: &SessionHead) -> Result<UsableSession, SessionError> {

@@ -6,9 +6,9 @@ use causeway_store::sessions::{self, LeaseClaim};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
-/// Seconds that a lease lasts, unless the heartbeat of its node ends earlier. Resolving the account takes
-/// [`LOOKUP_TIMEOUT`](super::attempt::LOOKUP_TIMEOUT) at most, and the request with its one repetition 20 seconds. While the
-/// database rejects the answer, the lease is renewed.
+/// Seconds that a lease lasts, unless the heartbeat of its node ends earlier: longer than the look-up of the account and
+/// the renewal may take ([`LOOKUP_TIMEOUT`](super::attempt::LOOKUP_TIMEOUT),
+/// [`RENEWAL_TIMEOUT`](super::attempt::RENEWAL_TIMEOUT)). While the database rejects the answer, the lease is renewed.
 pub(super) const LEASE_SECONDS: i64 = 120;
 
 /// Acquires the lease. Its commit also proves that the answer could be written.

@@ -22,7 +22,9 @@ use std::time::Duration;
 use causeway_domain::session::{Due, SessionHead};
 use tokio::time::timeout;
 
-pub use self::head::UsableSession;
+pub use self::attempt::RENEWAL_TIMEOUT;
+pub use crate::upstream::usable::UsableSession;
+
 use self::head::{check_state, current};
 use self::reason::Reason;
 use self::refresh::{refresh, refresh_once};
@@ -55,7 +57,7 @@ pub async fn freshen(ctx: &Ctx, found: UsableSession) -> Result<UsableSession, S
 
 async fn fresh(ctx: &Ctx, current: UsableSession) -> Result<UsableSession, SessionError> {
     let now = ctx.now();
-    let policy = ctx.upstreams().of(&current.head)?.policy(&current.head);
+    let policy = ctx.upstreams().of(&current.head)?.policy(&current.head, &current.credentials);
     match policy.due_at(&current.credentials, now) {
         Due::No => Ok(current),
         Due::Soon if current.head.cooldown.seconds_left(now).is_some() => Ok(current),

@@ -8,7 +8,7 @@ use causeway_types::UpstreamSessionId;
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
-use crate::upstream::session::{SessionError, reauth_required};
+use crate::upstream::session::{NotConfigured, SessionError, reauth_required};
 
 /// The outcome of a failed flight, for those who waited for it.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,7 @@ pub(crate) enum Failed {
     Unavailable { retry_after: u64 },
     Busy { retry_after: u64 },
     Ended,
+    NotConfigured,
     Internal,
 }
 
@@ -28,6 +29,7 @@ impl Failed {
             SessionError::Unavailable { retry_after } => Self::Unavailable { retry_after: *retry_after },
             SessionError::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
             SessionError::Ended => Self::Ended,
+            SessionError::NotConfigured(_) => Self::NotConfigured,
             SessionError::Internal(_) => Self::Internal,
         }
     }
@@ -39,6 +41,7 @@ impl Failed {
             Self::Unavailable { retry_after } => SessionError::Unavailable { retry_after },
             Self::Busy { retry_after } => SessionError::Busy { retry_after },
             Self::Ended => SessionError::Ended,
+            Self::NotConfigured => NotConfigured(head.provider().to_owned()).into(),
             Self::Internal => Internal::Shared.into(),
         }
     }

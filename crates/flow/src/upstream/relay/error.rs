@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use causeway_atproto::XrpcError;
 use causeway_domain::resource::xrpc::{NeedError, WritesError};
+use causeway_domain::session::OtherKind;
 use causeway_outbound::{HttpError, UploadError};
 use causeway_types::ErrorCode;
 
 use super::request::KEPT_WRITES_BYTES;
 use crate::error::Internal;
-use crate::upstream::session::SessionError;
+use crate::upstream::session::error::{NotConfigured, SessionError};
 
 /// Seconds after which a retry makes sense when a server cannot be reached.
 const RETRY_SECONDS: u64 = 5;
@@ -67,7 +67,7 @@ pub enum RelayError {
     /// The answer is not XRPC.
     #[error("the user's PDS sent a response that is not XRPC ({0})")]
     Invalid(String),
-    /// The PDS refused the call even with a new token or nonce.
+    /// The provider refused the call even with new credentials.
     #[error("the user's PDS does not accept this server's credentials ({0}): check both clocks")]
     Refused(String),
     /// The process's memory budget is used up.
@@ -130,26 +130,73 @@ impl RelayError {
     }
 }
 
-impl From<XrpcError> for RelayError {
-    fn from(error: XrpcError) -> Self {
+impl From<NotConfigured> for RelayError {
+    fn from(error: NotConfigured) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+impl From<OtherKind> for RelayError {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<HttpError> for RelayError {
+    fn from(error: HttpError) -> Self {
         match error {
-            XrpcError::InvalidToken => Self::Refused("invalid_token".to_owned()),
-            XrpcError::InvalidProof(reason) => Self::Refused(reason),
-            XrpcError::BodySpent => Self::Resend(Resend::Nonce),
-            XrpcError::Upload(error) => Self::Upload(error),
-            XrpcError::Sign(error) => Self::Internal(error.into()),
-            XrpcError::Http(error) => match error {
-                HttpError::Timeout => Self::Timeout,
-                HttpError::Setup(_) | HttpError::Blocked(_) | HttpError::Unreachable(_) => {
-                    Self::Unreachable { retry_after: RETRY_SECONDS }
-                }
-                HttpError::Interrupted => Self::Interrupted,
-                HttpError::NoRoom { .. } => Self::Busy,
-                error @ (HttpError::Redirected
-                | HttpError::TooLarge
-                | HttpError::NotJson
-                | HttpError::Status { .. }) => Self::Invalid(error.to_string()),
-            },
+            HttpError::Timeout => Self::Timeout,
+            HttpError::Setup(_) | HttpError::Blocked(_) | HttpError::Unreachable(_) => {
+                Self::Unreachable { retry_after: RETRY_SECONDS }
+            }
+            HttpError::Interrupted => Self::Interrupted,
+            HttpError::NoRoom { .. } => Self::Busy,
+            error @ (HttpError::Redirected
+            | HttpError::TooLarge
+            | HttpError::NotJson
+            | HttpError::Status { .. }) => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+/// Why a request brought no answer for its caller.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer, or one that cannot be passed on.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The provider does not take the credentials any more.
+    #[error("the provider does not accept the credentials")]
+    CredentialsRefused,
+    /// The provider does not take the credentials as they were presented: its error code.
+    #[error("the provider does not accept how the credentials are presented: {0}")]
+    Refused(String),
+    /// The request would be sent again, but its body was already sent and cannot be sent again.
+    #[error("the body was sent and cannot be sent again")]
+    BodySpent,
+    /// The body did not arrive whole here.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// Ours. Nothing was sent.
+    #[error(transparent)]
+    Internal(#[from] Internal),
+}
+
+impl From<OtherKind> for CallError {
+    fn from(error: OtherKind) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<CallError> for RelayError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::CredentialsRefused => Self::Refused("invalid_token".to_owned()),
+            CallError::Refused(reason) => Self::Refused(reason),
+            CallError::BodySpent => Self::Resend(Resend::Nonce),
+            CallError::Upload(error) => Self::Upload(error),
+            CallError::Http(error) => error.into(),
+            CallError::Internal(error) => Self::Internal(error),
         }
     }
 }

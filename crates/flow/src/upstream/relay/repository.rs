@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use causeway_atproto::XrpcError;
 use causeway_domain::JsonObject;
 use causeway_outbound::budget::{Budget, Exhausted, Held};
 use causeway_types::scope::ScopeValue;
@@ -25,7 +24,7 @@ use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
 use crate::upstream::relay::raw_json::RawJson;
-use crate::upstream::relay::{self, RelayError, RelayRequest, XrpcAnswer, XrpcBody, XrpcMethod};
+use crate::upstream::relay::{self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget};
 
 const MIB: usize = 1024 * 1024;
 /// Maximum bytes of one answer. A page of a hundred records may be long.
@@ -186,14 +185,12 @@ impl Repository {
         take: fn(&RawJson) -> Option<T>,
     ) -> Result<T, RepositoryError> {
         let request = RelayRequest {
-            method: XrpcMethod::Query,
-            nsid: nsid(reading.nsid())?,
             query: form_urlencoded::Serializer::new(String::new())
                 .append_pair(reading.whose(), self.bearer.user.did.as_str())
                 .extend_pairs(parameters)
                 .finish(),
             headers: vec![("accept", b"application/json".to_vec())],
-            body: XrpcBody::Empty,
+            ..RelayRequest::query(nsid(reading.nsid())?)
         };
         self.call(request, ANSWER_CAP, take).await
     }
@@ -234,14 +231,14 @@ impl Repository {
         take: fn(&RawJson) -> Option<T>,
     ) -> Result<T, RepositoryError> {
         let request = RelayRequest {
-            method: XrpcMethod::Procedure,
-            nsid: nsid(method)?,
+            method: Method::POST,
+            target: RelayTarget::Xrpc(nsid(method)?),
             query: String::new(),
             headers: vec![
                 ("accept", b"application/json".to_vec()),
                 ("content-type", content_type.as_bytes().to_vec()),
             ],
-            body: XrpcBody::Whole(body.into()),
+            body: RelayBody::Whole(body.into()),
         };
         self.call(request, SHORT_CAP, take).await
     }
@@ -296,11 +293,8 @@ pub(crate) async fn own_account(ctx: &Ctx, bearer: &Bearer, max_wait: Duration) 
 
 async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, RepositoryError> {
     let request = RelayRequest {
-        method: XrpcMethod::Query,
-        nsid: nsid("com.atproto.server.getSession")?,
-        query: String::new(),
         headers: vec![("accept", b"application/json".to_vec())],
-        body: XrpcBody::Empty,
+        ..RelayRequest::query(nsid("com.atproto.server.getSession")?)
     };
     // Our own call, not the client's: it is not limited by the token's scope.
     let mut own = bearer.clone();
@@ -316,7 +310,7 @@ fn nsid(name: &'static str) -> Result<Nsid, Internal> {
 /// Reads a whole answer and parses it as the method's result or error.
 async fn result<T: Send + 'static>(
     ctx: &Ctx,
-    answer: XrpcAnswer,
+    answer: RelayAnswer,
     budget: &Budget,
     cap: usize,
     take: fn(&RawJson) -> Option<T>,
@@ -350,7 +344,7 @@ struct MethodError {
     message: Option<String>,
 }
 
-async fn body(answer: XrpcAnswer, budget: &Budget, cap: usize) -> Result<Bytes, RepositoryError> {
+async fn body(answer: RelayAnswer, budget: &Budget, cap: usize) -> Result<Bytes, RepositoryError> {
     let announced = answer.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced > cap {
         return Err(RepositoryError::TooLarge);
@@ -358,7 +352,7 @@ async fn body(answer: XrpcAnswer, budget: &Budget, cap: usize) -> Result<Bytes, 
     let mut body = Held::new(budget, announced, 1)?;
     let mut parts = pin!(answer.into_stream());
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| RelayError::from(XrpcError::from(error)))?;
+        let part = part.map_err(RelayError::from)?;
         if body.len() + part.len() > cap {
             return Err(RepositoryError::TooLarge);
         }

@@ -1,68 +1,18 @@
 //! A session at a user's authorization server, as a client sees it.
 
+pub(crate) mod error;
+
 use causeway_domain::session::SessionHead;
 use causeway_store::sessions::upkeep;
-use causeway_types::{ErrorCode, Handle, Scope, SessionState, Timestamp};
+use causeway_types::{Handle, Scope, SessionState, Timestamp};
+
+pub(crate) use self::error::RETRY_SECONDS;
+pub use self::error::{NotConfigured, SessionError};
 
 use crate::ctx::Ctx;
 use crate::error::Internal;
 use crate::resource::access::Bearer;
 use crate::upstream::atproto::handles;
-
-/// The default `retry_after`, in seconds.
-pub(crate) const RETRY_SECONDS: u64 = 5;
-
-/// Why a session was not refreshed. No part of it is lost.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The authorization server ended it, or the account has moved.
-    #[error("the upstream session has ended: the user has to sign in again")]
-    ReauthRequired {
-        /// Where to send the user; the client adds its own `redirect_uri`, `state`, PKCE and `scope`. `None`:
-        /// callers were told a moment ago ([`limit_prompts`]).
-        sign_in_url: Option<String>,
-    },
-    /// The authorization server does not answer; the session stays as it is.
-    #[error("the user's PDS cannot be reached at the moment: try again later")]
-    Unavailable {
-        /// Seconds after which a retry makes sense.
-        retry_after: u64,
-    },
-    /// Another process is refreshing it, or died doing so and its lease has yet to run out.
-    #[error("another process is refreshing this session: try again in a moment")]
-    Busy {
-        /// Seconds after which a retry makes sense.
-        retry_after: u64,
-    },
-    /// The session has ended.
-    #[error("the access token is unknown, expired or revoked")]
-    Ended,
-    /// Ours.
-    #[error(transparent)]
-    Internal(#[from] Internal),
-}
-
-impl SessionError {
-    /// The code on the wire.
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::ReauthRequired { .. } => ErrorCode::ReauthRequired,
-            Self::Unavailable { .. } => ErrorCode::UpstreamUnavailable,
-            Self::Busy { .. } => ErrorCode::TemporarilyUnavailable,
-            Self::Ended => ErrorCode::InvalidToken,
-            Self::Internal(_) => ErrorCode::ServerError,
-        }
-    }
-
-    /// Whether it is temporary and says nothing about the session itself: the old token may be used while it
-    /// is valid.
-    pub(crate) const fn is_passing(&self) -> bool {
-        match self {
-            Self::Unavailable { .. } | Self::Busy { .. } | Self::Internal(_) => true,
-            Self::ReauthRequired { .. } | Self::Ended => false,
-        }
-    }
-}
 
 /// The error for a session that its authorization server has ended, with the URL for a new sign-in.
 pub(crate) fn reauth_required(ctx: &Ctx, head: &SessionHead) -> SessionError {
@@ -80,7 +30,7 @@ fn sign_in_url(ctx: &Ctx, head: &SessionHead) -> Result<String, Internal> {
 /// The URL at which a token's user signs in again, for a client that the user asked to do so; not limited.
 ///
 /// # Errors
-/// When the provider of the session is not set up any more.
+/// When the provider of the session is not configured.
 pub fn prompt(ctx: &Ctx, bearer: &Bearer) -> Result<String, Internal> {
     sign_in_url(ctx, &bearer.session)
 }

@@ -1,84 +1,199 @@
 //! Calls to a PDS: nonces, bodies that can be sent once and those that can be sent again, answers that stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use causeway_atproto::{
-    AtprotoClient, AtprotoConfig, XrpcAnswer, XrpcBody, XrpcError, XrpcMethod, XrpcRequest,
+use causeway_atproto::{AtprotoClient, AtprotoConfig};
+use causeway_domain::Clock;
+use causeway_domain::resource::ResourceScopes;
+use causeway_domain::session::{
+    AtprotoBinding, Binding, Cooldown, Credentials, DpopBound, SessionHead, UpstreamAccess, UpstreamAuth,
+    UpstreamBinding,
 };
 use causeway_jose::EcKey;
-use causeway_outbound::{HttpClient, HttpConfig, HttpError, UploadError};
-use causeway_types::{Did, Nsid, Secret, SystemRng};
+use causeway_outbound::testing::{Reply, Seen, Upstream};
+use causeway_outbound::{HttpClient, HttpConfig, HttpError, Method, UploadError};
+use causeway_types::{
+    BrowserSessionId, ClientId, Did, Nsid, Scope, Secret, SessionKind, SessionState, SystemRng, TenantId,
+    Timestamp, UpstreamClientId, UpstreamSessionId,
+};
 use futures_util::{StreamExt as _, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
-use url::Url;
 
-use crate::upstream::{ALICE, Accounts as _, Reply, Signed as _, TestClock, Upstream};
+use super::Exchange;
+use crate::authorization::scopes::ScopePolicy;
+use crate::operations::complaints::Complaints;
+use crate::upstream::atproto::adapter::Atproto;
+use crate::upstream::atproto::profile::UpstreamProfile;
+use crate::upstream::relay::{CallError, RelayAnswer, RelayBody, RelayRequest, RelayTarget};
+use crate::upstream::usable::UsableSession;
 
+const ALICE: &str = "did:plc:z72i7hdynmk6r22z27h6tvur";
 const PROBE: &str = "/xrpc/com.atproto.server.getSession";
 const GET: &str = "/xrpc/a.b.get";
 const PUT: &str = "/xrpc/a.b.put";
 
+#[derive(Debug)]
+struct TestClock(AtomicI64);
+
+impl TestClock {
+    fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The claims of a request's DPoP proof.
+fn proof(seen: &Seen) -> Value {
+    let payload = seen.headers["dpop"].split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
 struct Us {
     upstream: Upstream,
     clock: Arc<TestClock>,
-    client: AtprotoClient,
-    dpop: EcKey,
-    pds: Url,
+    http: HttpClient,
+    atproto: Atproto,
+    live: UsableSession,
 }
 
 impl Us {
     async fn new() -> Self {
-        let upstream = Upstream::empty().await;
-        let clock = Arc::new(TestClock::default());
-        let client = upstream.client_at(&clock);
-        let pds = upstream.url();
-        Self { upstream, clock, client, dpop: EcKey::generate().unwrap(), pds }
+        let http = HttpConfig {
+            dev_mode: true,
+            total_timeout: Duration::from_millis(1500),
+            idle_timeout: Duration::from_millis(1500),
+            ..HttpConfig::default()
+        };
+        Self::with(HttpClient::new(&http).unwrap()).await
     }
 
-    async fn call(&self, method: XrpcMethod, body: &mut XrpcBody) -> Result<XrpcAnswer, XrpcError> {
+    async fn with(http: HttpClient) -> Self {
+        let upstream = Upstream::empty().await;
+        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000)));
+        let config = AtprotoConfig { plc_url: upstream.url(), handle_resolver: Some(upstream.url()) };
+        let profile = UpstreamProfile::loopback("http://127.0.0.1");
+        let scopes = ScopePolicy::new(Scope::atproto(), profile.declares(), ResourceScopes::default());
+        let atproto = Atproto {
+            client: AtprotoClient::new(http.clone(), config, clock.clone(), Arc::new(SystemRng)),
+            profile: Arc::new(profile),
+            scopes: Arc::new(scopes),
+            clock: clock.clone(),
+            rng: Arc::new(SystemRng),
+            complaints: Complaints::default(),
+        };
+        let live = live_at(&upstream.origin, clock.now());
+        Self { upstream, clock, http, atproto, live }
+    }
+
+    async fn call(&self, method: Method, body: &mut RelayBody) -> Result<RelayAnswer, CallError> {
         self.call_with(&[], method, body).await
     }
 
     async fn call_with(
         &self,
         further: &[(&'static str, Vec<u8>)],
-        method: XrpcMethod,
-        body: &mut XrpcBody,
-    ) -> Result<XrpcAnswer, XrpcError> {
-        let token = Secret::new("the-token");
-        let nsid = if method == XrpcMethod::Query { "a.b.get" } else { "a.b.put" };
+        method: Method,
+        body: &mut RelayBody,
+    ) -> Result<RelayAnswer, CallError> {
+        let nsid = if method == Method::GET { "a.b.get" } else { "a.b.put" };
         let own = [("accept-language", b"de".to_vec()), ("content-type", b"text/x".to_vec())];
-        let headers = [&own, further].concat();
-        let request = XrpcRequest {
-            pds: &self.pds,
+        let mut request = RelayRequest {
             method,
-            nsid: &Nsid::parse(nsid).unwrap(),
-            query: "q=%20+a&q=b",
-            headers: &headers,
-            access_token: &token,
-            dpop: &self.dpop,
+            target: RelayTarget::Xrpc(Nsid::parse(nsid).unwrap()),
+            query: "q=%20+a&q=b".to_owned(),
+            headers: [&own, further].concat(),
+            body: std::mem::replace(body, RelayBody::Empty),
         };
-        self.client.xrpc(&request, body).await
+        let answer = self.send(&mut request).await;
+        *body = request.body;
+        answer
     }
 
-    async fn get(&self) -> Result<XrpcAnswer, XrpcError> {
-        self.call(XrpcMethod::Query, &mut XrpcBody::Empty).await
+    async fn send(&self, request: &mut RelayRequest) -> Result<RelayAnswer, CallError> {
+        Exchange { http: &self.http, upstream: &self.atproto, live: &self.live }.send(request).await
     }
 
-    async fn put(&self, body: &mut XrpcBody) -> Result<XrpcAnswer, XrpcError> {
-        self.call(XrpcMethod::Procedure, body).await
+    async fn get(&self) -> Result<RelayAnswer, CallError> {
+        self.call(Method::GET, &mut RelayBody::Empty).await
+    }
+
+    async fn put(&self, body: &mut RelayBody) -> Result<RelayAnswer, CallError> {
+        self.call(Method::POST, body).await
     }
 }
 
-fn streamed(length: Option<u64>, parts: Vec<Result<&'static str, UploadError>>) -> XrpcBody {
+/// A session at this PDS.
+fn live_at(pds: &str, now: Timestamp) -> UsableSession {
+    let dpop = EcKey::generate().unwrap();
+    let head = SessionHead {
+        session_id: UpstreamSessionId::new("us"),
+        tenant_id: TenantId::default_tenant(),
+        client_id: ClientId::new("client"),
+        kind: SessionKind::Device,
+        state: SessionState::Active,
+        browser_id: BrowserSessionId::new("browser"),
+        iteration: 1,
+        binding: Binding::Atproto(AtprotoBinding {
+            did: Did::parse(ALICE).unwrap(),
+            handle: None,
+            verified_at: now,
+            upstream: UpstreamBinding {
+                issuer: pds.to_owned(),
+                pds: pds.to_owned(),
+                client_id: UpstreamClientId::new("http://localhost"),
+                auth: UpstreamAuth::None,
+                redirect_uri: "http://127.0.0.1/oauth/atp/callback".to_owned(),
+            },
+        }),
+        created_at: now,
+        last_used_at: now,
+        cooldown: Cooldown::default(),
+        correlation_id: None,
+    };
+    let (token, key, jkt) = (Secret::new("the-token"), dpop.private_jwk(), dpop.thumbprint().to_owned());
+    let credentials = Credentials {
+        access: UpstreamAccess::DpopBound(DpopBound { token, key, jkt }),
+        refresh_token: None,
+        created_at: now,
+        expires_at: None,
+        scope: "atproto".to_owned(),
+    };
+    UsableSession { head, credentials }
+}
+
+/// The error of a refusal of how the credentials are presented.
+fn refused(outcome: Result<RelayAnswer, CallError>) -> String {
+    match outcome {
+        Err(CallError::Refused(error)) => error,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// The error on the way to the PDS.
+fn failed(outcome: Result<RelayAnswer, CallError>) -> HttpError {
+    match outcome {
+        Err(CallError::Http(error)) => error,
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
+fn streamed(length: Option<u64>, parts: Vec<Result<&'static str, UploadError>>) -> RelayBody {
     let chunks = stream::iter(parts).map(|part| part.map(|text| Bytes::from_static(text.as_bytes())));
-    XrpcBody::Stream { length, chunks: chunks.boxed() }
+    RelayBody::Stream { length, chunks: chunks.boxed() }
 }
 
-async fn text(answer: XrpcAnswer) -> Result<String, HttpError> {
+async fn text(answer: RelayAnswer) -> Result<String, HttpError> {
     let mut parts = Box::pin(answer.into_stream());
     let mut whole = Vec::new();
     while let Some(part) = parts.next().await {
@@ -105,7 +220,7 @@ async fn a_call_with_a_nonce() {
     assert_eq!((answer.status(), answer.header("dpop-nonce")), (200, Some("n2")));
     assert_eq!(text(answer).await.unwrap(), r#"{"ok":1}"#);
     let seen = us.upstream.seen(GET);
-    let proofs: Vec<_> = seen.iter().map(crate::upstream::Seen::proof).collect();
+    let proofs: Vec<_> = seen.iter().map(proof).collect();
     assert_eq!(proofs[0].get("nonce"), None);
     assert_eq!(proofs[1]["nonce"], "n1");
     assert_eq!(proofs[1]["htu"], format!("{}{GET}", us.upstream.origin));
@@ -116,18 +231,17 @@ async fn a_call_with_a_nonce() {
     assert_eq!(seen[1].headers["authorization"], "DPoP the-token");
     assert_eq!(seen[1].headers["accept-language"], "de");
     us.get().await.unwrap();
-    assert_eq!(us.upstream.seen(GET)[2].proof()["nonce"], "n2");
+    assert_eq!(proof(&us.upstream.seen(GET)[2])["nonce"], "n2");
 }
 
 #[tokio::test]
 async fn a_nonce_storm_ends() {
     let us = Us::new().await;
     us.upstream.script_path(GET, [use_nonce("a"), use_nonce("b"), use_nonce("c")]);
-    let refused = us.get().await.unwrap_err();
-    assert_eq!(refused, XrpcError::InvalidProof("use_dpop_nonce".to_owned()));
+    assert_eq!(refused(us.get().await), "use_dpop_nonce");
     assert_eq!(us.upstream.seen(GET).len(), 2);
     us.upstream.script_path(GET, [use_nonce("b")]);
-    us.get().await.unwrap_err();
+    assert_eq!(refused(us.get().await), "use_dpop_nonce");
     assert_eq!(us.upstream.seen(GET).len(), 3, "the same nonce again: no use");
 }
 
@@ -141,10 +255,10 @@ async fn whose_refusal_it_is() {
         [json(401, "invalid_token"), Reply::html(401).header("www-authenticate", &challenge("invalid_token"))]
     {
         us.upstream.script_path(GET, [reply]);
-        assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken);
+        assert!(matches!(us.get().await, Err(CallError::CredentialsRefused)));
     }
     us.upstream.script_path(GET, [json(401, "invalid_dpop_proof")]);
-    assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidProof("invalid_dpop_proof".to_owned()));
+    assert_eq!(refused(us.get().await), "invalid_dpop_proof");
     for (status, error) in
         [(401, "AccountTakedown"), (400, "invalid_token"), (403, "ScopeMissingError"), (500, "x")]
     {
@@ -162,13 +276,12 @@ async fn a_refused_token_in_the_words_of_xrpc() {
     for error in ["ExpiredToken", "InvalidToken"] {
         for status in [400, 401] {
             us.upstream.script_path(GET, [Reply::json(status, &json!({ "error": error, "message": "m" }))]);
-            assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken, "{status} {error}");
+            assert!(matches!(us.get().await, Err(CallError::CredentialsRefused)), "{status} {error}");
         }
         for status in [403, 500] {
             us.upstream.script_path(GET, [Reply::json(status, &json!({ "error": error }))]);
             assert_eq!(us.get().await.unwrap().status(), status);
         }
-        let token = Secret::new("the-token");
         for method in [
             "com.atproto.server.confirmEmail",
             "com.atproto.SERVER.updateEmail",
@@ -177,16 +290,8 @@ async fn a_refused_token_in_the_words_of_xrpc() {
             let path = format!("/xrpc/{method}");
             us.upstream.script_path(&path, [Reply::json(400, &json!({ "error": error }))]);
             let nsid = Nsid::parse(method).unwrap();
-            let request = XrpcRequest {
-                pds: &us.pds,
-                method: XrpcMethod::Procedure,
-                nsid: &nsid,
-                query: "",
-                headers: &[],
-                access_token: &token,
-                dpop: &us.dpop,
-            };
-            let answer = us.client.xrpc(&request, &mut XrpcBody::Empty).await.unwrap();
+            let mut request = RelayRequest { method: Method::POST, ..RelayRequest::query(nsid) };
+            let answer = us.send(&mut request).await.unwrap();
             assert_eq!(answer.status(), 400, "about the token from the mail");
         }
     }
@@ -202,7 +307,7 @@ async fn challenges_as_they_may_be() {
         "Negotiate YWI=, DPoP error=invalid_token",
     ] {
         us.upstream.script_path(GET, [Reply::html(401).header("www-authenticate", challenge)]);
-        assert_eq!(us.get().await.unwrap_err(), XrpcError::InvalidToken, "{challenge}");
+        assert!(matches!(us.get().await, Err(CallError::CredentialsRefused)), "{challenge}");
     }
     let lines = Reply::html(401)
         .header("www-authenticate", "Bearer")
@@ -229,8 +334,7 @@ async fn interim_answers_are_no_answers() {
             GET,
             [Reply::new(101, "text/x", "").header("upgrade", "x").header("connection", "upgrade")],
         );
-        let switched = us.get().await.unwrap_err();
-        assert_eq!(switched, XrpcError::Http(HttpError::Status { status: 101, retry_after: None }));
+        assert_eq!(failed(us.get().await), HttpError::Status { status: 101, retry_after: None });
         us.upstream.script_path(
             GET,
             [Reply::json(200, &json!({})).header("connection", "etag").header("etag", "e")],
@@ -241,7 +345,7 @@ async fn interim_answers_are_no_answers() {
     }
     for status in [407, 408, 421, 425, 600, 999] {
         us.upstream.script_path(GET, [Reply::new(status, "text/x", "")]);
-        assert!(matches!(us.get().await, Err(XrpcError::Http(HttpError::Status { .. }))), "{status}");
+        assert!(matches!(failed(us.get().await), HttpError::Status { .. }), "{status}");
     }
 }
 
@@ -250,7 +354,7 @@ async fn interim_answers_are_no_answers() {
 async fn whose_refusal_it_is_when_another_service_answers() {
     let us = Us::new().await;
     let proxied = [("atproto-proxy", b"did:web:a.example#service".to_vec())];
-    let get = async || us.call_with(&proxied, XrpcMethod::Query, &mut XrpcBody::Empty).await;
+    let get = async || us.call_with(&proxied, Method::GET, &mut RelayBody::Empty).await;
     for error in ["invalid_token", "invalid_dpop_proof", "use_dpop_nonce"] {
         us.upstream.script_path(GET, [Reply::json(401, &json!({ "error": error }))]);
         let answer = get().await.unwrap();
@@ -259,7 +363,7 @@ async fn whose_refusal_it_is_when_another_service_answers() {
     }
     let challenge = r#"DPoP error="invalid_token""#;
     us.upstream.script_path(GET, [Reply::json(401, &json!({})).header("www-authenticate", challenge)]);
-    assert_eq!(get().await.unwrap_err(), XrpcError::InvalidToken);
+    assert!(matches!(get().await, Err(CallError::CredentialsRefused)));
 }
 
 /// A body that is kept is sent again; one that is not is held back until token and nonce are known to be good.
@@ -267,14 +371,14 @@ async fn whose_refusal_it_is_when_another_service_answers() {
 async fn bodies() {
     let us = Us::new().await;
     us.upstream.script_path(PUT, [use_nonce("n1"), Reply::json(200, &json!({}))]);
-    us.put(&mut XrpcBody::Whole(Bytes::from_static(b"whole"))).await.unwrap();
+    us.put(&mut RelayBody::Whole(Bytes::from_static(b"whole"))).await.unwrap();
     let seen = us.upstream.seen(PUT);
     assert_eq!((seen.len(), &*seen[0].body, &*seen[1].body), (2, &b"whole"[..], &b"whole"[..]));
     assert_eq!((&*seen[1].headers["content-length"], &*seen[1].headers["content-type"]), ("5", "text/x"));
 
     let mut body = streamed(Some(6), vec![Ok("one"), Ok("two")]);
     us.put(&mut body).await.unwrap();
-    assert!(matches!(body, XrpcBody::Spent));
+    assert!(matches!(body, RelayBody::Spent));
     let seen = us.upstream.seen(PUT);
     assert_eq!((&*seen[2].body, &*seen[2].headers["content-length"]), (&b"onetwo"[..], "6"));
     assert_eq!(us.upstream.seen(PROBE).len(), 0, "the nonce was fresh");
@@ -288,7 +392,7 @@ async fn bodies() {
     us.put(&mut streamed(None, vec![Ok("one"), Ok("two")])).await.unwrap();
     assert_eq!(us.upstream.seen(PROBE).len(), 2);
     let seen = us.upstream.seen(PUT);
-    assert_eq!((&*seen[3].body, &seen[3].proof()["nonce"]), (&b"onetwo"[..], &json!("n2")));
+    assert_eq!((&*seen[3].body, &proof(&seen[3])["nonce"]), (&b"onetwo"[..], &json!("n2")));
     assert_eq!(seen[3].headers.get("content-length"), None);
 }
 
@@ -297,11 +401,11 @@ async fn a_body_that_is_gone_is_not_sent_again() {
     let us = Us::new().await;
     us.upstream.script_path(PROBE, [Reply::json(401, &json!({ "error": "invalid_token" }))]);
     let mut body = streamed(None, vec![Ok("x")]);
-    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::InvalidToken);
-    assert!(matches!(body, XrpcBody::Stream { .. }), "not spent on a token that is over");
+    assert!(matches!(us.put(&mut body).await, Err(CallError::CredentialsRefused)));
+    assert!(matches!(body, RelayBody::Stream { .. }), "not spent on a token that is over");
     us.upstream.script_path(PROBE, [Reply::json(200, &json!({})).header("dpop-nonce", "n1")]);
     us.upstream.script_path(PUT, [use_nonce("n2")]);
-    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::BodySpent);
+    assert!(matches!(us.put(&mut body).await, Err(CallError::BodySpent)));
     assert_eq!(us.upstream.seen(PUT).len(), 1);
 }
 
@@ -312,7 +416,8 @@ async fn a_broken_upload_is_not_completed() {
     us.upstream.script_path(PUT, [Reply::json(200, &json!({})).header("dpop-nonce", "n1")]);
     for length in [None, Some(100)] {
         let mut body = streamed(length, vec![Ok("one"), Err(UploadError::Broken)]);
-        assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::Upload(UploadError::Broken));
+        let broken = us.put(&mut body).await;
+        assert!(matches!(broken, Err(CallError::Upload(UploadError::Broken))), "{broken:?}");
     }
     assert_eq!(us.upstream.seen(PUT).len(), 0);
 }
@@ -326,24 +431,24 @@ async fn only_idleness_ends_a_call() {
         tokio::time::sleep(Duration::from_millis(150)).await;
         Ok(Bytes::from_static(b"part"))
     });
-    let mut body = XrpcBody::Stream { length: None, chunks: slowly.boxed() };
+    let mut body = RelayBody::Stream { length: None, chunks: slowly.boxed() };
     us.put(&mut body).await.unwrap();
     assert_eq!(us.upstream.seen(PUT)[0].body.len(), 48);
 
     us.upstream.script_path(GET, [Reply::json(200, &json!({})).late(Duration::from_mins(1))]);
-    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout));
+    assert_eq!(failed(us.get().await), HttpError::Timeout);
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).stalled()]);
-    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Timeout), "whole or not at all");
+    assert_eq!(failed(us.get().await), HttpError::Timeout, "whole or not at all");
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(100)).broken()]);
-    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Interrupted), "whole or not at all");
+    assert_eq!(failed(us.get().await), HttpError::Interrupted, "whole or not at all");
     us.upstream.script_path(GET, [Reply::new(200, "text/x", "x".repeat(20_000)).stalled()]);
     let answer = us.get().await.unwrap();
     assert_eq!(answer.length(), Some(20_000));
     assert_eq!(text(answer).await, Err(HttpError::Timeout));
     us.upstream.script_path(GET, [Reply::hang_up()]);
-    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Interrupted));
+    assert_eq!(failed(us.get().await), HttpError::Interrupted);
     us.upstream.script_path(GET, [Reply::new(302, "text/x", "").header("location", "http://10.0.0.1/")]);
-    assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(HttpError::Redirected));
+    assert_eq!(failed(us.get().await), HttpError::Redirected);
     us.upstream.script_path(GET, [Reply::new(304, "text/x", "").header("etag", "e")]);
     assert_eq!(us.get().await.unwrap().status(), 304);
 }
@@ -355,24 +460,21 @@ async fn a_connection_that_dies() {
     us.upstream.script_path(GET, [Reply::hang_up(), Reply::json(200, &json!({}))]);
     assert_eq!(us.get().await.unwrap().status(), 200);
     let seen = us.upstream.seen(GET);
-    assert_ne!(seen[0].proof()["jti"], seen[1].proof()["jti"]);
+    assert_ne!(proof(&seen[0])["jti"], proof(&seen[1])["jti"]);
     us.upstream.script_path(PUT, [Reply::hang_up(), Reply::json(200, &json!({}))]);
-    let mut body = XrpcBody::Whole(Bytes::from_static(b"once"));
-    assert_eq!(us.put(&mut body).await.unwrap_err(), XrpcError::Http(HttpError::Interrupted));
+    let mut body = RelayBody::Whole(Bytes::from_static(b"once"));
+    assert_eq!(failed(us.put(&mut body).await), HttpError::Interrupted);
     assert_eq!(us.upstream.seen(PUT).len(), 1);
 }
 
 #[tokio::test]
 async fn a_pds_on_a_private_address_is_not_called() {
-    let us = Us::new().await;
-    let http = HttpClient::new(&HttpConfig::default()).unwrap();
-    let config = AtprotoConfig { plc_url: us.upstream.url(), handle_resolver: None };
-    let client = AtprotoClient::new(http, config, us.clock.clone(), Arc::new(SystemRng));
+    let mut us = Us::with(HttpClient::new(&HttpConfig::default()).unwrap()).await;
+    let port = us.upstream.url().port().unwrap();
     for address in ["127.0.0.1", "[::1]", "localhost"] {
-        let pds = format!("https://{address}:{}", us.pds.port().unwrap());
-        let us = Us { client: client.clone(), pds: Url::parse(&pds).unwrap(), ..Us::new().await };
+        us.live = live_at(&format!("https://{address}:{port}"), us.clock.now());
         let blocked = HttpError::Blocked("the address is not on the public internet");
-        assert_eq!(us.get().await.unwrap_err(), XrpcError::Http(blocked), "{address}");
+        assert_eq!(failed(us.get().await), blocked, "{address}");
     }
     assert_eq!(us.upstream.connections(), 0);
 }
@@ -406,7 +508,7 @@ async fn a_worker_has_connections_of_its_own() {
         assert_eq!(us.upstream.connections(), n + 1);
     }
     // Nor are they those of the process.
-    us.client.resolve_did(&Did::parse(ALICE).unwrap()).await.unwrap_err();
+    us.atproto.client.resolve_did(&Did::parse(ALICE).unwrap()).await.unwrap_err();
     assert_eq!(us.upstream.connections(), 3);
     let [one, other] = workers;
     one.shutdown_background();
@@ -419,7 +521,8 @@ async fn a_worker_has_connections_of_its_own() {
 async fn names_are_looked_up_by_the_process() {
     let mut us = Us::new().await;
     us.upstream.on(GET, &json!({}));
-    us.pds.set_host(Some("localhost")).unwrap();
+    let port = us.upstream.url().port().unwrap();
+    us.live = live_at(&format!("http://localhost:{port}"), us.clock.now());
     let worker = worker();
     let (free, busy) = std::sync::mpsc::channel::<()>();
     worker.spawn_blocking(move || busy.recv());

@@ -1,21 +1,25 @@
-//! A PDS that cannot answer without showing the user something (OpenID Connect Core section 3.1.2.6).
+//! A provider that cannot answer without showing the user something (OpenID Connect Core section 3.1.2.6).
 
 use causeway_types::ErrorCode;
 
-/// Something that a PDS has to show the user but was not asked to.
+/// Something that a provider has to show the user but was not asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Required {
+pub enum Required {
+    /// Its accounts, to choose from.
     AccountSelection,
+    /// A login.
     Login,
+    /// Anything else.
     Interaction,
+    /// What the client may do.
     Consent,
 }
 
 impl Required {
     const ALL: [Self; 4] = [Self::AccountSelection, Self::Login, Self::Interaction, Self::Consent];
 
-    /// The error code, the same at the PDS and here.
-    pub(crate) const fn code(self) -> ErrorCode {
+    /// The error code, the same at the provider and here.
+    pub const fn code(self) -> ErrorCode {
         match self {
             Self::AccountSelection => ErrorCode::AccountSelectionRequired,
             Self::Login => ErrorCode::LoginRequired,
@@ -24,8 +28,8 @@ impl Required {
         }
     }
 
-    /// Parses the `error` of a PDS.
-    pub(crate) fn parse(error: &str) -> Option<Self> {
+    /// Parses the `error` of a provider.
+    pub fn parse(error: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|required| required.code().as_str() == error)
     }
 }

@@ -1,5 +1,4 @@
-//! The interface to the servers where sessions live, one implementation for each kind of provider. The
-//! [registry](super::registry) picks it by the provider of a session's head.
+//! How sessions at a kind of provider are kept.
 
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
@@ -11,12 +10,13 @@ use causeway_types::UpstreamSessionId;
 
 use crate::error::Internal;
 
-/// How sessions at a kind of provider are kept. It decides nothing about a session and stores nothing: the
-/// [keeper](super::keeper) handles leases, pauses and answers, and knows of a provider what its [`Policy`] says.
+/// How sessions at a kind of provider are kept. The [keeper](crate::upstream::keeper) handles leases, pauses and
+/// answers, and knows of a provider what its [`Policy`] says.
 #[async_trait]
 pub trait Kept: Debug + Send + Sync {
-    /// How the credentials of a session are renewed, and when.
-    fn policy(&self, head: &SessionHead) -> Policy;
+    /// How these credentials of a session are renewed, and when. It may follow from the answer that brought them:
+    /// whether a refresh token came ([`Policy::for_credentials`]).
+    fn policy(&self, head: &SessionHead, credentials: &Credentials) -> Policy;
 
     /// Finds out whether the account of a session is still where its credentials are renewed.
     async fn locate(&self, _head: &SessionHead) -> Located {
@@ -24,8 +24,8 @@ pub trait Kept: Debug + Send + Sync {
     }
 
     /// Renews credentials by what the policy names. An answer without a refresh token keeps the one that was
-    /// sent, and one without a scope keeps the scope (RFC 6749 section 5.1). It has to end within a minute: the
-    /// lease of the refresh is not renewed meanwhile.
+    /// sent, and one without a scope keeps the scope (RFC 6749 section 5.1). The keeper drops it when the lease of the
+    /// refresh is about to end: whether the server has answered is unknown then.
     async fn renew(&self, head: &SessionHead, credentials: &Credentials) -> Result<Renewed, RenewalFailure>;
 
     /// Revokes credentials of a session at the server where it began.

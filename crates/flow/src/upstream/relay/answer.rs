@@ -10,7 +10,7 @@ use causeway_outbound::{HttpError, Response, next_chunk, read_short};
 use futures_util::stream::{self, Stream, StreamExt as _, unfold};
 
 /// An answer, whatever its status: before its body.
-pub struct XrpcAnswer {
+pub struct RelayAnswer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: AnswerBody,
@@ -21,13 +21,13 @@ pub(super) enum AnswerBody {
     Whole(Bytes),
 }
 
-impl fmt::Debug for XrpcAnswer {
+impl fmt::Debug for RelayAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("XrpcAnswer").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("RelayAnswer").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-impl XrpcAnswer {
+impl RelayAnswer {
     /// The status code.
     pub const fn status(&self) -> u16 {
         self.status

@@ -1,13 +1,12 @@
 //! Permission checks of a call, against our token's scope and what the authorization server granted.
 
-use causeway_atproto::XrpcBody;
 use causeway_domain::resource::xrpc::{Need, Writes, XrpcCall, missing};
 use causeway_types::scope::Service;
 use causeway_types::{Nsid, Scope};
 
-use super::error::RelayError;
-use super::request::{PROXY, RelayRequest};
 use crate::authorization::scopes::with_atproto;
+use crate::upstream::relay::error::RelayError;
+use crate::upstream::relay::request::{PROXY, RelayBody, RelayRequest};
 
 /// Refuses a call that either scope does not allow. Removes `atproto-proxy` from one that is not for a
 /// service.
@@ -21,7 +20,7 @@ pub(super) fn check(token: &Scope, session: &Scope, request: &mut RelayRequest) 
     token.resolved_by(session).iter().for_each(|value| own.insert(value.clone()));
     let scopes = [own, session.clone()];
     let mut call = XrpcCall {
-        nsid: &request.nsid,
+        nsid: request.nsid()?,
         query: &request.query,
         proxy: proxy.as_ref(),
         content_type: request.header("content-type").flatten(),
@@ -66,9 +65,9 @@ fn read_writes(nsid: &Nsid, request: &RelayRequest) -> Result<Writes, RelayError
         return Err(RelayError::NotPlain);
     }
     match &request.body {
-        XrpcBody::Whole(body) => Ok(Writes::read(nsid, body)?),
-        XrpcBody::Empty => Ok(Writes::read(nsid, b"")?),
-        XrpcBody::Stream { .. } | XrpcBody::Spent => Err(RelayError::TooLong),
+        RelayBody::Whole(body) => Ok(Writes::read(nsid, body)?),
+        RelayBody::Empty => Ok(Writes::read(nsid, b"")?),
+        RelayBody::Stream { .. } | RelayBody::Spent => Err(RelayError::TooLong),
     }
 }
 
@@ -87,19 +86,20 @@ fn is_plain_json(content_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use causeway_atproto::XrpcMethod;
+    use causeway_outbound::Method;
 
     use super::*;
+    use crate::upstream::relay::request::RelayTarget;
 
     const BODY: &str = r#"{"collection":"a.b.c","record":{}}"#;
 
     fn request(nsid: &str, headers: &[(&'static str, &str)]) -> RelayRequest {
         RelayRequest {
-            method: XrpcMethod::Procedure,
-            nsid: Nsid::parse(nsid).unwrap(),
+            method: Method::POST,
+            target: RelayTarget::Xrpc(Nsid::parse(nsid).unwrap()),
             query: String::new(),
             headers: headers.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect(),
-            body: XrpcBody::Whole(BODY.into()),
+            body: RelayBody::Whole(BODY.into()),
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
             let all = "atproto transition:generic";
             assert!(checked(all, all, create(bad)).is_ok(), "nothing depends on it: {bad:?}");
         }
-        let long = RelayRequest { body: XrpcBody::Spent, ..create(&[plain]) };
+        let long = RelayRequest { body: RelayBody::Spent, ..create(&[plain]) };
         assert!(matches!(checked(own, own, long), Err(RelayError::TooLong)));
     }
 

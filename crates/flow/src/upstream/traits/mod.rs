@@ -1,0 +1,20 @@
+//! The interface to the servers where sessions live: three traits, which each kind of provider implements. The
+//! [registry](super::registry) picks the implementation by the provider's name.
+//!
+//! None of them stores anything or decides about a session: that is done once for all kinds, by the verbs of
+//! [`connect`](super::connect), by the [keeper](super::keeper) and by the [relay](super::relay).
+
+mod called;
+mod connected;
+mod kept;
+
+pub use self::called::{Answer, Called, Injected, Permit, Verdict};
+pub use self::connected::{
+    BeginRequest, Begun, CallbackParams, Completion, ConnectError, Connected, NewConnection,
+};
+pub use self::kept::{BindingUpdate, Kept, Located, NoAnswer, RenewalFailure, Renewed};
+
+/// A kind of provider: how accounts there are connected, how their sessions are kept, and how they are called.
+pub trait Upstream: Connected + Kept + Called {}
+
+impl<T: Connected + Kept + Called> Upstream for T {}
