@@ -58,27 +58,36 @@ const EXPIRED: [Expired; 11] = [
     Expired { table: "oauth_refresh_token", key: "token", grace: DAY },
 ];
 
-/// Rows of `table`, whose key is `key`, belong to the session whose `head` columns are in their `by`.
+/// Rows of `table`, whose key is `key`, belong to the session whose `head` columns are in their `by`. `only` selects
+/// the rows for which that is so.
 struct OfSession {
     table: &'static str,
     key: &'static str,
     by: &'static [&'static str],
     head: &'static [&'static str],
+    only: &'static str,
 }
 
-const SESSION: &[&str] = &["session_id"];
+impl OfSession {
+    /// Rows that are found by the session.
+    const fn found_by_session(table: &'static str, key: &'static str) -> Self {
+        const SESSION: &[&str] = &["session_id"];
+        Self { table, key, by: SESSION, head: SESSION, only: "" }
+    }
+}
 
-/// Access tokens are found by the user, whose index serves for the session too.
-const OF_SESSION: [OfSession; 4] = [
-    OfSession { table: "oauth_authorization_code", key: "code", by: SESSION, head: SESSION },
+/// Access tokens are found by the user, whose index serves for the session too: by none, those of sessions at other
+/// providers.
+const OF_SESSION: [OfSession; 5] = [
+    OfSession::found_by_session("oauth_authorization_code", "code"),
     OfSession {
-        table: "oauth_access_token",
-        key: "token",
         by: &["user_id", "session_id"],
         head: &["did", "session_id"],
+        ..OfSession::found_by_session("oauth_access_token", "token")
     },
-    OfSession { table: "oauth_refresh_token", key: "token", by: SESSION, head: SESSION },
-    OfSession { table: "oauth_atp_session", key: "session_id, iteration", by: SESSION, head: SESSION },
+    OfSession { only: " AND user_id IS NULL", ..OfSession::found_by_session("oauth_access_token", "token") },
+    OfSession::found_by_session("oauth_refresh_token", "token"),
+    OfSession::found_by_session("oauth_atp_session", "session_id, iteration"),
 ];
 
 // Both databases read `$1`: PostgreSQL by number, SQLite by name in order of appearance. Literals are written
@@ -200,16 +209,17 @@ impl Sweep<'_> {
 
     /// Deletes old ended sessions with all their rows; the head is deleted last, when no other row is left.
     fn delete_bygone(&mut self) -> Result<(), StoreError> {
-        for OfSession { table, key, by, head } in OF_SESSION {
+        for OfSession { table, key, by, head, only } in OF_SESSION {
             let (by, head) = (by.join(", "), head.join(", "));
-            let old = format!("SELECT {key} FROM {table} WHERE ({by}) IN (SELECT {head} {BYGONE}) LIMIT $2");
+            let old =
+                format!("SELECT {key} FROM {table} WHERE ({by}) IN (SELECT {head} {BYGONE}){only} LIMIT $2");
             self.delete(&format!("DELETE FROM {table} WHERE ({key}) IN ({old})"), ENDED_SESSION_SECONDS)?;
         }
-        let childless = OF_SESSION.map(|OfSession { table, by, head, .. }| {
+        let childless = OF_SESSION.map(|OfSession { table, by, head, only, .. }| {
             let pairs = by.iter().zip(head);
             let same = pairs.map(|(by, head)| format!("t.{by} = upstream_session.{head}"));
             let same = same.collect::<Vec<_>>().join(" AND ");
-            format!(" AND NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})")
+            format!(" AND NOT EXISTS (SELECT 1 FROM {table} t WHERE {same}{only})")
         });
         let childless = childless.concat();
         let heads = format!(

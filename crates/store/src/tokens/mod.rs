@@ -440,13 +440,22 @@ pub fn revoke_grant(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Re
             oauth_refresh_token::revoked_reason.eq(Some(RefreshRevocation::Grant.as_str())),
         ))
         .execute(c)?;
-    // By the user, whose index serves for the session too.
-    let user = upstream_session::table
+    Ok(revoked + revoke_access_tokens(c, session_id)?)
+}
+
+/// Revokes the access tokens of a session. They are found by the user, whose index serves for the session too: those of a
+/// session at another provider name none.
+fn revoke_access_tokens(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<usize, StoreError> {
+    let did = upstream_session::table
         .filter(upstream_session::session_id.eq(session_id.as_str()))
         .select(upstream_session::did);
-    let access_tokens = oauth_access_token::table
-        .filter(oauth_access_token::user_id.eq_any(user))
-        .filter(oauth_access_token::session_id.eq(own))
+    let did = fixed!(did).get_result::<Option<String>>(c).optional()?.flatten();
+    let live = oauth_access_token::table
+        .filter(oauth_access_token::session_id.eq(Some(session_id.as_str())))
         .filter(oauth_access_token::revoked.eq(false));
-    Ok(revoked + diesel::update(access_tokens).set(oauth_access_token::revoked.eq(true)).execute(c)?)
+    let over = oauth_access_token::revoked.eq(true);
+    Ok(match did {
+        Some(did) => diesel::update(live.filter(oauth_access_token::user_id.eq(did))).set(over).execute(c)?,
+        None => diesel::update(live.filter(oauth_access_token::user_id.is_null())).set(over).execute(c)?,
+    })
 }

@@ -169,6 +169,23 @@ pub(crate) fn other_session(client: &Client, kind: SessionKind, state: SessionSt
     }
 }
 
+/// Inserts an access token of a session at another provider, which names no user.
+pub(crate) fn insert_userless_token(
+    c: &mut AnyConnection,
+    name: &str,
+    session: &SessionHead,
+) -> Result<(), StoreError> {
+    let insert = format!(
+        "INSERT INTO oauth_access_token (token, client_id, session_id, session_iteration, created_at, expires_at) \
+         VALUES ('{name}', '{}', '{}', 1, {NOW}, {})",
+        session.client_id,
+        session.session_id,
+        NOW.plus(99 * 86_400),
+    );
+    diesel::RunQueryDsl::execute(diesel::sql_query(insert), c)?;
+    Ok(())
+}
+
 pub(crate) fn bearer(mark: &str) -> Credentials {
     Credentials { access: UpstreamAccess::Bearer(Secret::new(format!("bearer-{mark}"))), ..token_set(mark) }
 }

@@ -14,7 +14,7 @@ use causeway_store::sessions::{History, sweep_history};
 use causeway_store::testing::count_rows;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
-use causeway_types::{SessionKind, SessionState, Timestamp};
+use causeway_types::{SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use diesel::Connection as _;
 use diesel::connection::{InstrumentationEvent, SimpleConnection as _};
 use diesel::prelude::*;
@@ -22,8 +22,8 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use crate::common::{
-    NOW, access_token, auth_request, client, code, on_each, par_request, refresh_token, session, token_set,
-    upstream_request,
+    NOW, access_token, auth_request, bearer, client, code, insert_userless_token, on_each, other_session,
+    par_request, refresh_token, session, token_set, upstream_request,
 };
 
 const DAY: i64 = 86_400;
@@ -195,6 +195,38 @@ fn a_session_is_forgotten_when_it_is_long_over() {
     });
 }
 
+/// So is one at another provider, whose access tokens name no user.
+#[test]
+fn a_session_without_a_user_is_forgotten_with_its_tokens() {
+    on_each(|world| async move {
+        let (client, _) = world.client_and_session().await;
+        let over = other_session(&client, SessionKind::Device, SessionState::Active);
+        let stays = other_session(&client, SessionKind::Background, SessionState::Active);
+        let ring = world.ring.clone();
+        world
+            .write(move |c| {
+                for head in [&over, &stays] {
+                    sessions::insert_session(c, &ring, head, &bearer("1"))?;
+                    for name in ["one", "two"] {
+                        insert_userless_token(c, &format!("{name}-{}", head.session_id), head)?;
+                    }
+                }
+                sessions::end_session(c, &over.session_id, NOW)?;
+                sessions::complete_revocation(c, &over.session_id, 1)?;
+                let month = ENDED_SESSION_SECONDS;
+                let first = sweep_expired(c, NOW.plus(month), 1)?;
+                assert!(first.more, "one token, and the head only when no other row is left: {first:?}");
+                assert_eq!((count_rows(c, "oauth_access_token")?, state(c, &over)?.is_some()), (3, true));
+                sweep_expired(c, NOW.plus(month), 10)?;
+                assert_eq!((count_rows(c, "oauth_access_token")?, state(c, &over)?), (2, None));
+                assert_eq!(count_rows(c, "upstream_credential")?, 1);
+                assert_eq!(state(c, &stays)?, Some(SessionState::Active));
+                Ok(())
+            })
+            .await;
+    });
+}
+
 /// Enough rows that PostgreSQL would rather read the whole table only if it had to.
 const CROWD: &str = "
 INSERT INTO oauth_client (client_id, client_name, redirect_uris, grant_types, response_types,
@@ -215,6 +247,12 @@ INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oa
 SELECT 's1', n, 1, '', '', '', n FROM generate_series(2, 500) AS n;
 INSERT INTO oauth_access_token (token, client_id, user_id, session_id, created_at, expires_at)
 SELECT 'a' || n, 'c' || (n % 5000), 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO upstream_session (session_id, client_id, provider, subject, binding, session_kind, state, browser_id,
+    iteration, created_at, last_used_at, ended_at)
+SELECT 'o' || n, 'c' || (n % 5000), 'p', 'u', '{}', 'device', 'ended', 'b', 1, 9000 + n, 9000 + n, 9000 + n
+FROM generate_series(1, 20000) AS n;
+INSERT INTO oauth_access_token (token, client_id, session_id, created_at, expires_at)
+SELECT 'oa' || n, 'c' || (n % 5000), 'o' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_refresh_token (token, access_token, client_id, user_id, session_id, created_at, expires_at)
 SELECT 'r' || n, 'a' || n, 'c' || (n % 5000), 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_authorization_code (code, client_id, user_id, session_id, redirect_uri, created_at, expires_at)
@@ -303,7 +341,7 @@ fn no_page_of_a_list_reads_or_sorts_a_whole_table() {
     use causeway_store::clients;
     use causeway_store::operations::admin::{SessionFilter, list_sessions};
     use causeway_store::operations::audit::{AuditFilter, list_audit_events};
-    use causeway_types::{ClientId, Did, TenantId, UpstreamSessionId};
+    use causeway_types::{ClientId, Did, TenantId};
     on_each(|world| async move {
         let statements = Statements::default();
         let noted = Arc::clone(&statements);
@@ -400,6 +438,10 @@ fn no_statement_of_a_sweep_reads_a_whole_table() {
                 }
                 assert!(sweep_expired(c, Timestamp(9002 + 900), 5)?.ended_sessions > 0);
                 assert!(sweep_history(c, History::default(), Timestamp(3_000_000), 5)? > 0);
+                // A session with a DID, and one without.
+                for id in ["s1", "o1"] {
+                    tokens::revoke_grant(c, &UpstreamSessionId::new(id))?;
+                }
                 Ok(())
             })
             .await;

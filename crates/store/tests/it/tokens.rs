@@ -4,12 +4,15 @@ use causeway_domain::session::SessionHead;
 use causeway_domain::token::{AccessSubject, AccessToken, RefreshRevocation, RefreshToken};
 use causeway_store::authorization::codes;
 use causeway_store::sessions;
+use causeway_store::testing::find_number;
 use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
-use causeway_types::TenantId;
+use causeway_types::{SessionKind, SessionState, TenantId};
 use diesel::connection::SimpleConnection as _;
 
-use crate::common::{NOW, access_token, code, on_each, refresh_token};
+use crate::common::{
+    NOW, access_token, bearer, code, insert_userless_token, on_each, other_session, refresh_token,
+};
 
 fn pair(
     c: &mut AnyConnection,
@@ -131,6 +134,40 @@ fn successors_used_and_unused() {
                 let rotated = pair(c, &session, Some(&stranger.1))?;
                 assert!(tokens::consume_refresh_token(c, &rotated.1.token, NOW)?);
                 assert!(tokens::successor_used(c, &stranger.1)?, "by its refresh token");
+                Ok(())
+            })
+            .await;
+    });
+}
+
+/// A session at another provider has no DID, and its access tokens name no user.
+#[test]
+fn a_grant_without_a_user_is_revoked_alone() {
+    on_each(|world| async move {
+        let (client, with_user) = world.client_and_session().await;
+        let mine = other_session(&client, SessionKind::Device, SessionState::Active);
+        let theirs = other_session(&client, SessionKind::Device, SessionState::Active);
+        let ring = world.ring.clone();
+        world
+            .write(move |c| {
+                for head in [&mine, &theirs] {
+                    sessions::insert_session(c, &ring, head, &bearer("1"))?;
+                }
+                for (name, head) in [("mine-1", &mine), ("mine-2", &mine), ("theirs", &theirs)] {
+                    insert_userless_token(c, name, head)?;
+                }
+                let bystander = pair(c, &with_user, None)?;
+                let own = AccessToken { subject: AccessSubject::Client, ..access_token(&with_user) };
+                tokens::insert_access_token(c, &own)?;
+
+                assert_eq!(tokens::revoke_grant(c, &mine.session_id)?, 2);
+                let live =
+                    "SELECT count(*) AS number FROM oauth_access_token WHERE user_id IS NULL AND NOT revoked";
+                assert_eq!(find_number(c, live)?, 2, "those of the other session and of the client itself");
+                assert_eq!(revoked(c, &bystander)?, (false, None));
+                assert_eq!(tokens::revoke_grant(c, &mine.session_id)?, 0);
+                assert!(sessions::end_session(c, &theirs.session_id, NOW)?);
+                assert_eq!(find_number(c, live)?, 1, "the end of a session takes its tokens along");
                 Ok(())
             })
             .await;
