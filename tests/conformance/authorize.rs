@@ -1,5 +1,7 @@
 //! `/oauth/authorize`, `/oauth/par`, the sign-in and consent pages.
 
+use std::time::Duration;
+
 use causeway_domain::authorization::{AUTH_REQUEST_SECONDS, PAR_SECONDS};
 use causeway_testkit::{Agent, User as _, decide};
 use url::Url;
@@ -303,7 +305,10 @@ on_each_database! {
             let onward = scene.agent.post(&scene.app.at("/oauth/sign-in"), &form).await?.location()?;
             callbacks.push(scene.upstream.approve(&onward).await?);
         }
+        // Both are under way before either is stored.
+        scene.upstream.script(|script| script.holds_answer = Some(Duration::from_millis(300)));
         let (one, two) = tokio::join!(scene.agent.get(&callbacks[0]), scene.agent.get(&callbacks[1]));
+        assert_eq!(scene.upstream.hits("issued"), 2);
         assert_eq!(one?.location()?, two?.location()?);
         scene.app.ctx.settle().await;
         assert_eq!((scene.upstream.live_grants(), scene.sessions().await?), (1, 1));
