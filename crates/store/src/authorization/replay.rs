@@ -1,11 +1,12 @@
 //! Single-use values that were used: `replay`.
 
 use causeway_domain::client::ReplayKey;
-use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
+use diesel::sql_query;
 
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
 use crate::engine::store::Store;
 use crate::schema::replay;
 
@@ -46,7 +47,7 @@ pub async fn consume_shared(store: &Store, once: ReplayKey) -> Result<bool, Stor
     store
         .write(move |c| {
             // For this transaction only: others see it when it ends, and it is on disk a moment later.
-            c.batch_execute("SET LOCAL synchronous_commit = off")?;
+            c.defer(|c| fixed!(sql_query("SET LOCAL synchronous_commit = off")).execute(c))?;
             consume_once(c, &once)
         })
         .await

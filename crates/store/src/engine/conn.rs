@@ -165,7 +165,7 @@ pub(crate) fn open_postgres(url: &str, settings: PostgresSettings) -> Result<Pos
         // Another transaction runs on another connection of the server.
         Pooler::Transaction => (String::new(), false),
     };
-    PostgresConnection::open(url, &setup, keeps_statements)
+    PostgresConnection::open(url, &setup, keeps_statements, settings.timeout)
         .map_err(|reason| StoreError::unavailable(format!("PostgreSQL: {reason}")))
 }
 

@@ -117,9 +117,10 @@ fn classify(message: String) -> StoreError {
 fn classify_by_code(code: &str, text: &str, message: &str) -> StoreError {
     match (code.get(..2).unwrap_or_default(), code) {
         // Lock timeout; statement timeout or cancelled.
-        ("40", _) | (_, "55P03" | "57014") => StoreError::Busy(message.to_owned()),
-        // Connection, resources (disk, memory, connections), operator, system; a standby; idle too long.
-        ("08" | "53" | "57" | "58", _) | (_, "25006" | "25P03") => {
+        (_, "55P03" | "57014") => StoreError::Busy(message.to_owned()),
+        // Connection, rollback, resources (disk, memory, connections), operator, system; a standby; idle or running
+        // for too long.
+        ("08" | "40" | "53" | "57" | "58", _) | (_, "25006" | "25P03" | "25P04") => {
             StoreError::Unavailable(message.to_owned())
         }
         (_, "26000" | "42P05") => StoreError::Query(format!(
@@ -162,7 +163,7 @@ pub enum OpenError {
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The writer's thread could not be started.
-    #[error("cannot start the writer thread: {0}")]
+    /// A thread could not be started.
+    #[error("cannot start a thread of the store: {0}")]
     Thread(String),
 }

@@ -1,5 +1,6 @@
 //! The database engine: connections, transactions, the writer, migrations and errors.
 
+pub(crate) mod batched;
 pub(crate) mod column;
 pub(crate) mod conn;
 pub(crate) mod deadline;

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use causeway_domain::measure::Distribution;
 use diesel::connection::SimpleConnection as _;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::Span;
 
+use crate::engine::batched::{Batched, run_apart};
 use crate::engine::conn::{self, AnyConnection, DatabaseFile, PostgresSettings, SqliteRole};
 use crate::engine::deadline::{Abandoned, Deadline};
 use crate::engine::error::{OpenError, StoreError};
 use crate::engine::migrate;
-use crate::engine::options::{Pooler, StoreOptions};
+use crate::engine::options::StoreOptions;
 use crate::engine::pool::Pool;
 use crate::engine::postgres::PostgresConnection;
-use crate::engine::postgres::committer::Committers;
-use crate::engine::postgres::finder::{Connect, Finders};
+use crate::engine::postgres::finder::Finders;
 use crate::engine::postgres::replay::Trace;
 use crate::engine::stats::{Counters, StoreStats};
 use crate::engine::transaction::{read_on, read_on_idle, write_postgres};
@@ -42,7 +42,7 @@ struct Inner {
     file: Option<DatabaseFile>,
     counters: Arc<Counters>,
     /// Limits the callers that wait.
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
 }
 
 /// An open database. Clones share it.
@@ -104,7 +104,7 @@ impl Store {
         };
         let (first, _) = pool.take()?;
         pool.give_back(first);
-        let waiting = Semaphore::new(options.waiting_limit.max(1));
+        let waiting = Arc::new(Semaphore::new(options.waiting_limit.max(1)));
         Ok(Self {
             inner: Arc::new(Inner { pool: Arc::new(pool), writer, file, counters, waiting }),
             deadline: Arc::new(Deadline::with_pooler(options.timeout, options.pooler)),
@@ -132,8 +132,17 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.inner.counters.note_read();
+        self.hold(&Abandoned::default(), self.read_pooled(f)).await
+    }
+
+    async fn read_pooled<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let deadline = Arc::clone(&self.deadline);
-        self.on_pooled(Abandoned::default(), move |pool, _| read_on(pool, &deadline, f)).await
+        self.on_pooled(move |pool, _| read_on(pool, &deadline, f)).await
     }
 
     /// Reads a few rows by their keys: same as [`Store::read`], at lower cost. The closure may run several times,
@@ -155,9 +164,8 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        if let Writer::Postgres(batched) = &self.inner.writer {
-            // With another deadline than the connections', it takes a transaction.
-            return match batched.as_ref().filter(|_| self.deadline.is_of_connection()) {
+        if let Writer::Postgres(_) = &self.inner.writer {
+            return match self.batched() {
                 Some(Batched { finders, .. }) => self.ask(finders, f).await,
                 None => self.read(f).await,
             };
@@ -210,20 +218,26 @@ impl Store {
                 };
                 self.hold(&abandoned, written).await
             }
-            Writer::Postgres(_) => {
-                self.inner.counters.note_write();
-                let (deadline, told) = (Arc::clone(&self.deadline), abandoned.clone());
-                let write = move |pool: &Pool, counters: &Counters| {
-                    write_postgres(pool, counters, &deadline, &told, f)
-                };
-                self.on_pooled(abandoned, write).await
-            }
+            Writer::Postgres(_) => self.hold(&abandoned, self.write_pooled(&abandoned, f)).await,
         }
     }
 
-    /// Same as [`Store::write`], for a closure that as a rule only adds rows. On PostgreSQL the rows of callers that wait
-    /// at the same time are committed together, and no thread waits for them; a closure that reads after all has a
-    /// transaction of its own. It may run several times, and nothing but its result may come of it.
+    /// Runs a write of PostgreSQL in a transaction of its own.
+    async fn write_pooled<T, E, F>(&self, abandoned: &Abandoned, f: F) -> Result<T, E>
+    where
+        F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner.counters.note_write();
+        let (deadline, told) = (Arc::clone(&self.deadline), abandoned.clone());
+        self.on_pooled(move |pool, counters| write_postgres(pool, counters, &deadline, &told, f)).await
+    }
+
+    /// Same as [`Store::write`], for a closure that as a rule only adds rows. On PostgreSQL the rows of callers that
+    /// wait at the same time are committed together, and no thread waits for them; a closure that reads after all
+    /// has a transaction of its own. It may run several times, and nothing but its result may come of it. When the
+    /// returned future is dropped, the rows may or may not be added.
     ///
     /// # Errors
     /// The closure's error, or the [`StoreError`] that kept its changes from being committed.
@@ -233,21 +247,28 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        if let Writer::Postgres(Some(Batched { committers, .. })) = &self.inner.writer
-            && self.deadline.is_of_connection()
-            && let Some((Ok(value), Trace { question: None, deferred })) =
+        let Some(Batched { committers, .. }) = self.batched() else { return self.write(f).await };
+        let abandoned = Abandoned::default();
+        let added = async {
+            if let Some((Ok(value), Trace { deferred: Some(statements), .. })) =
                 run_apart(PostgresConnection::writing(), &mut f)
-            && !deferred.is_empty()
-        {
-            let _turn = self.turn()?;
-            let abandoned = Abandoned::default();
-            let committing = committers.commit(deferred, abandoned.clone());
-            if self.hold(&abandoned, committing).await? {
+                && !statements.is_empty()
+                && committers.commit(statements, abandoned.clone(), self.turn()?).await?
+            {
                 self.inner.counters.note_write();
                 return Ok(value);
             }
+            self.write_pooled(&abandoned, f).await
+        };
+        self.hold(&abandoned, added).await
+    }
+
+    /// What takes statements without a transaction around them: where the connections themselves carry the deadline.
+    fn batched(&self) -> Option<&Batched> {
+        match &self.inner.writer {
+            Writer::Postgres(batched) if self.deadline.is_of_connection() => batched.as_ref(),
+            _ => None,
         }
-        self.write(f).await
     }
 
     /// Whether other processes may serve from the same database.
@@ -294,9 +315,10 @@ impl Store {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
         }
-        if let Writer::Postgres(Some(Batched { finders, committers })) = &self.inner.writer {
-            finders.close();
-            committers.close();
+        if let Writer::Postgres(Some(batched)) = &self.inner.writer {
+            let threads = batched.close();
+            let ended = move || threads.for_each(|thread| drop(thread.join()));
+            let _ = tokio::task::spawn_blocking(ended).await;
         }
         self.inner.pool.close();
     }
@@ -323,18 +345,20 @@ impl Store {
     async fn ask<T, E, F>(&self, finders: &Finders, mut f: F) -> Result<T, E>
     where
         F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
-        E: From<StoreError>,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
     {
         self.inner.counters.note_read();
-        let _turn = self.turn()?;
         let asking = async {
             let mut answers = Vec::new();
             loop {
                 let conn = PostgresConnection::reading(answers.clone());
                 let (result, trace) = run_apart(conn, &mut f).ok_or(StoreError::Panicked)?;
-                match trace.question {
-                    None => return result,
-                    Some(statement) => answers.push(finders.ask(statement).await?),
+                let Some(statement) = trace.question else { return result };
+                match finders.ask(statement, self.turn()?).await? {
+                    // Others do not wait for that lock.
+                    Err(error) if error.is_lock_timeout() => return self.read_pooled(f).await,
+                    answer => answers.push(answer),
                 }
             }
         };
@@ -342,8 +366,8 @@ impl Store {
     }
 
     /// Takes one of the places for waiting callers.
-    fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
-        let turn = self.inner.waiting.try_acquire();
+    fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = Arc::clone(&self.inner.waiting).try_acquire_owned();
         turn.map_err(|_| StoreError::Busy("too many callers are waiting for the database".to_owned()))
     }
 
@@ -361,72 +385,25 @@ impl Store {
 
     /// Runs `f` on a blocking thread once a connection is free. It runs to its end even when the
     /// returned future is dropped after that.
-    async fn on_pooled<T, E, F>(&self, abandoned: Abandoned, f: F) -> Result<T, E>
+    async fn on_pooled<T, E, F>(&self, f: F) -> Result<T, E>
     where
         F: FnOnce(&Pool, &Counters) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let _turn = self.turn()?;
-        let running = async {
-            let permit = self.inner.pool.permit().await?;
-            let pool = Arc::clone(&self.inner.pool);
-            let counters = Arc::clone(&self.inner.counters);
-            // Log lines from there belong to the caller's span.
-            let span = Span::current();
-            let running = tokio::task::spawn_blocking(move || {
-                let result = span.in_scope(|| f(&pool, &counters));
-                drop(permit);
-                result
-            });
-            running.await.unwrap_or_else(|error| {
-                Err(if error.is_panic() { StoreError::Panicked } else { StoreError::Closed }.into())
-            })
-        };
-        self.hold(&abandoned, running).await
-    }
-}
-
-/// What travels together on PostgreSQL.
-struct Batched {
-    finders: Finders,
-    committers: Committers,
-}
-
-impl Batched {
-    /// Threads of each kind, each with one of the connections that the options allow.
-    const fn threads(options: StoreOptions) -> usize {
-        match (options.pooler, options.postgres_connections) {
-            // There, nothing may happen outside of transactions.
-            (Pooler::Transaction, _) | (_, ..=3) => 0,
-            (_, 4..=7) => 1,
-            (_, 8..) => 2,
-        }
-    }
-
-    fn start(
-        count: usize,
-        url: &str,
-        settings: PostgresSettings,
-        options: StoreOptions,
-    ) -> Result<Self, OpenError> {
-        let url = url.to_owned();
-        let connect: Arc<Connect> = Arc::new(move || {
-            let pipeline = conn::open_postgres(&url, settings)?.into_pipeline();
-            pipeline.ok_or_else(|| StoreError::unavailable("PostgreSQL: no connection"))
+        let permit = self.inner.pool.permit().await?;
+        let pool = Arc::clone(&self.inner.pool);
+        let counters = Arc::clone(&self.inner.counters);
+        // Log lines from there belong to the caller's span.
+        let span = Span::current();
+        let running = tokio::task::spawn_blocking(move || {
+            let result = span.in_scope(|| f(&pool, &counters));
+            drop(permit);
+            result
         });
-        let threads = |error: std::io::Error| OpenError::Thread(error.to_string());
-        Ok(Self {
-            finders: Finders::start(count, options.timeout, &connect).map_err(threads)?,
-            committers: Committers::start(count, options.timeout, &connect).map_err(threads)?,
+        running.await.unwrap_or_else(|error| {
+            Err(if error.is_panic() { StoreError::Panicked } else { StoreError::Closed }.into())
         })
     }
-}
-
-/// Runs a closure on a connection without a server; `None`: it panicked.
-fn run_apart<T>(conn: PostgresConnection, f: &mut impl FnMut(&mut AnyConnection) -> T) -> Option<(T, Trace)> {
-    let mut conn = AnyConnection::Postgres(conn);
-    let result = catch_unwind(AssertUnwindSafe(|| f(&mut conn))).ok()?;
-    let AnyConnection::Postgres(conn) = conn else { return None };
-    Some((result, conn.into_trace()?))
 }

@@ -13,12 +13,16 @@ use crate::engine::deadline::{Abandoned, Deadline};
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
 use crate::engine::pool::Pool;
+use crate::engine::postgres::Access;
 use crate::engine::stats::Counters;
 
-/// A transaction on PostgreSQL that sees one snapshot and cannot write.
-const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-/// A transaction on PostgreSQL that writes.
-const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
+/// Begins a transaction on PostgreSQL; one that only reads sees one snapshot.
+const fn begin_of(access: Access) -> &'static str {
+    match access {
+        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        Access::Write => "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE",
+    }
+}
 
 /// Runs one read, in a transaction of its own, on a pooled connection or a new one.
 pub(crate) fn read_on<T, E: From<StoreError>>(
@@ -26,7 +30,7 @@ pub(crate) fn read_on<T, E: From<StoreError>>(
     deadline: &Deadline,
     f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut conn = take(pool, |conn| begin(conn, BEGIN_READ, deadline))?;
+    let mut conn = take(pool, |conn| begin(conn, Access::Read, deadline))?;
     let result = f(&mut conn);
     finish(&mut conn);
     pool.give_back(conn);
@@ -44,7 +48,7 @@ pub(crate) fn read_on_idle<T, E, F>(
 where
     F: FnOnce(&mut AnyConnection) -> Result<T, E>,
 {
-    if begin(&mut idle, BEGIN_READ, deadline).is_err() {
+    if begin(&mut idle, Access::Read, deadline).is_err() {
         return Err(f);
     }
     let result = f(&mut idle);
@@ -74,9 +78,9 @@ fn take(
 
 /// Begins a transaction, on SQLite one that reads. There the statement is prepared once: parsing `BEGIN` takes
 /// as long as finding a row.
-fn begin(conn: &mut AnyConnection, on_postgres: &str, deadline: &Deadline) -> QueryResult<()> {
+fn begin(conn: &mut AnyConnection, access: Access, deadline: &Deadline) -> QueryResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
-        return conn.begin(deadline.begin(on_postgres), deadline.from_now());
+        return conn.begin(deadline.begin(begin_of(access)), access, deadline.from_now());
     }
     fixed!(sql_query("BEGIN")).execute(conn)?;
     match sqlite_status(conn) {
@@ -125,7 +129,7 @@ where
 {
     let mut attempt = 0;
     loop {
-        let mut conn = take(pool, |conn| begin(conn, BEGIN_WRITE, deadline))?;
+        let mut conn = take(pool, |conn| begin(conn, Access::Write, deadline))?;
         let result = f(&mut conn);
         let (result, contended) = end_write(&mut conn, result, abandoned);
         pool.give_back(conn);

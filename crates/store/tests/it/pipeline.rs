@@ -290,7 +290,8 @@ fn an_error_of_the_commit_itself() {
     }
 }
 
-/// More than any buffer on the way holds, in both directions.
+/// More than any buffer on the way holds, in both directions, with TLS and without: what the TLS library holds back
+/// does not show at the socket.
 #[test]
 fn large_values_pass() {
     #[derive(QueryableByName)]
@@ -299,17 +300,27 @@ fn large_values_pass() {
         text: String,
     }
     let Some(database) = TestDatabase::postgres() else { return };
+    let DatabaseUrl::Postgres(plain) = database.url() else { panic!("not a PostgreSQL database") };
+    let mut tls = url::Url::parse(plain).unwrap();
+    tls.query_pairs_mut().append_pair("sslmode", "require");
     runtime().block_on(async {
-        let store = small_store(database.url(), options().timeout).await;
-        let sent = "0123456789abcdef".repeat(2 << 20);
-        let text = sent.clone();
-        let read = store.read(move |c| {
-            let echo = sql_query("SELECT $1 AS text UNION ALL SELECT $1").bind::<Text, _>(text);
-            Ok::<_, StoreError>(echo.load::<Large>(c)?)
-        });
-        let read = read.await.unwrap();
-        assert!(read.len() == 2 && read.iter().all(|large| large.text == sent));
-        store.close().await;
+        for url in [database.url().clone(), DatabaseUrl::Postgres(tls.into())] {
+            let few = StoreOptions { postgres_connections: 4, ..options() };
+            let store = match Store::open(&url, few).await {
+                Ok(store) => store,
+                Err(error) if error.to_string().contains("server does not support SSL") => continue,
+                Err(error) => panic!("{error}"),
+            };
+            let sent = "0123456789abcdef".repeat(2 << 20);
+            let text = sent.clone();
+            let read = store.read(move |c| {
+                let echo = sql_query("SELECT $1 AS text UNION ALL SELECT $1").bind::<Text, _>(text);
+                Ok::<_, StoreError>(echo.load::<Large>(c)?)
+            });
+            let read = read.await.unwrap();
+            assert!(read.len() == 2 && read.iter().all(|large| large.text == sent));
+            store.close().await;
+        }
     });
 }
 
@@ -505,6 +516,45 @@ fn nobody_blocks_an_async_worker() {
         assert!(elsewhere < Duration::from_secs(1), "{elsewhere:?}");
         for error in [found.unwrap_err(), was_read.unwrap_err(), added.unwrap_err()] {
             assert!(error.is_retryable(), "{error:?}");
+        }
+        store.close().await;
+    });
+}
+
+/// What goes along with a commit is refused where there is none, instead of being lost.
+#[test]
+fn a_read_refuses_rows() {
+    on_each(|world| async move {
+        let (client, _) = world.client_and_session().await;
+        let row = par_request(&client);
+        let (first, second) = (row.clone(), row);
+        let read = world.store.read(move |c| par::insert_par_request(c, &first)).await;
+        let found = world.store.find(move |c| par::insert_par_request(c, &second)).await;
+        assert!(read.is_err() && found.is_err(), "{}: {read:?} {found:?}", world.kind);
+    });
+}
+
+/// A look-up that meets a locked table waits for it alone.
+#[test]
+fn a_locked_table_holds_up_its_own_readers() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    runtime().block_on(async {
+        let store = database.store().await;
+        let locked = database.locked();
+        let waiting = (0..4).map(|_| {
+            let (store, row) = (store.clone(), client());
+            tokio::spawn(async move {
+                store.find(move |c| clients::find_client(c, &row.tenant_id, &row.client_id)).await
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        for number in 0..20 {
+            let asked = tokio::time::timeout(Duration::from_secs(5), store.find(move |c| ask(c, number)));
+            assert_eq!(asked.await.unwrap().unwrap(), number);
+        }
+        drop(locked);
+        for found in join_all(waiting).await {
+            assert_eq!(found.unwrap().unwrap(), None);
         }
         store.close().await;
     });

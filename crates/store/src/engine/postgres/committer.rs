@@ -1,30 +1,43 @@
 //! Writes that read nothing, committed together.
 //!
 //! A committer is a thread with a connection. What waits is sent as one transaction: one round trip and one commit
-//! for all. If any of it fails, nothing is committed, and each caller's closure runs in a transaction of its own.
+//! for all. If a statement fails, nothing is committed; its job is given back, to run in a transaction of its own, and
+//! the others are sent again.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::batches::Batches;
+use super::batches::{Batches, Job};
 use super::finder::Connect;
 use super::pipeline::{Pipeline, Statement};
 use crate::engine::deadline::Abandoned;
 use crate::engine::error::StoreError;
 
-/// A connection that may write, and does not wait long for others' locks: the callers of a batch wait for each other.
+/// A connection that may write. The callers of a batch wait for each other, so none of them waits long for others'
+/// locks.
 const SETUP: &str = "SET default_transaction_read_only = off; SET lock_timeout = 50";
+/// How often a batch is sent at most, each time without the one that failed.
+const ROUNDS: u32 = 4;
 
-struct Job {
+struct Addition {
     statements: Vec<Statement>,
     abandoned: Abandoned,
     reply: oneshot::Sender<Result<bool, StoreError>>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Job for Addition {
+    /// What a caller who merely went away has asked for is done.
+    fn is_wanted(&self) -> bool {
+        !self.abandoned.is_set()
+    }
 }
 
 /// The committers of a store.
-pub(in crate::engine) struct Committers(Batches<Job>);
+pub(in crate::engine) struct Committers(Batches<Addition>);
 
 impl Committers {
     /// Starts `count` threads, each with a connection. The server has `timeout` to commit a batch.
@@ -40,7 +53,8 @@ impl Committers {
         Batches::start("causeway-committer", (0..count).map(committer)).map(Self)
     }
 
-    /// Commits statements; `false`: nothing of them is committed, and they may be tried alone.
+    /// Commits statements, in the caller's `turn`; `false`: nothing of them is committed, and they may be tried
+    /// alone.
     ///
     /// # Errors
     /// [`StoreError`] when nobody knows.
@@ -48,15 +62,16 @@ impl Committers {
         &self,
         statements: Vec<Statement>,
         abandoned: Abandoned,
+        turn: OwnedSemaphorePermit,
     ) -> Result<bool, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.0.push(Job { statements, abandoned, reply })?;
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        self.0.push(Addition { statements, abandoned, reply, _turn: turn })?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the connection was given up")))
     }
 
-    /// Refuses further work.
-    pub(in crate::engine) fn close(&self) {
-        self.0.close();
+    /// Refuses further work; the threads end when the accepted work is done.
+    pub(in crate::engine) fn close(&self) -> Vec<JoinHandle<()>> {
+        self.0.close()
     }
 }
 
@@ -67,24 +82,32 @@ struct Committer {
 }
 
 impl Committer {
-    fn run(&mut self, mut batch: Vec<Job>) {
-        // Their callers were told that they failed.
-        batch.retain(|job| !job.abandoned.is_set());
-        let done = self.commit(&batch);
-        for Job { reply, .. } in batch {
-            let _ = reply.send(done.clone());
-        }
-    }
-
-    fn commit(&mut self, batch: &[Job]) -> Result<bool, StoreError> {
+    fn run(&mut self, mut batch: Vec<Addition>) {
         // Until something is sent, a broken connection does no harm.
-        let Some(mut link) = self.ready() else { return Ok(false) };
-        let statements: Vec<_> = batch.iter().flat_map(|job| &job.statements).collect();
-        let done = link.commit_all(&statements);
+        let Some(mut link) = self.ready() else { return answer(batch, &Ok(false)) };
+        for _ in 0..ROUNDS {
+            // Those whose callers were told meanwhile that they failed. Nothing of the rest has been sent.
+            batch.retain(Addition::is_wanted);
+            let statements: Vec<_> = batch.iter().flat_map(|job| &job.statements).collect();
+            if statements.is_empty() {
+                break;
+            }
+            match link.commit_all(&statements) {
+                Ok(None) => answer(std::mem::take(&mut batch), &Ok(true)),
+                Ok(Some(failed)) => {
+                    let owner = owner_of(&batch, failed);
+                    answer(batch.drain(owner..=owner), &Ok(false));
+                }
+                Err(error) => answer(std::mem::take(&mut batch), &Err(error.into())),
+            }
+            if link.is_lost() {
+                break;
+            }
+        }
+        answer(batch, &Ok(false));
         if !link.is_lost() {
             self.link = Some(link);
         }
-        Ok(done?)
     }
 
     /// A connection that is in order: the one that is there, or a new one.
@@ -99,9 +122,30 @@ impl Committer {
                 }
             }
         }
-        let mut new = (self.connect)().ok()?;
-        new.set_deadline(until);
-        new.execute_simple(SETUP).ok()?;
-        Some(new)
+        let connected = (self.connect)().and_then(|mut new| {
+            new.set_deadline(until);
+            new.execute_simple(SETUP)?;
+            Ok(new)
+        });
+        connected
+            .inspect_err(|error| tracing::debug!(name: "store.no_connection", %error, "no connection"))
+            .ok()
     }
+}
+
+fn answer(jobs: impl IntoIterator<Item = Addition>, answer: &Result<bool, StoreError>) {
+    for Addition { reply, .. } in jobs {
+        // A caller who went away needs no answer.
+        let _ = reply.send(answer.clone());
+    }
+}
+
+/// The job that a statement of the batch belongs to.
+fn owner_of(batch: &[Addition], statement: usize) -> usize {
+    let mut end = 0;
+    let found = batch.iter().position(|job| {
+        end += job.statements.len();
+        statement < end
+    });
+    found.unwrap_or(batch.len().saturating_sub(1))
 }

@@ -40,8 +40,17 @@ pub struct PostgresConnection {
     instrumentation: DynInstrumentation,
     types: PgMetadataCache,
     is_deferring: bool,
-    /// Whether [`PostgresConnection::begin`] began one that has not ended.
-    in_transaction: bool,
+    /// Whether a transaction is open that ends with [`PostgresConnection::commit`].
+    is_writing: bool,
+}
+
+/// What a transaction may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It only reads.
+    Read,
+    /// It writes.
+    Write,
 }
 
 /// Who replies to statements.
@@ -55,9 +64,16 @@ enum Line {
 impl PostgresConnection {
     /// Connects. `setup` is run first; `keeps_statements` says whether the server's side of the connection
     /// stays the same from one transaction to the next.
-    pub(crate) fn open(uri: &str, setup: &str, keeps_statements: bool) -> Result<Self, String> {
+    /// `timeout` is for the setup; how long the server may take to accept a connection is said by the URI.
+    pub(crate) fn open(
+        uri: &str,
+        setup: &str,
+        keeps_statements: bool,
+        timeout: Duration,
+    ) -> Result<Self, String> {
         let setup = format!("{SETUP}{setup}");
-        let pipeline = Pipeline::open(uri, &setup, keeps_statements, Instant::now() + LONGEST)?;
+        let mut pipeline = Pipeline::open(uri, &setup, keeps_statements, Instant::now() + timeout)?;
+        pipeline.set_deadline(Instant::now() + LONGEST);
         Ok(Self::on(Line::Open(pipeline)))
     }
 
@@ -94,7 +110,7 @@ impl PostgresConnection {
             instrumentation: DynInstrumentation::none(),
             types: PgMetadataCache::new(),
             is_deferring: false,
-            in_transaction: false,
+            is_writing: false,
         }
     }
 
@@ -118,13 +134,14 @@ impl PostgresConnection {
     pub(crate) fn begin<'a>(
         &mut self,
         statements: impl IntoIterator<Item = &'a str>,
+        access: Access,
         until: Instant,
     ) -> QueryResult<()> {
         self.make_ready(until)?;
         for statement in statements {
             self.pipeline()?.queue_beginning(statement)?;
         }
-        self.in_transaction = true;
+        self.is_writing = access == Access::Write;
         self.deepen()
     }
 
@@ -182,7 +199,7 @@ impl PostgresConnection {
     }
 
     fn reset(&mut self) {
-        self.in_transaction = false;
+        self.is_writing = false;
         *AnsiTransactionManager::transaction_manager_status_mut(self) = TransactionManagerStatus::default();
     }
 
@@ -225,8 +242,8 @@ impl PostgresConnection {
         match &mut self.line {
             Line::Open(pipeline) => {
                 pipeline.queue(key, sql, &types, &binds.binds)?;
-                // Without a transaction there is nothing that it could go along with.
-                if self.is_deferring && self.in_transaction {
+                // Elsewhere there is nothing that it could go along with, or nobody would learn of its error.
+                if self.is_deferring && self.is_writing {
                     return Ok(None);
                 }
                 Ok(pipeline.exchange()?.map(Arc::new))
@@ -270,7 +287,7 @@ impl Connection for PostgresConnection {
     type TransactionManager = AnsiTransactionManager;
 
     fn establish(uri: &str) -> ConnectionResult<Self> {
-        Self::open(uri, "", true).map_err(ConnectionError::BadConnection)
+        Self::open(uri, "", true, LONGEST).map_err(ConnectionError::BadConnection)
     }
 
     fn execute_returning_count<T: QueryFragment<Pg> + QueryId>(&mut self, source: &T) -> QueryResult<usize> {

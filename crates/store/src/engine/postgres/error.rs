@@ -33,10 +33,15 @@ impl ServerError {
         }
     }
 
-    /// Whether the transaction lost against another one and may run again: class 40, "transaction rollback",
-    /// deadlocks included.
+    /// Whether the transaction lost against another one and may run again: a serialization failure or a deadlock.
+    /// (40003 would mean that nobody knows whether it is committed.)
     pub(super) fn is_contention(&self) -> bool {
-        self.code.starts_with("40")
+        matches!(self.code.as_str(), "40001" | "40P01")
+    }
+
+    /// Whether a lock was not to be had within `lock_timeout`.
+    pub(in crate::engine) fn is_lock_timeout(&self) -> bool {
+        self.code == "55P03"
     }
 
     /// Whether the connection must not be used again: it leads to a standby (25006), or its prepared
@@ -69,7 +74,7 @@ fn kind_of(code: &str) -> DatabaseErrorKind {
         "23514" => DatabaseErrorKind::CheckViolation,
         "23P01" => DatabaseErrorKind::ExclusionViolation,
         "25006" => DatabaseErrorKind::ReadOnlyTransaction,
-        _ if code.starts_with("40") => DatabaseErrorKind::SerializationFailure,
+        "40001" | "40P01" => DatabaseErrorKind::SerializationFailure,
         _ if code.starts_with("08") => DatabaseErrorKind::ClosedConnection,
         _ => DatabaseErrorKind::Unknown,
     }

@@ -16,7 +16,7 @@ use pq_sys::{
     PQfinish, PQflush, PQfname, PQftype, PQgetResult, PQgetisnull, PQgetlength, PQgetvalue, PQisBusy,
     PQnfields, PQntuples, PQpipelineSync, PQresultErrorField, PQresultErrorMessage, PQresultStatus,
     PQsendPrepare, PQsendQuery, PQsendQueryParams, PQsendQueryPrepared, PQsetNoticeProcessor,
-    PQsetnonblocking, PQsocket, PQstatus, PQtransactionStatus,
+    PQsetnonblocking, PQsocket, PQsslInUse, PQstatus, PQtransactionStatus,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -132,7 +132,9 @@ impl Link {
         types: &[Oid],
         values: &[Option<Vec<u8>>],
     ) -> Result<(), Lost> {
-        debug_assert_eq!(types.len(), values.len());
+        if types.len() != values.len() {
+            return Err(Lost("a parameter without a type".to_owned()));
+        }
         let arguments = Arguments::new(values);
         // SAFETY: as above, and there are as many types as values.
         let sent = unsafe {
@@ -175,7 +177,20 @@ impl Link {
                 return Err(Lost("no response from the server in time".to_owned()));
             }
             self.take_input()?;
+            self.take_decrypted()?;
         }
+    }
+
+    /// Reads what is left of a TLS record, 16 kB at most, of which libpq takes one part at a time: the socket says
+    /// nothing about it. Reading what is not there does not wait.
+    fn take_decrypted(&self) -> Result<(), Lost> {
+        // SAFETY: the connection is valid.
+        if unsafe { PQsslInUse(self.0.as_ptr()) } == 1 {
+            for _ in 0..3 {
+                self.take_input()?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads what has arrived by itself. A connection that the server has closed is noticed here.

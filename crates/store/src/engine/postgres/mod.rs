@@ -13,4 +13,5 @@ pub(in crate::engine) mod pipeline;
 pub(in crate::engine) mod replay;
 mod row;
 
+pub(crate) use connection::Access;
 pub use connection::PostgresConnection;

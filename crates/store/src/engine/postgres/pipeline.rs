@@ -8,6 +8,7 @@
 use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +18,8 @@ use diesel::result::Error as DieselError;
 use super::error::{ServerError, closed};
 use super::libpq::{Link, Lost, Reply, Status};
 
-/// Prepared statements on one connection at most. Those with lists in them differ in length.
+/// Prepared statements on one connection from which on those with a text of their own are not kept: lists in them
+/// differ in length.
 const MAX_PREPARED: usize = 512;
 /// Empty results in a row after which a link is out of step.
 const MAX_EMPTY: u32 = 4;
@@ -171,6 +173,9 @@ impl Pipeline {
         expected: Expected,
     ) -> QueryResult<()> {
         self.check_lost()?;
+        if types.len() != values.len() || u16::try_from(values.len()).is_err() {
+            return Err(DieselError::QueryBuilderError("a statement has 65,535 parameters at most".into()));
+        }
         let name = match key.as_ref() {
             Some(key) => self.name_of(key, sql, types)?,
             None => Name::Unprepared(CString::new(sql()?)?),
@@ -196,7 +201,8 @@ impl Pipeline {
                 if let Some(name) = prepared.get(key) {
                     return Ok(Name::Prepared(name.clone()));
                 }
-                if prepared.len() >= MAX_PREPARED {
+                // There are as many types as lines of code.
+                if matches!(key, Key::Text(..)) && prepared.len() >= MAX_PREPARED {
                     return Ok(Name::Unprepared(CString::new(sql()?)?));
                 }
             }
@@ -204,7 +210,11 @@ impl Pipeline {
         }
         let sql = CString::new(sql()?)?;
         self.names += 1;
-        let name = CString::new(format!("s{}", self.names))?;
+        // With a digest of the text, so that behind a pooler that was not declared, where names are mixed up, it is
+        // at worst unknown.
+        let mut digest = DefaultHasher::new();
+        (&sql, types).hash(&mut digest);
+        let name = CString::new(format!("s{}_{:016x}", self.names, digest.finish()))?;
         let sent = self.link.send_prepare(&name, &sql, types);
         self.or_close(sent)?;
         self.expected.push_back(Expected::Prepared(key.clone()));
@@ -229,12 +239,17 @@ impl Pipeline {
         Ok(last)
     }
 
-    /// Sends statements that do not depend on each other, together, and reads the reply to each. The error is the
-    /// connection's.
+    /// Sends statements that do not depend on each other, together, and reads the reply to each. The last ones are
+    /// missing if the connection is of no use any more after one before them. The error is the connection's.
     pub(super) fn ask(&mut self, statements: &[&Statement]) -> QueryResult<Vec<Answer>> {
         let mut answers = Vec::with_capacity(statements.len());
         // The server skips what stands behind a statement that failed: it is sent again.
         while let Some(left @ [_, ..]) = statements.get(answers.len()..) {
+            // One of them was an error that the connection does not survive.
+            if self.is_lost() && !answers.is_empty() {
+                break;
+            }
+            let before = answers.len();
             for Statement { key, sql, types, values } in left {
                 self.queue(key.clone(), || Ok(sql.clone()), types, values)?;
             }
@@ -246,18 +261,22 @@ impl Pipeline {
                     Outcome::Skipped => break,
                 }
             }
+            if answers.len() == before {
+                return Err(self.close(OUT_OF_STEP.to_owned()));
+            }
         }
         Ok(answers)
     }
 
-    /// Sends statements together, as one transaction; `false`: one of them failed, and nothing is committed. The
-    /// error is the connection's: nobody knows then.
-    pub(super) fn commit_all(&mut self, statements: &[&Statement]) -> QueryResult<bool> {
+    /// Sends statements together, as one transaction. `Some`: nothing is committed, because this one of them failed.
+    /// The error is the connection's: nobody knows then.
+    pub(super) fn commit_all(&mut self, statements: &[&Statement]) -> QueryResult<Option<usize>> {
         for Statement { key, sql, types, values } in statements {
             self.queue(key.clone(), || Ok(sql.clone()), types, values)?;
         }
         self.post()?;
-        Ok(self.read_exchange()?.iter().all(|outcome| matches!(outcome, Outcome::Done(_))))
+        // An error of the commit itself stands behind all of them.
+        Ok(self.read_exchange()?.iter().position(|outcome| !matches!(outcome, Outcome::Done(_))))
     }
 
     /// Sends what is queued. Its replies are read before the next statement is queued: [`Pipeline::settle`].
@@ -282,7 +301,11 @@ impl Pipeline {
         self.contended = false;
         let checked = self.link.check();
         self.or_close(checked)?;
-        if self.link.is_idle() { Ok(()) } else { Err(self.close("a transaction was left open".to_owned())) }
+        if !self.link.is_idle() {
+            return Err(self.close("a transaction was left open".to_owned()));
+        }
+        // An error among the replies may have been one that a connection does not survive.
+        self.check_lost()
     }
 
     /// Runs statements without parameters, parted by semicolons, by the simple protocol.
@@ -422,6 +445,8 @@ enum Name {
     Unprepared(CString),
 }
 
+const OUT_OF_STEP: &str = "the server's replies do not fit what was sent";
+
 fn out_of_step() -> Lost {
-    Lost("the server's replies do not fit what was sent".to_owned())
+    Lost(OUT_OF_STEP.to_owned())
 }

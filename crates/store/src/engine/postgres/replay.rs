@@ -19,25 +19,32 @@ pub(super) struct Replay {
     /// Statements whose results nobody needs; `None`: they are questions as any other.
     deferred: Option<Vec<Statement>>,
     question: Option<Statement>,
+    /// Whether more than a statement was to be executed.
+    is_refused: bool,
 }
 
 /// What a closure left behind.
 pub(in crate::engine) struct Trace {
     /// The statement that it needs the answer to.
     pub(in crate::engine) question: Option<Statement>,
-    /// The statements that it does not need an answer to.
-    pub(in crate::engine) deferred: Vec<Statement>,
+    /// The statements that it does not need an answer to; `None`: they are not all.
+    pub(in crate::engine) deferred: Option<Vec<Statement>>,
 }
 
 impl Replay {
     /// For a closure that reads.
     pub(super) fn reading(answers: Vec<Answer>) -> Self {
-        Self { answers: answers.into_iter(), deferred: None, question: None }
+        Self { answers: answers.into_iter(), deferred: None, question: None, is_refused: false }
     }
 
     /// For a closure that writes.
     pub(super) fn writing() -> Self {
-        Self { answers: Vec::new().into_iter(), deferred: Some(Vec::new()), question: None }
+        Self {
+            answers: Vec::new().into_iter(),
+            deferred: Some(Vec::new()),
+            question: None,
+            is_refused: false,
+        }
     }
 
     /// The answer to a statement, or an error with which the run is over. A statement that is deferred has none.
@@ -62,20 +69,14 @@ impl Replay {
     /// Refuses what is more than a statement: a closure that writes has a transaction of its own then, one that reads
     /// may not do it.
     pub(super) fn refuse(&mut self) -> DieselError {
-        if self.deferred.is_some() {
-            self.question.get_or_insert_with(|| Statement {
-                key: None,
-                sql: String::new(),
-                types: Vec::new(),
-                values: Vec::new(),
-            });
-        }
+        self.is_refused = true;
         DieselError::QueryBuilderError("only single statements may be executed here".into())
     }
 
     /// What the run left behind.
     pub(super) fn into_trace(self) -> Trace {
-        Trace { question: self.question, deferred: self.deferred.unwrap_or_default() }
+        let is_whole = self.question.is_none() && !self.is_refused;
+        Trace { question: self.question, deferred: self.deferred.filter(|_| is_whole) }
     }
 }
 
