@@ -89,6 +89,8 @@ pub struct Config {
     pub session_history_days: u32,
     /// The file with the operator's token; `None` = there is no `/admin`.
     pub admin_token_file: Option<PathBuf>,
+    /// The directory with definitions of providers; `None` = the built-in ones alone.
+    pub providers_dir: Option<PathBuf>,
     /// The form of log lines; `None` = pretty on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
     /// The level of log lines, where `RUST_LOG` does not say another one.
@@ -213,6 +215,7 @@ impl Config {
             session_history_count: operation.session_history_count,
             session_history_days: operation.session_history_days,
             admin_token_file: operation.admin_token_file,
+            providers_dir: operation.providers_dir,
             log_format,
             log_level: required(log_level, &table::LOG_LEVEL)?,
             exposed_files,
@@ -296,7 +299,7 @@ impl Clients {
     }
 }
 
-/// Operational settings: limits, metrics, the audit log, start and stop, the operator's token.
+/// Operational settings: limits, metrics, the audit log, start and stop, the operator's token, providers.
 struct Operation {
     sign_in_limit: Option<RateLimitValue>,
     registration_limit: Option<RateLimitValue>,
@@ -311,6 +314,7 @@ struct Operation {
     session_history_count: u32,
     session_history_days: u32,
     admin_token_file: Option<PathBuf>,
+    providers_dir: Option<PathBuf>,
 }
 
 impl Operation {
@@ -356,6 +360,8 @@ impl Operation {
         let kept_days = layers.text(&table::SESSION_HISTORY_DAYS, flag, line, parse::age)?;
         let (flag, line) = (settings.admin_token_file.take(), file.admin_token_file.take());
         let admin_token_file = layers.text(&table::ADMIN_TOKEN_FILE, flag, line, parse::readable)?;
+        let (flag, line) = (settings.providers_dir.take(), file.providers_dir.take());
+        let providers_dir = layers.text(&table::PROVIDERS_DIR, flag, line, parse::directory)?;
         Ok(Self {
             sign_in_limit,
             registration_limit,
@@ -370,6 +376,7 @@ impl Operation {
             session_history_count: kept.unwrap_or(100),
             session_history_days: kept_days.unwrap_or(30),
             admin_token_file,
+            providers_dir,
         })
     }
 }

@@ -60,6 +60,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// List, show and check the definitions of providers
+    Providers {
+        #[command(subcommand)]
+        command: ProvidersCommand,
+    },
     /// Check this deployment and report what to fix
     Doctor,
     /// Print the OpenAPI document that is served at /openapi.json
@@ -252,6 +257,23 @@ pub(crate) enum AuditCommand {
         event: Option<String>,
         #[command(flatten)]
         page: PageOptions,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ProvidersCommand {
+    /// List the providers: name, kind, origin of the definition, and what the operator has to register
+    List,
+    /// Print the definition of a provider, which may be the beginning of another one
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check definitions and print every problem with its line, key and fix
+    Check {
+        /// Files to check [default: all definitions in effect, with those of --providers-dir]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
 }
 

@@ -16,6 +16,7 @@ use causeway_flow::upstream::keeper::RENEWAL_TIMEOUT;
 use causeway_flow::{Ctx, CtxParts, UpstreamClient, UpstreamProfile};
 use causeway_outbound::budget::Budgets;
 use causeway_outbound::{HttpClient, HttpConfig};
+use causeway_providers::Catalog;
 use causeway_store::engine::migrate::{self, SchemaState};
 use causeway_store::sessions;
 use causeway_store::sessions::History;
@@ -279,6 +280,20 @@ pub(crate) fn outbound(config: &Config, issuer: &ExternalUrl) -> anyhow::Result<
         ..HttpConfig::default()
     };
     Ok(HttpClient::new(&http)?)
+}
+
+/// The providers, refused like any other setting if a definition is not valid.
+pub(crate) fn providers(config: &Config) -> Result<Catalog, ConfigError> {
+    Catalog::load(config.providers_dir.as_deref()).map_err(|error| {
+        let text = error.to_string();
+        let (first, more) = (text.lines().next().unwrap_or_default(), text.lines().count() - 1);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        ConfigError {
+            setting: "providers-dir (CAUSEWAY_PROVIDERS_DIR)".to_owned(),
+            problem: format!("{first}{more}"),
+            fix: "`causeway providers check` prints every problem".to_owned(),
+        }
+    })
 }
 
 /// Registration policy; reads the initial access token once.

@@ -52,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let telemetry = Telemetry::from_environment()?;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            compose::providers(&config)?;
             let runtime = compose::runtime()?;
             let traces = telemetry.map(|telemetry| Traces::start(&telemetry, &runtime)).transpose()?;
             let logging = logging::init(&config, traces.as_ref());
@@ -72,6 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys { command } => compose::block_on(commands::keys::run(&config, command)),
         Command::Events { command } => compose::block_on(commands::events::run(&config, command)),
         Command::Audit { command } => compose::block_on(commands::audit::run(&config, command)),
+        Command::Providers { command } => commands::providers::run(&config, command),
         Command::Doctor => compose::block_on(commands::doctor::run(&config)),
         Command::Openapi => {
             let issuer = config.external_url.as_ref().map_or("http://127.0.0.1:8080", |url| url.as_str());
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Config { command: ConfigCommand::Check } => {
+            compose::providers(&config)?;
             say!("The configuration is valid.");
             Ok(())
         }

@@ -15,7 +15,7 @@ use super::sources::rust_files;
 
 /// The crates that are checked, and the modules through which a circle is meant: all use cases run on `Ctx`, and
 /// it holds what they share.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("atproto", &[]),
     ("bench", &[]),
@@ -24,6 +24,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("flow", &["ctx", "error"]),
     ("jose", &[]),
     ("outbound", &[]),
+    ("providers", &[]),
     ("server", &[]),
     ("store", &["store", "error"]),
     ("types", &[]),

@@ -16,18 +16,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-config", &[]),
     ("causeway-jose", &["types"]),
     ("causeway-outbound", &["types", "domain"]),
+    ("causeway-providers", &["types", "domain"]),
     ("causeway-atproto", &["types", "domain", "jose", "outbound"]),
     ("causeway-store", &["types", "domain"]),
     ("causeway-flow", &["types", "domain", "jose", "outbound", "atproto", "store"]),
     ("causeway-api", &["types", "domain", "jose", "outbound", "atproto", "store", "flow"]),
     (
         "causeway-server",
-        &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api", "config"],
+        &["types", "domain", "jose", "outbound", "providers", "atproto", "store", "flow", "api", "config"],
     ),
     ("causeway-bench", &["types", "domain", "jose", "store"]),
     ("causeway-testkit", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api"]),
     ("causeway-tests", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api"]),
-    ("xtask", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api", "config"]),
+    (
+        "xtask",
+        &["types", "domain", "jose", "outbound", "providers", "atproto", "store", "flow", "api", "config"],
+    ),
 ];
 
 /// The crates without I/O.
@@ -149,6 +153,8 @@ mod tests {
             ("causeway-types", "causeway-domain"),
             ("causeway-domain", "causeway-jose"),
             ("causeway-store", "causeway-atproto"),
+            ("causeway-providers", "causeway-store"),
+            ("causeway-providers", "causeway-atproto"),
             ("causeway-atproto", "causeway-store"),
             ("causeway-outbound", "causeway-atproto"),
             ("causeway-flow", "causeway-api"),

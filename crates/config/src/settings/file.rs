@@ -53,6 +53,7 @@ pub(crate) struct FileConfig {
     pub(crate) session_history_count: Option<String>,
     pub(crate) session_history_days: Option<String>,
     pub(crate) admin_token_file: Option<String>,
+    pub(crate) providers_dir: Option<String>,
     pub(crate) log_format: Option<String>,
     pub(crate) log_level: Option<String>,
 }

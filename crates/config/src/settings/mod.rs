@@ -162,6 +162,10 @@ pub struct Settings {
     #[arg(long, global = true, value_name = "FILE")]
     pub admin_token_file: Option<String>,
 
+    /// Directory with definitions of providers, one file NAME.toml each, which add to the built-in ones or take their place
+    #[arg(long, global = true, value_name = "DIR")]
+    pub providers_dir: Option<String>,
+
     /// Form of log lines, pretty or json
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -217,6 +217,13 @@ pub(crate) fn readable(text: &str) -> Result<PathBuf, Fault> {
     read(Path::new(text)).map(|_| PathBuf::from(text))
 }
 
+/// A directory that can be listed now.
+pub(crate) fn directory(text: &str) -> Result<PathBuf, Fault> {
+    std::fs::read_dir(text).map(|_| PathBuf::from(text)).map_err(|error| {
+        Fault::new(format!("cannot list {text}: {error}"), "use the path of a readable directory")
+    })
+}
+
 /// A readable file with at least one PEM certificate.
 pub(crate) fn certificates(text: &str) -> Result<PathBuf, Fault> {
     let content = read(Path::new(text))?;

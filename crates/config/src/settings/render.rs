@@ -78,6 +78,7 @@ impl Config {
             "session-history-count" => text(&self.session_history_count),
             "session-history-days" => text(&self.session_history_days),
             "admin-token-file" => self.admin_token_file.as_ref().and_then(|path| text(&path.display())),
+            "providers-dir" => self.providers_dir.as_ref().and_then(|path| text(&path.display())),
             "log-format" => self.log_format.map(LogFormat::as_str).and_then(|format| text(&format)),
             "log-level" => text(&self.log_level),
             _ => None,

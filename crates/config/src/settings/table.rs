@@ -93,6 +93,7 @@ settings! {
     SESSION_HISTORY_COUNT = "session-history-count", "CAUSEWAY_SESSION_HISTORY_COUNT", Text, Some("100"), "";
     SESSION_HISTORY_DAYS = "session-history-days", "CAUSEWAY_SESSION_HISTORY_DAYS", Text, Some("30"), "";
     ADMIN_TOKEN_FILE = "admin-token-file", "CAUSEWAY_ADMIN_TOKEN_FILE", Text, None, "unset: no /admin";
+    PROVIDERS_DIR = "providers-dir", "CAUSEWAY_PROVIDERS_DIR", Text, None, "unset: the built-in ones";
     LOG_FORMAT = "log-format", "CAUSEWAY_LOG_FORMAT", Text, None, "`pretty` on a terminal, else `json`";
     LOG_LEVEL = "log-level", "CAUSEWAY_LOG_LEVEL", Text, Some("info"), "";
     CONFIG = "config", "CAUSEWAY_CONFIG", Text, None, "unset";

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod migrate;
+pub(crate) mod providers;
 mod reencrypt;
 pub(crate) mod sessions;
 pub(crate) mod tokens;

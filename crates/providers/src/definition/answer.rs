@@ -1,0 +1,272 @@
+//! Answers of the token endpoint.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::check::Check;
+use crate::values::pointer::JsonPointer;
+
+/// How to read the answers of the token endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The encoding.
+    pub format: AnswerFormat,
+    /// The places in the answer to a code.
+    pub code: AnswerFields,
+    /// The places in the answer to a refresh.
+    pub refresh: AnswerFields,
+    /// What separates the scopes in an answer.
+    pub scope_separator: String,
+    /// The place of the error code. An answer that has it is an error, whatever its status.
+    pub error: JsonPointer,
+    /// The place of the error's description.
+    pub error_description: JsonPointer,
+}
+
+/// The encoding of answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum AnswerFormat {
+    /// JSON.
+    #[default]
+    Json,
+    /// A form: read as an object of strings.
+    Form,
+}
+
+/// Where an answer has what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerFields {
+    /// The access token.
+    pub access_token: JsonPointer,
+    /// The refresh token.
+    pub refresh_token: JsonPointer,
+    /// The granted scope.
+    pub scope: JsonPointer,
+    /// The end of the access token.
+    pub expires: Expiry,
+    /// The end of the refresh token.
+    pub refresh_expires: Option<Expiry>,
+}
+
+/// Where an answer has the end of a token, and how it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expiry {
+    /// The place.
+    pub json: JsonPointer,
+    /// How it is written.
+    pub unit: ExpiryUnit,
+}
+
+/// How the end of a token is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum ExpiryUnit {
+    /// Seconds from now.
+    #[default]
+    Seconds,
+    /// Milliseconds from now.
+    Milliseconds,
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMilliseconds,
+    /// A date and time of ISO 8601.
+    Iso8601,
+    /// The place has a JWT, whose `exp` it is.
+    Jwt,
+}
+
+/// A further credential in the answer to a code, such as that of a bot: it belongs to a managed account and lives by
+/// itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// The place of the managed account's id.
+    pub account: JsonPointer,
+    /// The place of its name.
+    pub name: Option<JsonPointer>,
+    /// Where the answer has its tokens.
+    pub fields: AnswerFields,
+}
+
+/// `[answer]`: where the answers of the token endpoint have what.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Answer")]
+pub(crate) struct RawAnswer {
+    /// The encoding [default: json]
+    format: Option<AnswerFormat>,
+    /// The access token [default: /access_token]
+    access_token: Option<JsonPointer>,
+    /// The refresh token [default: /refresh_token]
+    refresh_token: Option<JsonPointer>,
+    /// The granted scope [default: /scope]
+    scope: Option<JsonPointer>,
+    /// What separates scopes in answers [default: as in requests]
+    scope_separator: Option<String>,
+    /// The end of the access token [default: /expires_in in seconds]
+    expires: Option<RawExpiry>,
+    /// The end of the refresh token [default: unknown]
+    refresh_expires: Option<RawExpiry>,
+    /// The error code [default: /error]
+    error: Option<JsonPointer>,
+    /// The error's description [default: /error_description]
+    error_description: Option<JsonPointer>,
+    /// Where the answer to a refresh differs from that to a code
+    refresh: Option<RawAnswerFields>,
+}
+
+/// Places in an answer.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "AnswerFields")]
+pub(crate) struct RawAnswerFields {
+    /// The access token
+    access_token: Option<JsonPointer>,
+    /// The refresh token
+    refresh_token: Option<JsonPointer>,
+    /// The granted scope
+    scope: Option<JsonPointer>,
+    /// The end of the access token
+    expires: Option<RawExpiry>,
+    /// The end of the refresh token
+    refresh_expires: Option<RawExpiry>,
+}
+
+/// The end of a token.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Expiry")]
+pub(crate) struct RawExpiry {
+    /// The place
+    #[schemars(required)]
+    json: Option<JsonPointer>,
+    /// How it is written [default: seconds]
+    unit: Option<ExpiryUnit>,
+}
+
+/// `[[credentials]]`: a further credential in the answer to a code, such as that of a bot.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Credential")]
+pub(crate) struct RawCredential {
+    /// The id of the managed account
+    #[schemars(required)]
+    account: Option<JsonPointer>,
+    /// Its name
+    name: Option<JsonPointer>,
+    /// Its access token
+    #[schemars(required)]
+    access_token: Option<JsonPointer>,
+    /// Its refresh token
+    refresh_token: Option<JsonPointer>,
+    /// Its granted scope
+    scope: Option<JsonPointer>,
+    /// The end of its access token
+    expires: Option<RawExpiry>,
+    /// The end of its refresh token
+    refresh_expires: Option<RawExpiry>,
+}
+
+impl RawAnswer {
+    pub(crate) fn check(self, request_separator: &str, check: &mut Check<'_, '_>) -> Option<Answer> {
+        let standard = AnswerFields {
+            access_token: JsonPointer::member("access_token"),
+            refresh_token: JsonPointer::member("refresh_token"),
+            scope: JsonPointer::member("scope"),
+            expires: Expiry { json: JsonPointer::member("expires_in"), unit: ExpiryUnit::Seconds },
+            refresh_expires: None,
+        };
+        let code = RawAnswerFields {
+            access_token: self.access_token,
+            refresh_token: self.refresh_token,
+            scope: self.scope,
+            expires: self.expires,
+            refresh_expires: self.refresh_expires,
+        };
+        let code = code.check("answer", &standard, check);
+        let refresh = match (self.refresh, &code) {
+            (Some(raw), Some(code)) => raw.check("answer.refresh", code, check),
+            (Some(raw), None) => raw.check("answer.refresh", &standard, check),
+            (None, code) => code.clone(),
+        };
+        Some(Answer {
+            format: self.format.unwrap_or_default(),
+            code: code?,
+            refresh: refresh?,
+            scope_separator: self.scope_separator.unwrap_or_else(|| request_separator.to_owned()),
+            error: self.error.unwrap_or_else(|| JsonPointer::member("error")),
+            error_description: self.error_description.unwrap_or_else(|| JsonPointer::member("error_description")),
+        })
+    }
+}
+
+impl RawAnswerFields {
+    /// The places; those that are not named are as in `others`.
+    fn check(self, key: &str, others: &AnswerFields, check: &mut Check<'_, '_>) -> Option<AnswerFields> {
+        let expires = match self.expires {
+            Some(raw) => raw.check(&format!("{key}.expires"), check),
+            None => Some(others.expires.clone()),
+        };
+        let refresh_expires = match self.refresh_expires {
+            Some(raw) => raw.check(&format!("{key}.refresh_expires"), check).map(Some),
+            None => Some(others.refresh_expires.clone()),
+        };
+        Some(AnswerFields {
+            access_token: self.access_token.unwrap_or_else(|| others.access_token.clone()),
+            refresh_token: self.refresh_token.unwrap_or_else(|| others.refresh_token.clone()),
+            scope: self.scope.unwrap_or_else(|| others.scope.clone()),
+            expires: expires?,
+            refresh_expires: refresh_expires?,
+        })
+    }
+}
+
+impl RawExpiry {
+    fn check(self, key: &str, check: &mut Check<'_, '_>) -> Option<Expiry> {
+        let fix = "name the place, such as json = \"/expires_at\"";
+        let json = check.required(&format!("{key}.json"), self.json, fix)?;
+        Some(Expiry { json, unit: self.unit.unwrap_or_default() })
+    }
+}
+
+/// Checks `[[credentials]]`. Their places that are not named are those of the user's credential, except for its tokens.
+pub(crate) fn credentials(
+    raw: Vec<RawCredential>,
+    user: &AnswerFields,
+    check: &mut Check<'_, '_>,
+) -> Option<Vec<Credential>> {
+    let checked: Vec<_> = raw
+        .into_iter()
+        .enumerate()
+        .map(|(index, raw)| raw.check(&format!("credentials[{index}]"), user, check))
+        .collect();
+    checked.into_iter().collect()
+}
+
+impl RawCredential {
+    fn check(self, key: &str, user: &AnswerFields, check: &mut Check<'_, '_>) -> Option<Credential> {
+        let account = check.required(
+            &format!("{key}.account"),
+            self.account,
+            "name the place of the managed account's id, such as account = \"/bot_user_id\"",
+        );
+        let fix = "name the place of its token, such as access_token = \"/access_token\"";
+        if check.required(&format!("{key}.access_token"), self.access_token.as_ref(), fix)
+            == Some(&user.access_token)
+        {
+            let problem = "is the token of the user, too";
+            check.report(&format!("{key}.access_token"), problem, "name another place, or set answer.access_token");
+        }
+        let fields = RawAnswerFields {
+            access_token: self.access_token,
+            refresh_token: self.refresh_token,
+            scope: self.scope,
+            expires: self.expires,
+            refresh_expires: self.refresh_expires,
+        };
+        Some(Credential { fields: fields.check(key, user, check)?, account: account?, name: self.name })
+    }
+}

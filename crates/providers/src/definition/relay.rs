@@ -1,0 +1,231 @@
+//! Which calls are relayed, and how.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::request::headers;
+use super::rule::{RawRule, Rule, WaitRule, rules, wait_rules};
+use crate::check::{Check, Step};
+use crate::values::http::HeaderName;
+use crate::values::path::PathTemplate;
+use crate::values::pointer::{JsonPointer, JsonPointerPattern};
+use crate::values::template::Template;
+use crate::values::text::Text as _;
+use crate::values::url_template::OriginTemplate;
+
+/// Which calls are relayed, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relay {
+    /// The origins that may be called; the first is the default. There is at least one.
+    pub origins: Vec<OriginTemplate>,
+    /// The beginnings of paths that may be called; empty: every path.
+    pub prefixes: Vec<PathTemplate>,
+    /// The beginnings of paths that may not.
+    pub deny: Vec<PathTemplate>,
+    /// Members of answers that are credentials: they are taken out.
+    pub strip: Vec<JsonPointerPattern>,
+    /// Addresses in answers that contain credentials: those parameters are taken out.
+    pub strip_urls: Vec<StripUrl>,
+    /// Headers of the caller that pass, beside the usual ones.
+    pub request_headers: Vec<HeaderName>,
+    /// Headers of the answer that pass, beside the usual ones.
+    pub response_headers: Vec<HeaderName>,
+    /// Headers of every call.
+    pub set_headers: BTreeMap<HeaderName, Template>,
+    /// Where the credential goes.
+    pub inject: Inject,
+    /// Answers that refuse the credential.
+    pub refused: Vec<Rule>,
+    /// Answers by which the user has to do something at the provider; the credential stays.
+    pub action_required: Vec<Rule>,
+    /// Answers that ask to wait.
+    pub wait: Vec<WaitRule>,
+    /// Whether a segment of a path may contain `%2F`.
+    pub encoded_slash: bool,
+}
+
+/// Where the credential goes. There is at least one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inject {
+    /// Headers.
+    pub header: BTreeMap<HeaderName, Template>,
+    /// Parameters of the address.
+    pub query: BTreeMap<String, Template>,
+}
+
+/// An address in answers that contains credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StripUrl {
+    /// Its place.
+    pub json: JsonPointer,
+    /// The parameters to take out.
+    pub parameters: Vec<String>,
+}
+
+/// `[relay]`: which calls are relayed, and how.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Relay")]
+pub(crate) struct RawRelay {
+    /// The origins that may be called; the first is the default
+    #[schemars(length(min = 1))]
+    origins: Vec<OriginTemplate>,
+    /// The beginnings of paths that may be called, up to the end of a segment [default: every path]
+    prefixes: Vec<PathTemplate>,
+    /// The beginnings of paths that may not be called; the definition's own endpoints never may
+    deny: Vec<PathTemplate>,
+    /// Members of answers that are credentials, as JSON pointers in which * stands for every item: they are taken out
+    strip: Vec<JsonPointerPattern>,
+    /// Addresses in answers whose parameters contain credentials: those are taken out
+    strip_urls: Vec<RawStripUrl>,
+    /// Headers of the caller that pass, beside the usual ones
+    request_headers: Vec<HeaderName>,
+    /// Headers of the answer that pass, beside the usual ones
+    response_headers: Vec<HeaderName>,
+    /// Headers of every call
+    set_headers: BTreeMap<HeaderName, Template>,
+    /// Where the credential goes [default: Authorization: Bearer {token}]
+    inject: Option<RawInject>,
+    /// Answers that refuse the credential
+    refused: Vec<RawRule>,
+    /// Answers by which the user has to do something at the provider; the credential stays
+    action_required: Vec<RawRule>,
+    /// Answers that ask to wait
+    wait: Vec<RawRule>,
+    /// Whether a segment of a path may contain %2F [default: false]
+    encoded_slash: Option<bool>,
+}
+
+/// Where the credential goes.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Inject")]
+pub(crate) struct RawInject {
+    /// Headers; fields: token, account, client_id, or the fields of a key
+    header: BTreeMap<HeaderName, Template>,
+    /// Parameters of the address; the same fields
+    query: BTreeMap<String, Template>,
+}
+
+/// An address in answers that contains credentials.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "StripUrl")]
+pub(crate) struct RawStripUrl {
+    /// Its place
+    #[schemars(required)]
+    json: Option<JsonPointer>,
+    /// The parameters to take out
+    #[schemars(required)]
+    parameters: Vec<String>,
+}
+
+/// What the templates of a relay may use.
+pub(crate) struct RelayFields<'a> {
+    /// The fields that are credentials: one of them has to be injected.
+    pub(crate) credentials: &'a [&'a str],
+    /// Further fields.
+    pub(crate) others: &'a [&'a str],
+}
+
+const AUTHORIZATION: &str = "Authorization";
+
+impl RawRelay {
+    /// Whether it says where the credential goes.
+    pub(crate) fn has_inject(&self) -> bool {
+        self.inject.is_some()
+    }
+
+    pub(crate) fn check(self, fields: &RelayFields<'_>, check: &mut Check<'_, '_>) -> Option<Relay> {
+        let own: Vec<&str> = fields.credentials.iter().chain(fields.others).copied().collect();
+        if self.origins.is_empty() {
+            let fix = "name the origins that may be called, such as origins = [\"https://api.example.com\"]";
+            check.report("relay.origins", "is missing", fix);
+        }
+        for (index, origin) in self.origins.iter().enumerate() {
+            check.url(&format!("relay.origins[{index}]"), origin.url(), Step::Later);
+        }
+        for (name, paths) in [("prefixes", &self.prefixes), ("deny", &self.deny)] {
+            for (index, path) in paths.iter().enumerate() {
+                check.template(&format!("relay.{name}[{index}]"), path.template(), Step::Later, fields.others);
+            }
+        }
+        headers("relay.set_headers", &self.set_headers, Step::Later, fields.others, check);
+        let inject = self.inject.map_or_else(|| Inject::bearer(fields), |raw| raw.check(fields, &own, check));
+        let set = self.set_headers.keys().chain(inject.iter().flat_map(|inject| inject.header.keys()));
+        let set: Vec<&HeaderName> = set.collect();
+        for (index, name) in self.request_headers.iter().enumerate() {
+            if name.is(AUTHORIZATION) || set.iter().any(|set| set.is(name.as_str())) {
+                let problem = format!("{name} of the caller would replace the one that is set here");
+                check.report(&format!("relay.request_headers[{index}]"), problem, "remove it");
+            }
+        }
+        if let Some(name) = self.set_headers.keys().find(|name| name.is(AUTHORIZATION)) {
+            let fix = "use relay.inject for credentials";
+            check.report(&format!("relay.set_headers.{name}"), format!("{name} carries a credential"), fix);
+        }
+        let strip_urls: Vec<_> =
+            self.strip_urls.into_iter().enumerate().map(|(index, raw)| raw.check(index, check)).collect();
+        let strip_urls: Option<Vec<_>> = strip_urls.into_iter().collect();
+        let refused = rules("relay.refused", self.refused, check);
+        let action_required = rules("relay.action_required", self.action_required, check);
+        let wait = wait_rules("relay.wait", self.wait, check);
+        Some(Relay {
+            origins: self.origins,
+            prefixes: self.prefixes,
+            deny: self.deny,
+            strip: self.strip,
+            strip_urls: strip_urls?,
+            request_headers: self.request_headers,
+            response_headers: self.response_headers,
+            set_headers: self.set_headers,
+            inject: inject?,
+            refused: refused?,
+            action_required: action_required?,
+            wait: wait?,
+            encoded_slash: self.encoded_slash.unwrap_or_default(),
+        })
+    }
+}
+
+impl Inject {
+    /// RFC 6750 section 2.1, where there is one credential; `None` where it has to be said.
+    fn bearer(fields: &RelayFields<'_>) -> Option<Self> {
+        let [credential] = fields.credentials else { return None };
+        let name = HeaderName::parse(AUTHORIZATION).ok()?;
+        let value = Template::parse(&format!("Bearer {{{credential}}}")).ok()?;
+        Some(Self { header: BTreeMap::from([(name, value)]), query: BTreeMap::new() })
+    }
+}
+
+impl RawInject {
+    fn check(self, fields: &RelayFields<'_>, own: &[&str], check: &mut Check<'_, '_>) -> Option<Inject> {
+        headers("relay.inject.header", &self.header, Step::Later, own, check);
+        for (name, template) in &self.query {
+            check.template(&format!("relay.inject.query.{name}"), template, Step::Later, own);
+        }
+        let used = self.header.values().chain(self.query.values()).flat_map(Template::fields);
+        let is_credential = |name: &str| fields.credentials.contains(&name);
+        if !used.into_iter().any(|name| is_credential(name.as_str())) {
+            let fix = format!("use {{{}}} in a header or parameter", fields.credentials.join("} or {"));
+            check.report("relay.inject", "does not contain the credential", fix);
+            return None;
+        }
+        Some(Inject { header: self.header, query: self.query })
+    }
+}
+
+impl RawStripUrl {
+    fn check(self, index: usize, check: &mut Check<'_, '_>) -> Option<StripUrl> {
+        let key = format!("relay.strip_urls[{index}]");
+        let fix = "name its place, such as json = \"/paging/next\"";
+        let json = check.required(&format!("{key}.json"), self.json, fix);
+        if self.parameters.is_empty() {
+            let fix = "name the parameters to take out, such as parameters = [\"access_token\"]";
+            check.report(&format!("{key}.parameters"), "is missing", fix);
+        }
+        Some(StripUrl { json: json?, parameters: self.parameters })
+    }
+}

@@ -1,0 +1,43 @@
+//! What the messages of deserializers mean for who wrote the file.
+
+use crate::error::Fault;
+use crate::nearest::suggest;
+
+/// The fault behind a message: ours, or one of those that derived implementations write (`serde::de::Error`).
+pub(super) fn fault(message: &str) -> Fault {
+    if let Some(fault) = Fault::from_message(message) {
+        return fault;
+    }
+    // Names stand in backticks: first the unknown one, then those that are known.
+    let mut names = message.split('`').skip(1).step_by(2);
+    let first = names.next().unwrap_or_default();
+    let known: Vec<&str> = names.collect();
+    if message.starts_with("unknown field") {
+        return Fault::new("is no key of a definition here", suggest(first, known));
+    }
+    if message.starts_with("unknown variant") {
+        return Fault::new(format!("{first:?} is no value of this key"), suggest(first, known));
+    }
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let found = found.replace('`', "");
+        return Fault::new(format!("is {found} where {expected} is expected"), format!("write {expected}"));
+    }
+    Fault::new(message.replace('\n', ", "), "see the page \"Add a provider\" of the documentation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fault;
+
+    #[test]
+    fn messages_of_deserializers_become_advice() {
+        let unknown = fault("unknown field `polcy`, expected `policy` or `grace`");
+        assert_eq!(unknown.fix, "did you mean policy?");
+        let variant = fault("unknown variant `forms`, expected one of `form`, `json`, `query`");
+        assert_eq!((&*variant.problem, &*variant.fix), ("\"forms\" is no value of this key", "did you mean form?"));
+        let kind = fault("invalid type: integer `5`, expected a string");
+        assert_eq!(kind.problem, "is integer 5 where a string is expected");
+    }
+}
