@@ -75,6 +75,7 @@ mod journeys {
     mod doctor;
     mod graphql;
     mod metrics;
+    mod providers;
     mod relay;
     mod rolling_upgrade;
     mod rust_client;

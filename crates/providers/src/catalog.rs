@@ -73,9 +73,9 @@ impl Catalog {
         let mut catalog = Self::default();
         let mut files = Vec::new();
         for (name, text) in BUILT_IN {
-            let parsed = ProviderName::parse(name).map_err(|fault| refused(name, fault)).and_then(|name| {
-                Provider::parse(name, Source::BuiltIn, (*text).to_owned())
-            });
+            let parsed = ProviderName::parse(name)
+                .map_err(|fault| refused(name, fault))
+                .and_then(|name| Provider::parse(name, Source::BuiltIn, (*text).to_owned()));
             catalog.add(parsed, &mut files);
         }
         for path in directory.map(definitions).transpose()?.unwrap_or_default() {
@@ -113,7 +113,10 @@ impl Provider {
         let file = path.display().to_string();
         let name = ProviderName::of_file(path).map_err(|fault| refused(&file, fault))?;
         let text = fs::read_to_string(path).map_err(|error| {
-            refused(&file, Fault::new(format!("cannot be read: {error}"), "name a readable file of UTF-8 text"))
+            refused(
+                &file,
+                Fault::new(format!("cannot be read: {error}"), "name a readable file of UTF-8 text"),
+            )
         })?;
         Self::parse(name, Source::File(path.to_owned()), text)
     }

@@ -106,10 +106,9 @@ impl<'a, 'd> Check<'a, 'd> {
         let Some((name, part)) = url.authority() else { return };
         let kind = self.fields.iter().find(|field| field.name == *name).map(|field| field.kind);
         let (fits, fix) = match part {
-            Authority::Host => (
-                kind == Some(FieldKind::Host),
-                "give the parameter allowed_suffix or type = \"host\"",
-            ),
+            Authority::Host => {
+                (kind == Some(FieldKind::Host), "give the parameter allowed_suffix or type = \"host\"")
+            }
             Authority::Origin => (
                 kind == Some(FieldKind::Address),
                 "give the parameter type = \"url\", or the capture allow = [\"*.example.com\"]",
@@ -129,7 +128,7 @@ impl<'a, 'd> Check<'a, 'd> {
             let known: Vec<&str> =
                 usable.map(|field| field.name.as_str()).chain(own.iter().copied()).collect();
             let fix = if known.is_empty() {
-                "no field is known here: declare it under parameters, or write the value".to_owned()
+                "declare it under parameters, or write the value".to_owned()
             } else {
                 suggest(name.as_str(), known)
             };

@@ -42,7 +42,9 @@ pub use definition::key::{Key, KeyField, Verification};
 pub use definition::kind::{Kind, KindName};
 pub use definition::lifetime::Lifetime;
 pub use definition::mcp::Mcp;
-pub use definition::oauth::{Accounts, Discovery, Endpoints, Extras, OauthClient, Oauth2, Oidc, Pkce, Scopes};
+pub use definition::oauth::{
+    Accounts, Discovery, Endpoints, Extras, Oauth2, OauthClient, Oidc, Pkce, Scopes,
+};
 pub use definition::parameter::{Parameter, ParameterValue};
 pub use definition::refresh::{Refresh, RefreshRequest, Renewal, Rotation, TokenErrors};
 pub use definition::registration::Registration;

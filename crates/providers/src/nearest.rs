@@ -8,13 +8,16 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// A fix for an unknown name: the nearest known one, or all of them.
 pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match nearest(name, known.clone()) {
-        Some(found) => format!("did you mean {found}?"),
-        None => {
-            let known: Vec<&str> = known.into_iter().collect();
-            format!("use one of: {}", known.join(", "))
-        }
+    if let Some(found) = nearest(name, known.clone()) {
+        return did_you_mean(found);
     }
+    let known: Vec<&str> = known.into_iter().collect();
+    format!("use one of: {}", known.join(", "))
+}
+
+/// The fix for a misspelled name.
+pub(crate) fn did_you_mean(name: &str) -> String {
+    format!("did you mean {name}?")
 }
 
 /// Levenshtein distance, by characters.

@@ -36,7 +36,7 @@ fn renewal(kind: &Kind) -> String {
     match (kind, kind.refresh()) {
         (_, Some(refresh)) => refresh.renewal.to_string(),
         (Kind::Key(_), None) => "not needed".to_owned(),
-        (_, None) => "none: users connect again".to_owned(),
+        (_, None) => "none".to_owned(),
     }
 }
 
@@ -71,5 +71,6 @@ directory of `--providers-dir` takes its place: see [Add a provider](../provider
 ";
 
 const NOTES: &str = "
-The redirect URI of an app that you register is `https://YOUR-ISSUER/connect/NAME/callback`.
+Where the last column says `client_id`, you register an app at the provider. For the others nothing is registered by hand.
+This version of Causeway reads and checks definitions; it does not connect users to these providers yet.
 ";

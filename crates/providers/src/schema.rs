@@ -28,7 +28,8 @@ pub fn json_schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with_transform(WithoutNull);
     let mut schema = Value::from(settings.into_generator().into_root_schema_for::<RawDefinition>());
     schema["title"] = json!("Causeway provider definition");
-    schema["description"] = json!("A provider that users connect to: NAME.toml in the directory of --providers-dir.");
+    schema["description"] =
+        json!("A provider that users connect to: NAME.toml in the directory of --providers-dir.");
     schema
 }
 

@@ -87,7 +87,7 @@ pub struct Cursor {
 
 /// `[identity]`: where the account of the user is named.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Identity")]
 pub(crate) struct RawIdentity {
     /// Where it is named [default: url if there is one, else id_token for oidc]
@@ -95,6 +95,7 @@ pub(crate) struct RawIdentity {
     /// from = "url": the address, which is asked with the new access token; fields: token, client_id
     url: Option<UrlTemplate>,
     /// from = "url": further headers; fields: token, client_id
+    #[serde(default)]
     headers: BTreeMap<HeaderName, Template>,
     /// The id of the account; not with from = "id_token", whose sub it is
     subject: Option<JsonPointer>,
@@ -114,13 +115,14 @@ enum RawFrom {
 
 /// `[[managed_accounts]]`: a list of accounts that the user's account manages.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "ManagedAccounts")]
 pub(crate) struct RawManagedAccounts {
     /// The address of the list; fields: token, client_id
     #[schemars(required)]
     url: Option<UrlTemplate>,
     /// Further headers; fields: token, client_id
+    #[serde(default)]
     headers: BTreeMap<HeaderName, Template>,
     /// The list of accounts in the answer, or several, with * for every item; left out: the answer is the list
     items: Option<JsonPointerPattern>,
@@ -142,7 +144,7 @@ pub(crate) struct RawManagedAccounts {
 
 /// The value that asks for the next page.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Cursor")]
 pub(crate) struct RawCursor {
     /// Its place in the answer
@@ -171,7 +173,11 @@ impl RawIdentity {
         headers("identity.headers", &self.headers, Step::Later, &FIELDS, check);
         if from == RawFrom::IdToken {
             if !id_token {
-                check.report("identity.from", "an oauth2 provider issues no ID token", "use url, or kind = \"oidc\"");
+                check.report(
+                    "identity.from",
+                    "an oauth2 provider issues no ID token",
+                    "use url, or kind = \"oidc\"",
+                );
             }
             let with = "where the account is not that of the ID token";
             check.only_with("identity.subject", self.subject.as_ref(), false, with);
@@ -188,13 +194,17 @@ impl RawIdentity {
         if from == RawFrom::TokenAnswer {
             return Some(Identity::TokenAnswer { subject: subject?, name: self.name });
         }
-        let fix = "name the address that tells whose token it is, or write from = \"token_answer\" or \"none\"";
+        let fix =
+            "name the address that tells whose token it is, or write from = \"token_answer\" or \"none\"";
         let url = check.required("identity.url", self.url, fix);
         Some(Identity::Url { url: url?, headers: self.headers, subject: subject?, name: self.name })
     }
 }
 
-pub(crate) fn managed(raw: Vec<RawManagedAccounts>, check: &mut Check<'_, '_>) -> Option<Vec<ManagedAccounts>> {
+pub(crate) fn managed(
+    raw: Vec<RawManagedAccounts>,
+    check: &mut Check<'_, '_>,
+) -> Option<Vec<ManagedAccounts>> {
     let checked: Vec<_> = raw
         .into_iter()
         .enumerate()
@@ -235,7 +245,8 @@ impl RawManagedAccounts {
 
 impl RawCursor {
     fn check(self, key: &str, check: &mut Check<'_, '_>) -> Option<Cursor> {
-        let json = check.required(&format!("{key}.json"), self.json, "name its place, such as json = \"/next\"");
+        let json =
+            check.required(&format!("{key}.json"), self.json, "name its place, such as json = \"/next\"");
         let fix = "name the parameter of the next request, such as parameter = \"cursor\"";
         let parameter = check.required(&format!("{key}.parameter"), self.parameter, fix);
         Some(Cursor { json: json?, parameter: parameter? })

@@ -93,7 +93,7 @@ pub struct Credential {
 
 /// `[answer]`: where the answers of the token endpoint have what.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Answer")]
 pub(crate) struct RawAnswer {
     /// The encoding [default: json]
@@ -120,7 +120,7 @@ pub(crate) struct RawAnswer {
 
 /// Places in an answer.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "AnswerFields")]
 pub(crate) struct RawAnswerFields {
     /// The access token
@@ -137,7 +137,7 @@ pub(crate) struct RawAnswerFields {
 
 /// The end of a token.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Expiry")]
 pub(crate) struct RawExpiry {
     /// The place
@@ -149,7 +149,7 @@ pub(crate) struct RawExpiry {
 
 /// `[[credentials]]`: a further credential in the answer to a code, such as that of a bot.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Credential")]
 pub(crate) struct RawCredential {
     /// The id of the managed account
@@ -198,7 +198,9 @@ impl RawAnswer {
             refresh: refresh?,
             scope_separator: self.scope_separator.unwrap_or_else(|| request_separator.to_owned()),
             error: self.error.unwrap_or_else(|| JsonPointer::member("error")),
-            error_description: self.error_description.unwrap_or_else(|| JsonPointer::member("error_description")),
+            error_description: self
+                .error_description
+                .unwrap_or_else(|| JsonPointer::member("error_description")),
         })
     }
 }
@@ -258,7 +260,11 @@ impl RawCredential {
             == Some(&user.access_token)
         {
             let problem = "is the token of the user, too";
-            check.report(&format!("{key}.access_token"), problem, "name another place, or set answer.access_token");
+            check.report(
+                &format!("{key}.access_token"),
+                problem,
+                "name another place, or set answer.access_token",
+            );
         }
         let fields = RawAnswerFields {
             access_token: self.access_token,

@@ -33,7 +33,7 @@ pub enum CaptureSource {
 
 /// `[capture.NAME]`: a value from an answer that later addresses and headers contain as `{NAME}`.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Capture")]
 pub(crate) struct RawCapture {
     /// The place in the answer of the token endpoint
@@ -41,6 +41,7 @@ pub(crate) struct RawCapture {
     /// The parameter of the callback
     callback: Option<String>,
     /// The hosts that the value may name if it is an https address; left out: it is one segment of a path
+    #[serde(default)]
     allow: Vec<HostPattern>,
 }
 

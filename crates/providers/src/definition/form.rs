@@ -117,7 +117,7 @@ pub struct FormRefresh {
 
 /// A website that knows cookies and a sign-in form.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawForm {
     /// The name that users see
     #[schemars(required)]
@@ -125,10 +125,12 @@ pub(crate) struct RawForm {
     /// The page of the provider that the definition was written from
     documentation: Option<String>,
     /// What users enter before they connect
+    #[serde(default)]
     parameters: Vec<RawParameter>,
     #[schemars(required)]
     login: Option<RawLogin>,
     refresh: Option<RawFormRefresh>,
+    #[serde(default)]
     lifetime: RawLifetime,
     #[schemars(required)]
     relay: Option<RawRelay>,
@@ -136,44 +138,50 @@ pub(crate) struct RawForm {
 
 /// `[login]`: the sign-in.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Login")]
 pub(crate) struct RawLogin {
     /// Requests before it
+    #[serde(default)]
     prepare: Vec<RawPrepare>,
     /// Steps after it, each if the site asks for it
+    #[serde(default)]
     next: Vec<RawStep>,
     /// The address of the form
     #[schemars(required)]
     url: Option<UrlTemplate>,
     /// What users enter
     #[schemars(required)]
+    #[serde(default)]
     fields: Vec<RawFormField>,
     /// How the form is sent [default: form]
     body: Option<RequestBody>,
     /// What is sent beside the fields; fields: fingerprint and the values of prepare
+    #[serde(default)]
     values: BTreeMap<String, Template>,
     /// Further headers
+    #[serde(default)]
     headers: BTreeMap<HeaderName, Template>,
     /// The token in the answer [default: cookies alone]
     token: Option<RawPlace>,
 }
 
-/// `[[login.prepare]]`: a request before the sign-in. Further keys are values, each with where the page has it.
+/// `[[login.prepare]]`: a request before the sign-in, for its cookies and for values that the sign-in has to send.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Prepare")]
 pub(crate) struct RawPrepare {
     /// The address, which is read with GET
     #[schemars(required)]
     url: Option<UrlTemplate>,
     /// Values of the page that the sign-in has to send, by the name of their field
+    #[serde(default)]
     values: BTreeMap<FieldName, RawPlace>,
 }
 
 /// `[[login.next]]`: a further step of the sign-in.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Step")]
 pub(crate) struct RawStep {
     /// The answer by which the site asks for this step
@@ -184,12 +192,15 @@ pub(crate) struct RawStep {
     url: Option<UrlTemplate>,
     /// What users enter
     #[schemars(required)]
+    #[serde(default)]
     fields: Vec<RawFormField>,
     /// How the form is sent [default: form]
     body: Option<RequestBody>,
     /// What is sent beside the fields
+    #[serde(default)]
     values: BTreeMap<String, Template>,
     /// Further headers
+    #[serde(default)]
     headers: BTreeMap<HeaderName, Template>,
     /// The token in the answer
     token: Option<RawPlace>,
@@ -197,7 +208,7 @@ pub(crate) struct RawStep {
 
 /// What users enter.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "FormField")]
 pub(crate) struct RawFormField {
     /// The name that the site has for it
@@ -212,7 +223,7 @@ pub(crate) struct RawFormField {
 
 /// A place in an answer: `json`, or in a page the name of an `input`.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Place")]
 pub(crate) struct RawPlace {
     /// The place in a JSON document
@@ -223,13 +234,14 @@ pub(crate) struct RawPlace {
 
 /// `[refresh]` of a form: how a token is renewed.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "FormRefresh")]
 pub(crate) struct RawFormRefresh {
     /// The address
     #[schemars(required)]
     url: Option<UrlTemplate>,
     /// What is sent, as JSON; fields: token, fingerprint
+    #[serde(default)]
     body: BTreeMap<String, Template>,
     /// The new token in the answer
     #[schemars(required)]
@@ -266,7 +278,9 @@ const FIELDS: [&str; 2] = ["token", "fingerprint"];
 
 impl RestOfForm {
     pub(crate) fn check(self, check: &mut Check<'_, '_>) -> Option<Form> {
-        let login = check.required("login", self.login, "add the table, with url and fields").and_then(|it| it.check(check));
+        let login = check
+            .required("login", self.login, "add the table, with url and fields")
+            .and_then(|it| it.check(check));
         let refresh = match self.refresh {
             Some(refresh) => refresh.check(check).map(Some),
             None => Some(None),
@@ -327,7 +341,11 @@ impl RawPrepare {
                 (Some(input), None) => PrepareValue::Input(input),
                 (None, Some(json)) => PrepareValue::Json(json),
                 _ => {
-                    check.report(&key, "does not say where the page has it", "write input = \"…\" or json = \"/…\"");
+                    check.report(
+                        &key,
+                        "does not say where the page has it",
+                        "write input = \"…\" or json = \"/…\"",
+                    );
                     continue;
                 }
             };
@@ -349,7 +367,11 @@ impl RawStep {
         }
         if self.body == Some(RequestBody::Query) {
             let fix = "use form or json";
-            check.report(&format!("{key}.body"), "would put passwords into addresses, which servers log", fix);
+            check.report(
+                &format!("{key}.body"),
+                "would put passwords into addresses, which servers log",
+                fix,
+            );
         }
         for (name, template) in &self.values {
             check.template(&format!("{key}.values.{name}"), template, Step::Token, &["fingerprint"]);
@@ -405,6 +427,12 @@ impl RawFormRefresh {
             Some(rule) => rule.check("refresh.logout", check).map(Some),
             None => Some(None),
         };
-        Some(FormRefresh { url: url?, body: self.body, token: token?, logout: logout?, max_age: self.max_age })
+        Some(FormRefresh {
+            url: url?,
+            body: self.body,
+            token: token?,
+            logout: logout?,
+            max_age: self.max_age,
+        })
     }
 }

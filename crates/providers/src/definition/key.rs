@@ -61,7 +61,7 @@ pub struct Verification {
 
 /// An API with keys: users enter them, one call verifies them.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawKey {
     /// The name that users see
     #[schemars(required)]
@@ -69,12 +69,15 @@ pub(crate) struct RawKey {
     /// The page of the provider that the definition was written from
     documentation: Option<String>,
     /// What users enter before they connect, and what is not secret
+    #[serde(default)]
     parameters: Vec<RawParameter>,
     /// What users enter as their key
     #[schemars(required)]
+    #[serde(default)]
     fields: Vec<RawKeyField>,
     /// The call that tells whether a key is valid
     verify: Option<RawVerification>,
+    #[serde(default)]
     lifetime: RawLifetime,
     #[schemars(required)]
     relay: Option<RawRelay>,
@@ -82,7 +85,7 @@ pub(crate) struct RawKey {
 
 /// `[[fields]]`: an input for a part of a key.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "KeyField")]
 pub(crate) struct RawKeyField {
     /// The field of templates that it fills
@@ -99,15 +102,17 @@ pub(crate) struct RawKeyField {
 
 /// `[verify]`: the call that tells whether a key is valid, and whose it is.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Verification")]
 pub(crate) struct RawVerification {
     /// The address, which is read with GET; the key goes where it goes in every call
     #[schemars(required)]
     url: Option<UrlTemplate>,
     /// Further headers
+    #[serde(default)]
     headers: BTreeMap<HeaderName, Template>,
     /// The statuses of a valid key [default: 200]
+    #[serde(default)]
     status: Vec<Status>,
     /// The id of the account
     subject: Option<JsonPointer>,
@@ -118,8 +123,12 @@ pub(crate) struct RawVerification {
 impl RawKey {
     pub(crate) fn split(self) -> (Head, RestOfKey) {
         let (title, documentation, parameters) = (self.title, self.documentation, self.parameters);
-        let rest =
-            RestOfKey { fields: self.fields, verify: self.verify, lifetime: self.lifetime, relay: self.relay };
+        let rest = RestOfKey {
+            fields: self.fields,
+            verify: self.verify,
+            lifetime: self.lifetime,
+            relay: self.relay,
+        };
         (Head { title, documentation, parameters }, rest)
     }
 }
@@ -143,10 +152,15 @@ impl RestOfKey {
         let fields = fields.into_iter().collect::<Option<Vec<_>>>();
         let known = fields.as_deref().unwrap_or_default();
         if !known.is_empty() && !known.iter().any(|field| field.secret) {
-            check.report("fields", "contain no secret, so nothing is a key", "leave out secret = false of one");
+            check.report(
+                "fields",
+                "contain no secret, so nothing is a key",
+                "leave out secret = false of one",
+            );
         }
         let (secret, plain): (Vec<&KeyField>, Vec<&KeyField>) = known.iter().partition(|field| field.secret);
-        let names = |fields: &[&KeyField]| fields.iter().map(|field| field.name.to_string()).collect::<Vec<_>>();
+        let names =
+            |fields: &[&KeyField]| fields.iter().map(|field| field.name.to_string()).collect::<Vec<_>>();
         let (secret, plain) = (names(&secret), names(&plain));
         let secret: Vec<&str> = secret.iter().map(String::as_str).collect();
         let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
@@ -157,12 +171,17 @@ impl RestOfKey {
         let fix = "add the table, with origins and with inject, which says where the key goes";
         let is_clear = secret.len() == 1 || self.relay.as_ref().is_none_or(RawRelay::has_inject);
         if !is_clear && !secret.is_empty() {
-            check.report("relay.inject", "is missing, and there are several secrets", "say where each one goes");
+            check.report(
+                "relay.inject",
+                "is missing, and there are several secrets",
+                "say where each one goes",
+            );
         }
         let relay = check.required("relay", self.relay, fix);
         // A key that could not be read is a field nevertheless.
         let relay = match &fields {
-            Some(_) => relay.and_then(|relay| relay.check(&RelayFields { credentials: &secret, others: &plain }, check)),
+            Some(_) => relay
+                .and_then(|relay| relay.check(&RelayFields { credentials: &secret, others: &plain }, check)),
             None => None,
         };
         let lifetime = self.lifetime.check(check);
@@ -181,7 +200,12 @@ impl RawKeyField {
         }
         let fix = "write the text that users see beside the input";
         let label = check.required(&format!("{key}.label"), self.label, fix);
-        Some(KeyField { name: name?, label: label?, pattern: self.pattern, secret: self.secret.unwrap_or(true) })
+        Some(KeyField {
+            name: name?,
+            label: label?,
+            pattern: self.pattern,
+            secret: self.secret.unwrap_or(true),
+        })
     }
 }
 

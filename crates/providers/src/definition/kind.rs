@@ -5,7 +5,7 @@ use std::fmt;
 use super::form::Form;
 use super::key::Key;
 use super::mcp::Mcp;
-use super::oauth::{OauthClient, Oauth2, Oidc};
+use super::oauth::{Oauth2, OauthClient, Oidc};
 use super::refresh::Refresh;
 use super::registration::Registration;
 

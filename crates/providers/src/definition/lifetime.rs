@@ -21,7 +21,8 @@ pub struct Lifetime {
 
 /// `[lifetime]`: how long access lasts where the answers do not say it.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Lifetime")]
 pub(crate) struct RawLifetime {
     /// The life of an access token whose answer has none; left out: no known end
     access_token: Option<Seconds>,

@@ -41,7 +41,7 @@ pub struct Mcp {
 
 /// An MCP server, whose authorization server is found by discovery.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawMcp {
     /// The name that users see
     #[schemars(required)]
@@ -49,12 +49,15 @@ pub(crate) struct RawMcp {
     /// The page of the provider that the definition was written from
     documentation: Option<String>,
     /// What users enter before they connect
+    #[serde(default)]
     parameters: Vec<RawParameter>,
     /// The address of the server
     #[schemars(required)]
     mcp_url: Option<UrlTemplate>,
+    #[serde(default)]
     registration: RawRegistration,
     /// The scopes that are requested [default: those of the server's challenge, else of its metadata]
+    #[serde(default)]
     scopes: Vec<String>,
     /// The scope by which a refresh token is issued, where the server's metadata does not list it
     offline_scope: Option<String>,
@@ -62,9 +65,11 @@ pub(crate) struct RawMcp {
     accounts: Option<Accounts>,
     /// The number of grants that an account may have for one registration; above it the oldest one ends
     grants_per_account: Option<NonZeroU32>,
+    #[serde(default)]
     lifetime: RawLifetime,
     /// How credentials are renewed [default: refresh_token, single_use]
     refresh: Option<RawRefresh>,
+    #[serde(default)]
     revocation: RawRevocation,
 }
 

@@ -62,7 +62,7 @@ impl Definition {
         let kind = document.take_text("kind");
         let known = KindName::ALL.map(KindName::as_str);
         let Some(kind) = kind else {
-            document.report("kind", "is missing", format!("use one of: {}", known.join(", ")));
+            document.report("kind", "names no kind of provider", format!("use one of: {}", known.join(", ")));
             return None;
         };
         match KindName::parse(&kind) {
@@ -104,7 +104,11 @@ impl Definition {
         let fix = "write the name that users see, such as title = \"Example\"";
         let title = check.required("title", head.title.filter(|title| !title.trim().is_empty()), fix);
         if head.documentation.as_ref().is_some_and(|url| !url.starts_with("https://")) {
-            check.report("documentation", "is not an https address", "write the address of the provider's page");
+            check.report(
+                "documentation",
+                "is not an https address",
+                "write the address of the provider's page",
+            );
         }
         Some(Self { title: title?, documentation: head.documentation, parameters: parameters?, kind: kind? })
     }

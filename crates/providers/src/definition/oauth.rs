@@ -159,7 +159,7 @@ macro_rules! raw {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident,)* }) => {
         $(#[$meta])*
         #[derive(Default, Deserialize, JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
+        #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
             /// The name that users see
             #[schemars(required)]
@@ -167,12 +167,16 @@ macro_rules! raw {
             /// The page of the provider that the definition was written from
             documentation: Option<String>,
             /// What users enter before they connect
+            #[serde(default)]
             parameters: Vec<RawParameter>,
             $($(#[$field_meta])* $field: Option<UrlTemplate>,)*
+            #[serde(default)]
             registration: RawRegistration,
             /// The scopes that are requested when a client asks for none
+            #[serde(default)]
             scopes: Vec<String>,
             /// The scopes without which a sign-in fails: users may untick some
+            #[serde(default)]
             required_scopes: Vec<String>,
             /// The scope by which a refresh token is issued, added to every request
             offline_scope: Option<String>,
@@ -188,20 +192,28 @@ macro_rules! raw {
             accounts: Option<Accounts>,
             /// The number of grants that an account may have for one registration; above it the oldest one ends
             grants_per_account: Option<NonZeroU32>,
+            #[serde(default)]
             authorization: RawAuthorization,
+            #[serde(default)]
             token_request: RawTokenRequest,
             exchange: Option<RawExchange>,
+            #[serde(default)]
             answer: RawAnswer,
             /// Further credentials in the answer to a code
+            #[serde(default)]
             credentials: Vec<RawCredential>,
             /// Values of answers that later addresses and headers contain
+            #[serde(default)]
             capture: BTreeMap<FieldName, RawCapture>,
+            #[serde(default)]
             lifetime: RawLifetime,
             #[schemars(required)]
             refresh: Option<RawRefresh>,
+            #[serde(default)]
             revocation: RawRevocation,
-            identity: RawIdentity,
+            identity: Option<RawIdentity>,
             /// Lists of accounts that the user's account manages
+            #[serde(default)]
             managed_accounts: Vec<RawManagedAccounts>,
             relay: Option<RawRelay>,
         }
@@ -287,7 +299,7 @@ pub(crate) struct RawClient {
     lifetime: RawLifetime,
     refresh: Option<RawRefresh>,
     revocation: RawRevocation,
-    identity: RawIdentity,
+    identity: Option<RawIdentity>,
     managed_accounts: Vec<RawManagedAccounts>,
     relay: Option<RawRelay>,
 }
@@ -322,10 +334,16 @@ impl RestOfOauth2 {
                 if let Some(url) = &token {
                     check.url("token_url", url, Step::Token);
                 }
-                authorization.zip(token).map(|(authorization, token)| Endpoints::Fixed { authorization, token })
+                authorization
+                    .zip(token)
+                    .map(|(authorization, token)| Endpoints::Fixed { authorization, token })
             }
             (_, _, Some(_)) => {
-                check.report("issuer", "is given beside addresses, which its metadata names", "keep one of the two");
+                check.report(
+                    "issuer",
+                    "is given beside addresses, which its metadata names",
+                    "keep one of the two",
+                );
                 None
             }
         };
@@ -357,7 +375,11 @@ impl RestOfOidc {
         }
         if issuer_pattern.as_ref().is_some_and(|pattern| pattern.authority().is_some()) {
             let problem = "leaves the host of the issuer open";
-            check.report("issuer_pattern", problem, "write the host, and fields for segments of the path only");
+            check.report(
+                "issuer_pattern",
+                problem,
+                "write the host, and fields for segments of the path only",
+            );
         }
         Some(Oidc { discovery: Discovery { issuer: issuer?, issuer_pattern }, client: client? })
     }
@@ -400,7 +422,13 @@ impl RawClient {
         };
         let fix = "add the table, with policy = \"refresh_token\", \"access_token\" or \"none\"";
         let refresh = check.required("refresh", self.refresh, fix).and_then(|refresh| refresh.check(check));
-        let identity = self.identity.check(id_token, check);
+        let identity = match self.identity {
+            None if id_token => Some(Identity::IdToken { name: None }),
+            identity => {
+                let fix = "add the table, with url and subject, or with from = \"token_answer\" or \"none\"";
+                check.required("identity", identity, fix).and_then(|identity| identity.check(id_token, check))
+            }
+        };
         Some(OauthClient {
             authorization: self.authorization.check(check),
             lifetime: self.lifetime.check(check),

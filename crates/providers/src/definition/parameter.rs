@@ -38,7 +38,8 @@ pub enum ParameterValue {
 
 /// `[[parameters]]`: what users enter before they connect. Exactly one of `pattern`, `allowed_suffix` and `type`.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Parameter")]
 pub(crate) struct RawParameter {
     /// The field of templates that it fills: lower-case letters, digits and underscores
     #[schemars(required)]
@@ -89,7 +90,11 @@ impl RawParameter {
                 None
             }
             _ => {
-                check.report(key, "says twice what may be entered", "keep one of pattern, allowed_suffix and type");
+                check.report(
+                    key,
+                    "says twice what may be entered",
+                    "keep one of pattern, allowed_suffix and type",
+                );
                 None
             }
         };
@@ -98,18 +103,28 @@ impl RawParameter {
             Some(ParameterValue::Url) => FieldKind::Address,
             Some(ParameterValue::Segment(_)) | None => FieldKind::Text,
         };
-        let name = check.required(&format!("{key}.name"), self.name, "name the field, such as name = \"host\"");
+        let name =
+            check.required(&format!("{key}.name"), self.name, "name the field, such as name = \"host\"");
         if let Some(name) = &name {
             check.declare(&format!("{key}.name"), name, kind, Step::Authorization);
         }
-        let label =
-            check.required(&format!("{key}.label"), self.label, "write the text that users see beside the input");
+        let label = check.required(
+            &format!("{key}.label"),
+            self.label,
+            "write the text that users see beside the input",
+        );
         if let (Some(default), Some(ParameterValue::Segment(pattern))) = (&self.default, &value)
             && !pattern.matches(default)
         {
             let problem = format!("{default:?} does not match the pattern {pattern}");
             check.report(&format!("{key}.default"), problem, "change one of the two");
         }
-        Some(Parameter { name: name?, label: label?, example: self.example, default: self.default, value: value? })
+        Some(Parameter {
+            name: name?,
+            label: label?,
+            example: self.example,
+            default: self.default,
+            value: value?,
+        })
     }
 }

@@ -105,7 +105,7 @@ pub struct TokenErrors {
 
 /// `[refresh]`: how credentials are renewed, and what refusals mean.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Refresh")]
 pub(crate) struct RawRefresh {
     /// The means: a refresh token, the access token itself while it lives, or none
@@ -131,16 +131,21 @@ pub(crate) struct RawRefresh {
     token_endpoint_auth_method: Option<ClientAuthentication>,
     /// Further parameters; with policy = "access_token" all of them. Fields: access_token, refresh_token, client_id,
     /// client_secret, redirect_uri, scope
+    #[serde(default)]
     parameters: BTreeMap<String, Template>,
     /// Whether the granted scope is sent [default: false]
     send_scope: Option<bool>,
     /// Errors that mean that the user has to connect again, beside those of RFC 6749
+    #[serde(default)]
     over: Vec<RawRule>,
     /// Errors that mean that the user has to do something at the provider; the token stays
+    #[serde(default)]
     action_required: Vec<RawRule>,
     /// Errors that mean that the registration is at fault; connections stay
+    #[serde(default)]
     misconfigured: Vec<RawRule>,
     /// Errors that ask to wait
+    #[serde(default)]
     wait: Vec<RawRule>,
 }
 
@@ -188,7 +193,11 @@ impl RawRefresh {
             for (name, template) in &self.parameters {
                 check.template(&format!("refresh.parameters.{name}"), template, Step::Later, &FIELDS);
             }
-            if !self.parameters.values().any(|value| value.fields().any(|name| name.as_str() == "access_token")) {
+            if !self
+                .parameters
+                .values()
+                .any(|value| value.fields().any(|name| name.as_str() == "access_token"))
+            {
                 let fix = "add the parameter that carries it, such as access_token = \"{access_token}\"";
                 check.report("refresh.parameters", "do not carry the access token that is exchanged", fix);
             }
@@ -229,7 +238,12 @@ impl RawRefresh {
         check.only_with("refresh.optional", self.optional.as_ref(), by_token, with);
         check.only_with("refresh.send_scope", self.send_scope.as_ref(), by_token, with);
         let single_use = self.rotation == Some(RawRotation::SingleUse);
-        check.only_with("refresh.grace", self.grace.as_ref(), by_token && single_use, "with rotation = \"single_use\"");
+        check.only_with(
+            "refresh.grace",
+            self.grace.as_ref(),
+            by_token && single_use,
+            "with rotation = \"single_use\"",
+        );
         let with = "with policy = \"access_token\"";
         check.only_with("refresh.not_before", self.not_before.as_ref(), !by_token, with);
         if !by_token {

@@ -50,7 +50,8 @@ impl fmt::Display for Registration {
 
 /// `[registration]`: how we become known to the provider.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Registration")]
 pub(crate) struct RawRegistration {
     /// Who registers the app: the operator at the provider's console, Causeway at each instance, or Causeway by RFC 7591
     by: Option<RawBy>,
@@ -85,7 +86,12 @@ impl RawRegistration {
         check.only_with("registration.console", self.console.as_ref(), operator, "with by = \"operator\"");
         check.only_with("registration.note", self.note.as_ref(), operator, "with by = \"operator\"");
         check.only_with("registration.url", self.url.as_ref(), instance, "with by = \"instance\"");
-        check.only_with("registration.verify_url", self.verify_url.as_ref(), instance, "with by = \"instance\"");
+        check.only_with(
+            "registration.verify_url",
+            self.verify_url.as_ref(),
+            instance,
+            "with by = \"instance\"",
+        );
         for (key, url) in [
             ("registration.console", &self.console),
             ("registration.url", &self.url),
@@ -96,7 +102,9 @@ impl RawRegistration {
             }
         }
         Some(match by {
-            RawBy::Operator => Registration::Operator { console: self.console, authentication, note: self.note },
+            RawBy::Operator => {
+                Registration::Operator { console: self.console, authentication, note: self.note }
+            }
             RawBy::Instance => {
                 let fix = "name the address that registers an app, such as https://{host}/api/v1/apps";
                 let url = check.required("registration.url", self.url, fix)?;

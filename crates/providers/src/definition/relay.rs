@@ -66,33 +66,44 @@ pub struct StripUrl {
 
 /// `[relay]`: which calls are relayed, and how.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Relay")]
 pub(crate) struct RawRelay {
     /// The origins that may be called; the first is the default
     #[schemars(length(min = 1))]
+    #[serde(default)]
     origins: Vec<OriginTemplate>,
     /// The beginnings of paths that may be called, up to the end of a segment [default: every path]
+    #[serde(default)]
     prefixes: Vec<PathTemplate>,
     /// The beginnings of paths that may not be called; the definition's own endpoints never may
+    #[serde(default)]
     deny: Vec<PathTemplate>,
     /// Members of answers that are credentials, as JSON pointers in which * stands for every item: they are taken out
+    #[serde(default)]
     strip: Vec<JsonPointerPattern>,
     /// Addresses in answers whose parameters contain credentials: those are taken out
+    #[serde(default)]
     strip_urls: Vec<RawStripUrl>,
     /// Headers of the caller that pass, beside the usual ones
+    #[serde(default)]
     request_headers: Vec<HeaderName>,
     /// Headers of the answer that pass, beside the usual ones
+    #[serde(default)]
     response_headers: Vec<HeaderName>,
     /// Headers of every call
+    #[serde(default)]
     set_headers: BTreeMap<HeaderName, Template>,
     /// Where the credential goes [default: Authorization: Bearer {token}]
     inject: Option<RawInject>,
     /// Answers that refuse the credential
+    #[serde(default)]
     refused: Vec<RawRule>,
     /// Answers by which the user has to do something at the provider; the credential stays
+    #[serde(default)]
     action_required: Vec<RawRule>,
     /// Answers that ask to wait
+    #[serde(default)]
     wait: Vec<RawRule>,
     /// Whether a segment of a path may contain %2F [default: false]
     encoded_slash: Option<bool>,
@@ -100,18 +111,20 @@ pub(crate) struct RawRelay {
 
 /// Where the credential goes.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Inject")]
 pub(crate) struct RawInject {
     /// Headers; fields: token, account, client_id, or the fields of a key
+    #[serde(default)]
     header: BTreeMap<HeaderName, Template>,
     /// Parameters of the address; the same fields
+    #[serde(default)]
     query: BTreeMap<String, Template>,
 }
 
 /// An address in answers that contains credentials.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "StripUrl")]
 pub(crate) struct RawStripUrl {
     /// Its place
@@ -119,6 +132,7 @@ pub(crate) struct RawStripUrl {
     json: Option<JsonPointer>,
     /// The parameters to take out
     #[schemars(required)]
+    #[serde(default)]
     parameters: Vec<String>,
 }
 
@@ -149,7 +163,12 @@ impl RawRelay {
         }
         for (name, paths) in [("prefixes", &self.prefixes), ("deny", &self.deny)] {
             for (index, path) in paths.iter().enumerate() {
-                check.template(&format!("relay.{name}[{index}]"), path.template(), Step::Later, fields.others);
+                check.template(
+                    &format!("relay.{name}[{index}]"),
+                    path.template(),
+                    Step::Later,
+                    fields.others,
+                );
             }
         }
         headers("relay.set_headers", &self.set_headers, Step::Later, fields.others, check);

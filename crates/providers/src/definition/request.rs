@@ -86,16 +86,20 @@ pub struct Exchange {
 
 /// `[authorization]`: the authorization request and its callback.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Authorization")]
 pub(crate) struct RawAuthorization {
     /// Further parameters; fields: client_id, redirect_uri, scope
+    #[serde(default)]
     parameters: BTreeMap<String, Template>,
     /// Names that this provider has for parameters of OAuth, such as client_id = "client_key"
+    #[serde(default)]
     rename: BTreeMap<String, String>,
     /// Parameters that make the provider ask the user to sign in again
+    #[serde(default)]
     force_reauth: BTreeMap<String, Template>,
     /// Parameters that make the provider offer accounts (pages) that were not chosen before
+    #[serde(default)]
     add_accounts: BTreeMap<String, Template>,
     /// The parameter of the callback with the code [default: code]
     code_parameter: Option<String>,
@@ -103,7 +107,7 @@ pub(crate) struct RawAuthorization {
 
 /// `[token_request]`: requests to the token endpoint.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "TokenRequest")]
 pub(crate) struct RawTokenRequest {
     /// How the client authenticates [default: client_secret_basic]
@@ -113,16 +117,19 @@ pub(crate) struct RawTokenRequest {
     /// Where the parameters go [default: form; query with GET]
     body: Option<RequestBody>,
     /// Further headers
+    #[serde(default)]
     headers: BTreeMap<HeaderName, Template>,
     /// Names that this provider has for parameters of OAuth
+    #[serde(default)]
     rename: BTreeMap<String, String>,
     /// Further parameters of the exchange of the code; fields: client_id, client_secret, redirect_uri, scope, code
+    #[serde(default)]
     parameters: BTreeMap<String, Template>,
 }
 
 /// `[exchange]`: a request after the exchange of the code, for a token that lives long.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Exchange")]
 pub(crate) struct RawExchange {
     /// The address
@@ -131,6 +138,7 @@ pub(crate) struct RawExchange {
     /// The method [default: POST]
     method: Option<Method>,
     /// All of its parameters; fields: access_token, client_id, client_secret
+    #[serde(default)]
     parameters: BTreeMap<String, Template>,
 }
 
@@ -259,6 +267,10 @@ pub(crate) fn further(
 
 fn rename(key: &str, renamed: &BTreeMap<String, String>, check: &mut Check<'_, '_>) {
     for name in renamed.keys().filter(|name| !RENAMED.contains(&name.as_str())) {
-        check.report(&format!("{key}.{name}"), format!("{name} is no parameter of OAuth"), suggest(name, RENAMED));
+        check.report(
+            &format!("{key}.{name}"),
+            format!("{name} is no parameter of OAuth"),
+            suggest(name, RENAMED),
+        );
     }
 }

@@ -42,7 +42,8 @@ pub enum Reach {
 
 /// `[revocation]`: how access is given back.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Revocation")]
 pub(crate) struct RawRevocation {
     /// The address; left out: the one of discovery, if there is one
     url: Option<UrlTemplate>,
@@ -53,6 +54,7 @@ pub(crate) struct RawRevocation {
     /// How the client authenticates there [default: as at the token endpoint]
     token_endpoint_auth_method: Option<ClientAuthentication>,
     /// The parameters; fields: token, access_token, refresh_token, client_id, client_secret [default: those of RFC 7009]
+    #[serde(default)]
     parameters: BTreeMap<String, Template>,
     /// What the revocation of one token ends: the whole grant of the user, or that token [default: grant]
     reach: Option<Reach>,

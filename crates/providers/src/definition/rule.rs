@@ -74,20 +74,24 @@ pub enum CredentialKind {
 
 /// A description of answers: an answer fits if its status and all tests do.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Rule")]
 pub(crate) struct RawRule {
     /// The statuses of the answer; left out: any
+    #[serde(default)]
     status: Vec<Status>,
     /// A place in the JSON of the answer
     json: Option<JsonPointer>,
     /// The values of which the place has one
+    #[serde(default)]
     equals: Vec<Scalar>,
     /// Texts of which the place contains one
+    #[serde(default)]
     contains: Vec<String>,
     /// Whether the place is there
     present: Option<bool>,
     /// Further tests
+    #[serde(default)]
     and: Vec<RawTest>,
     /// Only answers to calls with this kind of credential
     credential: Option<CredentialKind>,
@@ -97,15 +101,17 @@ pub(crate) struct RawRule {
 
 /// A further test of an answer.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Test")]
 pub(crate) struct RawTest {
     /// A place in the JSON of the answer
     #[schemars(required)]
     json: Option<JsonPointer>,
     /// The values of which the place has one
+    #[serde(default)]
     equals: Vec<Scalar>,
     /// Texts of which the place contains one
+    #[serde(default)]
     contains: Vec<String>,
     /// Whether the place is there
     present: Option<bool>,
@@ -144,12 +150,8 @@ pub(crate) fn wait_rules(key: &str, raw: Vec<RawRule>, check: &mut Check<'_, '_>
 impl RawRule {
     /// Checks a rule without a scope.
     pub(crate) fn check(self, key: &str, check: &mut Check<'_, '_>) -> Option<Rule> {
-        let first = RawTest {
-            json: self.json,
-            equals: self.equals,
-            contains: self.contains,
-            present: self.present,
-        };
+        let first =
+            RawTest { json: self.json, equals: self.equals, contains: self.contains, present: self.present };
         if self.status.is_empty() && first.is_empty() && self.and.is_empty() {
             check.report(key, "fits every answer", "add status, or json with equals, contains or present");
             return None;
@@ -188,8 +190,11 @@ impl RawTest {
                 None
             }
         };
-        let json =
-            check.required(&format!("{key}.json"), self.json, "name the place, such as json = \"/error/code\"");
+        let json = check.required(
+            &format!("{key}.json"),
+            self.json,
+            "name the place, such as json = \"/error/code\"",
+        );
         Some(Test { json: json?, expected: expected? })
     }
 }

@@ -21,10 +21,15 @@ pub(super) fn fault(message: &str) -> Fault {
     if let Some((found, expected)) =
         message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
-        let found = found.replace('`', "");
+        let (found, expected) = (toml_noun(found), toml_noun(expected));
         return Fault::new(format!("is {found} where {expected} is expected"), format!("write {expected}"));
     }
     Fault::new(message.replace('\n', ", "), "see the page \"Add a provider\" of the documentation")
+}
+
+/// The words of TOML for what serde calls a sequence and a map.
+fn toml_noun(text: &str) -> String {
+    text.replace('`', "").replace("sequence", "list").replace("map", "table")
 }
 
 #[cfg(test)]
@@ -36,7 +41,10 @@ mod tests {
         let unknown = fault("unknown field `polcy`, expected `policy` or `grace`");
         assert_eq!(unknown.fix, "did you mean policy?");
         let variant = fault("unknown variant `forms`, expected one of `form`, `json`, `query`");
-        assert_eq!((&*variant.problem, &*variant.fix), ("\"forms\" is no value of this key", "did you mean form?"));
+        assert_eq!(
+            (&*variant.problem, &*variant.fix),
+            ("\"forms\" is no value of this key", "did you mean form?")
+        );
         let kind = fault("invalid type: integer `5`, expected a string");
         assert_eq!(kind.problem, "is integer 5 where a string is expected");
     }

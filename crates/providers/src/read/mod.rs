@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::error::Problem;
+use crate::nearest::did_you_mean;
 use places::Places;
 
 /// A file with more problems than this is no definition.
@@ -76,7 +77,7 @@ impl<'a> Document<'a> {
 
     /// Reports a problem with a key, unless it is the consequence of a key that could not be read.
     pub(crate) fn report(&mut self, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
-        if !self.problems[..self.unread].iter().any(|unread| covers(&unread.key, key)) {
+        if !self.problems[..self.unread].iter().any(|unread| explains(unread, key)) {
             let line = self.places.line_of(key);
             self.problems.push(Problem {
                 line,
@@ -94,12 +95,26 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Whether a problem with one key explains another: of the same key, inside it, or of another item of the same array,
-/// whose numbers no longer count what is in the file.
-fn covers(known: &str, key: &str) -> bool {
-    let known = known.rsplit_once('[').filter(|_| known.ends_with(']')).map_or(known, |(array, _)| array);
-    key.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        && !known.is_empty()
+/// Whether a key that could not be read explains a problem with another one.
+fn explains(unread: &Problem, key: &str) -> bool {
+    is_around(&unread.key, key) || is_inside(&unread.key, key) || is_misspelled(unread, key)
+}
+
+/// The same key, one around it, or another item of the same array: its numbers no longer count what is in the file.
+fn is_around(unread: &str, key: &str) -> bool {
+    let array = unread.rsplit_once('[').filter(|_| unread.ends_with(']'));
+    is_inside(key, array.map_or(unread, |(array, _)| array)) || key == unread
+}
+
+fn is_inside(key: &str, outer: &str) -> bool {
+    !outer.is_empty() && key.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+/// The key that was meant.
+fn is_misspelled(unread: &Problem, key: &str) -> bool {
+    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let (unread_table, _) = unread.key.rsplit_once('.').unwrap_or(("", &unread.key));
+    table == unread_table && unread.fix == did_you_mean(name)
 }
 
 /// Removes the value at a place, with its key.
@@ -131,13 +146,21 @@ fn remove_inside(value: &mut DeValue<'_>, place: &Range<usize>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::explains;
+    use crate::error::Problem;
 
     #[test]
-    fn a_problem_explains_those_inside() {
-        assert!(covers("refresh", "refresh") && covers("refresh", "refresh.policy"));
-        assert!(covers("relay.origins[0]", "relay.origins[2]"), "the numbers have moved");
-        assert!(!covers("refresh.policy", "refresh.grace") && !covers("re", "refresh"));
-        assert!(!covers("", "refresh"));
+    fn a_key_that_could_not_be_read_explains_others() {
+        let explains = |unread: &str, key: &str| {
+            let (problem, fix) = (String::new(), "did you mean policy?".to_owned());
+            explains(&Problem { line: None, key: unread.to_owned(), problem, fix }, key)
+        };
+        assert!(explains("refresh", "refresh") && explains("refresh", "refresh.grace"));
+        assert!(explains("relay.origins[0]", "relay.origins[2]"), "the numbers have moved");
+        assert!(explains("relay.refused[0].status[0]", "relay.refused[0]"), "nothing is left of it");
+        assert!(explains("refresh.polcy", "refresh.policy"), "it is there under another name");
+        assert!(!explains("refresh.polcy", "relay.policy"));
+        assert!(!explains("refresh.policy", "refresh.grace") && !explains("re", "refresh"));
+        assert!(!explains("", "refresh"));
     }
 }

@@ -36,18 +36,18 @@ impl Places {
         for (name, value) in table {
             let dot = if path.is_empty() { "" } else { "." };
             let key = format!("{path}{dot}{}", quoted(name.get_ref()));
-            self.place(key, name.span(), value);
+            self.place(&key, name.span(), value);
         }
     }
 
-    fn place(&mut self, key: String, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
+    fn place(&mut self, key: &str, name: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let line = self.line_at(name.start);
-        self.places.push(Place { key: key.clone(), line, value: value.span(), name });
+        self.places.push(Place { key: key.to_owned(), line, value: value.span(), name });
         match value.get_ref() {
-            DeValue::Table(table) => self.table(&key, table),
+            DeValue::Table(table) => self.table(key, table),
             DeValue::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.place(format!("{key}[{index}]"), item.span(), item);
+                    self.place(&format!("{key}[{index}]"), item.span(), item);
                 }
             }
             _ => (),

@@ -67,13 +67,11 @@ impl Text for HostSuffix {
     const NOUN: &'static str = "the end of a host";
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        match text.strip_prefix('.').filter(|domain| is_domain(domain, 2)) {
-            Some(domain) => Ok(Self { domain: domain.to_owned() }),
-            None => {
-                let problem = format!("{text:?} is not the end of a host");
-                Err(Fault::new(problem, "begin with a dot and name a domain, such as .example.com"))
-            }
-        }
+        let domain = text.strip_prefix('.').filter(|domain| is_domain(domain, 2)).ok_or_else(|| {
+            let problem = format!("{text:?} is not the end of a host");
+            Fault::new(problem, "begin with a dot and name a domain, such as .example.com")
+        })?;
+        Ok(Self { domain: domain.to_owned() })
     }
 }
 
@@ -108,12 +106,25 @@ mod tests {
     fn a_pattern_is_a_host_or_every_host_below_a_domain() {
         let below = HostPattern::parse("*.salesforce.com").unwrap();
         assert!(below.matches("acme.my.salesforce.com") && below.matches("NA1.salesforce.com"));
-        for other in ["salesforce.com", "evilsalesforce.com", "a.salesforce.com.evil.example", ".salesforce.com", ""] {
+        for other in
+            ["salesforce.com", "evilsalesforce.com", "a.salesforce.com.evil.example", ".salesforce.com", ""]
+        {
             assert!(!below.matches(other), "{other}");
         }
         let one = HostPattern::parse("api.example.com").unwrap();
         assert!(one.matches("api.example.com") && !one.matches("x.api.example.com"));
-        for bad in ["", "*", "*.com", "*.*.com", "a.*.com", "com", "10.0.0.1", "A.example", "https://a.example", "a_b.c"] {
+        for bad in [
+            "",
+            "*",
+            "*.com",
+            "*.*.com",
+            "a.*.com",
+            "com",
+            "10.0.0.1",
+            "A.example",
+            "https://a.example",
+            "a_b.c",
+        ] {
             assert!(HostPattern::parse(bad).is_err(), "{bad}");
         }
     }

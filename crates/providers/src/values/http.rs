@@ -109,7 +109,10 @@ impl Visitor<'_> for StatusVisitor {
     fn visit_i64<E: Error>(self, number: i64) -> Result<Status, E> {
         let status = u16::try_from(number).ok().filter(|status| (200..=599).contains(status));
         status.map(Status).ok_or_else(|| {
-            E::custom(Fault::new(format!("{number} is not the status of an answer"), "write a number from 200 to 599"))
+            E::custom(Fault::new(
+                format!("{number} is not the status of an answer"),
+                "write a number from 200 to 599",
+            ))
         })
     }
 }

@@ -25,7 +25,8 @@ impl ProviderName {
         let ends = text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.ends_with('-');
         if !ends || !text.chars().all(legal) || text.len() > MOST_CHARACTERS {
             let problem = format!("{text:?} is not the name of a provider");
-            let fix = "name the file with lower-case letters, digits and hyphens, at most 64, such as my-crm.toml";
+            let fix =
+                "name the file with lower-case letters, digits and hyphens, at most 64, such as my-crm.toml";
             return Err(Fault::new(problem, fix));
         }
         if text == ATPROTO {

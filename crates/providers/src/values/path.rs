@@ -27,7 +27,9 @@ impl Text for PathTemplate {
         };
         let plain = |c: char| c.is_ascii_graphic() && !"?#%\\".contains(c);
         let last = rest.split('/').count() - 1;
-        let whole = |(at, segment): (usize, &str)| (at == last || !segment.is_empty()) && !matches!(segment, "." | "..");
+        let whole = |(at, segment): (usize, &str)| {
+            (at == last || !segment.is_empty()) && !matches!(segment, "." | "..")
+        };
         if !text.chars().all(plain) || !rest.split('/').enumerate().all(whole) {
             let fix = "write segments with / between them, without ?, #, %, \\, empty segments, . and ..";
             return Err(Fault::new(format!("{text:?} is not the beginning of a path"), fix));
@@ -53,7 +55,8 @@ mod tests {
         for good in ["/", "/v1", "/v1/", "/ex/jira/{account}/rest", "/me"] {
             assert_eq!(PathTemplate::parse(good).unwrap().to_string(), good);
         }
-        for bad in ["", "v1", "/a?b", "/a#b", "/a/../b", "/./a", "//a", "/a//b", "/%2e%2e/", "/a\\b", "/a b"] {
+        for bad in ["", "v1", "/a?b", "/a#b", "/a/../b", "/./a", "//a", "/a//b", "/%2e%2e/", "/a\\b", "/a b"]
+        {
             assert!(PathTemplate::parse(bad).is_err(), "{bad}");
         }
     }

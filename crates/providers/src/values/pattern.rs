@@ -103,19 +103,15 @@ fn ranges(inside: &str) -> Option<Vec<(char, char)>> {
         if first != '.' && SPECIAL.contains(first) {
             return None;
         }
-        match characters.get(at + 1..at + 3) {
-            Some(['-', last]) => {
-                if *last < first || SPECIAL.contains(*last) {
-                    return None;
-                }
-                ranges.push((first, *last));
-                at += 3;
-            }
-            _ => {
-                ranges.push((first, first));
-                at += 1;
-            }
+        let (last, length) = match characters.get(at + 1..at + 3) {
+            Some(['-', last]) => (*last, 3),
+            _ => (first, 1),
+        };
+        if last < first || (last != '.' && SPECIAL.contains(last)) {
+            return None;
         }
+        ranges.push((first, last));
+        at += length;
     }
     (!ranges.is_empty()).then_some(ranges)
 }
@@ -149,6 +145,7 @@ mod tests {
             ("v[0-9]+x?", &["v1", "v10x"], &["v", "1", "v1xx"]),
             ("[a-z]*a", &["a", "aa", "ba"], &["", "b", "ab"]),
             ("[A-Za-z0-9._-]+", &["a.b-C_d"], &["a b", "ü"]),
+            ("[a-a]", &["a"], &["-", "b"]),
         ] {
             let parsed = Pattern::parse(pattern).unwrap();
             assert_eq!(parsed.to_string(), pattern);
@@ -163,7 +160,10 @@ mod tests {
 
     #[test]
     fn the_rest_of_regular_expressions_is_refused() {
-        for bad in ["", "(a)", "a|b", "^a$", ".*", "[a-z", "[]", "[^a]", "[z-a]", "a{2", "a{3,2}", "a{x}", "\\d", "a**", "*"] {
+        for bad in [
+            "", "(a)", "a|b", "^a$", ".*", "[a-z", "[]", "[^a]", "[z-a]", "a{2", "a{3,2}", "a{x}", "\\d",
+            "a**", "*",
+        ] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }
     }

@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn what_is_no_pointer_is_refused_with_one_that_is() {
-        assert_eq!(JsonPointer::parse("error.code").unwrap_err().fix, "begin with a slash, such as /error/code");
+        assert_eq!(
+            JsonPointer::parse("error.code").unwrap_err().fix,
+            "begin with a slash, such as /error/code"
+        );
         assert!(JsonPointer::parse("/a~2").is_err() && JsonPointer::parse("/a~").is_err());
         assert!(JsonPointer::parse("").is_err());
     }

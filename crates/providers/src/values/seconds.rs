@@ -28,7 +28,10 @@ impl Seconds {
         if (1..=LONGEST).contains(&seconds) {
             return Ok(Self(seconds));
         }
-        Err(Fault::new(format!("{text} is not between one second and ten years"), "leave it out if there is no limit"))
+        Err(Fault::new(
+            format!("{text} is not between one second and ten years"),
+            "leave it out if there is no limit",
+        ))
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
@@ -36,7 +39,10 @@ impl Seconds {
         let number = unit.and_then(|_| text.get(..text.len() - 1)?.parse::<u32>().ok());
         match (unit, number) {
             (Some((_, seconds, _)), Some(number)) => Self::new(i64::from(number) * seconds, text),
-            _ => Err(Fault::new(format!("{text:?} is not a duration"), "write seconds, or \"30s\", \"25m\", \"8h\", \"60d\"")),
+            _ => Err(Fault::new(
+                format!("{text:?} is not a duration"),
+                "write seconds, or \"30s\", \"25m\", \"8h\", \"60d\"",
+            )),
         }
     }
 }

@@ -135,8 +135,8 @@ fn authority(text: &str) -> Result<Option<(FieldName, Authority)>, Fault> {
 /// Checks an address whose fields have values.
 fn check(text: &str, sample: &str) -> Result<(), Fault> {
     let example = "write an address such as https://auth.example.com/token";
-    let url =
-        Url::parse(sample).map_err(|error| Fault::new(format!("{text:?} is not a URL ({error})"), example))?;
+    let url = Url::parse(sample)
+        .map_err(|error| Fault::new(format!("{text:?} is not a URL ({error})"), example))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::new(format!("{text:?} has a user name or password"), example));
     }
@@ -219,7 +219,9 @@ mod tests {
         for text in ["https://a.example", "https://a.example:8443", "{instance_url}", "https://{host}"] {
             assert!(OriginTemplate::parse(text).is_ok(), "{text}");
         }
-        for text in ["https://a.example/", "https://a.example/v1", "https://a.example?x=1", "{instance_url}/v1"] {
+        for text in
+            ["https://a.example/", "https://a.example/v1", "https://a.example?x=1", "{instance_url}/v1"]
+        {
             assert!(OriginTemplate::parse(text).is_err(), "{text}");
         }
         let fix = OriginTemplate::parse("https://a.example/v1").unwrap_err().fix;

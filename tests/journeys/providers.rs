@@ -1,0 +1,114 @@
+//! Definitions of providers as an operator meets them.
+
+use std::path::Path;
+
+use anyhow::Result;
+use causeway_testkit::Causeway;
+use tempfile::tempdir;
+
+const LINEAR: &str = "kind = \"mcp\"\ntitle = \"Linear\"\nmcp_url = \"https://mcp.linear.app/mcp\"\n";
+
+struct Outcome {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+async fn run(directory: &Path, arguments: &[&str]) -> Result<Outcome> {
+    let output = Causeway::run(directory, arguments).await?;
+    let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    Ok(Outcome { code: output.status.code(), out, err })
+}
+
+/// An operator starts from a built-in definition, changes it, and finds it in the list under its file.
+#[tokio::test]
+async fn a_definition_is_shown_changed_and_listed() -> Result<()> {
+    let directory = tempdir()?;
+    std::fs::create_dir(directory.path().join("providers"))?;
+    let shown = run(directory.path(), &["providers", "show", "github"]).await?;
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    assert!(shown.err.contains("built-in"), "{}", shown.err);
+    let changed = shown.out.replace("title = \"GitHub\"", "title = \"Our GitHub\"");
+    std::fs::write(directory.path().join("providers/github.toml"), changed)?;
+    std::fs::write(directory.path().join("providers/linear.toml"), LINEAR)?;
+
+    let list = run(directory.path(), &["providers", "list", "--providers-dir=providers"]).await?;
+    assert_eq!(list.code, Some(0), "{}", list.err);
+    let lines: Vec<Vec<&str>> = list.out.lines().map(|line| line.split('\t').collect()).collect();
+    let line = |name: &str| lines.iter().find(|line| line[0] == name).cloned().unwrap_or_default();
+    assert_eq!(line("github"), ["github", "oauth2", "providers/github.toml", "client_id, client_secret"]);
+    assert_eq!(line("linear")[..3], ["linear", "mcp", "providers/linear.toml"]);
+    assert_eq!(line("google"), ["google", "oidc", "built-in", "client_id, client_secret"]);
+    assert_eq!(line("key"), ["key", "key", "built-in", "nothing"]);
+    assert_eq!(lines.len(), 24);
+
+    let shown = run(directory.path(), &["providers", "show", "github", "--providers-dir=providers"]).await?;
+    assert!(shown.out.contains("Our GitHub") && shown.err.contains("providers/github.toml"), "{}", shown.err);
+    let unknown = run(directory.path(), &["providers", "show", "githup"]).await?;
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.err.contains("causeway providers list"), "{}", unknown.err);
+    Ok(())
+}
+
+/// `check` prints every problem of every file, and says by its code whether there is one.
+#[tokio::test]
+async fn check_prints_every_problem() -> Result<()> {
+    let directory = tempdir()?;
+    let good = run(directory.path(), &["providers", "check"]).await?;
+    assert_eq!((good.code, &*good.out), (Some(0), "23 definitions are valid.\n"), "{}", good.err);
+
+    let wrong = LINEAR.replace("https", "http").replace("title", "titel");
+    std::fs::write(directory.path().join("wrong.toml"), wrong)?;
+    std::fs::write(directory.path().join("linear.toml"), LINEAR)?;
+    let one = run(directory.path(), &["providers", "check", "linear.toml"]).await?;
+    assert_eq!((one.code, &*one.out), (Some(0), "1 definition is valid.\n"), "{}", one.err);
+    for arguments in [
+        &["providers", "check", "linear.toml", "wrong.toml"][..],
+        &["providers", "check", "--providers-dir=."],
+    ] {
+        let found = run(directory.path(), arguments).await?;
+        assert_eq!(found.code, Some(1), "{arguments:?}");
+        let lines: Vec<&str> = found.out.lines().map(|line| line.trim_start_matches("./")).collect();
+        assert_eq!(lines.len(), 3, "{arguments:?}: {}", found.out);
+        assert!(
+            lines.iter().any(
+                |line| line.starts_with("wrong.toml:2: titel: ") && line.ends_with("did you mean title?")
+            ),
+            "{}",
+            found.out
+        );
+        assert!(
+            lines.iter().any(|line| line.starts_with("wrong.toml:3: mcp_url: ") && line.contains("is http")),
+            "{}",
+            found.out
+        );
+        assert!(lines.iter().any(|line| line.starts_with("wrong.toml: title: is missing")), "{}", found.out);
+        assert!(found.err.contains("3 problems"), "{}", found.err);
+    }
+    Ok(())
+}
+
+/// A server does not start with a definition that is not valid, nor with a directory that is not there.
+#[tokio::test]
+async fn a_server_refuses_definitions_that_are_not_valid() -> Result<()> {
+    let directory = tempdir()?;
+    std::fs::create_dir(directory.path().join("providers"))?;
+    std::fs::write(directory.path().join("providers/linear.toml"), LINEAR.replace("https", "http"))?;
+    for (arguments, said) in [
+        (&["--listen=127.0.0.1:0", "--providers-dir=providers"][..], "causeway providers check"),
+        (&["config", "check", "--providers-dir=providers"], "providers/linear.toml:3: mcp_url"),
+        (&["providers", "list", "--providers-dir=providers"], "providers/linear.toml:3: mcp_url"),
+        (&["config", "check", "--providers-dir=missing"], "cannot list missing"),
+    ] {
+        let outcome = run(directory.path(), arguments).await?;
+        assert_eq!(outcome.code, Some(2), "{arguments:?}: {}", outcome.err);
+        assert!(outcome.err.contains("providers-dir") && outcome.err.contains(said), "{}", outcome.err);
+        assert_eq!(outcome.err.trim_end().lines().count(), 1, "{}", outcome.err);
+    }
+    std::fs::write(directory.path().join("providers/linear.toml"), LINEAR)?;
+    let checked = run(directory.path(), &["config", "check", "--providers-dir=providers"]).await?;
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    let printed = run(directory.path(), &["config", "print", "--providers-dir=providers"]).await?;
+    assert!(printed.out.contains("providers-dir = \"providers\"  # flag"), "{}", printed.out);
+    Ok(())
+}
