@@ -258,7 +258,14 @@ fn requests_and_answers() {
                     ("authorization_url = \"https://auth.example.com/authorize\"\ntoken_url", "issuer"),
                 ],
             ),
-            ("a capture from nowhere", &[("[refresh]", "[capture.x]\nallow = [\"*.com\"]\n\n[refresh]")]),
+            (
+                "a capture from nowhere",
+                &[("[refresh]", "[capture.x]\nallow = [\"*.example.com\"]\n\n[refresh]")],
+            ),
+            (
+                "a capture for every host of a top-level domain",
+                &[("[refresh]", "[capture.x]\njson = \"/x\"\nallow = [\"*.com\"]\n\n[refresh]")],
+            ),
             (
                 "a capture by the name of a parameter",
                 &[(

@@ -152,8 +152,7 @@ pub(crate) struct RawLogin {
     url: Option<UrlTemplate>,
     /// What users enter
     #[schemars(required)]
-    #[serde(default)]
-    fields: Vec<RawFormField>,
+    fields: Option<Vec<RawFormField>>,
     /// How the form is sent [default: form]
     body: Option<RequestBody>,
     /// What is sent beside the fields; fields: fingerprint and the values of prepare
@@ -192,8 +191,7 @@ pub(crate) struct RawStep {
     url: Option<UrlTemplate>,
     /// What users enter
     #[schemars(required)]
-    #[serde(default)]
-    fields: Vec<RawFormField>,
+    fields: Option<Vec<RawFormField>>,
     /// How the form is sent [default: form]
     body: Option<RequestBody>,
     /// What is sent beside the fields
@@ -362,7 +360,8 @@ impl RawStep {
         if let Some(url) = &url {
             check.url(&format!("{key}.url"), url, Step::Token);
         }
-        if self.fields.is_empty() {
+        let fields = self.fields.unwrap_or_default();
+        if fields.is_empty() {
             check.report(&format!("{key}.fields"), "is missing", "name what users enter");
         }
         if self.body == Some(RequestBody::Query) {
@@ -377,8 +376,7 @@ impl RawStep {
             check.template(&format!("{key}.values.{name}"), template, Step::Token, &["fingerprint"]);
         }
         headers(&format!("{key}.headers"), &self.headers, Step::Token, &["fingerprint"], check);
-        let fields: Vec<_> = self
-            .fields
+        let fields: Vec<_> = fields
             .into_iter()
             .enumerate()
             .map(|(index, raw)| {

@@ -73,8 +73,7 @@ pub(crate) struct RawKey {
     parameters: Vec<RawParameter>,
     /// What users enter as their key
     #[schemars(required)]
-    #[serde(default)]
-    fields: Vec<RawKeyField>,
+    fields: Option<Vec<RawKeyField>>,
     /// The call that tells whether a key is valid
     verify: Option<RawVerification>,
     #[serde(default)]
@@ -124,7 +123,7 @@ impl RawKey {
     pub(crate) fn split(self) -> (Head, RestOfKey) {
         let (title, documentation, parameters) = (self.title, self.documentation, self.parameters);
         let rest = RestOfKey {
-            fields: self.fields,
+            fields: self.fields.unwrap_or_default(),
             verify: self.verify,
             lifetime: self.lifetime,
             relay: self.relay,

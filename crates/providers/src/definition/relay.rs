@@ -70,9 +70,8 @@ pub struct StripUrl {
 #[schemars(rename = "Relay")]
 pub(crate) struct RawRelay {
     /// The origins that may be called; the first is the default
-    #[schemars(length(min = 1))]
-    #[serde(default)]
-    origins: Vec<OriginTemplate>,
+    #[schemars(required, length(min = 1))]
+    origins: Option<Vec<OriginTemplate>>,
     /// The beginnings of paths that may be called, up to the end of a segment [default: every path]
     #[serde(default)]
     prefixes: Vec<PathTemplate>,
@@ -132,8 +131,7 @@ pub(crate) struct RawStripUrl {
     json: Option<JsonPointer>,
     /// The parameters to take out
     #[schemars(required)]
-    #[serde(default)]
-    parameters: Vec<String>,
+    parameters: Option<Vec<String>>,
 }
 
 /// What the templates of a relay may use.
@@ -154,11 +152,12 @@ impl RawRelay {
 
     pub(crate) fn check(self, fields: &RelayFields<'_>, check: &mut Check<'_, '_>) -> Option<Relay> {
         let own: Vec<&str> = fields.credentials.iter().chain(fields.others).copied().collect();
-        if self.origins.is_empty() {
+        let origins = self.origins.unwrap_or_default();
+        if origins.is_empty() {
             let fix = "name the origins that may be called, such as origins = [\"https://api.example.com\"]";
             check.report("relay.origins", "is missing", fix);
         }
-        for (index, origin) in self.origins.iter().enumerate() {
+        for (index, origin) in origins.iter().enumerate() {
             check.url(&format!("relay.origins[{index}]"), origin.url(), Step::Later);
         }
         for (name, paths) in [("prefixes", &self.prefixes), ("deny", &self.deny)] {
@@ -192,7 +191,7 @@ impl RawRelay {
         let action_required = rules("relay.action_required", self.action_required, check);
         let wait = wait_rules("relay.wait", self.wait, check);
         Some(Relay {
-            origins: self.origins,
+            origins,
             prefixes: self.prefixes,
             deny: self.deny,
             strip: self.strip,
@@ -241,10 +240,11 @@ impl RawStripUrl {
         let key = format!("relay.strip_urls[{index}]");
         let fix = "name its place, such as json = \"/paging/next\"";
         let json = check.required(&format!("{key}.json"), self.json, fix);
-        if self.parameters.is_empty() {
+        let parameters = self.parameters.unwrap_or_default();
+        if parameters.is_empty() {
             let fix = "name the parameters to take out, such as parameters = [\"access_token\"]";
             check.report(&format!("{key}.parameters"), "is missing", fix);
         }
-        Some(StripUrl { json: json?, parameters: self.parameters })
+        Some(StripUrl { json: json?, parameters })
     }
 }

@@ -21,15 +21,15 @@ pub(super) fn fault(message: &str) -> Fault {
     if let Some((found, expected)) =
         message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
-        let (found, expected) = (toml_noun(found), toml_noun(expected));
+        let found = match found {
+            "sequence" => "a list".to_owned(),
+            "map" => "a table".to_owned(),
+            value => format!("the {}", value.replace('`', "")),
+        };
+        let expected = expected.replace("sequence", "list").replace("map", "table");
         return Fault::new(format!("is {found} where {expected} is expected"), format!("write {expected}"));
     }
     Fault::new(message.replace('\n', ", "), "see the page \"Add a provider\" of the documentation")
-}
-
-/// The words of TOML for what serde calls a sequence and a map.
-fn toml_noun(text: &str) -> String {
-    text.replace('`', "").replace("sequence", "list").replace("map", "table")
 }
 
 #[cfg(test)]
@@ -45,7 +45,9 @@ mod tests {
             (&*variant.problem, &*variant.fix),
             ("\"forms\" is no value of this key", "did you mean form?")
         );
+        let list = fault("invalid type: map, expected a sequence");
+        assert_eq!((&*list.problem, &*list.fix), ("is a table where a list is expected", "write a list"));
         let kind = fault("invalid type: integer `5`, expected a string");
-        assert_eq!(kind.problem, "is integer 5 where a string is expected");
+        assert_eq!(kind.problem, "is the integer 5 where a string is expected");
     }
 }
