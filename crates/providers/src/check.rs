@@ -104,17 +104,17 @@ impl<'a, 'd> Check<'a, 'd> {
     pub(crate) fn url_with(&mut self, key: &str, url: &UrlTemplate, step: Step, own: &[&str]) {
         self.template(key, url.template(), step, own);
         let Some((name, part)) = url.authority() else { return };
-        let kind = self.fields.iter().find(|field| field.name == *name).map(|field| field.kind);
-        let (fits, fix) = match part {
-            Authority::Host => {
-                (kind == Some(FieldKind::Host), "give the parameter allowed_suffix or type = \"host\"")
-            }
+        let field = self.fields.iter().find(|field| field.name == *name);
+        let is_known = field.is_some() || own.contains(&name.as_str());
+        let (kind, fix) = match part {
+            Authority::Host => (FieldKind::Host, "use a parameter with allowed_suffix or type = \"host\""),
             Authority::Origin => (
-                kind == Some(FieldKind::Address),
-                "give the parameter type = \"url\", or the capture allow = [\"*.example.com\"]",
+                FieldKind::Address,
+                "use a parameter of type = \"url\", or a capture with allow = [\"*.example.com\"]",
             ),
         };
-        if kind.is_some() && !fits {
+        // One that is not known is reported already.
+        if is_known && field.is_none_or(|field| field.kind != kind) {
             self.report(key, format!("{{{name}}} would choose the host, and nothing restricts it"), fix);
         }
     }

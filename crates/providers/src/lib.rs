@@ -60,6 +60,7 @@ pub use schema::json_schema;
 pub use values::host::{HostPattern, HostSuffix};
 pub use values::http::{HeaderName, Method, Status};
 pub use values::name::{FieldName, ProviderName};
+pub use values::path::PathTemplate;
 pub use values::pattern::Pattern;
 pub use values::pointer::{JsonPointer, JsonPointerPattern};
 pub use values::scalar::Scalar;

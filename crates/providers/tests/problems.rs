@@ -147,6 +147,10 @@ fn addresses() {
                 &[("[refresh]", tenant), ("https://auth.example.com/token", "https://{tenant}/token")],
             ),
             (
+                "a value of Causeway's own as the host",
+                &[("https://api.example.com/me", "https://{client_id}/me")],
+            ),
+            (
                 "a host as an origin",
                 &[("[refresh]", host), ("https://auth.example.com/token", "{host}/token")],
             ),
@@ -402,4 +406,10 @@ fn forms() {
         ],
     );
     insta::assert_snapshot!("forms", book);
+    let cookies = "kind = \"form\"\ntitle = \"Site\"\n[login]\nurl = \"https://site.example/login\"\n\
+                   fields = [{ name = \"password\", type = \"password\" }]\n[relay]\norigins = [\"https://site.example\"]\n";
+    assert_eq!(problems(cookies), "no problem");
+    let no_token =
+        changed(cookies, &[("[relay]", "[relay]\ninject = { header = { X-Token = \"{token}\" } }")]);
+    assert!(no_token.contains("{token} is no field that is known here"), "{no_token}");
 }

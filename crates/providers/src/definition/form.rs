@@ -285,7 +285,11 @@ impl RestOfForm {
         };
         let lifetime = self.lifetime.check(check);
         let relay = check.required("relay", self.relay, "add the table, with origins");
-        let fields = RelayFields { credentials: &["token"], others: &["fingerprint"] };
+        let has_token = login.as_ref().is_none_or(|(_, login, next)| {
+            std::iter::once(login).chain(next).any(|step| step.token.is_some())
+        });
+        let credentials: &[&str] = if has_token { &["token"] } else { &[] };
+        let fields = RelayFields { credentials, others: &["fingerprint"] };
         let relay = relay.and_then(|relay| relay.check(&fields, check));
         let (prepare, login, next) = login?;
         Some(Form { prepare, login, next, refresh: refresh?, lifetime, relay: relay? })

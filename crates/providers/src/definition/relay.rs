@@ -9,6 +9,7 @@ use super::request::headers;
 use super::rule::{RawRule, Rule, WaitRule, rules, wait_rules};
 use crate::check::{Check, Step};
 use crate::values::http::HeaderName;
+use crate::values::name::FieldName;
 use crate::values::path::PathTemplate;
 use crate::values::pointer::{JsonPointer, JsonPointerPattern};
 use crate::values::template::Template;
@@ -46,7 +47,7 @@ pub struct Relay {
     pub encoded_slash: bool,
 }
 
-/// Where the credential goes. There is at least one place.
+/// Where the credential goes. There is at least one place, unless cookies are all there is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inject {
     /// Headers.
@@ -136,7 +137,7 @@ pub(crate) struct RawStripUrl {
 
 /// What the templates of a relay may use.
 pub(crate) struct RelayFields<'a> {
-    /// The fields that are credentials: one of them has to be injected.
+    /// The fields that are credentials: one of them has to be injected. None: cookies are all there is.
     pub(crate) credentials: &'a [&'a str],
     /// Further fields.
     pub(crate) others: &'a [&'a str],
@@ -211,7 +212,11 @@ impl RawRelay {
 impl Inject {
     /// RFC 6750 section 2.1, where there is one credential; `None` where it has to be said.
     fn bearer(fields: &RelayFields<'_>) -> Option<Self> {
-        let [credential] = fields.credentials else { return None };
+        let credential = match fields.credentials {
+            [] => return Some(Self { header: BTreeMap::new(), query: BTreeMap::new() }),
+            [credential] => credential,
+            _ => return None,
+        };
         let name = HeaderName::parse(AUTHORIZATION).ok()?;
         let value = Template::parse(&format!("Bearer {{{credential}}}")).ok()?;
         Some(Self { header: BTreeMap::from([(name, value)]), query: BTreeMap::new() })
@@ -224,9 +229,10 @@ impl RawInject {
         for (name, template) in &self.query {
             check.template(&format!("relay.inject.query.{name}"), template, Step::Later, own);
         }
-        let used = self.header.values().chain(self.query.values()).flat_map(Template::fields);
-        let is_credential = |name: &str| fields.credentials.contains(&name);
-        if !used.into_iter().any(|name| is_credential(name.as_str())) {
+        let templates = || self.header.values().chain(self.query.values());
+        let is_credential = |name: &FieldName| fields.credentials.contains(&name.as_str());
+        let is_there = templates().any(|template| template.fields().any(is_credential));
+        if !is_there && !fields.credentials.is_empty() {
             let fix = format!("use {{{}}} in a header or parameter", fields.credentials.join("} or {"));
             check.report("relay.inject", "does not contain the credential", fix);
             return None;
