@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use causeway_testkit::Causeway;
 use tempfile::tempdir;
 
@@ -94,8 +94,7 @@ async fn a_server_refuses_definitions_that_are_not_valid() -> Result<()> {
     std::fs::create_dir(directory.path().join("providers"))?;
     std::fs::write(directory.path().join("providers/linear.toml"), LINEAR.replace("https", "http"))?;
     for (arguments, said) in [
-        (&["--listen=127.0.0.1:0", "--providers-dir=providers"][..], "causeway providers check"),
-        (&["config", "check", "--providers-dir=providers"], "providers/linear.toml:3: mcp_url"),
+        (&["config", "check", "--providers-dir=providers"][..], "providers/linear.toml:3: mcp_url"),
         (&["providers", "list", "--providers-dir=providers"], "providers/linear.toml:3: mcp_url"),
         (&["config", "check", "--providers-dir=missing"], "cannot list missing"),
     ] {
@@ -104,7 +103,12 @@ async fn a_server_refuses_definitions_that_are_not_valid() -> Result<()> {
         assert!(outcome.err.contains("providers-dir") && outcome.err.contains(said), "{}", outcome.err);
         assert_eq!(outcome.err.trim_end().lines().count(), 1, "{}", outcome.err);
     }
+    let arguments = ["--listen=127.0.0.1:0", "--providers-dir=providers"];
+    let refusal = Causeway::serve(directory.path(), &arguments).await.err().context("it started")?;
+    assert!(format!("{refusal:#}").contains("causeway providers check"), "{refusal:#}");
+
     std::fs::write(directory.path().join("providers/linear.toml"), LINEAR)?;
+    Causeway::serve(directory.path(), &arguments).await?;
     let checked = run(directory.path(), &["config", "check", "--providers-dir=providers"]).await?;
     assert_eq!(checked.code, Some(0), "{}", checked.err);
     let printed = run(directory.path(), &["config", "print", "--providers-dir=providers"]).await?;

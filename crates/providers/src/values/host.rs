@@ -140,6 +140,7 @@ mod tests {
             ("acme.myshopify.com.evil.example?", None),
             ("evil.example#", None),
             ("a@b", None),
+            ("evilmyshopify.com", None),
             ("", None),
             (".myshopify.com", None),
             ("myshopify.com", None),
