@@ -62,7 +62,7 @@ impl<'a, 'd> Check<'a, 'd> {
     /// A value that means something only with another one.
     pub(crate) fn only_with<T>(&mut self, key: &str, value: Option<&T>, condition: bool, with: &str) {
         if value.is_some() && !condition {
-            self.report(key, format!("has a meaning only {with}"), "remove it");
+            self.report(key, format!("applies only {with}"), "remove it");
         }
     }
 
@@ -132,7 +132,7 @@ impl<'a, 'd> Check<'a, 'd> {
             } else {
                 suggest(name.as_str(), known)
             };
-            return Some((format!("{{{name}}} is no field that is known here"), fix));
+            return Some((format!("unknown field {{{name}}}"), fix));
         };
         (field.known_from > step).then(|| {
             let problem = format!("{{{name}}} is not known yet at this step");

@@ -165,7 +165,7 @@ impl RawIdentity {
         let from = self.from.unwrap_or(default);
         check.only_with("identity.url", self.url.as_ref(), from == RawFrom::Url, "with from = \"url\"");
         if !self.headers.is_empty() && from != RawFrom::Url {
-            check.report("identity.headers", "have a meaning only with from = \"url\"", "remove them");
+            check.report("identity.headers", "apply only with from = \"url\"", "remove them");
         }
         if let Some(url) = &self.url {
             check.url_with("identity.url", url, Step::Later, &FIELDS);

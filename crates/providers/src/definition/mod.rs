@@ -62,7 +62,11 @@ impl Definition {
         let kind = document.take_text("kind");
         let known = KindName::ALL.map(KindName::as_str);
         let Some(kind) = kind else {
-            document.report("kind", "names no kind of provider", format!("use one of: {}", known.join(", ")));
+            document.report(
+                "kind",
+                "is missing or not a string",
+                format!("use one of: {}", known.join(", ")),
+            );
             return None;
         };
         match KindName::parse(&kind) {
@@ -87,7 +91,7 @@ impl Definition {
                 Self::build(document, head, |check| rest.check(check).map(|it| Kind::Key(Box::new(it))))
             }
             None => {
-                document.report("kind", format!("{kind:?} is no kind of provider"), suggest(&kind, known));
+                document.report("kind", format!("unknown kind {kind:?}"), suggest(&kind, known));
                 None
             }
         }

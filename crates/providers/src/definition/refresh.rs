@@ -280,7 +280,7 @@ impl RawRefresh {
             ("wait", !self.wait.is_empty()),
         ];
         for (name, _) in given.into_iter().filter(|(_, given)| *given) {
-            let problem = "has no meaning with policy = \"none\", by which nothing is renewed";
+            let problem = "does not apply with policy = \"none\", which renews nothing";
             check.report(&format!("refresh.{name}"), problem, "remove it, or choose another policy");
         }
     }

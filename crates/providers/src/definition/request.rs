@@ -269,7 +269,7 @@ fn rename(key: &str, renamed: &BTreeMap<String, String>, check: &mut Check<'_, '
     for name in renamed.keys().filter(|name| !RENAMED.contains(&name.as_str())) {
         check.report(
             &format!("{key}.{name}"),
-            format!("{name} is no parameter of OAuth"),
+            format!("{name} is not a parameter of OAuth that can be renamed"),
             suggest(name, RENAMED),
         );
     }

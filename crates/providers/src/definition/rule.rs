@@ -8,7 +8,7 @@ use crate::values::http::Status;
 use crate::values::pointer::JsonPointer;
 use crate::values::scalar::Scalar;
 
-/// A description of answers. An answer fits if its status and all tests do.
+/// A description of answers. An answer matches if its status and all tests do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// The statuses; empty: any.
@@ -72,7 +72,7 @@ pub enum CredentialKind {
     Page,
 }
 
-/// A description of answers: an answer fits if its status and all tests do.
+/// A description of answers: an answer matches if its status and all tests do.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Rule")]
@@ -153,7 +153,7 @@ impl RawRule {
         let first =
             RawTest { json: self.json, equals: self.equals, contains: self.contains, present: self.present };
         if self.status.is_empty() && first.is_empty() && self.and.is_empty() {
-            check.report(key, "fits every answer", "add status, or json with equals, contains or present");
+            check.report(key, "matches every answer", "add status, or json with equals, contains or present");
             return None;
         }
         let mut tests = Vec::new();

@@ -13,10 +13,10 @@ pub(super) fn fault(message: &str) -> Fault {
     let first = names.next().unwrap_or_default();
     let known: Vec<&str> = names.collect();
     if message.starts_with("unknown field") {
-        return Fault::new("is no key of a definition here", suggest(first, known));
+        return Fault::new("unknown key", suggest(first, known));
     }
     if message.starts_with("unknown variant") {
-        return Fault::new(format!("{first:?} is no value of this key"), suggest(first, known));
+        return Fault::new(format!("unknown value {first:?}"), suggest(first, known));
     }
     if let Some((found, expected)) =
         message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
@@ -41,10 +41,7 @@ mod tests {
         let unknown = fault("unknown field `polcy`, expected `policy` or `grace`");
         assert_eq!(unknown.fix, "did you mean policy?");
         let variant = fault("unknown variant `forms`, expected one of `form`, `json`, `query`");
-        assert_eq!(
-            (&*variant.problem, &*variant.fix),
-            ("\"forms\" is no value of this key", "did you mean form?")
-        );
+        assert_eq!((&*variant.problem, &*variant.fix), ("unknown value \"forms\"", "did you mean form?"));
         let list = fault("invalid type: map, expected a sequence");
         assert_eq!((&*list.problem, &*list.fix), ("is a table where a list is expected", "write a list"));
         let kind = fault("invalid type: integer `5`, expected a string");
