@@ -63,7 +63,7 @@ impl Deadline {
     }
 
     /// When a call that starts now ends.
-    pub(crate) fn from_now(&self) -> Instant {
+    pub(crate) fn ends_at(&self) -> Instant {
         Instant::now() + self.total
     }
 

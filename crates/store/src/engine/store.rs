@@ -132,7 +132,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.inner.counters.note_read();
-        self.hold(&Abandoned::default(), self.read_pooled(f)).await
+        self.hold(&Abandoned::default(), Box::pin(self.read_pooled(f))).await
     }
 
     async fn read_pooled<T, E, F>(&self, f: F) -> Result<T, E>
@@ -218,7 +218,7 @@ impl Store {
                 };
                 self.hold(&abandoned, written).await
             }
-            Writer::Postgres(_) => self.hold(&abandoned, self.write_pooled(&abandoned, f)).await,
+            Writer::Postgres(_) => self.hold(&abandoned, Box::pin(self.write_pooled(&abandoned, f))).await,
         }
     }
 
@@ -249,7 +249,7 @@ impl Store {
     {
         let Some(Batched { committers, .. }) = self.batched() else { return self.write(f).await };
         let abandoned = Abandoned::default();
-        let added = async {
+        let added = Box::pin(async {
             if let Some((Ok(value), Trace { deferred: Some(statements), .. })) =
                 run_apart(PostgresConnection::writing(), &mut f)
                 && !statements.is_empty()
@@ -259,7 +259,7 @@ impl Store {
                 return Ok(value);
             }
             self.write_pooled(&abandoned, f).await
-        };
+        });
         self.hold(&abandoned, added).await
     }
 
@@ -349,7 +349,8 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.inner.counters.note_read();
-        let asking = async {
+        // In a box, since the closure would otherwise be in each of the futures around this one.
+        let asking = Box::pin(async {
             let mut answers = Vec::new();
             loop {
                 let conn = PostgresConnection::reading(answers.clone());
@@ -361,7 +362,7 @@ impl Store {
                     answer => answers.push(answer),
                 }
             }
-        };
+        });
         self.hold(&Abandoned::default(), asking).await
     }
 

@@ -80,7 +80,7 @@ fn take(
 /// as long as finding a row.
 fn begin(conn: &mut AnyConnection, access: Access, deadline: &Deadline) -> QueryResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
-        return conn.begin(deadline.begin(begin_of(access)), access, deadline.from_now());
+        return conn.begin(deadline.begin(begin_of(access)), access, deadline.ends_at());
     }
     fixed!(sql_query("BEGIN")).execute(conn)?;
     match sqlite_status(conn) {

@@ -13,6 +13,7 @@ use causeway_store::sessions::LeaseClaim;
 use causeway_store::testing::TestDatabase;
 use causeway_store::{AnyConnection, StoreError};
 use causeway_types::{ClientId, Secret, Timestamp};
+use diesel::{RunQueryDsl as _, sql_query};
 
 use crate::common::{NOW, World, on_each, ring, runtime};
 
@@ -55,6 +56,11 @@ fn on_postgres<Fut: Future<Output = ()>>(test: impl FnOnce(World) -> Fut) {
     });
 }
 
+/// Sends what a transaction has written so far: a statement that somebody waits for takes it along.
+fn send(c: &mut AnyConnection) -> Result<(), StoreError> {
+    Ok(sql_query("SELECT 1").execute(c).map(drop)?)
+}
+
 /// A sweep writes an event and then ends a session; a refresh moves that session and then writes an event. If either
 /// waited to write, they would wait for each other.
 #[test]
@@ -71,6 +77,7 @@ fn who_writes_an_event_waits_for_nobody() {
             let write = store.write(move |c| {
                 note(c, &own.client_id, EventKind::Failed, NOW)?;
                 if !sweep_again.swap(true, Ordering::Relaxed) {
+                    send(c)?;
                     noted.send(()).unwrap();
                     is_moved.recv().unwrap();
                 }
@@ -113,6 +120,7 @@ fn an_event_that_commits_late_comes_late() {
         let slow = tokio::spawn(async move {
             let write = store.write(move |c| {
                 note(c, &own.client_id, EventKind::Started, NOW)?;
+                send(c)?;
                 written.send(()).unwrap();
                 may_go.recv().unwrap();
                 Ok::<_, StoreError>(())

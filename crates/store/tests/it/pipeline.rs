@@ -93,7 +93,7 @@ impl Proxy {
 fn carry(mut from: TcpStream, mut to: TcpStream, line: &Arc<Line>, is_server: bool) {
     let line = Arc::clone(line);
     std::thread::spawn(move || {
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             if line.is_cut.load(Ordering::SeqCst) {
                 return std::thread::park();

@@ -230,18 +230,17 @@ impl PostgresConnection {
         let mut binds = RawBytesBindCollector::<Pg>::new();
         source.collect_binds(&mut binds, self, &Pg)?;
         let types = types_of(&binds)?;
-        let (key, text) = match T::query_id() {
-            Some(id) => (Some(Key::Type(id)), None),
-            None => {
-                let text = text_of(source)?;
-                let is_safe = source.is_safe_to_cache_prepared(&Pg)?;
-                (is_safe.then(|| Key::Text(text.clone(), types.clone())), Some(text))
-            }
+        let (key, text) = if let Some(id) = T::query_id() {
+            (Some(Key::Type(id)), None)
+        } else {
+            let text = text_of(source)?;
+            let is_safe = source.is_safe_to_cache_prepared(&Pg)?;
+            (is_safe.then(|| Key::Text(text.clone(), types.clone())), Some(text))
         };
         let sql = || text.map_or_else(|| text_of(source), Ok);
         match &mut self.line {
             Line::Open(pipeline) => {
-                pipeline.queue(key, sql, &types, &binds.binds)?;
+                pipeline.queue(key.as_ref(), sql, &types, &binds.binds)?;
                 // Elsewhere there is nothing that it could go along with, or nobody would learn of its error.
                 if self.is_deferring && self.is_writing {
                     return Ok(None);

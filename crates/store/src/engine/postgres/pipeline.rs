@@ -150,13 +150,13 @@ impl Pipeline {
 
     fn queue_text(&mut self, sql: &str, expected: Expected) -> QueryResult<()> {
         let text = || Ok(sql.to_owned());
-        self.queue_as(Some(Key::Text(sql.to_owned(), Vec::new())), text, &[], &[], expected)
+        self.queue_as(Some(&Key::Text(sql.to_owned(), Vec::new())), text, &[], &[], expected)
     }
 
     /// Queues a statement; one with a key is prepared once and kept.
     pub(super) fn queue(
         &mut self,
-        key: Option<Key>,
+        key: Option<&Key>,
         sql: impl FnOnce() -> QueryResult<String>,
         types: &[u32],
         values: &[Option<Vec<u8>>],
@@ -166,7 +166,7 @@ impl Pipeline {
 
     fn queue_as(
         &mut self,
-        key: Option<Key>,
+        key: Option<&Key>,
         sql: impl FnOnce() -> QueryResult<String>,
         types: &[u32],
         values: &[Option<Vec<u8>>],
@@ -176,7 +176,7 @@ impl Pipeline {
         if types.len() != values.len() || u16::try_from(values.len()).is_err() {
             return Err(DieselError::QueryBuilderError("a statement has 65,535 parameters at most".into()));
         }
-        let name = match key.as_ref() {
+        let name = match key {
             Some(key) => self.name_of(key, sql, types)?,
             None => Name::Unprepared(CString::new(sql()?)?),
         };
@@ -251,7 +251,7 @@ impl Pipeline {
             }
             let before = answers.len();
             for Statement { key, sql, types, values } in left {
-                self.queue(key.clone(), || Ok(sql.clone()), types, values)?;
+                self.queue(key.as_ref(), || Ok(sql.clone()), types, values)?;
             }
             self.post()?;
             for outcome in self.read_exchange()? {
@@ -272,7 +272,7 @@ impl Pipeline {
     /// The error is the connection's: nobody knows then.
     pub(super) fn commit_all(&mut self, statements: &[&Statement]) -> QueryResult<Option<usize>> {
         for Statement { key, sql, types, values } in statements {
-            self.queue(key.clone(), || Ok(sql.clone()), types, values)?;
+            self.queue(key.as_ref(), || Ok(sql.clone()), types, values)?;
         }
         self.post()?;
         // An error of the commit itself stands behind all of them.
