@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result};
 use causeway_domain::Clock as _;
 use causeway_domain::session::SessionHead;
 use causeway_flow::CtxParts;
-use causeway_flow::upstream::keeper::{self, UsableSession};
+use causeway_flow::upstream::keeper::{self, RENEWAL_TIMEOUT, UsableSession};
 use causeway_flow::upstream::revocation;
 use causeway_flow::upstream::session::SessionError;
 use causeway_store::StoreError;
 use causeway_store::sessions;
-use causeway_store::testing::{leased_until, refuse_token_sets};
+use causeway_store::testing::{TestDatabase, leased_until, refuse_token_sets};
 use causeway_testkit::{Agent, Environment, Fault, ScriptedUpstream, TestApp};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -30,6 +30,29 @@ async fn signed_in(scene: &Scene) -> Result<SessionHead> {
 
 async fn uses(app: &TestApp, session: &SessionHead) -> Result<UsableSession, SessionError> {
     keeper::use_session(&app.ctx, session).await
+}
+
+/// A scene whose requests to the authorization server end only when the keeper gives up.
+async fn patient_scene(database: &TestDatabase, renewal_timeout: Duration) -> Result<Scene> {
+    let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+    let environment = Environment { timeout: Duration::from_mins(5), ..upstream.environment() };
+    let tune = |parts: &mut CtxParts| parts.renewal_timeout = renewal_timeout;
+    let app = TestApp::start_tuned(database, &environment, tune).await?;
+    let agent = Agent::default();
+    let client = app.client(&agent).await?;
+    Ok(Scene { app, upstream, agent, client })
+}
+
+/// Waits until the lease that is held lasts for another 100 seconds.
+async fn lease_renewed(scene: &Scene) -> Result<()> {
+    let wanted = scene.app.clock.now().plus(100).as_secs();
+    let renewed = async {
+        while scene.app.store().read(leased_until).await? < wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok::<_, StoreError>(())
+    };
+    Ok(timeout(Duration::from_secs(20), renewed).await.context("not renewed")??)
 }
 
 /// A use of the session for which the authorization server has just answered the refresh.
@@ -100,14 +123,7 @@ on_each_upstream! {
         // However long that takes, the lease holds: nobody else sends the token that is spent.
         for _ in 0..2 {
             scene.app.clock.advance(100);
-            let wanted = scene.app.clock.now().plus(100).as_secs();
-            let renewed = async {
-                while store.read(leased_until).await? < wanted {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Ok::<_, StoreError>(())
-            };
-            timeout(Duration::from_secs(20), renewed).await.context("not renewed")??;
+            lease_renewed(&scene).await?;
         }
         // It is offered, and offered again.
         let before = store.stats().writes;
@@ -171,17 +187,34 @@ on_each_upstream! {
         Ok(())
     }
 
-    /// A provider that hangs for longer than the lease of a refresh lasts is given up before: whether it has answered is
-    /// unknown, so everything is kept, and the next attempt has a lease of its own.
-    async fn a_renewal_that_outlives_its_lease(database, kind) {
-        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
-        // Neither kind of client would end the request in time.
-        let environment = Environment { timeout: Duration::from_mins(5), ..upstream.environment() };
-        let tune = |parts: &mut CtxParts| parts.renewal_timeout = Duration::from_millis(300);
-        let app = TestApp::start_tuned(database, &environment, tune).await?;
-        let agent = Agent::default();
-        let client = app.client(&agent).await?;
-        let scene = Scene { app, upstream, agent, client };
+    /// An answer that comes after the lease would have ended is kept, too: the lease is held while the provider is asked,
+    /// and nobody else sends the refresh token, which may be spent.
+    async fn an_answer_that_takes_longer_than_a_lease(database, kind) {
+        let scene = patient_scene(database, RENEWAL_TIMEOUT).await?;
+        let other = scene.beside(database).await?;
+        let session = kind.begin(&scene).await?;
+        scene.app.clock.advance(3600);
+        scene.upstream.script(|script| script.token = Fault::Late(Duration::from_secs(5)));
+        let before = scene.upstream.hits("token");
+        let (ctx, head) = (scene.app.ctx.clone(), session.clone());
+        let using = tokio::spawn(async move { keeper::use_session(&ctx, &head).await });
+        while scene.upstream.hits("token") == before {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..2 {
+            scene.app.clock.advance(100);
+            lease_renewed(&scene).await?;
+        }
+        assert_eq!(uses(&other, &session).await?.head.iteration, 2);
+        assert_eq!(using.await??.head.iteration, 2);
+        assert_eq!(scene.upstream.hits("token"), before + 1, "sent once");
+        Ok(())
+    }
+
+    /// A provider that never answers is given up at last: whether it has is unknown, so everything is kept, and the next
+    /// attempt has a lease of its own.
+    async fn a_provider_that_never_answers(database, kind) {
+        let scene = patient_scene(database, Duration::from_millis(300)).await?;
         let session = kind.begin(&scene).await?;
         scene.app.clock.advance(3600);
         scene.upstream.script(|script| script.token = Fault::Late(Duration::from_mins(5)));

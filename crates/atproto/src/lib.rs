@@ -13,7 +13,9 @@ mod metadata;
 mod origin;
 mod xrpc;
 
-pub use authorization::{CodeExchange, PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity};
+pub use authorization::{
+    CodeExchange, PushRequest, Pushed, TokenAnswer, UpstreamAuthKey, UpstreamIdentity, nonce_of,
+};
 pub use client::{AtprotoClient, AtprotoConfig, Target};
 pub use error::{Refusal, ResolveError, UpstreamTokenError};
 pub use identity::Identity;

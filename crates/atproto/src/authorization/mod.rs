@@ -7,5 +7,6 @@ mod request;
 mod token;
 
 pub use authentication::{UpstreamAuthKey, UpstreamIdentity};
+pub use nonce::nonce_of;
 pub use push::{PushRequest, Pushed};
 pub use token::{CodeExchange, TokenAnswer};

@@ -12,6 +12,15 @@ pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The error code of a server that demands another nonce.
 pub(crate) const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
+/// Maximum length of a nonce; longer ones are ignored.
+const MAX_LENGTH: usize = 512;
+
+/// The nonce that comes with a response.
+pub fn nonce_of(headers: &HeaderMap) -> Option<String> {
+    let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
+    (!nonce.is_empty() && nonce.len() <= MAX_LENGTH).then(|| nonce.to_owned())
+}
+
 /// The newest nonce of each origin. In memory only: a lost nonce costs one more round trip.
 #[derive(Debug)]
 pub(crate) struct NonceMemory(Mutex<BoundedMap<String, (String, Timestamp)>>);
@@ -25,8 +34,6 @@ impl Default for NonceMemory {
 impl NonceMemory {
     /// Maximum number of origins: the one with the oldest nonce makes room.
     const CAPACITY: usize = 10_000;
-    /// Maximum length of a nonce; longer ones are ignored.
-    const MAX_LENGTH: usize = 512;
 
     /// The newest nonce of `url`'s origin.
     pub(crate) fn get(&self, url: &Url) -> Option<String> {
@@ -44,15 +51,12 @@ impl NonceMemory {
     /// Stores the nonce of a response from `url` and returns it. Its age counts from the first response that
     /// had it: servers repeat a nonce until they change it, and then accept the old one for a while only.
     pub(crate) fn store(&self, url: &Url, headers: &HeaderMap, now: Timestamp) -> Option<String> {
-        let nonce = headers.get("dpop-nonce")?.to_str().ok()?;
-        if nonce.is_empty() || nonce.len() > Self::MAX_LENGTH {
-            return None;
-        }
+        let nonce = nonce_of(headers)?;
         let mut nonces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = url.origin().ascii_serialization();
-        if nonces.get(&origin).is_none_or(|(known, _)| known != nonce) {
-            nonces.put(origin, (nonce.to_owned(), now));
+        if nonces.get(&origin).is_none_or(|(known, _)| *known != nonce) {
+            nonces.put(origin, (nonce.clone(), now));
         }
-        Some(nonce.to_owned())
+        Some(nonce)
     }
 }

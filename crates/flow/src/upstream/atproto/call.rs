@@ -2,7 +2,7 @@
 //! move.
 
 use async_trait::async_trait;
-use causeway_atproto::{XrpcCall, XrpcRefusal, XrpcSignError, xrpc_refusal};
+use causeway_atproto::{XrpcCall, XrpcRefusal, XrpcSignError, nonce_of, xrpc_refusal};
 use causeway_domain::session::Credentials;
 use causeway_jose::EcKey;
 use causeway_outbound::HttpError;
@@ -90,7 +90,11 @@ impl Called for Atproto {
     fn examine(&self, request: &RelayRequest, answer: Answer<'_>) -> Verdict {
         let Answer { url, status, headers, body } = answer;
         let Ok(nsid) = request.nsid() else { return Verdict::Pass };
-        let given = self.client.note_nonce(url, headers);
+        // Once an answer: while its body was read, another one may have brought a newer nonce.
+        let given = match body {
+            None => self.client.note_nonce(url, headers),
+            Some(_) => nonce_of(headers),
+        };
         if status != 400 && status != 401 {
             return Verdict::Pass;
         }

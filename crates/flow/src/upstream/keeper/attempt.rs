@@ -30,12 +30,12 @@ use crate::upstream::traits::{BindingUpdate, Located, RenewalFailure, Renewed, U
 /// How long the look-up before a refresh may take.
 pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The longest time that a renewal may take. Then it is unknown whether the provider has answered.
-pub const RENEWAL_TIMEOUT: Duration = Duration::from_mins(1);
+/// The longest time that a renewal may take: far beyond the timeouts of any client. An answer that was given up may
+/// have brought the only credentials that are left.
+pub const RENEWAL_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Nobody else may take the lease over while the provider is being asked. What is left is for the database.
-const _: () =
-    assert!(LOOKUP_TIMEOUT.as_secs() + RENEWAL_TIMEOUT.as_secs() + 30 <= LEASE_SECONDS.unsigned_abs());
+/// Nobody else takes the lease over before it is renewed for the first time.
+const _: () = assert!(LOOKUP_TIMEOUT.as_secs() + 30 <= LEASE_SECONDS.unsigned_abs());
 
 /// How often the lease is renewed meanwhile.
 const LEASE_RENEWAL: Duration = Duration::from_secs(1);
@@ -150,11 +150,11 @@ impl RefreshAttempt<'_> {
         }
     }
 
-    /// Asks the provider, for as long as the lease surely lasts. A spent refresh token may be the price of giving up, but
-    /// a second process that sends it for certain is worse.
+    /// Asks the provider, and holds the lease as long as that takes: a refresh token that another process sends while an
+    /// answer is on its way is spent twice.
     async fn renew(&self, credentials: &Credentials) -> Result<Renewed, RenewalFailure> {
-        let renewing = self.upstream.renew(&self.head, credentials);
-        timeout(self.ctx.renewal_timeout(), renewing).await.unwrap_or_else(|_| {
+        let renewing = timeout(self.ctx.renewal_timeout(), self.upstream.renew(&self.head, credentials));
+        self.holding_lease(renewing).await.unwrap_or_else(|_| {
             tracing::warn!("the provider did not answer in time: it may have renewed the credentials");
             Err(RenewalFailure::Passing { retry_after: None })
         })
@@ -187,18 +187,22 @@ impl RefreshAttempt<'_> {
                 Ok(())
             }
         });
-        match select(pin!(writing), pin!(self.hold_lease())).await {
-            Either::Left((written, _)) => written?,
-            Either::Right((never, _)) => match never {},
-        }
+        self.holding_lease(writing).await?;
         match evaluate(ctx, head).await? {
             Evaluation::Moved(head) => Ok(head),
             Evaluation::Same(_) => Err(Internal::Inconsistent("the head did not move").into()),
         }
     }
 
-    /// Renews the lease while the database rejects the answer: a process that took it over would send the
-    /// spent refresh token. While the lease cannot be written either, no process can take it over.
+    /// Waits for `work` and renews the lease meanwhile: a process that took it over would send a refresh token that is
+    /// spent. While the lease cannot be written either, no process can take it over.
+    async fn holding_lease<T>(&self, work: impl Future<Output = T>) -> T {
+        match select(pin!(work), pin!(self.hold_lease())).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
     async fn hold_lease(&self) -> Infallible {
         let Self { ctx, head, fence, .. } = self;
         loop {

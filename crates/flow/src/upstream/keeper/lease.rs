@@ -6,9 +6,9 @@ use causeway_store::sessions::{self, LeaseClaim};
 use crate::ctx::Ctx;
 use crate::error::Internal;
 
-/// Seconds that a lease lasts, unless the heartbeat of its node ends earlier: longer than the look-up of the account and
-/// the renewal may take ([`LOOKUP_TIMEOUT`](super::attempt::LOOKUP_TIMEOUT),
-/// [`RENEWAL_TIMEOUT`](super::attempt::RENEWAL_TIMEOUT)). While the database rejects the answer, the lease is renewed.
+/// Seconds that a lease lasts, unless the heartbeat of its node ends earlier: longer than the look-up of the account
+/// may take ([`LOOKUP_TIMEOUT`](super::attempt::LOOKUP_TIMEOUT)). While the provider is asked, and while the database
+/// rejects its answer, the lease is renewed.
 pub(super) const LEASE_SECONDS: i64 = 120;
 
 /// Acquires the lease. Its commit also proves that the answer could be written.

@@ -24,8 +24,9 @@ pub trait Kept: Debug + Send + Sync {
     }
 
     /// Renews credentials by what the policy names. An answer without a refresh token keeps the one that was
-    /// sent, and one without a scope keeps the scope (RFC 6749 section 5.1). The keeper drops it when the lease of the
-    /// refresh is about to end: whether the server has answered is unknown then.
+    /// sent, and one without a scope keeps the scope (RFC 6749 section 5.1). The keeper waits
+    /// for [`RENEWAL_TIMEOUT`](crate::upstream::keeper::RENEWAL_TIMEOUT): an implementation has shorter deadlines of
+    /// its own, because nobody knows what became of a renewal that was given up.
     async fn renew(&self, head: &SessionHead, credentials: &Credentials) -> Result<Renewed, RenewalFailure>;
 
     /// Revokes credentials of a session at the server where it began.
