@@ -88,6 +88,23 @@ pub fn renew_lease(
     Ok(diesel::update(held).set(dsl::lease_until.eq(Some(until.as_secs()))).execute(c)? == 1)
 }
 
+/// Releases a lease in the transaction that ends the work under it, unless another holder has taken it since.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn release_lease_along(
+    c: &mut AnyConnection,
+    session_id: &UpstreamSessionId,
+    fence: i64,
+) -> Result<(), StoreError> {
+    let held = dsl::upstream_session
+        .filter(dsl::session_id.eq(session_id.as_str()))
+        .filter(dsl::lease_fence.eq(fence))
+        .filter(dsl::lease_holder.is_not_null());
+    let released = (dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>));
+    Ok(fixed!(diesel::update(held).set(released)).defer(c)?)
+}
+
 /// Releases a lease; `false` when another holder has taken it since.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ pub use self::ending::{
     end_session_quietly, enqueue_revocation, postpone_revocation,
 };
 pub use self::history::{History, sweep_history};
-pub use self::lease::{Lease, LeaseClaim, acquire_lease, release_lease, renew_lease};
+pub use self::lease::{Lease, LeaseClaim, acquire_lease, release_lease, release_lease_along, renew_lease};
 pub use self::live::{
     LIVE_LIMIT, find_live_session, find_live_session_of_client, find_session_of_token,
     list_live_sessions_at_client, list_live_sessions_of_account, list_live_sessions_of_account_in_browser,

@@ -17,7 +17,7 @@ use futures_util::future::{Either, select};
 use tokio::time::{sleep, timeout};
 
 use super::head::{Evaluation, evaluate};
-use super::lease::LEASE_SECONDS;
+use super::lease::{HeldLease, LEASE_SECONDS};
 use super::reason::Reason;
 use crate::ctx::Ctx;
 use crate::error::Internal;
@@ -49,8 +49,7 @@ pub(super) struct RefreshAttempt<'a> {
     pub(super) upstream: &'a dyn Upstream,
     /// The head as it stands under the lease.
     pub(super) head: SessionHead,
-    /// The lease.
-    pub(super) fence: i64,
+    pub(super) lease: &'a HeldLease,
     pub(super) reason: Reason,
 }
 
@@ -115,7 +114,7 @@ impl RefreshAttempt<'_> {
             Ok(Renewed { credentials: mut answer, flaw }) => {
                 // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token = answer.refresh_token.or(credentials.refresh_token);
-                let kept = self.store(&answer, update).await;
+                let kept = self.store(&answer, update, flaw.is_none()).await;
                 match (&kept, flaw) {
                     (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
                     (Ok(_), Some(flaw)) => {
@@ -160,13 +159,14 @@ impl RefreshAttempt<'_> {
         })
     }
 
-    /// Commits the answer before anybody uses it.
+    /// Commits the answer before anybody uses it; the lease ends with that if it is the last that happens under it.
     async fn store(
         &self,
         answer: &Credentials,
         update: Option<BindingUpdate>,
+        is_last: bool,
     ) -> Result<SessionHead, SessionError> {
-        let Self { ctx, head, .. } = self;
+        let Self { ctx, head, lease, .. } = self;
         let now = ctx.now();
         let keep = (head.kind == SessionKind::Background)
             .then(|| self.upstream.policy(head, answer).keep_alive_at(now, ctx.jitter()))
@@ -175,7 +175,7 @@ impl RefreshAttempt<'_> {
         // has ended. The head tells which.
         let writing = write_answer(ctx, || {
             let (ring, id, from) = (ctx.ring(), head.session_id.clone(), head.iteration);
-            let (fresh, update) = (answer.clone(), update.clone());
+            let (fresh, update, fence) = (answer.clone(), update.clone(), lease.fence);
             move |c: &mut AnyConnection| {
                 let advanced = sessions::advance_session(c, &ring, &id, from, &fresh, now)?;
                 if let Some(update) = update.as_ref().filter(|_| advanced) {
@@ -184,10 +184,15 @@ impl RefreshAttempt<'_> {
                 if let Some(due) = keep.filter(|_| advanced) {
                     upkeep::schedule_refresh(c, &id, due)?;
                 }
-                Ok(())
+                if advanced && is_last {
+                    sessions::release_lease_along(c, &id, fence)?;
+                }
+                Ok(advanced)
             }
         });
-        self.holding_lease(writing).await?;
+        if self.holding_lease(writing).await? && is_last {
+            lease.note_released();
+        }
         match evaluate(ctx, head).await? {
             Evaluation::Moved(head) => Ok(head),
             Evaluation::Same(_) => Err(Internal::Inconsistent("the head did not move").into()),
@@ -204,10 +209,10 @@ impl RefreshAttempt<'_> {
     }
 
     async fn hold_lease(&self) -> Infallible {
-        let Self { ctx, head, fence, .. } = self;
+        let Self { ctx, head, lease, .. } = self;
         loop {
             sleep(LEASE_RENEWAL).await;
-            let (id, fence, until) = (head.session_id.clone(), *fence, ctx.now().plus(LEASE_SECONDS));
+            let (id, fence, until) = (head.session_id.clone(), lease.fence, ctx.now().plus(LEASE_SECONDS));
             let renew = move |c: &mut _| sessions::renew_lease(c, &id, fence, until).map_err(Internal::from);
             if let Err(error) = ctx.store().write(renew).await {
                 tracing::warn!(%error, "the lease of a refresh was not renewed");
@@ -232,8 +237,8 @@ impl RefreshAttempt<'_> {
 
     /// Marks the session as `reauth_required`, unless another holder has moved the head past this iteration.
     async fn require_reauth(&self, iteration: i64) -> Result<SessionHead, SessionError> {
-        let Self { ctx, head, fence, .. } = self;
-        let (id, fence, now) = (head.session_id.clone(), *fence, ctx.now());
+        let Self { ctx, head, lease, .. } = self;
+        let (id, fence, now) = (head.session_id.clone(), lease.fence, ctx.now());
         let event = self.audit_event("reauth_required");
         let ended = ctx.store().write(move |c| note_reauth(c, &id, iteration, fence, now, &event)).await?;
         if ended { Err(reauth_required(ctx, head)) } else { self.look_again().await }
@@ -248,7 +253,7 @@ impl RefreshAttempt<'_> {
     async fn put_off(&self, policy: Policy, setback: Setback) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
         let jitter = ctx.jitter();
-        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, self.fence, ctx.now());
+        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, self.lease.fence, ctx.now());
         let (failed, over) = (self.audit_event("failed"), self.audit_event("reauth_required"));
         let verdict = ctx
             .store()

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::attempt::RefreshAttempt;
 use super::head::{Evaluation, evaluate};
-use super::lease;
+use super::lease::{self, HeldLease};
 use super::reason::Reason;
 use crate::ctx::Ctx;
 use crate::upstream::session::{RETRY_SECONDS, SessionError};
@@ -65,11 +65,11 @@ async fn lease_and_refresh(
             note_wait(ctx, waits);
             return Ok(head);
         }
-        if let Some(fence) = lease::acquire(ctx, seen, &holder).await? {
+        if let Some(lease) = lease::acquire(ctx, seen, &holder).await? {
             note_wait(ctx, waits);
             let leased = Instant::now();
-            let outcome = refresh_leased(ctx, seen, fence, reason).await;
-            lease::release(ctx, seen, fence).await;
+            let outcome = refresh_leased(ctx, seen, &lease, reason).await;
+            lease::release(ctx, seen, &lease).await;
             let said = outcome.as_ref().map_or_else(|error| error.code().as_str(), |_| "refreshed");
             ctx.stats().note_refresh(reason.as_str(), said, leased.elapsed());
             tracing::info!(
@@ -101,7 +101,7 @@ fn note_wait(ctx: &Ctx, since: Option<Instant>) {
 async fn refresh_leased(
     ctx: &Ctx,
     seen: &SessionHead,
-    fence: i64,
+    lease: &HeldLease,
     reason: Reason,
 ) -> Result<SessionHead, SessionError> {
     // The last holder may have finished, or failed, between the check and the lease.
@@ -109,7 +109,7 @@ async fn refresh_leased(
         Evaluation::Moved(head) => Ok(head),
         Evaluation::Same(head) => {
             let upstream = ctx.upstreams().of(&head)?;
-            RefreshAttempt { ctx, upstream, head, fence, reason }.run().await
+            RefreshAttempt { ctx, upstream, head, lease, reason }.run().await
         }
     }
 }
