@@ -462,14 +462,14 @@ fn refuse_rows(c: &mut AnyConnection, table: &str, refused: bool) -> Result<(), 
     Ok(c.batch_execute(&statements)?)
 }
 
-/// Cuts all other connections to a PostgreSQL database, as a restart of its server does. Those to a SQLite file cannot be cut.
+/// Cuts all other connections to a PostgreSQL database, as a restart of its server does, and waits until they are gone. Those to a SQLite file cannot be cut.
 ///
 /// # Errors
 /// [`StoreError`] when the statement fails.
 pub fn cut_other_connections(c: &mut AnyConnection) -> Result<(), StoreError> {
     if let AnyConnection::Postgres(_) = c {
         c.batch_execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )?;
     }

@@ -253,7 +253,8 @@ impl RefreshAttempt<'_> {
     async fn put_off(&self, policy: Policy, setback: Setback) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, .. } = self;
         let jitter = ctx.jitter();
-        let (id, iteration, fence, now) = (head.session_id.clone(), head.iteration, self.lease.fence, ctx.now());
+        let (id, iteration, fence, now) =
+            (head.session_id.clone(), head.iteration, self.lease.fence, ctx.now());
         let (failed, over) = (self.audit_event("failed"), self.audit_event("reauth_required"));
         let verdict = ctx
             .store()

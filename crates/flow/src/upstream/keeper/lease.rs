@@ -29,7 +29,11 @@ impl HeldLease {
 }
 
 /// Acquires the lease. Its commit also proves that the answer could be written.
-pub(super) async fn acquire(ctx: &Ctx, head: &SessionHead, holder: &str) -> Result<Option<HeldLease>, Internal> {
+pub(super) async fn acquire(
+    ctx: &Ctx,
+    head: &SessionHead,
+    holder: &str,
+) -> Result<Option<HeldLease>, Internal> {
     let (id, holder, now) = (head.session_id.clone(), holder.to_owned(), ctx.now());
     let (node, until) = (ctx.node().alive().cloned(), now.plus(LEASE_SECONDS));
     let lease = ctx
