@@ -462,7 +462,8 @@ fn refuse_rows(c: &mut AnyConnection, table: &str, refused: bool) -> Result<(), 
     Ok(c.batch_execute(&statements)?)
 }
 
-/// Cuts all other connections to a PostgreSQL database, as a restart of its server does, and waits until they are gone. Those to a SQLite file cannot be cut.
+/// Cuts all other connections to a PostgreSQL database, as a restart of its server does, and waits until they are
+/// gone. Those to a SQLite file cannot be cut.
 ///
 /// # Errors
 /// [`StoreError`] when the statement fails.
