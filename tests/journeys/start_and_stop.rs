@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use causeway_store::encryption::keyring::EncryptionKeyRing;
 use causeway_store::{StoreError, testing};
-use causeway_testkit::{Agent, Causeway, OauthClient, ScriptedUpstream};
+use causeway_testkit::{Agent, Causeway, Fault, OauthClient, ScriptedUpstream};
 use causeway_types::SystemRng;
 use tempfile::tempdir;
 use tokio::process::Command;
@@ -128,6 +128,49 @@ async fn a_flood_of_failures_does_not_fill_the_log() -> Result<()> {
 }
 
 on_each_database! {
+    /// Mistakes of clients and failures of other people's servers are no errors of ours: nobody is called at night for
+    /// them.
+    async fn errors_of_others_are_not_logged_as_ours(database) {
+        let upstream = ScriptedUpstream::start(HANDLE, DID)?;
+        let directory = tempdir()?;
+        let mut arguments = database_arguments(database, directory.path())?;
+        arguments.extend(upstream_arguments(&upstream.environment()));
+        let run: Vec<&str> = arguments.iter().map(String::as_str).chain(["migrate", "up"]).collect();
+        Causeway::run(directory.path(), &run).await?;
+        let server = Causeway::serve_with(directory.path(), &arguments, &[]).await?;
+        let agent = Agent::default();
+        let at = |path: &str| format!("{}{path}", server.address);
+        let client = OauthClient::register(&agent, &server.address).await?;
+        let tokens = client.sign_in(&agent, &upstream, HANDLE).await?;
+
+        let nonsense = [("grant_type", "authorization_code"), ("code", "a\0b"), ("client_id", "nobody")];
+        for path in ["/oauth/token", "/oauth/par", "/oauth/introspect", "/oauth/revoke", "/oauth/device_authorization"] {
+            assert!((400..500).contains(&agent.post(&at(path), &nonsense).await?.status), "{path}");
+            assert!((400..500).contains(&agent.post_body(&at(path), "text/plain", "{").await?.status), "{path}");
+        }
+        let registered = agent.post_body(&at("/oauth/register"), "application/json", "{\"redirect_uris\": 7}").await?;
+        assert_eq!(registered.status, 400);
+        for path in ["/nowhere", "/oauth/authorize?client_id=nobody", "/oauth/userinfo", "/callback?state=x&code=y"] {
+            assert!((400..500).contains(&agent.get(&at(path)).await?.status), "{path}");
+        }
+        let call = at("/xrpc/com.atproto.repo.listRecords?repo=x&collection=y");
+        let refresh = at("/api/session/refresh");
+        for fault in [Fault::Status(500), Fault::Page(503), Fault::HangUp] {
+            upstream.script(|script| {
+                (script.xrpc, script.token, script.metadata) = (fault.clone(), fault.clone(), fault.clone());
+            });
+            assert!(agent.get_with(&call, &tokens.access_token).await?.status >= 500);
+            let request = agent.request("POST".parse()?, &refresh).bearer_auth(&tokens.access_token);
+            assert!(agent.send(request).await?.status >= 400);
+        }
+        let log = server.log()?;
+        server.stop().await?;
+        let ours: Vec<&str> = log.lines().filter(|line| line.contains("\"level\":\"ERROR\"")).collect();
+        assert!(ours.is_empty(), "{ours:#?}");
+        ensure!(log.contains("\"level\":\"WARN\""), "something was said");
+        Ok(())
+    }
+
     /// SIGHUP does not stop the server: it reloads the log level and the key ring, and ignores an invalid
     /// configuration.
     async fn reads_anew(database) {
