@@ -4,7 +4,7 @@ use crate::nearest::suggest;
 use crate::read::Document;
 use crate::values::name::FieldName;
 use crate::values::template::Template;
-use crate::values::url_template::{Authority, UrlTemplate};
+use crate::values::url_template::{Open, UrlTemplate};
 
 /// When a template is filled. A later step knows what the earlier ones know, and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,16 +103,18 @@ impl<'a, 'd> Check<'a, 'd> {
     /// Checks the fields of an address that has fields of its own.
     pub(crate) fn url_with(&mut self, key: &str, url: &UrlTemplate, step: Step, own: &[&str]) {
         self.template(key, url.template(), step, own);
-        let Some((name, part)) = url.authority() else { return };
+        let (name, kind, fix) = match url.open() {
+            None => return,
+            Some(Open::Host(name)) => {
+                (name, FieldKind::Host, "use a parameter with allowed_suffix or type = \"host\"")
+            }
+            Some(Open::Origin(name)) => {
+                let fix = "use a parameter of type = \"url\", or a capture with allow = [\"*.example.com\"]";
+                (name, FieldKind::Address, fix)
+            }
+        };
         let field = self.fields.iter().find(|field| field.name == *name);
         let is_known = field.is_some() || own.contains(&name.as_str());
-        let (kind, fix) = match part {
-            Authority::Host => (FieldKind::Host, "use a parameter with allowed_suffix or type = \"host\""),
-            Authority::Origin => (
-                FieldKind::Address,
-                "use a parameter of type = \"url\", or a capture with allow = [\"*.example.com\"]",
-            ),
-        };
         // One that is not known is reported already.
         if is_known && field.is_none_or(|field| field.kind != kind) {
             self.report(key, format!("{{{name}}} would choose the host, and nothing restricts it"), fix);

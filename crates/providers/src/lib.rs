@@ -48,7 +48,7 @@ pub use definition::oauth::{
 pub use definition::parameter::{Parameter, ParameterValue};
 pub use definition::refresh::{Refresh, RefreshRequest, Renewal, Rotation, TokenErrors};
 pub use definition::registration::Registration;
-pub use definition::relay::{Inject, Relay, StripUrl};
+pub use definition::relay::{Inject, Relay, StripUrl, UrlPlace};
 pub use definition::request::{
     AuthorizationRequest, ClientAuthentication, Exchange, RequestBody, TokenRequest,
 };
@@ -57,6 +57,7 @@ pub use definition::rule::{CredentialKind, Expectation, Rule, Test, WaitRule, Wa
 pub use error::{InvalidDefinition, Problem};
 pub use reference::reference_markdown;
 pub use schema::json_schema;
+pub use values::fill::FillError;
 pub use values::host::{HostPattern, HostSuffix};
 pub use values::http::{HeaderName, Method, Status};
 pub use values::name::{FieldName, ProviderName};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use causeway_providers::{
     Accounts, AnswerFormat, Catalog, ClientAuthentication, CredentialKind, Definition, Expectation,
-    ExpiryUnit, Extras, Identity, Kind, Mcp, Method, OauthClient, Paging, ParameterValue, Pkce, Reach,
-    Registration, Renewal, RequestBody, Rotation, Rule, Scalar, Seconds, WaitScope,
+    ExpiryUnit, Extras, Identity, Kind, Mcp, Method, OauthClient, Paging, ParameterValue, PathTemplate, Pkce,
+    Reach, Registration, Renewal, RequestBody, Rotation, Rule, Scalar, Seconds, UrlPlace, WaitScope,
 };
 
 fn catalog() -> Catalog {
@@ -212,15 +212,12 @@ fn facebook() {
     assert!(has(std::slice::from_ref(checkpoint), "/error/code", 190));
     assert!(has(std::slice::from_ref(checkpoint), "/error/error_subcode", 459));
     assert!(has(std::slice::from_ref(checkpoint), "/error/error_subcode", 490));
-    for (code, scope) in [(4, WaitScope::App), (17, WaitScope::User), (32, WaitScope::Account)] {
+    for (code, scope) in
+        [(4, WaitScope::App), (341, WaitScope::App), (17, WaitScope::User), (32, WaitScope::Account)]
+    {
         let rule = relay.wait.iter().find(|wait| has(std::slice::from_ref(&wait.rule), "/error/code", code));
         assert_eq!(rule.unwrap().scope, scope, "{code}");
     }
-    let strip: Vec<String> = relay.strip.iter().map(ToString::to_string).collect();
-    assert!(strip.contains(&"/data/*/access_token".to_owned()));
-    let next = relay.strip_urls.iter().find(|strip| strip.json.to_string() == "/paging/next").unwrap();
-    assert!(next.parameters.contains(&"access_token".to_owned()));
-
     let pages = &facebook.managed_accounts[0];
     assert!(matches!(&pages.paging, Paging::Next(next) if next.to_string() == "/paging/next"));
     assert!(pages.token.is_some() && pages.tasks.is_some());
@@ -237,6 +234,75 @@ fn facebook() {
     let page_only = Definition::parse("facebook.toml", &page_only).unwrap();
     let refused = &page_only.kind.oauth().unwrap().relay.as_ref().unwrap().refused;
     assert_eq!(refused[0].credential, Some(CredentialKind::Page));
+}
+
+/// Callers of the Graph API choose what an answer contains and where: tokens and the addresses of further pages, which
+/// hold the token, are taken out at any depth.
+#[test]
+fn no_token_leaves_the_graph_apis() {
+    for name in ["facebook", "instagram", "threads"] {
+        let relay = client(name).relay.unwrap();
+        assert_eq!(relay.strip_members, ["access_token"], "{name}");
+        for member in ["next", "previous"] {
+            let place = UrlPlace::Member(member.to_owned());
+            let strip = relay.strip_urls.iter().find(|strip| strip.place == place).unwrap();
+            assert!(strip.parameters.contains(&"access_token".to_owned()), "{name}");
+        }
+    }
+}
+
+/// Whether the relay would call a path.
+fn is_called(name: &str, path: &str) -> bool {
+    let relay = client(name).relay.unwrap_or_else(|| panic!("{name} has no relay"));
+    let begins = |paths: &[PathTemplate]| {
+        let begins = |beginning: &PathTemplate| beginning.is_beginning_of(path, |_| None);
+        paths.iter().any(|beginning| begins(beginning).unwrap_or_else(|error| panic!("{beginning}: {error}")))
+    };
+    (relay.prefixes.is_empty() || begins(&relay.prefixes)) && !begins(&relay.deny)
+}
+
+/// The endpoints of OAuth are not called under another path either, such as that of another version. A batch of calls of
+/// the Graph API goes to a root.
+#[test]
+fn endpoints_that_are_not_relayed() {
+    for (name, api, others) in [
+        (
+            "facebook",
+            &["/v24.0/me", "/v24.0/123/feed"][..],
+            &["/", "/v24.0", "/v24.0/", "/v23.0/me", "/oauth/access_token", "/v24.0/oauth/access_token"][..],
+        ),
+        (
+            "instagram",
+            &["/v24.0/me"],
+            &["/", "/v24.0/", "/access_token", "/v23.0/access_token", "/v24.0/access_token"],
+        ),
+        ("instagram", &[], &["/refresh_access_token", "/v24.0/refresh_access_token"]),
+        (
+            "threads",
+            &["/v1.0/me"],
+            &["/", "/v1.0/", "/oauth/access_token", "/v1.0/oauth/access_token", "/v1.0/access_token"],
+        ),
+        ("threads", &[], &["/refresh_access_token", "/v1.0/refresh_access_token"]),
+        (
+            "discord",
+            &["/api/v10/users/@me"],
+            &["/api/oauth2/token", "/api/v9/oauth2/token", "/api/v10/oauth2/token"],
+        ),
+        ("discord", &[], &["/api/oauth2/token/revoke", "/api/v10/oauth2/token/revoke"]),
+        (
+            "google",
+            &["/oauth2/v3/userinfo", "/calendar/v3/calendars"],
+            &["/oauth2/v4/token", "/oauth2/v3/token", "/oauth2/v1/token"],
+        ),
+        ("slack", &["/api/chat.postMessage"], &["/api/oauth.v2.access", "/api/oauth.v2.user.access"]),
+    ] {
+        for path in api {
+            assert!(is_called(name, path), "{name} {path}");
+        }
+        for path in others {
+            assert!(!is_called(name, path), "{name} {path}");
+        }
+    }
 }
 
 /// Instagram and Threads: GET at an address of its own, with the access token as a parameter.
@@ -262,9 +328,16 @@ fn google() {
 }
 
 /// Microsoft: a templated issuer; `suberror` and codes in the description; the scope at a refresh; no `resource`; an
-/// expired secret is the registration's fault.
+/// expired secret is the registration's fault. The tenant is one segment.
 #[test]
 fn microsoft() {
+    let ParameterValue::Segment(tenant) = &definition("microsoft").parameters[0].value else {
+        panic!("parameter")
+    };
+    for good in ["common", "contoso.onmicrosoft.com", "9f3f6c1e-5f0d-4b0a-8f0e-0c1d2e3f4a5b"] {
+        assert!(tenant.matches(good), "{good}");
+    }
+    assert!(!tenant.matches(".") && !tenant.matches("..") && !tenant.matches("a/b"));
     let Kind::Oidc(microsoft) = definition("microsoft").kind else { panic!("kind") };
     let pattern = microsoft.discovery.issuer_pattern.unwrap();
     assert_eq!(pattern.to_string(), "https://login.microsoftonline.com/{tenantid}/v2.0");

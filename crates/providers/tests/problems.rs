@@ -126,6 +126,14 @@ fn addresses() {
         &[
             ("http", &[("https://auth.example.com/token", "http://auth.example.com/token")]),
             ("a path", &[("https://auth.example.com/token", "/token")]),
+            (
+                "a host that is the first segment",
+                &[("[refresh]", tenant), ("https://auth.example.com/token", "https:///{tenant}/token")],
+            ),
+            (
+                "a backslash",
+                &[("origins = [\"https://api.example.com\"]", "origins = ['https://api.example.com\\v1']")],
+            ),
             ("a user name", &[("https://auth.example.com/token", "https://me@auth.example.com/token")]),
             (
                 "an origin with a path",
@@ -267,6 +275,10 @@ fn requests_and_answers() {
                 &[("[refresh]", "[capture.x]\nallow = [\"*.example.com\"]\n\n[refresh]")],
             ),
             (
+                "a capture from two places",
+                &[("[refresh]", "[capture.x]\njson = \"/x\"\ncallback = \"x\"\n\n[refresh]")],
+            ),
+            (
                 "a capture for every host of a top-level domain",
                 &[("[refresh]", "[capture.x]\njson = \"/x\"\nallow = [\"*.com\"]\n\n[refresh]")],
             ),
@@ -293,6 +305,41 @@ fn requests_and_answers() {
                 &[(
                     "[refresh]",
                     "[[parameters]]\nname = \"x\"\nlabel = \"X\"\npattern = \"[0-9]+\"\ndefault = \"x\"\n\n[refresh]",
+                )],
+            ),
+            (
+                "a parameter for two things",
+                &[(
+                    "[refresh]",
+                    "[[parameters]]\nname = \"x\"\nlabel = \"X\"\ntype = \"host\"\npattern = \"[0-9]+\"\n\n[refresh]",
+                )],
+            ),
+            (
+                "a default outside its domain",
+                &[(
+                    "[refresh]",
+                    "[[parameters]]\nname = \"x\"\nlabel = \"X\"\nallowed_suffix = \".crm.example\"\ndefault = \"crm.evil.example\"\n\n[refresh]",
+                )],
+            ),
+            (
+                "a default that is no host",
+                &[(
+                    "[refresh]",
+                    "[[parameters]]\nname = \"x\"\nlabel = \"X\"\ntype = \"host\"\ndefault = \"https://crm.example\"\n\n[refresh]",
+                )],
+            ),
+            (
+                "a default that is no address",
+                &[(
+                    "[refresh]",
+                    "[[parameters]]\nname = \"x\"\nlabel = \"X\"\ntype = \"url\"\ndefault = \"http://crm.example\"\n\n[refresh]",
+                )],
+            ),
+            (
+                "a pattern for another path",
+                &[(
+                    "[refresh]",
+                    "[[parameters]]\nname = \"x\"\nlabel = \"X\"\npattern = \"[a-z.-]+\"\n\n[refresh]",
                 )],
             ),
             (
@@ -332,6 +379,20 @@ fn relay() {
             (
                 "a scope of a refusal",
                 &[("[relay]", "[relay]\nrefused = [{ status = [401], scope = \"app\" }]")],
+            ),
+            (
+                "a member without a name",
+                &[(
+                    "[relay]",
+                    "[relay]\nstrip_members = [\"\"]\nstrip_urls = [{ member = \"\", parameters = [\"t\"] }]",
+                )],
+            ),
+            (
+                "an address at two places",
+                &[(
+                    "[relay]",
+                    "[relay]\nstrip_urls = [{ json = \"/next\", member = \"next\", parameters = [\"t\"] }]",
+                )],
             ),
             (
                 "an address without parameters to strip",

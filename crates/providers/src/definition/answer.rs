@@ -259,7 +259,7 @@ impl RawCredential {
         if check.required(&format!("{key}.access_token"), self.access_token.as_ref(), fix)
             == Some(&user.access_token)
         {
-            let problem = "is the token of the user, too";
+            let problem = "is the same place as the user's access token";
             check.report(
                 &format!("{key}.access_token"),
                 problem,

@@ -56,7 +56,11 @@ impl RawCapture {
         let source = match (self.json, self.callback) {
             (Some(json), None) => CaptureSource::Token(json),
             (None, Some(callback)) => CaptureSource::Callback(callback),
-            _ => {
+            (Some(_), Some(_)) => {
+                check.report(&key, "has both json and callback", "keep one of the two");
+                return None;
+            }
+            (None, None) => {
                 let fix = "write json = \"/…\" for the token endpoint's answer, or callback = \"…\"";
                 check.report(&key, "does not say where the value comes from", fix);
                 return None;

@@ -373,7 +373,7 @@ impl RestOfOidc {
         if let Some(issuer) = &issuer {
             check.url("issuer", issuer, Step::Authorization);
         }
-        if issuer_pattern.as_ref().is_some_and(|pattern| pattern.authority().is_some()) {
+        if issuer_pattern.as_ref().is_some_and(|pattern| pattern.open().is_some()) {
             let problem = "leaves the host of the issuer open";
             check.report(
                 "issuer_pattern",

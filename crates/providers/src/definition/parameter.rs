@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::check::{Check, FieldKind, Step};
-use crate::values::host::HostSuffix;
+use crate::values::host::{HostSuffix, is_host};
 use crate::values::name::FieldName;
 use crate::values::pattern::Pattern;
+use crate::values::url_template::parse_address;
 
 /// A value that users enter before they connect, such as the host of their instance.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +78,30 @@ pub(crate) fn check(parameters: Vec<RawParameter>, check: &mut Check<'_, '_>) ->
     checked.into_iter().collect()
 }
 
+impl ParameterValue {
+    /// Checks a default: the problem with it, and the fix.
+    fn check_default(&self, default: &str) -> Result<(), (String, String)> {
+        let (is_good, problem, fix) = match self {
+            Self::Segment(pattern) => {
+                let problem = format!("does not match the pattern {pattern}");
+                (pattern.matches(default), problem, "change one of the two".to_owned())
+            }
+            Self::HostUnder(suffix) => {
+                let problem = format!("is not a host that ends with {suffix}");
+                (suffix.contains(default), problem, format!("write the whole host, such as www{suffix}"))
+            }
+            Self::Host => {
+                (is_host(default), "is not a host".to_owned(), "write a host, such as example.com".to_owned())
+            }
+            Self::Url => {
+                let fix = "write an address, such as https://example.com".to_owned();
+                (parse_address(default).is_some(), "is not an https address".to_owned(), fix)
+            }
+        };
+        if is_good { Ok(()) } else { Err((problem, fix)) }
+    }
+}
+
 impl RawParameter {
     fn check(self, key: &str, check: &mut Check<'_, '_>) -> Option<Parameter> {
         let value = match (self.pattern, self.allowed_suffix, self.kind) {
@@ -90,11 +115,7 @@ impl RawParameter {
                 None
             }
             _ => {
-                check.report(
-                    key,
-                    "says twice what may be entered",
-                    "keep one of pattern, allowed_suffix and type",
-                );
+                check.report(key, "has more than one of pattern, allowed_suffix and type", "keep one");
                 None
             }
         };
@@ -113,11 +134,16 @@ impl RawParameter {
             self.label,
             "write the text that users see beside the input",
         );
-        if let (Some(default), Some(ParameterValue::Segment(pattern))) = (&self.default, &value)
-            && !pattern.matches(default)
+        if let Some(ParameterValue::Segment(pattern)) = &value
+            && [".", ".."].iter().any(|dots| pattern.matches(dots))
         {
-            let problem = format!("{default:?} does not match the pattern {pattern}");
-            check.report(&format!("{key}.default"), problem, "change one of the two");
+            let fix = "let it begin with a letter or digit, such as [A-Za-z0-9][A-Za-z0-9.-]*";
+            check.report(&format!("{key}.pattern"), "matches . or .., which lead to another path", fix);
+        }
+        if let (Some(default), Some(value)) = (&self.default, &value)
+            && let Err((problem, fix)) = value.check_default(default)
+        {
+            check.report(&format!("{key}.default"), format!("{default:?} {problem}"), fix);
         }
         Some(Parameter {
             name: name?,

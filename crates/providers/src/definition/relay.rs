@@ -27,6 +27,8 @@ pub struct Relay {
     pub deny: Vec<PathTemplate>,
     /// Members of answers that are credentials: they are taken out.
     pub strip: Vec<JsonPointerPattern>,
+    /// Names of members of answers that are credentials, at any depth: they are taken out.
+    pub strip_members: Vec<String>,
     /// Addresses in answers that contain credentials: those parameters are taken out.
     pub strip_urls: Vec<StripUrl>,
     /// Headers of the caller that pass, beside the usual ones.
@@ -59,10 +61,19 @@ pub struct Inject {
 /// An address in answers that contains credentials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StripUrl {
-    /// Its place.
-    pub json: JsonPointer,
+    /// Where it is.
+    pub place: UrlPlace,
     /// The parameters to take out.
     pub parameters: Vec<String>,
+}
+
+/// Where an answer has an address.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UrlPlace {
+    /// At this place.
+    Json(JsonPointer),
+    /// In every member of this name, at any depth.
+    Member(String),
 }
 
 /// `[relay]`: which calls are relayed, and how.
@@ -73,7 +84,8 @@ pub(crate) struct RawRelay {
     /// The origins that may be called; the first is the default
     #[schemars(required, length(min = 1))]
     origins: Option<Vec<OriginTemplate>>,
-    /// The beginnings of paths that may be called, up to the end of a segment [default: every path]
+    /// The beginnings of paths that may be called, up to the end of a segment; one that ends with a slash means what is
+    /// below it [default: every path]
     #[serde(default)]
     prefixes: Vec<PathTemplate>,
     /// The beginnings of paths that may not be called; the definition's own endpoints never may
@@ -82,6 +94,9 @@ pub(crate) struct RawRelay {
     /// Members of answers that are credentials, as JSON pointers in which * stands for every item: they are taken out
     #[serde(default)]
     strip: Vec<JsonPointerPattern>,
+    /// Names of members that are credentials wherever they are in an answer: they are taken out
+    #[serde(default)]
+    strip_members: Vec<String>,
     /// Addresses in answers whose parameters contain credentials: those are taken out
     #[serde(default)]
     strip_urls: Vec<RawStripUrl>,
@@ -128,8 +143,9 @@ pub(crate) struct RawInject {
 #[schemars(rename = "StripUrl")]
 pub(crate) struct RawStripUrl {
     /// Its place
-    #[schemars(required)]
     json: Option<JsonPointer>,
+    /// The name of members that have such an address wherever they are: instead of json
+    member: Option<String>,
     /// The parameters to take out
     #[schemars(required)]
     parameters: Option<Vec<String>>,
@@ -185,6 +201,9 @@ impl RawRelay {
             let fix = "use relay.inject for credentials";
             check.report(&format!("relay.set_headers.{name}"), format!("{name} carries a credential"), fix);
         }
+        if self.strip_members.iter().any(String::is_empty) {
+            check.report("relay.strip_members", "has an empty name", "remove it");
+        }
         let strip_urls: Vec<_> =
             self.strip_urls.into_iter().enumerate().map(|(index, raw)| raw.check(index, check)).collect();
         let strip_urls: Option<Vec<_>> = strip_urls.into_iter().collect();
@@ -196,6 +215,7 @@ impl RawRelay {
             prefixes: self.prefixes,
             deny: self.deny,
             strip: self.strip,
+            strip_members: self.strip_members,
             strip_urls: strip_urls?,
             request_headers: self.request_headers,
             response_headers: self.response_headers,
@@ -244,13 +264,25 @@ impl RawInject {
 impl RawStripUrl {
     fn check(self, index: usize, check: &mut Check<'_, '_>) -> Option<StripUrl> {
         let key = format!("relay.strip_urls[{index}]");
-        let fix = "name its place, such as json = \"/paging/next\"";
-        let json = check.required(&format!("{key}.json"), self.json, fix);
+        let place = match (self.json, self.member.filter(|member| !member.is_empty())) {
+            (Some(json), None) => Some(UrlPlace::Json(json)),
+            (None, Some(member)) => Some(UrlPlace::Member(member)),
+            (Some(_), Some(_)) => {
+                check.report(&key, "has both json and member", "keep one of the two");
+                None
+            }
+            (None, None) => {
+                let fix =
+                    "name its place, such as json = \"/paging/next\", or member = \"next\" for any depth";
+                check.report(&format!("{key}.json"), "is missing", fix);
+                None
+            }
+        };
         let parameters = self.parameters.unwrap_or_default();
         if parameters.is_empty() {
             let fix = "name the parameters to take out, such as parameters = [\"access_token\"]";
             check.report(&format!("{key}.parameters"), "is missing", fix);
         }
-        Some(StripUrl { json: json?, parameters })
+        Some(StripUrl { place: place?, parameters })
     }
 }

@@ -32,7 +32,7 @@ impl Text for HostPattern {
     fn parse(text: &str) -> Result<Self, Fault> {
         let (domain, below) = text.strip_prefix("*.").map_or((text, false), |domain| (domain, true));
         if !is_domain(domain, 2) {
-            let problem = format!("{text:?} is not a host, nor every host below a domain");
+            let problem = format!("{text:?} is not a host or *.DOMAIN");
             return Err(Fault::new(problem, "write api.example.com, or *.example.com"));
         }
         Ok(Self { domain: domain.to_owned(), below })
@@ -61,6 +61,11 @@ impl HostSuffix {
         let labels = entry.strip_suffix(&self.domain).map_or(Some(&*entry), |rest| rest.strip_suffix('.'))?;
         is_domain(labels, 1).then(|| format!("{labels}.{}", self.domain))
     }
+
+    /// Whether a host is one of those, and written in full.
+    pub(crate) fn contains(&self, host: &str) -> bool {
+        self.host_of(host).as_deref() == Some(host)
+    }
 }
 
 impl Text for HostSuffix {
@@ -81,6 +86,11 @@ impl fmt::Display for HostSuffix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, ".{}", self.domain)
     }
+}
+
+/// Whether a text is the name of a host with its domain, in lower case.
+pub(crate) fn is_host(text: &str) -> bool {
+    is_domain(text, 2)
 }
 
 /// Whether a text is a domain of at least so many labels, in lower case, and no IP address.
@@ -146,6 +156,10 @@ mod tests {
             ("myshopify.com", None),
         ] {
             assert_eq!(suffix.host_of(entry).as_deref(), host, "{entry}");
+        }
+        assert!(suffix.contains("acme.myshopify.com"));
+        for other in ["acme", "Acme.myshopify.com", "myshopify.com", "acme.example", ""] {
+            assert!(!suffix.contains(other), "{other}");
         }
         assert!(HostSuffix::parse("myshopify.com").is_err() && HostSuffix::parse(".com").is_err());
     }

@@ -1,5 +1,6 @@
 //! Values of definitions, checked as they are read.
 
+pub(crate) mod fill;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod name;

@@ -5,8 +5,8 @@ use std::fmt;
 use super::text::{Text, text};
 use crate::error::Fault;
 
-/// A pattern that a whole value has to match: the part of regular expressions that is read the same everywhere, and in
-/// linear time. Characters and classes (`[a-z0-9-]`), each with an optional `?`, `*`, `+`, `{n}` or `{n,m}`.
+/// A pattern that a whole value has to match, which has at most 255 characters: the part of regular expressions that is
+/// read the same everywhere. Characters and classes (`[a-z0-9-]`), each with an optional `?`, `*`, `+`, `{n}` or `{n,m}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -22,13 +22,18 @@ struct Item {
     most: Option<usize>,
 }
 
+/// The length of a value, and the highest number of repetitions. The time of a match grows with the square of it.
+const MOST_CHARACTERS: usize = 255;
 /// Characters with another meaning, or with one in other dialects.
 const SPECIAL: &str = "\\^$.|?*+()[]{}/";
 
 impl Pattern {
-    /// Whether the whole value matches.
+    /// Whether the whole value matches. A longer one than 255 characters never does.
     pub fn matches(&self, value: &str) -> bool {
-        let value: Vec<char> = value.chars().collect();
+        let value: Vec<char> = value.chars().take(MOST_CHARACTERS + 1).collect();
+        if value.len() > MOST_CHARACTERS {
+            return false;
+        }
         let mut starts = vec![false; value.len() + 1];
         starts[0] = true;
         for item in &self.items {
@@ -126,7 +131,7 @@ fn repetition(rest: &str) -> Option<(usize, Option<usize>, &str)> {
             let (inside, after) = rest[1..].split_once('}')?;
             let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
             let (least, most) = (least.parse().ok()?, most.parse().ok()?);
-            (least <= most && most <= 255).then_some(())?;
+            (least <= most && most <= MOST_CHARACTERS).then_some(())?;
             (least, Some(most), after)
         }
         _ => (1, Some(1), rest),
@@ -155,6 +160,14 @@ mod tests {
             for value in bad {
                 assert!(!parsed.matches(value), "{pattern} {value:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_value_has_at_most_255_characters() {
+        let pattern = Pattern::parse("[a-z\u{fc}]+").unwrap();
+        for c in ["a", "\u{fc}"] {
+            assert!(pattern.matches(&c.repeat(255)) && !pattern.matches(&c.repeat(256)), "{c}");
         }
     }
 

@@ -27,16 +27,28 @@ impl Template {
         })
     }
 
-    /// The text with `value_of` each field in its place. `None` if one has no value.
+    /// The text with `value_of` each field in its place, as it is: for headers and parameters. `None` if one has no
+    /// value.
     pub fn fill<'a>(&self, value_of: impl Fn(&FieldName) -> Option<&'a str>) -> Option<String> {
+        self.try_fill(|name| value_of(name).map(str::to_owned).ok_or(())).ok()
+    }
+
+    /// The text with `value_of` each field in its place.
+    ///
+    /// # Errors
+    /// The first of `value_of`.
+    pub(super) fn try_fill<E>(
+        &self,
+        value_of: impl Fn(&FieldName) -> Result<String, E>,
+    ) -> Result<String, E> {
         let mut filled = String::new();
         for part in &self.parts {
-            filled.push_str(match part {
-                Part::Literal(text) => text,
-                Part::Field(name) => value_of(name)?,
-            });
+            match part {
+                Part::Literal(text) => filled.push_str(text),
+                Part::Field(name) => filled.push_str(&value_of(name)?),
+            }
         }
-        Some(filled)
+        Ok(filled)
     }
 }
 
