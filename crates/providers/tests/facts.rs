@@ -109,7 +109,8 @@ fn renewals() {
         // Mastodon: tokens do not end.
         ("mastodon", ("none", None, false)),
         ("shopify", ("single_use", None, false)),
-        ("salesforce", ("reusable", None, false)),
+        // Salesforce: rotation is a setting of the app, and recommended.
+        ("salesforce", ("single_use", None, false)),
         ("zoho", ("reusable", None, false)),
         // QuickBooks: the value changes daily.
         ("quickbooks", ("single_use", Some(DAY), false)),
@@ -180,6 +181,7 @@ fn limits_and_reach() {
         // Strava: deauthorize ends all.
         ("strava", None, Reach::Grant),
         ("slack", None, Reach::Token),
+        ("hubspot", None, Reach::Grant),
     ] {
         let client = client(name);
         let found = client.grants_per_account.map(std::num::NonZeroU32::get);
@@ -475,12 +477,17 @@ fn accounts_and_credentials_in_calls() {
     assert_eq!(header.keys().next().unwrap().as_str(), "x-amz-access-token");
 }
 
-/// HubSpot: `BAD_REFRESH_TOKEN` in `status`, and a refresh omits `hub_id`. Exact Online: the reason is in the
+/// HubSpot: `error` as everywhere, with `BAD_REFRESH_TOKEN` in `status` besides; a refresh omits `hub_id`; what is revoked is
+/// a refresh token. Exact Online: the reason is in the
 /// description. Atlassian's 403, and Tesla's `server_error` that passes, need no rule.
 #[test]
 fn errors_of_the_token_endpoint() {
     let hubspot = client("hubspot");
-    assert_eq!(hubspot.answer.error.to_string(), "/status");
+    assert_eq!(hubspot.answer.error.to_string(), "/error");
+    assert_eq!(hubspot.answer.error_description.to_string(), "/error_description");
+    let revocation = hubspot.revocation;
+    assert_eq!(revocation.url.unwrap().to_string(), "https://api.hubapi.com/oauth/2026-03/token/revoke");
+    assert_eq!(revocation.parameters["token"].to_string(), "{refresh_token}");
     assert_eq!(hubspot.captures[0].name.as_str(), "hub_id");
     assert!(has(&hubspot.refresh.unwrap().errors.over, "/status", "BAD_REFRESH_TOKEN"));
 
