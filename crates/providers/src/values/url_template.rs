@@ -58,7 +58,7 @@ impl UrlTemplate {
     pub fn fill<'a>(&self, value_of: impl Fn(&FieldName) -> Option<&'a str>) -> Result<Url, FillError> {
         let mut base = self.authority.fill(&value_of)?;
         let rest = self.rest.try_fill(|name| required(name, value_of(name)).map(encoded))?;
-        refuse_dot_segments(rest.split('?').next().unwrap_or_default())?;
+        refuse_dot_segments(path(&rest))?;
         let expected = Url::parse(&base).map_err(|_| FillError::OtherHost)?;
         if rest.starts_with('/') && base.ends_with('/') {
             base.pop();
@@ -108,6 +108,10 @@ impl Text for UrlTemplate {
             return Err(Fault::new(format!("{text:?} has a backslash"), "write /, or %5C inside a value"));
         }
         let (authority, rest) = split(text)?;
+        if refuse_dot_segments(path(rest)).is_err() {
+            let problem = format!("{text:?} has a segment . or ..");
+            return Err(Fault::new(problem, "write the path that it leads to"));
+        }
         let with = |value: &str| check(text, &sample(&template, authority.open(), value));
         let (one, other) = (with("x")?, with("y")?);
         if !has_same_authority(&one, &other) {
@@ -195,6 +199,11 @@ fn split(text: &str) -> Result<(Authority, &str), Fault> {
     }
     let (scheme, port) = (scheme.to_owned(), port.to_owned());
     Ok((Authority::Host { scheme, name: FieldName::parse(name)?, port }, rest))
+}
+
+/// What comes before a query.
+fn path(rest: &str) -> &str {
+    rest.split_once('?').map_or(rest, |(path, _)| path)
 }
 
 /// The refusal of a field whose value could choose another domain.
@@ -427,6 +436,9 @@ mod tests {
         assert!(refusal("https://a b.example/").contains("percent-encode"));
         assert!(refusal("https://a.example:x/").contains("not a URL"));
         assert!(refusal("https://a.example/#x").contains("fragment"));
+        for text in ["https://a.example/../x", "https://a.example/v1/%2E", "{url}/.."] {
+            assert!(refusal(text).contains("has a segment . or .."), "{text}");
+        }
         assert!(refusal("https://a.example/a b").contains("percent-encode"));
     }
 
