@@ -1,6 +1,6 @@
 //! Transactions on pooled connections: how they begin and end, and which are retried.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{
     AnsiTransactionManager, SimpleConnection as _, TransactionDepthChange, TransactionManager,
@@ -30,7 +30,8 @@ pub(crate) fn read_on<T, E: From<StoreError>>(
     deadline: &Deadline,
     f: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut conn = take(pool, |conn| begin(conn, Access::Read, deadline))?;
+    let until = deadline.ends_at();
+    let mut conn = take(pool, until, |conn| begin(conn, Access::Read, deadline, until))?;
     let result = f(&mut conn);
     finish(&mut conn);
     pool.give_back(conn);
@@ -48,7 +49,7 @@ pub(crate) fn read_on_idle<T, E, F>(
 where
     F: FnOnce(&mut AnyConnection) -> Result<T, E>,
 {
-    if begin(&mut idle, Access::Read, deadline).is_err() {
+    if begin(&mut idle, Access::Read, deadline, deadline.ends_at()).is_err() {
         return Err(f);
     }
     let result = f(&mut idle);
@@ -58,16 +59,17 @@ where
 }
 
 /// Takes a connection and makes it ready. A dead one is noticed at this moment: nothing has happened yet, so
-/// another one takes its place.
+/// another one takes its place. One that is silent until then has used up its caller's time.
 fn take(
     pool: &Pool,
+    until: Instant,
     ready: impl Fn(&mut AnyConnection) -> QueryResult<()>,
 ) -> Result<AnyConnection, StoreError> {
     loop {
         let (mut conn, new) = pool.take()?;
         match ready(&mut conn) {
             Ok(()) => return Ok(conn),
-            Err(error) if new => return Err(error.into()),
+            Err(error) if new || Instant::now() >= until => return Err(error.into()),
             // Dropped, whatever the error; the pool has fewer of them each time.
             Err(error) => {
                 tracing::debug!(name: "store.connection_replaced", %error, "a broken connection is replaced");
@@ -78,9 +80,9 @@ fn take(
 
 /// Begins a transaction, on SQLite one that reads. There the statement is prepared once: parsing `BEGIN` takes
 /// as long as finding a row.
-fn begin(conn: &mut AnyConnection, access: Access, deadline: &Deadline) -> QueryResult<()> {
+fn begin(conn: &mut AnyConnection, access: Access, deadline: &Deadline, until: Instant) -> QueryResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
-        return conn.begin(deadline.begin(begin_of(access)), access, deadline.ends_at());
+        return conn.begin(deadline.begin(begin_of(access)), access, until);
     }
     fixed!(sql_query("BEGIN")).execute(conn)?;
     match sqlite_status(conn) {
@@ -127,9 +129,9 @@ where
     F: FnMut(&mut AnyConnection) -> Result<T, E>,
     E: From<StoreError>,
 {
-    let mut attempt = 0;
+    let (mut attempt, until) = (0, deadline.ends_at());
     loop {
-        let mut conn = take(pool, |conn| begin(conn, Access::Write, deadline))?;
+        let mut conn = take(pool, until, |conn| begin(conn, Access::Write, deadline, until))?;
         let result = f(&mut conn);
         let (result, contended) = end_write(&mut conn, result, abandoned);
         pool.give_back(conn);
