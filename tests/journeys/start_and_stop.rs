@@ -128,7 +128,7 @@ async fn a_flood_of_failures_does_not_fill_the_log() -> Result<()> {
 }
 
 on_each_database! {
-    /// Mistakes of clients and failures of other people's servers are no errors of ours: nobody is called at night for
+    /// Mistakes of clients and failures of upstream servers are no errors of ours: nobody is called at night for
     /// them.
     async fn errors_of_others_are_not_logged_as_ours(database) {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;

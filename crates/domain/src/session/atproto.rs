@@ -88,7 +88,7 @@ pub enum HandleCheck {
     Unknown,
 }
 
-/// What is known of a sign-in at an authorization server while the user is there.
+/// A sign-in at an authorization server while the user is there.
 #[derive(Clone, Debug)]
 pub struct AtprotoPending {
     /// Our identity there. `pds` is empty while only the server is known, not the account.

@@ -96,7 +96,7 @@ impl SessionHead {
         }
     }
 
-    /// Whose access its credentials are: the user's own.
+    /// The owner of the access: the user.
     pub const fn credential_kind(&self) -> CredentialKind {
         CredentialKind::User
     }

@@ -13,7 +13,7 @@ pub struct UpstreamRequest {
     pub auth_request_id: AuthRequestId,
     /// The browser that was sent.
     pub browser_id: BrowserSessionId,
-    /// What the provider's own code needs on the user's return.
+    /// The state that the provider's own code needs on the user's return.
     pub pending: Pending,
     /// Whether it is the second attempt, made because the first one had not asked for a page that the provider
     /// wanted to show.
@@ -24,7 +24,7 @@ pub struct UpstreamRequest {
     pub expires_at: Timestamp,
 }
 
-/// What a provider's code needs to know when the user comes back.
+/// The state that a provider's code keeps until the user comes back.
 #[derive(Clone, Debug)]
 pub enum Pending {
     /// At AT Protocol servers.

@@ -131,7 +131,7 @@ fn classify_by_code(code: &str, text: &str, message: &str) -> StoreError {
     }
 }
 
-/// What a trigger of the schema says.
+/// The message of a trigger of the schema.
 const DELETED_CLIENT: &str = "client is deleted";
 
 /// SQLite's, whose codes diesel keeps to itself.

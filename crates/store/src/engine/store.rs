@@ -263,7 +263,8 @@ impl Store {
         self.hold(&abandoned, added).await
     }
 
-    /// What takes statements without a transaction around them: where the connections themselves carry the deadline.
+    /// The threads that take statements without a transaction around them; `None` unless the connections themselves carry
+    /// the deadline.
     fn batched(&self) -> Option<&Batched> {
         match &self.inner.writer {
             Writer::Postgres(batched) if self.deadline.is_of_connection() => batched.as_ref(),

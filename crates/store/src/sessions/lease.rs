@@ -97,12 +97,7 @@ pub fn release_lease_along(
     session_id: &UpstreamSessionId,
     fence: i64,
 ) -> Result<(), StoreError> {
-    let held = dsl::upstream_session
-        .filter(dsl::session_id.eq(session_id.as_str()))
-        .filter(dsl::lease_fence.eq(fence))
-        .filter(dsl::lease_holder.is_not_null());
-    let released = (dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>));
-    Ok(fixed!(diesel::update(held).set(released)).defer(c)?)
+    Ok(c.defer(|c| release(c, session_id, fence))?)
 }
 
 /// Releases a lease; `false` when another holder has taken it since.
@@ -114,10 +109,14 @@ pub fn release_lease(
     session_id: &UpstreamSessionId,
     fence: i64,
 ) -> Result<bool, StoreError> {
+    Ok(release(c, session_id, fence)? == 1)
+}
+
+fn release(c: &mut AnyConnection, session_id: &UpstreamSessionId, fence: i64) -> QueryResult<usize> {
     let held = dsl::upstream_session
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::lease_fence.eq(fence))
         .filter(dsl::lease_holder.is_not_null());
     let released = (dsl::lease_holder.eq(None::<&str>), dsl::lease_until.eq(None::<i64>));
-    Ok(fixed!(diesel::update(held).set(released)).execute(c)? == 1)
+    fixed!(diesel::update(held).set(released)).execute(c)
 }

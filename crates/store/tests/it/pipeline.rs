@@ -36,7 +36,7 @@ fn ask(c: &mut AnyConnection, number: i64) -> Result<i64, StoreError> {
     Ok(asked.number)
 }
 
-/// What a [`Proxy`] sees and does.
+/// State of a [`Proxy`].
 #[derive(Default)]
 struct Line {
     /// How often the client spoke after the server had.
@@ -524,7 +524,7 @@ fn nobody_blocks_an_async_worker() {
     });
 }
 
-/// What goes along with a commit is refused where there is none, instead of being lost.
+/// Rows that go along with a commit are refused where there is none, instead of being lost.
 #[test]
 fn a_read_refuses_rows() {
     on_each(|world| async move {

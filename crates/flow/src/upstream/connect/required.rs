@@ -11,7 +11,7 @@ pub enum Required {
     Login,
     /// Anything else.
     Interaction,
-    /// What the client may do.
+    /// The rights of the client.
     Consent,
 }
 

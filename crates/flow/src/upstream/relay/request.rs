@@ -31,7 +31,7 @@ pub fn may_be_read(nsid: &Nsid) -> bool {
 pub struct RelayRequest {
     /// The HTTP method.
     pub method: Method,
-    /// What is called.
+    /// The target of the call.
     pub target: RelayTarget,
     /// The query, as it was sent.
     pub query: String,
@@ -41,7 +41,7 @@ pub struct RelayRequest {
     pub body: RelayBody,
 }
 
-/// What is called, in the terms of the provider.
+/// The target of a call, in the terms of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RelayTarget {
     /// A method of a PDS.

@@ -51,7 +51,7 @@ pub trait Called: Debug + Send + Sync {
     }
 }
 
-/// What the relay has to know about the answer to a call that is allowed.
+/// The permission of a call, with the facts that the relay needs for its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Permit {
     /// Members of a JSON answer that are not for the caller.
@@ -82,7 +82,7 @@ pub struct Answer<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// What an answer says about the credentials.
+/// The meaning of an answer for the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing: it is for the caller.

@@ -50,7 +50,7 @@ pub struct BeginRequest<'a> {
 pub struct Begun {
     /// Where the user is sent.
     pub url: Url,
-    /// What completes it.
+    /// The parameters that complete it.
     pub pending: Pending,
     /// Whether the provider has been told to show what it requires. It is told once.
     pub asked_again: bool,
@@ -72,7 +72,7 @@ pub struct CallbackParams {
 /// An authorization to complete.
 #[derive(Clone, Copy, Debug)]
 pub struct Completion<'a> {
-    /// What was stored when it began.
+    /// The state that was stored when it began.
     pub pending: &'a Pending,
     /// The provider's answer, whose state is verified.
     pub answer: &'a CallbackParams,

@@ -10,7 +10,7 @@ use crate::engine::error::StoreError;
 /// Jobs in a batch at most.
 const LIMIT: usize = 64;
 
-/// What a caller waits for.
+/// Work that a caller waits for.
 pub(super) trait Job: Send + 'static {
     /// Whether it still has to be done.
     fn is_wanted(&self) -> bool;

@@ -30,7 +30,7 @@ struct Addition {
 }
 
 impl Job for Addition {
-    /// What a caller who merely went away has asked for is done.
+    /// The work of a caller who merely went away is done.
     fn is_wanted(&self) -> bool {
         !self.abandoned.is_set()
     }

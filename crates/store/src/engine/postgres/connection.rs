@@ -27,7 +27,7 @@ use super::pipeline::{Answer, Key, Pipeline, Statement};
 use super::replay::{Replay, Trace};
 use super::row::{PostgresRow, Rows};
 
-/// What diesel expects of every connection.
+/// The settings that diesel expects of every connection.
 const SETUP: &str = "SET TIME ZONE 'UTC'; SET client_encoding TO 'UTF8'";
 /// How long the server may take where no deadline was set.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -44,7 +44,7 @@ pub struct PostgresConnection {
     is_writing: bool,
 }
 
-/// What a transaction may do.
+/// Kind of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// It only reads.
@@ -53,7 +53,7 @@ pub(crate) enum Access {
     Write,
 }
 
-/// Who replies to statements.
+/// The other side of a connection.
 enum Line {
     /// A server.
     Open(Pipeline),
@@ -87,7 +87,7 @@ impl PostgresConnection {
         Self::on(Line::Replay(Replay::writing()))
     }
 
-    /// What a closure left on a connection without a server.
+    /// The trace of a closure on a connection without a server.
     pub(in crate::engine) fn into_trace(self) -> Option<Trace> {
         match self.line {
             Line::Open(_) => None,
@@ -95,7 +95,7 @@ impl PostgresConnection {
         }
     }
 
-    /// What is behind diesel's connection.
+    /// The pipeline behind diesel's connection.
     pub(in crate::engine) fn into_pipeline(self) -> Option<Pipeline> {
         match self.line {
             Line::Open(pipeline) => Some(pipeline),

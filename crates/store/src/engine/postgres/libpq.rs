@@ -344,7 +344,7 @@ impl Reply {
         text(count).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// What was done: `INSERT 0 1`, `COMMIT`.
+    /// The command tag: `INSERT 0 1`, `COMMIT`.
     pub(super) fn tag(&self) -> &str {
         // SAFETY: as above.
         let tag = unsafe { PQcmdStatus(self.0.as_ptr()) };

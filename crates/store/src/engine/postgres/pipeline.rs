@@ -24,7 +24,7 @@ const MAX_PREPARED: usize = 512;
 /// Empty results in a row after which a link is out of step.
 const MAX_EMPTY: u32 = 4;
 
-/// What tells statements apart.
+/// The identity of a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) enum Key {
     /// The query's type, where its text follows from that.
@@ -59,7 +59,7 @@ enum Expected {
 /// The server's word on a statement that was asked for its own sake.
 pub(in crate::engine) type Answer = Result<Arc<Reply>, ServerError>;
 
-/// What became of a statement.
+/// The outcome of a statement.
 enum Outcome {
     Done(Reply),
     Failed(ServerError),

@@ -23,7 +23,7 @@ pub(super) struct Replay {
     is_refused: bool,
 }
 
-/// What a closure left behind.
+/// The statements of a closure that ran without a server.
 pub(in crate::engine) struct Trace {
     /// The statement that it needs the answer to.
     pub(in crate::engine) question: Option<Statement>,
@@ -73,7 +73,7 @@ impl Replay {
         DieselError::QueryBuilderError("only single statements may be executed here".into())
     }
 
-    /// What the run left behind.
+    /// The trace of the run.
     pub(super) fn into_trace(self) -> Trace {
         let is_whole = self.question.is_none() && !self.is_refused;
         Trace { question: self.question, deferred: self.deferred.filter(|_| is_whole) }
