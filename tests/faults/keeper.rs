@@ -208,6 +208,7 @@ on_each_upstream! {
         assert_eq!(uses(&other, &session).await?.head.iteration, 2);
         assert_eq!(using.await??.head.iteration, 2);
         assert_eq!(scene.upstream.hits("token"), before + 1, "sent once");
+        assert_eq!(scene.app.store().read(leased_until).await?, 0, "released with the answer");
         Ok(())
     }
 
