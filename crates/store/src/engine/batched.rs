@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::available_parallelism;
 
 use crate::engine::conn::{self, AnyConnection, PostgresSettings};
 use crate::engine::error::{OpenError, StoreError};
@@ -10,27 +10,42 @@ use crate::engine::options::{Pooler, StoreOptions};
 use crate::engine::postgres::PostgresConnection;
 use crate::engine::postgres::committer::Committers;
 use crate::engine::postgres::finder::{Connect, Finders};
-use crate::engine::postgres::replay::Trace;
+use crate::engine::postgres::rehearsal::Trace;
 
-/// The threads that send what waits, and their queues.
+/// The tasks and threads that send what waits, and their queues.
 pub(in crate::engine) struct Batched {
     pub(in crate::engine) finders: Finders,
     pub(in crate::engine) committers: Committers,
 }
 
-impl Batched {
-    /// Threads of each kind, each with one of the connections that the options allow.
-    pub(in crate::engine) const fn threads(options: StoreOptions) -> usize {
-        match (options.pooler, options.postgres_connections) {
-            // There, nothing may happen outside of transactions.
-            (Pooler::Transaction, _) | (_, ..=3) => 0,
-            (_, 4..=7) => 1,
-            (_, 8..) => 2,
+/// The connections of those.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Shares {
+    finders: usize,
+    committers: usize,
+}
+
+impl Shares {
+    /// Their part of the connections that the options allow; `None`: nothing travels together.
+    pub(in crate::engine) fn of(options: StoreOptions) -> Option<Self> {
+        let quarter = options.postgres_connections / 4;
+        // Behind such a pooler, nothing may happen outside of transactions.
+        if quarter == 0 || options.pooler == Pooler::Transaction {
+            return None;
         }
+        // An async worker has one finder.
+        let workers = available_parallelism().map_or(1, usize::from);
+        Some(Self { finders: quarter.min(workers), committers: quarter.min(2) })
     }
 
+    pub(in crate::engine) const fn total(self) -> usize {
+        self.finders + self.committers
+    }
+}
+
+impl Batched {
     pub(in crate::engine) fn start(
-        count: usize,
+        shares: Shares,
         url: &str,
         settings: PostgresSettings,
         options: StoreOptions,
@@ -40,16 +55,17 @@ impl Batched {
             let pipeline = conn::open_postgres(&url, settings)?.into_pipeline();
             pipeline.ok_or_else(|| StoreError::unavailable("PostgreSQL: no connection"))
         });
-        let threads = |error: std::io::Error| OpenError::Thread(error.to_string());
-        Ok(Self {
-            finders: Finders::start(count, options.timeout, &connect).map_err(threads)?,
-            committers: Committers::start(count, options.timeout, &connect).map_err(threads)?,
-        })
+        let committers = Committers::start(shares.committers, options.timeout, &connect)
+            .map_err(|error| OpenError::Thread(error.to_string()))?;
+        Ok(Self { finders: Finders::new(shares.finders, options.timeout, &connect), committers })
     }
 
-    /// Refuses further work; the threads end when the accepted work is done.
-    pub(in crate::engine) fn close(&self) -> impl Iterator<Item = JoinHandle<()>> + use<> {
-        self.finders.close().into_iter().chain(self.committers.close())
+    /// Refuses further work and waits until the accepted work is done.
+    pub(in crate::engine) async fn close(&self) {
+        self.finders.close().await;
+        let threads = self.committers.close();
+        let ended = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(ended).await;
     }
 }
 

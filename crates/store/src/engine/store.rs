@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::Span;
 
-use crate::engine::batched::{Batched, run_apart};
+use crate::engine::batched::{Batched, Shares, run_apart};
 use crate::engine::conn::{self, AnyConnection, DatabaseFile, PostgresSettings, SqliteRole};
 use crate::engine::deadline::{Abandoned, Deadline};
 use crate::engine::error::{OpenError, StoreError};
@@ -19,7 +19,7 @@ use crate::engine::options::StoreOptions;
 use crate::engine::pool::Pool;
 use crate::engine::postgres::PostgresConnection;
 use crate::engine::postgres::finder::Finders;
-use crate::engine::postgres::replay::Trace;
+use crate::engine::postgres::rehearsal::Trace;
 use crate::engine::stats::{Counters, StoreStats};
 use crate::engine::transaction::{read_on, read_on_idle, write_postgres};
 use crate::engine::url::DatabaseUrl;
@@ -94,10 +94,10 @@ impl Store {
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_timeouts(url);
                 let settings = PostgresSettings { pooler: options.pooler, timeout: options.timeout };
-                let threads = Batched::threads(options);
+                let shares = Shares::of(options);
                 let batched =
-                    (threads > 0).then(|| Batched::start(threads, &url, settings, options)).transpose()?;
-                let connections = options.postgres_connections.saturating_sub(2 * threads);
+                    shares.map(|shares| Batched::start(shares, &url, settings, options)).transpose()?;
+                let connections = options.postgres_connections - shares.map_or(0, Shares::total);
                 let connect = move || conn::open_postgres(&url, settings).map(AnyConnection::Postgres);
                 (Pool::new(connections, Box::new(connect)), Writer::Postgres(batched), None)
             }
@@ -263,7 +263,7 @@ impl Store {
         self.hold(&abandoned, added).await
     }
 
-    /// The threads that take statements without a transaction around them; `None` unless the connections themselves carry
+    /// What takes statements without a transaction around them; `None` unless the connections themselves carry
     /// the deadline.
     fn batched(&self) -> Option<&Batched> {
         match &self.inner.writer {
@@ -317,9 +317,7 @@ impl Store {
             }
         }
         if let Writer::Postgres(Some(batched)) = &self.inner.writer {
-            let threads = batched.close();
-            let ended = move || threads.for_each(|thread| drop(thread.join()));
-            let _ = tokio::task::spawn_blocking(ended).await;
+            batched.close().await;
         }
         self.inner.pool.close();
     }

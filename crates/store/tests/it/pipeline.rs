@@ -312,15 +312,59 @@ fn large_values_pass() {
                 Err(error) => panic!("{error}"),
             };
             let sent = "0123456789abcdef".repeat(2 << 20);
-            let text = sent.clone();
-            let read = store.read(move |c| {
+            let echo = |c: &mut AnyConnection, text: &str| {
                 let echo = sql_query("SELECT $1 AS text UNION ALL SELECT $1").bind::<Text, _>(text);
                 Ok::<_, StoreError>(echo.load::<Large>(c)?)
-            });
-            let read = read.await.unwrap();
-            assert!(read.len() == 2 && read.iter().all(|large| large.text == sent));
+            };
+            let (read, found) = (sent.clone(), sent.clone());
+            let answers =
+                [store.read(move |c| echo(c, &read)).await, store.find(move |c| echo(c, &found)).await];
+            for answer in answers {
+                let answer = answer.unwrap();
+                assert!(answer.len() == 2 && answer.iter().all(|large| large.text == sent));
+            }
             store.close().await;
         }
+    });
+}
+
+/// Look-ups are awaited on the runtime that they come from: when that one has ended, on the next.
+#[test]
+fn look_ups_outlive_a_runtime() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let first = runtime();
+    let store = first.block_on(small_store(database.url(), options().timeout));
+    assert_eq!(first.block_on(store.find(|c| ask(c, 1))).unwrap(), 1);
+    drop(first);
+    let second = runtime();
+    assert_eq!(second.block_on(store.find(|c| ask(c, 2))).unwrap(), 2);
+    second.block_on(store.close());
+}
+
+/// However many threads ask, look-ups use their share of the connections.
+#[test]
+fn many_threads_share_few_connections() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = small_store(database.url(), options().timeout).await;
+        let asking = (0..200).map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let asked = sql_query("SELECT pg_backend_pid()::bigint AS number");
+                let backend: Number =
+                    store.find(move |c| Ok::<_, StoreError>(asked.clone().get_result(c)?)).await?;
+                Ok::<_, StoreError>((store.find(move |c| ask(c, number)).await? == number, backend.number))
+            })
+        });
+        let mut backends = std::collections::BTreeSet::new();
+        for asked in join_all(asking).await {
+            let (is_own, backend) = asked.unwrap().unwrap();
+            assert!(is_own);
+            backends.insert(backend);
+        }
+        assert_eq!(backends.len(), 1, "four connections allow one for look-ups");
+        store.close().await;
     });
 }
 

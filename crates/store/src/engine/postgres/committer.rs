@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::batches::{Batches, Job};
 use super::finder::Connect;
-use super::pipeline::{Pipeline, Statement};
+use super::pipeline::{Committed, Pipeline, Statement};
 use crate::engine::deadline::Abandoned;
 use crate::engine::error::StoreError;
 
@@ -93,9 +93,9 @@ impl Committer {
                 break;
             }
             match link.commit_all(&statements) {
-                Ok(None) => answer(std::mem::take(&mut batch), &Ok(true)),
-                Ok(Some(failed)) => {
-                    let owner = owner_of(&batch, failed);
+                Ok(Committed::All) => answer(std::mem::take(&mut batch), &Ok(true)),
+                Ok(Committed::Nothing { refused }) => {
+                    let owner = owner_of(&batch, refused);
                     answer(batch.drain(owner..=owner), &Ok(false));
                 }
                 Err(error) => answer(std::mem::take(&mut batch), &Err(error.into())),
@@ -140,7 +140,8 @@ fn answer(jobs: impl IntoIterator<Item = Addition>, answer: &Result<bool, StoreE
     }
 }
 
-/// The job that a statement of the batch belongs to.
+/// The job that a statement of the batch belongs to. If the commit itself was refused, any of them may be the cause:
+/// the last one is tried alone, and then the one before it.
 fn owner_of(batch: &[Addition], statement: usize) -> usize {
     let mut end = 0;
     let found = batch.iter().position(|job| {

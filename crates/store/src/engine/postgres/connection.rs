@@ -24,7 +24,7 @@ use diesel::{QueryResult, RunQueryDsl as _};
 use super::error::closed;
 use super::libpq::Reply;
 use super::pipeline::{Answer, Key, Pipeline, Statement};
-use super::replay::{Replay, Trace};
+use super::rehearsal::{Rehearsal, Trace};
 use super::row::{PostgresRow, Rows};
 
 /// The settings that diesel expects of every connection.
@@ -58,7 +58,7 @@ enum Line {
     /// A server.
     Open(Pipeline),
     /// Nobody: the answers are known.
-    Replay(Replay),
+    Rehearsal(Rehearsal),
 }
 
 impl PostgresConnection {
@@ -79,19 +79,19 @@ impl PostgresConnection {
 
     /// A connection on which a closure that reads finds the answers to the statements that it begins with.
     pub(in crate::engine) fn reading(answers: Vec<Answer>) -> Self {
-        Self::on(Line::Replay(Replay::reading(answers)))
+        Self::on(Line::Rehearsal(Rehearsal::reading(answers)))
     }
 
     /// A connection on which a closure that writes leaves statements, as long as it needs no answer.
     pub(in crate::engine) fn writing() -> Self {
-        Self::on(Line::Replay(Replay::writing()))
+        Self::on(Line::Rehearsal(Rehearsal::writing()))
     }
 
     /// The trace of a closure on a connection without a server.
     pub(in crate::engine) fn into_trace(self) -> Option<Trace> {
         match self.line {
             Line::Open(_) => None,
-            Line::Replay(replay) => Some(replay.into_trace()),
+            Line::Rehearsal(rehearsal) => Some(rehearsal.into_trace()),
         }
     }
 
@@ -99,7 +99,7 @@ impl PostgresConnection {
     pub(in crate::engine) fn into_pipeline(self) -> Option<Pipeline> {
         match self.line {
             Line::Open(pipeline) => Some(pipeline),
-            Line::Replay(_) => None,
+            Line::Rehearsal(_) => None,
         }
     }
 
@@ -117,7 +117,7 @@ impl PostgresConnection {
     fn pipeline(&mut self) -> QueryResult<&mut Pipeline> {
         match &mut self.line {
             Line::Open(pipeline) => Ok(pipeline),
-            Line::Replay(_) => Err(closed("there is no transaction without a server")),
+            Line::Rehearsal(_) => Err(closed("there is no transaction without a server")),
         }
     }
 
@@ -207,7 +207,7 @@ impl PostgresConnection {
     pub(crate) const fn is_lost(&self) -> bool {
         match &self.line {
             Line::Open(pipeline) => pipeline.is_lost(),
-            Line::Replay(_) => false,
+            Line::Rehearsal(_) => false,
         }
     }
 
@@ -247,9 +247,9 @@ impl PostgresConnection {
                 }
                 Ok(pipeline.exchange()?.map(Arc::new))
             }
-            Line::Replay(replay) => {
+            Line::Rehearsal(rehearsal) => {
                 let statement = Statement { key, sql: sql()?, types, values: binds.binds };
-                replay.answer(statement, self.is_deferring)
+                rehearsal.answer(statement, self.is_deferring)
             }
         }
     }
@@ -274,7 +274,7 @@ impl SimpleConnection for PostgresConnection {
             .on_connection_event(InstrumentationEvent::start_query(&StrQueryHelper::new(query)));
         match &mut self.line {
             Line::Open(pipeline) => pipeline.execute_simple(query),
-            Line::Replay(replay) => Err(replay.refuse()),
+            Line::Rehearsal(rehearsal) => Err(rehearsal.refuse()),
         }
     }
 }

@@ -1,16 +1,20 @@
-//! Look-ups without a thread of their own: those that wait together travel together.
+//! Look-ups on the async workers themselves: those that wait together travel together.
 //!
-//! A finder is a thread with a connection. It sends every question that waits and reads the answers; what arrives
-//! meanwhile makes the next batch. Under load a batch holds many questions, which share its system calls and its
-//! switches of threads.
+//! A finder is a task with a connection, on the runtime of the thread whose look-ups it makes. It sends every question
+//! that waits and awaits the answers; what arrives meanwhile makes the next batch. So a look-up costs no switch of
+//! threads, and under load a batch holds many questions, which share its system calls.
 
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::batches::{Batches, Job};
+use super::async_pipeline::AsyncPipeline;
 use super::pipeline::{Answer, Pipeline, Statement};
 use crate::engine::error::StoreError;
 
@@ -19,6 +23,8 @@ pub(in crate::engine) type Connect = dyn Fn() -> Result<Pipeline, StoreError> + 
 
 /// The callers of a batch wait for each other, so none of them waits long for others' locks.
 const SETUP: &str = "SET lock_timeout = 50";
+/// Questions in a batch at most.
+const LIMIT: usize = 64;
 
 struct Question {
     statement: Statement,
@@ -26,28 +32,32 @@ struct Question {
     _turn: OwnedSemaphorePermit,
 }
 
-impl Job for Question {
-    fn is_wanted(&self) -> bool {
-        !self.reply.is_closed()
-    }
+/// The finders of a store. Threads share one if there are more of them.
+pub(in crate::engine) struct Finders {
+    seats: Box<[Mutex<Seat>]>,
+    /// How long the server has to answer a batch.
+    timeout: Duration,
+    connect: Arc<Connect>,
 }
 
-/// The finders of a store.
-pub(in crate::engine) struct Finders(Batches<Question>);
+/// The place of a finder.
+enum Seat {
+    /// Nobody has asked yet.
+    Vacant,
+    Taken {
+        questions: UnboundedSender<Question>,
+        task: JoinHandle<()>,
+    },
+    /// Nobody may ask any more.
+    Closed,
+}
 
 impl Finders {
-    /// Starts `count` threads, each with a connection on which statements cannot write. The server has `timeout` to
+    /// Places for `count` finders, each with a connection on which statements cannot write. The server has `timeout` to
     /// answer a batch.
-    pub(in crate::engine) fn start(
-        count: usize,
-        timeout: Duration,
-        connect: &Arc<Connect>,
-    ) -> std::io::Result<Self> {
-        let finder = |_| {
-            let mut finder = Finder { link: None, timeout, connect: Arc::clone(connect) };
-            move |batch| finder.run(batch)
-        };
-        Batches::start("causeway-finder", (0..count).map(finder)).map(Self)
+    pub(in crate::engine) fn new(count: usize, timeout: Duration, connect: &Arc<Connect>) -> Self {
+        let seats = (0..count).map(|_| Mutex::new(Seat::Vacant)).collect();
+        Self { seats, timeout, connect: Arc::clone(connect) }
     }
 
     /// Asks the server, in the caller's `turn`.
@@ -57,65 +67,118 @@ impl Finders {
         turn: OwnedSemaphorePermit,
     ) -> Result<Answer, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.0.push(Question { statement, reply, _turn: turn })?;
+        self.hand_over(Question { statement, reply, _turn: turn })?;
         answer.await.unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// Refuses further questions; the threads end when the accepted ones are answered.
-    pub(in crate::engine) fn close(&self) -> Vec<JoinHandle<()>> {
-        self.0.close()
+    /// Hands a question to the finder of this thread. One that is not there, or was on a runtime that has ended, starts
+    /// on this one.
+    fn hand_over(&self, question: Question) -> Result<(), StoreError> {
+        let seat = self.seats.get(thread_number() % self.seats.len()).ok_or(StoreError::Closed)?;
+        let mut seat = seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let question = match &*seat {
+            Seat::Closed => return Err(StoreError::Closed),
+            Seat::Vacant => question,
+            Seat::Taken { questions, .. } => match questions.send(question) {
+                Ok(()) => return Ok(()),
+                Err(unsent) => unsent.0,
+            },
+        };
+        let (questions, waiting) = mpsc::unbounded_channel();
+        let finder = Finder { link: None, timeout: self.timeout, connect: Arc::clone(&self.connect) };
+        let task = tokio::spawn(finder.serve(waiting));
+        let _ = questions.send(question);
+        *seat = Seat::Taken { questions, task };
+        Ok(())
+    }
+
+    /// Refuses further questions and waits until the accepted ones are answered.
+    pub(in crate::engine) async fn close(&self) {
+        let tasks: Vec<_> = self.seats.iter().filter_map(close).collect();
+        let ended = async {
+            for task in tasks {
+                let _ = task.await;
+            }
+        };
+        // Nobody may be running the runtime of one of them any more.
+        let _ = timeout(self.timeout, ended).await;
     }
 }
 
+fn close(seat: &Mutex<Seat>) -> Option<JoinHandle<()>> {
+    let mut seat = seat.lock().unwrap_or_else(PoisonError::into_inner);
+    match std::mem::replace(&mut *seat, Seat::Closed) {
+        Seat::Taken { task, .. } => Some(task),
+        Seat::Vacant | Seat::Closed => None,
+    }
+}
+
+/// The number of this thread among those that have looked something up.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: OnceCell<usize> = const { OnceCell::new() };
+    }
+    NUMBER.with(|number| *number.get_or_init(|| NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
 struct Finder {
-    link: Option<Pipeline>,
+    link: Option<AsyncPipeline>,
     timeout: Duration,
     connect: Arc<Connect>,
 }
 
 impl Finder {
-    fn run(&mut self, batch: Vec<Question>) {
-        let statements: Vec<_> = batch.iter().map(|question| &question.statement).collect();
-        let mut answers = self.ask(&statements).map(Vec::into_iter);
-        for Question { reply, .. } in batch {
-            let answer = match &mut answers {
-                Ok(answers) => answers.next().ok_or_else(no_answer),
-                Err(error) => Err(error.clone()),
-            };
-            // A caller who went away needs no answer.
-            let _ = reply.send(answer);
+    async fn serve(mut self, mut waiting: UnboundedReceiver<Question>) {
+        let mut batch = Vec::new();
+        while waiting.recv_many(&mut batch, LIMIT).await > 0 {
+            batch.retain(|question| !question.reply.is_closed());
+            if batch.is_empty() {
+                continue;
+            }
+            let statements: Vec<_> = batch.iter().map(|question| &question.statement).collect();
+            let asked = timeout(self.timeout, self.ask(&statements)).await;
+            let mut answers = asked.unwrap_or_else(|_| Err(no_answer())).map(Vec::into_iter);
+            for Question { reply, .. } in batch.drain(..) {
+                let answer = match &mut answers {
+                    Ok(answers) => answers.next().ok_or_else(no_answer),
+                    Err(error) => Err(error.clone()),
+                };
+                // A caller who went away needs no answer.
+                let _ = reply.send(answer);
+            }
         }
     }
 
-    /// Asks on the connection that is there. Reading twice does no harm: if that one turns out to be broken while
-    /// there is time left, a new one is asked the same.
-    fn ask(&mut self, statements: &[&Statement]) -> Result<Vec<Answer>, StoreError> {
-        let until = Instant::now() + self.timeout;
+    /// Asks on the connection that is there. Reading twice does no harm: if that one turns out to be broken, a new one
+    /// is asked the same. A connection is kept only if all replies were read.
+    async fn ask(&mut self, statements: &[&Statement]) -> Result<Vec<Answer>, StoreError> {
         if let Some(mut kept) = self.link.take() {
-            match ask_on(&mut kept, statements, until) {
+            match kept.ask(statements).await {
                 Ok(answers) => {
                     self.link = Some(kept);
                     return Ok(answers);
                 }
-                Err(error) if Instant::now() >= until => return Err(error),
                 Err(error) => {
                     tracing::debug!(name: "store.connection_replaced", %error, "a broken connection is replaced");
                 }
             }
         }
-        let mut new = (self.connect)()?;
-        new.set_deadline(until);
-        new.execute_simple(SETUP)?;
-        let answers = ask_on(&mut new, statements, until)?;
+        let mut new = open(Arc::clone(&self.connect)).await?;
+        let answers = new.ask(statements).await?;
         self.link = Some(new);
         Ok(answers)
     }
 }
 
-fn ask_on(link: &mut Pipeline, statements: &[&Statement], until: Instant) -> Result<Vec<Answer>, StoreError> {
-    link.set_deadline(until);
-    link.settle()?;
-    Ok(link.ask(statements)?)
+/// Opens a connection, on another thread because that blocks.
+async fn open(connect: Arc<Connect>) -> Result<AsyncPipeline, StoreError> {
+    let opening = tokio::task::spawn_blocking(move || {
+        let mut new = connect()?;
+        new.execute_simple(SETUP)?;
+        Ok::<_, StoreError>(new)
+    });
+    Ok(AsyncPipeline::new(opening.await.unwrap_or_else(|_| Err(no_answer()))?)?)
 }
 
 fn no_answer() -> StoreError {

@@ -1,12 +1,12 @@
 //! The part of libpq that a pipeline needs, behind safe functions.
 //!
-//! A [`Link`] never blocks on its socket: whoever waits for a [`Reply`] says until when.
+//! A [`Link`] never blocks on its socket: a caller who waits for a [`Reply`] says until when, or waits elsewhere.
 
 #![expect(unsafe_code, reason = "libpq is a C library")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::num::NonZeroU32;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use pq_sys::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
 
 /// The format of parameters and results.
 const BINARY: c_int = 1;
@@ -160,61 +161,95 @@ impl Link {
 
     /// The next reply, or `None` where the replies to one statement end. Sends what is still queued.
     pub(super) fn receive(&self, until: Instant) -> Result<Option<Reply>, Lost> {
-        let conn = self.0.as_ptr();
         loop {
-            // SAFETY: the connection is valid.
-            if unsafe { PQisBusy(conn) } == 0 {
-                // SAFETY: as above; the result is ours.
-                return Ok(NonNull::new(unsafe { PQgetResult(conn) }).map(Reply));
+            if let Some(arrived) = self.arrived()? {
+                return Ok(arrived);
             }
-            // SAFETY: as above.
-            let unsent = match unsafe { PQflush(conn) } {
-                0 => false,
-                1 => true,
-                _ => return Err(self.lost()),
-            };
-            if !self.wait(unsent, Some(until))? {
-                return Err(Lost("no response from the server in time".to_owned()));
-            }
-            self.take_input()?;
-            self.take_decrypted()?;
+            self.receive_more(until)?;
         }
     }
 
-    /// Reads what is left of a TLS record, 16 kB at most, of which libpq takes one part at a time: the socket says
-    /// nothing about it. Reading what is not there does not wait.
-    fn take_decrypted(&self) -> Result<(), Lost> {
-        // SAFETY: the connection is valid.
-        if unsafe { PQsslInUse(self.0.as_ptr()) } == 1 {
-            for _ in 0..3 {
-                self.take_input()?;
-            }
+    /// Waits for input, and sends what is still queued meanwhile.
+    pub(super) fn receive_more(&self, until: Instant) -> Result<(), Lost> {
+        if !self.wait(self.flush()?, Some(until))? {
+            return Err(Lost("no response from the server in time".to_owned()));
         }
-        Ok(())
+        self.take_input()
+    }
+
+    /// Same as [`Link::receive`], of what has been read already; `None`: it is not complete.
+    pub(super) fn arrived(&self) -> Result<Option<Option<Reply>>, Lost> {
+        let conn = self.0.as_ptr();
+        // SAFETY: the connection is valid.
+        if unsafe { PQisBusy(conn) } == 1 {
+            return Ok(None);
+        }
+        // SAFETY: as above; the result is ours.
+        Ok(Some(NonNull::new(unsafe { PQgetResult(conn) }).map(Reply)))
+    }
+
+    /// Sends what the socket takes of what is queued. True: there is more.
+    pub(super) fn flush(&self) -> Result<bool, Lost> {
+        // SAFETY: the connection is valid.
+        match unsafe { PQflush(self.0.as_ptr()) } {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.lost()),
+        }
     }
 
     /// Reads what has arrived by itself. A connection that the server has closed is noticed here.
     pub(super) fn check(&self) -> Result<(), Lost> {
-        while self.wait(false, None)? {
+        while self.can_be_read()? {
             self.take_input()?;
         }
         self.succeeded(self.is_open())
     }
 
-    fn take_input(&self) -> Result<(), Lost> {
+    /// Reads what the socket has, or a part of it.
+    pub(super) fn take_input(&self) -> Result<(), Lost> {
+        self.consume()?;
+        // The socket says nothing about what is left of a TLS record, 16 kB at most, of which libpq takes one part at
+        // a time. Reading what is not there does not wait.
+        // SAFETY: the connection is valid.
+        if unsafe { PQsslInUse(self.0.as_ptr()) } == 1 {
+            for _ in 0..3 {
+                self.consume()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn consume(&self) -> Result<(), Lost> {
         // SAFETY: the connection is valid.
         self.succeeded(unsafe { PQconsumeInput(self.0.as_ptr()) } == 1)
     }
 
-    /// Waits until the socket can be read, or also written; `None` only looks. False: not in time.
-    fn wait(&self, to_write: bool, until: Option<Instant>) -> Result<bool, Lost> {
+    /// Whether the socket has something to read.
+    pub(super) fn can_be_read(&self) -> Result<bool, Lost> {
+        self.wait(false, None)
+    }
+
+    /// Registers the socket with the current runtime, by a descriptor of its own.
+    pub(super) fn readiness(&self) -> Result<AsyncFd<OwnedFd>, Lost> {
+        let socket = self.socket()?.try_clone_to_owned().map_err(|error| Lost(error.to_string()))?;
+        // SAFETY: the descriptor is open until it is dropped.
+        unsafe { AsyncFd::register(socket) }.map_err(|error| Lost(error.to_string()))
+    }
+
+    fn socket(&self) -> Result<BorrowedFd<'_>, Lost> {
         // SAFETY: the connection is valid.
         let socket = unsafe { PQsocket(self.0.as_ptr()) };
         if socket < 0 {
             return Err(self.lost());
         }
         // SAFETY: the socket stays open for as long as the connection, which is borrowed.
-        let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+        Ok(unsafe { BorrowedFd::borrow_raw(socket) })
+    }
+
+    /// Waits until the socket can be read, or also written; `None` only looks. False: not in time.
+    fn wait(&self, to_write: bool, until: Option<Instant>) -> Result<bool, Lost> {
+        let socket = self.socket()?;
         let interest = if to_write { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         loop {
             let left = until.map_or(Ok(Timespec { tv_sec: 0, tv_nsec: 0 }), |until| {

@@ -9,17 +9,19 @@ use std::any::TypeId;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
+use tokio::io::unix::AsyncFd;
 
 use super::error::{ServerError, closed};
 use super::libpq::{Link, Lost, Reply, Status};
 
-/// Prepared statements on one connection from which on those with a text of their own are not kept: lists in them
-/// differ in length.
+/// Prepared statements on one connection above which statements that are known by their text are not prepared any
+/// more: lists in them differ in length.
 const MAX_PREPARED: usize = 512;
 /// Empty results in a row after which a link is out of step.
 const MAX_EMPTY: u32 = 4;
@@ -59,8 +61,20 @@ enum Expected {
 /// The server's word on a statement that was asked for its own sake.
 pub(in crate::engine) type Answer = Result<Arc<Reply>, ServerError>;
 
+/// The outcome of statements that were sent as one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// All of them are committed.
+    All,
+    /// None is.
+    Nothing {
+        /// The first statement that was refused; the number after the last one if the commit itself was.
+        refused: usize,
+    },
+}
+
 /// The outcome of a statement.
-enum Outcome {
+pub(super) enum Outcome {
     Done(Reply),
     Failed(ServerError),
     /// One before it failed.
@@ -74,6 +88,19 @@ impl Outcome {
             Self::Done(_) | Self::Skipped => None,
         }
     }
+}
+
+/// What has been read of the replies of an exchange.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// One for each statement.
+    pub(super) outcomes: Vec<Outcome>,
+    /// A reply after which the end of its statement's replies is still to come.
+    reply: Option<Outcome>,
+    /// Why a statement was not prepared, and is skipped.
+    unprepared: Option<ServerError>,
+    /// Empty results before the mark.
+    empty: u32,
 }
 
 /// A connection with what is under way on it.
@@ -164,6 +191,13 @@ impl Pipeline {
         self.queue_as(key, sql, types, values, Expected::Executed)
     }
 
+    /// Queues statements.
+    pub(super) fn queue_all(&mut self, statements: &[&Statement]) -> QueryResult<()> {
+        statements.iter().try_for_each(|Statement { key, sql, types, values }| {
+            self.queue(key.as_ref(), || Ok(sql.clone()), types, values)
+        })
+    }
+
     fn queue_as(
         &mut self,
         key: Option<&Key>,
@@ -176,37 +210,37 @@ impl Pipeline {
         if types.len() != values.len() || u16::try_from(values.len()).is_err() {
             return Err(DieselError::QueryBuilderError("a statement has 65,535 parameters at most".into()));
         }
-        let name = match key {
-            Some(key) => self.name_of(key, sql, types)?,
-            None => Name::Unprepared(CString::new(sql()?)?),
+        let execution = match key {
+            Some(key) => self.prepare(key, sql, types)?,
+            None => Execution::Text(CString::new(sql()?)?),
         };
-        let sent = match &name {
-            Name::Prepared(name) => self.link.send_prepared(name, values),
-            Name::Unprepared(sql) => self.link.send_query(sql, types, values),
+        let sent = match &execution {
+            Execution::Prepared(name) => self.link.send_prepared(name, values),
+            Execution::Text(sql) => self.link.send_query(sql, types, values),
         };
         self.or_close(sent)?;
         self.expected.push_back(expected);
         Ok(())
     }
 
-    /// The name of a statement, whose preparation is queued when it has none.
-    fn name_of(
+    /// Queues the preparation of a statement, unless it is prepared or not worth it.
+    fn prepare(
         &mut self,
         key: &Key,
         sql: impl FnOnce() -> QueryResult<String>,
         types: &[u32],
-    ) -> QueryResult<Name> {
+    ) -> QueryResult<Execution> {
         match &self.prepared {
             Some(prepared) => {
                 if let Some(name) = prepared.get(key) {
-                    return Ok(Name::Prepared(name.clone()));
+                    return Ok(Execution::Prepared(name.clone()));
                 }
-                // There are as many types as lines of code.
+                // The number of types is bounded by the code, that of texts is not.
                 if matches!(key, Key::Text(..)) && prepared.len() >= MAX_PREPARED {
-                    return Ok(Name::Unprepared(CString::new(sql()?)?));
+                    return Ok(Execution::Text(CString::new(sql()?)?));
                 }
             }
-            None => return Ok(Name::Unprepared(CString::new(sql()?)?)),
+            None => return Ok(Execution::Text(CString::new(sql()?)?)),
         }
         let sql = CString::new(sql()?)?;
         self.names += 1;
@@ -221,7 +255,7 @@ impl Pipeline {
         if let Some(prepared) = &mut self.prepared {
             prepared.insert(key.clone(), name.clone());
         }
-        Ok(Name::Prepared(name))
+        Ok(Execution::Prepared(name))
     }
 
     /// Sends what is queued and reads all replies. Returns the last statement's; the error is that of the first
@@ -239,44 +273,13 @@ impl Pipeline {
         Ok(last)
     }
 
-    /// Sends statements that do not depend on each other, together, and reads the reply to each. The last ones are
-    /// missing if the connection is of no use any more after one before them. The error is the connection's.
-    pub(super) fn ask(&mut self, statements: &[&Statement]) -> QueryResult<Vec<Answer>> {
-        let mut answers = Vec::with_capacity(statements.len());
-        // The server skips what stands behind a statement that failed: it is sent again.
-        while let Some(left @ [_, ..]) = statements.get(answers.len()..) {
-            // One of them was an error that the connection does not survive.
-            if self.is_lost() && !answers.is_empty() {
-                break;
-            }
-            let before = answers.len();
-            for Statement { key, sql, types, values } in left {
-                self.queue(key.as_ref(), || Ok(sql.clone()), types, values)?;
-            }
-            self.post()?;
-            for outcome in self.read_exchange()? {
-                match outcome {
-                    Outcome::Done(reply) => answers.push(Ok(Arc::new(reply))),
-                    Outcome::Failed(error) => answers.push(Err(error)),
-                    Outcome::Skipped => break,
-                }
-            }
-            if answers.len() == before {
-                return Err(self.close(OUT_OF_STEP.to_owned()));
-            }
-        }
-        Ok(answers)
-    }
-
-    /// Sends statements together, as one transaction. `Some`: nothing is committed, because this one of them failed.
-    /// The error is the connection's: nobody knows then.
-    pub(super) fn commit_all(&mut self, statements: &[&Statement]) -> QueryResult<Option<usize>> {
-        for Statement { key, sql, types, values } in statements {
-            self.queue(key.as_ref(), || Ok(sql.clone()), types, values)?;
-        }
+    /// Sends statements together, as one transaction. The error is the connection's: nobody knows then.
+    pub(super) fn commit_all(&mut self, statements: &[&Statement]) -> QueryResult<Committed> {
+        self.queue_all(statements)?;
         self.post()?;
         // An error of the commit itself stands behind all of them.
-        Ok(self.read_exchange()?.iter().position(|outcome| !matches!(outcome, Outcome::Done(_))))
+        let refused = self.read_exchange()?.iter().position(|outcome| !matches!(outcome, Outcome::Done(_)));
+        Ok(refused.map_or(Committed::All, |statement| Committed::Nothing { refused: statement }))
     }
 
     /// Sends what is queued. Its replies are read before the next statement is queued: [`Pipeline::settle`].
@@ -301,11 +304,45 @@ impl Pipeline {
         self.contended = false;
         let checked = self.link.check();
         self.or_close(checked)?;
+        self.check_idle()
+    }
+
+    /// Makes sure that no transaction is open and that none of the replies was an error that a connection does not
+    /// survive. Every reply must have been read.
+    pub(super) fn check_idle(&mut self) -> QueryResult<()> {
         if !self.link.is_idle() {
             return Err(self.close("a transaction was left open".to_owned()));
         }
-        // An error among the replies may have been one that a connection does not survive.
         self.check_lost()
+    }
+
+    /// Registers the socket with the current runtime.
+    pub(super) fn readiness(&mut self) -> QueryResult<AsyncFd<OwnedFd>> {
+        let readiness = self.link.readiness();
+        self.or_close(readiness)
+    }
+
+    /// Sends what the socket takes of what was posted. True: there is more.
+    pub(super) fn flush(&mut self) -> QueryResult<bool> {
+        let flushed = self.link.flush();
+        self.or_close(flushed)
+    }
+
+    /// Whether the socket has something to read.
+    pub(super) fn can_be_read(&mut self) -> QueryResult<bool> {
+        let ready = self.link.can_be_read();
+        self.or_close(ready)
+    }
+
+    /// Reads what the socket has, or a part of it.
+    pub(super) fn take_input(&mut self) -> QueryResult<()> {
+        let taken = self.link.take_input();
+        self.or_close(taken)
+    }
+
+    /// Closes a connection whose replies do not fit.
+    pub(super) fn close_out_of_step(&mut self) -> DieselError {
+        self.close(OUT_OF_STEP.to_owned())
     }
 
     /// Runs statements without parameters, parted by semicolons, by the simple protocol.
@@ -342,76 +379,89 @@ impl Pipeline {
 
     /// Reads the replies of one exchange, one for each statement.
     fn read_exchange(&mut self) -> QueryResult<Vec<Outcome>> {
-        let mut outcomes = Vec::new();
-        match self.read_outcomes(&mut outcomes) {
-            Ok(()) => Ok(outcomes),
-            Err(Lost(reason)) => {
-                // What the server said before it went is the better reason.
-                let said = outcomes.into_iter().find_map(Outcome::into_error);
-                Err(self.close(said.map_or(reason, ServerError::into_message)))
+        let mut reading = Reading::default();
+        while !self.read_on(&mut reading)? {
+            let waited = self.link.receive_more(self.until);
+            self.or_close(waited)?;
+        }
+        Ok(reading.outcomes)
+    }
+
+    /// Reads on in the replies of an exchange, as far as they have arrived. True: that is all of them.
+    pub(super) fn read_on(&mut self, reading: &mut Reading) -> QueryResult<bool> {
+        self.read_arrived(reading).map_err(|Lost(reason)| {
+            // What the server said before it went is the better reason.
+            let said = std::mem::take(&mut reading.outcomes).into_iter().find_map(Outcome::into_error);
+            self.close(said.map_or(reason, ServerError::into_message))
+        })
+    }
+
+    fn read_arrived(&mut self, reading: &mut Reading) -> Result<bool, Lost> {
+        while let Some(expected) = self.expected.front() {
+            let Some(arrived) = self.link.arrived()? else { return Ok(false) };
+            if matches!(expected, Expected::Synced) {
+                if self.read_mark(arrived, reading)? {
+                    self.expected.pop_front();
+                    break;
+                }
+                continue;
             }
+            // A statement has one reply, and then there is none.
+            match (reading.reply.take(), arrived) {
+                (None, Some(reply)) => reading.reply = Some(self.outcome_of(reply)?),
+                (Some(outcome), None) => self.assign(outcome, reading)?,
+                _ => return Err(out_of_step()),
+            }
+        }
+        Ok(true)
+    }
+
+    fn outcome_of(&mut self, reply: Reply) -> Result<Outcome, Lost> {
+        match reply.status() {
+            Status::Done => Ok(Outcome::Done(reply)),
+            Status::Failed => {
+                let error = ServerError::new(&reply);
+                self.note(&error);
+                Ok(Outcome::Failed(error))
+            }
+            Status::Skipped => Ok(Outcome::Skipped),
+            Status::Synced | Status::Unexpected => Err(out_of_step()),
         }
     }
 
-    fn read_outcomes(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), Lost> {
-        // A statement that could not be prepared is skipped, and this is why.
-        let mut unprepared = None;
-        while let Some(expected) = self.expected.pop_front() {
-            if matches!(expected, Expected::Synced) {
-                return self.read_mark(outcomes);
-            }
-            let outcome = self.read_outcome()?;
-            match (expected, outcome) {
-                (Expected::Prepared(_), Outcome::Done(_)) => {}
-                (Expected::Prepared(key), outcome) => {
-                    if let Some(prepared) = &mut self.prepared {
-                        prepared.remove(&key);
-                    }
-                    unprepared = outcome.into_error();
+    /// Takes an outcome for what was expected next.
+    fn assign(&mut self, outcome: Outcome, reading: &mut Reading) -> Result<(), Lost> {
+        match (self.expected.pop_front(), outcome) {
+            (Some(Expected::Prepared(_)), Outcome::Done(_)) => {}
+            (Some(Expected::Prepared(key)), outcome) => {
+                if let Some(prepared) = &mut self.prepared {
+                    prepared.remove(&key);
                 }
-                (Expected::Begun, Outcome::Failed(error)) => return Err(Lost(error.into_message())),
-                (_, Outcome::Skipped) => {
-                    outcomes.push(unprepared.take().map_or(Outcome::Skipped, Outcome::Failed));
-                }
-                (_, outcome) => outcomes.push(outcome),
+                reading.unprepared = outcome.into_error();
             }
+            (Some(Expected::Begun), Outcome::Failed(error)) => return Err(Lost(error.into_message())),
+            (_, Outcome::Skipped) => {
+                let outcome = reading.unprepared.take().map_or(Outcome::Skipped, Outcome::Failed);
+                reading.outcomes.push(outcome);
+            }
+            (_, outcome) => reading.outcomes.push(outcome),
         }
         Ok(())
     }
 
-    fn read_outcome(&mut self) -> Result<Outcome, Lost> {
-        let reply = self.link.receive(self.until)?.ok_or_else(out_of_step)?;
-        let outcome = match reply.status() {
-            Status::Done => Outcome::Done(reply),
-            Status::Failed => {
-                let error = ServerError::new(&reply);
-                self.note(&error);
-                Outcome::Failed(error)
+    /// Whether the mark is reached. What stands before it is an error of the implicit commit there.
+    fn read_mark(&mut self, arrived: Option<Reply>, reading: &mut Reading) -> Result<bool, Lost> {
+        match arrived.as_ref().map(Reply::status) {
+            Some(Status::Synced) => return Ok(true),
+            Some(Status::Failed) => {
+                let failed = arrived.map(|reply| self.outcome_of(reply)).transpose()?;
+                reading.outcomes.extend(failed);
             }
-            Status::Skipped => Outcome::Skipped,
-            Status::Synced | Status::Unexpected => return Err(out_of_step()),
-        };
-        if self.link.receive(self.until)?.is_some() { Err(out_of_step()) } else { Ok(outcome) }
-    }
-
-    /// Reads up to the mark. What stands before it is an error of the implicit commit there.
-    fn read_mark(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), Lost> {
-        let mut empty = 0;
-        while empty < MAX_EMPTY {
-            match self.link.receive(self.until)? {
-                None => empty += 1,
-                Some(reply) => match reply.status() {
-                    Status::Synced => return Ok(()),
-                    Status::Failed => {
-                        let cause = ServerError::new(&reply);
-                        self.note(&cause);
-                        outcomes.push(Outcome::Failed(cause));
-                    }
-                    _ => return Err(out_of_step()),
-                },
-            }
+            Some(_) => return Err(out_of_step()),
+            None if reading.empty == MAX_EMPTY => return Err(out_of_step()),
+            None => reading.empty += 1,
         }
-        Err(out_of_step())
+        Ok(false)
     }
 
     fn note(&mut self, error: &ServerError) {
@@ -438,11 +488,11 @@ impl Pipeline {
 }
 
 /// How a statement is executed.
-enum Name {
+enum Execution {
     /// By the name under which it was prepared.
     Prepared(CString),
     /// By its text.
-    Unprepared(CString),
+    Text(CString),
 }
 
 const OUT_OF_STEP: &str = "the server's replies do not fit what was sent";

@@ -13,8 +13,8 @@ use super::error::ServerError;
 use super::libpq::Reply;
 use super::pipeline::{Answer, Statement};
 
-/// The answers known so far, and the question that has none yet.
-pub(super) struct Replay {
+/// The run of a closure: the answers known so far, and the question that has none yet.
+pub(super) struct Rehearsal {
     answers: std::vec::IntoIter<Answer>,
     /// Statements whose results nobody needs; `None`: they are questions as any other.
     deferred: Option<Vec<Statement>>,
@@ -31,7 +31,7 @@ pub(in crate::engine) struct Trace {
     pub(in crate::engine) deferred: Option<Vec<Statement>>,
 }
 
-impl Replay {
+impl Rehearsal {
     /// For a closure that reads.
     pub(super) fn reading(answers: Vec<Answer>) -> Self {
         Self { answers: answers.into_iter(), deferred: None, question: None, is_refused: false }
