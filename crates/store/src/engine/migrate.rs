@@ -101,12 +101,13 @@ pub fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, MigrateError> {
 /// # Errors
 /// [`MigrateError`] when the database does not answer, is newer than this program, or a migration fails.
 pub fn up(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
-    match state(url)? {
+    let commits = match state(url)? {
         SchemaState::Ahead { unknown } => return Err(MigrateError::Unknown(unknown.join(", "))),
         SchemaState::Current | SchemaState::Compatible { .. } => return Ok(Vec::new()),
-        SchemaState::Empty | SchemaState::Behind { .. } => {}
-    }
-    repeat(url, usize::MAX, |conn| match conn {
+        SchemaState::Empty => Commits::Once,
+        SchemaState::Behind { .. } => Commits::EachStep,
+    };
+    repeat(url, usize::MAX, commits, |conn| match conn {
         AnyConnection::Sqlite(conn) => apply_next::<Sqlite, _>(conn, SQLITE),
         AnyConnection::Postgres(conn) => apply_next::<Pg, _>(conn, POSTGRES),
     })
@@ -117,7 +118,7 @@ pub fn up(url: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
 /// # Errors
 /// [`MigrateError`] when the database does not answer, or a migration is unknown or fails.
 pub fn down(url: &DatabaseUrl, steps: usize) -> Result<Vec<String>, MigrateError> {
-    repeat(url, steps, |conn| match conn {
+    repeat(url, steps, Commits::EachStep, |conn| match conn {
         AnyConnection::Sqlite(conn) => revert_last::<Sqlite, _>(conn, &SQLITE),
         AnyConnection::Postgres(conn) => revert_last::<Pg, _>(conn, &POSTGRES),
     })
@@ -156,11 +157,20 @@ where
     Ok(Some(name))
 }
 
-/// Takes steps until there is none left, at most `most`: each in a transaction of its own, which one process
-/// holds at a time.
+/// When steps are committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commits {
+    /// Each by itself, so that locks on tables that are in use are short.
+    EachStep,
+    /// All together: nobody uses an empty database, and each commit waits for the disk.
+    Once,
+}
+
+/// Takes steps until there is none left, at most `most`, in transactions that one process holds at a time.
 fn repeat(
     url: &DatabaseUrl,
     most: usize,
+    commits: Commits,
     mut step: impl FnMut(&mut AnyConnection) -> Result<Option<String>, MigrateError>,
 ) -> Result<Vec<String>, MigrateError> {
     let mut conn = match url {
@@ -170,16 +180,18 @@ fn repeat(
         DatabaseUrl::Postgres(url) => AnyConnection::Postgres(open_postgres(url)?),
     };
     let mut done = Vec::new();
-    while done.len() < most {
-        // On an error the connection is dropped, and the transaction with it.
-        begin_alone(&mut conn).map_err(StoreError::from)?;
-        let taken = step(&mut conn)?;
-        commit(&mut conn).map_err(StoreError::from)?;
-        match taken {
-            Some(name) => done.push(name),
-            None => break,
+    // On an error the connection is dropped, and the transaction with it.
+    begin_alone(&mut conn).map_err(StoreError::from)?;
+    while done.len() < most
+        && let Some(name) = step(&mut conn)?
+    {
+        done.push(name);
+        if commits == Commits::EachStep {
+            commit(&mut conn).map_err(StoreError::from)?;
+            begin_alone(&mut conn).map_err(StoreError::from)?;
         }
     }
+    commit(&mut conn).map_err(StoreError::from)?;
     Ok(done)
 }
 
