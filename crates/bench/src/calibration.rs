@@ -62,6 +62,7 @@ impl Tally {
             max_ms: None,
             cpu_us: None,
             load_cpu_us: None,
+            database_cpu_us: None,
             rss_mb: None,
             share: None,
         }

@@ -98,6 +98,8 @@ pub(crate) enum Row {
     Userinfo,
     /// POST /oauth/token with a fresh code each time, answered with an id_token signed RS256
     OpenidExchange,
+    /// The same signed ES256
+    OpenidEs256Exchange,
     /// POST /api/session/refresh, each connection about its own session: a refresh at a PDS on loopback
     UpstreamRefresh,
     /// The same by one connection, about a session that has been refreshed ten times
@@ -110,6 +112,12 @@ pub(crate) enum Row {
     RelayRead,
     /// GET /xrpc/{nsid} by all connections, each with its own access token
     RelayReads,
+    /// On PostgreSQL: POST /oauth/par at two servers, half of the connections each
+    ParTwoNodes,
+    /// On PostgreSQL: POST /oauth/token, as for refresh, at two servers
+    RefreshTwoNodes,
+    /// On PostgreSQL: POST /oauth/introspect at two servers
+    IntrospectionTwoNodes,
 }
 
 impl Row {
@@ -127,12 +135,16 @@ impl Row {
             Self::Introspection => "introspection",
             Self::Userinfo => "userinfo",
             Self::OpenidExchange => "openid exchange",
+            Self::OpenidEs256Exchange => "openid exchange, ES256",
             Self::UpstreamRefresh => "upstream refresh",
             Self::YoungRefresh => "young refresh",
             Self::AgedRefresh => "aged refresh",
             Self::PdsRead => "pds read",
             Self::RelayRead => "relay read",
             Self::RelayReads => "relay reads",
+            Self::ParTwoNodes => "par, two nodes",
+            Self::RefreshTwoNodes => "refresh, two nodes",
+            Self::IntrospectionTwoNodes => "introspection, two nodes",
         }
     }
 
@@ -145,8 +157,21 @@ impl Row {
                 | Self::DpopCodeExchange
                 | Self::Refresh
                 | Self::OpenidExchange
+                | Self::OpenidEs256Exchange
                 | Self::UpstreamRefresh
+                | Self::ParTwoNodes
+                | Self::RefreshTwoNodes
         )
+    }
+
+    /// The row that does the same at one server, if this one does it at two.
+    pub(crate) const fn at_one_node(self) -> Option<Self> {
+        match self {
+            Self::ParTwoNodes => Some(Self::Par),
+            Self::RefreshTwoNodes => Some(Self::Refresh),
+            Self::IntrospectionTwoNodes => Some(Self::Introspection),
+            _ => None,
+        }
     }
 
     /// The iteration that the session of this row is at; `None`: the first one, or it has none of its own.

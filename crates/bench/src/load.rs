@@ -31,28 +31,29 @@ pub(crate) trait Traffic: Send {
     }
 }
 
-/// Loads a server, one connection for each traffic, and measures it for `span` after the warm-up.
+/// Loads servers, one connection for each traffic, and measures them together for `span` after the warm-up. The
+/// connections go to the servers [in turn](server_of).
 ///
 /// # Errors
 /// When a connection breaks, or any answer is neither 2xx nor 3xx.
 pub(crate) async fn run(
     name: &str,
     kind: Kind,
-    server: &Running,
+    servers: &[Running],
     traffic: Vec<Box<dyn Traffic>>,
     span: Duration,
 ) -> Result<Row> {
     let stop = Arc::new(Stop::default());
     let mut connections = Vec::new();
-    for traffic in traffic {
-        let connection = Connection::open(&server.address).await?;
+    for (number, traffic) in traffic.into_iter().enumerate() {
+        let connection = Connection::open(&server_of(servers, number)?.address).await?;
         connections.push(tokio::spawn(drive(connection, traffic, Arc::clone(&stop))));
     }
     let warm = Instant::now() + WARM_UP;
     stop.or_at(warm).await;
-    let before = Moment::now(server)?;
+    let before = Moment::now(servers)?;
     stop.or_at(warm + span).await;
-    let after = Moment::now(server)?;
+    let after = Moment::now(servers)?;
     stop.set();
 
     let mut log = Log::default();
@@ -70,6 +71,8 @@ pub(crate) async fn run(
     let cpu_us = |before: Duration, after: Duration| {
         Some(after.saturating_sub(before).as_secs_f64() * 1e6 / f64::from(count))
     };
+    let rss_mb =
+        servers.iter().map(|server| process::resident_megabytes(server.pid())).sum::<Result<f64>>()?;
     Ok(Row {
         name: name.to_owned(),
         kind,
@@ -81,9 +84,19 @@ pub(crate) async fn run(
         max_ms: percentile(&latencies, 1000).map(millis),
         cpu_us: cpu_us(before.server_cpu, after.server_cpu),
         load_cpu_us: cpu_us(before.own_cpu, after.own_cpu),
-        rss_mb: Some(process::resident_megabytes(server.pid())?),
+        database_cpu_us: cpu_us(before.database_cpu, after.database_cpu).filter(|cpu| *cpu > 0.0),
+        rss_mb: Some(rss_mb),
         share: None,
     })
+}
+
+/// The server that a connection goes to.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn server_of(servers: &[Running], connection: usize) -> Result<&Running> {
+    let number = connection.checked_rem(servers.len());
+    number.and_then(|number| servers.get(number)).context("no server")
 }
 
 /// Sends requests until it is stopped.
@@ -138,12 +151,18 @@ struct Moment {
     at: Instant,
     server_cpu: Duration,
     own_cpu: Duration,
+    database_cpu: Duration,
 }
 
 impl Moment {
-    fn now(server: &Running) -> Result<Self> {
-        let server_cpu = process::cpu_time(server.pid())?;
-        Ok(Self { at: Instant::now(), server_cpu, own_cpu: process::cpu_time(std::process::id())? })
+    fn now(servers: &[Running]) -> Result<Self> {
+        let of = |server: &Running| process::cpu_time(server.pid());
+        Ok(Self {
+            at: Instant::now(),
+            server_cpu: servers.iter().map(of).sum::<Result<_>>()?,
+            own_cpu: process::cpu_time(std::process::id())?,
+            database_cpu: process::cpu_time_of_all("postgres")?,
+        })
     }
 }
 

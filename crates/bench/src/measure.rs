@@ -11,10 +11,10 @@ use causeway_store::DatabaseUrl;
 use crate::calibration::{self, BATCH, BATCHED_ROWS, SINGLE_ROWS, Tally};
 use crate::cli::{Arguments, Row as Name};
 use crate::goals;
-use crate::load::{self, Traffic, WARM_UP};
+use crate::load::{self, Traffic, WARM_UP, server_of};
 use crate::machine::Machine;
 use crate::postgres::{self, Work};
-use crate::prepare::{Wanted, prepare};
+use crate::prepare::{Prepared, Wanted, prepare};
 use crate::process::Running;
 use crate::report::{Kind, Report, Row};
 use crate::server;
@@ -25,9 +25,8 @@ use crate::{empty_handler, http, loopback_pds, signatures};
 /// Codes prepared per durable row and second: more than code exchanges can use up, since each writes three
 /// rows.
 const CODES_A_ROW: f64 = 1.0 / 2.5;
-/// An exchange with an id_token takes a signature of some 0.8 ms: no machine with a few cores does more than
-/// this.
-const OPENID_CODES_A_SECOND: usize = 4000;
+/// No machine with a few cores exchanges more codes for an id_token than this.
+const OPENID_CODES_A_SECOND: usize = 8000;
 
 /// Measures every row requested.
 ///
@@ -90,17 +89,18 @@ impl Run<'_> {
             measured.push(signatures::measure_signature(self.arguments.span() / 5)?);
         }
         if self.arguments.wants(Name::EmptyHandler) {
-            let server = empty_handler::start()?;
-            let ask = |host: &str| Repeated::get(host, empty_handler::PATH);
-            measured.push(self.load(Name::EmptyHandler, &server, self.repeat(ask, &server)).await?);
+            let servers = [empty_handler::start()?];
+            let traffic = self.each(&servers, |host| Ok(Repeated::get(host, empty_handler::PATH)))?;
+            measured.push(self.load(Name::EmptyHandler, &servers, traffic).await?);
         }
         let mut statements = self.statements()?;
-        let pds = loopback_pds::start()?;
+        let pds = [loopback_pds::start()?];
+        let [home] = &pds;
         if self.arguments.wants(Name::PdsRead) || self.arguments.wants(Name::RelayRead) {
-            let alone: Box<dyn Traffic> = Box::new(Repeated::get(&pds.address, loopback_pds::PATH));
+            let alone: Box<dyn Traffic> = Box::new(Repeated::get(&home.address, loopback_pds::PATH));
             measured.push(self.load(Name::PdsRead, &pds, vec![alone]).await?);
         }
-        let endpoints = self.endpoints(&pds, &mut batched).await?;
+        let endpoints = self.endpoints(home, &mut batched).await?;
         for (tally, again) in statements.iter_mut().zip(self.statements()?) {
             *tally += again;
         }
@@ -142,7 +142,8 @@ impl Run<'_> {
     /// Measures the endpoints, and the disk around each row that depends on it: its speed changes during a
     /// run.
     async fn endpoints(&self, pds: &Running, batched: &mut Vec<Tally>) -> Result<Vec<Row>> {
-        let wanted = |name: &Name| self.arguments.wants(*name);
+        let is_shared = matches!(self.url, DatabaseUrl::Postgres(_));
+        let wanted = |name: &Name| self.arguments.wants(*name) && (is_shared || name.at_one_node().is_none());
         let endpoints = [
             Name::Healthz,
             Name::Metadata,
@@ -151,6 +152,7 @@ impl Run<'_> {
             Name::DpopCodeExchange,
             Name::Refresh,
             Name::OpenidExchange,
+            Name::OpenidEs256Exchange,
             Name::Introspection,
             Name::Userinfo,
             Name::UpstreamRefresh,
@@ -158,6 +160,9 @@ impl Run<'_> {
             Name::AgedRefresh,
             Name::RelayRead,
             Name::RelayReads,
+            Name::ParTwoNodes,
+            Name::RefreshTwoNodes,
+            Name::IntrospectionTwoNodes,
         ];
         if !endpoints.iter().any(wanted) {
             return Ok(Vec::new());
@@ -165,24 +170,31 @@ impl Run<'_> {
         let count = self.codes(batched.last().copied().unwrap_or_default());
         let home = format!("http://{}", pds.address);
         let ages = endpoints.into_iter().filter(wanted).filter_map(Name::age).collect();
-        let amount = Wanted { codes: count, openid: self.openid_codes(), ages };
-        let prepared = prepare(&self.url, self.scratch, &home, &amount).await?;
-        let (codes, openid, aged) = Codes::new(prepared);
-        let (codes, openid) = (Arc::new(codes), Arc::new(openid));
-        let server = server::start(self.program, self.scratch, &self.url_text, Some(&home))?;
-        http::get(&server.address, "/readyz").await?;
+        let openid = |row| if self.arguments.wants(row) { self.openid_codes() } else { 0 };
+        let amount = Wanted {
+            codes: count,
+            openid: openid(Name::OpenidExchange),
+            openid_es256: openid(Name::OpenidEs256Exchange),
+            ages,
+        };
+        let pools = Pools::new(prepare(&self.url, self.scratch, &home, &amount).await?);
+        let start = async || {
+            let server = server::start(self.program, self.scratch, &self.url_text, Some(&home))?;
+            http::get(&server.address, "/readyz").await.map(|_| server)
+        };
+        let mut servers = vec![start().await?];
         let (mut rows, mut around) = (Vec::new(), None);
         for name in endpoints.into_iter().filter(wanted) {
+            if name.at_one_node().is_some() && servers.len() == 1 {
+                servers.push(start().await?);
+            }
             let mut nearby = match around.take() {
                 Some(before) => before,
                 None if name.is_durable() => self.note_commits(batched)?,
                 None => Tally::default(),
             };
-            let traffic = match name.age() {
-                Some(_) => aged_session(&server.address, &aged).await?,
-                None => self.traffic(name, &server, &codes, &openid).await?,
-            };
-            let mut row = self.load(name, &server, traffic).await?;
+            let traffic = self.traffic(name, &servers, &pools).await?;
+            let mut row = self.load(name, &servers, traffic).await?;
             if name.is_durable() {
                 let after = self.note_commits(batched)?;
                 nearby += after;
@@ -201,109 +213,116 @@ impl Run<'_> {
         Ok(tally)
     }
 
-    async fn traffic(
-        &self,
-        name: Name,
-        server: &Running,
-        codes: &Arc<Codes>,
-        openid: &Arc<Codes>,
-    ) -> Result<Vec<Box<dyn Traffic>>> {
-        let host = &server.address;
+    async fn traffic(&self, name: Name, servers: &[Running], pools: &Pools) -> Result<Vec<Box<dyn Traffic>>> {
+        let codes = &pools.plain;
+        // One at a time: these measure latency, not how a busy machine performs.
+        let alone = servers.get(..1).unwrap_or_default();
         Ok(match name {
             Name::StartUp | Name::EmptyHandler | Name::Healthz => {
-                self.repeat(|host| Repeated::get(host, "/healthz"), server)
+                self.each(servers, |host| Ok(Repeated::get(host, "/healthz")))?
             }
             Name::Metadata => {
-                self.repeat(|host| Repeated::get(host, "/.well-known/oauth-authorization-server"), server)
+                self.each(servers, |host| Ok(Repeated::get(host, "/.well-known/oauth-authorization-server")))?
             }
-            Name::Par => self.repeat(|host| Repeated::par(host, codes.authorization()), server),
+            Name::Par | Name::ParTwoNodes => {
+                self.each(servers, |host| Ok(Repeated::par(host, codes.authorization())))?
+            }
             Name::CodeExchange => {
                 let another = self.arguments.wants(Name::DpopCodeExchange);
                 codes.allot(1 + usize::from(another), self.kept());
-                self.each(|| Exchange { codes: Arc::clone(codes), host: host.clone(), key: None })
+                self.exchanges(servers, codes)?
             }
             Name::DpopCodeExchange => {
                 codes.allot(1, self.kept());
-                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
-                for _ in 0..self.arguments.connections {
+                self.each(servers, |host| {
                     let key = Some(EcKey::generate()?);
-                    clients.push(Box::new(Exchange { codes: Arc::clone(codes), host: host.clone(), key }));
-                }
-                clients
-            }
-            Name::Refresh => {
-                codes.allot(1, self.kept() - self.chains());
-                let mut chains: Vec<Box<dyn Traffic>> = Vec::new();
-                for _ in 0..self.arguments.connections {
-                    chains.push(Box::new(Rotation::begin(host, codes).await?));
-                }
-                chains
+                    Ok(Exchange { codes: Arc::clone(codes), host: host.to_owned(), key })
+                })?
             }
             Name::OpenidExchange => {
-                openid.allot(1, 0);
-                self.each(|| Exchange { codes: Arc::clone(openid), host: host.clone(), key: None })
+                pools.openid.allot(1, 0);
+                self.exchanges(servers, &pools.openid)?
             }
-            Name::Introspection => {
-                codes.allot(1, 3 * self.chains() + 1);
-                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
-                for _ in 0..self.arguments.connections {
-                    clients.push(Box::new(Repeated::introspection(host, codes).await?));
-                }
-                clients
+            Name::OpenidEs256Exchange => {
+                pools.openid_es256.allot(1, 0);
+                self.exchanges(servers, &pools.openid_es256)?
             }
-            Name::Userinfo => {
-                codes.allot(1, 2 * self.chains() + 1);
-                self.with_tokens(host, "/oauth/userinfo", codes).await?
+            Name::Refresh | Name::RefreshTwoNodes => {
+                self.each_with_code(servers, codes, async |host| Rotation::begin(host, codes).await).await?
+            }
+            Name::Introspection | Name::IntrospectionTwoNodes => {
+                self.each_with_code(servers, codes, async |host| Repeated::introspection(host, codes).await)
+                    .await?
+            }
+            Name::Userinfo => self.with_tokens(servers, "/oauth/userinfo", codes).await?,
+            Name::UpstreamRefresh => {
+                self.each_with_code(servers, codes, async |host| {
+                    Repeated::upstream_refresh(host, codes).await
+                })
+                .await?
             }
             // These use sessions of their own.
-            Name::YoungRefresh | Name::AgedRefresh => Vec::new(),
-            Name::UpstreamRefresh => {
-                codes.allot(1, self.chains() + 1);
-                let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
-                for _ in 0..self.arguments.connections {
-                    clients.push(Box::new(Repeated::upstream_refresh(host, codes).await?));
-                }
-                clients
+            Name::YoungRefresh | Name::AgedRefresh => {
+                pools.aged.allot_next(1);
+                vec![Box::new(Repeated::upstream_refresh(&server_of(alone, 0)?.address, &pools.aged).await?)]
             }
-            // One at a time: this measures what the relay adds, not how a busy machine performs.
             Name::PdsRead | Name::RelayRead => {
-                codes.allot(1, self.chains());
+                codes.allot_next(1);
+                let host = &server_of(alone, 0)?.address;
                 vec![Box::new(Repeated::with_token(host, loopback_pds::PATH, codes).await?)]
             }
-            Name::RelayReads => {
-                codes.allot(1, 0);
-                self.with_tokens(host, loopback_pds::PATH, codes).await?
-            }
+            Name::RelayReads => self.with_tokens(servers, loopback_pds::PATH, codes).await?,
         })
     }
 
     /// Each connection reads with an access token of its own.
     async fn with_tokens(
         &self,
-        host: &str,
+        servers: &[Running],
         path: &'static str,
-        codes: &Arc<Codes>,
+        codes: &Codes,
     ) -> Result<Vec<Box<dyn Traffic>>> {
-        let mut clients: Vec<Box<dyn Traffic>> = Vec::new();
-        for _ in 0..self.arguments.connections {
-            clients.push(Box::new(Repeated::with_token(host, path, codes).await?));
+        self.each_with_code(servers, codes, async |host| Repeated::with_token(host, path, codes).await).await
+    }
+
+    /// Each connection redeems codes of the same pool.
+    fn exchanges(&self, servers: &[Running], codes: &Arc<Codes>) -> Result<Vec<Box<dyn Traffic>>> {
+        let exchange = |host: &str| Exchange { codes: Arc::clone(codes), host: host.to_owned(), key: None };
+        self.each(servers, |host| Ok(exchange(host)))
+    }
+
+    /// Each connection begins with one code.
+    async fn each_with_code<T: Traffic + 'static>(
+        &self,
+        servers: &[Running],
+        codes: &Codes,
+        begin: impl AsyncFn(&str) -> Result<T>,
+    ) -> Result<Vec<Box<dyn Traffic>>> {
+        codes.allot_next(self.chains());
+        let mut all: Vec<Box<dyn Traffic>> = Vec::new();
+        for number in 0..self.chains() {
+            all.push(Box::new(begin(&server_of(servers, number)?.address).await?));
         }
-        Ok(clients)
+        Ok(all)
     }
 
-    fn repeat(&self, ask: impl Fn(&str) -> Repeated, server: &Running) -> Vec<Box<dyn Traffic>> {
-        self.each(|| ask(&server.address))
+    fn each<T: Traffic + 'static>(
+        &self,
+        servers: &[Running],
+        make: impl Fn(&str) -> Result<T>,
+    ) -> Result<Vec<Box<dyn Traffic>>> {
+        let of = |number| {
+            let host = &server_of(servers, number)?.address;
+            Ok(Box::new(make(host)?) as Box<dyn Traffic>)
+        };
+        (0..self.chains()).map(of).collect()
     }
 
-    fn each<T: Traffic + 'static>(&self, make: impl Fn() -> T) -> Vec<Box<dyn Traffic>> {
-        (0..self.arguments.connections).map(|_| Box::new(make()) as Box<dyn Traffic>).collect()
-    }
-
-    async fn load(&self, name: Name, server: &Running, traffic: Vec<Box<dyn Traffic>>) -> Result<Row> {
+    async fn load(&self, name: Name, servers: &[Running], traffic: Vec<Box<dyn Traffic>>) -> Result<Row> {
         say(name.name());
         let calibrates = matches!(name, Name::EmptyHandler | Name::PdsRead);
         let kind = if calibrates { Kind::Calibration } else { Kind::Endpoint };
-        load::run(name.name(), kind, server, traffic, self.arguments.span()).await
+        load::run(name.name(), kind, servers, traffic, self.arguments.span()).await
     }
 
     /// Number of refresh token chains, each of which begins with a code.
@@ -311,17 +330,14 @@ impl Run<'_> {
         usize::from(self.arguments.connections)
     }
 
-    /// Codes reserved for the rows after the exchanges: one per connection for five rows, and one for the
+    /// Codes reserved for the rows after the exchanges: one per connection for seven rows, and one for the
     /// single relayed call.
     fn kept(&self) -> usize {
-        5 * self.chains() + 1
+        7 * self.chains() + 1
     }
 
     /// Number of codes with id_token to prepare.
     fn openid_codes(&self) -> usize {
-        if !self.arguments.wants(Name::OpenidExchange) {
-            return 0;
-        }
         let seconds = (self.arguments.span() + WARM_UP).as_secs();
         usize::try_from(seconds).unwrap_or(usize::MAX).saturating_mul(OPENID_CODES_A_SECOND)
     }
@@ -337,8 +353,19 @@ impl Run<'_> {
     }
 }
 
-/// Traffic of one connection for the next aged session.
-async fn aged_session(host: &str, aged: &Codes) -> Result<Vec<Box<dyn Traffic>>> {
-    aged.allot(1, 0);
-    Ok(vec![Box::new(Repeated::upstream_refresh(host, aged).await?)])
+/// The codes that requests are made with.
+struct Pools {
+    plain: Arc<Codes>,
+    openid: Arc<Codes>,
+    openid_es256: Arc<Codes>,
+    aged: Arc<Codes>,
+}
+
+impl Pools {
+    fn new(prepared: Prepared) -> Self {
+        let Prepared { plain, openid, openid_es256, aged } = prepared;
+        let [plain, openid, openid_es256, aged] =
+            [plain, openid, openid_es256, aged].map(|codes| Arc::new(Codes::new(codes)));
+        Self { plain, openid, openid_es256, aged }
+    }
 }

@@ -23,7 +23,7 @@ use causeway_store::{AnyConnection, DatabaseUrl, Store, StoreError, StoreOptions
 use causeway_types::secret::Code;
 use causeway_types::{
     BrowserSessionId, CodeVerifier, Did, Handle, PlainToken, Resources, Rng as _, Scope, Secret, SessionKind,
-    SessionState, SystemRng, TenantId, UpstreamClientId, UpstreamSessionId,
+    SessionState, SigningAlg, SystemRng, TenantId, UpstreamClientId, UpstreamSessionId,
 };
 use diesel::connection::SimpleConnection as _;
 
@@ -46,16 +46,25 @@ const LIFETIME_SECONDS: i64 = 86_400;
 /// Prepared data that requests are made from.
 #[derive(Debug)]
 pub(crate) struct Prepared {
+    /// Codes, each of a separate session.
+    pub(crate) plain: PreparedCodes,
+    /// Codes whose redemption is answered with an id_token signed RS256.
+    pub(crate) openid: PreparedCodes,
+    /// The same, signed ES256.
+    pub(crate) openid_es256: PreparedCodes,
+    /// Codes of aged sessions, one for each age requested.
+    pub(crate) aged: PreparedCodes,
+}
+
+/// Codes of one client.
+#[derive(Debug)]
+pub(crate) struct PreparedCodes {
     /// The client's `Authorization` header: it authenticates with a secret, by HTTP Basic.
     pub(crate) authorization: String,
     /// The PKCE verifier behind every code.
     pub(crate) verifier: CodeVerifier,
-    /// Codes, each of a separate session.
+    /// The codes.
     pub(crate) codes: Vec<String>,
-    /// Codes whose redemption is answered with an id_token.
-    pub(crate) openid_codes: Vec<String>,
-    /// Codes of aged sessions, one for each age requested.
-    pub(crate) aged_codes: Vec<String>,
 }
 
 /// How much to prepare.
@@ -63,13 +72,15 @@ pub(crate) struct Prepared {
 pub(crate) struct Wanted {
     /// Number of codes without id_token.
     pub(crate) codes: usize,
-    /// Number of codes with id_token.
+    /// Number of codes with id_token signed RS256.
     pub(crate) openid: usize,
+    /// Number of codes with id_token signed ES256.
+    pub(crate) openid_es256: usize,
     /// Iterations of the aged sessions.
     pub(crate) ages: Vec<i64>,
 }
 
-/// Migrates the database and inserts a client and codes, each with its session at the PDS `pds`. The
+/// Migrates the database and inserts clients and codes, each with its session at the PDS `pds`. The
 /// encryption key is written to `directory`.
 ///
 /// # Errors
@@ -83,54 +94,87 @@ pub(crate) async fn prepare(
     migrate::up(url)?;
     let ring = create_ring(&directory.join(KEY_FILE))?;
     let store = Store::open(url, StoreOptions::default()).await?;
-    let (client, authorization) = new_client()?;
-    let row = client.clone();
-    store.write(move |c| clients::insert_client(c, &row)).await?;
-
     let dpop = EcKey::generate()?;
-    let verifier = CodeVerifier::random(&SystemRng);
-    let mut lists = Vec::new();
-    for (scope, count) in [(SCOPE, wanted.codes), (OPENID_SCOPE, wanted.openid)] {
+    let source = Source { store, ring, dpop, pds };
+    let rs256 = source.client(SigningAlg::Rs256).await?;
+    let es256 = source.client(SigningAlg::Es256).await?;
+    let prepared = Prepared {
+        plain: source.codes(&rs256, SCOPE, wanted.codes).await?,
+        openid: source.codes(&rs256, OPENID_SCOPE, wanted.openid).await?,
+        openid_es256: source.codes(&es256, OPENID_SCOPE, wanted.openid_es256).await?,
+        aged: source.aged(&rs256, &wanted.ages).await?,
+    };
+    source.store.close().await;
+    Ok(prepared)
+}
+
+/// A client and how it authenticates.
+struct NewClient {
+    client: Client,
+    authorization: String,
+    verifier: CodeVerifier,
+}
+
+impl NewClient {
+    fn with(&self, codes: Vec<String>) -> PreparedCodes {
+        PreparedCodes { authorization: self.authorization.clone(), verifier: self.verifier.clone(), codes }
+    }
+}
+
+/// The database, and what every session in it has in common.
+struct Source<'a> {
+    store: Store,
+    ring: EncryptionKeyRing,
+    dpop: EcKey,
+    pds: &'a str,
+}
+
+impl Source<'_> {
+    async fn client(&self, alg: SigningAlg) -> Result<NewClient> {
+        let (client, authorization) = new_client(alg)?;
+        let row = client.clone();
+        self.store.write(move |c| clients::insert_client(c, &row)).await?;
+        Ok(NewClient { client, authorization, verifier: CodeVerifier::random(&SystemRng) })
+    }
+
+    async fn codes(&self, of: &NewClient, scope: &str, count: usize) -> Result<PreparedCodes> {
         let mut codes = Vec::with_capacity(count);
         while codes.len() < count {
             let mut rows = Vec::with_capacity(CHUNK);
             for _ in 0..CHUNK.min(count - codes.len()) {
                 let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.unix_millis());
-                rows.push(new_grant(&client, pds, &code, &verifier, scope)?);
+                rows.push(new_grant(&of.client, self.pds, &code, &of.verifier, scope)?);
                 codes.push(code.expose().to_owned());
             }
-            let (ring, dpop) = (ring.clone(), dpop.clone());
-            store
-                .write(move |c| {
-                    rows.iter().try_for_each(|(session, code)| {
-                        sessions::insert_session(c, &ring, session, &token_set(&dpop, session))?;
-                        codes::insert_code(c, code)
-                    })
+            let (ring, dpop) = (self.ring.clone(), self.dpop.clone());
+            let written = self.store.write(move |c| {
+                rows.iter().try_for_each(|(session, code)| {
+                    sessions::insert_session(c, &ring, session, &token_set(&dpop, session))?;
+                    codes::insert_code(c, code)
                 })
-                .await
-                .map_err(|error: StoreError| error)?;
+            });
+            written.await.map_err(|error: StoreError| error)?;
         }
-        lists.push(codes);
+        Ok(of.with(codes))
     }
-    let mut aged_codes = Vec::new();
-    for age in &wanted.ages {
-        let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.unix_millis());
-        let (mut session, mut row) = new_grant(&client, pds, &code, &verifier, SCOPE)?;
-        (session.iteration, row.session_iteration) = (*age, *age);
-        aged_codes.push(code.expose().to_owned());
-        let (ring, dpop) = (ring.clone(), dpop.clone());
-        store
-            .write::<_, StoreError, _>(move |c| {
+
+    async fn aged(&self, of: &NewClient, ages: &[i64]) -> Result<PreparedCodes> {
+        let mut codes = Vec::new();
+        for age in ages {
+            let code = PlainToken::<Code>::issued(&SystemRng, SystemClock.unix_millis());
+            let (mut session, mut row) = new_grant(&of.client, self.pds, &code, &of.verifier, SCOPE)?;
+            (session.iteration, row.session_iteration) = (*age, *age);
+            codes.push(code.expose().to_owned());
+            let (ring, dpop) = (self.ring.clone(), self.dpop.clone());
+            let written = self.store.write::<_, StoreError, _>(move |c| {
                 sessions::insert_session(c, &ring, &session, &token_set(&dpop, &session))?;
                 insert_past(c, &session)?;
                 codes::insert_code(c, &row)
-            })
-            .await?;
+            });
+            written.await?;
+        }
+        Ok(of.with(codes))
     }
-    store.close().await;
-    let openid_codes = lists.pop().unwrap_or_default();
-    let codes = lists.pop().unwrap_or_default();
-    Ok(Prepared { authorization, verifier, codes, openid_codes, aged_codes })
 }
 
 /// Inserts the iterations before the session's current one, with their tokens wiped.
@@ -152,12 +196,13 @@ fn create_ring(path: &Path) -> Result<EncryptionKeyRing> {
     Ok(EncryptionKeyRing::parse(&text)?)
 }
 
-fn new_client() -> Result<(Client, String)> {
+fn new_client(alg: SigningAlg) -> Result<(Client, String)> {
     let metadata = ClientMetadata {
         redirect_uris: vec![REDIRECT_URI.to_owned()],
         grant_types: Some(vec!["authorization_code".to_owned(), "refresh_token".to_owned()]),
         client_name: Some("Benchmark".to_owned()),
         scope: Some(REGISTERED_SCOPE.to_owned()),
+        other: serde_json::Map::from_iter([("id_token_signed_response_alg".to_owned(), alg.as_str().into())]),
         ..ClientMetadata::default()
     };
     let metadata = metadata.validate()?;

@@ -67,6 +67,18 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     cpu_time_of(&stat).context("/proc/PID/stat has another form")
 }
 
+/// CPU time of all processes of this name so far, whoever started them. One that ends takes its share with it.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) fn cpu_time_of_all(name: &str) -> Result<Duration> {
+    let named =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name);
+    let entries = fs::read_dir("/proc").context("/proc")?;
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(pids.filter(named).filter_map(|pid| cpu_time(pid).ok()).sum())
+}
+
 fn cpu_time_of(stat: &str) -> Option<Duration> {
     // The second field is the name in parentheses, and may hold anything.
     let (_, fields) = stat.rsplit_once(')')?;

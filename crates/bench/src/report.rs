@@ -80,6 +80,9 @@ pub(crate) struct Row {
     pub(crate) cpu_us: Option<f64>,
     /// CPU time of the load generator for each request, in microseconds.
     pub(crate) load_cpu_us: Option<f64>,
+    /// CPU time of a database server on this machine for each request, in microseconds.
+    #[serde(default)]
+    pub(crate) database_cpu_us: Option<f64>,
     /// Resident memory of the server at the end, in megabytes.
     pub(crate) rss_mb: Option<f64>,
     /// The rate as a fraction of that of durable rows in commits of 32, measured right before and after.
@@ -143,6 +146,7 @@ pub(crate) mod tests {
             max_ms: Some(3.0),
             cpu_us: Some(40.0),
             load_cpu_us: Some(5.0),
+            database_cpu_us: None,
             rss_mb: Some(20.0),
             share: None,
         }

@@ -80,6 +80,7 @@ fn measure(name: &str, span: Duration, work: impl Fn() -> Result<()> + Sync) -> 
         max_ms: None,
         cpu_us: Some(each * 1e6),
         load_cpu_us: None,
+        database_cpu_us: None,
         rss_mb: None,
         share: None,
     })

@@ -11,7 +11,7 @@ use causeway_types::{CodeVerifier, SystemRng};
 
 use crate::http::Connection;
 use crate::load::Traffic;
-use crate::prepare::{Prepared, REDIRECT_URI, SCOPE};
+use crate::prepare::{PreparedCodes, REDIRECT_URI, SCOPE};
 
 /// Sends the same request repeatedly.
 pub(crate) struct Repeated(Vec<u8>);
@@ -98,17 +98,10 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Splits the codes: without id_token, with id_token, and of aged sessions. None is allotted yet.
-    pub(crate) fn new(prepared: Prepared) -> (Self, Self, Self) {
-        let Prepared { authorization, verifier, codes, openid_codes, aged_codes } = prepared;
-        let of = |codes| Self {
-            authorization: authorization.clone(),
-            verifier: verifier.clone(),
-            codes,
-            next: AtomicUsize::new(0),
-            end: AtomicUsize::new(0),
-        };
-        (of(codes), of(openid_codes), of(aged_codes))
+    /// The pool of prepared codes. None is allotted yet.
+    pub(crate) fn new(prepared: PreparedCodes) -> Self {
+        let PreparedCodes { authorization, verifier, codes } = prepared;
+        Self { authorization, verifier, codes, next: AtomicUsize::new(0), end: AtomicUsize::new(0) }
     }
 
     /// Allots codes to the next row of the report: one part in `parts` of the rest, after `kept` codes are
@@ -119,6 +112,13 @@ impl Codes {
         let left = self.codes.len().saturating_sub(used + kept);
         self.next.store(used, Ordering::Relaxed);
         self.end.store(used + left / parts.max(1), Ordering::Relaxed);
+    }
+
+    /// Allots this many codes to the next row of the report.
+    pub(crate) fn allot_next(&self, count: usize) {
+        let used = self.next.load(Ordering::Relaxed).min(self.end.load(Ordering::Relaxed));
+        self.next.store(used, Ordering::Relaxed);
+        self.end.store((used + count).min(self.codes.len()), Ordering::Relaxed);
     }
 
     /// The client's `Authorization` header.
@@ -275,9 +275,7 @@ mod tests {
     fn a_row_leaves_codes_to_the_next() {
         let codes = (0..11).map(|number| number.to_string()).collect();
         let verifier = CodeVerifier::random(&SystemRng);
-        let (openid_codes, aged_codes) = (Vec::new(), Vec::new());
-        let authorization = String::new();
-        let (codes, ..) = Codes::new(Prepared { authorization, verifier, codes, openid_codes, aged_codes });
+        let codes = Codes::new(PreparedCodes { authorization: String::new(), verifier, codes });
         let take_all = || std::iter::from_fn(|| codes.take_body()).count();
         assert_eq!(take_all(), 0);
         let (mut taken, rows) = (Vec::new(), [(2, 3), (1, 3), (1, 0)]);
@@ -286,6 +284,8 @@ mod tests {
             taken.push(take_all());
         }
         assert_eq!(taken, [4, 4, 3]);
+        codes.allot_next(1);
+        assert_eq!(take_all(), 0);
     }
 
     #[test]
