@@ -29,6 +29,13 @@ async fn one_server_to_a_sqlite_file() -> Result<()> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(Agent::default().get(&format!("{}/readyz", first.address)).await?.status, 200);
     first.kill().await?;
+    // In another directory, a hard link has a lock of its own.
+    let elsewhere = tempdir()?;
+    std::fs::hard_link(directory.path().join("causeway.db"), elsewhere.path().join("causeway.db"))?;
+    let linked = Causeway::run(directory.path(), &arguments).await?;
+    let said = String::from_utf8(linked.stderr)?;
+    ensure!(linked.status.code() == Some(1) && said.contains("hard links"), "{said}");
+    elsewhere.close()?;
     Causeway::serve(directory.path(), &arguments).await?;
     Ok(())
 }

@@ -30,6 +30,13 @@ pub enum ServerLockError {
         /// Its process id and the address that it listens on.
         holder: String,
     },
+    /// The file has more names: a server that is given another one would find another lock, and another log of
+    /// writes.
+    #[error("{path} has other names (hard links), under which another server could open it: remove them")]
+    Linked {
+        /// The database.
+        path: String,
+    },
     /// The file of the lock cannot be made or locked.
     #[error("cannot lock {path}: {error}")]
     Io {
@@ -47,6 +54,9 @@ impl ServerLock {
     /// [`ServerLockError`].
     pub fn take(url: &DatabaseUrl, listen: SocketAddr) -> Result<Option<Self>, ServerLockError> {
         let DatabaseUrl::Sqlite { path } = url else { return Ok(None) };
+        if names_of(path) > 1 {
+            return Err(ServerLockError::Linked { path: path.display().to_string() });
+        }
         let lock = lock_path(path);
         let failed = |error| ServerLockError::Io { path: lock.display().to_string(), error };
         let mut options = OpenOptions::new();
@@ -64,6 +74,12 @@ impl ServerLock {
         write!(file, "process {}, listening on {listen}", std::process::id()).map_err(failed)?;
         Ok(Some(Self { _file: file }))
     }
+}
+
+/// The number of names that a file has, hard links included; 0: there is none yet.
+fn names_of(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).map_or(0, |file| file.nlink())
 }
 
 /// The path of the lock file, the same for every path that leads to the database.
