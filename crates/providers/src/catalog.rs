@@ -12,6 +12,9 @@ use crate::definition::Definition;
 use crate::error::{Fault, InvalidDefinition, Problem};
 use crate::values::name::ProviderName;
 
+/// The longest definition that is read, in bytes.
+const MAX_BYTES: u64 = 64 * 1024;
+
 /// Every provider by its name: the built-in ones, and those of the operator's directory, which take precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -110,32 +113,50 @@ impl Provider {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(path: &Path) -> Result<Self, InvalidDefinition> {
-        let file = path.display().to_string();
+        let file = shown(path);
         let name = ProviderName::of_file(path).map_err(|fault| refused(&file, fault))?;
-        let text = fs::read_to_string(path).map_err(|error| {
-            refused(
-                &file,
-                Fault::new(format!("cannot be read: {error}"), "name a readable file of UTF-8 text"),
-            )
-        })?;
+        let text = read_text(path).map_err(|fault| refused(&file, fault))?;
         Self::parse(name, Source::File(path.to_owned()), text)
     }
 
     fn parse(name: ProviderName, source: Source, text: String) -> Result<Self, InvalidDefinition> {
         let file = match &source {
             Source::BuiltIn => format!("{name}.toml ({source})"),
-            Source::File(path) => path.display().to_string(),
+            Source::File(path) => shown(path),
         };
         let definition = Definition::parse(&file, &text)?;
         Ok(Self { name, source, text, definition })
     }
 }
 
+/// Reads a file that is one: a pipe or a device might never end.
+fn read_text(path: &Path) -> Result<String, Fault> {
+    let failed = |error| Fault::new(format!("cannot be read: {error}"), "name a readable file of UTF-8 text");
+    let file = fs::metadata(path).map_err(failed)?;
+    if !file.is_file() {
+        return Err(Fault::new("is not a regular file", "name a readable file of UTF-8 text"));
+    }
+    if file.len() > MAX_BYTES {
+        return Err(Fault::new(
+            format!("has {} bytes", file.len()),
+            format!("use {MAX_BYTES} bytes at most"),
+        ));
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// A path without control characters, which a terminal might obey.
+fn shown(path: &Path) -> String {
+    let clean =
+        |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+    path.display().to_string().chars().map(clean).collect()
+}
+
 /// The definitions of a directory, in the order of their names.
 fn definitions(directory: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     let refuse = |error: std::io::Error| {
         let fault = Fault::new(format!("cannot be read: {error}"), "name a readable directory");
-        CatalogError { files: vec![refused(&directory.display().to_string(), fault)] }
+        CatalogError { files: vec![refused(&shown(directory), fault)] }
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory).map_err(refuse)? {

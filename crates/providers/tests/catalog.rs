@@ -79,3 +79,20 @@ fn a_directory_that_cannot_be_listed_is_an_error() {
     let error = Catalog::load(Some(&directory.path().join("missing"))).unwrap_err();
     assert!(error.to_string().contains("name a readable directory"), "{error}");
 }
+
+/// What is no file, or too large for a definition, is not read.
+#[test]
+fn only_short_files_are_read() {
+    let directory = tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::create_dir(path("folder.toml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", path("device.toml")).unwrap();
+    fs::write(path("long.toml"), format!("{LINEAR}#{}", "x".repeat(64 * 1024))).unwrap();
+    fs::write(path("e\u{1b}[2J.toml"), LINEAR).unwrap();
+    let error = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    for (file, problem) in [("folder", "regular"), ("device", "regular"), ("long", "bytes")] {
+        let line = error.lines().find(|line| line.contains(&format!("{file}.toml")));
+        assert!(line.is_some_and(|line| line.contains(problem)), "{file}: {error}");
+    }
+    assert!(!error.contains('\u{1b}'), "{error:?}");
+}
