@@ -287,6 +287,19 @@ on_each_database! {
         signer.finish(&answer.location()?).await
     }
 
+    /// Browsers carry a request object: it must not be one that authenticates the client.
+    async fn no_client_assertion(database) {
+        let signer = Signer::set(database, json!({})).await?;
+        let mut claims = signer.claims();
+        claims["sub"] = json!(signer.scene.client.client_id);
+        let answer = signer.ask(&signer.sign(&claims)?, &[]).await?;
+        assert_eq!(answer.redirect_param("error").as_deref(), Some("invalid_request_object"), "{answer:?}");
+        claims["sub"] = json!("alice");
+        let answer = signer.ask(&signer.sign(&claims)?, &[]).await?;
+        assert!(answer.location()?.starts_with(&signer.scene.upstream.origin), "{answer:?}");
+        Ok(())
+    }
+
     /// A client that registered that its requests are signed, or pushed, is held to it.
     async fn demands(database) {
         let signer = Signer::set(database, json!({"require_signed_request_object": true})).await?;

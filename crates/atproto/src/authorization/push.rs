@@ -12,6 +12,9 @@ use crate::client::AtprotoClient;
 use crate::error::UpstreamTokenError;
 use crate::metadata::AuthorizationServer;
 
+/// The longest `request_uri` that is passed on to a browser, in bytes.
+const MAX_REQUEST_URI: usize = 2048;
+
 /// Parameters of a pushed authorization request (RFC 9126 section 2.1). The response type is `code`, the
 /// challenge method `S256`.
 #[derive(Clone, Debug)]
@@ -76,6 +79,9 @@ impl AtprotoClient {
         let body: Body = answer.json()?;
         if body.request_uri.is_empty() {
             return Err(UpstreamTokenError::Malformed("request_uri is empty"));
+        }
+        if body.request_uri.len() > MAX_REQUEST_URI {
+            return Err(UpstreamTokenError::Malformed("request_uri is longer than 2,048 characters"));
         }
         let mut authorize_url = server.authorization_endpoint.clone();
         authorize_url

@@ -48,6 +48,9 @@ pub(crate) enum RequestObjectError {
     /// It names another client.
     #[error("client_id in the request object is not that of the request")]
     OtherClient,
+    /// An object that would pass as a client assertion (RFC 7523 section 3).
+    #[error("a request object must not name the client as its sub: it would pass as a client assertion")]
+    Subject,
     /// An object within an object.
     #[error("a request object must not hold request or request_uri")]
     Nested,
@@ -82,6 +85,10 @@ impl Object {
     fn read(mut self, client_id: &ClientId) -> Result<AuthorizeParams, RequestObjectError> {
         if self.take("client_id").as_deref() != Some(client_id.as_str()) {
             return Err(RequestObjectError::OtherClient);
+        }
+        // Browsers carry it, so it must not pass as a client assertion (section 10.8).
+        if self.registered.sub.as_deref() == Some(client_id.as_str()) {
+            return Err(RequestObjectError::Subject);
         }
         if self.params.contains_key("request") || self.params.contains_key("request_uri") {
             return Err(RequestObjectError::Nested);
