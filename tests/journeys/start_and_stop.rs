@@ -150,6 +150,12 @@ on_each_database! {
         }
         let registered = agent.post_body(&at("/oauth/register"), "application/json", "{\"redirect_uris\": 7}").await?;
         assert_eq!(registered.status, 400);
+        for malformed in ["\x16\x03\x01 TLS\r\n\r\n", "GET / HTTP/1.1\r\nhost\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+            let mut stream = std::net::TcpStream::connect(server.address.trim_start_matches("http://"))?;
+            std::io::Write::write_all(&mut stream, malformed.as_bytes())?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            std::io::Read::read_to_end(&mut stream, &mut Vec::new())?;
+        }
         for path in ["/nowhere", "/oauth/authorize?client_id=nobody", "/oauth/userinfo", "/callback?state=x&code=y"] {
             assert!((400..500).contains(&agent.get(&at(path)).await?.status), "{path}");
         }

@@ -33,8 +33,12 @@ impl Logging {
     }
 }
 
+/// Logged as errors by the HTTP server: requests that are none, by whoever sent them.
+const MALFORMED_REQUESTS: &str = "actix_http::h1::dispatcher=off";
+
 fn filter(config: &Config) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&config.log_level))
+    let of_config = || EnvFilter::new(format!("{MALFORMED_REQUESTS},{}", config.log_level));
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| of_config())
 }
 
 /// Starts logging, and tracing if it is wanted. Called once.
