@@ -39,11 +39,16 @@ struct Fared {
 
 impl Process {
     async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(more: &[&str]) -> Result<Self> {
         let upstream = ScriptedUpstream::start(HANDLE, DID)?;
         let directory = tempfile::tempdir()?;
         let database = TestDatabase::sqlite();
         let mut arguments = database_arguments(&database, directory.path())?;
         arguments.extend(upstream_arguments(&upstream.environment()));
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let server = Causeway::serve_with(directory.path(), &arguments, &[("RUST_LOG", "info")]).await?;
         let agent = Agent::default();
         let client = OauthClient::register(&agent, &server.address).await?;
@@ -206,5 +211,35 @@ async fn hostile_requests() -> Result<()> {
     }
     let viewer = process.ask(json!({"query": "{viewer{did}}"}).to_string()).await?.json();
     assert_eq!(viewer["data"]["viewer"]["did"], Value::from(DID));
+    Ok(())
+}
+
+/// What one address sends and never finishes is refused to that address; others notice nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_requests_of_one_address() -> Result<()> {
+    let process = Process::start_with(&["--trusted-proxies=127.0.0.1/32"]).await?;
+    let host = process.server.address.trim_start_matches("http://");
+    let mut open = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(host)?;
+        let body = format!("grant_type={}", "x".repeat(60_000));
+        let head = format!(
+            "POST /oauth/token HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 198.51.100.1\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            body.len() + 1
+        );
+        // One that has been refused is closed.
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+        open.push(stream);
+    }
+    let agent = Agent::default();
+    let ask = async |address: &str| {
+        let request = agent.request("POST".parse()?, &format!("{}/oauth/token", process.server.address));
+        let request = request.header("x-forwarded-for", address).form(&[("grant_type", "x".repeat(30_000))]);
+        anyhow::Ok(agent.send(request).await?.status)
+    };
+    assert_eq!(ask("198.51.100.1").await?, 503);
+    assert_eq!(ask("198.51.100.2").await?, 400);
+    drop(open);
     Ok(())
 }

@@ -70,6 +70,10 @@ on_each_database! {
         ] {
             assert!(value(&metrics, sample) >= Some(at_least), "{sample} in {metrics}");
         }
+        let reference = include_str!("../../docs/src/reference/metrics.md");
+        let families = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let undocumented: Vec<_> = families.filter(|family| !reference.contains(&format!("`{family}`"))).collect();
+        assert!(undocumented.is_empty(), "not in docs/src/reference/metrics.md: {undocumented:?}");
         assert!(!metrics.contains("canary"), "a label from what somebody sent: {metrics}");
         for secret in [&tokens.access_token, &tokens.refresh_token, &client.client_id] {
             assert!(!metrics.contains(secret.as_str()), "{metrics}");

@@ -15,6 +15,8 @@ use crate::streaming::next_chunk;
 const TIMES: usize = 8;
 /// Bytes reserved for a token response before anything is sent; few responses are longer.
 const TOKENS: usize = 8 * 1024;
+/// The same as [`TIMES`] for those: they are reserved for as long as the server takes, and parsed into little.
+const TOKEN_TIMES: usize = 2;
 
 impl HttpClient {
     /// Reserves room for the response to a request that must not be sent without it, because it carries a
@@ -23,17 +25,17 @@ impl HttpClient {
     /// # Errors
     /// [`HttpError::NoRoom`].
     pub fn room_for_tokens(&self) -> Result<Held, HttpError> {
-        Held::new(&self.budgets().documents, TOKENS, TIMES).map_err(|_| HttpError::NoRoom { sent: false })
+        Held::with_room(&self.budgets().documents, TOKENS, TOKEN_TIMES)
+            .map_err(|_| HttpError::NoRoom { sent: false })
     }
 
-    /// Reads a body of at most `cap` bytes.
+    /// Reads a body of at most `cap` bytes. While it arrives, as slowly as its sender likes, only what is there counts.
     pub(crate) async fn read(&self, response: Response, cap: usize) -> Result<Held, HttpError> {
-        let announced = announced(&response);
-        if announced > cap {
-            return Err(HttpError::TooLarge);
-        }
-        let room = Held::new(&self.budgets().documents, announced, TIMES).map_err(|_| NO_ROOM)?;
-        read_into(room, response, cap).await
+        let room = Held::new(&self.budgets().documents, 1).map_err(|_| NO_ROOM)?;
+        let room = room.expecting(response.content_length());
+        let mut body = read_into(room, response, cap).await?;
+        body.count_times(TIMES).map_err(|_| NO_ROOM)?;
+        Ok(body)
     }
 }
 
@@ -47,7 +49,7 @@ pub async fn read_short(
     cap: usize,
     budget: &Budget,
 ) -> Result<Bytes, HttpError> {
-    let mut body = Held::new(budget, 0, 2).map_err(|_| NO_ROOM)?;
+    let mut body = Held::new(budget, 2).map_err(|_| NO_ROOM)?;
     let reading = async {
         while let Some(chunk) = next_chunk(&mut response, idle).await? {
             add(&mut body, &chunk, cap)?;
@@ -58,12 +60,12 @@ pub async fn read_short(
     Ok(body.freeze())
 }
 
-/// Reads a body of at most `cap` bytes into a buffer that has already reserved its room.
+/// Reads a body of at most `cap` bytes into a buffer.
 ///
 /// # Errors
 /// [`HttpError::TooLarge`], [`HttpError::NoRoom`], and what reading brings.
 pub async fn read_into(mut room: Held, mut response: Response, cap: usize) -> Result<Held, HttpError> {
-    if announced(&response) > cap {
+    if response.content_length().is_some_and(|length| length > cap as u64) {
         return Err(HttpError::TooLarge);
     }
     while let Some(chunk) = response.chunk().await.map_err(|error| HttpError::of(&error))? {
@@ -79,8 +81,4 @@ fn add(body: &mut Held, chunk: &[u8], cap: usize) -> Result<(), HttpError> {
         return Err(HttpError::TooLarge);
     }
     body.extend(chunk).map_err(|_| NO_ROOM)
-}
-
-fn announced(response: &Response) -> usize {
-    response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
 }

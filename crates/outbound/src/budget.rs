@@ -1,16 +1,20 @@
 //! Byte budgets for data that is held in memory as a whole.
 //!
 //! A response from an untrusted server, a request body or a parsed JSON tree takes as much memory as its
-//! sender likes unless somebody counts. Each is counted before it grows, against its own part and against the
-//! whole process. When nothing is left the request is refused rather than queued, because a queued caller
+//! sender likes unless somebody counts. Each is counted before it grows, against its own part, against the share of
+//! the party that causes it, and against the whole process. What is only announced does not count: a party that sends
+//! nothing takes nothing. When nothing is left the request is refused rather than queued, because a queued caller
 //! holds memory, too.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use causeway_domain::Network;
 use zeroize::Zeroize as _;
 
 const MIB: usize = 1024 * 1024;
@@ -19,9 +23,9 @@ const MIB: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Budgets {
     /// Bodies of requests to us, and what they are parsed into.
-    pub requests: Budget,
+    pub requests: SharedBudget,
     /// Answers of repository methods that are read whole.
-    pub answers: Budget,
+    pub answers: SharedBudget,
     /// Token answers and documents. Apart from the others, so that no flood of those keeps anybody from signing in.
     pub documents: Budget,
 }
@@ -34,8 +38,8 @@ impl Budgets {
     pub fn new(bytes: usize) -> Self {
         let quarter = bytes / 4;
         Self {
-            requests: Budget::new(quarter),
-            answers: Budget::new(bytes - 2 * quarter),
+            requests: SharedBudget::new(quarter),
+            answers: SharedBudget::new(bytes - 2 * quarter),
             documents: Budget::new(quarter),
         }
     }
@@ -53,9 +57,55 @@ pub enum Exhausted {
     /// The part is used up: it asks for too much, now and later.
     #[error("the memory budget of one request is used up")]
     Part,
-    /// The whole is used up, for the moment.
-    #[error("the memory budget of the process is used up at the moment")]
+    /// The whole, or the share of the party, is used up for the moment.
+    #[error("the memory budget is used up at the moment")]
     Whole,
+}
+
+/// A budget of which each party has a share, so that none uses it up for the others. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SharedBudget {
+    whole: Budget,
+    parties: Arc<Mutex<Parties>>,
+}
+
+/// Shares that are in use.
+#[derive(Debug, Default)]
+struct Parties {
+    shares: HashMap<Option<Network>, Weak<Level>>,
+    /// Number of shares from which on those without a use are removed.
+    most: usize,
+}
+
+impl SharedBudget {
+    /// Shares in a budget: so many parties have to come together to use it up.
+    const SHARES: usize = 4;
+
+    /// Creates a budget of `size` bytes.
+    pub fn new(size: usize) -> Self {
+        Self { whole: Budget::new(size), parties: Arc::default() }
+    }
+
+    /// Bytes currently taken, by all parties.
+    pub fn used(&self) -> usize {
+        self.whole.used()
+    }
+
+    /// The share of a party, by its address. Those whose address is not known have one together.
+    pub fn of(&self, address: Option<IpAddr>) -> Budget {
+        let party = address.map(Network::from);
+        let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = parties.shares.get(&party).and_then(Weak::upgrade) {
+            return Budget(share);
+        }
+        if parties.shares.len() >= parties.most {
+            parties.shares.retain(|_, share| share.strong_count() > 0);
+            parties.most = (2 * parties.shares.len()).max(64);
+        }
+        let share = self.whole.level(self.whole.0.size / Self::SHARES, Exhausted::Whole);
+        parties.shares.insert(party, Arc::downgrade(&share.0));
+        share
+    }
 }
 
 /// A budget of bytes, or a part of a larger one. Clones share it.
@@ -66,18 +116,27 @@ struct Level {
     size: usize,
     used: AtomicUsize,
     whole: Option<Budget>,
+    /// The error when this level is used up.
+    refusal: Exhausted,
 }
 
 impl Budget {
     /// Creates a budget of `size` bytes.
     pub fn new(size: usize) -> Self {
-        Self(Arc::new(Level { size, used: AtomicUsize::new(0), whole: None }))
+        let used = AtomicUsize::new(0);
+        Self(Arc::new(Level { size, used, whole: None, refusal: Exhausted::Whole }))
     }
 
-    /// Creates a part of this budget, limited to `size` bytes.
+    /// Creates a part of this budget, limited to `size` bytes and to what the budget has.
     #[must_use]
     pub fn part(&self, size: usize) -> Self {
-        Self(Arc::new(Level { size, used: AtomicUsize::new(0), whole: Some(self.clone()) }))
+        // One that asks for more than its party's share would ask in vain again.
+        self.level(size.min(self.0.size), Exhausted::Part)
+    }
+
+    fn level(&self, size: usize, refusal: Exhausted) -> Self {
+        let used = AtomicUsize::new(0);
+        Self(Arc::new(Level { size, used, whole: Some(self.clone()), refusal }))
     }
 
     /// Takes `bytes`, which are given back when the share is dropped.
@@ -95,10 +154,10 @@ impl Budget {
     }
 
     fn add(&self, bytes: usize) -> Result<(), Exhausted> {
-        let Level { size, used, whole } = &*self.0;
+        let Level { size, used, whole, refusal } = &*self.0;
         let more = |used: usize| used.checked_add(bytes).filter(|used| used <= size);
         if used.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            return Err(if whole.is_some() { Exhausted::Part } else { Exhausted::Whole });
+            return Err(*refusal);
         }
         match whole.as_ref().map_or(Ok(()), |whole| whole.add(bytes)) {
             Ok(()) => Ok(()),
@@ -164,6 +223,8 @@ pub struct Held {
     bytes: Body,
     share: Share,
     times: usize,
+    /// The announced length in bytes: no more is allocated until it is exceeded.
+    expected: usize,
 }
 
 /// Bytes that are wiped when they are dropped, if they are few: forms and token answers are, and hold secrets. Records
@@ -198,10 +259,35 @@ impl Held {
     /// An empty body. Each of its bytes counts `times`: once for itself, and again for what it is parsed into.
     ///
     /// # Errors
-    /// [`Exhausted`], when there is no room for `expected` bytes, which may be 0.
-    pub fn new(budget: &Budget, expected: usize, times: usize) -> Result<Self, Exhausted> {
-        let share = budget.take(expected.saturating_mul(times))?;
-        Ok(Self { bytes: Body(Vec::with_capacity(expected)), share, times })
+    /// [`Exhausted`].
+    pub fn new(budget: &Budget, times: usize) -> Result<Self, Exhausted> {
+        Self::with_room(budget, 0, times)
+    }
+
+    /// An empty body with room for `reserved` bytes, which count from now on.
+    ///
+    /// # Errors
+    /// [`Exhausted`].
+    pub fn with_room(budget: &Budget, reserved: usize, times: usize) -> Result<Self, Exhausted> {
+        let share = budget.take(reserved.saturating_mul(times))?;
+        Ok(Self { bytes: Body(Vec::with_capacity(reserved)), share, times, expected: 0 })
+    }
+
+    /// The same body when its length in bytes was announced. Nothing counts before it arrives.
+    #[must_use]
+    pub fn expecting(mut self, length: Option<u64>) -> Self {
+        self.expected = length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        self
+    }
+
+    /// Lets each byte count `times` from now on, for what the body is parsed into.
+    ///
+    /// # Errors
+    /// [`Exhausted`].
+    pub fn count_times(&mut self, times: usize) -> Result<(), Exhausted> {
+        self.share.cover(self.bytes.0.capacity().saturating_mul(times))?;
+        self.times = times;
+        Ok(())
     }
 
     /// Adds a part.
@@ -211,7 +297,10 @@ impl Held {
     pub fn extend(&mut self, part: &[u8]) -> Result<(), Exhausted> {
         let length = self.bytes.0.len().saturating_add(part.len());
         if length > self.bytes.0.capacity() {
-            let capacity = length.max(self.bytes.0.capacity().saturating_mul(2)).max(Self::LEAST);
+            let mut capacity = length.max(self.bytes.0.capacity().saturating_mul(2)).max(Self::LEAST);
+            if length <= self.expected {
+                capacity = capacity.min(self.expected);
+            }
             self.share.cover(capacity.saturating_mul(self.times))?;
             let more = capacity - self.bytes.0.len();
             self.bytes.0.reserve_exact(more);
@@ -271,16 +360,49 @@ mod tests {
         assert_eq!(whole.take(usize::MAX).err(), Some(Exhausted::Whole));
     }
 
+    /// A party leaves room for others, whoever it is, and is forgotten when it holds nothing.
+    #[test]
+    fn nobody_uses_up_the_budget_alone() {
+        let budget = SharedBudget::new(400);
+        let address = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+        let held = budget.of(address(1)).take(100).unwrap();
+        assert_eq!(budget.of(address(1)).take(1).err(), Some(Exhausted::Whole));
+        assert_eq!(budget.of(address(1)).part(50).take(1).err(), Some(Exhausted::Whole));
+        assert_eq!(
+            budget.of(address(2)).part(500).take(101).err(),
+            Some(Exhausted::Part),
+            "in vain, now and later"
+        );
+        let others: Vec<_> =
+            [None, address(2), address(3)].map(|party| budget.of(party).take(100).unwrap()).into();
+        assert_eq!(budget.of(address(4)).take(1).err(), Some(Exhausted::Whole), "the whole is used up");
+        drop(held);
+        assert!(budget.of(address(4)).take(100).is_ok());
+        drop(others);
+        for n in 0..255 {
+            drop(budget.of(address(n)).take(100).unwrap());
+        }
+        assert!(budget.parties.lock().unwrap().shares.len() <= 64);
+        assert_eq!(budget.used(), 0);
+    }
+
     /// A body counts with what it has allocated, before it does, and as long as any piece of it is somewhere.
     #[test]
     fn a_body_counts_until_its_last_piece_is_gone() {
         let budget = Budget::new(10_000);
-        let mut body = Held::new(&budget, 0, 2).unwrap();
+        let mut body = Held::new(&budget, 2).unwrap();
         body.extend(&[7; 1500]).unwrap();
         assert_eq!(budget.used(), 3000);
         body.extend(&[7]).unwrap();
         assert_eq!(budget.used(), 6000, "it has twice the room");
         assert_eq!(body.extend(&[7; 4000]), Err(Exhausted::Whole));
+        let mut announced = Held::new(&budget, 1).unwrap().expecting(Some(3000));
+        assert_eq!(budget.used(), 6000, "what is announced is not there");
+        for (length, used) in [(1500, 1500), (100, 3000), (1400, 3000)] {
+            announced.extend(&vec![7; length]).unwrap();
+            assert_eq!(budget.used(), 6000 + used);
+        }
+        drop(announced);
         let whole = body.freeze();
         let piece = whole.slice(10..20);
         drop(whole);

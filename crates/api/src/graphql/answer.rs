@@ -38,7 +38,7 @@ struct Answer<'a> {
 /// # Errors
 /// [`Exhausted`] when the memory budget is used up.
 pub(super) fn render(response: &Response, budget: &Budget) -> Result<HttpResponse, Exhausted> {
-    let mut answer = Answer { budget, pieces: VecDeque::new(), open: Held::new(budget, 0, 1)? };
+    let mut answer = Answer { budget, pieces: VecDeque::new(), open: Held::new(budget, 1)? };
     answer.open.extend(b"{\"data\":")?;
     answer.value(&response.data)?;
     if !response.errors.is_empty() {
@@ -93,7 +93,7 @@ impl Answer<'_> {
     /// Closes the open text and adds it as a piece.
     fn close(&mut self) -> Result<(), Exhausted> {
         if !self.open.is_empty() {
-            let open = std::mem::replace(&mut self.open, Held::new(self.budget, 0, 1)?);
+            let open = std::mem::replace(&mut self.open, Held::new(self.budget, 1)?);
             self.pieces.push_back(open.freeze());
         }
         Ok(())
@@ -160,7 +160,7 @@ mod tests {
             serde_json::json!({"a": [1, -1.5, null, true, "q\"\u{1}", [], {}], "b": {"c": text}, "d": "x"});
         let mut value = Value::from_json(data.clone()).unwrap();
         let Value::Object(members) = &mut value else { panic!("{value}") };
-        let mut held = Held::new(&budget, 0, 1).unwrap();
+        let mut held = Held::new(&budget, 1).unwrap();
         held.extend(text.as_bytes()).unwrap();
         members.insert(async_graphql::Name::new("b"), Value::Binary(held.freeze()));
         members.insert(async_graphql::Name::new("d"), Value::Binary(Bytes::from_static(b"[0]")));
@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_taken_goes() {
         let budget = Budget::new(1000);
-        let mut held = Held::new(&budget, 1000, 1).unwrap();
+        let mut held = Held::with_room(&budget, 1000, 1).unwrap();
         held.extend(&[b'1'; 1000]).unwrap();
         let mut sending = Sending::new([held.freeze()].into());
         tokio::task::yield_now().await;

@@ -256,12 +256,17 @@ pub(crate) async fn read_body_up_to(
         return Err(InputError::TooLarge(cap));
     }
     let budget = request::budget().part(MAX_HELD);
-    timeout(BODY_TIMEOUT, read_all(payload, cap, &budget)).await.map_err(|_| InputError::Slow)?
+    timeout(BODY_TIMEOUT, read_all(payload, cap, &budget, announced)).await.map_err(|_| InputError::Slow)?
 }
 
 /// Applies `cap` to the bytes that arrive, not to the announced length.
-async fn read_all(mut payload: Payload, cap: usize, budget: &Budget) -> Result<Held, InputError> {
-    let mut body = Held::new(budget, 0, TIMES)?;
+async fn read_all(
+    mut payload: Payload,
+    cap: usize,
+    budget: &Budget,
+    announced: Option<u64>,
+) -> Result<Held, InputError> {
+    let mut body = Held::new(budget, TIMES)?.expecting(announced);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| InputError::Incomplete)?;
         if body.len() + chunk.len() > cap {

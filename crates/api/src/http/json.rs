@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn held(text: &[u8], budget: &Budget) -> Held {
-        let mut held = Held::new(budget, 0, 1).unwrap();
+        let mut held = Held::new(budget, 1).unwrap();
         held.extend(text).unwrap();
         held
     }

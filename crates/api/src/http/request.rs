@@ -45,10 +45,10 @@ pub(crate) fn address() -> Option<IpAddr> {
     CURRENT.try_with(|current| current.address).unwrap_or_default()
 }
 
-/// The memory budget of request bodies.
+/// The memory budget of request bodies, as far as it is for the client of this request.
 pub(crate) fn budget() -> Budget {
-    let of_current = |current: &Current| current.ctx.as_ref().map(|ctx| ctx.budgets().requests.clone());
-    CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| Budgets::default().requests)
+    let of_current = |current: &Current| Some(current.ctx.as_ref()?.budgets().requests.of(current.address));
+    CURRENT.try_with(of_current).ok().flatten().unwrap_or_else(|| Budgets::default().requests.of(None))
 }
 
 /// Holds a share of that budget until this request is answered: the parsed body lives as long.

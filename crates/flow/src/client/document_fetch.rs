@@ -7,14 +7,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use causeway_domain::client::{Client, ClientDocumentError, ClientMetadata, read_document};
-use causeway_domain::{BoundedMap, RateLimit, RateLimiter};
+use causeway_domain::{BoundedMap, Network, RateLimit, RateLimiter};
 use causeway_outbound::HttpError;
 use causeway_types::{ClientId, ErrorCode, Timestamp};
 use tokio::time::timeout;
 use url::Url;
 
 use crate::ctx::Ctx;
-use crate::operations::limits::{Network, network};
+
 use crate::operations::trace;
 
 /// The most bytes that are read of a document.
@@ -119,7 +119,7 @@ pub(super) async fn fetch(
     known: Option<&Client>,
 ) -> Result<(ClientMetadata, Timestamp), DocumentTrouble> {
     let address = trace::origin().1;
-    if known.is_none() && !ctx.client_documents().admit(url, address.map(network), ctx.now()) {
+    if known.is_none() && !ctx.client_documents().admit(url, address.map(Network::from), ctx.now()) {
         tracing::debug!(host = url.host_str(), "too many unknown client documents on one host");
         return Err(DocumentTrouble::Busy);
     }
@@ -165,8 +165,8 @@ mod tests {
     #[test]
     fn one_host_is_not_asked_without_end() {
         let documents = ClientDocuments::default();
-        let admit = |host: &str, address: u64, now: i64| {
-            documents.admit(&url(host), Some((false, address)), Timestamp(now))
+        let admit = |host: &str, address: u32, now: i64| {
+            documents.admit(&url(host), Some(Network::V4(address)), Timestamp(now))
         };
         assert!((0..NEW_PER_HOST_AND_ADDRESS.count).all(|_| admit("a.example", 1, 0)));
         assert!((0..1000).all(|_| !admit("a.example", 1, 2)));
@@ -185,11 +185,11 @@ mod tests {
         }
         // Two buckets each: of the host, and of the address there.
         for n in 0..HOSTS / 2 + 10 {
-            documents.admit(&url(&format!("h{n}.example")), Some((false, 1)), Timestamp(0));
+            documents.admit(&url(&format!("h{n}.example")), Some(Network::V4(1)), Timestamp(0));
         }
         assert!(documents.slots.lock().unwrap().len() <= CAPACITY);
         assert!(documents.hosts.lock().unwrap().len() <= HOSTS);
-        let admit = || documents.admit(&url("new.example"), Some((false, 1)), Timestamp(0));
+        let admit = || documents.admit(&url("new.example"), Some(Network::V4(1)), Timestamp(0));
         assert!((0..NEW_PER_HOST_AND_ADDRESS.count).all(|_| admit()));
         assert!(!admit());
     }

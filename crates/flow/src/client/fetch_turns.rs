@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use causeway_domain::Network;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::operations::limits::{Network, network};
 use crate::operations::trace;
 
 /// Concurrent fetches of the process.
@@ -65,7 +65,7 @@ impl FetchTurns {
         let host = url.host_str().unwrap_or_default().to_owned();
         let waiting = async {
             // The requester's own share first: no one takes more than that to the shared queue.
-            let address = self.addresses.enter(address.map(network)).await?;
+            let address = self.addresses.enter(address.map(Network::from)).await?;
             let host = self.hosts.enter(host).await?;
             let one = Arc::clone(&self.all).acquire_owned().await.ok()?;
             Some((address, host, one))

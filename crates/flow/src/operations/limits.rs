@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use causeway_domain::{RateLimit, RateLimiter, TooMany};
+use causeway_domain::{Network, RateLimit, RateLimiter, TooMany};
 use causeway_types::{ClientId, Timestamp};
 
 use crate::ctx::Ctx;
@@ -199,7 +199,7 @@ impl Limits {
         ask: fn(&mut Buckets, Keys<'_>, Timestamp) -> Result<(), TooMany>,
     ) -> Result<(), TooMany> {
         let (Some(limit), Some(address)) = (self.limits.of(action), address) else { return Ok(()) };
-        let network = network(address);
+        let network = Network::from(address);
         let client = client.map_or("", ClientId::as_str);
         let of_address = RateLimit { count: limit.count.max(1).saturating_mul(CLIENTS_PER_ADDRESS), ..limit };
         let keys =
@@ -220,17 +220,6 @@ impl Limits {
             }
         }
         verdict
-    }
-}
-
-/// An address of IPv4, or a network of IPv6.
-pub(crate) type Network = (bool, u64);
-
-/// The network that an address is counted under: the holder of one address in an IPv6 /64 has all of them.
-pub(crate) fn network(address: IpAddr) -> Network {
-    match address.to_canonical() {
-        IpAddr::V4(address) => (false, u64::from(address.to_bits())),
-        IpAddr::V6(address) => (true, (address.to_bits() >> 64) as u64),
     }
 }
 

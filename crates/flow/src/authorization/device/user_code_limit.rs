@@ -6,10 +6,8 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use causeway_domain::{RateLimit, RateLimiter, TooMany};
+use causeway_domain::{Network, RateLimit, RateLimiter, TooMany};
 use causeway_types::{BrowserSessionId, Timestamp};
-
-use crate::operations::limits::{Network, network};
 
 /// Wrong guesses by one browser. A browser is free to forget its cookie.
 const OF_BROWSER: RateLimit = RateLimit { count: 10, seconds: 600 };
@@ -48,7 +46,7 @@ pub struct Guess<'a> {
 impl Guess<'_> {
     fn guessers(&self) -> Vec<(Guesser, RateLimit)> {
         let browser = (Guesser::Browser(self.browser.clone()), OF_BROWSER);
-        let address = self.address.map(|address| (Guesser::Address(network(address)), OF_ADDRESS));
+        let address = self.address.map(|address| (Guesser::Address(address.into()), OF_ADDRESS));
         [browser].into_iter().chain(address).collect()
     }
 }

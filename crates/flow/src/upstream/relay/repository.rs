@@ -22,6 +22,7 @@ use url::form_urlencoded;
 use crate::authorization::scopes;
 use crate::ctx::Ctx;
 use crate::error::Internal;
+use crate::operations::trace;
 use crate::resource::access::Bearer;
 use crate::upstream::relay::raw_json::RawJson;
 use crate::upstream::relay::{self, Method, RelayAnswer, RelayBody, RelayError, RelayRequest, RelayTarget};
@@ -154,7 +155,7 @@ pub struct Repository {
 impl Repository {
     /// The repository of the user behind a token.
     pub fn new(ctx: Ctx, bearer: Bearer) -> Self {
-        let answers = ctx.budgets().answers.part(REQUEST_CAP);
+        let answers = ctx.budgets().answers.of(trace::origin().1).part(REQUEST_CAP);
         Self { ctx, bearer, answers, calls: Semaphore::new(CALLS) }
     }
 
@@ -345,11 +346,10 @@ struct MethodError {
 }
 
 async fn body(answer: RelayAnswer, budget: &Budget, cap: usize) -> Result<Bytes, RepositoryError> {
-    let announced = answer.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    if announced > cap {
+    if answer.length().is_some_and(|length| length > cap as u64) {
         return Err(RepositoryError::TooLarge);
     }
-    let mut body = Held::new(budget, announced, 1)?;
+    let mut body = Held::new(budget, 1)?.expecting(answer.length());
     let mut parts = pin!(answer.into_stream());
     while let Some(part) = parts.next().await {
         let part = part.map_err(RelayError::from)?;
