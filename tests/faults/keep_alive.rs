@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use causeway_domain::session::{Renewal, SessionHead};
-use causeway_flow::upstream::keeper::keep_alive::keep_alive;
+use causeway_flow::upstream::keeper::keep_alive::refresh_due_sessions;
 use causeway_store::{StoreError, sessions};
 use causeway_testkit::Fault;
 use causeway_types::UpstreamSessionId;
@@ -24,7 +24,7 @@ impl Scene {
 
     /// How many sessions are found due.
     pub(super) async fn keep(&self) -> Result<usize> {
-        Ok(keep_alive(&self.app.ctx).await?)
+        Ok(refresh_due_sessions(&self.app.ctx).await?)
     }
 }
 
@@ -39,7 +39,7 @@ on_each_upstream! {
         }
         let before = scene.upstream.hits("token");
         scene.app.clock.advance(DAY);
-        let (one, two) = tokio::join!(keep_alive(&scene.app.ctx), keep_alive(&other.ctx));
+        let (one, two) = tokio::join!(refresh_due_sessions(&scene.app.ctx), refresh_due_sessions(&other.ctx));
         let (one, two) = (one?, two?);
         assert_eq!(one + two, ids.len(), "{one} and {two}");
         assert_eq!(scene.upstream.hits("token") - before, ids.len());
@@ -60,9 +60,9 @@ on_each_upstream! {
         assert_eq!(claimed.await?.len(), 1);
         let restarted = scene.beside(database).await?;
         scene.app.clock.advance(899);
-        assert_eq!(keep_alive(&restarted.ctx).await?, 0);
+        assert_eq!(refresh_due_sessions(&restarted.ctx).await?, 0);
         scene.app.clock.advance(1);
-        assert_eq!(keep_alive(&restarted.ctx).await?, 1);
+        assert_eq!(refresh_due_sessions(&restarted.ctx).await?, 1);
         assert_eq!(scene.head(&id).await?.iteration, 2);
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Connections that the client refuses: URLs that it does not request, and names that lead to addresses which
-//! are not on the public internet.
+//! The guard against server-side request forgery (SSRF): connections that the client refuses. These are URLs that it
+//! does not request, and names that lead to addresses which are not on the public internet.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -216,7 +216,7 @@ async fn keep_alive_due(ctx: Ctx) {
     let mut ticks = ticks();
     loop {
         ticks.tick().await;
-        if let Err(error) = keep_alive::keep_alive(&ctx).await {
+        if let Err(error) = keep_alive::refresh_due_sessions(&ctx).await {
             tracing::warn!(%error, "refreshing background sessions is postponed");
         }
     }

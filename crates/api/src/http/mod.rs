@@ -1,5 +1,6 @@
 //! HTTP itself: requests, forms, cookies, credentials, response headers.
 
+pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod canonical;
 pub(crate) mod client_auth;

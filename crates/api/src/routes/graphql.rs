@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use async_graphql::Request;
 use causeway_outbound::budget::Held;
 
-use super::userinfo::require_access;
 use crate::error::ApiError;
 use crate::graphql;
+use crate::http::access::require_access;
 use crate::http::answer::with_nonce;
 use crate::http::form::{read_body_up_to, require_type};
 use crate::http::request;

@@ -1,4 +1,4 @@
-//! One file an endpoint: parse, call one verb, render.
+//! The endpoints, one file for each group that belongs together. A handler parses, calls a verb and renders.
 
 mod account;
 pub(crate) mod admin;
@@ -59,7 +59,7 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
         )
         .service(api("/api/events", "GET, POST").route(get().to(events::get)).route(post().to(events::post)))
         .service(api("/graphql", "POST").route(post().to(graphql::post)).wrap(cors()));
-    with_names(config);
+    with_path_parameters(config);
     config.default_service(web::to(not_found));
 }
 
@@ -125,7 +125,7 @@ fn documents(config: &mut ServiceConfig) {
 
 /// Routes with a parameter in their path. These come last: the router tries one after the other, and theirs
 /// are regular expressions.
-fn with_names(config: &mut ServiceConfig) {
+fn with_path_parameters(config: &mut ServiceConfig) {
     config
         .service(
             api("/xrpc/{nsid}", "GET, POST")

@@ -9,38 +9,39 @@ use causeway_flow::upstream::keeper;
 use causeway_flow::upstream::session::{self, SessionView};
 use causeway_types::Timestamp;
 
-use super::userinfo::require_access;
 use crate::bodies::session::{Session, SignInPrompt};
 use crate::error::ApiError;
+use crate::http::access::require_access;
 use crate::http::answer::with_nonce;
 use crate::http::headers::json_no_store;
 use crate::state::AppState;
 
 pub(crate) async fn show(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let answer = answer(&session::view(&state.ctx, &bearer, None).await)?;
-    Ok(with_nonce(Ok(answer), bearer.dpop_nonce))
+    let view = session::view(&state.ctx, &bearer, None).await;
+    Ok(with_nonce(answer(&view), bearer.dpop_nonce))
 }
 
 pub(crate) async fn refresh(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
     let outcome = match keeper::refresh_upstream(&state.ctx, &bearer).await {
-        Ok(head) => Ok(answer(&session::view(&state.ctx, &bearer, Some(head)).await)?),
-        Err(error) => Err(error),
+        Ok(head) => answer(&session::view(&state.ctx, &bearer, Some(head)).await),
+        Err(error) => Err(error.into()),
     };
-    Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
+    Ok(with_nonce(outcome, bearer.dpop_nonce))
 }
 
 /// For an app whose user has just asked to sign in again: unlike the errors of calls, it always has the URL.
 pub(crate) async fn sign_in(req: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     let bearer = require_access(&req, &state, None).await?;
-    let prompt = SignInPrompt { sign_in_url: session::prompt(&state.ctx, &bearer)? };
-    Ok(with_nonce(Ok(json_no_store(StatusCode::OK, &prompt)), bearer.dpop_nonce))
+    let outcome = session::prompt(&state.ctx, &bearer)
+        .map(|sign_in_url| json_no_store(StatusCode::OK, &SignInPrompt { sign_in_url }));
+    Ok(with_nonce(outcome.map_err(ApiError::from), bearer.dpop_nonce))
 }
 
-fn answer(view: &SessionView) -> Result<HttpResponse, Internal> {
+fn answer(view: &SessionView) -> Result<HttpResponse, ApiError> {
     let head = &view.head;
-    let account = head.atproto()?;
+    let account = head.atproto().map_err(Internal::from)?;
     let body = Session {
         sub: &account.did,
         handle: view.handle.as_ref(),

@@ -13,8 +13,8 @@ use causeway_types::{ErrorCode, Nsid, TokenType};
 use futures_util::Stream;
 use tokio::select;
 
-use super::userinfo::require_access_to_call;
 use crate::error::ApiError;
+use crate::http::access::require_access_to_call;
 use crate::http::answer::with_nonce;
 use crate::http::relay_headers;
 use crate::http::upload::{self, Keeping, Pump};

@@ -2,10 +2,10 @@
 
 mod account;
 mod atproto;
+mod cooldown;
 mod credentials;
 mod pending;
 mod policy;
-mod upkeep;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,10 +20,10 @@ pub use self::atproto::{
     ATPROTO, AtprotoBinding, AtprotoPending, HANDLE_SECONDS, HandleCheck, UpstreamAuth, UpstreamBinding,
     VERIFIED_SECONDS,
 };
+pub use self::cooldown::{Cooldown, REFUSED_SECONDS, keep_alive_again_at};
 pub use self::credentials::{Credentials, DpopBound, UpstreamAccess};
 pub use self::pending::{Pending, UpstreamRequest};
-pub use self::policy::{Policy, Renewable, Renewal};
-pub use self::upkeep::{Cooldown, Due, REFUSED_SECONDS, keep_alive_again_at};
+pub use self::policy::{Due, Policy, Renewable, Renewal};
 
 /// The account that a session is for, and what is needed to keep it there.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use causeway_types::Timestamp;
 
-use super::{Cooldown, Credentials, Due};
+use super::{Cooldown, Credentials};
 
 /// The maximum number of seconds before its end at which an access token is renewed.
 const MARGIN_SECONDS: i64 = 60;
@@ -38,6 +38,17 @@ pub enum Renewal {
     },
     /// Nothing: the user signs in again.
     None,
+}
+
+/// Whether an access token has to be renewed before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// No.
+    No,
+    /// Yes, but it still works if it cannot be.
+    Soon,
+    /// Yes: it has expired.
+    Spent,
 }
 
 /// Whether credentials can be renewed.

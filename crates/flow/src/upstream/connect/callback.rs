@@ -156,7 +156,7 @@ async fn consume_state(
         .await
 }
 
-/// Redeems the answer and stores the session. Credentials for which there is none are given back.
+/// Redeems the answer and stores the session. Credentials whose session was not stored are revoked.
 async fn connect(
     ctx: &Ctx,
     answer: &CallbackParams,

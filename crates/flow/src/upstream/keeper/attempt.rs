@@ -67,13 +67,31 @@ struct Setback {
 }
 
 /// The consequence of a failed refresh.
-enum Verdict {
+enum AfterFailure {
     /// A later try may succeed.
     Pause(Cooldown),
-    /// The session has failed with definite answers for too long.
-    Over,
+    /// The session is over.
+    Over(Over),
     /// Another holder has the lease or has moved the head.
     Overtaken,
+}
+
+/// Why a session is over although no answer said so.
+#[derive(Clone, Copy)]
+enum Over {
+    /// Definite answers have refused it for [`REFUSED_SECONDS`].
+    RefusedForLong,
+    /// An answer that had to be confirmed was given again.
+    Confirmed,
+}
+
+/// The lease once an answer is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AfterStoring {
+    /// Released in the same transaction.
+    Release,
+    /// Kept for what follows.
+    Keep,
 }
 
 impl RefreshAttempt<'_> {
@@ -114,7 +132,8 @@ impl RefreshAttempt<'_> {
             Ok(Renewed { credentials: mut answer, flaw }) => {
                 // An answer without a refresh token keeps the one that was sent.
                 answer.refresh_token = answer.refresh_token.or(credentials.refresh_token);
-                let kept = self.store(&answer, update, flaw.is_none()).await;
+                let lease = if flaw.is_none() { AfterStoring::Release } else { AfterStoring::Keep };
+                let kept = self.store(&answer, update, lease).await;
                 match (&kept, flaw) {
                     (Err(SessionError::Ended), _) => self.give_back(&answer).await?,
                     (Ok(_), Some(flaw)) => {
@@ -128,7 +147,7 @@ impl RefreshAttempt<'_> {
                 }
                 kept
             }
-            // Nothing but the server's word says that a token is over that works more than once.
+            // A reusable token is not spent by its use, so a refusal is believed only when it is repeated.
             Err(RenewalFailure::Over { with }) if policy.renewal == Renewal::Reusable => {
                 let retry_after = Some(CONFIRM_SECONDS);
                 let refused_with = Some(with);
@@ -159,12 +178,12 @@ impl RefreshAttempt<'_> {
         })
     }
 
-    /// Commits the answer before anybody uses it; the lease ends with that if it is the last that happens under it.
+    /// Commits the answer before anybody uses it.
     async fn store(
         &self,
         answer: &Credentials,
         update: Option<BindingUpdate>,
-        is_last: bool,
+        then: AfterStoring,
     ) -> Result<SessionHead, SessionError> {
         let Self { ctx, head, lease, .. } = self;
         let now = ctx.now();
@@ -184,13 +203,13 @@ impl RefreshAttempt<'_> {
                 if let Some(due) = keep.filter(|_| advanced) {
                     upkeep::schedule_refresh(c, &id, due)?;
                 }
-                if advanced && is_last {
+                if advanced && then == AfterStoring::Release {
                     sessions::release_lease_along(c, &id, fence)?;
                 }
                 Ok(advanced)
             }
         });
-        if self.holding_lease(writing).await? && is_last {
+        if self.holding_lease(writing).await? && then == AfterStoring::Release {
             lease.note_released();
         }
         match evaluate(ctx, head).await? {
@@ -256,7 +275,7 @@ impl RefreshAttempt<'_> {
         let (id, iteration, fence, now) =
             (head.session_id.clone(), head.iteration, self.lease.fence, ctx.now());
         let (failed, over) = (self.audit_event("failed"), self.audit_event("reauth_required"));
-        let verdict = ctx
+        let consequence = ctx
             .store()
             .write(move |c| {
                 let Setback { retry_after, update, refused_with, to_confirm } = &setback;
@@ -267,31 +286,42 @@ impl RefreshAttempt<'_> {
                 let refused_with = refused_with.as_deref();
                 let refresh = FailedRefresh { session_id: &id, iteration, fence, refused_with, at: now };
                 let Some(failures) = upkeep::note_refresh_failure(c, refresh, pause)? else {
-                    return Ok(Verdict::Overtaken);
+                    return Ok(AfterFailure::Overtaken);
                 };
                 let is_long = failures.refused_since.is_some_and(|at| now.since(at) >= REFUSED_SECONDS);
-                let is_over = (refused_with.is_some() && is_long) || (*to_confirm && failures.is_repeated);
-                if is_over && note_reauth(c, &id, iteration, fence, now, &over)? {
-                    return Ok(Verdict::Over);
+                let why = if *to_confirm && failures.is_repeated {
+                    Some(Over::Confirmed)
+                } else {
+                    (refused_with.is_some() && is_long).then_some(Over::RefusedForLong)
+                };
+                if let Some(why) = why
+                    && note_reauth(c, &id, iteration, fence, now, &over)?
+                {
+                    return Ok(AfterFailure::Over(why));
                 }
                 insert_audit_event(c, &failed.clone().with("failures", failures.cooldown.failures))?;
-                Ok::<_, Internal>(Verdict::Pause(failures.cooldown))
+                Ok::<_, Internal>(AfterFailure::Pause(failures.cooldown))
             })
             .await?;
-        match verdict {
-            Verdict::Pause(cooldown) => {
+        match consequence {
+            AfterFailure::Pause(cooldown) => {
                 tracing::info!(failures = cooldown.failures, "the next refresh is delayed");
                 Err(SessionError::Unavailable {
                     retry_after: cooldown.seconds_left(now).unwrap_or(RETRY_SECONDS),
                 })
             }
-            Verdict::Over => {
-                tracing::warn!(
-                    "refreshes were refused for a week, or twice with the same answer: the user has to sign in again"
-                );
+            AfterFailure::Over(why) => {
+                match why {
+                    Over::RefusedForLong => {
+                        tracing::warn!("refreshes were refused for a week: the user has to sign in again");
+                    }
+                    Over::Confirmed => {
+                        tracing::warn!("a refresh was refused twice alike: the user has to sign in again");
+                    }
+                }
                 Err(reauth_required(ctx, head))
             }
-            Verdict::Overtaken => self.look_again().await,
+            AfterFailure::Overtaken => self.look_again().await,
         }
     }
 

@@ -25,7 +25,7 @@ const CLAIM_SECONDS: i64 = 900;
 /// # Errors
 /// When the database does not answer.
 #[tracing::instrument(name = "flow.keep_alive", skip_all)]
-pub async fn keep_alive(ctx: &Ctx) -> Result<usize, Internal> {
+pub async fn refresh_due_sessions(ctx: &Ctx) -> Result<usize, Internal> {
     let mut count = 0;
     loop {
         let now = ctx.now();
@@ -38,13 +38,13 @@ pub async fn keep_alive(ctx: &Ctx) -> Result<usize, Internal> {
             return Ok(count);
         }
         count += due.len();
-        join_all(due.iter().map(|head| refresh_idle(ctx, head))).await;
+        join_all(due.iter().map(|head| refresh_or_postpone(ctx, head))).await;
     }
 }
 
 /// Refreshes one session, or schedules another try.
-async fn refresh_idle(ctx: &Ctx, head: &SessionHead) {
-    let error = match keeper::keep_alive(ctx, head).await {
+async fn refresh_or_postpone(ctx: &Ctx, head: &SessionHead) {
+    let error = match keeper::refresh_unused(ctx, head).await {
         // The next due time is committed with its tokens, and an ended session is never due again.
         Ok(_) | Err(SessionError::Ended | SessionError::ReauthRequired { .. }) => return,
         Err(error) => error,

@@ -111,7 +111,7 @@ pub async fn refresh_upstream(ctx: &Ctx, bearer: &Bearer) -> Result<SessionHead,
 }
 
 /// Refreshes an unused session.
-pub(crate) async fn keep_alive(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
+pub(crate) async fn refresh_unused(ctx: &Ctx, seen: &SessionHead) -> Result<SessionHead, SessionError> {
     refresh(ctx, seen, Reason::Kept).await
 }
 

@@ -1,4 +1,4 @@
-//! How urgent a refresh is, and how long to wait after one that failed.
+//! The pauses after refreshes that failed.
 
 use std::time::Duration;
 
@@ -23,17 +23,6 @@ const KEEP_RETRY_SECONDS: i64 = 60;
 pub fn keep_alive_again_at(now: Timestamp, pause: u64, jitter: u8) -> Timestamp {
     let pause = i64::try_from(pause).unwrap_or(i64::MAX).clamp(KEEP_RETRY_SECONDS, LONGEST_WISH_SECONDS);
     now.plus(pause + pause * i64::from(jitter) / 1024)
-}
-
-/// Whether an access token has to be renewed before it is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// No.
-    No,
-    /// Yes, but it still works if it cannot be.
-    Soon,
-    /// Yes: it has expired.
-    Spent,
 }
 
 /// The pause after refreshes that failed. All processes share it.
