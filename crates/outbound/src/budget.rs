@@ -86,11 +86,6 @@ impl SharedBudget {
         Self { whole: Budget::new(size), parties: Arc::default() }
     }
 
-    /// Bytes currently taken, by all parties.
-    pub fn used(&self) -> usize {
-        self.whole.used()
-    }
-
     /// The share of a party, by its address. Those whose address is not known have one together.
     pub fn of(&self, address: Option<IpAddr>) -> Budget {
         let party = address.map(Network::from);
@@ -383,7 +378,7 @@ mod tests {
             drop(budget.of(address(n)).take(100).unwrap());
         }
         assert!(budget.parties.lock().unwrap().shares.len() <= 64);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.whole.used(), 0);
     }
 
     /// A body counts with what it has allocated, before it does, and as long as any piece of it is somewhere.

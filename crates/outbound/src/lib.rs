@@ -42,3 +42,4 @@ pub use reqwest::{Method, Response, header};
 pub use sent::Shows;
 pub use stats::OutboundStats;
 pub use streaming::{StreamingBody, StreamingCall, UploadError, next_chunk};
+pub use times::retry_after;

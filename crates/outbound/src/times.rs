@@ -10,7 +10,7 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
 }
 
 /// Seconds to wait before the next request (RFC 9110 section 10.2.3), said as a number or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<u64> {
+pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let value = text(headers, RETRY_AFTER)?;
     value.parse().ok().or_else(|| {
         // A part of a second is waited for as well.
