@@ -2,9 +2,8 @@
 //!
 //! A provider is described by a *definition*, a TOML file: its addresses, what it expects in requests and says in
 //! answers, how its credentials are renewed and end, and which of its API may be called. [`Catalog`] holds the built-in
-//! definitions and those of the operator, [`Definition`] is one of them after every check. The crate knows neither the
-//! database nor a runtime. Here belongs everything that speaks to a provider: the OAuth 2.0 client, discovery,
-//! registration and form sessions follow the definitions.
+//! definitions and those of the operator, [`Definition`] is one of them after every check. [`oauth`] speaks to providers
+//! as their definitions say, and [`relay`] decides about calls of their APIs. The crate knows no database.
 //!
 //! A file is read in two steps, and the problems of both are reported together, each with its line, its key and the fix:
 //!
@@ -26,10 +25,18 @@ mod catalog;
 mod check;
 mod definition;
 mod error;
+mod fields;
+mod json;
 mod nearest;
+pub mod oauth;
 mod read;
 mod reference;
+pub mod relay;
+mod request;
+mod rules;
 mod schema;
+#[cfg(test)]
+mod testing;
 mod values;
 
 pub use catalog::{Catalog, CatalogError, Provider, Source};
@@ -55,7 +62,10 @@ pub use definition::request::{
 pub use definition::revocation::{Reach, Revocation};
 pub use definition::rule::{CredentialKind, Expectation, Rule, Test, WaitRule, WaitScope};
 pub use error::{InvalidDefinition, Problem};
+pub use fields::FieldValues;
+pub use json::Document;
 pub use reference::reference_markdown;
+pub use request::{ProviderRequest, RequestError};
 pub use schema::json_schema;
 pub use values::fill::FillError;
 pub use values::host::{HostPattern, HostSuffix};

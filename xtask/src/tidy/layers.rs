@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("causeway-config", &[]),
     ("causeway-jose", &["types"]),
     ("causeway-outbound", &["types", "domain"]),
-    ("causeway-providers", &["types", "domain"]),
+    ("causeway-providers", &["types", "domain", "jose", "outbound"]),
     ("causeway-atproto", &["types", "domain", "jose", "outbound"]),
     ("causeway-store", &["types", "domain"]),
     ("causeway-flow", &["types", "domain", "jose", "outbound", "atproto", "store"]),
@@ -26,7 +26,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["types", "domain", "jose", "outbound", "providers", "atproto", "store", "flow", "api", "config"],
     ),
     ("causeway-bench", &["types", "domain", "jose", "store"]),
-    ("causeway-testkit", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api"]),
+    (
+        "causeway-testkit",
+        &["types", "domain", "jose", "outbound", "providers", "atproto", "store", "flow", "api"],
+    ),
     ("causeway-tests", &["types", "domain", "jose", "outbound", "atproto", "store", "flow", "api"]),
     (
         "xtask",

@@ -1,0 +1,13 @@
+//! Decisions about calls of a provider's API: where they may go, with which credential, what an answer means, and which
+//! parts of it are credentials. Nothing is sent here.
+
+mod examine;
+mod inject;
+mod strip;
+mod target;
+
+pub use examine::{AnswerMeaning, CallAnswer, examine, needs_body};
+pub use inject::{CallCredential, InjectedCredential, inject};
+pub(crate) use inject::{inject_what_is_known, is_placed};
+pub use strip::{NotStripped, strip};
+pub use target::{RelayPath, RelayTargets, TargetError};

@@ -1,0 +1,251 @@
+//! Removal of credentials from answers, byte by byte: everything else stays as the provider wrote it.
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+use url::form_urlencoded;
+
+use crate::definition::relay::{Relay, UrlPlace};
+use crate::json::text::{Child, Children};
+
+/// Why an answer cannot be stripped. It must not be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotStripped {
+    /// It is not JSON, so nobody knows what it contains.
+    #[error("the answer is not JSON")]
+    NotJson,
+    /// It is nested more deeply than is read.
+    #[error("the answer is nested too deeply")]
+    TooDeep,
+}
+
+/// Values that are nested more deeply are not read.
+const MOST_DEPTH: usize = 128;
+
+/// Removes from an answer in JSON what the definition names as credentials: members, and parameters of addresses.
+/// `None`: there is nothing to remove.
+///
+/// # Errors
+/// [`NotStripped`].
+pub fn strip(relay: &Relay, body: &[u8]) -> Result<Option<Vec<u8>>, NotStripped> {
+    if relay.strip.is_empty() && relay.strip_members.is_empty() && relay.strip_urls.is_empty() {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(body).map_err(|_| NotStripped::NotJson)?;
+    let value = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\n', '\r']);
+    serde_json::from_str::<serde::de::IgnoredAny>(value).map_err(|_| NotStripped::NotJson)?;
+    let mut places = Places::of(relay);
+    let mut output = String::with_capacity(text.len());
+    let is_changed = places.copy(value, &mut output, 0)?;
+    Ok(is_changed.then(|| output.into_bytes()))
+}
+
+/// What is removed, as it is seen from the value that is being copied.
+struct Places<'a> {
+    relay: &'a Relay,
+    /// Names and indexes from the root to the value.
+    path: Vec<String>,
+}
+
+impl<'a> Places<'a> {
+    fn of(relay: &'a Relay) -> Self {
+        Self { relay, path: Vec::new() }
+    }
+
+    /// Copies a value without what is removed. Answers whether anything is.
+    fn copy(&mut self, value: &str, output: &mut String, depth: usize) -> Result<bool, NotStripped> {
+        let Some(children) = Children::of(value) else {
+            let without = self.address(value);
+            output.push_str(&without);
+            return Ok(matches!(without, Cow::Owned(_)));
+        };
+        if depth == MOST_DEPTH {
+            return Err(NotStripped::TooDeep);
+        }
+        let (open, close) = if children.is_object() { ('{', '}') } else { ('[', ']') };
+        let (mut is_changed, mut is_first) = (false, true);
+        let mut is_empty = true;
+        output.push(open);
+        for (index, child) in children.enumerate() {
+            is_empty = false;
+            self.path.push(child.plain_name().unwrap_or_else(|| index.to_string()));
+            if self.is_removed(&child) {
+                is_changed = true;
+            } else {
+                if !is_first {
+                    output.push(',');
+                }
+                is_first = false;
+                output.push_str(child.before);
+                is_changed |= self.copy(child.value, output, depth + 1)?;
+                output.push_str(child.after);
+            }
+            self.path.pop();
+        }
+        if is_empty {
+            // White space may be all there is.
+            output.push_str(&value[1..value.len() - 1]);
+        }
+        output.push(close);
+        Ok(is_changed)
+    }
+
+    /// Whether the child at the current path is removed.
+    fn is_removed(&self, child: &Child<'_>) -> bool {
+        let is_named = |name: &String| child.name.is_some() && self.path.last() == Some(name);
+        self.relay.strip_members.iter().any(is_named)
+            || self.relay.strip.iter().any(|pattern| {
+                let mut path = self.path.iter();
+                let is_each = pattern
+                    .tokens()
+                    .all(|token| path.next().is_some_and(|own| token.is_none_or(|token| token == own)));
+                is_each && path.next().is_none()
+            })
+    }
+
+    /// A text without the parameters that are credentials at the current path. It is borrowed if there are none.
+    fn address<'v>(&self, value: &'v str) -> Cow<'v, str> {
+        let is_here = |place: &UrlPlace| match place {
+            UrlPlace::Json(pointer) => pointer.tokens().eq(self.path.iter().map(String::as_str)),
+            UrlPlace::Member(name) => self.path.last() == Some(name),
+        };
+        let here = self.relay.strip_urls.iter().filter(|url| is_here(&url.place));
+        let parameters: Vec<&str> = here.flat_map(|url| &url.parameters).map(String::as_str).collect();
+        if parameters.is_empty() || !value.starts_with('"') {
+            return Cow::Borrowed(value);
+        }
+        let plain = serde_json::from_str::<String>(value).ok();
+        match plain.and_then(|plain| without_parameters(&plain, &parameters)) {
+            Some(without) => Cow::Owned(serde_json::Value::from(without).to_string()),
+            None => Cow::Borrowed(value),
+        }
+    }
+}
+
+/// An address without parameters of these names, in its query and in its fragment. `None` if it has none of them.
+pub(crate) fn without_parameters(address: &str, parameters: &[&str]) -> Option<String> {
+    let is_credential = |pair: &str| {
+        let name = form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.into_owned());
+        name.is_some_and(|name| parameters.contains(&name.as_str()))
+    };
+    let mut is_changed = false;
+    let mut filtered = |part: &str| {
+        let pairs: Vec<&str> = part.split('&').filter(|pair| !is_credential(pair)).collect();
+        is_changed |= pairs.len() < part.split('&').count();
+        pairs.join("&")
+    };
+    let (rest, fragment) = address.split_once('#').map_or((address, None), |(rest, it)| (rest, Some(it)));
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, it)| (path, Some(it)));
+    let mut without = path.to_owned();
+    for (mark, part) in [('?', query.map(&mut filtered)), ('#', fragment.map(&mut filtered))] {
+        if let Some(part) = part.filter(|part| !part.is_empty()) {
+            without.push(mark);
+            without.push_str(&part);
+        }
+    }
+    is_changed.then_some(without)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{built_in, relay};
+
+    fn stripped(relay: &Relay, body: &str) -> String {
+        match strip(relay, body.as_bytes()).unwrap() {
+            Some(without) => String::from_utf8(without).unwrap(),
+            None => body.to_owned(),
+        }
+    }
+
+    #[test]
+    fn members_at_places_are_removed_and_the_rest_stays_byte_for_byte() {
+        let relay = relay("strip = [\"/data/*/token\", \"/token\", \"/list/0\"]");
+        for (body, expected) in [
+            (r#"{"token":"t"}"#, "{}"),
+            (r#"{ "a" : 1e2 , "token" : "t" , "b":[ ] }"#, r#"{ "a" : 1e2 , "b":[ ] }"#),
+            (r#"{"token":"t","a":"\u00e9/\/"}"#, r#"{"a":"\u00e9/\/"}"#),
+            (r#"{"a":1,"token":{"b":["}"]}}"#, r#"{"a":1}"#),
+            (r#"{"token":1,"token":2,"\u0074oken":3}"#, "{}"),
+            (
+                r#"{"data":[{"id":1,"token":"t"},{"token":"t"},{"id":3}]}"#,
+                r#"{"data":[{"id":1},{},{"id":3}]}"#,
+            ),
+            (r#"{"data":{"x":{"token":"t"}}}"#, r#"{"data":{"x":{}}}"#),
+            (r#"{"list":["t",2,3]}"#, r#"{"list":[2,3]}"#),
+            (r#"{"data":[{"other":{"token":"t"}}]}"#, r#"{"data":[{"other":{"token":"t"}}]}"#),
+            (r#"{"other":"token"}"#, r#"{"other":"token"}"#),
+            (r#"["token"]"#, r#"["token"]"#),
+            ("{ }", "{ }"),
+            ("\"token\"", "\"token\""),
+        ] {
+            assert_eq!(stripped(&relay, body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn members_of_a_name_are_removed_at_any_depth() {
+        let relay = relay("strip_members = [\"access_token\"]");
+        for (body, expected) in [
+            (r#"{"a":[{"b":{"access_token":"t","c":1}}],"access_token":2}"#, r#"{"a":[{"b":{"c":1}}]}"#),
+            (r#"{"\u0061ccess_token":"t"}"#, "{}"),
+            (r#"["access_token"]"#, r#"["access_token"]"#),
+            (r#"{"Access_token":"kept"}"#, r#"{"Access_token":"kept"}"#),
+        ] {
+            assert_eq!(stripped(&relay, body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn addresses_lose_the_parameters_that_are_credentials() {
+        let lines = "strip_urls = [{ json = \"/paging/next\", parameters = [\"token\"] }, \
+                     { member = \"previous\", parameters = [\"token\", \"proof\"] }]";
+        let relay = relay(lines);
+        for (body, expected) in [
+            (
+                r#"{"paging":{"next":"https://a.example/x?token=t&limit=2"}}"#,
+                r#"{"paging":{"next":"https://a.example/x?limit=2"}}"#,
+            ),
+            (
+                r#"{"paging":{"next":"https:\/\/a.example\/x?limit=2&token=t#f"}}"#,
+                r#"{"paging":{"next":"https://a.example/x?limit=2#f"}}"#,
+            ),
+            (r#"{"paging":{"next":"x?tok%65n=t"}}"#, r#"{"paging":{"next":"x"}}"#),
+            (r#"{"paging":{"next":"x#token=t&a=1"}}"#, r#"{"paging":{"next":"x#a=1"}}"#),
+            (r#"{"paging":{"next":"x?proof=kept"}}"#, r#"{"paging":{"next":"x?proof=kept"}}"#),
+            (r#"{"a":[{"previous":"x?proof=1&token=2&b=%26"}]}"#, r#"{"a":[{"previous":"x?b=%26"}]}"#),
+            (r#"{"other":"x?token=kept"}"#, r#"{"other":"x?token=kept"}"#),
+            (r#"{"paging":{"next":"https:\/\/a.example"}}"#, r#"{"paging":{"next":"https:\/\/a.example"}}"#),
+            (r#"{"paging":{"next":null}}"#, r#"{"paging":{"next":null}}"#),
+        ] {
+            assert_eq!(stripped(&relay, body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_graph_api_has_no_token_left() {
+        let body = r#"{"data":[{"id":"1","access_token":"EAA1","tasks":["MANAGE"]}],
+            "paging":{"next":"https://graph.facebook.com/v24.0/1/accounts?access_token=EAA2&appsecret_proof=ab&after=x"}}"#;
+        let expected = r#"{"data":[{"id":"1","tasks":["MANAGE"]}],
+            "paging":{"next":"https://graph.facebook.com/v24.0/1/accounts?after=x"}}"#;
+        assert_eq!(stripped(&built_in("facebook").relay.unwrap(), body), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_passed_on() {
+        let strict = relay("strip_members = [\"token\"]");
+        for bad in [
+            &b"{\"token\":\"t\"}x"[..],
+            b"{\"a\":\"\xff\"}",
+            b"{\"token\":\"t\"",
+            b"{'token':'t'}",
+            b"",
+            b"<html>",
+        ] {
+            assert_eq!(strip(&strict, bad), Err(NotStripped::NotJson), "{:?}", String::from_utf8_lossy(bad));
+        }
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert!(strip(&strict, deep.as_bytes()).is_err());
+        assert_eq!(strip(&relay(""), b"anything"), Ok(None), "nothing to strip");
+    }
+}
