@@ -41,6 +41,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Serve a scripted upstream that fails on request, to see how the server copes
     Upstream(upstream::Arguments),
+    /// Serve a scripted OAuth 2.0 provider with any odd habit
+    Provider(upstream::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -64,7 +66,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tidy => tidy::run(&root),
         Command::Test(arguments) => test::run(&arguments, &root),
         Command::Bench(arguments) => bench::run(&arguments, &root, &caller),
-        Command::Upstream(arguments) => upstream::run(&arguments, &root),
+        Command::Upstream(arguments) => upstream::run(&arguments, &root, "scripted-upstream"),
+        Command::Provider(arguments) => upstream::run(&arguments, &root, "scripted-provider"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask upstream`: runs the scripted upstream of the tests by hand.
+//! `cargo xtask upstream` and `cargo xtask provider`: run the scripted servers of the tests by hand.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,13 +13,14 @@ use crate::process;
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {
-    /// Flags of the scripted upstream: `cargo xtask upstream --help`
+    /// Flags of the scripted server, which `--help` lists
     #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
     flags: Vec<OsString>,
 }
 
-pub(crate) fn run(arguments: &Arguments, root: &Path) -> Result<ExitCode> {
-    let program = process::build_program(root, "scripted-upstream")?;
+/// Builds and runs one of the scripted servers.
+pub(crate) fn run(arguments: &Arguments, root: &Path, server: &str) -> Result<ExitCode> {
+    let program = process::build_program(root, server)?;
     let status = process::show_and_run(Command::new(program).args(&arguments.flags))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

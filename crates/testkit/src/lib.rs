@@ -1,6 +1,6 @@
 //! Test support: a whole Causeway server on port 0 with a clock that tests advance, two kinds of upstream (a
-//! scripted one for faults, a real AT Protocol network for everything else), and a minimal browser and OAuth
-//! client.
+//! scripted one for faults, a real AT Protocol network for everything else), a scripted OAuth 2.0 provider with every odd
+//! habit, and a minimal browser and OAuth client.
 
 mod agent;
 mod app;
@@ -13,6 +13,7 @@ mod document_server;
 mod dpop;
 mod hook;
 mod key_server;
+mod provider;
 mod realnet;
 mod upstream;
 
@@ -28,6 +29,10 @@ pub use document_server::{DocumentServer, Published};
 pub use dpop::DpopKey;
 pub use hook::{Hook, Told};
 pub use key_server::KeyServer;
+pub use provider::{
+    Authentication, Bot, ExpiryShape, ManagedPage, ProviderCall, ProviderScript, Rotation, ScriptedProvider,
+    TokenShape,
+};
 pub use realnet::{Account, Driver, PdsRelease, RealNet, TlsProxy, UserAt, scope_reference};
 pub use reqwest::{RequestBuilder, Response};
 pub use upstream::{Fault, Nonces, Script, ScriptedUpstream, TokenRefusal, XrpcReply, XrpcSeen};

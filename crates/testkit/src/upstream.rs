@@ -241,6 +241,11 @@ async fn fault(state: &Shared, endpoint: &str, of: fn(&Script) -> &Fault) -> Opt
         *state.hits.entry(endpoint.to_owned()).or_default() += 1;
         of(&state.script).clone()
     };
+    apply(fault).await
+}
+
+/// The response of a fault; `None` when the endpoint should proceed.
+pub(crate) async fn apply(fault: Fault) -> Option<HttpResponse> {
     Some(match fault {
         Fault::None => return None,
         Fault::Status(status) => HttpResponse::build(status.try_into().ok()?)
@@ -274,7 +279,7 @@ fn page(status: u16) -> HttpResponse {
 }
 
 /// A body that fails before its first chunk: nothing of the response is sent.
-fn hang_up() -> HttpResponse {
+pub(crate) fn hang_up() -> HttpResponse {
     HttpResponse::Ok().body(BodyStream::new(stream::iter([Err::<Bytes, _>(Broken)])))
 }
 
@@ -438,6 +443,6 @@ fn prompt_error(script: &Script, prompt: Option<&String>) -> Option<&'static str
     script.prompts.iter().find(|(value, _)| asked(value)).map(|(_, error)| *error)
 }
 
-fn random(prefix: &str) -> String {
+pub(crate) fn random(prefix: &str) -> String {
     format!("{prefix}{}", CodeVerifier::random(&SystemRng).expose())
 }

@@ -40,22 +40,22 @@ struct Line {
 #[command(next_help_heading = "Script")]
 struct Flags {
     /// Fault of DID documents
-    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = clap::value_parser!(Fault))]
     directory: Fault,
     /// Fault of the authorization server's metadata
-    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = clap::value_parser!(Fault))]
     metadata: Fault,
     /// Fault of the PAR endpoint
-    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = clap::value_parser!(Fault))]
     par: Fault,
     /// Fault of the token endpoint
-    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = clap::value_parser!(Fault))]
     token: Fault,
     /// Fault of the revocation endpoint
-    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = clap::value_parser!(Fault))]
     revoke: Fault,
     /// Fault of XRPC methods
-    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = fault)]
+    #[arg(long, value_name = "FAULT", default_value = "none", value_parser = clap::value_parser!(Fault))]
     xrpc: Fault,
     /// Milliseconds that the token endpoint delays its response after it carried out the request
     #[arg(long, value_name = "MS")]
@@ -191,38 +191,11 @@ fn token_refusal(form: &str) -> TokenRefusal {
     }
 }
 
-fn status(text: &str) -> Result<u16> {
-    text.parse().ok().filter(|status| (200..1000).contains(status)).context("expected a status")
-}
-
 fn error(pair: &str) -> Result<(u16, &'static str)> {
-    let (code, error) = pair.split_once(':').context("expected STATUS:ERROR")?;
-    Ok((status(code)?, text(error)))
-}
-
-fn fault(text: &str) -> Result<Fault> {
-    let (kind, value) = text.split_once(':').unwrap_or((text, ""));
-    Ok(match kind {
-        "none" => Fault::None,
-        "html" if value.is_empty() => Fault::Html,
-        "html" => Fault::Page(status(value)?),
-        "silence" => Fault::Silence,
-        "hang-up" => Fault::HangUp,
-        "late" => Fault::Late(Duration::from_millis(value.parse().context("expected late:MS")?)),
-        "huge" => Fault::Huge(value.parse().context("expected huge:BYTES")?),
-        "redirect" => Fault::Redirect(value.to_owned().leak()),
-        digits if digits.starts_with(|c: char| c.is_ascii_digit()) => {
-            if value.is_empty() {
-                Fault::Status(status(digits)?)
-            } else {
-                error(text).map(|(status, error)| Fault::Error(status, error))?
-            }
-        }
-        code if !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
-            Fault::OAuth(code.to_owned().leak())
-        }
-        _ => anyhow::bail!("unknown fault"),
-    })
+    match pair.parse()? {
+        Fault::Error(status, error) => Ok((status, error)),
+        _ => anyhow::bail!("expected STATUS:ERROR"),
+    }
 }
 
 #[tokio::main]
@@ -271,9 +244,9 @@ mod tests {
         assert_eq!(script.par, Fault::Late(Duration::from_millis(20)));
         assert_eq!(script.xrpc, Fault::HangUp);
         assert_eq!((script.expires_in, script.nonces), (Some(3), Nonces::Never));
-        assert_eq!(fault("invalid_grant").unwrap(), Fault::OAuth("invalid_grant"));
-        assert_eq!(fault("400:InvalidRequest").unwrap(), Fault::Error(400, "InvalidRequest"));
-        assert_eq!(fault("html:403").unwrap(), Fault::Page(403));
+        assert_eq!("invalid_grant".parse::<Fault>().unwrap(), Fault::OAuth("invalid_grant"));
+        assert_eq!("400:InvalidRequest".parse::<Fault>().unwrap(), Fault::Error(400, "InvalidRequest"));
+        assert_eq!("html:403".parse::<Fault>().unwrap(), Fault::Page(403));
         let line = Line::try_parse_from(
             "--dead-grant 400:InvalidRequest --refresh-omits scope --refresh-omits sub --token-refusal ExpiredToken \
              --callback note=a%0Ab --prompt select_account=account_selection_required --expires-in -1"
@@ -287,7 +260,7 @@ mod tests {
         assert_eq!(script.prompts, [("select_account", "account_selection_required")]);
         assert_eq!(script.expires_in, Some(-1));
         for wrong in ["html:x", "", "99", "1000", "late:x", "Nothing"] {
-            assert!(fault(wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
     }
 }

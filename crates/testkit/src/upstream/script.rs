@@ -1,7 +1,9 @@
 //! Scripts: how a scripted upstream behaves, and which of its endpoints fail.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::xrpc::{Nonces, XrpcReply};
@@ -32,6 +34,39 @@ pub enum Fault {
     Redirect(&'static str),
     /// Does what it was asked, and closes the connection instead of responding.
     HangUp,
+}
+
+/// As it is written by hand: `none`, a status, a code of OAuth, `STATUS:ERROR`, `html`, `html:STATUS`, `silence`, `late:MS`,
+/// `huge:BYTES`, `redirect:URL` or `hang-up`.
+impl FromStr for Fault {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self, anyhow::Error> {
+        let status = |text: &str| {
+            text.parse().ok().filter(|status| (200..1000).contains(status)).context("expected a status")
+        };
+        // The scripts of tests hold `'static` texts; the few that are typed by hand are leaked.
+        let leaked = |text: &str| -> &'static str { text.to_owned().leak() };
+        let (kind, value) = text.split_once(':').unwrap_or((text, ""));
+        Ok(match kind {
+            "none" => Self::None,
+            "html" if value.is_empty() => Self::Html,
+            "html" => Self::Page(status(value)?),
+            "silence" => Self::Silence,
+            "hang-up" => Self::HangUp,
+            "late" => Self::Late(Duration::from_millis(value.parse().context("expected late:MS")?)),
+            "huge" => Self::Huge(value.parse().context("expected huge:BYTES")?),
+            "redirect" => Self::Redirect(leaked(value)),
+            digits if digits.starts_with(|c: char| c.is_ascii_digit()) => match value {
+                "" => Self::Status(status(digits)?),
+                error => Self::Error(status(digits)?, leaked(error)),
+            },
+            code if !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
+                Self::OAuth(leaked(code))
+            }
+            _ => bail!("unknown fault"),
+        })
+    }
 }
 
 /// Behavior of the upstream; without faults by default.
