@@ -26,7 +26,7 @@ pub struct Catalog {
 pub struct Provider {
     /// Its name.
     pub name: ProviderName,
-    /// Where its definition is from.
+    /// Source of its definition.
     pub source: Source,
     /// The text of its definition.
     pub text: String,
@@ -34,7 +34,7 @@ pub struct Provider {
     pub definition: Definition,
 }
 
-/// Where a definition is from.
+/// Origin of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Causeway itself.

@@ -6,7 +6,7 @@ use crate::values::name::FieldName;
 use crate::values::template::Template;
 use crate::values::url_template::{Open, UrlTemplate};
 
-/// When a template is filled. A later step knows what the earlier ones know, and more.
+/// Steps at which templates are filled. A later step knows what the earlier ones know, and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Before the browser leaves: what the user entered.
@@ -17,7 +17,7 @@ pub(crate) enum Step {
     Later,
 }
 
-/// What a field stands for, which decides where it may be used.
+/// Meaning of a field, which decides where it may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     /// Part of a path, a query, a header or a body.

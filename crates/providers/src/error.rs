@@ -37,9 +37,9 @@ pub struct Problem {
     pub line: Option<usize>,
     /// The dotted path of the key; empty if the file as a whole is meant.
     pub key: String,
-    /// What is wrong.
+    /// Description of the problem.
     pub problem: String,
-    /// What to do about it.
+    /// Advice for fixing it.
     pub fix: String,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Fault {
     pub(crate) fix: String,
 }
 
-/// What separates problem and fix while a fault travels as the message of a deserializer's error.
+/// Separator of problem and fix while a fault travels as the message of a deserializer's error.
 const SEPARATOR: char = '\u{1f}';
 
 impl Fault {

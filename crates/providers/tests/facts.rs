@@ -1,4 +1,4 @@
-//! What is known about providers, and the definition that says it: for the built-in ones, and for others as an operator
+//! Known facts about providers, and the definitions that say them: for the built-in ones, and for others as an operator
 //! would write them (`tests/definitions`).
 
 use std::path::Path;
@@ -51,7 +51,7 @@ fn renewal(name: &str) -> (&'static str, Option<i64>, bool) {
     }
 }
 
-/// Whether one of the rules has this test.
+/// Returns whether one of the rules has this test.
 fn has(rules: &[Rule], json: &str, value: impl Into<Value>) -> bool {
     let value = value.into().0;
     rules.iter().flat_map(|rule| &rule.tests).any(|test| {
@@ -78,7 +78,7 @@ impl From<i64> for Value {
     }
 }
 
-/// How the credential of each is renewed, and after how long it ends whatever is done.
+/// Renewal of the credential of each, and the time after which it ends whatever is done.
 #[test]
 fn renewals() {
     for (name, expected) in [
@@ -253,7 +253,7 @@ fn no_token_leaves_the_graph_apis() {
     }
 }
 
-/// Whether the relay would call a path.
+/// Returns whether the relay would call a path.
 fn is_called(name: &str, path: &str) -> bool {
     let relay = client(name).relay.unwrap_or_else(|| panic!("{name} has no relay"));
     let begins = |paths: &[PathTemplate]| {

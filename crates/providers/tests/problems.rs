@@ -1,4 +1,4 @@
-//! What is refused, and what the errors say.
+//! Definitions that are refused, and the texts of the errors.
 
 use causeway_providers::{Catalog, Definition};
 
@@ -424,8 +424,8 @@ fn keys() {
     assert_eq!(problems(&good), "no problem");
 }
 
-/// Whatever is missing or of another type in a definition, it is still valid, or it is said what is wrong, and with which
-/// key.
+/// A definition in which something is missing or of another type is still valid, or the answer names the problem and
+/// the key.
 #[test]
 fn no_refusal_without_a_reason() {
     let texts = Catalog::load(None).unwrap().iter().map(|provider| provider.text.clone()).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Whose account it is, and what the account manages.
+//! The account of the user, and the accounts that it manages.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::values::pointer::{JsonPointer, JsonPointerPattern};
 use crate::values::template::Template;
 use crate::values::url_template::UrlTemplate;
 
-/// Where the account of a user is named.
+/// Place that names the account of a user.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// At an address, which is asked with the new access token.
@@ -51,7 +51,7 @@ pub struct ManagedAccounts {
     pub headers: BTreeMap<HeaderName, Template>,
     /// The places of lists of accounts in the answer; `None`: the answer is the list.
     pub items: Option<JsonPointerPattern>,
-    /// How further pages are found.
+    /// Way to further pages.
     pub paging: Paging,
     /// The place of the id in an account.
     pub subject: JsonPointer,
@@ -65,7 +65,7 @@ pub struct ManagedAccounts {
     pub token: Option<JsonPointer>,
 }
 
-/// How further pages of a list are found.
+/// Ways to find the further pages of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Paging {
     /// There is one page.
@@ -85,12 +85,12 @@ pub struct Cursor {
     pub parameter: String,
 }
 
-/// `[identity]`: where the account of the user is named.
+/// `[identity]`: place that names the account of the user.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Identity")]
 pub(crate) struct RawIdentity {
-    /// Where it is named [default: url if there is one, else id_token for oidc]
+    /// Place that names it [default: url if there is one, else id_token for oidc]
     from: Option<RawFrom>,
     /// from = "url": the address, which is asked with the new access token; fields: token, client_id
     url: Option<UrlTemplate>,
@@ -136,7 +136,7 @@ pub(crate) struct RawManagedAccounts {
     name: Option<JsonPointer>,
     /// The category in an account
     category: Option<JsonPointer>,
-    /// What the user may do there
+    /// Place of the tasks that the user may do there
     tasks: Option<JsonPointer>,
     /// The account's own token; left out: calls for it are made with the user's token
     token: Option<JsonPointer>,

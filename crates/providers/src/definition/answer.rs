@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::check::Check;
 use crate::values::pointer::JsonPointer;
 
-/// How to read the answers of the token endpoint.
+/// Rules for reading the answers of the token endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The encoding.
@@ -15,7 +15,7 @@ pub struct Answer {
     pub code: AnswerFields,
     /// The places in the answer to a refresh.
     pub refresh: AnswerFields,
-    /// What separates the scopes in an answer.
+    /// Separator of the scopes in an answer.
     pub scope_separator: String,
     /// The place of the error code. An answer that has it is an error, whatever its status.
     pub error: JsonPointer,
@@ -35,7 +35,7 @@ pub enum AnswerFormat {
     Form,
 }
 
-/// Where an answer has what.
+/// Places of the tokens and their details in an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerFields {
     /// The access token.
@@ -50,16 +50,16 @@ pub struct AnswerFields {
     pub refresh_expires: Option<Expiry>,
 }
 
-/// Where an answer has the end of a token, and how it is written.
+/// Place of the end of a token in an answer, and its unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expiry {
     /// The place.
     pub json: JsonPointer,
-    /// How it is written.
+    /// Unit in which it is written.
     pub unit: ExpiryUnit,
 }
 
-/// How the end of a token is written.
+/// Units and formats for the end of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -87,11 +87,11 @@ pub struct Credential {
     pub account: JsonPointer,
     /// The place of its name.
     pub name: Option<JsonPointer>,
-    /// Where the answer has its tokens.
+    /// Places of the tokens in the answer.
     pub fields: AnswerFields,
 }
 
-/// `[answer]`: where the answers of the token endpoint have what.
+/// `[answer]`: rules for reading the answers of the token endpoint.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Answer")]
@@ -104,7 +104,7 @@ pub(crate) struct RawAnswer {
     refresh_token: Option<JsonPointer>,
     /// The granted scope [default: /scope]
     scope: Option<JsonPointer>,
-    /// What separates scopes in answers [default: as in requests]
+    /// Separator of scopes in answers [default: as in requests]
     scope_separator: Option<String>,
     /// The end of the access token [default: /expires_in in seconds]
     expires: Option<RawExpiry>,
@@ -114,7 +114,7 @@ pub(crate) struct RawAnswer {
     error: Option<JsonPointer>,
     /// The error's description [default: /error_description]
     error_description: Option<JsonPointer>,
-    /// Where the answer to a refresh differs from that to a code
+    /// Places in the answer to a refresh that differ from those in the answer to a code
     refresh: Option<RawAnswerFields>,
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct RawExpiry {
     /// The place
     #[schemars(required)]
     json: Option<JsonPointer>,
-    /// How it is written [default: seconds]
+    /// Unit in which it is written [default: seconds]
     unit: Option<ExpiryUnit>,
 }
 

@@ -15,14 +15,14 @@ use crate::values::pointer::JsonPointer;
 pub struct Capture {
     /// The field of templates that it fills.
     pub name: FieldName,
-    /// Where it comes from.
+    /// Source of the value.
     pub source: CaptureSource,
     /// The hosts that it may name if it is an address; empty: it is no address, but one segment of a path. A sign-in
     /// with another value fails.
     pub allow: Vec<HostPattern>,
 }
 
-/// Where a captured value comes from.
+/// Sources of a captured value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CaptureSource {
     /// The answer of the token endpoint; the newest answer that has it counts.

@@ -28,11 +28,11 @@ pub struct Form {
     pub login: SignInStep,
     /// Steps after it, each if the site asks for it, such as a one-time password.
     pub next: Vec<SignInStep>,
-    /// How a token is renewed; `None`: only by its cookies.
+    /// Renewal of a token; `None`: only by its cookies.
     pub refresh: Option<FormRefresh>,
-    /// How long a session lasts.
+    /// Lifetime of a session.
     pub lifetime: Lifetime,
-    /// Which calls are relayed.
+    /// Calls that are relayed.
     pub relay: Relay,
 }
 
@@ -45,7 +45,7 @@ pub struct Prepare {
     pub values: BTreeMap<FieldName, PrepareValue>,
 }
 
-/// Where a page has a value that the sign-in has to send.
+/// Places in a page of a value that the sign-in has to send.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PrepareValue {
     /// In an input of a form, by the input's name.
@@ -59,11 +59,11 @@ pub enum PrepareValue {
 pub struct SignInStep {
     /// The address.
     pub url: UrlTemplate,
-    /// What users enter.
+    /// Fields that users fill in.
     pub fields: Vec<FormField>,
-    /// How it is sent.
+    /// Encoding in which it is sent.
     pub body: RequestBody,
-    /// What is sent beside the fields.
+    /// Values that are sent beside the fields.
     pub values: BTreeMap<String, Template>,
     /// Further headers.
     pub headers: BTreeMap<HeaderName, Template>,
@@ -73,7 +73,7 @@ pub struct SignInStep {
     pub token: Option<JsonPointer>,
 }
 
-/// What users enter into a form.
+/// A field that users fill in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormField {
     /// The name that the site has for it.
@@ -100,12 +100,12 @@ pub enum FormFieldType {
     Otp,
 }
 
-/// How a token of a site is renewed.
+/// Renewal of a token of a site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormRefresh {
     /// The address.
     pub url: UrlTemplate,
-    /// What is sent, as JSON.
+    /// Values that are sent, as JSON.
     pub body: BTreeMap<String, Template>,
     /// The place of the new token.
     pub token: JsonPointer,
@@ -124,7 +124,7 @@ pub(crate) struct RawForm {
     title: Option<String>,
     /// The page of the provider that the definition was written from
     documentation: Option<String>,
-    /// What users enter before they connect
+    /// Parameters that users enter before they connect
     #[serde(default)]
     parameters: Vec<RawParameter>,
     #[schemars(required)]
@@ -150,12 +150,12 @@ pub(crate) struct RawLogin {
     /// The address of the form
     #[schemars(required)]
     url: Option<UrlTemplate>,
-    /// What users enter
+    /// Fields that users fill in
     #[schemars(required)]
     fields: Option<Vec<RawFormField>>,
-    /// How the form is sent [default: form]
+    /// Encoding of the form [default: form]
     body: Option<RequestBody>,
-    /// What is sent beside the fields; fields: fingerprint and the values of prepare
+    /// Values that are sent beside the fields; fields: fingerprint and the values of prepare
     #[serde(default)]
     values: BTreeMap<String, Template>,
     /// Further headers
@@ -189,12 +189,12 @@ pub(crate) struct RawStep {
     /// The address of the form
     #[schemars(required)]
     url: Option<UrlTemplate>,
-    /// What users enter
+    /// Fields that users fill in
     #[schemars(required)]
     fields: Option<Vec<RawFormField>>,
-    /// How the form is sent [default: form]
+    /// Encoding of the form [default: form]
     body: Option<RequestBody>,
-    /// What is sent beside the fields
+    /// Values that are sent beside the fields
     #[serde(default)]
     values: BTreeMap<String, Template>,
     /// Further headers
@@ -204,7 +204,7 @@ pub(crate) struct RawStep {
     token: Option<RawPlace>,
 }
 
-/// What users enter.
+/// A field that users fill in.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "FormField")]
@@ -238,7 +238,7 @@ pub(crate) struct RawFormRefresh {
     /// The address
     #[schemars(required)]
     url: Option<UrlTemplate>,
-    /// What is sent, as JSON; fields: token, fingerprint
+    /// Values that are sent, as JSON; fields: token, fingerprint
     #[serde(default)]
     body: BTreeMap<String, Template>,
     /// The new token in the answer

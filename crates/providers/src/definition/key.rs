@@ -21,13 +21,13 @@ use crate::values::url_template::UrlTemplate;
 /// An API with keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
-    /// What users enter. At least one is secret.
+    /// Fields that users fill in. At least one is secret.
     pub fields: Vec<KeyField>,
     /// The call that tells whether a key is valid.
     pub verification: Option<Verification>,
-    /// How long a key lasts.
+    /// Lifetime of a key.
     pub lifetime: Lifetime,
-    /// Which calls are relayed, and where the key goes.
+    /// Calls that are relayed, and the place of the key in them.
     pub relay: Relay,
 }
 
@@ -38,7 +38,7 @@ pub struct KeyField {
     pub name: FieldName,
     /// The text beside the input.
     pub label: String,
-    /// What may be entered; `None`: anything.
+    /// Pattern of valid values; `None`: anything.
     pub pattern: Option<Pattern>,
     /// Whether it is hidden as it is typed, and shown to nobody later.
     pub secret: bool,
@@ -68,10 +68,10 @@ pub(crate) struct RawKey {
     title: Option<String>,
     /// The page of the provider that the definition was written from
     documentation: Option<String>,
-    /// What users enter before they connect, and what is not secret
+    /// Parameters that users enter before they connect and that are not secret
     #[serde(default)]
     parameters: Vec<RawParameter>,
-    /// What users enter as their key
+    /// Fields of the key that users enter
     #[schemars(required)]
     fields: Option<Vec<RawKeyField>>,
     /// The call that tells whether a key is valid
@@ -93,7 +93,7 @@ pub(crate) struct RawKeyField {
     /// The text beside the input
     #[schemars(required)]
     label: Option<String>,
-    /// What may be entered [default: anything]
+    /// Pattern of valid values [default: anything]
     pattern: Option<Pattern>,
     /// Whether it is hidden as it is typed, and shown to nobody later [default: true]
     secret: Option<bool>,

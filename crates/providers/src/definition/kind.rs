@@ -9,7 +9,7 @@ use super::oauth::{Oauth2, OauthClient, Oidc};
 use super::refresh::Refresh;
 use super::registration::Registration;
 
-/// How users connect, and what the provider is.
+/// Kind of a provider, and with it the way in which users connect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// An OAuth 2.0 authorization server.
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// How we become known to the provider. `None`: it knows its users alone.
+    /// Registration of Causeway at the provider. `None`: the provider knows its users alone.
     pub fn registration(&self) -> Option<&Registration> {
         match self {
             Self::Mcp(mcp) => Some(&mcp.registration),
@@ -45,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// What `oauth2` and `oidc` have in common.
+    /// The part that `oauth2` and `oidc` have in common.
     pub fn oauth(&self) -> Option<&OauthClient> {
         match self {
             Self::Oauth2(oauth) => Some(&oauth.client),
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// How credentials are renewed. `None`: not at all, or as a form does.
+    /// Renewal of credentials. `None`: not at all, or as a form does.
     pub fn refresh(&self) -> Option<&Refresh> {
         match self {
             Self::Mcp(mcp) => mcp.refresh.as_ref(),

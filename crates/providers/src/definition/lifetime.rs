@@ -1,4 +1,4 @@
-//! How long access lasts.
+//! Lifetimes of access.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::check::Check;
 use crate::values::seconds::Seconds;
 
-/// How long access lasts where the answers of the provider do not say it.
+/// Lifetime of access where the answers of the provider do not say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetime {
     /// The life of an access token whose answer has none. `None`: it has no known end.
@@ -19,7 +19,7 @@ pub struct Lifetime {
     pub access_end: Option<Seconds>,
 }
 
-/// `[lifetime]`: how long access lasts where the answers do not say it.
+/// `[lifetime]`: lifetime of access where the answers do not say it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Lifetime")]

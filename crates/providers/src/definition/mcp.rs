@@ -21,21 +21,21 @@ use crate::values::url_template::UrlTemplate;
 pub struct Mcp {
     /// The server: the resource that tokens are requested for.
     pub url: UrlTemplate,
-    /// How we become known to its authorization server.
+    /// Registration at its authorization server.
     pub registration: Registration,
     /// The scopes that are requested; empty: those of the server's challenge or metadata.
     pub scopes: Vec<String>,
     /// The scope by which a refresh token is issued, where the server's metadata does not list it.
     pub offline_scope: Option<String>,
-    /// How many accounts one user may connect.
+    /// Number of accounts that one user may connect.
     pub accounts: Accounts,
     /// The number of grants of one registration that an account may have; above it, the oldest one ends.
     pub grants_per_account: Option<NonZeroU32>,
-    /// How long access lasts where answers do not say it.
+    /// Lifetime of access where answers do not say it.
     pub lifetime: Lifetime,
-    /// How credentials are renewed; `None`: not at all.
+    /// Renewal of credentials; `None`: not at all.
     pub refresh: Option<Refresh>,
-    /// How access is given back.
+    /// Revocation of access.
     pub revocation: Revocation,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct RawMcp {
     title: Option<String>,
     /// The page of the provider that the definition was written from
     documentation: Option<String>,
-    /// What users enter before they connect
+    /// Parameters that users enter before they connect
     #[serde(default)]
     parameters: Vec<RawParameter>,
     /// The address of the server
@@ -61,13 +61,13 @@ pub(crate) struct RawMcp {
     scopes: Vec<String>,
     /// The scope by which a refresh token is issued, where the server's metadata does not list it
     offline_scope: Option<String>,
-    /// How many accounts one user may connect [default: one]
+    /// Number of accounts that one user may connect [default: one]
     accounts: Option<Accounts>,
     /// The number of grants that an account may have for one registration; above it the oldest one ends
     grants_per_account: Option<NonZeroU32>,
     #[serde(default)]
     lifetime: RawLifetime,
-    /// How credentials are renewed [default: refresh_token, single_use]
+    /// Renewal of credentials [default: refresh_token, single_use]
     refresh: Option<RawRefresh>,
     #[serde(default)]
     revocation: RawRevocation,

@@ -37,7 +37,7 @@ pub struct Definition {
     pub title: String,
     /// The page of the provider that the definition was written from.
     pub documentation: Option<String>,
-    /// What users enter before they connect.
+    /// Parameters that users enter before they connect.
     pub parameters: Vec<Parameter>,
     /// Everything else, which depends on the kind.
     pub kind: Kind,

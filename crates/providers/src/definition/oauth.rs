@@ -26,32 +26,32 @@ use crate::values::url_template::UrlTemplate;
 /// An OAuth 2.0 authorization server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Oauth2 {
-    /// Where it is.
+    /// Addresses of its endpoints.
     pub endpoints: Endpoints,
-    /// How we are its client.
+    /// Causeway as its client.
     pub client: OauthClient,
 }
 
 /// An OpenID Connect provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Oidc {
-    /// Where it is.
+    /// Address of its metadata.
     pub discovery: Discovery,
-    /// How we are its client.
+    /// Causeway as its client.
     pub client: OauthClient,
 }
 
-/// Where an authorization server is.
+/// Sources of the endpoints of an authorization server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoints {
-    /// At these addresses.
+    /// These addresses.
     Fixed {
         /// The authorization endpoint.
         authorization: UrlTemplate,
         /// The token endpoint.
         token: UrlTemplate,
     },
-    /// Where its metadata says (RFC 8414).
+    /// The addresses in its metadata (RFC 8414).
     Discovered(Discovery),
 }
 
@@ -60,24 +60,24 @@ pub enum Endpoints {
 pub struct Discovery {
     /// The issuer.
     pub issuer: UrlTemplate,
-    /// What the issuer in metadata and tokens looks like where it differs: each field stands for one segment.
+    /// Pattern of the issuer in metadata and tokens where it differs: each field stands for one segment.
     pub issuer_pattern: Option<UrlTemplate>,
 }
 
-/// How we are the client of an authorization server.
+/// Causeway as the client of an authorization server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OauthClient {
-    /// How we become known to it.
+    /// Registration at it.
     pub registration: Registration,
     /// The scopes.
     pub scopes: Scopes,
-    /// Whether it knows PKCE.
+    /// Its support of PKCE.
     pub pkce: Pkce,
     /// Whether it takes the parameter `resource` (RFC 8707).
     pub resource: bool,
-    /// What only code can do.
+    /// Steps that only code can do.
     pub extras: Option<Extras>,
-    /// How many accounts one user may connect.
+    /// Number of accounts that one user may connect.
     pub accounts: Accounts,
     /// The number of grants of one registration that an account may have; above it, the oldest one ends.
     pub grants_per_account: Option<NonZeroU32>,
@@ -87,23 +87,23 @@ pub struct OauthClient {
     pub token_request: TokenRequest,
     /// A second request for a token that lives long.
     pub exchange: Option<Exchange>,
-    /// How to read the answers.
+    /// Rules for reading the answers.
     pub answer: Answer,
     /// Further credentials in the answer to a code.
     pub credentials: Vec<Credential>,
     /// Values of answers that later addresses contain.
     pub captures: Vec<Capture>,
-    /// How long access lasts where answers do not say it.
+    /// Lifetime of access where answers do not say it.
     pub lifetime: Lifetime,
-    /// How credentials are renewed; `None`: not at all.
+    /// Renewal of credentials; `None`: not at all.
     pub refresh: Option<Refresh>,
-    /// How access is given back.
+    /// Revocation of access.
     pub revocation: Revocation,
-    /// Where the account is named.
+    /// Place that names the account.
     pub identity: Identity,
     /// Lists of accounts that the user's account manages.
     pub managed_accounts: Vec<ManagedAccounts>,
-    /// Which calls are relayed; `None`: none.
+    /// Calls that are relayed; `None`: none.
     pub relay: Option<Relay>,
 }
 
@@ -116,11 +116,11 @@ pub struct Scopes {
     pub required: Vec<String>,
     /// The one by which a refresh token is issued, added to every request.
     pub offline: Option<String>,
-    /// What separates them in requests.
+    /// Separator in requests.
     pub separator: String,
 }
 
-/// Whether an authorization server knows PKCE (RFC 7636).
+/// An authorization server's support of PKCE (RFC 7636).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Pkce {
@@ -132,7 +132,7 @@ pub enum Pkce {
     None,
 }
 
-/// How many accounts of a provider one user may connect.
+/// Number of accounts of a provider that one user may connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -166,7 +166,7 @@ macro_rules! raw {
             title: Option<String>,
             /// The page of the provider that the definition was written from
             documentation: Option<String>,
-            /// What users enter before they connect
+            /// Parameters that users enter before they connect
             #[serde(default)]
             parameters: Vec<RawParameter>,
             $($(#[$field_meta])* $field: Option<UrlTemplate>,)*
@@ -180,15 +180,15 @@ macro_rules! raw {
             required_scopes: Vec<String>,
             /// The scope by which a refresh token is issued, added to every request
             offline_scope: Option<String>,
-            /// What separates scopes in requests [default: a space]
+            /// Separator of scopes in requests [default: a space]
             scope_separator: Option<String>,
-            /// Whether the server knows PKCE [default: S256]
+            /// Support of PKCE [default: S256]
             pkce: Option<Pkce>,
             /// Whether the server takes the parameter resource of RFC 8707 [default: false]
             resource: Option<bool>,
-            /// What only code can do
+            /// Steps that only code can do
             extras: Option<Extras>,
-            /// How many accounts one user may connect [default: one]
+            /// Number of accounts that one user may connect [default: one]
             accounts: Option<Accounts>,
             /// The number of grants that an account may have for one registration; above it the oldest one ends
             grants_per_account: Option<NonZeroU32>,
@@ -273,12 +273,12 @@ raw! {
     RawOidc {
         /// The issuer, whose metadata names the endpoints
         issuer,
-        /// What the issuer in metadata and tokens looks like where it differs: each field stands for one segment
+        /// Pattern of the issuer in metadata and tokens where it differs: each field stands for one segment
         issuer_pattern,
     }
 }
 
-/// What the two kinds have in common.
+/// The part that the two kinds have in common.
 pub(crate) struct RawClient {
     registration: RawRegistration,
     scopes: Vec<String>,

@@ -1,4 +1,4 @@
-//! What users enter before they connect.
+//! Parameters that users enter before they connect.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,11 +20,11 @@ pub struct Parameter {
     pub example: Option<String>,
     /// The value when the user enters none.
     pub default: Option<String>,
-    /// What may be entered.
+    /// Values that may be entered.
     pub value: ParameterValue,
 }
 
-/// What may be entered for a parameter.
+/// Values that may be entered for a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParameterValue {
     /// One segment of a path that matches a pattern.
@@ -37,7 +37,8 @@ pub enum ParameterValue {
     Url,
 }
 
-/// `[[parameters]]`: what users enter before they connect. Exactly one of `pattern`, `allowed_suffix` and `type`.
+/// `[[parameters]]`: parameters that users enter before they connect. Exactly one of `pattern`, `allowed_suffix` and
+/// `type`.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Parameter")]

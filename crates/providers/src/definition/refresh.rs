@@ -1,4 +1,4 @@
-//! How credentials are renewed.
+//! Renewal of credentials.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::values::seconds::Seconds;
 use crate::values::template::Template;
 use crate::values::url_template::UrlTemplate;
 
-/// How credentials are renewed. Where a provider renews nothing, there is none.
+/// Renewal of credentials. Where a provider renews nothing, there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refresh {
     /// The means.
@@ -25,7 +25,7 @@ pub struct Refresh {
     pub min_interval: Option<Seconds>,
     /// The request.
     pub request: RefreshRequest,
-    /// What the provider's errors mean beside those of RFC 6749.
+    /// Meanings of the provider's errors, beside those of RFC 6749.
     pub errors: TokenErrors,
 }
 
@@ -34,7 +34,7 @@ pub struct Refresh {
 pub enum Renewal {
     /// A refresh token.
     RefreshToken {
-        /// Whether it works once.
+        /// Number of times it works.
         rotation: Rotation,
         /// Whether there may be none, by settings at the provider: then the credential is not renewed.
         optional: bool,
@@ -46,7 +46,7 @@ pub enum Renewal {
     },
 }
 
-/// How often a refresh token works.
+/// Number of times a refresh token works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// Once.
@@ -75,14 +75,14 @@ impl fmt::Display for Renewal {
     }
 }
 
-/// Where a refresh differs from the exchange of a code.
+/// Differences of a refresh from the exchange of a code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshRequest {
     /// The address; `None`: the token endpoint.
     pub url: Option<UrlTemplate>,
     /// The method; `None`: that of the token request.
     pub method: Option<Method>,
-    /// How the client authenticates; `None`: as at the exchange of the code.
+    /// Authentication of the client; `None`: as at the exchange of the code.
     pub authentication: Option<ClientAuthentication>,
     /// Further parameters. For renewal by access token these are all of them.
     pub parameters: BTreeMap<String, Template>,
@@ -90,7 +90,7 @@ pub struct RefreshRequest {
     pub send_scope: bool,
 }
 
-/// What errors of the token endpoint mean, beside those of RFC 6749.
+/// Meanings of the token endpoint's errors, beside those of RFC 6749.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenErrors {
     /// The user has to connect again.
@@ -103,7 +103,7 @@ pub struct TokenErrors {
     pub wait: Vec<WaitRule>,
 }
 
-/// `[refresh]`: how credentials are renewed, and what refusals mean.
+/// `[refresh]`: renewal of credentials, and meanings of refusals.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Refresh")]
@@ -127,7 +127,7 @@ pub(crate) struct RawRefresh {
     url: Option<UrlTemplate>,
     /// The method [default: as at the token endpoint]
     method: Option<Method>,
-    /// How the client authenticates [default: as at the token endpoint]
+    /// Authentication of the client [default: as at the token endpoint]
     token_endpoint_auth_method: Option<ClientAuthentication>,
     /// Further parameters; with policy = "access_token" all of them. Fields: access_token, refresh_token, client_id,
     /// client_secret, redirect_uri, scope

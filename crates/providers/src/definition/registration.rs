@@ -1,4 +1,4 @@
-//! How we become known to a provider.
+//! Registration of Causeway at a provider.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use super::request::ClientAuthentication;
 use crate::check::{Check, Step};
 use crate::values::url_template::UrlTemplate;
 
-/// How we become known to a provider.
+/// Registration of Causeway at a provider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Registration {
     /// The operator registers an app at the provider's console, and enters what it gives.
     Operator {
         /// The address of the console.
         console: Option<UrlTemplate>,
-        /// How the client authenticates, and thus what is entered.
+        /// Authentication of the client, which decides what the operator enters.
         authentication: ClientAuthentication,
-        /// What to do at the console, in one sentence.
+        /// Advice for the console, in one sentence.
         note: Option<String>,
     },
     /// We register an app at each instance, by its own API.
@@ -48,12 +48,12 @@ impl fmt::Display for Registration {
     }
 }
 
-/// `[registration]`: how we become known to the provider.
+/// `[registration]`: registration of Causeway at the provider.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Registration")]
 pub(crate) struct RawRegistration {
-    /// Who registers the app: the operator at the provider's console, Causeway at each instance, or Causeway by RFC 7591
+    /// Party that registers the app: the operator at the console, Causeway at each instance, or Causeway by RFC 7591
     by: Option<RawBy>,
     /// by = "operator": the address of the console
     console: Option<UrlTemplate>,

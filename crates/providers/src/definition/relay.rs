@@ -1,4 +1,4 @@
-//! Which calls are relayed, and how.
+//! Calls that are relayed.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::values::template::Template;
 use crate::values::text::Text as _;
 use crate::values::url_template::OriginTemplate;
 
-/// Which calls are relayed, and how.
+/// Calls that are relayed, and the changes that are made to them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relay {
     /// The origins that may be called; the first is the default. There is at least one.
@@ -37,7 +37,7 @@ pub struct Relay {
     pub response_headers: Vec<HeaderName>,
     /// Headers of every call.
     pub set_headers: BTreeMap<HeaderName, Template>,
-    /// Where the credential goes.
+    /// Places of the credential.
     pub inject: Inject,
     /// Answers that refuse the credential.
     pub refused: Vec<Rule>,
@@ -49,7 +49,7 @@ pub struct Relay {
     pub encoded_slash: bool,
 }
 
-/// Where the credential goes. There is at least one place, unless cookies are all there is.
+/// Places of the credential in a call. There is at least one, unless cookies are all there is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inject {
     /// Headers.
@@ -61,13 +61,13 @@ pub struct Inject {
 /// An address in answers that contains credentials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StripUrl {
-    /// Where it is.
+    /// Its place.
     pub place: UrlPlace,
     /// The parameters to take out.
     pub parameters: Vec<String>,
 }
 
-/// Where an answer has an address.
+/// Places of an address in an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UrlPlace {
     /// At this place.
@@ -76,7 +76,7 @@ pub enum UrlPlace {
     Member(String),
 }
 
-/// `[relay]`: which calls are relayed, and how.
+/// `[relay]`: calls that are relayed, and the changes that are made to them.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Relay")]
@@ -109,7 +109,7 @@ pub(crate) struct RawRelay {
     /// Headers of every call
     #[serde(default)]
     set_headers: BTreeMap<HeaderName, Template>,
-    /// Where the credential goes [default: Authorization: Bearer {token}]
+    /// Places of the credential [default: Authorization: Bearer {token}]
     inject: Option<RawInject>,
     /// Answers that refuse the credential
     #[serde(default)]
@@ -124,7 +124,7 @@ pub(crate) struct RawRelay {
     encoded_slash: Option<bool>,
 }
 
-/// Where the credential goes.
+/// Places of the credential in a call.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Inject")]
@@ -151,7 +151,7 @@ pub(crate) struct RawStripUrl {
     parameters: Option<Vec<String>>,
 }
 
-/// What the templates of a relay may use.
+/// Fields that the templates of a relay may use.
 pub(crate) struct RelayFields<'a> {
     /// The fields that are credentials: one of them has to be injected. None: cookies are all there is.
     pub(crate) credentials: &'a [&'a str],
@@ -162,7 +162,7 @@ pub(crate) struct RelayFields<'a> {
 const AUTHORIZATION: &str = "Authorization";
 
 impl RawRelay {
-    /// Whether it says where the credential goes.
+    /// Returns whether it has a place for the credential.
     pub(crate) fn has_inject(&self) -> bool {
         self.inject.is_some()
     }

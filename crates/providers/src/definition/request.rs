@@ -11,7 +11,7 @@ use crate::values::http::{HeaderName, Method};
 use crate::values::template::Template;
 use crate::values::url_template::UrlTemplate;
 
-/// How the client authenticates, by the names of RFC 7591.
+/// Authentication of the client, by the names of RFC 7591.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -45,11 +45,11 @@ pub struct AuthorizationRequest {
 /// A request to the token endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenRequest {
-    /// How the client authenticates.
+    /// Authentication of the client.
     pub authentication: ClientAuthentication,
     /// The method.
     pub method: Method,
-    /// Where the parameters go.
+    /// Place of the parameters.
     pub body: RequestBody,
     /// Further headers.
     pub headers: BTreeMap<HeaderName, Template>,
@@ -59,7 +59,7 @@ pub struct TokenRequest {
     pub parameters: BTreeMap<String, Template>,
 }
 
-/// Where the parameters of a request go.
+/// Places of the parameters of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -110,11 +110,11 @@ pub(crate) struct RawAuthorization {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TokenRequest")]
 pub(crate) struct RawTokenRequest {
-    /// How the client authenticates [default: client_secret_basic]
+    /// Authentication of the client [default: client_secret_basic]
     token_endpoint_auth_method: Option<ClientAuthentication>,
     /// The method [default: POST]
     method: Option<Method>,
-    /// Where the parameters go [default: form; query with GET]
+    /// Place of the parameters [default: form; query with GET]
     body: Option<RequestBody>,
     /// Further headers
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! How access is given back.
+//! Revocation of access.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use crate::values::http::Method;
 use crate::values::template::Template;
 use crate::values::url_template::UrlTemplate;
 
-/// How access is given back.
+/// Revocation of access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revocation {
     /// The address; `None`: the one of discovery, or none at all.
     pub url: Option<UrlTemplate>,
     /// The method of the request.
     pub method: Method,
-    /// Where the parameters go.
+    /// Place of the parameters.
     pub body: RequestBody,
-    /// How the client authenticates there; `None`: as at the token endpoint.
+    /// Authentication of the client there; `None`: as at the token endpoint.
     pub authentication: Option<ClientAuthentication>,
     /// The parameters. Empty: those of RFC 7009.
     pub parameters: BTreeMap<String, Template>,
-    /// What a revocation ends.
+    /// Extent of a revocation.
     pub reach: Reach,
 }
 
-/// What the revocation of one token ends.
+/// Extent of the revocation of one token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -40,7 +40,7 @@ pub enum Reach {
     Token,
 }
 
-/// `[revocation]`: how access is given back.
+/// `[revocation]`: revocation of access.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Revocation")]
@@ -49,14 +49,14 @@ pub(crate) struct RawRevocation {
     url: Option<UrlTemplate>,
     /// The method [default: POST]
     method: Option<Method>,
-    /// Where the parameters go [default: form]
+    /// Place of the parameters [default: form]
     body: Option<RequestBody>,
-    /// How the client authenticates there [default: as at the token endpoint]
+    /// Authentication of the client there [default: as at the token endpoint]
     token_endpoint_auth_method: Option<ClientAuthentication>,
     /// The parameters; fields: token, access_token, refresh_token, client_id, client_secret [default: those of RFC 7009]
     #[serde(default)]
     parameters: BTreeMap<String, Template>,
-    /// What the revocation of one token ends: the whole grant of the user, or that token [default: grant]
+    /// Extent of the revocation of one token: the whole grant of the user, or that token [default: grant]
     reach: Option<Reach>,
 }
 

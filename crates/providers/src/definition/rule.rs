@@ -1,4 +1,4 @@
-//! What an answer means.
+//! Rules about the meaning of an answer.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::values::scalar::Scalar;
 pub struct Rule {
     /// The statuses; empty: any.
     pub status: Vec<Status>,
-    /// What the JSON of the answer has to contain.
+    /// Conditions on the JSON of the answer.
     pub tests: Vec<Test>,
     /// The credential with which the call was made; `None`: either.
     pub credential: Option<CredentialKind>,
@@ -24,11 +24,11 @@ pub struct Rule {
 pub struct Test {
     /// The place.
     pub json: JsonPointer,
-    /// What it has to be.
+    /// Its expected content.
     pub expected: Expectation,
 }
 
-/// What a place in an answer has to be.
+/// Expected content of a place in an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expectation {
     /// One of these values.
@@ -44,11 +44,11 @@ pub enum Expectation {
 pub struct WaitRule {
     /// The answers.
     pub rule: Rule,
-    /// Whose calls have to wait.
+    /// Calls that have to wait.
     pub scope: WaitScope,
 }
 
-/// Whose calls have to wait.
+/// Calls that have to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -61,7 +61,7 @@ pub enum WaitScope {
     Account,
 }
 
-/// What a credential belongs to.
+/// Owners of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -95,7 +95,7 @@ pub(crate) struct RawRule {
     and: Vec<RawTest>,
     /// Only answers to calls with this kind of credential
     credential: Option<CredentialKind>,
-    /// Whose calls have to wait: only in rules of `wait`, which need it
+    /// Calls that have to wait: only in rules of `wait`, which need it
     scope: Option<WaitScope>,
 }
 

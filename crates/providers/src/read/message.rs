@@ -1,4 +1,4 @@
-//! What the messages of deserializers mean for who wrote the file.
+//! Messages of deserializers, in words for the author of the file.
 
 use crate::error::Fault;
 use crate::nearest::suggest;

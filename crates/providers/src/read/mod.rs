@@ -22,7 +22,7 @@ pub(crate) struct Document<'a> {
     span: Range<usize>,
     places: Places,
     problems: Vec<Problem>,
-    /// How many of the problems are of keys that could not be read.
+    /// Number of problems with keys that could not be read.
     unread: usize,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Whether a key that could not be read explains a problem with another one.
+/// Returns whether a key that could not be read explains a problem with another one.
 fn explains(unread: &Problem, key: &str) -> bool {
     is_around(&unread.key, key) || is_inside(&unread.key, key) || is_misspelled(unread, key)
 }

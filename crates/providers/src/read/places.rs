@@ -1,4 +1,4 @@
-//! Where the keys of a file are.
+//! Places of the keys in a file.
 
 use std::ops::Range;
 

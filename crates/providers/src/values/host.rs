@@ -15,7 +15,7 @@ pub struct HostPattern {
 }
 
 impl HostPattern {
-    /// Whether a host is one of these. Letters are compared without regard to case.
+    /// Returns whether a host is one of these. Letters are compared without regard to case.
     pub fn matches(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         if self.below {
@@ -62,7 +62,7 @@ impl HostSuffix {
         is_domain(labels, 1).then(|| format!("{labels}.{}", self.domain))
     }
 
-    /// Whether a host is one of those, and written in full.
+    /// Returns whether a host is one of those, and written in full.
     pub(crate) fn contains(&self, host: &str) -> bool {
         self.host_of(host).as_deref() == Some(host)
     }
@@ -88,12 +88,12 @@ impl fmt::Display for HostSuffix {
     }
 }
 
-/// Whether a text is the name of a host with its domain, in lower case.
+/// Returns whether a text is the name of a host with its domain, in lower case.
 pub(crate) fn is_host(text: &str) -> bool {
     is_domain(text, 2)
 }
 
-/// Whether a text is a domain of at least so many labels, in lower case, and no IP address.
+/// Returns whether a text is a domain of at least so many labels, in lower case, and no IP address.
 fn is_domain(text: &str, labels: usize) -> bool {
     let label = |label: &str| {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

@@ -19,7 +19,8 @@ impl PathTemplate {
         &self.0
     }
 
-    /// Whether a path, percent-encoded as in a request, begins with this one. Each value is a part of one segment.
+    /// Returns whether a path, percent-encoded as in a request, begins with this one. Each value is a part of one
+    /// segment.
     ///
     /// # Errors
     /// A field without a value, or a value that leads to another path. Neither answer would be right then.

@@ -28,7 +28,7 @@ const MOST_CHARACTERS: usize = 255;
 const SPECIAL: &str = "\\^$.|?*+()[]{}/";
 
 impl Pattern {
-    /// Whether the whole value matches. A longer one than 255 characters never does.
+    /// Returns whether the whole value matches. A longer one than 255 characters never does.
     pub fn matches(&self, value: &str) -> bool {
         let value: Vec<char> = value.chars().take(MOST_CHARACTERS + 1).collect();
         if value.len() > MOST_CHARACTERS {
@@ -121,7 +121,7 @@ fn ranges(inside: &str) -> Option<Vec<(char, char)>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
-/// How often, and what comes after.
+/// The least and the greatest number of repetitions, and the rest of the pattern.
 fn repetition(rest: &str) -> Option<(usize, Option<usize>, &str)> {
     Some(match rest.as_bytes().first() {
         Some(b'?') => (0, Some(1), &rest[1..]),

@@ -16,7 +16,7 @@ use crate::error::Fault;
 pub struct UrlTemplate {
     template: Template,
     authority: Authority,
-    /// What comes after the authority: empty, or from `/` or `?` on.
+    /// The part after the authority: empty, or from `/` or `?` on.
     rest: Template,
 }
 
@@ -31,7 +31,7 @@ enum Authority {
     Origin(FieldName),
 }
 
-/// What a field decides about the host that is called.
+/// Influence of a field on the host that is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Open<'a> {
     Host(&'a FieldName),
@@ -201,7 +201,7 @@ fn split(text: &str) -> Result<(Authority, &str), Fault> {
     Ok((Authority::Host { scheme, name: FieldName::parse(name)?, port }, rest))
 }
 
-/// What comes before a query.
+/// The part before a query.
 fn path(rest: &str) -> &str {
     rest.split_once('?').map_or(rest, |(path, _)| path)
 }
@@ -251,7 +251,7 @@ pub(crate) fn parse_address(value: &str) -> Option<Url> {
     (is_plain && is_https(&url)).then_some(url)
 }
 
-/// Whether two addresses have the same scheme, user name, host and port.
+/// Returns whether two addresses have the same scheme, user name, host and port.
 fn has_same_authority(one: &Url, other: &Url) -> bool {
     one[..Position::BeforePath] == other[..Position::BeforePath]
 }
@@ -349,7 +349,7 @@ mod tests {
         assert!(refusal("https://user@a.example/").contains("user name"));
     }
 
-    /// What `split` overlooks would still be found: two values lead to two hosts.
+    /// A mistake that `split` overlooks would still be found: two values lead to two hosts.
     #[test]
     fn two_values_that_lead_to_two_hosts_are_noticed() {
         let is_same = |text: &str| {
