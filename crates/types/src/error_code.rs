@@ -73,7 +73,7 @@ wire_names! {
         UpstreamTimeout = "upstream_timeout",
         /// Ours: the connection to the upstream server broke. It may have processed the request.
         UpstreamInterrupted = "upstream_interrupted",
-        /// Ours: the response of the upstream server is not XRPC.
+        /// Ours: the response of the upstream server cannot be passed on, such as one of a PDS that is not XRPC.
         UpstreamInvalid = "upstream_invalid",
         /// Ours: the upstream server refuses our token or proof even when they are new.
         UpstreamRefused = "upstream_refused",

@@ -291,7 +291,7 @@ fn resources(book: &mut Book) {
         ReauthRequired { sign_in_url: None }, Unavailable { retry_after: 7 }, Busy { retry_after: 1 }, Ended,
         NotConfigured(causeway_flow::upstream::session::NotConfigured("elsewhere".to_owned())), Internal(inside()),
     });
-    book.section("Calls to the PDS");
+    book.section("Calls to the provider");
     every!(book, |error: RelayError| json(ApiError::relay(error, TokenType::Bearer)), RelayError {
         TokenScope { scope: "repo:app.bsky.feed.post?action=create".to_owned() },
         SessionScope { scope: "rpc:\"é".to_owned() }, Never, Query(NeedError::ServiceAuth), Writes(WritesError::Json),

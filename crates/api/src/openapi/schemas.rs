@@ -37,9 +37,9 @@ pub(super) fn errors() -> Value {
         (413, "the body is too large"),
         (415, "this endpoint does not accept the body's media type"),
         (429, "too many requests: Retry-After says when to try again"),
-        (502, "the PDS gave no response that can be passed on"),
+        (502, "the provider gave no response that can be passed on"),
         (503, "temporarily unavailable: Retry-After says when to try again"),
-        (504, "the PDS took too long to respond"),
+        (504, "the provider took too long to respond"),
     ];
     let one = |(status, description): (u16, &str)| {
         let schema = super::operation::reference("Error");

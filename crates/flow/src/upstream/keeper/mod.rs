@@ -36,7 +36,7 @@ use crate::upstream::session::{SessionError, limit_prompts};
 /// How long a caller with a valid token waits for a fresh one.
 const SOON_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns tokens for a request to the PDS now: [`look_up`], then [`freshen`].
+/// Returns tokens for a request to the provider now: [`look_up`], then [`freshen`].
 ///
 /// # Errors
 /// [`SessionError`].
@@ -84,7 +84,7 @@ async fn fresh(ctx: &Ctx, current: UsableSession) -> Result<UsableSession, Sessi
     }
 }
 
-/// Replaces tokens that the PDS has just refused, whatever their age: by those of a concurrent refresh, or of
+/// Replaces tokens that the provider has just refused, whatever their age: by those of a concurrent refresh, or of
 /// a refresh now.
 ///
 /// # Errors

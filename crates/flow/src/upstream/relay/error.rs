@@ -23,13 +23,13 @@ pub enum RelayError {
         /// The scope that would allow it.
         scope: String,
     },
-    /// The authorization server granted less than the access token says.
-    #[error("the user's PDS has not granted this: the session lacks the scope {scope}")]
+    /// The provider granted less than the access token says.
+    #[error("the provider has not granted this: the session lacks the scope {scope}")]
     SessionScope {
         /// The scope that would allow it.
         scope: String,
     },
-    /// No app may call this method.
+    /// No app may call this method of a PDS.
     #[error("PDSes allow no app to call this method")]
     Never,
     /// The query is ambiguous about what the call is for.
@@ -52,23 +52,23 @@ pub enum RelayError {
     /// The session cannot be used.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The PDS took too long.
-    #[error("the user's PDS did not respond in time: it may have carried out the request")]
+    /// The provider took too long.
+    #[error("the provider did not respond in time: it may have carried out the request")]
     Timeout,
-    /// The PDS cannot be reached. Nothing was sent.
-    #[error("the user's PDS cannot be reached at the moment: nothing was sent, try again later")]
+    /// The provider cannot be reached. Nothing was sent.
+    #[error("the provider cannot be reached at the moment: nothing was sent, try again later")]
     Unreachable {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
     },
     /// The connection broke.
-    #[error("the connection to the user's PDS broke: it may have carried out the request")]
+    #[error("the connection to the provider broke: it may have carried out the request")]
     Interrupted,
-    /// The answer is not XRPC.
-    #[error("the user's PDS sent a response that is not XRPC ({0})")]
+    /// The answer cannot be passed on.
+    #[error("the provider sent an invalid response ({0})")]
     Invalid(String),
     /// The provider refused the call even with new credentials.
-    #[error("the user's PDS does not accept this server's credentials ({0}): check both clocks")]
+    #[error("the provider does not accept this server's credentials ({0}): check both clocks")]
     Refused(String),
     /// The process's memory budget is used up.
     #[error("there is not enough memory for the response at the moment: try again in a moment")]
@@ -87,9 +87,9 @@ pub enum RelayError {
 /// Why a call has to be sent again whose body could be read only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resend {
-    /// The PDS changed its DPoP nonce (RFC 9449 section 8).
+    /// The provider changed its DPoP nonce (RFC 9449 section 8).
     Nonce,
-    /// The PDS refused the session's access token. There is a new one now.
+    /// The provider refused the session's access token. There is a new one now.
     Token,
     /// The account has moved to another PDS. The session follows it.
     Moved,
@@ -98,8 +98,8 @@ pub enum Resend {
 impl fmt::Display for Resend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nonce => "the PDS required a proof with another nonce while the body was being sent",
-            Self::Token => "the PDS refused the session's access token while the body was being sent, and the session was refreshed",
+            Self::Nonce => "the provider required a proof with another nonce while the body was being sent",
+            Self::Token => "the provider refused the session's access token while the body was being sent, and the session was refreshed",
             Self::Moved => "the account has moved to another PDS",
         })
     }

@@ -18,15 +18,15 @@ pub struct NotConfigured(pub String);
 /// Why a session was not refreshed. No part of it is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The authorization server ended it, or the account has moved.
+    /// The provider ended it, or the account has moved.
     #[error("the upstream session has ended: the user has to sign in again")]
     ReauthRequired {
         /// Where to send the user; the client adds its own `redirect_uri`, `state`, PKCE and `scope`. `None`:
         /// callers were told a moment ago ([`limit_prompts`](super::limit_prompts)).
         sign_in_url: Option<String>,
     },
-    /// The authorization server does not answer; the session stays as it is.
-    #[error("the user's PDS cannot be reached at the moment: try again later")]
+    /// The provider does not answer; the session stays as it is.
+    #[error("the provider cannot be reached at the moment: try again later")]
     Unavailable {
         /// Seconds after which a retry makes sense.
         retry_after: u64,
