@@ -153,11 +153,27 @@ pub enum Extras {
     Facebook,
 }
 
-/// Declares the structs of the two kinds, which differ in their addresses alone: flattened structs could not name
-/// unknown keys.
+/// Declares the structs of the two kinds, which differ in their addresses alone (flattened structs could not name
+/// unknown keys), and the struct of the keys that they have in common.
 macro_rules! raw {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident,)* }) => {
-        $(#[$meta])*
+    (
+        $(#[$client_meta:meta])* $client:ident $common:tt
+        $($(#[$meta:meta])* $name:ident $addresses:tt)+
+    ) => {
+        raw!(@client ($(#[$client_meta])*) $client $common);
+        $(raw!(@kind ($(#[$meta])*) $name $addresses $client $common);)+
+    };
+    (@client ($($meta:tt)*) $client:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)+ }) => {
+        $($meta)*
+        pub(crate) struct $client {
+            $($field: $type,)+
+        }
+    };
+    (
+        @kind ($($meta:tt)*) $name:ident { $($(#[$address_meta:meta])* $address:ident,)+ }
+        $client:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)+ }
+    ) => {
+        $($meta)*
         #[derive(Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
@@ -169,94 +185,75 @@ macro_rules! raw {
             /// Parameters that users enter before they connect
             #[serde(default)]
             parameters: Vec<RawParameter>,
-            $($(#[$field_meta])* $field: Option<UrlTemplate>,)*
-            #[serde(default)]
-            registration: RawRegistration,
-            /// The scopes that are requested when a client asks for none
-            #[serde(default)]
-            scopes: Vec<String>,
-            /// The scopes without which a sign-in fails: users may untick some
-            #[serde(default)]
-            required_scopes: Vec<String>,
-            /// The scope by which a refresh token is issued, added to every request
-            offline_scope: Option<String>,
-            /// Separator of scopes in requests [default: a space]
-            scope_separator: Option<String>,
-            /// Support of PKCE [default: S256]
-            pkce: Option<Pkce>,
-            /// Whether the server takes the parameter resource of RFC 8707 [default: false]
-            resource: Option<bool>,
-            /// Steps that only code can do
-            extras: Option<Extras>,
-            /// Number of accounts that one user may connect [default: one]
-            accounts: Option<Accounts>,
-            /// The number of grants that an account may have for one registration; above it the oldest one ends
-            grants_per_account: Option<NonZeroU32>,
-            #[serde(default)]
-            authorization: RawAuthorization,
-            #[serde(default)]
-            token_request: RawTokenRequest,
-            exchange: Option<RawExchange>,
-            #[serde(default)]
-            answer: RawAnswer,
-            /// Further credentials in the answer to a code
-            #[serde(default)]
-            credentials: Vec<RawCredential>,
-            /// Values of answers that later addresses and headers contain
-            #[serde(default)]
-            capture: BTreeMap<FieldName, RawCapture>,
-            #[serde(default)]
-            lifetime: RawLifetime,
-            #[schemars(required)]
-            refresh: Option<RawRefresh>,
-            #[serde(default)]
-            revocation: RawRevocation,
-            identity: Option<RawIdentity>,
-            /// Lists of accounts that the user's account manages
-            #[serde(default)]
-            managed_accounts: Vec<RawManagedAccounts>,
-            relay: Option<RawRelay>,
+            $($(#[$address_meta])* $address: Option<UrlTemplate>,)+
+            $($(#[$field_meta])* $field: $type,)+
         }
 
         impl $name {
             /// The keys of every kind, those of this one, and those that the two have in common.
-            fn parts(self) -> (Head, [Option<UrlTemplate>; [$(stringify!($field)),*].len()], RawClient) {
+            fn parts(self) -> (Head, [Option<UrlTemplate>; [$(stringify!($address)),+].len()], $client) {
                 let head = Head {
                     title: self.title,
                     documentation: self.documentation,
                     parameters: self.parameters,
                 };
-                let client = RawClient {
-                    registration: self.registration,
-                    scopes: self.scopes,
-                    required_scopes: self.required_scopes,
-                    offline_scope: self.offline_scope,
-                    scope_separator: self.scope_separator,
-                    pkce: self.pkce,
-                    resource: self.resource,
-                    extras: self.extras,
-                    accounts: self.accounts,
-                    grants_per_account: self.grants_per_account,
-                    authorization: self.authorization,
-                    token_request: self.token_request,
-                    exchange: self.exchange,
-                    answer: self.answer,
-                    credentials: self.credentials,
-                    capture: self.capture,
-                    lifetime: self.lifetime,
-                    refresh: self.refresh,
-                    revocation: self.revocation,
-                    identity: self.identity,
-                    managed_accounts: self.managed_accounts,
-                    relay: self.relay,
-                };
-                (head, [$(self.$field),*], client)
+                (head, [$(self.$address),+], $client { $($field: self.$field,)+ })
             }
         }
     };
 }
 
 raw! {
+    /// The part that the two kinds have in common.
+    RawClient {
+        #[serde(default)]
+        registration: RawRegistration,
+        /// The scopes that are requested when a client asks for none
+        #[serde(default)]
+        scopes: Vec<String>,
+        /// The scopes without which a sign-in fails: users may untick some
+        #[serde(default)]
+        required_scopes: Vec<String>,
+        /// The scope by which a refresh token is issued, added to every request
+        offline_scope: Option<String>,
+        /// Separator of scopes in requests [default: a space]
+        scope_separator: Option<String>,
+        /// Support of PKCE [default: S256]
+        pkce: Option<Pkce>,
+        /// Whether the server takes the parameter resource of RFC 8707 [default: false]
+        resource: Option<bool>,
+        /// Steps that only code can do
+        extras: Option<Extras>,
+        /// Number of accounts that one user may connect [default: one]
+        accounts: Option<Accounts>,
+        /// The number of grants that an account may have for one registration; above it the oldest one ends
+        grants_per_account: Option<NonZeroU32>,
+        #[serde(default)]
+        authorization: RawAuthorization,
+        #[serde(default)]
+        token_request: RawTokenRequest,
+        exchange: Option<RawExchange>,
+        #[serde(default)]
+        answer: RawAnswer,
+        /// Further credentials in the answer to a code
+        #[serde(default)]
+        credentials: Vec<RawCredential>,
+        /// Values of answers that later addresses and headers contain
+        #[serde(default)]
+        capture: BTreeMap<FieldName, RawCapture>,
+        #[serde(default)]
+        lifetime: RawLifetime,
+        #[schemars(required)]
+        refresh: Option<RawRefresh>,
+        #[serde(default)]
+        revocation: RawRevocation,
+        identity: Option<RawIdentity>,
+        /// Lists of accounts that the user's account manages
+        #[serde(default)]
+        managed_accounts: Vec<RawManagedAccounts>,
+        relay: Option<RawRelay>,
+    }
+
     /// An OAuth 2.0 authorization server: `authorization_url` and `token_url`, or an `issuer` with metadata.
     RawOauth2 {
         /// The authorization endpoint
@@ -266,9 +263,7 @@ raw! {
         /// The issuer, whose metadata (RFC 8414) names the endpoints
         issuer,
     }
-}
 
-raw! {
     /// An OpenID Connect provider, found by its issuer.
     RawOidc {
         /// The issuer, whose metadata names the endpoints
@@ -276,32 +271,6 @@ raw! {
         /// Pattern of the issuer in metadata and tokens where it differs: each field stands for one segment
         issuer_pattern,
     }
-}
-
-/// The part that the two kinds have in common.
-pub(crate) struct RawClient {
-    registration: RawRegistration,
-    scopes: Vec<String>,
-    required_scopes: Vec<String>,
-    offline_scope: Option<String>,
-    scope_separator: Option<String>,
-    pkce: Option<Pkce>,
-    resource: Option<bool>,
-    extras: Option<Extras>,
-    accounts: Option<Accounts>,
-    grants_per_account: Option<NonZeroU32>,
-    authorization: RawAuthorization,
-    token_request: RawTokenRequest,
-    exchange: Option<RawExchange>,
-    answer: RawAnswer,
-    credentials: Vec<RawCredential>,
-    capture: BTreeMap<FieldName, RawCapture>,
-    lifetime: RawLifetime,
-    refresh: Option<RawRefresh>,
-    revocation: RawRevocation,
-    identity: Option<RawIdentity>,
-    managed_accounts: Vec<RawManagedAccounts>,
-    relay: Option<RawRelay>,
 }
 
 /// The keys of an `oauth2` definition without those of every kind.
