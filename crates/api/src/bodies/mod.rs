@@ -4,7 +4,6 @@
 //! descriptions there: they address the developers of clients.
 
 pub(crate) mod admin;
-pub(crate) mod client_metadata;
 pub(crate) mod forms;
 pub(crate) mod oauth;
 pub(crate) mod schema;

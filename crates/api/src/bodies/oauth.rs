@@ -1,12 +1,11 @@
 //! Bodies of the OAuth endpoints.
 
+use causeway_domain::client::members::KnownMembers;
 use causeway_types::{Did, ErrorCode, GrantType, RedirectUri, Scope, TokenType, WireText};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
-
-use super::client_metadata;
 
 /// An error (RFC 6749 section 5.2).
 #[derive(Serialize, JsonSchema)]
@@ -122,6 +121,6 @@ pub(crate) struct RegisteredClient<'a> {
     pub(crate) registration_access_token: Option<&'a str>,
     /// Everything else that the client registered.
     #[serde(flatten)]
-    #[schemars(schema_with = "client_metadata::extensions_schema")]
+    #[schemars(with = "KnownMembers")]
     pub(crate) metadata: &'a Map<String, Value>,
 }

@@ -7,11 +7,6 @@ pub(crate) fn text(description: &str) -> Value {
     json!({ "type": "string", "description": description })
 }
 
-/// A URI.
-pub(crate) fn uri(description: &str) -> Value {
-    json!({ "type": "string", "format": "uri", "description": description })
-}
-
 /// A list of texts.
 pub(crate) fn texts(description: &str) -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "description": description })

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arguments;
+mod body;
 mod bounds;
 mod call;
 mod error;
@@ -20,6 +21,7 @@ use causeway_flow::upstream::relay::repository::{Repository, RepositoryError};
 use causeway_outbound::budget::Held;
 use causeway_types::ErrorCode;
 
+pub(crate) use self::body::GraphQlRequest;
 use self::mutation::Mutation;
 use self::query::Query;
 use crate::error::ApiError;
@@ -99,8 +101,8 @@ pub(crate) fn read(body: &mut Held) -> Result<Request, ApiError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(refuse(&"it is not an object"));
     }
-    let request: Request = match json::read(body) {
-        Ok(request) => request,
+    let request = match json::read::<GraphQlRequest>(body) {
+        Ok(request) => Request::from(request),
         Err(JsonError::Form(error)) => return Err(refuse(&error)),
         Err(JsonError::Exhausted(exhausted)) => return Err(InputError::from(exhausted).into()),
     };

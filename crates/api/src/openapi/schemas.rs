@@ -1,13 +1,10 @@
-//! The component schemas: those of bodies that no type describes are written here; all others come from their types.
+//! The component schemas: those of documents that no type describes are written here; all others come from their types.
 
 mod admin;
 mod derived;
 pub(super) mod forms;
 
 use serde_json::{Map, Value, json};
-
-use crate::bodies::client_metadata;
-use crate::bodies::schema::{object, text};
 
 pub(super) fn security() -> Value {
     json!({
@@ -58,8 +55,6 @@ pub(super) fn all() -> Value {
         ("ResourceMetadata", document(&["resource", "authorization_servers"])),
         ("JwkSet", document(&["keys"])),
         ("OpenApi", document(&["openapi", "paths"])),
-        ("ClientMetadata", object(&client_metadata::members(), &["redirect_uris"])),
-        ("GraphQlRequest", graphql_request()),
         (
             "GraphQlAnswer",
             json!({ "type": "object", "properties": { "data": {}, "errors": { "type": "array" } } }),
@@ -72,59 +67,4 @@ pub(super) fn all() -> Value {
 
 fn document(required: &[&str]) -> Value {
     json!({ "type": "object", "required": required })
-}
-
-fn graphql_request() -> Value {
-    object(
-        &json!({
-            "query": text("the GraphQL document"),
-            "operationName": { "type": ["string", "null"] },
-            "variables": { "type": ["object", "null"] },
-        }),
-        &["query"],
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use causeway_domain::client::{ClientMetadata, ClientTerms};
-    use causeway_types::{ClientId, TenantId, Timestamp};
-
-    use super::*;
-
-    /// Bodies that no type describes have the members that the server reads.
-    #[test]
-    fn written_bodies_have_the_members_that_are_read() {
-        let all = all();
-        let members = |name: &str| all[name]["properties"].as_object().unwrap().clone();
-        let text = || Some("x".to_owned());
-        let sent = ClientMetadata {
-            redirect_uris: vec!["https://app.example/cb".to_owned()],
-            token_endpoint_auth_method: text(),
-            grant_types: Some(Vec::new()),
-            response_types: Some(Vec::new()),
-            client_name: text(),
-            client_uri: text(),
-            scope: text(),
-            other: Map::new(),
-        };
-        let read = serde_json::to_value(&sent).unwrap();
-        let described = members("ClientMetadata");
-        for name in read.as_object().unwrap().keys() {
-            assert!(described.contains_key(name), "{name}");
-        }
-        let metadata = ClientMetadata { redirect_uris: sent.redirect_uris, ..ClientMetadata::default() };
-        let (id, tenant) = (ClientId::new("c"), TenantId::default_tenant());
-        let client = metadata.validate().unwrap().into_client(id, tenant, None, Timestamp(0));
-        for name in ClientTerms::shown(&client).keys() {
-            for schema in ["AdminClientMetadata", "AdminClient"] {
-                assert!(members(schema).contains_key(name), "{schema}: {name}");
-            }
-        }
-        let sent = json!({ "query": "{ x }", "operationName": "x", "variables": { "y": 1 } });
-        let read: async_graphql::Request = serde_json::from_value(sent.clone()).unwrap();
-        assert_eq!((read.query.as_str(), read.operation_name.as_deref()), ("{ x }", Some("x")));
-        assert_eq!(read.variables.len(), 1);
-        assert!(sent.as_object().unwrap().keys().eq(members("GraphQlRequest").keys()));
-    }
 }

@@ -2,48 +2,19 @@
 
 use serde_json::{Map, Value};
 
+use super::member_values::AccessTokenFormat;
+use super::members::ACCESS_TOKEN_FORMAT;
 use super::metadata_error::ClientMetadataError;
 use super::registered::Client;
-
-const ACCESS_TOKEN_FORMAT: &str = "access_token_format";
 
 /// Maximum lifetime in seconds of an access token that resources validate without asking us: a revocation
 /// takes effect there only when the token expires.
 pub const JWT_SECONDS: i64 = 600;
 
-/// Format of an access token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AccessTokenFormat {
-    /// A random text that only we can read.
-    #[default]
-    Opaque,
-    /// A signed JWT (RFC 9068) that its resource reads for itself.
-    Jwt,
-}
-
-impl AccessTokenFormat {
-    /// Every format.
-    pub const ALL: [Self; 2] = [Self::Opaque, Self::Jwt];
-
-    /// The form in client metadata.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opaque => "opaque",
-            Self::Jwt => "jwt",
-        }
-    }
-
-    /// Reads the form in client metadata.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == value)
-    }
-}
-
 impl Client {
     /// The format of its access tokens.
     pub fn access_token_format(&self) -> AccessTokenFormat {
-        let format = self.metadata.get(ACCESS_TOKEN_FORMAT).and_then(Value::as_str);
-        format.and_then(AccessTokenFormat::parse).unwrap_or_default()
+        ACCESS_TOKEN_FORMAT.get(&self.metadata).unwrap_or_default()
     }
 
     /// Seconds that an access token of this client lives, in the format that it has.
@@ -57,11 +28,7 @@ impl Client {
 
 /// Checks the format in a client's metadata.
 pub(super) fn check_metadata(metadata: &Map<String, Value>) -> Result<(), ClientMetadataError> {
-    let is_format = |format: &Value| format.as_str().and_then(AccessTokenFormat::parse).is_some();
-    match metadata.get(ACCESS_TOKEN_FORMAT) {
-        Some(format) if !is_format(format) => Err(ClientMetadataError::AccessTokenFormat),
-        _ => Ok(()),
-    }
+    ACCESS_TOKEN_FORMAT.is_valid(metadata).then_some(()).ok_or(ClientMetadataError::AccessTokenFormat)
 }
 
 #[cfg(test)]

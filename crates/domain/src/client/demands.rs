@@ -5,15 +5,15 @@
 
 use serde_json::{Map, Value};
 
+use super::members::{
+    DEFAULT_MAX_AGE, MAX_AGE_LIMIT, REQUIRE_AUTH_TIME, REQUIRE_PUSHED_AUTHORIZATION_REQUESTS,
+    REQUIRE_SIGNED_REQUEST_OBJECT, SUBJECT_TYPE,
+};
 use super::metadata_error::ClientMetadataError;
 use super::registered::Client;
 
-const DEFAULT_MAX_AGE: &str = "default_max_age";
-const SUBJECT_TYPE: &str = "subject_type";
 /// RFC 8705 section 3.4.
 const TLS_BOUND: &str = "tls_client_certificate_bound_access_tokens";
-/// The largest `default_max_age`, in seconds: ten digits, as for the `max_age` of a request.
-const MOST_SECONDS: i64 = 9_999_999_999;
 
 /// Members that ask for encryption, which is not supported here.
 const ENCRYPTION: [&str; 10] = [
@@ -31,9 +31,9 @@ const ENCRYPTION: [&str; 10] = [
 
 /// Members that must be booleans.
 const BOOLEANS: [&str; 4] = [
-    "require_auth_time",
-    "require_pushed_authorization_requests",
-    "require_signed_request_object",
+    REQUIRE_AUTH_TIME.name(),
+    REQUIRE_PUSHED_AUTHORIZATION_REQUESTS.name(),
+    REQUIRE_SIGNED_REQUEST_OBJECT.name(),
     TLS_BOUND,
 ];
 
@@ -61,7 +61,7 @@ const LEFT_OUT: [&str; 17] = [
 impl Client {
     /// Seconds that may have passed since the user signed in, where a request does not say.
     pub fn default_max_age(&self) -> Option<i64> {
-        self.metadata.get(DEFAULT_MAX_AGE).and_then(Value::as_i64)
+        DEFAULT_MAX_AGE.get(&self.metadata)
     }
 }
 
@@ -78,11 +78,11 @@ pub(super) fn check(metadata: &mut Map<String, Value>) -> Result<(), ClientMetad
     if metadata.get(TLS_BOUND) == Some(&Value::Bool(true)) {
         return Err(E::Unserved(TLS_BOUND));
     }
-    if metadata.get(SUBJECT_TYPE).is_some_and(|kind| kind != "public") {
+    if !SUBJECT_TYPE.is_valid(metadata) {
         return Err(E::SubjectType);
     }
-    let is_age = |age: &Value| age.as_i64().is_some_and(|age| (0..=MOST_SECONDS).contains(&age));
-    if metadata.get(DEFAULT_MAX_AGE).is_some_and(|age| !is_age(age)) {
+    let age = DEFAULT_MAX_AGE.get(metadata);
+    if !DEFAULT_MAX_AGE.is_valid(metadata) || age.is_some_and(|age| !(0..=MAX_AGE_LIMIT).contains(&age)) {
         return Err(E::DefaultMaxAge);
     }
     metadata.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
@@ -110,11 +110,11 @@ mod tests {
             assert_eq!(checked(json!({ name: "true" })), Err(ClientMetadataError::Boolean(name)));
         }
         for kind in [json!("pairwise"), json!(["public"]), json!("")] {
-            assert_eq!(checked(json!({ SUBJECT_TYPE: kind })), Err(ClientMetadataError::SubjectType));
+            assert_eq!(checked(json!({ SUBJECT_TYPE.name(): kind })), Err(ClientMetadataError::SubjectType));
         }
-        for age in [json!(-1), json!("60"), json!(1.5), json!(MOST_SECONDS + 1)] {
+        for age in [json!(-1), json!("60"), json!(1.5), json!(MAX_AGE_LIMIT + 1)] {
             assert_eq!(
-                checked(json!({ DEFAULT_MAX_AGE: age })),
+                checked(json!({ DEFAULT_MAX_AGE.name(): age })),
                 Err(ClientMetadataError::DefaultMaxAge),
                 "{age}"
             );
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn what_means_nothing_here_is_left_out() {
         let kept = json!({
-            TLS_BOUND: false, SUBJECT_TYPE: "public", DEFAULT_MAX_AGE: 0, "require_auth_time": true,
+            TLS_BOUND: false, SUBJECT_TYPE.name(): "public", DEFAULT_MAX_AGE.name(): 0, "require_auth_time": true,
             "require_signed_request_object": true, "software_id": "x",
         });
         let mut sent = kept.clone();

@@ -4,64 +4,33 @@
 use causeway_types::TokenEndpointAuthMethod;
 use serde_json::{Map, Value};
 
+use super::member_values::DpopNoncePolicy;
+use super::members::{
+    DPOP_BOUND_ACCESS_TOKENS, DPOP_NONCE_POLICY, JWKS, JWKS_URI, TOKEN_ENDPOINT_AUTH_SIGNING_ALG,
+};
 use super::metadata_error::ClientMetadataError;
 use super::registered::Client;
 use super::web_address::is_web_address;
 
-const JWKS: &str = "jwks";
-const JWKS_URI: &str = "jwks_uri";
-const SIGNING_ALG: &str = "token_endpoint_auth_signing_alg";
-const DPOP_BOUND: &str = "dpop_bound_access_tokens";
-const NONCE_POLICY: &str = "dpop_nonce_policy";
-
-/// Whether a client's DPoP proofs must carry a nonce of ours (RFC 9449 sections 8 and 9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DpopNoncePolicy {
-    /// No: the age and the single use of each proof are enough. Some clients never retry with a nonce.
-    #[default]
-    Off,
-    /// Yes: a proof cannot be made in advance.
-    Required,
-}
-
-impl DpopNoncePolicy {
-    /// Every policy.
-    pub const ALL: [Self; 2] = [Self::Off, Self::Required];
-
-    /// The form in client metadata.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Required => "required",
-        }
-    }
-
-    /// Reads the form in client metadata.
-    pub fn parse(value: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.as_str() == value)
-    }
-}
-
 impl Client {
     /// Where its public keys are published.
     pub fn jwks_uri(&self) -> Option<&str> {
-        self.metadata.get(JWKS_URI).and_then(Value::as_str)
+        JWKS_URI.text(&self.metadata)
     }
 
     /// The only algorithm that it signs assertions with, if it named one.
     pub fn token_endpoint_auth_signing_alg(&self) -> Option<&str> {
-        self.metadata.get(SIGNING_ALG).and_then(Value::as_str)
+        TOKEN_ENDPOINT_AUTH_SIGNING_ALG.text(&self.metadata)
     }
 
     /// Whether all its access tokens are bound to a key (RFC 9449 section 5.2).
     pub fn dpop_bound_access_tokens(&self) -> bool {
-        self.metadata.get(DPOP_BOUND).and_then(Value::as_bool).unwrap_or_default()
+        DPOP_BOUND_ACCESS_TOKENS.get(&self.metadata).unwrap_or_default()
     }
 
     /// Whether its DPoP proofs must carry a nonce of ours.
     pub fn dpop_nonce_policy(&self) -> DpopNoncePolicy {
-        let policy = self.metadata.get(NONCE_POLICY).and_then(Value::as_str);
-        policy.and_then(DpopNoncePolicy::parse).unwrap_or_default()
+        DPOP_NONCE_POLICY.get(&self.metadata).unwrap_or_default()
     }
 }
 
@@ -71,26 +40,25 @@ pub(super) fn take_keys(
     method: TokenEndpointAuthMethod,
 ) -> Result<Option<Value>, ClientMetadataError> {
     use ClientMetadataError as E;
-    let mut jwks = metadata.remove(JWKS).filter(|jwks| !has_no_key(jwks));
+    let mut jwks = metadata.remove(JWKS.name()).filter(|jwks| !has_no_key(jwks));
     // As everywhere in metadata, null counts as absent.
     let keys = jwks.as_mut().and_then(|jwks| jwks.get_mut("keys")).and_then(Value::as_array_mut);
     for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
         key.retain(|_, value| !value.is_null());
     }
-    match (&jwks, metadata.get(JWKS_URI)) {
+    match (&jwks, metadata.get(JWKS_URI.name())) {
         (Some(_), Some(_)) => return Err(E::JwksTwice),
         (None, None) if method == TokenEndpointAuthMethod::PrivateKeyJwt => return Err(E::NoJwks),
         (_, Some(uri)) if !uri.as_str().is_some_and(is_web_address) => return Err(E::JwksUri),
         _ => {}
     }
-    if metadata.get(SIGNING_ALG).is_some_and(|alg| !alg.is_string()) {
+    if !TOKEN_ENDPOINT_AUTH_SIGNING_ALG.is_valid(metadata) {
         return Err(E::AssertionAlg);
     }
-    if metadata.get(DPOP_BOUND).is_some_and(|bound| !bound.is_boolean()) {
+    if !DPOP_BOUND_ACCESS_TOKENS.is_valid(metadata) {
         return Err(E::DpopBound);
     }
-    let is_policy = |policy: &Value| policy.as_str().and_then(DpopNoncePolicy::parse).is_some();
-    if metadata.get(NONCE_POLICY).is_some_and(|policy| !is_policy(policy)) {
+    if !DPOP_NONCE_POLICY.is_valid(metadata) {
         return Err(E::DpopNoncePolicy);
     }
     Ok(jwks)

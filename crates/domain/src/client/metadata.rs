@@ -5,26 +5,35 @@ use causeway_types::{
     ClientId, GrantType, PlainToken, RedirectUri, Rng, Scope, TenantId, Timestamp, TokenEndpointAuthMethod,
     TokenHash,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 use super::entitlement::Entitlements;
+use super::members::KnownMembers;
 use super::origin::ClientOrigin;
 use super::registered::Client;
 
+/// The maximum number of `redirect_uris`.
+pub(super) const MAX_REDIRECT_URIS: usize = 32;
+
 /// A registration request's body (RFC 7591 section 2): the members that we know, and the rest. Any member
 /// that is null (RFC 7592 section 2.2) or an empty string counts as absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientMetadata {
-    /// Where answers may go.
+    /// Addresses that authorization responses may go to.
     #[serde(default, deserialize_with = "read_list")]
+    #[schemars(with = "Vec<Url>", length(max = MAX_REDIRECT_URIS))]
     pub redirect_uris: Vec<String>,
-    /// How the client will authenticate; `client_secret_basic` when left out.
+    /// The method by which the client authenticates [default: client_secret_basic].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<TokenEndpointAuthMethod>")]
     pub token_endpoint_auth_method: Option<String>,
-    /// `authorization_code` when left out.
+    /// Grant types that the client uses, from grant_types_supported of the server's metadata; others are left out
+    /// [default: authorization_code].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<String>>,
-    /// `code` when left out.
+    /// Response types that the client uses, code among them [default: code].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_types: Option<Vec<String>>,
     /// The name that users see.
@@ -32,12 +41,14 @@ pub struct ClientMetadata {
     pub client_name: Option<String>,
     /// The client's home page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Url>")]
     pub client_uri: Option<String>,
-    /// The widest scope that it will ask for.
+    /// The maximum scope that the client may request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// Everything else, stored and returned.
     #[serde(flatten)]
+    #[schemars(with = "KnownMembers")]
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 

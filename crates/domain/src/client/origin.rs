@@ -50,3 +50,25 @@ impl ClientOrigin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_survive_being_stored() {
+        let (checked_at, fresh_until) = (Timestamp(1), Timestamp(2));
+        for origin in [
+            ClientOrigin::Registered,
+            ClientOrigin::Document { checked_at, fresh_until },
+            ClientOrigin::Loopback { checked_at },
+        ] {
+            assert_eq!(ClientOrigin::parse(origin.as_str(), origin.times()), Some(origin));
+        }
+        let times = Some((checked_at, fresh_until));
+        assert_eq!(ClientOrigin::parse("registered", times), Some(ClientOrigin::Registered));
+        for (name, times) in [("document", None), ("loopback", None), ("", times), ("Document", times)] {
+            assert_eq!(ClientOrigin::parse(name, times), None, "{name}");
+        }
+    }
+}

@@ -1,7 +1,10 @@
 //! Whether a client may do without PKCE.
 
+use schemars::JsonSchema;
+
 /// Whether a client may do without PKCE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(inline, rename_all = "snake_case")]
 pub enum PkcePolicy {
     /// It may not.
     #[default]
@@ -26,5 +29,19 @@ impl PkcePolicy {
     /// Reads the form in the database and in documents.
     pub fn parse(value: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.as_str() == value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(PkcePolicy::ALL.map(PkcePolicy::as_str), ["required", "nonce"]);
+        for policy in PkcePolicy::ALL {
+            assert_eq!(PkcePolicy::parse(policy.as_str()), Some(policy));
+        }
+        assert_eq!((PkcePolicy::parse("off"), PkcePolicy::parse("")), (None, None));
     }
 }

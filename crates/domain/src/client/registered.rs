@@ -9,13 +9,11 @@ use causeway_types::{
 use serde_json::Value;
 
 use super::entitlement::{Entitlement, Entitlements};
+use super::members::{
+    ID_TOKEN_SIGNED_RESPONSE_ALG, INTROSPECTION_SIGNED_RESPONSE_ALG, Member, USERINFO_SIGNED_RESPONSE_ALG,
+};
 use super::origin::ClientOrigin;
 use super::pkce_policy::PkcePolicy;
-
-/// The members with the algorithms that sign what a client receives.
-pub(super) const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
-pub(super) const USERINFO_ALG: &str = "userinfo_signed_response_alg";
-pub(super) const INTROSPECTION_ALG: &str = "introspection_signed_response_alg";
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,27 +79,23 @@ impl Client {
 
     /// The algorithm that signs its `id_token`s (OpenID Connect Dynamic Client Registration section 2).
     pub fn id_token_signed_response_alg(&self) -> SigningAlg {
-        self.signing_alg(ID_TOKEN_ALG).unwrap_or(SigningAlg::Rs256)
+        ID_TOKEN_SIGNED_RESPONSE_ALG.get(&self.metadata).unwrap_or(SigningAlg::Rs256)
     }
 
     /// The algorithm that signs its userinfo responses; `None`: they are plain JSON.
     pub fn userinfo_signed_response_alg(&self) -> Option<SigningAlg> {
-        self.signing_alg(USERINFO_ALG)
+        USERINFO_SIGNED_RESPONSE_ALG.get(&self.metadata)
     }
 
     /// The algorithm that signs the JWT responses of the introspection endpoint (RFC 9701 section 6).
     pub fn introspection_signed_response_alg(&self) -> Option<SigningAlg> {
-        self.signing_alg(INTROSPECTION_ALG)
+        INTROSPECTION_SIGNED_RESPONSE_ALG.get(&self.metadata)
     }
 
     /// Whether it registered this demand on its own requests: `require_signed_request_object` (RFC 9101
     /// section 10.5) or `require_pushed_authorization_requests` (RFC 9126 section 6).
-    pub fn wants(&self, member: &str) -> bool {
-        self.metadata.get(member).and_then(Value::as_bool).unwrap_or_default()
-    }
-
-    fn signing_alg(&self, member: &str) -> Option<SigningAlg> {
-        self.metadata.get(member).and_then(Value::as_str).and_then(SigningAlg::parse)
+    pub fn wants(&self, member: Member<bool>) -> bool {
+        member.get(&self.metadata).unwrap_or_default()
     }
 
     /// Whether it may ask for the scope `background_access`: the operator allows it, and the client did not
@@ -132,6 +126,100 @@ impl Client {
         match self.client_type() {
             ClientType::Confidential => self.entitlements.pkce,
             ClientType::Public => PkcePolicy::Required,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_types::SystemRng;
+    use serde_json::json;
+
+    use super::*;
+    use crate::client::ClientMetadata;
+    use crate::client::members::{REQUIRE_PUSHED_AUTHORIZATION_REQUESTS, REQUIRE_SIGNED_REQUEST_OBJECT};
+
+    fn client(more: &Value) -> Client {
+        let mut metadata = json!({ "redirect_uris": ["https://a.example/cb", "http://127.0.0.1/cb"] });
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let metadata: ClientMetadata = serde_json::from_value(metadata).unwrap();
+        metadata.validate().unwrap().into_client(
+            ClientId::new("c"),
+            TenantId::default_tenant(),
+            None,
+            Timestamp(0),
+        )
+    }
+
+    /// A secret for each method that uses one.
+    #[test]
+    fn secrets_of_clients_that_use_them() {
+        for (method, has_secret) in [
+            ("none", false),
+            ("client_secret_basic", true),
+            ("client_secret_post", true),
+            ("private_key_jwt", false),
+        ] {
+            let metadata: ClientMetadata = serde_json::from_value(json!({
+                "redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": method,
+                "post_logout_redirect_uris": ["https://a.example/bye"], "jwks": { "keys": [{}] },
+            }))
+            .unwrap();
+            let valid = metadata.validate().unwrap();
+            assert_eq!(valid.new_secret(&SystemRng).is_some(), has_secret, "{method}");
+            assert_eq!(valid.post_logout_redirect_uris().collect::<Vec<_>>(), ["https://a.example/bye"]);
+        }
+    }
+
+    #[test]
+    fn what_a_client_registered() {
+        let plain = client(&json!({}));
+        assert_eq!(plain.id_token_signed_response_alg(), SigningAlg::Rs256);
+        assert_eq!(
+            (plain.userinfo_signed_response_alg(), plain.introspection_signed_response_alg()),
+            (None, None)
+        );
+        assert_eq!((plain.default_max_age(), plain.token_endpoint_auth_signing_alg()), (None, None));
+        assert_eq!(plain.backchannel_logout_uri(), None);
+        assert!(!plain.wants(REQUIRE_SIGNED_REQUEST_OBJECT));
+        assert!(plain.allows(GrantType::AuthorizationCode) && !plain.allows(GrantType::RefreshToken));
+        let uri = |presented| plain.find_redirect_uri(presented).map(RedirectUri::as_str);
+        assert_eq!(uri("http://127.0.0.1:4000/cb"), Some("http://127.0.0.1/cb"));
+        assert_eq!(uri("https://a.example/other"), None);
+
+        let full = client(&json!({
+            "id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "RS256",
+            "introspection_signed_response_alg": "ES256", "default_max_age": 60, "token_endpoint_auth_signing_alg": "ES256",
+            "require_signed_request_object": true, "grant_types": ["refresh_token", "client_credentials"],
+            "backchannel_logout_uri": "https://a.example/out", "post_logout_redirect_uris": ["http://127.0.0.1/bye"],
+        }));
+        assert_eq!(full.id_token_signed_response_alg(), SigningAlg::Es256);
+        assert_eq!(full.userinfo_signed_response_alg(), Some(SigningAlg::Rs256));
+        assert_eq!(full.introspection_signed_response_alg(), Some(SigningAlg::Es256));
+        assert_eq!(
+            (full.default_max_age(), full.token_endpoint_auth_signing_alg()),
+            (Some(60), Some("ES256"))
+        );
+        assert_eq!(full.backchannel_logout_uri(), Some("https://a.example/out"));
+        assert!(full.allows_post_logout_redirect_uri("http://127.0.0.1:4000/bye"));
+        assert!(!full.allows_post_logout_redirect_uri("https://a.example/cb"));
+        assert!(
+            full.wants(REQUIRE_SIGNED_REQUEST_OBJECT) && !full.wants(REQUIRE_PUSHED_AUTHORIZATION_REQUESTS)
+        );
+        assert!(full.allows(GrantType::RefreshToken) && !full.allows(GrantType::AuthorizationCode));
+    }
+
+    /// What the operator grants to clients that authenticate is nothing for others.
+    #[test]
+    fn public_clients_have_no_confidential_entitlements() {
+        for (method, confidential) in [("none", false), ("client_secret_post", true)] {
+            let mut client = client(&json!({ "token_endpoint_auth_method": method }));
+            assert!(!client.allows_session_export());
+            client.entitlements.set(Entitlement::SessionExport, true);
+            client.entitlements.pkce = PkcePolicy::Nonce;
+            assert_eq!(client.client_type() == ClientType::Confidential, confidential);
+            assert_eq!(client.allows_session_export(), confidential);
+            assert_eq!(client.pkce_policy() == PkcePolicy::Nonce, confidential);
         }
     }
 }

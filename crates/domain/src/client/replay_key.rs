@@ -62,12 +62,48 @@ impl ReplayKey {
 
     /// Half of its identifier, for in-memory use: too long for anyone to find two values that share it.
     pub fn short_id(&self) -> u128 {
-        let (half, _) = self.digest.split_at(16);
-        half.iter().fold(0, |id, byte| (id << 8) | u128::from(*byte))
+        u128::from_be_bytes(std::array::from_fn(|at| self.digest[at]))
     }
 
     /// The time from which it is refused for its age anyway.
     pub const fn expires_at(&self) -> Timestamp {
         self.expires_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_value_takes_the_place_of_another() {
+        let end = Timestamp(9);
+        let id = |text: &str| ClientId::new(text);
+        let jkt = Jkt::parse("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I").unwrap();
+        let keys = [
+            ReplayKey::dpop_proof(&jkt, "j", end),
+            ReplayKey::dpop_proof(&jkt, "k", end),
+            ReplayKey::assertion(&id(jkt.as_str()), "j", end),
+            ReplayKey::request_object(&id(jkt.as_str()), "j", end),
+            ReplayKey::assertion(&id("a"), "bc", end),
+            ReplayKey::assertion(&id("ab"), "c", end),
+            ReplayKey::assertion(&id("a"), "bc", end).within(&BrowserSessionId::new("1")),
+            ReplayKey::assertion(&id("a"), "bc", end).within(&BrowserSessionId::new("2")),
+        ];
+        assert_eq!(keys.iter().map(ReplayKey::id).collect::<HashSet<_>>().len(), keys.len());
+        assert_eq!(keys.iter().map(ReplayKey::short_id).collect::<HashSet<_>>().len(), keys.len());
+        assert!(keys.iter().all(|key| key.expires_at() == end));
+        assert_eq!(ReplayKey::dpop_proof(&jkt, "j", Timestamp(1)).id(), keys[0].id(), "whenever it ends");
+    }
+
+    #[test]
+    fn half_of_an_identifier() {
+        let mut digest = [0; 32];
+        (digest[0], digest[15], digest[16]) = (0x80, 1, 0xff);
+        let key = ReplayKey { digest, expires_at: Timestamp(1) };
+        assert_eq!(key.short_id(), (0x80 << 120) | 1);
+        assert!(key.id().starts_with("gAAA"));
     }
 }

@@ -2,6 +2,7 @@
 
 use causeway_types::Resource;
 use causeway_types::resource::ResourceError;
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::entitlement::Entitlement;
@@ -55,21 +56,25 @@ pub enum ClientTermsError {
 
 /// The operator's settings for a client, beside its metadata; `None`: unchanged, or the default for a new
 /// client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct ClientTerms {
-    /// Whether it may ask for the scope `background_access`.
+    /// Whether the client may request the scope background_access.
+    #[schemars(rename = "allow_background_access")]
     pub background_access: Option<bool>,
-    /// Whether it may export the tokens that its sessions hold at PDSes.
+    /// Whether the client may export the tokens that its sessions hold at PDSes.
+    #[schemars(rename = "allow_session_export")]
     pub session_export: Option<bool>,
-    /// Whether its `id_token`s carry the claims of the userinfo endpoint.
+    /// Whether ID tokens of the client contain the claims of the userinfo endpoint.
     pub id_token_claims: Option<bool>,
-    /// Whether it may do without PKCE.
+    /// Whether the client may do without PKCE.
     pub pkce: Option<PkcePolicy>,
-    /// The third-party resources that it may request tokens for.
+    /// The external resources that the client may request tokens for (RFC 8707).
     pub allowed_resources: Option<Vec<Resource>>,
-    /// Seconds that its access tokens live.
+    /// The lifetime of the client's access tokens, in seconds.
+    #[schemars(range(min = 1, max = Client::MAX_ACCESS_TOKEN_EXPIRATION))]
     pub access_token_expiration: Option<i64>,
-    /// Seconds that its refresh tokens live; 0: without end.
+    /// The lifetime of the client's refresh tokens, in seconds; 0: no expiry.
+    #[schemars(range(min = 0, max = Client::MAX_REFRESH_TOKEN_EXPIRATION))]
     pub refresh_token_expiration: Option<i64>,
 }
 

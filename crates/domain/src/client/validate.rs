@@ -1,19 +1,18 @@
 //! Validation of client metadata (RFC 7591 section 2).
 
 use causeway_types::redirect_uri::RedirectUriError;
-use causeway_types::{GrantType, RedirectUri, Scope, SigningAlg, TokenEndpointAuthMethod};
+use causeway_types::{GrantType, RedirectUri, Scope, TokenEndpointAuthMethod};
 use serde_json::Value;
 
 use super::keys::take_keys;
 use super::left_out::keep_web_pages;
-use super::metadata::{ClientMetadata, ValidClientMetadata};
+use super::members::{
+    ID_TOKEN_SIGNED_RESPONSE_ALG, INTROSPECTION_SIGNED_RESPONSE_ALG, USERINFO_SIGNED_RESPONSE_ALG,
+};
+use super::metadata::{ClientMetadata, MAX_REDIRECT_URIS, ValidClientMetadata};
 use super::metadata_error::ClientMetadataError;
 use super::operator_members::is_reserved;
-use super::registered::{ID_TOKEN_ALG, INTROSPECTION_ALG, USERINFO_ALG};
 use super::{access_format, demands, display_name, logout};
-
-/// More redirect URIs are refused.
-const MAX_REDIRECT_URIS: usize = 32;
 
 impl ClientMetadata {
     /// Checks everything that can be checked without I/O.
@@ -57,9 +56,11 @@ impl ClientMetadata {
         metadata.retain(|name, _| !is_reserved(name));
         keep_web_pages(&mut metadata);
         demands::check(&mut metadata)?;
-        for member in [ID_TOKEN_ALG, USERINFO_ALG, INTROSPECTION_ALG] {
-            if metadata.get(member).is_some_and(|alg| alg.as_str().and_then(SigningAlg::parse).is_none()) {
-                return Err(E::SigningAlg(member));
+        for member in
+            [ID_TOKEN_SIGNED_RESPONSE_ALG, USERINFO_SIGNED_RESPONSE_ALG, INTROSPECTION_SIGNED_RESPONSE_ALG]
+        {
+            if !member.is_valid(&metadata) {
+                return Err(E::SigningAlg(member.name()));
             }
         }
         let jwks = take_keys(&mut metadata, token_endpoint_auth_method)?;
@@ -154,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn as_many_redirect_uris_as_are_allowed() {
+        let with = |count: usize| {
+            let uris: Vec<_> = (0..count).map(|n| format!("https://a.example/{n}")).collect();
+            metadata(serde_json::json!({ "redirect_uris": uris })).map(|valid| valid.redirect_uris.len())
+        };
+        assert_eq!(with(MAX_REDIRECT_URIS), Ok(MAX_REDIRECT_URIS));
+        let too_many = ClientMetadataError::TooMany("redirect_uris", MAX_REDIRECT_URIS);
+        assert_eq!(with(MAX_REDIRECT_URIS + 1), Err(too_many));
+    }
+
+    #[test]
     fn a_device_needs_no_redirect_uri() {
         let device = GrantType::DeviceCode.as_str();
         let with = |grants: &[&str]| {
@@ -240,7 +252,7 @@ mod tests {
     fn what_a_client_can_do_and_we_cannot_is_left_out() {
         let valid = metadata(serde_json::json!({
             "redirect_uris": ["https://a.example/cb"],
-            "grant_types": ["authorization_code", "implicit", "refresh_token"],
+            "grant_types": ["authorization_code", "implicit", "refresh_token", "authorization_code"],
             "response_types": ["id_token", "code", "code id_token"],
         }));
         let client = valid.unwrap_or_else(|error| panic!("{error}"));

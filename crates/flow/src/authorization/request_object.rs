@@ -3,6 +3,7 @@
 //! The object is the whole request: parameters beside it are ignored (section 6.3), except `client_id`, which
 //! says whose keys verify it.
 
+use causeway_domain::client::members::REQUEST_OBJECT_SIGNING_ALG;
 use causeway_domain::client::{Client, ReplayKey};
 use causeway_jose::{ClaimError, ClaimRules, Claims, Expiry, Jws, VerifyError};
 use causeway_store::authorization::replay;
@@ -163,7 +164,7 @@ pub(crate) async fn unfold(
     if jws.typ().is_some_and(|typ| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(typ))) {
         return Err(RequestObjectError::Typ);
     }
-    let registered = client.metadata.get("request_object_signing_alg").and_then(Value::as_str);
+    let registered = REQUEST_OBJECT_SIGNING_ALG.text(&client.metadata);
     if registered.is_some_and(|alg| alg != jws.algorithm().as_str()) {
         return Err(RequestObjectError::RegisteredAlg);
     }

@@ -13,6 +13,7 @@ use crate::bodies::admin::{
 };
 use crate::bodies::oauth::{DeviceAnswer, ErrorBody, PushedAnswer, RegisteredClient, TokenAnswer};
 use crate::bodies::session::{ExportedSession, FoundSession, Session, SessionProof, SignInPrompt};
+use crate::graphql::GraphQlRequest;
 
 /// The schemas by name, including those that they refer to.
 pub(super) fn all() -> Map<String, Value> {
@@ -39,7 +40,7 @@ pub(super) fn all() -> Map<String, Value> {
         .add::<AdminMadeKey<'_>>()
         .add::<AdminAuditEvents<'_>>();
     let mut requests = Definitions::new(SchemaSettings::draft2020_12().for_deserialize());
-    requests.add::<AdminWhose>().add::<AdminNewKey>();
+    requests.add::<AdminWhose>().add::<AdminNewKey>().add::<GraphQlRequest>();
     let mut all = answers.0.take_definitions(true);
     all.append(&mut requests.0.take_definitions(true));
     all
@@ -101,7 +102,10 @@ fn drop_null(member: &mut Value) {
     if let Some([Value::Object(one)]) = member.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
         let one = one.clone();
         member.remove("anyOf");
-        member.extend(one);
+        for (name, value) in one {
+            // The member's own description says more than that of its type.
+            member.entry(name).or_insert(value);
+        }
     }
 }
 
@@ -126,6 +130,7 @@ mod tests {
             ("AdminSessions", &["sessions"]),
             ("AdminWhose", &[]),
             ("AdminNewKey", &["alg"]),
+            ("GraphQlRequest", &["query"]),
         ] {
             assert_eq!(required(&all[name]), members, "{name}");
         }
@@ -152,7 +157,7 @@ mod tests {
         for (name, schema) in &all {
             for (member, schema) in schema["properties"].as_object().into_iter().flatten() {
                 let described = schema.get("description").is_some() || schema.get("enum").is_some();
-                assert!(described || name == "Client", "{name}: {member}");
+                assert!(described, "{name}: {member}");
             }
         }
     }

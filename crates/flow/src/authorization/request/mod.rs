@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use causeway_domain::authorization::{AuthRequest, AuthRequestStage};
 use causeway_domain::client::Client;
+use causeway_domain::client::members::REQUIRE_PUSHED_AUTHORIZATION_REQUESTS;
 use causeway_store::authorization::auth_requests;
 use causeway_store::authorization::par;
 use causeway_types::{AuthRequestId, BrowserSessionId, ClientId, CorrelationId, RequestUri};
@@ -62,7 +63,7 @@ async fn begin_for(
     }
     let correlation_id = Some(CorrelationId::random(ctx.rng()));
     trace::correlate(correlation_id.as_ref());
-    if client.wants("require_pushed_authorization_requests") {
+    if client.wants(REQUIRE_PUSHED_AUTHORIZATION_REQUESTS) {
         let refusal = Refusal::Unprotected("pushed: send request_uri");
         return Err(refuse(ctx, &client, params, refusal));
     }

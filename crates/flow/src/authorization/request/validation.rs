@@ -1,5 +1,6 @@
 //! Validation of an authorization request.
 
+use causeway_domain::client::members::REQUIRE_SIGNED_REQUEST_OBJECT;
 use causeway_domain::client::{Client, Entitlement, PkcePolicy};
 use causeway_types::redirect_uri::leads_to;
 use causeway_types::{CodeChallenge, GrantType, Jkt, Prompts, RedirectUri, ResponseMode, Scope};
@@ -34,7 +35,7 @@ pub(crate) async fn prepare(
                 return Err(refuse(ctx, client, params, refusal));
             }
         }
-    } else if client.wants("require_signed_request_object") {
+    } else if client.wants(REQUIRE_SIGNED_REQUEST_OBJECT) {
         return Err(refuse(ctx, client, params, Refusal::Unprotected("signed: send request")));
     }
     if let Some(token) = params.id_token_hint.take() {

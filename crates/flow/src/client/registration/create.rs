@@ -1,5 +1,6 @@
 //! Dynamic client registration (RFC 7591).
 
+use causeway_domain::client::members::{REQUEST_OBJECT_SIGNING_ALG, TOKEN_ENDPOINT_AUTH_SIGNING_ALG};
 use causeway_domain::client::{
     Client, ClientMetadata, ClientMetadataError, LogoutMetadataError, ValidClientMetadata,
 };
@@ -127,11 +128,11 @@ fn check_keys(metadata: &ValidClientMetadata) -> Result<(), ClientMetadataError>
         JwkSet::parse(jwks).map_err(|error| ClientMetadataError::Jwks(error.to_string()))?;
     }
     let is_ours = |alg: &serde_json::Value| alg.as_str().and_then(JwsAlgorithm::parse).is_some();
-    for (name, error) in [
-        ("token_endpoint_auth_signing_alg", ClientMetadataError::AssertionAlg),
-        ("request_object_signing_alg", ClientMetadataError::RequestObjectAlg),
+    for (member, error) in [
+        (TOKEN_ENDPOINT_AUTH_SIGNING_ALG, ClientMetadataError::AssertionAlg),
+        (REQUEST_OBJECT_SIGNING_ALG, ClientMetadataError::RequestObjectAlg),
     ] {
-        if metadata.metadata.get(name).is_some_and(|alg| !is_ours(alg)) {
+        if metadata.metadata.get(member.name()).is_some_and(|alg| !is_ours(alg)) {
             return Err(error);
         }
     }

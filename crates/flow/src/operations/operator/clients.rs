@@ -2,7 +2,7 @@
 
 use causeway_domain::client::{
     Client, ClientMetadata, ClientMetadataError, ClientOrigin, ClientTerms, ClientTermsError, PkcePolicy,
-    ValidClientMetadata,
+    ValidClientMetadata, members,
 };
 use causeway_domain::resource::ResourceScopes;
 use causeway_store::StoreError;
@@ -203,13 +203,13 @@ pub fn shown_client(client: &Client) -> Value {
         "jwks_uri": null,
         "token_endpoint_auth_signing_alg": null,
         "dpop_bound_access_tokens": client.dpop_bound_access_tokens(),
-        "dpop_nonce_policy": client.dpop_nonce_policy().as_str(),
-        "access_token_format": client.access_token_format().as_str(),
+        "dpop_nonce_policy": client.dpop_nonce_policy(),
+        "access_token_format": client.access_token_format(),
         "id_token_signed_response_alg": client.id_token_signed_response_alg().as_str(),
         "userinfo_signed_response_alg": null,
         "introspection_signed_response_alg": null,
-        "require_pushed_authorization_requests": client.wants("require_pushed_authorization_requests"),
-        "require_signed_request_object": client.wants("require_signed_request_object"),
+        "require_pushed_authorization_requests": client.wants(members::REQUIRE_PUSHED_AUTHORIZATION_REQUESTS),
+        "require_signed_request_object": client.wants(members::REQUIRE_SIGNED_REQUEST_OBJECT),
         "post_logout_redirect_uris": [],
         "backchannel_logout_uri": null,
         "backchannel_logout_session_required": null,
