@@ -110,6 +110,11 @@ mod tests {
         for text in ["", "none", "login", "login consent", "select_account"] {
             assert_eq!(Prompts::parse(text).map(|prompts| prompts.to_string()).as_deref(), Ok(text));
         }
+        let prompts = Prompts::parse("login  consent login").unwrap();
+        assert_eq!(prompts.to_string(), "login consent");
+        let asked_for =
+            |prompts: &Prompts| Prompt::ALL.iter().map(|one| prompts.contains(*one)).collect::<Vec<_>>();
+        assert_eq!(asked_for(&prompts), [false, true, true, false]);
         assert_eq!(Prompts::parse("none consent"), Err(PromptError));
         assert_eq!(Prompts::parse("create"), Err(PromptError));
     }

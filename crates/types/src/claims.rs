@@ -324,6 +324,19 @@ mod tests {
         assert!(serde_json::from_value::<TokenAudience>(json!(null)).is_err());
     }
 
+    #[cfg(feature = "schemars")]
+    #[test]
+    fn schema_of_an_audience() {
+        let schema = Value::from(schemars::schema_for!(ActiveToken));
+        assert_eq!(
+            schema["properties"]["aud"],
+            json!({
+                "type": ["string", "array"], "items": { "type": "string" },
+                "description": "The resources that it is for; the issuer where the request named none.",
+            })
+        );
+    }
+
     #[test]
     fn claims_of_a_signed_token() {
         let json = json!({

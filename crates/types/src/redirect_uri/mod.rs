@@ -85,7 +85,8 @@ impl RedirectUri {
             // Browsers read `https:host` as relative to an https page, and others `https:///host` as without a host.
             "https" | "http" if !has_authority(value, url.scheme()) => Err(RedirectUriError::NotAbsolute),
             _ if url.port() == Some(0) => Err(RedirectUriError::NotAbsolute),
-            "https" if url.has_host() => Ok(()),
+            // The parser has made sure of a host.
+            "https" => Ok(()),
             "http" if is_loopback(&url) => Ok(()),
             "http" => Err(RedirectUriError::PlainHttp),
             scheme => match PrivateScheme::read(scheme) {
@@ -387,6 +388,15 @@ mod tests {
             "http://localhost:/cb",
         ] {
             assert!(!loopback.matches(other), "{other}");
+        }
+        for (stored, other) in [
+            ("http://localhost.evil.example/cb", "http://localhost:4000.evil.example/cb"),
+            ("http://localhost/cb#x", "http://localhost:4000/cb#x"),
+            ("http://localhost/\\cb", "http://localhost:4000/\\cb"),
+            ("http://localhost/*", "http://localhost:4000/*"),
+        ] {
+            let stored = RedirectUri::from_stored(stored);
+            assert!(stored.matches(stored.as_str()) && !stored.matches(other), "{other}");
         }
     }
 }

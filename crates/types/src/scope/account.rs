@@ -46,11 +46,6 @@ impl AccountScope {
         self.attr == attr && self.action >= action
     }
 
-    /// The intersection of the two; `None` when it is empty.
-    pub(super) fn meet(self, other: Self) -> Option<Self> {
-        (self.attr == other.attr).then(|| Self { attr: self.attr, action: self.action.min(other.action) })
-    }
-
     pub(super) fn parse(syntax: &Syntax<'_>) -> Result<Self, ScopeValueError> {
         syntax.only(&["attr", "action"])?;
         let attr = syntax.one_positional("attr")?;

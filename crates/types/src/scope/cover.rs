@@ -178,9 +178,11 @@ impl Scope {
 /// The permission behind `transition:email`.
 const EMAIL: AccountScope = AccountScope { attr: AccountAttr::Email, action: AccountAction::Read };
 
-/// The intersection of two values, as far as one value can express it; `None` grants nothing, never more.
+/// The intersection of two values, as far as one value can express it; `None` grants nothing, never more. The granted one
+/// does not cover the other, which would be the intersection itself: so there is nothing to do for values that only cover
+/// one another, such as those about an account.
 fn meet(asked: &ScopeValue, granted: &ScopeValue) -> Option<ScopeValue> {
-    use ScopeValue::{Account, Blob, Repo, Rpc, Transition as Coarse};
+    use ScopeValue::{Blob, Repo, Rpc, Transition as Coarse};
     if Scope(vec![asked.clone()]).covers(granted) {
         return Some(granted.clone());
     }
@@ -188,7 +190,6 @@ fn meet(asked: &ScopeValue, granted: &ScopeValue) -> Option<ScopeValue> {
         (Repo(asked), Repo(granted)) => asked.meet(granted).map(Repo),
         (Rpc(asked), Rpc(granted)) => asked.meet(granted).map(Rpc),
         (Blob(asked), Blob(granted)) => asked.meet(granted).map(Blob),
-        (Account(asked), Account(granted)) => asked.meet(*granted).map(Account),
         (Rpc(rpc), Coarse(coarse)) | (Coarse(coarse), Rpc(rpc)) => only_coarse(rpc, *coarse).map(Rpc),
         _ => None,
     }
