@@ -145,4 +145,21 @@ mod tests {
         assert_eq!(map.pop_oldest_if(|value| *value == 0), Some(("y", 0)));
         assert_eq!((map.len(), map.order.len(), map.get("y")), (2, 2, None));
     }
+
+    #[test]
+    fn what_is_not_retained_makes_room() {
+        let mut map = BoundedMap::new(3);
+        assert!(map.is_empty());
+        for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
+            map.put(key, value);
+        }
+        map.retain(|key, value| *key != "a" && *value != 3);
+        assert_eq!((map.get("a"), map.get("b"), map.get("c")), (None, Some(&2), None));
+        assert!(!map.is_empty());
+        map.put("d", 4);
+        map.put("e", 5);
+        assert_eq!((map.len(), map.get("b")), (3, Some(&2)), "there was room for both");
+        map.put("f", 6);
+        assert_eq!((map.len(), map.get("b")), (3, None));
+    }
 }

@@ -36,3 +36,26 @@ impl Clock for SystemClock {
         UnixMillis::from_millis(u64::try_from(Self::since_epoch().as_millis()).unwrap_or(u64::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            Timestamp(7)
+        }
+    }
+
+    #[test]
+    fn seconds_and_milliseconds_since_1970() {
+        assert_eq!(Stopped.unix_millis(), UnixMillis::from_millis(7_000));
+        let (before, millis, after) = (SystemClock.now(), SystemClock.unix_millis(), SystemClock.now());
+        let seconds = i64::try_from(millis.as_millis() / 1000).unwrap();
+        assert!(before.as_secs() <= seconds && seconds <= after.as_secs(), "{before:?} {millis:?} {after:?}");
+        assert!(seconds > 1_700_000_000, "it was written in 2026");
+    }
+}

@@ -43,3 +43,20 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
         T::deserialize(MapAccessDeserializer::new(members))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::JsonObject;
+
+    #[test]
+    fn arrays_are_refused_with_what_is_expected() {
+        let read = |text| {
+            serde_json::from_str::<JsonObject<BTreeMap<String, u8>>>(text).map(|JsonObject(read)| read)
+        };
+        assert_eq!(read(r#"{"a":1}"#).unwrap(), BTreeMap::from([("a".to_owned(), 1)]));
+        let error = read("[1]").unwrap_err().to_string();
+        assert!(error.starts_with("invalid type: sequence, expected a JSON object"), "{error}");
+    }
+}

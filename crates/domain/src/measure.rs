@@ -84,6 +84,8 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -96,5 +98,15 @@ mod tests {
         assert_eq!((read.count, read.sum), (7, 1_000_110));
         assert_eq!(read.up_to[..4], [(1, 2), (2, 3), (4, 5), (8, 5)]);
         assert_eq!((read.up_to[7], read.up_to[13]), ((128, 6), (8192, 6)));
+    }
+
+    #[test]
+    fn times_are_in_microseconds() {
+        let times = Histogram::new(&MICROSECONDS);
+        times.observe_time(Duration::from_micros(101));
+        times.observe_time(Duration::from_secs(1));
+        let read = times.read();
+        assert_eq!((read.count, read.sum), (2, 1_000_101));
+        assert_eq!((read.up_to[0], read.up_to[1], read.up_to[11]), ((100, 0), (250, 1), (1_000_000, 2)));
     }
 }

@@ -131,9 +131,9 @@ impl<K: Eq + Hash + Clone> RateLimiter<K> {
     }
 }
 
-/// A time in the unit of buckets; what is added to it does not overflow.
+/// A time in the unit of buckets, from 1970 on; what is added to it does not overflow.
 fn micros(now: Timestamp) -> i64 {
-    now.as_secs().saturating_mul(MICROS).clamp(i64::MIN / 2, i64::MAX / 2)
+    now.as_secs().saturating_mul(MICROS).clamp(0, i64::MAX / 2)
 }
 
 #[cfg(test)]

@@ -109,3 +109,40 @@ pub struct ParRequest {
     /// When it ends.
     pub expires_at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_belongs_to_the_device_that_asked_for_it() {
+        let request = |device_code| AuthRequest {
+            id: AuthRequestId::new("r"),
+            tenant_id: TenantId::default_tenant(),
+            client_id: ClientId::new("c"),
+            redirect_uri: String::new(),
+            scope: Scope::atproto(),
+            resources: Resources::default(),
+            state: None,
+            code_challenge: None,
+            nonce: None,
+            login_hint: None,
+            response_mode: ResponseMode::Query,
+            prompt: Prompts::default(),
+            max_age: None,
+            dpop_jkt: None,
+            ui_locales: None,
+            required_subs: Vec::new(),
+            browser_id: BrowserSessionId::new("b"),
+            request_uri: None,
+            device_code,
+            stage: AuthRequestStage::SignIn,
+            correlation_id: None,
+            created_at: Timestamp(0),
+            expires_at: Timestamp(AUTH_REQUEST_SECONDS),
+        };
+        assert_eq!(request(None).session_owner(), BrowserSessionId::new("b"));
+        let code: TokenHash<DeviceCode> = TokenHash::from_stored("hash");
+        assert_eq!(request(Some(code.clone())).session_owner(), BrowserSessionId::of_device(&code));
+    }
+}

@@ -146,6 +146,10 @@ mod tests {
         ] {
             assert!(DeclaredScope::parse(bad).is_err(), "{bad}");
         }
+        let of_length =
+            |length: usize| DeclaredScope::parse(&format!("https://a.example a:b {}", "é".repeat(length)));
+        assert!(of_length(MAX_TEXT_CHARS).is_ok());
+        assert_eq!(of_length(MAX_TEXT_CHARS + 1), Err(DeclaredScopeError::Text("a:b".to_owned())));
         let twice = ResourceScopes::parse(&[NOTES, "https://mail.example notes:read Read"]);
         assert!(matches!(twice, Err(DeclaredScopeError::Twice(_))), "{twice:?}");
     }
@@ -168,5 +172,9 @@ mod tests {
             "atproto notes:read mail:send"
         );
         assert_eq!(within(&["https://notes.example"]), "atproto");
+        let named =
+            |scope: &Scope| declared.named_in(scope).map(|one| one.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(named(&granted), ["notes:read", "mail:send"]);
+        assert_eq!(named(&Scope::parse_asked("atproto mail:send").unwrap()), ["mail:send"]);
     }
 }

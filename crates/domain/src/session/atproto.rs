@@ -117,3 +117,61 @@ impl AtprotoPending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_types::SystemRng;
+
+    use super::*;
+
+    const CHECKED: Timestamp = Timestamp(1_000_000);
+
+    fn upstream() -> UpstreamBinding {
+        UpstreamBinding {
+            issuer: "https://as.example".to_owned(),
+            pds: "https://pds.example".to_owned(),
+            client_id: UpstreamClientId::new("https://app.example/client.json"),
+            auth: UpstreamAuth::None,
+            redirect_uri: "https://app.example/cb".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_handle_is_shown_for_a_day_and_looked_up_after_an_hour() {
+        let account = AtprotoBinding {
+            did: Did::parse("did:web:alice.example.com").unwrap(),
+            handle: Some(Handle::parse("alice.example.com").unwrap()),
+            verified_at: CHECKED,
+            upstream: upstream(),
+        };
+        let at = |seconds| {
+            let now = CHECKED.plus(seconds);
+            (account.name_at(now), account.handle_is_due(now), account.verified_lately(now))
+        };
+        assert_eq!(at(0), ("alice.example.com", false, true));
+        assert_eq!(at(HANDLE_SECONDS - 1), ("alice.example.com", false, true));
+        assert_eq!(at(HANDLE_SECONDS), ("alice.example.com", true, true));
+        assert_eq!(at(VERIFIED_SECONDS - 1), ("alice.example.com", true, true));
+        assert_eq!(at(VERIFIED_SECONDS), ("did:web:alice.example.com", true, false));
+        let now = CHECKED.plus(VERIFIED_SECONDS);
+        assert_eq!((account.handle_at(CHECKED), account.handle_at(now)), (account.handle.as_ref(), None));
+    }
+
+    #[test]
+    fn a_sign_in_is_called_by_what_was_typed() {
+        let (did, handle) =
+            (Did::parse("did:web:alice.example.com").unwrap(), Handle::parse("alice.example.com").unwrap());
+        let pending = |typed_handle, expected_did| AtprotoPending {
+            upstream: upstream(),
+            expected_did,
+            typed_handle,
+            nonce: String::new(),
+            pkce_verifier: CodeVerifier::random(&SystemRng),
+            dpop_private_key: Secret::new("{}"),
+            dpop_jkt: String::new(),
+        };
+        assert_eq!(pending(Some(handle), Some(did.clone())).named(), "alice.example.com");
+        assert_eq!(pending(None, Some(did)).named(), "did:web:alice.example.com");
+        assert_eq!(pending(None, None).named(), "https://as.example");
+    }
+}

@@ -12,8 +12,8 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_min
 const LONGEST_WISH_SECONDS: i64 = 3600;
 /// How far the clocks of servers on one database may be apart, in seconds.
 const CLOCKS_DIFFER_SECONDS: i64 = 300;
-/// Seconds of continuously refused refreshes, for whatever reason, after which a session ends.
-pub const REFUSED_SECONDS: i64 = 7 * 86_400;
+/// Seconds of continuously refused refreshes, for whatever reason, after which a session ends: a week.
+pub const REFUSED_SECONDS: i64 = 604_800;
 
 /// The minimum number of seconds until a refresh that no request waits for is tried again.
 const KEEP_RETRY_SECONDS: i64 = 60;

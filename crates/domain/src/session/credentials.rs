@@ -64,3 +64,28 @@ impl Credentials {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_presented() {
+        let bound = DpopBound { token: Secret::new("t"), key: Secret::new("k"), jkt: "j".to_owned() };
+        let credentials = |access| Credentials {
+            access,
+            refresh_token: None,
+            created_at: Timestamp(1),
+            expires_at: None,
+            scope: String::new(),
+        };
+        for (access, secret, key) in [
+            (UpstreamAccess::DpopBound(bound.clone()), "t", Ok(&bound)),
+            (UpstreamAccess::Bearer(Secret::new("b")), "b", Err(OtherKind)),
+            (UpstreamAccess::CookieJar(Secret::new("c")), "c", Err(OtherKind)),
+        ] {
+            assert_eq!(access.secret(), &Secret::new(secret));
+            assert_eq!(credentials(access).dpop_bound(), key);
+        }
+    }
+}

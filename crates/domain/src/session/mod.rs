@@ -140,3 +140,92 @@ impl SessionHead {
         matches!(self.state_at(now), SessionState::Active | SessionState::ReauthRequired)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_types::{Did, UpstreamClientId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn head(binding: Binding) -> SessionHead {
+        SessionHead {
+            session_id: UpstreamSessionId::new("s"),
+            tenant_id: TenantId::default_tenant(),
+            client_id: ClientId::new("c"),
+            kind: SessionKind::Device,
+            state: SessionState::Active,
+            browser_id: BrowserSessionId::new("b"),
+            iteration: 1,
+            binding,
+            created_at: NOW,
+            last_used_at: NOW,
+            cooldown: Cooldown { failures: 0, not_before: None },
+            correlation_id: None,
+        }
+    }
+
+    fn atproto() -> AtprotoBinding {
+        AtprotoBinding {
+            did: Did::parse("did:web:alice.example.com").unwrap(),
+            handle: None,
+            verified_at: NOW,
+            upstream: UpstreamBinding {
+                issuer: "https://as.example".to_owned(),
+                pds: "https://pds.example".to_owned(),
+                client_id: UpstreamClientId::new("https://app.example/client.json"),
+                auth: UpstreamAuth::None,
+                redirect_uri: "https://app.example/cb".to_owned(),
+            },
+        }
+    }
+
+    fn elsewhere() -> SessionHead {
+        let (provider, subject, data) = ("elsewhere".to_owned(), "17".to_owned(), String::new());
+        head(Binding::Other(OtherBinding { provider, subject, data }))
+    }
+
+    #[test]
+    fn whose_account_where() {
+        let (ours, other) = (head(Binding::Atproto(atproto())), elsewhere());
+        assert_eq!((ours.provider(), ours.subject()), (ATPROTO, "did:web:alice.example.com"));
+        assert_eq!((other.provider(), other.subject()), ("elsewhere", "17"));
+        assert_eq!((ours.atproto(), other.atproto()), (Ok(&atproto()), Err(OtherKind)));
+        assert_eq!(ours.credential_kind(), CredentialKind::User);
+    }
+
+    /// It names a browser to its client, and to no other.
+    #[test]
+    fn a_fingerprint_is_of_one_client_and_one_browser() {
+        let print = |client: &str, browser: &str, kind| {
+            let (client_id, browser_id) = (ClientId::new(client), BrowserSessionId::new(browser));
+            SessionHead { client_id, browser_id, kind, ..elsewhere() }.fingerprint()
+        };
+        let device = SessionKind::Device;
+        let own = print("c", "b", device).unwrap();
+        assert_eq!(own.len(), 43);
+        assert_eq!(print("c", "b", device).as_ref(), Some(&own));
+        for (client, browser) in [("d", "b"), ("c", "a"), ("cb", ""), ("b", "c")] {
+            assert_ne!(print(client, browser, device).as_ref(), Some(&own), "{client} {browser}");
+        }
+        assert_eq!(print("c", "b", SessionKind::Background), None);
+    }
+
+    #[test]
+    fn an_idle_device_session_has_ended() {
+        let device = elsewhere();
+        let end = device.idle_end().unwrap();
+        let at = |state, now| {
+            let head = SessionHead { state, ..device.clone() };
+            (head.state_at(now), head.is_alive_at(now))
+        };
+        use SessionState::{Active, Ended, Pending, ReauthRequired};
+        for (state, alive) in [(Active, true), (ReauthRequired, true), (Pending, false), (Ended, false)] {
+            assert_eq!(at(state, end.plus(-1)), (state, alive));
+            assert_eq!(at(state, end), (Ended, false), "{state:?}");
+        }
+        let background = SessionHead { kind: SessionKind::Background, ..device };
+        assert_eq!((background.idle_end(), background.is_alive_at(Timestamp(i64::MAX))), (None, true));
+    }
+}

@@ -66,3 +66,36 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_types::{CodeVerifier, SystemRng, UpstreamClientId};
+
+    use super::*;
+    use crate::session::{UpstreamAuth, UpstreamBinding};
+
+    #[test]
+    fn where_the_user_is() {
+        let upstream = UpstreamBinding {
+            issuer: "https://as.example".to_owned(),
+            pds: String::new(),
+            client_id: UpstreamClientId::new("https://app.example/client.json"),
+            auth: UpstreamAuth::None,
+            redirect_uri: "https://app.example/cb".to_owned(),
+        };
+        let ours = Pending::Atproto(Box::new(AtprotoPending {
+            upstream,
+            expected_did: None,
+            typed_handle: None,
+            nonce: "n".to_owned(),
+            pkce_verifier: CodeVerifier::random(&SystemRng),
+            dpop_private_key: Secret::new("{}"),
+            dpop_jkt: String::new(),
+        }));
+        let other = Pending::Other { provider: "elsewhere".to_owned(), data: Secret::new("verifier") };
+        assert_eq!((ours.provider(), ours.server()), (ATPROTO, "https://as.example"));
+        assert_eq!((other.provider(), other.server()), ("elsewhere", "elsewhere"));
+        assert_eq!(ours.atproto().map(|pending| &*pending.nonce), Ok("n"));
+        assert_eq!(other.atproto().map(|pending| &*pending.nonce), Err(OtherKind));
+    }
+}

@@ -120,6 +120,16 @@ pub fn decide_refresh(token: PresentedRefreshToken) -> RefreshDecision {
 mod tests {
     use super::*;
 
+    #[test]
+    fn reasons_survive_being_stored() {
+        for (reason, name) in
+            [(RefreshRevocation::Superseded, "superseded"), (RefreshRevocation::Grant, "grant")]
+        {
+            assert_eq!((reason.as_str(), RefreshRevocation::parse(name)), (name, Some(reason)));
+        }
+        assert_eq!(RefreshRevocation::parse(""), None);
+    }
+
     const T: Timestamp = Timestamp(1_000);
     const FRESH: PresentedRefreshToken = PresentedRefreshToken {
         now: T,
