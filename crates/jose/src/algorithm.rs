@@ -52,3 +52,22 @@ impl fmt::Display for JwsAlgorithm {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::JwsAlgorithm;
+
+    /// Registered names (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2), and nothing else.
+    #[test]
+    fn names() {
+        let names = JwsAlgorithm::ALL.map(|algorithm| algorithm.to_string());
+        assert_eq!(names, ["ES256", "RS256", "PS256", "EdDSA", "Ed25519"]);
+        assert_eq!(
+            JwsAlgorithm::ALL.map(|algorithm| JwsAlgorithm::parse(algorithm.as_str())),
+            JwsAlgorithm::ALL.map(Some)
+        );
+        for other in ["none", "HS256", "ES384", "es256", ""] {
+            assert_eq!(JwsAlgorithm::parse(other), None, "{other}");
+        }
+    }
+}

@@ -246,9 +246,26 @@ mod tests {
             ("iat", json!(null), Ok(())),
             ("jti", json!(null), Err(ClaimError::Jti)),
             ("jti", json!(""), Err(ClaimError::Jti)),
+            ("jti", json!("j".repeat(256)), Ok(())),
             ("jti", json!("j".repeat(257)), Err(ClaimError::Jti)),
         ] {
             assert_eq!(check(name, value.clone()), expected, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn one_audience_or_several() {
+        let aud = |value| claims(&[("aud", value)]).aud;
+        for (value, single, contains) in [
+            (json!("a"), Some("a"), true),
+            (json!(["a"]), Some("a"), true),
+            (json!(["b"]), Some("b"), false),
+            (json!(["b", "a"]), None, true),
+            (json!([]), None, false),
+            (json!(null), None, false),
+        ] {
+            let aud = aud(value.clone());
+            assert_eq!((aud.single(), aud.contains("a")), (single, contains), "{value}");
         }
     }
 
@@ -268,6 +285,11 @@ mod tests {
         for value in [json!("10"), json!(1e300), json!(u64::MAX), json!(true)] {
             assert!(serde_json::from_value::<Claims>(json!({ "exp": value })).is_err(), "{value}");
         }
+        let date = |value| serde_json::from_value::<Claims>(json!({ "exp": value })).unwrap().exp;
+        assert_eq!(date(json!(1.9)), Some(Timestamp(1)));
+        assert_eq!(date(json!(-1.5)), Some(Timestamp(-2)));
+        assert_eq!(date(json!(9e14)), Some(Timestamp(900_000_000_000_000)));
+        assert!(serde_json::from_value::<Claims>(json!({ "exp": 1e15 })).is_err());
         // Nothing overflows at the ends.
         for exp in [i64::MIN, i64::MAX] {
             assert!(claims(&[("exp", json!(exp))]).check(&RULES).is_err());

@@ -88,6 +88,8 @@ mod tests {
             "https://server.example.com/oauth/\ttoken~x",
             "https:\\\\server.example.com/oauth/token~x",
             "https:server.example.com/oauth/token~x",
+            "https://server.example.com\\oauth/token~x",
+            "https://server.example.com/oauth/token~x\u{1}",
         ] {
             assert!(!is_same(other, url), "{other}");
         }

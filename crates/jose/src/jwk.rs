@@ -323,7 +323,9 @@ mod tests {
             jwk[name] = value;
             PublicJwk::parse(&jwk).map(|_| ())
         };
-        assert_eq!(ec("kid", json!("k")), Ok(()));
+        assert_eq!(ec("kid", json!("k".repeat(256))), Ok(()));
+        assert_eq!(ec("key_ops", json!(["sign", "verify"])), Ok(()));
+        assert_eq!((ec("use", json!("sig")), ec("alg", json!("ES256"))), (Ok(()), Ok(())));
         for name in PRIVATE_MEMBERS {
             assert_eq!(ec(name, json!("AA")), Err(Private), "{name}");
             assert_eq!(ec(name, Value::Null), Err(Private), "{name}");
@@ -331,11 +333,15 @@ mod tests {
         assert_eq!(ec("kty", json!("oct")), Err(Symmetric));
         let oct = json!({"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75"});
         assert_eq!(PublicJwk::parse(&oct), Err(Symmetric));
+        for (name, value, why) in [
+            ("crv", "P-384", "the curve must be P-256"),
+            ("crv", "secp256k1", "the curve must be P-256"),
+            ("kty", "OKP", "the OKP curve must be Ed25519"),
+            ("kty", "AKP", "kty must be EC, RSA or OKP"),
+        ] {
+            assert_eq!(ec(name, json!(value)), Err(Unsupported(why)), "{name} {value}");
+        }
         for (name, value) in [
-            ("crv", json!("P-384")),
-            ("crv", json!("secp256k1")),
-            ("kty", json!("OKP")),
-            ("kty", json!("AKP")),
             ("use", json!("enc")),
             ("key_ops", json!(["sign"])),
             ("alg", json!("RS256")),
@@ -373,6 +379,7 @@ mod tests {
         };
         assert_eq!(rsa(&modulus(0x80, 256), &[1, 0, 1]), Ok(()));
         assert_eq!(rsa(&modulus(0xff, 1024), &[3]), Ok(()));
+        assert_eq!(rsa(&modulus(0x80, 256), &[1, 0, 0, 1]), Ok(()));
         // 2047 bits in 256 bytes.
         for (first, bytes, exponent) in [
             (0x7f, 256, &[1, 0, 1][..]),
@@ -405,6 +412,7 @@ mod tests {
         for bad in [json!({"keys": []}), json!({"keys": {}}), json!([]), json!({"keys": [other]})] {
             assert!(JwkSet::parse(&bad).is_err(), "{bad}");
         }
+        assert_eq!(JwkSet::parse(&json!({"keys": vec![&good; 64]})).map(|set| set.keys().len()), Ok(64));
         assert!(JwkSet::parse(&json!({"keys": vec![good; 65]})).is_err());
     }
 }

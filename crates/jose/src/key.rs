@@ -192,9 +192,6 @@ mod tests {
             "{}",
             &one.public_jwk().to_string(),
             &swapped,
-            &with_d(&URL_SAFE_NO_PAD.encode([0; 32])),
-            &with_d(&URL_SAFE_NO_PAD.encode(P256_ORDER)),
-            &with_d(&URL_SAFE_NO_PAD.encode([0xff; 32])),
             &one.private_jwk().expose().replace("P-256", "P-384"),
             &one.private_jwk().expose().replace("\"d\":\"", "\"d\":\"AA"),
             &one.private_jwk().expose().replace("\"d\":\"", "\"d\":\"="),
@@ -202,12 +199,29 @@ mod tests {
             let error = EcKey::from_private_jwk(&Secret::new(bad)).map(|_| ()).unwrap_err();
             assert!(matches!(error, JoseError::InvalidKey(_)), "{bad}: {error}");
         }
+        for d in [[0; 32], P256_ORDER, [0xff; 32]] {
+            let jwk = Secret::new(with_d(&URL_SAFE_NO_PAD.encode(d)));
+            let error = EcKey::from_private_jwk(&jwk).map(|_| ()).unwrap_err();
+            assert_eq!(error, JoseError::InvalidKey("d is out of range"));
+        }
+    }
+
+    /// josekit reserves what is announced, and writes no `kid` that the header does not have.
+    #[test]
+    fn signatures_are_as_announced() {
+        use josekit::jws::JwsSigner as _;
+        let key = EcKey::generate().unwrap();
+        let signer = key.signer();
+        assert_eq!((signer.signature_len(), signer.sign(b"message").unwrap().len()), (64, 64));
+        assert_eq!((signer.algorithm().name(), signer.key_id()), ("ES256", None));
     }
 
     #[test]
     fn debug_shows_no_private_half() {
         let key = EcKey::generate().unwrap();
         let private: PrivateJwk = serde_json::from_str(key.private_jwk().expose()).unwrap();
-        assert!(!format!("{key:?}").contains(private.d.as_str()));
+        let shown = format!("{key:?}");
+        assert!(shown.contains(key.thumbprint()) && !shown.contains(private.d.as_str()));
+        assert_eq!(format!("{:?}", key.signer()), "P256Signer");
     }
 }

@@ -108,5 +108,6 @@ mod tests {
         assert!(new.accepts(&old.issue(now).unwrap(), now));
         assert!(!old.accepts(&new.issue(now).unwrap(), now));
         assert!(of(&[]).issue(now).is_err());
+        assert_eq!(format!("{new:?}"), "DpopNonces(2 keys)");
     }
 }

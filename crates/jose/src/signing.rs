@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_no_private_half() {
+        for &alg in SigningAlg::ALL {
+            let key = SigningKey::generate(alg).unwrap();
+            let private: Value = serde_json::from_str(key.private_jwk().expose()).unwrap();
+            let shown = format!("{key:?}");
+            assert!(shown.contains(key.kid()) && !shown.contains(private["d"].as_str().unwrap()));
+        }
+    }
+
+    #[test]
     fn keys_of_another_kind_are_refused() {
         let ec = EcKey::generate().unwrap();
         assert!(SigningKey::from_private_jwk(SigningAlg::Rs256, &ec.private_jwk()).is_err());

@@ -391,7 +391,15 @@ mod tests {
             let token = with_header(ES256, &format!(r#"{{"alg":"ES256","crit":{crit}}}"#));
             assert_eq!(parse(&token), Err(VerifyError::Critical), "{crit}");
         }
-        assert_eq!(Jws::parse(ES256, 100).map(|_| ()).unwrap_err(), VerifyError::TooLong(100));
+        assert!(Jws::parse(ES256, ES256.len()).is_ok());
+        let less = ES256.len() - 1;
+        assert_eq!(Jws::parse(ES256, less).map(|_| ()).unwrap_err(), VerifyError::TooLong(less));
+        let named = with_header(ES256, r#"{"alg":"ES256","kid":"k1"}"#);
+        let shown = format!("{:?}", Jws::parse(&named, CAP).unwrap());
+        assert!(
+            shown.contains("Es256") && shown.contains("k1") && !shown.contains(&named[30..60]),
+            "{shown}"
+        );
         let typ = |typ: &str| {
             let token = with_header(ES256, &format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#));
             Jws::parse(&token, CAP).unwrap().typ().map(str::to_owned)
