@@ -4,6 +4,8 @@
 //! There are two tiers. The parts that always run have to pass before a change is submitted; `--extended`
 //! adds those that take too long for that, and has to pass before an issue is closed or a release is made.
 
+mod mutants;
+mod package;
 mod parts;
 mod previous;
 mod report;

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::previous;
 use super::report::Outcome;
 use super::stage::Stage;
+use super::{mutants, package, previous};
 use crate::{fuzz, process};
 
 /// When a part runs.
@@ -68,6 +68,18 @@ pub(super) const PARTS: &[Part] = &[
         about: "ten minutes of generated requests, on each database",
         tier: Tier::Extended,
         run: long_fuzz,
+    },
+    Part {
+        name: "package",
+        about: "the published crate by itself, with dependencies for its oldest Rust",
+        tier: Tier::Extended,
+        run: package::run,
+    },
+    Part {
+        name: "mutants",
+        about: "a tenth of the small changes that the tests of the lower crates have to notice",
+        tier: Tier::Extended,
+        run: mutants::run,
     },
 ];
 
