@@ -95,6 +95,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn methods_whose_bodies_list_writes() {
+        for (method, are_in) in [
+            ("com.atproto.repo.createRecord", true),
+            ("com.atproto.repo.putRecord", true),
+            ("com.atproto.repo.deleteRecord", true),
+            ("com.atproto.repo.applyWrites", true),
+            ("com.atproto.repo.APPLYWRITES", true),
+            ("com.atproto.repo.uploadBlob", false),
+            ("com.example.repo.createRecord", false),
+        ] {
+            assert_eq!(Writes::are_in(&Nsid::parse(method).unwrap()), are_in, "{method}");
+        }
+    }
+
+    #[test]
     fn a_body_says_one_thing() {
         let read = |method: &str, body: &str| {
             Writes::read(&Nsid::parse(&format!("com.atproto.repo.{method}")).unwrap(), body.as_bytes())
