@@ -163,6 +163,7 @@ mod tests {
     fn case_says_nothing() {
         let nsid = |text| Nsid::parse(text).unwrap();
         let (one, other) = (nsid("chat.bsky.convo.listConvos"), nsid("CHAT.Bsky.convo.LISTCONVOS"));
+        assert_eq!(other.to_lower(), "chat.bsky.convo.listconvos");
         assert_eq!(one, other);
         assert_eq!(one.cmp(&other), Ordering::Equal);
         let hash = |nsid: &Nsid| {

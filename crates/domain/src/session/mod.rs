@@ -200,7 +200,7 @@ mod tests {
     fn a_fingerprint_is_of_one_client_and_one_browser() {
         let print = |client: &str, browser: &str, kind| {
             let (client_id, browser_id) = (ClientId::new(client), BrowserSessionId::new(browser));
-            SessionHead { client_id, browser_id, kind, ..elsewhere() }.fingerprint()
+            SessionHead { client_id, kind, browser_id, ..elsewhere() }.fingerprint()
         };
         let device = SessionKind::Device;
         let own = print("c", "b", device).unwrap();
@@ -214,13 +214,13 @@ mod tests {
 
     #[test]
     fn an_idle_device_session_has_ended() {
+        use SessionState::{Active, Ended, Pending, ReauthRequired};
         let device = elsewhere();
         let end = device.idle_end().unwrap();
         let at = |state, now| {
             let head = SessionHead { state, ..device.clone() };
             (head.state_at(now), head.is_alive_at(now))
         };
-        use SessionState::{Active, Ended, Pending, ReauthRequired};
         for (state, alive) in [(Active, true), (ReauthRequired, true), (Pending, false), (Ended, false)] {
             assert_eq!(at(state, end.plus(-1)), (state, alive));
             assert_eq!(at(state, end), (Ended, false), "{state:?}");
