@@ -67,6 +67,11 @@ mod tests {
     }
 
     #[test]
+    fn a_quotation_mark_becomes_an_apostrophe() {
+        assert_eq!(WireText::new("scope \"é\\x\" is\nunknown").as_str(), "scope '??x' is?unknown");
+    }
+
+    #[test]
     fn long_texts_end_in_dots() {
         let just = "x".repeat(MAX_CHARS);
         assert_eq!(WireText::new(&just).as_str(), just);

@@ -14,33 +14,35 @@ use crate::process;
 /// Builds each package that is published by itself: as it is packaged, and with the releases of its dependencies that
 /// support its oldest Rust.
 pub(super) fn run(stage: &Stage<'_>) -> Result<Outcome> {
-    // The parts after this one run all the same.
-    Ok(check(stage).map_or_else(|error| Outcome::Failed(format!("{error:#}")), |()| Outcome::Passed))
-}
-
-fn check(stage: &Stage<'_>) -> Result<()> {
     let metadata = process::metadata(stage.root)?;
     let target = process::target_dir(stage.root)?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     // An empty list of registries: published nowhere.
     for package in packages.iter().filter(|package| package["publish"].is_null()) {
-        let field = |name| package[name].as_str().with_context(|| format!("a package without {name}"));
-        let name = field("name")?;
-        process::must_run(process::cargo().args([
-            "package",
-            "--allow-dirty",
-            "--all-features",
-            "--package",
-            name,
-        ]))?;
-        let archive = target.join("package").join(format!("{name}-{}.crate", field("version")?));
-        let unpacked = tempfile::tempdir().context("a directory for the package")?;
-        let mut tar = Command::new("tar");
-        tar.arg("-xzf").arg(&archive).args(["--strip-components", "1", "-C"]).arg(unpacked.path());
-        process::must_run(&mut tar)?;
-        with_oldest_rust(unpacked.path(), &target.join("oldest-rust"), name, field("rust_version")?)?;
+        if let Err(error) = build(package, &target) {
+            // The parts after this one run all the same.
+            return Ok(Outcome::Failed(format!("{error:#}")));
+        }
     }
-    Ok(())
+    Ok(Outcome::Passed)
+}
+
+fn build(package: &Value, target: &Path) -> Result<()> {
+    let field = |name| package[name].as_str().with_context(|| format!("a package without {name}"));
+    let name = field("name")?;
+    process::must_run(process::cargo().args([
+        "package",
+        "--allow-dirty",
+        "--all-features",
+        "--package",
+        name,
+    ]))?;
+    let archive = target.join("package").join(format!("{name}-{}.crate", field("version")?));
+    let unpacked = tempfile::tempdir().context("a directory for the package")?;
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf").arg(&archive).args(["--strip-components", "1", "-C"]).arg(unpacked.path());
+    process::must_run(&mut tar)?;
+    with_oldest_rust(unpacked.path(), &target.join("oldest-rust"), name, field("rust_version")?)
 }
 
 /// Checks that every dependency of a package has a release for its oldest Rust, and that it compiles with these: by that
