@@ -87,6 +87,7 @@ fn parts_permit_what_they_name() {
     let account = |attr, action| AccountScope { attr, action };
     let (read, manage) = (AccountAction::Read, AccountAction::Manage);
     let [email, status] = [AccountAttr::Email, AccountAttr::Status];
+    assert_eq!(scope("atproto openid").into_iter().collect::<Scope>(), scope("openid atproto"));
     let both = |asked, granted| scope(asked).bounded_by(&scope(granted)).to_string();
     assert_eq!(both("account:email", "account:email?action=manage"), "account:email");
     assert_eq!(both("account:email?action=manage", "account:email"), "account:email");
