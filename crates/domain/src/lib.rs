@@ -5,6 +5,7 @@ mod backoff;
 mod bounded_map;
 pub mod client;
 mod clock;
+pub mod connection;
 mod json_object;
 pub mod measure;
 mod network;

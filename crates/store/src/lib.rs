@@ -7,10 +7,12 @@
 //! Three rules hold everywhere. Every change of state is a compare-and-swap: its condition stands in
 //! the `WHERE` of the statement that makes the change, and the caller learns whether it was the one.
 //! Every query that crosses a boundary between tenants, clients or browsers names that boundary.
+//! The tables of connections are reached by way of a [`TenantScope`] alone.
 //! Bearer secrets are stored as hashes, third parties' secrets are encrypted.
 
 pub mod authorization;
 pub mod clients;
+pub mod connections;
 pub mod encryption;
 pub mod engine;
 pub mod events;
@@ -30,4 +32,5 @@ pub use engine::postgres::PostgresConnection;
 pub use engine::server_lock::{ServerLock, ServerLockError};
 pub use engine::stats::StoreStats;
 pub use engine::store::Store;
+pub use engine::tenancy::{TenantScope, TenantStore};
 pub use engine::url::{DatabaseUrl, DatabaseUrlError};

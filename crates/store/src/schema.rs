@@ -1,4 +1,11 @@
-//! The tables. A test compares this file with a freshly migrated database of each kind.
+//! The tables. A test compares them with a freshly migrated database of each kind.
+
+mod connections;
+
+pub(crate) use self::connections::{
+    connect_session, connection_access, managed_account, provider_registration, social_identity, tenant,
+    tenant_client, tenant_user, upstream_credential, upstream_pending, work_queue,
+};
 
 diesel::table! {
     oauth_client (client_id) {
@@ -29,6 +36,10 @@ diesel::table! {
         id_token_claims -> Bool,
         pkce -> Text,
         allowed_resources -> Text,
+        providers -> Text,
+        manage_tenants -> Bool,
+        import_connections -> Bool,
+        allow_unconfirmed -> Bool,
     }
 }
 
@@ -231,17 +242,18 @@ diesel::table! {
         prompted_at -> Nullable<BigInt>,
         correlation_id -> Nullable<Text>,
         redirect_origin -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    upstream_credential (session_id) {
-        session_id -> Text,
-        iteration -> BigInt,
-        payload -> Text,
-        created_at -> BigInt,
-        expires_at -> Nullable<BigInt>,
-        granted_scope -> Text,
+        namespace -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        account_slot -> Nullable<Text>,
+        device_slot -> Nullable<Text>,
+        registration_id -> Nullable<Text>,
+        social_identity_id -> Nullable<Text>,
+        parameters -> Nullable<Text>,
+        metadata -> Nullable<Text>,
+        confirmed_at -> Nullable<BigInt>,
+        refreshed_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+        last_error_at -> Nullable<BigInt>,
     }
 }
 
@@ -329,6 +341,9 @@ diesel::table! {
         correlation_id -> Nullable<Text>,
         address -> Nullable<Text>,
         details -> Text,
+        user_id -> Nullable<Text>,
+        provider -> Nullable<Text>,
+        connection_id -> Nullable<Text>,
     }
 }
 
@@ -357,6 +372,9 @@ diesel::table! {
         webhook_due_at -> Nullable<BigInt>,
         webhook_attempts -> BigInt,
         position -> Nullable<BigInt>,
+        user_id -> Nullable<Text>,
+        provider -> Nullable<Text>,
+        connection_id -> Nullable<Text>,
     }
 }
 
@@ -401,3 +419,5 @@ diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_client);
 diesel::allow_tables_to_appear_in_same_query!(oauth_auth_request, oauth_atp_request);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, event_subscription);
 diesel::allow_tables_to_appear_in_same_query!(upstream_session, oauth_client);
+diesel::allow_tables_to_appear_in_same_query!(connection_access, upstream_session);
+diesel::allow_tables_to_appear_in_same_query!(tenant, tenant_client);

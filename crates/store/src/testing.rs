@@ -11,6 +11,7 @@
 )]
 
 mod pgbouncer;
+mod plain_role;
 
 pub use self::pgbouncer::PgBouncer;
 
@@ -374,6 +375,14 @@ pub fn find_number(c: &mut AnyConnection, sql: &str) -> Result<i64, StoreError> 
     Ok(sql_query(sql).get_result::<Number>(c)?.number)
 }
 
+/// Executes a statement as one whose count nobody needs.
+///
+/// # Errors
+/// [`StoreError`] when it fails, or in its place one before it.
+pub fn defer(c: &mut AnyConnection, sql: &str) -> Result<(), StoreError> {
+    Ok(c.defer(|c| sql_query(sql).execute(c))?)
+}
+
 /// Makes every lease expire.
 ///
 /// # Errors
@@ -497,7 +506,13 @@ pub fn dump_text(c: &mut AnyConnection) -> Result<String, StoreError> {
         ("oauth_auth_request", &["session_id", "state", "browser_id"]),
         ("oauth_atp_request", &["oauth_state", "nonce", "pkce_verifier", "dpop_private_key"]),
         ("oauth_atp_session", &["dpop_key", "access_token", "refresh_token"]),
-        ("upstream_session", &["session_id", "browser_id", "upstream_auth", "subject", "binding"]),
+        (
+            "upstream_session",
+            &["session_id", "browser_id", "upstream_auth", "subject", "binding", "parameters", "metadata"],
+        ),
+        ("upstream_pending", &["state", "payload"]),
+        ("connect_session", &["token", "parameters", "state", "connect_code"]),
+        ("provider_registration", &["client_secret", "next_secret", "registration_access_token"]),
         ("upstream_credential", &["payload", "granted_scope"]),
         ("account_proof", &["proof_id", "browser_id", "did", "handle"]),
         ("audit_event", &["client_id", "did", "session_id", "request_id", "correlation_id", "details"]),

@@ -141,6 +141,43 @@ opaque_id! {
 time_prefixed_id!(UpstreamSessionId, "us_");
 
 opaque_id! {
+    /// Who we are at one issuer: a registration of ours.
+    RegistrationId
+}
+random_id!(RegistrationId, "pr_");
+
+opaque_id! {
+    /// An account at a provider, as one user connected it.
+    IdentityId
+}
+time_prefixed_id!(IdentityId, "si_");
+
+opaque_id! {
+    /// An account that the user of an identity manages at the provider, such as a page or a bot.
+    ManagedAccountId
+}
+time_prefixed_id!(ManagedAccountId, "ma_");
+
+opaque_id! {
+    /// One credential of a connection: the user's own, or that of a managed account.
+    CredentialId
+}
+time_prefixed_id!(CredentialId, "uc_");
+
+impl CredentialId {
+    /// The identifier of the credential that a session begins with: the session's own.
+    pub fn first_of(session_id: &UpstreamSessionId) -> Self {
+        Self(session_id.as_str().to_owned())
+    }
+}
+
+opaque_id! {
+    /// One permit of a client that lets a user connect accounts in a browser.
+    ConnectSessionId
+}
+time_prefixed_id!(ConnectSessionId, "cs_");
+
+opaque_id! {
     /// One browser: the hash of the secret in our own cookie, so that it may be stored and logged. Of a session
     /// on a device without one, the hash of the code that it began with.
     BrowserSessionId
@@ -256,7 +293,14 @@ mod tests {
         assert_eq!(random(AccountProofId::random(&SystemRng).as_str(), "ap_"), Some(22));
         assert_eq!(random(OauthState::random(&SystemRng).as_str(), ""), Some(22));
         assert_eq!(random(AuthRequestId::issued(&SystemRng, at).as_str(), "ar_18bcfe56800"), Some(22));
-        assert_eq!(random(UpstreamSessionId::issued(&SystemRng, at).as_str(), "us_18bcfe56800"), Some(22));
+        let session = UpstreamSessionId::issued(&SystemRng, at);
+        assert_eq!(random(session.as_str(), "us_18bcfe56800"), Some(22));
+        assert_eq!(CredentialId::first_of(&session).as_str(), session.as_str());
+        assert_eq!(random(RegistrationId::random(&SystemRng).as_str(), "pr_"), Some(22));
+        assert_eq!(random(IdentityId::issued(&SystemRng, at).as_str(), "si_18bcfe56800"), Some(22));
+        assert_eq!(random(ManagedAccountId::issued(&SystemRng, at).as_str(), "ma_18bcfe56800"), Some(22));
+        assert_eq!(random(CredentialId::issued(&SystemRng, at).as_str(), "uc_18bcfe56800"), Some(22));
+        assert_eq!(random(ConnectSessionId::issued(&SystemRng, at).as_str(), "cs_18bcfe56800"), Some(22));
         let uri = RequestUri::issued(&SystemRng, at);
         assert_eq!(random(uri.as_str(), "urn:ietf:params:oauth:request_uri:18bcfe56800"), Some(43));
         assert_ne!(uri, RequestUri::issued(&SystemRng, at));

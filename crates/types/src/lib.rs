@@ -21,6 +21,7 @@ pub mod scope;
 pub mod secret;
 mod session;
 mod signing_alg;
+mod tenant_user;
 mod time;
 mod time_prefix;
 mod wire_text;
@@ -34,8 +35,9 @@ pub use error_code::ErrorCode;
 pub use grant_type::GrantType;
 pub use identity::{Did, Handle, SignInInput};
 pub use ids::{
-    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, CorrelationId, Jkt, NodeId, OauthState,
-    RequestUri, TenantId, UpstreamClientId, UpstreamSessionId,
+    AccountProofId, AuthRequestId, BrowserSessionId, ClientId, ConnectSessionId, CorrelationId, CredentialId,
+    IdentityId, Jkt, ManagedAccountId, NodeId, OauthState, RegistrationId, RequestUri, TenantId,
+    UpstreamClientId, UpstreamSessionId,
 };
 pub use nsid::Nsid;
 pub use pkce::{CodeChallenge, CodeVerifier};
@@ -46,6 +48,7 @@ pub use scope::Scope;
 pub use secret::{PlainToken, Secret, TokenHash, TokenKind};
 pub use session::{SessionKind, SessionState};
 pub use signing_alg::SigningAlg;
+pub use tenant_user::{TenantUser, UserId, UserNamespace};
 pub use time::{Timestamp, UnixMillis};
 pub use wire::ParseError;
 pub use wire_text::WireText;

@@ -126,6 +126,18 @@ token_kind! {
     /// A registration access token (RFC 7592 section 3).
     Registration, "cw_rg_"
 }
+token_kind! {
+    /// The permit in the address at which a user connects accounts.
+    Connect, "cw_cn_"
+}
+token_kind! {
+    /// The code by which a client confirms that its user finished a connect session, in the browser that did.
+    ConnectCode, "cw_cc_"
+}
+token_kind! {
+    /// The `state` of an authorization at a provider (RFC 6749 section 4.1.1).
+    ProviderState, "cw_st_"
+}
 
 /// A bearer secret that we issue, in the clear: it exists once, in the response.
 ///

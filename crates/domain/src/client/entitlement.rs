@@ -42,6 +42,14 @@ pub struct Entitlements {
     pub pkce: PkcePolicy,
     /// The third-party resources that it may request tokens for (RFC 8707).
     pub allowed_resources: Vec<Resource>,
+    /// The providers whose accounts it may connect and relay to.
+    pub providers: Vec<String>,
+    /// Whether it may make tenants and act in them.
+    pub manage_tenants: bool,
+    /// Whether it may import connections that were made elsewhere.
+    pub import_connections: bool,
+    /// Whether its users' connections serve without its confirmation that they are the ones who connected.
+    pub allow_unconfirmed: bool,
 }
 
 impl Entitlements {

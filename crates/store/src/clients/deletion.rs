@@ -1,13 +1,14 @@
 //! Deletion of the rows of deleted clients, in steps.
 
-use causeway_types::{Timestamp, UpstreamSessionId};
+use causeway_types::{TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
-use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, upstream_session};
+use crate::engine::tenancy::TenantScope;
+use crate::schema::{oauth_atp_request, oauth_auth_request, oauth_client, tenant_client, upstream_session};
 use crate::sessions;
 
 /// Result of a batch of [`purge_deleted_clients`].
@@ -27,13 +28,15 @@ impl Purged {
 }
 
 /// A table whose rows belong to clients, and its key.
-const OF_CLIENT: [(&str, &str); 6] = [
+const OF_CLIENT: [(&str, &str); 8] = [
     ("oauth_authorization_code", "code"),
     ("oauth_access_token", "token"),
     ("oauth_refresh_token", "token"),
     ("oauth_par_request", "request_uri"),
     ("device_authorization", "device_code"),
     ("consent", "tenant_id, client_id, did, redirect_origin"),
+    ("upstream_pending", "state"),
+    ("connect_session", "token"),
 ];
 
 /// Takes one step in deleting the client that was deleted first: ends at most `limit` of its sessions, whose
@@ -67,6 +70,10 @@ pub fn purge_deleted_clients(
         if rows > 0 {
             return Ok(Purged { sessions: 0, rows });
         }
+    }
+    let rows = delete_access_of(c, &client_id, limit)?;
+    if rows > 0 {
+        return Ok(Purged { sessions: 0, rows });
     }
     let deleted = oauth_client::table
         .filter(oauth_client::client_id.eq(&client_id))
@@ -106,6 +113,30 @@ fn delete_auth_requests_of(c: &mut AnyConnection, client_id: &str, limit: i64) -
     diesel::delete(waiting).execute(c)?;
     let requests = oauth_auth_request::table.filter(oauth_auth_request::session_id.eq_any(&some));
     Ok(diesel::delete(requests).execute(c)?)
+}
+
+/// Deletes access to connections, in one of the tenants that the client acts in.
+fn delete_access_of(c: &mut AnyConnection, client_id: &str, limit: i64) -> Result<usize, StoreError> {
+    let tenants: Vec<String> = tenant_client::table
+        .filter(tenant_client::client_id.eq(client_id))
+        .select(tenant_client::tenant_id)
+        .load(c)?;
+    for tenant_id in tenants.into_iter().map(TenantId::new) {
+        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        let some =
+            "SELECT connection_id FROM connection_access WHERE tenant_id = $1 AND client_id = $2 LIMIT $3";
+        let deleted = sql_query(format!(
+            "DELETE FROM connection_access WHERE tenant_id = $1 AND client_id = $2 AND connection_id IN ({some})"
+        ))
+        .bind::<Text, _>(tenant_id.as_str())
+        .bind::<Text, _>(client_id)
+        .bind::<BigInt, _>(limit)
+        .execute(scope.connection())?;
+        if deleted > 0 {
+            return Ok(deleted);
+        }
+    }
+    Ok(0)
 }
 
 fn delete_rows_of(

@@ -47,6 +47,10 @@ struct Row {
     id_token_claims: bool,
     pkce: String,
     allowed_resources: String,
+    providers: String,
+    manage_tenants: bool,
+    import_connections: bool,
+    allow_unconfirmed: bool,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -86,6 +90,10 @@ impl Row {
             id_token_claims: client.entitlements.id_token_claims,
             pkce: client.entitlements.pkce.as_str().to_owned(),
             allowed_resources: column("allowed_resources").to_json(&client.entitlements.allowed_resources)?,
+            providers: column("providers").to_json(&client.entitlements.providers)?,
+            manage_tenants: client.entitlements.manage_tenants,
+            import_connections: client.entitlements.import_connections,
+            allow_unconfirmed: client.entitlements.allow_unconfirmed,
         })
     }
 
@@ -120,6 +128,10 @@ impl Row {
                 id_token_claims: self.id_token_claims,
                 pkce: column("pkce").present(PkcePolicy::parse(&self.pkce))?,
                 allowed_resources: column("allowed_resources").json(&self.allowed_resources)?,
+                providers: column("providers").json(&self.providers)?,
+                manage_tenants: self.manage_tenants,
+                import_connections: self.import_connections,
+                allow_unconfirmed: self.allow_unconfirmed,
             },
             metadata: column("metadata").json(&self.metadata)?,
             created_at: Timestamp(self.created_at),

@@ -5,6 +5,7 @@
 
 use diesel::Column;
 
+use crate::engine::isolation::TENANT_TABLES;
 use crate::schema;
 
 /// A column that holds encrypted values.
@@ -30,6 +31,11 @@ impl EncryptedColumn {
     /// Its name in the table.
     pub const fn column(self) -> &'static str {
         self.column
+    }
+
+    /// Whether its rows are read tenant by tenant.
+    pub fn is_of_tenant(self) -> bool {
+        TENANT_TABLES.contains(&self.table)
     }
 
     /// The table's primary key: a text, and for token sets the number of the iteration.
@@ -60,6 +66,10 @@ encrypted_columns! {
     REFRESH_TOKEN: oauth_atp_session.refresh_token by session_id, iteration;
     PKCE_VERIFIER: oauth_atp_request.pkce_verifier by oauth_state;
     DPOP_PRIVATE_KEY: oauth_atp_request.dpop_private_key by oauth_state;
-    PAYLOAD: upstream_credential.payload by session_id;
+    PAYLOAD: upstream_credential.payload by credential_id;
+    PENDING_PAYLOAD: upstream_pending.payload by state;
+    REGISTRATION_SECRET: provider_registration.client_secret by registration_id;
+    NEXT_REGISTRATION_SECRET: provider_registration.next_secret by registration_id;
+    REGISTRATION_ACCESS_TOKEN: provider_registration.registration_access_token by registration_id;
     WEBHOOK_SECRET: event_subscription.webhook_secret by client_id;
 }

@@ -4,18 +4,23 @@
 //! still the one that was read. A concurrent write to the same row by a server is therefore never
 //! overwritten, and work done before an interruption is skipped the next time.
 
+use causeway_types::TenantId;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use crate::encryption::columns::EncryptedColumn;
+use crate::connections::tenants;
+use crate::encryption::columns::{ENCRYPTED_COLUMNS, EncryptedColumn};
 use crate::encryption::keyring::{self, EncryptionError, EncryptionKeyRing};
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
+use crate::engine::tenancy::TenantScope;
 
 /// A position in the order of a table's primary key. The first page begins after the default one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
+    /// Of a table that is read tenant by tenant; `None` elsewhere, and before the first one.
+    tenant_id: Option<TenantId>,
     key: String,
     /// Of a token set; 0 elsewhere.
     iteration: i64,
@@ -103,11 +108,10 @@ pub fn list_old_values(
     after: &Place,
     limit: i64,
 ) -> Result<Page, StoreError> {
-    let (table, name) = (column.table(), column.column());
-    let encrypted = format!(
-        "CASE WHEN {name} IS NULL OR {name} = '' THEN NULL \
-         WHEN substr({name}, 1, length($1)) = $1 THEN '' ELSE {name} END AS encrypted"
-    );
+    if column.is_of_tenant() {
+        return list_in_tenant(c, ring, column, after, limit);
+    }
+    let (table, encrypted) = (column.table(), encrypted_of(column));
     let prefix = keyring::prefix(ring.active_kid());
     let rows: Vec<Row> = match column.key() {
         [key, iteration] => sql_query(format!(
@@ -129,18 +133,65 @@ pub fn list_old_values(
         .bind::<BigInt, _>(limit)
         .load(c)?,
     };
-    let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut page = Page { rows: rows.len(), current: 0, old: Vec::new(), next: None };
-    for Row { row_key, row_iteration, encrypted } in rows {
-        let place = Place { key: row_key, iteration: row_iteration };
-        page.next = full.then(|| place.clone());
-        match encrypted {
-            None => {}
-            Some(encrypted) if encrypted.is_empty() => page.current += 1,
-            Some(encrypted) => page.old.push(OldValue { column, place, encrypted }),
-        }
+    Ok(Page::of(rows, column, None, limit))
+}
+
+/// Same for a table that is read tenant by tenant: a page is of one tenant, and behind a tenant's last one comes the next
+/// tenant.
+fn list_in_tenant(
+    c: &mut AnyConnection,
+    ring: &EncryptionKeyRing,
+    column: EncryptedColumn,
+    after: &Place,
+    limit: i64,
+) -> Result<Page, StoreError> {
+    let tenant_id = match &after.tenant_id {
+        Some(tenant_id) => Some(tenant_id.clone()),
+        None => tenants::find_tenant_after(c, "")?,
+    };
+    let Some(tenant_id) = tenant_id else { return Ok(Page::of(Vec::new(), column, None, limit)) };
+    let (table, key, encrypted) = (column.table(), column.key().join(", "), encrypted_of(column));
+    let rows: Vec<Row> = sql_query(format!(
+        "SELECT {key} AS row_key, CAST(0 AS BIGINT) AS row_iteration, {encrypted} FROM {table} \
+         WHERE tenant_id = $2 AND {key} > $3 ORDER BY {key} LIMIT $4"
+    ))
+    .bind::<Text, _>(keyring::prefix(ring.active_kid()))
+    .bind::<Text, _>(tenant_id.as_str())
+    .bind::<Text, _>(&after.key)
+    .bind::<BigInt, _>(limit)
+    .load(TenantScope::enter(c, &tenant_id)?.connection())?;
+    let mut page = Page::of(rows, column, Some(&tenant_id), limit);
+    if page.next.is_none() {
+        let next = tenants::find_tenant_after(c, tenant_id.as_str())?;
+        page.next = next.map(|next| Place { tenant_id: Some(next), ..Place::default() });
     }
     Ok(page)
+}
+
+/// The expression that selects an encrypted value: empty when the first key encrypted it, NULL when there is none.
+fn encrypted_of(column: EncryptedColumn) -> String {
+    let name = column.column();
+    format!(
+        "CASE WHEN {name} IS NULL OR {name} = '' THEN NULL \
+         WHEN substr({name}, 1, length($1)) = $1 THEN '' ELSE {name} END AS encrypted"
+    )
+}
+
+impl Page {
+    fn of(rows: Vec<Row>, column: EncryptedColumn, tenant_id: Option<&TenantId>, limit: i64) -> Self {
+        let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut page = Self { rows: rows.len(), current: 0, old: Vec::new(), next: None };
+        for Row { row_key, row_iteration, encrypted } in rows {
+            let place = Place { tenant_id: tenant_id.cloned(), key: row_key, iteration: row_iteration };
+            page.next = full.then(|| place.clone());
+            match encrypted {
+                None => {}
+                Some(encrypted) if encrypted.is_empty() => page.current += 1,
+                Some(encrypted) => page.old.push(OldValue { column, place, encrypted }),
+            }
+        }
+        page
+    }
 }
 
 /// Swaps values, each only while it is still the one that was read; returns how many were swapped.
@@ -151,8 +202,17 @@ pub fn swap_encrypted(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, St
     let mut swapped = 0;
     for Swap { old: OldValue { column, place, encrypted }, fresh } in swaps {
         let (table, name) = (column.table(), column.column());
-        swapped += match column.key() {
-            [key, iteration] => sql_query(format!(
+        swapped += match (&place.tenant_id, column.key()) {
+            (Some(tenant_id), keys) => sql_query(format!(
+                "UPDATE {table} SET {name} = $1 WHERE tenant_id = $2 AND {key} = $3 AND {name} = $4",
+                key = keys.join(", ")
+            ))
+            .bind::<Text, _>(fresh)
+            .bind::<Text, _>(tenant_id.as_str())
+            .bind::<Text, _>(&place.key)
+            .bind::<Text, _>(encrypted)
+            .execute(TenantScope::enter(c, tenant_id)?.connection())?,
+            (None, [key, iteration]) => sql_query(format!(
                 "UPDATE {table} SET {name} = $1 WHERE {key} = $2 AND {iteration} = $3 AND {name} = $4"
             ))
             .bind::<Text, _>(fresh)
@@ -160,7 +220,7 @@ pub fn swap_encrypted(c: &mut AnyConnection, swaps: &[Swap]) -> Result<usize, St
             .bind::<BigInt, _>(place.iteration)
             .bind::<Text, _>(encrypted)
             .execute(c)?,
-            keys => sql_query(format!(
+            (None, keys) => sql_query(format!(
                 "UPDATE {table} SET {name} = $1 WHERE {key} = $2 AND {name} = $3",
                 key = keys.join(", ")
             ))
@@ -183,8 +243,40 @@ pub fn count_rows(c: &mut AnyConnection, column: EncryptedColumn) -> Result<i64,
         #[diesel(sql_type = BigInt)]
         rows: i64,
     }
-    let counted = sql_query(format!("SELECT COUNT(*) AS rows FROM {}", column.table()));
-    Ok(counted.get_result::<Count>(c)?.rows)
+    let count = format!("SELECT COUNT(*) AS rows FROM {}", column.table());
+    let mut rows = 0;
+    each_scope(c, column, |c, tenant_id| {
+        rows += match tenant_id {
+            None => sql_query(&count).get_result::<Count>(c)?,
+            Some(tenant_id) => {
+                let count = sql_query(format!("{count} WHERE tenant_id = $1"));
+                count.bind::<Text, _>(tenant_id.as_str()).get_result::<Count>(c)?
+            }
+        }
+        .rows;
+        Ok(true)
+    })?;
+    Ok(rows)
+}
+
+/// Calls `each` with every tenant, or once without one for a table that is not read tenant by tenant, until it returns
+/// `false`.
+fn each_scope(
+    c: &mut AnyConnection,
+    column: EncryptedColumn,
+    mut each: impl FnMut(&mut AnyConnection, Option<&TenantId>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    if !column.is_of_tenant() {
+        return each(c, None).map(drop);
+    }
+    let mut last = String::new();
+    while let Some(tenant_id) = tenants::find_tenant_after(c, &last)? {
+        if !each(TenantScope::enter(c, &tenant_id)?.connection(), Some(&tenant_id))? {
+            break;
+        }
+        last = tenant_id.into_string();
+    }
+    Ok(())
 }
 
 /// Whether this database holds any encrypted value, which is lost without the key ring that encrypted it.
@@ -198,12 +290,24 @@ pub fn has_encrypted_rows(c: &mut AnyConnection) -> Result<bool, StoreError> {
         #[expect(dead_code, reason = "only the existence of a row matters")]
         one: i64,
     }
-    for column in crate::encryption::columns::ENCRYPTED_COLUMNS {
+    let mut is_found = false;
+    for column in ENCRYPTED_COLUMNS {
         let (table, name) = (column.table(), column.column());
-        let first = format!("SELECT CAST(1 AS BIGINT) AS one FROM {table} WHERE {name} <> '' LIMIT 1");
-        if sql_query(first).get_result::<One>(c).optional()?.is_some() {
-            return Ok(true);
+        let first = format!("SELECT CAST(1 AS BIGINT) AS one FROM {table} WHERE {name} <> ''");
+        each_scope(c, *column, |c, tenant_id| {
+            let row = match tenant_id {
+                None => sql_query(format!("{first} LIMIT 1")).get_result::<One>(c),
+                Some(tenant_id) => {
+                    let first = sql_query(format!("{first} AND tenant_id = $1 LIMIT 1"));
+                    first.bind::<Text, _>(tenant_id.as_str()).get_result::<One>(c)
+                }
+            };
+            is_found |= row.optional()?.is_some();
+            Ok(!is_found)
+        })?;
+        if is_found {
+            break;
         }
     }
-    Ok(false)
+    Ok(is_found)
 }

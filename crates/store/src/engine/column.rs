@@ -1,7 +1,10 @@
 //! Reads columns back into domain types: an unexpected value is a corrupt row, never a panic.
 
 use causeway_domain::session::UpstreamAuth;
-use causeway_types::{CodeChallenge, Did, Handle, Resources, Scope};
+use causeway_types::{
+    CodeChallenge, Did, Handle, Resources, Scope, SessionKind, SessionState, TenantUser, UserId,
+    UserNamespace,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,6 +55,20 @@ impl Column {
             }
             _ => Err(self.corrupt()),
         }
+    }
+
+    pub(crate) fn session_kind(self, text: &str) -> Result<SessionKind, StoreError> {
+        self.present(SessionKind::parse(text))
+    }
+
+    pub(crate) fn session_state(self, text: &str) -> Result<SessionState, StoreError> {
+        self.present(SessionState::parse(text))
+    }
+
+    /// A user, by the columns `namespace` and `user_id`.
+    pub(crate) fn user(self, namespace: &str, user_id: &str) -> Result<TenantUser, StoreError> {
+        let namespace = self.present(UserNamespace::parse(namespace))?;
+        Ok(TenantUser { namespace, user_id: self.present(UserId::parse(user_id))? })
     }
 
     pub(crate) fn json<T: DeserializeOwned>(self, text: &str) -> Result<T, StoreError> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use causeway_types::TenantId;
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, QueryResult, SqliteConnection};
 
@@ -29,6 +30,15 @@ impl AnyConnection {
         let done = execute(self);
         self.set_deferring(false);
         done.map(drop)
+    }
+
+    /// Makes a tenant the one whose rows PostgreSQL's row-level security shows, until the end of the transaction. Does
+    /// not wait for the server: the statement goes along with the next one.
+    pub(crate) fn set_tenant(&mut self, tenant_id: &TenantId) -> QueryResult<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(conn) => conn.set_tenant(tenant_id.as_str()),
+        }
     }
 
     fn set_deferring(&mut self, is_deferring: bool) {

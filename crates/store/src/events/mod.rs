@@ -119,6 +119,10 @@ pub fn note_session(
             upstream_session::iteration.nullable(),
             upstream_session::did,
             case_when(event_subscription::webhook_url.is_not_null(), seconds()),
+            // Only connections have a user of a tenant.
+            upstream_session::user_id,
+            case_when(upstream_session::user_id.is_not_null(), upstream_session::provider),
+            case_when(upstream_session::user_id.is_not_null(), upstream_session::session_id),
         ))
         .insert_into(event_outbox::table)
         .into_columns((
@@ -132,6 +136,9 @@ pub fn note_session(
             event_outbox::session_iteration,
             event_outbox::did,
             event_outbox::webhook_due_at,
+            event_outbox::user_id,
+            event_outbox::provider,
+            event_outbox::connection_id,
         ));
     Ok(fixed!(event).defer(c)?)
 }

@@ -41,10 +41,11 @@ struct Expired {
     grace: i64,
 }
 
-/// Codes are retained for a day, so that reuse is noticed and a device learns that its code has expired;
+/// Codes and connect sessions are retained for a day, so that reuse is noticed and a device or a client learns what
+/// became of them;
 /// tokens too, so that "expired" can be told from "unknown". A pushed request is retained as long as the
 /// request created from it can live.
-const EXPIRED: [Expired; 11] = [
+const EXPIRED: [Expired; 13] = [
     Expired { table: "oauth_par_request", key: "request_uri", grace: AUTH_REQUEST_SECONDS },
     Expired { table: "oauth_atp_request", key: "oauth_state", grace: 0 },
     Expired { table: "oauth_authorization_code", key: "code", grace: DAY },
@@ -53,6 +54,8 @@ const EXPIRED: [Expired; 11] = [
     Expired { table: "logout_notice", key: "session_id", grace: 0 },
     Expired { table: "account_proof", key: "proof_id", grace: 0 },
     Expired { table: "device_authorization", key: "device_code", grace: DAY },
+    Expired { table: "upstream_pending", key: "state", grace: 0 },
+    Expired { table: "connect_session", key: "token", grace: DAY },
     Expired { table: "consent", key: "tenant_id, client_id, did", grace: 0 },
     Expired { table: "oauth_access_token", key: "token", grace: DAY },
     Expired { table: "oauth_refresh_token", key: "token", grace: DAY },

@@ -1,25 +1,22 @@
 //! The credentials of sessions: those of AT Protocol sessions in `oauth_atp_session`, one row an iteration; all others
-//! in `upstream_credential`, one row a session.
+//! are the credentials of connections.
 
 use causeway_domain::session::{Credentials, DpopBound, SessionHead, UpstreamAccess};
-use causeway_types::{Secret, Timestamp, UpstreamSessionId};
+use causeway_types::{SessionState, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use crate::encryption::columns::{ACCESS_TOKEN, DPOP_KEY, PAYLOAD, REFRESH_TOKEN};
+use crate::connections;
+use crate::encryption::columns::{ACCESS_TOKEN, DPOP_KEY, REFRESH_TOKEN};
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
-use crate::schema::{oauth_atp_session, upstream_credential};
+use crate::engine::tenancy::TenantScope;
+use crate::schema::oauth_atp_session;
 
 const fn tokens_of(name: &'static str) -> Column {
     Column("oauth_atp_session", name)
-}
-
-const fn credential(name: &'static str) -> Column {
-    Column("upstream_credential", name)
 }
 
 #[derive(Queryable, Insertable)]
@@ -41,41 +38,6 @@ struct TokenSetRow {
     exchange_error: Option<String>,
 }
 
-#[derive(Queryable, Insertable)]
-#[diesel(table_name = upstream_credential, treat_none_as_default_value = false)]
-struct CredentialRow {
-    session_id: String,
-    iteration: i64,
-    payload: String,
-    created_at: i64,
-    expires_at: Option<i64>,
-    granted_scope: String,
-}
-
-/// The secrets of a credential as they are encrypted.
-#[derive(Serialize)]
-struct Written<'a> {
-    kind: &'a str,
-    access: &'a str,
-    refresh_token: Option<&'a str>,
-    key: Option<&'a str>,
-    jkt: Option<&'a str>,
-}
-
-/// The same, decrypted.
-#[derive(Deserialize)]
-struct Payload {
-    kind: String,
-    access: Secret,
-    refresh_token: Option<Secret>,
-    key: Option<Secret>,
-    jkt: Option<String>,
-}
-
-const DPOP_BOUND: &str = "dpop_bound";
-const BEARER: &str = "bearer";
-const COOKIE_JAR: &str = "cookie_jar";
-
 /// The primary key of a token set, for encryption.
 fn row_key(session_id: &UpstreamSessionId, iteration: i64) -> String {
     format!("{session_id}/{iteration}")
@@ -85,29 +47,25 @@ fn row_key(session_id: &UpstreamSessionId, iteration: i64) -> String {
 pub(super) struct NewIteration<'a> {
     pub(super) session_id: &'a UpstreamSessionId,
     pub(super) iteration: i64,
-    /// The account, if it is at an AT Protocol server.
-    pub(super) did: Option<String>,
+    pub(super) did: String,
     pub(super) session_created_at: i64,
     pub(super) exchanged_at: i64,
 }
 
-/// Stores the credentials of an iteration.
+/// Stores the token set of an iteration.
 pub(super) fn insert(
     c: &mut AnyConnection,
     ring: &EncryptionKeyRing,
     new: NewIteration<'_>,
     credentials: &Credentials,
 ) -> Result<(), StoreError> {
-    if new.did.is_none() {
-        return put(c, ring, &new, credentials);
-    }
     let DpopBound { token, key: dpop_key, jkt } =
         credentials.dpop_bound().map_err(|_| tokens_of("dpop_key").corrupt())?;
     let key = row_key(new.session_id, new.iteration);
     let row = TokenSetRow {
         session_id: new.session_id.as_str().to_owned(),
         iteration: new.iteration,
-        did: new.did,
+        did: Some(new.did),
         session_created_at: new.session_created_at,
         atp_oauth_state: String::new(),
         signing_key_jkt: jkt.clone(),
@@ -127,46 +85,6 @@ pub(super) fn insert(
     Ok(fixed!(diesel::insert_into(oauth_atp_session::table).values(&row)).defer(c)?)
 }
 
-/// Puts credentials in the place of the session's earlier ones.
-fn put(
-    c: &mut AnyConnection,
-    ring: &EncryptionKeyRing,
-    new: &NewIteration<'_>,
-    credentials: &Credentials,
-) -> Result<(), StoreError> {
-    let Credentials { access, refresh_token, created_at, expires_at, scope } = credentials;
-    let (kind, token, bound) = match access {
-        UpstreamAccess::DpopBound(bound) => (DPOP_BOUND, &bound.token, Some(bound)),
-        UpstreamAccess::Bearer(token) => (BEARER, token, None),
-        UpstreamAccess::CookieJar(jar) => (COOKIE_JAR, jar, None),
-    };
-    let written = Written {
-        kind,
-        access: token.expose(),
-        refresh_token: refresh_token.as_ref().map(Secret::expose),
-        key: bound.map(|bound| bound.key.expose()),
-        jkt: bound.map(|bound| bound.jkt.as_str()),
-    };
-    let plain = Secret::new(credential("payload").to_json(&written)?);
-    let session_id = new.session_id.as_str();
-    let row = CredentialRow {
-        session_id: session_id.to_owned(),
-        iteration: new.iteration,
-        payload: ring.encrypt_column(PAYLOAD, session_id, plain.expose())?,
-        created_at: created_at.as_secs(),
-        expires_at: expires_at.map(Timestamp::as_secs),
-        granted_scope: scope.clone(),
-    };
-    delete_other(c, new.session_id)?;
-    Ok(fixed!(diesel::insert_into(upstream_credential::table).values(&row)).defer(c)?)
-}
-
-fn delete_other(c: &mut AnyConnection, session_id: &UpstreamSessionId) -> Result<(), StoreError> {
-    let of_session =
-        upstream_credential::table.filter(upstream_credential::session_id.eq(session_id.as_str()));
-    Ok(fixed!(diesel::delete(of_session)).defer(c)?)
-}
-
 /// Adds an iteration and wipes the secrets of the previous one; earlier ones were wiped before.
 pub(super) fn replace(
     c: &mut AnyConnection,
@@ -174,24 +92,12 @@ pub(super) fn replace(
     new: NewIteration<'_>,
     credentials: &Credentials,
 ) -> Result<(), StoreError> {
-    if new.did.is_some() {
-        wipe_token_set(c, new.session_id, new.iteration.saturating_sub(1))?;
-    }
+    wipe(c, new.session_id, new.iteration.saturating_sub(1))?;
     insert(c, ring, new, credentials)
 }
 
-/// Removes the secrets of an iteration, the last of its session that has any.
-pub(super) fn wipe(
-    c: &mut AnyConnection,
-    session_id: &UpstreamSessionId,
-    iteration: i64,
-) -> Result<(), StoreError> {
-    wipe_token_set(c, session_id, iteration)?;
-    delete_other(c, session_id)
-}
-
 /// Empties the secrets of a token set; the row stays.
-fn wipe_token_set(
+pub(super) fn wipe(
     c: &mut AnyConnection,
     session_id: &UpstreamSessionId,
     iteration: i64,
@@ -223,35 +129,9 @@ pub fn find_credentials(
     if head.atproto().is_ok() {
         return find_token_set(c, ring, &head.session_id, head.iteration);
     }
-    let row = upstream_credential::table
-        .filter(upstream_credential::session_id.eq(head.session_id.as_str()))
-        .filter(upstream_credential::iteration.eq(head.iteration))
-        .select(upstream_credential::all_columns);
-    let row = fixed!(row).get_result::<CredentialRow>(c).optional()?;
-    row.map(|row| open(ring, row)).transpose()
-}
-
-fn open(ring: &EncryptionKeyRing, row: CredentialRow) -> Result<Credentials, StoreError> {
-    let payload = credential("payload");
-    let plain = ring.open_column(PAYLOAD, &row.session_id, &row.payload)?;
-    let Payload { kind, access, refresh_token, key, jkt } = payload.json(plain.expose())?;
-    let access = match kind.as_str() {
-        DPOP_BOUND => UpstreamAccess::DpopBound(DpopBound {
-            token: access,
-            key: payload.present(key)?,
-            jkt: payload.present(jkt)?,
-        }),
-        BEARER => UpstreamAccess::Bearer(access),
-        COOKIE_JAR => UpstreamAccess::CookieJar(access),
-        _ => return Err(payload.corrupt()),
-    };
-    Ok(Credentials {
-        access,
-        refresh_token,
-        created_at: Timestamp(row.created_at),
-        expires_at: row.expires_at.map(Timestamp),
-        scope: row.granted_scope,
-    })
+    let scope = &mut TenantScope::enter(c, &head.tenant_id)?;
+    let has_ended = head.state == SessionState::Ended;
+    connections::credentials::find_user_credential(scope, ring, &head.session_id, head.iteration, has_ended)
 }
 
 /// Finds one token set of an AT Protocol session; `None` when there is none or its secrets are wiped.

@@ -1,15 +1,17 @@
 //! The end of a session: our tokens are revoked at once, those of the authorization server as soon as it
 //! accepts the request.
 
-use causeway_domain::session::{Credentials, SessionHead};
-use causeway_types::{Timestamp, UpstreamSessionId};
+use causeway_domain::session::{ATPROTO, Credentials, SessionHead};
+use causeway_types::{TenantId, Timestamp, UpstreamSessionId};
 use diesel::prelude::*;
 
 use super::credentials::{self, NewIteration};
 use super::{ENDED, HeadRow, PENDING};
+use crate::connections;
 use crate::encryption::keyring::EncryptionKeyRing;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
+use crate::engine::tenancy::TenantScope;
 use crate::events::{self, EventKind, logouts};
 use crate::schema::upstream_session::dsl;
 use crate::tokens;
@@ -43,7 +45,8 @@ pub fn end_session_quietly(
 ) -> Result<bool, StoreError> {
     let live =
         || dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str())).filter(dsl::state.ne(ENDED));
-    let state: Option<String> = live().select(dsl::state).first(c).optional()?;
+    let before: Option<(String, String, String)> =
+        live().select((dsl::state, dsl::provider, dsl::tenant_id)).first(c).optional()?;
     let ended = diesel::update(live())
         .set((
             dsl::state.eq(ENDED),
@@ -52,12 +55,15 @@ pub fn end_session_quietly(
             dsl::refresh_due_at.eq(None::<i64>),
         ))
         .execute(c)?;
-    if ended == 0 {
-        return Ok(false);
+    let Some((state, provider, tenant_id)) = before.filter(|_| ended == 1) else { return Ok(false) };
+    if provider != ATPROTO {
+        let tenant_id = TenantId::new(tenant_id);
+        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        connections::credentials::delete_credentials_of(scope, session_id, now)?;
     }
     tokens::revoke_grant(c, session_id)?;
     // A session that was never consented to was never the client's.
-    if state.is_some_and(|state| state != PENDING) {
+    if state != PENDING {
         events::note_session(c, session_id, EventKind::Ended, now)?;
     }
     Ok(true)
@@ -149,12 +155,19 @@ pub fn enqueue_revocation(
             dsl::revocation_due_at.eq(Some(now.as_secs())),
             dsl::revocation_attempts.eq(0),
         ))
-        .returning((dsl::did, dsl::created_at))
-        .get_result::<(Option<String>, i64)>(c)
+        .returning((dsl::did, dsl::created_at, dsl::tenant_id))
+        .get_result::<(Option<String>, i64, String)>(c)
         .optional()?;
-    let Some((did, session_created_at)) = owing else { return Ok(false) };
-    let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
-    credentials::replace(c, ring, new, credentials)?;
+    let Some((did, session_created_at, tenant_id)) = owing else { return Ok(false) };
+    if let Some(did) = did {
+        let new =
+            NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
+        credentials::replace(c, ring, new, credentials)?;
+    } else {
+        let tenant_id = TenantId::new(tenant_id);
+        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        connections::heads::put_renewed(scope, ring, session_id, from_iteration, credentials, now)?;
+    }
     Ok(true)
 }
 
@@ -196,9 +209,17 @@ pub fn complete_revocation(
         .filter(dsl::session_id.eq(session_id.as_str()))
         .filter(dsl::iteration.eq(iteration))
         .filter(dsl::state.eq(ENDED));
-    if diesel::update(ended).set(dsl::revocation_due_at.eq(None::<i64>)).execute(c)? == 1 {
+    let settled = diesel::update(ended)
+        .set(dsl::revocation_due_at.eq(None::<i64>))
+        .returning((dsl::provider, dsl::tenant_id))
+        .get_result::<(String, String)>(c)
+        .optional()?;
+    let Some((provider, tenant_id)) = settled else { return Ok(()) };
+    if provider == ATPROTO {
         // Earlier ones were wiped when they were replaced.
-        credentials::wipe(c, session_id, iteration)?;
+        return credentials::wipe(c, session_id, iteration);
     }
+    let tenant_id = TenantId::new(tenant_id);
+    connections::credentials::erase_payloads_of(&mut TenantScope::enter(c, &tenant_id)?, session_id)?;
     Ok(())
 }

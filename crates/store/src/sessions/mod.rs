@@ -15,6 +15,7 @@ pub mod upstream_requests;
 mod background;
 mod credentials;
 mod ending;
+pub(crate) mod head;
 mod history;
 mod lease;
 mod live;
@@ -33,21 +34,21 @@ pub use self::live::{
     list_live_sessions_of_browser, list_live_sessions_of_client,
 };
 
-use causeway_domain::session::{
-    ATPROTO, AtprotoBinding, Binding, Cooldown, Credentials, OtherBinding, SessionHead, UpstreamBinding,
-};
+use causeway_domain::session::{ATPROTO, Binding, Credentials, SessionHead};
 use causeway_types::{
-    BrowserSessionId, ClientId, CorrelationId, Scope, SessionKind, SessionState, TenantId, Timestamp,
-    UpstreamClientId, UpstreamSessionId,
+    ClientId, Scope, SessionKind, SessionState, TenantId, Timestamp, UpstreamClientId, UpstreamSessionId,
 };
 use diesel::prelude::*;
 
 use self::credentials::NewIteration;
+pub(crate) use self::head::HeadRow;
+use self::head::head;
+use crate::connections;
 use crate::encryption::keyring::EncryptionKeyRing;
-use crate::engine::column::Column;
 use crate::engine::conn::AnyConnection;
 use crate::engine::error::StoreError;
 use crate::engine::fixed::fixed;
+use crate::engine::tenancy::TenantScope;
 use crate::events::{self, EventKind};
 use crate::schema::oauth_atp_request;
 use crate::schema::upstream_session::{self, dsl};
@@ -60,128 +61,6 @@ const ACTIVE: &str = SessionState::Active.as_str();
 const REAUTH_REQUIRED: &str = SessionState::ReauthRequired.as_str();
 const ENDED: &str = SessionState::Ended.as_str();
 
-/// The part of a head that the domain knows. Lease, revocation and deletion have their own functions.
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = upstream_session)]
-pub(crate) struct HeadRow {
-    session_id: String,
-    tenant_id: String,
-    client_id: String,
-    provider: String,
-    did: Option<String>,
-    handle: Option<String>,
-    subject: Option<String>,
-    binding: Option<String>,
-    session_kind: String,
-    state: String,
-    browser_id: String,
-    iteration: i64,
-    issuer: Option<String>,
-    pds: Option<String>,
-    upstream_client_id: Option<String>,
-    upstream_auth: Option<String>,
-    upstream_redirect_uri: Option<String>,
-    created_at: i64,
-    last_used_at: i64,
-    refresh_failures: i64,
-    refresh_not_before: Option<i64>,
-    verified_at: Option<i64>,
-    correlation_id: Option<String>,
-}
-
-const fn head(name: &'static str) -> Column {
-    Column("upstream_session", name)
-}
-
-impl HeadRow {
-    fn of(session: &SessionHead) -> Result<Self, StoreError> {
-        let row = Self {
-            session_id: session.session_id.as_str().to_owned(),
-            tenant_id: session.tenant_id.as_str().to_owned(),
-            client_id: session.client_id.as_str().to_owned(),
-            provider: session.provider().to_owned(),
-            did: None,
-            handle: None,
-            subject: None,
-            binding: None,
-            session_kind: session.kind.as_str().to_owned(),
-            state: session.state.as_str().to_owned(),
-            browser_id: session.browser_id.as_str().to_owned(),
-            iteration: session.iteration,
-            issuer: None,
-            pds: None,
-            upstream_client_id: None,
-            upstream_auth: None,
-            upstream_redirect_uri: None,
-            created_at: session.created_at.as_secs(),
-            last_used_at: session.last_used_at.as_secs(),
-            refresh_failures: session.cooldown.failures,
-            refresh_not_before: session.cooldown.not_before.map(Timestamp::as_secs),
-            verified_at: None,
-            correlation_id: session.correlation_id.as_ref().map(|id| id.as_str().to_owned()),
-        };
-        Ok(match &session.binding {
-            Binding::Atproto(AtprotoBinding { did, handle, verified_at, upstream }) => Self {
-                did: Some(did.as_str().to_owned()),
-                handle: handle.as_ref().map(|handle| handle.as_str().to_owned()),
-                issuer: Some(upstream.issuer.clone()),
-                pds: Some(upstream.pds.clone()),
-                upstream_client_id: Some(upstream.client_id.as_str().to_owned()),
-                upstream_auth: Some(head("upstream_auth").to_json(&upstream.auth)?),
-                upstream_redirect_uri: Some(upstream.redirect_uri.clone()),
-                verified_at: Some(verified_at.as_secs()),
-                ..row
-            },
-            Binding::Other(OtherBinding { subject, data, .. }) => {
-                Self { subject: Some(subject.clone()), binding: Some(data.clone()), ..row }
-            }
-        })
-    }
-
-    pub(crate) fn into_domain(self) -> Result<SessionHead, StoreError> {
-        let binding = if self.provider == ATPROTO {
-            let auth = head("upstream_auth").present(self.upstream_auth)?;
-            Binding::Atproto(AtprotoBinding {
-                did: head("did").did(&head("did").present(self.did)?)?,
-                handle: head("handle").handle(self.handle.as_deref())?,
-                verified_at: Timestamp(self.verified_at.unwrap_or(self.created_at)),
-                upstream: UpstreamBinding {
-                    issuer: head("issuer").present(self.issuer)?,
-                    pds: head("pds").present(self.pds)?,
-                    client_id: UpstreamClientId::new(
-                        head("upstream_client_id").present(self.upstream_client_id)?,
-                    ),
-                    auth: head("upstream_auth").upstream_auth(&auth)?,
-                    redirect_uri: head("upstream_redirect_uri").present(self.upstream_redirect_uri)?,
-                },
-            })
-        } else {
-            Binding::Other(OtherBinding {
-                provider: self.provider,
-                subject: head("subject").present(self.subject)?,
-                data: head("binding").present(self.binding)?,
-            })
-        };
-        Ok(SessionHead {
-            session_id: UpstreamSessionId::new(self.session_id),
-            tenant_id: TenantId::new(self.tenant_id),
-            client_id: ClientId::new(self.client_id),
-            kind: head("session_kind").present(SessionKind::parse(&self.session_kind))?,
-            state: head("state").present(SessionState::parse(&self.state))?,
-            browser_id: BrowserSessionId::new(self.browser_id),
-            iteration: self.iteration,
-            binding,
-            created_at: Timestamp(self.created_at),
-            last_used_at: Timestamp(self.last_used_at),
-            cooldown: Cooldown {
-                failures: self.refresh_failures,
-                not_before: self.refresh_not_before.map(Timestamp),
-            },
-            correlation_id: self.correlation_id.map(CorrelationId::new),
-        })
-    }
-}
-
 /// Stores a session: its head, and the credentials that its `iteration` names.
 ///
 /// # Errors
@@ -192,11 +71,15 @@ pub fn insert_session(
     session: &SessionHead,
     credentials: &Credentials,
 ) -> Result<(), StoreError> {
+    let Binding::Atproto(account) = &session.binding else {
+        let scope = &mut TenantScope::enter(c, &session.tenant_id)?;
+        return connections::heads::insert_sign_in(scope, ring, session, credentials);
+    };
     diesel::insert_into(upstream_session::table).values(&HeadRow::of(session)?).execute(c)?;
     let new = NewIteration {
         session_id: &session.session_id,
         iteration: session.iteration,
-        did: session.atproto().ok().map(|account| account.did.as_str().to_owned()),
+        did: account.did.as_str().to_owned(),
         session_created_at: session.created_at.as_secs(),
         exchanged_at: credentials.created_at.as_secs(),
     };
@@ -243,11 +126,16 @@ pub fn activate_session(
             dsl::granted_scope.eq(Some(granted.to_string())),
             dsl::redirect_origin.eq(redirect_origin),
         ))
-        .execute(c)?;
-    if changed == 1 {
-        events::note_session(c, session_id, EventKind::Completed, now)?;
+        .returning((dsl::provider, dsl::tenant_id))
+        .get_result::<(String, String)>(c)
+        .optional()?;
+    let Some((provider, tenant_id)) = changed else { return Ok(false) };
+    if provider != ATPROTO {
+        let tenant_id = TenantId::new(tenant_id);
+        connections::heads::note_confirmed(&mut TenantScope::enter(c, &tenant_id)?, session_id, now)?;
     }
-    Ok(changed == 1)
+    events::note_session(c, session_id, EventKind::Completed, now)?;
+    Ok(true)
 }
 
 /// Adds iteration `from_iteration + 1`, moves the head to it, ends its cooldown and wipes the secrets of
@@ -279,17 +167,24 @@ pub fn advance_session(
             dsl::refresh_failures.eq(0),
             dsl::refresh_not_before.eq(None::<i64>),
         ))
-        .returning((dsl::state, dsl::did, dsl::created_at));
-    let moved = fixed!(moved).get_result::<(String, Option<String>, i64)>(c).optional()?;
-    let Some((state, did, session_created_at)) = moved else { return Ok(false) };
+        .returning((dsl::state, dsl::did, dsl::created_at, dsl::tenant_id));
+    let moved = fixed!(moved).get_result::<(String, Option<String>, i64, String)>(c).optional()?;
+    let Some((state, did, session_created_at, tenant_id)) = moved else { return Ok(false) };
     upkeep::forget_refusal(c, session_id)?;
     history::schedule(c, session_id, now)?;
     if state == REAUTH_REQUIRED {
         let revived = dsl::upstream_session.filter(dsl::session_id.eq(session_id.as_str()));
         diesel::update(revived).set(dsl::state.eq(ACTIVE)).execute(c)?;
     }
-    let new = NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
-    credentials::replace(c, ring, new, credentials)?;
+    if let Some(did) = did {
+        let new =
+            NewIteration { session_id, iteration, did, session_created_at, exchanged_at: now.as_secs() };
+        credentials::replace(c, ring, new, credentials)?;
+    } else {
+        let tenant_id = TenantId::new(tenant_id);
+        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        connections::heads::note_renewed(scope, ring, session_id, from_iteration, credentials, now)?;
+    }
     events::note_session(c, session_id, EventKind::Refreshed, now)?;
     Ok(true)
 }
@@ -311,8 +206,18 @@ pub fn require_reauth(
         .filter(dsl::iteration.eq(iteration))
         .filter(dsl::lease_fence.eq(fence))
         .filter(dsl::state.eq(ACTIVE));
-    let over = (dsl::state.eq(REAUTH_REQUIRED), dsl::refresh_due_at.eq(None::<i64>));
-    Ok(diesel::update(current).set(over).execute(c)? == 1)
+    let over = diesel::update(current)
+        .set((dsl::state.eq(REAUTH_REQUIRED), dsl::refresh_due_at.eq(None::<i64>)))
+        .returning((dsl::provider, dsl::tenant_id))
+        .get_result::<(String, String)>(c)
+        .optional()?;
+    let Some((provider, tenant_id)) = over else { return Ok(false) };
+    if provider != ATPROTO {
+        let tenant_id = TenantId::new(tenant_id);
+        let scope = &mut TenantScope::enter(c, &tenant_id)?;
+        connections::credentials::require_user_reauth(scope, session_id, iteration)?;
+    }
+    Ok(true)
 }
 
 /// Records that an active session is in use, unless that was recorded in the last [`TOUCH_SECONDS`].

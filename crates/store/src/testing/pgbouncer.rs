@@ -31,7 +31,15 @@ impl PgBouncer {
     /// # Panics
     /// When it is installed and does not start, or the database is no PostgreSQL database.
     pub fn before(database: &TestDatabase) -> Option<Self> {
-        let DatabaseUrl::Postgres(server) = database.url() else { panic!("not a PostgreSQL database") };
+        Self::before_url(database.url())
+    }
+
+    /// Same, for the role that an address names.
+    ///
+    /// # Panics
+    /// See [`PgBouncer::before`].
+    pub fn before_url(url: &DatabaseUrl) -> Option<Self> {
+        let DatabaseUrl::Postgres(server) = url else { panic!("not a PostgreSQL database") };
         if !std::path::Path::new(PROGRAM).exists() {
             eprintln!(
                 "\n*** SKIPPED the transaction pooler: there is no {PROGRAM}\n*** apt-get install pgbouncer\n"

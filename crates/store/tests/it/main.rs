@@ -4,16 +4,20 @@
 mod common;
 
 mod boundaries;
+mod connect;
+mod connections;
 mod deletion;
 mod devices;
 mod encryption;
 mod events;
+mod exercise;
 mod group_commit;
 mod hanging;
 mod history;
 mod leases;
 mod migrations;
 mod pipeline;
+mod plans;
 mod pooler;
 mod postgres;
 mod provider_migration;
@@ -23,4 +27,6 @@ mod reencrypt;
 mod replay;
 mod sessions;
 mod sweep;
+mod tenancy;
+mod tenants;
 mod tokens;

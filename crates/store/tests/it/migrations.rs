@@ -65,6 +65,42 @@ INSERT INTO oauth_atp_request (oauth_state, authorization_server, nonce, pkce_ve
 VALUES ('s', 'https://pds.example', '', '', '', '', 1, 9, 'ar', 'b', '', '', '{}', '', '');
 ";
 
+/// A row in every table of tenants and connections.
+pub(crate) const OF_TENANT: &str = "
+INSERT INTO tenant_user (tenant_id, namespace, user_id, created_at) VALUES ('default', 'c', '17', 1);
+INSERT INTO provider_registration (registration_id, tenant_id, provider, issuer, origin, client_id,
+    token_endpoint_auth_method, redirect_uri, state, created_at, updated_at)
+VALUES ('pr', 'default', 'example', 'https://id.example', 'operator', 'x', 'none', 'r', 'active', 1, 1);
+INSERT INTO social_identity (social_identity_id, tenant_id, namespace, user_id, provider, issuer, subject, created_at,
+    updated_at)
+VALUES ('si', 'default', 'c', '17', 'example', 'https://id.example', 'u', 1, 1);
+INSERT INTO managed_account (managed_account_id, tenant_id, social_identity_id, subject, tasks, created_at, updated_at)
+VALUES ('ma', 'default', 'si', 'page', '[]', 1, 1);
+INSERT INTO upstream_session (session_id, client_id, provider, subject, binding, session_kind, state, browser_id,
+    iteration, created_at, last_used_at, namespace, user_id, account_slot, device_slot, registration_id,
+    social_identity_id)
+VALUES ('other', 'c', 'example', 'u', '{}', 'background', 'active', 'b', 1, 1, 1, 'c', '17', '', '', 'pr', 'si');
+INSERT INTO upstream_credential (credential_id, tenant_id, session_id, iteration, namespace, user_id, provider,
+    session_kind, account_slot, device_slot, credential_kind, social_identity_id, payload, state, created_at, updated_at,
+    granted_scope)
+VALUES ('other', 'default', 'other', 1, 'c', '17', 'example', 'background', '', '', 'user', 'si', 'encrypted', 'active',
+    1, 1, 'read');
+INSERT INTO upstream_credential (credential_id, tenant_id, session_id, iteration, namespace, user_id, provider,
+    session_kind, account_slot, device_slot, credential_kind, social_identity_id, managed_account_id, payload, state,
+    created_at, updated_at, granted_scope)
+VALUES ('page', 'default', 'other', 1, 'c', '17', 'example', 'background', '', '', 'page', 'si', 'ma', 'encrypted',
+    'active', 1, 1, 'post');
+INSERT INTO connection_access (tenant_id, client_id, connection_id, granted_by, created_at)
+VALUES ('default', 'c', 'other', 'creation', 1);
+INSERT INTO connect_session (token, connect_session_id, tenant_id, client_id, namespace, user_id, providers, session_kind,
+    parameters, force_reauth, connection_id, created_at, expires_at)
+VALUES ('t', 'cs', 'default', 'c', 'c', '17', '[]', '[]', '{}', FALSE, 'other', 1, 9);
+INSERT INTO upstream_pending (state, tenant_id, client_id, namespace, user_id, provider, registration_id, session_kind,
+    browser_id, connect_session_id, payload, created_at, expires_at)
+VALUES ('s', 'default', 'c', 'c', '17', 'example', 'pr', 'background', 'b', 'cs', 'encrypted', 1, 9);
+INSERT INTO work_queue (tenant_id, kind, row_id, due_at) VALUES ('default', 'refresh', 'other', 9);
+";
+
 pub(crate) fn execute(url: &DatabaseUrl, sql: &str) {
     let result: Result<(), StoreError> = with(url, |c| Ok(c.batch_execute(sql)?));
     result.unwrap();
@@ -106,12 +142,9 @@ fn up_down_and_up_with_rows_in_every_table() {
             "INSERT INTO upstream_session (session_id, client_id, did, session_kind, state, browser_id, iteration, \
              issuer, pds, upstream_client_id, upstream_auth, upstream_redirect_uri, created_at, last_used_at) \
              VALUES ('us', 'c', 'd', 'device', 'active', 'b', 1, 'i', 'p', 'x', '{}', 'r', 1, 1); \
-             INSERT INTO upstream_session (session_id, client_id, provider, subject, binding, session_kind, state, \
-             browser_id, iteration, created_at, last_used_at) \
-             VALUES ('other', 'c', 'example', 'u', '{}', 'device', 'active', 'b', 1, 1, 1); \
-             INSERT INTO upstream_credential VALUES ('other', 1, 'encrypted', 1, NULL, 'read'); \
              INSERT INTO signing_key VALUES ('k', 'p', 'ES256', '{}', 'encrypted', 1, NULL);",
         );
+        execute(url, OF_TENANT);
         assert_eq!(migrate::down(url, 1).unwrap(), last);
         assert_eq!(migrate::state(url).unwrap(), SchemaState::Behind { pending: 1 });
         assert_eq!(applied(url).iter().filter(|applied| !**applied).count(), 1);
@@ -189,6 +222,7 @@ fn entitlements_leave_the_metadata_and_return_to_it() {
             id_token_claims: true,
             pkce: PkcePolicy::Nonce,
             allowed_resources: vec![Resource::parse("urn:a:b").unwrap()],
+            ..Entitlements::default()
         };
         assert_eq!(client.entitlements, granted, "{:?}", database.kind());
         assert_eq!(client.metadata.keys().collect::<Vec<_>>(), ["client_uri"]);
@@ -402,11 +436,12 @@ fn defaults(url: &DatabaseUrl) -> Columns {
         .collect()
 }
 
-/// The content of `schema.rs`, read from its text.
+/// The tables of the store, read from the text of their declarations.
 fn schema_rs() -> Columns {
     let mut columns = Columns::new();
     let mut table = "";
-    for line in include_str!("../../src/schema.rs").lines().map(str::trim) {
+    let texts = [include_str!("../../src/schema.rs"), include_str!("../../src/schema/connections.rs")];
+    for line in texts.into_iter().flat_map(str::lines).map(str::trim) {
         if let Some((column, kind)) = line.split_once(" -> ") {
             columns.insert(format!("{table}.{column}"), kind.trim_end_matches(',').to_owned());
         } else if let Some((name, _)) = line.split_once(" (")
@@ -443,15 +478,22 @@ fn indexes(url: &DatabaseUrl) -> Vec<String> {
     )
 }
 
-/// `table -> table (on delete)`.
+/// `table.columns -> table.columns (on delete)`.
 fn foreign_keys(url: &DatabaseUrl) -> Vec<String> {
     names(
         url,
-        "SELECT m.name || ' -> ' || f.\"table\" || '.' || f.\"to\" || ' ' || lower(f.on_delete) AS name \
-         FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f",
-        "SELECT c.conrelid::regclass::text || ' -> ' || c.confrelid::regclass::text || '.' || a.attname || \
-         CASE c.confdeltype WHEN 'c' THEN ' cascade' ELSE ' other' END AS name \
-         FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = c.confkey[1] \
+        "SELECT t.name || '.' || group_concat(k.\"from\", ',' ORDER BY k.seq) || ' -> ' || k.\"table\" || '.' || \
+            group_concat(k.\"to\", ',' ORDER BY k.seq) || \
+            CASE k.on_delete WHEN 'CASCADE' THEN ' cascade' ELSE ' other' END AS name \
+         FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) k WHERE t.type = 'table' GROUP BY t.name, k.id",
+        "SELECT c.conrelid::regclass::text || '.' || o.names || ' -> ' || c.confrelid::regclass::text || '.' || \
+            t.names || CASE c.confdeltype WHEN 'c' THEN ' cascade' ELSE ' other' END AS name FROM pg_constraint c \
+         CROSS JOIN LATERAL (SELECT string_agg(a.attname, ',' ORDER BY k.n) AS names \
+            FROM unnest(c.conkey) WITH ORDINALITY k (number, n) \
+            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number) o \
+         CROSS JOIN LATERAL (SELECT string_agg(a.attname, ',' ORDER BY k.n) AS names \
+            FROM unnest(c.confkey) WITH ORDINALITY k (number, n) \
+            JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number) t \
          WHERE c.contype = 'f'",
     )
 }
@@ -536,22 +578,33 @@ fn the_promised_tables_indexes_and_keys() {
         ] {
             assert!(indexes.iter().any(|name| name == promised), "{promised}");
         }
-        let to_client = |table: &str| format!("{table} -> oauth_client.client_id cascade");
+        let to_client = |table: &str| format!("{table}.client_id -> oauth_client.client_id cascade");
+        let to_session = |table: &str| format!("{table}.session_id -> upstream_session.session_id cascade");
+        let (of_tenant, others): (Vec<_>, Vec<_>) =
+            foreign_keys(url).into_iter().partition(|name| name.contains(".tenant_id,"));
+        let to_tenant = |table: &str| format!("{table}.tenant_id -> tenant.tenant_id other");
         assert_eq!(
-            foreign_keys(url),
+            others,
             [
                 to_client("consent"),
                 to_client("device_authorization"),
                 to_client("event_subscription"),
-                "iteration_history -> upstream_session.session_id cascade".to_owned(),
+                to_session("iteration_history"),
                 to_client("oauth_access_token"),
                 to_client("oauth_auth_request"),
                 to_client("oauth_par_request"),
                 to_client("oauth_refresh_token"),
-                "refresh_refusal -> upstream_session.session_id cascade".to_owned(),
-                "upstream_credential -> upstream_session.session_id cascade".to_owned(),
+                to_tenant("provider_registration"),
+                to_session("refresh_refusal"),
+                to_client("tenant_client"),
+                to_tenant("tenant_client"),
+                to_tenant("tenant_user"),
+                to_tenant("work_queue"),
             ]
         );
+        // Everything among the tables of tenants leads to a row of the same tenant.
+        assert_eq!(of_tenant.len(), 18, "{of_tenant:#?}");
+        assert!(of_tenant.iter().all(|name| name.split_once(" -> ").unwrap().1.contains(".tenant_id,")));
         execute(url, ROWS);
         let defaults: Count = with(url, |c| {
             Ok(sql_query(

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use causeway_domain::connection::{PendingConnection, Registration};
 use causeway_domain::session::{SessionHead, UpstreamRequest};
 use causeway_store::authorization::auth_requests;
+use causeway_store::connections::{pending, registrations, users};
 use causeway_store::encryption::columns::{ENCRYPTED_COLUMNS, EncryptedColumn};
 use causeway_store::encryption::keyring::{EncryptionError, EncryptionKeyRing};
 use causeway_store::encryption::reencrypt::{self, OldValue, Place};
@@ -11,7 +13,7 @@ use causeway_store::events::{self, Webhook, deliveries, order};
 use causeway_store::operations::keys;
 use causeway_store::sessions::{self, upstream_requests};
 use causeway_store::{AnyConnection, StoreError};
-use causeway_types::{Secret, SessionKind, SessionState, SystemRng};
+use causeway_types::{Secret, SessionKind, SessionState, SystemRng, TenantId};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
@@ -19,6 +21,7 @@ use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
 use crate::common::{
     NOW, World, auth_request, bearer, on_each, other_session, signing_key, token_set, upstream_request,
 };
+use crate::exercise;
 
 /// An old key, and a ring that has it below a new one.
 struct Rings {
@@ -93,6 +96,8 @@ struct Filled {
     /// At another provider.
     other: SessionHead,
     upstream: UpstreamRequest,
+    registration: Registration,
+    pending: PendingConnection,
 }
 
 /// Everything that is ever encrypted, by the ring of this world.
@@ -101,6 +106,18 @@ async fn fill(world: &World) -> Filled {
     let other = other_session(&client, SessionKind::Device, SessionState::Active);
     let request = auth_request(&client);
     let upstream = upstream_request(&request);
+    let (registration, pending) = (exercise::registration(), exercise::pending(&client, "account-1"));
+    let pending =
+        PendingConnection { registration_id: Some(registration.registration_id.clone()), ..pending };
+    let (row, ring) = (registration.clone(), world.ring.clone());
+    let (user, awaited) = (pending.user.clone(), pending.clone());
+    let store = world.store.in_tenant(&client.tenant_id);
+    let stored = store.write(move |scope| {
+        users::put_user(scope, &user, NOW)?;
+        registrations::insert_registration(scope, &ring, &row)?;
+        pending::insert_pending(scope.connection(), &ring, &awaited)
+    });
+    stored.await.unwrap();
     let (row, head, ring) = (upstream.clone(), other.clone(), world.ring.clone());
     world
         .write(move |c| {
@@ -113,7 +130,7 @@ async fn fill(world: &World) -> Filled {
             Ok(())
         })
         .await;
-    Filled { session, other, upstream }
+    Filled { session, other, upstream, registration, pending }
 }
 
 #[derive(QueryableByName)]
@@ -193,7 +210,8 @@ fn everything_comes_under_the_new_key() {
     on_each(|mut world| async move {
         let rings = Rings::fresh();
         world.ring = rings.old.clone();
-        let Filled { session, other, upstream } = fill(&world).await;
+        let Filled { session, other, upstream, registration, pending } = fill(&world).await;
+        let elsewhere = exercise::tenant_with_registration(&world, "acme").await;
         // A token set whose secrets are wiped stays as it is.
         let (id, ring) = (session.session_id.clone(), rings.old.clone());
         assert!(
@@ -201,10 +219,12 @@ fn everything_comes_under_the_new_key() {
         );
 
         let (swapped, unreadable) = reencrypt_all(&world, &rings.both).await;
-        assert_eq!((swapped, unreadable), (ENCRYPTED_COLUMNS.len(), vec![]), "{}", world.kind);
+        let all = ENCRYPTED_COLUMNS.len() + 3;
+        assert_eq!((swapped, unreadable), (all, vec![]), "{}: in every tenant", world.kind);
         assert_eq!(reencrypt_all(&world, &rings.both).await.0, 0, "done is done");
 
         let (new, client) = (rings.new.clone(), session.client_id.clone());
+        let tenant = session.tenant_id.clone();
         world
             .write(move |c| {
                 assert_eq!(sessions::find_token_set(c, &new, &session.session_id, 2)?, Some(token_set("2")));
@@ -220,9 +240,18 @@ fn everything_comes_under_the_new_key() {
                 assert_eq!(found.dpop_private_key, sent.dpop_private_key);
                 assert_eq!(told(c, &new, &session)?, "told");
                 assert_eq!(client, session.client_id);
+                let (state, browser) = (&pending.state, &pending.browser_id);
+                let found = pending::consume_pending(c, &new, state, browser, NOW)?;
+                assert_eq!(found.as_ref(), Some(&pending));
                 Ok(())
             })
             .await;
+        for (tenant, registration) in [(&tenant, &registration), (&TenantId::new("acme"), &elsewhere)] {
+            let (new, id) = (rings.new.clone(), registration.registration_id.clone());
+            let store = world.store.in_tenant(tenant);
+            let found = store.read(move |scope| registrations::find_registration(scope, &new, &id)).await;
+            assert_eq!(found.unwrap().as_ref(), Some(registration));
+        }
     });
 }
 
@@ -245,12 +274,20 @@ fn a_change_meanwhile_is_never_overwritten() {
     on_each(|mut world| async move {
         let rings = Rings::fresh();
         world.ring = rings.old.clone();
-        let Filled { session, other, upstream } = fill(&world).await;
+        let Filled { session, other, upstream, registration, pending } = fill(&world).await;
         let mut seen = Vec::new();
         for column in ENCRYPTED_COLUMNS.iter().filter(|column| column.table() != "signing_key") {
             seen.extend(old_values(&world, &rings.both, *column).await);
         }
         assert_eq!(seen.len(), ENCRYPTED_COLUMNS.len() - 1);
+        let (row, ring) = (registration.clone(), rings.both.clone());
+        let store = world.store.in_tenant(&session.tenant_id);
+        let updated = store.write(move |scope| {
+            let (state, browser) = (&pending.state, &pending.browser_id);
+            assert!(pending::consume_pending(scope.connection(), &ring, state, browser, NOW)?.is_some());
+            registrations::update_registration(scope, &ring, &row)
+        });
+        assert!(updated.await.unwrap());
         let (head, ring) = (session.clone(), rings.both.clone());
         world
             .write(move |c| {

@@ -1,6 +1,6 @@
 //! Deletions by the sweep, and the rows that it retains.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use causeway_domain::session::SessionHead;
 use causeway_store::authorization::auth_requests;
@@ -16,15 +16,13 @@ use causeway_store::tokens;
 use causeway_store::{AnyConnection, StoreError};
 use causeway_types::{SessionKind, SessionState, Timestamp, UpstreamSessionId};
 use diesel::Connection as _;
-use diesel::connection::{InstrumentationEvent, SimpleConnection as _};
-use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::Text;
+use diesel::connection::SimpleConnection as _;
 
 use crate::common::{
     NOW, access_token, auth_request, bearer, client, code, insert_userless_token, on_each, other_session,
     par_request, refresh_token, session, token_set, upstream_request,
 };
+use crate::plans::{Statements, note, plan};
 
 const DAY: i64 = 86_400;
 
@@ -247,9 +245,18 @@ INSERT INTO oauth_atp_session (session_id, iteration, session_created_at, atp_oa
 SELECT 's1', n, 1, '', '', '', n FROM generate_series(2, 500) AS n;
 INSERT INTO oauth_access_token (token, client_id, user_id, session_id, created_at, expires_at)
 SELECT 'a' || n, 'c' || (n % 5000), 'd', 's' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
+INSERT INTO tenant_user (tenant_id, namespace, user_id, created_at) VALUES ('default', 'c', 'u', 1);
 INSERT INTO upstream_session (session_id, client_id, provider, subject, binding, session_kind, state, browser_id,
-    iteration, created_at, last_used_at, ended_at)
-SELECT 'o' || n, 'c' || (n % 5000), 'p', 'u', '{}', 'device', 'ended', 'b', 1, 9000 + n, 9000 + n, 9000 + n
+    iteration, created_at, last_used_at, ended_at, namespace, user_id, account_slot, device_slot)
+SELECT 'o' || n, 'c' || (n % 5000), 'p', 'u', '{}', 'device', 'ended', 'b', 1, 9000 + n, 9000 + n, 9000 + n, 'c', 'u', '', ''
+FROM generate_series(1, 20000) AS n;
+INSERT INTO connect_session (token, connect_session_id, tenant_id, client_id, namespace, user_id, providers, session_kind,
+    parameters, force_reauth, created_at, expires_at)
+SELECT 't' || n, 'cs' || n, 'default', 'c' || (n % 5000), 'c', 'u', '[]', '[]', '{}', FALSE, 1, 9000 + n
+FROM generate_series(1, 20000) AS n;
+INSERT INTO upstream_pending (state, tenant_id, client_id, namespace, user_id, provider, session_kind, browser_id, payload,
+    created_at, expires_at)
+SELECT 's' || n, 'default', 'c' || (n % 5000), 'c', 'u', 'p', 'device', 'b', '', 1, 9000 + n
 FROM generate_series(1, 20000) AS n;
 INSERT INTO oauth_access_token (token, client_id, session_id, created_at, expires_at)
 SELECT 'oa' || n, 'c' || (n % 5000), 'o' || n, 1, 9000 + n FROM generate_series(1, 20000) AS n;
@@ -283,55 +290,6 @@ INSERT INTO event_subscription (client_id, created_at) SELECT 'c' || n, 1 FROM g
 INSERT INTO audit_event (at, actor, event, outcome) SELECT 9000 + n, 'a', 'e', 'o' FROM generate_series(1, 20000) AS n;
 ANALYZE;
 ";
-
-#[derive(QueryableByName)]
-struct SqliteStep {
-    #[diesel(sql_type = Text)]
-    detail: String,
-}
-
-#[derive(QueryableByName)]
-struct PostgresStep {
-    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
-    detail: String,
-}
-
-/// How a database goes about a statement; `binds` is diesel's notation of them.
-fn plan(c: &mut AnyConnection, sql: &str, binds: &str) -> Result<String, StoreError> {
-    let steps: Vec<String> = match c {
-        AnyConnection::Sqlite(conn) => {
-            let steps: Vec<SqliteStep> = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(conn)?;
-            steps.into_iter().map(|step| step.detail).collect()
-        }
-        AnyConnection::Postgres(conn) => {
-            conn.batch_execute(&format!("PREPARE swept AS {sql}"))?;
-            let values = binds
-                .trim_matches(['[', ']'])
-                .replace("Some(", "(")
-                .replace("None", "NULL")
-                .replace('"', "'");
-            let steps: Vec<PostgresStep> =
-                sql_query(format!("EXPLAIN EXECUTE swept({values})")).load(conn)?;
-            conn.batch_execute("DEALLOCATE swept")?;
-            steps.into_iter().map(|step| step.detail).collect()
-        }
-    };
-    Ok(steps.join("\n"))
-}
-
-/// Statements and their values.
-type Statements = Arc<Mutex<Vec<(String, String)>>>;
-
-/// Writes statements down as they begin.
-fn note(noted: Statements) -> impl Fn(InstrumentationEvent<'_>) + Send + 'static {
-    move |event| {
-        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-        // Without that it is the store's own: the end of the transaction.
-        if let Some((sql, binds)) = query.to_string().split_once(" -- binds: ") {
-            noted.lock().unwrap().push((sql.to_owned(), binds.to_owned()));
-        }
-    }
-}
 
 /// Whatever a list is narrowed to, its page is read from an index, in the order of the list; and so is each step of the
 /// deletion of a client.

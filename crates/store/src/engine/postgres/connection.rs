@@ -223,6 +223,17 @@ impl PostgresConnection {
         self.is_deferring = is_deferring;
     }
 
+    /// Sets the tenant until the end of the transaction. Goes along with its next statement.
+    pub(crate) fn set_tenant(&mut self, tenant: &str) -> QueryResult<()> {
+        match &mut self.line {
+            Line::Open(pipeline) => pipeline.queue_tenant(tenant),
+            Line::Rehearsal(rehearsal) => {
+                rehearsal.set_tenant(tenant);
+                Ok(())
+            }
+        }
+    }
+
     /// Executes a statement, or queues it only: then there is no reply yet.
     fn run<T: QueryFragment<Pg> + QueryId>(&mut self, source: &T) -> QueryResult<Option<Arc<Reply>>> {
         self.instrumentation
@@ -248,7 +259,7 @@ impl PostgresConnection {
                 Ok(pipeline.exchange()?.map(Arc::new))
             }
             Line::Rehearsal(rehearsal) => {
-                let statement = Statement { key, sql: sql()?, types, values: binds.binds };
+                let statement = Statement { key, sql: sql()?, types, values: binds.binds, tenant: None };
                 rehearsal.answer(statement, self.is_deferring)
             }
         }

@@ -26,6 +26,12 @@ const MAX_PREPARED: usize = 512;
 /// Empty results in a row after which a link is out of step.
 const MAX_EMPTY: u32 = 4;
 
+/// Sets the tenant until the end of the transaction, so that no later one inherits it, whoever pools the connection. The
+/// policies of row-level security compare with it.
+const SET_TENANT: &str = "SELECT set_config('causeway.tenant', $1, true)";
+/// The type `text`.
+const TEXT_OID: u32 = 25;
+
 /// The identity of a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) enum Key {
@@ -43,6 +49,8 @@ pub(in crate::engine) struct Statement {
     pub(super) sql: String,
     pub(super) types: Vec<u32>,
     pub(super) values: Vec<Option<Vec<u8>>>,
+    /// The tenant whose rows it reaches.
+    pub(super) tenant: Option<String>,
 }
 
 /// A reply to come.
@@ -52,6 +60,8 @@ enum Expected {
     Prepared(Key),
     /// To a statement that begins a transaction.
     Begun,
+    /// To the setting of a tenant, which nobody waits for. An error of it is that of the statement behind it.
+    TenantSet,
     /// To any other statement.
     Executed,
     /// The mark at the end of an exchange.
@@ -175,6 +185,27 @@ impl Pipeline {
         self.queue_text(sql, Expected::Executed)
     }
 
+    /// Queues the setting of the tenant.
+    pub(super) fn queue_tenant(&mut self, tenant: &str) -> QueryResult<()> {
+        let (types, values) = ([TEXT_OID], [Some(tenant.as_bytes().to_vec())]);
+        let key = Key::Text(SET_TENANT.to_owned(), types.to_vec());
+        self.queue_as(Some(&key), || Ok(SET_TENANT.to_owned()), &types, &values, Expected::TenantSet)
+    }
+
+    /// Queues statements that share a transaction, each with its own tenant or none.
+    pub(super) fn queue_all(&mut self, statements: &[&Statement]) -> QueryResult<()> {
+        let mut current = "";
+        for Statement { key, sql, types, values, tenant } in statements {
+            let tenant = tenant.as_deref().unwrap_or_default();
+            if tenant != current {
+                self.queue_tenant(tenant)?;
+                current = tenant;
+            }
+            self.queue(key.as_ref(), || Ok(sql.clone()), types, values)?;
+        }
+        Ok(())
+    }
+
     fn queue_text(&mut self, sql: &str, expected: Expected) -> QueryResult<()> {
         let text = || Ok(sql.to_owned());
         self.queue_as(Some(&Key::Text(sql.to_owned(), Vec::new())), text, &[], &[], expected)
@@ -189,13 +220,6 @@ impl Pipeline {
         values: &[Option<Vec<u8>>],
     ) -> QueryResult<()> {
         self.queue_as(key, sql, types, values, Expected::Executed)
-    }
-
-    /// Queues statements.
-    pub(super) fn queue_all(&mut self, statements: &[&Statement]) -> QueryResult<()> {
-        statements.iter().try_for_each(|Statement { key, sql, types, values }| {
-            self.queue(key.as_ref(), || Ok(sql.clone()), types, values)
-        })
     }
 
     fn queue_as(
@@ -440,6 +464,7 @@ impl Pipeline {
                 reading.unprepared = outcome.into_error();
             }
             (Some(Expected::Begun), Outcome::Failed(error)) => return Err(Lost(error.into_message())),
+            (Some(Expected::TenantSet), Outcome::Done(_) | Outcome::Skipped) => {}
             (_, Outcome::Skipped) => {
                 let outcome = reading.unprepared.take().map_or(Outcome::Skipped, Outcome::Failed);
                 reading.outcomes.push(outcome);

@@ -1,0 +1,358 @@
+//! Connections: the heads of sessions at other providers than AT Protocol servers, in `upstream_session`, with the user
+//! whose access they are.
+//!
+//! The table is shared with AT Protocol sessions, whose schedules cross tenants, and not under row-level security yet.
+//! These functions take a scope all the same, and name the tenant.
+
+use causeway_domain::connection::{
+    Connection, ConnectionAccess, CredentialOwner, GrantedBy, LastError, Slot,
+};
+use causeway_domain::session::{Credentials, SessionHead};
+use causeway_types::{
+    ClientId, CredentialId, IdentityId, RegistrationId, SessionState, TenantUser, Timestamp,
+    UpstreamSessionId,
+};
+use diesel::prelude::*;
+use serde_json::{Map, Value};
+
+use super::credentials::{self, NewCredential};
+use super::{access, users};
+use crate::encryption::keyring::EncryptionKeyRing;
+use crate::engine::column::Column;
+use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
+use crate::engine::paging::{Page, PageRequest};
+use crate::engine::tenancy::TenantScope;
+use crate::schema::upstream_session::{self, dsl};
+use crate::schema::{connection_access, upstream_credential};
+use crate::sessions::head::HeadRow;
+
+const fn column(name: &'static str) -> Column {
+    Column("upstream_session", name)
+}
+
+/// The part of a head that only connections have.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = upstream_session, treat_none_as_default_value = false)]
+struct ConnectionRow {
+    namespace: Option<String>,
+    user_id: Option<String>,
+    account_slot: Option<String>,
+    device_slot: Option<String>,
+    registration_id: Option<String>,
+    social_identity_id: Option<String>,
+    parameters: Option<String>,
+    metadata: Option<String>,
+    confirmed_at: Option<i64>,
+    refreshed_at: Option<i64>,
+    last_error: Option<String>,
+    last_error_at: Option<i64>,
+    deleted_at: Option<i64>,
+}
+
+impl ConnectionRow {
+    fn into_domain(self, head: HeadRow) -> Result<Connection, StoreError> {
+        let namespace = column("namespace").present(self.namespace)?;
+        let user_id = column("user_id").present(self.user_id)?;
+        let object = |name, text: Option<String>| {
+            text.map_or(Ok(Map::new()), |text| column(name).json::<Map<String, Value>>(&text))
+        };
+        let last_error = self.last_error.zip(self.last_error_at);
+        Ok(Connection {
+            head: head.into_domain()?,
+            slot: Slot {
+                user: column("user_id").user(&namespace, &user_id)?,
+                account_slot: column("account_slot").present(self.account_slot)?,
+                device_slot: column("device_slot").present(self.device_slot)?,
+            },
+            registration_id: self.registration_id.map(RegistrationId::new),
+            identity_id: self.social_identity_id.map(IdentityId::new),
+            parameters: object("parameters", self.parameters)?,
+            metadata: object("metadata", self.metadata)?,
+            confirmed_at: self.confirmed_at.map(Timestamp),
+            refreshed_at: self.refreshed_at.map(Timestamp),
+            last_error: last_error.map(|(code, at)| LastError { code, at: Timestamp(at) }),
+            deleted_at: self.deleted_at.map(Timestamp),
+        })
+    }
+}
+
+/// A connection to store, which no user has confirmed yet unless its head is active.
+#[derive(Clone, Copy, Debug)]
+pub struct NewConnection<'a> {
+    /// Its head.
+    pub head: &'a SessionHead,
+    /// Its place.
+    pub slot: &'a Slot,
+    /// Who we are at its issuer.
+    pub registration_id: Option<&'a RegistrationId>,
+    /// The account at the provider.
+    pub identity_id: Option<&'a IdentityId>,
+    /// Values of the definition's parameters.
+    pub parameters: &'a Map<String, Value>,
+    /// Captures from the provider's answers.
+    pub metadata: &'a Map<String, Value>,
+}
+
+/// Stores a connection with its user's credential, for the use of its client. The tenant knows its user from now on.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when the client does not act in the tenant, or the head is active and another connection
+/// is live in its place; [`StoreError`] when encryption or a query fails.
+pub fn insert_connection(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    new: &NewConnection<'_>,
+    credentials: &Credentials,
+) -> Result<(), StoreError> {
+    let NewConnection { head, slot, .. } = *new;
+    if head.tenant_id != *scope.tenant_id() {
+        return Err(StoreError::Constraint("the connection is of another tenant".to_owned()));
+    }
+    users::put_user(scope, &slot.user, head.created_at)?;
+    let object =
+        |name, map: &Map<String, Value>| (!map.is_empty()).then(|| column(name).to_json(map)).transpose();
+    let is_confirmed = head.state != SessionState::Pending;
+    let row = ConnectionRow {
+        namespace: Some(slot.user.namespace.as_str().to_owned()),
+        user_id: Some(slot.user.user_id.as_str().to_owned()),
+        account_slot: Some(slot.account_slot.clone()),
+        device_slot: Some(slot.device_slot.clone()),
+        registration_id: new.registration_id.map(|id| id.as_str().to_owned()),
+        social_identity_id: new.identity_id.map(|id| id.as_str().to_owned()),
+        parameters: object("parameters", new.parameters)?,
+        metadata: object("metadata", new.metadata)?,
+        confirmed_at: is_confirmed.then_some(head.created_at.as_secs()),
+        refreshed_at: None,
+        last_error: None,
+        last_error_at: None,
+        deleted_at: None,
+    };
+    let insert = diesel::insert_into(upstream_session::table).values((HeadRow::of(head)?, row));
+    insert.execute(scope.connection())?;
+    let credential = NewCredential {
+        credential_id: &CredentialId::first_of(&head.session_id),
+        session_id: &head.session_id,
+        iteration: head.iteration,
+        slot,
+        provider: head.provider(),
+        session_kind: head.kind,
+        owner: &CredentialOwner::User,
+        identity_id: new.identity_id,
+        account_ref: Some(head.subject()),
+        state: head.state,
+        at: head.created_at,
+    };
+    credentials::insert_credential(scope, ring, &credential, credentials)?;
+    let own = ConnectionAccess {
+        connection_id: head.session_id.clone(),
+        client_id: head.client_id.clone(),
+        granted_by: GrantedBy::Creation,
+        created_at: head.created_at,
+    };
+    access::put_access(scope, &own)
+}
+
+/// Stores the session of a sign-in at another provider than an AT Protocol server.
+pub(crate) fn insert_sign_in(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    head: &SessionHead,
+    credentials: &Credentials,
+) -> Result<(), StoreError> {
+    let slot = column("user_id").present(Slot::of_sign_in(head))?;
+    let empty = Map::new();
+    let new = NewConnection {
+        head,
+        slot: &slot,
+        registration_id: None,
+        identity_id: None,
+        parameters: &empty,
+        metadata: &empty,
+    };
+    insert_connection(scope, ring, &new, credentials)
+}
+
+/// The heads of connections of this scope's tenant that are not deleted.
+macro_rules! live {
+    ($scope:expr) => {
+        dsl::upstream_session
+            .filter(dsl::tenant_id.eq($scope.tenant_id().as_str().to_owned()))
+            .filter(dsl::namespace.is_not_null())
+            .filter(dsl::deleted_at.is_null())
+    };
+}
+
+/// One head of a connection of this scope's tenant.
+macro_rules! row {
+    ($scope:expr, $session_id:expr) => {
+        live!($scope).filter(dsl::session_id.eq($session_id.as_str()))
+    };
+}
+
+/// Finds a connection, in whatever state.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_connection(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+) -> Result<Option<Connection>, StoreError> {
+    let found = row!(scope, session_id).select((HeadRow::as_select(), ConnectionRow::as_select()));
+    let found = fixed!(found).get_result::<(HeadRow, ConnectionRow)>(scope.connection()).optional()?;
+    found.map(|(head, row)| row.into_domain(head)).transpose()
+}
+
+/// Selects connections.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionFilter {
+    /// Those that this client may use.
+    pub client_id: Option<ClientId>,
+    /// Those of this user.
+    pub user: Option<TenantUser>,
+    /// Those at this provider.
+    pub provider: Option<String>,
+    /// Those in this state. Unless it is given, pending and ended ones are left out.
+    pub state: Option<SessionState>,
+}
+
+/// Lists a page of the tenant's connections, the newest first.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_connections(
+    scope: &mut TenantScope<'_>,
+    filter: &ConnectionFilter,
+    wanted: &PageRequest,
+) -> Result<Page<Connection>, StoreError> {
+    let mut query = live!(scope)
+        .order(dsl::session_id.desc())
+        .limit(wanted.look_ahead())
+        .select((HeadRow::as_select(), ConnectionRow::as_select()))
+        .into_boxed();
+    if let Some(client_id) = &filter.client_id {
+        let granted = connection_access::table
+            .filter(connection_access::tenant_id.eq(scope.tenant_id().as_str().to_owned()))
+            .filter(connection_access::client_id.eq(client_id.as_str().to_owned()))
+            .filter(connection_access::connection_id.eq(dsl::session_id))
+            .filter(connection_access::deleted_at.is_null());
+        query = query.filter(diesel::dsl::exists(granted));
+    }
+    if let Some(TenantUser { namespace, user_id }) = &filter.user {
+        query = query
+            .filter(dsl::namespace.eq(namespace.as_str().to_owned()))
+            .filter(dsl::user_id.eq(user_id.as_str().to_owned()));
+    }
+    if let Some(provider) = &filter.provider {
+        query = query.filter(dsl::provider.eq(provider.clone()));
+    }
+    query = match filter.state {
+        Some(state) => query.filter(dsl::state.eq(state.as_str())),
+        None => query.filter(
+            dsl::state
+                .eq(SessionState::Active.as_str())
+                .or(dsl::state.eq(SessionState::ReauthRequired.as_str())),
+        ),
+    };
+    if let Some(after) = &wanted.after {
+        query = query.filter(dsl::session_id.lt(after.clone()));
+    }
+    let rows = query.load::<(HeadRow, ConnectionRow)>(scope.connection())?;
+    let connections = rows.into_iter().map(|(head, row)| row.into_domain(head)).collect::<Result<_, _>>()?;
+    Ok(wanted.page(connections, |connection: &Connection| connection.head.session_id.as_str().to_owned()))
+}
+
+/// Records that the user was confirmed to be the one who connected; the head is active already.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when another connection is live in its place.
+pub(crate) fn note_confirmed(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let confirmed = diesel::update(row!(scope, session_id)).set(dsl::confirmed_at.eq(Some(now.as_secs())));
+    fixed!(confirmed).defer(scope.connection())?;
+    credentials::activate_user_credential(scope, session_id, now)?;
+    Ok(())
+}
+
+/// Finds the connection that is live in the place of a pending one: it is ended before the pending one is activated, in
+/// one transaction.
+///
+/// # Errors
+/// [`StoreError`] when a query fails or a row is corrupt.
+pub fn find_superseded(
+    scope: &mut TenantScope<'_>,
+    pending: &Connection,
+) -> Result<Option<UpstreamSessionId>, StoreError> {
+    let Slot { user, account_slot, device_slot } = &pending.slot;
+    let live = upstream_credential::table
+        .filter(upstream_credential::tenant_id.eq(scope.tenant_id().as_str()))
+        .filter(upstream_credential::namespace.eq(user.namespace.as_str()))
+        .filter(upstream_credential::user_id.eq(user.user_id.as_str()))
+        .filter(upstream_credential::provider.eq(pending.head.provider()))
+        .filter(upstream_credential::session_kind.eq(pending.head.kind.as_str()))
+        .filter(upstream_credential::account_slot.eq(account_slot))
+        .filter(upstream_credential::device_slot.eq(device_slot))
+        .filter(upstream_credential::credential_kind.eq(CredentialOwner::User.kind().as_str()))
+        .filter(upstream_credential::state.ne(SessionState::Pending.as_str()))
+        .filter(upstream_credential::deleted_at.is_null())
+        .filter(upstream_credential::session_id.ne(pending.head.session_id.as_str()))
+        .select(upstream_credential::session_id);
+    Ok(fixed!(live).get_result::<String>(scope.connection()).optional()?.map(UpstreamSessionId::new))
+}
+
+/// Puts renewed credentials in the place of those of `from_iteration`; the head is moved already.
+///
+/// # Errors
+/// [`StoreError`] when encryption or a query fails, or the credentials of that iteration are missing.
+pub(crate) fn put_renewed(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    session_id: &UpstreamSessionId,
+    from_iteration: i64,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if credentials::renew_user_credential(scope, ring, session_id, from_iteration, credentials, now)? {
+        return Ok(());
+    }
+    Err(StoreError::corrupt("upstream_credential", "iteration"))
+}
+
+/// Same as [`put_renewed`], and records the outcome on the head.
+///
+/// # Errors
+/// See there.
+pub(crate) fn note_renewed(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    session_id: &UpstreamSessionId,
+    from_iteration: i64,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    put_renewed(scope, ring, session_id, from_iteration, credentials, now)?;
+    let outcome = diesel::update(row!(scope, session_id)).set((
+        dsl::refreshed_at.eq(Some(now.as_secs())),
+        dsl::last_error.eq(None::<String>),
+        dsl::last_error_at.eq(None::<i64>),
+    ));
+    Ok(fixed!(outcome).defer(scope.connection())?)
+}
+
+/// Records a renewal that failed; `false` when the connection has moved on from `iteration` since.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn note_error(
+    scope: &mut TenantScope<'_>,
+    session_id: &UpstreamSessionId,
+    iteration: i64,
+    error: &LastError,
+) -> Result<bool, StoreError> {
+    let current = row!(scope, session_id).filter(dsl::iteration.eq(iteration));
+    let failed = (dsl::last_error.eq(Some(&error.code)), dsl::last_error_at.eq(Some(error.at.as_secs())));
+    Ok(fixed!(diesel::update(current).set(failed)).execute(scope.connection())? == 1)
+}

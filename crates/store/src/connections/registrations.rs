@@ -1,0 +1,187 @@
+//! Registrations at issuers: `provider_registration`.
+
+use causeway_domain::connection::{Registration, RegistrationOrigin, RegistrationState};
+use causeway_types::{RegistrationId, Secret, Timestamp, TokenEndpointAuthMethod, UpstreamClientId};
+use diesel::prelude::*;
+
+use crate::encryption::columns::{
+    EncryptedColumn, NEXT_REGISTRATION_SECRET, REGISTRATION_ACCESS_TOKEN, REGISTRATION_SECRET,
+};
+use crate::encryption::keyring::EncryptionKeyRing;
+use crate::engine::column::Column;
+use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
+use crate::engine::tenancy::TenantScope;
+use crate::schema::provider_registration::{self, dsl};
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = provider_registration, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct Row {
+    registration_id: String,
+    tenant_id: String,
+    provider: String,
+    issuer: String,
+    origin: String,
+    client_id: String,
+    client_secret: Option<String>,
+    next_secret: Option<String>,
+    token_endpoint_auth_method: String,
+    redirect_uri: String,
+    registration_access_token: Option<String>,
+    registration_client_uri: Option<String>,
+    state: String,
+    created_at: i64,
+    updated_at: i64,
+    expires_at: Option<i64>,
+}
+
+const fn column(name: &'static str) -> Column {
+    Column("provider_registration", name)
+}
+
+impl Row {
+    fn of(
+        scope: &TenantScope<'_>,
+        ring: &EncryptionKeyRing,
+        registration: &Registration,
+    ) -> Result<Self, StoreError> {
+        let id = registration.registration_id.as_str();
+        let encrypt = |column: EncryptedColumn, secret: &Option<Secret>| {
+            let secret = secret.as_ref();
+            secret.map(|secret| ring.encrypt_column(column, id, secret.expose())).transpose()
+        };
+        Ok(Self {
+            registration_id: id.to_owned(),
+            tenant_id: scope.tenant_id().as_str().to_owned(),
+            provider: registration.provider.clone(),
+            issuer: registration.issuer.clone(),
+            origin: registration.origin.as_str().to_owned(),
+            client_id: registration.client_id.as_str().to_owned(),
+            client_secret: encrypt(REGISTRATION_SECRET, &registration.client_secret)?,
+            next_secret: encrypt(NEXT_REGISTRATION_SECRET, &registration.next_secret)?,
+            token_endpoint_auth_method: registration.token_endpoint_auth_method.as_str().to_owned(),
+            redirect_uri: registration.redirect_uri.clone(),
+            registration_access_token: encrypt(
+                REGISTRATION_ACCESS_TOKEN,
+                &registration.registration_access_token,
+            )?,
+            registration_client_uri: registration.registration_client_uri.clone(),
+            state: registration.state.as_str().to_owned(),
+            created_at: registration.created_at.as_secs(),
+            updated_at: registration.updated_at.as_secs(),
+            expires_at: registration.expires_at.map(Timestamp::as_secs),
+        })
+    }
+
+    fn into_domain(self, ring: &EncryptionKeyRing) -> Result<Registration, StoreError> {
+        let open = |column: EncryptedColumn, value: Option<String>| {
+            value.map(|value| ring.open_column(column, &self.registration_id, &value)).transpose()
+        };
+        let method = TokenEndpointAuthMethod::parse(&self.token_endpoint_auth_method);
+        Ok(Registration {
+            client_secret: open(REGISTRATION_SECRET, self.client_secret)?,
+            next_secret: open(NEXT_REGISTRATION_SECRET, self.next_secret)?,
+            registration_access_token: open(REGISTRATION_ACCESS_TOKEN, self.registration_access_token)?,
+            registration_id: RegistrationId::new(self.registration_id),
+            provider: self.provider,
+            issuer: self.issuer,
+            origin: column("origin").present(RegistrationOrigin::parse(&self.origin))?,
+            client_id: UpstreamClientId::new(self.client_id),
+            token_endpoint_auth_method: column("token_endpoint_auth_method").present(method)?,
+            redirect_uri: self.redirect_uri,
+            registration_client_uri: self.registration_client_uri,
+            state: column("state").present(RegistrationState::parse(&self.state))?,
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+            expires_at: self.expires_at.map(Timestamp),
+        })
+    }
+}
+
+/// The live row of a registration of this scope's tenant.
+macro_rules! live {
+    ($scope:expr, $registration_id:expr) => {
+        dsl::provider_registration
+            .filter(dsl::tenant_id.eq($scope.tenant_id().as_str()))
+            .filter(dsl::registration_id.eq($registration_id.as_str()))
+            .filter(dsl::deleted_at.is_null())
+    };
+}
+
+/// Stores a registration.
+///
+/// # Errors
+/// [`StoreError`] when encryption or the query fails.
+pub fn insert_registration(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    registration: &Registration,
+) -> Result<(), StoreError> {
+    let row = Row::of(scope, ring, registration)?;
+    diesel::insert_into(provider_registration::table).values(&row).execute(scope.connection())?;
+    Ok(())
+}
+
+/// Replaces everything about a registration except its identifier; `false` when the tenant has none of it.
+///
+/// # Errors
+/// [`StoreError`] when encryption or the query fails.
+pub fn update_registration(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    registration: &Registration,
+) -> Result<bool, StoreError> {
+    let row = Row::of(scope, ring, registration)?;
+    let own = live!(scope, registration.registration_id);
+    Ok(diesel::update(own).set(&row).execute(scope.connection())? == 1)
+}
+
+/// Finds a registration.
+///
+/// # Errors
+/// [`StoreError`] when the query fails, or the row is corrupt or does not open.
+pub fn find_registration(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    registration_id: &RegistrationId,
+) -> Result<Option<Registration>, StoreError> {
+    let found = live!(scope, registration_id).select(Row::as_select());
+    let row = fixed!(found).get_result::<Row>(scope.connection()).optional()?;
+    row.map(|row| row.into_domain(ring)).transpose()
+}
+
+/// Finds the newest registration at an issuer that new authorizations use, misconfigured or not.
+///
+/// # Errors
+/// [`StoreError`] when the query fails, or the row is corrupt or does not open.
+pub fn find_current_registration(
+    scope: &mut TenantScope<'_>,
+    ring: &EncryptionKeyRing,
+    provider: &str,
+    issuer: &str,
+) -> Result<Option<Registration>, StoreError> {
+    let found = dsl::provider_registration
+        .filter(dsl::tenant_id.eq(scope.tenant_id().as_str()))
+        .filter(dsl::provider.eq(provider))
+        .filter(dsl::issuer.eq(issuer))
+        .filter(dsl::state.ne(RegistrationState::Superseded.as_str()))
+        .filter(dsl::deleted_at.is_null())
+        .order((dsl::created_at.desc(), dsl::registration_id.desc()))
+        .limit(1)
+        .select(Row::as_select());
+    let row = fixed!(found).get_result::<Row>(scope.connection()).optional()?;
+    row.map(|row| row.into_domain(ring)).transpose()
+}
+
+/// Deletes a registration; `false` when the tenant has none of it. Its credentials are ended before.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn delete_registration(
+    scope: &mut TenantScope<'_>,
+    registration_id: &RegistrationId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let deleted = diesel::update(live!(scope, registration_id)).set(dsl::deleted_at.eq(Some(now.as_secs())));
+    Ok(deleted.execute(scope.connection())? == 1)
+}

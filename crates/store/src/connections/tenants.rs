@@ -1,0 +1,172 @@
+//! Tenants, and the clients that act in them: `tenant` and `tenant_client`. Neither is under row-level security.
+
+use causeway_domain::connection::Tenant;
+use causeway_types::{ClientId, TenantId, Timestamp, UserNamespace};
+use diesel::prelude::*;
+
+use crate::engine::column::Column;
+use crate::engine::conn::AnyConnection;
+use crate::engine::error::StoreError;
+use crate::engine::fixed::fixed;
+use crate::engine::paging::{Page, PageRequest};
+use crate::schema::{tenant, tenant_client};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = tenant, treat_none_as_default_value = false)]
+struct Row {
+    tenant_id: String,
+    name: String,
+    user_namespace: Option<String>,
+    created_at: i64,
+}
+
+impl Row {
+    fn into_domain(self) -> Result<Tenant, StoreError> {
+        let column = Column("tenant", "user_namespace");
+        let namespace = |text: String| column.present(UserNamespace::parse(&text));
+        Ok(Tenant {
+            tenant_id: TenantId::new(self.tenant_id),
+            name: self.name,
+            user_namespace: self.user_namespace.map(namespace).transpose()?,
+            created_at: Timestamp(self.created_at),
+        })
+    }
+}
+
+/// Stores a tenant.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when the identifier is taken or empty.
+pub fn insert_tenant(c: &mut AnyConnection, tenant: &Tenant) -> Result<(), StoreError> {
+    let row = Row {
+        tenant_id: tenant.tenant_id.as_str().to_owned(),
+        name: tenant.name.clone(),
+        user_namespace: tenant.user_namespace.as_ref().map(|namespace| namespace.as_str().to_owned()),
+        created_at: tenant.created_at.as_secs(),
+    };
+    diesel::insert_into(tenant::table).values(&row).execute(c)?;
+    Ok(())
+}
+
+/// Finds a tenant.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or the row is corrupt.
+pub fn find_tenant(c: &mut AnyConnection, tenant_id: &TenantId) -> Result<Option<Tenant>, StoreError> {
+    let found = tenant::table
+        .filter(tenant::tenant_id.eq(tenant_id.as_str()))
+        .filter(tenant::deleted_at.is_null())
+        .select(Row::as_select());
+    fixed!(found).get_result::<Row>(c).optional()?.map(Row::into_domain).transpose()
+}
+
+/// Lists a page of the tenants, in the order of their identifiers.
+///
+/// # Errors
+/// [`StoreError`] when the query fails or a row is corrupt.
+pub fn list_tenants(c: &mut AnyConnection, wanted: &PageRequest) -> Result<Page<Tenant>, StoreError> {
+    let mut query = tenant::table
+        .filter(tenant::deleted_at.is_null())
+        .order(tenant::tenant_id.asc())
+        .limit(wanted.look_ahead())
+        .select(Row::as_select())
+        .into_boxed();
+    if let Some(after) = &wanted.after {
+        query = query.filter(tenant::tenant_id.gt(after.clone()));
+    }
+    let tenants = query.load::<Row>(c)?.into_iter().map(Row::into_domain).collect::<Result<_, _>>()?;
+    Ok(wanted.page(tenants, |tenant: &Tenant| tenant.tenant_id.as_str().to_owned()))
+}
+
+/// Finds the tenant that comes after another one, in the order of their identifiers, deleted ones included: for work
+/// that goes through the rows of all tenants. The first one comes after the empty text.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn find_tenant_after(c: &mut AnyConnection, after: &str) -> Result<Option<TenantId>, StoreError> {
+    let next = tenant::table
+        .filter(tenant::tenant_id.gt(after))
+        .order(tenant::tenant_id.asc())
+        .limit(1)
+        .select(tenant::tenant_id);
+    Ok(fixed!(next).get_result::<String>(c).optional()?.map(TenantId::new))
+}
+
+/// Deletes a tenant: from now on no client acts in it. `false` when there is none of this identifier.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn delete_tenant(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let live =
+        tenant::table.filter(tenant::tenant_id.eq(tenant_id.as_str())).filter(tenant::deleted_at.is_null());
+    Ok(diesel::update(live).set(tenant::deleted_at.eq(Some(now.as_secs()))).execute(c)? == 1)
+}
+
+/// Lets a client act in a tenant; `false` when it does already. A client that registers acts in its own tenant.
+///
+/// # Errors
+/// [`StoreError::Constraint`] when there is no such tenant or client.
+pub fn insert_tenant_client(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = (
+        tenant_client::tenant_id.eq(tenant_id.as_str()),
+        tenant_client::client_id.eq(client_id.as_str()),
+        tenant_client::created_at.eq(now.as_secs()),
+    );
+    let insert = diesel::insert_into(tenant_client::table).values(row).on_conflict_do_nothing();
+    let inserted = match c {
+        AnyConnection::Sqlite(conn) => insert.execute(conn)?,
+        AnyConnection::Postgres(conn) => insert.execute(conn)?,
+    };
+    Ok(inserted == 1)
+}
+
+/// Whether a client acts in a tenant that is not deleted.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn acts_in_tenant(
+    c: &mut AnyConnection,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+) -> Result<bool, StoreError> {
+    let own = tenant_client::table
+        .inner_join(tenant::table.on(tenant::tenant_id.eq(tenant_client::tenant_id)))
+        .filter(tenant_client::tenant_id.eq(tenant_id.as_str()))
+        .filter(tenant_client::client_id.eq(client_id.as_str()))
+        .filter(tenant::deleted_at.is_null())
+        .select(tenant_client::client_id);
+    Ok(fixed!(own).get_result::<String>(c).optional()?.is_some())
+}
+
+/// Lists a page of the tenants that a client acts in, in the order of their identifiers.
+///
+/// # Errors
+/// [`StoreError`] when the query fails.
+pub fn list_tenants_of_client(
+    c: &mut AnyConnection,
+    client_id: &ClientId,
+    wanted: &PageRequest,
+) -> Result<Page<TenantId>, StoreError> {
+    let mut query = tenant_client::table
+        .inner_join(tenant::table.on(tenant::tenant_id.eq(tenant_client::tenant_id)))
+        .filter(tenant_client::client_id.eq(client_id.as_str().to_owned()))
+        .filter(tenant::deleted_at.is_null())
+        .order(tenant_client::tenant_id.asc())
+        .limit(wanted.look_ahead())
+        .select(tenant_client::tenant_id)
+        .into_boxed();
+    if let Some(after) = &wanted.after {
+        query = query.filter(tenant_client::tenant_id.gt(after.clone()));
+    }
+    let tenants = query.load::<String>(c)?.into_iter().map(TenantId::new).collect();
+    Ok(wanted.page(tenants, |tenant: &TenantId| tenant.as_str().to_owned()))
+}

@@ -1,0 +1,190 @@
+//! Connect sessions and pending authorizations work once, and in time.
+
+use causeway_domain::connection::{CONNECT_CODE_SECONDS, ConnectOutcome};
+use causeway_store::connections::connect_sessions::{self, Confirmation};
+use causeway_store::connections::pending;
+use causeway_store::{StoreError, connections};
+use causeway_types::secret::{ConnectCode, ProviderState};
+use causeway_types::{BrowserSessionId, ClientId, PlainToken, SystemRng, TenantId, TenantUser, UserId};
+
+use crate::common::{NOW, on_each};
+use crate::exercise::tenant_with_everything;
+
+#[test]
+fn a_pending_authorization_belongs_to_its_browser_for_900_seconds() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (ring, wanted) = (world.ring.clone(), owned.pending.clone());
+        let done = world.write(move |c| {
+            let (state, browser) = (owned.state.hash(), &wanted.browser_id);
+            let mut consume = |state, browser: &BrowserSessionId, seconds| {
+                pending::consume_pending(c, &ring, state, browser, NOW.plus(seconds))
+            };
+            assert_eq!(consume(&state, browser, 901)?, None);
+            assert_eq!(consume(&state, browser, 900)?, None);
+            assert_eq!(consume(&state, &BrowserSessionId::new("another"), 0)?, None);
+            let unknown = PlainToken::<ProviderState>::random(&SystemRng).hash();
+            assert_eq!(consume(&unknown, browser, 0)?, None);
+            assert_eq!(consume(&state, browser, 899)?, Some(wanted.clone()));
+            assert_eq!(consume(&state, browser, 899)?, None, "once");
+            Ok(())
+        });
+        done.await;
+        let dump = world.read(causeway_store::testing::dump_text).await;
+        assert!(!dump.contains("canary"), "{}: {dump}", world.kind);
+    });
+}
+
+#[test]
+fn of_two_callbacks_one_wins() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let (mut callbacks, mut starts) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
+        for _ in 0..16 {
+            let (store, ring, owned) = (world.store.clone(), world.ring.clone(), owned.clone());
+            let (state, browser) = (owned.state.hash(), owned.pending.browser_id.clone());
+            callbacks.spawn({
+                let store = store.clone();
+                async move {
+                    let consume = move |c: &mut _| pending::consume_pending(c, &ring, &state, &browser, NOW);
+                    store.write::<_, StoreError, _>(consume).await.unwrap().is_some()
+                }
+            });
+            let token = owned.connect.hash();
+            starts.spawn(async move {
+                let consume = move |c: &mut _| connect_sessions::consume_connect_session(c, &token, NOW);
+                store.write::<_, StoreError, _>(consume).await.unwrap().is_some()
+            });
+        }
+        let won = |outcomes: Vec<bool>| outcomes.into_iter().filter(|won| *won).count();
+        assert_eq!((won(callbacks.join_all().await), won(starts.join_all().await)), (1, 1), "{}", world.kind);
+    });
+}
+
+#[test]
+fn a_connect_session_is_looked_at_and_then_used_once() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let wanted = owned.connect_session.clone();
+        world
+            .write(move |c| {
+                let token = owned.connect.hash();
+                let found = connect_sessions::find_connect_session(c, &token, NOW.plus(1799))?;
+                assert_eq!(found, Some(wanted.clone()), "comes back whole");
+                assert_eq!(connect_sessions::find_connect_session(c, &token, NOW.plus(1800))?, None);
+                for failures in 1..=2 {
+                    let counted = connect_sessions::note_failed_sign_in(c, &token, 2, NOW)?;
+                    assert_eq!(counted, Some(failures));
+                }
+                assert_eq!(connect_sessions::note_failed_sign_in(c, &token, 2, NOW)?, None, "the limit");
+                let used = connect_sessions::consume_connect_session(c, &token, NOW)?;
+                assert_eq!(used, Some(wanted.clone()), "looking at it used nothing up");
+                assert_eq!(connect_sessions::consume_connect_session(c, &token, NOW)?, None);
+                assert_eq!(connect_sessions::find_connect_session(c, &token, NOW)?, None);
+                Ok(())
+            })
+            .await;
+    });
+}
+
+/// The code is its client's, for the user whom the client means, and works once within 300 seconds.
+#[test]
+fn a_connect_code_confirms_one_user_once() {
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        world
+            .write(move |c| {
+                let code = PlainToken::<ConnectCode>::issued(&SystemRng, NOW.into()).hash();
+                let (tenant, id) = (&owned.tenant_id, &owned.connect_session.connect_session_id);
+                let client = &owned.client.client_id;
+                let outcome = |c: &mut _| connect_sessions::find_outcome(c, tenant, client, id);
+                assert_eq!(outcome(c)?, Some(None));
+                let connected = ConnectOutcome {
+                    outcome: "connected".to_owned(),
+                    connection_id: Some(owned.head.session_id.clone()),
+                    finished_at: NOW,
+                };
+                let until = NOW.plus(CONNECT_CODE_SECONDS);
+                let finish = |c: &mut _, outcome| {
+                    connect_sessions::finish_connect_session(c, tenant, id, outcome, Some((&code, until)))
+                };
+                assert!(finish(c, &connected)?);
+                let late = ConnectOutcome { outcome: "denied".to_owned(), ..connected.clone() };
+                assert!(!finish(c, &late)?, "it is finished");
+                assert_eq!(outcome(c)?, Some(Some(connected.clone())));
+                let other = ClientId::new("other");
+                assert_eq!(connect_sessions::find_outcome(c, tenant, &other, id)?, None);
+                let elsewhere = TenantId::default_tenant();
+                assert_eq!(connect_sessions::find_outcome(c, &elsewhere, client, id)?, None);
+
+                let right =
+                    Confirmation { tenant_id: tenant, client_id: client, user: &owned.user, code: &code };
+                let user = TenantUser { user_id: UserId::parse("18").unwrap(), ..owned.user.clone() };
+                let unknown = PlainToken::random(&SystemRng).hash();
+                for wrong in [
+                    Confirmation { tenant_id: &elsewhere, ..right },
+                    Confirmation { client_id: &other, ..right },
+                    Confirmation { user: &user, ..right },
+                    Confirmation { code: &unknown, ..right },
+                ] {
+                    assert_eq!(connect_sessions::consume_connect_code(c, wrong, NOW)?, None);
+                }
+                let consume =
+                    |c: &mut _, seconds| connect_sessions::consume_connect_code(c, right, NOW.plus(seconds));
+                assert_eq!(consume(c, 300)?, None);
+                assert_eq!(consume(c, 299)?.as_ref(), Some(&owned.head.session_id));
+                assert_eq!(consume(c, 299)?, None, "once");
+                Ok(())
+            })
+            .await;
+    });
+}
+
+/// Work that is claimed is not claimed again before the claim ends, and only who holds the claim completes it.
+#[test]
+fn work_is_claimed_by_one() {
+    use causeway_domain::connection::{WorkItem, WorkKind};
+    use connections::work_queue::{claim_work, complete_work, put_work};
+    on_each(|world| async move {
+        let owned = tenant_with_everything(&world, "acme").await;
+        let item = WorkItem {
+            tenant_id: owned.tenant_id.clone(),
+            kind: WorkKind::Refresh,
+            row_id: owned.head.session_id.as_str().to_owned(),
+            due_at: NOW,
+        };
+        let wanted = item.clone();
+        world
+            .write(move |c| {
+                put_work(c, &WorkItem { due_at: NOW.plus(99), ..wanted.clone() })?;
+                assert!(claim_work(c, WorkKind::Refresh, NOW, NOW.plus(60), 9)?.is_empty(), "not due");
+                put_work(c, &wanted)?;
+                assert!(claim_work(c, WorkKind::Revoke, NOW, NOW.plus(60), 9)?.is_empty(), "another kind");
+                (0..200).try_for_each(|index| {
+                    put_work(c, &WorkItem { row_id: format!("{index}"), ..wanted.clone() })
+                })
+            })
+            .await;
+        let mut claims = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let store = world.store.clone();
+            claims.spawn(async move {
+                let claim = |c: &mut _| claim_work(c, WorkKind::Refresh, NOW, NOW.plus(60), 999);
+                store.write::<_, StoreError, _>(claim).await.unwrap()
+            });
+        }
+        let claimed: Vec<_> = claims.join_all().await.into_iter().flatten().collect();
+        assert_eq!(claimed.len(), 201, "{}: each by one", world.kind);
+        world
+            .write(move |c| {
+                let again = claim_work(c, WorkKind::Refresh, NOW.plus(60), NOW.plus(120), 999)?;
+                assert_eq!(again.len(), 201, "their holder is dead");
+                assert!(!complete_work(c, &claimed[0])?);
+                assert!(complete_work(c, &again[0])?);
+                let left = claim_work(c, WorkKind::Refresh, NOW.plus(999), NOW.plus(1999), 999)?;
+                assert_eq!(left.len(), 200);
+                Ok(())
+            })
+            .await;
+    });
+}

@@ -1,0 +1,32 @@
+-- The version before may run beside this: yes.
+-- Tenants, and which clients act in them. A client that registers acts in its own tenant; a platform client also in the
+-- tenants that it made.
+CREATE TABLE tenant (
+    tenant_id TEXT NOT NULL PRIMARY KEY CHECK (tenant_id <> ''),
+    name TEXT NOT NULL,
+    user_namespace TEXT CHECK (user_namespace NOT IN ('', 'did')),
+    created_at BIGINT NOT NULL,
+    deleted_at BIGINT
+);
+INSERT INTO tenant (tenant_id, name, created_at) SELECT tenant_id, tenant_id, extract(epoch FROM now())::bigint FROM (
+    SELECT 'default' AS tenant_id UNION SELECT tenant_id FROM oauth_client UNION SELECT tenant_id FROM upstream_session
+) AS known;
+CREATE TABLE tenant_client (
+    tenant_id TEXT NOT NULL REFERENCES tenant (tenant_id),
+    client_id TEXT NOT NULL REFERENCES oauth_client (client_id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, client_id)
+);
+CREATE INDEX idx_tenant_client_client_id ON tenant_client (client_id);
+INSERT INTO tenant_client (tenant_id, client_id, created_at) SELECT tenant_id, client_id, created_at FROM oauth_client;
+CREATE FUNCTION act_in_own_tenant() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tenant_client (tenant_id, client_id, created_at) VALUES (NEW.tenant_id, NEW.client_id, NEW.created_at);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER oauth_client_acts_in_its_tenant AFTER INSERT ON oauth_client FOR EACH ROW EXECUTE FUNCTION act_in_own_tenant();
+-- What the operator grants a client: the providers that it may connect, and three permissions.
+ALTER TABLE oauth_client ADD COLUMN providers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE oauth_client ADD COLUMN manage_tenants BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE oauth_client ADD COLUMN import_connections BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE oauth_client ADD COLUMN allow_unconfirmed BOOLEAN NOT NULL DEFAULT FALSE;
