@@ -401,7 +401,8 @@ mod tests {
         let good = json!({"kty": "EC", "crv": "P-256", "x": X, "y": Y});
         let other = json!({"kty": "EC", "crv": "P-384", "x": X, "y": Y});
         let set = JwkSet::parse(&json!({"keys": [other, good, {"kty": "new"}]})).unwrap();
-        assert_eq!(set.keys().len(), 1);
+        assert_eq!(set.keys(), [PublicJwk::parse(&good).unwrap()]);
+        assert_eq!(JwkSet::from(PublicJwk::parse(&good).unwrap()), set);
         let mut private = good.clone();
         private["d"] = json!("AA");
         assert_eq!(JwkSet::parse(&json!({"keys": [good, private]})), Err(JwkError::Private));
