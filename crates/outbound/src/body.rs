@@ -25,7 +25,7 @@ impl HttpClient {
     /// # Errors
     /// [`HttpError::NoRoom`].
     pub fn room_for_tokens(&self) -> Result<Held, HttpError> {
-        Held::with_room(&self.budgets().documents, TOKENS, TOKEN_TIMES)
+        Held::reserve(&self.budgets().tokens, TOKENS, TOKEN_TIMES)
             .map_err(|_| HttpError::NoRoom { sent: false })
     }
 

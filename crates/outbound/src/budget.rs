@@ -26,8 +26,11 @@ pub struct Budgets {
     pub requests: SharedBudget,
     /// Answers of repository methods that are read whole.
     pub answers: SharedBudget,
-    /// Token answers and documents. Apart from the others, so that no flood of those keeps anybody from signing in.
+    /// Documents of other servers: metadata, key sets, DID documents. Apart from the others, so that no flood of those
+    /// keeps anybody from signing in.
     pub documents: Budget,
+    /// Answers of token endpoints, which cannot be asked for again.
+    pub tokens: Budget,
 }
 
 impl Budgets {
@@ -40,7 +43,8 @@ impl Budgets {
         Self {
             requests: SharedBudget::new(quarter),
             answers: SharedBudget::new(bytes - 2 * quarter),
-            documents: Budget::new(quarter),
+            documents: Budget::new(quarter / 2),
+            tokens: Budget::new(quarter - quarter / 2),
         }
     }
 }
@@ -84,6 +88,11 @@ impl SharedBudget {
     /// Creates a budget of `size` bytes.
     pub fn new(size: usize) -> Self {
         Self { whole: Budget::new(size), parties: Arc::default() }
+    }
+
+    /// Bytes currently taken, by all parties.
+    pub fn used(&self) -> usize {
+        self.whole.used()
     }
 
     /// The share of a party, by its address. Those whose address is not known have one together.
@@ -163,6 +172,13 @@ impl Budget {
         }
     }
 
+    fn overdraw(&self, bytes: usize) {
+        self.0.used.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.0.whole {
+            whole.overdraw(bytes);
+        }
+    }
+
     fn give_back(&self, bytes: usize) {
         self.0.used.fetch_sub(bytes, Ordering::Relaxed);
         if let Some(whole) = &self.0.whole {
@@ -198,6 +214,13 @@ impl Share {
         Ok(())
     }
 
+    /// Grows the share to at least `bytes`, whether the budget has them or not.
+    fn overdraw(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.bytes);
+        self.budget.overdraw(more);
+        self.bytes += more;
+    }
+
     /// Grows the share to at least `bytes`.
     ///
     /// # Errors
@@ -220,6 +243,8 @@ pub struct Held {
     times: usize,
     /// The announced length in bytes: no more is allocated until it is exceeded.
     expected: usize,
+    /// Whether the body may take what the budget does not have.
+    may_overdraw: bool,
 }
 
 /// Bytes that are wiped when they are dropped, if they are few: forms and token answers are, and hold secrets. Records
@@ -256,16 +281,18 @@ impl Held {
     /// # Errors
     /// [`Exhausted`].
     pub fn new(budget: &Budget, times: usize) -> Result<Self, Exhausted> {
-        Self::with_room(budget, 0, times)
+        Ok(Self { bytes: Body(Vec::new()), share: budget.take(0)?, times, expected: 0, may_overdraw: false })
     }
 
-    /// An empty body with room for `reserved` bytes, which count from now on.
+    /// An empty body for what must not be lost once it is sent. Room for `reserved` bytes counts from now on; what
+    /// exceeds them counts as well and is never refused, so there must be a cap on it.
     ///
     /// # Errors
-    /// [`Exhausted`].
-    pub fn with_room(budget: &Budget, reserved: usize, times: usize) -> Result<Self, Exhausted> {
+    /// [`Exhausted`], before anything is sent.
+    pub fn reserve(budget: &Budget, reserved: usize, times: usize) -> Result<Self, Exhausted> {
         let share = budget.take(reserved.saturating_mul(times))?;
-        Ok(Self { bytes: Body(Vec::with_capacity(reserved)), share, times, expected: 0 })
+        let bytes = Body(Vec::with_capacity(reserved));
+        Ok(Self { bytes, share, times, expected: 0, may_overdraw: true })
     }
 
     /// The same body when its length in bytes was announced. Nothing counts before it arrives.
@@ -296,7 +323,12 @@ impl Held {
             if length <= self.expected {
                 capacity = capacity.min(self.expected);
             }
-            self.share.cover(capacity.saturating_mul(self.times))?;
+            let counted = capacity.saturating_mul(self.times);
+            if self.may_overdraw {
+                self.share.overdraw(counted);
+            } else {
+                self.share.cover(counted)?;
+            }
             let more = capacity - self.bytes.0.len();
             self.bytes.0.reserve_exact(more);
         }
@@ -378,7 +410,20 @@ mod tests {
             drop(budget.of(address(n)).take(100).unwrap());
         }
         assert!(budget.parties.lock().unwrap().shares.len() <= 64);
-        assert_eq!(budget.whole.used(), 0);
+        assert_eq!(budget.used(), 0);
+    }
+
+    /// The answer to a token that works once is read to its end, however little memory is left by then.
+    #[test]
+    fn what_must_not_be_lost_is_never_refused() {
+        let budget = Budget::new(100);
+        let mut answer = Held::reserve(&budget, 40, 1).unwrap();
+        let others = budget.take(60).unwrap();
+        assert!(Held::reserve(&budget, 1, 1).is_err(), "before anything is sent");
+        answer.extend(&[7; 90]).unwrap();
+        assert!(budget.used() >= 150, "it counts");
+        drop((answer, others));
+        assert_eq!(budget.used(), 0);
     }
 
     /// A body counts with what it has allocated, before it does, and as long as any piece of it is somewhere.

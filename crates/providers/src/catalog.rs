@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -132,17 +133,16 @@ impl Provider {
 /// Reads a file that is one: a pipe or a device might never end.
 fn read_text(path: &Path) -> Result<String, Fault> {
     let failed = |error| Fault::new(format!("cannot be read: {error}"), "name a readable file of UTF-8 text");
-    let file = fs::metadata(path).map_err(failed)?;
-    if !file.is_file() {
+    // Before it is opened: that may wait for the other end of a pipe.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Fault::new("is not a regular file", "name a readable file of UTF-8 text"));
     }
-    if file.len() > MAX_BYTES {
-        return Err(Fault::new(
-            format!("has {} bytes", file.len()),
-            format!("use {MAX_BYTES} bytes at most"),
-        ));
+    let mut text = String::new();
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+    match read.map_err(failed)? as u64 {
+        ..=MAX_BYTES => Ok(text),
+        _ => Err(Fault::new("is too long", format!("use {MAX_BYTES} bytes at most"))),
     }
-    fs::read_to_string(path).map_err(failed)
 }
 
 /// A path without control characters, which a terminal might obey.

@@ -90,7 +90,7 @@ fn only_short_files_are_read() {
     fs::write(path("long.toml"), format!("{LINEAR}#{}", "x".repeat(64 * 1024))).unwrap();
     fs::write(path("e\u{1b}[2J.toml"), LINEAR).unwrap();
     let error = Catalog::load(Some(directory.path())).unwrap_err().to_string();
-    for (file, problem) in [("folder", "regular"), ("device", "regular"), ("long", "bytes")] {
+    for (file, problem) in [("folder", "regular"), ("device", "regular"), ("long", "too long")] {
         let line = error.lines().find(|line| line.contains(&format!("{file}.toml")));
         assert!(line.is_some_and(|line| line.contains(problem)), "{file}: {error}");
     }

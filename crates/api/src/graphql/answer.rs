@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_taken_goes() {
         let budget = Budget::new(1000);
-        let mut held = Held::with_room(&budget, 1000, 1).unwrap();
+        let mut held = Held::new(&budget, 1).unwrap().expecting(Some(1000));
         held.extend(&[b'1'; 1000]).unwrap();
         let mut sending = Sending::new([held.freeze()].into());
         tokio::task::yield_now().await;

@@ -45,7 +45,7 @@ pub(crate) async fn read(
     let length = req.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let is_long = length.is_some_and(|length| length > keeping.bytes as u64);
     // Twice: what is parsed of it, to find the permission that it requires, may be as long.
-    let mut begun = Held::new(&request::budget(), 2).map_err(|_| UploadError::NoRoom)?;
+    let mut begun = Held::new(&request::budget(), 2).map_err(|_| UploadError::NoRoom)?.expecting(length);
     let mut first = Bytes::new();
     while !is_long && begun.len() <= keeping.bytes {
         let Some(part) = next(&mut payload).await? else {

@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::ctx::Ctx;
-
 use crate::operations::trace;
 
 /// The most bytes that are read of a document.

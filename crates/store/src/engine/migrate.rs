@@ -180,18 +180,20 @@ fn repeat(
         DatabaseUrl::Postgres(url) => AnyConnection::Postgres(open_postgres(url)?),
     };
     let mut done = Vec::new();
-    // On an error the connection is dropped, and the transaction with it.
-    begin_alone(&mut conn).map_err(StoreError::from)?;
-    while done.len() < most
-        && let Some(name) = step(&mut conn)?
-    {
-        done.push(name);
-        if commits == Commits::EachStep {
-            commit(&mut conn).map_err(StoreError::from)?;
-            begin_alone(&mut conn).map_err(StoreError::from)?;
+    let mut is_complete = false;
+    while !is_complete && done.len() < most {
+        // On an error the connection is dropped, and the transaction with it.
+        begin_alone(&mut conn).map_err(StoreError::from)?;
+        loop {
+            let taken = step(&mut conn)?;
+            is_complete = taken.is_none();
+            done.extend(taken);
+            if is_complete || done.len() == most || commits == Commits::EachStep {
+                break;
+            }
         }
+        commit(&mut conn).map_err(StoreError::from)?;
     }
-    commit(&mut conn).map_err(StoreError::from)?;
     Ok(done)
 }
 

@@ -11,6 +11,7 @@ mod devices;
 mod encryption;
 mod events;
 mod exercise;
+mod finders;
 mod group_commit;
 mod hanging;
 mod history;

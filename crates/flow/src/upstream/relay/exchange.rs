@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use super::answer::{AnswerBody, RelayAnswer};
 use super::error::CallError;
 use super::request::{RelayBody, RelayRequest};
+use crate::operations::trace;
 use crate::upstream::traits::{Answer, Injected, Upstream, Verdict};
 use crate::upstream::usable::UsableSession;
 
@@ -134,19 +135,19 @@ impl Exchange<'_> {
         Injected { url, challenge }: Injected,
     ) -> Result<Attempted, CallError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let (idle, documents) = (self.http.idle_timeout(), &self.http.budgets().documents);
+        let (idle, answers) = (self.http.idle_timeout(), &self.http.budgets().answers.of(trace::origin().1));
         let answer = Answer { url: &url, status, headers: &headers, body: None };
         let mut verdict = self.upstream.examine(request, answer);
         let body = match verdict {
             Verdict::ReadBody => {
-                let body = read_short(response, idle, SHORT, documents).await?;
+                let body = read_short(response, idle, SHORT, answers).await?;
                 verdict = self.upstream.examine(request, Answer { body: Some(&body), ..answer });
                 AnswerBody::Whole(body)
             }
             Verdict::Pass => match response.content_length() {
                 // A 304 announces the length of a body that it does not carry.
                 Some(length) if length <= SMALL && status != 304 => {
-                    AnswerBody::Whole(read_short(response, idle, SHORT, documents).await?)
+                    AnswerBody::Whole(read_short(response, idle, SHORT, answers).await?)
                 }
                 _ => AnswerBody::Open(response, idle),
             },

@@ -24,6 +24,7 @@ pub use causeway_outbound::{Method, UploadError};
 
 use self::exchange::Exchange;
 use crate::ctx::Ctx;
+use crate::operations::trace;
 use crate::resource::access::Bearer;
 use crate::upstream::keeper::{self, UsableSession};
 use crate::upstream::traits::Permit;
@@ -69,7 +70,10 @@ pub async fn call(
     if !may_be_page && is_page(&answer) {
         return Err(RelayError::Invalid(format!("status {} with a web page", answer.status())));
     }
-    if strip.is_empty() { Ok(answer) } else { strip::without(strip, answer, &ctx.budgets().documents).await }
+    if strip.is_empty() {
+        return Ok(answer);
+    }
+    strip::without(strip, answer, &ctx.budgets().answers.of(trace::origin().1)).await
 }
 
 /// Renews the session, and repeats the call if its body is still available.

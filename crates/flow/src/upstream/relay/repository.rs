@@ -301,7 +301,7 @@ async fn get_session(ctx: &Ctx, bearer: &Bearer) -> Result<OwnAccount, Repositor
     let mut own = bearer.clone();
     own.token.scope = [ScopeValue::Atproto, scopes::EMAIL].into_iter().collect();
     let answer = relay::relay(ctx, &own, request).await?;
-    result(ctx, answer, &ctx.budgets().documents, SHORT_CAP, RawJson::read).await
+    result(ctx, answer, &ctx.budgets().answers.of(trace::origin().1), SHORT_CAP, RawJson::read).await
 }
 
 fn nsid(name: &'static str) -> Result<Nsid, Internal> {

@@ -21,6 +21,11 @@ impl AsyncPipeline {
         Ok(Self { readiness: pipeline.readiness()?, pipeline })
     }
 
+    /// Whether the connection must not be used again.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.pipeline.is_lost()
+    }
+
     /// Sends statements that do not depend on each other, together, and awaits the reply to each. The last ones are
     /// missing if the connection is of no use any more after one before them. The error is the connection's.
     ///
@@ -43,6 +48,13 @@ impl AsyncPipeline {
                     Outcome::Failed(error) => answers.push(Err(error)),
                     Outcome::Skipped => break,
                 }
+            }
+            // The others would wait for the same lock, one after another: each is better off alone.
+            if let Some(Err(error)) = answers.last()
+                && error.is_lock_timeout()
+            {
+                let error = error.clone();
+                answers.resize_with(statements.len(), || Err(error.clone()));
             }
             if answers.len() == before {
                 return Err(self.pipeline.close_out_of_step());

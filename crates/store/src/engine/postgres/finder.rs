@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -27,9 +27,9 @@ const SETUP: &str = "SET lock_timeout = 50";
 const LIMIT: usize = 64;
 
 struct Question {
-    statement: Statement,
+    statement: Arc<Statement>,
     reply: oneshot::Sender<Result<Answer, StoreError>>,
-    _turn: OwnedSemaphorePermit,
+    _turn: Arc<OwnedSemaphorePermit>,
 }
 
 /// The finders of a store. Threads share one if there are more of them.
@@ -66,9 +66,16 @@ impl Finders {
         statement: Statement,
         turn: OwnedSemaphorePermit,
     ) -> Result<Answer, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.hand_over(Question { statement, reply, _turn: turn })?;
-        answer.await.unwrap_or_else(|_| Err(no_answer()))
+        let (statement, turn) = (Arc::new(statement), Arc::new(turn));
+        // A finder on a runtime that ends takes what it was asked with it. Asking twice does no harm.
+        for _ in 0..2 {
+            let (reply, answer) = oneshot::channel();
+            self.hand_over(Question { statement: Arc::clone(&statement), reply, _turn: Arc::clone(&turn) })?;
+            if let Ok(answer) = answer.await {
+                return answer;
+            }
+        }
+        Err(no_answer())
     }
 
     /// Hands a question to the finder of this thread. One that is not there, or was on a runtime that has ended, starts
@@ -85,7 +92,8 @@ impl Finders {
             },
         };
         let (questions, waiting) = mpsc::unbounded_channel();
-        let finder = Finder { link: None, timeout: self.timeout, connect: Arc::clone(&self.connect) };
+        let finder =
+            Finder { link: None, opening: None, timeout: self.timeout, connect: Arc::clone(&self.connect) };
         let task = tokio::spawn(finder.serve(waiting));
         let _ = questions.send(question);
         *seat = Seat::Taken { questions, task };
@@ -124,6 +132,8 @@ fn thread_number() -> usize {
 
 struct Finder {
     link: Option<AsyncPipeline>,
+    /// A connection that is being opened, for this batch or the next one.
+    opening: Option<JoinHandle<Result<Pipeline, StoreError>>>,
     timeout: Duration,
     connect: Arc<Connect>,
 }
@@ -136,7 +146,7 @@ impl Finder {
             if batch.is_empty() {
                 continue;
             }
-            let statements: Vec<_> = batch.iter().map(|question| &question.statement).collect();
+            let statements: Vec<_> = batch.iter().map(|question| &*question.statement).collect();
             let asked = timeout(self.timeout, self.ask(&statements)).await;
             let mut answers = asked.unwrap_or_else(|_| Err(no_answer())).map(Vec::into_iter);
             for Question { reply, .. } in batch.drain(..) {
@@ -153,32 +163,47 @@ impl Finder {
     /// Asks on the connection that is there. Reading twice does no harm: if that one turns out to be broken, a new one
     /// is asked the same. A connection is kept only if all replies were read.
     async fn ask(&mut self, statements: &[&Statement]) -> Result<Vec<Answer>, StoreError> {
+        let mut answers = Vec::new();
         if let Some(mut kept) = self.link.take() {
             match kept.ask(statements).await {
-                Ok(answers) => {
+                Ok(all) if !kept.is_lost() => {
                     self.link = Some(kept);
-                    return Ok(answers);
+                    return Ok(all);
+                }
+                Ok(some) => {
+                    answers = some;
+                    // The error that the connection does not survive may be about the connection alone.
+                    answers.pop();
                 }
                 Err(error) => {
                     tracing::debug!(name: "store.connection_replaced", %error, "a broken connection is replaced");
                 }
             }
         }
-        let mut new = open(Arc::clone(&self.connect)).await?;
-        let answers = new.ask(statements).await?;
-        self.link = Some(new);
+        let mut new = self.open().await?;
+        answers.extend(new.ask(statements.get(answers.len()..).unwrap_or_default()).await?);
+        if !new.is_lost() {
+            self.link = Some(new);
+        }
         Ok(answers)
     }
-}
 
-/// Opens a connection, on another thread because that blocks.
-async fn open(connect: Arc<Connect>) -> Result<AsyncPipeline, StoreError> {
-    let opening = tokio::task::spawn_blocking(move || {
-        let mut new = connect()?;
-        new.execute_simple(SETUP)?;
-        Ok::<_, StoreError>(new)
-    });
-    Ok(AsyncPipeline::new(opening.await.unwrap_or_else(|_| Err(no_answer()))?)?)
+    /// Opens a connection, on another thread because that blocks. When it takes longer than a batch may wait, the next
+    /// one gets it.
+    async fn open(&mut self) -> Result<AsyncPipeline, StoreError> {
+        let (connect, timeout) = (Arc::clone(&self.connect), self.timeout);
+        let opening = self.opening.get_or_insert_with(|| {
+            tokio::task::spawn_blocking(move || {
+                let mut new = connect()?;
+                new.set_deadline(Instant::now() + timeout);
+                new.execute_simple(SETUP)?;
+                Ok(new)
+            })
+        });
+        let opened = opening.await;
+        self.opening = None;
+        Ok(AsyncPipeline::new(opened.unwrap_or_else(|_| Err(no_answer()))?)?)
+    }
 }
 
 fn no_answer() -> StoreError {

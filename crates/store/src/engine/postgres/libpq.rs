@@ -162,7 +162,7 @@ impl Link {
     /// The next reply, or `None` where the replies to one statement end. Sends what is still queued.
     pub(super) fn receive(&self, until: Instant) -> Result<Option<Reply>, Lost> {
         loop {
-            if let Some(arrived) = self.arrived()? {
+            if let Some(arrived) = self.arrived() {
                 return Ok(arrived);
             }
             self.receive_more(until)?;
@@ -178,14 +178,14 @@ impl Link {
     }
 
     /// Same as [`Link::receive`], of what has been read already; `None`: it is not complete.
-    pub(super) fn arrived(&self) -> Result<Option<Option<Reply>>, Lost> {
+    pub(super) fn arrived(&self) -> Option<Option<Reply>> {
         let conn = self.0.as_ptr();
         // SAFETY: the connection is valid.
         if unsafe { PQisBusy(conn) } == 1 {
-            return Ok(None);
+            return None;
         }
         // SAFETY: as above; the result is ours.
-        Ok(Some(NonNull::new(unsafe { PQgetResult(conn) }).map(Reply)))
+        Some(NonNull::new(unsafe { PQgetResult(conn) }).map(Reply))
     }
 
     /// Sends what the socket takes of what is queued. True: there is more.
