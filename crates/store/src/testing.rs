@@ -443,8 +443,8 @@ pub fn raise_floor(c: &mut AnyConnection) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError`] when a statement fails.
 pub fn refuse_token_sets(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
-    refuse_rows(c, "oauth_atp_session", refused)?;
-    refuse_rows(c, "upstream_credential", refused)
+    refuse_rows(c, "oauth_atp_session", "INSERT", refused)?;
+    refuse_rows(c, "upstream_credential", "UPDATE OF payload", refused)
 }
 
 /// Makes the database refuse new rows of the audit log, or accept them again.
@@ -452,19 +452,19 @@ pub fn refuse_token_sets(c: &mut AnyConnection, refused: bool) -> Result<(), Sto
 /// # Errors
 /// [`StoreError`] when a statement fails.
 pub fn refuse_audit_events(c: &mut AnyConnection, refused: bool) -> Result<(), StoreError> {
-    refuse_rows(c, "audit_event", refused)
+    refuse_rows(c, "audit_event", "INSERT", refused)
 }
 
-fn refuse_rows(c: &mut AnyConnection, table: &str, refused: bool) -> Result<(), StoreError> {
+fn refuse_rows(c: &mut AnyConnection, table: &str, change: &str, refused: bool) -> Result<(), StoreError> {
     let statements = match (&*c, refused) {
         (AnyConnection::Sqlite(_), true) => format!(
-            "CREATE TRIGGER refused_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'not today'); END"
+            "CREATE TRIGGER refused_{table} BEFORE {change} ON {table} BEGIN SELECT RAISE(ABORT, 'not today'); END"
         ),
         (AnyConnection::Sqlite(_), false) => format!("DROP TRIGGER refused_{table}"),
         (AnyConnection::Postgres(_), true) => format!(
             "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '53100'; END $$;
-             CREATE TRIGGER refused BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+             CREATE TRIGGER refused BEFORE {change} ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
         ),
         (AnyConnection::Postgres(_), false) => format!("DROP TRIGGER refused ON {table}"),
     };

@@ -31,6 +31,7 @@ impl Entitlement {
 
 /// The operator-granted entitlements of a client, beside what it registered itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is granted by itself")]
 pub struct Entitlements {
     /// [`Entitlement::BackgroundAccess`].
     pub background_access: bool,

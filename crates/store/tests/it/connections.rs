@@ -16,7 +16,7 @@ async fn execute(world: &World, owned: &Owned, sql: &str) -> Result<usize, Store
     owned.store(world).write(move |scope| Ok(sql_query(&sql).execute(scope.connection())?)).await
 }
 
-fn is_refused<T: std::fmt::Debug>(result: Result<T, StoreError>, sql: &str) {
+fn is_refused<T: std::fmt::Debug>(result: &Result<T, StoreError>, sql: &str) {
     assert!(matches!(result, Err(StoreError::Constraint(_))), "{sql}: {result:?}");
 }
 
@@ -81,7 +81,7 @@ fn a_credential_has_a_kind_and_a_page_credential_an_account() {
             if wrong.0 == "tenant_id" {
                 assert!(result.is_err(), "{sql}");
             } else {
-                is_refused(result, &sql);
+                is_refused(&result, &sql);
             }
         }
     });
@@ -97,7 +97,7 @@ fn one_user_credential_is_live_in_a_place() {
             let store = owned.store(&world);
             async move { store.write(move |scope| insert_plain(scope, &ring, &head, &slot)).await }
         };
-        is_refused(insert(&second, &slot).await, "a second one");
+        is_refused(&insert(&second, &slot).await, "a second one");
         // Each of the columns makes it another place.
         let (device, _) = owned.another(SessionKind::Device, SessionState::Active, "");
         insert(&device, &slot).await.unwrap();
@@ -114,7 +114,7 @@ fn one_user_credential_is_live_in_a_place() {
             let id = id.clone();
             move |c: &mut _| sessions::activate_session(c, &id, &Scope::default(), None, NOW)
         };
-        is_refused(world.store.write::<_, StoreError, _>(activate()).await, "activation");
+        is_refused(&world.store.write::<_, StoreError, _>(activate()).await, "activation");
         let (find, ended) = (pending.session_id.clone(), owned.head.session_id.clone());
         let store = owned.store(&world);
         let superseded = store.write(move |scope| {
@@ -138,7 +138,7 @@ fn one_user_credential_is_live_in_a_place() {
             sessions::find_credentials(c, &ring, &claimed.head)
         });
         assert_eq!(due.await, Some(bearer("user")));
-        is_refused(insert(&second, &slot).await, "a second one again");
+        is_refused(&insert(&second, &slot).await, "a second one again");
     });
 }
 
@@ -157,7 +157,7 @@ fn of_those_who_connect_at_once_one_wins() {
         let outcomes = all.join_all().await;
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{}", world.kind);
         for outcome in outcomes.into_iter().filter(Result::is_err) {
-            is_refused(outcome, "one of the others");
+            is_refused(&outcome, "one of the others");
         }
     });
 }
@@ -185,7 +185,7 @@ fn three_pages_are_three_live_credentials() {
         let (row, ring) = (owned.clone(), world.ring.clone());
         let store = owned.store(&world);
         let again = store.write(move |scope| insert_page(scope, &ring, &row, &row.page.managed_account_id));
-        is_refused(again.await, "a second one of a page");
+        is_refused(&again.await, "a second one of a page");
         // The refusal of the user's credential, or of one page's, leaves the other pages alone.
         let (id, lease) = (owned.head.session_id.clone(), owned.head.iteration);
         assert!(world.write(move |c| sessions::require_reauth(c, &id, lease, 0)).await);
@@ -276,14 +276,14 @@ fn no_row_leads_to_another_tenant() {
         ];
         for (table, column, id) in theirs {
             let sql = format!("UPDATE {table} SET {column} = '{id}' WHERE tenant_id = 'acme'");
-            is_refused(execute(&world, &acme, &sql).await, &sql);
+            is_refused(&execute(&world, &acme, &sql).await, &sql);
         }
         let page = format!(
             "UPDATE upstream_credential SET managed_account_id = '{}' WHERE tenant_id = 'acme' \
              AND credential_kind = 'page'",
             globex.page.managed_account_id
         );
-        is_refused(execute(&world, &acme, &page).await, &page);
+        is_refused(&execute(&world, &acme, &page).await, &page);
         let own = format!(
             "UPDATE upstream_session SET social_identity_id = '{}' WHERE tenant_id = 'acme'",
             acme.identity.identity_id

@@ -173,7 +173,7 @@ fn identities_and_what_they_manage() {
             let listed = ManagedAccount { updated_at: NOW.plus(10), tasks: Vec::new(), ..other };
             managed_accounts::put_managed_account(scope, &listed)?;
             let missed = managed_accounts::note_unlisted(scope, &known.identity_id, NOW.plus(10))?;
-            assert_eq!(missed, [owned.page.managed_account_id.clone()]);
+            assert_eq!(missed, std::slice::from_ref(&owned.page.managed_account_id));
             let mut both = accounts(scope)?;
             both.sort_by(|a, b| a.subject.cmp(&b.subject));
             assert_eq!(

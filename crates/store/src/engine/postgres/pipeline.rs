@@ -456,7 +456,8 @@ impl Pipeline {
     /// Takes an outcome for what was expected next.
     fn assign(&mut self, outcome: Outcome, reading: &mut Reading) -> Result<(), Lost> {
         match (self.expected.pop_front(), outcome) {
-            (Some(Expected::Prepared(_)), Outcome::Done(_)) => {}
+            (Some(Expected::Prepared(_) | Expected::TenantSet), Outcome::Done(_))
+            | (Some(Expected::TenantSet), Outcome::Skipped) => {}
             (Some(Expected::Prepared(key)), outcome) => {
                 if let Some(prepared) = &mut self.prepared {
                     prepared.remove(&key);
@@ -464,7 +465,6 @@ impl Pipeline {
                 reading.unprepared = outcome.into_error();
             }
             (Some(Expected::Begun), Outcome::Failed(error)) => return Err(Lost(error.into_message())),
-            (Some(Expected::TenantSet), Outcome::Done(_) | Outcome::Skipped) => {}
             (_, Outcome::Skipped) => {
                 let outcome = reading.unprepared.take().map_or(Outcome::Skipped, Outcome::Failed);
                 reading.outcomes.push(outcome);
