@@ -17,7 +17,7 @@ use crate::values::http::{HeaderName as DefinedHeader, Method};
 use crate::values::name::FieldName;
 use crate::values::template::Template;
 
-/// A complete request to a provider. It may contain secrets anywhere but in the path of its address.
+/// A complete request to a provider. It may contain secrets anywhere but in the host of its address.
 #[derive(Clone)]
 pub struct ProviderRequest {
     /// The method.
@@ -32,11 +32,9 @@ pub struct ProviderRequest {
 
 impl fmt::Debug for ProviderRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, path) = (self.url.host_str(), self.url.path());
         f.debug_struct("ProviderRequest")
             .field("method", &self.method)
-            .field("host", &host)
-            .field("path", &path)
+            .field("host", &self.url.host_str())
             .finish_non_exhaustive()
     }
 }

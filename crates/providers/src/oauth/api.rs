@@ -1,5 +1,7 @@
 //! What a provider's API says about an account: sent, and the answers read.
 
+use causeway_outbound::Shows;
+
 use super::account::Account;
 use super::api_call::{ApiError, judge};
 use super::client::{ProviderClient, Reply};
@@ -61,7 +63,7 @@ impl ProviderClient {
 
     /// Sends a call of ours, and judges its answer.
     async fn call(&self, client: &OauthClient, request: ProviderRequest) -> Result<Reply, ApiError> {
-        let reply = self.send_to_api(request).await?;
+        let reply = self.send_to_api(request, Shows::Host).await?;
         judge(client, reply.status, reply.retry_after, &reply.body)?;
         Ok(reply)
     }

@@ -56,19 +56,29 @@ impl ProviderClient {
     /// Sends a request whose answer may have tokens. Room for the answer is reserved before anything is sent.
     pub(super) async fn send_for_tokens(&self, request: ProviderRequest) -> Result<Reply, HttpError> {
         let room = self.http.room_for_tokens()?;
-        self.send(request, room, HttpClient::TOKEN_CAP).await
+        self.send(request, Shows::Address, room, HttpClient::TOKEN_CAP).await
     }
 
-    /// Sends a request to a provider's API.
-    pub(super) async fn send_to_api(&self, request: ProviderRequest) -> Result<Reply, HttpError> {
+    /// Sends a request to a provider's API. Its path may contain the credential, and is not shown then.
+    pub(super) async fn send_to_api(
+        &self,
+        request: ProviderRequest,
+        shows: Shows,
+    ) -> Result<Reply, HttpError> {
         let room = Held::new(&self.http.budgets().documents, 1);
         let room = room.map_err(|_| HttpError::NoRoom { sent: false })?;
-        let mut reply = self.send(request, room, Self::API_CAP).await?;
+        let mut reply = self.send(request, shows, room, Self::API_CAP).await?;
         reply.body.count_times(TIMES).map_err(|_| HttpError::NoRoom { sent: true })?;
         Ok(reply)
     }
 
-    async fn send(&self, request: ProviderRequest, room: Held, cap: usize) -> Result<Reply, HttpError> {
+    async fn send(
+        &self,
+        request: ProviderRequest,
+        shows: Shows,
+        room: Held,
+        cap: usize,
+    ) -> Result<Reply, HttpError> {
         let ProviderRequest { method, url, headers, body } = request;
         let method = match method {
             Method::Get => HttpMethod::GET,
@@ -76,8 +86,7 @@ impl ProviderClient {
             Method::Delete => HttpMethod::DELETE,
         };
         let sending = async {
-            let call =
-                Call { method, url: &url, accept: "application/json", headers, body, shows: Shows::Address };
+            let call = Call { method, url: &url, accept: "application/json", headers, body, shows };
             let response = self.http.send(call).await?;
             let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
             let body = read_into(room, response, cap).await?;

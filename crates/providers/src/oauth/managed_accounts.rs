@@ -51,6 +51,8 @@ pub enum Extent {
 
 /// Pages of one list that are read.
 const MOST_PAGES: usize = 100;
+/// Accounts that are read.
+const MOST_ACCOUNTS: usize = 10_000;
 
 /// One list, as it is read page by page.
 pub(super) struct Pages<'a> {
@@ -86,7 +88,10 @@ impl<'a> Pages<'a> {
     ) -> Result<Option<ProviderRequest>, ApiError> {
         let lists = items(self.list.items.as_ref(), document)?;
         for item in lists.into_iter().flatten() {
-            self.account(item, listing)?;
+            self.account(item, listing);
+        }
+        if listing.accounts.len() > MOST_ACCOUNTS {
+            return Err(ApiError::Malformed("there are too many accounts"));
         }
         let next = match &self.list.paging {
             Paging::None => None,
@@ -134,11 +139,15 @@ impl<'a> Pages<'a> {
         Ok(with_credential(self.client, url, false, &self.list.headers, &self.credential)?)
     }
 
-    fn account(&self, item: &Value, listing: &mut Listing) -> Result<(), ApiError> {
+    /// Reads an account. One without an id may be any of those that are known, so the others are not all there are.
+    fn account(&self, item: &Value, listing: &mut Listing) {
         let text = |pointer| find(item, pointer).and_then(text_of);
-        let subject = text(&self.list.subject).ok_or(ApiError::Malformed("an account has no id"))?;
+        let Some(subject) = text(&self.list.subject) else {
+            listing.extent = Extent::Partial(ApiError::Malformed("an account has no id"));
+            return;
+        };
         if listing.accounts.iter().any(|known| known.subject == subject) {
-            return Ok(());
+            return;
         }
         let place = self.list.tasks.as_ref().and_then(|tasks| find(item, tasks));
         let tasks = read_tasks(place).unwrap_or_else(|| {
@@ -152,7 +161,6 @@ impl<'a> Pages<'a> {
             tasks,
             token: self.list.token.as_ref().and_then(text).map(Secret::new),
         });
-        Ok(())
     }
 }
 
@@ -343,7 +351,16 @@ mod tests {
 
     #[test]
     fn an_account_without_an_id_leaves_the_list_partial() {
-        let (next, listing) = read(&built_in("facebook"), &json!({"data": [{"id": "1"}, {"name": "x"}]}));
-        assert_eq!((next, listing.accounts.len()), (Err(ApiError::Malformed("an account has no id")), 1));
+        let body = json!({"data": [{"id": "1"}, {"name": "x"}, {"id": "3"}]});
+        let (next, listing) = read(&built_in("facebook"), &body);
+        assert_eq!((next, listing.accounts.len()), (Ok(None), 2));
+        assert_eq!(listing.extent, Extent::Partial(ApiError::Malformed("an account has no id")));
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        let items: Vec<Value> = (0..=MOST_ACCOUNTS).map(|id| json!({ "id": id })).collect();
+        let (next, _) = read(&built_in("facebook"), &json!({ "data": items }));
+        assert_eq!(next, Err(ApiError::Malformed("there are too many accounts")));
     }
 }

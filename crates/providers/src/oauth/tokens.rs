@@ -1,6 +1,7 @@
 //! The steps at a token endpoint: sent, and their answers read.
 
 use causeway_jose::{ClientAssertion, client_assertion};
+use causeway_outbound::Shows;
 use causeway_types::{Secret, UpstreamClientId};
 
 use super::authentication::Proof;
@@ -89,7 +90,7 @@ impl ProviderClient {
             let Some(request) = context.revocation(discovered, tokens, proof)? else {
                 return Ok(Revoked::NotPossible);
             };
-            let reply = self.send_to_api(request).await?;
+            let reply = self.send_to_api(request, Shows::Address).await?;
             match read_revocation(reply.status, reply.retry_after, &reply.body) {
                 Revoked::Refused { status: 401 } if next.is_some() && secret != next => secret = next,
                 outcome => return Ok(outcome),
