@@ -17,7 +17,7 @@ pub(super) async fn me(req: HttpRequest, state: Shared) -> HttpResponse {
     }
     match lock(&state).called(&req) {
         Ok((_, user, _)) => HttpResponse::Ok().json(json!({"id": user, "name": "Scripted User"})),
-        Err(response) => response,
+        Err(error) => graph_error(error),
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn accounts(
     let mut state = lock(&state);
     let (grant, token) = match state.called(&req) {
         Ok((grant, _, token)) => (grant, token),
-        Err(response) => return response,
+        Err(error) => return graph_error(error),
     };
     let (pages, size) = (state.script.pages.clone(), state.script.page_size);
     let mut data = Vec::new();
@@ -71,7 +71,7 @@ pub(super) async fn call(req: HttpRequest, state: Shared, path: Path<String>) ->
     }
     match lock(&state).called(&req) {
         Ok((_, by, _)) => HttpResponse::Ok().json(json!({"ok": true, "path": *path, "by": by})),
-        Err(response) => response,
+        Err(error) => graph_error(error),
     }
 }
 
@@ -102,16 +102,19 @@ pub(super) async fn keys(state: Shared) -> HttpResponse {
     HttpResponse::Ok().json(json!({"keys": [lock(&state).key.public_jwk()]}))
 }
 
+/// Status, code and subcode of a refused call.
+type GraphError = (u16, i64, Option<i64>);
+
 async fn fault(state: &Shared) -> Option<HttpResponse> {
     let fault: Fault = lock(state).fault(|script| &script.api);
     apply(fault).await
 }
 
 impl State {
-    /// Checks the token of a call: its grant, whose it is, and the token itself. An error is the response to send.
-    fn called(&mut self, req: &HttpRequest) -> Result<(usize, String, String), HttpResponse> {
-        if let Some((status, code, subcode)) = self.script.graph_error {
-            return Err(graph_error(status, code, subcode));
+    /// Checks the token of a call: its grant, whose it is, and the token itself.
+    fn called(&mut self, req: &HttpRequest) -> Result<(usize, String, String), GraphError> {
+        if let Some(error) = self.script.graph_error {
+            return Err(error);
         }
         let header = req.headers().get("authorization").and_then(|value| value.to_str().ok());
         let query: BTreeMap<String, String> =
@@ -119,10 +122,10 @@ impl State {
         let token = header.and_then(|header| header.strip_prefix("Bearer ")).map(str::to_owned);
         let token = token.or_else(|| query.get("access_token").cloned()).unwrap_or_default();
         let Some((found, grant)) = self.find(&token).filter(|(found, _)| found.kind != Kind::Refresh) else {
-            return Err(graph_error(401, 190, None));
+            return Err((401, 190, None));
         };
         if self.script.wants_proof && query.get("appsecret_proof") != proof(&token).as_ref() {
-            return Err(graph_error(400, 100, None));
+            return Err((400, 100, None));
         }
         let by = match &found.kind {
             Kind::Page(id) => id.clone(),
@@ -141,7 +144,7 @@ fn proof(token: &str) -> Option<String> {
     Some(mac.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn graph_error(status: u16, code: i64, subcode: Option<i64>) -> HttpResponse {
+fn graph_error((status, code, subcode): GraphError) -> HttpResponse {
     let mut error = json!({"message": "as the script says", "type": "OAuthException", "code": code});
     if let Some(subcode) = subcode {
         error["error_subcode"] = Value::from(subcode);

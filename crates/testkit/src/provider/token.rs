@@ -204,7 +204,10 @@ impl State {
         own.insert(name.to_owned(), end);
         own.remove("unused");
         if scope.split(' ').any(|scope| scope == "openid") {
-            own.insert("id_token".to_owned(), json!(self.id_token(&user, nonce.filter(|_| is_code))));
+            own.insert(
+                "id_token".to_owned(),
+                json!(self.id_token(&user, nonce.as_deref().filter(|_| is_code))),
+            );
         }
         let mut answer = if is_code && script.shape == TokenShape::Nested {
             own.insert("id".to_owned(), json!(user));
@@ -229,7 +232,7 @@ impl State {
         answer
     }
 
-    fn id_token(&self, user: &str, nonce: Option<String>) -> String {
+    fn id_token(&self, user: &str, nonce: Option<&str>) -> String {
         let now = SystemClock.now().as_secs();
         let claims = json!({
             "iss": self.issuer(), "aud": ScriptedProvider::CLIENT_ID, "sub": user, "name": "Scripted User",
