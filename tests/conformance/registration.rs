@@ -30,6 +30,9 @@ on_each_database! {
         let scene = Scene::set(database).await?;
         let url = scene.app.at("/oauth/register");
         let register = |body: Value| scene.agent.post_body(&url, "application/json", body.to_string());
+        let refused = register(json!([])).await?;
+        assert_eq!(refused.refusal(), "400 invalid_client_metadata");
+        assert!(refused.text.contains("expected a JSON object"), "in words of JSON: {refused:?}");
         let answer = register(json!({"redirect_uris": ["https://app.example/cb"], "client_name": "App", "logo_uri": "https://app.example/l"})).await?;
         assert_eq!(answer.status, 201);
         let body = answer.json();

@@ -113,7 +113,7 @@ pub(crate) struct AdminSessions<'a> {
 
 /// The tokens to revoke: those of a user, of a client, or of a user at a client.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(crate) struct AdminWhose {
     /// A DID.
     pub(crate) user: Option<String>,
@@ -132,7 +132,7 @@ pub(crate) struct AdminRevoked {
 
 /// A request for a new key.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(crate) struct AdminNewKey {
     /// The algorithm of its signatures.
     #[schemars(with = "SigningAlg")]

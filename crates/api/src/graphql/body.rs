@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// A GraphQL request.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub(crate) struct GraphQlRequest {
     /// The GraphQL document.
     query: String,

@@ -20,6 +20,7 @@ pub(super) const MAX_REDIRECT_URIS: usize = 32;
 /// A registration request's body (RFC 7591 section 2): the members that we know, and the rest. Any member
 /// that is null (RFC 7592 section 2.2) or an empty string counts as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "a JSON object")]
 pub struct ClientMetadata {
     /// Addresses that authorization responses may go to.
     #[serde(default, deserialize_with = "read_list")]
