@@ -6,25 +6,31 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 use zeroize::Zeroize as _;
 
-use super::tolerant;
+use super::tolerant::{self, Read};
 use crate::definition::answer::AnswerFormat;
 use crate::values::pointer::{JsonPointer, JsonPointerPattern};
 
 /// An answer of a provider: JSON, or a form that is read as an object of strings. Its texts are wiped when it is dropped.
 #[derive(Clone, PartialEq)]
-pub struct Document(Value);
+pub struct Document {
+    root: Value,
+    is_truncated: bool,
+}
 
 impl Document {
     /// Reads an answer in JSON. What is malformed inside it is null; `None` for anything but an object or a list.
     pub fn json(body: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
-        text.starts_with(['{', '[']).then(|| Self(tolerant::read(text)))
+        text.starts_with(['{', '[']).then(|| {
+            let Read { value, is_truncated } = tolerant::read(text);
+            Self { root: value, is_truncated }
+        })
     }
 
     /// Reads a document that is of no use unless all of it is JSON, and an object.
     pub(crate) fn strict_json(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Map<String, Value>>(body).ok().map(|members| Self(Value::Object(members)))
+        serde_json::from_slice::<Map<String, Value>>(body).ok().map(Self::object)
     }
 
     /// Reads an answer of a token endpoint. Where a provider answers in the other encoding than its definition says,
@@ -37,13 +43,22 @@ impl Document {
         (format == AnswerFormat::Form || is_form).then(|| {
             let pairs = form_urlencoded::parse(body);
             let members = pairs.map(|(name, value)| (name.into_owned(), Value::from(value)));
-            Self(Value::Object(members.collect::<Map<_, _>>()))
+            Self::object(members.collect())
         })
+    }
+
+    fn object(members: Map<String, Value>) -> Self {
+        Self { root: Value::Object(members), is_truncated: false }
+    }
+
+    /// Whether the text ended within the document: what is missing may have been there.
+    pub fn is_truncated(&self) -> bool {
+        self.is_truncated
     }
 
     /// The value at a place (RFC 6901 section 4).
     pub fn get(&self, pointer: &JsonPointer) -> Option<&Value> {
-        find(&self.0, pointer)
+        find(&self.root, pointer)
     }
 
     /// The text at a place: a string that is not empty, or a number.
@@ -53,7 +68,7 @@ impl Document {
 
     /// The values at the places of a pattern.
     pub fn places(&self, pattern: &JsonPointerPattern) -> Vec<&Value> {
-        let mut found = vec![&self.0];
+        let mut found = vec![&self.root];
         for token in pattern.tokens() {
             found = found.into_iter().flat_map(|value| step(value, token)).collect();
         }
@@ -62,7 +77,7 @@ impl Document {
 
     /// All of it.
     pub fn root(&self) -> &Value {
-        &self.0
+        &self.root
     }
 }
 
@@ -74,7 +89,7 @@ impl fmt::Debug for Document {
 
 impl Drop for Document {
     fn drop(&mut self) {
-        wipe(&mut self.0);
+        wipe(&mut self.root);
     }
 }
 
@@ -154,7 +169,8 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_pointer() {
-        let document = Document(json!({"a": [{"id": 1}, {"id": "x"}, {}], "b/c": {"0": true}, "e": ""}));
+        let value = json!({"a": [{"id": 1}, {"id": "x"}, {}], "b/c": {"0": true}, "e": ""});
+        let document = Document::json(value.to_string().as_bytes()).unwrap();
         for (place, text) in [
             ("/a/0/id", Some("1")),
             ("/a/1/id", Some("x")),

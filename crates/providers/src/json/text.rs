@@ -20,10 +20,13 @@ impl Child<'_> {
     }
 }
 
-/// The children of an object or a list, in their order. Where the text is not JSON, they end there.
+/// The children of an object or a list, in their order. Where the text is not JSON, they end there. A value that is left
+/// out is empty.
 pub(crate) struct Children<'a> {
     text: &'a str,
     at: usize,
+    /// Where the last value ended.
+    end: usize,
     is_object: bool,
 }
 
@@ -35,12 +38,36 @@ impl<'a> Children<'a> {
             b'[' => false,
             _ => return None,
         };
-        Some(Self { text, at: 1, is_object })
+        Some(Self { text, at: 1, end: 1, is_object })
     }
 
     /// Whether the value is an object.
     pub(crate) fn is_object(&self) -> bool {
         self.is_object
+    }
+
+    /// Whether the text goes on behind the value of the last child.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.end < self.text.len()
+    }
+
+    /// Whether the object or the list ends where the children do.
+    pub(crate) fn is_closed(&self) -> bool {
+        let at = skip_white_space(self.text, self.at);
+        self.text.as_bytes().get(at) == Some(if self.is_object { &b'}' } else { &b']' })
+    }
+
+    /// Skips commas that nothing stands before.
+    fn skip_commas(&mut self) {
+        self.at = skip_white_space(self.text, self.at);
+        while self.text.as_bytes().get(self.at) == Some(&b',') {
+            self.at = skip_white_space(self.text, self.at + 1);
+        }
+    }
+
+    /// The empty value at a position where one is left out.
+    fn left_out(&self) -> Option<&'a str> {
+        matches!(self.text.as_bytes().get(self.at), Some(b',' | b'}')).then(|| &self.text[self.at..self.at])
     }
 
     /// The next value from the current position on.
@@ -57,6 +84,7 @@ impl<'a> Iterator for Children<'a> {
 
     fn next(&mut self) -> Option<Child<'a>> {
         let start = self.at;
+        self.skip_commas();
         let mut value = self.value()?;
         let mut name = None;
         if self.is_object {
@@ -66,9 +94,10 @@ impl<'a> Iterator for Children<'a> {
             }
             self.at += 1;
             name = Some(value);
-            value = self.value()?;
+            value = self.value().or_else(|| self.left_out())?;
         }
         let end = self.at;
+        self.end = end;
         self.at = skip_white_space(self.text, end);
         let (before, after) = (&self.text[start..end - value.len()], &self.text[end..self.at]);
         if self.text.as_bytes().get(self.at) == Some(&b',') {
@@ -146,6 +175,15 @@ mod tests {
         let items: Vec<&str> =
             Children::of("[1 , \"x,]\", {}, [ ] ]").unwrap().map(|item| item.value).collect();
         assert_eq!(items, ["1", "\"x,]\"", "{}", "[ ]"]);
+        for (text, expected) in [
+            ("{\"a\":,\"b\":2}", &[("a", ""), ("b", "2")][..]),
+            ("{\"b\":2,\"a\": }", &[("b", "2"), ("a", "")]),
+            ("{,\"a\":1,,\"b\":2}", &[("a", "1"), ("b", "2")]),
+        ] {
+            let expected: Vec<_> =
+                expected.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+            assert_eq!(parts(text), expected, "{text}");
+        }
         assert!(parts("{ }").is_empty() && parts("[]").is_empty());
         assert!(Children::of("1").is_none() && Children::of("").is_none());
     }
