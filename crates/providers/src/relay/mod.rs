@@ -3,6 +3,7 @@
 
 mod examine;
 mod inject;
+pub(crate) mod parameters;
 mod strip;
 mod target;
 

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use thiserror::Error;
-use url::form_urlencoded;
 
 use crate::definition::relay::{Relay, UrlPlace};
 use crate::json::text::{Child, Children};
+use crate::relay::parameters::without_in_address;
 
 /// Why an answer cannot be stripped. It must not be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -14,6 +14,9 @@ pub enum NotStripped {
     /// It is not JSON, so nobody knows what it contains.
     #[error("the answer is not JSON")]
     NotJson,
+    /// A name or an address in it cannot be read, so nobody knows whether it is one that is removed.
+    #[error("the answer has a name or an address that cannot be read")]
+    Unreadable,
     /// It is nested more deeply than is read.
     #[error("the answer is nested too deeply")]
     TooDeep,
@@ -23,7 +26,7 @@ pub enum NotStripped {
 const MOST_DEPTH: usize = 128;
 
 /// Removes from an answer in JSON what the definition names as credentials: members, and parameters of addresses.
-/// `None`: there is nothing to remove.
+/// `None`: there is nothing to remove, or nothing at all.
 ///
 /// # Errors
 /// [`NotStripped`].
@@ -33,6 +36,9 @@ pub fn strip(relay: &Relay, body: &[u8]) -> Result<Option<Vec<u8>>, NotStripped>
     }
     let text = std::str::from_utf8(body).map_err(|_| NotStripped::NotJson)?;
     let value = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\n', '\r']);
+    if value.is_empty() {
+        return Ok(None);
+    }
     serde_json::from_str::<serde::de::IgnoredAny>(value).map_err(|_| NotStripped::NotJson)?;
     let mut places = Places::of(relay);
     let mut output = String::with_capacity(text.len());
@@ -55,7 +61,7 @@ impl<'a> Places<'a> {
     /// Copies a value without what is removed. Answers whether anything is.
     fn copy(&mut self, value: &str, output: &mut String, depth: usize) -> Result<bool, NotStripped> {
         let Some(children) = Children::of(value) else {
-            let without = self.address(value);
+            let without = self.address(value)?;
             output.push_str(&without);
             return Ok(matches!(without, Cow::Owned(_)));
         };
@@ -68,7 +74,10 @@ impl<'a> Places<'a> {
         output.push(open);
         for (index, child) in children.enumerate() {
             is_empty = false;
-            self.path.push(child.plain_name().unwrap_or_else(|| index.to_string()));
+            self.path.push(match child.name {
+                Some(_) => child.plain_name().ok_or(NotStripped::Unreadable)?,
+                None => index.to_string(),
+            });
             if self.is_removed(&child) {
                 is_changed = true;
             } else {
@@ -104,7 +113,7 @@ impl<'a> Places<'a> {
     }
 
     /// A text without the parameters that are credentials at the current path. It is borrowed if there are none.
-    fn address<'v>(&self, value: &'v str) -> Cow<'v, str> {
+    fn address<'v>(&self, value: &'v str) -> Result<Cow<'v, str>, NotStripped> {
         let is_here = |place: &UrlPlace| match place {
             UrlPlace::Json(pointer) => pointer.tokens().eq(self.path.iter().map(String::as_str)),
             UrlPlace::Member(name) => self.path.last() == Some(name),
@@ -112,38 +121,14 @@ impl<'a> Places<'a> {
         let here = self.relay.strip_urls.iter().filter(|url| is_here(&url.place));
         let parameters: Vec<&str> = here.flat_map(|url| &url.parameters).map(String::as_str).collect();
         if parameters.is_empty() || !value.starts_with('"') {
-            return Cow::Borrowed(value);
+            return Ok(Cow::Borrowed(value));
         }
-        let plain = serde_json::from_str::<String>(value).ok();
-        match plain.and_then(|plain| without_parameters(&plain, &parameters)) {
+        let plain = serde_json::from_str::<String>(value).map_err(|_| NotStripped::Unreadable)?;
+        Ok(match without_in_address(&plain, &parameters) {
             Some(without) => Cow::Owned(serde_json::Value::from(without).to_string()),
             None => Cow::Borrowed(value),
-        }
+        })
     }
-}
-
-/// An address without parameters of these names, in its query and in its fragment. `None` if it has none of them.
-pub(crate) fn without_parameters(address: &str, parameters: &[&str]) -> Option<String> {
-    let is_credential = |pair: &str| {
-        let name = form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.into_owned());
-        name.is_some_and(|name| parameters.contains(&name.as_str()))
-    };
-    let mut is_changed = false;
-    let mut filtered = |part: &str| {
-        let pairs: Vec<&str> = part.split('&').filter(|pair| !is_credential(pair)).collect();
-        is_changed |= pairs.len() < part.split('&').count();
-        pairs.join("&")
-    };
-    let (rest, fragment) = address.split_once('#').map_or((address, None), |(rest, it)| (rest, Some(it)));
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, it)| (path, Some(it)));
-    let mut without = path.to_owned();
-    for (mark, part) in [('?', query.map(&mut filtered)), ('#', fragment.map(&mut filtered))] {
-        if let Some(part) = part.filter(|part| !part.is_empty()) {
-            without.push(mark);
-            without.push_str(&part);
-        }
-    }
-    is_changed.then_some(without)
 }
 
 #[cfg(test)]
@@ -223,6 +208,37 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_is_found_however_it_is_written() {
+        let relay = relay("strip_urls = [{ member = \"next\", parameters = [\"token\"] }]");
+        for (address, expected) in [
+            ("x?a=1&amp;token=t&amp;b=2", "x?a=1&amp;b=2"),
+            ("x?token=t&amp;b=2", "x?b=2"),
+            ("x?a=1;token=t;b=2", "x?a=1;b=2"),
+            ("x?Token=t&b=2", "x?b=2"),
+            ("x?token[]=t&b=2", "x?b=2"),
+            ("x?token%5B0%5D=t&b=a;c&amp;d", "x?b=a;c&amp;d"),
+            ("x?+token=t", "x"),
+            ("x#token=t;a=1", "x#a=1"),
+        ] {
+            let body = |address| format!("{{\"next\":\"{address}\"}}");
+            assert_eq!(stripped(&relay, &body(address)), body(expected), "{address}");
+        }
+    }
+
+    /// Names and addresses with half a surrogate pair are JSON, and no text.
+    #[test]
+    fn what_may_be_a_credential_and_cannot_be_read_is_not_passed_on() {
+        let relay = relay("strip_urls = [{ member = \"next\", parameters = [\"token\"] }]");
+        for bad in [r#"{"next":"x?token=t&a=\ud83d"}"#, r#"{"a":[{"\ud83dnext":"x?token=t"}]}"#] {
+            assert!(strip(&relay, bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(strip(&relay, br#"{"other":"\ud83d"}"#), Ok(None));
+        for empty in ["", " \n", "\u{feff}"] {
+            assert_eq!(strip(&relay, empty.as_bytes()), Ok(None), "{empty:?}");
+        }
+    }
+
+    #[test]
     fn an_answer_of_the_graph_api_has_no_token_left() {
         let body = r#"{"data":[{"id":"1","access_token":"EAA1","tasks":["MANAGE"]}],
             "paging":{"next":"https://graph.facebook.com/v24.0/1/accounts?access_token=EAA2&appsecret_proof=ab&after=x"}}"#;
@@ -239,7 +255,6 @@ mod tests {
             b"{\"a\":\"\xff\"}",
             b"{\"token\":\"t\"",
             b"{'token':'t'}",
-            b"",
             b"<html>",
         ] {
             assert_eq!(strip(&strict, bad), Err(NotStripped::NotJson), "{:?}", String::from_utf8_lossy(bad));

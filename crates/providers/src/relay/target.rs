@@ -2,11 +2,12 @@
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
-use url::{Position, Url, form_urlencoded};
+use url::{Position, Url};
 
 use crate::definition::relay::Relay;
 use crate::fields::FieldValues;
 use crate::relay::inject::APPSECRET_PROOF;
+use crate::relay::parameters;
 use crate::values::fill::FillError;
 use crate::values::name::FieldName;
 use crate::values::path::PathTemplate;
@@ -131,16 +132,7 @@ impl RelayTargets<'_> {
         let injected = self.relay.inject.query.keys();
         let stripped = self.relay.strip_urls.iter().flat_map(|url| &url.parameters);
         let own: Vec<&str> = injected.chain(stripped).map(String::as_str).chain(CREDENTIALS).collect();
-        // Some servers separate by semicolons, and some read a name up to its bracket.
-        for pair in query.split(['&', ';']) {
-            for (name, _) in form_urlencoded::parse(pair.as_bytes()) {
-                let short = name.split('[').next().unwrap_or_default().trim();
-                if own.iter().any(|own| short.eq_ignore_ascii_case(own)) {
-                    return Err(TargetError::Credential(short.to_owned()));
-                }
-            }
-        }
-        Ok(())
+        parameters::find(query, &own).map_or(Ok(()), |name| Err(TargetError::Credential(name)))
     }
 
     fn is_allowed(&self, path: &str) -> Result<bool, TargetError> {
@@ -154,7 +146,7 @@ impl RelayTargets<'_> {
     /// Whether a path begins with a denied one, in any spelling.
     fn is_denied(&self, segments: &[String]) -> Result<bool, TargetError> {
         for denied in &self.relay.deny {
-            if segments.starts_with(&self.beginning(denied)?) {
+            if is_at_or_below(segments, &self.beginning(denied)?) {
                 return Ok(true);
             }
         }
@@ -177,21 +169,28 @@ impl RelayTargets<'_> {
         self.endpoints.iter().filter(|endpoint| endpoint.origin() == origin.origin()).any(|endpoint| {
             let path = percent_decode_str(endpoint.path()).decode_utf8_lossy();
             let own = segments_of(&path);
-            if own.is_empty() { segments.is_empty() } else { segments.starts_with(&own) }
+            if own.is_empty() { segments.is_empty() } else { is_at_or_below(segments, &own) }
         })
     }
 }
 
 fn segments_of(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|segment| !segment.is_empty())
-        .map(|segment| plain(segment).to_lowercase())
-        .collect()
+    let segments = path.split('/').map(|segment| plain(segment).to_lowercase());
+    segments.filter(|segment| !segment.is_empty()).collect()
 }
 
-/// A segment without its parameters, which some servers do not count as a part of it (RFC 3986 section 3.3).
+/// Whether a path is another one or below it. The end of that one may have a format behind a dot, such as `.json`.
+fn is_at_or_below(segments: &[String], other: &[String]) -> bool {
+    let Some((last, before)) = other.split_last() else { return true };
+    let is_last =
+        |own: &String| own.strip_prefix(last).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    segments.starts_with(before) && segments.get(before.len()).is_some_and(is_last)
+}
+
+/// A segment without its parameters, which some servers do not count as a part of it (RFC 3986 section 3.3), and without
+/// white space around it.
 fn plain(segment: &str) -> &str {
-    segment.split(';').next().unwrap_or_default()
+    segment.split(';').next().unwrap_or_default().trim()
 }
 
 /// Refuses a path that is not written as one.
@@ -201,9 +200,6 @@ fn check_spelling(path: &str) -> Result<(), TargetError> {
     }
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(TargetError::Path("has characters that have to be percent-encoded"));
-    }
-    if path.contains("//") {
-        return Err(TargetError::Path("has an empty segment"));
     }
     let is_escape = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !path.split('%').skip(1).all(is_escape) {
@@ -220,7 +216,12 @@ fn check_segments(text: &str) -> Result<(), TargetError> {
     if text.chars().any(char::is_control) {
         return Err(TargetError::Path("has a control character"));
     }
-    if text.split('/').any(|segment| matches!(plain(segment).trim(), "." | "..")) {
+    // Only the last one may be empty, behind a slash at the end.
+    if text.contains("//") || text.split('/').any(|segment| !segment.is_empty() && plain(segment).is_empty())
+    {
+        return Err(TargetError::Path("has an empty segment"));
+    }
+    if text.split('/').any(|segment| matches!(plain(segment), "." | "..")) {
         return Err(TargetError::Path("has a segment . or .."));
     }
     Ok(())

@@ -35,6 +35,13 @@ fn paths_that_can_be_read_in_two_ways_are_refused() {
         "v1",
         "//evil.example/",
         "/v1//me",
+        "/;/oauth/token",
+        "/v1/;x/oauth/token",
+        "/oauth/%3B/token",
+        "/oauth/%253Bx/token",
+        "/oauth/%20/token",
+        "/oauth/%20;/token",
+        "/oauth/token/;",
         "/v1/../me",
         "/v1/./me",
         "/v1/..",
@@ -86,6 +93,7 @@ fn credentials_of_the_caller_are_refused() {
         ("access_token=x", "access_token"),
         ("a=1&access_token=x", "access_token"),
         ("a=1;access_token=x", "access_token"),
+        ("a=1&amp;access_token=x", "access_token"),
         ("Access_Token", "Access_Token"),
         ("%61ccess_token=x", "access_token"),
         ("access_token[]=x", "access_token"),
@@ -125,6 +133,9 @@ fn only_prefixes_are_called_and_nothing_that_is_denied() {
         "/v1/%256fauth/token",
         "/v1/oauth;x=1/token",
         "/v1/oauth%3Bx/token",
+        "/v1/oauth%20/token",
+        "/v1/oauth.json",
+        "/v1/oauth.json/token",
         "/v2/admin",
     ] {
         assert_eq!(checked(&relay, &[], path), Err(TargetError::NotAllowed), "{path}");
@@ -148,6 +159,8 @@ fn endpoints_of_the_connection_are_never_called() {
         "/oauth/%74oken",
         "/oauth/token;x",
         "/oauth/revoke",
+        "/oauth/token.json",
+        "/oauth/%74oken.json;x/y",
     ] {
         assert_eq!(checked(&relay, &endpoints, path), Err(TargetError::NotAllowed), "{path}");
     }
